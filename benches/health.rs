@@ -1,6 +1,8 @@
-//! What looking after health costs: lines of the log understood a second, and the processor time of a round over fifty instances.
+//! What looking after health costs: lines of the log understood a second, and the processor time of
+//! a round over fifty instances.
 //!
-//! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
+//! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it
+//! measures.
 
 use jd_manager::programs::jd_client::diagnosis::ClientStatus;
 use serde_json::{Value, json};
@@ -20,7 +22,10 @@ const WATCHED: Duration = Duration::from_secs(30);
 fn understanding() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jd-client");
     let mut logs = Vec::new();
-    for file in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+    for file in fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
         if file.extension().is_some_and(|e| e == "log") {
             logs.extend(fs::read(file).unwrap());
         }
@@ -68,8 +73,18 @@ impl Manager {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let url = format!("http://{}/api", ready.trim().trim_end_matches('/').rsplit("http://").next().unwrap());
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        let url = format!(
+            "http://{}/api",
+            ready
+                .trim()
+                .trim_end_matches('/')
+                .rsplit("http://")
+                .next()
+                .unwrap()
+        );
         Self { child, url }
     }
 
@@ -77,7 +92,10 @@ impl Manager {
     fn ticks(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        fields[11..13].iter().map(|n| n.parse::<u64>().unwrap()).sum()
+        fields[11..13]
+            .iter()
+            .map(|n| n.parse::<u64>().unwrap())
+            .sum()
     }
 
     /// Milliseconds of processor time in [`WATCHED`].
@@ -95,7 +113,11 @@ impl Manager {
 }
 
 async fn rounds(root: &Path) {
-    fs::write(root.join("client"), format!("#!/bin/sh\nexec '{PROGRAM}' simulate --miners 2 \"$@\"\n")).unwrap();
+    fs::write(
+        root.join("client"),
+        format!("#!/bin/sh\nexec '{PROGRAM}' simulate --miners 2 \"$@\"\n"),
+    )
+    .unwrap();
     fs::set_permissions(root.join("client"), fs::Permissions::from_mode(0o755)).unwrap();
     let manager = Manager::start(root, "1h");
     let http = jd_manager::infra::http_client::plain().build().unwrap();
@@ -110,13 +132,32 @@ async fn rounds(root: &Path) {
             "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "upstreams": [],
             "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
         }});
-        let saved: Value =
-            http.post(format!("{}/saved-configs", manager.url)).json(&config).send().await.unwrap().json().await.unwrap();
+        let saved: Value = http
+            .post(format!("{}/saved-configs", manager.url))
+            .json(&config)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let instance = json!({ "name": format!("i{n}"), "config_id": saved["config_id"] });
-        let made: Value =
-            http.post(format!("{}/instances", manager.url)).json(&instance).send().await.unwrap().json().await.unwrap();
+        let made: Value = http
+            .post(format!("{}/instances", manager.url))
+            .json(&instance)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let id = made["instance_id"].as_str().unwrap().to_owned();
-        http.post(format!("{}/instances/{id}/start", manager.url)).send().await.unwrap().error_for_status().unwrap();
+        http.post(format!("{}/instances/{id}/start", manager.url))
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap();
         ids.push(id);
     }
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -132,7 +173,10 @@ async fn rounds(root: &Path) {
         (with as f64 - without as f64) / (count as f64 * 0.9)
     );
     for id in ids {
-        http.delete(format!("{}/instances/{id}", manager.url)).send().await.unwrap();
+        http.delete(format!("{}/instances/{id}", manager.url))
+            .send()
+            .await
+            .unwrap();
     }
     manager.end();
 }
@@ -140,5 +184,9 @@ async fn rounds(root: &Path) {
 fn main() {
     understanding();
     let root = tempfile::tempdir().unwrap();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(rounds(root.path()));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(rounds(root.path()));
 }

@@ -1,11 +1,15 @@
-//! What supervision costs: log intake against `cat`, a keeper's memory, the delay before a replacement, a manager with fifty instances.
+//! What supervision costs: log intake against `cat`, a keeper's memory, the delay before a
+//! replacement, a manager with fifty instances.
 //!
-//! Each figure is compared with a limit measured in the same run on the same machine where there is one. Run by `scripts/bench`;
-//! the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
+//! Each figure is compared with a limit measured in the same run on the same machine where there is
+//! one. Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails:
+//! it measures.
 
 use jd_manager::keeper::journal;
 use jd_manager::keeper::machine::{InstanceState, RestartPolicy};
-use jd_manager::keeper::protocol::{KeeperCommand as Order, KeeperRequest, KeeperSpec, VERSION, line};
+use jd_manager::keeper::protocol::{
+    KeeperCommand as Order, KeeperRequest, KeeperSpec, VERSION, line,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,34 +24,63 @@ const LINES: usize = 4_000_000;
 
 fn spec(script: &str) -> KeeperSpec {
     let env = vec![("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())];
-    KeeperSpec { policy: RestartPolicy::Never, ..KeeperSpec::new("/bin/sh".into(), vec!["-c".into(), script.into()], env) }
+    KeeperSpec {
+        policy: RestartPolicy::Never,
+        ..KeeperSpec::new("/bin/sh".into(), vec!["-c".into(), script.into()], env)
+    }
 }
 
 /// A keeper in its own directory, told to start.
 fn keep(dir: &Path, spec: &KeeperSpec) -> Child {
     fs::create_dir_all(dir).unwrap();
     fs::write(dir.join("keeper.json"), serde_json::to_vec(spec).unwrap()).unwrap();
-    let mut child = Command::new(PROGRAM).arg("keep").arg(dir).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(PROGRAM)
+        .arg("keep")
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut ready = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut ready)
+        .unwrap();
     assert_eq!(ready.trim(), "ready");
     let mut control = jd_manager::keeper::client::connect(dir).unwrap();
     control
-        .write_all(&line(&KeeperRequest { v: VERSION, command: Order::Start, id: None, actor: None, ingested: None }))
+        .write_all(&line(&KeeperRequest {
+            v: VERSION,
+            command: Order::Start,
+            id: None,
+            actor: None,
+            ingested: None,
+        }))
         .unwrap();
     child
 }
 
 fn proportional_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let pss = text.lines().find_map(|l| l.strip_prefix("Pss:")).unwrap_or("0 kB");
-    pss.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    let pss = text
+        .lines()
+        .find_map(|l| l.strip_prefix("Pss:"))
+        .unwrap_or("0 kB");
+    pss.split_whitespace()
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
 }
 
 fn resident_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0 kB");
-    rss.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    let rss = text
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap_or("0 kB");
+    rss.split_whitespace()
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Lines a second through the keeper and through `cat`, from the same producer to the same disk.
@@ -58,7 +91,13 @@ fn intake(root: &Path) {
         let begun = Instant::now();
         let file = root.join("cat.log");
         let script = format!("{producer} | cat > '{0}' && sync -d '{0}'", file.display());
-        assert!(Command::new("/bin/sh").args(["-c", &script]).status().unwrap().success());
+        assert!(
+            Command::new("/bin/sh")
+                .args(["-c", &script])
+                .status()
+                .unwrap()
+                .success()
+        );
         best[0] = best[0].min(begun.elapsed().as_secs_f64());
         fs::remove_file(file).unwrap();
 
@@ -83,7 +122,13 @@ fn intake(root: &Path) {
 /// From the moment the backoff ends to the moment the new client is there.
 fn respawn(root: &Path) {
     let dir = root.join("respawn");
-    let mut keeper = keep(&dir, &KeeperSpec { policy: RestartPolicy::Always, ..spec("exit 1") });
+    let mut keeper = keep(
+        &dir,
+        &KeeperSpec {
+            policy: RestartPolicy::Always,
+            ..spec("exit 1")
+        },
+    );
     std::thread::sleep(Duration::from_secs(9));
     keeper.kill().unwrap();
     keeper.wait().unwrap();
@@ -98,21 +143,32 @@ fn respawn(root: &Path) {
 }
 
 fn memory(root: &Path) {
-    let mut keepers: Vec<Child> = (0..10).map(|n| keep(&root.join(format!("memory{n}")), &spec("exec sleep 1000"))).collect();
+    let mut keepers: Vec<Child> = (0..10)
+        .map(|n| keep(&root.join(format!("memory{n}")), &spec("exec sleep 1000")))
+        .collect();
     std::thread::sleep(Duration::from_secs(1));
     let each: Vec<u64> = keepers.iter().map(|k| proportional_kib(k.id())).collect();
-    println!("keeper, PSS of each of ten: {} to {} KiB", each.iter().min().unwrap(), each.iter().max().unwrap());
+    println!(
+        "keeper, PSS of each of ten: {} to {} KiB",
+        each.iter().min().unwrap(),
+        each.iter().max().unwrap()
+    );
     for keeper in &mut keepers {
         keeper.kill().unwrap();
         keeper.wait().unwrap();
     }
 }
 
-/// A manager with fifty running instances: its memory, its keepers', and what all of them do while nothing happens.
+/// A manager with fifty running instances: its memory, its keepers', and what all of them do while
+/// nothing happens.
 async fn fifty(root: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let client = root.join("client");
-    fs::write(&client, format!("#!/bin/sh\nexec '{PROGRAM}' simulate --no-sockets --miners 0 \"$@\"\n")).unwrap();
+    fs::write(
+        &client,
+        format!("#!/bin/sh\nexec '{PROGRAM}' simulate --no-sockets --miners 0 \"$@\"\n"),
+    )
+    .unwrap();
     fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
     let mut manager = Command::new(PROGRAM)
         .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
@@ -123,8 +179,18 @@ async fn fifty(root: &Path) {
         .spawn()
         .unwrap();
     let mut ready = String::new();
-    BufReader::new(manager.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    let url = format!("http://{}/api", ready.trim().trim_end_matches('/').rsplit("http://").next().unwrap());
+    BufReader::new(manager.stdout.take().unwrap())
+        .read_line(&mut ready)
+        .unwrap();
+    let url = format!(
+        "http://{}/api",
+        ready
+            .trim()
+            .trim_end_matches('/')
+            .rsplit("http://")
+            .next()
+            .unwrap()
+    );
     println!("manager, idle: {} KiB RSS", resident_kib(manager.id()));
     let http = jd_manager::infra::http_client::plain().build().unwrap();
     for n in 0..50 {
@@ -136,23 +202,64 @@ async fn fifty(root: &Path) {
             "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "upstreams": [],
             "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
         }});
-        let saved: Value = http.post(format!("{url}/saved-configs")).json(&config).send().await.unwrap().json().await.unwrap();
+        let saved: Value = http
+            .post(format!("{url}/saved-configs"))
+            .json(&config)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let instance = json!({ "name": format!("i{n}"), "config_id": saved["config_id"] });
-        let made: Value = http.post(format!("{url}/instances")).json(&instance).send().await.unwrap().json().await.unwrap();
+        let made: Value = http
+            .post(format!("{url}/instances"))
+            .json(&instance)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let id = made["instance_id"].as_str().unwrap();
-        http.post(format!("{url}/instances/{id}/start")).send().await.unwrap().error_for_status().unwrap();
+        http.post(format!("{url}/instances/{id}/start"))
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let list: Value = http.get(format!("{url}/instances")).send().await.unwrap().json().await.unwrap();
-    let running = list["instances"].as_array().unwrap().iter().filter(|i| i["status"] == "running").count();
+    let list: Value = http
+        .get(format!("{url}/instances"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let running = list["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|i| i["status"] == "running")
+        .count();
     let keepers: Vec<u32> = fs::read_dir(root.join("data/instances"))
         .unwrap()
-        .filter_map(|e| fs::read_to_string(e.unwrap().path().join("keeper.lock")).ok()?.trim().parse().ok())
+        .filter_map(|e| {
+            fs::read_to_string(e.unwrap().path().join("keeper.lock"))
+                .ok()?
+                .trim()
+                .parse()
+                .ok()
+        })
         .collect();
     let ticks = |pid: u32| -> u64 {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-        fields.get(11..13).map_or(0, |f| f.iter().filter_map(|n| n.parse::<u64>().ok()).sum())
+        fields
+            .get(11..13)
+            .map_or(0, |f| f.iter().filter_map(|n| n.parse::<u64>().ok()).sum())
     };
     let all = || ticks(manager.id()) + keepers.iter().map(|pid| ticks(*pid)).sum::<u64>();
     let before = all();
@@ -171,7 +278,10 @@ async fn fifty(root: &Path) {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let begun = Instant::now();
     manager.wait().unwrap();
-    println!("ending it with all its instances: {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "ending it with all its instances: {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 }
 
 fn main() {
@@ -179,5 +289,7 @@ fn main() {
     intake(root.path());
     memory(root.path());
     respawn(root.path());
-    tokio::runtime::Runtime::new().unwrap().block_on(fifty(root.path()));
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(fifty(root.path()));
 }

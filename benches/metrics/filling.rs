@@ -25,8 +25,8 @@ pub struct Filled {
     pub samples: i64,
 }
 
-/// A week of samples of all series, or of one and some hours of the others if `is_small`; hours of a year, days of three, and minutes of a month
-/// of the series that is asked for.
+/// A week of samples of all series, or of one and some hours of the others if `is_small`; hours of
+/// a year, days of three, and minutes of a month of the series that is asked for.
 pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let manager = Manager::start(dir, &["--sample-interval", "1h"]);
     let count = if is_small { 1 } else { INSTANCES };
@@ -38,8 +38,10 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let mut db = plain(dir);
     let add = |db: &mut SqliteConnection, is_wanted: fn(&str) -> bool| {
         for id in &ids {
-            let names =
-                CATALOGUE.iter().filter(|metric| !metric.name.starts_with("miner_")).take(usize::try_from(SERIES).unwrap());
+            let names = CATALOGUE
+                .iter()
+                .filter(|metric| !metric.name.starts_with("miner_"))
+                .take(usize::try_from(SERIES).unwrap());
             for metric in names.filter(|metric| is_wanted(metric.name)) {
                 diesel::sql_query("INSERT INTO metric_series (instance_id, metric_type, is_counter) VALUES (?, ?, ?)")
                     .bind::<Text, _>(id)
@@ -50,17 +52,37 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
             }
         }
     };
-    add(&mut db, if is_small { |name| name == ASKED } else { |_| true });
+    add(
+        &mut db,
+        if is_small {
+            |name| name == ASKED
+        } else {
+            |_| true
+        },
+    );
     // A sampler of instances that are none does nothing but settle.
     let elsewhere = tempfile::tempdir().unwrap();
     let none = Db::open(elsewhere.path()).unwrap();
     let source = ProgramSource::new(None, elsewhere.path());
-    let vault = jd_manager::server::app::open_vault(elsewhere.path(), &none).await.unwrap();
-    let none =
-        InstanceService::new(none.clone(), ConfigService::new(none, vault), source, elsewhere.path(), Duration::from_secs(60));
+    let vault = jd_manager::server::app::open_vault(elsewhere.path(), &none)
+        .await
+        .unwrap();
+    let none = InstanceService::new(
+        none.clone(),
+        ConfigService::new(none, vault),
+        source,
+        elsewhere.path(),
+        Duration::from_secs(60),
+    );
     let product = Db::open(dir).unwrap();
     let (told, _rounds) = tokio::sync::watch::channel(0);
-    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told, LatestMetrics::default());
+    let mut sampler = Sampler::new(
+        product,
+        none,
+        Duration::from_secs(10),
+        told,
+        LatestMetrics::default(),
+    );
 
     let end = now() - now() % WINDOW;
     let mut settlings = Vec::new();
@@ -101,7 +123,11 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
         percentile(&mut settlings, 99),
         size(dir) as f64 / samples as f64
     );
-    for (table, step, days) in [("minutes", 60, 30), ("hours", 3600, 365), ("days", DAY, 3 * 365)] {
+    for (table, step, days) in [
+        ("minutes", 60, 30),
+        ("hours", 3600, 365),
+        ("days", DAY, 3 * 365),
+    ] {
         let (from, to) = (end - days * DAY, end - 7 * DAY);
         let statement = format!(
             "WITH RECURSIVE moments (at) AS (SELECT {from} - {from} % {step} UNION ALL SELECT at + {step} FROM moments WHERE at < {to} - {step}) \
@@ -109,12 +135,20 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
              SELECT id, at, {step} / {INTERVAL}, 1e12 * {step} / {INTERVAL} + at % 1013, 1e12, 1.2e12 + at % 1013 \
              FROM metric_series CROSS JOIN moments {} ORDER BY 1, 2",
             // Of minutes there would be as many again as of all else.
-            if is_small || table == "minutes" { format!("WHERE metric_type = '{ASKED}'") } else { String::new() }
+            if is_small || table == "minutes" {
+                format!("WHERE metric_type = '{ASKED}'")
+            } else {
+                String::new()
+            }
         );
         diesel::sql_query(statement).execute(&mut db).unwrap();
     }
     db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    Filled { dir: dir.to_owned(), instance: ids[ids.len() / 2].clone(), samples }
+    Filled {
+        dir: dir.to_owned(),
+        instance: ids[ids.len() / 2].clone(),
+        samples,
+    }
 }
 
 /// Five minutes of samples from a moment on, of every series there is: moments and values.
@@ -140,8 +174,9 @@ pub fn take(db: &mut SqliteConnection, at: i64) {
 /// Puts them where the product's settling would, in the same order.
 fn settled(db: &mut SqliteConnection, at: i64) {
     let samples = samples_from(at);
-    let moved =
-        format!("{samples} INSERT INTO metric_samples (series_id, at, value) SELECT id, at, value FROM samples ORDER BY 1, 2");
+    let moved = format!(
+        "{samples} INSERT INTO metric_samples (series_id, at, value) SELECT id, at, value FROM samples ORDER BY 1, 2"
+    );
     let rolled = format!(
         "INSERT INTO metric_minutes (series_id, at, count, sum, min, max) \
          SELECT s.series_id, s.at - s.at % 60, COUNT(*), SUM(value), MIN(value), MAX(value) FROM metric_series n \

@@ -1,8 +1,10 @@
-//! What metrics cost: ten million samples in the database, asked for over HTTP, and fifty clients sampled by a manager that has them.
+//! What metrics cost: ten million samples in the database, asked for over HTTP, and fifty clients
+//! sampled by a manager that has them.
 //!
-//! `filling` makes two databases, the way the product does; the small one shows whether reading costs what is returned or what there is.
-//! `asking` puts every question to both. `running` lets fifty simulated clients be sampled, reads meanwhile, and forgets a day. Run by
-//! `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
+//! `filling` makes two databases, the way the product does; the small one shows whether reading
+//! costs what is returned or what there is. `asking` puts every question to both. `running` lets
+//! fifty simulated clients be sampled, reads meanwhile, and forgets a day. Run by `scripts/bench`;
+//! the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
 
 mod asking;
 mod filling;
@@ -63,13 +65,17 @@ struct Number {
 }
 
 fn number(db: &mut SqliteConnection, statement: &str) -> i64 {
-    diesel::sql_query(statement).get_result::<Number>(db).unwrap().n
+    diesel::sql_query(statement)
+        .get_result::<Number>(db)
+        .unwrap()
+        .n
 }
 
 /// A connection beside the product's.
 fn plain(dir: &Path) -> SqliteConnection {
     let mut db = SqliteConnection::establish(dir.join(FILE).to_str().unwrap()).unwrap();
-    db.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA synchronous = OFF;").unwrap();
+    db.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA synchronous = OFF;")
+        .unwrap();
     db
 }
 
@@ -91,8 +97,18 @@ impl Manager {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let url = format!("http://{}/api", ready.trim().trim_end_matches('/').rsplit("http://").next().unwrap());
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        let url = format!(
+            "http://{}/api",
+            ready
+                .trim()
+                .trim_end_matches('/')
+                .rsplit("http://")
+                .next()
+                .unwrap()
+        );
         Self(child, url)
     }
 
@@ -107,14 +123,22 @@ impl Manager {
     fn spent(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        fields[11..13].iter().map(|n| n.parse::<u64>().unwrap() * 10).sum()
+        fields[11..13]
+            .iter()
+            .map(|n| n.parse::<u64>().unwrap() * 10)
+            .sum()
     }
 
     /// Physical memory, MB.
     fn resident_mb(&self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let rss = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-        rss.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1000.0
+        rss.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+            / 1000.0
     }
 }
 
@@ -135,8 +159,27 @@ async fn make(url: &str, name: &str, port: u16) -> String {
         "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "upstreams": [],
         "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
     }});
-    let saved: Value = http.post(format!("{url}/saved-configs")).json(&config).send().await.unwrap().json().await.unwrap();
+    let saved: Value = http
+        .post(format!("{url}/saved-configs"))
+        .json(&config)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let instance = json!({ "name": name, "config_id": saved["config_id"] });
-    let made: Value = http.post(format!("{url}/instances")).json(&instance).send().await.unwrap().json().await.unwrap();
-    made["instance_id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    let made: Value = http
+        .post(format!("{url}/instances"))
+        .json(&instance)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    made["instance_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned()
 }

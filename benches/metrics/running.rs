@@ -1,4 +1,5 @@
-//! Fifty clients sampled by a manager that has ten million samples, read meanwhile; and a day of them forgotten.
+//! Fifty clients sampled by a manager that has ten million samples, read meanwhile; and a day of
+//! them forgotten.
 
 use diesel::connection::SimpleConnection;
 use jd_manager::domain::metrics::{Retention, forget};
@@ -9,20 +10,41 @@ use std::time::{Duration, Instant};
 
 use crate::asking::ask;
 use crate::filling::Filled;
-use crate::{ASKED, DAY, Manager, PROGRAM, WINDOW, client, make, now, number, percentile, plain, size};
+use crate::{
+    ASKED, DAY, Manager, PROGRAM, WINDOW, client, make, now, number, percentile, plain, size,
+};
 
 /// Fifty clients under a manager with ten million samples.
 pub async fn sampling(root: &Path, large: &Filled) {
     use std::os::unix::fs::PermissionsExt;
     let program = root.join("client");
-    fs::write(&program, format!("#!/bin/sh\nexec '{PROGRAM}' simulate \"$@\"\n")).unwrap();
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nexec '{PROGRAM}' simulate \"$@\"\n"),
+    )
+    .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let program = program.to_str().unwrap();
-    let seldom = Manager::start(&large.dir, &["--sample-interval", "1h", "--client", program, "--on-shutdown", "leave"]);
+    let seldom = Manager::start(
+        &large.dir,
+        &[
+            "--sample-interval",
+            "1h",
+            "--client",
+            program,
+            "--on-shutdown",
+            "leave",
+        ],
+    );
     let http = client();
     for n in 0..50 {
         let id = make(&seldom.1, &format!("run{n}"), 21_000 + 2 * n).await;
-        http.post(format!("{}/instances/{id}/start", seldom.1)).send().await.unwrap().error_for_status().unwrap();
+        http.post(format!("{}/instances/{id}/start", seldom.1))
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     let rounds = 20;
@@ -36,7 +58,10 @@ pub async fn sampling(root: &Path, large: &Filled) {
     if until_settling < 28 {
         tokio::time::sleep(Duration::from_secs(until_settling.unsigned_abs() + 1)).await;
     }
-    let often = Manager::start(&large.dir, &["--sample-interval", "1s", "--client", program]);
+    let often = Manager::start(
+        &large.dir,
+        &["--sample-interval", "1s", "--client", program],
+    );
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = often.spent();
     tokio::time::sleep(Duration::from_secs(rounds)).await;
@@ -49,7 +74,13 @@ pub async fn sampling(root: &Path, large: &Filled) {
 
     let begun = now();
     let readers = (0..8).map(|_| {
-        let (http, url) = (http.clone(), format!("{}/metrics/{}/{ASKED}/chart?range=1y", often.1, large.instance));
+        let (http, url) = (
+            http.clone(),
+            format!(
+                "{}/metrics/{}/{ASKED}/chart?range=1y",
+                often.1, large.instance
+            ),
+        );
         tokio::spawn(async move {
             let begun = Instant::now();
             let mut took = Vec::new();
@@ -71,7 +102,12 @@ pub async fn sampling(root: &Path, large: &Filled) {
          AND instance_id IN (SELECT id FROM instances WHERE name LIKE 'run%') AND timestamp / 1000 BETWEEN {begun} AND {ended})"
     );
     let taken = number(&mut db, &format!("SELECT COUNT(*) AS n {rounds}"));
-    let gap = number(&mut db, &format!("SELECT MAX(gap) AS n FROM (SELECT at - LAG(at) OVER (ORDER BY at) AS gap {rounds})"));
+    let gap = number(
+        &mut db,
+        &format!(
+            "SELECT MAX(gap) AS n FROM (SELECT at - LAG(at) OVER (ORDER BY at) AS gap {rounds})"
+        ),
+    );
     println!(
         "eight readers of a year without pause for {} s: {} charts, p50 {:.1} ms, p99 {:.1} ms; meanwhile {taken} rounds, at most {gap} s apart; {:.1} MB resident",
         ended - begun,
@@ -87,7 +123,10 @@ pub async fn sampling(root: &Path, large: &Filled) {
 pub async fn forgetting(large: &Filled) {
     let db = Db::open(&large.dir).unwrap();
     let before = size(&large.dir);
-    let rows = number(&mut plain(&large.dir), "SELECT COUNT(*) AS n FROM metric_samples");
+    let rows = number(
+        &mut plain(&large.dir),
+        "SELECT COUNT(*) AS n FROM metric_samples",
+    );
     let other = db.clone();
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
     let waits = tokio::spawn(async move {
@@ -101,12 +140,19 @@ pub async fn forgetting(large: &Filled) {
         waits
     });
     let begun = Instant::now();
-    forget(&db, Retention::raw_days(7), now() + DAY).await.unwrap();
+    forget(&db, Retention::raw_days(7), now() + DAY)
+        .await
+        .unwrap();
     let took = begun.elapsed();
     stop.send(()).unwrap();
     let mut waits = waits.await.unwrap();
-    plain(&large.dir).batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let left = number(&mut plain(&large.dir), "SELECT COUNT(*) AS n FROM metric_samples");
+    plain(&large.dir)
+        .batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let left = number(
+        &mut plain(&large.dir),
+        "SELECT COUNT(*) AS n FROM metric_samples",
+    );
     println!(
         "forgetting a day ({} samples): {:.0} s; others waited for the writer p99 {:.0} ms, at most {:.0} ms; file {:.0} to {:.0} MB",
         rows - left,

@@ -1,4 +1,5 @@
-//! The import of configurations under libFuzzer: `cargo fuzz run import fuzz/corpus/import fuzz/seeds/import`.
+//! The import of configurations under libFuzzer: `cargo fuzz run import fuzz/corpus/import
+//! fuzz/seeds/import`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

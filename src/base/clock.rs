@@ -1,6 +1,8 @@
-//! Time as a parameter: what moment it is comes from a [`Clock`], never from a call in the middle of a rule.
+//! Time as a parameter: what moment it is comes from a [`Clock`], never from a call in the middle
+//! of a rule.
 //!
-//! Vocabulary: a moment is whole milliseconds since 1970 UTC, as stored in the database and sent to programs.
+//! Vocabulary: a moment is whole milliseconds since 1970 UTC, as stored in the database and sent to
+//! programs.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -13,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A moment: whole milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow, Default,
+)]
 #[diesel(sql_type = BigInt)]
 pub struct Timestamp(pub i64);
 
@@ -27,7 +31,10 @@ impl Timestamp {
     /// This moment moved by `by` towards the future; saturates at the end of time.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long before this moment `earlier` was; zero when it was not (clocks are set back).
@@ -46,7 +53,8 @@ impl Timestamp {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
-    /// The time of day in the machine's own time zone, to the minute, and the day before it unless that is today: `14:02`, `Nov 21, 14:02`.
+    /// The time of day in the machine's own time zone, to the minute, and the day before it unless
+    /// that is today: `14:02`, `Nov 21, 14:02`.
     #[must_use]
     pub fn local_minute(self) -> String {
         let is_today = self.zoned("%F") == Self::now().zoned("%F");
@@ -67,7 +75,10 @@ impl Timestamp {
     }
 
     fn zoned(self, format: &str) -> String {
-        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string()
+        self.jiff()
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime(format)
+            .to_string()
     }
 }
 
@@ -81,7 +92,8 @@ impl std::fmt::Display for Timestamp {
 impl std::str::FromStr for Timestamp {
     type Err = jiff::Error;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond()))
+        text.parse::<jiff::Timestamp>()
+            .map(|t| Self(t.as_millisecond()))
     }
 }
 
@@ -161,8 +173,16 @@ mod tests {
     fn a_moment_is_written_and_read_as_rfc_3339_in_utc() {
         let moment = Timestamp(1_795_382_999_204);
         assert_eq!(moment.to_string(), "2026-11-22T21:29:59.204Z");
-        assert_eq!("2026-11-22T21:29:59.204Z".parse::<Timestamp>().unwrap(), moment);
-        assert_eq!("2026-11-22T22:29:59.204+01:00".parse::<Timestamp>().unwrap(), moment);
+        assert_eq!(
+            "2026-11-22T21:29:59.204Z".parse::<Timestamp>().unwrap(),
+            moment
+        );
+        assert_eq!(
+            "2026-11-22T22:29:59.204+01:00"
+                .parse::<Timestamp>()
+                .unwrap(),
+            moment
+        );
     }
 
     #[test]
@@ -174,7 +194,13 @@ mod tests {
 
     #[test]
     fn lengths_are_said_in_the_two_largest_units() {
-        for (seconds, said) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_900, "1 h 5 min"), (273_600, "3 d 4 h")] {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_900, "1 h 5 min"),
+            (273_600, "3 d 4 h"),
+        ] {
             assert_eq!(human_duration(Duration::from_secs(seconds)), said);
         }
     }

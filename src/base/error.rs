@@ -1,6 +1,7 @@
 //! What can go wrong in the product's own terms, for every domain.
 //!
-//! Vocabulary: knows no HTTP status and no page. `web::problem` maps it once to what a client of the API or a person sees.
+//! Vocabulary: knows no HTTP status and no page. `web::problem` maps it once to what a client of
+//! the API or a person sees.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -14,8 +15,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// One thing wrong with one field of what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FieldError {
-    /// RFC 6901 JSON pointer into the body that was sent, e.g. `/config/upstreams/0/pool_port`; for a query parameter its
-    /// name behind a slash. Empty: the body as a whole.
+    /// RFC 6901 JSON pointer into the body that was sent, e.g. `/config/upstreams/0/pool_port`; for
+    /// a query parameter its name behind a slash. Empty: the body as a whole.
     pub pointer: String,
     /// What is wrong and what would be right, in a sentence for people.
     pub detail: String,
@@ -24,24 +25,35 @@ pub struct FieldError {
 impl FieldError {
     /// A complaint about the field at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
     }
 
-    /// The same complaint seen from one level further out: `prefix` (with its leading slash) before the pointer.
+    /// The same complaint seen from one level further out: `prefix` (with its leading slash) before
+    /// the pointer.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
         self
     }
 
-    /// The detail for a page: a field's API name at its beginning reads as words, and its API values as what a person sees.
+    /// The detail for a page: a field's API name at its beginning reads as words, and its API
+    /// values as what a person sees.
     #[must_use]
     pub fn page_text(&self) -> Cow<'_, str> {
-        let name = self.pointer.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
+        let name = self
+            .pointer
+            .rsplit('/')
+            .find(|part| part.parse::<usize>().is_err())
+            .unwrap_or_default();
         match self.detail.strip_prefix(name) {
-            Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => {
-                Cow::Owned(format!("{}{}", field_name_text(name), rest.replace("true or false", "on or off")))
-            }
+            Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => Cow::Owned(format!(
+                "{}{}",
+                field_name_text(name),
+                rest.replace("true or false", "on or off")
+            )),
             _ => Cow::Borrowed(&self.detail),
         }
     }
@@ -49,13 +61,27 @@ impl FieldError {
 
 /// `memory_limit_mib` as `Memory limit (MiB)`.
 fn field_name_text(name: &str) -> String {
-    let units = [("_mib", "MiB"), ("_ms", "ms"), ("_s", "seconds"), ("_id", "")];
-    let found = units.iter().find_map(|(end, unit)| name.strip_suffix(end).map(|rest| (rest, *unit)));
+    let units = [
+        ("_mib", "MiB"),
+        ("_ms", "ms"),
+        ("_s", "seconds"),
+        ("_id", ""),
+    ];
+    let found = units
+        .iter()
+        .find_map(|(end, unit)| name.strip_suffix(end).map(|rest| (rest, *unit)));
     let (stem, unit) = found.unwrap_or((name, ""));
     let mut letters = stem.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
-    let words: String = first.chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect();
-    if unit.is_empty() { words } else { format!("{words} ({unit})") }
+    let words: String = first
+        .chain(letters)
+        .map(|c| if c == '_' { ' ' } else { c })
+        .collect();
+    if unit.is_empty() {
+        words
+    } else {
+        format!("{words} ({unit})")
+    }
 }
 
 /// Why a use case did not do what was asked.
@@ -97,14 +123,18 @@ fn summary(errors: &[FieldError]) -> String {
 }
 
 impl Error {
-    /// Wraps a cause. A machine that cannot do it now (full disk, too many open files, locked database) makes it [`Error::Unavailable`] with
-    /// the reason and what to do; anything else is nobody's fault but ours.
+    /// Wraps a cause. A machine that cannot do it now (full disk, too many open files, locked
+    /// database) makes it [`Error::Unavailable`] with the reason and what to do; anything else is
+    /// nobody's fault but ours.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let cause = cause.into();
         match machine_fault(&*cause) {
             Some(detail) => {
                 tracing::warn!(%cause, "the machine refuses this");
-                Self::Unavailable { detail, retry_after: Some(RETRY_AFTER) }
+                Self::Unavailable {
+                    detail,
+                    retry_after: Some(RETRY_AFTER),
+                }
             }
             None => Self::Internal(cause),
         }
@@ -131,7 +161,10 @@ impl Error {
 
     /// There is no `what` called `id`.
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound { what, id: id.to_string() }
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
     }
 }
 
@@ -159,7 +192,10 @@ pub struct FileError {
 impl FileError {
     /// For `map_err`: which file it is about.
     pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self { path: path.into(), cause }
+        move |cause| Self {
+            path: path.into(),
+            cause,
+        }
     }
 }
 
@@ -172,15 +208,25 @@ impl From<FileError> for Error {
 /// What the machine refuses, and what to do about it.
 type MachineFault = (&'static str, &'static str);
 
-const DISK_FULL: MachineFault = ("The disk is full", "nothing was saved. Free some space and try again.");
-const DATABASE_LOCKED: MachineFault = ("Another program holds the database", "nothing was saved. Try again.");
+const DISK_FULL: MachineFault = (
+    "The disk is full",
+    "nothing was saved. Free some space and try again.",
+);
+const DATABASE_LOCKED: MachineFault = (
+    "Another program holds the database",
+    "nothing was saved. Try again.",
+);
 const DATABASE_DAMAGED: MachineFault = (
     "The database file is damaged",
     "nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile.",
 );
-const DISK_ERROR: MachineFault = ("The disk reports an error", "this was not completed. Check the disk and the kernel log.");
+const DISK_ERROR: MachineFault = (
+    "The disk reports an error",
+    "this was not completed. Check the disk and the kernel log.",
+);
 
-/// How to say that the machine, and not the program, is at fault; none: it is not, as far as is known.
+/// How to say that the machine, and not the program, is at fault; none: it is not, as far as is
+/// known.
 fn machine_fault(cause: &(dyn StdError + 'static)) -> Option<String> {
     let mut file = String::new();
     let mut next = Some(cause);
@@ -210,20 +256,26 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
     const EMFILE: i32 = 24;
     match (cause.kind(), cause.raw_os_error()) {
         (ErrorKind::StorageFull, _) => Some(DISK_FULL),
-        (ErrorKind::QuotaExceeded, _) => {
-            Some(("The disk quota is used up", "nothing was saved. Free some space or raise the quota, and try again."))
-        }
-        (ErrorKind::ReadOnlyFilesystem, _) => {
-            Some(("The disk is read-only", "nothing was saved. Mount it writable again; the kernel log may say why it is not."))
-        }
-        (ErrorKind::PermissionDenied, _) => {
-            Some(("jd-manager has no permission", "this was not done. Check the owner and the mode of the data directory."))
-        }
+        (ErrorKind::QuotaExceeded, _) => Some((
+            "The disk quota is used up",
+            "nothing was saved. Free some space or raise the quota, and try again.",
+        )),
+        (ErrorKind::ReadOnlyFilesystem, _) => Some((
+            "The disk is read-only",
+            "nothing was saved. Mount it writable again; the kernel log may say why it is not.",
+        )),
+        (ErrorKind::PermissionDenied, _) => Some((
+            "jd-manager has no permission",
+            "this was not done. Check the owner and the mode of the data directory.",
+        )),
         (_, Some(EMFILE)) => Some((
             "jd-manager has too many open files",
             "this was not done. Raise its limit (LimitNOFILE= of the service, or ulimit -n) and restart it.",
         )),
-        (_, Some(ENFILE)) => Some(("This machine has too many open files", "this was not done. Raise fs.file-max.")),
+        (_, Some(ENFILE)) => Some((
+            "This machine has too many open files",
+            "this was not done. Raise fs.file-max.",
+        )),
         (_, Some(EIO)) => Some(DISK_ERROR),
         _ => None,
     }
@@ -236,7 +288,13 @@ fn database_fault(text: &str) -> Option<MachineFault> {
         (&["disk I/O error"], DISK_ERROR),
         (&["is locked"], DATABASE_LOCKED),
         (&["malformed", "not a database"], DATABASE_DAMAGED),
-        (&["readonly database"], ("The database cannot be written (read-only disk or file)", "nothing was saved.")),
+        (
+            &["readonly database"],
+            (
+                "The database cannot be written (read-only disk or file)",
+                "nothing was saved.",
+            ),
+        ),
         (
             &["unable to open database file"],
             (
@@ -245,7 +303,10 @@ fn database_fault(text: &str) -> Option<MachineFault> {
             ),
         ),
     ];
-    faults.into_iter().find(|(signs, _)| signs.iter().any(|sign| text.contains(sign))).map(|(_, fault)| fault)
+    faults
+        .into_iter()
+        .find(|(signs, _)| signs.iter().any(|sign| text.contains(sign)))
+        .map(|(_, fault)| fault)
 }
 
 /// The result of a use case.
@@ -268,7 +329,10 @@ mod tests {
         let plain = "The disk is full: nothing was saved. Free some space and try again.";
         assert_eq!(detail(full().into()).as_deref(), Some(plain));
         // Whatever it is wrapped in.
-        assert_eq!(detail(io::Error::new(full().kind(), "config.toml").into()).as_deref(), Some(plain));
+        assert_eq!(
+            detail(io::Error::new(full().kind(), "config.toml").into()).as_deref(),
+            Some(plain)
+        );
         let at = FileError::at(Path::new("/data/config.toml"));
         let told = "The disk is full (/data/config.toml): nothing was saved. Free some space and try again.";
         assert_eq!(detail(at(full()).into()).as_deref(), Some(told));
@@ -283,7 +347,10 @@ mod tests {
             let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
             assert!(told.contains(says), "{number}: {told}");
         }
-        assert!(matches!(Error::from(io::Error::from_raw_os_error(2)), Error::Internal(_)));
+        assert!(matches!(
+            Error::from(io::Error::from_raw_os_error(2)),
+            Error::Internal(_)
+        ));
     }
 
     #[test]
@@ -300,7 +367,11 @@ mod tests {
             ("attempt to write a readonly database", "read-only"),
             ("unable to open database file", "cannot be opened"),
         ] {
-            assert!(fault(text).is_some_and(|told| told.contains(says)), "{text}: {:?}", fault(text));
+            assert!(
+                fault(text).is_some_and(|told| told.contains(says)),
+                "{text}: {:?}",
+                fault(text)
+            );
         }
         assert_eq!(fault("UNIQUE constraint failed: instances.name"), None);
         // The same words from elsewhere mean nothing.
@@ -310,13 +381,37 @@ mod tests {
     #[test]
     fn a_page_shows_no_api_name() {
         for (pointer, detail, text) in [
-            ("/memory_limit_mib", "memory_limit_mib must be 16.", "Memory limit (MiB) must be 16."),
-            ("/restart_limit_within_s", "restart_limit_within_s must be 1.", "Restart limit within (seconds) must be 1."),
-            ("/config_id", "config_id must be text.", "Config must be text."),
-            ("/signed_by", "signed_by: not a key.", "Signed by: not a key."),
-            ("/condition/after_s", "after_s must be 1.", "After (seconds) must be 1."),
+            (
+                "/memory_limit_mib",
+                "memory_limit_mib must be 16.",
+                "Memory limit (MiB) must be 16.",
+            ),
+            (
+                "/restart_limit_within_s",
+                "restart_limit_within_s must be 1.",
+                "Restart limit within (seconds) must be 1.",
+            ),
+            (
+                "/config_id",
+                "config_id must be text.",
+                "Config must be text.",
+            ),
+            (
+                "/signed_by",
+                "signed_by: not a key.",
+                "Signed by: not a key.",
+            ),
+            (
+                "/condition/after_s",
+                "after_s must be 1.",
+                "After (seconds) must be 1.",
+            ),
             ("/ids/0", "ids must be a list.", "Ids must be a list."),
-            ("/nightly", "nightly must be true or false.", "Nightly must be on or off."),
+            (
+                "/nightly",
+                "nightly must be true or false.",
+                "Nightly must be on or off.",
+            ),
             ("/name", "Give it a name.", "Give it a name."),
             ("/name", "names are long.", "names are long."),
             ("", "All of it is wrong.", "All of it is wrong."),

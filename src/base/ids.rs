@@ -1,7 +1,8 @@
 //! Identifiers of the things the product keeps.
 //!
-//! Vocabulary: knows nothing of storage layout, HTTP or processes. Each kind of thing has its own type, so that the id of
-//! a saved configuration can never be handed to a function that wants an instance.
+//! Vocabulary: knows nothing of storage layout, HTTP or processes. Each kind of thing has its own
+//! type, so that the id of a saved configuration can never be handed to a function that wants an
+//! instance.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -73,7 +74,8 @@ id! {
     ConfigId
 }
 id! {
-    /// The id of an instance: one JD client under one keeper. Also the name of its directory below `instances/`.
+    /// The id of an instance: one JD client under one keeper. Also the name of its directory below
+    /// `instances/`.
     InstanceId
 }
 id! {

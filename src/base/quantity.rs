@@ -1,4 +1,5 @@
-//! Values as people type them into a form, and shown there again so that the same value is read: `1.5 TH/s`, `64 MiB`, `90 %`, `1 h 30 min`.
+//! Values as people type them into a form, and shown there again so that the same value is read:
+//! `1.5 TH/s`, `64 MiB`, `90 %`, `1 h 30 min`.
 //!
 //! Unlike what is said on a page, nothing is rounded. Must not know: charts, pages.
 
@@ -11,12 +12,18 @@ const TIMES: [(&str, f64); 4] = [("d", 86_400.0), ("h", 3600.0), ("min", 60.0), 
 /// Prefixes of a thousand each.
 const THOUSANDS: [&str; 8] = ["", "k", "m", "g", "t", "p", "e", "z"];
 
-/// Reads a number with or without its unit; the prefix may stand alone (`1.5 T`), large and small letters are the same. A prefix is of a thousand, and with
-/// an `i` of 1024. None if it is not a number of this unit.
+/// Reads a number with or without its unit; the prefix may stand alone (`1.5 T`), large and small
+/// letters are the same. A prefix is of a thousand, and with an `i` of 1024. None if it is not a
+/// number of this unit.
 #[must_use]
 pub fn read_value(unit: Unit, text: &str) -> Option<f64> {
-    // What is shown elsewhere can be typed here: other spaces, and a minus that is none on a keyboard.
-    let text: String = text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    // What is shown elsewhere can be typed here: other spaces, and a minus that is none on a
+    // keyboard.
+    let text: String = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
     let text = text.replace('\u{2212}', "-");
     let (number, name) = split(&text)?;
     if unit == Unit::Seconds {
@@ -29,8 +36,11 @@ pub fn read_value(unit: Unit, text: &str) -> Option<f64> {
 fn split(text: &str) -> Option<(f64, &str)> {
     let is_figure = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
     let most = text.find(|c| !is_figure(c)).unwrap_or(text.len());
-    // The E of 1.5 E is a prefix, the one of 1.5E3 belongs to the number. All of it is ASCII up to there.
-    let (end, number) = (1..=most).rev().find_map(|end| Some((end, text[..end].parse::<f64>().ok()?)))?;
+    // The E of 1.5 E is a prefix, the one of 1.5E3 belongs to the number. All of it is ASCII up to
+    // there.
+    let (end, number) = (1..=most)
+        .rev()
+        .find_map(|end| Some((end, text[..end].parse::<f64>().ok()?)))?;
     Some((number, text[end..].trim())).filter(|(number, _)| number.is_finite())
 }
 
@@ -38,7 +48,10 @@ fn split(text: &str) -> Option<(f64, &str)> {
 fn factor(unit: Unit, name: &str) -> Option<f64> {
     let name = name.to_ascii_lowercase();
     let own = match unit {
-        Unit::HashesPerSecond => name.strip_suffix("h/s").or_else(|| name.strip_suffix('h')).unwrap_or(&name),
+        Unit::HashesPerSecond => name
+            .strip_suffix("h/s")
+            .or_else(|| name.strip_suffix('h'))
+            .unwrap_or(&name),
         Unit::Bytes => name.strip_suffix('b').unwrap_or(&name),
         Unit::Percent => name.strip_suffix('%').unwrap_or(&name),
         Unit::Count | Unit::Seconds => &name,
@@ -59,7 +72,9 @@ fn factor(unit: Unit, name: &str) -> Option<f64> {
 fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
     let (mut sum, mut is_first) = (0.0, true);
     loop {
-        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
         let name = rest[..end].to_ascii_lowercase();
         rest = rest[end..].trim_start();
         let size = match name.as_str() {
@@ -79,7 +94,13 @@ fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
 /// The value as somebody would have typed it: in the largest unit in which it is short, and exact.
 #[must_use]
 pub fn typed_value(unit: Unit, value: f64) -> String {
-    let plain = |name: &str| if name.is_empty() { value.to_string() } else { format!("{value} {name}") };
+    let plain = |name: &str| {
+        if name.is_empty() {
+            value.to_string()
+        } else {
+            format!("{value} {name}")
+        }
+    };
     let (base, names) = unit.ladder();
     if unit == Unit::Seconds {
         return length(value).unwrap_or_else(|| plain(names[0]));
@@ -90,8 +111,14 @@ pub fn typed_value(unit: Unit, value: f64) -> String {
         let text = text.trim_end().to_owned();
         (figure.len() <= LONGEST && read_value(unit, &text) == Some(value)).then_some(text)
     };
-    let is_reached = |rung: &usize| *rung == 0 || value.abs() >= base.powi(i32::try_from(*rung).unwrap_or(i32::MAX));
-    (0..names.len()).rev().filter(is_reached).find_map(in_unit).unwrap_or_else(|| plain(names[0]))
+    let is_reached = |rung: &usize| {
+        *rung == 0 || value.abs() >= base.powi(i32::try_from(*rung).unwrap_or(i32::MAX))
+    };
+    (0..names.len())
+        .rev()
+        .filter(is_reached)
+        .find_map(in_unit)
+        .unwrap_or_else(|| plain(names[0]))
 }
 
 /// Whole seconds in as many units as are needed; none for others.
@@ -150,7 +177,10 @@ mod tests {
         }
         for (unit, texts) in [
             (HashesPerSecond, ["", "much", "T", "64 MiB", "1,5 T", "inf"]),
-            (Bytes, ["64 TH/s", "64 i", "64 iB", "64 XB", "nan", "9e300 EiB"]),
+            (
+                Bytes,
+                ["64 TH/s", "64 i", "64 iB", "64 XB", "nan", "9e300 EiB"],
+            ),
             (Percent, ["90 k%", "90 B", "% 90", "--1", "1.2.3", "%"]),
             (Count, ["5 %", "5 B", "1 000", "\u{fc}", "5 ki", "1e400"]),
             (Seconds, ["5 weeks", "1 h 30", "h", "1 h h", "5 5", "5 T"]),

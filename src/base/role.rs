@@ -6,14 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What somebody may do. Each may do what the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees everything but secrets.
     Viewer,
     /// Runs what is there: starts, stops, switches between installed clients, silences alerts.
     Operator,
-    /// Decides where the income goes and who may do what: configurations, keys, channels, users, backups.
+    /// Decides where the income goes and who may do what: configurations, keys, channels, users,
+    /// backups.
     Admin,
 }
 
@@ -51,6 +54,9 @@ impl std::fmt::Display for Role {
 impl std::str::FromStr for Role {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| "a role is viewer, operator or admin".into())
+        Self::ALL
+            .into_iter()
+            .find(|role| role.name() == text)
+            .ok_or_else(|| "a role is viewer, operator or admin".into())
     }
 }

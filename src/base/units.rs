@@ -23,17 +23,25 @@ const LARGEST: f64 = 1e100;
 const LONGEST: f64 = 1e6;
 const DAY: f64 = 86_400.0;
 
-/// The value as it is used: none if it is not finite, within ±1e100, zero if it is next to it, never negative zero.
+/// The value as it is used: none if it is not finite, within ±1e100, zero if it is next to it,
+/// never negative zero.
 pub fn clean(value: f64) -> Option<f64> {
-    let value = if value.abs() < 1.0 / LARGEST { 0.0 } else { value };
+    let value = if value.abs() < 1.0 / LARGEST {
+        0.0
+    } else {
+        value
+    };
     value.is_finite().then(|| value.clamp(-LARGEST, LARGEST))
 }
 
-/// A value with its unit, to three significant digits; whole counts below 10 000 and lengths of time are said in full:
-/// `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value that is not finite is `–`.
+/// A value with its unit, to three significant digits; whole counts below 10 000 and lengths of
+/// time are said in full: `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value
+/// that is not finite is `–`.
 #[must_use]
 pub fn format_value(unit: Unit, value: f64) -> String {
-    let Some(value) = clean(value) else { return "–".to_owned() };
+    let Some(value) = clean(value) else {
+        return "–".to_owned();
+    };
     let size = value.abs();
     let said = match unit {
         Unit::Seconds => length(size),
@@ -56,21 +64,33 @@ impl Unit {
     pub fn ladder(self) -> (f64, &'static [&'static str]) {
         match self {
             Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
-            Self::HashesPerSecond => (1000.0, &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s", "ZH/s"]),
+            Self::HashesPerSecond => (
+                1000.0,
+                &[
+                    "H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s", "ZH/s",
+                ],
+            ),
             Self::Percent => (f64::INFINITY, &["%"]),
             Self::Count => (1000.0, &["", "k", "M", "G", "T", "P", "E"]),
             Self::Seconds => (f64::INFINITY, &["s"]),
         }
     }
 
-    /// The labels of an axis whose ticks are `step` apart: all in one unit, with as many decimals as the step needs.
+    /// The labels of an axis whose ticks are `step` apart: all in one unit, with as many decimals
+    /// as the step needs.
     pub fn axis(self, ticks: &[f64], step: f64) -> Vec<String> {
         if self == Self::Seconds {
-            return ticks.iter().map(|&tick| signed(tick, length_on_axis(tick.abs(), step))).collect();
+            return ticks
+                .iter()
+                .map(|&tick| signed(tick, length_on_axis(tick.abs(), step)))
+                .collect();
         }
         let (base, names) = self.ladder();
-        let largest = ticks.iter().fold(0.0, |most: f64, tick| most.max(tick.abs()));
-        // 1024 is not divided by the tens that steps are made of, so bytes are said in the unit of the step.
+        let largest = ticks
+            .iter()
+            .fold(0.0, |most: f64, tick| most.max(tick.abs()));
+        // 1024 is not divided by the tens that steps are made of, so bytes are said in the unit of
+        // the step.
         let deciding = if self == Self::Bytes { step } else { largest };
         let mut scale = 1.0;
         let mut rung = 0;
@@ -80,23 +100,45 @@ impl Unit {
         }
         let decimals = decimals(step / scale);
         // A zero has no thousands; other units say what it is a zero of.
-        let name = |tick: f64| if self == Self::Count && tick == 0.0 { "" } else { names[rung] };
-        let say = |tick: &f64| signed(*tick, with_name(&figure(tick.abs() / scale, decimals), name(*tick)));
+        let name = |tick: f64| {
+            if self == Self::Count && tick == 0.0 {
+                ""
+            } else {
+                names[rung]
+            }
+        };
+        let say = |tick: &f64| {
+            signed(
+                *tick,
+                with_name(&figure(tick.abs() / scale, decimals), name(*tick)),
+            )
+        };
         ticks.iter().map(say).collect()
     }
 }
 
 fn signed(value: f64, said: String) -> String {
-    if value < 0.0 { format!("−{said}") } else { said }
+    if value < 0.0 {
+        format!("−{said}")
+    } else {
+        said
+    }
 }
 
 fn with_name(figure: &str, name: &str) -> String {
-    if name.is_empty() { figure.to_owned() } else { format!("{figure} {name}") }
+    if name.is_empty() {
+        figure.to_owned()
+    } else {
+        format!("{figure} {name}")
+    }
 }
 
 /// How many decimals a figure of three significant digits has.
 fn decimals_of_three(size: f64) -> usize {
-    [100.0, 10.0, 1.0, 0.1, 0.01, 0.001].iter().position(|&limit| size >= limit).unwrap_or(6)
+    [100.0, 10.0, 1.0, 0.1, 0.01, 0.001]
+        .iter()
+        .position(|&limit| size >= limit)
+        .unwrap_or(6)
 }
 
 fn rounded(size: f64) -> f64 {
@@ -105,10 +147,15 @@ fn rounded(size: f64) -> f64 {
 }
 
 fn significant(size: f64) -> String {
-    if size < 1e-4 { figure(size, 2) } else { figure(size, decimals_of_three(size)) }
+    if size < 1e-4 {
+        figure(size, 2)
+    } else {
+        figure(size, decimals_of_three(size))
+    }
 }
 
-/// A figure with at most so many decimals, without trailing zeros; with an exponent where it would be long.
+/// A figure with at most so many decimals, without trailing zeros; with an exponent where it would
+/// be long.
 fn figure(size: f64, decimals: usize) -> String {
     if size >= LONGEST || (size > 0.0 && size < 1e-4) {
         let text = format!("{size:.2e}");
@@ -121,13 +168,21 @@ fn figure(size: f64, decimals: usize) -> String {
 }
 
 fn trimmed(figure: &str) -> &str {
-    if figure.contains('.') { figure.trim_end_matches('0').trim_end_matches('.') } else { figure }
+    if figure.contains('.') {
+        figure.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        figure
+    }
 }
 
 /// The fewest decimals that show `step` exactly; at most six.
 fn decimals(step: f64) -> usize {
     let shifted = |places: &usize| step * 10f64.powi(i32::try_from(*places).unwrap_or(0));
-    (0..6).find(|places| (shifted(places) - shifted(places).round()).abs() < 1e-6 && shifted(places) >= 0.5).unwrap_or(6)
+    (0..6)
+        .find(|places| {
+            (shifted(places) - shifted(places).round()).abs() < 1e-6 && shifted(places) >= 0.5
+        })
+        .unwrap_or(6)
 }
 
 /// A length of time in its two largest units.
@@ -159,11 +214,16 @@ fn parts(seconds: f64) -> String {
             said.push(format!("{count} {name}"));
         }
     }
-    if said.is_empty() { "0 s".to_owned() } else { said.join(" ") }
+    if said.is_empty() {
+        "0 s".to_owned()
+    } else {
+        said.join(" ")
+    }
 }
 
 fn length_on_axis(seconds: f64, step: f64) -> String {
-    let figure_in = |unit: f64, name: &str| format!("{} {name}", figure(seconds / unit, decimals(step / unit)));
+    let figure_in =
+        |unit: f64, name: &str| format!("{} {name}", figure(seconds / unit, decimals(step / unit)));
     match step {
         ..1e-3 => figure_in(1e-6, "µs"),
         ..1.0 if seconds < 1.0 => figure_in(1e-3, "ms"),

@@ -1,20 +1,30 @@
-//! Characters that are not seen or that change how the text around them reads. In text of others they are shown by their codes: `[U+202E]`.
+//! Characters that are not seen or that change how the text around them reads. In text of others
+//! they are shown by their codes: `[U+202E]`.
 //!
-//! Vocabulary: knows neither pages nor terminals. Their exits call it, so that no text has to be thought of.
+//! Vocabulary: knows neither pages nor terminals. Their exits call it, so that no text has to be
+//! thought of.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character hides something: marks, embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9), and what has no
-/// width. Joiners (U+200C, U+200D) shape scripts and emoji; they hide only where nothing is joined, which the character `before` decides.
+/// Whether a character hides something: marks, embeddings, overrides and isolates of the Unicode
+/// bidirectional algorithm (UAX #9), and what has no width. Joiners (U+200C, U+200D) shape scripts
+/// and emoji; they hide only where nothing is joined, which the character `before` decides.
 #[must_use]
 pub fn is_hidden(c: char, before: Option<char>) -> bool {
     match c {
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{feff}'
-        | '\u{ffa0}' => true,
-        '\u{180b}'..='\u{180f}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}' | '\u{200b}' => true,
-        '\u{200c}' | '\u{200d}' => before.is_none_or(|before| before.is_ascii() || matches!(before, '\u{200c}' | '\u{200d}')),
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => true,
+        '\u{180b}'..='\u{180f}'
+        | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' => true,
+        '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}'
+        | '\u{e0100}'..='\u{e01ef}'
+        | '\u{200b}' => true,
+        '\u{200c}' | '\u{200d}' => before
+            .is_none_or(|before| before.is_ascii() || matches!(before, '\u{200c}' | '\u{200d}')),
         _ => false,
     }
 }
@@ -80,8 +90,14 @@ mod tests {
     #[test]
     fn what_hides_is_shown_by_its_code() {
         for (text, shown) in [
-            ("pay \u{202e}me\u{202c} \u{2066}x\u{2069}\u{200f}", "pay [U+202E]me[U+202C] [U+2066]x[U+2069][U+200F]"),
-            ("a\u{200b}b\u{ad}c\u{feff}d\u{2060}e\u{3164}f\u{e0041}", "a[U+200B]b[U+00AD]c[U+FEFF]d[U+2060]e[U+3164]f[U+E0041]"),
+            (
+                "pay \u{202e}me\u{202c} \u{2066}x\u{2069}\u{200f}",
+                "pay [U+202E]me[U+202C] [U+2066]x[U+2069][U+200F]",
+            ),
+            (
+                "a\u{200b}b\u{ad}c\u{feff}d\u{2060}e\u{3164}f\u{e0041}",
+                "a[U+200B]b[U+00AD]c[U+FEFF]d[U+2060]e[U+3164]f[U+E0041]",
+            ),
             ("ad\u{200d}a a\u{200c}b", "ad[U+200D]a a[U+200C]b"),
             ("line\u{2028}line", "line[U+2028]line"),
         ] {
@@ -90,17 +106,31 @@ mod tests {
             assert_eq!(on_terminal(text), shown);
             assert!(has_hidden(text) && !has_hidden(shown), "{text:?}");
         }
-        assert_eq!(on_page("a\u{1b}[31m\u{0}\u{85}\r\n\t"), "a[U+001B][31m[U+0000][U+0085]\r\n\t");
-        assert_eq!(on_terminal("a\u{1b}]0;\u{9b}\r\n\t"), "a[U+001B]]0;[U+009B][U+000D]\n\t");
+        assert_eq!(
+            on_page("a\u{1b}[31m\u{0}\u{85}\r\n\t"),
+            "a[U+001B][31m[U+0000][U+0085]\r\n\t"
+        );
+        assert_eq!(
+            on_terminal("a\u{1b}]0;\u{9b}\r\n\t"),
+            "a[U+001B]]0;[U+009B][U+000D]\n\t"
+        );
         assert_eq!(in_log("a\u{1b}[31m"), "a\u{1b}[31m");
     }
 
     #[test]
     fn what_people_write_stays() {
-        for text in
-            ["", "barn 7", "naïve — ✅ ❤\u{fe0f} …", "שלום عقرب", "👩\u{200d}🌾 نمی\u{200c}خواهم", "e\u{301} 日本\u{a0}語"]
-        {
-            assert!(matches!(on_page(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        for text in [
+            "",
+            "barn 7",
+            "naïve — ✅ ❤\u{fe0f} …",
+            "שלום عقرب",
+            "👩\u{200d}🌾 نمی\u{200c}خواهم",
+            "e\u{301} 日本\u{a0}語",
+        ] {
+            assert!(
+                matches!(on_page(text), Cow::Borrowed(same) if same == text),
+                "{text:?}"
+            );
             assert!(!has_hidden(text), "{text:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! Passwords and tokens from the command line: `jd-manager set-password` and `jd-manager token`.
 //!
-//! Whoever may write the database is its owner, so nothing is asked but the new password. Works while the manager runs and while it does not; a
-//! running one sees the change with the next request.
+//! Whoever may write the database is its owner, so nothing is asked but the new password. Works
+//! while the manager runs and while it does not; a running one sees the change with the next
+//! request.
 
 use clap::{Args, Subcommand};
 use std::io::{BufRead, IsTerminal};
@@ -21,7 +22,8 @@ pub struct NewPassword {
     /// Whose password; a user who is not there yet is made.
     #[arg(default_value = "admin")]
     name: String,
-    /// What the user may do: viewer, operator or admin [default: admin for a new user, otherwise what it was].
+    /// What the user may do: viewer, operator or admin [default: admin for a new user, otherwise
+    /// what it was].
     #[arg(long)]
     role: Option<Role>,
     /// Take the password from the first line of standard input instead of asking for it.
@@ -58,7 +60,9 @@ pub enum TokenCommand {
 async fn open(settings: &Settings) -> Result<Access, String> {
     app::make_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
-    let vault = app::open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    let vault = app::open_vault(&settings.data_dir, &db)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(Access::new(db, vault, SystemClock, None))
 }
 
@@ -84,13 +88,26 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     let access = open(&settings).await?;
     let name = wanted.name.trim();
     if wanted.without_second_factor {
-        access.clear_second_factor(name).await.map_err(|e| e.to_string())?;
+        access
+            .clear_second_factor(name)
+            .await
+            .map_err(|e| e.to_string())?;
         note(&access, &format!("took the second factor of {name} away")).await?;
-        println!("{} logs in with the password alone from now on.", on_terminal(name));
+        println!(
+            "{} logs in with the password alone from now on.",
+            on_terminal(name)
+        );
         return Ok(());
     }
-    let password = if wanted.stdin { from_stdin()? } else { asked(name)? };
-    let changed = access.set_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
+    let password = if wanted.stdin {
+        from_stdin()?
+    } else {
+        asked(name)?
+    };
+    let changed = access
+        .set_password(name, wanted.role, password)
+        .await
+        .map_err(|e| e.to_string())?;
     let shown = on_terminal(name);
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
@@ -103,7 +120,10 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
 
 fn from_stdin() -> Result<String, String> {
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|e| format!("standard input cannot be read: {e}"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|e| format!("standard input cannot be read: {e}"))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -111,7 +131,9 @@ fn asked(name: &str) -> Result<String, String> {
     if !std::io::stdin().is_terminal() {
         return Err("there is no terminal to ask for the password; send it with --stdin".into());
     }
-    let ask = |what: &str| rpassword::prompt_password(what).map_err(|e| format!("the password cannot be read: {e}"));
+    let ask = |what: &str| {
+        rpassword::prompt_password(what).map_err(|e| format!("the password cannot be read: {e}"))
+    };
     let first = ask(&format!("New password of {name}: "))?;
     if first != ask("The same again: ")? {
         return Err("the two are not the same; nothing was changed".into());
@@ -129,8 +151,17 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
     let told = |e: crate::base::error::Error| e.to_string();
     match command {
         TokenCommand::Create { name, role, days } => {
-            let made =
-                access.create_token(&machine, TokenRequest { name: name.trim().into(), role, days }).await.map_err(told)?;
+            let made = access
+                .create_token(
+                    &machine,
+                    TokenRequest {
+                        name: name.trim().into(),
+                        role,
+                        days,
+                    },
+                )
+                .await
+                .map_err(told)?;
             note(&access, &format!("made the token {}", made.token.name)).await?;
             println!("{}", made.secret);
         }
@@ -141,15 +172,25 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
                     Some(end) => format!("until {}", end.local()),
                     None => "until revoked".into(),
                 };
-                println!("{}  {}  {}  {end}", token.id, token.role, on_terminal(&token.name));
+                println!(
+                    "{}  {}  {}  {end}",
+                    token.id,
+                    token.role,
+                    on_terminal(&token.name)
+                );
             }
         }
         TokenCommand::Revoke { name } => {
             let all = access.tokens(&machine).await.map_err(told)?;
             let is_it = |id: TokenId, known: &str| known == name || id.to_string() == name;
             let token = all.into_iter().find(|token| is_it(token.id, &token.name));
-            let token = token.ok_or_else(|| format!("there is no token called \"{name}\"; jd-manager token list shows all"))?;
-            access.revoke_token(&machine, token.id).await.map_err(told)?;
+            let token = token.ok_or_else(|| {
+                format!("there is no token called \"{name}\"; jd-manager token list shows all")
+            })?;
+            access
+                .revoke_token(&machine, token.id)
+                .await
+                .map_err(told)?;
             note(&access, &format!("revoked the token {}", token.name)).await?;
             println!("{} is revoked.", on_terminal(&token.name));
         }

@@ -1,5 +1,5 @@
-//! The subcommand `demo`: the product with simulated clients and a data directory that is thrown away, so that somebody without
-//! mining gear can look at it. Every page says that it is simulated.
+//! The subcommand `demo`: the product with simulated clients and a data directory that is thrown
+//! away, so that somebody without mining gear can look at it. Every page says that it is simulated.
 
 use serde_json::json;
 use std::net::TcpListener;
@@ -24,10 +24,14 @@ const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", f
 /// Why it cannot serve, for the person at the terminal.
 pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     if settings.client.is_some() {
-        return Err("the demonstration runs simulated clients; --client has no meaning for it".into());
+        return Err(
+            "the demonstration runs simulated clients; --client has no meaning for it".into(),
+        );
     }
-    // A name nobody can guess, and never a directory that is there already: it is removed at the end.
-    let dir = std::env::temp_dir().join(format!("jd-manager-demo-{}", uuid::Uuid::new_v4().simple()));
+    // A name nobody can guess, and never a directory that is there already: it is removed at the
+    // end.
+    let dir =
+        std::env::temp_dir().join(format!("jd-manager-demo-{}", uuid::Uuid::new_v4().simple()));
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(&dir)
@@ -35,7 +39,11 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     settings.data_dir = dir.clone();
     settings.on_shutdown = OnShutdown::Stop;
     let client = ProgramSource::simulated(vec!["simulate".into()], &dir);
-    let frame = PageFrame { simulated: true, version: env!("CARGO_PKG_VERSION"), ..PageFrame::default() };
+    let frame = PageFrame {
+        simulated: true,
+        version: env!("CARGO_PKG_VERSION"),
+        ..PageFrame::default()
+    };
     let ready = |state: AppState| async move {
         if let Err(e) = create_demo_data(&state).await {
             tracing::error!(error = %e, "the demonstration is incomplete");
@@ -66,10 +74,21 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
             "upstreams": if is_pool { vec![upstream] } else { Vec::new() },
             "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
         });
-        let title = if is_pool { format!("{name}, with a pool") } else { format!("{name}, solo") };
-        let draft = ConfigDraft::of(RequestInput { value: json!({ "name": title, "config": config }), form: None })?;
+        let title = if is_pool {
+            format!("{name}, with a pool")
+        } else {
+            format!("{name}, solo")
+        };
+        let draft = ConfigDraft::of(RequestInput {
+            value: json!({ "name": title, "config": config }),
+            form: None,
+        })?;
         let saved = state.configs.create(draft).await?;
-        let wishes = InstanceDraft { name: Some(name.into()), config_id: Some(saved.config_id), ..InstanceDraft::default() };
+        let wishes = InstanceDraft {
+            name: Some(name.into()),
+            config_id: Some(saved.config_id),
+            ..InstanceDraft::default()
+        };
         let id = state.instances.create(wishes).await?;
         if at < 2 {
             state.instances.start(id, "demo").await?;

@@ -27,8 +27,9 @@ use crate::programs::jd_client::simulator::SimulatorArgs;
 use crate::server::settings::{Settings, SettingsInput};
 use crate::server::{api_docs, app, logging};
 
-/// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
-/// keep all of those alive by turns, each with its memory.
+/// Threads that may block end after being idle for so long. A start with fifty instances needs many
+/// of them at once; the rounds of samples would keep all of those alive by turns, each with its
+/// memory.
 const IDLE_THREADS: Duration = Duration::from_secs(1);
 
 /// Run, watch and update Stratum V2 Job Declarator Clients.
@@ -53,7 +54,8 @@ struct ServeArgs {
 /// Which manager's data, for what works on them without it.
 #[derive(Debug, clap::Args)]
 struct DataDirArgs {
-    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
+    /// Where database, instances, clients and backups are kept [default:
+    /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
     /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
@@ -63,19 +65,24 @@ struct DataDirArgs {
 
 impl DataDirArgs {
     fn serve(self) -> ServeArgs {
-        ServeArgs { given: SettingsInput::in_dir(self.data_dir), settings: self.settings }
+        ServeArgs {
+            given: SettingsInput::in_dir(self.data_dir),
+            settings: self.settings,
+        }
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve the pages and the API, and look after the instances. This is what happens without a subcommand.
+    /// Serve the pages and the API, and look after the instances. This is what happens without a
+    /// subcommand.
     Serve(Box<ServeArgs>),
     /// Show the product with simulated clients and a throw-away data directory.
     Demo(Box<ServeArgs>),
     /// Ask a running manager whether it is well; exit code 0 if so.
     Healthcheck(Box<ServeArgs>),
-    /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no running manager.
+    /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no
+    /// running manager.
     Openapi,
     /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
     Backup {
@@ -107,7 +114,8 @@ enum CliCommand {
     },
     #[command(flatten)]
     Daily(client::ClientCommand),
-    /// Print what a shell needs to complete these commands: jd-manager completions bash > ~/.local/share/bash-completion/completions/jd-manager
+    /// Print what a shell needs to complete these commands: jd-manager completions bash >
+    /// ~/.local/share/bash-completion/completions/jd-manager
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -140,15 +148,21 @@ pub fn run() -> ExitCode {
         Some(CliCommand::Exec(args)) => keeper::spawn::exec(&args),
         Some(CliCommand::Trial(args)) => trial::trial(&args),
         Some(CliCommand::Simulate(args)) => crate::programs::jd_client::simulator::run(*args),
-        Some(CliCommand::Backup { args, place }) => {
-            at_data_dir(place.serve(), |dir| backups::backup(args, dir, configs::add_secrets))
+        Some(CliCommand::Backup { args, place }) => at_data_dir(place.serve(), |dir| {
+            backups::backup(args, dir, configs::add_secrets)
+        }),
+        Some(CliCommand::Restore { args, place }) => {
+            at_data_dir(place.serve(), |dir| backups::restore(args, dir))
         }
-        Some(CliCommand::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
         Some(CliCommand::Healthcheck(serve)) => with_settings(*serve, client::healthcheck),
         Some(CliCommand::SetPassword { place, wanted }) => {
-            with_settings(place.serve(), |settings| accounts::set_password(settings, wanted))
+            with_settings(place.serve(), |settings| {
+                accounts::set_password(settings, wanted)
+            })
         }
-        Some(CliCommand::Token { place, command }) => with_settings(place.serve(), |settings| accounts::token(settings, command)),
+        Some(CliCommand::Token { place, command }) => {
+            with_settings(place.serve(), |settings| accounts::token(settings, command))
+        }
         Some(CliCommand::Completions { shell }) => print(&completions(shell)),
         Some(CliCommand::Daily(daily)) => client::run(daily),
         Some(CliCommand::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
@@ -157,9 +171,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// As [`with_settings`], by this program started once more in its own place with the GNU C library told to keep one pool of memory. By default it
-/// gives nearly each thread one, of which none gives back what others could use: fifty instances took 32.1 MB and crept upwards, with one
-/// pool 27.8 MB and no more (docs/PERFORMANCE.md). The library reads that at the start of a process alone.
+/// As [`with_settings`], by this program started once more in its own place with the GNU C library
+/// told to keep one pool of memory. By default it gives nearly each thread one, of which none gives
+/// back what others could use: fifty instances took 32.1 MB and crept upwards, with one pool 27.8
+/// MB and no more (docs/PERFORMANCE.md). The library reads that at the start of a process alone.
 fn with_settings_in_one_arena<F, T>(serve: ServeArgs, work: F) -> ExitCode
 where
     F: FnOnce(Settings) -> T,
@@ -169,7 +184,14 @@ where
     if cfg!(target_env = "gnu") && std::env::var_os(POOLS).is_none() {
         let mut arguments = std::env::args_os();
         let mut again = Command::new("/proc/self/exe");
-        again.arg0(arguments.next().unwrap_or_else(|| env!("CARGO_PKG_NAME").into())).args(arguments).env(POOLS, "1");
+        again
+            .arg0(
+                arguments
+                    .next()
+                    .unwrap_or_else(|| env!("CARGO_PKG_NAME").into()),
+            )
+            .args(arguments)
+            .env(POOLS, "1");
         // Returns only if it could not be done, and then it is done without.
         let _ = again.exec();
     }
@@ -199,13 +221,19 @@ where
     }
 }
 
-/// What a shell needs to complete the command line. The library offers hidden subcommands, too, so they are left out before.
+/// What a shell needs to complete the command line. The library offers hidden subcommands, too, so
+/// they are left out before.
 fn completions(shell: clap_complete::Shell) -> String {
     let whole = CommandLine::command();
     let mut offered = clap::Command::new(env!("CARGO_PKG_NAME"))
         .version(env!("CARGO_PKG_VERSION"))
         .args(whole.get_arguments().cloned())
-        .subcommands(whole.get_subcommands().filter(|one| !one.is_hide_set()).cloned());
+        .subcommands(
+            whole
+                .get_subcommands()
+                .filter(|one| !one.is_hide_set())
+                .cloned(),
+        );
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut offered, env!("CARGO_PKG_NAME"), &mut text);
     String::from_utf8_lossy(&text).trim_end().to_owned()
@@ -214,7 +242,9 @@ fn completions(shell: clap_complete::Shell) -> String {
 /// To standard output, whose other end may be closed.
 fn print(text: &str) -> ExitCode {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => complain(&format!("standard output: {e}"), 1),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("standard output: {e}"), 1)
+        }
         _ => ExitCode::SUCCESS,
     }
 }

@@ -1,12 +1,14 @@
-//! Measuring what runs: processes ([`procfs`]), what a client says of itself ([`monitoring`]), and room on a disk.
+//! Measuring what runs: processes ([`procfs`]), what a client says of itself ([`monitoring`]), and
+//! room on a disk.
 //!
-//! Each reading is one look at one thing. Knows no instance, no database and no page, keeps no history and decides nothing; when
-//! to look and what to make of it is the caller's.
+//! Each reading is one look at one thing. Knows no instance, no database and no page, keeps no
+//! history and decides nothing; when to look and what to make of it is the caller's.
 
 use std::io;
 use std::path::Path;
 
-/// Bytes an unprivileged process can still write to the file system that holds `path` (what is kept back for root left out).
+/// Bytes an unprivileged process can still write to the file system that holds `path` (what is kept
+/// back for root left out).
 ///
 /// # Errors
 /// There is no such path, or it may not be reached.
@@ -25,7 +27,13 @@ mod tests {
         let told = rustix::fs::statvfs(&here).unwrap();
         let free = free_space(&here).unwrap();
         assert!(free > 0 && free <= told.f_blocks * told.f_frsize, "{free}");
-        assert_eq!(free_space(&here.join("below a file")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        assert_eq!(free_space(Path::new("/no/such/path")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            free_space(&here.join("below a file")).unwrap_err().kind(),
+            io::ErrorKind::NotADirectory
+        );
+        assert_eq!(
+            free_space(Path::new("/no/such/path")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

@@ -1,27 +1,36 @@
-//! How this program speaks HTTP to others: to this machine's own addresses plainly, to the world by TLS with the certificate authorities that
-//! this machine trusts.
+//! How this program speaks HTTP to others: to this machine's own addresses plainly, to the world by
+//! TLS with the certificate authorities that this machine trusts.
 //!
 //! Vocabulary: knows nobody who is spoken to.
 
 use std::sync::Arc;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
 };
 
 /// What others are told who asks.
 pub const USER_AGENT: &str = concat!("jd-manager/", env!("CARGO_PKG_VERSION"));
 
-/// A client in the making that speaks plain HTTP without a proxy. It trusts nobody by certificate, so it reaches nothing by TLS. (The machine's
-/// authorities may be missing, and take 20 ms to read.)
+/// A client in the making that speaks plain HTTP without a proxy. It trusts nobody by certificate,
+/// so it reaches nothing by TLS. (The machine's authorities may be missing, and take 20 ms to
+/// read.)
 ///
 /// # Panics
-/// Never: the provider of cryptography that is compiled in has the protocol versions that are asked of it.
+/// Never: the provider of cryptography that is compiled in has the protocol versions that are asked
+/// of it.
 pub fn plain() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trusted_roots())
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_backend_preconfigured(no_trusted_roots())
 }
 
 /// TLS that trusts nobody, for clients that speak plain HTTP.
@@ -38,40 +47,56 @@ pub fn no_trusted_roots() -> ClientConfig {
 /// # Errors
 /// The library refuses it.
 pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rustls::Error> {
-    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(authorities)
-        .with_no_client_auth())
+    Ok(
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(authorities)
+            .with_no_client_auth(),
+    )
 }
 
-/// TLS that trusts these authorities and, besides, these certificates: whatever they sign, and each of them as it is, under whatever name. A
-/// certificate that somebody made for a machine of their own is seldom one that the rules let stand for itself.
+/// TLS that trusts these authorities and, besides, these certificates: whatever they sign, and each
+/// of them as it is, under whatever name. A certificate that somebody made for a machine of their
+/// own is seldom one that the rules let stand for itself.
 ///
 /// # Errors
 /// The library refuses it.
-pub fn tls_also_to(mut authorities: RootCertStore, known: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TlsError> {
+pub fn tls_also_to(
+    mut authorities: RootCertStore,
+    known: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, TlsError> {
     authorities.add_parsable_certificates(known.iter().cloned());
     if known.is_empty() {
         return tls(authorities);
     }
     let provider = Arc::new(ring::default_provider());
-    let others = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider.clone())
-        .build()
-        .map_err(|e| TlsError::General(e.to_string()))?;
+    let others =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider.clone())
+            .build()
+            .map_err(|e| TlsError::General(e.to_string()))?;
     Ok(ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedCertificates { known, others: Some(others), provider }))
+        .with_custom_certificate_verifier(Arc::new(PinnedCertificates {
+            known,
+            others: Some(others),
+            provider,
+        }))
         .with_no_client_auth())
 }
 
-/// TLS that trusts one certificate and no other, under whatever name: the manager's own, when this program asks it on this machine.
+/// TLS that trusts one certificate and no other, under whatever name: the manager's own, when this
+/// program asks it on this machine.
 ///
 /// # Errors
 /// The library refuses it.
 pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(PinnedCertificates { known: vec![certificate], others: None, provider: provider.clone() });
+    let verifier = Arc::new(PinnedCertificates {
+        known: vec![certificate],
+        others: None,
+        provider: provider.clone(),
+    });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -79,7 +104,8 @@ pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsE
         .with_no_client_auth())
 }
 
-/// The other side shows one of these certificates, or one that others vouch for, and proves by the handshake's signature that it has the key of it.
+/// The other side shows one of these certificates, or one that others vouch for, and proves by the
+/// handshake's signature that it has the key of it.
 #[derive(Debug)]
 struct PinnedCertificates {
     known: Vec<CertificateDer<'static>>,
@@ -109,7 +135,12 @@ impl ServerCertVerifier for PinnedCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -118,15 +149,23 @@ impl ServerCertVerifier for PinnedCertificates {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
-/// The certificate authorities of this machine. Reads the disk for about 20 ms; files that cannot be read are told of in the log and left out.
+/// The certificate authorities of this machine. Reads the disk for about 20 ms; files that cannot
+/// be read are told of in the log and left out.
 #[must_use]
 pub fn authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();

@@ -1,6 +1,8 @@
-//! Notices about jd-manager itself, such as a damaged database or a failed backup. The overview shows them until the problem is gone.
+//! Notices about jd-manager itself, such as a damaged database or a failed backup. The overview
+//! shows them until the problem is gone.
 //!
-//! Knows no domain. A domain sets a notice under an id of its own and clears it; the overview shows all of them.
+//! Knows no domain. A domain sets a notice under an id of its own and clears it; the overview shows
+//! all of them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,7 +31,13 @@ pub struct ManagerNotice {
 impl ManagerNotice {
     /// A problem noticed now.
     pub fn new(id: &'static str, title: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { id, title: title.into(), detail: detail.into(), since: Timestamp::now(), link: None }
+        Self {
+            id,
+            title: title.into(),
+            detail: detail.into(),
+            since: Timestamp::now(),
+            link: None,
+        }
     }
 
     /// The same with a link to the page at `path`.
@@ -89,19 +97,43 @@ mod tests {
     fn a_notice_stays_until_it_is_cleared_and_keeps_its_first_time() {
         let notices = ManagerNotices::default();
         let mut changes = notices.subscribe();
-        let mut first = ManagerNotice::new("backup-failed", "The last backup failed", "The disk is full.");
+        let mut first = ManagerNotice::new(
+            "backup-failed",
+            "The last backup failed",
+            "The disk is full.",
+        );
         first.since = Timestamp(1000);
         notices.set(first.clone());
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
-        notices.set(ManagerNotice { since: Timestamp(2000), ..first.clone() });
-        assert!(!changes.has_changed().unwrap(), "the same notice again is no news");
+        notices.set(ManagerNotice {
+            since: Timestamp(2000),
+            ..first.clone()
+        });
+        assert!(
+            !changes.has_changed().unwrap(),
+            "the same notice again is no news"
+        );
         assert_eq!(notices.list(), [first.clone()]);
-        notices.set(ManagerNotice { detail: "Permission denied.".into(), since: Timestamp(3000), ..first.clone() });
+        notices.set(ManagerNotice {
+            detail: "Permission denied.".into(),
+            since: Timestamp(3000),
+            ..first.clone()
+        });
         assert!(changes.has_changed().unwrap());
-        assert_eq!((notices.list()[0].detail.as_str(), notices.list()[0].since), ("Permission denied.", Timestamp(1000)));
-        notices.set(ManagerNotice { id: "database-damaged", since: Timestamp(500), ..first });
-        assert_eq!(notices.list().iter().map(|n| n.id).collect::<Vec<_>>(), ["database-damaged", "backup-failed"]);
+        assert_eq!(
+            (notices.list()[0].detail.as_str(), notices.list()[0].since),
+            ("Permission denied.", Timestamp(1000))
+        );
+        notices.set(ManagerNotice {
+            id: "database-damaged",
+            since: Timestamp(500),
+            ..first
+        });
+        assert_eq!(
+            notices.list().iter().map(|n| n.id).collect::<Vec<_>>(),
+            ["database-damaged", "backup-failed"]
+        );
         notices.clear("backup-failed");
         notices.clear("never-set");
         assert_eq!(notices.list().len(), 1);

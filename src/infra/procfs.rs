@@ -1,7 +1,7 @@
 //! What the kernel tells of one process: processor time, memory, threads, open files.
 //!
-//! Reads `/proc/PID` (proc(5)). Knows no time of day and keeps nothing between two readings. Blocks, but never on a disk: about
-//! 50 µs a process.
+//! Reads `/proc/PID` (proc(5)). Knows no time of day and keeps nothing between two readings.
+//! Blocks, but never on a disk: about 50 µs a process.
 
 use std::fs;
 use std::io;
@@ -11,35 +11,53 @@ use std::time::Duration;
 /// One reading of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessReading {
-    /// Processor time since it started, all its threads, user and system mode together; its children not counted.
+    /// Processor time since it started, all its threads, user and system mode together; its
+    /// children not counted.
     pub cpu_time: Duration,
-    /// Physical memory it occupies, bytes, shared pages included. Linux 6.2 to 6.16 count it roughly: on many cores it may be
-    /// behind by some MiB.
+    /// Physical memory it occupies, bytes, shared pages included. Linux 6.2 to 6.16 count it
+    /// roughly: on many cores it may be behind by some MiB.
     pub rss_bytes: u64,
-    /// Private memory it may write to, bytes, used or not: what the kernel holds against a limit of memory (`RLIMIT_DATA`).
+    /// Private memory it may write to, bytes, used or not: what the kernel holds against a limit of
+    /// memory (`RLIMIT_DATA`).
     pub private_bytes: u64,
     /// How many threads it has.
     pub threads: u32,
     /// How many files and sockets it has open; `None` when we may not know.
     pub open_files: Option<u32>,
-    /// When it started, in clock ticks since the machine booted. With its id this names the process: an id alone is used again.
+    /// When it started, in clock ticks since the machine booted. With its id this names the
+    /// process: an id alone is used again.
     pub started_ticks: u64,
-    /// How many files and sockets it may have open (soft limit); `None` when there is no limit or we may not know.
+    /// How many files and sockets it may have open (soft limit); `None` when there is no limit or
+    /// we may not know.
     pub open_files_limit: Option<u64>,
 }
 
-/// Reads the process `pid`. One that has ended but was not waited for by its parent still counts as one, without memory.
+/// Reads the process `pid`. One that has ended but was not waited for by its parent still counts as
+/// one, without memory.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] when there is no such process; [`io::ErrorKind::InvalidData`] when `/proc` is not what proc(5)
-/// says.
+/// [`io::ErrorKind::NotFound`] when there is no such process; [`io::ErrorKind::InvalidData`] when
+/// `/proc` is not what proc(5) says.
 pub fn process(pid: u32) -> io::Result<ProcessReading> {
-    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).map_err(|e| gone(&e).unwrap_or(e));
-    let foreign = || io::Error::new(io::ErrorKind::InvalidData, format!("the figures in /proc/{pid} are not as proc(5) says"));
-    let stat = ProcessStat::parse(&read("stat")?, rustix::param::clock_ticks_per_second()).ok_or_else(foreign)?;
-    // `stat` has the memory, too, but counted roughly: of a small process it may say nothing at all.
-    let (rss_bytes, private_bytes) = memory(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
-    let ProcessStat { cpu_time, threads, started_ticks } = stat;
+    let read =
+        |file: &str| fs::read(format!("/proc/{pid}/{file}")).map_err(|e| gone(&e).unwrap_or(e));
+    let foreign = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the figures in /proc/{pid} are not as proc(5) says"),
+        )
+    };
+    let stat = ProcessStat::parse(&read("stat")?, rustix::param::clock_ticks_per_second())
+        .ok_or_else(foreign)?;
+    // `stat` has the memory, too, but counted roughly: of a small process it may say nothing at
+    // all.
+    let (rss_bytes, private_bytes) =
+        memory(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
+    let ProcessStat {
+        cpu_time,
+        threads,
+        started_ticks,
+    } = stat;
     Ok(ProcessReading {
         cpu_time,
         rss_bytes,
@@ -51,7 +69,8 @@ pub fn process(pid: u32) -> io::Result<ProcessReading> {
     })
 }
 
-/// A process that ends between opening and reading its file is told as ESRCH, which has no [`io::ErrorKind`] of its own.
+/// A process that ends between opening and reading its file is told as ESRCH, which has no
+/// [`io::ErrorKind`] of its own.
 fn gone(error: &io::Error) -> Option<io::Error> {
     let code = error.raw_os_error()?;
     (code == rustix::io::Errno::SRCH.raw_os_error()).then(|| io::ErrorKind::NotFound.into())
@@ -66,7 +85,8 @@ struct ProcessStat {
 }
 
 impl ProcessStat {
-    /// Reads it; the name in it may contain blanks, parentheses, line ends and bytes that are no text.
+    /// Reads it; the name in it may contain blanks, parentheses, line ends and bytes that are no
+    /// text.
     fn parse(stat: &[u8], ticks_per_second: u64) -> Option<Self> {
         let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
         let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
@@ -84,14 +104,19 @@ impl ProcessStat {
     }
 }
 
-/// The second and the sixth figure of `/proc/PID/statm`, in bytes: what is resident, and data with stack.
+/// The second and the sixth figure of `/proc/PID/statm`, in bytes: what is resident, and data with
+/// stack.
 fn memory(statm: &[u8], page_size: u64) -> Option<(u64, u64)> {
-    let pages: Vec<&str> = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().collect();
+    let pages: Vec<&str> = std::str::from_utf8(statm)
+        .ok()?
+        .split_ascii_whitespace()
+        .collect();
     let bytes = |at: usize| pages.get(at)?.parse::<u64>().ok()?.checked_mul(page_size);
     Some((bytes(1)?, bytes(5)?))
 }
 
-/// Since Linux 6.2 the size of the directory is the number of open files, which spares listing thousands of them.
+/// Since Linux 6.2 the size of the directory is the number of open files, which spares listing
+/// thousands of them.
 fn open_files(pid: u32) -> Option<u32> {
     let path = format!("/proc/{pid}/fd");
     // Listing is what takes permission, so it is asked for in any case.
@@ -111,21 +136,31 @@ fn open_files_limit(pid: u32) -> Option<u64> {
 
 /// The soft limit of open files in the text of `/proc/PID/limits`.
 fn soft_limit(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// How busy a process was between two readings of the same process id: percent of one core, so two busy threads are 200.
+/// How busy a process was between two readings of the same process id: percent of one core, so two
+/// busy threads are 200.
 ///
-/// Each reading comes with its moment, counted from any fixed point. `None` when the id belongs to another process by now, or
-/// when no time has passed. Never negative. The kernel counts in ticks of usually 10 ms: over 10 s the figure is true to about
-/// 0.1.
+/// Each reading comes with its moment, counted from any fixed point. `None` when the id belongs to
+/// another process by now, or when no time has passed. Never negative. The kernel counts in ticks
+/// of usually 10 ms: over 10 s the figure is true to about 0.1.
 #[must_use]
-pub fn cpu_percent(before: &(Duration, ProcessReading), after: &(Duration, ProcessReading)) -> Option<f64> {
+pub fn cpu_percent(
+    before: &(Duration, ProcessReading),
+    after: &(Duration, ProcessReading),
+) -> Option<f64> {
     let ((earlier, before), (later, after)) = (before, after);
-    let passed = later.checked_sub(*earlier).filter(|passed| !passed.is_zero())?;
+    let passed = later
+        .checked_sub(*earlier)
+        .filter(|passed| !passed.is_zero())?;
     let same = before.started_ticks == after.started_ticks;
-    same.then(|| after.cpu_time.saturating_sub(before.cpu_time).as_secs_f64() / passed.as_secs_f64() * 100.0)
+    same.then(|| {
+        after.cpu_time.saturating_sub(before.cpu_time).as_secs_f64() / passed.as_secs_f64() * 100.0
+    })
 }
 
 #[cfg(test)]
@@ -139,7 +174,13 @@ mod tests {
 
     impl Held {
         fn shell(script: &str) -> Self {
-            Self(Command::new("sh").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap())
+            Self(
+                Command::new("sh")
+                    .args(["-c", script])
+                    .stdin(Stdio::null())
+                    .spawn()
+                    .unwrap(),
+            )
         }
     }
 
@@ -151,14 +192,24 @@ mod tests {
     }
 
     fn line(name: &str) -> String {
-        format!("77 ({name}) S 1 77 77 0 -1 4194560 100 0 0 0 150 7 9 9 20 0 12 0 4711 99999999 321 18446744073709551615 1 1\n")
+        format!(
+            "77 ({name}) S 1 77 77 0 -1 4194560 100 0 0 0 150 7 9 9 20 0 12 0 4711 99999999 321 18446744073709551615 1 1\n"
+        )
     }
 
     #[test]
     fn a_name_cannot_pretend_to_be_figures() {
-        let told = Some(ProcessStat { cpu_time: Duration::from_millis(1570), threads: 12, started_ticks: 4711 });
+        let told = Some(ProcessStat {
+            cpu_time: Duration::from_millis(1570),
+            threads: 12,
+            started_ticks: 4711,
+        });
         for name in ["sh", "a b", "x) R 1 2 3 (y", ") ) )", "((", "", "a\nb"] {
-            assert_eq!(ProcessStat::parse(line(name).as_bytes(), 100), told, "{name:?}");
+            assert_eq!(
+                ProcessStat::parse(line(name).as_bytes(), 100),
+                told,
+                "{name:?}"
+            );
         }
         let mut no_text = line("@").into_bytes();
         no_text[4] = 0xff;
@@ -169,10 +220,25 @@ mod tests {
     fn a_cut_or_foreign_text_is_refused() {
         let whole = line("sh");
         assert_eq!(ProcessStat::parse(b"", 100), None);
-        assert_eq!(ProcessStat::parse(&whole.as_bytes()[..whole.find("4711").unwrap()], 100), None);
-        assert_eq!(ProcessStat::parse(whole.replace(" 150 ", " -1 ").as_bytes(), 100), None);
-        assert_eq!(ProcessStat::parse(whole.replace(" 150 ", " 18446744073709551615 ").as_bytes(), 100), None);
-        assert_eq!(memory(b"5000 321 200 1 0 900 0\n", 4096), Some((321 * 4096, 900 * 4096)));
+        assert_eq!(
+            ProcessStat::parse(&whole.as_bytes()[..whole.find("4711").unwrap()], 100),
+            None
+        );
+        assert_eq!(
+            ProcessStat::parse(whole.replace(" 150 ", " -1 ").as_bytes(), 100),
+            None
+        );
+        assert_eq!(
+            ProcessStat::parse(
+                whole.replace(" 150 ", " 18446744073709551615 ").as_bytes(),
+                100
+            ),
+            None
+        );
+        assert_eq!(
+            memory(b"5000 321 200 1 0 900 0\n", 4096),
+            Some((321 * 4096, 900 * 4096))
+        );
         for foreign in ["", "5000", "5000 many", "5000 18446744073709551615"] {
             assert_eq!(memory(foreign.as_bytes(), 4096), None, "{foreign}");
         }
@@ -181,7 +247,9 @@ mod tests {
     #[test]
     fn the_limit_of_open_files_is_the_soft_one() {
         let text = |soft: &str| {
-            format!("Limit  Soft Limit Hard Limit Units\nMax open files            {soft} 4096 files\nMax nice 0 0\n")
+            format!(
+                "Limit  Soft Limit Hard Limit Units\nMax open files            {soft} 4096 files\nMax nice 0 0\n"
+            )
         };
         assert_eq!(soft_limit(&text("1024")), Some(1024));
         assert_eq!(soft_limit(&text("unlimited")), None);
@@ -191,14 +259,19 @@ mod tests {
     #[test]
     fn our_own_process_is_read() {
         let before = process(std::process::id()).unwrap();
-        assert!(before.rss_bytes > 100_000 && before.threads >= 1 && before.started_ticks > 0, "{before:?}");
+        assert!(
+            before.rss_bytes > 100_000 && before.threads >= 1 && before.started_ticks > 0,
+            "{before:?}"
+        );
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         assert_eq!(before.open_files_limit, limit);
     }
 
     #[test]
     fn open_files_of_another_process_are_counted() {
-        let child = Held::shell("exec 2>/dev/null 3</dev/null 4</dev/null 5</dev/null; echo; while :; do :; done");
+        let child = Held::shell(
+            "exec 2>/dev/null 3</dev/null 4</dev/null 5</dev/null; echo; while :; do :; done",
+        );
         let id = child.0.id();
         let listed = || fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
         let counted = || process(id).unwrap().open_files.map(|n| n as usize);
@@ -236,7 +309,11 @@ mod tests {
         let child = Held::shell("exit 0");
         let id = child.0.id();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !fs::read_to_string(format!("/proc/{id}/stat")).unwrap().contains(") Z ") && Instant::now() < deadline {
+        while !fs::read_to_string(format!("/proc/{id}/stat"))
+            .unwrap()
+            .contains(") Z ")
+            && Instant::now() < deadline
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(process(id).unwrap().rss_bytes, 0);

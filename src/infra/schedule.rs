@@ -1,7 +1,8 @@
 //! Calendar jobs: what is to be done at a time of day, on `tokio-cron-scheduler`.
 //!
-//! The library starts a job again while it still runs and leaves jobs running at its end; here a job that still runs is not started again,
-//! and all of them end with the manager. For work every few seconds an interval is the better tool. Knows no domain.
+//! The library starts a job again while it still runs and leaves jobs running at its end; here a
+//! job that still runs is not started again, and all of them end with the manager. For work every
+//! few seconds an interval is the better tool. Knows no domain.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
-/// A machine that is off at night does its nightly work this long after the start. By then the clock is right and the clients run.
+/// A machine that is off at night does its nightly work this long after the start. By then the
+/// clock is right and the clients run.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
 /// The jobs of one running manager.
@@ -39,16 +41,29 @@ impl JobSchedule {
     ///
     /// # Errors
     /// The library could not be set up.
-    pub async fn with_delay(stop: CancellationToken, after_start: Duration) -> Result<Self, JobSchedulerError> {
-        Ok(Self { jobs: JobScheduler::new().await?, stop, after_start })
+    pub async fn with_delay(
+        stop: CancellationToken,
+        after_start: Duration,
+    ) -> Result<Self, JobSchedulerError> {
+        Ok(Self {
+            jobs: JobScheduler::new().await?,
+            stop,
+            after_start,
+        })
     }
 
-    /// Does `work` at the times of `cron` (seconds, minutes, hours, days, months, days of the week; UTC), and once an hour after the start.
-    /// `work` runs at most once at a time: a time that comes meanwhile is skipped.
+    /// Does `work` at the times of `cron` (seconds, minutes, hours, days, months, days of the week;
+    /// UTC), and once an hour after the start. `work` runs at most once at a time: a time that
+    /// comes meanwhile is skipped.
     ///
     /// # Errors
     /// The text is no cron expression.
-    pub async fn nightly<F, W>(&self, cron: &str, name: &'static str, work: F) -> Result<(), JobSchedulerError>
+    pub async fn nightly<F, W>(
+        &self,
+        cron: &str,
+        name: &'static str,
+        work: F,
+    ) -> Result<(), JobSchedulerError>
     where
         F: Fn() -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
@@ -71,7 +86,12 @@ impl JobSchedule {
         F: Fn() -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        let recurring = Arc::new(RecurringJob { name, work, is_running: AtomicBool::new(false), stop: self.stop.clone() });
+        let recurring = Arc::new(RecurringJob {
+            name,
+            work,
+            is_running: AtomicBool::new(false),
+            stop: self.stop.clone(),
+        });
         let late = recurring.clone();
         let job = Job::new_async(cron, move |_, _| {
             let recurring = recurring.clone();
@@ -79,7 +99,12 @@ impl JobSchedule {
         })?;
         self.jobs.add(job).await?;
         tokio::spawn(async move {
-            if late.stop.run_until_cancelled(tokio::time::sleep(after_start)).await.is_some() {
+            if late
+                .stop
+                .run_until_cancelled(tokio::time::sleep(after_start))
+                .await
+                .is_some()
+            {
                 late.run().await;
             }
         });
@@ -116,7 +141,10 @@ where
 {
     async fn run(&self) {
         if self.is_running.swap(true, Ordering::AcqRel) {
-            tracing::warn!(job = self.name, "still running from the time before, passed over");
+            tracing::warn!(
+                job = self.name,
+                "still running from the time before, passed over"
+            );
             return;
         }
         // Reset also when the work is cancelled or panics.
@@ -156,22 +184,36 @@ mod tests {
             })
             .await
             .unwrap();
-        assert!(schedule.nightly("not a time", "test", || async {}).await.is_err());
+        assert!(
+            schedule
+                .nightly("not a time", "test", || async {})
+                .await
+                .is_err()
+        );
         schedule.start().await.unwrap();
         while ended.load(Ordering::SeqCst) < 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert_eq!(begun.load(Ordering::SeqCst), 1, "seconds that came while it ran were passed over");
+        assert_eq!(
+            begun.load(Ordering::SeqCst),
+            1,
+            "seconds that came while it ran were passed over"
+        );
         while begun.load(Ordering::SeqCst) < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         stop.cancel();
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!((begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)), (2, 1), "the second was cut off, no third came");
+        assert_eq!(
+            (begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)),
+            (2, 1),
+            "the second was cut off, no third came"
+        );
     }
     /// The schedule is never started, so no night comes.
     #[tokio::test(flavor = "multi_thread")]
-    async fn nightly_work_is_also_done_once_some_time_after_the_start_unless_the_manager_has_ended() {
+    async fn nightly_work_is_also_done_once_some_time_after_the_start_unless_the_manager_has_ended()
+    {
         let count = |of: &Arc<AtomicUsize>| {
             let of = of.clone();
             move || {
@@ -182,17 +224,29 @@ mod tests {
             }
         };
         let (stop, runs, cut_off) = (CancellationToken::new(), Arc::default(), Arc::default());
-        assert_eq!(JobSchedule::new(stop.clone()).await.unwrap().after_start, Duration::from_secs(3600));
+        assert_eq!(
+            JobSchedule::new(stop.clone()).await.unwrap().after_start,
+            Duration::from_secs(3600)
+        );
         let delay = Duration::from_millis(300);
         let schedule = JobSchedule::with_delay(stop.clone(), delay).await.unwrap();
-        schedule.nightly("0 10 4 * * *", "test", count(&runs)).await.unwrap();
-        schedule.recurring("0 10 4 * * *", delay * 3, "test", count(&cut_off)).await.unwrap();
+        schedule
+            .nightly("0 10 4 * * *", "test", count(&runs))
+            .await
+            .unwrap();
+        schedule
+            .recurring("0 10 4 * * *", delay * 3, "test", count(&cut_off))
+            .await
+            .unwrap();
         assert_eq!(runs.load(Ordering::SeqCst), 0, "not at once");
         while runs.load(Ordering::SeqCst) < 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         stop.cancel();
         tokio::time::sleep(delay * 4).await;
-        assert_eq!((runs.load(Ordering::SeqCst), cut_off.load(Ordering::SeqCst)), (1, 0));
+        assert_eq!(
+            (runs.load(Ordering::SeqCst), cut_off.load(Ordering::SeqCst)),
+            (1, 0)
+        );
     }
 }

@@ -15,7 +15,9 @@ const PIECE: usize = 64 * 1024;
 #[must_use]
 pub fn digest_of(text: &str) -> Option<String> {
     let (kind, digits) = text.trim().split_once(':')?;
-    let is_right = kind.eq_ignore_ascii_case("sha256") && digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_right = kind.eq_ignore_ascii_case("sha256")
+        && digits.len() == 64
+        && digits.bytes().all(|b| b.is_ascii_hexdigit());
     is_right.then(|| digits.to_ascii_lowercase())
 }
 
@@ -29,29 +31,42 @@ pub fn sha256(path: &Path) -> io::Result<String> {
     Ok(format!("{:x}", hasher.finalize()))
 }
 
-/// Whether a text is a public key of minisign: the second line of its `.pub` file, or the whole file.
+/// Whether a text is a public key of minisign: the second line of its `.pub` file, or the whole
+/// file.
 ///
 /// # Errors
 /// It is not, in words.
 pub fn public_key(text: &str) -> Result<PublicKey, String> {
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-    PublicKey::from_base64(line)
-        .map_err(|_| "that is no public key of minisign; one begins with RW and has 56 characters".to_owned())
+    let line = text
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default();
+    PublicKey::from_base64(line).map_err(|_| {
+        "that is no public key of minisign; one begins with RW and has 56 characters".to_owned()
+    })
 }
 
-/// Checks a file against its minisign signature. Only signatures of a hash are taken, as minisign makes them since 2018: others would need
-/// the whole file in memory.
+/// Checks a file against its minisign signature. Only signatures of a hash are taken, as minisign
+/// makes them since 2018: others would need the whole file in memory.
 ///
 /// # Errors
 /// The signature is not by this key or of another file, or the file cannot be read; in words.
 pub fn check_signature(path: &Path, key: &PublicKey, signature: &str) -> Result<(), String> {
-    let signature = Signature::decode(signature).map_err(|_| "its signature file is not one of minisign".to_owned())?;
+    let signature = Signature::decode(signature)
+        .map_err(|_| "its signature file is not one of minisign".to_owned())?;
     let mut stream = key.verify_stream(&signature).map_err(|e| match e {
-        minisign_verify::Error::UnexpectedKeyId => "its signature was made with another key".to_owned(),
-        _ => "its signature is of a kind that is not taken (minisign -H makes the right one)".to_owned(),
+        minisign_verify::Error::UnexpectedKeyId => {
+            "its signature was made with another key".to_owned()
+        }
+        _ => "its signature is of a kind that is not taken (minisign -H makes the right one)"
+            .to_owned(),
     })?;
-    each_piece(path, |piece| stream.update(piece)).map_err(|e| format!("it cannot be read: {e}"))?;
-    stream.finalize().map_err(|_| "its signature does not fit it: the file was changed, or signed by somebody else".to_owned())
+    each_piece(path, |piece| stream.update(piece))
+        .map_err(|e| format!("it cannot be read: {e}"))?;
+    stream.finalize().map_err(|_| {
+        "its signature does not fit it: the file was changed, or signed by somebody else".to_owned()
+    })
 }
 
 fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
@@ -85,21 +100,49 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
     #[test]
     fn a_digest_is_read_as_releases_give_it() {
         let digits = "0123456789ABCDEF".repeat(4);
-        assert_eq!(digest_of(&format!("sha256:{digits}")), Some(digits.to_lowercase()));
-        for bad in ["", "sha256:", "sha512:00", &digits, &format!("sha256:{}g", &digits[1..]), &format!("sha256:{digits}0")] {
+        assert_eq!(
+            digest_of(&format!("sha256:{digits}")),
+            Some(digits.to_lowercase())
+        );
+        for bad in [
+            "",
+            "sha256:",
+            "sha512:00",
+            &digits,
+            &format!("sha256:{}g", &digits[1..]),
+            &format!("sha256:{digits}0"),
+        ] {
             assert_eq!(digest_of(bad), None, "{bad}");
         }
-        assert_eq!(sha256(file("abc").path()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256(file("abc").path()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]
     fn a_signature_holds_for_its_file_and_key_only() {
         let key = public_key(&format!("untrusted comment: minisign public key\n{KEY}\n")).unwrap();
-        assert_eq!(check_signature(file("test").path(), &key, SIGNATURE), Ok(()));
-        assert!(check_signature(file("Test").path(), &key, SIGNATURE).unwrap_err().contains("does not fit"));
-        assert!(check_signature(file("test").path(), &key, "nonsense").unwrap_err().contains("not one of minisign"));
+        assert_eq!(
+            check_signature(file("test").path(), &key, SIGNATURE),
+            Ok(())
+        );
+        assert!(
+            check_signature(file("Test").path(), &key, SIGNATURE)
+                .unwrap_err()
+                .contains("does not fit")
+        );
+        assert!(
+            check_signature(file("test").path(), &key, "nonsense")
+                .unwrap_err()
+                .contains("not one of minisign")
+        );
         let other = public_key("RWQBAgMEBQYHCPk7tAr8F4TTUPSXZ2hRp6L9zTdbY1mEUW0KX7jQo4cF").unwrap();
-        assert!(check_signature(file("test").path(), &other, SIGNATURE).unwrap_err().contains("another key"));
+        assert!(
+            check_signature(file("test").path(), &other, SIGNATURE)
+                .unwrap_err()
+                .contains("another key")
+        );
         assert!(public_key("not a key").is_err() && public_key("").is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Exponential backoff: 1 s, doubling, at most 5 minutes, each wait spread by ±10 % so that fifty clients of one broken
-/// template provider do not come back in step.
+/// Exponential backoff: 1 s, doubling, at most 5 minutes, each wait spread by ±10 % so that fifty
+/// clients of one broken template provider do not come back in step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The first wait.
@@ -14,20 +14,30 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { first: Duration::from_secs(1), longest: Duration::from_secs(300) }
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(300),
+        }
     }
 }
 
 impl Backoff {
-    /// The wait after the `failures`-th failure in a row (counted from 1). `chance` is a random number; all of its values are
-    /// as good as each other.
+    /// The wait after the `failures`-th failure in a row (counted from 1). `chance` is a random
+    /// number; all of its values are as good as each other.
     #[must_use]
     pub fn wait(&self, failures: u32, chance: u64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let plain = self.first.saturating_mul(1 << doublings).min(self.longest);
         let millis = u64::try_from(plain.as_millis()).unwrap_or(u64::MAX);
         let spread = millis / 5;
-        Duration::from_millis(millis - spread / 2 + if spread == 0 { 0 } else { chance % (spread + 1) })
+        Duration::from_millis(
+            millis - spread / 2
+                + if spread == 0 {
+                    0
+                } else {
+                    chance % (spread + 1)
+                },
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! The manager's side of a keeper: is there one, start one, open a conversation. Everything here is brief and blocking.
+//! The manager's side of a keeper: is there one, start one, open a conversation. Everything here is
+//! brief and blocking.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, TryLockError};
@@ -37,9 +38,14 @@ pub fn is_kept(dir: &Path) -> io::Result<bool> {
 /// # Errors
 /// Nobody listens there.
 pub fn connect(dir: &Path) -> io::Result<UnixStream> {
-    // A socket's path may have 107 bytes only; through the directory's descriptor it is short wherever the data lies.
+    // A socket's path may have 107 bytes only; through the directory's descriptor it is short
+    // wherever the data lies.
     let handle = File::open(dir)?;
-    UnixStream::connect(format!("/proc/self/fd/{}/{}", handle.as_raw_fd(), names::SOCKET))
+    UnixStream::connect(format!(
+        "/proc/self/fd/{}/{}",
+        handle.as_raw_fd(),
+        names::SOCKET
+    ))
 }
 
 /// Starts a keeper for the instance in `dir` and returns once it listens.
@@ -47,7 +53,10 @@ pub fn connect(dir: &Path) -> io::Result<UnixStream> {
 /// # Errors
 /// It could not be started or does not want to work; the text says why.
 pub fn launch(dir: &Path) -> io::Result<Child> {
-    let complaints = File::options().create(true).append(true).open(dir.join(names::COMPLAINTS))?;
+    let complaints = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join(names::COMPLAINTS))?;
     let mut child = Command::new("/proc/self/exe")
         // What ps(1) shows.
         .arg0("jd-manager")
@@ -60,11 +69,19 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
         .spawn()?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
-        let wait = Timespec { tv_sec: PATIENCE_S, tv_nsec: 0 };
-        if !matches!(poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&wait)), Ok(1)) {
+        let wait = Timespec {
+            tv_sec: PATIENCE_S,
+            tv_nsec: 0,
+        };
+        if !matches!(
+            poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&wait)),
+            Ok(1)
+        ) {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(io::Error::other("the keeper did not come up in time (is the disk stuck?)"));
+            return Err(io::Error::other(
+                "the keeper did not come up in time (is the disk stuck?)",
+            ));
         }
         BufReader::new(stdout).read_line(&mut said)?;
     }
@@ -73,5 +90,9 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
     }
     let _ = child.wait();
     let said = said.trim_end();
-    Err(io::Error::other(if said.is_empty() { "the keeper ended before it could say why; see its keeper.log" } else { said }))
+    Err(io::Error::other(if said.is_empty() {
+        "the keeper ended before it could say why; see its keeper.log"
+    } else {
+        said
+    }))
 }

@@ -1,4 +1,5 @@
-//! One conversation on the keeper's control socket: whole lines in, whole lines out, and a bound on both.
+//! One conversation on the keeper's control socket: whole lines in, whole lines out, and a bound on
+//! both.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -22,7 +23,13 @@ impl ControlConnection {
     /// A conversation over a stream that does not block.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream, received: Vec::new(), to_send: Vec::new(), watches: false, over: false }
+        Self {
+            stream,
+            received: Vec::new(),
+            to_send: Vec::new(),
+            watches: false,
+            over: false,
+        }
     }
 
     /// The lines that have come since the last time, without their ends.

@@ -1,9 +1,11 @@
-//! The keeper's journal, `events.jsonl`: every change of state with its time and reason, so that the history has no hole when
-//! the manager was away. The keeper appends, the manager reads on from where it was.
+//! The keeper's journal, `events.jsonl`: every change of state with its time and reason, so that
+//! the history has no hole when the manager was away. The keeper appends, the manager reads on from
+//! where it was.
 //!
-//! Offsets count the bytes of all entries ever written. When the journal is long, the keeper drops the oldest entries that the
-//! manager has confirmed. The file then begins with a header that says at which offset its first entry is. So an offset in the
-//! database stays right whoever is killed when: the shorter file replaces the longer one by a rename, and neither side has to note it.
+//! Offsets count the bytes of all entries ever written. When the journal is long, the keeper drops
+//! the oldest entries that the manager has confirmed. The file then begins with a header that says
+//! at which offset its first entry is. So an offset in the database stays right whoever is killed
+//! when: the shorter file replaces the longer one by a rename, and neither side has to note it.
 
 use rustix::fs::FallocateFlags;
 use serde::{Deserialize, Serialize};
@@ -40,8 +42,8 @@ pub struct JournalEntry {
     /// The last ERROR line of the run that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// The last warnings, errors and lines outside the client's format of a run that ended unasked, oldest first: what its cause is
-    /// read from.
+    /// The last warnings, errors and lines outside the client's format of a run that ended unasked,
+    /// oldest first: what its cause is read from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trouble: Vec<String>,
     /// Failures in a row, this one included.
@@ -54,9 +56,11 @@ pub struct JournalEntry {
 
 /// A journal of this length is shortened, bytes.
 pub const LONG: u64 = 64 * 1024;
-/// So much of it stays, although the manager has confirmed it: after a power failure its database may be some moments older, bytes.
+/// So much of it stays, although the manager has confirmed it: after a power failure its database
+/// may be some moments older, bytes.
 const KEPT: u64 = 32 * 1024;
-/// A journal that nobody reads for so long that it reaches this length takes no more last words, bytes.
+/// A journal that nobody reads for so long that it reaches this length takes no more last words,
+/// bytes.
 const FULL: u64 = 8 * 1024 * 1024;
 /// The file that takes the journal's place.
 const DRAFT: &str = "events.jsonl.new";
@@ -92,9 +96,20 @@ impl JournalLayout {
                 Err(e) => return Err(e),
             }
         }
-        let line = start[..filled].iter().position(|b| *b == b'\n').map(|end| &start[..end]);
-        let header = line.and_then(|line| Some((line.len() as u64 + 1, serde_json::from_slice::<JournalHeader>(line).ok()?)));
-        Ok(header.map_or_else(Self::default, |(head, header)| Self { base: header.base, head }))
+        let line = start[..filled]
+            .iter()
+            .position(|b| *b == b'\n')
+            .map(|end| &start[..end]);
+        let header = line.and_then(|line| {
+            Some((
+                line.len() as u64 + 1,
+                serde_json::from_slice::<JournalHeader>(line).ok()?,
+            ))
+        });
+        Ok(header.map_or_else(Self::default, |(head, header)| Self {
+            base: header.base,
+            head,
+        }))
     }
 
     fn offset(self, position: u64) -> u64 {
@@ -121,16 +136,22 @@ pub struct JournalWriter {
 /// So many lines wait at most; a disk that stays full for longer costs the oldest.
 const WAITING: usize = 1000;
 
-/// Room that is set aside behind the end of the journal, bytes: a stop is written down on a full disk, too.
+/// Room that is set aside behind the end of the journal, bytes: a stop is written down on a full
+/// disk, too.
 const RESERVE: u64 = 64 * 1024;
 
 impl JournalWriter {
-    /// Opens the journal of an instance. A line that was cut off when a keeper was killed is closed, so that the next one is whole.
+    /// Opens the journal of an instance. A line that was cut off when a keeper was killed is
+    /// closed, so that the next one is whole.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        let mut file = File::options().create(true).append(true).read(true).open(dir.join(names::JOURNAL))?;
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(dir.join(names::JOURNAL))?;
         let layout = JournalLayout::of(&file)?;
         let mut len = file.metadata()?.len();
         if len > 0 {
@@ -142,7 +163,13 @@ impl JournalWriter {
                 len += 1;
             }
         }
-        let journal = Self { dir: dir.into(), file, layout, len, waiting: VecDeque::new() };
+        let journal = Self {
+            dir: dir.into(),
+            file,
+            layout,
+            len,
+            waiting: VecDeque::new(),
+        };
         journal.reserve();
         Ok(journal)
     }
@@ -157,7 +184,8 @@ impl JournalWriter {
         let _ = self.file.set_len(self.len);
     }
 
-    /// Appends an entry and has it on disk when it returns. One that cannot be written waits and goes before the next.
+    /// Appends an entry and has it on disk when it returns. One that cannot be written waits and
+    /// goes before the next.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -168,7 +196,11 @@ impl JournalWriter {
         self.waiting.push_back(if self.len < FULL {
             super::protocol::line(entry)
         } else {
-            super::protocol::line(&JournalEntry { last_error: None, trouble: Vec::new(), ..entry.clone() })
+            super::protocol::line(&JournalEntry {
+                last_error: None,
+                trouble: Vec::new(),
+                ..entry.clone()
+            })
         });
         self.flush()
     }
@@ -197,8 +229,8 @@ impl JournalWriter {
         self.file.sync_data()
     }
 
-    /// The manager has everything below `offset` in its database: drops the oldest entries of a long journal. If that fails, the
-    /// journal stays as it is.
+    /// The manager has everything below `offset` in its database: drops the oldest entries of a
+    /// long journal. If that fails, the journal stays as it is.
     pub fn drop_ingested(&mut self, offset: u64) {
         if self.len >= LONG && offset <= self.end() {
             // A later confirmation leads here again.
@@ -216,11 +248,18 @@ impl JournalWriter {
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(from))?;
         (&self.file).take(self.len - from).read_to_end(&mut rest)?;
-        let Some(cut) = rest.iter().position(|b| *b == b'\n').map(|at| at + 1) else { return Ok(()) };
+        let Some(cut) = rest.iter().position(|b| *b == b'\n').map(|at| at + 1) else {
+            return Ok(());
+        };
         let base = self.layout.offset(from + cut as u64);
         let path = self.dir.join(DRAFT);
         let _ = std::fs::remove_file(&path);
-        let mut draft = File::options().create_new(true).append(true).read(true).mode(0o600).open(&path)?;
+        let mut draft = File::options()
+            .create_new(true)
+            .append(true)
+            .read(true)
+            .mode(0o600)
+            .open(&path)?;
         let header = super::protocol::line(&JournalHeader { base });
         let written = draft
             .write_all(&header)
@@ -232,7 +271,13 @@ impl JournalWriter {
             return Err(e);
         }
         self.len = (header.len() + rest.len() - cut) as u64;
-        (self.file, self.layout) = (draft, JournalLayout { base, head: header.len() as u64 });
+        (self.file, self.layout) = (
+            draft,
+            JournalLayout {
+                base,
+                head: header.len() as u64,
+            },
+        );
         self.reserve();
         File::open(&self.dir)?.sync_all()
     }
@@ -244,9 +289,10 @@ impl JournalWriter {
     }
 }
 
-/// Whole entries from `offset` on, and the offset to go on from. Lines that cannot be read (cut off by a crash) are passed over; a
-/// line without its end is left for the next time. A journal that does not reach to `offset` was begun anew and is read from its start;
-/// so is one whose entries at `offset` were dropped.
+/// Whole entries from `offset` on, and the offset to go on from. Lines that cannot be read (cut off
+/// by a crash) are passed over; a line without its end is left for the next time. A journal that
+/// does not reach to `offset` was begun anew and is read from its start; so is one whose entries at
+/// `offset` were dropped.
 ///
 /// # Errors
 /// The file exists but cannot be read.
@@ -262,8 +308,14 @@ pub fn read_from(dir: &Path, offset: u64) -> io::Result<(Vec<JournalEntry>, u64)
     file.seek(SeekFrom::Start(layout.position(offset)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let entries = bytes[..whole].split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let whole = bytes
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    let entries = bytes[..whole]
+        .split(|b| *b == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     Ok((entries, offset + whole as u64))
 }
 
@@ -305,7 +357,10 @@ mod tests {
             .write_all(b"{\"at\":2,\"fr")
             .unwrap();
         assert_eq!(read_from(dir.path(), offset).unwrap(), (vec![], offset));
-        JournalWriter::open(dir.path()).unwrap().append(&entry(3)).unwrap();
+        JournalWriter::open(dir.path())
+            .unwrap()
+            .append(&entry(3))
+            .unwrap();
         let (rest, end) = read_from(dir.path(), offset).unwrap();
         assert_eq!(rest, [entry(3)]);
         assert_eq!(read_from(dir.path(), end).unwrap().0, []);
@@ -315,19 +370,29 @@ mod tests {
     fn a_missing_or_shorter_journal_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read_from(dir.path(), 99).unwrap(), (vec![], 0));
-        JournalWriter::open(dir.path()).unwrap().append(&entry(1)).unwrap();
+        JournalWriter::open(dir.path())
+            .unwrap()
+            .append(&entry(1))
+            .unwrap();
         assert_eq!(read_from(dir.path(), 10_000).unwrap().0, [entry(1)]);
     }
 
     /// An entry of about `kib` KiB.
     fn large(at: i64, kib: usize) -> JournalEntry {
-        JournalEntry { trouble: vec!["x".repeat(kib * 1024)], ..entry(at) }
+        JournalEntry {
+            trouble: vec!["x".repeat(kib * 1024)],
+            ..entry(at)
+        }
     }
 
     #[test]
     fn a_long_journal_is_shortened_to_what_may_be_needed_again() {
         let dir = tempfile::tempdir().unwrap();
-        let size = || std::fs::metadata(dir.path().join(names::JOURNAL)).unwrap().len();
+        let size = || {
+            std::fs::metadata(dir.path().join(names::JOURNAL))
+                .unwrap()
+                .len()
+        };
         let mut journal = JournalWriter::open(dir.path()).unwrap();
         let mut read = 0;
         for at in 0..200 {
@@ -338,7 +403,11 @@ mod tests {
             journal.drop_ingested(read);
             assert!(size() < LONG + 6 * 1024, "{}", size());
         }
-        assert!(journal.end() > 1_000_000, "offsets go on: {}", journal.end());
+        assert!(
+            journal.end() > 1_000_000,
+            "offsets go on: {}",
+            journal.end()
+        );
         // One who is some entries behind still finds them.
         let (entries, _) = read_from(dir.path(), read - 20 * 1024).unwrap();
         assert_eq!(entries.last().unwrap().at, 199);
@@ -364,7 +433,8 @@ mod tests {
         Confirm,
         /// A confirmation of some time ago arrives.
         ConfirmOld,
-        /// The keeper is killed, perhaps within a line or while it shortens the journal, and a new one comes.
+        /// The keeper is killed, perhaps within a line or while it shortens the journal, and a new
+        /// one comes.
         Kill { half_line: bool, draft: bool },
     }
 

@@ -19,7 +19,8 @@ use super::connection::ControlConnection;
 use super::journal::{JournalEntry, JournalWriter};
 use super::logfile::LogFile;
 use super::machine::{
-    ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, ProcessExit, StateChange, StopSignal,
+    ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, ProcessExit,
+    StateChange, StopSignal,
 };
 use super::protocol::{self, KeeperCommand, KeeperRequest, KeeperSpec, KeeperStatus, LevelCounts};
 use super::watcher::LineWatcher;
@@ -33,12 +34,13 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(2);
 /// More connections than a manager and a few curious people need are refused.
 const CONNECTIONS: usize = 32;
 
-/// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready` to standard output once it listens,
-/// or why it cannot.
+/// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready`
+/// to standard output once it listens, or why it cannot.
 #[must_use]
 pub fn keep(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only for a process that leads one.
+    // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only
+    // for a process that leads one.
     let _ = rustix::process::setsid();
     match KeeperProcess::open(dir) {
         Ok(mut keeper) => {
@@ -86,7 +88,8 @@ struct KeeperProcess {
     actor: Option<String>,
     /// A start that is not written down yet.
     starting: Option<StateChange>,
-    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines there were.
+    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
+    /// there were.
     watcher: LineWatcher,
     /// What went wrong last in the run that has just ended, until that end is written down.
     trouble: Vec<String>,
@@ -100,34 +103,57 @@ struct KeeperProcess {
 
 impl KeeperProcess {
     fn open(dir: &Path) -> Result<Self, String> {
-        let told = |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
+        let told =
+            |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
         std::env::set_current_dir(dir).map_err(|e| told("cannot work", &e))?;
         let lock = lock().map_err(|e| told("cannot hold the lock", &e))?;
-        let spec = KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
-        std::fs::create_dir_all(names::WORK).map_err(|e| told("cannot make the working directory", &e))?;
-        // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by its short relative name, since a
-        // socket's path may have 107 bytes only.
+        let spec =
+            KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
+        std::fs::create_dir_all(names::WORK)
+            .map_err(|e| told("cannot make the working directory", &e))?;
+        // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by
+        // its short relative name, since a socket's path may have 107 bytes only.
         match std::fs::remove_file(names::SOCKET) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(told("cannot replace the socket", &e)),
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(told("cannot replace the socket", &e));
+            }
             _ => {}
         }
         let listener = UnixListener::bind(names::SOCKET).map_err(|e| told("cannot listen", &e))?;
-        listener.set_nonblocking(true).map_err(|e| told("cannot listen", &e))?;
-        let receive = |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
+        listener
+            .set_nonblocking(true)
+            .map_err(|e| told("cannot listen", &e))?;
+        let receive =
+            |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| told("cannot become the parent of what a client leaves behind", &e))?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
+            told(
+                "cannot become the parent of what a client leaves behind",
+                &e,
+            )
+        })?;
         let mark = spec.env.iter().find(|(name, _)| name == names::MARK);
         let leftovers = mark.map_or(0, |(_, id)| leftovers::end_marked(id));
-        let mut log = LogFile::open(Path::new(names::LOGS), spec.log_segment_bytes, spec.log_segments)
-            .map_err(|e| told("cannot write the log", &e))?;
+        let mut log = LogFile::open(
+            Path::new(names::LOGS),
+            spec.log_segment_bytes,
+            spec.log_segments,
+        )
+        .map_err(|e| told("cannot write the log", &e))?;
         let log_start = log.end();
         if leftovers > 0 {
-            log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
+            log.note(
+                "WARN",
+                &format!("killed {leftovers} processes that the keeper before left behind"),
+            );
         }
-        let journal = JournalWriter::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
-        let status = KeeperStatus { journal: journal.end(), ..KeeperStatus::blank(std::process::id(), Timestamp::now().0) };
+        let journal = JournalWriter::open(Path::new("."))
+            .map_err(|e| told("cannot write the journal", &e))?;
+        let status = KeeperStatus {
+            journal: journal.end(),
+            ..KeeperStatus::blank(std::process::id(), Timestamp::now().0)
+        };
         Ok(Self {
             dir: dir.into(),
             _lock: lock,
@@ -174,18 +200,34 @@ impl KeeperProcess {
         // Whoever watches sees the last state before the connection ends.
         for connection in &mut self.connections {
             let _ = connection.stream.set_nonblocking(false);
-            let _ = connection.stream.set_write_timeout(Some(Duration::from_secs(1)));
+            let _ = connection
+                .stream
+                .set_write_timeout(Some(Duration::from_secs(1)));
             let _ = connection.stream.write_all(&connection.to_send);
         }
     }
 
     /// One round: sleeps until something happens or is due, then deals with all of it.
     fn wait_and_serve(&mut self) {
-        let due = self.machine.alarm().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let due = self
+            .machine
+            .alarm()
+            .map(|at| Duration::from_millis(at.saturating_sub(self.now())));
         // A journal that could not be written is tried again every few seconds.
-        let due = if self.journal.is_behind() { Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY)) } else { due };
-        let due = if self.machine.state().is_at_rest() { Some(Duration::from_secs(1)) } else { due };
-        let timeout = due.map(|d| Timespec { tv_sec: d.as_secs().cast_signed(), tv_nsec: i64::from(d.subsec_nanos()) });
+        let due = if self.journal.is_behind() {
+            Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY))
+        } else {
+            due
+        };
+        let due = if self.machine.state().is_at_rest() {
+            Some(Duration::from_secs(1))
+        } else {
+            due
+        };
+        let timeout = due.map(|d| Timespec {
+            tv_sec: d.as_secs().cast_signed(),
+            tv_nsec: i64::from(d.subsec_nanos()),
+        });
         let (output_came, client_ended, child_ended, signalled, knocked, spoke) = {
             let mut fds = vec![
                 PollFd::new(&self.listener, PollFlags::IN),
@@ -194,7 +236,11 @@ impl KeeperProcess {
             ];
             let others = fds.len();
             for connection in &self.connections {
-                let flags = if connection.to_send.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+                let flags = if connection.to_send.is_empty() {
+                    PollFlags::IN
+                } else {
+                    PollFlags::IN | PollFlags::OUT
+                };
                 fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
             }
             let talking = fds.len();
@@ -212,15 +258,26 @@ impl KeeperProcess {
                 return;
             }
             let hit = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-            let spoke: Vec<usize> = (others..talking).filter(|at| hit(*at)).map(|at| at - others).collect();
-            (hit(talking + 1), hit(talking), hit(2), hit(1), hit(0), spoke)
+            let spoke: Vec<usize> = (others..talking)
+                .filter(|at| hit(*at))
+                .map(|at| at - others)
+                .collect();
+            (
+                hit(talking + 1),
+                hit(talking),
+                hit(2),
+                hit(1),
+                hit(0),
+                spoke,
+            )
         };
         if output_came {
             self.take_output(INTAKE_BYTES);
         }
         if child_ended {
             drain(&mut self.child_signals);
-            // What the client started and left to us; the client itself is waited for below, maybe in the next round.
+            // What the client started and left to us; the client itself is waited for below, maybe
+            // in the next round.
             leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
         }
         if client_ended {
@@ -259,10 +316,15 @@ impl KeeperProcess {
         let mut chance = [0; 8];
         // Without randomness waits are merely not spread.
         let _ = getrandom::fill(&mut chance);
-        for action in self.machine.take(input, self.now(), u64::from_le_bytes(chance)) {
+        for action in self
+            .machine
+            .take(input, self.now(), u64::from_le_bytes(chance))
+        {
             match action {
                 // A start is written down with the process id, which is known a moment later.
-                MachineAction::Record(change) if change.to == InstanceState::Starting => self.starting = Some(change),
+                MachineAction::Record(change) if change.to == InstanceState::Starting => {
+                    self.starting = Some(change)
+                }
                 MachineAction::Record(change) => self.record(change),
                 MachineAction::Spawn => {
                     // An order that came in the same moment as the end.
@@ -278,20 +340,31 @@ impl KeeperProcess {
     fn spawn(&mut self) {
         match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
-            Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
+            Err(e) => complain(&format!(
+                "keeper.json cannot be read, the one before still holds: {e}"
+            )),
         }
         self.watcher.begin(self.spec.ready_when.clone());
         let started = spawn::start(&self.spec, &self.dir).and_then(|started| {
             let pid = started.child.id();
-            let ended =
-                i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| "no process id".to_owned()).and_then(|pid| {
-                    let nonblocking = rustix::fs::fcntl_setfl(&started.output, rustix::fs::OFlags::NONBLOCK);
+            let ended = i32::try_from(pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .ok_or_else(|| "no process id".to_owned())
+                .and_then(|pid| {
+                    let nonblocking =
+                        rustix::fs::fcntl_setfl(&started.output, rustix::fs::OFlags::NONBLOCK);
                     nonblocking
                         .and_then(|()| pidfd_open(pid, PidfdFlags::empty()))
                         .map_err(|e| format!("cannot watch the client: {e}"))
                 });
             match ended {
-                Ok(ended) => Ok(ClientProcess { child: started.child, pid, ended, output: Some(started.output) }),
+                Ok(ended) => Ok(ClientProcess {
+                    child: started.child,
+                    pid,
+                    ended,
+                    output: Some(started.output),
+                }),
                 Err(e) => {
                     let mut child = started.child;
                     spawn::signal_group(pid, Signal::KILL);
@@ -304,7 +377,8 @@ impl KeeperProcess {
             Ok(client) => {
                 let pid = client.pid;
                 let program = self.spec.program.display().to_string();
-                self.log.note("INFO", &format!("started {program} pid={pid}"));
+                self.log
+                    .note("INFO", &format!("started {program} pid={pid}"));
                 self.client = Some(client);
                 self.record_start(Some(pid));
                 self.feed(MachineInput::Spawned { pid });
@@ -323,7 +397,8 @@ impl KeeperProcess {
 
     fn adopt(&mut self, spec: KeeperSpec) {
         self.machine.set_rules(spec.rules());
-        self.log.set_sizes(spec.log_segment_bytes, spec.log_segments);
+        self.log
+            .set_sizes(spec.log_segment_bytes, spec.log_segments);
         self.spec = spec;
     }
 
@@ -335,15 +410,24 @@ impl KeeperProcess {
             StopSignal::Kill => Signal::KILL,
         };
         if signal != Signal::INT {
-            let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" };
-            self.log.note("WARN", &format!("the client has not ended yet, sending {name}"));
+            let name = if signal == Signal::TERM {
+                "SIGTERM"
+            } else {
+                "SIGKILL"
+            };
+            self.log.note(
+                "WARN",
+                &format!("the client has not ended yet, sending {name}"),
+            );
         }
         spawn::signal_group(client.pid, signal);
     }
 
     /// Reads what the client has written, at most about `limit` bytes.
     fn take_output(&mut self, limit: usize) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = &mut self.client else {
+            return;
+        };
         let Some(output) = &client.output else { return };
         let mut taken = 0;
         let mut is_ready = false;
@@ -376,13 +460,18 @@ impl KeeperProcess {
         let Some(client) = &self.client else { return };
         // The dead leader still holds the group's number, so this reaches nobody else.
         spawn::signal_group(client.pid, Signal::KILL);
-        // What is in the pipe now is all there is; a descendant that escaped the group is not waited for.
+        // What is in the pipe now is all there is; a descendant that escaped the group is not
+        // waited for.
         self.take_output(64 << 20);
-        let Some(mut client) = self.client.take() else { return };
+        let Some(mut client) = self.client.take() else {
+            return;
+        };
         let exit = match client.child.wait() {
-            Ok(status) => {
-                status.code().map(ProcessExit::Code).or(status.signal().map(ProcessExit::Signal)).unwrap_or(ProcessExit::Code(-1))
-            }
+            Ok(status) => status
+                .code()
+                .map(ProcessExit::Code)
+                .or(status.signal().map(ProcessExit::Signal))
+                .unwrap_or(ProcessExit::Code(-1)),
             Err(e) => {
                 complain(&format!("the client's end cannot be learnt: {e}"));
                 ProcessExit::Code(-1)
@@ -391,7 +480,10 @@ impl KeeperProcess {
         let asked = self.machine.state() == InstanceState::Stopping;
         self.log.note(
             if asked { "INFO" } else { "WARN" },
-            &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }),
+            &format!(
+                "the client ended with {exit}{}",
+                if asked { "" } else { ", unasked" }
+            ),
         );
         self.end_leftovers();
         let last_error = self.watcher.take_last_error();
@@ -400,14 +492,21 @@ impl KeeperProcess {
         self.trouble.clear();
     }
 
-    /// No process of a client outlives it: only then is its instance stopped, and its ports are free.
+    /// No process of a client outlives it: only then is its instance stopped, and its ports are
+    /// free.
     fn end_leftovers(&mut self) {
         let leftovers::CleanupResult { found, left } = leftovers::end_children();
         if found > 0 {
-            self.log.note("WARN", &format!("ended {found} processes that the client left behind"));
+            self.log.note(
+                "WARN",
+                &format!("ended {found} processes that the client left behind"),
+            );
         }
         if left > 0 {
-            self.log.note("ERROR", &format!("{left} processes that the client left behind cannot be ended"));
+            self.log.note(
+                "ERROR",
+                &format!("{left} processes that the client left behind cannot be ended"),
+            );
         }
     }
 
@@ -422,7 +521,11 @@ impl KeeperProcess {
     fn record(&mut self, change: StateChange) {
         let now = Timestamp::now();
         let retry_at = change.wait.map(|wait| now.after(wait).0);
-        let actor = if matches!(change.reason, ChangeReason::Asked) { self.actor.clone() } else { None };
+        let actor = if matches!(change.reason, ChangeReason::Asked) {
+            self.actor.clone()
+        } else {
+            None
+        };
         let entry = JournalEntry {
             at: now.0,
             from: change.from,
@@ -432,7 +535,10 @@ impl KeeperProcess {
             pid: self.status.pid,
             exit: change.exit,
             last_error: change.last_error.clone(),
-            trouble: if matches!(change.reason, ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }) {
+            trouble: if matches!(
+                change.reason,
+                ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }
+            ) {
                 std::mem::take(&mut self.trouble)
             } else {
                 Vec::new()
@@ -498,7 +604,9 @@ impl KeeperProcess {
                 KeeperCommand::Restart => self.feed(MachineInput::Restart),
                 KeeperCommand::Reload => match KeeperSpec::read(Path::new(".")) {
                     Ok(spec) => self.adopt(spec),
-                    Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
+                    Err(e) => complain(&format!(
+                        "keeper.json cannot be read, the one before still holds: {e}"
+                    )),
                 },
                 KeeperCommand::Watch => self.connections[at].watches = true,
             }
@@ -507,7 +615,11 @@ impl KeeperProcess {
                 to: self.log.end().saturating_sub(self.watcher.unfinished()),
                 ..self.watcher.lines()
             };
-            let line = protocol::line(&KeeperStatus { re: request.id, lines: Some(lines), ..self.status.clone() });
+            let line = protocol::line(&KeeperStatus {
+                re: request.id,
+                lines: Some(lines),
+                ..self.status.clone()
+            });
             self.connections[at].send(&line);
         }
         self.connections[at].flush();
@@ -529,9 +641,15 @@ fn drain(signals: &mut UnixStream) {
     while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
 }
 
-/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is tried again for a second.
+/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is
+/// tried again for a second.
 fn lock() -> io::Result<File> {
-    let file = File::options().create(true).truncate(false).read(true).write(true).open(names::LOCK)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(names::LOCK)?;
     let patience = Instant::now();
     loop {
         match file.try_lock() {
@@ -539,7 +657,12 @@ fn lock() -> io::Result<File> {
             Err(TryLockError::WouldBlock) if patience.elapsed() < Duration::from_secs(1) => {
                 std::thread::sleep(Duration::from_millis(5))
             }
-            Err(TryLockError::WouldBlock) => return Err(io::Error::new(ErrorKind::WouldBlock, "another keeper holds it")),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    ErrorKind::WouldBlock,
+                    "another keeper holds it",
+                ));
+            }
             Err(TryLockError::Error(e)) => return Err(e),
         }
     }

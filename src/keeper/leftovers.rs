@@ -1,13 +1,16 @@
 //! Ending the processes that a client leaves behind.
 //!
-//! A keeper is a child subreaper (prctl(2)). When the parent of a process ends, the keeper becomes its parent, whatever session the
-//! process made and whatever it did to its environment. So after the client has ended, everything it started shows up among the
-//! keeper's own children. Nobody else can get their process ids before the keeper has reaped them.
+//! A keeper is a child subreaper (prctl(2)). When the parent of a process ends, the keeper becomes
+//! its parent, whatever session the process made and whatever it did to its environment. So after
+//! the client has ended, everything it started shows up among the keeper's own children. Nobody
+//! else can get their process ids before the keeper has reaped them.
 //!
-//! A killed keeper leaves processes with other parents. The mark in their environment tells whose they are.
+//! A killed keeper leaves processes with other parents. The mark in their environment tells whose
+//! they are.
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open, pidfd_send_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitpid,
 };
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -17,7 +20,8 @@ use super::names;
 
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
-/// A process that outlasts this is one that the kernel cannot end, such as one that waits for a dead disk.
+/// A process that outlasts this is one that the kernel cannot end, such as one that waits for a
+/// dead disk.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The same for marked processes, which get SIGKILL at once.
 const MARKED_LIMIT: Duration = Duration::from_secs(2);
@@ -32,7 +36,8 @@ pub struct CleanupResult {
     pub left: usize,
 }
 
-/// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL, until none is left. Reaps them.
+/// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL,
+/// until none is left. Reaps them.
 #[must_use]
 pub fn end_children() -> CleanupResult {
     let begun = Instant::now();
@@ -40,9 +45,16 @@ pub fn end_children() -> CleanupResult {
     loop {
         let living = reap_children(None);
         if living.is_empty() || begun.elapsed() >= LIMIT {
-            return CleanupResult { found: found.len(), left: living.len() };
+            return CleanupResult {
+                found: found.len(),
+                left: living.len(),
+            };
         }
-        let signal = if begun.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
+        let signal = if begun.elapsed() < GRACE {
+            Signal::TERM
+        } else {
+            Signal::KILL
+        };
         let mut is_growing = false;
         for child in living {
             let is_new = found.insert(child.as_raw_pid());
@@ -58,36 +70,53 @@ pub fn end_children() -> CleanupResult {
     }
 }
 
-/// Reaps the children of this process that have ended, except the one with the process id `except`. Returns those that live.
+/// Reaps the children of this process that have ended, except the one with the process id `except`.
+/// Returns those that live.
 pub fn reap_children(except: Option<u32>) -> Vec<Pid> {
-    let is_other = |child: &Pid| except.is_none_or(|pid| i64::from(child.as_raw_pid()) != i64::from(pid));
+    let is_other =
+        |child: &Pid| except.is_none_or(|pid| i64::from(child.as_raw_pid()) != i64::from(pid));
     let lives = |child: &Pid| matches!(waitpid(Some(*child), WaitOptions::NOHANG), Ok(None));
-    children().into_iter().filter(is_other).filter(lives).collect()
+    children()
+        .into_iter()
+        .filter(is_other)
+        .filter(lives)
+        .collect()
 }
 
 /// The children of this process, which has one thread; zombies included.
 fn children() -> Vec<Pid> {
     match std::fs::read_to_string("/proc/thread-self/children") {
-        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect(),
+        Ok(list) => list
+            .split_ascii_whitespace()
+            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+            .collect(),
         // The kernel was built without CONFIG_PROC_CHILDREN.
         Err(_) => {
             let own = rustix::process::getpid();
-            all_processes().filter(|pid| ProcessRelations::read(*pid).is_some_and(|one| one.parent == Some(own))).collect()
+            all_processes()
+                .filter(|pid| {
+                    ProcessRelations::read(*pid).is_some_and(|one| one.parent == Some(own))
+                })
+                .collect()
         }
     }
 }
 
-/// Sends a signal to a child and to its whole group. A group gets it in one step, so no fork slips through.
+/// Sends a signal to a child and to its whole group. A group gets it in one step, so no fork slips
+/// through.
 fn signal_with_group(child: Pid, signal: Signal) {
-    let group = ProcessRelations::read(child).and_then(|one| one.group).filter(|group| *group != rustix::process::getpgrp());
+    let group = ProcessRelations::read(child)
+        .and_then(|one| one.group)
+        .filter(|group| *group != rustix::process::getpgrp());
     if group.is_none_or(|group| kill_process_group(group, signal).is_err()) {
         let _ = kill_process(child, signal);
     }
 }
 
-/// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but not its descendants. They are known
-/// by the mark of the instance `id` in their environment, never by a process id, which may long be somebody else's. Returns how many there
-/// were, once they are gone or two seconds have passed.
+/// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but
+/// not its descendants. They are known by the mark of the instance `id` in their environment, never
+/// by a process id, which may long be somebody else's. Returns how many there were, once they are
+/// gone or two seconds have passed.
 #[must_use]
 pub fn end_marked(id: &str) -> usize {
     let mark = format!("{}={id}", names::MARK);
@@ -123,11 +152,13 @@ fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
         .collect()
 }
 
-/// Whether a keeper other than this process is above a process. A copy of a data directory on the same machine has instances with the same
-/// ids, and with them the same marks.
+/// Whether a keeper other than this process is above a process. A copy of a data directory on the
+/// same machine has instances with the same ids, and with them the same marks.
 fn has_other_keeper(pid: Pid) -> bool {
     let parent = |pid: &Pid| ProcessRelations::read(*pid).and_then(|one| one.parent);
-    std::iter::successors(parent(&pid), parent).find(|pid| is_keeper(*pid)).is_some_and(|pid| pid != rustix::process::getpid())
+    std::iter::successors(parent(&pid), parent)
+        .find(|pid| is_keeper(*pid))
+        .is_some_and(|pid| pid != rustix::process::getpid())
 }
 
 fn is_keeper(pid: Pid) -> bool {
@@ -151,7 +182,15 @@ impl ProcessRelations {
         // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may hold anything.
         let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
         let stat = String::from_utf8_lossy(&stat);
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(1).map(|field| field.parse().ok().and_then(Pid::from_raw));
-        Some(Self { parent: fields.next()?, group: fields.next()? })
+        let mut fields = stat
+            .rsplit_once(") ")?
+            .1
+            .split(' ')
+            .skip(1)
+            .map(|field| field.parse().ok().and_then(Pid::from_raw));
+        Some(Self {
+            parent: fields.next()?,
+            group: fields.next()?,
+        })
     }
 }

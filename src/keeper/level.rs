@@ -1,21 +1,25 @@
 //! The level of a log line, read from the client's format and never from the words of a message.
 //!
-//! The format is the `Full` one of `tracing-subscriber`, which every `jd_client_sv2` writes (checked on 0.6.0):
-//! `2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::channel_manager: message key=value`, with the level right-aligned to
-//! five columns, colours only if its output is a terminal, and at `trace` spans such as `task{file=…}:` before the target.
-//! Besides, the first line of a panic as Rust's standard library writes it to standard error counts as a header of level
-//! `ERROR`: it may follow any other line and must not be taken for a part of its message.
-//! Must not know: records of several lines, files. No allocation: the keeper asks for the level of every line it writes.
+//! The format is the `Full` one of `tracing-subscriber`, which every `jd_client_sv2` writes
+//! (checked on 0.6.0): `2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::channel_manager: message
+//! key=value`, with the level right-aligned to five columns, colours only if its output is a
+//! terminal, and at `trace` spans such as `task{file=…}:` before the target. Besides, the first
+//! line of a panic as Rust's standard library writes it to standard error counts as a header of
+//! level `ERROR`: it may follow any other line and must not be taken for a part of its message.
+//! Must not know: records of several lines, files. No allocation: the keeper asks for the level of
+//! every line it writes.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// Only so many bytes of a line are looked at for its timestamp and level; with colours they take about 60.
+/// Only so many bytes of a line are looked at for its timestamp and level; with colours they take
+/// about 60.
 pub const PREFIX: usize = 128;
 
-/// The target of the lines the keeper itself writes among the client's: start and exit notes, one line each.
+/// The target of the lines the keeper itself writes among the client's: start and exit notes, one
+/// line each.
 pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 
 /// How grave a line is; ordered, `Error` is the highest.
@@ -35,7 +39,13 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// All levels, lowest first, so that `ALL[level as usize] == level`.
-    pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
+    pub const ALL: [Self; 5] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Warn,
+        Self::Error,
+    ];
 
     /// Its name in the log, in JSON and in queries: `TRACE` … `ERROR`.
     #[must_use]
@@ -83,7 +93,10 @@ impl std::error::Error for UnknownLevel {}
 impl FromStr for LogLevel {
     type Err = UnknownLevel;
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownLevel)
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str().eq_ignore_ascii_case(text))
+            .ok_or(UnknownLevel)
     }
 }
 
@@ -106,14 +119,17 @@ impl Serialize for LogLevel {
 /// Accepts a name in any case.
 impl<'de> Deserialize<'de> for LogLevel {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
 /// What stands before the message of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineHeader<'a> {
-    /// RFC 3339 as written, e.g. `2026-11-22T21:28:39.731870Z`; empty for the first line of a panic.
+    /// RFC 3339 as written, e.g. `2026-11-22T21:28:39.731870Z`; empty for the first line of a
+    /// panic.
     pub timestamp: &'a str,
     /// The line's level.
     pub level: LogLevel,
@@ -123,10 +139,11 @@ pub struct LineHeader<'a> {
     pub message: usize,
 }
 
-/// Takes a line (without its newline) apart; `None` if it begins neither with a timestamp and a level nor as a panic does.
+/// Takes a line (without its newline) apart; `None` if it begins neither with a timestamp and a
+/// level nor as a panic does.
 ///
-/// A single span without fields before the target (`span: target: message`) cannot be told from a target and is taken for
-/// one; the client's own spans have fields.
+/// A single span without fields before the target (`span: target: message`) cannot be told from a
+/// target and is taken for one; the client's own spans have fields.
 #[must_use]
 pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
     let parts = parts(line)?;
@@ -140,8 +157,9 @@ pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
     })
 }
 
-/// The level of a line (without its newline); `None` exactly when [`header`] gives none. Looks at no more than the first
-/// [`PREFIX`] bytes, and for lines as the client writes them only at fixed positions.
+/// The level of a line (without its newline); `None` exactly when [`header`] gives none. Looks at
+/// no more than the first [`PREFIX`] bytes, and for lines as the client writes them only at fixed
+/// positions.
 #[must_use]
 pub fn level_of_line(line: &[u8]) -> Option<LogLevel> {
     prefix(line).map(|(_, level, _)| level)
@@ -159,8 +177,18 @@ pub(crate) struct HeaderRanges {
 pub(crate) fn parts(line: &[u8]) -> Option<HeaderRanges> {
     let (timestamp, level, after) = prefix(line)?;
     let text = skip_spaces(line, after);
-    let (target, message) = if timestamp.is_empty() { None } else { target(line, text) }.unwrap_or((0..0, text));
-    Some(HeaderRanges { timestamp, level, target, message })
+    let (target, message) = if timestamp.is_empty() {
+        None
+    } else {
+        target(line, text)
+    }
+    .unwrap_or((0..0, text));
+    Some(HeaderRanges {
+        timestamp,
+        level,
+        target,
+        message,
+    })
 }
 
 /// Timestamp, level, and the position after the level.
@@ -181,16 +209,24 @@ fn prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
         }
     }
     let head = &line[..line.len().min(PREFIX)];
-    if begins_panic(head) { Some((0..0, LogLevel::Error, 0)) } else { loose_prefix(head) }
+    if begins_panic(head) {
+        Some((0..0, LogLevel::Error, 0))
+    } else {
+        loose_prefix(head)
+    }
 }
 
 /// `thread 'main' (2679) panicked at src/main.rs:33:18:`; the number is there since Rust 1.91.
 fn begins_panic(line: &[u8]) -> bool {
     const PANICKED: &[u8] = b" panicked at ";
-    line.starts_with(b"thread '") && line.windows(PANICKED.len()).any(|window| window == PANICKED)
+    line.starts_with(b"thread '")
+        && line
+            .windows(PANICKED.len())
+            .any(|window| window == PANICKED)
 }
 
-/// The same with any number of decimals, an offset instead of `Z`, and colours around timestamp and level.
+/// The same with any number of decimals, an offset instead of `Z`, and colours around timestamp and
+/// level.
 fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     let start = skip_colours(line, 0);
     let mut at = start + 19;
@@ -198,7 +234,10 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
         return None;
     }
     if line.get(at) == Some(&b'.') {
-        let digits = line[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = line[at + 1..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         if !(1..=9).contains(&digits) {
             return None;
         }
@@ -207,7 +246,9 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     at += match line.get(at)? {
         b'Z' => 1,
         b'+' | b'-' => {
-            let [a, b, b':', c, d] = line.get(at + 1..at + 6)? else { return None };
+            let [a, b, b':', c, d] = line.get(at + 1..at + 6)? else {
+                return None;
+            };
             if ![a, b, c, d].into_iter().all(u8::is_ascii_digit) {
                 return None;
             }
@@ -228,13 +269,17 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     if spaces == 0 {
         return None;
     }
-    let letters = line[at..].iter().take_while(|b| b.is_ascii_uppercase()).count();
+    let letters = line[at..]
+        .iter()
+        .take_while(|b| b.is_ascii_uppercase())
+        .count();
     let level = LogLevel::from_word(&line[at..at + letters])?;
     at = skip_colours(line, at + letters);
     ends_word(line, at).then_some((timestamp, level, at))
 }
 
-/// Whether a word may end before `at`. A carriage return may stand at the end of a line and is none of its text.
+/// Whether a word may end before `at`. A carriage return may stand at the end of a line and is none
+/// of its text.
 fn ends_word(line: &[u8], at: usize) -> bool {
     line.get(at).is_none_or(|b| matches!(b, b' ' | b'\r'))
 }
@@ -244,7 +289,13 @@ fn is_date_and_time(text: &[u8]) -> bool {
     const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
     // Without branches, because nearly every line passes.
     <&[u8; 19]>::try_from(text).is_ok_and(|text| {
-        text.iter().zip(SHAPE).fold(true, |fits, (b, s)| fits & if *s == b'0' { b.is_ascii_digit() } else { b == s })
+        text.iter().zip(SHAPE).fold(true, |fits, (b, s)| {
+            fits & if *s == b'0' {
+                b.is_ascii_digit()
+            } else {
+                b == s
+            }
+        })
     })
 }
 
@@ -253,7 +304,11 @@ fn skip_colours(line: &[u8], mut at: usize) -> usize {
     while let Some(rest) = line.get(at..)
         && rest.starts_with(b"\x1b[")
     {
-        let end = rest[2..].iter().take_while(|b| matches!(b, b'0'..=b'9' | b';' | b':')).count() + 2;
+        let end = rest[2..]
+            .iter()
+            .take_while(|b| matches!(b, b'0'..=b'9' | b';' | b':'))
+            .count()
+            + 2;
         if rest.get(end) != Some(&b'm') {
             break;
         }
@@ -344,8 +399,9 @@ mod tests {
 
     #[test]
     fn a_line_as_the_client_writes_it() {
-        let line =
-            format!("{T}  WARN jd_client_sv2::template_receiver::sv2_tp: Failed: error attempt=1 error=Os {{ code: 111 }}");
+        let line = format!(
+            "{T}  WARN jd_client_sv2::template_receiver::sv2_tp: Failed: error attempt=1 error=Os {{ code: 111 }}"
+        );
         assert_eq!(
             taken(&line),
             Some((
@@ -357,20 +413,34 @@ mod tests {
         );
         for level in LogLevel::ALL {
             let line = format!("{T} {level:>5} jd_client_sv2: an error, ERROR");
-            assert_eq!(taken(&line), Some((T, level, "jd_client_sv2", "an error, ERROR")));
+            assert_eq!(
+                taken(&line),
+                Some((T, level, "jd_client_sv2", "an error, ERROR"))
+            );
             assert_eq!(level_of_line(line.as_bytes()), Some(level));
         }
     }
 
     #[test]
     fn other_decimals_offsets_and_colours() {
-        for t in
-            ["2026-11-22T21:28:39Z", "2026-11-22T21:28:39.7Z", "2026-11-22T21:28:39.731870123Z", "2026-11-22T22:28:39.731+01:00"]
-        {
-            assert_eq!(taken(&format!("{t} ERROR a::b: c")), Some((t, LogLevel::Error, "a::b", "c")));
+        for t in [
+            "2026-11-22T21:28:39Z",
+            "2026-11-22T21:28:39.7Z",
+            "2026-11-22T21:28:39.731870123Z",
+            "2026-11-22T22:28:39.731+01:00",
+        ] {
+            assert_eq!(
+                taken(&format!("{t} ERROR a::b: c")),
+                Some((t, LogLevel::Error, "a::b", "c"))
+            );
         }
-        let coloured = format!("\x1b[2m{T}\x1b[0m \x1b[32m INFO\x1b[0m \x1b[2ma::b\x1b[0m\x1b[2m:\x1b[0m up \x1b[3mn\x1b[0m=1");
-        assert_eq!(taken(&coloured), Some((T, LogLevel::Info, "a::b", "up \x1b[3mn\x1b[0m=1")));
+        let coloured = format!(
+            "\x1b[2m{T}\x1b[0m \x1b[32m INFO\x1b[0m \x1b[2ma::b\x1b[0m\x1b[2m:\x1b[0m up \x1b[3mn\x1b[0m=1"
+        );
+        assert_eq!(
+            taken(&coloured),
+            Some((T, LogLevel::Info, "a::b", "up \x1b[3mn\x1b[0m=1"))
+        );
     }
 
     #[test]
@@ -379,18 +449,37 @@ mod tests {
             (r#"task{file="a}: b.rs" n=1}: "#, "a::b"),
             ("outer{x={1}}:inner{y=2}: ", "a::b"),
             ("outer:inner{y=2}: ", "a::b"),
-            ("\x1b[1mtask\x1b[0m\x1b[1m{\x1b[0m\x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1\x1b[1m}\x1b[0m\x1b[2m:\x1b[0m ", "a::b"),
+            (
+                "\x1b[1mtask\x1b[0m\x1b[1m{\x1b[0m\x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1\x1b[1m}\x1b[0m\x1b[2m:\x1b[0m ",
+                "a::b",
+            ),
         ] {
-            assert_eq!(taken(&format!("{T} TRACE {spans}a::b: m: n")), Some((T, LogLevel::Trace, target, "m: n")), "{spans}");
+            assert_eq!(
+                taken(&format!("{T} TRACE {spans}a::b: m: n")),
+                Some((T, LogLevel::Trace, target, "m: n")),
+                "{spans}"
+            );
         }
     }
 
     #[test]
     fn a_header_without_target_or_message_still_has_its_level() {
-        assert_eq!(taken(&format!("{T}  INFO just words")), Some((T, LogLevel::Info, "", "just words")));
-        assert_eq!(taken(&format!("{T}  INFO span{{open: x")), Some((T, LogLevel::Info, "", "span{open: x")));
-        assert_eq!(taken(&format!("{T}  INFO a::b:")), Some((T, LogLevel::Info, "a::b", "")));
-        assert_eq!(taken(&format!("{T} ERROR")), Some((T, LogLevel::Error, "", "")));
+        assert_eq!(
+            taken(&format!("{T}  INFO just words")),
+            Some((T, LogLevel::Info, "", "just words"))
+        );
+        assert_eq!(
+            taken(&format!("{T}  INFO span{{open: x")),
+            Some((T, LogLevel::Info, "", "span{open: x"))
+        );
+        assert_eq!(
+            taken(&format!("{T}  INFO a::b:")),
+            Some((T, LogLevel::Info, "a::b", ""))
+        );
+        assert_eq!(
+            taken(&format!("{T} ERROR")),
+            Some((T, LogLevel::Error, "", ""))
+        );
     }
 
     #[test]
@@ -417,7 +506,10 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_wherever_it_begins() {
-        for line in ["thread 'main' (2679) panicked at x.rs:33:18:", "thread '<unnamed>' panicked at a: b:"] {
+        for line in [
+            "thread 'main' (2679) panicked at x.rs:33:18:",
+            "thread '<unnamed>' panicked at a: b:",
+        ] {
             assert_eq!(taken(line), Some(("", LogLevel::Error, "", line)));
             assert_eq!(level_of_line(line.as_bytes()), Some(LogLevel::Error));
         }
@@ -429,7 +521,10 @@ mod tests {
         assert_eq!("Error".parse(), Ok(LogLevel::Error));
         assert_eq!("warning".parse::<LogLevel>(), Err(UnknownLevel));
         assert!(LogLevel::Trace < LogLevel::Debug && LogLevel::Warn < LogLevel::Error);
-        assert_eq!(format!("{:>5}|{}", LogLevel::Info, LogLevel::Debug), " INFO|DEBUG");
+        assert_eq!(
+            format!("{:>5}|{}", LogLevel::Info, LogLevel::Debug),
+            " INFO|DEBUG"
+        );
     }
 
     proptest! {

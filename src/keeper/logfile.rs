@@ -1,7 +1,9 @@
-//! The client's output on disk: one endless stream of bytes, cut into files named by the offset of their first byte.
+//! The client's output on disk: one endless stream of bytes, cut into files named by the offset of
+//! their first byte.
 //!
-//! Nothing is ever renamed: a position in the stream stays what it is, so that readers can page and resume by it. The disk
-//! being full costs output, never the client: what could not be written is counted and said once it is possible again.
+//! Nothing is ever renamed: a position in the stream stays what it is, so that readers can page and
+//! resume by it. The disk being full costs output, never the client: what could not be written is
+//! counted and said once it is possible again.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -74,15 +76,24 @@ impl LogFile {
     /// Appends output of the client.
     pub fn write(&mut self, mut bytes: &[u8]) {
         while self.len + bytes.len() as u64 > self.segment_bytes {
-            // Cut behind the last line that still fits. A line that began in this file may end in it if it does so soon; one that goes
-            // on is cut where the file is full, so that output without newlines stays within its files, too.
-            let room = usize::try_from(self.segment_bytes.saturating_sub(self.len)).unwrap_or(usize::MAX).min(bytes.len());
-            let grace = self.segment_bytes.saturating_add(self.segment_bytes / GRACE).saturating_sub(self.len);
+            // Cut behind the last line that still fits. A line that began in this file may end in
+            // it if it does so soon; one that goes on is cut where the file is full, so that output
+            // without newlines stays within its files, too.
+            let room = usize::try_from(self.segment_bytes.saturating_sub(self.len))
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            let grace = self
+                .segment_bytes
+                .saturating_add(self.segment_bytes / GRACE)
+                .saturating_sub(self.len);
             let grace = usize::try_from(grace).unwrap_or(usize::MAX);
             let cut = match bytes[..room].iter().rposition(|b| *b == b'\n') {
                 Some(at) => at + 1,
                 None if self.len > 0 && !self.mid_line => 0,
-                None => match bytes[..grace.min(bytes.len())].iter().position(|b| *b == b'\n') {
+                None => match bytes[..grace.min(bytes.len())]
+                    .iter()
+                    .position(|b| *b == b'\n')
+                {
                     Some(at) => at + 1,
                     None if bytes.len() <= grace => break,
                     None => grace,
@@ -100,7 +111,8 @@ impl LogFile {
         self.append(bytes);
     }
 
-    /// Appends a line of the keeper's own, in the client's format so that it is read like any other.
+    /// Appends a line of the keeper's own, in the client's format so that it is read like any
+    /// other.
     pub fn note(&mut self, level: &str, text: &str) {
         self.close_line();
         let now = jiff::Timestamp::now();
@@ -120,7 +132,10 @@ impl LogFile {
         }
         if self.lost > 0 {
             let now = jiff::Timestamp::now();
-            let note = format!("{now:.6}  WARN jd_manager::keeper: {} bytes of output could not be written to disk\n", self.lost);
+            let note = format!(
+                "{now:.6}  WARN jd_manager::keeper: {} bytes of output could not be written to disk\n",
+                self.lost
+            );
             let start: &[u8] = if self.mid_line { b"\n" } else { b"" };
             if self.put(&[start, note.as_bytes()].concat()).is_err() {
                 self.lost += bytes.len() as u64;
@@ -151,17 +166,22 @@ impl LogFile {
         if done > 0 {
             self.mid_line = bytes[done - 1] != b'\n';
         }
-        if done == bytes.len() { Ok(()) } else { Err(done) }
+        if done == bytes.len() {
+            Ok(())
+        } else {
+            Err(done)
+        }
     }
 
-    /// Begins the next file and drops those beyond the number kept; false if there cannot be one now. Then the old one grows on:
-    /// better too long than nothing.
+    /// Begins the next file and drops those beyond the number kept; false if there cannot be one
+    /// now. Then the old one grows on: better too long than nothing.
     fn cut(&mut self) -> bool {
         if self.len == 0 {
             return false;
         }
         let base = self.end();
-        let opened = open(&self.dir, base).or_else(|_| std::fs::create_dir_all(&self.dir).and_then(|()| open(&self.dir, base)));
+        let opened = open(&self.dir, base)
+            .or_else(|_| std::fs::create_dir_all(&self.dir).and_then(|()| open(&self.dir, base)));
         let Ok(file) = opened else { return false };
         (self.file, self.base, self.len) = (file, base, 0);
         if let Ok(files) = segment::list(&self.dir) {
@@ -174,7 +194,11 @@ impl LogFile {
 }
 
 fn open(dir: &Path, base: u64) -> io::Result<File> {
-    File::options().create(true).append(true).read(true).open(dir.join(segment::file_name(base)))
+    File::options()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(dir.join(segment::file_name(base)))
 }
 
 #[cfg(test)]
@@ -208,7 +232,10 @@ mod tests {
         assert_eq!(files.len(), 3);
         for file in &files {
             let text = std::fs::read_to_string(&file.path).unwrap();
-            assert!(text.len() <= 100 && text.ends_with('\n') && text.starts_with("line "), "{text:?}");
+            assert!(
+                text.len() <= 100 && text.ends_with('\n') && text.starts_with("line "),
+                "{text:?}"
+            );
         }
         let (base, text) = content(dir.path());
         assert_eq!(text, all[usize::try_from(base).unwrap()..]);
@@ -219,7 +246,9 @@ mod tests {
     fn one_write_over_many_files_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = LogFile::open(dir.path(), 64, 1000).unwrap();
-        let all: String = (0..500).map(|n| format!("{n} {}\n", "x".repeat(n % 150))).collect();
+        let all: String = (0..500)
+            .map(|n| format!("{n} {}\n", "x".repeat(n % 150)))
+            .collect();
         for piece in all.as_bytes().chunks(777) {
             log.write(piece);
         }
@@ -234,12 +263,20 @@ mod tests {
             log.write(&[b'x'; 100]);
         }
         let files = segment::list(dir.path()).unwrap();
-        assert!(files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE), "{files:?}");
+        assert!(
+            files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE),
+            "{files:?}"
+        );
         assert_eq!(log.end(), 50_000);
         // However it is written, and whatever comes between.
         let mut log = LogFile::open(dir.path(), 1000, 2).unwrap();
         let mut end = log.end();
-        for (n, size) in [3000, 1, 999, 1062, 1063, 64, 7000, 130].into_iter().cycle().take(400).enumerate() {
+        for (n, size) in [3000, 1, 999, 1062, 1063, 64, 7000, 130]
+            .into_iter()
+            .cycle()
+            .take(400)
+            .enumerate()
+        {
             let mut piece = vec![b'x'; size];
             if n % 5 == 0 {
                 piece[size / 2] = b'\n';
@@ -247,7 +284,10 @@ mod tests {
             log.write(&piece);
             end += size as u64;
             let files = segment::list(dir.path()).unwrap();
-            assert!(files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE), "{files:?}");
+            assert!(
+                files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE),
+                "{files:?}"
+            );
             assert_eq!(files.last().unwrap().end(), end);
         }
     }
@@ -275,10 +315,16 @@ mod tests {
     #[test]
     fn it_goes_on_where_it_was_and_closes_a_cut_off_line() {
         let dir = tempfile::tempdir().unwrap();
-        LogFile::open(dir.path(), 1000, 2).unwrap().write(b"whole\nhal");
+        LogFile::open(dir.path(), 1000, 2)
+            .unwrap()
+            .write(b"whole\nhal");
         let mut log = LogFile::open(dir.path(), 1000, 2).unwrap();
         log.note("INFO", "started");
         let (_, text) = content(dir.path());
-        assert!(text.starts_with("whole\nhal\n") && text.ends_with(" INFO jd_manager::keeper: started\n"), "{text:?}");
+        assert!(
+            text.starts_with("whole\nhal\n")
+                && text.ends_with(" INFO jd_manager::keeper: started\n"),
+            "{text:?}"
+        );
     }
 }

@@ -1,11 +1,14 @@
-//! The life of an instance as a pure state machine: inputs and the time in, actions out. No clock, no I/O.
+//! The life of an instance as a pure state machine: inputs and the time in, actions out. No clock,
+//! no I/O.
 //!
-//! Both the keeper, which runs it, and the manager, which shows it, speak its vocabulary. Its rules:
+//! Both the keeper, which runs it, and the manager, which shows it, speak its vocabulary. Its
+//! rules:
 //!
 //! * There is never a second client: [`MachineAction::Spawn`] comes only when none is there.
-//! * Every exit nobody asked for is a failure, even with code 0: that is how the real client ends when it loses its template
-//!   provider (measured on 0.6.0).
-//! * A stop is SIGINT, after the grace SIGTERM, then SIGKILL, to the whole group. The real client handles only SIGINT.
+//! * Every exit nobody asked for is a failure, even with code 0: that is how the real client ends
+//!   when it loses its template provider (measured on 0.6.0).
+//! * A stop is SIGINT, after the grace SIGTERM, then SIGKILL, to the whole group. The real client
+//!   handles only SIGINT.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,7 +37,14 @@ pub enum InstanceState {
 
 impl InstanceState {
     /// All states.
-    pub const ALL: [Self; 6] = [Self::Stopped, Self::Starting, Self::Running, Self::BackingOff, Self::Stopping, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::Stopped,
+        Self::Starting,
+        Self::Running,
+        Self::BackingOff,
+        Self::Stopping,
+        Self::Failed,
+    ];
 
     /// As written in JSON, in the database and on pages.
     #[must_use]
@@ -72,7 +82,11 @@ impl std::str::FromStr for InstanceState {
     type Err = ();
     /// `error` is what the first generation called `failed`.
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|s| s.as_str() == text).or((text == "error").then_some(Self::Failed)).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .or((text == "error").then_some(Self::Failed))
+            .ok_or(())
     }
 }
 
@@ -85,7 +99,8 @@ pub enum RestartPolicy {
     /// After every exit nobody asked for. A program that cannot be run at all is final.
     #[default]
     OnFailure,
-    /// After everything, even when the program cannot be run (it may sit on a disk that is not mounted yet).
+    /// After everything, even when the program cannot be run (it may sit on a disk that is not
+    /// mounted yet).
     Always,
 }
 
@@ -104,7 +119,10 @@ impl RestartPolicy {
 impl std::str::FromStr for RestartPolicy {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Never, Self::OnFailure, Self::Always].into_iter().find(|p| p.as_str() == text).ok_or(())
+        [Self::Never, Self::OnFailure, Self::Always]
+            .into_iter()
+            .find(|p| p.as_str() == text)
+            .ok_or(())
     }
 }
 
@@ -277,7 +295,8 @@ impl Default for MachineRules {
             backoff: Backoff::default(),
             limit: None,
             healthy_after: Duration::from_secs(600),
-            // The real client needs up to 5 s for its tasks and 4 s more while it tries its template provider.
+            // The real client needs up to 5 s for its tasks and 4 s more while it tries its
+            // template provider.
             grace: Duration::from_secs(15),
             last_grace: Duration::from_secs(3),
         }
@@ -353,23 +372,40 @@ impl LifecycleMachine {
                 self.recent.clear();
                 self.spawn(now, ChangeReason::Asked)
             }
-            (InstanceState::BackingOff, MachineInput::Tick) if self.is_due(now) => self.spawn(now, ChangeReason::Retry),
+            (InstanceState::BackingOff, MachineInput::Tick) if self.is_due(now) => {
+                self.spawn(now, ChangeReason::Retry)
+            }
             (InstanceState::BackingOff, MachineInput::Stop) => {
                 let change = self.change(InstanceState::Stopped, ChangeReason::Asked);
                 vec![change, MachineAction::Quit]
             }
 
-            (InstanceState::Starting | InstanceState::Running, MachineInput::Stop) => self.stop(now, false),
-            (InstanceState::Starting | InstanceState::Running, MachineInput::Restart) => self.stop(now, true),
-            (InstanceState::Starting, MachineInput::Ready) => vec![self.change(InstanceState::Running, ChangeReason::Ready)],
+            (InstanceState::Starting | InstanceState::Running, MachineInput::Stop) => {
+                self.stop(now, false)
+            }
+            (InstanceState::Starting | InstanceState::Running, MachineInput::Restart) => {
+                self.stop(now, true)
+            }
+            (InstanceState::Starting, MachineInput::Ready) => {
+                vec![self.change(InstanceState::Running, ChangeReason::Ready)]
+            }
             (InstanceState::Starting, MachineInput::SpawnFailed { detail }) => {
                 self.failed(ChangeReason::CannotRun(detail), None, None, now, chance)
             }
-            (InstanceState::Starting | InstanceState::Running, MachineInput::Exited { exit, last_error }) => {
+            (
+                InstanceState::Starting | InstanceState::Running,
+                MachineInput::Exited { exit, last_error },
+            ) => {
                 if now.saturating_sub(self.spawned_at) >= millis(self.rules.healthy_after) {
                     self.failures = 0;
                 }
-                self.failed(ChangeReason::EndedUnasked, Some(exit), last_error, now, chance)
+                self.failed(
+                    ChangeReason::EndedUnasked,
+                    Some(exit),
+                    last_error,
+                    now,
+                    chance,
+                )
             }
 
             (InstanceState::Stopping, MachineInput::Stop) => {
@@ -380,10 +416,16 @@ impl LifecycleMachine {
                 self.run_again = true;
                 Vec::new()
             }
-            (InstanceState::Stopping, MachineInput::Tick) if self.is_due(now) => self.stop_harder(now),
-            (InstanceState::Stopping, MachineInput::Exited { exit, last_error }) => self.ended(exit, last_error, now),
+            (InstanceState::Stopping, MachineInput::Tick) if self.is_due(now) => {
+                self.stop_harder(now)
+            }
+            (InstanceState::Stopping, MachineInput::Exited { exit, last_error }) => {
+                self.ended(exit, last_error, now)
+            }
             // The program turned out not to be runnable in the very moment it was to be stopped.
-            (InstanceState::Stopping, MachineInput::SpawnFailed { .. }) => self.ended(ProcessExit::Code(127), None, now),
+            (InstanceState::Stopping, MachineInput::SpawnFailed { .. }) => {
+                self.ended(ProcessExit::Code(127), None, now)
+            }
             _ => Vec::new(),
         }
     }
@@ -393,7 +435,14 @@ impl LifecycleMachine {
     }
 
     fn change(&mut self, to: InstanceState, reason: ChangeReason) -> MachineAction {
-        let change = StateChange { from: self.state, to, reason, exit: None, last_error: None, wait: None };
+        let change = StateChange {
+            from: self.state,
+            to,
+            reason,
+            exit: None,
+            last_error: None,
+            wait: None,
+        };
         self.state = to;
         if to != InstanceState::BackingOff && to != InstanceState::Stopping {
             self.alarm = None;
@@ -416,19 +465,32 @@ impl LifecycleMachine {
     }
 
     fn stop_harder(&mut self, now: u64) -> Vec<MachineAction> {
-        self.sent = if self.sent == StopSignal::Interrupt { StopSignal::Terminate } else { StopSignal::Kill };
+        self.sent = if self.sent == StopSignal::Interrupt {
+            StopSignal::Terminate
+        } else {
+            StopSignal::Kill
+        };
         self.alarm = Some(now + millis(self.rules.last_grace));
         vec![MachineAction::Signal(self.sent)]
     }
 
-    fn ended(&mut self, exit: ProcessExit, last_error: Option<String>, now: u64) -> Vec<MachineAction> {
+    fn ended(
+        &mut self,
+        exit: ProcessExit,
+        last_error: Option<String>,
+        now: u64,
+    ) -> Vec<MachineAction> {
         self.failures = 0;
         let reason = match self.sent {
             StopSignal::Interrupt => ChangeReason::EndedAsAsked,
             StopSignal::Terminate => ChangeReason::Terminated,
             StopSignal::Kill => ChangeReason::Killed,
         };
-        let mut actions = vec![with_end(self.change(InstanceState::Stopped, reason), Some(exit), last_error)];
+        let mut actions = vec![with_end(
+            self.change(InstanceState::Stopped, reason),
+            Some(exit),
+            last_error,
+        )];
         if self.run_again {
             actions.extend(self.spawn(now, ChangeReason::Asked));
         } else {
@@ -446,19 +508,35 @@ impl LifecycleMachine {
         chance: u64,
     ) -> Vec<MachineAction> {
         let retry = match (self.rules.policy, &reason) {
-            (RestartPolicy::Never, _) | (RestartPolicy::OnFailure, ChangeReason::CannotRun(_)) => false,
+            (RestartPolicy::Never, _) | (RestartPolicy::OnFailure, ChangeReason::CannotRun(_)) => {
+                false
+            }
             (RestartPolicy::OnFailure | RestartPolicy::Always, _) => true,
         };
         self.failures = self.failures.saturating_add(1);
         if let Some(gave_up) = self.reached_limit(now).filter(|_| retry) {
-            return vec![with_end(self.change(InstanceState::Failed, gave_up), exit, last_error), MachineAction::Quit];
+            return vec![
+                with_end(
+                    self.change(InstanceState::Failed, gave_up),
+                    exit,
+                    last_error,
+                ),
+                MachineAction::Quit,
+            ];
         }
         if !retry {
-            return vec![with_end(self.change(InstanceState::Failed, reason), exit, last_error), MachineAction::Quit];
+            return vec![
+                with_end(self.change(InstanceState::Failed, reason), exit, last_error),
+                MachineAction::Quit,
+            ];
         }
         let wait = self.rules.backoff.wait(self.failures, chance);
         self.alarm = Some(now + millis(wait));
-        let mut change = with_end(self.change(InstanceState::BackingOff, reason), exit, last_error);
+        let mut change = with_end(
+            self.change(InstanceState::BackingOff, reason),
+            exit,
+            last_error,
+        );
         if let MachineAction::Record(change) = &mut change {
             change.wait = Some(wait);
         }
@@ -472,13 +550,24 @@ impl LifecycleMachine {
         self.recent.retain(|at| *at >= oldest);
         self.recent.push(now);
         let failures = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
-        (failures >= limit.failures).then_some(ChangeReason::GaveUp { failures, within_s: limit.within_s })
+        (failures >= limit.failures).then_some(ChangeReason::GaveUp {
+            failures,
+            within_s: limit.within_s,
+        })
     }
 }
 
-fn with_end(action: MachineAction, exit: Option<ProcessExit>, last_error: Option<String>) -> MachineAction {
+fn with_end(
+    action: MachineAction,
+    exit: Option<ProcessExit>,
+    last_error: Option<String>,
+) -> MachineAction {
     match action {
-        MachineAction::Record(change) => MachineAction::Record(StateChange { exit, last_error, ..change }),
+        MachineAction::Record(change) => MachineAction::Record(StateChange {
+            exit,
+            last_error,
+            ..change
+        }),
         other => other,
     }
 }

@@ -1,13 +1,17 @@
-//! What manager and keeper say to each other: JSON objects, one a line, over the keeper's Unix socket.
+//! What manager and keeper say to each other: JSON objects, one a line, over the keeper's Unix
+//! socket.
 //!
-//! The version is in every message, so that a newer manager can work with keepers that still run from an older one. Fields are
-//! only ever added; unknown ones are ignored, missing ones have defaults.
+//! The version is in every message, so that a newer manager can work with keepers that still run
+//! from an older one. Fields are only ever added; unknown ones are ignored, missing ones have
+//! defaults.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::machine::{ChangeReason, InstanceState, MachineRules, ProcessExit, RestartLimit, RestartPolicy};
+use super::machine::{
+    ChangeReason, InstanceState, MachineRules, ProcessExit, RestartLimit, RestartPolicy,
+};
 use super::names;
 
 /// The version spoken here.
@@ -43,7 +47,8 @@ pub struct KeeperSpec {
     /// From SIGINT to SIGTERM, milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
-    /// The client serves miners once a line contains one of these; empty: as soon as it has been started.
+    /// The client serves miners once a line contains one of these; empty: as soon as it has been
+    /// started.
     #[serde(default)]
     pub ready_when: Vec<String>,
     /// A new log file is begun at about this size, bytes.
@@ -89,7 +94,9 @@ impl KeeperSpec {
     /// # Errors
     /// It is missing or cannot be read.
     pub fn read(dir: &Path) -> std::io::Result<Self> {
-        Ok(serde_json::from_slice(&std::fs::read(dir.join(names::SPEC))?)?)
+        Ok(serde_json::from_slice(&std::fs::read(
+            dir.join(names::SPEC),
+        )?)?)
     }
 
     /// The rules for the state machine.
@@ -114,7 +121,8 @@ pub enum KeeperCommand {
     Stop,
     /// End the client and run it again.
     Restart,
-    /// Read the specification again; it holds from the next start of the client on, the policy at once.
+    /// Read the specification again; it holds from the next start of the client on, the policy at
+    /// once.
     Reload,
     /// Tell the status now and at every change.
     Watch,
@@ -133,7 +141,8 @@ pub struct KeeperRequest {
     /// Who asks, for the history: `page`, `api`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The manager has the journal in its database up to this offset, so the keeper may drop entries below it.
+    /// The manager has the journal in its database up to this offset, so the keeper may drop
+    /// entries below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested: Option<u64>,
 }
@@ -173,7 +182,8 @@ pub struct KeeperStatus {
     /// The journal's offset behind its last entry; what is below it has been written.
     #[serde(default)]
     pub journal: u64,
-    /// What the keeper has taken of the client's output so far; absent from a keeper that does not count.
+    /// What the keeper has taken of the client's output so far; absent from a keeper that does not
+    /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,
     /// The request this answers; absent when it is told because something changed.
@@ -182,7 +192,8 @@ pub struct KeeperStatus {
 }
 
 impl KeeperStatus {
-    /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds since 1970.
+    /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds
+    /// since 1970.
     #[must_use]
     pub fn blank(keeper_pid: u32, since: i64) -> Self {
         Self {
@@ -242,10 +253,26 @@ mod tests {
         // A newer keeper says more, an older one less.
         let newer = r#"{"v":2,"keeper_pid":1,"state":"running","since":5,"pid":9,"mood":"fine"}"#;
         let status: KeeperStatus = serde_json::from_str(newer).unwrap();
-        assert_eq!((status.v, status.state, status.pid, status.failures), (2, InstanceState::Running, Some(9), 0));
-        let spec: KeeperSpec = serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
-        assert_eq!((spec.grace_ms, spec.log_segments, spec.policy), (15_000, 5, RestartPolicy::OnFailure));
-        let request = KeeperRequest { v: VERSION, command: KeeperCommand::Restart, id: None, actor: None, ingested: None };
-        assert_eq!(String::from_utf8(line(&request)).unwrap(), "{\"v\":1,\"command\":\"restart\"}\n");
+        assert_eq!(
+            (status.v, status.state, status.pid, status.failures),
+            (2, InstanceState::Running, Some(9), 0)
+        );
+        let spec: KeeperSpec =
+            serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
+        assert_eq!(
+            (spec.grace_ms, spec.log_segments, spec.policy),
+            (15_000, 5, RestartPolicy::OnFailure)
+        );
+        let request = KeeperRequest {
+            v: VERSION,
+            command: KeeperCommand::Restart,
+            id: None,
+            actor: None,
+            ingested: None,
+        };
+        assert_eq!(
+            String::from_utf8(line(&request)).unwrap(),
+            "{\"v\":1,\"command\":\"restart\"}\n"
+        );
     }
 }

@@ -1,19 +1,23 @@
 //! Segment files: how the logical stream of one instance's output is laid out on disk.
 //!
-//! The stream counts bytes since the instance was created. It is cut into files `<base>.log`, where `<base>` is the stream
-//! offset of the file's first byte as 20 decimal digits; the current file is the one with the highest base and the only one
-//! that grows. Files are never renamed and never change once a later one exists, so an offset names the same byte for ever.
-//! Must not know: lines, levels, who writes or when a new segment is begun. Standard library only: the keeper uses it too.
+//! The stream counts bytes since the instance was created. It is cut into files `<base>.log`, where
+//! `<base>` is the stream offset of the file's first byte as 20 decimal digits; the current file is
+//! the one with the highest base and the only one that grows. Files are never renamed and never
+//! change once a later one exists, so an offset names the same byte for ever. Must not know: lines,
+//! levels, who writes or when a new segment is begun. Standard library only: the keeper uses it
+//! too.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Digits of a base in a file name: as many as the largest `u64` has, so that names sort like offsets.
+/// Digits of a base in a file name: as many as the largest `u64` has, so that names sort like
+/// offsets.
 const DIGITS: usize = 20;
 const SUFFIX: &str = ".log";
 
-/// The name of the segment file whose first byte has the stream offset `base`: `00000000000010485760.log`.
+/// The name of the segment file whose first byte has the stream offset `base`:
+/// `00000000000010485760.log`.
 #[must_use]
 pub fn file_name(base: u64) -> String {
     format!("{base:020}{SUFFIX}")
@@ -48,8 +52,8 @@ impl LogSegment {
     }
 }
 
-/// The segments in `dir`, oldest first; none if the directory does not exist. Other files are ignored, and so are segments
-/// deleted while looking.
+/// The segments in `dir`, oldest first; none if the directory does not exist. Other files are
+/// ignored, and so are segments deleted while looking.
 ///
 /// # Errors
 /// If the directory or a file in it cannot be looked at.
@@ -64,13 +68,18 @@ pub fn list(dir: &Path) -> io::Result<Vec<LogSegment>> {
         bases.extend(entry?.file_name().to_str().and_then(parse_file_name));
     }
     bases.sort_unstable();
-    // Lengths only after all names are known: a segment is complete once a later one exists, so no length read here is
-    // shorter than the distance to the next base while another process appends and rotates.
+    // Lengths only after all names are known: a segment is complete once a later one exists, so no
+    // length read here is shorter than the distance to the next base while another process appends
+    // and rotates.
     let mut segments = Vec::with_capacity(bases.len());
     for base in bases {
         let path = dir.join(OsStr::new(&file_name(base)));
         match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => segments.push(LogSegment { base, len: found.len(), path }),
+            Ok(found) if found.is_file() => segments.push(LogSegment {
+                base,
+                len: found.len(),
+                path,
+            }),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
@@ -108,12 +117,22 @@ mod tests {
     fn segments_come_oldest_first_and_foreign_files_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(list(&dir.path().join("missing")).unwrap(), []);
-        for (name, text) in [(file_name(7), "rest"), (file_name(0), "seven b"), ("notes.txt".into(), "x")] {
+        for (name, text) in [
+            (file_name(7), "rest"),
+            (file_name(0), "seven b"),
+            ("notes.txt".into(), "x"),
+        ] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         std::fs::create_dir(dir.path().join(file_name(3))).unwrap();
         let found = list(dir.path()).unwrap();
-        assert_eq!(found.iter().map(|s| (s.base, s.len, s.end())).collect::<Vec<_>>(), [(0, 7, 7), (7, 4, 11)]);
+        assert_eq!(
+            found
+                .iter()
+                .map(|s| (s.base, s.len, s.end()))
+                .collect::<Vec<_>>(),
+            [(0, 7, 7), (7, 4, 11)]
+        );
         assert_eq!(std::fs::read(&found[1].path).unwrap(), b"rest");
     }
 }

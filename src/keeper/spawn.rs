@@ -1,8 +1,10 @@
-//! Starting a client: a fresh process of our own that arranges what must hold for the client and then becomes it (the
-//! chain-loading of s6). All of it survives `execve`, and none of it needs `unsafe`.
+//! Starting a client: a fresh process of our own that arranges what must hold for the client and
+//! then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
+//! `unsafe`.
 //!
-//! Arranged: death together with the keeper (parent-death signal), a session and group of its own, limits, a tight umask, its own
-//! working directory, nothing of the keeper's environment, no descriptor but its output.
+//! Arranged: death together with the keeper (parent-death signal), a session and group of its own,
+//! limits, a tight umask, its own working directory, nothing of the keeper's environment, no
+//! descriptor but its output.
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
@@ -56,7 +58,8 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
     // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
     let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
-    // Standard input of the starting process tells back why it could not become the client; it closes when it has.
+    // Standard input of the starting process tells back why it could not become the client; it
+    // closes when it has.
     let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
     let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
     let mut command = Command::new("/proc/self/exe");
@@ -84,9 +87,16 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     let read = verdict.read_to_string(&mut reason);
     if read.is_err() || !reason.is_empty() {
         let _ = child.wait();
-        return Err(if reason.is_empty() { format!("cannot start {program}") } else { reason });
+        return Err(if reason.is_empty() {
+            format!("cannot start {program}")
+        } else {
+            reason
+        });
     }
-    Ok(StartedClient { child, output: output.into() })
+    Ok(StartedClient {
+        child,
+        output: output.into(),
+    })
 }
 
 /// The subcommand `exec`: becomes the client. Returns only if it could not.
@@ -101,8 +111,12 @@ pub fn exec(args: &ExecArgs) -> ExitCode {
 }
 
 fn exec_client(args: &ExecArgs) -> String {
-    let [program, rest @ ..] = args.command.as_slice() else { return "no program to start".into() };
-    let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what} for {}: {e}", Path::new(program).display());
+    let [program, rest @ ..] = args.command.as_slice() else {
+        return "no program to start".into();
+    };
+    let failed = |what: &str, e: &dyn std::fmt::Display| {
+        format!("{what} for {}: {e}", Path::new(program).display())
+    };
     if let Err(e) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
         return failed("no parent-death signal", &e);
     }
@@ -110,7 +124,8 @@ fn exec_client(args: &ExecArgs) -> String {
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
         return failed("the keeper has gone", &"not started");
     }
-    // A program with set-user-id or file capabilities would lose the death signal as it starts (prctl(2)) and outlive its keeper.
+    // A program with set-user-id or file capabilities would lose the death signal as it starts
+    // (prctl(2)) and outlive its keeper.
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
         return failed("new privileges cannot be ruled out", &e);
     }
@@ -118,10 +133,20 @@ fn exec_client(args: &ExecArgs) -> String {
         return failed("no session", &e);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // RLIMIT_DATA counts private writable memory (getrlimit(2), since Linux 4.7); the address space would count what is merely reserved.
-    for (resource, most) in [(Resource::Data, args.memory), (Resource::Nofile, args.open_files)] {
+    // RLIMIT_DATA counts private writable memory (getrlimit(2), since Linux 4.7); the address space
+    // would count what is merely reserved.
+    for (resource, most) in [
+        (Resource::Data, args.memory),
+        (Resource::Nofile, args.open_files),
+    ] {
         if let Some(most) = most
-            && let Err(e) = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+            && let Err(e) = setrlimit(
+                resource,
+                Rlimit {
+                    current: Some(most),
+                    maximum: Some(most),
+                },
+            )
         {
             return failed("no limit", &e);
         }
@@ -145,16 +170,24 @@ fn exec_client(args: &ExecArgs) -> String {
     let error = Command::new(program).args(rest).exec();
     let advice = match error.kind() {
         io::ErrorKind::NotFound => " (if the file is there, its interpreter or loader is missing)",
-        io::ErrorKind::PermissionDenied => " (is it executable, and its file system not mounted noexec?)",
+        io::ErrorKind::PermissionDenied => {
+            " (is it executable, and its file system not mounted noexec?)"
+        }
         _ if error.raw_os_error() == Some(8) => " (it is not a program for this machine)",
         _ => "",
     };
-    format!("cannot run {}: {error}{advice}", Path::new(program).display())
+    format!(
+        "cannot run {}: {error}{advice}",
+        Path::new(program).display()
+    )
 }
 
-/// Sends a signal to the client's whole group; to the process alone while it has not made its group yet.
+/// Sends a signal to the client's whole group; to the process alone while it has not made its group
+/// yet.
 pub fn signal_group(pid: u32, signal: Signal) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
     if rustix::process::kill_process_group(pid, signal).is_err() {
         let _ = rustix::process::kill_process(pid, signal);
     }

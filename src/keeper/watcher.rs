@@ -1,4 +1,5 @@
-//! What the keeper learns from the client's output: that it serves miners, what went wrong last, and how many lines there were.
+//! What the keeper learns from the client's output: that it serves miners, what went wrong last,
+//! and how many lines there were.
 
 use std::collections::VecDeque;
 
@@ -7,8 +8,8 @@ use crate::keeper::level::{LogLevel, level_of_line};
 
 /// So much of an ERROR line is kept, bytes.
 const LAST_ERROR_BYTES: usize = 2048;
-/// So many warnings and errors of a run are kept. The real client repeats a refused connection three times and says six more lines while it
-/// ends (0.6.0, measured).
+/// So many warnings and errors of a run are kept. The real client repeats a refused connection
+/// three times and says six more lines while it ends (0.6.0, measured).
 const TROUBLE_LINES: usize = 16;
 /// So many lines outside the client's format are kept: a panic's message, a configuration error.
 const BARE_LINES: usize = 8;
@@ -25,7 +26,8 @@ pub struct LineWatcher {
     unfinished: u64,
     ready_when: Vec<String>,
     last_error: Option<Vec<u8>>,
-    /// The first line of this run that is not in the client's format: what it says when it cannot even start.
+    /// The first line of this run that is not in the client's format: what it says when it cannot
+    /// even start.
     first_bare: Option<Vec<u8>>,
     trouble: LineRing<TROUBLE_LINES>,
     bare: LineRing<BARE_LINES>,
@@ -33,14 +35,19 @@ pub struct LineWatcher {
 }
 
 impl LineWatcher {
-    /// A run begins. `ready_when`: a line with one of these in it says that the client serves miners.
+    /// A run begins. `ready_when`: a line with one of these in it says that the client serves
+    /// miners.
     pub fn begin(&mut self, ready_when: Vec<String>) {
         // A line that the client before left unfinished was a line.
         if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);
             self.line(&line);
         }
-        *self = Self { ready_when, lines: self.lines, ..Self::default() };
+        *self = Self {
+            ready_when,
+            lines: self.lines,
+            ..Self::default()
+        };
     }
 
     /// Looks at the next bytes; true once a line says that the client serves miners.
@@ -63,7 +70,9 @@ impl LineWatcher {
 
     fn store_partial(&mut self, bytes: &[u8]) {
         self.unfinished += bytes.len() as u64;
-        let room = LAST_ERROR_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
+        let room = LAST_ERROR_BYTES
+            .saturating_sub(self.partial.len())
+            .min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
     }
 
@@ -97,7 +106,10 @@ impl LineWatcher {
             return false;
         }
         let text = String::from_utf8_lossy(cut);
-        let is_ready = self.ready_when.iter().any(|mark| text.contains(mark.as_str()));
+        let is_ready = self
+            .ready_when
+            .iter()
+            .any(|mark| text.contains(mark.as_str()));
         if is_ready {
             self.ready_when.clear();
         }
@@ -116,7 +128,8 @@ impl LineWatcher {
         self.unfinished
     }
 
-    /// The last ERROR line of this run; if there was none, what was said outside the client's format.
+    /// The last ERROR line of this run; if there was none, what was said outside the client's
+    /// format.
     pub fn take_last_error(&mut self) -> Option<String> {
         if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);
@@ -126,13 +139,21 @@ impl LineWatcher {
         Some(String::from_utf8_lossy(&line).trim().to_owned())
     }
 
-    /// The last warnings, errors and lines outside the client's format of this run, oldest first, each cut to 400 bytes and all
-    /// together to 5 KiB.
+    /// The last warnings, errors and lines outside the client's format of this run, oldest first,
+    /// each cut to 400 bytes and all together to 5 KiB.
     pub fn take_problems(&mut self) -> Vec<String> {
-        let mut lines: Vec<(u64, Vec<u8>)> = self.trouble.take().into_iter().chain(self.bare.take()).collect();
+        let mut lines: Vec<(u64, Vec<u8>)> = self
+            .trouble
+            .take()
+            .into_iter()
+            .chain(self.bare.take())
+            .collect();
         lines.sort_by_key(|(number, _)| *number);
         let mut room = ALL_TROUBLE_BYTES;
-        let texts = lines.into_iter().rev().map(|(_, line)| String::from_utf8_lossy(&line).trim_end().to_owned());
+        let texts = lines
+            .into_iter()
+            .rev()
+            .map(|(_, line)| String::from_utf8_lossy(&line).trim_end().to_owned());
         let mut kept: Vec<String> = texts
             .take_while(|text| {
                 let fits = room.checked_sub(protocol::line(text).len());
@@ -157,7 +178,11 @@ struct LineRing<const N: usize>(VecDeque<(u64, Vec<u8>)>);
 
 impl<const N: usize> LineRing<N> {
     fn push(&mut self, line: &[u8], number: u64) {
-        let mut kept = if self.0.len() == N { self.0.pop_front().map_or_else(Vec::new, |(_, old)| old) } else { Vec::new() };
+        let mut kept = if self.0.len() == N {
+            self.0.pop_front().map_or_else(Vec::new, |(_, old)| old)
+        } else {
+            Vec::new()
+        };
         kept.clear();
         kept.extend_from_slice(&line[..line.len().min(TROUBLE_BYTES)]);
         self.0.push_back((number, kept));
@@ -185,13 +210,29 @@ mod tests {
             let mut watcher = watcher("ready to accept connections");
             assert!(!log.chunks(size).any(|piece| watcher.look(piece)));
             let error = watcher.take_last_error().unwrap();
-            assert!(error.ends_with("ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"), "{error}");
+            assert!(
+                error.ends_with(
+                    "ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"
+                ),
+                "{error}"
+            );
             let trouble = watcher.take_problems();
-            assert!(trouble.iter().any(|line| line.contains("attempt=1 MAX_RETRIES=3 error=Os { code: 111")), "{trouble:?}");
-            assert!(trouble.last().unwrap().contains("Graceful shutdown"), "{trouble:?}");
+            assert!(
+                trouble
+                    .iter()
+                    .any(|line| line.contains("attempt=1 MAX_RETRIES=3 error=Os { code: 111")),
+                "{trouble:?}"
+            );
+            assert!(
+                trouble.last().unwrap().contains("Graceful shutdown"),
+                "{trouble:?}"
+            );
             let lines = watcher.lines();
             let counted = lines.error + lines.warn + lines.info + lines.debug + lines.other;
-            assert_eq!(counted as usize, log.iter().filter(|b| **b == b'\n').count());
+            assert_eq!(
+                counted as usize,
+                log.iter().filter(|b| **b == b'\n').count()
+            );
             assert_eq!((lines.error, watcher.unfinished()), (3, 0));
         }
     }
@@ -200,14 +241,20 @@ mod tests {
     fn a_client_that_serves_miners_is_ready_once() {
         let log = include_bytes!("../../tests/data/jd-client/signature64_ok.log");
         let mut watcher = watcher("ready to accept connections");
-        assert_eq!(log.chunks(50).filter(|piece| watcher.look(piece)).count(), 1);
+        assert_eq!(
+            log.chunks(50).filter(|piece| watcher.look(piece)).count(),
+            1
+        );
     }
 
     #[test]
     fn what_is_said_outside_the_format_counts_when_nothing_else_was() {
         let mut watcher = LineWatcher::default();
         watcher.look(b"\nJob Declarator Client config error: missing field\n  more\n");
-        assert_eq!(watcher.take_last_error().as_deref(), Some("Job Declarator Client config error: missing field"));
+        assert_eq!(
+            watcher.take_last_error().as_deref(),
+            Some("Job Declarator Client config error: missing field")
+        );
     }
 
     #[test]
@@ -215,13 +262,23 @@ mod tests {
         let mut watcher = LineWatcher::default();
         for n in 0..100 {
             watcher.look(
-                format!("2026-11-22T21:28:39.731870Z  WARN jd_client_sv2: trouble {n}\n  {}\n", "x".repeat(1000)).as_bytes(),
+                format!(
+                    "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2: trouble {n}\n  {}\n",
+                    "x".repeat(1000)
+                )
+                .as_bytes(),
             );
         }
         let trouble = watcher.take_problems();
         assert_eq!(trouble.len(), TROUBLE_LINES + BARE_LINES);
-        assert!(trouble[0].ends_with("trouble 84") && trouble[22].ends_with("trouble 99"), "{trouble:?}");
-        assert!(trouble[23].starts_with("  x") && trouble[23].len() == TROUBLE_BYTES, "{trouble:?}");
+        assert!(
+            trouble[0].ends_with("trouble 84") && trouble[22].ends_with("trouble 99"),
+            "{trouble:?}"
+        );
+        assert!(
+            trouble[23].starts_with("  x") && trouble[23].len() == TROUBLE_BYTES,
+            "{trouble:?}"
+        );
     }
 
     /// Control characters take six times their length in JSON.
@@ -230,11 +287,20 @@ mod tests {
         for (filling, at_least) in [("x", 10), ("\u{1}", 1), ("\u{fffd}", 3)] {
             let mut watcher = LineWatcher::default();
             for n in 0..100 {
-                watcher.look(format!("2026-11-22T21:28:39.731870Z ERROR a: {n} {}\n", filling.repeat(1000)).as_bytes());
+                watcher.look(
+                    format!(
+                        "2026-11-22T21:28:39.731870Z ERROR a: {n} {}\n",
+                        filling.repeat(1000)
+                    )
+                    .as_bytes(),
+                );
             }
             let trouble = watcher.take_problems();
             assert!(trouble.len() >= at_least, "{filling:?}: {}", trouble.len());
-            assert!(trouble.last().unwrap().contains(" a: 99 "), "the newest stay");
+            assert!(
+                trouble.last().unwrap().contains(" a: 99 "),
+                "the newest stay"
+            );
             assert!(serde_json::to_string(&trouble).unwrap().len() <= ALL_TROUBLE_BYTES + 100);
         }
     }
@@ -243,9 +309,23 @@ mod tests {
     fn counts_go_on_over_the_runs_of_one_keeper() {
         let mut watcher = watcher("x");
         watcher.look(b"2026-11-22T21:28:39.731870Z  INFO a: b\nhalf a li");
-        assert_eq!((watcher.lines().info, watcher.lines().other, watcher.unfinished()), (1, 0, 9));
+        assert_eq!(
+            (
+                watcher.lines().info,
+                watcher.lines().other,
+                watcher.unfinished()
+            ),
+            (1, 0, 9)
+        );
         watcher.begin(Vec::new());
         watcher.look(b"2026-11-22T21:28:39.731870Z DEBUG a: b\n");
-        assert_eq!((watcher.lines().info, watcher.lines().other, watcher.lines().debug), (1, 1, 1));
+        assert_eq!(
+            (
+                watcher.lines().info,
+                watcher.lines().other,
+                watcher.lines().debug
+            ),
+            (1, 1, 1)
+        );
     }
 }

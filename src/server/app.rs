@@ -48,7 +48,11 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
     serve_with(
         settings,
         client,
-        PageFrame { simulated: false, version: env!("CARGO_PKG_VERSION"), ..PageFrame::default() },
+        PageFrame {
+            simulated: false,
+            version: env!("CARGO_PKG_VERSION"),
+            ..PageFrame::default()
+        },
         ready,
     )
     .await
@@ -69,58 +73,119 @@ where
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     // Before anything is opened.
-    let tls = settings.tls.clone().map(TlsState::load).transpose()?.map(Arc::new);
+    let tls = settings
+        .tls
+        .clone()
+        .map(TlsState::load)
+        .transpose()?
+        .map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
     backups::remove_stale_staging(&settings.data_dir);
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
-    let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    let vault = open_vault(&settings.data_dir, &db)
+        .await
+        .map_err(|e| e.to_string())?;
     let access = locks(&db, &vault, &settings).await?;
-    access.may_listen(settings.listen, &settings.data_dir).await?;
+    access
+        .may_listen(settings.listen, &settings.data_dir)
+        .await?;
     let listener = BoundListener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(|e| format!("cannot take signals: {e}"))?;
     let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
     let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
     let configs = ConfigService::new(db.clone(), vault.clone());
-    configs.load_secrets().await.map_err(|e| format!("the configurations cannot be read: {e}"))?;
-    let instances = InstanceService::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
-    instances.adopt_all().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
+    configs
+        .load_secrets()
+        .await
+        .map_err(|e| format!("the configurations cannot be read: {e}"))?;
+    let instances = InstanceService::new(
+        db.clone(),
+        configs.clone(),
+        client,
+        &settings.data_dir,
+        settings.slow_start,
+    );
+    instances
+        .adopt_all()
+        .await
+        .map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = LogService::new(instances.clone(), stop.clone());
-    let schedule = JobSchedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+    let schedule = JobSchedule::new(stop.clone())
+        .await
+        .map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
-    let health = HealthService::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
+    let health = HealthService::new(
+        db.clone(),
+        instances.clone(),
+        metrics.clone(),
+        settings.data_dir.clone(),
+    );
     health::schedule_pruning(&schedule, db.clone(), settings.retention_days)
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
-    let place = ReleaseSource { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
-    let updates = UpdateService::new(db.clone(), health.clone(), logs.clone(), place, notices.clone(), stop.clone())?;
+    let place = ReleaseSource {
+        base: settings.release_api.clone(),
+        token_file: settings.release_token_file.clone(),
+    };
+    let updates = UpdateService::new(
+        db.clone(),
+        health.clone(),
+        logs.clone(),
+        place,
+        notices.clone(),
+        stop.clone(),
+    )?;
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
     let alerts = alert(&db, vault, &schedule).await?;
     let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(add_secrets);
-    backups::nightly(&backups, &schedule).await.map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    backups::nightly(&backups, &schedule)
+        .await
+        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
         .schedule_pruning(&schedule, settings.audit_days)
         .await
         .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
-    database_checks::begin(db.clone(), instances.clone(), notices.clone(), &schedule, &stop)
+    database_checks::begin(
+        db.clone(),
+        instances.clone(),
+        notices.clone(),
+        &schedule,
+        &stop,
+    )
+    .await
+    .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
+    schedule
+        .start()
         .await
-        .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
-    schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
-    let caretaker = tokio::spawn(HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()));
+        .map_err(|e| format!("the schedule cannot be started: {e}"))?;
+    let caretaker = tokio::spawn(
+        HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()),
+    );
     let alerting = alerts.clone().run(stop.clone());
-    // What the manager before this one left undone. A switch goes on once its instances are looked after again.
+    // What the manager before this one left undone. A switch goes on once its instances are looked
+    // after again.
     updates.recover().await;
     tokio::spawn(AlertFeed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = SetupService::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
+    let setups = SetupService::new(
+        db.clone(),
+        configs.clone(),
+        instances.clone(),
+        &settings.data_dir,
+        stop.clone(),
+    );
     let state = AppState {
         access,
         configs,
@@ -138,7 +203,12 @@ where
         started_at,
     };
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
-    let app = router::router(state.clone(), frame, hosts, RateLimiter::of(settings.max_requests));
+    let app = router::router(
+        state.clone(),
+        frame,
+        hosts,
+        RateLimiter::of(settings.max_requests),
+    );
 
     let doors = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);
@@ -152,7 +222,13 @@ where
     tokio::spawn(ready(state));
 
     let (cause, ending) = loop {
-        let asked = |on_shutdown| if on_shutdown == OnShutdown::Stop { ShutdownMode::Stop } else { ShutdownMode::Leave };
+        let asked = |on_shutdown| {
+            if on_shutdown == OnShutdown::Stop {
+                ShutdownMode::Stop
+            } else {
+                ShutdownMode::Leave
+            }
+        };
         tokio::select! {
             _ = terminate.recv() => break ("SIGTERM", asked(settings.on_shutdown)),
             _ = interrupt.recv() => break ("SIGINT", asked(settings.on_shutdown)),
@@ -168,7 +244,11 @@ where
         }
     };
     tracing::info!(cause, "ending");
-    systemd::stopping(if ending == ShutdownMode::Stop { "stopping the clients" } else { "ending, the clients go on" });
+    systemd::stopping(if ending == ShutdownMode::Stop {
+        "stopping the clients"
+    } else {
+        "ending, the clients go on"
+    });
     // Streams end, no new requests come; then the clients.
     stop.cancel();
     let ended = instances.end(ending);
@@ -199,22 +279,33 @@ where
 /// # Errors
 /// Their key is missing, or another one.
 pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultRefusal> {
-    Vault::begin(data_dir, db, &[crate::domain::configs::seal, crate::domain::alerts::seal]).await
+    Vault::begin(
+        data_dir,
+        db,
+        &[crate::domain::configs::seal, crate::domain::alerts::seal],
+    )
+    .await
 }
 
 /// What this machine calls itself.
 fn own_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The user whose password comes with the settings.
 const ADMIN: &str = "admin";
 
-/// Who may do what: with the password of the settings, and with a code for the first visit if that is wanted and still needed.
+/// Who may do what: with the password of the settings, and with a code for the first visit if that
+/// is wanted and still needed.
 async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
     let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
-        let changed = access.set_password(ADMIN, None, password.reveal().to_owned()).await;
+        let changed = access
+            .set_password(ADMIN, None, password.reveal().to_owned())
+            .await;
         if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
             tracing::info!(user = ADMIN, "the password of the settings is in force");
         }
@@ -224,13 +315,25 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
         return Ok(access);
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
-    println!("Nobody has a password yet. Set the first one at /login/first with this code: {}", code.reveal());
-    Ok(Access::new(db.clone(), vault.clone(), SystemClock, Some(code)))
+    println!(
+        "Nobody has a password yet. Set the first one at /login/first with this code: {}",
+        code.reveal()
+    );
+    Ok(Access::new(
+        db.clone(),
+        vault.clone(),
+        SystemClock,
+        Some(code),
+    ))
 }
 
 /// Where requests come in.
 fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
-    let needed = if settings.socket == SocketAt::DataDir { SocketRequirement::No } else { SocketRequirement::Yes };
+    let needed = if settings.socket == SocketAt::DataDir {
+        SocketRequirement::No
+    } else {
+        SocketRequirement::Yes
+    };
     ListenConfig {
         listen: settings.listen,
         tls,
@@ -240,9 +343,12 @@ fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
     }
 }
 
-/// Signs of life for the service manager, as long as the runtime runs and the database answers; for ever.
+/// Signs of life for the service manager, as long as the runtime runs and the database answers; for
+/// ever.
 async fn show_life(instances: InstanceService, db: Db, serves: String) {
-    let Some(pulse) = systemd::watchdog_loop() else { return };
+    let Some(pulse) = systemd::watchdog_loop() else {
+        return;
+    };
     loop {
         // Reading and writing are different connections.
         let look = async {
@@ -255,11 +361,21 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
         };
         match tokio::time::timeout(pulse * 2, look).await {
             Ok(Ok((all, trouble))) => {
-                let running = all.iter().filter(|instance| instance.status == InstanceState::Running).count();
-                systemd::alive(&format!("{serves}; {running} of {} instances run{trouble}", all.len()));
+                let running = all
+                    .iter()
+                    .filter(|instance| instance.status == InstanceState::Running)
+                    .count();
+                systemd::alive(&format!(
+                    "{serves}; {running} of {} instances run{trouble}",
+                    all.len()
+                ));
             }
-            Ok(Err(error)) => tracing::error!(%error, "no sign of life for the service manager: the database fails"),
-            Err(_) => tracing::error!("no sign of life for the service manager: the database does not answer"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "no sign of life for the service manager: the database fails")
+            }
+            Err(_) => tracing::error!(
+                "no sign of life for the service manager: the database does not answer"
+            ),
         }
         tokio::time::sleep(pulse).await;
     }
@@ -276,18 +392,34 @@ async fn measure(
     let (told, rounds) = tokio::sync::watch::channel(0);
     let keep = Retention::raw_days(settings.retention_days);
     let board = LatestMetrics::default();
-    let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
+    let sampler = Sampler::new(
+        db.clone(),
+        instances.clone(),
+        settings.sample_interval,
+        told,
+        board.clone(),
+    );
     tokio::spawn(sampler.run(stop.clone()));
     metrics::schedule_pruning(schedule, db.clone(), keep)
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
-    Ok(MetricService::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
+    Ok(MetricService::new(
+        db.clone(),
+        instances.clone(),
+        settings.sample_interval,
+        keep,
+        rounds,
+        board,
+    ))
 }
 
 /// Sets up alerts, and what is forgotten of them.
 async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, String> {
     let alerts = Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock);
-    alerts.schedule_pruning(schedule).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    alerts
+        .schedule_pruning(schedule)
+        .await
+        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }
 
@@ -297,16 +429,24 @@ async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, 
 /// It cannot be made.
 pub fn make_data_dir(dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
     made.map_err(|e| format!("the data directory {} cannot be used: {e}", dir.display()))
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
-    let told = |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
+    let told =
+        |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
     make_data_dir(dir)?;
     let mut options = File::options();
-    let file = open_regular(&dir.join("manager.lock"), options.create(true).truncate(false).write(true)).map_err(told)?;
+    let file = open_regular(
+        &dir.join("manager.lock"),
+        options.create(true).truncate(false).write(true),
+    )
+    .map_err(told)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(

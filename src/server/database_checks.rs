@@ -1,4 +1,5 @@
-//! What jd-manager says of its own database on the overview: damage, lost changes, and instance directories that the database does not know.
+//! What jd-manager says of its own database on the overview: damage, lost changes, and instance
+//! directories that the database does not know.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -11,7 +12,8 @@ use crate::infra::schedule::JobSchedule;
 
 /// Twenty to three in the night, UTC: before old data is forgotten.
 const NIGHTLY: &str = "0 40 2 * * *";
-/// A manager that was just started has other things to do first; a machine that is off at night checks then.
+/// A manager that was just started has other things to do first; a machine that is off at night
+/// checks then.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
 /// Names of directories in a notice; more are counted.
@@ -32,12 +34,18 @@ pub async fn begin(
     report_unknown_directories(&instances, &notices).await;
     tokio::spawn(report_damage(db.clone(), notices.clone(), stop.clone()));
     // Where something was lost, more may be wrong.
-    let first = if db.lost_changes().is_some() { Duration::ZERO } else { AFTER_START };
+    let first = if db.lost_changes().is_some() {
+        Duration::ZERO
+    } else {
+        AFTER_START
+    };
     let work = move || {
         let (db, instances, notices) = (db.clone(), instances.clone(), notices.clone());
         async move { check(&db, &instances, &notices).await }
     };
-    schedule.recurring(NIGHTLY, first, "checking the database", work).await
+    schedule
+        .recurring(NIGHTLY, first, "checking the database", work)
+        .await
 }
 
 async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
@@ -59,7 +67,10 @@ async fn report_damage(db: Db, notices: ManagerNotices, stop: CancellationToken)
                     let detail = format!(
                         "SQLite reports: {cause}. Mining continues, but parts of jd-manager fail. Restore a backup: stop jd-manager, then run jd-manager restore FILE."
                     );
-                    notices.set(ManagerNotice::new(ID, "The database is damaged", detail).with_link("/backups", "Backups"));
+                    notices.set(
+                        ManagerNotice::new(ID, "The database is damaged", detail)
+                            .with_link("/backups", "Backups"),
+                    );
                 }
                 None => notices.clear(ID),
             }
@@ -72,27 +83,41 @@ async fn report_damage(db: Db, notices: ManagerNotices, stop: CancellationToken)
 }
 
 fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
-    let Some(lost) = db.lost_changes() else { return };
-    tracing::error!(count = lost.count, "the database lacks changes that were saved");
+    let Some(lost) = db.lost_changes() else {
+        return;
+    };
+    tracing::error!(
+        count = lost.count,
+        "the database lacks changes that were saved"
+    );
     let detail = "Recently saved changes are missing: the database or the log beside it was damaged, removed or replaced by an older copy while \
                   jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice \
                   disappears after 7 days.";
-    let notice =
-        ManagerNotice::new("database-changes-lost", "The database lost changes", detail).with_link("/backups", "Backups");
-    notices.set(ManagerNotice { since: lost.noticed_at, ..notice });
+    let notice = ManagerNotice::new("database-changes-lost", "The database lost changes", detail)
+        .with_link("/backups", "Backups");
+    notices.set(ManagerNotice {
+        since: lost.noticed_at,
+        ..notice
+    });
 }
 
 async fn report_unknown_directories(instances: &InstanceService, notices: &ManagerNotices) {
     const ID: &str = "instance-directories-unknown";
     let unknown = match instances.unknown_directories().await {
         Ok(unknown) => unknown,
-        Err(error) => return tracing::warn!(%error, "the directories of instances cannot be compared with the database"),
+        Err(error) => {
+            return tracing::warn!(%error, "the directories of instances cannot be compared with the database");
+        }
     };
     if unknown.is_empty() {
         return notices.clear(ID);
     }
     let count = unknown.len();
-    let mut names: Vec<String> = unknown.iter().take(NAMED).map(ToString::to_string).collect();
+    let mut names: Vec<String> = unknown
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
     if count > NAMED {
         names.push(format!("{} more", count - NAMED));
     }
@@ -100,7 +125,10 @@ async fn report_unknown_directories(instances: &InstanceService, notices: &Manag
         1 => "The database does not know 1 instance directory".into(),
         _ => format!("The database does not know {count} instance directories"),
     };
-    tracing::error!(directories = names.join(", "), "the database does not know these instance directories");
+    tracing::error!(
+        directories = names.join(", "),
+        "the database does not know these instance directories"
+    );
     let detail = format!(
         "Their instances are missing from the database, and their clients may still run: {}. Restore a backup to manage them again, or delete the \
          directories in instances/ in the data directory.",

@@ -1,6 +1,8 @@
-//! What SIGHUP does: the settings are read again, and what can be changed while the program runs is changed.
+//! What SIGHUP does: the settings are read again, and what can be changed while the program runs is
+//! changed.
 //!
-//! All or nothing: with a mistake anywhere everything stays as it is, and the log says what is wrong.
+//! All or nothing: with a mistake anywhere everything stays as it is, and the log says what is
+//! wrong.
 
 use crate::server::listener::ListenerControl;
 use crate::server::logging;
@@ -59,13 +61,28 @@ pub fn reload_and_tell(current: &mut Settings, doors: &ListenerControl) -> Strin
             "settings were not read again: there is a mistake, see the log".into()
         }
         Ok(ReloadResult { changed, later }) => {
-            let list = |names: &[&str]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-            tracing::info!("SIGHUP: settings were read again; changed: {}", list(&changed));
+            let list = |names: &[&str]| {
+                if names.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            };
+            tracing::info!(
+                "SIGHUP: settings were read again; changed: {}",
+                list(&changed)
+            );
             if later.is_empty() {
                 return format!("settings were read again; changed: {}", list(&changed));
             }
-            tracing::warn!("SIGHUP: these are different in the settings and need a restart: {}", list(&later));
-            format!("settings were read again; a restart is needed for: {}", list(&later))
+            tracing::warn!(
+                "SIGHUP: these are different in the settings and need a restart: {}",
+                list(&later)
+            );
+            format!(
+                "settings were read again; a restart is needed for: {}",
+                list(&later)
+            )
         }
     }
 }

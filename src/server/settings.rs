@@ -1,7 +1,8 @@
-//! The manager's settings: flags win over environment, environment over `settings.toml`, that over the defaults.
+//! The manager's settings: flags win over environment, environment over `settings.toml`, that over
+//! the defaults.
 //!
-//! Everything is checked here, before anything is opened; an unknown key or a bad value is an error that names it. Knows nothing
-//! of what the settings are used for.
+//! Everything is checked here, before anything is opened; an unknown key or a bad value is an error
+//! that names it. Knows nothing of what the settings are used for.
 
 mod access;
 mod source;
@@ -43,7 +44,8 @@ pub struct Settings {
     pub sample_interval: Duration,
     /// A client that starts for longer than this without serving miners is warned of.
     pub slow_start: Duration,
-    /// While nobody has a password, the first one can be set in the browser with a code that is printed.
+    /// While nobody has a password, the first one can be set in the browser with a code that is
+    /// printed.
     pub setup: bool,
     /// The password that the user "admin" is given at the start.
     pub password: Option<InitialPassword>,
@@ -70,7 +72,8 @@ pub struct Settings {
     source: SettingsSource,
 }
 
-/// Where settings came from: what was given at the start, and the file, which may be another by now.
+/// Where settings came from: what was given at the start, and the file, which may be another by
+/// now.
 #[derive(Clone, Debug, Default)]
 struct SettingsSource {
     flags: SettingsInput,
@@ -83,21 +86,29 @@ struct SettingsSource {
 pub struct SettingsError(String);
 
 impl Settings {
-    /// Puts the sources together. `file`: the settings file named on the command line; without one, that in
-    /// `$XDG_CONFIG_HOME/jd-manager/settings.toml` is read if it is there.
+    /// Puts the sources together. `file`: the settings file named on the command line; without one,
+    /// that in `$XDG_CONFIG_HOME/jd-manager/settings.toml` is read if it is there.
     ///
     /// # Errors
     /// Names the key and the source of what cannot be used.
     pub fn collect(flags: SettingsInput, file: Option<&Path>) -> Result<Self, SettingsError> {
-        let source = SettingsSource { flags: flags.clone(), file: file.map(Path::to_owned) };
+        let source = SettingsSource {
+            flags: flags.clone(),
+            file: file.map(Path::to_owned),
+        };
         let given = match file {
             Some(path) => read(path)?,
-            None => match directory("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("jd-manager/settings.toml")) {
+            None => match directory("XDG_CONFIG_HOME", ".config")
+                .map(|dir| dir.join("jd-manager/settings.toml"))
+            {
                 Some(path) if path.exists() => read(&path)?,
                 _ => SettingsInput::default(),
             },
         };
-        Ok(Self { source, ..Self::combine(flags, given)? })
+        Ok(Self {
+            source,
+            ..Self::combine(flags, given)?
+        })
     }
 
     /// The same from the same sources as they are now.
@@ -141,7 +152,10 @@ impl Settings {
             ("data_dir", *data_dir == other.data_dir),
             ("client", *client == other.client),
             ("release_api", *release_api == other.release_api),
-            ("release_token_file", *release_token_file == other.release_token_file),
+            (
+                "release_token_file",
+                *release_token_file == other.release_token_file,
+            ),
             ("on_shutdown", *on_shutdown == other.on_shutdown),
             ("health_interval", *health_interval == other.health_interval),
             ("sample_interval", *sample_interval == other.sample_interval),
@@ -159,48 +173,82 @@ impl Settings {
             ("max_connections", *max_connections == other.max_connections),
             ("max_requests", *max_requests == other.max_requests),
         ];
-        same.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+        same.into_iter()
+            .filter(|(_, is_same)| !is_same)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     fn combine(first: SettingsInput, second: SettingsInput) -> Result<Self, SettingsError> {
-        let listen = first.listen.or(second.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
+        let listen = first
+            .listen
+            .or(second.listen)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
             None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
                 SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into())
             })?,
         };
-        let data_dir =
-            std::path::absolute(&data_dir).map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
+        let data_dir = std::path::absolute(&data_dir)
+            .map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
         let client = match first.client.or(second.client) {
             Some(path) if path.as_os_str().is_empty() => None,
-            Some(path) => {
-                Some(std::path::absolute(&path).map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?)
-            }
+            Some(path) => Some(
+                std::path::absolute(&path)
+                    .map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?,
+            ),
             None => None,
         };
-        let release_api = first.release_api.or(second.release_api).unwrap_or_else(|| RELEASE_API.into());
+        let release_api = first
+            .release_api
+            .or(second.release_api)
+            .unwrap_or_else(|| RELEASE_API.into());
         match reqwest::Url::parse(&release_api) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
-            _ => return Err(SettingsError(format!("release_api: \"{release_api}\" is not an http or https URL"))),
+            _ => {
+                return Err(SettingsError(format!(
+                    "release_api: \"{release_api}\" is not an http or https URL"
+                )));
+            }
         }
-        let log = first.log.or(second.log).filter(|filter| !filter.is_empty()).unwrap_or_else(|| "info".into());
+        let log = first
+            .log
+            .or(second.log)
+            .filter(|filter| !filter.is_empty())
+            .unwrap_or_else(|| "info".into());
         tracing_subscriber::EnvFilter::try_new(&log)
             .map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
         let retention_days = first.retention_days.or(second.retention_days).unwrap_or(7);
         if !(1..=3650).contains(&retention_days) {
-            return Err(SettingsError(format!("retention_days: {retention_days} is not from 1 to 3650")));
+            return Err(SettingsError(format!(
+                "retention_days: {retention_days} is not from 1 to 3650"
+            )));
         }
         let audit_days = first.audit_days.or(second.audit_days).unwrap_or(365);
         if !(1..=3650).contains(&audit_days) {
-            return Err(SettingsError(format!("audit_days: {audit_days} is not from 1 to 3650")));
+            return Err(SettingsError(format!(
+                "audit_days: {audit_days} is not from 1 to 3650"
+            )));
         }
-        let allow_hosts = if first.allow_hosts.is_empty() { second.allow_hosts } else { first.allow_hosts };
-        let allow_hosts = allow_hosts.iter().map(|name| host(name)).collect::<Result<_, _>>()?;
+        let allow_hosts = if first.allow_hosts.is_empty() {
+            second.allow_hosts
+        } else {
+            first.allow_hosts
+        };
+        let allow_hosts = allow_hosts
+            .iter()
+            .map(|name| host(name))
+            .collect::<Result<_, _>>()?;
         let password = password(first.password_file.or(second.password_file).as_deref())?;
-        let max_connections = first.max_connections.or(second.max_connections).unwrap_or(2048);
+        let max_connections = first
+            .max_connections
+            .or(second.max_connections)
+            .unwrap_or(2048);
         if !(16..=65_536).contains(&max_connections) {
-            return Err(SettingsError(format!("max_connections: {max_connections} is not from 16 to 65536")));
+            return Err(SettingsError(format!(
+                "max_connections: {max_connections} is not from 16 to 65536"
+            )));
         }
         let length = |one: Option<DurationText>, other: Option<DurationText>, default| {
             one.or(other).map_or(Duration::from_secs(default), |l| l.0)
@@ -211,7 +259,10 @@ impl Settings {
             client,
             release_api: release_api.trim_end_matches('/').into(),
             release_token_file: first.release_token_file.or(second.release_token_file),
-            on_shutdown: first.on_shutdown.or(second.on_shutdown).unwrap_or(OnShutdown::Stop),
+            on_shutdown: first
+                .on_shutdown
+                .or(second.on_shutdown)
+                .unwrap_or(OnShutdown::Stop),
             health_interval: length(first.health_interval, second.health_interval, 300),
             sample_interval: length(first.sample_interval, second.sample_interval, 10),
             slow_start: length(first.slow_start, second.slow_start, 60),
@@ -221,16 +272,27 @@ impl Settings {
             allow_hosts,
             audit_days,
             log,
-            log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
-            tls: tls(first.tls_cert.or(second.tls_cert), first.tls_key.or(second.tls_key))?,
+            log_format: first
+                .log_format
+                .or(second.log_format)
+                .unwrap_or(LogFormat::Pretty),
+            tls: tls(
+                first.tls_cert.or(second.tls_cert),
+                first.tls_key.or(second.tls_key),
+            )?,
             socket: match first.socket.or(second.socket) {
                 None => SocketAt::DataDir,
                 Some(path) if path.as_os_str().is_empty() => SocketAt::Nowhere,
                 Some(path) => SocketAt::Path(
-                    std::path::absolute(&path).map_err(|e| SettingsError(format!("socket: {}: {e}", path.display())))?,
+                    std::path::absolute(&path)
+                        .map_err(|e| SettingsError(format!("socket: {}: {e}", path.display())))?,
                 ),
             },
-            trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
+            trusted_proxies: first
+                .trusted_proxies
+                .or(second.trusted_proxies)
+                .unwrap_or_default()
+                .0,
             max_connections,
             max_requests: first.max_requests.or(second.max_requests).unwrap_or(100),
             source: SettingsSource::default(),
@@ -249,26 +311,47 @@ impl Settings {
 }
 
 /// Both or none; an empty name is none.
-fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, SettingsError> {
+fn tls(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, SettingsError> {
     let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
     match (named(certificate), named(key)) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
-        (Some(_), None) => Err(SettingsError("tls_key: tls_cert is set, and its private key is needed, too".into())),
-        (None, Some(_)) => Err(SettingsError("tls_cert: tls_key is set, and its certificate is needed, too".into())),
+        (Some(_), None) => Err(SettingsError(
+            "tls_key: tls_cert is set, and its private key is needed, too".into(),
+        )),
+        (None, Some(_)) => Err(SettingsError(
+            "tls_cert: tls_key is set, and its certificate is needed, too".into(),
+        )),
     }
 }
 
 fn read(path: &Path) -> Result<SettingsInput, SettingsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| SettingsError(format!("the settings file {} cannot be read: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        SettingsError(format!(
+            "the settings file {} cannot be read: {e}",
+            path.display()
+        ))
+    })?;
     // The toml error shows line and key.
-    toml::from_str(&text).map_err(|e| SettingsError(format!("the settings file {} has a mistake: {e}", path.display())))
+    toml::from_str(&text).map_err(|e| {
+        SettingsError(format!(
+            "the settings file {} has a mistake: {e}",
+            path.display()
+        ))
+    })
 }
 
-/// A base directory of the XDG specification: the variable if it is set to an absolute path, else below `HOME`.
+/// A base directory of the XDG specification: the variable if it is set to an absolute path, else
+/// below `HOME`.
 fn directory(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     set(variable).or_else(|| set("HOME").map(|home| home.join(below_home)))
 }
 
@@ -278,7 +361,10 @@ mod tests {
 
     fn from_file(text: &str) -> Result<Settings, String> {
         let given = toml::from_str(text).map_err(|e| e.to_string())?;
-        let flags = SettingsInput { data_dir: Some("/data".into()), ..SettingsInput::default() };
+        let flags = SettingsInput {
+            data_dir: Some("/data".into()),
+            ..SettingsInput::default()
+        };
         Settings::combine(flags, given).map_err(|e| e.to_string())
     }
 
@@ -286,9 +372,19 @@ mod tests {
     fn the_defaults_are_those_of_the_contract() {
         let s = from_file("").unwrap();
         assert_eq!(s.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!((s.health_interval.as_secs(), s.sample_interval.as_secs(), s.retention_days), (300, 10, 7));
+        assert_eq!(
+            (
+                s.health_interval.as_secs(),
+                s.sample_interval.as_secs(),
+                s.retention_days
+            ),
+            (300, 10, 7)
+        );
         assert_eq!(s.slow_start.as_secs(), 60);
-        assert_eq!((s.on_shutdown, s.log.as_str(), s.log_format), (OnShutdown::Stop, "info", LogFormat::Pretty));
+        assert_eq!(
+            (s.on_shutdown, s.log.as_str(), s.log_format),
+            (OnShutdown::Stop, "info", LogFormat::Pretty)
+        );
         assert_eq!(s.release_api, RELEASE_API);
     }
 
@@ -299,22 +395,46 @@ mod tests {
             data_dir: Some("/data".into()),
             ..SettingsInput::default()
         };
-        let file = toml::from_str("listen = '127.0.0.1:2'\nsample_interval = '1m'\non_shutdown = 'leave'").unwrap();
+        let file =
+            toml::from_str("listen = '127.0.0.1:2'\nsample_interval = '1m'\non_shutdown = 'leave'")
+                .unwrap();
         let s = Settings::combine(flags, file).unwrap();
-        assert_eq!((s.listen.port(), s.sample_interval.as_secs(), s.on_shutdown), (1, 60, OnShutdown::Leave));
+        assert_eq!(
+            (s.listen.port(), s.sample_interval.as_secs(), s.on_shutdown),
+            (1, 60, OnShutdown::Leave)
+        );
     }
 
     #[test]
     fn doors_are_as_they_are_written() {
         let s = from_file("").unwrap();
-        assert_eq!((s.socket_path(), s.max_connections, s.tls), (Some("/data/manager.sock".into()), 2048, None));
+        assert_eq!(
+            (s.socket_path(), s.max_connections, s.tls),
+            (Some("/data/manager.sock".into()), 2048, None)
+        );
         assert_eq!(from_file("socket = ''").unwrap().socket_path(), None);
         let s = from_file("socket = '/run/jd/m.sock'\ntrusted_proxies = ['10.1.2.3/8', '::1']\ntls_cert = 'c'\ntls_key = 'k'")
             .unwrap();
         assert_eq!(s.socket_path(), Some("/run/jd/m.sock".into()));
-        assert_eq!(s.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
-        assert_eq!(s.tls, Some(TlsFiles { certificate: "c".into(), key: "k".into() }));
-        assert_eq!("10.0.0.1, fd00::/8,".parse::<NetworkList>().unwrap().0.len(), 2);
+        assert_eq!(
+            s.trusted_proxies,
+            ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]
+        );
+        assert_eq!(
+            s.tls,
+            Some(TlsFiles {
+                certificate: "c".into(),
+                key: "k".into()
+            })
+        );
+        assert_eq!(
+            "10.0.0.1, fd00::/8,"
+                .parse::<NetworkList>()
+                .unwrap()
+                .0
+                .len(),
+            2
+        );
         assert_eq!("".parse(), Ok(NetworkList::default()));
     }
 

@@ -76,7 +76,12 @@ impl AppState {
     #[must_use]
     pub fn manager_health(&self) -> ManagerHealth {
         let notices = self.notices.list().iter().map(|notice| notice.id).collect();
-        ManagerHealth { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs(), notices }
+        ManagerHealth {
+            status: "ok",
+            timestamp: Timestamp::now(),
+            uptime: self.started.elapsed().as_secs(),
+            notices,
+        }
     }
 }
 
@@ -135,13 +140,20 @@ impl FromRef<AppState> for InstanceListState {
 
 impl FromRef<AppState> for MetricsRoutesState {
     fn from_ref(state: &AppState) -> Self {
-        Self { metrics: state.metrics.clone(), stop: state.stop.clone(), started: state.started_at }
+        Self {
+            metrics: state.metrics.clone(),
+            stop: state.stop.clone(),
+            started: state.started_at,
+        }
     }
 }
 
 impl FromRef<AppState> for HealthRoutesState {
     fn from_ref(state: &AppState) -> Self {
-        Self { health: state.health.clone(), stop: state.stop.clone() }
+        Self {
+            health: state.health.clone(),
+            stop: state.stop.clone(),
+        }
     }
 }
 
@@ -153,6 +165,9 @@ impl FromRef<AppState> for FirstGeneration {
 
 impl FromRef<AppState> for LogPagesState {
     fn from_ref(state: &AppState) -> Self {
-        Self { logs: state.logs.clone(), configs: state.configs.clone() }
+        Self {
+            logs: state.logs.clone(),
+            configs: state.configs.clone(),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What the service manager is told (sd_notify): that the program serves, what it is doing, that it still does. Without one that asks, nothing.
+//! What the service manager is told (sd_notify): that the program serves, what it is doing, that it
+//! still does. Without one that asks, nothing.
 //!
 //! A tool: knows nobody whose life it tells.
 
@@ -14,7 +15,9 @@ pub fn ready(status: &str) {
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send_state(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the monotonic clock cannot be read; the service manager is not told of the reload"),
+        Err(error) => {
+            tracing::warn!(%error, "the monotonic clock cannot be read; the service manager is not told of the reload")
+        }
     }
 }
 
@@ -28,7 +31,8 @@ pub fn alive(status: &str) {
     send_state(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }
 
-/// Time between two signs of life, if any are waited for: a third of what the watchdog bears, so that one may be late.
+/// Time between two signs of life, if any are waited for: a third of what the watchdog bears, so
+/// that one may be late.
 #[must_use]
 pub fn watchdog_loop() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| (limit / 3).max(Duration::from_millis(50)))

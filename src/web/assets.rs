@@ -1,4 +1,5 @@
-//! The few static files, inside the binary, each under an address that holds its content's hash so that a browser asks once.
+//! The few static files, inside the binary, each under an address that holds its content's hash so
+//! that a browser asks once.
 //!
 //! Vendored files are listed with version, hash and licence in `static/VENDORED.md`.
 
@@ -22,7 +23,12 @@ impl StaticAsset {
     fn new(name: &'static str, media_type: &'static str, content: Bytes) -> Self {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
-        Self { name, media_type, content, hash: format!("{:016x}", hasher.finish()) }
+        Self {
+            name,
+            media_type,
+            content,
+            hash: format!("{:016x}", hasher.finish()),
+        }
     }
 }
 
@@ -33,16 +39,47 @@ macro_rules! content {
 }
 
 static ASSETS: LazyLock<[StaticAsset; 6]> = LazyLock::new(|| {
-    // One file: htmx begins its work in a timer task when it is loaded late, and what of its extensions is not there by then is never
-    // used on the page. As two files that happened on a busy machine.
-    let htmx = [content!("htmx.min.js").as_slice(), b"\n", content!("hx-sse.min.js"), b"\n"].concat();
+    // One file: htmx begins its work in a timer task when it is loaded late, and what of its
+    // extensions is not there by then is never used on the page. As two files that happened on a
+    // busy machine.
+    let htmx = [
+        content!("htmx.min.js").as_slice(),
+        b"\n",
+        content!("hx-sse.min.js"),
+        b"\n",
+    ]
+    .concat();
     [
-        StaticAsset::new("app.css", "text/css; charset=utf-8", Bytes::from_static(content!("app.css"))),
-        StaticAsset::new("roles.css", "text/css; charset=utf-8", Bytes::from_static(content!("roles.css"))),
-        StaticAsset::new("app.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("app.js"))),
-        StaticAsset::new("connection.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("connection.js"))),
-        StaticAsset::new("htmx.js", "text/javascript; charset=utf-8", Bytes::from(htmx)),
-        StaticAsset::new("favicon.svg", "image/svg+xml", Bytes::from_static(content!("favicon.svg"))),
+        StaticAsset::new(
+            "app.css",
+            "text/css; charset=utf-8",
+            Bytes::from_static(content!("app.css")),
+        ),
+        StaticAsset::new(
+            "roles.css",
+            "text/css; charset=utf-8",
+            Bytes::from_static(content!("roles.css")),
+        ),
+        StaticAsset::new(
+            "app.js",
+            "text/javascript; charset=utf-8",
+            Bytes::from_static(content!("app.js")),
+        ),
+        StaticAsset::new(
+            "connection.js",
+            "text/javascript; charset=utf-8",
+            Bytes::from_static(content!("connection.js")),
+        ),
+        StaticAsset::new(
+            "htmx.js",
+            "text/javascript; charset=utf-8",
+            Bytes::from(htmx),
+        ),
+        StaticAsset::new(
+            "favicon.svg",
+            "image/svg+xml",
+            Bytes::from_static(content!("favicon.svg")),
+        ),
     ]
 });
 
@@ -50,7 +87,8 @@ fn find(name: &str) -> Option<&'static StaticAsset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }
 
-/// The address of a static file, with its hash; without one if there is no such file, which a test notices.
+/// The address of a static file, with its hash; without one if there is no such file, which a test
+/// notices.
 #[must_use]
 pub fn url(name: &str) -> String {
     match find(name) {
@@ -61,12 +99,27 @@ pub fn url(name: &str) -> String {
 
 /// `GET /static/{name}`.
 pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let Some(asset) = find(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(asset) = find(&name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let etag = format!("\"{}\"", asset.hash);
-    let cached = headers.get(IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == etag.as_bytes());
-    let common = [(CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()), (ETAG, etag)];
+    let cached = headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|given| given.as_bytes() == etag.as_bytes());
+    let common = [
+        (
+            CACHE_CONTROL,
+            "public, max-age=31536000, immutable".to_owned(),
+        ),
+        (ETAG, etag),
+    ];
     if cached {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    (common, [(CONTENT_TYPE, asset.media_type)], asset.content.clone()).into_response()
+    (
+        common,
+        [(CONTENT_TYPE, asset.media_type)],
+        asset.content.clone(),
+    )
+        .into_response()
 }

@@ -1,7 +1,9 @@
-//! Who asks: the name, the role and the connection behind a request, as the rest of the house sees them.
+//! Who asks: the name, the role and the connection behind a request, as the rest of the house sees
+//! them.
 //!
-//! Knows nothing of passwords, sessions or tokens: the gate at the router puts a [`Caller`] into each request it lets through, and
-//! handlers that write down who did something, or show more to some than to others, take it out again.
+//! Knows nothing of passwords, sessions or tokens: the gate at the router puts a [`Caller`] into
+//! each request it lets through, and handlers that write down who did something, or show more to
+//! some than to others, take it out again.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -24,13 +26,15 @@ pub struct PeerAddress {
 }
 
 impl PeerAddress {
-    /// The one behind a request; one that nothing is known of where no listener has said anything, which is trusted with nothing.
+    /// The one behind a request; one that nothing is known of where no listener has said anything,
+    /// which is trusted with nothing.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Who counts as one where something is counted by address: a network of IPv6 that one customer has (/64), and an IPv4 address in either form.
+    /// Who counts as one where something is counted by address: a network of IPv6 that one customer
+    /// has (/64), and an IPv4 address in either form.
     #[must_use]
     pub fn client_network(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
@@ -53,7 +57,8 @@ impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
 pub struct Caller {
     /// The user's name; [`Caller::MACHINE`] for the machine's own user, who is trusted without one.
     pub name: String,
-    /// Through which token of that user, by its name; `None` for a person at a page or on the machine.
+    /// Through which token of that user, by its name; `None` for a person at a page or on the
+    /// machine.
     pub token: Option<String>,
     /// What it may do.
     pub role: Role,
@@ -68,7 +73,12 @@ impl Caller {
     /// The machine's own user, trusted without a password.
     #[must_use]
     pub fn machine(peer: PeerAddress) -> Self {
-        Self { name: Self::MACHINE.into(), token: None, role: Role::Admin, address: peer.address }
+        Self {
+            name: Self::MACHINE.into(),
+            token: None,
+            role: Role::Admin,
+            address: peer.address,
+        }
     }
 
     /// The name for histories: a token's beside its user's.
@@ -88,7 +98,11 @@ impl Caller {
         }
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            format!("This needs the role {needed}; {} has the role {}. An admin can change that.", self.title(), self.role),
+            format!(
+                "This needs the role {needed}; {} has the role {}. An admin can change that.",
+                self.title(),
+                self.role
+            ),
         ))
     }
 }
@@ -98,6 +112,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
         // Without the gate's word nobody is anybody: a route that was put outside it stays shut.
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Log in first."))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Log in first."))
     }
 }

@@ -1,8 +1,9 @@
 //! The headers that keep a page from doing what it has no need to do.
 //!
-//! No inline script or style anywhere, nothing from another host, no framing. The referrer policy is `same-origin` rather than
-//! `no-referrer`: under the latter browsers send `ClientOrigin: null` with the page's own forms (Fetch standard, "append a request
-//! `ClientOrigin` header"), and browsers too old for `Sec-Fetch-Site` could then not be told from another site.
+//! No inline script or style anywhere, nothing from another host, no framing. The referrer policy
+//! is `same-origin` rather than `no-referrer`: under the latter browsers send `ClientOrigin: null`
+//! with the page's own forms (Fetch standard, "append a request `ClientOrigin` header"), and
+//! browsers too old for `Sec-Fetch-Site` could then not be told from another site.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -16,10 +17,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub async fn headers(request: Request, next: Next) -> Response {
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
-    let cacheable = is_asset && matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
+    let cacheable =
+        is_asset && matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &'static str| {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     };
     set("x-content-type-options", "nosniff");
     set("referrer-policy", "same-origin");

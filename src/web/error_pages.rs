@@ -1,12 +1,15 @@
-//! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for people, a notice for htmx.
+//! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for
+//! people, a notice for htmx.
 //!
-//! [`render`] writes out each [`Problem`] in the form that was asked for. Answers of the framework itself (404, 405, 413, timeouts, panics)
-//! take the same path.
+//! [`render`] writes out each [`Problem`] in the form that was asked for. Answers of the framework
+//! itself (404, 405, 413, timeouts, panics) take the same path.
 
 use askama::Template;
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::header::{
+    ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -56,7 +59,9 @@ fn page_title(status: StatusCode) -> &'static str {
         StatusCode::UNAUTHORIZED => "Sign in first",
         StatusCode::FORBIDDEN => "You may not do this",
         StatusCode::NOT_FOUND => "Page not found",
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => "This address does not work in a browser",
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => {
+            "This address does not work in a browser"
+        }
         StatusCode::CONFLICT => "This is not possible now",
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "This kind of file is not accepted",
@@ -70,17 +75,25 @@ fn page_title(status: StatusCode) -> &'static str {
 
 /// What a page says where the sentence for programs is about HTTP.
 fn page_detail(status: StatusCode) -> Option<&'static str> {
-    let is_of_http =
-        [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_ACCEPTABLE, StatusCode::UNSUPPORTED_MEDIA_TYPE].contains(&status);
+    let is_of_http = [
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_ACCEPTABLE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    ]
+    .contains(&status);
     is_of_http.then_some("Go back, and use the buttons and links of the page.")
 }
 
-/// Middleware: writes out every problem, whether a handler's or the framework's, in the form that was asked for.
+/// Middleware: writes out every problem, whether a handler's or the framework's, in the form that
+/// was asked for.
 pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Response {
     let asked = RequestedFormat::read(request.uri().path(), request.headers());
     let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
     let has_body = request.headers().contains_key(TRANSFER_ENCODING)
-        || request.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+        || request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .is_some_and(|length| length.as_bytes() != b"0");
     request.extensions_mut().insert(frame.clone());
     request.extensions_mut().insert(asked.clone());
     let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = %request.uri().path());
@@ -96,30 +109,55 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
         Some(problem) => problem.clone(),
         None => {
             // Rejections of the framework carry their reason as short text.
-            let text = axum::body::to_bytes(body, 4096).await.ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
+            let text = axum::body::to_bytes(body, 4096)
+                .await
+                .ok()
+                .and_then(|b| String::from_utf8(b.to_vec()).ok());
             ProblemResponse::from_status(status, text.filter(|t| !t.is_empty()))
         }
     };
     let detail = if problem.detail.is_empty() {
-        format!("Something went wrong inside jd-manager. Its log has the cause under request {request_id}.")
+        format!(
+            "Something went wrong inside jd-manager. Its log has the cause under request {request_id}."
+        )
     } else {
         problem.detail.clone()
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
     // The gate knows who looks.
-    let frame = parts.extensions.get::<PageFrame>().cloned().unwrap_or(frame);
+    let frame = parts
+        .extensions
+        .get::<PageFrame>()
+        .cloned()
+        .unwrap_or(frame);
     // The sentence is that of the first one; where there is one, a list would say it again.
-    let text =
-        problem.errors.first().map_or(Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)), FieldError::page_text);
-    let errors = if problem.errors.len() > 1 { problem.errors.as_slice() } else { &[] };
+    let text = problem.errors.first().map_or(
+        Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)),
+        FieldError::page_text,
+    );
+    let errors = if problem.errors.len() > 1 {
+        problem.errors.as_slice()
+    } else {
+        &[]
+    };
     let needs_login = problem.status == StatusCode::UNAUTHORIZED;
-    let page =
-        ErrorPage { frame, title: page_title(problem.status), detail: &text, errors, request_id: &request_id, needs_login };
+    let page = ErrorPage {
+        frame,
+        title: page_title(problem.status),
+        detail: &text,
+        errors,
+        request_id: &request_id,
+        needs_login,
+    };
     let mut response = match asked.for_errors() {
         Representation::Html if asked.fragment => {
             let mut response = Html(html(&page.as_notice()).unwrap_or_default()).into_response();
-            response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
-            response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
+            response
+                .headers_mut()
+                .insert("HX-Retarget", HeaderValue::from_static("#notices"));
+            response
+                .headers_mut()
+                .insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
         Representation::Html => Html(html(&page).unwrap_or_default()).into_response(),
@@ -136,17 +174,30 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
                 members: &problem.members,
             };
             let mut response = Json(details).into_response();
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/problem+json"),
+            );
             response
         }
     };
     *response.status_mut() = problem.status;
     if has_body {
-        // The body may not have been read to its end; then this connection is of no further use, and clients should know.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        // The body may not have been read to its end; then this connection is of no further use,
+        // and clients should know.
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     for (name, value) in parts.headers.iter().chain(problem.headers.iter()) {
-        if ![CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES].contains(name) {
+        if ![
+            CONTENT_TYPE,
+            CONTENT_LENGTH,
+            TRANSFER_ENCODING,
+            ACCEPT_RANGES,
+        ]
+        .contains(name)
+        {
             response.headers_mut().insert(name, value.clone());
         }
     }

@@ -1,4 +1,5 @@
-//! What handlers take from a request: ids, query parameters and bodies, each refused in the product's own words.
+//! What handlers take from a request: ids, query parameters and bodies, each refused in the
+//! product's own words.
 //!
 //! Knows no domain: a body arrives as a JSON value whichever of the two media types it came in.
 
@@ -24,9 +25,16 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
-        let not_found = || ProblemResponse::new(StatusCode::NOT_FOUND, "There is nothing at this address.");
-        let Path(params) = Path::<HashMap<String, String>>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
-        params.get("id").and_then(|text| text.parse().ok()).map(Self).ok_or_else(not_found)
+        let not_found =
+            || ProblemResponse::new(StatusCode::NOT_FOUND, "There is nothing at this address.");
+        let Path(params) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| not_found())?;
+        params
+            .get("id")
+            .and_then(|text| text.parse().ok())
+            .map(Self)
+            .ok_or_else(not_found)
     }
 }
 
@@ -41,8 +49,13 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
-        let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes()).into_iter().collect();
-        Ok(Self { given, errors: Vec::new() })
+        let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes())
+            .into_iter()
+            .collect();
+        Ok(Self {
+            given,
+            errors: Vec::new(),
+        })
     }
 }
 
@@ -50,7 +63,10 @@ impl QueryParams {
     /// The text of a parameter; empty counts as absent, as in a form whose field was left blank.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.given.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.given
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// A parameter of any readable type; `expected` completes "must be …".
@@ -58,7 +74,10 @@ impl QueryParams {
         let text = self.text(name)?.to_owned();
         let value = text.parse().ok();
         if value.is_none() {
-            self.errors.push(FieldError::new(format!("/{name}"), format!("{name} must be {expected}.")));
+            self.errors.push(FieldError::new(
+                format!("/{name}"),
+                format!("{name} must be {expected}."),
+            ));
         }
         value
     }
@@ -66,9 +85,14 @@ impl QueryParams {
     /// A whole number in a range.
     pub fn number(&mut self, name: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        let Some(value) = self.get::<u64>(name, &expected) else { return default };
+        let Some(value) = self.get::<u64>(name, &expected) else {
+            return default;
+        };
         if !range.contains(&value) {
-            self.errors.push(FieldError::new(format!("/{name}"), format!("{name} must be {expected}.")));
+            self.errors.push(FieldError::new(
+                format!("/{name}"),
+                format!("{name} must be {expected}."),
+            ));
         }
         value
     }
@@ -76,7 +100,11 @@ impl QueryParams {
     /// # Errors
     /// Names every parameter that could not be read.
     pub fn finish(self) -> Result<(), Error> {
-        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(self.errors))
+        }
     }
 }
 
@@ -99,17 +127,34 @@ pub struct BodyFields(pub &'static [KnownField]);
 /// The error about a `kind` of thing that there is not, with what there is instead.
 #[must_use]
 pub fn unknown_field(kind: &str, name: &str, known: &[KnownField]) -> FieldError {
-    // A longer name, or one of other characters, is no field that somebody misspelled. It may be a secret that is in the wrong place.
-    let is_plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
+    // A longer name, or one of other characters, is no field that somebody misspelled. It may be a
+    // secret that is in the wrong place.
+    let is_plain = name.len() <= 40
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
     let hint = match known.iter().find(|field| field.alias == Some(name)) {
         Some(field) => format!("Did you mean \"{}\"?", field.name),
         None if known.is_empty() => String::new(),
-        None => format!("Allowed: {}.", known.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "Allowed: {}.",
+            known
+                .iter()
+                .map(|field| field.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     };
     let (pointer, what) = if is_plain {
-        (format!("/{name}"), format!("There is no {kind} \"{name}\"."))
+        (
+            format!("/{name}"),
+            format!("There is no {kind} \"{name}\"."),
+        )
     } else {
-        (String::new(), format!("There is a {kind} with a name that jd-manager does not know."))
+        (
+            String::new(),
+            format!("There is a {kind} with a name that jd-manager does not know."),
+        )
     };
     FieldError::new(pointer, format!("{what} {hint}").trim_end().to_owned())
 }
@@ -127,8 +172,17 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
     type Rejection = ProblemResponse;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let media_type = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         let is_form = match media_type.as_str() {
             "application/json" => false,
             "application/x-www-form-urlencoded" => true,
@@ -143,15 +197,30 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
         let body = body(request).await?;
         if is_form {
             let pairs = form_pairs(&body);
-            let value = pairs.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<Map<_, _>>();
-            return Ok(Self { value: Value::Object(value), form: Some(pairs) });
+            let value = pairs
+                .iter()
+                .map(|(k, v)| (k.clone(), Value::from(v.clone())))
+                .collect::<Map<_, _>>();
+            return Ok(Self {
+                value: Value::Object(value),
+                form: Some(pairs),
+            });
         }
-        let value: Value = serde_json::from_slice(&body)
-            .map_err(|e| ProblemResponse::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {e}.")))?;
+        let value: Value = serde_json::from_slice(&body).map_err(|e| {
+            ProblemResponse::new(
+                StatusCode::BAD_REQUEST,
+                format!("The body is not JSON: {e}."),
+            )
+        })?;
         if let (Some(BodyFields(known)), Value::Object(members)) = (fields, &value) {
-            let is_unknown = |name: &&String| !known.iter().any(|field| field.name == name.as_str());
-            let unknown: Vec<FieldError> =
-                members.keys().filter(is_unknown).take(MOST_UNKNOWN).map(|name| unknown_field("field", name, known)).collect();
+            let is_unknown =
+                |name: &&String| !known.iter().any(|field| field.name == name.as_str());
+            let unknown: Vec<FieldError> = members
+                .keys()
+                .filter(is_unknown)
+                .take(MOST_UNKNOWN)
+                .map(|name| unknown_field("field", name, known))
+                .collect();
             if !unknown.is_empty() {
                 return Err(Error::Invalid(unknown).into());
             }
@@ -172,7 +241,10 @@ impl<S: Send + Sync> FromRequest<S> for MaybeInput {
             return RequestInput::from_request(request, state).await.map(Self);
         }
         if body(request).await?.is_empty() {
-            return Ok(Self(RequestInput { value: Value::Object(Map::new()), form: None }));
+            return Ok(Self(RequestInput {
+                value: Value::Object(Map::new()),
+                form: None,
+            }));
         }
         Err(ProblemResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -197,10 +269,20 @@ impl<S: Send + Sync> FromRequest<S> for EmptyForm {
     type Rejection = ProblemResponse;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let is_form = media_type.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let is_form = media_type
+            .to_ascii_lowercase()
+            .starts_with("application/x-www-form-urlencoded");
         let body = body(request).await?;
-        Ok(Self(if is_form { form_pairs(&body).into_iter().collect() } else { HashMap::new() }))
+        Ok(Self(if is_form {
+            form_pairs(&body).into_iter().collect()
+        } else {
+            HashMap::new()
+        }))
     }
 }
 
@@ -214,7 +296,9 @@ impl<S: Send + Sync> FromRequest<S> for PlainText {
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
         String::from_utf8(body(request).await?.to_vec())
             .map(Self)
-            .map_err(|_| ProblemResponse::new(StatusCode::BAD_REQUEST, "The body is not UTF-8 text."))
+            .map_err(|_| {
+                ProblemResponse::new(StatusCode::BAD_REQUEST, "The body is not UTF-8 text.")
+            })
     }
 }
 
@@ -223,12 +307,15 @@ impl<S: Send + Sync> FromRequest<S> for PlainText {
 /// # Errors
 /// 413 above the limit; 400 when the connection broke.
 pub async fn body(request: Request) -> Result<Bytes, ProblemResponse> {
-    request.extract::<Bytes, _>().await.map_err(|rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ProblemResponse::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes.")
-        }
-        _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
-    })
+    request.extract::<Bytes, _>().await.map_err(
+        |rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ProblemResponse::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is larger than the 1 MiB this takes.",
+            ),
+            _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+        },
+    )
 }
 
 fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
@@ -247,7 +334,10 @@ impl MemberReader {
     /// The value is not an object.
     pub fn of(value: Value) -> Result<Self, Error> {
         match value {
-            Value::Object(members) => Ok(Self { members, errors: Vec::new() }),
+            Value::Object(members) => Ok(Self {
+                members,
+                errors: Vec::new(),
+            }),
             _ => Err(Error::invalid("", "The body must be a JSON object.")),
         }
     }
@@ -261,13 +351,18 @@ impl MemberReader {
     /// Whether a member is text with nothing in it.
     #[must_use]
     pub fn is_empty_text(&self, name: &str) -> bool {
-        self.members.get(name).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
+        self.members
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.trim().is_empty())
     }
 
     /// Whether a member was already found wrong.
     #[must_use]
     pub fn is_refused(&self, name: &str) -> bool {
-        self.errors.iter().any(|e| e.pointer.strip_prefix('/') == Some(name))
+        self.errors
+            .iter()
+            .any(|e| e.pointer.strip_prefix('/') == Some(name))
     }
 
     /// Takes a member out, null counting as absent.
@@ -325,16 +420,26 @@ impl MemberReader {
         };
         let number = number.filter(|number| (from..=to).contains(number));
         if number.is_none() {
-            self.refuse(name, format!("{name} must be a whole number from {from} to {to}."));
+            self.refuse(
+                name,
+                format!("{name} must be a whole number from {from} to {to}."),
+            );
         }
         number
     }
 
-    /// An error for each unknown member, which is one that was not taken; `known` are those that may be left.
+    /// An error for each unknown member, which is one that was not taken; `known` are those that
+    /// may be left.
     #[must_use]
     pub fn unknown(&self, known: &[&str]) -> Vec<FieldError> {
-        let unknown = self.members.keys().filter(|name| !known.contains(&name.as_str()));
-        unknown.take(MOST_UNKNOWN).map(|name| unknown_field("field", name, &[])).collect()
+        let unknown = self
+            .members
+            .keys()
+            .filter(|name| !known.contains(&name.as_str()));
+        unknown
+            .take(MOST_UNKNOWN)
+            .map(|name| unknown_field("field", name, &[]))
+            .collect()
     }
 
     /// What was found wrong so far.
@@ -345,7 +450,8 @@ impl MemberReader {
 
     /// Records that a member is wrong.
     pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
-        self.errors.push(FieldError::new(format!("/{name}"), detail));
+        self.errors
+            .push(FieldError::new(format!("/{name}"), detail));
     }
 
     /// Records what another reader found wrong below a member.

@@ -23,6 +23,8 @@ pub mod sse;
 
 pub use caller::{Caller, PeerAddress, Role};
 pub use extract::{PathId, QueryParams, RequestInput};
-pub use negotiation::{LogForms, PageForms, PageOrStream, Representation, RequestContext, TextForms};
+pub use negotiation::{
+    LogForms, PageForms, PageOrStream, Representation, RequestContext, TextForms,
+};
 pub use problem::{ProblemResponse, Reply};
 pub use respond::{ChangeResponse, MessageResponse, PageFrame, PageView, html};

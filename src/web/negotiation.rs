@@ -1,9 +1,10 @@
-//! Which representation of a resource a request wants: one URL serves people (pages, fragments of pages) and programs
-//! (JSON, event streams, text).
+//! Which representation of a resource a request wants: one URL serves people (pages, fragments of
+//! pages) and programs (JSON, event streams, text).
 //!
-//! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, one that cannot be read, or `*/*` takes the
-//! server's first choice, which is HTML, or JSON below `/api`. Parameters of a media range make no difference, except the version of a form
-//! that has one. Knows nothing of what is served.
+//! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, one that cannot be read,
+//! or `*/*` takes the server's first choice, which is HTML, or JSON below `/api`. Parameters of a
+//! media range make no difference, except the version of a form that has one. Knows nothing of what
+//! is served.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::ACCEPT;
@@ -44,10 +45,15 @@ impl Representation {
         match self {
             Self::Html => MediaType::new(TEXT, HTML),
             Self::Json => MediaType::new(APPLICATION, JSON),
-            Self::EventStream => MediaType::new(TEXT, mediatype::Name::new_unchecked("event-stream")),
+            Self::EventStream => {
+                MediaType::new(TEXT, mediatype::Name::new_unchecked("event-stream"))
+            }
             Self::Text | Self::Prometheus => MediaType::new(TEXT, PLAIN),
             Self::Csv => MediaType::new(TEXT, CSV),
-            Self::OpenMetrics => MediaType::new(APPLICATION, mediatype::Name::new_unchecked("openmetrics-text")),
+            Self::OpenMetrics => MediaType::new(
+                APPLICATION,
+                mediatype::Name::new_unchecked("openmetrics-text"),
+            ),
         }
     }
 
@@ -62,7 +68,8 @@ impl Representation {
     }
 }
 
-/// What a request said about the representation it wants; read once by [`super::error_pages::render`], which left it in the request's extensions.
+/// What a request said about the representation it wants; read once by
+/// [`super::error_pages::render`], which left it in the request's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct RequestedFormat {
     accept: Option<String>,
@@ -75,12 +82,20 @@ pub struct RequestedFormat {
 }
 
 impl RequestedFormat {
-    /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a boosted link, nor a history
-    /// restore, nor a request that htmx itself calls full.
+    /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a
+    /// boosted link, nor a history restore, nor a request that htmx itself calls full.
     #[must_use]
     pub fn read(path: &str, headers: &HeaderMap) -> Self {
-        let is = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
-        let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+        let is = |name: &str, value: &str| {
+            headers
+                .get(name)
+                .is_some_and(|v| v.as_bytes() == value.as_bytes())
+        };
+        let accept: Vec<&str> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .collect();
         Self {
             accept: (!accept.is_empty()).then(|| accept.join(", ")),
             api: path == "/api" || path.starts_with("/api/"),
@@ -95,12 +110,15 @@ impl RequestedFormat {
         }
     }
 
-    /// The best of `offered` (in the server's order) for this request; `None`: nothing is acceptable.
+    /// The best of `offered` (in the server's order) for this request; `None`: nothing is
+    /// acceptable.
     #[must_use]
     pub fn choose(&self, offered: &[Representation]) -> Option<Representation> {
         let mut order = offered.to_vec();
         let accept = self.accept.as_deref().map(str::parse::<Accept>);
-        let is_scraper = accept.as_ref().is_some_and(|accept| accept.as_ref().is_ok_and(names_figures));
+        let is_scraper = accept
+            .as_ref()
+            .is_some_and(|accept| accept.as_ref().is_ok_and(names_figures));
         if is_scraper && order.contains(&Representation::Prometheus) {
             // For `*/*`, which all of them send last.
             order.sort_by_key(|form| *form != Representation::Prometheus);
@@ -108,39 +126,56 @@ impl RequestedFormat {
             order.sort_by_key(|form| *form != Representation::Json);
         }
         let first = order.first().copied();
-        let Some(Ok(accept)) = accept else { return first };
+        let Some(Ok(accept)) = accept else {
+            return first;
+        };
         if accept.media_types().next().is_none() {
             return first;
         }
-        let available: Vec<MediaType<'static>> = order.iter().map(|form| form.media_type()).collect();
+        let available: Vec<MediaType<'static>> =
+            order.iter().map(|form| form.media_type()).collect();
         let accept = relevant(&accept, offered);
         let chosen = accept.negotiate(&available)?;
-        available.iter().position(|one| one == chosen).and_then(|at| order.get(at).copied())
+        available
+            .iter()
+            .position(|one| one == chosen)
+            .and_then(|at| order.get(at).copied())
     }
 
-    /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept neither, since then a program asks.
+    /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept
+    /// neither, since then a program asks.
     #[must_use]
     pub fn for_errors(&self) -> Representation {
-        self.choose(&[Representation::Html, Representation::Json]).unwrap_or(Representation::Json)
+        self.choose(&[Representation::Html, Representation::Json])
+            .unwrap_or(Representation::Json)
     }
 }
 
 /// Whether the header is that of a program that reads figures: it names a format for nothing else.
 fn names_figures(accept: &Accept) -> bool {
-    let formats = ["application/openmetrics-text", "application/vnd.google.protobuf"];
+    let formats = [
+        "application/openmetrics-text",
+        "application/vnd.google.protobuf",
+    ];
     accept.media_types().any(|range| {
         let essence = range.essence();
-        formats.iter().any(|format| MediaType::parse(format).is_ok_and(|format| format == essence))
-            || essence == Representation::Prometheus.media_type() && range.get_param(VERSION).is_some()
+        formats
+            .iter()
+            .any(|format| MediaType::parse(format).is_ok_and(|format| format == essence))
+            || essence == Representation::Prometheus.media_type()
+                && range.get_param(VERSION).is_some()
     })
 }
 
-/// The ranges that may hold for one of the forms, as bare types with their q. A version that a form has must be the one that is asked for.
-/// A range with parameters that none of ours has counts only where there is none without for the same type: `text/html;level=1;q=0.3,
-/// text/html;q=0.7` says 0.7 of a page that has no level.
+/// The ranges that may hold for one of the forms, as bare types with their q. A version that a form
+/// has must be the one that is asked for. A range with parameters that none of ours has counts only
+/// where there is none without for the same type: `text/html;level=1;q=0.3, text/html;q=0.7` says
+/// 0.7 of a page that has no level.
 fn relevant(accept: &Accept, offered: &[Representation]) -> Accept {
     let version_of = |range: &MediaTypeBuf| {
-        let form = offered.iter().find(|form| form.media_type() == range.essence());
+        let form = offered
+            .iter()
+            .find(|form| form.media_type() == range.essence());
         form.and_then(|form| form.version())
     };
     let has_version = |range: &MediaTypeBuf| match (range.get_param(VERSION), version_of(range)) {
@@ -148,11 +183,19 @@ fn relevant(accept: &Accept, offered: &[Representation]) -> Accept {
         _ => true,
     };
     let is_exact = |range: &MediaTypeBuf| {
-        range.params().all(|(name, _)| name == names::Q || (name == VERSION && version_of(range).is_some()))
+        range
+            .params()
+            .all(|(name, _)| name == names::Q || (name == VERSION && version_of(range).is_some()))
     };
-    let fitting: Vec<&MediaTypeBuf> = accept.media_types().filter(|range| has_version(range)).collect();
+    let fitting: Vec<&MediaTypeBuf> = accept
+        .media_types()
+        .filter(|range| has_version(range))
+        .collect();
     let counts = |range: &&&MediaTypeBuf| {
-        is_exact(range) || !fitting.iter().any(|other| other.essence() == range.essence() && is_exact(other))
+        is_exact(range)
+            || !fitting
+                .iter()
+                .any(|other| other.essence() == range.essence() && is_exact(other))
     };
     let bare = |range: &&MediaTypeBuf| {
         let mut bare = range.essence();
@@ -209,7 +252,8 @@ offer! {
     TextForms: Text, Html, Json
 }
 
-/// Extractor: the representation this request gets. Being an extractor, a 406 comes before any side effect.
+/// Extractor: the representation this request gets. Being an extractor, a 406 comes before any side
+/// effect.
 #[derive(Clone, Debug)]
 pub struct RequestContext<O: Offers = PageForms> {
     /// The chosen form.
@@ -237,12 +281,22 @@ impl<S: Send + Sync, O: Offers> FromRequestParts<S> for RequestContext<O> {
             .cloned()
             .unwrap_or_else(|| RequestedFormat::read(parts.uri.path(), &parts.headers));
         match asked.choose(O::FORMS) {
-            Some(form) => Ok(Self { form, asked, offer: PhantomData }),
+            Some(form) => Ok(Self {
+                form,
+                asked,
+                offer: PhantomData,
+            }),
             None => {
-                let offered: Vec<String> = O::FORMS.iter().map(|form| form.media_type().to_string()).collect();
+                let offered: Vec<String> = O::FORMS
+                    .iter()
+                    .map(|form| form.media_type().to_string())
+                    .collect();
                 Err(ProblemResponse::new(
                     StatusCode::NOT_ACCEPTABLE,
-                    format!("This is served as {}. Send an Accept header that allows one of these.", offered.join(", ")),
+                    format!(
+                        "This is served as {}. Send an Accept header that allows one of these.",
+                        offered.join(", ")
+                    ),
                 ))
             }
         }
@@ -275,16 +329,40 @@ mod tests {
             ("/apiary", None, Some(Html)),
             ("/instances", Some("application/json"), Some(Json)),
             ("/api/instances", Some("text/html"), Some(Html)),
-            ("/instances", Some("text/html;q=0.5, application/json"), Some(Json)),
+            (
+                "/instances",
+                Some("text/html;q=0.5, application/json"),
+                Some(Json),
+            ),
             ("/instances", Some("application/json;q=0, */*"), Some(Html)),
-            ("/api/instances", Some("application/json;q=0, */*"), Some(Html)),
-            ("/instances", Some("application/json, text/html"), Some(Json)),
-            ("/instances", Some("text/html, application/json"), Some(Html)),
-            ("/instances", Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Some(Html)),
+            (
+                "/api/instances",
+                Some("application/json;q=0, */*"),
+                Some(Html),
+            ),
+            (
+                "/instances",
+                Some("application/json, text/html"),
+                Some(Json),
+            ),
+            (
+                "/instances",
+                Some("text/html, application/json"),
+                Some(Html),
+            ),
+            (
+                "/instances",
+                Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+                Some(Html),
+            ),
             ("/instances", Some("image/png"), None),
             ("/instances", Some("application/*"), Some(Json)),
         ] {
-            assert_eq!(asked(path, accept).choose(PageForms::FORMS), form, "{path} {accept:?}");
+            assert_eq!(
+                asked(path, accept).choose(PageForms::FORMS),
+                form,
+                "{path} {accept:?}"
+            );
         }
     }
 
@@ -295,30 +373,65 @@ mod tests {
         for (offered, accept, form) in [
             (pages, "application/json;charset=utf-8", Some(Json)),
             (pages, "text/html;version=7", Some(Html)),
-            (pages, "text/html;level=1;q=0.2, application/json;q=0.5", Some(Json)),
+            (
+                pages,
+                "text/html;level=1;q=0.2, application/json;q=0.5",
+                Some(Json),
+            ),
             // What is said of another level is not said of ours.
-            (pages, "text/html;level=1;q=0.2, text/html;q=0.7, application/json;q=0.5", Some(Html)),
+            (
+                pages,
+                "text/html;level=1;q=0.2, text/html;q=0.7, application/json;q=0.5",
+                Some(Html),
+            ),
             (pages, "text/html;level=1, text/html;q=0", None),
             (pages, "application/json;a=b, text/html", Some(Json)),
             (logs, "text/plain;version=0.0.4;charset=utf-8", Some(Text)),
             (scrapes, "text/plain", Some(Prometheus)),
-            (scrapes, "text/plain;q=0.5, text/html;q=0.4", Some(Prometheus)),
+            (
+                scrapes,
+                "text/plain;q=0.5, text/html;q=0.4",
+                Some(Prometheus),
+            ),
             (scrapes, "text/plain;version=\"0.0.4\"", Some(Prometheus)),
             (scrapes, "TEXT/Plain;Version=0.0.4", Some(Prometheus)),
             (scrapes, "text/plain;version=1.0.0", None),
             (scrapes, "application/openmetrics-text", Some(OpenMetrics)),
-            (scrapes, "application/openmetrics-text;version=1.0.0;charset=utf-8", Some(OpenMetrics)),
+            (
+                scrapes,
+                "application/openmetrics-text;version=1.0.0;charset=utf-8",
+                Some(OpenMetrics),
+            ),
             (scrapes, "application/openmetrics-text;version=0.0.1", None),
-            (scrapes, "application/openmetrics-text;version=0.0.1, text/plain;version=0.0.4;q=0.5", Some(Prometheus)),
-            (scrapes, "application/openmetrics-text;q=0, */*;q=0.1", Some(Prometheus)),
-            (scrapes, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Html)),
+            (
+                scrapes,
+                "application/openmetrics-text;version=0.0.1, text/plain;version=0.0.4;q=0.5",
+                Some(Prometheus),
+            ),
+            (
+                scrapes,
+                "application/openmetrics-text;q=0, */*;q=0.1",
+                Some(Prometheus),
+            ),
+            (
+                scrapes,
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some(Html),
+            ),
             (scrapes, "text/*", Some(Html)),
             (scrapes, "application/*", Some(Json)),
             (scrapes, "*/*", Some(Html)),
         ] {
-            assert_eq!(asked("/metrics", Some(accept)).choose(offered), form, "{accept}");
+            assert_eq!(
+                asked("/metrics", Some(accept)).choose(offered),
+                form,
+                "{accept}"
+            );
         }
-        assert_eq!(asked("/api/metrics", Some("*/*")).choose(scrapes), Some(Json));
+        assert_eq!(
+            asked("/api/metrics", Some("*/*")).choose(scrapes),
+            Some(Json)
+        );
         assert_eq!(asked("/api/metrics", None).choose(scrapes), Some(Json));
     }
 
@@ -327,9 +440,16 @@ mod tests {
         use Representation::{OpenMetrics, Prometheus};
         const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
         for (accept, form) in [
-            // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 told to take one format only.
-            (&*format!("{PROTOBUF};q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"), Prometheus),
-            ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Prometheus),
+            // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 told to take one
+            // format only.
+            (
+                &*format!("{PROTOBUF};q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"),
+                Prometheus,
+            ),
+            (
+                "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Prometheus,
+            ),
             (
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 OpenMetrics,
@@ -344,25 +464,48 @@ mod tests {
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
                 OpenMetrics,
             ),
-            ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5", Prometheus),
-            ("text/plain;version=0.0.4;escaping=underscores;q=0.6,*/*;q=0.5", Prometheus),
-            ("application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5", Prometheus),
+            (
+                "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5",
+                Prometheus,
+            ),
+            (
+                "text/plain;version=0.0.4;escaping=underscores;q=0.6,*/*;q=0.5",
+                Prometheus,
+            ),
+            (
+                "application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5",
+                Prometheus,
+            ),
             (&format!("{PROTOBUF};q=0.6,*/*;q=0.5"), Prometheus),
             // VictoriaMetrics.
             ("text/plain;version=0.0.4;q=1,*/*;q=0.1", Prometheus),
         ] {
             for path in ["/metrics", "/api/metrics"] {
-                assert_eq!(asked(path, Some(accept)).choose(ScrapeForms::FORMS), Some(form), "{path} {accept}");
+                assert_eq!(
+                    asked(path, Some(accept)).choose(ScrapeForms::FORMS),
+                    Some(form),
+                    "{path} {accept}"
+                );
             }
             // Elsewhere it is a program like any other.
-            assert!(asked("/instances", Some(accept)).choose(PageForms::FORMS).is_some());
+            assert!(
+                asked("/instances", Some(accept))
+                    .choose(PageForms::FORMS)
+                    .is_some()
+            );
         }
     }
 
     #[test]
     fn errors_reach_a_client_that_accepts_only_problem_details() {
-        assert_eq!(asked("/instances", Some("application/problem+json")).for_errors(), Representation::Json);
-        assert_eq!(asked("/instances", Some("text/event-stream")).for_errors(), Representation::Json);
+        assert_eq!(
+            asked("/instances", Some("application/problem+json")).for_errors(),
+            Representation::Json
+        );
+        assert_eq!(
+            asked("/instances", Some("text/event-stream")).for_errors(),
+            Representation::Json
+        );
         assert_eq!(asked("/instances", None).for_errors(), Representation::Html);
     }
 
@@ -376,9 +519,21 @@ mod tests {
             RequestedFormat::read("/instances", &headers)
         };
         assert!(with(&[("HX-Request", "true")]).fragment);
-        assert_eq!(with(&[("HX-Request", "true"), ("HX-Target", "div#status")]).target.as_deref(), Some("status"));
-        for other in [("HX-Boosted", "true"), ("HX-History-Restore-Request", "true"), ("HX-Request-Type", "full")] {
-            assert!(!with(&[("HX-Request", "true"), other]).fragment, "{other:?}");
+        assert_eq!(
+            with(&[("HX-Request", "true"), ("HX-Target", "div#status")])
+                .target
+                .as_deref(),
+            Some("status")
+        );
+        for other in [
+            ("HX-Boosted", "true"),
+            ("HX-History-Restore-Request", "true"),
+            ("HX-Request-Type", "full"),
+        ] {
+            assert!(
+                !with(&[("HX-Request", "true"), other]).fragment,
+                "{other:?}"
+            );
         }
         assert!(!with(&[]).fragment);
     }

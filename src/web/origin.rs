@@ -1,7 +1,9 @@
-//! Who may change things: the page itself and programs on this machine, not another site's page in the user's browser.
+//! Who may change things: the page itself and programs on this machine, not another site's page in
+//! the user's browser.
 //!
-//! Two checks, before anything else: a `Host` that is not ours is refused (DNS rebinding), and a change asked for by another site is
-//! refused (`Sec-Fetch-Site`, then `ClientOrigin` against `Host`).
+//! Two checks, before anything else: a `Host` that is not ours is refused (DNS rebinding), and a
+//! change asked for by another site is refused (`Sec-Fetch-Site`, then `ClientOrigin` against
+//! `Host`).
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
@@ -16,22 +18,27 @@ use super::problem::ProblemResponse;
 /// The names the manager answers to.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
-    /// Any address in place of a name is ours, not only loopback: it listens to other machines. Rebinding needs a name.
+    /// Any address in place of a name is ours, not only loopback: it listens to other machines.
+    /// Rebinding needs a name.
     pub any_address: bool,
     /// Names, in lower case, besides `localhost` and those below it.
     pub names: Vec<String>,
 }
 
 impl AllowedHosts {
-    /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it, the machine's `own` name, plain and as the
-    /// local network knows it (RFC 6762).
+    /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it,
+    /// the machine's `own` name, plain and as the local network knows it (RFC 6762).
     #[must_use]
     pub fn of(at: std::net::SocketAddr, own: &str, given: &[String]) -> Self {
         let mut names = given.to_vec();
         let any_address = !at.ip().is_loopback();
         if any_address {
             let own = own.to_ascii_lowercase();
-            names.extend([format!("{own}.local"), own].into_iter().filter(|name| !name.starts_with('.') && !name.is_empty()));
+            names.extend(
+                [format!("{own}.local"), own]
+                    .into_iter()
+                    .filter(|name| !name.starts_with('.') && !name.is_empty()),
+            );
         }
         Self { any_address, names }
     }
@@ -40,7 +47,9 @@ impl AllowedHosts {
     fn is_ours(&self, authority: &str) -> bool {
         match HostName::parse(authority) {
             Some(HostName::Address(ip)) => self.any_address || ip.is_loopback(),
-            Some(HostName::Name(name)) => name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name),
+            Some(HostName::Name(name)) => {
+                name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name)
+            }
             None => false,
         }
     }
@@ -55,26 +64,42 @@ enum HostName {
 }
 
 impl HostName {
-    /// Reads `host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2 and 3.2.3). None for anything else: a user, a zone, a name no host can have.
+    /// Reads `host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2 and 3.2.3). None for anything else:
+    /// a user, a zone, a name no host can have.
     fn parse(authority: &str) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => rest.split_once(']')?,
             None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
-        let digits = if port.is_empty() { port } else { port.strip_prefix(':')? };
-        if !digits.bytes().all(|b| b.is_ascii_digit()) || digits.parse::<u16>().is_err() && !digits.is_empty() {
+        let digits = if port.is_empty() {
+            port
+        } else {
+            port.strip_prefix(':')?
+        };
+        if !digits.bytes().all(|b| b.is_ascii_digit())
+            || digits.parse::<u16>().is_err() && !digits.is_empty()
+        {
             return None;
         }
         if authority.starts_with('[') {
-            return host.parse::<Ipv6Addr>().ok().map(|ip| Self::Address(ip.into()));
+            return host
+                .parse::<Ipv6Addr>()
+                .ok()
+                .map(|ip| Self::Address(ip.into()));
         }
         let name = host.strip_suffix('.').unwrap_or(host);
         if let Ok(ip) = name.parse::<Ipv4Addr>() {
             return Some(Self::Address(ip.into()));
         }
-        let is_label =
-            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        name.split('.').all(is_label).then(|| Self::Name(name.to_ascii_lowercase()))
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        name.split('.')
+            .all(is_label)
+            .then(|| Self::Name(name.to_ascii_lowercase()))
     }
 }
 
@@ -86,7 +111,12 @@ pub async fn same_site_only(hosts: Arc<AllowedHosts>, request: Request, next: Ne
     }
 }
 
-fn check(hosts: &AllowedHosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ProblemResponse> {
+fn check(
+    hosts: &AllowedHosts,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), ProblemResponse> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
     // One that is no text is none of ours.
     let host = match headers.get(HOST) {
@@ -95,9 +125,16 @@ fn check(hosts: &AllowedHosts, method: &Method, uri: &Uri, headers: &HeaderMap) 
     };
     // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
     if headers.get_all(HOST).iter().count() > 1 {
-        return Err(ProblemResponse::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
+        return Err(ProblemResponse::new(
+            StatusCode::BAD_REQUEST,
+            "The request names more than one host.",
+        ));
     }
-    if !hosts.is_ours(host) || uri.authority().is_some_and(|authority| !hosts.is_ours(authority.as_str())) {
+    if !hosts.is_ours(host)
+        || uri
+            .authority()
+            .is_some_and(|authority| !hosts.is_ours(authority.as_str()))
+    {
         return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
             "jd-manager does not answer to that host name. Use the machine's address (http://127.0.0.1 on the machine itself), or name the host \
@@ -109,7 +146,9 @@ fn check(hosts: &AllowedHosts, method: &Method, uri: &Uri, headers: &HeaderMap) 
     }
     let same = match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
+        (None, Some(origin)) => origin
+            .split_once("://")
+            .is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
         // Neither: not a browser.
         (None, None) => true,
     };
@@ -132,32 +171,81 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        check(&AllowedHosts::default(), method, &Uri::from_static("/x"), &headers).map_err(|p| p.status())
+        check(
+            &AllowedHosts::default(),
+            method,
+            &Uri::from_static("/x"),
+            &headers,
+        )
+        .map_err(|p| p.status())
     }
 
     #[test]
     fn one_that_others_can_reach_answers_to_addresses_and_its_own_names() {
-        let hosts = AllowedHosts::of("0.0.0.0:3000".parse().unwrap(), "Farm", &["miner.example.org".into()]);
-        for good in ["192.168.1.2:3000", "[fe80::1]", "localhost", "Miner.example.org.:3000", "farm:80", "FARM.LOCAL"] {
+        let hosts = AllowedHosts::of(
+            "0.0.0.0:3000".parse().unwrap(),
+            "Farm",
+            &["miner.example.org".into()],
+        );
+        for good in [
+            "192.168.1.2:3000",
+            "[fe80::1]",
+            "localhost",
+            "Miner.example.org.:3000",
+            "farm:80",
+            "FARM.LOCAL",
+        ] {
             assert!(hosts.is_ours(good), "{good}");
         }
-        for bad in
-            ["evil.example", "xminer.example.org", "miner.example.org.evil.example", "192.168.1.2.evil.example", "", ".local"]
-        {
+        for bad in [
+            "evil.example",
+            "xminer.example.org",
+            "miner.example.org.evil.example",
+            "192.168.1.2.evil.example",
+            "",
+            ".local",
+        ] {
             assert!(!hosts.is_ours(bad), "{bad}");
         }
-        let hosts = AllowedHosts::of("127.0.0.1:3000".parse().unwrap(), "farm", &["miner.example.org".into()]);
-        assert!(hosts.is_ours("miner.example.org") && !hosts.is_ours("192.168.1.2") && !hosts.is_ours("farm"));
+        let hosts = AllowedHosts::of(
+            "127.0.0.1:3000".parse().unwrap(),
+            "farm",
+            &["miner.example.org".into()],
+        );
+        assert!(
+            hosts.is_ours("miner.example.org")
+                && !hosts.is_ours("192.168.1.2")
+                && !hosts.is_ours("farm")
+        );
         assert!(!AllowedHosts::of("0.0.0.0:1".parse().unwrap(), "", &[]).is_ours(".local"));
     }
 
     #[test]
     fn only_names_of_this_machine_are_answered() {
-        for good in ["localhost", "localhost:3000", "127.0.0.1:3000", "127.1.2.3", "[::1]:3000", "jd.localhost:1", "LOCALHOST."] {
+        for good in [
+            "localhost",
+            "localhost:3000",
+            "127.0.0.1:3000",
+            "127.1.2.3",
+            "[::1]:3000",
+            "jd.localhost:1",
+            "LOCALHOST.",
+        ] {
             assert_eq!(ask(&Method::GET, &[("host", good)]), Ok(()), "{good}");
         }
-        for bad in ["evil.example", "localhost.evil.example:3000", "192.168.1.2", "[::2]:3000", "", "127.0.0.1.evil.example"] {
-            assert_eq!(ask(&Method::GET, &[("host", bad)]), Err(StatusCode::MISDIRECTED_REQUEST), "{bad}");
+        for bad in [
+            "evil.example",
+            "localhost.evil.example:3000",
+            "192.168.1.2",
+            "[::2]:3000",
+            "",
+            "127.0.0.1.evil.example",
+        ] {
+            assert_eq!(
+                ask(&Method::GET, &[("host", bad)]),
+                Err(StatusCode::MISDIRECTED_REQUEST),
+                "{bad}"
+            );
         }
     }
 
@@ -221,7 +309,11 @@ mod tests {
             assert_eq!(HostName::parse(bad), None, "{bad:?}");
             assert!(
                 !AllowedHosts::default().is_ours(bad)
-                    && !AllowedHosts { any_address: true, ..AllowedHosts::default() }.is_ours(bad),
+                    && !AllowedHosts {
+                        any_address: true,
+                        ..AllowedHosts::default()
+                    }
+                    .is_ours(bad),
                 "{bad:?}"
             );
         }
@@ -234,7 +326,13 @@ mod tests {
             if let Some(host) = host {
                 headers.insert(HOST, host.parse().unwrap());
             }
-            check(&AllowedHosts::default(), &Method::GET, &Uri::from_static(uri), &headers).map_err(|p| p.status())
+            check(
+                &AllowedHosts::default(),
+                &Method::GET,
+                &Uri::from_static(uri),
+                &headers,
+            )
+            .map_err(|p| p.status())
         };
         for (uri, host, is_ours) in [
             ("http://localhost:3000/x", Some("localhost:3000"), true),
@@ -255,7 +353,8 @@ mod tests {
     #[test]
     fn changes_come_from_the_page_itself_or_from_a_program() {
         let host = ("host", "localhost:3000");
-        let post = |more: &[(&'static str, &'static str)]| ask(&Method::POST, &[&[host], more].concat());
+        let post =
+            |more: &[(&'static str, &'static str)]| ask(&Method::POST, &[&[host], more].concat());
         assert_eq!(post(&[]), Ok(()));
         assert_eq!(post(&[("sec-fetch-site", "same-origin")]), Ok(()));
         assert_eq!(post(&[("sec-fetch-site", "none")]), Ok(()));
@@ -266,10 +365,16 @@ mod tests {
             &[("origin", "http://evil.example")],
             &[("origin", "null")],
             &[("origin", "http://localhost:3001")],
-            &[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:3000")],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "http://localhost:3000"),
+            ],
         ] {
             assert_eq!(post(bad), Err(StatusCode::FORBIDDEN), "{bad:?}");
         }
-        assert_eq!(ask(&Method::GET, &[host, ("sec-fetch-site", "cross-site")]), Ok(()));
+        assert_eq!(
+            ask(&Method::GET, &[host, ("sec-fetch-site", "cross-site")]),
+            Ok(())
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! An error on its way to whoever asked. Handlers and middleware return a [`ProblemResponse`]; it travels in the response's extensions, and
-//! [`error_pages`](super::error_pages) writes it out in the form that was asked for. The cause of a 500 goes to the log once and to nobody
-//! else.
+//! An error on its way to whoever asked. Handlers and middleware return a [`ProblemResponse`]; it
+//! travels in the response's extensions, and [`error_pages`](super::error_pages) writes it out in
+//! the form that was asked for. The cause of a 500 goes to the log once and to nobody else.
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -68,11 +68,16 @@ impl ProblemResponse {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
             StatusCode::METHOD_NOT_ALLOWED => {
-                "This address does not take that method; the Allow header lists those it takes.".into()
+                "This address does not take that method; the Allow header lists those it takes."
+                    .into()
             }
             StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than the 1 MiB this takes.".into(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "Send application/json or application/x-www-form-urlencoded.".into(),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long and was given up.".into(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                "Send application/json or application/x-www-form-urlencoded.".into()
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+                "This took too long and was given up.".into()
+            }
             s if s.is_server_error() => String::new(),
             _ => text.unwrap_or_else(|| "The request cannot be answered.".into()),
         };
@@ -83,7 +88,9 @@ impl ProblemResponse {
 impl From<Error> for ProblemResponse {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, sentence(&error.to_string())),
+            Error::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, sentence(&error.to_string()))
+            }
             Error::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
             Error::Invalid(errors) => {
                 let detail = Error::Invalid(errors.clone()).to_string();
@@ -91,10 +98,15 @@ impl From<Error> for ProblemResponse {
                 problem.0.errors = errors;
                 problem
             }
-            Error::Unavailable { detail, retry_after } => {
+            Error::Unavailable {
+                detail,
+                retry_after,
+            } => {
                 let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
                 match retry_after {
-                    Some(wait) => problem.with_header(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1))),
+                    Some(wait) => {
+                        problem.with_header(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+                    }
                     None => problem,
                 }
             }
@@ -107,14 +119,24 @@ impl From<Error> for ProblemResponse {
 }
 
 fn chain(cause: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(cause), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(cause), |e| e.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// First letter large, full stop at the end.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?', ')']) { "" } else { "." };
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', ')']) {
+        ""
+    } else {
+        "."
+    };
     format!("{first}{}{end}", letters.as_str())
 }
 

@@ -1,7 +1,10 @@
-//! How fast one address may ask: a program that has run wild, or somebody who looks for a way in, takes no more than its part of the manager.
+//! How fast one address may ask: a program that has run wild, or somebody who looks for a way in,
+//! takes no more than its part of the manager.
 //!
-//! This machine itself is not held back, over loopback or the Unix socket; nor is a proxy that nobody named in `trusted_proxies`, if it
-//! runs here. Behind one that is named, those behind it are counted. What is remembered is bounded: an address is forgotten once its burst is whole again.
+//! This machine itself is not held back, over loopback or the Unix socket; nor is a proxy that
+//! nobody named in `trusted_proxies`, if it runs here. Behind one that is named, those behind it
+//! are counted. What is remembered is bounded: an address is forgotten once its burst is whole
+//! again.
 
 use axum::extract::Request;
 use axum::http::header::RETRY_AFTER;
@@ -20,12 +23,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::caller::PeerAddress;
 use super::problem::ProblemResponse;
 
-/// After a rest an address may ask for so many seconds' worth at once: a page with all that belongs to it is a dozen requests.
+/// After a rest an address may ask for so many seconds' worth at once: a page with all that belongs
+/// to it is a dozen requests.
 const BURST: u32 = 5;
 /// Those who rest are forgotten every so many requests.
 const SWEEP: u64 = 1024;
 
-type Addresses = governor::RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Addresses = governor::RateLimiter<
+    IpAddr,
+    HashMapStateStore<IpAddr>,
+    MonotonicClock,
+    NoOpMiddleware<std::time::Instant>,
+>;
 
 /// The count of everybody's requests; cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,8 +54,13 @@ impl RateLimiter {
         Self(NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);
             let quota = Quota::per_second(rate).allow_burst(burst);
-            let addresses = governor::RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
-            Arc::new(RequestCounts { addresses, asked: AtomicU64::new(0), rate })
+            let addresses =
+                governor::RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
+            Arc::new(RequestCounts {
+                addresses,
+                asked: AtomicU64::new(0),
+                rate,
+            })
         }))
     }
 
@@ -55,8 +69,11 @@ impl RateLimiter {
     /// # Errors
     /// 429 with `Retry-After`: there were too many.
     pub fn count(&self, peer: PeerAddress) -> Result<(), ProblemResponse> {
-        let (Some(counts), Some(address)) = (&self.0, peer.address.filter(|address| !address.to_canonical().is_loopback()))
-        else {
+        let (Some(counts), Some(address)) = (
+            &self.0,
+            peer.address
+                .filter(|address| !address.to_canonical().is_loopback()),
+        ) else {
             return Ok(());
         };
         let address = PeerAddress::client_network(address);
@@ -88,23 +105,35 @@ mod tests {
     use super::*;
 
     fn from(address: &str) -> PeerAddress {
-        PeerAddress { address: Some(address.parse().unwrap()), ..PeerAddress::default() }
+        PeerAddress {
+            address: Some(address.parse().unwrap()),
+            ..PeerAddress::default()
+        }
     }
 
     fn passed(pace: &RateLimiter, address: &str, times: usize) -> usize {
-        (0..times).filter(|_| pace.count(from(address)).is_ok()).count()
+        (0..times)
+            .filter(|_| pace.count(from(address)).is_ok())
+            .count()
     }
 
     #[test]
     fn each_address_has_a_burst_of_its_own() {
         let pace = RateLimiter::of(1);
         assert_eq!(passed(&pace, "192.0.2.7", 50), 5);
-        assert_eq!(passed(&pace, "::ffff:192.0.2.7", 5), 0, "the same in another form");
+        assert_eq!(
+            passed(&pace, "::ffff:192.0.2.7", 5),
+            0,
+            "the same in another form"
+        );
         assert_eq!(passed(&pace, "192.0.2.8", 50), 5);
         assert_eq!(passed(&pace, "2001:db8::1", 50), 5);
         assert_eq!(passed(&pace, "2001:db8::2", 50), 0, "of the same network");
         assert_eq!(passed(&pace, "2001:db8:0:1::2", 50), 5);
-        assert_eq!(pace.count(from("192.0.2.7")).unwrap_err().status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(
+            pace.count(from("192.0.2.7")).unwrap_err().status(),
+            StatusCode::TOO_MANY_REQUESTS
+        );
     }
 
     #[test]
@@ -113,7 +142,13 @@ mod tests {
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(passed(&pace, address, 50), 50, "{address}");
         }
-        assert!((0..50).all(|_| pace.count(PeerAddress { socket: true, ..PeerAddress::default() }).is_ok()));
+        assert!((0..50).all(|_| {
+            pace.count(PeerAddress {
+                socket: true,
+                ..PeerAddress::default()
+            })
+            .is_ok()
+        }));
         assert_eq!(passed(&RateLimiter::of(0), "192.0.2.7", 50), 50);
     }
 
@@ -121,7 +156,13 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let pace = RateLimiter::of(u32::MAX);
         for n in 0..20_000_u32 {
-            assert!(pace.count(PeerAddress { address: Some(IpAddr::V4(n.into())), ..PeerAddress::default() }).is_ok());
+            assert!(
+                pace.count(PeerAddress {
+                    address: Some(IpAddr::V4(n.into())),
+                    ..PeerAddress::default()
+                })
+                .is_ok()
+            );
         }
         let counts = pace.0.unwrap();
         assert!(counts.addresses.len() <= 1024, "{}", counts.addresses.len());

@@ -1,4 +1,5 @@
-//! How a page struct leaves: as a page, as the block of it that htmx asked for, or as JSON. One struct, one template, one way out.
+//! How a page struct leaves: as a page, as the block of it that htmx asked for, or as JSON. One
+//! struct, one template, one way out.
 //!
 //! Knows nothing of what is in a page.
 
@@ -32,13 +33,18 @@ impl PageFrame {
     /// Whether the one who looks may do what needs this role: what they may not is not offered.
     #[must_use]
     pub fn may(&self, needed: Role) -> bool {
-        self.caller.as_ref().is_some_and(|caller| caller.role >= needed)
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.role >= needed)
     }
 
     /// Their role if there is something that it does not allow.
     #[must_use]
     pub fn role_that_lacks(&self) -> Option<Role> {
-        self.caller.as_ref().map(|caller| caller.role).filter(|role| *role < Role::Admin)
+        self.caller
+            .as_ref()
+            .map(|caller| caller.role)
+            .filter(|role| *role < Role::Admin)
     }
 
     /// Whether they may decide everything.
@@ -64,7 +70,8 @@ impl PageFrame {
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedError;
 
-/// Renders a template for a browser. The only way out for HTML: whatever text of others is in it, characters that hide something are shown.
+/// Renders a template for a browser. The only way out for HTML: whatever text of others is in it,
+/// characters that hide something are shown.
 ///
 /// # Errors
 /// A template that fails to render is a fault of ours.
@@ -82,8 +89,8 @@ pub trait PageView: askama::Template + Serialize {
     fn block(&self, name: &str) -> Option<askama::Result<String>>;
 }
 
-/// Implements [`PageView`] for a page struct: which block answers for which target id. `main` is the whole of the page's content
-/// and answers for every other id.
+/// Implements [`PageView`] for a page struct: which block answers for which target id. `main` is
+/// the whole of the page's content and answers for every other id.
 #[macro_export]
 macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
@@ -103,7 +110,8 @@ pub const LIST_BYTES: usize = 256 * 1024;
 /// The same of a list that is mostly wanted as a whole, and whose entries are mostly small.
 pub const WHOLE_LIST_BYTES: usize = 1024 * 1024;
 
-/// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an entry.
+/// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an
+/// entry.
 pub fn count_fitting<T>(entries: &[T], size: impl Fn(&T) -> usize) -> usize {
     count_fitting_in(LIST_BYTES, entries, size)
 }
@@ -127,8 +135,8 @@ impl<O: Offers> RequestContext<O> {
         self.respond_with(StatusCode::OK, view)
     }
 
-    /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for blocking work, so that it delays no
-    /// other response.
+    /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for
+    /// blocking work, so that it delays no other response.
     ///
     /// # Errors
     /// A template that fails to render is a fault of ours.
@@ -136,7 +144,9 @@ impl<O: Offers> RequestContext<O> {
     where
         O: Send + 'static,
     {
-        tokio::task::spawn_blocking(move || self.respond(&view)).await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || self.respond(&view))
+            .await
+            .map_err(Error::internal)?
     }
 
     /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
@@ -148,7 +158,9 @@ impl<O: Offers> RequestContext<O> {
             Representation::Html => {
                 let page = if self.asked.fragment {
                     let target = self.asked.target.as_deref().unwrap_or("main");
-                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| html(view))
+                    view.block(target)
+                        .or_else(|| view.block("main"))
+                        .unwrap_or_else(|| html(view))
                 } else {
                     html(view)
                 };
@@ -179,8 +191,8 @@ pub struct ChangeResponse<J> {
 }
 
 impl<J: Serialize> ChangeResponse<J> {
-    /// For programs the JSON (201 with `Location` for something made, else 200), for a plain form a 303 to the next page, for htmx
-    /// the order to go there.
+    /// For programs the JSON (201 with `Location` for something made, else 200), for a plain form a
+    /// 303 to the next page, for htmx the order to go there.
     ///
     /// # Errors
     /// None in practice; the type is that of a handler.
@@ -188,12 +200,20 @@ impl<J: Serialize> ChangeResponse<J> {
         Ok(match (want.form, self.created) {
             (Representation::Html, _) if want.asked.fragment => {
                 let to = HeaderValue::try_from(self.next).map_err(Error::internal)?;
-                ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response()
+                (
+                    [(HeaderName::from_static("hx-redirect"), to)],
+                    StatusCode::OK,
+                )
+                    .into_response()
             }
             (Representation::Html, _) => Redirect::to(&self.next).into_response(),
             (_, Some(at)) => {
                 // Below `/api` the new thing's address is below `/api` as well.
-                let at = if want.asked.api { format!("/api{at}") } else { at };
+                let at = if want.asked.api {
+                    format!("/api{at}")
+                } else {
+                    at
+                };
                 (StatusCode::CREATED, [(LOCATION, at)], Json(self.json)).into_response()
             }
             (_, None) => Json(self.json).into_response(),
@@ -213,7 +233,10 @@ pub struct MessageResponse {
 impl MessageResponse {
     /// It was done.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { success: true, message: message.into() }
+        Self {
+            success: true,
+            message: message.into(),
+        }
     }
 }
 
@@ -222,20 +245,24 @@ pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next)
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
     if !is_asset || !matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED) {
-        let read =
-            "accept, authorization, cookie, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
-        response.headers_mut().append(VARY, HeaderValue::from_static(read));
+        let read = "accept, authorization, cookie, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from_static(read));
     }
     response
 }
 
-/// The next page a form names in its hidden field `next`, if it is a path on this site; else `otherwise`.
+/// The next page a form names in its hidden field `next`, if it is a path on this site; else
+/// `otherwise`.
 #[must_use]
 pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
     match given {
         // `//host` and `/\host` would lead elsewhere, control characters would break the header.
         Some(path)
-            if path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && path.bytes().all(|b| b.is_ascii_graphic()) =>
+            if path.starts_with('/')
+                && !path[1..].starts_with(['/', '\\'])
+                && path.bytes().all(|b| b.is_ascii_graphic()) =>
         {
             path.to_owned()
         }
@@ -256,7 +283,15 @@ mod tests {
     #[test]
     fn the_next_page_is_on_this_site() {
         assert_eq!(next_page(Some("/instances?x=1"), "/"), "/instances?x=1");
-        for bad in ["//evil", "/\\evil", "https://evil", "", "/a b", "/a\r\nX: y", "x"] {
+        for bad in [
+            "//evil",
+            "/\\evil",
+            "https://evil",
+            "",
+            "/a b",
+            "/a\r\nX: y",
+            "x",
+        ] {
             assert_eq!(next_page(Some(bad), "/"), "/", "{bad:?}");
         }
         assert_eq!(next_page(None, "/instances"), "/instances");

@@ -20,8 +20,15 @@ pub static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
         })
         .collect();
     assert!(all.len() > 40, "the sources are somewhere else");
-    let test_modules: Vec<Vec<String>> = all.iter().flat_map(|source| source.test_modules.clone()).collect();
-    all.retain(|source| !test_modules.iter().any(|test| source.module.starts_with(test)));
+    let test_modules: Vec<Vec<String>> = all
+        .iter()
+        .flat_map(|source| source.test_modules.clone())
+        .collect();
+    all.retain(|source| {
+        !test_modules
+            .iter()
+            .any(|test| source.module.starts_with(test))
+    });
     all
 });
 
@@ -60,8 +67,11 @@ pub struct Type {
 
 impl Source {
     pub fn parse(name: &str, text: String) -> Self {
-        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-        let file: syn::File = syn::parse2(stream.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stream: TokenStream = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let file: syn::File =
+            syn::parse2(stream.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut reader = Reader::default();
         reader.visit_file(&file);
         let is_test = |line: &usize| reader.tests.iter().any(|test| test.contains(line));
@@ -69,18 +79,32 @@ impl Source {
         let path = name.strip_suffix(".rs").unwrap();
         let path = path.strip_suffix("/mod").unwrap_or(path);
         let is_root = ["lib", "main"].contains(&path);
-        let module: Vec<String> = path.split('/').filter(|_| !is_root).map(str::to_owned).collect();
+        let module: Vec<String> = path
+            .split('/')
+            .filter(|_| !is_root)
+            .map(str::to_owned)
+            .collect();
 
         let mut tokens = Vec::new();
         flatten(stream, &mut tokens);
         tokens.retain(|token| !is_test(&token.line));
-        let (test_modules, child_modules): (Vec<_>, Vec<_>) = reader.modules.iter().partition(|(_, line)| is_test(line));
+        let (test_modules, child_modules): (Vec<_>, Vec<_>) =
+            reader.modules.iter().partition(|(_, line)| is_test(line));
         let mut source = Self {
             name: name.to_owned(),
             tokens,
-            types: reader.types.into_iter().filter(|found| !is_test(&found.line)).collect(),
-            test_lines: (1..=text.lines().count()).filter(|line| is_test(line)).collect(),
-            child_modules: child_modules.into_iter().map(|(name, _)| name.clone()).collect(),
+            types: reader
+                .types
+                .into_iter()
+                .filter(|found| !is_test(&found.line))
+                .collect(),
+            test_lines: (1..=text.lines().count())
+                .filter(|line| is_test(line))
+                .collect(),
+            child_modules: child_modules
+                .into_iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
             test_modules: test_modules
                 .into_iter()
                 .map(|(name, _)| [module.as_slice(), std::slice::from_ref(name)].concat())
@@ -92,9 +116,16 @@ impl Source {
             module,
             text,
         };
-        source.aliases = source.named_paths().into_iter().filter_map(|named| Some((named.alias?, named.path))).collect();
-        let (ours, others): (Vec<_>, Vec<_>) =
-            source.named_paths().into_iter().map(|named| named.path).partition(|path| path[0] == "crate");
+        source.aliases = source
+            .named_paths()
+            .into_iter()
+            .filter_map(|named| Some((named.alias?, named.path)))
+            .collect();
+        let (ours, others): (Vec<_>, Vec<_>) = source
+            .named_paths()
+            .into_iter()
+            .map(|named| named.path)
+            .partition(|path| path[0] == "crate");
         source.imports = ours.into_iter().map(|path| path[1..].to_vec()).collect();
         source.foreign = others.into_iter().collect();
         source
@@ -122,11 +153,19 @@ impl Source {
     /// Where these words and signs follow each other, as places in `tokens`.
     pub fn positions<'a>(&'a self, wanted: &'a [&'a str]) -> impl Iterator<Item = usize> + 'a {
         let windows = self.tokens.windows(wanted.len()).enumerate();
-        windows.filter(move |(_, found)| found.iter().zip(wanted).all(|(token, wanted)| token.text == *wanted)).map(|(at, _)| at)
+        windows
+            .filter(move |(_, found)| {
+                found
+                    .iter()
+                    .zip(wanted)
+                    .all(|(token, wanted)| token.text == *wanted)
+            })
+            .map(|(at, _)| at)
     }
 
-    /// Everything that it names by a path, those of ours as `crate::infra::db::schema::events`, however they are written: with `super`,
-    /// or by a module of this file or something else that a `use` gave a name. A macro's tokens are looked at like all others.
+    /// Everything that it names by a path, those of ours as `crate::infra::db::schema::events`,
+    /// however they are written: with `super`, or by a module of this file or something else that a
+    /// `use` gave a name. A macro's tokens are looked at like all others.
     fn named_paths(&self) -> Vec<NamedPath> {
         let mut found = Vec::new();
         let mut at = 0;
@@ -145,7 +184,9 @@ impl Source {
                 }
                 name => match self.aliases.get(name) {
                     Some(path) => path.clone(),
-                    None if self.child_modules.contains(name) => [self.module_at(at), vec![name.to_owned()]].concat(),
+                    None if self.child_modules.contains(name) => {
+                        [self.module_at(at), vec![name.to_owned()]].concat()
+                    }
                     None => vec![name.to_owned()],
                 },
             };
@@ -162,12 +203,26 @@ impl Source {
     /// The module that a token is in, `crate` first.
     fn module_at(&self, at: usize) -> Vec<String> {
         let line = self.tokens[at].line;
-        let inline = self.inline_modules.iter().filter(|(lines, _)| lines.contains(&line)).map(|(_, name)| name);
-        std::iter::once(&"crate".to_owned()).chain(&self.module).chain(inline).cloned().collect()
+        let inline = self
+            .inline_modules
+            .iter()
+            .filter(|(lines, _)| lines.contains(&line))
+            .map(|(_, name)| name);
+        std::iter::once(&"crate".to_owned())
+            .chain(&self.module)
+            .chain(inline)
+            .cloned()
+            .collect()
     }
 
     /// What a path, or the tree of a `use`, names below `prefix`.
-    fn read_tree(&self, at: &mut usize, prefix: &[String], is_use: bool, found: &mut Vec<NamedPath>) {
+    fn read_tree(
+        &self,
+        at: &mut usize,
+        prefix: &[String],
+        is_use: bool,
+        found: &mut Vec<NamedPath>,
+    ) {
         let mut path = prefix.to_vec();
         loop {
             match self.token(*at) {
@@ -198,7 +253,10 @@ impl Source {
         } else if is_use && self.token(*at) == "as" {
             (*at, alias) = (*at + 2, Some(self.token(*at + 1).to_owned()));
         }
-        found.push(NamedPath { path, alias: alias.filter(|_| is_use) });
+        found.push(NamedPath {
+            path,
+            alias: alias.filter(|_| is_use),
+        });
     }
 }
 
@@ -215,7 +273,10 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     let mut colon = false;
     for tree in stream {
         let mut push = |text: String, span: proc_macro2::Span| {
-            tokens.push(Token { text, line: span.start().line });
+            tokens.push(Token {
+                text,
+                line: span.start().line,
+            });
         };
         let mut is_colon = false;
         match tree {
@@ -228,9 +289,14 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
                 };
                 push(open.to_owned(), group.span_open());
                 flatten(group.stream(), tokens);
-                tokens.push(Token { text: close.to_owned(), line: group.span_close().start().line });
+                tokens.push(Token {
+                    text: close.to_owned(),
+                    line: group.span_close().start().line,
+                });
             }
-            TokenTree::Punct(punct) if colon && punct.as_char() == ':' => tokens.last_mut().unwrap().text.push(':'),
+            TokenTree::Punct(punct) if colon && punct.as_char() == ':' => {
+                tokens.last_mut().unwrap().text.push(':')
+            }
             TokenTree::Punct(punct) => {
                 is_colon = punct.as_char() == ':' && punct.spacing() == Spacing::Joint;
                 push(punct.as_char().to_string(), punct.span());
@@ -264,7 +330,10 @@ impl Reader {
     }
 
     fn add_type(&mut self, name: &syn::Ident) {
-        self.types.push(Type { name: name.to_string(), line: name.span().start().line });
+        self.types.push(Type {
+            name: name.to_string(),
+            line: name.span().start().line,
+        });
     }
 }
 
@@ -275,8 +344,10 @@ fn lines(node: &impl Spanned) -> RangeInclusive<usize> {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
-        self.is_test |=
-            attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|condition| condition == "test");
+        self.is_test |= attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Ident>()
+                .is_ok_and(|condition| condition == "test");
     }
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
@@ -362,22 +433,59 @@ mod samples;
         ]
     );
     let foreign: Vec<String> = source.foreign.iter().map(|path| path.join("::")).collect();
-    assert_eq!(foreign, ["std::fs", "std::fs::read", "std::io", "std::io::Write"]);
-    assert_eq!(source.types.iter().map(|found| (found.name.as_str(), found.line)).collect::<Vec<_>>(), [("Made", 11)]);
-    assert_eq!(source.test_modules, [["domain", "instances", "routes", "samples"]]);
-    assert_eq!(source.test_lines.iter().copied().collect::<Vec<_>>(), [12, 13, 15, 16, 19, 20]);
+    assert_eq!(
+        foreign,
+        ["std::fs", "std::fs::read", "std::io", "std::io::Write"]
+    );
+    assert_eq!(
+        source
+            .types
+            .iter()
+            .map(|found| (found.name.as_str(), found.line))
+            .collect::<Vec<_>>(),
+        [("Made", 11)]
+    );
+    assert_eq!(
+        source.test_modules,
+        [["domain", "instances", "routes", "samples"]]
+    );
+    assert_eq!(
+        source.test_lines.iter().copied().collect::<Vec<_>>(),
+        [12, 13, 15, 16, 19, 20]
+    );
     assert!(source.is_part("routes") && !source.is_part("views"));
 }
 
 #[test]
 fn reads_the_real_sources() {
-    let of = |name: &str| &SOURCES.iter().find(|source| source.name == name).unwrap().imports;
-    let has = |name: &str, path: &str| of(name).contains(&path.split("::").map(str::to_owned).collect::<Vec<_>>());
-    assert!(has("domain/instances/queries.rs", "infra::db::schema::events"));
-    assert!(has("domain/instances/views.rs", "domain::instances::model::Instance"));
+    let of = |name: &str| {
+        &SOURCES
+            .iter()
+            .find(|source| source.name == name)
+            .unwrap()
+            .imports
+    };
+    let has = |name: &str, path: &str| {
+        of(name).contains(&path.split("::").map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert!(has(
+        "domain/instances/queries.rs",
+        "infra::db::schema::events"
+    ));
+    assert!(has(
+        "domain/instances/views.rs",
+        "domain::instances::model::Instance"
+    ));
     assert!(
         has("server/app.rs", "server::router::router")
-            || of("server/app.rs").iter().any(|path| path[..2] == ["server", "router"])
+            || of("server/app.rs")
+                .iter()
+                .any(|path| path[..2] == ["server", "router"])
     );
-    assert!(!SOURCES.iter().any(|source| source.name == "domain/configs/samples.rs"), "a file for tests only");
+    assert!(
+        !SOURCES
+            .iter()
+            .any(|source| source.name == "domain/configs/samples.rs"),
+        "a file for tests only"
+    );
 }

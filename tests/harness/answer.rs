@@ -1,4 +1,5 @@
-//! An answer of the manager read whole, an event stream read piece by piece, and what tests ask of both.
+//! An answer of the manager read whole, an event stream read piece by piece, and what tests ask of
+//! both.
 
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
@@ -67,7 +68,8 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// The problem details of an answer with this status: the members of RFC 9457 and those older clients read.
+    /// The problem details of an answer with this status: the members of RFC 9457 and those older
+    /// clients read.
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!((self.status, self.media_type()), (status, "application/problem+json"), "{self:?}");
         let problem: Value = serde_json::from_str(&self.text).unwrap();
@@ -128,7 +130,8 @@ pub struct Dom {
 }
 
 impl Dom {
-    /// Where the forms that change something send to, and whether `hidden` finds the form or something around it.
+    /// Where the forms that change something send to, and whether `hidden` finds the form or
+    /// something around it.
     pub fn posts(&self, hidden: &str) -> Vec<(String, bool)> {
         let hidden = Selector::parse(hidden).unwrap();
         let forms = Selector::parse("form[method=post]").unwrap();

@@ -1,5 +1,6 @@
-//! Programs that are clients as far as anybody can tell: small machine code that becomes the simulated client, with a version and manners of its own, and
-//! archives of them as releases have them.
+//! Programs that are clients as far as anybody can tell: small machine code that becomes the
+//! simulated client, with a version and manners of its own, and archives of them as releases have
+//! them.
 
 use crate::harness::PROGRAM;
 use flate2::Compression;
@@ -22,7 +23,8 @@ pub fn program(flags: &[&str]) -> Vec<u8> {
     made.entry(flags.join("\n")).or_insert_with(|| compile(flags)).clone()
 }
 
-/// One that says it is this version and behaves, unless the file `die-<version>` lies in its instance's directory.
+/// One that says it is this version and behaves, unless the file `die-<version>` lies in its
+/// instance's directory.
 pub fn version(version: &str) -> Vec<u8> {
     program(&["--pretend-version", version])
 }
@@ -51,7 +53,8 @@ fn compile(flags: &[&str]) -> Vec<u8> {
     fs::read(into).unwrap()
 }
 
-/// An archive as releases are, with a client in it and a companion that makes it worth a progress bar.
+/// An archive as releases are, with a client in it and a companion that makes it worth a progress
+/// bar.
 pub fn archive(client: &[u8]) -> Vec<u8> {
     // What does not compress.
     let mut state = 1u32;

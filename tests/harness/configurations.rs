@@ -1,12 +1,19 @@
-//! Random configurations that obey the rules, as JSON: for properties of what is written, read back, and taken by the real client.
+//! Random configurations that obey the rules, as JSON: for properties of what is written, read
+//! back, and taken by the real client.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Pairs of keys from the tests of the client's own library and from its examples.
 const PAIRS: [(&str, &str); 2] = [
-    ("9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan", "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi"),
-    ("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72", "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n"),
+    (
+        "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan",
+        "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi",
+    ),
+    (
+        "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72",
+        "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n",
+    ),
 ];
 const KEYS: [&str; 3] = [
     "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc",
@@ -24,7 +31,8 @@ const PAYOUTS: [&str; 7] = [
     "pkh(xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8/1/2)",
 ];
 
-/// Any configuration that may be saved, in the shape of today. Its template provider is on this machine.
+/// Any configuration that may be saved, in the shape of today. Its template provider is on this
+/// machine.
 pub fn any() -> impl Strategy<Value = Value> {
     let head = (
         listener(1024..30_000),
@@ -34,9 +42,22 @@ pub fn any() -> impl Strategy<Value = Value> {
         mode(),
         prop::sample::select(&PAYOUTS[..]),
     );
-    let numbers = (1_u32.., prop_oneof![1e-30_f64..1e30, Just(6.0), (1_u32..1000).prop_map(f64::from)], 1_u32..);
+    let numbers = (
+        1_u32..,
+        prop_oneof![
+            1e-30_f64..1e30,
+            Just(6.0),
+            (1_u32..1000).prop_map(f64::from)
+        ],
+        1_u32..,
+    );
     let texts = (text(64), prop::option::of(name()));
-    let lists = (prop::collection::vec(upstream(), 1..4), provider(), extensions(), extensions());
+    let lists = (
+        prop::collection::vec(upstream(), 1..4),
+        provider(),
+        extensions(),
+        extensions(),
+    );
     let options = (
         prop::option::of(listener(30_000..65_535)),
         prop::option::of(1_u32..),
@@ -89,8 +110,12 @@ fn mode() -> impl Strategy<Value = &'static str> {
 
 /// Text with everything in it that a file's quotes must withstand, at most so many bytes.
 fn text(longest: usize) -> impl Strategy<Value = String> {
-    prop_oneof!["[^\\p{Cc}]{0,12}", "[\"'\\\\\\[\\]#={}$ ]{0,40}", "[ -~]{0,64}"]
-        .prop_filter("few enough bytes", move |text| text.len() <= longest)
+    prop_oneof![
+        "[^\\p{Cc}]{0,12}",
+        "[\"'\\\\\\[\\]#={}$ ]{0,40}",
+        "[ -~]{0,64}"
+    ]
+    .prop_filter("few enough bytes", move |text| text.len() <= longest)
 }
 
 /// The name of an account: not empty, without space around it.
@@ -106,26 +131,39 @@ fn key() -> impl Strategy<Value = &'static str> {
 
 fn upstream() -> impl Strategy<Value = Value> {
     let host = || {
-        prop::sample::select(&["pool.attic.localhost", "localhost", "10.20.30.7", "fd12::7", "[fd12::8]", "a_b-c.localhost."][..])
+        prop::sample::select(
+            &[
+                "pool.attic.localhost",
+                "localhost",
+                "10.20.30.7",
+                "fd12::7",
+                "[fd12::8]",
+                "a_b-c.localhost.",
+            ][..],
+        )
     };
-    (key(), host(), 1_u16.., host(), 1_u16.., name()).prop_map(|(key, pool, pool_port, jds, jds_port, name)| {
-        json!({
-            "authority_pubkey": key, "pool_address": pool, "pool_port": pool_port,
-            "jds_address": jds, "jds_port": jds_port, "user_identity": name,
-        })
-    })
+    (key(), host(), 1_u16.., host(), 1_u16.., name()).prop_map(
+        |(key, pool, pool_port, jds, jds_port, name)| {
+            json!({
+                "authority_pubkey": key, "pool_address": pool, "pool_port": pool_port,
+                "jds_address": jds, "jds_port": jds_port, "user_identity": name,
+            })
+        },
+    )
 }
 
 fn provider() -> impl Strategy<Value = Value> {
-    let by_address = (prop::sample::select(&["127.0.0.1:1", "localhost:1", "[::1]:1"][..]), prop::option::of(key())).prop_map(
-        |(address, key)| {
+    let by_address = (
+        prop::sample::select(&["127.0.0.1:1", "localhost:1", "[::1]:1"][..]),
+        prop::option::of(key()),
+    )
+        .prop_map(|(address, key)| {
             let mut table = json!({ "address": address });
             if let Some(key) = key {
                 table["public_key"] = key.into();
             }
             json!({ "Sv2Tp": table })
-        },
-    );
+        });
     let networks = prop::sample::select(&["testnet4", "signet", "regtest"][..]);
     let by_socket = (30_u8..=31, networks, prop::option::of("/nowhere/[a-z]{1,20}"), 0_u64..=2_100_000_000_000_000, any_u8())
         .prop_map(|(version, network, dir, fee, interval)| {

@@ -1,7 +1,7 @@
 //! A real manager with real keepers on loopback, for tests that use it as people and programs do.
 //!
-//! Every manager has a directory and a port of its own; when the test ends, however it ends, its processes are ended by their
-//! ids and its files removed.
+//! Every manager has a directory and a port of its own; when the test ends, however it ends, its
+//! processes are ended by their ids and its files removed.
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
@@ -31,8 +31,9 @@ pub fn told(variable: &str) -> String {
         .unwrap_or_else(|_| panic!("{variable} is not set: run the tests through scripts/test, which provides what they need"))
 }
 
-/// A port nobody listens on, handed out once, so that tests running at the same time do not take each other's. Not one that the system
-/// hands out: those it may give to the next connection of another test. A random one, because another test program may run beside this one.
+/// A port nobody listens on, handed out once, so that tests running at the same time do not take
+/// each other's. Not one that the system hands out: those it may give to the next connection of
+/// another test. A random one, because another test program may run beside this one.
 pub fn free_port() -> u16 {
     use std::collections::HashSet;
     use std::sync::Mutex;
@@ -49,7 +50,8 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Held by tests that open hundreds of connections, so that no two of them reach this process's limit of open files (often 1,024) together.
+/// Held by tests that open hundreds of connections, so that no two of them reach this process's
+/// limit of open files (often 1,024) together.
 pub async fn many_connections() -> tokio::sync::MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     ONE_AT_A_TIME.lock().await
@@ -81,7 +83,8 @@ pub fn connections() -> reqwest::Client {
 pub struct Plan {
     /// Flags of the simulated client.
     pub simulate: Vec<String>,
-    /// Another client than the simulated one; an empty path: none, so that the manager keeps clients of its own.
+    /// Another client than the simulated one; an empty path: none, so that the manager keeps
+    /// clients of its own.
     pub client: Option<PathBuf>,
     /// Further flags of the manager.
     pub flags: Vec<String>,
@@ -98,7 +101,8 @@ pub struct Manager {
     http: reqwest::Client,
     /// Further variables in the manager's environment from its next start on.
     pub env: Vec<(String, String)>,
-    /// A program and its arguments that run the manager from its next start on, such as a tracer. It has to become the manager.
+    /// A program and its arguments that run the manager from its next start on, such as a tracer.
+    /// It has to become the manager.
     pub wrapper: Vec<String>,
     /// File systems that are mounted for this test.
     mounts: Vec<PathBuf>,
@@ -210,7 +214,8 @@ impl Manager {
         child.wait().unwrap();
     }
 
-    /// Puts the data directory on an empty file system of this size and starts the manager anew on it.
+    /// Puts the data directory on an empty file system of this size and starts the manager anew on
+    /// it.
     pub fn mount_data_dir(&mut self, size: &str) {
         self.terminate();
         let dir = self.data_dir();
@@ -247,7 +252,8 @@ impl Manager {
         child.wait().unwrap()
     }
 
-    /// A manager that samples every second, with an instance that has run for a few samples, and that instance's id.
+    /// A manager that samples every second, with an instance that has run for a few samples, and
+    /// that instance's id.
     pub async fn measured() -> (Self, String) {
         let flags = vec!["--sample-interval".into(), "1s".into()];
         let manager = Self::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
@@ -308,7 +314,8 @@ impl Manager {
         answer::Answer::to(request.header("hx-target", target)).await
     }
 
-    /// Bytes sent as they are on a connection of their own, and what comes back until it is closed. For what no client library sends.
+    /// Bytes sent as they are on a connection of their own, and what comes back until it is closed.
+    /// For what no client library sends.
     pub async fn raw(&self, bytes: &[u8]) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let talk = async {
@@ -435,7 +442,8 @@ impl Manager {
         files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
     }
 
-    /// The same where the client may have written what is no text; nothing before it has written anything.
+    /// The same where the client may have written what is no text; nothing before it has written
+    /// anything.
     pub fn log_text_lossy(&self, id: &str) -> String {
         let Ok(files) = fs::read_dir(self.instance_dir(id).join("logs")) else { return String::new() };
         let mut files: Vec<PathBuf> = files.map(|e| e.unwrap().path()).collect();
@@ -454,7 +462,8 @@ impl Manager {
     }
 }
 
-/// The processes with this variable in their environment, except those that are only about to become a client.
+/// The processes with this variable in their environment, except those that are only about to
+/// become a client.
 pub fn marked(mark: &str) -> Vec<u32> {
     fs::read_dir("/proc")
         .unwrap()
@@ -474,7 +483,8 @@ impl Drop for Manager {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // Keepers outlive a killed manager, as they should; they end their clients when they are ended.
+        // Keepers outlive a killed manager, as they should; they end their clients when they are
+        // ended.
         let instances = fs::read_dir(self.data_dir().join("instances")).into_iter().flatten();
         for instance in instances.flatten() {
             let id = instance.file_name().to_string_lossy().into_owned();

@@ -1,9 +1,11 @@
-//! The router's routes, read from its source: what is to be compared with tables that have to be complete.
+//! The router's routes, read from its source: what is to be compared with tables that have to be
+//! complete.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// The pattern of the route that a path leads to, if its methods are among those asked for; what stands in the pattern word for word comes first.
+/// The pattern of the route that a path leads to, if its methods are among those asked for; what
+/// stands in the pattern word for word comes first.
 pub fn pattern_of(path: &str, method: &str) -> Option<String> {
     static ALL: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(of_the_router);
     let path = path.split('?').next().unwrap();

@@ -1,6 +1,8 @@
-//! What needs other programs: a real client with mock peers, a browser, strace, Prometheus, Schemathesis.
+//! What needs other programs: a real client with mock peers, a browser, strace, Prometheus,
+//! Schemathesis.
 //!
-//! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy database::`.
+//! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
+//! database::`.
 
 mod browser;
 mod database;

@@ -12,15 +12,25 @@ use std::process::{Child, Command, Stdio};
 const NAME: &str = r#"the "barn" \ 50 ₿"#;
 const CLASSIC: &str = "text/plain;version=0.0.4";
 
-/// A manager that samples every second, with a running and a stopped instance; the id of the running one.
+/// A manager that samples every second, with a running and a stopped instance; the id of the
+/// running one.
 async fn manager() -> (Manager, String) {
     let flags = vec!["--sample-interval".into(), "1s".into()];
-    let simulate = ["--hashrate", "7e14", "--reject-percent", "20"].map(str::to_owned).to_vec();
-    let manager = Manager::launch(Plan { simulate, client: None, flags }).await;
+    let simulate = ["--hashrate", "7e14", "--reject-percent", "20"]
+        .map(str::to_owned)
+        .to_vec();
+    let manager = Manager::launch(Plan {
+        simulate,
+        client: None,
+        flags,
+    })
+    .await;
     manager.instance("idle").await;
     let mut config = harness::solo_config(free_port(), free_port(), 1);
     config["shares_per_minute"] = 300.0.into();
-    let id = manager.instance_of(NAME, &manager.save_config("solo", &config).await).await;
+    let id = manager
+        .instance_of(NAME, &manager.save_config("solo", &config).await)
+        .await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     until("rejected shares and their reasons", || async {
@@ -42,10 +52,19 @@ async fn promtool_has_nothing_to_say_about_names_and_format() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     let output = promtool.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!((output.status.code(), said), (Some(0), [String::new(), String::new()]), "{text}");
+    assert_eq!(
+        (output.status.code(), said),
+        (Some(0), [String::new(), String::new()]),
+        "{text}"
+    );
 }
 
 /// A Prometheus of the test's own, ended with it.
@@ -62,16 +81,27 @@ impl Prometheus {
         let (_, example) = docs.split_once("```yaml\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();
         let address = manager.url("").replace("http://", "");
-        assert!(example.contains("127.0.0.1:3000") && example.contains("scrape_interval: 15s"), "{example}");
-        let config = example.replace("127.0.0.1:3000", &address).replace("scrape_interval: 15s", "scrape_interval: 1s");
+        assert!(
+            example.contains("127.0.0.1:3000") && example.contains("scrape_interval: 15s"),
+            "{example}"
+        );
+        let config = example
+            .replace("127.0.0.1:3000", &address)
+            .replace("scrape_interval: 15s", "scrape_interval: 1s");
         let dir = manager.scratch().join("prometheus");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("prometheus.yml"), config).unwrap();
         let port = free_port();
         let log = fs::File::create(dir.join("prometheus.log")).unwrap();
         let child = Command::new(told("JD_MANAGER_TEST_PROMETHEUS"))
-            .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+            .arg(format!(
+                "--config.file={}",
+                dir.join("prometheus.yml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                dir.join("data").display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .current_dir(&dir)
             .stdin(Stdio::null())
@@ -79,22 +109,42 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, port, http: jd_manager::infra::http_client::plain().build().unwrap() }
+        Self {
+            child,
+            port,
+            http: jd_manager::infra::http_client::plain().build().unwrap(),
+        }
     }
 
     /// The samples an expression gives now: labels and value. None while it does not answer.
     async fn query(&self, expression: &str) -> Option<Vec<(Value, f64)>> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
-        let response = self.http.post(url).form(&[("query", expression)]).send().await.ok()?;
+        let response = self
+            .http
+            .post(url)
+            .form(&[("query", expression)])
+            .send()
+            .await
+            .ok()?;
         let body: Value = response.json().await.ok()?;
         let result = body["data"]["result"].as_array()?;
-        let sample = |one: &Value| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap());
+        let sample = |one: &Value| {
+            (
+                one["metric"].clone(),
+                one["value"][1].as_str().unwrap().parse().unwrap(),
+            )
+        };
         Some(result.iter().map(sample).collect())
     }
 
     /// The one sample an expression gives, once it gives one.
     async fn one(&self, expression: &str) -> (Value, f64) {
-        let samples = until(expression, || async { self.query(expression).await.filter(|samples| !samples.is_empty()) }).await;
+        let samples = until(expression, || async {
+            self.query(expression)
+                .await
+                .filter(|samples| !samples.is_empty())
+        })
+        .await;
         assert_eq!(samples.len(), 1, "{expression}: {samples:?}");
         samples[0].clone()
     }
@@ -117,22 +167,40 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
     let log = || fs::read_to_string(manager.scratch().join("prometheus/prometheus.log")).unwrap();
 
     let up = until("a scrape that was understood", || async {
-        prometheus.query("up{job=\"jd-manager\"}").await.filter(|up| up.iter().any(|(_, value)| *value == 1.0))
+        prometheus
+            .query("up{job=\"jd-manager\"}")
+            .await
+            .filter(|up| up.iter().any(|(_, value)| *value == 1.0))
     })
     .await;
     assert_eq!(up.len(), 1, "{}", log());
     let of_instance = format!("{{instance=\"{id}\"}}");
-    let (labels, counted) = prometheus.one(&format!("jd_client_shares_accepted_total{of_instance}")).await;
-    assert_eq!((&labels["name"], &labels["job"]), (&Value::from(NAME), &Value::from("jd-manager")));
+    let (labels, counted) = prometheus
+        .one(&format!("jd_client_shares_accepted_total{of_instance}"))
+        .await;
+    assert_eq!(
+        (&labels["name"], &labels["job"]),
+        (&Value::from(NAME), &Value::from("jd-manager"))
+    );
     let after = shares().await;
-    assert!(before > 0.0 && before <= counted && counted <= after, "{before} <= {counted} <= {after}");
+    assert!(
+        before > 0.0 && before <= counted && counted <= after,
+        "{before} <= {counted} <= {after}"
+    );
     // And it goes on.
     let grown = format!("jd_client_shares_accepted_total{of_instance} > {counted}");
     prometheus.one(&grown).await;
 
-    let (_, hashrate) = prometheus.one(&format!("jd_client_hashrate_miners_hashes_per_second{of_instance}")).await;
+    let (_, hashrate) = prometheus
+        .one(&format!(
+            "jd_client_hashrate_miners_hashes_per_second{of_instance}"
+        ))
+        .await;
     let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
-    assert_eq!(Some(hashrate), latest["metrics"]["hashrate_miners"].as_f64());
+    assert_eq!(
+        Some(hashrate),
+        latest["metrics"]["hashrate_miners"].as_f64()
+    );
     // What the miners were given; the client tells it in single precision.
     assert!((hashrate / 7e14 - 1.0).abs() < 1e-5, "{hashrate}");
     let (labels, _) = prometheus.one("jd_manager_build_info").await;
@@ -142,7 +210,10 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
         ("count(jd_client_up)", 2.0),
         ("sum(jd_client_state)", 2.0),
         ("sum(jd_manager_instances)", 2.0),
-        ("sum(jd_client_shares_rejected_by_reason_total) == bool sum(jd_client_shares_rejected_total)", 1.0),
+        (
+            "sum(jd_client_shares_rejected_by_reason_total) == bool sum(jd_client_shares_rejected_total)",
+            1.0,
+        ),
     ] {
         assert_eq!(prometheus.one(expression).await.1, value, "{expression}");
     }
@@ -150,11 +221,25 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
     // What stops is told as stopped, and its readings end at once, as they should.
     manager.act(&format!("/api/instances/{id}/stop")).await;
     until("the end of its readings", || async {
-        let readings = prometheus.query("jd_client_hashrate_miners_hashes_per_second").await?;
-        let stopped = prometheus.query(&format!("jd_client_up{of_instance} == 0")).await?;
+        let readings = prometheus
+            .query("jd_client_hashrate_miners_hashes_per_second")
+            .await?;
+        let stopped = prometheus
+            .query(&format!("jd_client_up{of_instance} == 0"))
+            .await?;
         (readings.is_empty() && stopped.len() == 1).then_some(())
     })
     .await;
-    assert!(prometheus.one(&format!("jd_client_shares_accepted_total{of_instance}")).await.1 >= counted);
-    assert!(!log().contains("level=error") && !log().contains("level=warn"), "{}", log());
+    assert!(
+        prometheus
+            .one(&format!("jd_client_shares_accepted_total{of_instance}"))
+            .await
+            .1
+            >= counted
+    );
+    assert!(
+        !log().contains("level=error") && !log().contains("level=warn"),
+        "{}",
+        log()
+    );
 }

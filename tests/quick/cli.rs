@@ -1,4 +1,5 @@
-//! The command line: what it says, what it refuses before anything is opened, and with which exit code.
+//! The command line: what it says, what it refuses before anything is opened, and with which exit
+//! code.
 
 use crate::harness::{self, Manager, PROGRAM, Plan};
 use serde_json::Value;
@@ -14,7 +15,12 @@ struct Home(tempfile::TempDir);
 
 impl Home {
     fn new() -> Self {
-        Self(tempfile::Builder::new().prefix("jd-manager-test").tempdir().unwrap())
+        Self(
+            tempfile::Builder::new()
+                .prefix("jd-manager-test")
+                .tempdir()
+                .unwrap(),
+        )
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -28,20 +34,29 @@ impl Home {
     /// The program in this home, with an empty environment besides.
     fn program(&self) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.env_clear().env("HOME", self.0.path()).env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .stdin(Stdio::null());
         command
     }
 
     /// The same with a data directory and any free port.
     fn serve(&self) -> Command {
         let mut command = self.program();
-        command.arg("--data-dir").arg(self.data()).args(["--listen", "127.0.0.1:0"]);
+        command
+            .arg("--data-dir")
+            .arg(self.data())
+            .args(["--listen", "127.0.0.1:0"]);
         command
     }
 
     /// Whether nothing was made below it except what the test put there.
     fn is_untouched(&self, besides: &[&str]) -> bool {
-        fs::read_dir(self.0.path()).unwrap().all(|entry| besides.contains(&entry.unwrap().file_name().to_str().unwrap()))
+        fs::read_dir(self.0.path())
+            .unwrap()
+            .all(|entry| besides.contains(&entry.unwrap().file_name().to_str().unwrap()))
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -61,9 +76,15 @@ struct Running {
 impl Running {
     /// Waits for the line that says that it is ready.
     fn begin(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         if line.is_empty() {
             let output = child.wait_with_output().unwrap();
             panic!("it did not come up: {}", text(&output.stderr));
@@ -72,14 +93,24 @@ impl Running {
     }
 
     fn address(&self) -> &str {
-        self.line.trim().split_once("http://").unwrap().1.trim_end_matches('/')
+        self.line
+            .trim()
+            .split_once("http://")
+            .unwrap()
+            .1
+            .trim_end_matches('/')
     }
 
     /// Ends it by SIGTERM and gives what it wrote to standard error.
     fn end(mut self) -> String {
         harness::signal(self.child.id(), rustix::process::Signal::TERM);
         let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         assert!(self.child.wait().unwrap().success(), "{said}");
         said
     }
@@ -97,15 +128,26 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.code().expect("it ended by itself"), text(&stdout), text(&stderr))
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    (
+        status.code().expect("it ended by itself"),
+        text(&stdout),
+        text(&stderr),
+    )
 }
 
 #[test]
 fn it_says_its_version_and_how_it_is_used() {
     let home = Home::new();
     let (code, said, _) = run(home.program().arg("--version"));
-    assert_eq!((code, said.trim()), (0, concat!("jd-manager ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (code, said.trim()),
+        (0, concat!("jd-manager ", env!("CARGO_PKG_VERSION")))
+    );
     let (code, said, _) = run(home.program().arg("--help"));
     assert_eq!(code, 0);
     for word in [
@@ -129,7 +171,10 @@ fn it_says_its_version_and_how_it_is_used() {
     }
     // What is internal is not offered.
     for internal in ["  keep", "  exec", "  simulate"] {
-        assert!(!said.lines().any(|line| line.starts_with(internal)), "{said}");
+        assert!(
+            !said.lines().any(|line| line.starts_with(internal)),
+            "{said}"
+        );
     }
     assert!(home.is_untouched(&[]));
 }
@@ -141,35 +186,99 @@ fn every_bad_setting_is_named_with_its_source_before_anything_is_opened() {
         ("--listen", "JD_MANAGER_LISTEN", "listen", "here"),
         ("--listen", "JD_MANAGER_LISTEN", "listen", "127.0.0.1:70000"),
         ("--listen", "JD_MANAGER_LISTEN", "listen", "everywhere"),
-        ("--release-api", "JD_MANAGER_RELEASE_API", "release_api", "ftp://example.com"),
-        ("--on-shutdown", "JD_MANAGER_ON_SHUTDOWN", "on_shutdown", "explode"),
-        ("--health-interval", "JD_MANAGER_HEALTH_INTERVAL", "health_interval", "5 parsecs"),
-        ("--health-interval", "JD_MANAGER_HEALTH_INTERVAL", "health_interval", "0s"),
-        ("--sample-interval", "JD_MANAGER_SAMPLE_INTERVAL", "sample_interval", "often"),
-        ("--retention-days", "JD_MANAGER_RETENTION_DAYS", "retention_days", "0"),
-        ("--retention-days", "JD_MANAGER_RETENTION_DAYS", "retention_days", "4000"),
+        (
+            "--release-api",
+            "JD_MANAGER_RELEASE_API",
+            "release_api",
+            "ftp://example.com",
+        ),
+        (
+            "--on-shutdown",
+            "JD_MANAGER_ON_SHUTDOWN",
+            "on_shutdown",
+            "explode",
+        ),
+        (
+            "--health-interval",
+            "JD_MANAGER_HEALTH_INTERVAL",
+            "health_interval",
+            "5 parsecs",
+        ),
+        (
+            "--health-interval",
+            "JD_MANAGER_HEALTH_INTERVAL",
+            "health_interval",
+            "0s",
+        ),
+        (
+            "--sample-interval",
+            "JD_MANAGER_SAMPLE_INTERVAL",
+            "sample_interval",
+            "often",
+        ),
+        (
+            "--retention-days",
+            "JD_MANAGER_RETENTION_DAYS",
+            "retention_days",
+            "0",
+        ),
+        (
+            "--retention-days",
+            "JD_MANAGER_RETENTION_DAYS",
+            "retention_days",
+            "4000",
+        ),
         ("--log", "RUST_LOG", "log", "a=b=c"),
         ("--log-format", "JD_MANAGER_LOG_FORMAT", "log_format", "xml"),
     ] {
         let data = home.data();
-        let names = |said: &str| said.contains(flag) || said.contains(variable) || said.contains(key);
-        let (code, out, said) = run(home.program().arg("--data-dir").arg(&data).arg(flag).arg(bad));
+        let names =
+            |said: &str| said.contains(flag) || said.contains(variable) || said.contains(key);
+        let (code, out, said) = run(home
+            .program()
+            .arg("--data-dir")
+            .arg(&data)
+            .arg(flag)
+            .arg(bad));
         assert_eq!((code, out.as_str()), (2, ""), "{flag} {bad}: {said}");
         assert!(names(&said), "{flag} {bad}: {said}");
-        let (code, _, said) = run(home.program().env("JD_MANAGER_DATA_DIR", &data).env(variable, bad));
+        let (code, _, said) = run(home
+            .program()
+            .env("JD_MANAGER_DATA_DIR", &data)
+            .env(variable, bad));
         assert_eq!(code, 2, "{variable}={bad}: {said}");
         assert!(names(&said), "{variable}={bad}: {said}");
-        let value = if bad.bytes().all(|b| b.is_ascii_digit()) { bad.to_owned() } else { format!("\"{bad}\"") };
+        let value = if bad.bytes().all(|b| b.is_ascii_digit()) {
+            bad.to_owned()
+        } else {
+            format!("\"{bad}\"")
+        };
         let file = home.write("settings.toml", &format!("{key} = {value}\n"));
-        let (code, _, said) = run(home.program().arg("--data-dir").arg(&data).arg("--settings").arg(&file));
+        let (code, _, said) = run(home
+            .program()
+            .arg("--data-dir")
+            .arg(&data)
+            .arg("--settings")
+            .arg(&file));
         assert_eq!(code, 2, "{key} = {value}: {said}");
         assert!(said.contains(key), "{key} = {value}: {said}");
-        assert!(home.is_untouched(&["settings.toml"]), "{flag} {bad} left something behind");
+        assert!(
+            home.is_untouched(&["settings.toml"]),
+            "{flag} {bad} left something behind"
+        );
     }
-    for unknown in [&["--lisen", "x"][..], &["explode"], &["serve", "--verbose"], &["--data-dir"]] {
+    for unknown in [
+        &["--lisen", "x"][..],
+        &["explode"],
+        &["serve", "--verbose"],
+        &["--data-dir"],
+    ] {
         let (code, _, said) = run(home.program().args(unknown));
         assert_eq!(code, 2, "{unknown:?}: {said}");
-        assert!(said.contains(unknown[unknown.len() - 1]) || said.contains(unknown[0]), "{unknown:?}: {said}");
+        assert!(
+            said.contains(unknown[unknown.len() - 1]) || said.contains(unknown[0]),
+            "{unknown:?}: {said}"
+        );
     }
     assert!(home.is_untouched(&["settings.toml"]));
 }
@@ -179,7 +288,10 @@ fn a_settings_file_with_a_mistake_is_refused_by_line_and_key() {
     let home = Home::new();
     for (content, says) in [
         ("lisen = \"127.0.0.1:0\"\n", vec!["lisen", "listen"]),
-        ("on_shutdown = \"leave\"\n\nretention_days = \"many\"\n", vec!["line 3", "retention_days"]),
+        (
+            "on_shutdown = \"leave\"\n\nretention_days = \"many\"\n",
+            vec!["line 3", "retention_days"],
+        ),
         ("listen = \n", vec!["line 1"]),
         ("[listen]\nport = 1\n", vec!["listen"]),
         ("log = \"info\"\nlog = \"debug\"\n", vec!["log"]),
@@ -191,7 +303,10 @@ fn a_settings_file_with_a_mistake_is_refused_by_line_and_key() {
             assert!(said.contains(word), "{content:?}: {said}");
         }
     }
-    let (code, _, said) = run(home.serve().args(["--settings"]).arg(home.path("nowhere.toml")));
+    let (code, _, said) = run(home
+        .serve()
+        .args(["--settings"])
+        .arg(home.path("nowhere.toml")));
     assert!(code == 2 && said.contains("nowhere.toml"), "{code}: {said}");
     // The usual place is looked at by itself.
     fs::remove_file(home.path("settings.toml")).unwrap();
@@ -200,7 +315,10 @@ fn a_settings_file_with_a_mistake_is_refused_by_line_and_key() {
     assert!(code == 2 && said.contains("unheard_of"), "{code}: {said}");
     home.write("xdg/jd-manager/settings.toml", "unknown_there = 1\n");
     let (code, _, said) = run(home.serve().env("XDG_CONFIG_HOME", home.path("xdg")));
-    assert!(code == 2 && said.contains("unknown_there"), "{code}: {said}");
+    assert!(
+        code == 2 && said.contains("unknown_there"),
+        "{code}: {said}"
+    );
     assert!(!home.data().exists());
 }
 
@@ -208,7 +326,13 @@ fn a_settings_file_with_a_mistake_is_refused_by_line_and_key() {
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let home = Home::new();
     let dirs = ["by-file", "by-environment", "by-flag"].map(|name| home.path(name));
-    let file = home.write("settings.toml", &format!("listen = \"127.0.0.1:0\"\ndata_dir = \"{}\"\n", dirs[0].display()));
+    let file = home.write(
+        "settings.toml",
+        &format!(
+            "listen = \"127.0.0.1:0\"\ndata_dir = \"{}\"\n",
+            dirs[0].display()
+        ),
+    );
     let sources = |count: usize| {
         let mut command = home.program();
         command.env("JD_MANAGER_SETTINGS", &file);
@@ -234,8 +358,17 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 #[test]
 fn an_address_that_others_can_reach_is_refused_with_advice() {
     let home = Home::new();
-    for address in ["0.0.0.0:3000", "[::]:3000", "192.0.2.7:80", "[2001:db8::1]:3000"] {
-        let (code, _, said) = run(home.program().arg("--data-dir").arg(home.data()).args(["--listen", address]));
+    for address in [
+        "0.0.0.0:3000",
+        "[::]:3000",
+        "192.0.2.7:80",
+        "[2001:db8::1]:3000",
+    ] {
+        let (code, _, said) = run(home
+            .program()
+            .arg("--data-dir")
+            .arg(home.data())
+            .args(["--listen", address]));
         // Whether anybody has a password is in the database, so that is there by then.
         assert_eq!(code, 1, "{address}: {said}");
         for part in [address, "127.0.0.1", "ssh -L", "set-password", "--setup"] {
@@ -249,17 +382,32 @@ fn a_port_that_is_taken_is_said_with_a_way_out() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, out, said) = run(home.program().arg("--data-dir").arg(home.data()).args(["--listen", &address]));
+    let (code, out, said) = run(home
+        .program()
+        .arg("--data-dir")
+        .arg(home.data())
+        .args(["--listen", &address]));
     assert_eq!((code, out.as_str()), (1, ""), "{said}");
-    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("--listen"),
+        "{said}"
+    );
 }
 
 #[test]
 fn it_says_where_it_listens_once_it_does() {
     let home = Home::new();
     let running = Running::begin(&mut home.serve());
-    assert_eq!(running.line, format!("jd-manager is ready: http://{}/\n", running.address()));
-    let port: u16 = running.address().strip_prefix("127.0.0.1:").unwrap().parse().unwrap();
+    assert_eq!(
+        running.line,
+        format!("jd-manager is ready: http://{}/\n", running.address())
+    );
+    let port: u16 = running
+        .address()
+        .strip_prefix("127.0.0.1:")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert_ne!(port, 0);
     std::net::TcpStream::connect(running.address()).unwrap();
 
@@ -269,7 +417,10 @@ fn it_says_where_it_listens_once_it_does() {
     running.end();
     let (code, out, said) = asked(&address);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(said.contains(&address) && said.contains("does not answer"), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("does not answer"),
+        "{said}"
+    );
 
     // Something else that answers there is not a manager that is well.
     for answer in [
@@ -285,7 +436,10 @@ fn it_says_where_it_listens_once_it_does() {
             connection.write_all(answer.as_bytes()).unwrap();
         });
         let (code, _, said) = asked(&address);
-        assert!(code == 1 && said.contains(&address), "{answer}: {code} {said}");
+        assert!(
+            code == 1 && said.contains(&address),
+            "{answer}: {code} {said}"
+        );
         serving.join().unwrap();
     }
 }
@@ -298,12 +452,19 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     let good = fs::read(&database).unwrap();
     let mut torn = good.clone();
     torn[100..3000].fill(0xa5);
-    let rubbish = b"no database, but somebody's only copy of something else, longer than a header is".repeat(20);
+    let rubbish =
+        b"no database, but somebody's only copy of something else, longer than a header is"
+            .repeat(20);
     for damaged in [rubbish, torn, good[..good.len() / 2].to_vec()] {
         fs::write(&database, &damaged).unwrap();
         let (code, out, said) = run(&mut home.serve());
         assert_eq!((code, out.as_str()), (1, ""), "{said}");
-        assert!(said.contains("damaged") && said.contains("jd-manager.sqlite3") && said.contains("backups"), "{said}");
+        assert!(
+            said.contains("damaged")
+                && said.contains("jd-manager.sqlite3")
+                && said.contains("backups"),
+            "{said}"
+        );
         assert_eq!(fs::read(&database).unwrap(), damaged, "it was touched");
     }
 }
@@ -323,7 +484,10 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
     let before = fs::read(&database).unwrap();
     let (code, out, said) = run(&mut home.serve());
     assert_eq!((code, out.as_str()), (1, ""), "{said}");
-    assert!(said.contains("newer jd-manager") && said.contains("99991231000000"), "{said}");
+    assert!(
+        said.contains("newer jd-manager") && said.contains("99991231000000"),
+        "{said}"
+    );
     // Only the two bytes of the header that say how it is written may differ.
     let mut after = fs::read(&database).unwrap();
     after[18..20].copy_from_slice(&before[18..20]);
@@ -336,12 +500,26 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
 fn a_data_directory_that_cannot_be_used_is_said() {
     let home = Home::new();
     let file = home.write("file", "");
-    for dir in [file.clone(), file.join("below"), PathBuf::from("/proc/jd-manager")] {
-        let (code, out, said) = run(home.program().arg("--data-dir").arg(&dir).args(["--listen", "127.0.0.1:0"]));
+    for dir in [
+        file.clone(),
+        file.join("below"),
+        PathBuf::from("/proc/jd-manager"),
+    ] {
+        let (code, out, said) = run(home
+            .program()
+            .arg("--data-dir")
+            .arg(&dir)
+            .args(["--listen", "127.0.0.1:0"]));
         assert_eq!((code, out.as_str()), (1, ""), "{dir:?}: {said}");
-        assert!(said.contains(dir.to_str().unwrap()) && said.contains("cannot be used"), "{dir:?}: {said}");
+        assert!(
+            said.contains(dir.to_str().unwrap()) && said.contains("cannot be used"),
+            "{dir:?}: {said}"
+        );
     }
-    let (code, _, said) = run(home.program().env_remove("HOME").args(["--listen", "127.0.0.1:0"]));
+    let (code, _, said) = run(home
+        .program()
+        .env_remove("HOME")
+        .args(["--listen", "127.0.0.1:0"]));
     assert!(code == 2 && said.contains("--data-dir"), "{code}: {said}");
 }
 
@@ -352,12 +530,22 @@ fn a_data_directory_that_cannot_be_written_is_said() {
     fs::set_permissions(home.data(), fs::Permissions::from_mode(0o500)).unwrap();
     let is_almighty = fs::write(home.data().join("probe"), "").is_ok();
     if is_almighty {
-        // Permissions do not bind the superuser; a place where nobody can write is a file system that is read-only.
-        let (code, _, said) = run(home.program().args(["--data-dir", "/sys/jd-manager", "--listen", "127.0.0.1:0"]));
-        assert!(code == 1 && said.contains("/sys/jd-manager"), "{code}: {said}");
+        // Permissions do not bind the superuser; a place where nobody can write is a file system
+        // that is read-only.
+        let (code, _, said) =
+            run(home
+                .program()
+                .args(["--data-dir", "/sys/jd-manager", "--listen", "127.0.0.1:0"]));
+        assert!(
+            code == 1 && said.contains("/sys/jd-manager"),
+            "{code}: {said}"
+        );
     } else {
         let (code, _, said) = run(&mut home.serve());
-        assert!(code == 1 && said.contains("cannot be used"), "{code}: {said}");
+        assert!(
+            code == 1 && said.contains("cannot be used"),
+            "{code}: {said}"
+        );
     }
     fs::set_permissions(home.data(), fs::Permissions::from_mode(0o700)).unwrap();
 }
@@ -368,10 +556,20 @@ fn what_it_makes_is_for_its_user_alone_even_in_a_directory_that_is_open() {
     fs::create_dir(home.data()).unwrap();
     fs::set_permissions(home.data(), fs::Permissions::from_mode(0o755)).unwrap();
     Running::begin(&mut home.serve()).end();
-    let made: Vec<_> = fs::read_dir(home.data()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(made.contains(&home.data().join("jd-manager.sqlite3")), "{made:?}");
+    let made: Vec<_> = fs::read_dir(home.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(
+        made.contains(&home.data().join("jd-manager.sqlite3")),
+        "{made:?}"
+    );
     for path in made {
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{path:?}");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o077,
+            0,
+            "{path:?}"
+        );
     }
 }
 
@@ -380,7 +578,12 @@ async fn its_log_in_json_is_one_object_a_line() {
     let plan = Plan {
         simulate: Vec::new(),
         client: None,
-        flags: vec!["--log-format".into(), "json".into(), "--on-shutdown".into(), "stop".into()],
+        flags: vec![
+            "--log-format".into(),
+            "json".into(),
+            "--on-shutdown".into(),
+            "stop".into(),
+        ],
     };
     let mut manager = Manager::launch(plan).await;
     let id = manager.instance("barn \"with\" quotes").await;
@@ -391,16 +594,27 @@ async fn its_log_in_json_is_one_object_a_line() {
     assert!(log.lines().count() > 2, "{log}");
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        assert!(line["timestamp"].is_string() && line["level"].is_string() && line["fields"]["message"].is_string(), "{line}");
+        assert!(
+            line["timestamp"].is_string()
+                && line["level"].is_string()
+                && line["fields"]["message"].is_string(),
+            "{line}"
+        );
     }
-    assert!(log.contains("\"serving\"") && log.contains("\"ended\""), "{log}");
+    assert!(
+        log.contains("\"serving\"") && log.contains("\"ended\""),
+        "{log}"
+    );
 }
 
 #[test]
 fn its_log_for_people_has_no_colours_in_a_file() {
     let home = Home::new();
     let said = Running::begin(home.serve().args(["--log", "debug"])).end();
-    assert!(said.contains("serving") && !said.contains('\u{1b}'), "{said}");
+    assert!(
+        said.contains("serving") && !said.contains('\u{1b}'),
+        "{said}"
+    );
     let silent = Running::begin(home.serve().env("RUST_LOG", "error")).end();
     assert_eq!(silent, "");
 }

@@ -1,5 +1,6 @@
-//! The image that the Containerfile describes: that its second stage's user, paths, variables and commands are what the program takes. (That the
-//! files of its first stage build is a step of `scripts/test`.)
+//! The image that the Containerfile describes: that its second stage's user, paths, variables and
+//! commands are what the program takes. (That the files of its first stage build is a step of
+//! `scripts/test`.)
 
 use crate::harness::{self, PROGRAM, signal};
 use std::fs;
@@ -10,17 +11,32 @@ use std::process::{Child, Command, Stdio};
 
 /// The instructions of the second stage, each on one line.
 fn instructions() -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Containerfile")).unwrap();
-    let lines: String = text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Containerfile")).unwrap();
+    let lines: String = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let joined = lines.replace("\\\n", " ");
-    let all: Vec<String> = joined.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    let last = all.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
+    let all: Vec<String> = joined
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let last = all
+        .iter()
+        .rposition(|line| line.starts_with("FROM "))
+        .unwrap();
     all[last + 1..].to_vec()
 }
 
 fn value(of: &str) -> String {
     let all = instructions();
-    let mut found = all.iter().filter_map(|line| line.strip_prefix(of)?.strip_prefix(' '));
+    let mut found = all
+        .iter()
+        .filter_map(|line| line.strip_prefix(of)?.strip_prefix(' '));
     let value = found.next().unwrap_or_else(|| panic!("no {of}")).to_owned();
     assert!(found.next().is_none(), "{of} twice");
     value
@@ -42,19 +58,42 @@ impl Drop for Running {
 #[test]
 fn user_paths_and_commands_belong_together_and_the_program_takes_them() {
     let run = value("RUN");
-    let (variable, data) = value("ENV").split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap();
-    let uid: u32 = value("USER").parse().expect("a number: an orchestrator has to see that it is not root");
+    let (variable, data) = value("ENV")
+        .split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .unwrap();
+    let uid: u32 = value("USER")
+        .parse()
+        .expect("a number: an orchestrator has to see that it is not root");
     assert!(uid >= 1000);
-    assert!(run.contains(&format!("useradd --system --uid {uid} ")), "{run}");
-    assert!(run.contains(&format!("install -d -m 0700 -o jd-manager -g jd-manager {data}")), "{run}");
-    assert!(run.contains("ca-certificates") && run.contains("tini"), "{run}");
-    assert_eq!((value("VOLUME"), value("WORKDIR"), value("STOPSIGNAL")), (data.clone(), data, "SIGTERM".into()));
+    assert!(
+        run.contains(&format!("useradd --system --uid {uid} ")),
+        "{run}"
+    );
+    assert!(
+        run.contains(&format!(
+            "install -d -m 0700 -o jd-manager -g jd-manager {data}"
+        )),
+        "{run}"
+    );
+    assert!(
+        run.contains("ca-certificates") && run.contains("tini"),
+        "{run}"
+    );
+    assert_eq!(
+        (value("VOLUME"), value("WORKDIR"), value("STOPSIGNAL")),
+        (data.clone(), data, "SIGTERM".into())
+    );
     assert!(value("COPY").ends_with("/target/release/jd-manager /usr/local/bin/jd-manager"));
 
-    // The entry point with its command, under the image's environment and user as far as this machine allows.
+    // The entry point with its command, under the image's environment and user as far as this
+    // machine allows.
     let (entry, command) = (list(&value("ENTRYPOINT")), list(&value("CMD")));
     assert_eq!(entry, ["tini", "--", "jd-manager"]);
-    let (_, check) = value("HEALTHCHECK").split_once("CMD ").map(|(a, b)| (a.to_owned(), list(b))).unwrap();
+    let (_, check) = value("HEALTHCHECK")
+        .split_once("CMD ")
+        .map(|(a, b)| (a.to_owned(), list(b)))
+        .unwrap();
     assert_eq!(check[0], "jd-manager");
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("jd-manager");
@@ -71,9 +110,19 @@ fn user_paths_and_commands_belong_together_and_the_program_takes_them() {
         std::os::unix::fs::chown(&place, Some(uid), Some(uid)).unwrap();
     }
     let as_in_the_image = |arguments: &[String]| {
-        let mut line = if is_root { Command::new("setpriv") } else { Command::new(&program) };
+        let mut line = if is_root {
+            Command::new("setpriv")
+        } else {
+            Command::new(&program)
+        };
         if is_root {
-            line.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into(), "--".into()]).arg(&program);
+            line.args([
+                format!("--reuid={uid}"),
+                format!("--regid={uid}"),
+                "--clear-groups".into(),
+                "--".into(),
+            ])
+            .arg(&program);
         }
         line.args(arguments)
             .args(["--listen", &format!("127.0.0.1:{port}")])
@@ -84,9 +133,16 @@ fn user_paths_and_commands_belong_together_and_the_program_takes_them() {
             .stdin(Stdio::null());
         line
     };
-    let mut running = Running(as_in_the_image(&command).stdout(Stdio::piped()).spawn().unwrap());
+    let mut running = Running(
+        as_in_the_image(&command)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     let mut line = String::new();
-    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(running.0.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert!(line.contains("is ready"), "{line:?}");
     let output = as_in_the_image(&check[1..]).output().unwrap();
     assert!(output.status.success(), "{output:?}");

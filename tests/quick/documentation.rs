@@ -1,4 +1,5 @@
-//! The documentation of the API: its document, its page, and docs/API.md, which has to know the same operations.
+//! The documentation of the API: its document, its page, and docs/API.md, which has to know the
+//! same operations.
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM, routes};
@@ -27,19 +28,27 @@ fn lines_for_the_shell() -> Vec<(String, String)> {
     for block in include_str!("../../docs/API.md").split("```sh\n").skip(1) {
         let block = block.split("```").next().unwrap().replace("\\\n", " ");
         for line in block.lines().filter(|line| line.starts_with("curl ")) {
-            let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            let mut words = line
+                .split_whitespace()
+                .map(|word| word.trim_matches(['"', '\'']));
             let (mut method, mut address) = (None, None);
             while let Some(word) = words.next() {
                 match word {
                     "-X" => method = words.next(),
                     "--json" | "-d" | "-F" | "--data-binary" => method = method.or(Some("POST")),
                     _ => {
-                        let path = word.strip_prefix("$API").or_else(|| word.strip_prefix("http://127.0.0.1:3000"));
+                        let path = word
+                            .strip_prefix("$API")
+                            .or_else(|| word.strip_prefix("http://127.0.0.1:3000"));
                         address = address.or(path);
                     }
                 }
             }
-            let address = address.unwrap_or_else(|| panic!("no address: {line}")).split('?').next().unwrap();
+            let address = address
+                .unwrap_or_else(|| panic!("no address: {line}"))
+                .split('?')
+                .next()
+                .unwrap();
             found.push((method.unwrap_or("GET").to_owned(), address.to_owned()));
         }
     }
@@ -51,28 +60,49 @@ fn path_of<'p>(address: &str, paths: impl Iterator<Item = &'p str>) -> Option<&'
     let pieces: Vec<&str> = address.split('/').collect();
     let fits = |path: &str| {
         let names: Vec<&str> = path.split('/').collect();
-        names.len() == pieces.len() && names.iter().zip(&pieces).all(|(name, piece)| name == piece || name.starts_with('{'))
+        names.len() == pieces.len()
+            && names
+                .iter()
+                .zip(&pieces)
+                .all(|(name, piece)| name == piece || name.starts_with('{'))
     };
-    paths.filter(|path| fits(path)).min_by_key(|path| path.matches('{').count())
+    paths
+        .filter(|path| fits(path))
+        .min_by_key(|path| path.matches('{').count())
 }
 
 #[test]
 fn every_operation_is_documented_and_no_other() {
     // A file of the pages, and another address of the overview.
     let are_none = ["/static/{name}", "/api/"];
-    let routes = routes::of_the_router().into_iter().filter(|(path, _)| !are_none.contains(&path.as_str()));
+    let routes = routes::of_the_router()
+        .into_iter()
+        .filter(|(path, _)| !are_none.contains(&path.as_str()));
     let of_the_router: BTreeSet<(String, String)> = routes
         .flat_map(|(path, methods)| {
-            methods.split(' ').map(|method| (method.to_ascii_uppercase(), path.clone())).collect::<Vec<_>>()
+            methods
+                .split(' ')
+                .map(|method| (method.to_ascii_uppercase(), path.clone()))
+                .collect::<Vec<_>>()
         })
         .collect();
     let document = document();
-    let documented: BTreeSet<(String, String)> =
-        operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+    let documented: BTreeSet<(String, String)> = operations(&document)
+        .into_iter()
+        .map(|(method, path, _)| (method, path))
+        .collect();
     let undocumented: Vec<_> = of_the_router.difference(&documented).collect();
-    assert_eq!(undocumented, Vec::<&(String, String)>::new(), "these need an entry in a documented.rs");
+    assert_eq!(
+        undocumented,
+        Vec::<&(String, String)>::new(),
+        "these need an entry in a documented.rs"
+    );
     let gone: Vec<_> = documented.difference(&of_the_router).collect();
-    assert_eq!(gone, Vec::<&(String, String)>::new(), "the router does not have these");
+    assert_eq!(
+        gone,
+        Vec::<&(String, String)>::new(),
+        "the router does not have these"
+    );
 }
 
 #[test]
@@ -81,13 +111,18 @@ fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     let operations = operations(&document);
     let text = include_str!("../../docs/API.md");
     let paths = || operations.iter().map(|(_, path, _)| path.as_str());
-    let unknown: Vec<&str> =
-        paths().filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?"))).collect();
+    let unknown: Vec<&str> = paths()
+        .filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?")))
+        .collect();
     assert_eq!(unknown, Vec::<&str>::new(), "not in docs/API.md");
     let mut shown = BTreeSet::new();
     for (method, address) in lines_for_the_shell() {
-        let path = path_of(&address, paths()).unwrap_or_else(|| panic!("docs/API.md shows {address}, which there is not"));
-        assert!(operations.iter().any(|(m, p, _)| *m == method && p == path), "docs/API.md shows {method} {address}");
+        let path = path_of(&address, paths())
+            .unwrap_or_else(|| panic!("docs/API.md shows {address}, which there is not"));
+        assert!(
+            operations.iter().any(|(m, p, _)| *m == method && p == path),
+            "docs/API.md shows {method} {address}"
+        );
         shown.insert((method, path));
     }
     // Pages and what forms send in place of another method are for no shell.
@@ -97,10 +132,16 @@ fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     };
     let missing: Vec<String> = operations
         .iter()
-        .filter(|(method, path, operation)| is_for_programs(operation) && !shown.contains(&(method.clone(), path.as_str())))
+        .filter(|(method, path, operation)| {
+            is_for_programs(operation) && !shown.contains(&(method.clone(), path.as_str()))
+        })
         .map(|(method, path, _)| format!("{method} {path}"))
         .collect();
-    assert_eq!(missing, Vec::<String>::new(), "docs/API.md shows no curl for these");
+    assert_eq!(
+        missing,
+        Vec::<String>::new(),
+        "docs/API.md shows no curl for these"
+    );
 }
 
 #[test]
@@ -110,14 +151,24 @@ fn every_operation_says_what_it_does_and_who_may() {
     let mut names = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         let at = format!("{method} {path}");
-        assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{at}: its name is another's, too");
+        assert!(
+            names.insert(operation["operationId"].as_str().unwrap().to_owned()),
+            "{at}: its name is another's, too"
+        );
         let summary = operation["summary"].as_str().unwrap();
-        assert!(summary.ends_with('.') && summary.len() > 5, "{at}: {summary}");
+        assert!(
+            summary.ends_with('.') && summary.len() > 5,
+            "{at}: {summary}"
+        );
         let role = operation["x-role"].as_str();
         let said = operation["description"].as_str().unwrap();
         match role {
             Some(role) => {
-                assert!(["viewer", "operator", "admin"].contains(&role) && said.contains(&format!("the role {role}")), "{at}")
+                assert!(
+                    ["viewer", "operator", "admin"].contains(&role)
+                        && said.contains(&format!("the role {role}")),
+                    "{at}"
+                )
             }
             None => assert_eq!(operation["security"], serde_json::json!([]), "{at}"),
         }
@@ -130,7 +181,11 @@ fn every_operation_says_what_it_does_and_who_may() {
             .collect();
         let named: BTreeSet<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
         assert_eq!(asked, named, "{at}");
-        let succeeds = operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2'));
+        let succeeds = operation["responses"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .any(|status| status.starts_with('2'));
         assert!(succeeds, "{at}: what is answered when it works?");
     }
 }
@@ -138,17 +193,36 @@ fn every_operation_says_what_it_does_and_who_may() {
 #[test]
 fn every_shape_has_a_name_of_its_own() {
     let document = document();
-    let numbered: Vec<&String> =
-        document["components"]["schemas"].as_object().unwrap().keys().filter(|name| name.ends_with(char::is_numeric)).collect();
-    assert_eq!(numbered, Vec::<&String>::new(), "types of one name: give one another name with #[schemars(rename)]");
+    let numbered: Vec<&String> = document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| name.ends_with(char::is_numeric))
+        .collect();
+    assert_eq!(
+        numbered,
+        Vec::<&String>::new(),
+        "types of one name: give one another name with #[schemars(rename)]"
+    );
 }
 
 #[test]
 fn it_is_printed_without_a_manager_and_without_a_data_directory() {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(PROGRAM).arg("openapi").env_clear().env("HOME", home.path()).output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), document());
+    let output = Command::new(PROGRAM)
+        .arg("openapi")
+        .env_clear()
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    assert_eq!(
+        serde_json::from_slice::<Value>(&output.stdout).unwrap(),
+        document()
+    );
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
@@ -157,17 +231,32 @@ async fn people_get_a_page_and_programs_the_document() {
     let manager = Manager::start().await;
     let document = document();
     for path in ["/api/openapi.json", "/openapi.json", "/api/openapi"] {
-        assert_eq!(Answer::to(manager.request("GET", path)).await.json(200), document, "{path}");
+        assert_eq!(
+            Answer::to(manager.request("GET", path)).await.json(200),
+            document,
+            "{path}"
+        );
     }
     let page = manager.ask("/openapi", "text/html").await.page(200);
     let operations = operations(&document);
-    assert_eq!(page.count("details:has(> summary > code) > pre"), operations.len());
+    assert_eq!(
+        page.count("details:has(> summary > code) > pre"),
+        operations.len()
+    );
     let ids = page.attrs("details:has(> pre)", "id");
-    let lines = ids.into_iter().zip(page.texts("details:has(> pre) > summary")).zip(page.texts("details > pre"));
-    let shown: BTreeMap<String, (String, String)> = lines.map(|((id, summary), line)| (id, (summary, line))).collect();
+    let lines = ids
+        .into_iter()
+        .zip(page.texts("details:has(> pre) > summary"))
+        .zip(page.texts("details > pre"));
+    let shown: BTreeMap<String, (String, String)> = lines
+        .map(|((id, summary), line)| (id, (summary, line)))
+        .collect();
     for (method, path, operation) in &operations {
         let (summary, line) = &shown[operation["operationId"].as_str().unwrap()];
-        assert_eq!(*summary, format!("{method} {path} {}", operation["summary"].as_str().unwrap()));
+        assert_eq!(
+            *summary,
+            format!("{method} {path} {}", operation["summary"].as_str().unwrap())
+        );
         assert!(line.starts_with("curl "), "{line}");
     }
     // Every link within the page leads somewhere.
@@ -178,14 +267,34 @@ async fn people_get_a_page_and_programs_the_document() {
         assert!(targets.contains(&target[1..].to_owned()), "{target}");
     }
     // From every page there is a way here.
-    assert_eq!(manager.ask("/", "text/html").await.page(200).count("footer a[href='/openapi']"), 1);
+    assert_eq!(
+        manager
+            .ask("/", "text/html")
+            .await
+            .page(200)
+            .count("footer a[href='/openapi']"),
+        1
+    );
 }
 
 /// A request of an operation, with something in each place of its path.
-async fn asked(manager: &Manager, method: &str, path: &str, query: &str, body: Option<&Value>) -> Answer {
-    let path = path.replace("{step}", "name").replace("{n}", "1").replace("{type}", "miners");
-    let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{name}", "0.6.0");
-    let request = manager.request(method, &format!("/api{path}{query}")).header("accept", "*/*");
+async fn asked(
+    manager: &Manager,
+    method: &str,
+    path: &str,
+    query: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let path = path
+        .replace("{step}", "name")
+        .replace("{n}", "1")
+        .replace("{type}", "miners");
+    let path = path
+        .replace("{id}", "00000000-0000-4000-8000-000000000000")
+        .replace("{name}", "0.6.0");
+    let request = manager
+        .request(method, &format!("/api{path}{query}"))
+        .header("accept", "*/*");
     Answer::to(match body {
         Some(body) => request.json(body),
         None => request,
@@ -199,40 +308,92 @@ async fn unknown_query_parameters_and_fields_are_named_by_every_operation() {
     let mut bodies = 0;
     for (method, path, operation) in operations(&document()) {
         let answer = asked(&manager, &method, &path, "?surprise=1&surprise=2", None).await;
-        assert_eq!(answer.pointers(), ["/surprise"], "{method} {path}: {answer:?}");
+        assert_eq!(
+            answer.pointers(),
+            ["/surprise"],
+            "{method} {path}: {answer:?}"
+        );
         let problem = answer.problem(422);
         let detail = problem["errors"][0]["detail"].as_str().unwrap();
-        assert!(detail.starts_with("There is no query parameter \"surprise\"."), "{method} {path}: {detail}");
-        let known = operation["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query");
+        assert!(
+            detail.starts_with("There is no query parameter \"surprise\"."),
+            "{method} {path}: {detail}"
+        );
+        let known = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| one["in"] == "query");
         for parameter in known {
-            assert!(detail.contains(parameter["name"].as_str().unwrap()), "{method} {path}: {detail}");
+            assert!(
+                detail.contains(parameter["name"].as_str().unwrap()),
+                "{method} {path}: {detail}"
+            );
         }
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         if schema["additionalProperties"] == false {
             bodies += 1;
-            let answer = asked(&manager, &method, &path, "", Some(&serde_json::json!({ "surprise": 1 }))).await;
-            assert_eq!(answer.pointers(), ["/surprise"], "{method} {path}: {answer:?}");
+            let answer = asked(
+                &manager,
+                &method,
+                &path,
+                "",
+                Some(&serde_json::json!({ "surprise": 1 })),
+            )
+            .await;
+            assert_eq!(
+                answer.pointers(),
+                ["/surprise"],
+                "{method} {path}: {answer:?}"
+            );
             let problem = answer.problem(422);
             for name in schema["properties"].as_object().unwrap().keys() {
-                assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(name.as_str()), "{method} {path}: {problem}");
+                assert!(
+                    problem["errors"][0]["detail"]
+                        .as_str()
+                        .unwrap()
+                        .contains(name.as_str()),
+                    "{method} {path}: {problem}"
+                );
             }
         }
     }
     assert!(bodies >= 25, "{bodies}");
-    // A form may have more fields, such as the button that sent it; files of the pages have versions.
+    // A form may have more fields, such as the button that sent it; files of the pages have
+    // versions.
     assert_eq!(manager.ask("/static/app.css?v=1", "*/*").await.status, 200);
     // What is nested or leads to a warning only is named, too.
     let id = manager.instance("barn").await;
-    let change = serde_json::json!({ "restart_limit": { "failures": 5, "within_s": 600, "surprise": 1 } });
-    let request = manager.request("PATCH", &format!("/api/instances/{id}")).json(&change);
-    assert_eq!(Answer::to(request).await.pointers(), ["/restart_limit/surprise"]);
-    let rule = serde_json::json!({ "condition": { "kind": "state", "is": "failed", "surprise": 1 } });
-    assert_eq!(Answer::to(manager.request("POST", "/api/alerts/rules").json(&rule)).await.pointers(), ["/condition/surprise"]);
-    let config = manager.json("/api/saved-configs").await["configurations"][0]["id"].as_str().unwrap().to_owned();
+    let change =
+        serde_json::json!({ "restart_limit": { "failures": 5, "within_s": 600, "surprise": 1 } });
+    let request = manager
+        .request("PATCH", &format!("/api/instances/{id}"))
+        .json(&change);
+    assert_eq!(
+        Answer::to(request).await.pointers(),
+        ["/restart_limit/surprise"]
+    );
+    let rule =
+        serde_json::json!({ "condition": { "kind": "state", "is": "failed", "surprise": 1 } });
+    assert_eq!(
+        Answer::to(manager.request("POST", "/api/alerts/rules").json(&rule))
+            .await
+            .pointers(),
+        ["/condition/surprise"]
+    );
+    let config = manager.json("/api/saved-configs").await["configurations"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let mut saved = manager.json(&format!("/api/saved-configs/{config}")).await;
     saved = serde_json::json!({ "config": saved["config"].take(), "nmae": "typo" });
-    let request = manager.request("PUT", &format!("/api/saved-configs/{config}")).json(&saved);
+    let request = manager
+        .request("PUT", &format!("/api/saved-configs/{config}"))
+        .json(&saved);
     let told = Answer::to(request).await.json(200);
     let warnings = told["warnings"].as_array().unwrap();
-    assert!(warnings.iter().any(|one| one["pointer"] == "/nmae"), "{told}");
+    assert!(
+        warnings.iter().any(|one| one["pointer"] == "/nmae"),
+        "{told}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Everything that needs no more than this program: real managers, keepers and simulated clients on loopback.
+//! Everything that needs no more than this program: real managers, keepers and simulated clients on
+//! loopback.
 //!
 //! One area: `cargo test --test quick supervision::`.
 

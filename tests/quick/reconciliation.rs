@@ -1,5 +1,5 @@
-//! A manager that comes to instances in a state it did not leave them in: keepers of another version, stale files, starts that take too
-//! long, and what it leaves behind itself.
+//! A manager that comes to instances in a state it did not leave them in: keepers of another
+//! version, stale files, starts that take too long, and what it leaves behind itself.
 
 use crate::harness::{self, Manager, Plan, until};
 use serde_json::{Value, json};
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A keeper as the first version of the protocol had it: it says the least that a status may say, counts nothing, and writes the least into its
-/// journal. No such program exists any more, so its side is played here; lock, socket and journal are real.
+/// A keeper as the first version of the protocol had it: it says the least that a status may say,
+/// counts nothing, and writes the least into its journal. No such program exists any more, so its
+/// side is played here; lock, socket and journal are real.
 struct OldKeeper {
     dir: PathBuf,
     lock: File,
@@ -20,15 +21,28 @@ struct OldKeeper {
 
 impl OldKeeper {
     fn take(dir: &Path) -> Self {
-        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("keeper.lock")).unwrap();
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join("keeper.lock"))
+            .unwrap();
         lock.lock().unwrap();
         let _ = fs::remove_file(dir.join("control.sock"));
         let listener = UnixListener::bind(dir.join("control.sock")).unwrap();
-        Self { dir: dir.into(), lock, listener }
+        Self {
+            dir: dir.into(),
+            lock,
+            listener,
+        }
     }
 
     fn journal(&self, line: &str) -> u64 {
-        let mut file = File::options().create(true).append(true).open(self.dir.join("events.jsonl")).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("events.jsonl"))
+            .unwrap();
         writeln!(file, "{line}").unwrap();
         file.metadata().unwrap().len()
     }
@@ -39,17 +53,24 @@ impl OldKeeper {
             let mut journal =
                 self.journal(r#"{"at":1700000000000,"from":"stopped","to":"starting","reason":"asked","pid":1,"failures":0}"#);
             self.journal("{\"at\":17000000"); // cut off by a crash
-            journal = self.journal(r#"{"at":1700000001000,"from":"starting","to":"running","reason":"ready"}"#).max(journal);
+            journal = self
+                .journal(
+                    r#"{"at":1700000001000,"from":"starting","to":"running","reason":"ready"}"#,
+                )
+                .max(journal);
             let (stream, _) = self.listener.accept().unwrap();
             let mut write = stream.try_clone().unwrap();
             let mut asked = Vec::new();
             for line in BufReader::new(stream).lines() {
                 let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 let command = request["command"].as_str().unwrap().to_owned();
-                let state = if command == "stop" { "stopped" } else { "running" };
+                let state = if command == "stop" {
+                    "stopped"
+                } else {
+                    "running"
+                };
                 if command == "stop" {
-                    let entry =
-                        r#"{"at":1700000002000,"from":"running","to":"stopped","reason":"ended-as-asked","exit":{"code":0}}"#;
+                    let entry = r#"{"at":1700000002000,"from":"running","to":"stopped","reason":"ended-as-asked","exit":{"code":0}}"#;
                     journal = self.journal(entry);
                 }
                 let status = json!({ "v": 0, "keeper_pid": 1, "state": state, "since": 1_700_000_001_000_u64, "pid": 1, "journal": journal,
@@ -79,14 +100,32 @@ async fn a_keeper_of_an_older_version_is_shown_counted_and_stopped() {
     let running = manager.until_state(&id, "running").await;
     assert_eq!(running["pid"], 1, "{running}");
     let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
-    assert_eq!((status, body["error"].as_str()), (409, Some("barn is already running.")));
+    assert_eq!(
+        (status, body["error"].as_str()),
+        (409, Some("barn is already running."))
+    );
     let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
-    assert_eq!((status, &body["status"]), (200, &json!("stopped")), "{body}");
+    assert_eq!(
+        (status, &body["status"]),
+        (200, &json!("stopped")),
+        "{body}"
+    );
     let asked = keeper.join().unwrap();
-    assert_eq!((asked[0].as_str(), asked.last().map(String::as_str)), ("watch", Some("stop")), "{asked:?}");
-    // The whole lines of its journal are in the history, with their own times; the one cut off costs only itself.
-    assert_eq!(manager.states(&id).await, ["starting", "running", "stopped"]);
-    assert_eq!(manager.events(&id).await[1]["timestamp"], "2023-11-14T22:13:21.000Z");
+    assert_eq!(
+        (asked[0].as_str(), asked.last().map(String::as_str)),
+        ("watch", Some("stop")),
+        "{asked:?}"
+    );
+    // The whole lines of its journal are in the history, with their own times; the one cut off
+    // costs only itself.
+    assert_eq!(
+        manager.states(&id).await,
+        ["starting", "running", "stopped"]
+    );
+    assert_eq!(
+        manager.events(&id).await[1]["timestamp"],
+        "2023-11-14T22:13:21.000Z"
+    );
     // And a keeper of today takes its place.
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
@@ -97,7 +136,8 @@ async fn what_a_crash_left_in_a_directory_is_no_hindrance() {
     let manager = Manager::start().await;
     let id = manager.instance("barn").await;
     let dir = manager.instance_dir(&id);
-    // As after a power cut in the middle of everything: a lock file nobody holds, a socket nobody listens at, drafts, half a line.
+    // As after a power cut in the middle of everything: a lock file nobody holds, a socket nobody
+    // listens at, drafts, half a line.
     fs::create_dir_all(dir.join("logs")).unwrap();
     fs::create_dir_all(dir.join("work")).unwrap();
     fs::write(dir.join("keeper.lock"), "4194304").unwrap();
@@ -105,12 +145,19 @@ async fn what_a_crash_left_in_a_directory_is_no_hindrance() {
     fs::write(dir.join("config.toml.new"), "half").unwrap();
     fs::write(dir.join("keeper.json"), "{").unwrap();
     fs::write(dir.join("events.jsonl"), "{\"at\":1,\"fr").unwrap();
-    fs::write(dir.join("logs/00000000000000000000.log"), "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: half a li").unwrap();
+    fs::write(
+        dir.join("logs/00000000000000000000.log"),
+        "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: half a li",
+    )
+    .unwrap();
     let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
     assert_eq!(status, 200, "{body}");
     manager.until_state(&id, "running").await;
     assert_eq!(manager.states(&id).await, ["starting", "running"]);
-    assert!(manager.log_text(&id).contains("half a li\n"), "the unfinished line is closed");
+    assert!(
+        manager.log_text(&id).contains("half a li\n"),
+        "the unfinished line is closed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,24 +177,53 @@ async fn a_directory_nobody_knows_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
     let simulate = vec!["--startup-delay".into(), "6s".into()];
-    let manager = Manager::launch(Plan { simulate, client: None, flags: vec!["--slow-start".into(), "1s".into()] }).await;
+    let manager = Manager::launch(Plan {
+        simulate,
+        client: None,
+        flags: vec!["--slow-start".into(), "1s".into()],
+    })
+    .await;
     let id = manager.instance("barn").await;
-    let mut stream = manager.request("GET", "/api/instances").header("accept", "text/event-stream").send().await.unwrap();
+    let mut stream = manager
+        .request("GET", "/api/instances")
+        .header("accept", "text/event-stream")
+        .send()
+        .await
+        .unwrap();
     manager.act(&format!("/api/instances/{id}/start")).await;
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["warning"], Value::Null);
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["warning"],
+        Value::Null
+    );
     // Whoever watches is told without asking.
     let told = async {
         let mut text = String::new();
         while !text.contains("still does not serve miners") {
-            text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+            text.push_str(&String::from_utf8_lossy(
+                &stream.chunk().await.unwrap().unwrap(),
+            ));
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), told).await.expect("told while it still starts");
+    tokio::time::timeout(Duration::from_secs(5), told)
+        .await
+        .expect("told while it still starts");
     let starting = manager.json(&format!("/api/instances/{id}")).await;
-    assert_eq!((&starting["status"], starting["warning"].is_string()), (&json!("starting"), true), "{starting}");
+    assert_eq!(
+        (&starting["status"], starting["warning"].is_string()),
+        (&json!("starting"), true),
+        "{starting}"
+    );
     let page = manager.page("/").await;
-    assert!(page.contains("Needs you") && page.contains("is starting for too long"), "{page}");
-    assert!(manager.page(&format!("/instances/{id}")).await.contains("still does not serve miners"));
+    assert!(
+        page.contains("Needs you") && page.contains("is starting for too long"),
+        "{page}"
+    );
+    assert!(
+        manager
+            .page(&format!("/instances/{id}"))
+            .await
+            .contains("still does not serve miners")
+    );
     let running = manager.until_state(&id, "running").await;
     assert_eq!(running["warning"], Value::Null);
 }
@@ -155,12 +231,26 @@ async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_clients_to_their_keepers_is_an_event() {
     let flags = vec!["--on-shutdown".into(), "leave".into()];
-    let mut manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
-    let (left, idle) = (manager.instance("left").await, manager.instance("idle").await);
+    let mut manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags,
+    })
+    .await;
+    let (left, idle) = (
+        manager.instance("left").await,
+        manager.instance("idle").await,
+    );
     manager.act(&format!("/api/instances/{left}/start")).await;
     let pid = manager.until_state(&left, "running").await["pid"].clone();
     assert!(manager.terminate().success());
-    assert!(manager.log().contains("leaving all instances to their keepers"), "{}", manager.log());
+    assert!(
+        manager
+            .log()
+            .contains("leaving all instances to their keepers"),
+        "{}",
+        manager.log()
+    );
     manager.begin();
     let running = manager.until_state(&left, "running").await;
     assert_eq!(running["pid"], pid);
@@ -184,35 +274,62 @@ async fn how_much_old_log_is_gone_is_said() {
     let logs = manager.instance_dir(&id).join("logs");
     fs::create_dir_all(&logs).unwrap();
     // The files before this one have been dropped.
-    fs::write(logs.join("00000000000012300000.log"), "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: still here\n").unwrap();
+    fs::write(
+        logs.join("00000000000012300000.log"),
+        "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: still here\n",
+    )
+    .unwrap();
     let body = manager.json(&format!("/api/instances/{id}/logs")).await;
-    assert_eq!((&body["dropped_bytes"], body["logs"].as_array().unwrap().len()), (&json!(12_300_000), 1), "{body}");
+    assert_eq!(
+        (
+            &body["dropped_bytes"],
+            body["logs"].as_array().unwrap().len()
+        ),
+        (&json!(12_300_000), 1),
+        "{body}"
+    );
     let page = manager.page(&format!("/instances/{id}")).await;
     assert!(page.contains("12.3 MB of older log were dropped"), "{page}");
-    until("an instance without a log says nothing of the kind", || async {
-        let other = manager.instance("new").await;
-        (!manager.page(&format!("/instances/{other}")).await.contains("older log")).then_some(())
-    })
+    until(
+        "an instance without a log says nothing of the kind",
+        || async {
+            let other = manager.instance("new").await;
+            (!manager
+                .page(&format!("/instances/{other}"))
+                .await
+                .contains("older log"))
+            .then_some(())
+        },
+    )
     .await;
 }
 
 /// The sum of a counter since the instance was made.
 async fn sum(manager: &Manager, id: &str, name: &str) -> f64 {
-    manager.json(&format!("/api/metrics/{id}/{name}/summary")).await["sum"].as_f64().unwrap()
+    manager
+        .json(&format!("/api/metrics/{id}/{name}/summary"))
+        .await["sum"]
+        .as_f64()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_counted_exactly_whoever_is_killed() {
     let simulate = vec!["--lines-per-second".into(), "300".into()];
-    let mut manager =
-        Manager::launch(Plan { simulate, client: None, flags: vec!["--sample-interval".into(), "1s".into()] }).await;
+    let mut manager = Manager::launch(Plan {
+        simulate,
+        client: None,
+        flags: vec!["--sample-interval".into(), "1s".into()],
+    })
+    .await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     for round in 0..3 {
         tokio::time::sleep(Duration::from_millis(1300)).await;
         if round == 1 {
-            // The keeper and its client, while the manager is away: the lines nobody was told of are in the files.
+            // The keeper and its client, while the manager is away: the lines nobody was told of
+            // are in the files.
             let keeper = manager.keeper_pid(&id).unwrap();
             manager.kill();
             harness::signal(keeper, rustix::process::Signal::KILL);
@@ -226,46 +343,85 @@ async fn lines_are_counted_exactly_whoever_is_killed() {
     tokio::time::sleep(Duration::from_millis(1300)).await;
     manager.act(&format!("/api/instances/{id}/stop")).await;
     let text = manager.log_text(&id);
-    let of_client = |level: &str| text.lines().filter(|l| l.contains(level) && !l.contains("jd_manager::keeper")).count();
+    let of_client = |level: &str| {
+        text.lines()
+            .filter(|l| l.contains(level) && !l.contains("jd_manager::keeper"))
+            .count()
+    };
     let (infos, warnings) = (of_client(" INFO "), of_client(" WARN "));
     assert!(infos > 1000, "{infos}");
     until("all lines are counted, once", || async {
-        let counted = (sum(&manager, &id, "log_infos").await, sum(&manager, &id, "log_warnings").await);
+        let counted = (
+            sum(&manager, &id, "log_infos").await,
+            sum(&manager, &id, "log_warnings").await,
+        );
         (counted == (infos as f64, warnings as f64)).then_some(())
     })
     .await;
 }
 
-/// What a monitoring API that answers nonsense does to the manager: nothing but one line in its log for each change.
+/// What a monitoring API that answers nonsense does to the manager: nothing but one line in its log
+/// for each change.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_monitoring_that_answers_nonsense_costs_one_warning() {
     let simulate = vec!["--monitoring-garbage".into()];
-    let manager = Manager::launch(Plan { simulate, client: None, flags: vec!["--sample-interval".into(), "1s".into()] }).await;
+    let manager = Manager::launch(Plan {
+        simulate,
+        client: None,
+        flags: vec!["--sample-interval".into(), "1s".into()],
+    })
+    .await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     until("several rounds", || async {
-        let rows = manager.json(&format!("/api/metrics/{id}?metric_type=monitoring_up")).await;
+        let rows = manager
+            .json(&format!("/api/metrics/{id}?metric_type=monitoring_up"))
+            .await;
         (rows["metrics"].as_array().unwrap().len() >= 4).then_some(())
     })
     .await;
-    let rows = manager.json(&format!("/api/metrics/{id}?metric_type=monitoring_up")).await;
-    assert!(rows["metrics"].as_array().unwrap().iter().all(|row| row["value"] == 0.0), "{rows}");
+    let rows = manager
+        .json(&format!("/api/metrics/{id}?metric_type=monitoring_up"))
+        .await;
+    assert!(
+        rows["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["value"] == 0.0),
+        "{rows}"
+    );
     let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
-    assert!(latest["metrics"]["memory_bytes"].is_number(), "what the process itself shows goes on: {latest}");
+    assert!(
+        latest["metrics"]["memory_bytes"].is_number(),
+        "what the process itself shows goes on: {latest}"
+    );
     assert_eq!(latest["metrics"]["hashrate_miners"], Value::Null);
-    let said = manager.log().matches("its client's monitoring cannot be read").count();
+    let said = manager
+        .log()
+        .matches("its client's monitoring cannot be read")
+        .count();
     assert_eq!(said, 1, "{}", manager.log());
     // Another client that tells the truth: one line again.
     manager.steer::<&str>(&[]);
     manager.act(&format!("/api/instances/{id}/restart")).await;
-    until("it answers again", || async { manager.log().contains("its client's monitoring answers again").then_some(()) }).await;
+    until("it answers again", || async {
+        manager
+            .log()
+            .contains("its client's monitoring answers again")
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
     let mut manager = Manager::start().await;
-    let (barn, garage) = (manager.instance("barn").await, manager.instance("garage").await);
+    let (barn, garage) = (
+        manager.instance("barn").await,
+        manager.instance("garage").await,
+    );
     manager.act(&format!("/api/instances/{barn}/start")).await;
     let pid = manager.until_state(&barn, "running").await["pid"].clone();
     let keeper = manager.keeper_pid(&barn).unwrap();
@@ -275,10 +431,29 @@ async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
     let begun = std::time::Instant::now();
     manager.begin();
     let instance = manager.json(&format!("/api/instances/{barn}")).await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    assert_eq!((&instance["status"], &instance["pid"]), (&json!("running"), &pid), "{instance}");
-    assert!(instance["warning"].as_str().unwrap().starts_with("Its keeper does not answer."), "{instance}");
-    assert!(manager.page(&format!("/instances/{barn}")).await.contains("Its keeper does not answer."));
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        (&instance["status"], &instance["pid"]),
+        (&json!("running"), &pid),
+        "{instance}"
+    );
+    assert!(
+        instance["warning"]
+            .as_str()
+            .unwrap()
+            .starts_with("Its keeper does not answer."),
+        "{instance}"
+    );
+    assert!(
+        manager
+            .page(&format!("/instances/{barn}"))
+            .await
+            .contains("Its keeper does not answer.")
+    );
     // The others are there for orders meanwhile.
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
     assert_eq!(status, 200, "{body}");
@@ -292,7 +467,11 @@ async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
     .await;
     assert_eq!(manager.states(&barn).await, ["starting", "running"]);
     let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
-    assert_eq!((status, &body["status"]), (200, &json!("stopped")), "{body}");
+    assert_eq!(
+        (status, &body["status"]),
+        (200, &json!("stopped")),
+        "{body}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,7 +489,11 @@ async fn clients_that_hang_when_asked_for_their_version_do_not_delay_the_manager
     let begun = std::time::Instant::now();
     manager.begin();
     manager.page("/").await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// Migrations that commit 7922236 knew.
@@ -325,22 +508,51 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
     fs::remove_dir_all(manager.data_dir()).unwrap();
     fs::create_dir(manager.data_dir()).unwrap();
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/data-dir-7922236.tar.gz");
-    let unpacked = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(manager.data_dir()).status().unwrap();
+    let unpacked = std::process::Command::new("tar")
+        .arg("-xzf")
+        .arg(archive)
+        .arg("-C")
+        .arg(manager.data_dir())
+        .status()
+        .unwrap();
     assert!(unpacked.success());
     manager.begin();
 
     // A copy of the database as it was, if something had to be changed in it.
-    let migrations = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
-    let entries = fs::read_dir(manager.data_dir().join("backups")).into_iter().flatten();
+    let migrations = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"))
+        .unwrap()
+        .count();
+    let entries = fs::read_dir(manager.data_dir().join("backups"))
+        .into_iter()
+        .flatten();
     let copies: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("before-upgrade-"))
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("before-upgrade-")
+        })
         .collect();
-    assert_eq!(copies.len(), usize::from(migrations > MIGRATIONS_OF_7922236), "{copies:?}");
-    assert!(copies.iter().all(|copy| fs::read(copy).unwrap().starts_with(b"SQLite format 3\0")));
+    assert_eq!(
+        copies.len(),
+        usize::from(migrations > MIGRATIONS_OF_7922236),
+        "{copies:?}"
+    );
+    assert!(
+        copies
+            .iter()
+            .all(|copy| fs::read(copy).unwrap().starts_with(b"SQLite format 3\0"))
+    );
 
     // Its token and its users get in.
-    let with_token = |path: &str| manager.request("GET", path).bearer_auth(TOKEN_OF_7922236).header("accept", "application/json");
+    let with_token = |path: &str| {
+        manager
+            .request("GET", path)
+            .bearer_auth(TOKEN_OF_7922236)
+            .header("accept", "application/json")
+    };
     let read = async |path: &str| -> Value {
         let response = with_token(path).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
@@ -349,11 +561,26 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
     assert_eq!(manager.get("/api/instances").await.status(), 401);
     let bob = json!({ "name": "bob", "password": "four words that rhyme" });
     assert_eq!(manager.post_json("/api/login", &bob).await.status(), 200);
-    let login = manager.post_json("/api/login", &json!({ "name": "ada", "password": "correct horse battery" })).await;
+    let login = manager
+        .post_json(
+            "/api/login",
+            &json!({ "name": "ada", "password": "correct horse battery" }),
+        )
+        .await;
     assert_eq!(login.status(), 200);
-    let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let ask =
-        |method: &str, path: &str| manager.request(method, path).header("cookie", &cookie).header("accept", "application/json");
+    let cookie = login.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let ask = |method: &str, path: &str| {
+        manager
+            .request(method, path)
+            .header("cookie", &cookie)
+            .header("accept", "application/json")
+    };
     let admin = async |path: &str| -> Value {
         let response = ask("GET", path).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
@@ -364,14 +591,27 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|user| (user["name"].as_str().unwrap(), user["role"].as_str().unwrap()))
+        .map(|user| {
+            (
+                user["name"].as_str().unwrap(),
+                user["role"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(listed, [("ada", "admin"), ("bob", "viewer")]);
     let tokens = admin("/api/tokens").await;
     let token = &tokens["tokens"][0];
-    assert_eq!((&token["name"], &token["user"], &token["role"]), (&json!("grafana"), &json!("ada"), &json!("viewer")));
+    assert_eq!(
+        (&token["name"], &token["user"], &token["role"]),
+        (&json!("grafana"), &json!("ada"), &json!("viewer"))
+    );
     let audit = admin("/api/audit?limit=1000").await;
-    let deeds: Vec<&str> = audit["entries"].as_array().unwrap().iter().filter_map(|entry| entry["path"].as_str()).collect();
+    let deeds: Vec<&str> = audit["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["path"].as_str())
+        .collect();
     for path in [
         "/api/users",
         "/api/tokens",
@@ -386,64 +626,189 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
 
     // Configurations, their revisions, the imported file, the sealed key.
     let configs = read("/api/saved-configs").await;
-    let named =
-        |name: &str| configs["configurations"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    let named = |name: &str| {
+        configs["configurations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"] == name)
+            .unwrap()
+            .clone()
+    };
     let (barn, garage, imported) = (named("barn"), named("garage"), named("imported"));
     assert_eq!(configs["configurations"].as_array().unwrap().len(), 3);
-    assert_eq!((&barn["revision"], &barn["description"]), (&json!(2), &json!("the first")));
-    let path = |config: &Value, rest: &str| format!("/api/saved-configs/{}{rest}", config["id"].as_str().unwrap());
+    assert_eq!(
+        (&barn["revision"], &barn["description"]),
+        (&json!(2), &json!("the first"))
+    );
+    let path = |config: &Value, rest: &str| {
+        format!(
+            "/api/saved-configs/{}{rest}",
+            config["id"].as_str().unwrap()
+        )
+    };
     let whole = read(&path(&barn, "")).await;
-    assert_eq!((&whole["config"]["share_batch_size"], &whole["config"]["jdc_signature"]), (&json!(7), &json!("fixture")));
-    assert_eq!(read(&path(&barn, "/revisions")).await["revisions"].as_array().unwrap().len(), 2);
-    assert_eq!(read(&path(&garage, "")).await["config"]["listening_address"], "127.0.0.1:34911");
-    let exported = with_token(&path(&imported, "/export")).header("accept", "*/*").send().await.unwrap().text().await.unwrap();
-    assert!(exported.contains("monitoring_address = \"127.0.0.1:25091\""), "{exported}");
+    assert_eq!(
+        (
+            &whole["config"]["share_batch_size"],
+            &whole["config"]["jdc_signature"]
+        ),
+        (&json!(7), &json!("fixture"))
+    );
+    assert_eq!(
+        read(&path(&barn, "/revisions")).await["revisions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(
+        read(&path(&garage, "")).await["config"]["listening_address"],
+        "127.0.0.1:34911"
+    );
+    let exported = with_token(&path(&imported, "/export"))
+        .header("accept", "*/*")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        exported.contains("monitoring_address = \"127.0.0.1:25091\""),
+        "{exported}"
+    );
     let secret = ask("POST", &path(&barn, "/secret")).send().await.unwrap();
     let secret: Value = secret.json().await.unwrap();
-    assert!(secret.to_string().contains(harness::SECRET_KEY), "the key opens what it sealed");
+    assert!(
+        secret.to_string().contains(harness::SECRET_KEY),
+        "the key opens what it sealed"
+    );
 
     // Instances, with what was recorded of them.
     let instances = read("/api/instances").await;
-    let named = |name: &str| instances["instances"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    let named = |name: &str| {
+        instances["instances"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"] == name)
+            .unwrap()
+            .clone()
+    };
     let (ran, idle) = (named("barn"), named("garage"));
     assert_eq!(
-        (&ran["status"], &ran["memory_limit_mib"], &ran["restart_policy"], &ran["exit"]),
-        (&json!("stopped"), &json!(512), &json!("always"), &json!({ "code": 0 }))
+        (
+            &ran["status"],
+            &ran["memory_limit_mib"],
+            &ran["restart_policy"],
+            &ran["exit"]
+        ),
+        (
+            &json!("stopped"),
+            &json!(512),
+            &json!("always"),
+            &json!({ "code": 0 })
+        )
     );
-    assert_eq!((&idle["status"], &idle["nice"], &idle["config_id"]), (&json!("stopped"), &json!(5), &garage["id"]));
+    assert_eq!(
+        (&idle["status"], &idle["nice"], &idle["config_id"]),
+        (&json!("stopped"), &json!(5), &garage["id"])
+    );
     let id = ran["id"].as_str().unwrap();
     let events = read(&format!("/api/instances/{id}/events?limit=1000")).await;
-    let states: Vec<&str> =
-        events["events"].as_array().unwrap().iter().rev().map(|event| event["to"].as_str().unwrap()).collect();
+    let states: Vec<&str> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|event| event["to"].as_str().unwrap())
+        .collect();
     assert_eq!(states, ["starting", "running", "stopping", "stopped"]);
-    let samples = read(&format!("/api/metrics/{id}?metric_type=hashrate_miners&limit=1000")).await;
-    let values: Vec<f64> = samples["metrics"].as_array().unwrap().iter().map(|row| row["value"].as_f64().unwrap()).collect();
+    let samples = read(&format!(
+        "/api/metrics/{id}?metric_type=hashrate_miners&limit=1000"
+    ))
+    .await;
+    let values: Vec<f64> = samples["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["value"].as_f64().unwrap())
+        .collect();
     assert_eq!(values.len(), 21, "{samples}");
-    assert!(values.iter().any(|value| (value - 5e14).abs() < 1e9), "{values:?}");
+    assert!(
+        values.iter().any(|value| (value - 5e14).abs() < 1e9),
+        "{values:?}"
+    );
     let checks = read(&format!("/api/health/{id}/history?limit=1000")).await;
-    assert!(checks["history"].as_array().unwrap().len() >= 31, "{checks}");
+    assert!(
+        checks["history"].as_array().unwrap().len() >= 31,
+        "{checks}"
+    );
 
     // The rest of what a user has set up.
     let alerts = admin("/api/alerts").await;
-    assert_eq!((&alerts["channels"][0]["name"], &alerts["channels"][0]["kind"]), (&json!("hook"), &json!("webhook")), "{alerts}");
-    let rule = alerts["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "low").unwrap();
-    assert_eq!((&rule["instance_id"], &rule["for_s"], &rule["condition"]["threshold"]), (&ran["id"], &json!(300), &json!(1e12)));
-    assert_eq!(admin("/api/backups").await["settings"], json!({ "nightly": true, "hour": 5, "keep": 9 }));
+    assert_eq!(
+        (
+            &alerts["channels"][0]["name"],
+            &alerts["channels"][0]["kind"]
+        ),
+        (&json!("hook"), &json!("webhook")),
+        "{alerts}"
+    );
+    let rule = alerts["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["name"] == "low")
+        .unwrap();
+    assert_eq!(
+        (
+            &rule["instance_id"],
+            &rule["for_s"],
+            &rule["condition"]["threshold"]
+        ),
+        (&ran["id"], &json!(300), &json!(1e12))
+    );
+    assert_eq!(
+        admin("/api/backups").await["settings"],
+        json!({ "nightly": true, "hour": 5, "keep": 9 })
+    );
     let setup = admin("/api/setup").await;
-    let setup = setup["unfinished"][0]["id"].as_str().unwrap_or_else(|| panic!("{setup}")).to_owned();
+    let setup = setup["unfinished"][0]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{setup}"))
+        .to_owned();
     let answers = admin(&format!("/api/setup/{setup}/provider")).await["answers"].clone();
-    assert_eq!(answers["template_provider_type.Sv2Tp.address"], "127.0.0.1:8442", "{answers}");
+    assert_eq!(
+        answers["template_provider_type.Sv2Tp.address"], "127.0.0.1:8442",
+        "{answers}"
+    );
     let history = admin("/api/updates/history").await;
-    assert!(history.to_string().contains("Nothing was installed: it is a script"), "{history}");
+    assert!(
+        history
+            .to_string()
+            .contains("Nothing was installed: it is a script"),
+        "{history}"
+    );
 
     // And it runs, on ports that are free here.
     let mut config = whole["config"].clone();
     config["listening_address"] = json!(format!("127.0.0.1:{}", harness::free_port()));
     config["monitoring_address"] = json!(format!("127.0.0.1:{}", harness::free_port()));
-    let changed = ask("PUT", &path(&barn, "")).json(&json!({ "config": config })).send().await.unwrap();
+    let changed = ask("PUT", &path(&barn, ""))
+        .json(&json!({ "config": config }))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(changed.status(), 200);
-    let start = ask("POST", &format!("/api/instances/{id}/start")).send().await.unwrap();
+    let start = ask("POST", &format!("/api/instances/{id}/start"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(start.status(), 200, "{}", start.text().await.unwrap());
-    until("it serves miners", || async { (read(&format!("/api/instances/{id}")).await["status"] == "running").then_some(()) })
-        .await;
+    until("it serves miners", || async {
+        (read(&format!("/api/instances/{id}")).await["status"] == "running").then_some(())
+    })
+    .await;
 }

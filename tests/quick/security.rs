@@ -1,4 +1,5 @@
-//! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm, and secrets from leaking.
+//! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm,
+//! and secrets from leaking.
 
 use crate::harness::answer::{Answer, Dom};
 use crate::harness::{self, Manager, free_port, pool_config, routes, solo_config};
@@ -15,7 +16,8 @@ const GUARDS: [(&str, &str); 6] = [
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
-    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `ClientOrigin: null` with the page's own forms.
+    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `ClientOrigin: null` with the
+    // page's own forms.
     ("referrer-policy", "same-origin"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -24,12 +26,26 @@ const GUARDS: [(&str, &str); 6] = [
 
 fn is_guarded(answer: &Answer) {
     for (name, value) in GUARDS {
-        assert_eq!(answer.headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{name}: {answer:?}");
+        assert_eq!(
+            answer.headers.get_all(name).iter().collect::<Vec<_>>(),
+            [value],
+            "{name}: {answer:?}"
+        );
     }
-    assert!(answer.header("server").is_none() && answer.header("x-powered-by").is_none(), "{answer:?}");
-    assert!(answer.header("access-control-allow-origin").is_none(), "{answer:?}");
+    assert!(
+        answer.header("server").is_none() && answer.header("x-powered-by").is_none(),
+        "{answer:?}"
+    );
+    assert!(
+        answer.header("access-control-allow-origin").is_none(),
+        "{answer:?}"
+    );
     if answer.status != 304 && !answer.asked.contains("/static/") {
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("no-store"),
+            "{answer:?}"
+        );
     }
 }
 
@@ -37,67 +53,147 @@ fn is_guarded(answer: &Answer) {
 async fn every_kind_of_answer_is_guarded() {
     let manager = Manager::start().await;
     let id = manager.instance("barn").await;
-    let ask = |method: &str, path: &str, accept: &str| Answer::to(manager.request(method, path).header("accept", accept));
-    let css = manager.ask("/", "text/html").await.page(200).attr("link[rel=stylesheet]", "href");
-    let etag = ask("GET", &css, "*/*").await.header("etag").unwrap().to_owned();
+    let ask = |method: &str, path: &str, accept: &str| {
+        Answer::to(manager.request(method, path).header("accept", accept))
+    };
+    let css = manager
+        .ask("/", "text/html")
+        .await
+        .page(200)
+        .attr("link[rel=stylesheet]", "href");
+    let etag = ask("GET", &css, "*/*")
+        .await
+        .header("etag")
+        .unwrap()
+        .to_owned();
     let mut answers = vec![
         (ask("GET", "/", "text/html").await, 200),
         (ask("GET", "/api/instances", "*/*").await, 200),
         (ask("HEAD", "/instances", "*/*").await, 200),
-        (ask("GET", &format!("/instances/{id}/logs"), "text/plain").await, 200),
+        (
+            ask("GET", &format!("/instances/{id}/logs"), "text/plain").await,
+            200,
+        ),
         (ask("GET", &css, "*/*").await, 200),
-        (Answer::to(manager.request("GET", &css).header("if-none-match", etag)).await, 304),
-        (ask("POST", &format!("/instances/{id}/stop"), "text/html").await, 409),
+        (
+            Answer::to(manager.request("GET", &css).header("if-none-match", etag)).await,
+            304,
+        ),
+        (
+            ask("POST", &format!("/instances/{id}/stop"), "text/html").await,
+            409,
+        ),
         (ask("GET", "/nothing", "text/html").await, 404),
         (ask("GET", "/nothing", "application/json").await, 404),
         (ask("PUT", "/instances", "*/*").await, 405),
         (ask("GET", "/instances", "image/png").await, 406),
         (ask("POST", "/instances", "*/*").await, 415),
         (ask("GET", "/events?limit=x", "*/*").await, 422),
-        (Answer::to(manager.request("POST", "/instances").header("origin", "http://evil.example")).await, 403),
-        (Answer::to(manager.request("GET", "/").header("host", "evil.example")).await, 421),
         (
             Answer::to(
-                manager.request("POST", "/instances").header("content-type", "application/json").body("x".repeat(2 << 20)),
+                manager
+                    .request("POST", "/instances")
+                    .header("origin", "http://evil.example"),
+            )
+            .await,
+            403,
+        ),
+        (
+            Answer::to(manager.request("GET", "/").header("host", "evil.example")).await,
+            421,
+        ),
+        (
+            Answer::to(
+                manager
+                    .request("POST", "/instances")
+                    .header("content-type", "application/json")
+                    .body("x".repeat(2 << 20)),
             )
             .await,
             413,
         ),
         (manager.fragment("/instances", "div#table").await, 200),
-        (Answer::to(manager.request("POST", &format!("/instances/{id}/delete")).header("accept", "text/html")).await, 303),
+        (
+            Answer::to(
+                manager
+                    .request("POST", &format!("/instances/{id}/delete"))
+                    .header("accept", "text/html"),
+            )
+            .await,
+            303,
+        ),
     ];
     std::fs::remove_file(manager.scratch().join("client")).unwrap();
     let other = manager.instance("garage").await;
-    answers.push((ask("POST", &format!("/api/instances/{other}/start"), "*/*").await, 503));
+    answers.push((
+        ask("POST", &format!("/api/instances/{other}/start"), "*/*").await,
+        503,
+    ));
     for (answer, status) in answers {
         assert_eq!(answer.status, status, "{answer:?}");
         is_guarded(&answer);
     }
-    let stream = manager.request("GET", "/instances").header("accept", "text/event-stream").send().await.unwrap();
+    let stream = manager
+        .request("GET", "/instances")
+        .header("accept", "text/event-stream")
+        .send()
+        .await
+        .unwrap();
     for (name, value) in GUARDS {
-        assert_eq!(stream.headers().get(name).unwrap(), value, "{name} of a stream");
+        assert_eq!(
+            stream.headers().get(name).unwrap(),
+            value,
+            "{name} of a stream"
+        );
     }
 }
 
 #[tokio::test]
 async fn pages_need_nothing_that_the_policy_forbids() {
     let manager = Manager::start().await;
-    let config = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
+    let config = manager
+        .save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3))
+        .await;
     let id = manager.instance_of("barn", &config).await;
     for path in all_pages(&config, &id) {
         let answer = manager.ask(&path, "text/html").await;
         assert!(answer.status < 500, "{answer:?}");
         let page = answer.page(answer.status);
         for (element, name, value) in page.attributes() {
-            assert!(name != "style" && !name.starts_with("on"), "{path}: <{element} {name}={value:?}>");
-            if ["src", "href", "action", "hx-post", "hx-get", "hx-sse:connect", "formaction"].contains(&name.as_str()) {
-                let is_own = value.is_empty() || value.starts_with('#') || (value.starts_with('/') && !value.starts_with("//"));
-                assert!(is_own, "{path}: <{element} {name}={value:?}> leads elsewhere");
+            assert!(
+                name != "style" && !name.starts_with("on"),
+                "{path}: <{element} {name}={value:?}>"
+            );
+            if [
+                "src",
+                "href",
+                "action",
+                "hx-post",
+                "hx-get",
+                "hx-sse:connect",
+                "formaction",
+            ]
+            .contains(&name.as_str())
+            {
+                let is_own = value.is_empty()
+                    || value.starts_with('#')
+                    || (value.starts_with('/') && !value.starts_with("//"));
+                assert!(
+                    is_own,
+                    "{path}: <{element} {name}={value:?}> leads elsewhere"
+                );
             }
         }
         assert_eq!(page.count("style"), 0, "{path}");
-        assert!(page.texts("script").iter().all(String::is_empty), "{path} has an inline script");
-        assert_eq!(page.count("script"), page.count("script[src^='/static/']"), "{path}");
+        assert!(
+            page.texts("script").iter().all(String::is_empty),
+            "{path} has an inline script"
+        );
+        assert_eq!(
+            page.count("script"),
+            page.count("script[src^='/static/']"),
+            "{path}"
+        );
     }
 }
 
@@ -131,11 +227,22 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    all.extend(["", "/settings", "/delete", "/events", "/logs"].map(|rest| format!("/instances/{id}{rest}")));
+    all.extend(
+        ["", "/settings", "/delete", "/events", "/logs"]
+            .map(|rest| format!("/instances/{id}{rest}")),
+    );
     all.push(format!("/setup/watch/{id}"));
     all.extend(
-        ["", "/edit", "/delete", "/secret", "/toml", "/toml?client_version=0.1.0", "/revisions"]
-            .map(|rest| format!("/saved-configs/{config}{rest}")),
+        [
+            "",
+            "/edit",
+            "/delete",
+            "/secret",
+            "/toml",
+            "/toml?client_version=0.1.0",
+            "/revisions",
+        ]
+        .map(|rest| format!("/saved-configs/{config}{rest}")),
     );
     all
 }
@@ -143,14 +250,19 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
 #[tokio::test]
 async fn another_sites_page_cannot_change_anything() {
     let manager = Manager::start().await;
-    let config = manager.save_config("home", &solo_config(free_port(), free_port(), 1)).await;
+    let config = manager
+        .save_config("home", &solo_config(free_port(), free_port(), 1))
+        .await;
     let id = manager.instance_of("barn", &config).await;
     let host = manager.url("").trim_start_matches("http://").to_owned();
     let own = manager.url("");
     let all = async || {
         let mut instances = manager.json("/api/instances").await;
         // Its health is known a moment after it was made.
-        instances["instances"][0].as_object_mut().unwrap().remove("health");
+        instances["instances"][0]
+            .as_object_mut()
+            .unwrap()
+            .remove("health");
         (instances, manager.json("/api/saved-configs").await)
     };
     let before = all().await;
@@ -189,7 +301,13 @@ async fn another_sites_page_cannot_change_anything() {
                 for (name, value) in *headers {
                     request = request.header(*name, *value);
                 }
-                let body = [("name", "stolen"), ("coinbase_reward_script", "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)")];
+                let body = [
+                    ("name", "stolen"),
+                    (
+                        "coinbase_reward_script",
+                        "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+                    ),
+                ];
                 let answer = Answer::to(request.form(&body)).await;
                 assert_eq!(answer.status, 403, "{headers:?} {answer:?}");
                 is_guarded(&answer);
@@ -238,9 +356,13 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
         ".localhost",
         "::1",
     ] {
-        for (method, path) in
-            [("GET", "/"), ("GET", "/api/instances"), ("GET", "/health"), ("GET", "/static/app.css"), ("POST", "/keys/generate")]
-        {
+        for (method, path) in [
+            ("GET", "/"),
+            ("GET", "/api/instances"),
+            ("GET", "/health"),
+            ("GET", "/static/app.css"),
+            ("POST", "/keys/generate"),
+        ] {
             let text = manager
                 .raw(
                     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -250,10 +372,22 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
             assert!(text.starts_with("HTTP/1.1 421 "), "{host} {path}: {text}");
         }
     }
-    for host in
-        ["localhost", "localhost:3000", "localhost.", "LOCALHOST", "127.0.0.1", "127.8.9.1:80", "[::1]:3000", "barn.localhost"]
-    {
-        let text = manager.raw(format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    for host in [
+        "localhost",
+        "localhost:3000",
+        "localhost.",
+        "LOCALHOST",
+        "127.0.0.1",
+        "127.8.9.1:80",
+        "[::1]:3000",
+        "barn.localhost",
+    ] {
+        let text = manager
+            .raw(
+                format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await;
         assert!(text.starts_with("HTTP/1.1 200 "), "{host}: {text}");
     }
     for request in [
@@ -262,7 +396,10 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
         "GET http://evil.example/health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
     ] {
         let text = manager.raw(request.as_bytes()).await;
-        assert!(text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.0 4"), "{request:?}: {text}");
+        assert!(
+            text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.0 4"),
+            "{request:?}: {text}"
+        );
     }
 }
 
@@ -275,22 +412,32 @@ async fn a_request_with_two_hosts_is_not_answered() {
     assert!(!text.starts_with("HTTP/1.1 200 "), "two hosts: {text}");
     let text =
         manager.raw(b"GET http://evil.example/api/instances HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    assert!(!text.starts_with("HTTP/1.1 200 "), "a foreign address with a host of ours: {text}");
+    assert!(
+        !text.starts_with("HTTP/1.1 200 "),
+        "a foreign address with a host of ours: {text}"
+    );
     let text = manager
         .raw(b"GET http://localhost/api/instances HTTP/1.1\r\nHost: [::1].evil.example\r\nConnection: close\r\n\r\n")
         .await;
-    assert!(text.starts_with("HTTP/1.1 421 "), "an address of ours with a foreign host: {text}");
+    assert!(
+        text.starts_with("HTTP/1.1 421 "),
+        "an address of ours with a foreign host: {text}"
+    );
 }
 
 /// Every address that pages and JSON lead to, from the root on, as paths with their queries.
 fn links(page: &Dom) -> Vec<String> {
     let mut all = page.attrs("a[href]", "href");
     all.extend(page.attrs("form[method=get]", "action"));
-    all.into_iter().filter(|to| to.starts_with('/')).map(|to| to.split('#').next().unwrap().to_owned()).collect()
+    all.into_iter()
+        .filter(|to| to.starts_with('/'))
+        .map(|to| to.split('#').next().unwrap().to_owned())
+        .collect()
 }
 
-/// The addresses to look at. Of each route as many as are worth it: its first few, and whatever has a parameter or a value of one that none before it
-/// had. Charts can be chosen in thousands of combinations, which would say nothing new.
+/// The addresses to look at. Of each route as many as are worth it: its first few, and whatever has
+/// a parameter or a value of one that none before it had. Charts can be chosen in thousands of
+/// combinations, which would say nothing new.
 #[derive(Default)]
 struct Crawl {
     todo: VecDeque<String>,
@@ -317,8 +464,15 @@ impl Crawl {
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             // A time, an id or a place in a list is as good as another.
             let digits = value.bytes().filter(u8::is_ascii_digit).count();
-            let value = if digits >= 4 || digits == value.len() { "a number".into() } else { value };
-            let values = self.values.entry((route.clone(), key.into_owned())).or_default();
+            let value = if digits >= 4 || digits == value.len() {
+                "a number".into()
+            } else {
+                value
+            };
+            let values = self
+                .values
+                .entry((route.clone(), key.into_owned()))
+                .or_default();
             is_new |= values.len() < Self::VALUES && values.insert(value.into_owned());
         }
         let seen = self.routes.entry(route).or_default();
@@ -339,12 +493,20 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         (key("public_key"), key("secret_key"))
     };
     let (first, second, third, foreign) = (pair().await, pair().await, pair().await, pair().await);
-    let secrets = [first.1.clone(), second.1.clone(), third.1.clone(), foreign.1.clone()];
+    let secrets = [
+        first.1.clone(),
+        second.1.clone(),
+        third.1.clone(),
+        foreign.1.clone(),
+    ];
     let mut seen = Vec::new();
     let mut check = |what: String, text: &str| {
         for secret in &secrets {
             // Nor a good part of one.
-            assert!(!text.contains(secret.as_str()) && !text.contains(&secret[..16]), "{what} shows a secret: {text}");
+            assert!(
+                !text.contains(secret.as_str()) && !text.contains(&secret[..16]),
+                "{what} shows a secret: {text}"
+            );
         }
         seen.push(what);
     };
@@ -358,20 +520,35 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     let id = manager.save_config("home", &config).await;
     let path = format!("/api/saved-configs/{id}");
     let json_of = |method: &str, path: &str, body: &Value| {
-        Answer::to(manager.request(method, path).header("accept", "application/json").json(body))
+        Answer::to(
+            manager
+                .request(method, path)
+                .header("accept", "application/json")
+                .json(body),
+        )
     };
     set(&mut config, &second);
     let saved = json_of("PUT", &path, &json!({ "name": "home", "config": config })).await;
     assert_eq!(saved.status, 200, "{saved:?}");
     check("PUT".into(), &saved.text);
-    // What is refused holds secrets too: pairs that do not match, keys in the wrong place, a mistyped one.
+    // What is refused holds secrets too: pairs that do not match, keys in the wrong place, a
+    // mistyped one.
     let mut wrong = config.clone();
     set(&mut wrong, &(first.0.clone(), third.1.clone()));
     for (what, change) in [
         ("not a pair", json!({ "name": "x", "config": wrong })),
-        ("mistyped", json!({ "name": "x", "config": { "authority_secret_key": format!("{}x", third.1) } })),
-        ("no text", json!({ "name": "x", "config": { "authority_secret_key": [third.1] } })),
-        ("as a name too long", json!({ "name": format!("{}{}", third.1, third.1), "config": {} })),
+        (
+            "mistyped",
+            json!({ "name": "x", "config": { "authority_secret_key": format!("{}x", third.1) } }),
+        ),
+        (
+            "no text",
+            json!({ "name": "x", "config": { "authority_secret_key": [third.1] } }),
+        ),
+        (
+            "as a name too long",
+            json!({ "name": format!("{}{}", third.1, third.1), "config": {} }),
+        ),
     ] {
         for (method, path) in [("POST", "/api/saved-configs"), ("PUT", path.as_str())] {
             let refused = json_of(method, path, &change).await;
@@ -379,44 +556,92 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
             check(format!("{what} by {method}"), &refused.text);
         }
     }
-    let broken = format!("{{\"name\": \"x\", \"config\": {{\"authority_secret_key\": \"{}\"", third.1);
-    let request = manager.request("POST", "/api/saved-configs").header("content-type", "application/json").body(broken);
+    let broken = format!(
+        "{{\"name\": \"x\", \"config\": {{\"authority_secret_key\": \"{}\"",
+        third.1
+    );
+    let request = manager
+        .request("POST", "/api/saved-configs")
+        .header("content-type", "application/json")
+        .body(broken);
     check("broken JSON".into(), &Answer::to(request).await.text);
     for accept in ["text/html", "application/json"] {
-        let form =
-            [("name", "form"), ("mode", "SOLOMINING"), ("authority_secret_key", third.1.as_str()), ("share_batch_size", "x")];
-        let answer = Answer::to(manager.request("POST", "/saved-configs").header("accept", accept).form(&form)).await;
+        let form = [
+            ("name", "form"),
+            ("mode", "SOLOMINING"),
+            ("authority_secret_key", third.1.as_str()),
+            ("share_batch_size", "x"),
+        ];
+        let answer = Answer::to(
+            manager
+                .request("POST", "/saved-configs")
+                .header("accept", accept)
+                .form(&form),
+        )
+        .await;
         assert_eq!(answer.status, 422);
         check(format!("a form as {accept}"), &answer.text);
     }
     for toml in [
         format!("authority_secret_key = \"{}\"\n", third.1),
         format!("authority_secret_key = {}\n", third.1),
-        format!("authority_secret_key = \"\"\"\n{}\"\"\"\nmode = 3\n", third.1),
+        format!(
+            "authority_secret_key = \"\"\"\n{}\"\"\"\nmode = 3\n",
+            third.1
+        ),
         format!("authority_secret_key = \"{}\n", third.1),
     ] {
-        let request =
-            manager.request("POST", "/api/saved-configs/import").header("content-type", "text/plain").body(toml.clone());
+        let request = manager
+            .request("POST", "/api/saved-configs/import")
+            .header("content-type", "text/plain")
+            .body(toml.clone());
         let answer = Answer::to(request).await;
         assert_eq!(answer.status, 422, "{answer:?}");
-        check(format!("import of {}", toml.split('=').next().unwrap().len()), &answer.text);
+        check(
+            format!("import of {}", toml.split('=').next().unwrap().len()),
+            &answer.text,
+        );
         let form = [("name", "form"), ("toml", toml.as_str())];
-        let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
+        let answer = Answer::to(
+            manager
+                .request("POST", "/saved-configs/import")
+                .header("accept", "text/html")
+                .form(&form),
+        )
+        .await;
         check("import by form".into(), &answer.text);
     }
     let old = |public: &str, secret: &str| {
         json!({ "mode": "SOLOMINING", "authority_secret_key": secret, "authority_public_key": public }).to_string()
     };
-    let (whole, mistyped) = (old(&third.1, &third.1), old(&first.0, &format!("{}x", third.1)));
-    for text in [whole.clone(), whole.replace('}', ""), mistyped.clone(), mistyped.replace('}', "")] {
+    let (whole, mistyped) = (
+        old(&third.1, &third.1),
+        old(&first.0, &format!("{}x", third.1)),
+    );
+    for text in [
+        whole.clone(),
+        whole.replace('}', ""),
+        mistyped.clone(),
+        mistyped.replace('}', ""),
+    ] {
         let form = [("name", "form"), ("toml", text.as_str())];
-        let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
+        let answer = Answer::to(
+            manager
+                .request("POST", "/saved-configs/import")
+                .header("accept", "text/html")
+                .form(&form),
+        )
+        .await;
         assert_eq!(answer.status, 422);
         check("import of JSON".into(), &answer.text);
     }
     // Checks, and the first generation's addresses, right and wrong.
     for config in [&config, &wrong] {
-        for path in ["/api/saved-configs/check", "/api/config/validate", "/api/config"] {
+        for path in [
+            "/api/saved-configs/check",
+            "/api/config/validate",
+            "/api/config",
+        ] {
             let answer = json_of("POST", path, &json!({ "name": "x", "config": config })).await;
             assert!([200, 422].contains(&answer.status), "{answer:?}");
             check(format!("{path} {}", answer.status), &answer.text);
@@ -428,55 +653,134 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
             ("authority_public_key", third.1.as_str()),
             ("jdc_signature", third.1.as_str()),
         ];
-        let request = manager.request("POST", "/saved-configs/check").header("accept", "text/html");
-        let request = if target == "div" { request.header("hx-request", "true").header("hx-target", target) } else { request };
+        let request = manager
+            .request("POST", "/saved-configs/check")
+            .header("accept", "text/html");
+        let request = if target == "div" {
+            request
+                .header("hx-request", "true")
+                .header("hx-target", target)
+        } else {
+            request
+        };
         let answer = Answer::to(request.form(&form)).await;
         assert_eq!(answer.status, 200);
         check(format!("a check in {target}"), &answer.text);
     }
-    // Setup: a key pasted into every field of every step, and into every member of a program's body.
+    // Setup: a key pasted into every field of every step, and into every member of a program's
+    // body.
     let as_page = async |path: String, form: &[(&str, &str)]| {
-        Answer::to(manager.request("POST", &path).header("accept", "text/html").form(form)).await
+        Answer::to(
+            manager
+                .request("POST", &path)
+                .header("accept", "text/html")
+                .form(form),
+        )
+        .await
     };
-    let begun = as_page("/setup".into(), &[("mode", "FULLTEMPLATE"), ("name", third.1.as_str())]).await;
-    let setup = begun.header("location").unwrap().trim_end_matches("/provider").to_owned();
+    let begun = as_page(
+        "/setup".into(),
+        &[("mode", "FULLTEMPLATE"), ("name", third.1.as_str())],
+    )
+    .await;
+    let setup = begun
+        .header("location")
+        .unwrap()
+        .trim_end_matches("/provider")
+        .to_owned();
     for (step, fields) in [
         ("mode", &["mode"][..]),
-        ("provider", &["template_provider", "template_provider_type.Sv2Tp.address", "template_provider_type.Sv2Tp.public_key"]),
+        (
+            "provider",
+            &[
+                "template_provider",
+                "template_provider_type.Sv2Tp.address",
+                "template_provider_type.Sv2Tp.public_key",
+            ],
+        ),
         (
             "pools",
-            &["upstreams.0.pool_address", "upstreams.0.pool_port", "upstreams.0.authority_pubkey", "upstreams.0.user_identity"],
+            &[
+                "upstreams.0.pool_address",
+                "upstreams.0.pool_port",
+                "upstreams.0.authority_pubkey",
+                "upstreams.0.user_identity",
+            ],
         ),
-        ("payout", &["coinbase_reward_script", "network", "jdc_signature"]),
-        ("name", &["name", "reach", "listening_port", "monitoring_port", "authority_secret_key"]),
+        (
+            "payout",
+            &["coinbase_reward_script", "network", "jdc_signature"],
+        ),
+        (
+            "name",
+            &[
+                "name",
+                "reach",
+                "listening_port",
+                "monitoring_port",
+                "authority_secret_key",
+            ],
+        ),
         ("review", &["authority_secret_key"]),
     ] {
-        let form: Vec<(&str, &str)> = fields.iter().map(|field| (*field, third.1.as_str())).collect();
+        let form: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|field| (*field, third.1.as_str()))
+            .collect();
         let answer = as_page(format!("{setup}/{step}"), &form).await;
         check(format!("setup, {step}: {}", answer.status), &answer.text);
     }
-    for member in
-        ["name", "mode", "template_provider", "pools", "payout", "network", "jdc_signature", "authority_secret_key", &third.1]
-    {
-        for value in [json!(third.1), json!([third.1]), json!({ &third.1: third.1 })] {
+    for member in [
+        "name",
+        "mode",
+        "template_provider",
+        "pools",
+        "payout",
+        "network",
+        "jdc_signature",
+        "authority_secret_key",
+        &third.1,
+    ] {
+        for value in [
+            json!(third.1),
+            json!([third.1]),
+            json!({ &third.1: third.1 }),
+        ] {
             let answer = json_of("POST", "/api/setup", &json!({ member: value })).await;
-            check(format!("setup with {} characters", member.len()), &answer.text);
+            check(
+                format!("setup with {} characters", member.len()),
+                &answer.text,
+            );
             assert_eq!(answer.status, 422, "{answer:?}");
         }
     }
-    json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
-    json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
-    json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
+    json_of("POST", &format!("{path}/revisions/1/restore"), &json!({}))
+        .await
+        .json(200);
+    json_of("POST", &format!("{path}/duplicate"), &json!({}))
+        .await
+        .json(201);
+    json_of("POST", &format!("{path}/set-active"), &json!({}))
+        .await
+        .json(200);
     let tried = json_of("POST", &format!("{path}/trial"), &json!({})).await;
     assert_eq!(tried.json(200)["accepted"], true);
     check("a trial".into(), &tried.text);
 
     let instance = manager.instance_of("barn", &id).await;
-    manager.act(&format!("/api/instances/{instance}/start")).await;
+    manager
+        .act(&format!("/api/instances/{instance}/start"))
+        .await;
     manager.until_state(&instance, "running").await;
     let file = manager.instance_dir(&instance).join("config.toml");
-    assert!(std::fs::read_to_string(&file).unwrap().contains(&first.1), "the client is told the restored one");
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(
+        std::fs::read_to_string(&file).unwrap().contains(&first.1),
+        "the client is told the restored one"
+    );
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 
     // Everything that can be reached, as a page, as JSON, as text and as a fragment.
     let mut first = all_pages(&id, &instance);
@@ -488,9 +792,16 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         "/health".into(),
         "/api".into(),
     ]);
-    first.extend(["mode", "provider", "pools", "payout", "name", "review"].map(|step| format!("{setup}/{step}")));
+    first.extend(
+        ["mode", "provider", "pools", "payout", "name", "review"]
+            .map(|step| format!("{setup}/{step}")),
+    );
     // These all, and where they lead.
-    let mut crawl = Crawl { todo: first.iter().cloned().collect(), known: first.into_iter().collect(), ..Crawl::default() };
+    let mut crawl = Crawl {
+        todo: first.iter().cloned().collect(),
+        known: first.into_iter().collect(),
+        ..Crawl::default()
+    };
     while let Some(path) = crawl.todo.pop_front() {
         for accept in ["text/html", "application/json", "text/plain"] {
             for prefix in ["", "/api"] {
@@ -505,26 +816,43 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
                 }
             }
         }
-        check(format!("{path} as fragment"), &manager.fragment(&path, "main#main").await.text);
+        check(
+            format!("{path} as fragment"),
+            &manager.fragment(&path, "main#main").await.text,
+        );
     }
     let known = &crawl.known;
-    assert!(known.len() > 25, "the way through the pages was lost: {known:?}");
     assert!(
-        known.iter().any(|path| path.ends_with("/revisions")) && known.iter().any(|path| path.contains("/toml")),
+        known.len() > 25,
+        "the way through the pages was lost: {known:?}"
+    );
+    assert!(
+        known.iter().any(|path| path.ends_with("/revisions"))
+            && known.iter().any(|path| path.contains("/toml")),
         "{known:?}"
     );
-    eprintln!("{} links found; followed of each route: {:?}", known.len(), crawl.routes);
+    eprintln!(
+        "{} links found; followed of each route: {:?}",
+        known.len(),
+        crawl.routes
+    );
 
-    manager.act(&format!("/api/instances/{instance}/stop")).await;
+    manager
+        .act(&format!("/api/instances/{instance}/stop"))
+        .await;
     assert!(manager.terminate().success());
     let log = manager.log();
     assert!(log.contains("serving"), "the log was not written: {log}");
     for secret in &secrets {
-        assert!(!log.contains(secret.as_str()), "the manager's log shows a secret");
+        assert!(
+            !log.contains(secret.as_str()),
+            "the manager's log shows a secret"
+        );
     }
     only_the_clients_file_holds(&manager, &instance, &secrets);
 
-    // A database of before, with secrets in the clear in rows, in pages that are free and in a copy from an upgrade, is sealed at the next start.
+    // A database of before, with secrets in the clear in rows, in pages that are free and in a copy
+    // from an upgrade, is sealed at the next start.
     let db = Db::open(&manager.data_dir()).unwrap();
     let (clear, channel) = (first.1.clone(), first.1.clone());
     db.write(move |c| {
@@ -545,24 +873,47 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     .unwrap();
     use std::os::unix::fs::DirBuilderExt;
     let backups = manager.data_dir().join("backups");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&backups).unwrap();
-    db.copy_to(backups.join("before-upgrade-1.sqlite3")).await.unwrap();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&backups)
+        .unwrap();
+    db.copy_to(backups.join("before-upgrade-1.sqlite3"))
+        .await
+        .unwrap();
     drop(db);
-    assert!(holders(&manager.data_dir(), &secrets).len() > 2, "the test has something to find");
+    assert!(
+        holders(&manager.data_dir(), &secrets).len() > 2,
+        "the test has something to find"
+    );
     manager.begin();
     only_the_clients_file_holds(&manager, &instance, &secrets);
-    let keys = manager.act(&format!("/api/saved-configs/{id}/secret")).await.1;
+    let keys = manager
+        .act(&format!("/api/saved-configs/{id}/secret"))
+        .await
+        .1;
     assert_eq!(keys["keys"]["secret_key"], json!(first.1));
-    manager.act(&format!("/api/instances/{instance}/start")).await;
+    manager
+        .act(&format!("/api/instances/{instance}/start"))
+        .await;
     manager.until_state(&instance, "running").await;
     let alerts = manager.json("/api/alerts").await;
-    assert_eq!((&alerts["unreadable"], &alerts["channels"][0]["secret"]), (&json!([]), &json!("********")), "{alerts}");
+    assert_eq!(
+        (&alerts["unreadable"], &alerts["channels"][0]["secret"]),
+        (&json!([]), &json!("********")),
+        "{alerts}"
+    );
 
     // Whoever has the database alone, or with another key, gets nothing, and is told why.
-    manager.act(&format!("/api/instances/{instance}/stop")).await;
+    manager
+        .act(&format!("/api/instances/{instance}/stop"))
+        .await;
     assert!(manager.terminate().success());
     let key = manager.data_dir().join("secrets.key");
-    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     std::fs::rename(&key, manager.scratch().join("kept.key")).unwrap();
     let start = || {
         let serve = std::process::Command::new(harness::PROGRAM)
@@ -575,8 +926,15 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         String::from_utf8(serve.stderr).unwrap()
     };
     let said = start();
-    assert!(said.contains("secrets.key") && said.contains("missing") && !key.exists(), "{said}");
-    std::fs::write(&key, "jd-manager-secrets-key-1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    assert!(
+        said.contains("secrets.key") && said.contains("missing") && !key.exists(),
+        "{said}"
+    );
+    std::fs::write(
+        &key,
+        "jd-manager-secrets-key-1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+    )
+    .unwrap();
     let said = start();
     assert!(said.contains("is not the key"), "{said}");
 }
@@ -597,7 +955,11 @@ fn holders(dir: &Path, secrets: &[String]) -> Vec<PathBuf> {
             }
             assert_eq!(mode & 0o077, 0, "{path:?} can be read by others");
             let content = std::fs::read(&path).unwrap_or_default();
-            if secrets.iter().any(|secret| content.windows(secret.len()).any(|part| part == secret.as_bytes())) {
+            if secrets.iter().any(|secret| {
+                content
+                    .windows(secret.len())
+                    .any(|part| part == secret.as_bytes())
+            }) {
                 found.push(path);
             }
         }
@@ -607,7 +969,10 @@ fn holders(dir: &Path, secrets: &[String]) -> Vec<PathBuf> {
 
 /// On disk a secret is in the client's own file, which needs it, and in nothing else.
 fn only_the_clients_file_holds(manager: &Manager, instance: &str, secrets: &[String]) {
-    assert_eq!(holders(&manager.data_dir(), secrets), [manager.instance_dir(instance).join("config.toml")]);
+    assert_eq!(
+        holders(&manager.data_dir(), secrets),
+        [manager.instance_dir(instance).join("config.toml")]
+    );
 }
 
 #[tokio::test]
@@ -616,30 +981,58 @@ async fn a_secret_in_the_wrong_place_is_not_sent_back_either() {
     let (_, made) = manager.act("/api/keys/generate").await;
     let secret = made["keys"]["secret_key"].as_str().unwrap();
     let mut shown = Vec::new();
-    for field in ["authority_public_key", "listening_address", "coinbase_reward_script", "mode", "user_identity", "unheard_of"] {
+    for field in [
+        "authority_public_key",
+        "listening_address",
+        "coinbase_reward_script",
+        "mode",
+        "user_identity",
+        "unheard_of",
+    ] {
         let config = json!({ "name": "x", "config": { field: secret } });
         let request = manager.request("POST", "/api/saved-configs").json(&config);
         let mut answers = vec![("JSON", Answer::to(request).await)];
         let form = [("name", "x"), (field, secret)];
         for accept in ["text/html", "application/json"] {
-            answers
-                .push(("form", Answer::to(manager.request("POST", "/saved-configs").header("accept", accept).form(&form)).await));
+            answers.push((
+                "form",
+                Answer::to(
+                    manager
+                        .request("POST", "/saved-configs")
+                        .header("accept", accept)
+                        .form(&form),
+                )
+                .await,
+            ));
         }
         let toml = format!("{field} = \"{secret}\"\n");
         answers.push((
             "form with a file",
-            Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&[("toml", &toml)]))
-                .await,
+            Answer::to(
+                manager
+                    .request("POST", "/saved-configs/import")
+                    .header("accept", "text/html")
+                    .form(&[("toml", &toml)]),
+            )
+            .await,
         ));
         answers.push((
             "file",
-            Answer::to(manager.request("POST", "/api/saved-configs/import").header("content-type", "text/plain").body(toml))
-                .await,
+            Answer::to(
+                manager
+                    .request("POST", "/api/saved-configs/import")
+                    .header("content-type", "text/plain")
+                    .body(toml),
+            )
+            .await,
         ));
         for (what, answer) in answers {
             assert_eq!(answer.status, 422, "{answer:?}");
             if answer.text.contains(secret) {
-                shown.push(format!("{what} with the secret in {field}, answered as {}", answer.media_type()));
+                shown.push(format!(
+                    "{what} with the secret in {field}, answered as {}",
+                    answer.media_type()
+                ));
             }
         }
     }
@@ -649,9 +1042,11 @@ async fn a_secret_in_the_wrong_place_is_not_sent_back_either() {
 #[tokio::test]
 async fn a_connection_whose_body_was_refused_is_said_to_be_closed_or_goes_on() {
     let manager = Manager::start().await;
-    for (kind, length, status) in
-        [("application/json", 2 << 20, "413"), ("text/plain", 900_000, "415"), ("text/plain", 2 << 20, "415")]
-    {
+    for (kind, length, status) in [
+        ("application/json", 2 << 20, "413"),
+        ("text/plain", 900_000, "415"),
+        ("text/plain", 2 << 20, "415"),
+    ] {
         let mut bytes = format!(
             "POST /api/instances HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
         )
@@ -659,14 +1054,21 @@ async fn a_connection_whose_body_was_refused_is_said_to_be_closed_or_goes_on() {
         bytes.extend(std::iter::repeat_n(b' ', length));
         bytes.extend(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = manager.raw(&bytes).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{kind} {length}: the answer is lost: {answer:?}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{kind} {length}: the answer is lost: {answer:?}"
+        );
         let (head, _) = answer.split_once("\r\n\r\n").unwrap();
         let is_said = head.to_ascii_lowercase().contains("connection: close");
-        assert!(is_said || answer.contains("\"status\":\"ok\""), "{kind} {length}: the next request is lost: {answer}");
+        assert!(
+            is_said || answer.contains("\"status\":\"ok\""),
+            "{kind} {length}: the next request is lost: {answer}"
+        );
     }
 }
 
-/// Names that mean something to HTML, attributes, scripts, URLs, headers, SQL, logs, or to people's eyes.
+/// Names that mean something to HTML, attributes, scripts, URLs, headers, SQL, logs, or to people's
+/// eyes.
 const HOSTILE: [&str; 14] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
@@ -694,7 +1096,8 @@ async fn hostile_names_are_shown_as_the_text_they_are() {
         let body = json!({ "name": name, "description": name, "config": config });
         let made = manager.post_json("/api/saved-configs", &body).await;
         let (status, made): (u16, Value) = (made.status().as_u16(), made.json().await.unwrap());
-        // A field may have rules of its own; then it is refused in words, and the name is tried without it.
+        // A field may have rules of its own; then it is refused in words, and the name is tried
+        // without it.
         let made = if status == 422 {
             let body = json!({ "name": name, "description": name, "config": solo_config(free_port(), free_port(), 1) });
             let made = manager.post_json("/api/saved-configs", &body).await;
@@ -710,38 +1113,69 @@ async fn hostile_names_are_shown_as_the_text_they_are() {
             manager.act(&format!("/api/instances/{id}/start")).await;
             manager.until_state(&id, "running").await;
         }
-        assert_eq!(manager.json(&format!("/api/instances/{id}")).await["name"], *name);
-        assert_eq!(manager.json(&format!("/api/saved-configs/{config}")).await["description"], *name);
+        assert_eq!(
+            manager.json(&format!("/api/instances/{id}")).await["name"],
+            *name
+        );
+        assert_eq!(
+            manager.json(&format!("/api/saved-configs/{config}")).await["description"],
+            *name
+        );
         let collapsed = name.split_whitespace().collect::<Vec<_>>().join(" ");
         for path in all_pages(&config, &id) {
             let page = manager.ask(&path, "text/html").await;
             let page = page.page(page.status);
             for (element, attribute, value) in page.attributes() {
-                assert!(!attribute.starts_with("on") && attribute != "style", "{path}: <{element} {attribute}={value:?}>");
+                assert!(
+                    !attribute.starts_with("on") && attribute != "style",
+                    "{path}: <{element} {attribute}={value:?}>"
+                );
             }
-            assert_eq!(page.count("img") + page.count("script:not([src])") + page.count("h1 h1"), 0, "{path} with {name}");
+            assert_eq!(
+                page.count("img") + page.count("script:not([src])") + page.count("h1 h1"),
+                0,
+                "{path} with {name}"
+            );
             assert_eq!(page.count("h1"), 1, "{path} with {name}");
         }
-        let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+        let page = manager
+            .ask(&format!("/instances/{id}"), "text/html")
+            .await
+            .page(200);
         assert_eq!(page.one("#status h1"), collapsed);
         assert!(page.one("title").contains(&collapsed), "{name}");
-        let page = manager.ask(&format!("/saved-configs/{config}/edit"), "text/html").await.page(200);
+        let page = manager
+            .ask(&format!("/saved-configs/{config}/edit"), "text/html")
+            .await
+            .page(200);
         assert_eq!(page.attr("form#form [name=name]", "value"), *name);
         assert!(page.one("textarea#description").contains(&collapsed));
         // Back in what a form and an error say.
         for accept in ["text/html", "application/json"] {
-            let request =
-                manager.request("POST", "/instances").header("accept", accept).form(&[("name", *name), ("config_id", &config)]);
+            let request = manager
+                .request("POST", "/instances")
+                .header("accept", accept)
+                .form(&[("name", *name), ("config_id", &config)]);
             let taken = Answer::to(request).await;
             assert_eq!(taken.status, 409, "{taken:?}");
             if accept == "text/html" {
                 let page = taken.page(409);
                 assert_eq!(page.attr("input#name", "value"), *name);
-                assert_eq!(page.count("img") + page.count("script:not([src])"), 0, "{name}");
+                assert_eq!(
+                    page.count("img") + page.count("script:not([src])"),
+                    0,
+                    "{name}"
+                );
             }
         }
     }
-    assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), HOSTILE.len());
+    assert_eq!(
+        manager.json("/api/instances").await["instances"]
+            .as_array()
+            .unwrap()
+            .len(),
+        HOSTILE.len()
+    );
     for bad in [
         "a\u{202e}txt.exe",
         "a\u{2066}b",
@@ -758,7 +1192,10 @@ async fn hostile_names_are_shown_as_the_text_they_are() {
         let body = json!({ "name": format!("x{bad}y"), "config_id": "x" });
         let refused = manager.post_json("/api/instances", &body).await;
         assert_eq!(refused.status(), 422, "{bad:?}");
-        assert!(refused.text().await.unwrap().contains("\"/name\""), "{bad:?}");
+        assert!(
+            refused.text().await.unwrap().contains("\"/name\""),
+            "{bad:?}"
+        );
     }
     // What a log line of the manager says of a request is one line, whatever was asked.
     manager.raw(b"GET /instances/%0a%1b[31mERROR%20x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
@@ -824,7 +1261,10 @@ async fn odd_addresses_are_refused_and_nothing_breaks() {
                     "{method} {shown}: {}",
                     answer.chars().take(300).collect::<String>()
                 );
-                assert!(!answer.contains("root:") && !answer.contains("[package]"), "{method} {shown} leads out");
+                assert!(
+                    !answer.contains("root:") && !answer.contains("[package]"),
+                    "{method} {shown} leads out"
+                );
             }
         }
     }
@@ -839,16 +1279,32 @@ async fn odd_addresses_are_refused_and_nothing_breaks() {
     .enumerate()
     {
         let answer = manager.raw(rubbish).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4"), "{at}: {answer}");
+        assert!(
+            answer.is_empty()
+                || answer.starts_with("HTTP/1.1 4")
+                || answer.starts_with("HTTP/1.0 4"),
+            "{at}: {answer}"
+        );
     }
     let many_headers: String = (0..200).map(|n| format!("X-{n}: {n}\r\n")).collect();
-    let answer =
-        manager.raw(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many_headers}Connection: close\r\n\r\n").as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 4"), "{}", answer.chars().take(200).collect::<String>());
+    let answer = manager
+        .raw(
+            format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many_headers}Connection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 4"),
+        "{}",
+        answer.chars().take(200).collect::<String>()
+    );
     let smuggled = b"POST /keys/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n";
     let answer = manager.raw(smuggled).await;
     assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
-    assert_eq!(manager.json("/api/instances").await["instances"][0]["name"], "barn");
+    assert_eq!(
+        manager.json("/api/instances").await["instances"][0]["name"],
+        "barn"
+    );
     let log = manager.log();
     assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
 }
@@ -856,9 +1312,18 @@ async fn odd_addresses_are_refused_and_nothing_breaks() {
 #[tokio::test]
 async fn deeply_nested_and_wide_bodies_are_refused_and_nothing_breaks() {
     let manager = Manager::start().await;
-    let nested = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let wide: String = format!("{{{}\"z\":1}}", (0..60_000).map(|n| format!("\"k{n}\":1,")).collect::<String>());
-    let pools: String = format!("{{\"name\":\"x\",\"config\":{{\"upstreams\":[{}{{}}]}}}}", "{},".repeat(200_000));
+    let nested =
+        |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+    let wide: String = format!(
+        "{{{}\"z\":1}}",
+        (0..60_000)
+            .map(|n| format!("\"k{n}\":1,"))
+            .collect::<String>()
+    );
+    let pools: String = format!(
+        "{{\"name\":\"x\",\"config\":{{\"upstreams\":[{}{{}}]}}}}",
+        "{},".repeat(200_000)
+    );
     for (kind, body) in [
         ("application/json", nested("[", "]")),
         ("application/json", nested("{\"a\":", "}")),
@@ -867,13 +1332,21 @@ async fn deeply_nested_and_wide_bodies_are_refused_and_nothing_breaks() {
         ("application/json", "1e999999".into()),
         ("application/json", "\"\\ud800\"".into()),
         ("application/x-www-form-urlencoded", "a=b&".repeat(200_000)),
-        ("application/x-www-form-urlencoded", "upstreams.4294967295.pool_port=1&upstreams.99999999999.pool_port=1".into()),
+        (
+            "application/x-www-form-urlencoded",
+            "upstreams.4294967295.pool_port=1&upstreams.99999999999.pool_port=1".into(),
+        ),
         ("application/x-www-form-urlencoded", "%ff%fe=%00".into()),
         ("text/plain", "a.".repeat(100_000) + "b = 1"),
         ("text/plain", "a = ".to_owned() + &"[".repeat(100_000)),
         ("text/plain", "[[upstreams]]\n".repeat(50_000)),
     ] {
-        for path in ["/api/saved-configs", "/api/instances", "/api/saved-configs/import", "/saved-configs"] {
+        for path in [
+            "/api/saved-configs",
+            "/api/instances",
+            "/api/saved-configs/import",
+            "/saved-configs",
+        ] {
             let shown: String = body.chars().take(30).collect();
             let request = manager
                 .request("POST", path)
@@ -881,10 +1354,21 @@ async fn deeply_nested_and_wide_bodies_are_refused_and_nothing_breaks() {
                 .header("content-type", kind)
                 .body(body.clone());
             let answer = Answer::to(request).await;
-            assert!((400..500).contains(&answer.status), "{path} {kind} {shown}: {}", answer.status);
-            assert!(answer.text.len() < 1 << 20, "{path} {kind} {shown}: an answer of {} bytes", answer.text.len());
+            assert!(
+                (400..500).contains(&answer.status),
+                "{path} {kind} {shown}: {}",
+                answer.status
+            );
+            assert!(
+                answer.text.len() < 1 << 20,
+                "{path} {kind} {shown}: an answer of {} bytes",
+                answer.text.len()
+            );
         }
     }
-    assert_eq!(manager.json("/api/saved-configs").await["configurations"], json!([]));
+    assert_eq!(
+        manager.json("/api/saved-configs").await["configurations"],
+        json!([])
+    );
     assert!(!manager.log().contains("panicked"));
 }

@@ -16,7 +16,9 @@ struct Told(UnixDatagram);
 impl Told {
     fn at(path: &Path) -> Self {
         let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         Self(socket)
     }
 
@@ -54,7 +56,10 @@ impl Told {
         let begun = Instant::now();
         let mut count = 0;
         while let Some(left) = within.checked_sub(begun.elapsed()) {
-            count += usize::from(self.next(left).is_some_and(|message| message.lines().any(|one| one == line)));
+            count += usize::from(
+                self.next(left)
+                    .is_some_and(|message| message.lines().any(|one| one == line)),
+            );
         }
         count
     }
@@ -67,52 +72,84 @@ async fn the_service_manager_is_told_what_is_the_case() {
     manager.terminate();
     let path = manager.scratch().join("notify");
     let told = Told::at(&path);
-    manager.env.push(("NOTIFY_SOCKET".into(), path.display().to_string()));
+    manager
+        .env
+        .push(("NOTIFY_SOCKET".into(), path.display().to_string()));
     manager.env.push(("WATCHDOG_USEC".into(), "1500000".into()));
     manager.begin();
     let ready = told.until("READY=1");
-    assert!(ready.contains(&format!("STATUS=serving {}", manager.url("/"))), "{ready}");
+    assert!(
+        ready.contains(&format!("STATUS=serving {}", manager.url("/"))),
+        "{ready}"
+    );
 
     let beats = told.count("WATCHDOG=1", Duration::from_secs(4));
-    assert!((4..=9).contains(&beats), "{beats} signs of life in 4 s where one is due every half");
+    assert!(
+        (4..=9).contains(&beats),
+        "{beats} signs of life in 4 s where one is due every half"
+    );
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    until("what it is doing", || async { told.next(Duration::from_secs(1))?.contains("1 of 1 instances run").then_some(()) })
-        .await;
+    until("what it is doing", || async {
+        told.next(Duration::from_secs(1))?
+            .contains("1 of 1 instances run")
+            .then_some(())
+    })
+    .await;
     // Nothing below it takes part in this.
     let keeper = manager.keeper_pid(&id).unwrap();
     for process in manager.clients(&id).into_iter().chain([keeper]) {
-        let environment = String::from_utf8_lossy(&fs::read(format!("/proc/{process}/environ")).unwrap()).into_owned();
-        assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment}");
+        let environment =
+            String::from_utf8_lossy(&fs::read(format!("/proc/{process}/environ")).unwrap())
+                .into_owned();
+        assert!(
+            !environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"),
+            "{environment}"
+        );
     }
 
     // Another program that holds the database is no reason to start the manager again.
     let database = manager.data_dir().join("jd-manager.sqlite3");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
-    other.batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE").unwrap();
+    other
+        .batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE")
+        .unwrap();
     until("a sign of life that says so", || async {
         let message = told.next(Duration::from_secs(1))?;
-        (message.contains("another program holds the database") && message.contains("WATCHDOG=1")).then_some(())
+        (message.contains("another program holds the database") && message.contains("WATCHDOG=1"))
+            .then_some(())
     })
     .await;
     other.batch_execute("ROLLBACK").unwrap();
     // While the database fails there is no sign of life, however well the runtime is.
-    other.batch_execute("ALTER TABLE instances RENAME TO gone").unwrap();
+    other
+        .batch_execute("ALTER TABLE instances RENAME TO gone")
+        .unwrap();
     told.forget();
     assert_eq!(told.count("WATCHDOG=1", Duration::from_secs(3)), 0);
     assert!(manager.get("/health").await.status().is_success());
-    other.batch_execute("ALTER TABLE gone RENAME TO instances").unwrap();
+    other
+        .batch_execute("ALTER TABLE gone RENAME TO instances")
+        .unwrap();
     told.until("WATCHDOG=1");
 
     signal(manager.pid(), Signal::HUP);
     let reloading = told.until("RELOADING=1");
-    let since = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap().parse::<u64>().unwrap();
+    let since = reloading
+        .lines()
+        .find_map(|line| line.strip_prefix("MONOTONIC_USEC="))
+        .unwrap()
+        .parse::<u64>()
+        .unwrap();
     assert!(since > 0);
     assert!(told.until("READY=1").contains("settings were read again"));
 
     let ended = tokio::task::spawn_blocking(move || manager.terminate());
     let stopping = told.until("STOPPING=1");
-    assert!(stopping.contains("STATUS=stopping the clients"), "{stopping}");
+    assert!(
+        stopping.contains("STATUS=stopping the clients"),
+        "{stopping}"
+    );
     assert!(ended.await.unwrap().success());
 }
 
@@ -122,14 +159,22 @@ async fn without_a_watchdog_only_what_happens_is_told() {
     manager.terminate();
     let path = manager.scratch().join("notify");
     let told = Told::at(&path);
-    manager.env.push(("NOTIFY_SOCKET".into(), path.display().to_string()));
+    manager
+        .env
+        .push(("NOTIFY_SOCKET".into(), path.display().to_string()));
     manager.begin();
     told.until("READY=1");
     assert_eq!(told.next(Duration::from_secs(2)), None);
     // Nobody who listens is no reason to fail.
     drop(told);
     signal(manager.pid(), Signal::HUP);
-    until("it is said", || async { manager.log().contains("the service manager cannot be told").then_some(()) }).await;
+    until("it is said", || async {
+        manager
+            .log()
+            .contains("the service manager cannot be told")
+            .then_some(())
+    })
+    .await;
     assert!(manager.get("/health").await.status().is_success());
 }
 
@@ -140,11 +185,16 @@ struct Files {
 
 impl Files {
     fn new() -> Self {
-        let files = Self { dir: tempfile::tempdir().unwrap() };
+        let files = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
         for name in ["one", "two"] {
             let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
             files.write(&format!("{name}.crt"), &pem("CERTIFICATE", pair.cert.der()));
-            files.write(&format!("{name}.key"), &pem("PRIVATE KEY", &pair.signing_key.serialize_der()));
+            files.write(
+                &format!("{name}.key"),
+                &pem("PRIVATE KEY", &pair.signing_key.serialize_der()),
+            );
         }
         files
     }
@@ -160,13 +210,20 @@ impl Files {
     /// Makes the certificate that is in use another.
     fn use_certificate(&self, name: &str) {
         for kind in ["crt", "key"] {
-            fs::copy(self.path(&format!("{name}.{kind}")), self.path(&format!("current.{kind}"))).unwrap();
+            fs::copy(
+                self.path(&format!("{name}.{kind}")),
+                self.path(&format!("current.{kind}")),
+            )
+            .unwrap();
         }
     }
 
     fn settings(&self, text: &str) {
         let (certificate, key) = (self.path("current.crt"), self.path("current.key"));
-        self.write("settings.toml", &format!("tls_cert = {certificate:?}\ntls_key = {key:?}\n{text}\n"));
+        self.write(
+            "settings.toml",
+            &format!("tls_cert = {certificate:?}\ntls_key = {key:?}\n{text}\n"),
+        );
     }
 
     /// Whether the manager shows this certificate.
@@ -176,7 +233,10 @@ impl Files {
         let tls = std::sync::Arc::new(jd_manager::infra::http_client::tls_to(certificate).unwrap());
         let address = manager.url("").split_once("://").unwrap().1.to_owned();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        tokio_rustls::TlsConnector::from(tls).connect(ServerName::try_from("localhost").unwrap(), stream).await.is_ok()
+        tokio_rustls::TlsConnector::from(tls)
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
+            .is_ok()
     }
 }
 
@@ -191,16 +251,32 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     let files = Files::new();
     files.use_certificate("one");
     files.settings("log = \"info\"");
-    let flags = vec!["--settings".into(), files.path("settings.toml").display().to_string()];
-    let mut manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let flags = vec![
+        "--settings".into(),
+        files.path("settings.toml").display().to_string(),
+    ];
+    let mut manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags,
+    })
+    .await;
     let reload = async |manager: &Manager, says: &str| {
         let before = manager.log().len();
         signal(manager.pid(), Signal::HUP);
-        until(says, || async { manager.log()[before..].contains(says).then(|| manager.log()[before..].to_owned()) }).await
+        until(says, || async {
+            manager.log()[before..]
+                .contains(says)
+                .then(|| manager.log()[before..].to_owned())
+        })
+        .await
     };
     const FAILED: &str = "a TLS handshake failed";
     assert!(files.is_shown("one", &manager).await && !files.is_shown("two", &manager).await);
-    assert!(!manager.log().contains(FAILED), "that is a line for debugging");
+    assert!(
+        !manager.log().contains(FAILED),
+        "that is a line for debugging"
+    );
     reload(&manager, "settings were read again; changed: nothing").await;
 
     files.use_certificate("two");
@@ -208,9 +284,15 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
         "log = \"info,jd_manager=debug\"\ntrusted_proxies = [\"10.0.0.1\"]\nsample_interval = \"7s\"\nretention_days = 9",
     );
     let said = reload(&manager, "need a restart: sample_interval, retention_days").await;
-    assert!(said.contains("changed: tls_cert, log, trusted_proxies"), "{said}");
+    assert!(
+        said.contains("changed: tls_cert, log, trusted_proxies"),
+        "{said}"
+    );
     assert!(files.is_shown("two", &manager).await && !files.is_shown("one", &manager).await);
-    until("lines for debugging", || async { manager.log().contains(FAILED).then_some(()) }).await;
+    until("lines for debugging", || async {
+        manager.log().contains(FAILED).then_some(())
+    })
+    .await;
 
     // A mistake anywhere: nothing is changed.
     files.use_certificate("one");
@@ -224,13 +306,18 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     assert!(files.is_shown("two", &manager).await);
     let seen = manager.log().matches(FAILED).count();
     assert!(!files.is_shown("one", &manager).await);
-    until("lines for debugging are still written", || async { (manager.log().matches(FAILED).count() > seen).then_some(()) })
-        .await;
+    until("lines for debugging are still written", || async {
+        (manager.log().matches(FAILED).count() > seen).then_some(())
+    })
+    .await;
     // What was not applied is named again.
     files.use_certificate("two");
     files.settings("log = \"info\"\nsample_interval = \"7s\"\non_shutdown = \"leave\"");
     let said = reload(&manager, "need a restart: sample_interval").await;
-    assert!(said.contains("changed: on_shutdown, log, trusted_proxies"), "{said}");
+    assert!(
+        said.contains("changed: on_shutdown, log, trusted_proxies"),
+        "{said}"
+    );
     let status = manager.terminate();
     assert!(status.success(), "{status}");
 }
@@ -239,14 +326,25 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
 async fn what_happens_to_clients_at_the_end_can_be_changed() {
     let files = Files::new();
     files.write("settings.toml", "log = \"info\"");
-    let flags = vec!["--settings".into(), files.path("settings.toml").display().to_string()];
-    let mut manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let flags = vec![
+        "--settings".into(),
+        files.path("settings.toml").display().to_string(),
+    ];
+    let mut manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags,
+    })
+    .await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     files.write("settings.toml", "log = \"info\"\non_shutdown = \"leave\"");
     signal(manager.pid(), Signal::HUP);
-    until("it is read", || async { manager.log().contains("changed: on_shutdown").then_some(()) }).await;
+    until("it is read", || async {
+        manager.log().contains("changed: on_shutdown").then_some(())
+    })
+    .await;
     let clients = manager.clients(&id);
     assert!(manager.terminate().success());
     assert_eq!((clients.len(), manager.clients(&id)), (1, clients));
@@ -274,10 +372,16 @@ async fn when_the_window_it_runs_in_is_closed_the_manager_ends_and_mining_goes_o
         .spawn()
         .expect("script, of util-linux or bsdutils");
     let said = || fs::read_to_string(&log).unwrap_or_default();
-    until("it serves", || async { said().contains("serving").then_some(()) }).await;
+    until("it serves", || async {
+        said().contains("serving").then_some(())
+    })
+    .await;
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    until("it has ended", || async { said().contains("ended").then_some(()) }).await;
+    until("it has ended", || async {
+        said().contains("ended").then_some(())
+    })
+    .await;
     assert!(said().contains("cause=\"SIGHUP\""), "{}", said());
     assert_eq!(manager.clients(&id), clients);
     manager.begin();

@@ -38,7 +38,8 @@ fn pid_of(instance: &Value) -> u32 {
     u32::try_from(instance["pid"].as_u64().unwrap()).unwrap()
 }
 
-/// The numbered lines of each client that wrote into a log: its process id and how many, checked to have neither gap nor repetition.
+/// The numbered lines of each client that wrote into a log: its process id and how many, checked to
+/// have neither gap nor repetition.
 fn lines_of_each(text: &str) -> Vec<usize> {
     let mut counts = Vec::new();
     let mut next = 1_u64;
@@ -46,8 +47,9 @@ fn lines_of_each(text: &str) -> Vec<usize> {
         if line.contains("jd_manager::keeper: started") {
             counts.push(0);
             next = 1;
-        } else if let Some(number) =
-            line.split_once("line n=").and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok())
+        } else if let Some(number) = line
+            .split_once("line n=")
+            .and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok())
         {
             assert_eq!(number, next, "a line is missing or doubled: {line}");
             next += 1;
@@ -66,19 +68,29 @@ struct Watch {
 
 impl Watch {
     fn over(ids: &[String]) -> Self {
-        let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stop, most) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let (stopped, worst, ids) = (stop.clone(), most.clone(), ids.to_vec());
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 for id in &ids {
                     let mark = format!("JD_MANAGER_INSTANCE={id}");
-                    let clients = harness::marked(&mark).into_iter().filter(|pid| is_alive(*pid)).count();
+                    let clients = harness::marked(&mark)
+                        .into_iter()
+                        .filter(|pid| is_alive(*pid))
+                        .count();
                     worst.fetch_max(clients, Ordering::Relaxed);
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        Self { stop, most, thread: Some(thread) }
+        Self {
+            stop,
+            most,
+            thread: Some(thread),
+        }
     }
 
     fn most(mut self) -> usize {
@@ -103,7 +115,12 @@ pub async fn fifty_kills_of_the_manager() -> String {
             let id = &ids[usize::try_from(chance(3)).unwrap()];
             signal(pids[id], Signal::ABORT);
             *deaths.entry(id.clone()).or_default() += 1;
-            tokio::time::sleep(Duration::from_millis(if chance(2) == 0 { 100 } else { 2500 })).await;
+            tokio::time::sleep(Duration::from_millis(if chance(2) == 0 {
+                100
+            } else {
+                2500
+            }))
+            .await;
         } else {
             pause(0, 200).await;
         }
@@ -125,11 +142,25 @@ pub async fn fifty_kills_of_the_manager() -> String {
         let died = deaths.get(id).copied().unwrap_or(0);
         assert_eq!(counts.len(), died + 1, "clients started");
         let events = manager.events(id).await;
-        assert_eq!(events.iter().filter(|e| e["exit_signal"] == json!(6)).count(), died, "deaths in the history: {events:?}");
-        assert_eq!(events.iter().filter(|e| e["to"] == "starting").count(), died + 1, "starts in the history");
+        assert_eq!(
+            events
+                .iter()
+                .filter(|e| e["exit_signal"] == json!(6))
+                .count(),
+            died,
+            "deaths in the history: {events:?}"
+        );
+        assert_eq!(
+            events.iter().filter(|e| e["to"] == "starting").count(),
+            died + 1,
+            "starts in the history"
+        );
     }
     assert_eq!(watch.most(), 1, "two clients at once");
-    format!("{lines} lines, none lost or repeated; {} clients died meanwhile, all in the history", deaths.values().sum::<usize>())
+    format!(
+        "{lines} lines, none lost or repeated; {} clients died meanwhile, all in the history",
+        deaths.values().sum::<usize>()
+    )
 }
 
 pub async fn twenty_kills_of_keepers() -> String {
@@ -146,7 +177,10 @@ pub async fn twenty_kills_of_keepers() -> String {
             signal(manager.keeper_pid(id).unwrap(), Signal::KILL);
             let begun = Instant::now();
             while is_alive(before) {
-                assert!(begun.elapsed() < Duration::from_secs(1), "its client outlived its keeper by a second");
+                assert!(
+                    begun.elapsed() < Duration::from_secs(1),
+                    "its client outlived its keeper by a second"
+                );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             slowest_death = slowest_death.max(begun.elapsed());
@@ -166,8 +200,12 @@ pub async fn twenty_kills_of_keepers() -> String {
     for id in &ids {
         manager.act(&format!("/api/instances/{id}/stop")).await;
         assert_eq!(lines_of_each(&manager.log_text(id)).len(), 3);
-        let losses =
-            manager.events(id).await.iter().filter(|e| e["reason"] == "its keeper was killed, and the client with it").count();
+        let losses = manager
+            .events(id)
+            .await
+            .iter()
+            .filter(|e| e["reason"] == "its keeper was killed, and the client with it")
+            .count();
         assert_eq!(losses, 2);
     }
     assert_eq!(watch.most(), 1, "two clients at once");
@@ -191,7 +229,9 @@ pub async fn a_minute_of_everything_at_once() -> String {
         let batch = (0..8).map(|_| {
             let id = &ids[usize::try_from(chance(5)).unwrap()];
             let verb = ["start", "stop", "restart"][usize::try_from(chance(3)).unwrap()];
-            let request = manager.request("POST", &format!("/api/instances/{id}/{verb}")).header("accept", "application/json");
+            let request = manager
+                .request("POST", &format!("/api/instances/{id}/{verb}"))
+                .header("accept", "application/json");
             async move {
                 let response = request.send().await?;
                 let status = response.status().as_u16();
@@ -241,7 +281,10 @@ pub async fn twenty_instances_three_of_them_stubborn() -> String {
     let begun = Instant::now();
     let status = manager.terminate();
     let took = begun.elapsed();
-    assert!(status.success() && took < Duration::from_secs(30), "{status} after {took:?}");
+    assert!(
+        status.success() && took < Duration::from_secs(30),
+        "{status} after {took:?}"
+    );
     assert!(pids.iter().all(|pid| !is_alive(*pid)), "a client is left");
     format!("done in {:.1} s", took.as_secs_f64())
 }

@@ -1,5 +1,6 @@
-//! The long proofs, which no ordinary run includes. `kills` (the default) takes a few minutes and is run by `scripts/soak`; `updates` builds two clients,
-//! which takes about half an hour on two cores, and is run by `scripts/test --updates`.
+//! The long proofs, which no ordinary run includes. `kills` (the default) takes a few minutes and
+//! is run by `scripts/soak`; `updates` builds two clients, which takes about half an hour on two
+//! cores, and is run by `scripts/test --updates`.
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
@@ -22,7 +23,10 @@ impl Proofs {
         match self.runtime.block_on(self.runtime.spawn(proof)) {
             Ok(figures) => {
                 self.passed += 1;
-                println!("ok     {name} ({:.0} s): {figures}", begun.elapsed().as_secs_f64());
+                println!(
+                    "ok     {name} ({:.0} s): {figures}",
+                    begun.elapsed().as_secs_f64()
+                );
             }
             Err(_) => {
                 self.failed += 1;
@@ -34,18 +38,39 @@ impl Proofs {
 
 fn main() {
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut proofs = Proofs { runtime, passed: 0, failed: 0 };
+    let mut proofs = Proofs {
+        runtime,
+        passed: 0,
+        failed: 0,
+    };
     // `cargo test --quiet` says so to every test program.
-    match std::env::args().skip(1).find(|argument| argument != "--quiet").as_deref() {
+    match std::env::args()
+        .skip(1)
+        .find(|argument| argument != "--quiet")
+        .as_deref()
+    {
         None | Some("kills") => {
-            proofs.run("50 × kill -9 of the manager, 3 clients at 1,000 lines/s each", kills::fifty_kills_of_the_manager());
-            proofs.run("20 × kill -9 of keepers, 10 clients at 1,000 lines/s each", kills::twenty_kills_of_keepers());
-            proofs.run("a minute of random orders and kills", kills::a_minute_of_everything_at_once());
-            proofs.run("shutdown with 20 instances, 3 of them stubborn", kills::twenty_instances_three_of_them_stubborn());
+            proofs.run(
+                "50 × kill -9 of the manager, 3 clients at 1,000 lines/s each",
+                kills::fifty_kills_of_the_manager(),
+            );
+            proofs.run(
+                "20 × kill -9 of keepers, 10 clients at 1,000 lines/s each",
+                kills::twenty_kills_of_keepers(),
+            );
+            proofs.run(
+                "a minute of random orders and kills",
+                kills::a_minute_of_everything_at_once(),
+            );
+            proofs.run(
+                "shutdown with 20 instances, 3 of them stubborn",
+                kills::twenty_instances_three_of_them_stubborn(),
+            );
         }
-        Some("updates") => {
-            proofs.run("from the registry to 0.5.0, to 0.6.0 and back", updates::from_the_registry_to_0_5_0_to_0_6_0_and_back())
-        }
+        Some("updates") => proofs.run(
+            "from the registry to 0.5.0, to 0.6.0 and back",
+            updates::from_the_registry_to_0_5_0_to_0_6_0_and_back(),
+        ),
         Some(other) => {
             eprintln!("unknown proof {other:?}: kills or updates");
             std::process::exit(2);

@@ -35,7 +35,10 @@ struct ApiSilence {
 }
 
 /// Writes what holds now.
-pub(super) async fn run(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+pub(super) async fn run(
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let answer = manager.get("/api/alerts").await?;
     if paper.json {
         return paper.answer(&answer.text);
@@ -55,14 +58,20 @@ pub(super) async fn run(manager: &RemoteManager, paper: &mut TerminalOutput) -> 
                 TableCell::new(&one.instance),
                 TableCell::new(&one.rule),
                 TableCell::or_dash(age(one.since.as_deref())),
-                TableCell::new(age(one.told.as_deref()).map_or_else(|| "not yet".into(), |age| format!("{age} ago"))),
+                TableCell::new(
+                    age(one.told.as_deref())
+                        .map_or_else(|| "not yet".into(), |age| format!("{age} ago")),
+                ),
             ]);
         }
         table.write(paper)?;
     }
     for silence in &alerts.silences {
         let until = when(silence.until.as_deref()).unwrap_or_else(|| "some time".into());
-        paper.line(&format!("{} is silent until {until}", in_line(&silence.instance)))?;
+        paper.line(&format!(
+            "{} is silent until {until}",
+            in_line(&silence.instance)
+        ))?;
     }
     if alerts.channels.is_empty() {
         paper.line("There is no channel, so nothing is sent. The page Alerts makes one.")?;

@@ -1,4 +1,5 @@
-//! The subcommands for daily work, and how each of them runs: connect, ask, write, end with the exit code that says what came of it.
+//! The subcommands for daily work, and how each of them runs: connect, ask, write, end with the
+//! exit code that says what came of it.
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -14,7 +15,8 @@ use super::updates::UpdatesCommand;
 use super::{alerts, configs, health, instances, logs, updates};
 
 /// Below the help of each.
-const CODES: &str = "Exit codes: 0 done; 1 not done, or one of several failed; 2 the command line makes no sense.";
+const CODES: &str =
+    "Exit codes: 0 done; 1 not done, or one of several failed; 2 the command line makes no sense.";
 
 /// Subcommands that speak to a running manager.
 #[derive(Debug, Subcommand)]
@@ -117,7 +119,10 @@ pub fn run(daily: ClientCommand) -> ExitCode {
     let way = daily.way().clone();
     let json = way.json;
     // One conversation needs no threads.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => return CommandError::Failed(format!("no runtime: {e}")).message(json),
     };
@@ -125,11 +130,17 @@ pub fn run(daily: ClientCommand) -> ExitCode {
         let manager = way.manager()?;
         let mut paper = TerminalOutput::new(json);
         let done = match daily {
-            ClientCommand::Instances { command, .. } => instances::run(command, &manager, &mut paper).await,
-            ClientCommand::Configs { command, .. } => configs::run(command, &manager, &mut paper).await,
+            ClientCommand::Instances { command, .. } => {
+                instances::run(command, &manager, &mut paper).await
+            }
+            ClientCommand::Configs { command, .. } => {
+                configs::run(command, &manager, &mut paper).await
+            }
             ClientCommand::Health { args, .. } => health::run(args, &manager, &mut paper).await,
             ClientCommand::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
-            ClientCommand::Updates { command, .. } => updates::run(command, &manager, &mut paper).await,
+            ClientCommand::Updates { command, .. } => {
+                updates::run(command, &manager, &mut paper).await
+            }
             ClientCommand::Alerts { .. } => alerts::run(&manager, &mut paper).await,
         };
         // What was written before something went wrong is to be seen.

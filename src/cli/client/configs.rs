@@ -29,7 +29,8 @@ pub enum ConfigsCommand {
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
     },
-    /// Show the file that a client gets, its secret key masked; what is doubtful about it stands on standard error.
+    /// Show the file that a client gets, its secret key masked; what is doubtful about it stands on
+    /// standard error.
     Show {
         /// Its name, its id, or the beginning of its id.
         name: String,
@@ -37,7 +38,8 @@ pub enum ConfigsCommand {
         #[arg(long, value_name = "VERSION")]
         client_version: Option<String>,
     },
-    /// Write the file to be taken elsewhere, TOML with the comments it was imported with; its secret key is masked.
+    /// Write the file to be taken elsewhere, TOML with the comments it was imported with; its
+    /// secret key is masked.
     Export {
         /// Its name, its id, or the beginning of its id.
         name: String,
@@ -136,30 +138,50 @@ impl ApiFindings {
 
 impl ApiFieldRemark {
     fn line(&self, kind: &str) -> String {
-        let key =
-            in_line(self.pointer.strip_prefix("/config").unwrap_or(&self.pointer)).trim_start_matches('/').replace('/', ".");
+        let key = in_line(
+            self.pointer
+                .strip_prefix("/config")
+                .unwrap_or(&self.pointer),
+        )
+        .trim_start_matches('/')
+        .replace('/', ".");
         let detail = in_line(&self.detail);
         // Sentences about a file name key and line themselves.
-        let says_it =
-            detail.starts_with(&format!("{key}:")) || (detail.starts_with("Line ") && detail.contains(&format!(", {key}:")));
-        if key.is_empty() || says_it { format!("{kind}: {detail}") } else { format!("{kind}: {key}: {detail}") }
+        let says_it = detail.starts_with(&format!("{key}:"))
+            || (detail.starts_with("Line ") && detail.contains(&format!(", {key}:")));
+        if key.is_empty() || says_it {
+            format!("{kind}: {detail}")
+        } else {
+            format!("{kind}: {key}: {detail}")
+        }
     }
 }
 
-/// All of them, or those with a text: as they came, and as they are read. Long ones come in several parts.
-async fn list(manager: &RemoteManager, search: Option<&str>) -> Result<Vec<(Box<RawValue>, ApiConfig)>, CommandError> {
+/// All of them, or those with a text: as they came, and as they are read. Long ones come in several
+/// parts.
+async fn list(
+    manager: &RemoteManager,
+    search: Option<&str>,
+) -> Result<Vec<(Box<RawValue>, ApiConfig)>, CommandError> {
     let mut all = Vec::new();
     loop {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("limit", "1000").append_pair("offset", &all.len().to_string());
+        query
+            .append_pair("limit", "1000")
+            .append_pair("offset", &all.len().to_string());
         if let Some(text) = search {
             query.append_pair("q", text);
         }
-        let list: ApiConfigList = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?.read()?;
-        let has_more = !list.configurations.is_empty() && all.len() + list.configurations.len() < list.total;
+        let list: ApiConfigList = manager
+            .get(&format!("/api/saved-configs?{}", query.finish()))
+            .await?
+            .read()?;
+        let has_more =
+            !list.configurations.is_empty() && all.len() + list.configurations.len() < list.total;
         for raw in list.configurations {
-            let read = serde_json::from_str(raw.get())
-                .map_err(|e| CommandError::Failed(format!("a configuration cannot be understood: {e}")))?;
+            let read = serde_json::from_str(raw.get()).map_err(|e| {
+                CommandError::Failed(format!("a configuration cannot be understood: {e}"))
+            })?;
             all.push((raw, read));
         }
         if !has_more {
@@ -170,7 +192,13 @@ async fn list(manager: &RemoteManager, search: Option<&str>) -> Result<Vec<(Box<
 
 async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>, CommandError> {
     let all = list(manager, None).await?;
-    Ok(all.into_iter().map(|(_, one)| NamedResource { id: one.id, name: one.name }).collect())
+    Ok(all
+        .into_iter()
+        .map(|(_, one)| NamedResource {
+            id: one.id,
+            name: one.name,
+        })
+        .collect())
 }
 
 fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResource, CommandError> {
@@ -178,7 +206,10 @@ fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResour
 }
 
 /// The saved configuration that is meant.
-pub(super) async fn named(manager: &RemoteManager, wanted: &str) -> Result<NamedResource, CommandError> {
+pub(super) async fn named(
+    manager: &RemoteManager,
+    wanted: &str,
+) -> Result<NamedResource, CommandError> {
     find_in(&names(manager).await?, wanted).cloned()
 }
 
@@ -190,12 +221,21 @@ pub(super) async fn run(
 ) -> Result<(), CommandError> {
     match command.unwrap_or(ConfigsCommand::List { search: None }) {
         ConfigsCommand::List { search } => show_list(search.as_deref(), manager, paper).await,
-        ConfigsCommand::Show { name, client_version } => show(&name, client_version.as_deref(), manager, paper).await,
-        ConfigsCommand::Export { name, with_secret, output } => {
+        ConfigsCommand::Show {
+            name,
+            client_version,
+        } => show(&name, client_version.as_deref(), manager, paper).await,
+        ConfigsCommand::Export {
+            name,
+            with_secret,
+            output,
+        } => {
             let one = named(manager, &name).await?;
             let path = format!("/api/saved-configs/{}/export", one.id);
             let answer = if with_secret {
-                manager.send(Method::POST, &format!("{path}?secret=include"), None).await?
+                manager
+                    .send(Method::POST, &format!("{path}?secret=include"), None)
+                    .await?
             } else {
                 manager.get(&path).await?
             };
@@ -204,12 +244,18 @@ pub(super) async fn run(
                 None => paper.text(&answer.text),
             }
         }
-        ConfigsCommand::Import { file, name, fresh_keys } => {
+        ConfigsCommand::Import {
+            file,
+            name,
+            fresh_keys,
+        } => {
             let mut body = json!({ "toml": read(&file)?, "fresh_keys": fresh_keys });
             if let Some(name) = name {
                 body["name"] = Value::from(name);
             }
-            let answer = manager.send(Method::POST, "/api/saved-configs/import", Some(&body)).await?;
+            let answer = manager
+                .send(Method::POST, "/api/saved-configs/import", Some(&body))
+                .await?;
             if paper.json {
                 return paper.answer(&answer.text);
             }
@@ -220,39 +266,78 @@ pub(super) async fn run(
         ConfigsCommand::Check { file } => check(&file, manager, paper).await,
         ConfigsCommand::Try { name } => {
             let one = named(manager, &name).await?;
-            let answer = manager.send(Method::POST, &format!("/api/saved-configs/{}/trial", one.id), None).await?;
+            let answer = manager
+                .send(
+                    Method::POST,
+                    &format!("/api/saved-configs/{}/trial", one.id),
+                    None,
+                )
+                .await?;
             let remarks: ApiFindings = answer.read()?;
             if paper.json {
                 paper.answer(&answer.text)?;
             } else {
                 paper.line(&in_line(&remarks.message))?;
-                remarks.advice.iter().try_for_each(|advice| paper.line(&in_line(advice)))?;
+                remarks
+                    .advice
+                    .iter()
+                    .try_for_each(|advice| paper.line(&in_line(advice)))?;
             }
-            if remarks.accepted == Some(true) { Ok(()) } else { Err(CommandError::Told(FAILED)) }
+            if remarks.accepted == Some(true) {
+                Ok(())
+            } else {
+                Err(CommandError::Told(FAILED))
+            }
         }
-        ConfigsCommand::Delete(DeletionTarget { names: wanted, consent }) => {
+        ConfigsCommand::Delete(DeletionTarget {
+            names: wanted,
+            consent,
+        }) => {
             let all = names(manager).await?;
-            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
-            let shown: Vec<String> = meant.iter().map(|one| format!("\"{}\"", in_line(&one.name))).collect();
+            let meant: Vec<&NamedResource> = wanted
+                .iter()
+                .map(|name| find_in(&all, name))
+                .collect::<Result<_, _>>()?;
+            let shown: Vec<String> = meant
+                .iter()
+                .map(|one| format!("\"{}\"", in_line(&one.name)))
+                .collect();
             consent.to(&format!("Delete {} with all revisions?", shown.join(", ")))?;
             for one in meant {
-                change(manager, paper, Method::DELETE, &format!("/api/saved-configs/{}", one.id), None).await?;
+                change(
+                    manager,
+                    paper,
+                    Method::DELETE,
+                    &format!("/api/saved-configs/{}", one.id),
+                    None,
+                )
+                .await?;
             }
             Ok(())
         }
     }
 }
 
-async fn show_list(search: Option<&str>, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+async fn show_list(
+    search: Option<&str>,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let all = list(manager, search).await?;
     if paper.json {
         let raw: Vec<&str> = all.iter().map(|(raw, _)| raw.get()).collect();
-        return paper.answer(&format!("{{\"configurations\":[{}],\"total\":{}}}", raw.join(","), raw.len()));
+        return paper.answer(&format!(
+            "{{\"configurations\":[{}],\"total\":{}}}",
+            raw.join(","),
+            raw.len()
+        ));
     }
     if all.is_empty() {
         return paper.line(match search {
             Some(_) => "None of the configurations fits.",
-            None => "There is no configuration yet. jd-manager configs import takes a client's file.",
+            None => {
+                "There is no configuration yet. jd-manager configs import takes a client's file."
+            }
         });
     }
     let mut table = OutputTable::new(&[
@@ -290,7 +375,9 @@ async fn show(
     let one = named(manager, name).await?;
     let mut path = format!("/api/saved-configs/{}/toml", one.id);
     if let Some(version) = version {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("client_version", version).finish();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_version", version)
+            .finish();
         path = format!("{path}?{query}");
     }
     let answer = manager.get(&path).await?;
@@ -304,11 +391,18 @@ async fn show(
         }
         remarks.complain();
         // What is doubtful whatever the version.
-        let saved: ApiFindings = manager.get(&format!("/api/saved-configs/{}", one.id)).await?.read()?;
+        let saved: ApiFindings = manager
+            .get(&format!("/api/saved-configs/{}", one.id))
+            .await?
+            .read()?;
         saved.complain();
     }
     // That version cannot run it.
-    if remarks.toml.is_some() { Ok(()) } else { Err(CommandError::Told(FAILED)) }
+    if remarks.toml.is_some() {
+        Ok(())
+    } else {
+        Err(CommandError::Told(FAILED))
+    }
 }
 
 /// What a file holds; `-` is standard input.
@@ -316,17 +410,28 @@ fn read(file: &Path) -> Result<String, CommandError> {
     let is_input = file.as_os_str() == "-";
     let read = if is_input {
         let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).map(|_| text)
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut text)
+            .map(|_| text)
     } else {
         std::fs::read_to_string(file)
     };
-    let shown = if is_input { "standard input".into() } else { file.display().to_string() };
+    let shown = if is_input {
+        "standard input".into()
+    } else {
+        file.display().to_string()
+    };
     read.map_err(|e| CommandError::Failed(format!("{shown} cannot be read: {e}")))
 }
 
 /// Writes a file that was not there before and only its owner may read: it may hold a secret key.
 fn put(file: &Path, text: &str) -> Result<(), CommandError> {
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
     made.and_then(|mut to| to.write_all(text.as_bytes()))
         .map_err(|e| CommandError::Failed(format!("{} cannot be written: {e}", file.display())))
 }
@@ -334,11 +439,16 @@ fn put(file: &Path, text: &str) -> Result<(), CommandError> {
 /// What the API shows in the place of a secret key.
 const MASK: &str = "********";
 
-async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+async fn check(
+    file: &Path,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let text = read(file)?;
     let config: Value = match serde_json::from_str(&text) {
         Ok(config) => config,
-        Err(_) => toml::from_str(&text).map_err(|e| CommandError::Failed(format!("{} is no TOML: {e}", file.display())))?,
+        Err(_) => toml::from_str(&text)
+            .map_err(|e| CommandError::Failed(format!("{} is no TOML: {e}", file.display())))?,
     };
     // A file that was exported has its key here.
     let known = if config["authority_secret_key"] == MASK {
@@ -351,9 +461,19 @@ async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput)
     let asked = match known {
         Some(one) => {
             let body = json!({ "name": one.name, "config": config });
-            manager.send(Method::POST, &format!("/api/saved-configs/{}/check", one.id), Some(&body)).await
+            manager
+                .send(
+                    Method::POST,
+                    &format!("/api/saved-configs/{}/check", one.id),
+                    Some(&body),
+                )
+                .await
         }
-        None => manager.send(Method::POST, "/api/config/validate", Some(&config)).await,
+        None => {
+            manager
+                .send(Method::POST, "/api/config/validate", Some(&config))
+                .await
+        }
     };
     let remarks: ApiFindings = match asked {
         Ok(answer) if paper.json => {
@@ -369,8 +489,13 @@ async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput)
     };
     let is_valid = remarks.valid == Some(true) && remarks.errors.is_empty();
     if !paper.json {
-        for (kind, list) in [("error", &remarks.errors), ("warning", &remarks.warnings), ("hint", &remarks.hints)] {
-            list.iter().try_for_each(|remark| paper.line(&remark.line(kind)))?;
+        for (kind, list) in [
+            ("error", &remarks.errors),
+            ("warning", &remarks.warnings),
+            ("hint", &remarks.hints),
+        ] {
+            list.iter()
+                .try_for_each(|remark| paper.line(&remark.line(kind)))?;
         }
         if is_valid {
             let but = match remarks.warnings.len() {
@@ -381,5 +506,9 @@ async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput)
             paper.line(&format!("It is valid{but}."))?;
         }
     }
-    if is_valid { Ok(()) } else { Err(CommandError::Told(FAILED)) }
+    if is_valid {
+        Ok(())
+    } else {
+        Err(CommandError::Told(FAILED))
+    }
 }

@@ -14,7 +14,8 @@ pub struct DeletionConsent {
 }
 
 impl DeletionConsent {
-    /// Goes on if it is meant: `--yes` was given, or somebody at a terminal says so. What cannot be asked is refused.
+    /// Goes on if it is meant: `--yes` was given, or somebody at a terminal says so. What cannot be
+    /// asked is refused.
     pub(super) fn to(self, question: &str) -> Result<(), CommandError> {
         if self.yes {
             return Ok(());
@@ -30,7 +31,9 @@ impl DeletionConsent {
         match read {
             Ok(_) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => Ok(()),
             Ok(_) => Err(CommandError::Failed("nothing was deleted".into())),
-            Err(e) => Err(CommandError::Failed(format!("the answer cannot be read, nothing was deleted: {e}"))),
+            Err(e) => Err(CommandError::Failed(format!(
+                "the answer cannot be read, nothing was deleted: {e}"
+            ))),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How a running manager is reached: by its Unix socket, by the port it listens on, or by an address elsewhere.
+//! How a running manager is reached: by its Unix socket, by the port it listens on, or by an
+//! address elsewhere.
 
 use reqwest::redirect::Policy;
 use std::fs::File;
@@ -33,7 +34,9 @@ const LARGEST: usize = 128 << 20;
 impl ApiConnection {
     /// By the Unix socket. `None` if nobody listens there.
     pub(super) fn by_socket(path: &Path) -> Result<Option<Self>, String> {
-        let Ok((dir, short)) = reach(path) else { return Ok(None) };
+        let Ok((dir, short)) = reach(path) else {
+            return Ok(None);
+        };
         match std::os::unix::net::UnixStream::connect(&short) {
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -44,7 +47,11 @@ impl ApiConnection {
             }
             Err(_) => return Ok(None),
         }
-        let http = http_client::plain().redirect(Policy::none()).unix_socket(short).build().map_err(|e| e.to_string())?;
+        let http = http_client::plain()
+            .redirect(Policy::none())
+            .unix_socket(short)
+            .build()
+            .map_err(|e| e.to_string())?;
         Ok(Some(Self {
             http,
             base: "http://localhost".into(),
@@ -67,20 +74,40 @@ impl ApiConnection {
             // Its certificate is for the name that others know it by.
             Some(files) => {
                 let tls = http_client::tls_to(files.leaf()?).map_err(|e| e.to_string())?;
-                ("https", reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls))
+                (
+                    "https",
+                    reqwest::Client::builder()
+                        .no_proxy()
+                        .tls_backend_preconfigured(tls),
+                )
             }
         };
-        let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
+        let http = http
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .build()
+            .map_err(|e| e.to_string())?;
         let base = format!("{scheme}://{address}");
         // What goes to an address of one's own stays in the machine.
-        Ok(Self { http, shown: base.clone(), base, is_open: false, _dir: None })
+        Ok(Self {
+            http,
+            shown: base.clone(),
+            base,
+            is_open: false,
+            _dir: None,
+        })
     }
 
-    /// By an address anywhere. Over HTTPS the machine's authorities are trusted, and what is in the file `trusted`.
+    /// By an address anywhere. Over HTTPS the machine's authorities are trusted, and what is in the
+    /// file `trusted`.
     pub(super) fn by_url(url: &str, trusted: Option<&Path>) -> Result<Self, String> {
         let wrong = |why: &str| format!("--url: {why}, such as https://miner.example.org:3000/");
-        let url = reqwest::Url::parse(url).map_err(|e| wrong(&format!("that is no address ({e}); one is wanted")))?;
-        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+        let url = reqwest::Url::parse(url)
+            .map_err(|e| wrong(&format!("that is no address ({e}); one is wanted")))?;
+        let Some(host) = url
+            .host_str()
+            .filter(|_| matches!(url.scheme(), "http" | "https"))
+        else {
             return Err(wrong("an address of http or https is wanted"));
         };
         if !url.username().is_empty() || url.password().is_some() {
@@ -96,22 +123,44 @@ impl ApiConnection {
         let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
         let http = if url.scheme() == "https" {
             let certificates = trusted.map(certificates).transpose()?.unwrap_or_default();
-            let tls = http_client::tls_also_to(http_client::authorities(), certificates).map_err(|e| e.to_string())?;
+            let tls = http_client::tls_also_to(http_client::authorities(), certificates)
+                .map_err(|e| e.to_string())?;
             reqwest::Client::builder().tls_backend_preconfigured(tls)
         } else {
             reqwest::Client::builder().tls_backend_preconfigured(http_client::no_trusted_roots())
         };
-        let is_here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let is_here = host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: IpAddr| ip.is_loopback());
         // A proxy of the environment has nothing to do with this machine.
         let http = if is_here { http.no_proxy() } else { http };
-        let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
+        let http = http
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .build()
+            .map_err(|e| e.to_string())?;
         let is_open = url.scheme() == "http" && !is_here;
-        Ok(Self { http, shown: base.clone(), base, is_open, _dir: None })
+        Ok(Self {
+            http,
+            shown: base.clone(),
+            base,
+            is_open,
+            _dir: None,
+        })
     }
 
     /// A request for a path.
-    pub(super) fn request(&self, method: reqwest::Method, path: &str, accept: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).header("accept", accept)
+    pub(super) fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        accept: &str,
+    ) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .header("accept", accept)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What kept a command from doing what it was told to: how it is said, and with which exit code the program ends.
+//! What kept a command from doing what it was told to: how it is said, and with which exit code the
+//! program ends.
 
 use serde::Deserialize;
 use std::io::Write;
@@ -65,11 +66,19 @@ impl ApiRefusal {
         let problem: ApiProblem = serde_json::from_str(&self.body).unwrap_or_default();
         let mut lines = match problem.detail.or(problem.message) {
             Some(detail) => vec![detail],
-            None => vec![format!("the manager answered {} and did not say why", self.status)],
+            None => vec![format!(
+                "the manager answered {} and did not say why",
+                self.status
+            )],
         };
         // The sentence about the whole names the first field already, if there is but one.
         if problem.errors.len() > 1 {
-            lines.extend(problem.errors.into_iter().map(|error| format!("  {}", error.detail)));
+            lines.extend(
+                problem
+                    .errors
+                    .into_iter()
+                    .map(|error| format!("  {}", error.detail)),
+            );
         }
         lines.extend(self.advice.clone());
         lines
@@ -77,7 +86,8 @@ impl ApiRefusal {
 }
 
 impl CommandError {
-    /// Says it on standard error: to people in sentences, to programs as problem details, those of the manager unchanged.
+    /// Says it on standard error: to people in sentences, to programs as problem details, those of
+    /// the manager unchanged.
     pub(super) fn message(&self, as_json: bool) -> ExitCode {
         let (code, title) = match self {
             Self::Refused(_) | Self::Failed(_) => (FAILED, "Not done"),

@@ -59,14 +59,23 @@ struct ApiCheckResult {
 }
 
 /// Tells how instances are; the exit code says whether they are well.
-pub(super) async fn run(args: HealthArgs, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+pub(super) async fn run(
+    args: HealthArgs,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let found = match (args.command, args.name) {
         (Some(HealthCommand::Check { names: wanted }), _) => {
             let all = names(manager).await?;
-            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let meant: Vec<&NamedResource> = wanted
+                .iter()
+                .map(|name| find_in(&all, name))
+                .collect::<Result<_, _>>()?;
             let mut found = Vec::new();
             for one in meant {
-                manager.send(Method::POST, &format!("/api/health/{}/check", one.id), None).await?;
+                manager
+                    .send(Method::POST, &format!("/api/health/{}/check", one.id), None)
+                    .await?;
                 if !found.is_empty() && !paper.json {
                     paper.line("")?;
                 }
@@ -78,20 +87,40 @@ pub(super) async fn run(args: HealthArgs, manager: &RemoteManager, paper: &mut T
         (None, None) => overview(manager, paper).await?,
     };
     let is_bad = |status: &String| status == "unhealthy" || (args.strict && status == "warning");
-    if found.iter().any(is_bad) { Err(CommandError::Told(UNHEALTHY)) } else { Ok(()) }
+    if found.iter().any(is_bad) {
+        Err(CommandError::Told(UNHEALTHY))
+    } else {
+        Ok(())
+    }
 }
 
 /// Writes every check of an instance; returns how it is.
-async fn checks(one: &NamedResource, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<String, CommandError> {
+async fn checks(
+    one: &NamedResource,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<String, CommandError> {
     let answer = manager.get(&format!("/api/health/{}", one.id)).await?;
     let report: ApiHealthReport = answer.read()?;
     if paper.json {
         paper.answer(&answer.text)?;
         return Ok(report.status);
     }
-    let place = report.place.as_deref().map(|place| format!(", works for {}", in_line(place))).unwrap_or_default();
-    let score = if report.status == "unknown" { String::new() } else { format!(", {} of 100", report.score) };
-    paper.line(&format!("{} is {}{score}{place}", in_line(&one.name), words(&report.status)))?;
+    let place = report
+        .place
+        .as_deref()
+        .map(|place| format!(", works for {}", in_line(place)))
+        .unwrap_or_default();
+    let score = if report.status == "unknown" {
+        String::new()
+    } else {
+        format!(", {} of 100", report.score)
+    };
+    paper.line(&format!(
+        "{} is {}{score}{place}",
+        in_line(&one.name),
+        words(&report.status)
+    ))?;
     let mut table = OutputTable::new(&[
         TableColumn::new("CHECK"),
         TableColumn::new("STATUS"),
@@ -112,11 +141,18 @@ async fn checks(one: &NamedResource, manager: &RemoteManager, paper: &mut Termin
 
 /// A stopped instance is neither well nor down.
 fn words(status: &str) -> String {
-    if status == "unknown" { "not judged".into() } else { in_line(status) }
+    if status == "unknown" {
+        "not judged".into()
+    } else {
+        in_line(status)
+    }
 }
 
 /// Writes how everybody is, and what is wrong; returns how each is.
-async fn overview(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<Vec<String>, CommandError> {
+async fn overview(
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<Vec<String>, CommandError> {
     let mut statuses = Vec::new();
     let mut raw = Vec::new();
     let mut table = OutputTable::new(&[
@@ -144,7 +180,10 @@ async fn overview(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result
         let report: ApiHealthReport = answer.read()?;
         if paper.json {
             let (id, name, status) = (json!(one.id), json!(one.name), json!(one.status));
-            raw.push(format!("{{\"id\":{id},\"name\":{name},\"status\":{status},\"health\":{}}}", answer.text.trim()));
+            raw.push(format!(
+                "{{\"id\":{id},\"name\":{name},\"status\":{status},\"health\":{}}}",
+                answer.text.trim()
+            ));
         }
         let is_judged = report.status != "unknown";
         table.row(vec![
@@ -154,7 +193,11 @@ async fn overview(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result
             TableCell::or_dash(is_judged.then(|| report.score.to_string())),
             TableCell::or_dash(report.place.filter(|_| is_judged)),
         ]);
-        for check in report.results.iter().filter(|check| ["warning", "unhealthy"].contains(&check.status.as_str())) {
+        for check in report
+            .results
+            .iter()
+            .filter(|check| ["warning", "unhealthy"].contains(&check.status.as_str()))
+        {
             has_findings = true;
             findings.row(vec![
                 TableCell::new(&one.name),

@@ -8,7 +8,8 @@ use crate::server::settings::Settings;
 /// A manager that takes longer to answer is not well.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks the manager with these settings: through its socket if somebody listens there, else at the port.
+/// Asks the manager with these settings: through its socket if somebody listens there, else at the
+/// port.
 ///
 /// # Errors
 /// It does not answer, or not well.
@@ -29,9 +30,11 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
         .await
         .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
     let status = response.status();
-    let text = read_text(response).await.map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
-    let body: serde_json::Value =
-        serde_json::from_str(&text.unwrap_or_default()).map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
+    let text = read_text(response)
+        .await
+        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+    let body: serde_json::Value = serde_json::from_str(&text.unwrap_or_default())
+        .map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
         println!("ok");
         Ok(())

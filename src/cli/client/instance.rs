@@ -79,14 +79,20 @@ struct ApiInstanceList {
 const PAGE: usize = 1000;
 
 /// Every instance: as it came, and as it is read.
-pub(super) async fn all(manager: &RemoteManager) -> Result<Vec<(Box<RawValue>, ApiInstance)>, CommandError> {
+pub(super) async fn all(
+    manager: &RemoteManager,
+) -> Result<Vec<(Box<RawValue>, ApiInstance)>, CommandError> {
     let mut all = Vec::new();
     loop {
-        let list: ApiInstanceList = manager.get(&format!("/api/instances?limit={PAGE}&offset={}", all.len())).await?.read()?;
+        let list: ApiInstanceList = manager
+            .get(&format!("/api/instances?limit={PAGE}&offset={}", all.len()))
+            .await?
+            .read()?;
         let is_last = list.instances.len() < PAGE;
         for raw in list.instances {
-            let read = serde_json::from_str(raw.get())
-                .map_err(|e| CommandError::Failed(format!("an instance cannot be understood: {e}")))?;
+            let read = serde_json::from_str(raw.get()).map_err(|e| {
+                CommandError::Failed(format!("an instance cannot be understood: {e}"))
+            })?;
             all.push((raw, read));
         }
         if is_last {
@@ -97,15 +103,28 @@ pub(super) async fn all(manager: &RemoteManager) -> Result<Vec<(Box<RawValue>, A
 
 /// What every instance is called.
 pub(super) async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>, CommandError> {
-    Ok(all(manager).await?.into_iter().map(|(_, one)| NamedResource { id: one.id, name: one.name }).collect())
+    Ok(all(manager)
+        .await?
+        .into_iter()
+        .map(|(_, one)| NamedResource {
+            id: one.id,
+            name: one.name,
+        })
+        .collect())
 }
 
 /// The one of them that is meant.
-pub(super) fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResource, CommandError> {
+pub(super) fn find_in<'a>(
+    all: &'a [NamedResource],
+    wanted: &str,
+) -> Result<&'a NamedResource, CommandError> {
     find(all, wanted, "instance", "jd-manager instances")
 }
 
 /// The instance that is meant.
-pub(super) async fn named(manager: &RemoteManager, wanted: &str) -> Result<NamedResource, CommandError> {
+pub(super) async fn named(
+    manager: &RemoteManager,
+    wanted: &str,
+) -> Result<NamedResource, CommandError> {
     find_in(&names(manager).await?, wanted).cloned()
 }

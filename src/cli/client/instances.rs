@@ -1,4 +1,5 @@
-//! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is in `deeds`.
+//! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is
+//! in `deeds`.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -36,7 +37,8 @@ pub enum InstancesCommand {
     Start(LifecycleTargets),
     /// Stop instances and wait until their clients are gone.
     Stop(LifecycleTargets),
-    /// Restart instances, which takes up the newest configuration, and wait until they serve miners.
+    /// Restart instances, which takes up the newest configuration, and wait until they serve
+    /// miners.
     Restart(LifecycleTargets),
     /// Make an instance of a saved configuration. It is not started.
     Create {
@@ -103,13 +105,28 @@ pub(super) async fn run(
     match command.unwrap_or_else(|| InstancesCommand::List(InstanceSelection::default())) {
         InstancesCommand::List(which) => list(&which, manager, paper).await,
         InstancesCommand::Show { name } => show(&name, manager, paper).await,
-        InstancesCommand::Start(targets) => lifecycle::run(LifecycleAction::Start, &targets, manager, paper).await,
-        InstancesCommand::Stop(targets) => lifecycle::run(LifecycleAction::Stop, &targets, manager, paper).await,
-        InstancesCommand::Restart(targets) => lifecycle::run(LifecycleAction::Restart, &targets, manager, paper).await,
-        InstancesCommand::Create { name, config, autostart, restart_policy, client_version } => {
+        InstancesCommand::Start(targets) => {
+            lifecycle::run(LifecycleAction::Start, &targets, manager, paper).await
+        }
+        InstancesCommand::Stop(targets) => {
+            lifecycle::run(LifecycleAction::Stop, &targets, manager, paper).await
+        }
+        InstancesCommand::Restart(targets) => {
+            lifecycle::run(LifecycleAction::Restart, &targets, manager, paper).await
+        }
+        InstancesCommand::Create {
+            name,
+            config,
+            autostart,
+            restart_policy,
+            client_version,
+        } => {
             let config = super::configs::named(manager, &config).await?;
             let mut body = json!({ "name": name, "config_id": config.id, "autostart": autostart });
-            for (member, value) in [("restart_policy", restart_policy), ("client_version", client_version)] {
+            for (member, value) in [
+                ("restart_policy", restart_policy),
+                ("client_version", client_version),
+            ] {
                 if let Some(value) = value {
                     body[member] = Value::from(value);
                 }
@@ -118,17 +135,40 @@ pub(super) async fn run(
         }
         InstancesCommand::Rename { name, new_name } => {
             let one = named(manager, &name).await?;
-            change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "name": new_name }))).await
+            change(
+                manager,
+                paper,
+                Method::PATCH,
+                &path(&one),
+                Some(&json!({ "name": new_name })),
+            )
+            .await
         }
         InstancesCommand::Autostart { name, value } => {
             let one = named(manager, &name).await?;
-            change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "autostart": value == OnOff::On }))).await
+            change(
+                manager,
+                paper,
+                Method::PATCH,
+                &path(&one),
+                Some(&json!({ "autostart": value == OnOff::On })),
+            )
+            .await
         }
-        InstancesCommand::Delete(DeletionTarget { names: wanted, consent }) => {
+        InstancesCommand::Delete(DeletionTarget {
+            names: wanted,
+            consent,
+        }) => {
             let all = names(manager).await?;
-            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let meant: Vec<&NamedResource> = wanted
+                .iter()
+                .map(|name| find_in(&all, name))
+                .collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
-            consent.to(&format!("Delete {} with history, log and files?", shown.join(", ")))?;
+            consent.to(&format!(
+                "Delete {} with history, log and files?",
+                shown.join(", ")
+            ))?;
             for one in meant {
                 change(manager, paper, Method::DELETE, &path(one), None).await?;
             }
@@ -155,18 +195,32 @@ struct ApiFigure {
 }
 
 /// The newest figures of every instance, by id.
-async fn figures(manager: &RemoteManager) -> Result<HashMap<String, HashMap<String, f64>>, CommandError> {
+async fn figures(
+    manager: &RemoteManager,
+) -> Result<HashMap<String, HashMap<String, f64>>, CommandError> {
     let figures: ApiFigures = manager.get("/api/metrics").await?.read()?;
-    Ok(figures.instances.into_iter().map(|one| (one.instance_id, one.metrics)).collect())
+    Ok(figures
+        .instances
+        .into_iter()
+        .map(|one| (one.instance_id, one.metrics))
+        .collect())
 }
 
-async fn list(which: &InstanceSelection, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+async fn list(
+    which: &InstanceSelection,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let all = all(manager).await?;
     let total = all.len();
     let wanted = which.search.as_deref().map(str::to_lowercase);
     let is_wanted = |one: &ApiInstance| {
         let state = which.state.is_empty() || which.state.contains(&one.status);
-        let has = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted));
+        let has = |text: &str| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| text.to_lowercase().contains(wanted))
+        };
         state && (has(&one.name) || has(&one.config_name))
     };
     let shown: Vec<_> = all.into_iter().filter(|(_, one)| is_wanted(one)).collect();
@@ -197,14 +251,26 @@ async fn list(which: &InstanceSelection, manager: &RemoteManager, paper: &mut Te
         let health = one.health.clone().unwrap_or_default();
         let is_up = one.status == "running" || one.status == "starting";
         // What is not there has no figures, even if some were measured a moment ago.
-        let figure = |name: &str| figures.get(&one.id).and_then(|all| all.get(name)).filter(|_| is_up);
+        let figure = |name: &str| {
+            figures
+                .get(&one.id)
+                .and_then(|all| all.get(name))
+                .filter(|_| is_up)
+        };
         table.row(vec![
             TableCell::new(&one.name),
             TableCell::state(&one.status),
-            if health.status.is_empty() { TableCell::new("-") } else { TableCell::state(&health.status) },
+            if health.status.is_empty() {
+                TableCell::new("-")
+            } else {
+                TableCell::state(&health.status)
+            },
             TableCell::or_dash(health.place.filter(|_| is_up)),
             TableCell::or_dash(one.uptime.map(length)),
-            TableCell::or_dash(one.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))),
+            TableCell::or_dash(
+                one.hashrate
+                    .map(|rate| format_value(Unit::HashesPerSecond, rate)),
+            ),
             TableCell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
             TableCell::or_dash(one.port.map(|port| port.to_string())),
             TableCell::new(&one.config_name),
@@ -213,7 +279,11 @@ async fn list(which: &InstanceSelection, manager: &RemoteManager, paper: &mut Te
     table.write(paper)
 }
 
-async fn show(name: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+async fn show(
+    name: &str,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let one = named(manager, name).await?;
     let answer = manager.get(&path(&one)).await?;
     if paper.json {
@@ -234,21 +304,37 @@ async fn show(name: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -
     }
     table.fact("last error", one.last_error.as_ref());
     if !health.status.is_empty() {
-        table.row(vec![TableCell::new("health"), TableCell::state(&health.status)]);
+        table.row(vec![
+            TableCell::new("health"),
+            TableCell::state(&health.status),
+        ]);
         table.fact("score", health.score.map(|score| format!("{score} of 100")));
         table.fact("look first at", health.trouble);
         table.fact(
             "works for",
-            health.place.map(|place| match age(health.place_since.as_deref()) {
-                Some(age) => format!("{place}, for {age}"),
-                None => place,
-            }),
+            health
+                .place
+                .map(|place| match age(health.place_since.as_deref()) {
+                    Some(age) => format!("{place}, for {age}"),
+                    None => place,
+                }),
         );
     }
-    table.fact("hashrate", one.hashrate.map(|rate| format!("{} (10 min average)", format_value(Unit::HashesPerSecond, rate))));
+    table.fact(
+        "hashrate",
+        one.hashrate.map(|rate| {
+            format!(
+                "{} (10 min average)",
+                format_value(Unit::HashesPerSecond, rate)
+            )
+        }),
+    );
     let revision = match (one.config_revision, one.running_revision) {
         (Some(newest), Some(running)) if newest != running => {
-            format!("{}, runs with revision {running}; a restart applies revision {newest}", one.config_name)
+            format!(
+                "{}, runs with revision {running}; a restart applies revision {newest}",
+                one.config_name
+            )
         }
         (Some(newest), _) => format!("{}, revision {newest}", one.config_name),
         _ => one.config_name.clone(),
@@ -262,12 +348,42 @@ async fn show(name: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -
     table.fact("ended", when(one.stopped_at.as_deref()));
     table.fact("wanted", Some(&one.desired));
     table.fact("autostart", Some(if one.autostart { "on" } else { "off" }));
-    let limit = one.restart_limit.map(|limit| format!(", at most {} times within {}", limit.failures, length(limit.within_s)));
-    table.fact("restart policy", Some(format!("{}{}", one.restart_policy, limit.unwrap_or_default())));
-    table.fact("restarts", Some(format!("{} by itself, {} failures in a row", one.restarts, one.failures)));
-    table.fact("memory limit", one.memory_limit_mib.map(|mib| format!("{mib} MiB")));
-    table.fact("open files limit", one.open_files_limit.map(|files| files.to_string()));
-    table.fact("nice", one.nice.filter(|nice| *nice != 0).map(|nice| nice.to_string()));
+    let limit = one.restart_limit.map(|limit| {
+        format!(
+            ", at most {} times within {}",
+            limit.failures,
+            length(limit.within_s)
+        )
+    });
+    table.fact(
+        "restart policy",
+        Some(format!(
+            "{}{}",
+            one.restart_policy,
+            limit.unwrap_or_default()
+        )),
+    );
+    table.fact(
+        "restarts",
+        Some(format!(
+            "{} by itself, {} failures in a row",
+            one.restarts, one.failures
+        )),
+    );
+    table.fact(
+        "memory limit",
+        one.memory_limit_mib.map(|mib| format!("{mib} MiB")),
+    );
+    table.fact(
+        "open files limit",
+        one.open_files_limit.map(|files| files.to_string()),
+    );
+    table.fact(
+        "nice",
+        one.nice
+            .filter(|nice| *nice != 0)
+            .map(|nice| nice.to_string()),
+    );
     table.fact("made", when(one.created_at.as_deref()));
     table.write(paper)
 }

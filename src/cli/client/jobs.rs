@@ -42,11 +42,15 @@ struct ApiSwitchStep {
 impl ApiJob {
     /// What it does, and how far it is.
     pub(super) fn words(&self) -> String {
-        let progress = self.progress.map(|progress| format!(" ({progress} %)")).unwrap_or_default();
+        let progress = self
+            .progress
+            .map(|progress| format!(" ({progress} %)"))
+            .unwrap_or_default();
         format!("{} {}: {}{progress}", self.task, self.version, self.message)
     }
 
-    /// It came out as it was meant. `rolled-back` is what a switch is that did not work; a rollback that works is `switched`.
+    /// It came out as it was meant. `rolled-back` is what a switch is that did not work; a rollback
+    /// that works is `switched`.
     fn is_good(&self) -> bool {
         ["installed", "switched"].contains(&self.stage.as_str())
     }
@@ -55,8 +59,13 @@ impl ApiJob {
 /// A manager that is started again goes on with the work; for so many seconds it is waited for.
 const PATIENCE: u32 = 60;
 
-/// Follows a piece of work, and what follows on it, to the end. Progress stands on standard error, the result on the paper.
-pub(super) async fn follow(id: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+/// Follows a piece of work, and what follows on it, to the end. Progress stands on standard error,
+/// the result on the paper.
+pub(super) async fn follow(
+    id: &str,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let mut next = Some(id.to_owned());
     while let Some(id) = next {
         let (raw, job) = end(&id, manager, paper).await?;
@@ -65,7 +74,9 @@ pub(super) async fn follow(id: &str, manager: &RemoteManager, paper: &mut Termin
         } else if job.is_good() {
             paper.line(&in_line(&job.message))?;
         } else {
-            job.excerpt.iter().for_each(|line| complain(&format!("  {}", in_line(line))));
+            job.excerpt
+                .iter()
+                .for_each(|line| complain(&format!("  {}", in_line(line))));
             complain(&format!("jd-manager: {}", in_line(&job.message)));
         }
         paper.flush()?;
@@ -78,10 +89,17 @@ pub(super) async fn follow(id: &str, manager: &RemoteManager, paper: &mut Termin
 }
 
 /// How a piece of work ended: as it came, and as it is read.
-async fn end(id: &str, manager: &RemoteManager, paper: &TerminalOutput) -> Result<(String, ApiJob), CommandError> {
+async fn end(
+    id: &str,
+    manager: &RemoteManager,
+    paper: &TerminalOutput,
+) -> Result<(String, ApiJob), CommandError> {
     let path = format!("/api/updates/jobs/{id}");
-    let mut progress =
-        JobProgressPrinter { is_live: std::io::stderr().is_terminal() && !paper.json, said: Vec::new(), is_shown: false };
+    let mut progress = JobProgressPrinter {
+        is_live: std::io::stderr().is_terminal() && !paper.json,
+        said: Vec::new(),
+        is_shown: false,
+    };
     let mut tries = 0;
     loop {
         let mut lost = "the manager has ended".to_owned();
@@ -95,7 +113,9 @@ async fn end(id: &str, manager: &RemoteManager, paper: &TerminalOutput) -> Resul
                     if event.name != "job" {
                         continue;
                     }
-                    let Ok(job) = serde_json::from_str::<ApiJob>(&event.data) else { continue };
+                    let Ok(job) = serde_json::from_str::<ApiJob>(&event.data) else {
+                        continue;
+                    };
                     if !paper.json {
                         progress.show(&job);
                     }
@@ -129,17 +149,31 @@ struct JobProgressPrinter {
 
 impl JobProgressPrinter {
     fn show(&mut self, job: &ApiJob) {
-        let steps =
-            job.switch.iter().flat_map(|switch| &switch.steps).filter(|step| step.state != "waiting" && step.state != "trying");
+        let steps = job
+            .switch
+            .iter()
+            .flat_map(|switch| &switch.steps)
+            .filter(|step| step.state != "waiting" && step.state != "trying");
         for step in steps {
-            self.once(in_line(&format!("{}: {}. {}", step.name, step.state, step.words)).trim_end().to_owned());
+            self.once(
+                in_line(&format!("{}: {}. {}", step.name, step.state, step.words))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
         if job.ended_at.is_some() {
             return;
         }
         if self.is_live {
-            let percent = job.progress.map(|progress| format!(" {progress} %")).unwrap_or_default();
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K{}{percent}", in_line(&job.message));
+            let percent = job
+                .progress
+                .map(|progress| format!(" {progress} %"))
+                .unwrap_or_default();
+            let _ = write!(
+                std::io::stderr(),
+                "\r\u{1b}[K{}{percent}",
+                in_line(&job.message)
+            );
             self.is_shown = true;
         } else {
             self.once(in_line(&format!("{}: {}", job.stage, job.message)));

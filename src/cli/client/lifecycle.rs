@@ -20,7 +20,11 @@ use super::time::length;
 #[derive(Args, Clone, Debug)]
 pub struct LifecycleTargets {
     /// Their names, ids, or the beginnings of their ids.
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NAME")]
+    #[arg(
+        required_unless_present = "all",
+        conflicts_with = "all",
+        value_name = "NAME"
+    )]
     names: Vec<String>,
     /// All there are.
     #[arg(long)]
@@ -79,13 +83,18 @@ pub(super) async fn run(
         json!({ "action": deed.word(), "all": true })
     } else {
         let all = names(manager).await?;
-        let ids: Vec<&str> =
-            targets.names.iter().map(|name| Ok(find_in(&all, name)?.id.as_str())).collect::<Result<_, CommandError>>()?;
+        let ids: Vec<&str> = targets
+            .names
+            .iter()
+            .map(|name| Ok(find_in(&all, name)?.id.as_str()))
+            .collect::<Result<_, CommandError>>()?;
         json!({ "action": deed.word(), "ids": ids })
     };
     // Before it is done, so that nothing is missed.
     let changes = manager.listen("/api/instances", None).await?;
-    let answer = manager.send(Method::POST, "/api/instances/actions", Some(&body)).await?;
+    let answer = manager
+        .send(Method::POST, "/api/instances/actions", Some(&body))
+        .await?;
     let outcome: ApiActionResult = answer.read()?;
     if paper.json {
         paper.answer(&answer.text)?;
@@ -104,13 +113,27 @@ pub(super) async fn run(
         }
     }
     is_well &= wait(deed, waited, changes, targets.timeout, manager, paper).await?;
-    if is_well { Ok(()) } else { Err(CommandError::Told(FAILED)) }
+    if is_well {
+        Ok(())
+    } else {
+        Err(CommandError::Told(FAILED))
+    }
 }
 
-/// A line about one instance: what went well on the paper, what did not beside it. Programs have the answer already.
-fn said(paper: &mut TerminalOutput, name: &str, words: &str, is_bad: bool) -> Result<(), CommandError> {
+/// A line about one instance: what went well on the paper, what did not beside it. Programs have
+/// the answer already.
+fn said(
+    paper: &mut TerminalOutput,
+    name: &str,
+    words: &str,
+    is_bad: bool,
+) -> Result<(), CommandError> {
     // The manager's sentences begin with the name.
-    let line = if words.starts_with(name) { words.to_owned() } else { format!("{name}: {words}") };
+    let line = if words.starts_with(name) {
+        words.to_owned()
+    } else {
+        format!("{name}: {words}")
+    };
     if is_bad {
         complain(&format!("jd-manager: {line}"));
         return Ok(());
@@ -122,15 +145,24 @@ fn said(paper: &mut TerminalOutput, name: &str, words: &str, is_bad: bool) -> Re
     paper.flush()
 }
 
-/// Whether an instance has come to where it shall be: how that is said, and whether it is bad. None: not yet.
+/// Whether an instance has come to where it shall be: how that is said, and whether it is bad.
+/// None: not yet.
 fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
     let why = || {
-        let cause = one.cause.as_ref().map(|cause| format!("{}. {}", cause.what, cause.advice)).filter(|words| words != ". ");
-        cause.or_else(|| one.last_error.clone()).unwrap_or_else(|| "its log says more".into())
+        let cause = one
+            .cause
+            .as_ref()
+            .map(|cause| format!("{}. {}", cause.what, cause.advice))
+            .filter(|words| words != ". ");
+        cause
+            .or_else(|| one.last_error.clone())
+            .unwrap_or_else(|| "its log says more".into())
     };
     match (deed, one.status.as_str()) {
         (LifecycleAction::Stop, "stopped") => Some(("is stopped.".into(), false)),
-        (LifecycleAction::Stop, "starting" | "running" | "backing-off") => Some(("was started again meanwhile.".into(), true)),
+        (LifecycleAction::Stop, "starting" | "running" | "backing-off") => {
+            Some(("was started again meanwhile.".into(), true))
+        }
         (LifecycleAction::Stop, "failed") => Some(("has failed, and does not run.".into(), false)),
         (_, "running") => Some(("runs and serves miners.".into(), false)),
         (_, "failed") => Some((format!("has failed: {}", why()), true)),
@@ -140,7 +172,8 @@ fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
     }
 }
 
-/// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all went well.
+/// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all
+/// went well.
 async fn wait(
     deed: LifecycleAction,
     mut left: Vec<(String, String)>,
@@ -152,8 +185,13 @@ async fn wait(
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut is_well = true;
     while !left.is_empty() {
-        // An event may be older than what was asked for in between, so it only says that it is time to look.
-        let now: HashMap<String, ApiInstance> = all(manager).await?.into_iter().map(|(_, one)| (one.id.clone(), one)).collect();
+        // An event may be older than what was asked for in between, so it only says that it is time
+        // to look.
+        let now: HashMap<String, ApiInstance> = all(manager)
+            .await?
+            .into_iter()
+            .map(|(_, one)| (one.id.clone(), one))
+            .collect();
         let mut waiting = Vec::new();
         for (id, name) in left {
             let found = match now.get(&id) {
@@ -176,16 +214,24 @@ async fn wait(
             Ok(Ok(Some(_))) => while changes.ready().is_some() {},
             Ok(Ok(None) | Err(_)) => {
                 return Err(CommandError::Failed(
-                    "the manager went away while this waited; what was begun goes on without it".into(),
+                    "the manager went away while this waited; what was begun goes on without it"
+                        .into(),
                 ));
             }
             Err(_) => {
                 for (_, name) in &left {
                     let words = match deed {
                         LifecycleAction::Stop => "its client has not ended",
-                        _ => "it does not serve miners yet; it goes on starting, and its log says what it waits for",
+                        _ => {
+                            "it does not serve miners yet; it goes on starting, and its log says what it waits for"
+                        }
                     };
-                    said(paper, name, &format!("after {} {words}.", length(timeout)), true)?;
+                    said(
+                        paper,
+                        name,
+                        &format!("after {} {words}.", length(timeout)),
+                        true,
+                    )?;
                 }
                 return Ok(false);
             }

@@ -21,7 +21,8 @@ use super::time::of_log;
 pub struct LogsArgs {
     /// Whose log: its name, its id, or the beginning of its id.
     name: String,
-    /// Go on with what comes, until Ctrl-C; whatever happens to the manager meanwhile, no line is missed.
+    /// Go on with what comes, until Ctrl-C; whatever happens to the manager meanwhile, no line is
+    /// missed.
     #[arg(long, short)]
     follow: bool,
     /// Begin with so many of the newest records [default: 100, and 10 with --follow].
@@ -68,7 +69,11 @@ const PAGE: usize = 1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Writes the end of a log, and with `--follow` what comes.
-pub(super) async fn run(args: &LogsArgs, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+pub(super) async fn run(
+    args: &LogsArgs,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let one = named(manager, &args.name).await?;
     let last = newest(args, &one, manager, paper).await?;
     if args.follow {
@@ -108,7 +113,10 @@ async fn newest(
         more.extend(before.map(|before: u64| ("before", before.to_string())));
         let page: ApiLogPage = manager.get(&path(args, one, &more)).await?.read()?;
         last.get_or_insert(page.last);
-        page.logs.into_iter().rev().for_each(|record| found.push_front(record));
+        page.logs
+            .into_iter()
+            .rev()
+            .for_each(|record| found.push_front(record));
         match page.first.filter(|_| page.more) {
             Some(first) => before = Some(first),
             None => break,
@@ -125,8 +133,10 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if paper.json {
         return paper.answer(raw);
     }
-    let record: ApiLogRecord =
-        serde_json::from_str(raw).unwrap_or_else(|_| ApiLogRecord { message: raw.to_owned(), ..ApiLogRecord::default() });
+    let record: ApiLogRecord = serde_json::from_str(raw).unwrap_or_else(|_| ApiLogRecord {
+        message: raw.to_owned(),
+        ..ApiLogRecord::default()
+    });
     let level = in_line(&record.level);
     let mood = match level.as_str() {
         "ERROR" => Some(CellColor::Bad),
@@ -142,16 +152,23 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let mut lines = message.trim_end().lines();
     let level = coloured(&format!("{level:<5}"), mood, paper);
     let moment = of_log(record.timestamp.as_deref());
-    paper.line(&format!("{moment:<23} {level} {target}{between}{}", lines.next().unwrap_or_default()))?;
+    paper.line(&format!(
+        "{moment:<23} {level} {target}{between}{}",
+        lines.next().unwrap_or_default()
+    ))?;
     // Further lines of a record are set in, so that none of them can pose as a record.
     lines.try_for_each(|line| paper.line(&format!("{:<23}       {line}", "")))?;
     match record.omitted_bytes {
         0 => Ok(()),
-        omitted => paper.line(&format!("{:<23}       -- {omitted} more bytes; the download has them --", "")),
+        omitted => paper.line(&format!(
+            "{:<23}       -- {omitted} more bytes; the download has them --",
+            ""
+        )),
     }
 }
 
-/// Writes what comes, for ever. A connection that is lost is made again, and goes on behind the last record that was heard.
+/// Writes what comes, for ever. A connection that is lost is made again, and goes on behind the
+/// last record that was heard.
 async fn follow(
     args: &LogsArgs,
     one: &NamedResource,
@@ -186,12 +203,17 @@ async fn follow(
                 }
             }
             // It is gone, or is not to be seen any more: no wait changes that.
-            Err(trouble @ (CommandError::Refused(_) | CommandError::Misused(_))) => return Err(trouble),
+            Err(trouble @ (CommandError::Refused(_) | CommandError::Misused(_))) => {
+                return Err(trouble);
+            }
             Err(CommandError::Failed(why)) => why,
             Err(trouble) => return Err(trouble),
         };
         if !std::mem::replace(&mut is_lost, true) {
-            complain(&format!("-- the connection is lost and is tried again: {} --", in_line(&lost)));
+            complain(&format!(
+                "-- the connection is lost and is tried again: {} --",
+                in_line(&lost)
+            ));
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -216,11 +238,22 @@ fn told(
             let now: ApiInstance = serde_json::from_str(&event.data).unwrap_or_default();
             let is_news = status.as_ref().is_some_and(|before| *before != now.status);
             *status = Some(now.status.clone());
-            if is_news { paper.line(&format!("-- {} is {} --", in_line(&now.name), in_line(&now.status))) } else { Ok(()) }
+            if is_news {
+                paper.line(&format!(
+                    "-- {} is {} --",
+                    in_line(&now.name),
+                    in_line(&now.status)
+                ))
+            } else {
+                Ok(())
+            }
         }
         "skipped" => {
             let skipped: ApiSkippedRecords = serde_json::from_str(&event.data).unwrap_or_default();
-            paper.line(&format!("-- {} lines came too fast and are left out --", skipped.lines))
+            paper.line(&format!(
+                "-- {} lines came too fast and are left out --",
+                skipped.lines
+            ))
         }
         _ => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! A running manager as commands see it: asked for JSON, told to do something, listened to. What it refuses becomes a sentence that says what to do.
+//! A running manager as commands see it: asked for JSON, told to do something, listened to. What it
+//! refuses becomes a sentence that says what to do.
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -50,17 +51,37 @@ impl RemoteManager {
     }
 
     /// Asks for a change.
-    pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<ApiResponse, CommandError> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<ApiResponse, CommandError> {
         let request = self.request(method, path);
-        self.answer(if let Some(body) = body { request.json(body) } else { request }).await
+        self.answer(if let Some(body) = body {
+            request.json(body)
+        } else {
+            request
+        })
+        .await
     }
 
     /// Listens from now on; `after`: where the last stream ended.
-    pub(super) async fn listen(&self, path: &str, after: Option<&str>) -> Result<ApiStream, CommandError> {
+    pub(super) async fn listen(
+        &self,
+        path: &str,
+        after: Option<&str>,
+    ) -> Result<ApiStream, CommandError> {
         let request = self.request_for(Method::GET, path, "text/event-stream");
-        let request = if let Some(id) = after { request.header("last-event-id", id) } else { request };
+        let request = if let Some(id) = after {
+            request.header("last-event-id", id)
+        } else {
+            request
+        };
         let asked = tokio::time::timeout(LIMIT, request.send()).await;
-        let response = asked.map_err(|_| self.silent())?.map_err(|e| self.unreached(&e))?;
+        let response = asked
+            .map_err(|_| self.silent())?
+            .map_err(|e| self.unreached(&e))?;
         Ok(ApiStream::new(self.accepted(response).await?))
     }
 
@@ -77,10 +98,23 @@ impl RemoteManager {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<ApiResponse, CommandError> {
-        let response = request.timeout(LIMIT).send().await.map_err(|e| self.unreached(&e))?;
-        let text = read_text(self.accepted(response).await?).await.map_err(|e| self.unreached(&e))?;
-        let too_large = || CommandError::Failed(format!("{} sent more than jd-manager ever answers.", self.connection.shown));
-        Ok(ApiResponse { text: text.ok_or_else(too_large)? })
+        let response = request
+            .timeout(LIMIT)
+            .send()
+            .await
+            .map_err(|e| self.unreached(&e))?;
+        let text = read_text(self.accepted(response).await?)
+            .await
+            .map_err(|e| self.unreached(&e))?;
+        let too_large = || {
+            CommandError::Failed(format!(
+                "{} sent more than jd-manager ever answers.",
+                self.connection.shown
+            ))
+        };
+        Ok(ApiResponse {
+            text: text.ok_or_else(too_large)?,
+        })
     }
 
     /// The response if it is one of a manager that does what it was asked for.
@@ -88,20 +122,31 @@ impl RemoteManager {
         let status = response.status();
         let at = &self.connection.shown;
         if status.is_redirection() {
-            let to = response.headers().get("location").and_then(|to| to.to_str().ok()).unwrap_or("nowhere").to_owned();
+            let to = response
+                .headers()
+                .get("location")
+                .and_then(|to| to.to_str().ok())
+                .unwrap_or("nowhere")
+                .to_owned();
             let advice = if to.contains("login") {
                 "That is a page to log in at, for browsers. Put a token into JD_MANAGER_TOKEN, or name a file with it by --token-file; \
                  jd-manager token create makes one, on the machine itself"
             } else {
                 "Name with --url the address that jd-manager itself is reached at"
             };
-            return Err(CommandError::Failed(format!("{at} sends us on to {to}. {advice}.")));
+            return Err(CommandError::Failed(format!(
+                "{at} sends us on to {to}. {advice}."
+            )));
         }
         if status.is_success() {
             return Ok(response);
         }
         let body = read_text(response).await.ok().flatten().unwrap_or_default();
-        Err(CommandError::Refused(Box::new(ApiRefusal { status: status.as_u16(), body, advice: self.advice(status) })))
+        Err(CommandError::Refused(Box::new(ApiRefusal {
+            status: status.as_u16(),
+            body,
+            advice: self.advice(status),
+        })))
     }
 
     fn advice(&self, status: StatusCode) -> Option<String> {
@@ -121,7 +166,9 @@ impl RemoteManager {
                  or --role admin for configurations and for making, changing and deleting.",
                 token.whence
             ),
-            (StatusCode::MISDIRECTED_REQUEST, _) => "Name it by its address, or have it started with --allow-host NAME.".into(),
+            (StatusCode::MISDIRECTED_REQUEST, _) => {
+                "Name it by its address, or have it started with --allow-host NAME.".into()
+            }
             _ => return None,
         };
         Some(advice)
@@ -136,7 +183,9 @@ impl RemoteManager {
         CommandError::Failed(if error.is_connect() && because.contains("refused") {
             format!("nobody answers at {at}. Is jd-manager running there? ({because})")
         } else if because.contains("certificate") {
-            format!("{at} cannot be trusted: {because}. If it has a certificate of its own, name that file with --tls-ca.")
+            format!(
+                "{at} cannot be trusted: {because}. If it has a certificate of its own, name that file with --tls-ca."
+            )
         } else {
             format!("{at} cannot be asked: {because}")
         })

@@ -17,26 +17,44 @@ pub(super) struct NamedResource {
 /// Candidates shown at most.
 const SHOWN: usize = 8;
 
-/// The one of `all` that is meant by `wanted`; `kind` is what they are, for messages, `list` the command that shows them.
+/// The one of `all` that is meant by `wanted`; `kind` is what they are, for messages, `list` the
+/// command that shows them.
 pub(super) fn find<'a>(
     all: &'a [NamedResource],
     wanted: &str,
     kind: &str,
     list: &str,
 ) -> Result<&'a NamedResource, CommandError> {
-    // A name wins over an id: it is what people typed on purpose. Names are unique whatever the case.
-    let exactly = all.iter().find(|one| one.name == wanted || one.id == wanted);
-    if let Some(one) = exactly.or_else(|| all.iter().find(|one| one.name.to_lowercase() == wanted.to_lowercase())) {
+    // A name wins over an id: it is what people typed on purpose. Names are unique whatever the
+    // case.
+    let exactly = all
+        .iter()
+        .find(|one| one.name == wanted || one.id == wanted);
+    if let Some(one) = exactly.or_else(|| {
+        all.iter()
+            .find(|one| one.name.to_lowercase() == wanted.to_lowercase())
+    }) {
         return Ok(one);
     }
-    let is_beginning = !wanted.is_empty() && wanted.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let is_beginning =
+        !wanted.is_empty() && wanted.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let beginning = wanted.to_ascii_lowercase();
-    let found: Vec<&NamedResource> = all.iter().filter(|one| is_beginning && one.id.starts_with(&beginning)).collect();
+    let found: Vec<&NamedResource> = all
+        .iter()
+        .filter(|one| is_beginning && one.id.starts_with(&beginning))
+        .collect();
     match found[..] {
         [one] => Ok(one),
-        [] => Err(CommandError::Failed(format!("there is no {kind} \"{wanted}\". {}", known(all, list)))),
+        [] => Err(CommandError::Failed(format!(
+            "there is no {kind} \"{wanted}\". {}",
+            known(all, list)
+        ))),
         _ => {
-            let mut candidates: Vec<String> = found.iter().take(SHOWN).map(|one| format!("{} ({})", one.id, one.name)).collect();
+            let mut candidates: Vec<String> = found
+                .iter()
+                .take(SHOWN)
+                .map(|one| format!("{} ({})", one.id, one.name))
+                .collect();
             if found.len() > SHOWN {
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
@@ -53,7 +71,11 @@ fn known(all: &[NamedResource], list: &str) -> String {
         0 => "There is none yet.".into(),
         1..=SHOWN => {
             let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
-            format!("There {}: {}.", if names.len() == 1 { "is one" } else { "are" }, names.join(", "))
+            format!(
+                "There {}: {}.",
+                if names.len() == 1 { "is one" } else { "are" },
+                names.join(", ")
+            )
         }
         many => format!("There are {many}; {list} shows them."),
     }
@@ -64,13 +86,22 @@ mod tests {
     use super::*;
 
     fn named(id: &str, name: &str) -> NamedResource {
-        NamedResource { id: id.into(), name: name.into() }
+        NamedResource {
+            id: id.into(),
+            name: name.into(),
+        }
     }
 
     #[test]
     fn a_name_wins_and_a_beginning_has_to_be_that_of_one() {
-        let all = [named("f91e95df-1", "barn"), named("f91f0000-2", "Garage"), named("0abc-3", "f9")];
-        let found = |wanted: &str| find(&all, wanted, "instance", "jd-manager instances").map(|one| one.name.clone());
+        let all = [
+            named("f91e95df-1", "barn"),
+            named("f91f0000-2", "Garage"),
+            named("0abc-3", "f9"),
+        ];
+        let found = |wanted: &str| {
+            find(&all, wanted, "instance", "jd-manager instances").map(|one| one.name.clone())
+        };
         assert_eq!(found("barn").unwrap(), "barn");
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");
@@ -82,7 +113,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let ambiguous = said("f91");
-        assert!(ambiguous.contains("f91e95df-1 (barn)") && ambiguous.contains("f91f0000-2 (Garage)"), "{ambiguous}");
+        assert!(
+            ambiguous.contains("f91e95df-1 (barn)") && ambiguous.contains("f91f0000-2 (Garage)"),
+            "{ambiguous}"
+        );
         assert!(said("bar").contains("barn, Garage, f9"), "{}", said("bar"));
         assert!(said("").contains("no instance \"\""));
     }

@@ -1,4 +1,5 @@
-//! Where answers are written: standard output, as wide as the terminal is, coloured where that is wanted, and closed without a word if its reader goes.
+//! Where answers are written: standard output, as wide as the terminal is, coloured where that is
+//! wanted, and closed without a word if its reader goes.
 
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
@@ -21,8 +22,16 @@ impl TerminalOutput {
     pub(super) fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let is_terminal = stdout.is_terminal();
-        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-        let seen = || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|columns| *columns > 0);
+        let told = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok())
+            .filter(|columns| *columns > 0);
+        let seen = || {
+            rustix::termios::tcgetwinsize(&stdout)
+                .ok()
+                .map(|size| size.ws_col)
+                .filter(|columns| *columns > 0)
+        };
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
         Self {

@@ -30,7 +30,10 @@ pub(super) struct ApiStream {
 impl ApiStream {
     /// The stream in an answer.
     pub(super) fn new(response: reqwest::Response) -> Self {
-        Self { response, unread: UnreadBytes::default() }
+        Self {
+            response,
+            unread: UnreadBytes::default(),
+        }
     }
 
     /// An event that is here already.
@@ -48,7 +51,10 @@ impl ApiStream {
                 return Ok(Some(event));
             }
             let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
-            match chunk.map_err(|_| "nothing was heard for too long".to_owned())?.map_err(|e| because(&e))? {
+            match chunk
+                .map_err(|_| "nothing was heard for too long".to_owned())?
+                .map_err(|e| because(&e))?
+            {
                 Some(bytes) => self.unread.bytes.extend_from_slice(&bytes),
                 None => return Ok(None),
             }
@@ -126,8 +132,16 @@ mod tests {
                 heard.extend(std::iter::from_fn(|| unread.take()));
             }
             let expected = [
-                StreamEvent { name: "instance".into(), id: None, data: "{\"a\":1}".into() },
-                StreamEvent { name: String::new(), id: Some("7".into()), data: "x\ny".into() },
+                StreamEvent {
+                    name: "instance".into(),
+                    id: None,
+                    data: "{\"a\":1}".into(),
+                },
+                StreamEvent {
+                    name: String::new(),
+                    id: Some("7".into()),
+                    data: "x\ny".into(),
+                },
             ];
             assert_eq!(heard, expected, "in pieces of {size}");
             assert_eq!(&unread.bytes[unread.read..], b"data: rest");

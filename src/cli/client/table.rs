@@ -1,6 +1,9 @@
-//! Tables for people: no lines, as wide as the terminal; where there is no room the least important columns go first, then long texts are wrapped.
+//! Tables for people: no lines, as wide as the terminal; where there is no room the least important
+//! columns go first, then long texts are wrapped.
 
-use comfy_table::{Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle};
+use comfy_table::{
+    Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle,
+};
 
 use super::error::CommandError;
 use super::output::TerminalOutput;
@@ -24,7 +27,12 @@ pub(super) struct TableColumn {
 impl TableColumn {
     /// A column that always stays.
     pub(super) const fn new(title: &'static str) -> Self {
-        Self { title, goes: 0, is_right: false, is_wrapped: false }
+        Self {
+            title,
+            goes: 0,
+            is_right: false,
+            is_wrapped: false,
+        }
     }
 
     /// Where there is no room it goes, the highest number first.
@@ -34,12 +42,18 @@ impl TableColumn {
 
     /// Its figures stand at the right.
     pub(super) const fn right(self) -> Self {
-        Self { is_right: true, ..self }
+        Self {
+            is_right: true,
+            ..self
+        }
     }
 
     /// Its texts are wrapped where there is no room.
     pub(super) const fn wrapped(self) -> Self {
-        Self { is_wrapped: true, ..self }
+        Self {
+            is_wrapped: true,
+            ..self
+        }
     }
 }
 
@@ -66,7 +80,8 @@ impl CellColor {
 
     const ALL: [Self; 4] = [Self::Good, Self::Doubtful, Self::Bad, Self::Quiet];
 
-    /// Stands before a coloured text while columns are measured: a character without width, which no text of others has any more.
+    /// Stands before a coloured text while columns are measured: a character without width, which
+    /// no text of others has any more.
     const fn mark(self) -> char {
         match self {
             Self::Good => '\u{2061}',
@@ -107,12 +122,18 @@ pub(super) struct TableCell {
 impl TableCell {
     /// Text of anybody.
     pub(super) fn new(text: impl AsRef<str>) -> Self {
-        Self { text: in_line(text.as_ref()), mood: None }
+        Self {
+            text: in_line(text.as_ref()),
+            mood: None,
+        }
     }
 
     /// A state or health in the API's words, which has a colour.
     pub(super) fn state(word: &str) -> Self {
-        Self { mood: CellColor::of(word), ..Self::new(word) }
+        Self {
+            mood: CellColor::of(word),
+            ..Self::new(word)
+        }
     }
 
     /// Nothing is known: a dash.
@@ -132,12 +153,20 @@ pub(super) struct OutputTable {
 impl OutputTable {
     /// A table with titles.
     pub(super) fn new(columns: &[TableColumn]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new(), has_titles: true }
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            has_titles: true,
+        }
     }
 
     /// What something is, line by line: a word and what it says.
     pub(super) fn of_facts() -> Self {
-        Self { columns: vec![TableColumn::new(""), TableColumn::new("").wrapped()], rows: Vec::new(), has_titles: false }
+        Self {
+            columns: vec![TableColumn::new(""), TableColumn::new("").wrapped()],
+            rows: Vec::new(),
+            has_titles: false,
+        }
     }
 
     /// Another row.
@@ -164,10 +193,27 @@ impl OutputTable {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         if let Some(width) = width {
             let natural = self.grid(&shown, false).column_max_content_widths();
-            let least = |at: usize| if self.columns[at].is_wrapped { natural[at].min(NARROWEST) } else { natural[at] };
-            let total = |shown: &[usize]| shown.iter().map(|at| least(*at).saturating_add(GAP)).fold(0, u16::saturating_add);
+            let least = |at: usize| {
+                if self.columns[at].is_wrapped {
+                    natural[at].min(NARROWEST)
+                } else {
+                    natural[at]
+                }
+            };
+            let total = |shown: &[usize]| {
+                shown
+                    .iter()
+                    .map(|at| least(*at).saturating_add(GAP))
+                    .fold(0, u16::saturating_add)
+            };
             while total(&shown).saturating_sub(GAP) > width {
-                let Some(first) = shown.iter().copied().max_by_key(|at| self.columns[*at].goes) else { break };
+                let Some(first) = shown
+                    .iter()
+                    .copied()
+                    .max_by_key(|at| self.columns[*at].goes)
+                else {
+                    break;
+                };
                 if self.columns[first].goes == 0 {
                     break;
                 }
@@ -177,7 +223,8 @@ impl OutputTable {
         let mut grid = self.grid(&shown, is_coloured);
         if let Some(width) = width {
             // The gap behind the last column is trimmed.
-            grid.set_width(width.saturating_add(GAP)).set_content_arrangement(ContentArrangement::Dynamic);
+            grid.set_width(width.saturating_add(GAP))
+                .set_content_arrangement(ContentArrangement::Dynamic);
             for (at, column) in shown.iter().enumerate() {
                 if !self.columns[*column].is_wrapped
                     && let Some(column) = grid.column_mut(at)
@@ -197,7 +244,10 @@ impl OutputTable {
         }
         for row in &self.rows {
             grid.add_row(shown.iter().map(|at| match row.get(*at) {
-                Some(TableCell { text, mood: Some(mood) }) if is_coloured => Place::new(format!("{}{text}{END}", mood.mark())),
+                Some(TableCell {
+                    text,
+                    mood: Some(mood),
+                }) if is_coloured => Place::new(format!("{}{text}{END}", mood.mark())),
                 Some(cell) => Place::new(&cell.text),
                 None => Place::new(""),
             }));
@@ -234,14 +284,20 @@ mod tests {
             TableColumn::new("PORT").goes(2).right(),
             TableColumn::new("WHAT").goes(1).wrapped(),
         ]);
-        let words = "this is a long sentence that has no room in a narrow place and is wrapped there";
+        let words =
+            "this is a long sentence that has no room in a narrow place and is wrapped there";
         table.row(vec![
             TableCell::new("barn\u{1b}[2J"),
             TableCell::state("running"),
             TableCell::new("34265"),
             TableCell::new(words),
         ]);
-        table.row(vec![TableCell::new("日本"), TableCell::state("failed"), TableCell::or_dash(None::<&str>), TableCell::new("")]);
+        table.row(vec![
+            TableCell::new("日本"),
+            TableCell::state("failed"),
+            TableCell::or_dash(None::<&str>),
+            TableCell::new(""),
+        ]);
         table
     }
 
@@ -250,18 +306,29 @@ mod tests {
         let lines = table().lines(None, false);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[0], "NAME  STATE     PORT  WHAT");
-        assert!(lines[1].starts_with("barn  running  34265  this is a long") && lines[1].ends_with("wrapped there"), "{lines:?}");
+        assert!(
+            lines[1].starts_with("barn  running  34265  this is a long")
+                && lines[1].ends_with("wrapped there"),
+            "{lines:?}"
+        );
         // Wide characters take two places.
         assert_eq!(lines[2], "日本  failed       -");
     }
 
     #[test]
     fn where_there_is_no_room_columns_go_and_texts_are_wrapped() {
-        let widest = |lines: &[String]| lines.iter().map(|line| line.chars().count()).max().unwrap();
+        let widest =
+            |lines: &[String]| lines.iter().map(|line| line.chars().count()).max().unwrap();
         let wrapped = table().lines(Some(60), false);
-        assert!(wrapped.len() > 3 && widest(&wrapped) <= 60 && wrapped[0].contains("PORT"), "{wrapped:#?}");
+        assert!(
+            wrapped.len() > 3 && widest(&wrapped) <= 60 && wrapped[0].contains("PORT"),
+            "{wrapped:#?}"
+        );
         let narrow = table().lines(Some(44), false);
-        assert!(!narrow[0].contains("PORT") && narrow[0].contains("WHAT") && widest(&narrow) <= 44, "{narrow:#?}");
+        assert!(
+            !narrow[0].contains("PORT") && narrow[0].contains("WHAT") && widest(&narrow) <= 44,
+            "{narrow:#?}"
+        );
         assert_eq!(table().lines(Some(20), false)[0], "NAME  STATE");
         // Narrower than what has to be there: still something, and no panic.
         (1..20).for_each(|width| assert!(!table().lines(Some(width), true).is_empty(), "{width}"));
@@ -271,8 +338,14 @@ mod tests {
     fn colours_change_nothing_about_the_columns() {
         for width in [None, Some(30), Some(60), Some(200)] {
             let (with, without) = (table().lines(width, true), table().lines(width, false));
-            assert!(with[1].contains("\u{1b}[32mrunning\u{1b}[0m") && with.iter().any(|line| line.contains("\u{1b}[31mfailed")));
-            let plain: Vec<String> = with.iter().map(|line| super::super::text::plain(line).trim_end().to_owned()).collect();
+            assert!(
+                with[1].contains("\u{1b}[32mrunning\u{1b}[0m")
+                    && with.iter().any(|line| line.contains("\u{1b}[31mfailed"))
+            );
+            let plain: Vec<String> = with
+                .iter()
+                .map(|line| super::super::text::plain(line).trim_end().to_owned())
+                .collect();
             assert_eq!(plain, without);
         }
     }

@@ -1,4 +1,5 @@
-//! Which manager a command speaks to, and how it gets there: by the Unix socket of a data directory, or by an address.
+//! Which manager a command speaks to, and how it gets there: by the Unix socket of a data
+//! directory, or by an address.
 
 use clap::Args;
 use std::ffi::OsString;
@@ -15,22 +16,28 @@ use crate::server::settings::{Settings, SettingsInput};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which manager, and who reads the answer")]
 pub struct TargetArgs {
-    /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token is in JD_MANAGER_TOKEN or --token-file.
+    /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token
+    /// is in JD_MANAGER_TOKEN or --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
-    /// A file with the token to show [env: JD_MANAGER_TOKEN_FILE]; a token on the command line would be seen by everybody on this machine.
+    /// A file with the token to show [env: JD_MANAGER_TOKEN_FILE]; a token on the command line
+    /// would be seen by everybody on this machine.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// Certificates in PEM that are trusted over HTTPS besides the machine's authorities, as the manager's own.
+    /// Certificates in PEM that are trusted over HTTPS besides the machine's authorities, as the
+    /// manager's own.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
-    /// Ask the manager that runs on this data directory [default: $XDG_DATA_HOME/jd-manager] [env: JD_MANAGER_DATA_DIR].
+    /// Ask the manager that runs on this data directory [default: $XDG_DATA_HOME/jd-manager] [env:
+    /// JD_MANAGER_DATA_DIR].
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// Its settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there] [env: JD_MANAGER_SETTINGS].
+    /// Its settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there] [env:
+    /// JD_MANAGER_SETTINGS].
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
-    /// Print the API's JSON as it comes, for programs; what goes wrong stands on standard error as problem details.
+    /// Print the API's JSON as it comes, for programs; what goes wrong stands on standard error as
+    /// problem details.
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -40,7 +47,8 @@ fn set(name: &str) -> Option<OsString> {
 }
 
 impl TargetArgs {
-    /// Connects. A flag says more than any variable: with JD_MANAGER_URL in the environment, --data-dir still means that directory.
+    /// Connects. A flag says more than any variable: with JD_MANAGER_URL in the environment,
+    /// --data-dir still means that directory.
     pub(super) fn manager(self) -> Result<RemoteManager, CommandError> {
         let is_here = self.data_dir.is_some() || self.settings.is_some();
         let url = match self.url {
@@ -51,9 +59,14 @@ impl TargetArgs {
                 .transpose()
                 .map_err(|_| CommandError::Misused("JD_MANAGER_URL is no address".into()))?,
         };
-        let by_file = self.token_file.map(|file| BearerToken::from_file(&file)).transpose().map_err(CommandError::Misused)?;
+        let by_file = self
+            .token_file
+            .map(|file| BearerToken::from_file(&file))
+            .transpose()
+            .map_err(CommandError::Misused)?;
         if let Some(url) = url {
-            let connection = ApiConnection::by_url(&url, self.tls_ca.as_deref()).map_err(CommandError::Misused)?;
+            let connection = ApiConnection::by_url(&url, self.tls_ca.as_deref())
+                .map_err(CommandError::Misused)?;
             let token = or_environment(by_file)?;
             if token.is_some() && connection.is_open && !self.json {
                 complain(&format!(
@@ -63,18 +76,27 @@ impl TargetArgs {
             }
             return Ok(RemoteManager::new(connection, token));
         }
-        let given = SettingsInput::in_dir(self.data_dir.or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)));
-        let file = self.settings.or_else(|| set("JD_MANAGER_SETTINGS").map(PathBuf::from));
-        let settings = Settings::collect(given, file.as_deref()).map_err(|e| CommandError::Misused(e.to_string()))?;
+        let given = SettingsInput::in_dir(
+            self.data_dir
+                .or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)),
+        );
+        let file = self
+            .settings
+            .or_else(|| set("JD_MANAGER_SETTINGS").map(PathBuf::from));
+        let settings = Settings::collect(given, file.as_deref())
+            .map_err(|e| CommandError::Misused(e.to_string()))?;
         match settings.socket_path() {
             Some(path) => match ApiConnection::by_socket(&path).map_err(CommandError::Failed)? {
-                // Whoever may open the socket is trusted. A token in the environment is for other doors and may be a lesser one.
+                // Whoever may open the socket is trusted. A token in the environment is for other
+                // doors and may be a lesser one.
                 Some(connection) => Ok(RemoteManager::new(connection, by_file)),
                 None => Err(nobody(&settings, &path.display().to_string())),
             },
-            // Only where there is to be no socket: behind the port may be the manager of another directory, with instances of the same names.
+            // Only where there is to be no socket: behind the port may be the manager of another
+            // directory, with instances of the same names.
             None => {
-                let connection = ApiConnection::by_port(settings.listen, settings.tls.as_ref()).map_err(CommandError::Failed)?;
+                let connection = ApiConnection::by_port(settings.listen, settings.tls.as_ref())
+                    .map_err(CommandError::Failed)?;
                 Ok(RemoteManager::new(connection, or_environment(by_file)?))
             }
         }
@@ -85,7 +107,9 @@ fn or_environment(by_file: Option<BearerToken>) -> Result<Option<BearerToken>, C
     match by_file {
         Some(token) => Ok(Some(token)),
         None => match set("JD_MANAGER_TOKEN_FILE") {
-            Some(file) => BearerToken::from_file(Path::new(&file)).map(Some).map_err(CommandError::Misused),
+            Some(file) => BearerToken::from_file(Path::new(&file))
+                .map(Some)
+                .map_err(CommandError::Misused),
             None => BearerToken::from_environment().map_err(CommandError::Misused),
         },
     }

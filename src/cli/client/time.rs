@@ -1,4 +1,5 @@
-//! Moments of the API as people read them: how long ago in tables, date and time of day where one thing is shown.
+//! Moments of the API as people read them: how long ago in tables, date and time of day where one
+//! thing is shown.
 
 use crate::base::clock::{Timestamp, human_duration};
 
@@ -15,8 +16,11 @@ pub(super) fn age(moment: Option<&str>) -> Option<String> {
 pub(super) fn when(moment: Option<&str>) -> Option<String> {
     let at = read(moment?)?;
     let now = Timestamp::now();
-    let distance =
-        if at > now { format!("in {}", human_duration(at.since(now))) } else { format!("{} ago", human_duration(now.since(at))) };
+    let distance = if at > now {
+        format!("in {}", human_duration(at.since(now)))
+    } else {
+        format!("{} ago", human_duration(now.since(at)))
+    };
     Some(format!("{} ({distance})", at.local()))
 }
 
@@ -25,7 +29,8 @@ pub(super) fn length(seconds: u64) -> String {
     human_duration(std::time::Duration::from_secs(seconds))
 }
 
-/// Date and time of day here, to the millisecond, as a line of a log begins; empty for nothing that can be read.
+/// Date and time of day here, to the millisecond, as a line of a log begins; empty for nothing that
+/// can be read.
 pub(super) fn of_log(moment: Option<&str>) -> String {
     match moment.and_then(read) {
         // The date of the one and the milliseconds of the other.
@@ -40,11 +45,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
-        assert_eq!((age(Some("soon")), when(None), of_log(Some("")).as_str()), (None, None, ""));
+        assert_eq!(
+            (age(Some("soon")), when(None), of_log(Some("")).as_str()),
+            (None, None, "")
+        );
         let line = of_log(Some("2026-11-22T21:29:59.204286Z"));
         assert!(line.ends_with(":59.204") && line.len() == 23, "{line}");
         let long_ago = when(Some("2020-01-01T00:00:00Z")).unwrap();
-        assert!(long_ago.ends_with(" ago)") && long_ago.starts_with("20"), "{long_ago}");
+        assert!(
+            long_ago.ends_with(" ago)") && long_ago.starts_with("20"),
+            "{long_ago}"
+        );
         assert!(when(Some("2999-01-01T00:00:00Z")).unwrap().contains("(in "));
     }
 }

@@ -1,4 +1,5 @@
-//! The token that a manager is shown: from the environment or a file, never from the command line, where every user of the machine reads it.
+//! The token that a manager is shown: from the environment or a file, never from the command line,
+//! where every user of the machine reads it.
 
 use std::path::Path;
 
@@ -26,22 +27,33 @@ impl BearerToken {
             Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => Self::checked(&text, Self::VARIABLE.into()).map(Some),
             Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err(format!("{} holds no token", Self::VARIABLE)),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(format!("{} holds no token", Self::VARIABLE))
+            }
         }
     }
 
     /// The token in a file: its first line.
     pub(super) fn from_file(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("--token-file: {} cannot be read: {e}", path.display()))?;
-        Self::checked(text.lines().next().unwrap_or_default(), path.display().to_string())
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("--token-file: {} cannot be read: {e}", path.display()))?;
+        Self::checked(
+            text.lines().next().unwrap_or_default(),
+            path.display().to_string(),
+        )
     }
 
     fn checked(text: &str, whence: String) -> Result<Self, String> {
         let secret = text.trim();
         if !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self { secret: secret.to_owned(), whence })
+            Ok(Self {
+                secret: secret.to_owned(),
+                whence,
+            })
         } else {
-            Err(format!("{whence} holds no token such as jd-manager token create prints it"))
+            Err(format!(
+                "{whence} holds no token such as jd-manager token create prints it"
+            ))
         }
     }
 

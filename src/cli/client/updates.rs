@@ -22,7 +22,8 @@ use crate::infra::chart::{Unit, format_value};
 /// The subcommands of `jd-manager updates`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UpdatesCommand {
-    /// Show which client is in use, which are installed, and whether there is a newer one. This is what happens without a subcommand.
+    /// Show which client is in use, which are installed, and whether there is a newer one. This is
+    /// what happens without a subcommand.
     List,
     /// Ask for releases now.
     Check,
@@ -45,11 +46,13 @@ pub enum UpdatesCommand {
         #[command(flatten)]
         patience: WaitArgs,
     },
-    /// Take instances to an installed client, one after the other; one that does not come up well goes back.
+    /// Take instances to an installed client, one after the other; one that does not come up well
+    /// goes back.
     Switch {
         /// The installed client.
         version: String,
-        /// Only these instances, which are pinned to it; without any, all that follow the client in use.
+        /// Only these instances, which are pinned to it; without any, all that follow the client in
+        /// use.
         #[arg(value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
@@ -99,7 +102,10 @@ pub struct GateArgs {
 
 impl GateArgs {
     fn into(self, body: &mut Value) {
-        for (member, seconds) in [("ready_within_s", self.ready_within), ("watch_s", self.watch)] {
+        for (member, seconds) in [
+            ("ready_within_s", self.ready_within),
+            ("watch_s", self.watch),
+        ] {
             if let Some(seconds) = seconds {
                 body[member] = seconds.into();
             }
@@ -184,12 +190,22 @@ pub(super) async fn run(
             paper.line(&headline(&found))?;
             releases(&found, paper)
         }
-        UpdatesCommand::Install { version, switch, build, file, accept_unverified, patience } => {
+        UpdatesCommand::Install {
+            version,
+            switch,
+            build,
+            file,
+            accept_unverified,
+            patience,
+        } => {
             let mut body = json!({ "switch": switch, "accept_unverified": accept_unverified });
             if let Some(file) = file {
-                let whole =
-                    std::path::absolute(&file).map_err(|e| CommandError::Misused(format!("--file: {}: {e}", file.display())))?;
-                let whole = whole.to_str().ok_or_else(|| CommandError::Misused("--file: the path is no text".into()))?;
+                let whole = std::path::absolute(&file).map_err(|e| {
+                    CommandError::Misused(format!("--file: {}: {e}", file.display()))
+                })?;
+                let whole = whole
+                    .to_str()
+                    .ok_or_else(|| CommandError::Misused("--file: the path is no text".into()))?;
                 body["source"] = "file".into();
                 body["path"] = whole.into();
             } else if build {
@@ -200,18 +216,29 @@ pub(super) async fn run(
             }
             begin("/api/updates/install", &body, patience, manager, paper).await
         }
-        UpdatesCommand::Switch { version, names: wanted, gate, patience } => {
+        UpdatesCommand::Switch {
+            version,
+            names: wanted,
+            gate,
+            patience,
+        } => {
             let mut body = json!({ "version": version });
             if !wanted.is_empty() {
                 let all = names(manager).await?;
-                let ids =
-                    wanted.iter().map(|name| Ok(find_in(&all, name)?.id.clone())).collect::<Result<Vec<_>, CommandError>>()?;
+                let ids = wanted
+                    .iter()
+                    .map(|name| Ok(find_in(&all, name)?.id.clone()))
+                    .collect::<Result<Vec<_>, CommandError>>()?;
                 body["instances"] = json!(ids);
             }
             gate.into(&mut body);
             begin("/api/updates/switch", &body, patience, manager, paper).await
         }
-        UpdatesCommand::Rollback { version, gate, patience } => {
+        UpdatesCommand::Rollback {
+            version,
+            gate,
+            patience,
+        } => {
             let mut body = json!({});
             if let Some(version) = version {
                 body["version"] = version.into();
@@ -221,13 +248,25 @@ pub(super) async fn run(
         }
         UpdatesCommand::Cancel => {
             let now: ApiUpdates = manager.get("/api/updates").await?.read()?;
-            let job = now.job.ok_or_else(|| CommandError::Failed("no work is under way".into()))?;
-            change(manager, paper, Method::POST, &format!("/api/updates/jobs/{}/cancel", job.id), None).await
+            let job = now
+                .job
+                .ok_or_else(|| CommandError::Failed("no work is under way".into()))?;
+            change(
+                manager,
+                paper,
+                Method::POST,
+                &format!("/api/updates/jobs/{}/cancel", job.id),
+                None,
+            )
+            .await
         }
         UpdatesCommand::Remove { version, consent } => {
-            consent.to(&format!("Remove the installed client {}?", in_line(&version)))?;
-            let mut url =
-                reqwest::Url::parse("http://localhost/api/updates/installed").map_err(|e| CommandError::Failed(e.to_string()))?;
+            consent.to(&format!(
+                "Remove the installed client {}?",
+                in_line(&version)
+            ))?;
+            let mut url = reqwest::Url::parse("http://localhost/api/updates/installed")
+                .map_err(|e| CommandError::Failed(e.to_string()))?;
             if let Ok(mut path) = url.path_segments_mut() {
                 path.push(&version);
             }
@@ -261,16 +300,29 @@ fn headline(updates: &ApiUpdates) -> String {
         None => latest.clone(),
     };
     let line = match (&updates.current, &updates.latest) {
-        (None, None) => "No client is in use, and no release is known; jd-manager updates check asks for them.".into(),
+        (None, None) => {
+            "No client is in use, and no release is known; jd-manager updates check asks for them."
+                .into()
+        }
         (None, Some(latest)) => {
-            format!("No client is in use. The newest release is {}; jd-manager updates install takes it.", newest(latest))
+            format!(
+                "No client is in use. The newest release is {}; jd-manager updates install takes it.",
+                newest(latest)
+            )
         }
         (Some(current), Some(latest)) if updates.available => {
-            format!("Client {current} is in use. Release {} is newer.", newest(latest))
+            format!(
+                "Client {current} is in use. Release {} is newer.",
+                newest(latest)
+            )
         }
-        (Some(current), Some(_)) => format!("Client {current} is in use, and nothing newer is known."),
+        (Some(current), Some(_)) => {
+            format!("Client {current} is in use, and nothing newer is known.")
+        }
         (Some(current), None) => {
-            format!("Client {current} is in use. No release is known; jd-manager updates check asks for them.")
+            format!(
+                "Client {current} is in use. No release is known; jd-manager updates check asks for them."
+            )
         }
     };
     in_line(&line)
@@ -284,7 +336,11 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
     let updates: ApiUpdates = answer.read()?;
     paper.line(&headline(&updates))?;
     // With a client in the store or with --client, that is a fault of its own.
-    if let Some(why) = updates.no_client.as_ref().filter(|_| updates.fixed.is_some() || !updates.installed.is_empty()) {
+    if let Some(why) = updates
+        .no_client
+        .as_ref()
+        .filter(|_| updates.fixed.is_some() || !updates.installed.is_empty())
+    {
         paper.line(&in_line(why))?;
     }
     if let Some(fixed) = &updates.fixed {
@@ -311,7 +367,11 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
         ]);
         for one in &updates.installed {
             let manifest = one.manifest.as_ref();
-            let users: Vec<&str> = one.instances.iter().map(|user| user.name.as_str()).collect();
+            let users: Vec<&str> = one
+                .instances
+                .iter()
+                .map(|user| user.name.as_str())
+                .collect();
             let part = match (one.in_use, updates.previous.as_ref() == Some(&one.name)) {
                 (true, _) => "in use",
                 (false, true) => "rollback",
@@ -322,7 +382,9 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
                 TableCell::new(part),
                 TableCell::or_dash(manifest.and_then(|manifest| manifest.tag.as_deref())),
                 TableCell::or_dash(manifest.map(|manifest| manifest.origin.as_str())),
-                TableCell::or_dash(manifest.and_then(|manifest| age(manifest.installed_at.as_deref()))),
+                TableCell::or_dash(
+                    manifest.and_then(|manifest| age(manifest.installed_at.as_deref())),
+                ),
                 TableCell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
             ]);
         }
@@ -351,12 +413,23 @@ fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), Comm
             ("uploading", _) => "is still being uploaded".into(),
             _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),
         };
-        let tag = if one.prerelease { format!("{} (not for everybody yet)", one.tag) } else { one.tag.clone() };
-        table.row(vec![TableCell::new(tag), TableCell::or_dash(age(one.published_at.as_deref())), TableCell::new(file)]);
+        let tag = if one.prerelease {
+            format!("{} (not for everybody yet)", one.tag)
+        } else {
+            one.tag.clone()
+        };
+        table.row(vec![
+            TableCell::new(tag),
+            TableCell::or_dash(age(one.published_at.as_deref())),
+            TableCell::new(file),
+        ]);
     }
     table.write(paper)?;
     if updates.releases.len() > SHOWN {
-        paper.line(&format!("… and {} older ones", updates.releases.len() - SHOWN))?;
+        paper.line(&format!(
+            "… and {} older ones",
+            updates.releases.len() - SHOWN
+        ))?;
     }
     Ok(())
 }

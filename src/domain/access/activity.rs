@@ -1,4 +1,5 @@
-//! When sessions and tokens were last used: known at once, written when the database lets it. No request waits for that or fails by it.
+//! When sessions and tokens were last used: known at once, written when the database lets it. No
+//! request waits for that or fails by it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,11 @@ pub(super) struct LastUses {
 
 impl LastUses {
     pub(super) fn new(db: Db) -> Self {
-        Self { db, pending: Mutex::default(), is_writing: AtomicBool::new(false) }
+        Self {
+            db,
+            pending: Mutex::default(),
+            is_writing: AtomicBool::new(false),
+        }
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<LoginMethod, Timestamp>> {
@@ -27,7 +32,11 @@ impl LastUses {
     }
 
     /// When it was last used: as stored, or later.
-    pub(super) fn latest(&self, proof: &LoginMethod, stored: Option<Timestamp>) -> Option<Timestamp> {
+    pub(super) fn latest(
+        &self,
+        proof: &LoginMethod,
+        stored: Option<Timestamp>,
+    ) -> Option<Timestamp> {
         stored.max(self.pending().get(proof).copied())
     }
 
@@ -65,7 +74,8 @@ impl LastUses {
                 tracing::debug!(%error, "the times of last use cannot be written yet");
                 return;
             }
-            self.pending().retain(|proof, at| batch.get(proof) != Some(at));
+            self.pending()
+                .retain(|proof, at| batch.get(proof) != Some(at));
         }
     }
 }

@@ -1,7 +1,9 @@
-//! How many guesses are allowed: of one address, at one name, of everybody together. Pure: the moment is a parameter.
+//! How many guesses are allowed: of one address, at one name, of everybody together. Pure: the
+//! moment is a parameter.
 //!
-//! An attempt is counted before it is judged, so that many at once are no more than many one after the other. Whoever is turned away is not
-//! counted: waiting is enough. What is remembered is bounded.
+//! An attempt is counted before it is judged, so that many at once are no more than many one after
+//! the other. Whoever is turned away is not counted: waiting is enough. What is remembered is
+//! bounded.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -11,9 +13,16 @@ use crate::base::clock::Timestamp;
 use crate::web::PeerAddress;
 
 /// Of one address: so many without a wait, then a wait that doubles up to the longest.
-const OF_AN_ADDRESS: AttemptLimit = AttemptLimit { free: 5, longest: Duration::from_secs(900) };
-/// At one name, whatever the addresses. The longest wait is short, since anybody could keep a user out by it.
-const AT_A_NAME: AttemptLimit = AttemptLimit { free: 20, longest: Duration::from_secs(30) };
+const OF_AN_ADDRESS: AttemptLimit = AttemptLimit {
+    free: 5,
+    longest: Duration::from_secs(900),
+};
+/// At one name, whatever the addresses. The longest wait is short, since anybody could keep a user
+/// out by it.
+const AT_A_NAME: AttemptLimit = AttemptLimit {
+    free: 20,
+    longest: Duration::from_secs(30),
+};
 /// Of all that are not known, a minute.
 const IN_A_MINUTE: usize = 60;
 /// After so long without an attempt an address or a name starts anew.
@@ -36,10 +45,13 @@ struct AttemptCount {
 impl AttemptLimit {
     /// How long the next attempt has to wait.
     fn wait(self, tally: Option<&AttemptCount>, now: Timestamp) -> Duration {
-        let Some(tally) = tally.filter(|tally| now.since(tally.last) < FORGOTTEN && tally.count >= self.free) else {
+        let Some(tally) =
+            tally.filter(|tally| now.since(tally.last) < FORGOTTEN && tally.count >= self.free)
+        else {
             return Duration::ZERO;
         };
-        let pause = Duration::from_secs(1_u64 << (tally.count - self.free).min(20)).min(self.longest);
+        let pause =
+            Duration::from_secs(1_u64 << (tally.count - self.free).min(20)).min(self.longest);
         pause.saturating_sub(now.since(tally.last))
     }
 }
@@ -64,16 +76,31 @@ impl LoginAttempts {
     ///
     /// # Errors
     /// It may not be made now; for how long not.
-    pub fn begin(&mut self, address: Option<IpAddr>, name: &str, now: Timestamp) -> Result<(), Duration> {
+    pub fn begin(
+        &mut self,
+        address: Option<IpAddr>,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), Duration> {
         let (address, name) = (address.map(PeerAddress::client_network), plain(name));
-        let mut wait = address.map_or(Duration::ZERO, |address| OF_AN_ADDRESS.wait(self.addresses.get(&address), now));
+        let mut wait = address.map_or(Duration::ZERO, |address| {
+            OF_AN_ADDRESS.wait(self.addresses.get(&address), now)
+        });
         let is_known = address.is_some_and(|address| self.known.contains(&(name.clone(), address)));
         if !is_known {
             wait = wait.max(AT_A_NAME.wait(self.names.get(&name), now));
-            while self.lately.front().is_some_and(|first| now.since(*first) >= Duration::from_secs(60) || *first > now) {
+            while self
+                .lately
+                .front()
+                .is_some_and(|first| now.since(*first) >= Duration::from_secs(60) || *first > now)
+            {
                 self.lately.pop_front();
             }
-            if let Some(first) = self.lately.front().filter(|_| self.lately.len() >= IN_A_MINUTE) {
+            if let Some(first) = self
+                .lately
+                .front()
+                .filter(|_| self.lately.len() >= IN_A_MINUTE)
+            {
                 wait = wait.max(Duration::from_secs(60).saturating_sub(now.since(*first)));
             }
         }
@@ -112,8 +139,15 @@ fn count<K: std::hash::Hash + Eq>(tallies: &mut HashMap<K, AttemptCount>, key: K
             return;
         }
     }
-    let tally = tallies.entry(key).or_insert(AttemptCount { count: 0, last: now });
-    tally.count = if now.since(tally.last) >= FORGOTTEN { 1 } else { tally.count + 1 };
+    let tally = tallies.entry(key).or_insert(AttemptCount {
+        count: 0,
+        last: now,
+    });
+    tally.count = if now.since(tally.last) >= FORGOTTEN {
+        1
+    } else {
+        tally.count + 1
+    };
     tally.last = now;
 }
 
@@ -136,11 +170,25 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(0.0)), Ok(()));
         }
-        assert_eq!(attempts.begin(ip("192.0.2.1"), "eve", at(0.0)), Err(Duration::from_secs(1)));
-        assert_eq!(attempts.begin(ip("::ffff:192.0.2.1"), "eve", at(0.0)), Err(Duration::from_secs(1)), "the same address");
-        assert_eq!(attempts.begin(ip("192.0.2.2"), "ada", at(0.0)), Ok(()), "others are not kept out");
+        assert_eq!(
+            attempts.begin(ip("192.0.2.1"), "eve", at(0.0)),
+            Err(Duration::from_secs(1))
+        );
+        assert_eq!(
+            attempts.begin(ip("::ffff:192.0.2.1"), "eve", at(0.0)),
+            Err(Duration::from_secs(1)),
+            "the same address"
+        );
+        assert_eq!(
+            attempts.begin(ip("192.0.2.2"), "ada", at(0.0)),
+            Ok(()),
+            "others are not kept out"
+        );
         assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(1.0)), Ok(()));
-        assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(1.5)), Err(Duration::from_millis(1500)));
+        assert_eq!(
+            attempts.begin(ip("192.0.2.1"), "ada", at(1.5)),
+            Err(Duration::from_millis(1500))
+        );
         attempts.succeeded(ip("192.0.2.1"), "ada");
         for _ in 0..5 {
             assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(2.0)), Ok(()));
@@ -158,9 +206,18 @@ mod tests {
                 assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(now)), Ok(()));
             }
         }
-        assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(now)), Err(Duration::from_secs(900)));
-        assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(now + 3600.0)), Ok(()));
-        assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(now + 3600.0)), Ok(()));
+        assert_eq!(
+            attempts.begin(ip("192.0.2.1"), "ada", at(now)),
+            Err(Duration::from_secs(900))
+        );
+        assert_eq!(
+            attempts.begin(ip("192.0.2.1"), "ada", at(now + 3600.0)),
+            Ok(())
+        );
+        assert_eq!(
+            attempts.begin(ip("192.0.2.1"), "ada", at(now + 3600.0)),
+            Ok(())
+        );
     }
 
     #[test]
@@ -169,7 +226,10 @@ mod tests {
         assert_eq!(attempts.begin(ip("192.0.2.250"), "ada", at(0.0)), Ok(()));
         attempts.succeeded(ip("192.0.2.250"), "ada");
         for n in 0..20 {
-            assert_eq!(attempts.begin(ip(&format!("192.0.2.{n}")), "Ada", at(0.0)), Ok(()));
+            assert_eq!(
+                attempts.begin(ip(&format!("192.0.2.{n}")), "Ada", at(0.0)),
+                Ok(())
+            );
         }
         assert!(attempts.begin(ip("192.0.2.99"), "ADA", at(0.0)).is_err());
         assert_eq!(attempts.begin(ip("192.0.2.250"), "ada", at(0.0)), Ok(()));
@@ -178,11 +238,24 @@ mod tests {
     #[test]
     fn everybody_together_has_a_limit_a_minute() {
         let mut attempts = LoginAttempts::default();
-        let from = |n: usize| Some(IpAddr::from([10, 0, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()]));
+        let from = |n: usize| {
+            Some(IpAddr::from([
+                10,
+                0,
+                u8::try_from(n / 250).unwrap(),
+                u8::try_from(n % 250).unwrap(),
+            ]))
+        };
         for n in 0..IN_A_MINUTE {
-            assert_eq!(attempts.begin(from(n), &format!("user{n}"), at(0.0)), Ok(()));
+            assert_eq!(
+                attempts.begin(from(n), &format!("user{n}"), at(0.0)),
+                Ok(())
+            );
         }
-        assert_eq!(attempts.begin(from(900), "another", at(10.0)), Err(Duration::from_secs(50)));
+        assert_eq!(
+            attempts.begin(from(900), "another", at(10.0)),
+            Err(Duration::from_secs(50))
+        );
         assert_eq!(attempts.begin(from(900), "another", at(60.0)), Ok(()));
     }
 
@@ -190,14 +263,18 @@ mod tests {
     fn ipv6_neighbours_are_one() {
         let mut attempts = LoginAttempts::default();
         for n in 0..5 {
-            assert_eq!(attempts.begin(ip(&format!("2001:db8::{n}")), &format!("{n}"), at(0.0)), Ok(()));
+            assert_eq!(
+                attempts.begin(ip(&format!("2001:db8::{n}")), &format!("{n}"), at(0.0)),
+                Ok(())
+            );
         }
         assert!(attempts.begin(ip("2001:db8::ffff"), "x", at(0.0)).is_err());
         assert_eq!(attempts.begin(ip("2001:db8:0:1::1"), "x", at(0.0)), Ok(()));
     }
 
     proptest! {
-        /// Whatever happens in an hour, one address gets few guesses, and waiting as told always helps.
+        /// Whatever happens in an hour, one address gets few guesses, and waiting as told always
+        /// helps.
         #[test]
         fn guesses_of_an_address_are_few(pauses in proptest::collection::vec(0.0..30.0_f64, 1..400)) {
             let mut attempts = LoginAttempts::default();

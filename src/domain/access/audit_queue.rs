@@ -1,5 +1,6 @@
-//! Audit entries on their way into the database. An entry that cannot be written now waits in memory and is in jd-manager's own log: a full
-//! disk or a locked database must keep nobody from stopping an instance or deleting a backup.
+//! Audit entries on their way into the database. An entry that cannot be written now waits in
+//! memory and is in jd-manager's own log: a full disk or a locked database must keep nobody from
+//! stopping an instance or deleting a backup.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,12 @@ pub(super) struct AuditQueue {
 
 impl AuditQueue {
     pub(super) fn new(db: Db) -> Self {
-        Self { db, waiting: Mutex::default(), writing: tokio::sync::Mutex::default(), is_retrying: AtomicBool::new(false) }
+        Self {
+            db,
+            waiting: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            is_retrying: AtomicBool::new(false),
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<(AuditEntry, Timestamp)>> {
@@ -45,7 +51,11 @@ impl AuditQueue {
             }
         }
         let is_retrying = self.is_retrying.load(Ordering::Acquire);
-        let error = if is_retrying { None } else { Some(Arc::clone(self).write_all_entries().await) };
+        let error = if is_retrying {
+            None
+        } else {
+            Some(Arc::clone(self).write_all_entries().await)
+        };
         match error {
             Some(Ok(())) => {}
             None => tracing::error!(?deed, "an audit entry waits for the database"),
@@ -58,7 +68,9 @@ impl AuditQueue {
 
     /// Goes on to its end even if the request is given up meanwhile.
     async fn write_all_entries(self: Arc<Self>) -> Result<()> {
-        tokio::spawn(async move { self.write_entries().await }).await.map_err(Error::internal)?
+        tokio::spawn(async move { self.write_entries().await })
+            .await
+            .map_err(Error::internal)?
     }
 
     async fn write_entries(&self) -> Result<()> {
@@ -70,7 +82,11 @@ impl AuditQueue {
         let count = batch.len();
         // What changed something was confirmed, so its entry must last, too.
         let is_change = batch.iter().any(|(deed, _)| deed.status < 400);
-        let mode = if is_change { WriteMode::DURABLE } else { WriteMode::UNSYNCED };
+        let mode = if is_change {
+            WriteMode::DURABLE
+        } else {
+            WriteMode::UNSYNCED
+        };
         let write = self.db.write_as(mode.prompt(), move |c| {
             for (deed, at) in &batch {
                 queries::note(c, deed, *at)?;

@@ -1,4 +1,5 @@
-//! Who sent a request: read from its headers and its connection, looked up among sessions and tokens.
+//! Who sent a request: read from its headers and its connection, looked up among sessions and
+//! tokens.
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
@@ -21,32 +22,57 @@ pub struct Credentials {
     pub is_forwarded: bool,
 }
 
-/// The cookie of the session, by the connection: over HTTPS with the prefix that keeps every other host from setting it (RFC 6265bis, 4.1.3.2).
+/// The cookie of the session, by the connection: over HTTPS with the prefix that keeps every other
+/// host from setting it (RFC 6265bis, 4.1.3.2).
 #[must_use]
 pub fn cookie_name(secure: bool) -> &'static str {
-    if secure { "__Host-jd-manager" } else { "jd-manager" }
+    if secure {
+        "__Host-jd-manager"
+    } else {
+        "jd-manager"
+    }
 }
 
 impl Credentials {
     /// Reads the headers of a request.
     #[must_use]
     pub fn of(headers: &HeaderMap, peer: PeerAddress) -> Self {
-        let text = |name| headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|v: &axum::http::HeaderValue| v.to_str().ok())
+        };
         let token = text(AUTHORIZATION).map(|value| match value.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                token.trim().to_owned()
+            }
             // Another scheme is a login that fails, never none.
             _ => String::new(),
         });
         let wanted = cookie_name(peer.secure);
-        let pairs = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+        let pairs = headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(';'));
         let session = pairs
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(name, _)| *name == wanted)
             .map(|(_, value)| value.to_owned());
-        let is_forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
-            .iter()
-            .any(|name| headers.contains_key(*name));
-        Self { token, session, is_forwarded }
+        let is_forwarded = [
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "via",
+        ]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+        Self {
+            token,
+            session,
+            is_forwarded,
+        }
     }
 }
 
@@ -74,7 +100,10 @@ impl Access {
     /// The database.
     pub async fn recognise(&self, shown: Credentials, peer: PeerAddress) -> Result<Authentication> {
         if let Some(token) = shown.token {
-            return Ok(self.by_token(token, peer).await?.unwrap_or(Authentication::Nobody { can_log_in: true }));
+            return Ok(self
+                .by_token(token, peer)
+                .await?
+                .unwrap_or(Authentication::Nobody { can_log_in: true }));
         }
         if let Some(session) = shown.session
             && let Some(known) = self.by_session(session, peer).await?
@@ -89,7 +118,9 @@ impl Access {
             return Ok(Authentication::Nobody { can_log_in: true });
         }
         Ok(match peer.address {
-            Some(address) if address.to_canonical().is_loopback() && shown.is_forwarded => Authentication::Forwarded,
+            Some(address) if address.to_canonical().is_loopback() && shown.is_forwarded => {
+                Authentication::Forwarded
+            }
             Some(address) if address.to_canonical().is_loopback() => machine(),
             _ => Authentication::Nobody { can_log_in: false },
         })
@@ -97,30 +128,59 @@ impl Access {
 
     async fn by_token(&self, token: String, peer: PeerAddress) -> Result<Option<Authentication>> {
         let (hash, now) = (secret_token::hash(&token), self.now());
-        let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
-        let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
+        let found = self
+            .db
+            .read(move |c| Ok(queries::token(c, &hash, now)?))
+            .await?;
+        let Some(token) = found.filter(|token| !token.expired) else {
+            return Ok(None);
+        };
         let proof = LoginMethod::Token(token.id);
-        if self.last_uses.latest(&proof, token.used_at).is_none_or(|used| now.since(used) >= TO_THE) {
+        if self
+            .last_uses
+            .latest(&proof, token.used_at)
+            .is_none_or(|used| now.since(used) >= TO_THE)
+        {
             self.last_uses.set(proof.clone(), now);
         }
         let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
-        let caller = Caller { name, token: Some(token.name), role: token.role, address: peer.address };
+        let caller = Caller {
+            name,
+            token: Some(token.name),
+            role: token.role,
+            address: peer.address,
+        };
         Ok(Some(Authentication::As(caller, proof)))
     }
 
-    async fn by_session(&self, cookie: String, peer: PeerAddress) -> Result<Option<Authentication>> {
+    async fn by_session(
+        &self,
+        cookie: String,
+        peer: PeerAddress,
+    ) -> Result<Option<Authentication>> {
         let (hash, now) = (secret_token::hash(&cookie), self.now());
-        let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
+        let found = self
+            .db
+            .read(move |c| Ok(queries::session(c, &hash)?))
+            .await?;
         let Some(found) = found else { return Ok(None) };
         let proof = LoginMethod::Session(found.id);
-        let used_at = self.last_uses.latest(&proof, Some(found.used_at)).unwrap_or(found.used_at);
+        let used_at = self
+            .last_uses
+            .latest(&proof, Some(found.used_at))
+            .unwrap_or(found.used_at);
         if LoginSession::is_over(found.created_at, used_at, now) {
             return Ok(None);
         }
         if now.since(used_at) >= TO_THE {
             self.last_uses.set(proof.clone(), now);
         }
-        let caller = Caller { name: found.user.name, token: None, role: found.user.role, address: peer.address };
+        let caller = Caller {
+            name: found.user.name,
+            token: None,
+            role: found.user.role,
+            address: peer.address,
+        };
         Ok(Some(Authentication::As(caller, proof)))
     }
 }

@@ -20,7 +20,11 @@ impl Access {
     ///
     /// # Errors
     /// It could not be scheduled.
-    pub async fn schedule_pruning(&self, schedule: &JobSchedule, audit_days: u32) -> Result<(), JobSchedulerError> {
+    pub async fn schedule_pruning(
+        &self,
+        schedule: &JobSchedule,
+        audit_days: u32,
+    ) -> Result<(), JobSchedulerError> {
         let access = self.clone();
         schedule
             .nightly(WHEN, "forgetting old logins", move || {
@@ -37,8 +41,16 @@ impl Access {
     async fn prune(&self, audit_days: u32) -> Result<()> {
         self.prune_sessions().await?;
         let length = Duration::from_secs(u64::from(audit_days) * 86_400);
-        let before = Timestamp(self.now().0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::prune_entries(c, before, AT_ONCE)?)).await? > 0 {}
+        let before =
+            Timestamp(self.now().0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+        while self
+            .db
+            .write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(queries::prune_entries(c, before, AT_ONCE)?)
+            })
+            .await?
+            > 0
+        {}
         Ok(())
     }
 }
@@ -74,7 +86,11 @@ mod tests {
         let db = Db::open(dir.path()).unwrap();
         let vault = Vault::begin(dir.path(), &db, &[]).await.unwrap();
         let access = Access::new(db.clone(), vault, SystemClock, None);
-        let user = access.create_user("ada".into(), Role::Admin, "correct horse battery".into()).await.unwrap().id;
+        let user = access
+            .create_user("ada".into(), Role::Admin, "correct horse battery".into())
+            .await
+            .unwrap()
+            .id;
         let (now, day) = (Timestamp::now().0, 86_400_000);
         let session = |days: i64| {
             let at = Timestamp(now - days * day);
@@ -97,13 +113,21 @@ mod tests {
             Ok(queries::note(c, &entry("new"), Timestamp(now - 364 * day))?)
         });
         made.await.unwrap();
-        let schedule = JobSchedule::with_delay(CancellationToken::new(), Duration::from_millis(50)).await.unwrap();
+        let schedule = JobSchedule::with_delay(CancellationToken::new(), Duration::from_millis(50))
+            .await
+            .unwrap();
         access.schedule_pruning(&schedule, 365).await.unwrap();
         let rest = || async {
-            let sessions = db.read(move |c| Ok(queries::sessions_of(c, user, None)?)).await.unwrap();
+            let sessions = db
+                .read(move |c| Ok(queries::sessions_of(c, user, None)?))
+                .await
+                .unwrap();
             let (entries, _) = access.entries(10, None, None).await.unwrap();
             let sessions: Vec<_> = sessions.into_iter().map(|one| one.id).collect();
-            (sessions, entries.into_iter().map(|one| one.deed).collect::<Vec<_>>())
+            (
+                sessions,
+                entries.into_iter().map(|one| one.deed).collect::<Vec<_>>(),
+            )
         };
         for _ in 0..200 {
             if rest().await == (vec![kept], vec!["new".to_owned()]) {

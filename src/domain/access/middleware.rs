@@ -36,20 +36,33 @@ pub enum RequiredRole {
 pub struct Permission {
     /// Who may pass.
     pub who: RequiredRole,
-    /// What happens behind it, in the past tense, for the audit log; `None` where nothing is changed.
+    /// What happens behind it, in the past tense, for the audit log; `None` where nothing is
+    /// changed.
     pub deed: Option<&'static str>,
 }
 
-/// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no route is.
+/// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no
+/// route is.
 pub type Doors = fn(&Method, Option<&str>) -> Permission;
 
 /// Streams look at least so often whether they may go on.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Middleware: lets through whoever may pass.
-pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: Request, next: Next) -> Response {
-    let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let pattern = pattern.as_deref().map(|path| path.strip_prefix("/api").filter(|rest| rest.starts_with('/')).unwrap_or(path));
+pub async fn gate(
+    State((access, doors)): State<(Access, Doors)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let pattern = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let pattern = pattern.as_deref().map(|path| {
+        path.strip_prefix("/api")
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path)
+    });
     let door = doors(request.method(), pattern);
     if door.who == RequiredRole::Anybody {
         return next.run(request).await;
@@ -65,7 +78,10 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
         Authentication::Nobody { can_log_in } => {
             let wish = UnauthenticatedRequest::of(&request);
             let awaits = !can_log_in && access.awaits_first_visit().await.unwrap_or(false);
-            if can_log_in && !request.method().is_safe() && wish.asked.for_errors() == Representation::Html {
+            if can_log_in
+                && !request.method().is_safe()
+                && wish.asked.for_errors() == Representation::Html
+            {
                 return store_form(request, wish.asked.fragment).await;
             }
             return refuse_unauthenticated(&wish, can_log_in, awaits);
@@ -83,9 +99,11 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
     });
     let frame = framed(&mut request, &caller, &proof);
     let response = match door.who {
-        RequiredRole::From(needed) if caller.role < needed => {
-            caller.must_be(needed).map_or_else(IntoResponse::into_response, |()| StatusCode::FORBIDDEN.into_response())
-        }
+        RequiredRole::From(needed) if caller.role < needed => caller
+            .must_be(needed)
+            .map_or_else(IntoResponse::into_response, |()| {
+                StatusCode::FORBIDDEN.into_response()
+            }),
         _ => {
             request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(proof.clone());
@@ -115,28 +133,47 @@ fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option
 /// What somebody who is not known asked for, as far as the answer depends on it.
 struct UnauthenticatedRequest {
     asked: RequestedFormat,
-    /// Where they wanted to go, and may go once they are known. What was sent with a form is lost, so it is no form's address.
+    /// Where they wanted to go, and may go once they are known. What was sent with a form is lost,
+    /// so it is no form's address.
     next: String,
 }
 
 impl UnauthenticatedRequest {
     fn of(request: &Request) -> Self {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
         Self {
-            asked: request.extensions().get::<RequestedFormat>().cloned().unwrap_or_default(),
-            next: if request.method().is_safe() { path.into() } else { "/".into() },
+            asked: request
+                .extensions()
+                .get::<RequestedFormat>()
+                .cloned()
+                .unwrap_or_default(),
+            next: if request.method().is_safe() {
+                path.into()
+            } else {
+                "/".into()
+            },
         }
     }
 }
 
-/// The answer to a form that was sent without a valid session: the login page, which carries the input along. htmx shows a notice on the page
-/// that the form is on.
+/// The answer to a form that was sent without a valid session: the login page, which carries the
+/// input along. htmx shows a notice on the page that the form is on.
 async fn store_form(request: Request, is_fragment: bool) -> Response {
     if is_fragment {
-        return ProblemResponse::new(StatusCode::UNAUTHORIZED, "Your session has ended. Sign in, then try again.")
-            .into_response();
+        return ProblemResponse::new(
+            StatusCode::UNAUTHORIZED,
+            "Your session has ended. Sign in, then try again.",
+        )
+        .into_response();
     }
-    let frame = request.extensions().get::<PageFrame>().cloned().unwrap_or_default();
+    let frame = request
+        .extensions()
+        .get::<PageFrame>()
+        .cloned()
+        .unwrap_or_default();
     let page = LoginPage::keeping(frame, KeptForm::of(request).await);
     match crate::web::html(&page) {
         Ok(html) => {
@@ -149,12 +186,20 @@ async fn store_form(request: Request, is_fragment: bool) -> Response {
 }
 
 /// The answer to whoever is not known: people are sent to the login, programs are told.
-fn refuse_unauthenticated(wish: &UnauthenticatedRequest, can_log_in: bool, awaits: bool) -> Response {
+fn refuse_unauthenticated(
+    wish: &UnauthenticatedRequest,
+    can_log_in: bool,
+    awaits: bool,
+) -> Response {
     let login = if awaits { "/login/first" } else { "/login" };
     if wish.asked.for_errors() == Representation::Html && (can_log_in || awaits) {
         if wish.asked.fragment {
             let to = HeaderValue::from_static(login);
-            return ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response();
+            return (
+                [(HeaderName::from_static("hx-redirect"), to)],
+                StatusCode::OK,
+            )
+                .into_response();
         }
         if wish.next == "/" || awaits {
             return Redirect::to(login).into_response();
@@ -163,14 +208,23 @@ fn refuse_unauthenticated(wish: &UnauthenticatedRequest, can_log_in: bool, await
         return Redirect::to(&format!("{login}?next={next}")).into_response();
     }
     let detail = match (can_log_in, awaits) {
-        (true, _) => "Log in first: at /login, or with a token in the header \"Authorization: Bearer …\".",
+        (true, _) => {
+            "Log in first: at /login, or with a token in the header \"Authorization: Bearer …\"."
+        }
         (_, true) => {
             "Nobody has a password yet. Open /login/first in a browser and set one with the code that jd-manager printed."
         }
-        _ => "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password.",
+        _ => {
+            "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password."
+        }
     };
     let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);
-    problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"jd-manager\"")).into_response()
+    problem
+        .with_header(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"jd-manager\""),
+        )
+        .into_response()
 }
 
 fn forwarded() -> ProblemResponse {
@@ -181,7 +235,8 @@ fn forwarded() -> ProblemResponse {
     )
 }
 
-/// An event stream that ends when its listener may not listen any more: logged out, revoked, expired, or of another role.
+/// An event stream that ends when its listener may not listen any more: logged out, revoked,
+/// expired, or of another role.
 fn while_let_in(
     access: Access,
     response: Response,
@@ -189,7 +244,10 @@ fn while_let_in(
     peer: PeerAddress,
     was: (Caller, LoginMethod),
 ) -> Response {
-    let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    let is_stream = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     if !is_stream {
         return response;
     }
@@ -199,7 +257,8 @@ fn while_let_in(
             let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
             match access.recognise(shown.clone(), peer).await {
                 Ok(Authentication::As(caller, proof))
-                    if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {}
+                    if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {
+                }
                 // A database that does not answer now takes nothing from anybody.
                 Err(_) => {}
                 Ok(_) => return,

@@ -91,7 +91,8 @@ pub struct ApiToken {
     pub id: TokenId,
     /// What it is called; unique, whatever the case.
     pub name: String,
-    /// Whose it is; it ends with that user, and never may more than that user. `null`: the machine's own user made it.
+    /// Whose it is; it ends with that user, and never may more than that user. `null`: the
+    /// machine's own user made it.
     pub user: Option<String>,
     /// What it may do.
     pub role: Role,
@@ -110,7 +111,8 @@ pub struct ApiToken {
 pub struct AuditEntry {
     /// The user behind the actor: a token's owner.
     pub user: String,
-    /// By whom: a user, a token of one, the machine's own user; for a refused login the name that was tried, if it is a user's.
+    /// By whom: a user, a token of one, the machine's own user; for a refused login the name that
+    /// was tried, if it is a user's.
     pub actor: String,
     /// With which role; empty where nobody was let in.
     pub role: String,
@@ -138,11 +140,13 @@ pub struct AuditRow {
     pub actor: String,
     /// With which role; empty where nobody was let in.
     pub role: String,
-    /// From which address; empty over the socket and the command line; `several` where those of several are counted.
+    /// From which address; empty over the socket and the command line; `several` where those of
+    /// several are counted.
     pub address: String,
     /// What, in words.
     pub deed: String,
-    /// To what: the path of the request; where different ones are counted, what they have in common.
+    /// To what: the path of the request; where different ones are counted, what they have in
+    /// common.
     pub path: String,
     /// What became of it, as an HTTP status.
     pub status: u16,
@@ -161,17 +165,24 @@ impl AuditRow {
 /// Who acts in histories without being a user.
 const RESERVED: [&str; 4] = ["jd-manager", "automatic", "update", "self-healing"];
 
-/// Checks the name of a new user. Few characters, so that no name looks like another or like the title of a token.
+/// Checks the name of a new user. Few characters, so that no name looks like another or like the
+/// title of a token.
 ///
 /// # Errors
 /// Why it cannot be one.
 pub fn check_user_name(name: &str) -> Result<(), FieldError> {
-    let is_reserved = RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    let is_reserved = RESERVED
+        .iter()
+        .any(|reserved| name.eq_ignore_ascii_case(reserved));
     if is_reserved {
-        return Err(FieldError::new("/name", format!("The name {name} is reserved for jd-manager. Choose another name.")));
+        return Err(FieldError::new(
+            "/name",
+            format!("The name {name} is reserved for jd-manager. Choose another name."),
+        ));
     }
     let fault = "A name has letters from A to Z, digits and any of . _ - @ +, and begins with a letter or digit.";
-    check_characters(name, is_word).map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
+    check_characters(name, is_word)
+        .map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
 }
 
 /// Checks the name of a new token: like a user's, and single blanks between words.
@@ -184,7 +195,8 @@ pub fn check_token_name(name: &str) -> Result<(), FieldError> {
     let checked = check_characters(name, |c| c == ' ' || is_word(c));
     match checked {
         Ok(()) if has_gaps => Err(FieldError::new("/name", fault)),
-        checked => checked.map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault))),
+        checked => checked
+            .map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault))),
     }
 }
 
@@ -193,7 +205,10 @@ fn is_word(c: char) -> bool {
 }
 
 /// Checks the length and the characters; the error holds what is wrong with the length.
-fn check_characters(name: &str, is_allowed: impl Fn(char) -> bool) -> Result<(), Option<&'static str>> {
+fn check_characters(
+    name: &str,
+    is_allowed: impl Fn(char) -> bool,
+) -> Result<(), Option<&'static str>> {
     if name.is_empty() {
         return Err(Some("Give it a name."));
     }
@@ -242,7 +257,17 @@ mod tests {
             assert!(check_user_name(bad).is_err(), "{bad:?}");
         }
         assert_eq!(check_token_name("barn 7 grafana"), Ok(()));
-        for bad in ["", " x", "x ", "a  b", "a (b)", "a\u{a0}b", "r\u{43e}\u{43e}t", "a\tb", &"x".repeat(65)] {
+        for bad in [
+            "",
+            " x",
+            "x ",
+            "a  b",
+            "a (b)",
+            "a\u{a0}b",
+            "r\u{43e}\u{43e}t",
+            "a\tb",
+            &"x".repeat(65),
+        ] {
             assert!(check_token_name(bad).is_err(), "{bad:?}");
         }
     }
@@ -253,6 +278,9 @@ mod tests {
         assert!(!LoginSession::is_over(day(0), day(6), day(12)));
         assert!(LoginSession::is_over(day(0), day(6), day(13)));
         assert!(LoginSession::is_over(day(0), day(29), day(30)));
-        assert!(!LoginSession::is_over(day(5), day(5), day(0)), "a clock that was set back ends nothing");
+        assert!(
+            !LoginSession::is_over(day(5), day(5), day(0)),
+            "a clock that was set back ends nothing"
+        );
     }
 }

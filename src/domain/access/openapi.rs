@@ -4,23 +4,31 @@ use super::model::LONGEST_TOKEN;
 use super::password::SHORTEST;
 use super::responses::{LoginResponse, UserChanged, UserMade};
 use super::views::{
-    AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage, TokensPage, UserPage, UsersPage,
+    AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage,
+    TokensPage, UserPage, UsersPage,
 };
 use crate::web::openapi::{
-    ApiOperation, HTML, JSON, PAGE, RequestField, delete, flag, get, number, one_of, patch, post, shape, text, whole,
+    ApiOperation, HTML, JSON, PAGE, RequestField, delete, flag, get, number, one_of, patch, post,
+    shape, text, whole,
 };
 use crate::web::{MessageResponse, Role};
 
 fn name() -> RequestField {
-    text("name", "The name of the user.").longest(64).like("ada")
+    text("name", "The name of the user.")
+        .longest(64)
+        .like("ada")
 }
 
 fn password(about: &'static str) -> RequestField {
-    text("password", about).with("minLength", SHORTEST).like("a long sentence of your own")
+    text("password", about)
+        .with("minLength", SHORTEST)
+        .like("a long sentence of your own")
 }
 
 fn current() -> RequestField {
-    text("current", "The present password.").like("the present one").required()
+    text("current", "The present password.")
+        .like("the present one")
+        .required()
 }
 
 fn role(about: &'static str) -> RequestField {
@@ -35,29 +43,62 @@ pub fn own() -> Vec<ApiOperation> {
         get("/login", "showLogin", "The login, for people.")
             .asks([text("next", "The page one is sent to then.").like("/")])
             .gives::<LoginPage>(PAGE),
-        post("/login", "logIn", "Begins a session: the answer sets its cookie.")
-            .takes([
-                name().required(),
-                text("password", "The password.").like("…").required(),
-                text("code", "The code of the second factor, for those who have one."),
-                text("next", "The page a browser is sent to then, a path on this site.").like("/"),
-            ])
-            .does::<LoginResponse>()
-            .fails(&[401, 409, 429]),
-        get("/login/first", "showFirstVisit", "The form of the first visit, for people.").gives::<FirstPage>(PAGE).fails(&[404]),
-        post("/login/first", "makeFirstVisit", "Makes the first user, an admin, with the code that jd-manager printed.")
-            .takes([text("code", "The code.").like("…").required(), name().required(), password("The password.").required()])
-            .does::<LoginResponse>()
-            .fails(&[404, 409, 429]),
+        post(
+            "/login",
+            "logIn",
+            "Begins a session: the answer sets its cookie.",
+        )
+        .takes([
+            name().required(),
+            text("password", "The password.").like("…").required(),
+            text(
+                "code",
+                "The code of the second factor, for those who have one.",
+            ),
+            text(
+                "next",
+                "The page a browser is sent to then, a path on this site.",
+            )
+            .like("/"),
+        ])
+        .does::<LoginResponse>()
+        .fails(&[401, 409, 429]),
+        get(
+            "/login/first",
+            "showFirstVisit",
+            "The form of the first visit, for people.",
+        )
+        .gives::<FirstPage>(PAGE)
+        .fails(&[404]),
+        post(
+            "/login/first",
+            "makeFirstVisit",
+            "Makes the first user, an admin, with the code that jd-manager printed.",
+        )
+        .takes([
+            text("code", "The code.").like("…").required(),
+            name().required(),
+            password("The password.").required(),
+        ])
+        .does::<LoginResponse>()
+        .fails(&[404, 409, 429]),
         post("/logout", "logOut", "Ends the session that asks.").does::<MessageResponse>(),
-        get("/account", "getAccount", "Who asks, with what may be done and where else there is a session.")
-            .gives::<AccountPage>(PAGE)
-            .fails(&[404]),
-        post("/account/password", "changePassword", "Changes the own password and ends all other sessions.")
-            .about(not_by_token)
-            .takes([current(), password("The new one.").required()])
-            .does::<MessageResponse>()
-            .fails(&[404, 409, 429]),
+        get(
+            "/account",
+            "getAccount",
+            "Who asks, with what may be done and where else there is a session.",
+        )
+        .gives::<AccountPage>(PAGE)
+        .fails(&[404]),
+        post(
+            "/account/password",
+            "changePassword",
+            "Changes the own password and ends all other sessions.",
+        )
+        .about(not_by_token)
+        .takes([current(), password("The new one.").required()])
+        .does::<MessageResponse>()
+        .fails(&[404, 409, 429]),
         get(
             "/account/second-factor",
             "showSecondFactor",
@@ -66,33 +107,53 @@ pub fn own() -> Vec<ApiOperation> {
         .about(not_by_token)
         .gives::<SecondFactorPage>(PAGE)
         .fails(&[404, 409]),
-        post("/account/second-factor", "setSecondFactor", "Sets up a second factor for the own logins.")
-            .about(not_by_token)
-            .takes([
-                text("secret", "The secret.").like("…").required(),
-                text("code", "A code of it.").like("123456").required(),
-                current(),
-            ])
-            .does::<MessageResponse>()
-            .fails(&[404, 409, 429]),
-        post("/account/second-factor/remove", "removeSecondFactor", "Takes the own second factor away.")
-            .about(not_by_token)
-            .takes([current(), text("code", "A code of it.").like("123456")])
-            .does::<MessageResponse>()
-            .fails(&[404, 409, 429]),
-        post("/account/sessions/end", "endOtherSessions", "Ends all own sessions but the one that asks.")
-            .about(not_by_token)
-            .acts([])
-            .does::<MessageResponse>()
-            .fails(&[404, 409]),
-        delete("/account/sessions/{id}", "endSession", "Ends an own session.")
-            .about(not_by_token)
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        post("/account/sessions/{id}/delete", "endSessionByForm", "The same as DELETE, for forms.")
-            .about(not_by_token)
-            .does::<MessageResponse>()
-            .fails(&[409]),
+        post(
+            "/account/second-factor",
+            "setSecondFactor",
+            "Sets up a second factor for the own logins.",
+        )
+        .about(not_by_token)
+        .takes([
+            text("secret", "The secret.").like("…").required(),
+            text("code", "A code of it.").like("123456").required(),
+            current(),
+        ])
+        .does::<MessageResponse>()
+        .fails(&[404, 409, 429]),
+        post(
+            "/account/second-factor/remove",
+            "removeSecondFactor",
+            "Takes the own second factor away.",
+        )
+        .about(not_by_token)
+        .takes([current(), text("code", "A code of it.").like("123456")])
+        .does::<MessageResponse>()
+        .fails(&[404, 409, 429]),
+        post(
+            "/account/sessions/end",
+            "endOtherSessions",
+            "Ends all own sessions but the one that asks.",
+        )
+        .about(not_by_token)
+        .acts([])
+        .does::<MessageResponse>()
+        .fails(&[404, 409]),
+        delete(
+            "/account/sessions/{id}",
+            "endSession",
+            "Ends an own session.",
+        )
+        .about(not_by_token)
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        post(
+            "/account/sessions/{id}/delete",
+            "endSessionByForm",
+            "The same as DELETE, for forms.",
+        )
+        .about(not_by_token)
+        .does::<MessageResponse>()
+        .fails(&[409]),
     ]
 }
 
@@ -101,58 +162,128 @@ pub fn own() -> Vec<ApiOperation> {
 pub fn others() -> Vec<ApiOperation> {
     vec![
         get("/users", "listUsers", "Who may log in.").gives::<UsersPage>(PAGE),
-        post("/users", "createUser", "Makes a user; the first one has to be an admin.")
-            .takes([name().required(), role("What it may do.").required(), password("Its password.").required()])
-            .makes::<UserMade>()
-            .fails(&[409]),
-        get("/users/{id}", "getUser", "A user; for people the form to change it.").gives::<UserPage>(PAGE),
-        patch("/users/{id}", "changeUser", "Changes what is mentioned of a user.")
-            .takes([
-                name(),
-                role("What it may do."),
-                password("A new one; its sessions end."),
-                flag("without_second_factor", "Its second factor is taken away.").or(false),
-            ])
-            .does::<UserChanged>()
-            .fails(&[409]),
-        post("/users/{id}", "changeUserByForm", "The same as PATCH, for forms.")
-            .takes([
-                name(),
-                role("What it may do."),
-                password("A new one; its sessions end."),
-                flag("without_second_factor", "Its second factor is taken away.").or(false),
-            ])
-            .does::<UserChanged>()
-            .fails(&[409]),
-        delete("/users/{id}", "deleteUser", "Deletes a user with its sessions and tokens.")
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        get("/users/{id}/delete", "askDeleteUser", "The question before a user is deleted, for people.")
-            .gives::<AccessDeletePage>(PAGE),
-        post("/users/{id}/delete", "deleteUserByForm", "The same as DELETE, for forms.").does::<MessageResponse>().fails(&[409]),
-        get("/tokens", "listTokens", "The tokens that one may see: the own ones, an admin all, a token below admin itself.")
-            .gives::<TokensPage>(PAGE),
-        post("/tokens", "createToken", "Makes a token for a program; the answer shows it, this once.")
-            .about("Not with a token.")
-            .takes([
-                text("name", "What it is called.").longest(64).like("scraper").required(),
-                role("What it may do; never more than its user.").required(),
-                whole("days", "It ends after so many days; without it never.", 1, LONGEST_TOKEN),
-            ])
-            .answer(201, "It is made.", &[JSON, HTML], Some(shape::<TokenPage>()))
-            .fails(&[409]),
-        delete("/tokens/{id}", "revokeToken", "Revokes a token.").about("With a token only itself.").does::<MessageResponse>(),
-        get("/tokens/{id}/delete", "askRevokeToken", "The question before a token is revoked, for people.")
-            .gives::<AccessDeletePage>(PAGE),
-        post("/tokens/{id}/delete", "revokeTokenByForm", "The same as DELETE, for forms.")
+        post(
+            "/users",
+            "createUser",
+            "Makes a user; the first one has to be an admin.",
+        )
+        .takes([
+            name().required(),
+            role("What it may do.").required(),
+            password("Its password.").required(),
+        ])
+        .makes::<UserMade>()
+        .fails(&[409]),
+        get(
+            "/users/{id}",
+            "getUser",
+            "A user; for people the form to change it.",
+        )
+        .gives::<UserPage>(PAGE),
+        patch(
+            "/users/{id}",
+            "changeUser",
+            "Changes what is mentioned of a user.",
+        )
+        .takes([
+            name(),
+            role("What it may do."),
+            password("A new one; its sessions end."),
+            flag("without_second_factor", "Its second factor is taken away.").or(false),
+        ])
+        .does::<UserChanged>()
+        .fails(&[409]),
+        post(
+            "/users/{id}",
+            "changeUserByForm",
+            "The same as PATCH, for forms.",
+        )
+        .takes([
+            name(),
+            role("What it may do."),
+            password("A new one; its sessions end."),
+            flag("without_second_factor", "Its second factor is taken away.").or(false),
+        ])
+        .does::<UserChanged>()
+        .fails(&[409]),
+        delete(
+            "/users/{id}",
+            "deleteUser",
+            "Deletes a user with its sessions and tokens.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        get(
+            "/users/{id}/delete",
+            "askDeleteUser",
+            "The question before a user is deleted, for people.",
+        )
+        .gives::<AccessDeletePage>(PAGE),
+        post(
+            "/users/{id}/delete",
+            "deleteUserByForm",
+            "The same as DELETE, for forms.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        get(
+            "/tokens",
+            "listTokens",
+            "The tokens that one may see: the own ones, an admin all, a token below admin itself.",
+        )
+        .gives::<TokensPage>(PAGE),
+        post(
+            "/tokens",
+            "createToken",
+            "Makes a token for a program; the answer shows it, this once.",
+        )
+        .about("Not with a token.")
+        .takes([
+            text("name", "What it is called.")
+                .longest(64)
+                .like("scraper")
+                .required(),
+            role("What it may do; never more than its user.").required(),
+            whole(
+                "days",
+                "It ends after so many days; without it never.",
+                1,
+                LONGEST_TOKEN,
+            ),
+        ])
+        .answer(
+            201,
+            "It is made.",
+            &[JSON, HTML],
+            Some(shape::<TokenPage>()),
+        )
+        .fails(&[409]),
+        delete("/tokens/{id}", "revokeToken", "Revokes a token.")
             .about("With a token only itself.")
             .does::<MessageResponse>(),
-        get("/audit", "listAudit", "What was done by whom, newest first.")
-            .asks([
-                whole("limit", "At most so many.", 1, 1000).or(100),
-                number("before", "Those before this one."),
-                text("actor", "Only of this one.").like("ada"),
-            ])
-            .gives::<AuditPage>(PAGE),
+        get(
+            "/tokens/{id}/delete",
+            "askRevokeToken",
+            "The question before a token is revoked, for people.",
+        )
+        .gives::<AccessDeletePage>(PAGE),
+        post(
+            "/tokens/{id}/delete",
+            "revokeTokenByForm",
+            "The same as DELETE, for forms.",
+        )
+        .about("With a token only itself.")
+        .does::<MessageResponse>(),
+        get(
+            "/audit",
+            "listAudit",
+            "What was done by whom, newest first.",
+        )
+        .asks([
+            whole("limit", "At most so many.", 1, 1000).or(100),
+            number("before", "Those before this one."),
+            text("actor", "Only of this one.").like("ada"),
+        ])
+        .gives::<AuditPage>(PAGE),
     ]
 }

@@ -6,18 +6,20 @@ use std::sync::LazyLock;
 
 use crate::base::error::{Error, Result};
 
-/// The fewest characters of a password. NIST SP 800-63B-4, 3.1.1.2, asks for 8 beside a second factor and 15 alone; guesses are limited here, so this
-/// stands between.
+/// The fewest characters of a password. NIST SP 800-63B-4, 3.1.1.2, asks for 8 beside a second
+/// factor and 15 alone; guesses are limited here, so this stands between.
 pub const SHORTEST: usize = 10;
 /// The most bytes of one: enough for any phrase, too few to keep the machine busy.
 pub const LONGEST: usize = 1024;
 
-/// Memory in KiB, passes, lanes: OWASP's first choice of the smaller ones for argon2id (Password Storage Cheat Sheet), which a Raspberry Pi bears.
+/// Memory in KiB, passes, lanes: OWASP's first choice of the smaller ones for argon2id (Password
+/// Storage Cheat Sheet), which a Raspberry Pi bears.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 
 fn argon2() -> Argon2<'static> {
     let (memory, passes, lanes) = COST;
-    let params = Params::new(memory, passes, lanes, None).expect("the constants are within argon2's limits");
+    let params =
+        Params::new(memory, passes, lanes, None).expect("the constants are within argon2's limits");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
@@ -28,11 +30,19 @@ fn argon2() -> Argon2<'static> {
 pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     let letters: std::collections::BTreeSet<char> = password.chars().collect();
     if password.chars().count() < SHORTEST {
-        Err(format!("A password has at least {SHORTEST} characters. Several words are easy to keep in mind."))
+        Err(format!(
+            "A password has at least {SHORTEST} characters. Several words are easy to keep in mind."
+        ))
     } else if password.len() > LONGEST {
         Err(format!("A password has at most {LONGEST} bytes."))
     } else if letters.len() < 4
-        || (!name.is_empty() && password.to_lowercase().replace(&name.to_lowercase(), "").chars().count() < SHORTEST / 2)
+        || (!name.is_empty()
+            && password
+                .to_lowercase()
+                .replace(&name.to_lowercase(), "")
+                .chars()
+                .count()
+                < SHORTEST / 2)
     {
         Err("That password is too easily guessed: it repeats itself or the name.".into())
     } else {
@@ -40,7 +50,8 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     }
 }
 
-/// Its hash in PHC form, with a salt of its own. Takes tens of milliseconds: not for a thread that others wait for.
+/// Its hash in PHC form, with a salt of its own. Takes tens of milliseconds: not for a thread that
+/// others wait for.
 ///
 /// # Errors
 /// There are no random numbers.
@@ -48,10 +59,14 @@ pub fn hash(password: &str) -> Result<String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(Error::internal)?;
     let salt = SaltString::encode_b64(&salt).map_err(|e| Error::internal(e.to_string()))?;
-    argon2().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()).map_err(|e| Error::internal(e.to_string()))
+    argon2()
+        .hash_password(password.as_bytes(), &salt)
+        .map(|hash| hash.to_string())
+        .map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Whether it is the password of this hash, compared in constant time. Without a hash, for a name nobody has, it takes as long.
+/// Whether it is the password of this hash, compared in constant time. Without a hash, for a name
+/// nobody has, it takes as long.
 #[must_use]
 pub fn matches(password: &str, hash: Option<&str>) -> bool {
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_of_nobody().unwrap_or_default());
@@ -59,7 +74,8 @@ pub fn matches(password: &str, hash: Option<&str>) -> bool {
     // Made by whoever comes first, known or not: the first one always waits twice as long.
     let nobody = NOBODY.as_str();
     let hash = hash.unwrap_or(nobody);
-    let right = PasswordHash::new(hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok());
+    let right = PasswordHash::new(hash)
+        .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok());
     right && known
 }
 
@@ -76,19 +92,31 @@ mod tests {
         for good in ["correct horse", "pässwörter!", "ada likes trains"] {
             assert_eq!(check(good, "ada"), Ok(()), "{good}");
         }
-        for bad in ["short", "aaaaaaaaaaaa", "abababababab", "administrator1", &"xy9!".repeat(300)] {
+        for bad in [
+            "short",
+            "aaaaaaaaaaaa",
+            "abababababab",
+            "administrator1",
+            &"xy9!".repeat(300),
+        ] {
             assert!(check(bad, "administrator").is_err(), "{bad}");
         }
     }
 
     #[test]
     fn only_the_password_itself_matches_and_no_two_hashes_are_alike() {
-        let (one, two) = (hash("correct horse").unwrap(), hash("correct horse").unwrap());
+        let (one, two) = (
+            hash("correct horse").unwrap(),
+            hash("correct horse").unwrap(),
+        );
         assert_ne!(one, two);
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
         assert!(matches("correct horse", Some(&one)) && matches("correct horse", Some(&two)));
         assert!(!matches("correct horsf", Some(&one)) && !matches("", Some(&one)));
-        assert!(!matches("the password of nobody", None), "nobody never logs in");
+        assert!(
+            !matches("the password of nobody", None),
+            "nobody never logs in"
+        );
         assert!(!matches("x", Some("not a hash")));
     }
 }

@@ -10,16 +10,39 @@ use crate::base::role::Role;
 use crate::infra::db::schema::{audit, sessions, tokens, users};
 
 /// A row of `users`.
-type UserRow = (UserId, String, String, String, Option<String>, i64, Timestamp, Timestamp);
+type UserRow = (
+    UserId,
+    String,
+    String,
+    String,
+    Option<String>,
+    i64,
+    Timestamp,
+    Timestamp,
+);
 
 /// A role that a newer program wrote may do the least.
 fn role(text: &str) -> Role {
     text.parse().unwrap_or(Role::Viewer)
 }
 
-fn credentials((id, name, role_name, password, second_factor, step, created_at, password_at): UserRow) -> StoredCredentials {
-    let user = UserAccount { id, name, role: role(&role_name), second_factor: second_factor.is_some(), created_at, password_at };
-    StoredCredentials { user, password, second_factor, step }
+fn credentials(
+    (id, name, role_name, password, second_factor, step, created_at, password_at): UserRow,
+) -> StoredCredentials {
+    let user = UserAccount {
+        id,
+        name,
+        role: role(&role_name),
+        second_factor: second_factor.is_some(),
+        created_at,
+        password_at,
+    };
+    StoredCredentials {
+        user,
+        password,
+        second_factor,
+        step,
+    }
 }
 
 /// Whether there is anybody who may log in.
@@ -29,17 +52,30 @@ pub fn has_users(db: &mut Db) -> QueryResult<bool> {
 
 /// All users, by name.
 pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserAccount>> {
-    Ok(users::table.order(users::name).load::<UserRow>(db)?.into_iter().map(|row| credentials(row).user).collect())
+    Ok(users::table
+        .order(users::name)
+        .load::<UserRow>(db)?
+        .into_iter()
+        .map(|row| credentials(row).user)
+        .collect())
 }
 
 /// A user with what proves who it is.
 pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<StoredCredentials>> {
-    Ok(users::table.find(id).first::<UserRow>(db).optional()?.map(credentials))
+    Ok(users::table
+        .find(id)
+        .first::<UserRow>(db)
+        .optional()?
+        .map(credentials))
 }
 
 /// The same by name, whatever the case.
 pub fn user_called(db: &mut Db, name: &str) -> QueryResult<Option<StoredCredentials>> {
-    Ok(users::table.filter(users::name.eq(name)).first::<UserRow>(db).optional()?.map(credentials))
+    Ok(users::table
+        .filter(users::name.eq(name))
+        .first::<UserRow>(db)
+        .optional()?
+        .map(credentials))
 }
 
 /// Saves a new user.
@@ -58,23 +94,41 @@ pub fn insert_user(db: &mut Db, user: &UserAccount, password: &str) -> QueryResu
 
 /// Renames a user and gives it a role.
 pub fn change_user(db: &mut Db, id: UserId, name: &str, role: Role) -> QueryResult<usize> {
-    diesel::update(users::table.find(id)).set((users::name.eq(name), users::role.eq(role.name()))).execute(db)
+    diesel::update(users::table.find(id))
+        .set((users::name.eq(name), users::role.eq(role.name())))
+        .execute(db)
 }
 
 /// Another password.
 pub fn set_password(db: &mut Db, id: UserId, password: &str, at: Timestamp) -> QueryResult<usize> {
-    diesel::update(users::table.find(id)).set((users::password.eq(password), users::password_at.eq(at))).execute(db)
+    diesel::update(users::table.find(id))
+        .set((users::password.eq(password), users::password_at.eq(at)))
+        .execute(db)
 }
 
 /// A second factor, or none; `step`: the last of its steps that was used.
-pub fn set_second_factor(db: &mut Db, id: UserId, secret: Option<&str>, step: i64) -> QueryResult<usize> {
-    diesel::update(users::table.find(id)).set((users::second_factor.eq(secret), users::second_factor_step.eq(step))).execute(db)
+pub fn set_second_factor(
+    db: &mut Db,
+    id: UserId,
+    secret: Option<&str>,
+    step: i64,
+) -> QueryResult<usize> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::second_factor.eq(secret),
+            users::second_factor_step.eq(step),
+        ))
+        .execute(db)
 }
 
 /// A step of the second factor is used up; 0 rows if it, or a later one, was before.
 pub fn use_step(db: &mut Db, id: UserId, step: i64) -> QueryResult<usize> {
-    let unused = users::table.find(id).filter(users::second_factor_step.lt(step));
-    diesel::update(unused).set(users::second_factor_step.eq(step)).execute(db)
+    let unused = users::table
+        .find(id)
+        .filter(users::second_factor_step.lt(step));
+    diesel::update(unused)
+        .set(users::second_factor_step.eq(step))
+        .execute(db)
 }
 
 /// Removes a user with its sessions and tokens.
@@ -84,7 +138,10 @@ pub fn delete_user(db: &mut Db, id: UserId) -> QueryResult<usize> {
 
 /// How many admins there are.
 pub fn admins(db: &mut Db) -> QueryResult<i64> {
-    users::table.filter(users::role.eq(Role::Admin.name())).count().get_result(db)
+    users::table
+        .filter(users::role.eq(Role::Admin.name()))
+        .count()
+        .get_result(db)
 }
 
 /// A session that is found by what the cookie holds.
@@ -102,20 +159,43 @@ pub struct SessionLookup {
 
 /// The session of this hash.
 pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<SessionLookup>> {
-    let columns = (sessions::id, sessions::created_at, sessions::used_at, users::all_columns);
+    let columns = (
+        sessions::id,
+        sessions::created_at,
+        sessions::used_at,
+        users::all_columns,
+    );
     let row = sessions::table
         .inner_join(users::table)
         .filter(sessions::hash.eq(hash))
         .select(columns)
         .first::<(SessionId, Timestamp, Timestamp, UserRow)>(db)
         .optional()?;
-    Ok(row.map(|(id, created_at, used_at, user)| SessionLookup { id, user: credentials(user).user, created_at, used_at }))
+    Ok(row.map(|(id, created_at, used_at, user)| SessionLookup {
+        id,
+        user: credentials(user).user,
+        created_at,
+        used_at,
+    }))
 }
 
 /// The sessions of a user, the last used first; `current`: the one that asks.
-pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> QueryResult<Vec<LoginSession>> {
-    let columns = (sessions::id, sessions::address, sessions::program, sessions::created_at, sessions::used_at);
-    let rows = sessions::table.filter(sessions::user_id.eq(user)).order(sessions::used_at.desc()).select(columns);
+pub fn sessions_of(
+    db: &mut Db,
+    user: UserId,
+    current: Option<SessionId>,
+) -> QueryResult<Vec<LoginSession>> {
+    let columns = (
+        sessions::id,
+        sessions::address,
+        sessions::program,
+        sessions::created_at,
+        sessions::used_at,
+    );
+    let rows = sessions::table
+        .filter(sessions::user_id.eq(user))
+        .order(sessions::used_at.desc())
+        .select(columns);
     let rows = rows.load::<(SessionId, String, String, Timestamp, Timestamp)>(db)?;
     let session = |(id, address, program, created_at, used_at)| LoginSession {
         id,
@@ -129,7 +209,12 @@ pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> Que
 }
 
 /// Saves a new session.
-pub fn insert_session(db: &mut Db, session: &LoginSession, hash: &str, user: UserId) -> QueryResult<usize> {
+pub fn insert_session(
+    db: &mut Db,
+    session: &LoginSession,
+    hash: &str,
+    user: UserId,
+) -> QueryResult<usize> {
     diesel::insert_into(sessions::table)
         .values((
             sessions::id.eq(session.id),
@@ -145,7 +230,9 @@ pub fn insert_session(db: &mut Db, session: &LoginSession, hash: &str, user: Use
 
 /// A session was used.
 pub fn touch_session(db: &mut Db, id: SessionId, at: Timestamp) -> QueryResult<usize> {
-    diesel::update(sessions::table.find(id)).set(sessions::used_at.eq(at)).execute(db)
+    diesel::update(sessions::table.find(id))
+        .set(sessions::used_at.eq(at))
+        .execute(db)
 }
 
 /// Ends the session of this hash.
@@ -160,8 +247,14 @@ pub fn end_session(db: &mut Db, user: UserId, id: SessionId) -> QueryResult<usiz
 
 /// Ends those sessions of a user that were not used lately, but for so many.
 pub fn end_oldest_sessions(db: &mut Db, user: UserId, but: i64) -> QueryResult<usize> {
-    let of_user = sessions::table.filter(sessions::user_id.eq(user)).order((sessions::used_at.desc(), sessions::id));
-    let old = of_user.offset(but).limit(i64::MAX).select(sessions::id).load::<SessionId>(db)?;
+    let of_user = sessions::table
+        .filter(sessions::user_id.eq(user))
+        .order((sessions::used_at.desc(), sessions::id));
+    let old = of_user
+        .offset(but)
+        .limit(i64::MAX)
+        .select(sessions::id)
+        .load::<SessionId>(db)?;
     diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(db)
 }
 
@@ -176,18 +269,43 @@ pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryR
 
 /// Forgets sessions that ended by themselves: last used before `used`, or begun before `begun`.
 pub fn prune_sessions(db: &mut Db, used: Timestamp, begun: Timestamp) -> QueryResult<usize> {
-    diesel::delete(sessions::table.filter(sessions::used_at.lt(used).or(sessions::created_at.lt(begun)))).execute(db)
+    diesel::delete(
+        sessions::table.filter(
+            sessions::used_at
+                .lt(used)
+                .or(sessions::created_at.lt(begun)),
+        ),
+    )
+    .execute(db)
 }
 
 /// A row of `tokens` with its user's name and role.
-type TokenRow = (TokenId, String, String, Timestamp, Option<Timestamp>, Option<Timestamp>, Option<String>, Option<String>);
+type TokenRow = (
+    TokenId,
+    String,
+    String,
+    Timestamp,
+    Option<Timestamp>,
+    Option<Timestamp>,
+    Option<String>,
+    Option<String>,
+);
 
 fn found_token(row: TokenRow, now: Timestamp) -> ApiToken {
     let (id, name, own, created_at, expires_at, used_at, user, of_user) = row;
     // It never may more than its user may now.
     let role = of_user.map_or(role(&own), |of_user| role(&own).min(role(&of_user)));
     let expired = expires_at.is_some_and(|end| end <= now);
-    ApiToken { id, name, user, role, created_at, expires_at, used_at, expired }
+    ApiToken {
+        id,
+        name,
+        user,
+        role,
+        created_at,
+        expires_at,
+        used_at,
+        expired,
+    }
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -206,31 +324,50 @@ fn tokens_with_users() -> _ {
 
 /// The token of this hash.
 pub fn token(db: &mut Db, hash: &str, now: Timestamp) -> QueryResult<Option<ApiToken>> {
-    let row = tokens_with_users().filter(tokens::hash.eq(hash)).first::<TokenRow>(db).optional()?;
+    let row = tokens_with_users()
+        .filter(tokens::hash.eq(hash))
+        .first::<TokenRow>(db)
+        .optional()?;
     Ok(row.map(|row| found_token(row, now)))
 }
 
 /// All tokens, by name.
 pub fn all_tokens(db: &mut Db, now: Timestamp) -> QueryResult<Vec<ApiToken>> {
-    let rows = tokens_with_users().order(tokens::name).load::<TokenRow>(db)?;
+    let rows = tokens_with_users()
+        .order(tokens::name)
+        .load::<TokenRow>(db)?;
     Ok(rows.into_iter().map(|row| found_token(row, now)).collect())
 }
 
 /// Whether a token is called so, whatever the case.
 pub fn token_name_is_taken(db: &mut Db, name: &str) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(tokens::table.filter(tokens::name.eq(name)))).get_result(db)
+    diesel::select(diesel::dsl::exists(
+        tokens::table.filter(tokens::name.eq(name)),
+    ))
+    .get_result(db)
 }
 
 /// How many tokens a user has; `None`: those of the machine's own user.
 pub fn tokens_of(db: &mut Db, user: Option<UserId>) -> QueryResult<i64> {
     match user {
-        Some(user) => tokens::table.filter(tokens::user_id.eq(user)).count().get_result(db),
-        None => tokens::table.filter(tokens::user_id.is_null()).count().get_result(db),
+        Some(user) => tokens::table
+            .filter(tokens::user_id.eq(user))
+            .count()
+            .get_result(db),
+        None => tokens::table
+            .filter(tokens::user_id.is_null())
+            .count()
+            .get_result(db),
     }
 }
 
 /// Saves a new token.
-pub fn insert_token(db: &mut Db, token: &ApiToken, hash: &str, user: Option<UserId>) -> QueryResult<usize> {
+pub fn insert_token(
+    db: &mut Db,
+    token: &ApiToken,
+    hash: &str,
+    user: Option<UserId>,
+) -> QueryResult<usize> {
     diesel::insert_into(tokens::table)
         .values((
             tokens::id.eq(token.id),
@@ -246,7 +383,9 @@ pub fn insert_token(db: &mut Db, token: &ApiToken, hash: &str, user: Option<User
 
 /// A token was used.
 pub fn touch_token(db: &mut Db, id: TokenId, at: Timestamp) -> QueryResult<usize> {
-    diesel::update(tokens::table.find(id)).set(tokens::used_at.eq(at)).execute(db)
+    diesel::update(tokens::table.find(id))
+        .set(tokens::used_at.eq(at))
+        .execute(db)
 }
 
 /// Removes a token.
@@ -256,21 +395,29 @@ pub fn delete_token(db: &mut Db, id: TokenId) -> QueryResult<usize> {
 
 /// Entries are counted in one within this time, ms.
 const COUNTED_WITHIN: i64 = 3_600_000;
-/// A user gets this many entries of refusals within that time. Further ones are counted in one entry for each action.
+/// A user gets this many entries of refusals within that time. Further ones are counted in one
+/// entry for each action.
 const MOST_REFUSED: i64 = 100;
 /// A user who is no admin gets this many entries of changes within that time.
 const MOST_DONE: i64 = 1000;
 
-/// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour is counted in that entry. So is everything
-/// beyond the number of entries a user may cause.
+/// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour
+/// is counted in that entry. So is everything beyond the number of entries a user may cause.
 pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
     let since = Timestamp(at.0 - COUNTED_WITHIN);
-    let older =
-        audit::table.filter(audit::at.le(since)).order((audit::at.desc(), audit::id.desc())).select(audit::id).first::<i64>(db);
+    let older = audit::table
+        .filter(audit::at.le(since))
+        .order((audit::at.desc(), audit::id.desc()))
+        .select(audit::id)
+        .first::<i64>(db);
     let after = older.optional()?.unwrap_or(0);
     let is_refused = deed.status >= 400;
     let mut actor = &deed.actor;
-    let mut counted = if is_refused { equal_entry(db, deed, actor, Some(deed.address.as_str()), after, since)? } else { None };
+    let mut counted = if is_refused {
+        equal_entry(db, deed, actor, Some(deed.address.as_str()), after, since)?
+    } else {
+        None
+    };
     if counted.is_none() && (is_refused || deed.role != Role::Admin.name()) {
         let most = if is_refused { MOST_REFUSED } else { MOST_DONE };
         if entries_of_user(db, &deed.user, is_refused, after)? >= most {
@@ -278,7 +425,8 @@ pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
             counted = equal_entry(db, deed, actor, None, after, since)?;
         }
     }
-    let (mut address, mut path, mut times, mut first_at) = (deed.address.clone(), deed.path.clone(), 1, at);
+    let (mut address, mut path, mut times, mut first_at) =
+        (deed.address.clone(), deed.path.clone(), 1, at);
     if let Some(entry) = counted {
         diesel::delete(audit::table.find(entry.id)).execute(db)?;
         if entry.address != address {
@@ -304,7 +452,8 @@ pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
         .map(drop)
 }
 
-/// The newest entry with number above `after` that began after `since` and is equal but for its path, and for its address if none is given.
+/// The newest entry with number above `after` that began after `since` and is equal but for its
+/// path, and for its address if none is given.
 fn equal_entry(
     db: &mut Db,
     deed: &AuditEntry,
@@ -331,9 +480,18 @@ fn equal_entry(
 fn entries_of_user(db: &mut Db, user: &str, is_refused: bool, after: i64) -> QueryResult<i64> {
     // The next character after the blank ends the range of the tokens' titles.
     let (first, end) = (format!("{user} (token "), format!("{user} (token!"));
-    let of_user = audit::actor.eq(user).or(audit::actor.ge(first).and(audit::actor.lt(end)));
-    let mut entries = audit::table.filter(audit::id.gt(after)).filter(of_user).into_boxed();
-    entries = if is_refused { entries.filter(audit::status.ge(400)) } else { entries.filter(audit::status.lt(400)) };
+    let of_user = audit::actor
+        .eq(user)
+        .or(audit::actor.ge(first).and(audit::actor.lt(end)));
+    let mut entries = audit::table
+        .filter(audit::id.gt(after))
+        .filter(of_user)
+        .into_boxed();
+    entries = if is_refused {
+        entries.filter(audit::status.ge(400))
+    } else {
+        entries.filter(audit::status.lt(400))
+    };
     entries.count().get_result(db)
 }
 
@@ -342,37 +500,90 @@ fn common_path(one: &str, other: &str) -> String {
     if one == other {
         return one.to_owned();
     }
-    let same = one.split('/').zip(other.split('/')).take_while(|(a, b)| a == b).map(|(a, _)| a);
+    let same = one
+        .split('/')
+        .zip(other.split('/'))
+        .take_while(|(a, b)| a == b)
+        .map(|(a, _)| a);
     same.chain(["…"]).collect::<Vec<_>>().join("/")
 }
 
 /// A row of `audit`.
-type AuditColumns = (i64, Timestamp, String, String, String, String, String, i32, i32, Timestamp);
+type AuditColumns = (
+    i64,
+    Timestamp,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i32,
+    i32,
+    Timestamp,
+);
 
-fn entry((id, at, actor, role, address, deed, path, status, times, first_at): AuditColumns) -> AuditRow {
-    let (status, times) = (u16::try_from(status).unwrap_or_default(), u32::try_from(times).unwrap_or(1));
-    AuditRow { id, at, first_at, actor, role, address, deed, path, status, times }
+fn entry(
+    (id, at, actor, role, address, deed, path, status, times, first_at): AuditColumns,
+) -> AuditRow {
+    let (status, times) = (
+        u16::try_from(status).unwrap_or_default(),
+        u32::try_from(times).unwrap_or(1),
+    );
+    AuditRow {
+        id,
+        at,
+        first_at,
+        actor,
+        role,
+        address,
+        deed,
+        path,
+        status,
+        times,
+    }
 }
 
 /// Lines of the audit log, the newest first: those before the line `before`, of one actor.
-pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>) -> QueryResult<Vec<AuditRow>> {
-    let mut wanted = audit::table.order(audit::id.desc()).limit(limit).into_boxed();
+pub fn entries(
+    db: &mut Db,
+    limit: i64,
+    before: Option<i64>,
+    actor: Option<&str>,
+) -> QueryResult<Vec<AuditRow>> {
+    let mut wanted = audit::table
+        .order(audit::id.desc())
+        .limit(limit)
+        .into_boxed();
     if let Some(before) = before {
         wanted = wanted.filter(audit::id.lt(before));
     }
     if let Some(actor) = actor {
         wanted = wanted.filter(audit::actor.eq(actor.to_owned()));
     }
-    Ok(wanted.load::<AuditColumns>(db)?.into_iter().map(entry).collect())
+    Ok(wanted
+        .load::<AuditColumns>(db)?
+        .into_iter()
+        .map(entry)
+        .collect())
 }
 
 /// Everybody who is in the audit log, by name.
 pub fn actors(db: &mut Db) -> QueryResult<Vec<String>> {
-    audit::table.select(audit::actor).distinct().order(audit::actor).limit(1000).load(db)
+    audit::table
+        .select(audit::actor)
+        .distinct()
+        .order(audit::actor)
+        .limit(1000)
+        .load(db)
 }
 
 /// Forgets lines from before a moment, at most `limit` of them; how many.
 pub fn prune_entries(db: &mut Db, before: Timestamp, limit: i64) -> QueryResult<usize> {
-    let old = audit::table.filter(audit::at.lt(before)).order(audit::id).limit(limit).select(audit::id).load::<i64>(db)?;
+    let old = audit::table
+        .filter(audit::at.lt(before))
+        .order(audit::id)
+        .limit(limit)
+        .select(audit::id)
+        .load::<i64>(db)?;
     diesel::delete(audit::table.filter(audit::id.eq_any(old))).execute(db)
 }

@@ -1,4 +1,5 @@
-//! The handlers of the login, of one's own account and of the audit log. Those of users and tokens are in `routes/`.
+//! The handlers of the login, of one's own account and of the audit log. Those of users and tokens
+//! are in `routes/`.
 
 pub mod tokens;
 pub mod users;
@@ -15,39 +16,55 @@ use super::pending_form::KeptForm;
 use super::responses::LoginResponse;
 use super::service::Access;
 use super::sessions::{LoginInput, LoginRefusal, NewSession};
-use super::views::{AccountPage, AuditPage, FirstPage, FormInput, KeptPage, LoginPage, SecondFactorPage};
+use super::views::{
+    AccountPage, AuditPage, FirstPage, FormInput, KeptPage, LoginPage, SecondFactorPage,
+};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::SessionId;
 use crate::web::extract::EmptyForm;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, PeerAddress, ProblemResponse, QueryParams, Reply, Representation,
-    RequestContext, RequestInput, Role,
+    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, PeerAddress, ProblemResponse,
+    QueryParams, Reply, Representation, RequestContext, RequestInput, Role,
 };
 
 /// How long a browser keeps the cookie, seconds: as long as a session can last.
 const KEPT: u64 = super::model::LONGEST.as_secs();
 
-/// A form that a person can mend: shown again with what is wrong. Any other error, and every one of a program, goes on.
+/// A form that a person can mend: shown again with what is wrong. Any other error, and every one of
+/// a program, goes on.
 pub(super) fn fix_form(
     want: &RequestContext,
     form: Option<Vec<(String, String)>>,
     error: Error,
 ) -> Result<(StatusCode, FormInput), Error> {
     let (status, errors) = match (want.form, error) {
-        (Representation::Html, Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
-        (Representation::Html, Error::Conflict(detail)) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
+        (Representation::Html, Error::Invalid(errors)) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, errors)
+        }
+        (Representation::Html, Error::Conflict(detail)) => {
+            (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)])
+        }
         (_, error) => return Err(error),
     };
     let is_secret = |name: &str| ["password", "current", "code"].contains(&name);
-    let given = form.unwrap_or_default().into_iter().filter(|(name, _)| !is_secret(name)).collect();
+    let given = form
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(name, _)| !is_secret(name))
+        .collect();
     Ok((status, FormInput { given, errors }))
 }
 
 pub(super) fn text(input: &RequestInput, name: &str) -> String {
     // A form of several pages in one browser sends what it sends; only text counts.
-    input.value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    input
+        .value
+        .get(name)
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The text of a name: without the blanks that get in by copying.
@@ -56,21 +73,39 @@ pub(super) fn name(input: &RequestInput, field: &str) -> String {
 }
 
 fn program_of(headers: &HeaderMap) -> String {
-    headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    headers
+        .get(USER_AGENT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
     let secure = if peer.secure { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={kept}{secure}", cookie_name(peer.secure));
+    let text = format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={kept}{secure}",
+        cookie_name(peer.secure)
+    );
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// The answer to whoever is let in.
 fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAddress) -> Reply {
     let message = format!("Welcome, {}.", begun.user.name);
-    let json = LoginResponse { success: true, message, user: begun.user };
-    let mut response = ChangeResponse { json, created: None, next }.respond(want)?;
-    response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
+    let json = LoginResponse {
+        success: true,
+        message,
+        user: begun.user,
+    };
+    let mut response = ChangeResponse {
+        json,
+        created: None,
+        next,
+    }
+    .respond(want)?;
+    response
+        .headers_mut()
+        .append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
     Ok(response)
 }
 
@@ -94,7 +129,9 @@ pub(super) fn problem(refused: LoginRefusal) -> ProblemResponse {
     match why(refused) {
         Ok((status, detail, wait)) => {
             let problem = ProblemResponse::new(status, detail);
-            wait.map_or(problem.clone(), |wait| problem.with_header(RETRY_AFTER, HeaderValue::from(wait)))
+            wait.map_or(problem.clone(), |wait| {
+                problem.with_header(RETRY_AFTER, HeaderValue::from(wait))
+            })
         }
         Err(error) => error.into(),
     }
@@ -110,12 +147,21 @@ pub async fn login_page(
     params: QueryParams,
 ) -> Reply {
     let next = next_page(params.text("next"), "/");
-    let known = access.recognise(Credentials::of(&headers, peer), peer).await?;
-    if matches!(known, Authentication::As(_, LoginMethod::Session(_))) && want.form == Representation::Html {
+    let known = access
+        .recognise(Credentials::of(&headers, peer), peer)
+        .await?;
+    if matches!(known, Authentication::As(_, LoginMethod::Session(_)))
+        && want.form == Representation::Html
+    {
         return Ok(Redirect::to(&next).into_response());
     }
-    let is_led = headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
-    let there = (access.has_users().await?, access.awaits_first_visit().await?);
+    let is_led = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site.as_bytes() == b"cross-site");
+    let there = (
+        access.has_users().await?,
+        access.awaits_first_visit().await?,
+    );
     want.respond(&LoginPage::new(frame, next, there, is_led))
 }
 
@@ -128,24 +174,38 @@ pub async fn log_in(
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    let typed = LoginInput { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
+    let typed = LoginInput {
+        name: name(&input, "name"),
+        password: text(&input, "password"),
+        code: text(&input, "code"),
+    };
     let next = next_page(Some(text(&input, "next").as_str()), "/");
     let former = Credentials::of(&headers, peer).session;
     let kept = input.form.as_deref().and_then(KeptForm::read);
-    match access.log_in(typed.clone(), peer, program_of(&headers), former).await {
+    match access
+        .log_in(typed.clone(), peer, program_of(&headers), former)
+        .await
+    {
         Ok(begun) => match kept.filter(|_| want.form == Representation::Html) {
             Some(kept) => {
                 let mut response = want.respond(&KeptPage::new(frame, kept))?;
-                response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
+                response
+                    .headers_mut()
+                    .append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
                 Ok(response)
             }
             None => welcome(&want, begun, next, peer),
         },
         Err(refused) if want.form == Representation::Html => {
             let (status, detail, wait) = why(refused)?;
-            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail, kept))?;
+            let mut response = want.respond_with(
+                status,
+                &LoginPage::refused(frame, next, typed.name, detail, kept),
+            )?;
             if let Some(wait) = wait {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(wait));
             }
             Ok(response)
         }
@@ -154,7 +214,11 @@ pub async fn log_in(
 }
 
 /// `GET /login/first`: the first visit.
-pub async fn first_page(State(access): State<Access>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+pub async fn first_page(
+    State(access): State<Access>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
@@ -180,10 +244,20 @@ pub async fn first_visit(
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
-    let typed = LoginInput { name: name(&input, "name"), password: text(&input, "password"), code: String::new() };
-    let error = match access.first_visit(&text(&input, "code"), typed, peer, program_of(&headers)).await {
+    let typed = LoginInput {
+        name: name(&input, "name"),
+        password: text(&input, "password"),
+        code: String::new(),
+    };
+    let error = match access
+        .first_visit(&text(&input, "code"), typed, peer, program_of(&headers))
+        .await
+    {
         Ok(begun) => return welcome(&want, begun, "/".into(), peer),
-        Err(LoginRefusal::Wrong) => Error::invalid("/code", "That is not the code that jd-manager printed when it was started."),
+        Err(LoginRefusal::Wrong) => Error::invalid(
+            "/code",
+            "That is not the code that jd-manager printed when it was started.",
+        ),
         Err(LoginRefusal::Because(error)) => error,
         Err(wait) => return Err(problem(wait)),
     };
@@ -192,13 +266,25 @@ pub async fn first_visit(
 }
 
 /// `POST /logout`.
-pub async fn log_out(State(access): State<Access>, peer: PeerAddress, headers: HeaderMap, want: RequestContext) -> Reply {
+pub async fn log_out(
+    State(access): State<Access>,
+    peer: PeerAddress,
+    headers: HeaderMap,
+    want: RequestContext,
+) -> Reply {
     if let Some(session) = Credentials::of(&headers, peer).session {
         access.log_out(session).await?;
     }
     let json = MessageResponse::new("Logged out.");
-    let mut response = ChangeResponse { json, created: None, next: "/login".into() }.respond(&want)?;
-    response.headers_mut().append(SET_COOKIE, cookie("", 0, peer));
+    let mut response = ChangeResponse {
+        json,
+        created: None,
+        next: "/login".into(),
+    }
+    .respond(&want)?;
+    response
+        .headers_mut()
+        .append(SET_COOKIE, cookie("", 0, peer));
     Ok(response)
 }
 
@@ -209,13 +295,19 @@ fn session_of(proof: &LoginMethod) -> Option<SessionId> {
     }
 }
 
-async fn account_page(access: &Access, frame: PageFrame, caller: &Caller, proof: &LoginMethod) -> Result<AccountPage, Error> {
+async fn account_page(
+    access: &Access,
+    frame: PageFrame,
+    caller: &Caller,
+    proof: &LoginMethod,
+) -> Result<AccountPage, Error> {
     let has_users = access.has_users().await?;
     let user = match caller.name == Caller::MACHINE {
         true => None,
         false => {
             let user = access.me(caller).await?;
-            // Sessions belong to the person: a token neither ends them nor sees where they come from.
+            // Sessions belong to the person: a token neither ends them nor sees where they come
+            // from.
             let sessions = match in_person(proof) {
                 Ok(()) => access.sessions(user.id, session_of(proof)).await?,
                 Err(_) => Vec::new(),
@@ -223,7 +315,13 @@ async fn account_page(access: &Access, frame: PageFrame, caller: &Caller, proof:
             Some((user, sessions))
         }
     };
-    Ok(AccountPage::new(frame, (caller.name.clone(), caller.role), user, has_users, Timestamp::now()))
+    Ok(AccountPage::new(
+        frame,
+        (caller.name.clone(), caller.role),
+        user,
+        has_users,
+        Timestamp::now(),
+    ))
 }
 
 /// `GET /account`.
@@ -237,18 +335,25 @@ pub async fn account(
     want.respond(&account_page(&access, frame, &caller, &proof).await?)
 }
 
-/// A person at a page changes what protects them; a token of theirs, which may have been stolen, does not.
+/// A person at a page changes what protects them; a token of theirs, which may have been stolen,
+/// does not.
 pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
-        LoginMethod::Token(_) => {
-            Err(ProblemResponse::new(StatusCode::FORBIDDEN, "This cannot be done with a token. Log in with name and password."))
-        }
+        LoginMethod::Token(_) => Err(ProblemResponse::new(
+            StatusCode::FORBIDDEN,
+            "This cannot be done with a token. Log in with name and password.",
+        )),
         _ => Ok(()),
     }
 }
 
 fn done(want: &RequestContext, message: impl Into<String>, next: &str) -> Reply {
-    ChangeResponse { json: MessageResponse::new(message), created: None, next: next.into() }.respond(want)
+    ChangeResponse {
+        json: MessageResponse::new(message),
+        created: None,
+        next: next.into(),
+    }
+    .respond(want)
 }
 
 /// `POST /account/password`.
@@ -264,11 +369,23 @@ pub async fn change_password(
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     let at = (peer, session_of(&proof));
-    match access.change_password(me.id, text(&input, "current"), text(&input, "password"), at).await {
-        Ok(()) => done(&want, "The password is changed. All other sessions have ended.", "/account"),
+    match access
+        .change_password(me.id, text(&input, "current"), text(&input, "password"), at)
+        .await
+    {
+        Ok(()) => done(
+            &want,
+            "The password is changed. All other sessions have ended.",
+            "/account",
+        ),
         Err(LoginRefusal::Because(error)) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
+            want.respond_with(
+                status,
+                &account_page(&access, frame, &caller, &proof)
+                    .await?
+                    .again(again),
+            )
         }
         Err(refused) => Err(problem(refused)),
     }
@@ -299,7 +416,11 @@ pub async fn end_sessions(
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
-    let message = if ended == 1 { "One other session has ended.".into() } else { format!("{ended} other sessions have ended.") };
+    let message = if ended == 1 {
+        "One other session has ended.".into()
+    } else {
+        format!("{ended} other sessions have ended.")
+    };
     done(&want, message, "/account")
 }
 
@@ -313,7 +434,12 @@ pub async fn second_factor(
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, FormInput::default())?)
+    want.respond(&SecondFactorPage::new(
+        frame,
+        access.fresh_second_factor()?,
+        &me.name,
+        FormInput::default(),
+    )?)
 }
 
 /// `POST /account/second-factor`.
@@ -328,14 +454,31 @@ pub async fn set_second_factor(
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    let secret: String = text(&input, "secret").chars().filter(|c| !c.is_whitespace()).collect();
-    let typed = LoginInput { name: String::new(), password: text(&input, "current"), code: text(&input, "code") };
-    match access.set_second_factor(me.id, typed, secret.clone(), peer).await {
-        Ok(()) => done(&want, "From now on a login needs a code of the authenticator, too.", "/account"),
+    let secret: String = text(&input, "secret")
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    let typed = LoginInput {
+        name: String::new(),
+        password: text(&input, "current"),
+        code: text(&input, "code"),
+    };
+    match access
+        .set_second_factor(me.id, typed, secret.clone(), peer)
+        .await
+    {
+        Ok(()) => done(
+            &want,
+            "From now on a login needs a code of the authenticator, too.",
+            "/account",
+        ),
         // A secret that cannot be one is not worth a picture.
         Err(LoginRefusal::Because(error)) if super::second_factor::is_secret(&secret) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &SecondFactorPage::new(frame, secret, &me.name, again)?)
+            want.respond_with(
+                status,
+                &SecondFactorPage::new(frame, secret, &me.name, again)?,
+            )
         }
         Err(refused) => Err(problem(refused)),
     }
@@ -353,11 +496,23 @@ pub async fn remove_second_factor(
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    match access.remove_second_factor(me.id, text(&input, "current"), peer).await {
-        Ok(()) => done(&want, "A login needs the password alone from now on.", "/account"),
+    match access
+        .remove_second_factor(me.id, text(&input, "current"), peer)
+        .await
+    {
+        Ok(()) => done(
+            &want,
+            "A login needs the password alone from now on.",
+            "/account",
+        ),
         Err(LoginRefusal::Because(error)) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
+            want.respond_with(
+                status,
+                &account_page(&access, frame, &caller, &proof)
+                    .await?
+                    .again(again),
+            )
         }
         Err(refused) => Err(problem(refused)),
     }
@@ -376,6 +531,9 @@ pub async fn audit(
     let before = params.get::<i64>("before", "the number of a line");
     let actor = params.text("actor").map(str::to_owned);
     params.finish()?;
-    let (entries, actors) = access.entries(i64::try_from(limit).unwrap_or(100), before, actor.clone()).await?;
-    want.respond_blocking(AuditPage::new(frame, entries, actors, actor, limit)).await
+    let (entries, actors) = access
+        .entries(i64::try_from(limit).unwrap_or(100), before, actor.clone())
+        .await?;
+    want.respond_blocking(AuditPage::new(frame, entries, actors, actor, limit))
+        .await
 }

@@ -1,4 +1,5 @@
-//! The second factor: six digits of an authenticator (RFC 6238, as all of them take it: SHA-1, 30 s). Pure but for random bytes.
+//! The second factor: six digits of an authenticator (RFC 6238, as all of them take it: SHA-1, 30
+//! s). Pure but for random bytes.
 
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -32,8 +33,8 @@ pub fn is_secret(text: &str) -> bool {
     generator(text).is_some()
 }
 
-/// The step whose code was typed: this one or a neighbour (clocks differ), and later than `last`, since none counts twice. All are compared, each
-/// in constant time.
+/// The step whose code was typed: this one or a neighbour (clocks differ), and later than `last`,
+/// since none counts twice. All are compared, each in constant time.
 #[must_use]
 pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i64> {
     let typed: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
@@ -52,7 +53,9 @@ pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i
 /// What an authenticator reads from a picture, of the secret of the user `name`.
 #[must_use]
 pub fn address(secret: &str, name: &str) -> String {
-    let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20");
+    let name: String = form_urlencoded::byte_serialize(name.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20");
     format!("otpauth://totp/jd-manager:{name}?secret={secret}&issuer=jd-manager")
 }
 
@@ -63,7 +66,10 @@ pub fn address(secret: &str, name: &str) -> String {
 pub fn picture(address: &str) -> Result<String> {
     let code = QrCode::new(address.as_bytes()).map_err(|e| Error::internal(e.to_string()))?;
     // Dark on light whatever the page's colours: cameras want it so.
-    let drawn = code.render::<svg::Color<'_>>().min_dimensions(200, 200).build();
+    let drawn = code
+        .render::<svg::Color<'_>>()
+        .min_dimensions(200, 200)
+        .build();
     let begin = drawn.find("<svg").unwrap_or_default();
     Ok(drawn[begin..].to_owned())
 }
@@ -81,14 +87,27 @@ mod tests {
 
     #[test]
     fn codes_are_those_of_the_specification() {
-        for (second, code) in [(59, "287082"), (1_111_111_109, "081804"), (1_111_111_111, "050471"), (2_000_000_000, "279037")] {
-            assert_eq!(step_of(code, SECRET, 0, at(second)), Some(second / 30), "{code}");
+        for (second, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (2_000_000_000, "279037"),
+        ] {
+            assert_eq!(
+                step_of(code, SECRET, 0, at(second)),
+                Some(second / 30),
+                "{code}"
+            );
         }
     }
 
     #[test]
     fn a_neighbouring_code_counts_once_and_no_other() {
-        assert_eq!(step_of("287 082", SECRET, 0, at(59 + 30)), Some(1), "a slow clock");
+        assert_eq!(
+            step_of("287 082", SECRET, 0, at(59 + 30)),
+            Some(1),
+            "a slow clock"
+        );
         assert_eq!(step_of("287082", SECRET, 0, at(59 + 60)), None);
         assert_eq!(step_of("287082", SECRET, 1, at(59)), None, "used before");
         for wrong in ["", "28708", "2870822", "287083", "２87082"] {
@@ -103,9 +122,15 @@ mod tests {
         assert!(is_secret(&secret) && secret.len() == 32, "{secret}");
         assert_ne!(secret, fresh().unwrap());
         let address = address(&secret, "ada & bob");
-        assert_eq!(address, format!("otpauth://totp/jd-manager:ada%20%26%20bob?secret={secret}&issuer=jd-manager"));
+        assert_eq!(
+            address,
+            format!("otpauth://totp/jd-manager:ada%20%26%20bob?secret={secret}&issuer=jd-manager")
+        );
         let picture = picture(&address).unwrap();
-        assert!(picture.starts_with("<svg") && !picture.contains("style="), "{picture}");
+        assert!(
+            picture.starts_with("<svg") && !picture.contains("style="),
+            "{picture}"
+        );
         assert!(!is_secret("GEZDG"), "too short");
     }
 }

@@ -1,4 +1,5 @@
-//! Random texts that let their holder in: of sessions, of programs, of the first visit. Kept as hashes, so that the database lets nobody in.
+//! Random texts that let their holder in: of sessions, of programs, of the first visit. Kept as
+//! hashes, so that the database lets nobody in.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -10,7 +11,8 @@ use crate::base::error::{Error, Result};
 /// What tokens of programs begin with, so that they are recognised where they should not be.
 pub const TOKEN: &str = "jdm_";
 
-/// 256 random bits as text, after `prefix`. They cannot be guessed, so a fast hash is enough to keep them.
+/// 256 random bits as text, after `prefix`. They cannot be guessed, so a fast hash is enough to
+/// keep them.
 ///
 /// # Errors
 /// There are no random numbers.
@@ -23,10 +25,14 @@ pub fn fresh(prefix: &str) -> Result<String> {
 /// What is kept of one: SHA-256, in hexadecimal digits.
 #[must_use]
 pub fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
-/// A code that people type from one screen into another: sixteen letters and digits, none of which look alike, 80 bits.
+/// A code that people type from one screen into another: sixteen letters and digits, none of which
+/// look alike, 80 bits.
 ///
 /// # Errors
 /// There are no random numbers.
@@ -34,15 +40,32 @@ pub fn code() -> Result<String> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
-    let letters: Vec<char> = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
-    Ok(letters.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
+    let letters: Vec<char> = bytes
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
+        .collect();
+    Ok(letters
+        .chunks(4)
+        .map(|four| four.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-"))
 }
 
-/// Whether a typed code is this one, whatever its case, spaces and dashes; compared in constant time.
+/// Whether a typed code is this one, whatever its case, spaces and dashes; compared in constant
+/// time.
 #[must_use]
 pub fn is_code(typed: &str, code: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect::<String>();
-    bool::from(hash(&plain(typed)).as_bytes().ct_eq(hash(&plain(code)).as_bytes()))
+    let plain = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_uppercase())
+            .collect::<String>()
+    };
+    bool::from(
+        hash(&plain(typed))
+            .as_bytes()
+            .ct_eq(hash(&plain(code)).as_bytes()),
+    )
 }
 
 #[cfg(test)]
@@ -54,14 +77,24 @@ mod tests {
         let (one, two) = (fresh(TOKEN).unwrap(), fresh(TOKEN).unwrap());
         assert_ne!(one, two);
         assert_eq!(one.len(), 4 + 43);
-        assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "FIPS 180-2, appendix B.1");
+        assert_eq!(
+            hash("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "FIPS 180-2, appendix B.1"
+        );
     }
 
     #[test]
     fn a_code_is_read_however_it_is_typed() {
         let code = code().unwrap();
         assert_eq!(code.len(), 19);
-        assert!(is_code(&code, &code) && is_code(&format!(" {} ", code.to_lowercase().replace('-', " ")), &code));
+        assert!(
+            is_code(&code, &code)
+                && is_code(
+                    &format!(" {} ", code.to_lowercase().replace('-', " ")),
+                    &code
+                )
+        );
         assert!(!is_code("", &code) && !is_code(&code[1..], &code));
     }
 }

@@ -8,7 +8,9 @@ use tokio::sync::{Semaphore, watch};
 use super::activity::LastUses;
 use super::attempts::LoginAttempts;
 use super::audit_queue::AuditQueue;
-use super::model::{AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount, check_user_name};
+use super::model::{
+    AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount, check_user_name,
+};
 use super::{password, queries, second_factor, secret_token};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::error::{Error, Result};
@@ -18,7 +20,8 @@ use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::web::Caller;
 
-/// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
+/// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of
+/// milliseconds.
 const LOOKED_AT: usize = 2;
 
 /// The code of the first visit, which proves that whoever types it sees the manager's terminal.
@@ -103,8 +106,15 @@ impl Access {
     /// # Errors
     /// Others could reach it, and nothing would keep them out. Says what to do.
     pub async fn may_listen(&self, at: SocketAddr, data_dir: &Path) -> Result<(), String> {
-        let can_be_set_up = self.code.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if at.ip().is_loopback() || can_be_set_up || self.has_users().await.map_err(|e| e.to_string())? {
+        let can_be_set_up = self
+            .code
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        if at.ip().is_loopback()
+            || can_be_set_up
+            || self.has_users().await.map_err(|e| e.to_string())?
+        {
             return Ok(());
         }
         Err(format!(
@@ -121,12 +131,16 @@ impl Access {
     /// Looks at a password off the threads that others wait for, few at once.
     pub(super) async fn is_right(&self, typed: String, hash: Option<String>) -> Result<bool> {
         let _turn = self.looking.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || password::matches(&typed, hash.as_deref())).await.map_err(Error::internal)
+        tokio::task::spawn_blocking(move || password::matches(&typed, hash.as_deref()))
+            .await
+            .map_err(Error::internal)
     }
 
     pub(super) async fn hashed(&self, typed: String) -> Result<String> {
         let _turn = self.looking.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || password::hash(&typed)).await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || password::hash(&typed))
+            .await
+            .map_err(Error::internal)?
     }
 
     /// Streams look whether they may go on.
@@ -143,7 +157,9 @@ impl Access {
     }
 
     pub(super) async fn credentials(&self, id: UserId) -> Result<StoredCredentials> {
-        self.db.read(move |c| queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))).await
+        self.db
+            .read(move |c| queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id)))
+            .await
     }
 
     /// A user.
@@ -159,25 +175,45 @@ impl Access {
     /// # Errors
     /// It is the machine's own, who is none.
     pub async fn me(&self, caller: &Caller) -> Result<UserAccount> {
-        let none = || Error::Conflict("The machine's own user has no account. Make a user first.".into());
-        let name = Some(caller.name.clone()).filter(|name| name != Caller::MACHINE).ok_or_else(none)?;
-        self.db.read(move |c| Ok(queries::user_called(c, &name)?.ok_or_else(none)?.user)).await
+        let none =
+            || Error::Conflict("The machine's own user has no account. Make a user first.".into());
+        let name = Some(caller.name.clone())
+            .filter(|name| name != Caller::MACHINE)
+            .ok_or_else(none)?;
+        self.db
+            .read(move |c| Ok(queries::user_called(c, &name)?.ok_or_else(none)?.user))
+            .await
     }
 
     /// Makes a user. The first has to be an admin.
     ///
     /// # Errors
     /// A name that is taken or none, a password that is too weak.
-    pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<UserAccount> {
+    pub async fn create_user(
+        &self,
+        name: String,
+        role: Role,
+        typed: String,
+    ) -> Result<UserAccount> {
         let mut errors: Vec<_> = check_user_name(&name).err().into_iter().collect();
-        errors
-            .extend(password::check(&typed, &name).err().map(|detail| crate::base::error::FieldError::new("/password", detail)));
+        errors.extend(
+            password::check(&typed, &name)
+                .err()
+                .map(|detail| crate::base::error::FieldError::new("/password", detail)),
+        );
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
         let hash = self.hashed(typed).await?;
         let at = self.now();
-        let user = UserAccount { id: UserId::random(), name, role, second_factor: false, created_at: at, password_at: at };
+        let user = UserAccount {
+            id: UserId::random(),
+            name,
+            role,
+            second_factor: false,
+            created_at: at,
+            password_at: at,
+        };
         let made = self
             .db
             .write(move |c| {
@@ -196,8 +232,8 @@ impl Access {
         Ok(made)
     }
 
-    /// Renames a user, gives it another role, another password, takes its second factor away: what is given is changed. With another password
-    /// its sessions end.
+    /// Renames a user, gives it another role, another password, takes its second factor away: what
+    /// is given is changed. With another password its sessions end.
     ///
     /// # Errors
     /// There is none of this id; the name is taken; it is the last admin; the password is too weak.
@@ -206,10 +242,15 @@ impl Access {
         let name = change.name.clone().unwrap_or_else(|| former.name.clone());
         // A name of before there were these rules may stay.
         let new_name = Some(&name).filter(|name| **name != former.name);
-        let mut errors: Vec<_> = new_name.and_then(|name| check_user_name(name).err()).into_iter().collect();
+        let mut errors: Vec<_> = new_name
+            .and_then(|name| check_user_name(name).err())
+            .into_iter()
+            .collect();
         if let Some(typed) = &change.password {
             errors.extend(
-                password::check(typed, &name).err().map(|detail| crate::base::error::FieldError::new("/password", detail)),
+                password::check(typed, &name)
+                    .err()
+                    .map(|detail| crate::base::error::FieldError::new("/password", detail)),
             );
         }
         if !errors.is_empty() {
@@ -223,7 +264,9 @@ impl Access {
         let changed = self
             .db
             .write(move |c| {
-                let former = queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user;
+                let former = queries::user(c, id)?
+                    .ok_or_else(|| Error::not_found("user", id))?
+                    .user;
                 let role = change.role.unwrap_or(former.role);
                 if former.role == Role::Admin && role != Role::Admin && queries::admins(c)? < 2 {
                     return Err(last_admin(&former.name));
@@ -239,7 +282,9 @@ impl Access {
                 if change.without_second_factor {
                     queries::set_second_factor(c, id, None, 0)?;
                 }
-                Ok(queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user)
+                Ok(queries::user(c, id)?
+                    .ok_or_else(|| Error::not_found("user", id))?
+                    .user)
             })
             .await?;
         self.notify_streams();
@@ -254,7 +299,9 @@ impl Access {
         let gone = self
             .db
             .write(move |c| {
-                let user = queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user;
+                let user = queries::user(c, id)?
+                    .ok_or_else(|| Error::not_found("user", id))?
+                    .user;
                 if user.role == Role::Admin && queries::admins(c)? < 2 {
                     return Err(last_admin(&user.name));
                 }
@@ -270,10 +317,20 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn sessions(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<LoginSession>> {
+    pub async fn sessions(
+        &self,
+        user: UserId,
+        current: Option<SessionId>,
+    ) -> Result<Vec<LoginSession>> {
         let now = self.now();
-        let all = self.db.read(move |c| Ok(queries::sessions_of(c, user, current)?)).await?;
-        Ok(all.into_iter().filter(|s| !LoginSession::is_over(s.created_at, s.used_at, now)).collect())
+        let all = self
+            .db
+            .read(move |c| Ok(queries::sessions_of(c, user, current)?))
+            .await?;
+        Ok(all
+            .into_iter()
+            .filter(|s| !LoginSession::is_over(s.created_at, s.used_at, now))
+            .collect())
     }
 
     /// Ends one session of a user.
@@ -281,17 +338,31 @@ impl Access {
     /// # Errors
     /// There is none of this id.
     pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<()> {
-        let ended = self.db.write(move |c| Ok(queries::end_session(c, user, id)?)).await?;
+        let ended = self
+            .db
+            .write(move |c| Ok(queries::end_session(c, user, id)?))
+            .await?;
         self.notify_streams();
-        if ended == 0 { Err(Error::not_found("session", id)) } else { Ok(()) }
+        if ended == 0 {
+            Err(Error::not_found("session", id))
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends all sessions of a user but the one that asks; how many.
     ///
     /// # Errors
     /// The database.
-    pub async fn end_other_sessions(&self, user: UserId, current: Option<SessionId>) -> Result<usize> {
-        let ended = self.db.write(move |c| Ok(queries::end_sessions(c, user, current)?)).await?;
+    pub async fn end_other_sessions(
+        &self,
+        user: UserId,
+        current: Option<SessionId>,
+    ) -> Result<usize> {
+        let ended = self
+            .db
+            .write(move |c| Ok(queries::end_sessions(c, user, current)?))
+            .await?;
         self.notify_streams();
         Ok(ended)
     }
@@ -302,15 +373,29 @@ impl Access {
     /// The database.
     pub async fn note(&self, deed: AuditEntry) -> Result<()> {
         let at = self.now();
-        self.db.write(move |c| Ok(queries::note(c, &deed, at)?)).await
+        self.db
+            .write(move |c| Ok(queries::note(c, &deed, at)?))
+            .await
     }
 
     /// Lines of the audit log, the newest first, and everybody who is in it.
     ///
     /// # Errors
     /// The database.
-    pub async fn entries(&self, limit: i64, before: Option<i64>, actor: Option<String>) -> Result<(Vec<AuditRow>, Vec<String>)> {
-        self.db.read(move |c| Ok((queries::entries(c, limit, before, actor.as_deref())?, queries::actors(c)?))).await
+    pub async fn entries(
+        &self,
+        limit: i64,
+        before: Option<i64>,
+        actor: Option<String>,
+    ) -> Result<(Vec<AuditRow>, Vec<String>)> {
+        self.db
+            .read(move |c| {
+                Ok((
+                    queries::entries(c, limit, before, actor.as_deref())?,
+                    queries::actors(c)?,
+                ))
+            })
+            .await
     }
 
     /// A secret for a second factor that is not in force yet.
@@ -337,12 +422,17 @@ pub struct UserChange {
 
 impl std::fmt::Debug for UserChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UserChange").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("UserChange")
+            .field("name", &self.name)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
 pub(super) fn taken(name: &str) -> Error {
-    Error::Conflict(format!("There is already somebody called \"{name}\". Choose another name."))
+    Error::Conflict(format!(
+        "There is already somebody called \"{name}\". Choose another name."
+    ))
 }
 
 fn last_admin(name: &str) -> Error {

@@ -1,4 +1,5 @@
-//! The use cases of the login: sessions that begin and end, one's own password and second factor, the first visit.
+//! The use cases of the login: sessions that begin and end, one's own password and second factor,
+//! the first visit.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -14,7 +15,8 @@ use crate::base::role::Role;
 use crate::infra::db::WriteMode;
 use crate::web::PeerAddress;
 
-/// A user has at most this many sessions. A further login ends the one that was not used for the longest time.
+/// A user has at most this many sessions. A further login ends the one that was not used for the
+/// longest time.
 const MOST_SESSIONS: i64 = 100;
 
 /// What was typed into the login.
@@ -30,7 +32,9 @@ pub struct LoginInput {
 
 impl std::fmt::Debug for LoginInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Typed").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Typed")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,7 +48,9 @@ pub struct NewSession {
 
 impl std::fmt::Debug for NewSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begun").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Begun")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,42 +85,73 @@ impl Access {
     ) -> Result<NewSession, LoginRefusal> {
         self.begin_attempt(peer.address, &typed.name)?;
         let name = typed.name.clone();
-        let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
+        let known = self
+            .db
+            .read(move |c| Ok(queries::user_called(c, &name)?))
+            .await?;
         let hash = known.as_ref().map(|known| known.password.clone());
         let right = self.is_right(clipped(typed.password), hash).await?;
-        let Some(known) = known.filter(|_| right) else { return Err(self.refuse_login(&typed.name, peer).await?) };
+        let Some(known) = known.filter(|_| right) else {
+            return Err(self.refuse_login(&typed.name, peer).await?);
+        };
         if let Some(secret) = &known.second_factor {
             let id = known.user.id;
             let secret = self.vault.open(&place(id), secret)?;
             let step = second_factor::step_of(&typed.code, &secret, known.step, self.now());
             // Of two logins at once with one code the second finds it used.
             let used = match step {
-                Some(step) => self.db.write(move |c| Ok(queries::use_step(c, id, step)?)).await?,
+                Some(step) => {
+                    self.db
+                        .write(move |c| Ok(queries::use_step(c, id, step)?))
+                        .await?
+                }
                 None => 0,
             };
             if used == 0 {
                 return Err(self.refuse_login(&typed.name, peer).await?);
             }
         }
-        let begun = self.begin_session(known.user, peer, program, former).await?;
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, &typed.name);
+        let begun = self
+            .begin_session(known.user, peer, program, former)
+            .await?;
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .succeeded(peer.address, &typed.name);
         Ok(begun)
     }
 
     fn begin_attempt(&self, address: Option<IpAddr>, name: &str) -> Result<(), LoginRefusal> {
         let now = self.now();
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).begin(address, name, now).map_err(LoginRefusal::Wait)
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .begin(address, name, now)
+            .map_err(LoginRefusal::Wait)
     }
 
-    /// Writes a refused login down. A name that nobody has may be a password in the wrong field, so it is not written.
+    /// Writes a refused login down. A name that nobody has may be a password in the wrong field, so
+    /// it is not written.
     async fn refuse_login(&self, name: &str, peer: PeerAddress) -> Result<LoginRefusal> {
         let name = name.to_owned();
-        let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
+        let known = self
+            .db
+            .read(move |c| Ok(queries::user_called(c, &name)?))
+            .await?;
         let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         tracing::warn!(address, "a login was refused");
         let (deed, path) = ("tried to log in".into(), "/login".into());
-        self.record(AuditEntry { user: actor.clone(), actor, role: String::new(), address, deed, path, status: 401 }).await;
+        self.record(AuditEntry {
+            user: actor.clone(),
+            actor,
+            role: String::new(),
+            address,
+            deed,
+            path,
+            status: 401,
+        })
+        .await;
         Ok(LoginRefusal::Wrong)
     }
 
@@ -126,7 +163,11 @@ impl Access {
         former: Option<String>,
     ) -> Result<NewSession> {
         let (cookie, now) = (secret_token::fresh("")?, self.now());
-        let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
+        let program: String = program
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         let deed = AuditEntry {
             user: user.name.clone(),
@@ -137,8 +178,19 @@ impl Access {
             path: "/login".into(),
             status: 200,
         };
-        let session = LoginSession { id: SessionId::random(), address, program, created_at: now, used_at: now, current: true };
-        let (hash, former, id) = (secret_token::hash(&cookie), former.map(|text| secret_token::hash(&text)), user.id);
+        let session = LoginSession {
+            id: SessionId::random(),
+            address,
+            program,
+            created_at: now,
+            used_at: now,
+            current: true,
+        };
+        let (hash, former, id) = (
+            secret_token::hash(&cookie),
+            former.map(|text| secret_token::hash(&text)),
+            user.id,
+        );
         self.db
             .write(move |c| {
                 if let Some(former) = former {
@@ -158,7 +210,9 @@ impl Access {
     /// The database.
     pub async fn log_out(&self, cookie: String) -> Result<()> {
         let hash = secret_token::hash(&cookie);
-        self.db.write(move |c| Ok(queries::end_session_of(c, &hash)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::end_session_of(c, &hash)?))
+            .await?;
         self.notify_streams();
         Ok(())
     }
@@ -168,7 +222,11 @@ impl Access {
     /// # Errors
     /// The database.
     pub async fn awaits_first_visit(&self) -> Result<bool> {
-        let has_code = self.code.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let has_code = self
+            .code
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
         Ok(has_code && !self.has_users().await?)
     }
 
@@ -184,13 +242,27 @@ impl Access {
         program: String,
     ) -> Result<NewSession, LoginRefusal> {
         self.begin_attempt(peer.address, "")?;
-        let known = self.code.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !known.is_some_and(|known| secret_token::is_code(code, &known.0)) || self.has_users().await? {
+        let known = self
+            .code
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if !known.is_some_and(|known| secret_token::is_code(code, &known.0))
+            || self.has_users().await?
+        {
             return Err(self.refuse_login("", peer).await?);
         }
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, "");
-        let user = self.create_user(typed.name, Role::Admin, typed.password).await?;
-        self.code.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .succeeded(peer.address, "");
+        let user = self
+            .create_user(typed.name, Role::Admin, typed.password)
+            .await?;
+        self.code
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         Ok(self.begin_session(user, peer, program, None).await?)
     }
 
@@ -219,13 +291,24 @@ impl Access {
     }
 
     /// One's own password, asked for again before what it protects is changed.
-    async fn proven(&self, user: UserId, typed: String, peer: PeerAddress) -> Result<UserAccount, LoginRefusal> {
+    async fn proven(
+        &self,
+        user: UserId,
+        typed: String,
+        peer: PeerAddress,
+    ) -> Result<UserAccount, LoginRefusal> {
         let known = self.credentials(user).await?;
         self.begin_attempt(peer.address, &known.user.name)?;
         if !self.is_right(clipped(typed), Some(known.password)).await? {
-            return Err(LoginRefusal::Because(Error::invalid("/current", "That is not your password.")));
+            return Err(LoginRefusal::Because(Error::invalid(
+                "/current",
+                "That is not your password.",
+            )));
         }
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, &known.user.name);
+        self.attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .succeeded(peer.address, &known.user.name);
         Ok(known.user)
     }
 
@@ -247,7 +330,9 @@ impl Access {
         let wrong = "That is not the code that belongs to this secret now. Does the authenticator's clock go right?";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
         let sealed = self.vault.seal(&place(user), &secret)?;
-        self.db.write(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?))
+            .await?;
         Ok(())
     }
 
@@ -255,21 +340,39 @@ impl Access {
     ///
     /// # Errors
     /// The password is wrong; too many guesses.
-    pub async fn remove_second_factor(&self, user: UserId, typed: String, peer: PeerAddress) -> Result<(), LoginRefusal> {
+    pub async fn remove_second_factor(
+        &self,
+        user: UserId,
+        typed: String,
+        peer: PeerAddress,
+    ) -> Result<(), LoginRefusal> {
         self.proven(user, typed, peer).await?;
-        self.db.write(move |c| Ok(queries::set_second_factor(c, user, None, 0)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::set_second_factor(c, user, None, 0)?))
+            .await?;
         Ok(())
     }
 
-    /// Sets the password of the user `name`, who is made an admin if there is none of that name: from the command line or the environment, whose
-    /// holder owns the database anyway. Its sessions end, unless that is its password already. True if something changed.
+    /// Sets the password of the user `name`, who is made an admin if there is none of that name:
+    /// from the command line or the environment, whose holder owns the database anyway. Its
+    /// sessions end, unless that is its password already. True if something changed.
     ///
     /// # Errors
     /// A name or a password that cannot be one.
-    pub async fn set_password(&self, name: &str, role: Option<Role>, typed: String) -> Result<bool> {
+    pub async fn set_password(
+        &self,
+        name: &str,
+        role: Option<Role>,
+        typed: String,
+    ) -> Result<bool> {
         let wanted = name.to_owned();
-        let Some(known) = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await? else {
-            self.create_user(name.to_owned(), role.unwrap_or(Role::Admin), typed).await?;
+        let Some(known) = self
+            .db
+            .read(move |c| Ok(queries::user_called(c, &wanted)?))
+            .await?
+        else {
+            self.create_user(name.to_owned(), role.unwrap_or(Role::Admin), typed)
+                .await?;
             return Ok(true);
         };
         let is_same = self.is_right(typed.clone(), Some(known.password)).await?;
@@ -278,7 +381,15 @@ impl Access {
             return Ok(false);
         }
         let password = (!is_same).then_some(typed);
-        self.change_user(known.user.id, UserChange { role, password, ..Default::default() }).await?;
+        self.change_user(
+            known.user.id,
+            UserChange {
+                role,
+                password,
+                ..Default::default()
+            },
+        )
+        .await?;
         Ok(true)
     }
 
@@ -288,9 +399,15 @@ impl Access {
     /// There is nobody called so.
     pub async fn clear_second_factor(&self, name: &str) -> Result<()> {
         let wanted = name.to_owned();
-        let known = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await?;
+        let known = self
+            .db
+            .read(move |c| Ok(queries::user_called(c, &wanted)?))
+            .await?;
         let id = known.ok_or_else(|| Error::not_found("user", name))?.user.id;
-        self.db.write(move |c| Ok(queries::set_second_factor(c, id, None, 0)?)).await.map(drop)
+        self.db
+            .write(move |c| Ok(queries::set_second_factor(c, id, None, 0)?))
+            .await
+            .map(drop)
     }
 }
 
@@ -299,7 +416,8 @@ fn place(user: UserId) -> String {
     format!("users/{user}/second_factor")
 }
 
-/// No more of it than a password can have: the rest would only be work. One that is longer is wrong, cut or not.
+/// No more of it than a password can have: the rest would only be work. One that is longer is
+/// wrong, cut or not.
 fn clipped(mut typed: String) -> String {
     if typed.len() > password::LONGEST {
         typed.clear();
@@ -314,8 +432,14 @@ impl Access {
     /// The database.
     pub(super) async fn prune_sessions(&self) -> Result<usize> {
         let now = self.now().0;
-        let before = |length: Duration| Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+        let before = |length: Duration| {
+            Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
+        };
         let (used, begun) = (before(model::IDLE), before(model::LONGEST));
-        self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::prune_sessions(c, used, begun)?)).await
+        self.db
+            .write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(queries::prune_sessions(c, used, begun)?)
+            })
+            .await
     }
 }

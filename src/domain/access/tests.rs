@@ -26,15 +26,27 @@ impl World {
         let db = Db::open(dir.path()).unwrap();
         let vault = Vault::begin(dir.path(), &db, &[]).await.unwrap();
         let access = Access::new(db, vault, SystemClock, None);
-        access.create_user("ada".into(), Role::Admin, PASSWORD.into()).await.unwrap();
-        let viewer = access.create_user("eve".into(), Role::Viewer, PASSWORD.into()).await.unwrap();
-        Self { _dir: dir, access, viewer }
+        access
+            .create_user("ada".into(), Role::Admin, PASSWORD.into())
+            .await
+            .unwrap();
+        let viewer = access
+            .create_user("eve".into(), Role::Viewer, PASSWORD.into())
+            .await
+            .unwrap();
+        Self {
+            _dir: dir,
+            access,
+            viewer,
+        }
     }
 
     /// Adds these entries, all at once.
     async fn note(&self, deeds: Vec<AuditEntry>, at: Timestamp) {
         let add = move |c: &mut diesel::SqliteConnection| {
-            deeds.iter().try_for_each(|deed| queries::note(c, deed, at))?;
+            deeds
+                .iter()
+                .try_for_each(|deed| queries::note(c, deed, at))?;
             Ok(())
         };
         self.access.db.write(add).await.unwrap();
@@ -61,62 +73,164 @@ fn entry(role: Role, token: usize, address: usize, status: u16) -> AuditEntry {
 async fn refusals_of_a_user_fill_few_entries_whatever_differs_in_them() {
     let world = World::new().await;
     let now = Timestamp::now();
-    let refusals = (0..50).flat_map(|token| (0..40).map(move |address| entry(Role::Viewer, token, address, 403)));
+    let refusals = (0..50)
+        .flat_map(|token| (0..40).map(move |address| entry(Role::Viewer, token, address, 403)));
     world.note(refusals.collect(), now).await;
     let entries = world.entries().await;
     assert_eq!(entries.len(), 101);
     let rest = &entries[0];
-    assert_eq!((rest.actor.as_str(), rest.address.as_str(), rest.path.as_str()), ("eve", "several", "/instances/…"));
-    assert_eq!(entries.iter().map(|entry| entry.times).sum::<u32>(), 2000, "every one is counted");
+    assert_eq!(
+        (
+            rest.actor.as_str(),
+            rest.address.as_str(),
+            rest.path.as_str()
+        ),
+        ("eve", "several", "/instances/…")
+    );
+    assert_eq!(
+        entries.iter().map(|entry| entry.times).sum::<u32>(),
+        2000,
+        "every one is counted"
+    );
     // Another user has a share of their own.
-    let other = AuditEntry { user: "mallory".into(), actor: "mallory".into(), ..entry(Role::Viewer, 0, 0, 403) };
-    world.note(vec![other.clone(), other], now.after(Duration::from_secs(60))).await;
+    let other = AuditEntry {
+        user: "mallory".into(),
+        actor: "mallory".into(),
+        ..entry(Role::Viewer, 0, 0, 403)
+    };
+    world
+        .note(
+            vec![other.clone(), other],
+            now.after(Duration::from_secs(60)),
+        )
+        .await;
     let entries = world.entries().await;
-    assert_eq!((entries.len(), entries[0].times, entries[0].address.as_str()), (102, 2, "192.0.2.0"));
-    // An equal one comes first again, with the times of the first and the last. The next hour has an entry of its own.
+    assert_eq!(
+        (entries.len(), entries[0].times, entries[0].address.as_str()),
+        (102, 2, "192.0.2.0")
+    );
+    // An equal one comes first again, with the times of the first and the last. The next hour has
+    // an entry of its own.
     let later = now.after(Duration::from_secs(1800));
-    world.note(vec![entry(Role::Viewer, 0, 0, 403)], later).await;
+    world
+        .note(vec![entry(Role::Viewer, 0, 0, 403)], later)
+        .await;
     let entries = world.entries().await;
-    assert_eq!((entries.len(), entries[0].times, entries[0].first_at, entries[0].at), (102, 2, now, later));
+    assert_eq!(
+        (
+            entries.len(),
+            entries[0].times,
+            entries[0].first_at,
+            entries[0].at
+        ),
+        (102, 2, now, later)
+    );
     assert_eq!(entries[0].path, "/instances/0-0/start");
-    world.note(vec![entry(Role::Viewer, 0, 0, 403)], now.after(Duration::from_secs(3601))).await;
-    assert_eq!((world.entries().await.len(), world.entries().await[0].times), (103, 1));
+    world
+        .note(
+            vec![entry(Role::Viewer, 0, 0, 403)],
+            now.after(Duration::from_secs(3601)),
+        )
+        .await;
+    assert_eq!(
+        (world.entries().await.len(), world.entries().await[0].times),
+        (103, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_entries_of_their_own_up_to_a_thousand_in_an_hour_for_all_but_admins() {
     let world = World::new().await;
-    world.note((0..1500).map(|n| entry(Role::Operator, n, 0, 200)).collect(), Timestamp::now()).await;
+    world
+        .note(
+            (0..1500)
+                .map(|n| entry(Role::Operator, n, 0, 200))
+                .collect(),
+            Timestamp::now(),
+        )
+        .await;
     let entries = world.entries().await;
-    assert_eq!((entries.len(), entries[0].times, entries[0].actor.as_str()), (1001, 500, "eve"));
-    let admin = |n| AuditEntry { user: "ada".into(), actor: "ada".into(), ..entry(Role::Admin, n, 0, 200) };
-    world.note((0..1500).map(admin).collect(), Timestamp::now()).await;
+    assert_eq!(
+        (entries.len(), entries[0].times, entries[0].actor.as_str()),
+        (1001, 500, "eve")
+    );
+    let admin = |n| AuditEntry {
+        user: "ada".into(),
+        actor: "ada".into(),
+        ..entry(Role::Admin, n, 0, 200)
+    };
+    world
+        .note((0..1500).map(admin).collect(), Timestamp::now())
+        .await;
     assert_eq!(world.entries().await.len(), 2501);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
     let world = World::new().await;
-    let caller = Caller { name: "eve".into(), token: None, role: Role::Viewer, address: None };
-    let wish = |n: usize| TokenRequest { name: format!("t{n}"), role: Role::Viewer, days: None };
+    let caller = Caller {
+        name: "eve".into(),
+        token: None,
+        role: Role::Viewer,
+        address: None,
+    };
+    let wish = |n: usize| TokenRequest {
+        name: format!("t{n}"),
+        role: Role::Viewer,
+        days: None,
+    };
     for n in 0..100 {
         world.access.create_token(&caller, wish(n)).await.unwrap();
     }
-    let refused = world.access.create_token(&caller, wish(100)).await.unwrap_err().to_string();
+    let refused = world
+        .access
+        .create_token(&caller, wish(100))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("already have 100 tokens"), "{refused}");
     assert_eq!(world.access.tokens(&caller).await.unwrap().len(), 100);
     let mut cookies = Vec::new();
     for _ in 0..102 {
-        let typed = LoginInput { name: "eve".into(), password: PASSWORD.into(), code: String::new() };
-        cookies.push(world.access.log_in(typed, PeerAddress::default(), String::new(), None).await.unwrap().cookie);
+        let typed = LoginInput {
+            name: "eve".into(),
+            password: PASSWORD.into(),
+            code: String::new(),
+        };
+        cookies.push(
+            world
+                .access
+                .log_in(typed, PeerAddress::default(), String::new(), None)
+                .await
+                .unwrap()
+                .cookie,
+        );
     }
-    assert_eq!(world.access.sessions(world.viewer.id, None).await.unwrap().len(), 100);
+    assert_eq!(
+        world
+            .access
+            .sessions(world.viewer.id, None)
+            .await
+            .unwrap()
+            .len(),
+        100
+    );
     let known = async |cookie: &String| {
-        let shown = super::authenticate::Credentials { session: Some(cookie.clone()), ..Default::default() };
+        let shown = super::authenticate::Credentials {
+            session: Some(cookie.clone()),
+            ..Default::default()
+        };
         matches!(
-            world.access.recognise(shown, PeerAddress::default()).await.unwrap(),
+            world
+                .access
+                .recognise(shown, PeerAddress::default())
+                .await
+                .unwrap(),
             super::authenticate::Authentication::As(..)
         )
     };
-    assert!(!known(&cookies[0]).await && known(&cookies[101]).await, "the oldest ends");
+    assert!(
+        !known(&cookies[0]).await && known(&cookies[101]).await,
+        "the oldest ends"
+    );
 }

@@ -24,7 +24,9 @@ pub struct NewToken {
 
 impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Made").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Made")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -40,14 +42,21 @@ pub struct TokenRequest {
 }
 
 impl Access {
-    /// The tokens somebody may see, by name: an admin all, others their own; a token below admin only itself.
+    /// The tokens somebody may see, by name: an admin all, others their own; a token below admin
+    /// only itself.
     ///
     /// # Errors
     /// The database.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<ApiToken>> {
         let (now, caller) = (self.now(), caller.clone());
-        let all = self.db.read(move |c| Ok(queries::all_tokens(c, now)?)).await?;
-        Ok(all.into_iter().filter(|token| may_see(&caller, token)).collect())
+        let all = self
+            .db
+            .read(move |c| Ok(queries::all_tokens(c, now)?))
+            .await?;
+        Ok(all
+            .into_iter()
+            .filter(|token| may_see(&caller, token))
+            .collect())
     }
 
     /// Makes a token of whoever asks. It may at most what they may.
@@ -57,10 +66,22 @@ impl Access {
     pub async fn create_token(&self, caller: &Caller, wish: TokenRequest) -> Result<NewToken> {
         let mut errors: Vec<FieldError> = check_token_name(&wish.name).err().into_iter().collect();
         if wish.role > caller.role {
-            errors.push(FieldError::new("/role", format!("You are {}: a token of yours cannot be {}.", caller.role, wish.role)));
+            errors.push(FieldError::new(
+                "/role",
+                format!(
+                    "You are {}: a token of yours cannot be {}.",
+                    caller.role, wish.role
+                ),
+            ));
         }
-        if wish.days.is_some_and(|days| !(1..=LONGEST_TOKEN).contains(&days)) {
-            errors.push(FieldError::new("/days", format!("days must be a whole number from 1 to {LONGEST_TOKEN}.")));
+        if wish
+            .days
+            .is_some_and(|days| !(1..=LONGEST_TOKEN).contains(&days))
+        {
+            errors.push(FieldError::new(
+                "/days",
+                format!("days must be a whole number from 1 to {LONGEST_TOKEN}."),
+            ));
         }
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
@@ -92,7 +113,9 @@ impl Access {
                     )));
                 }
                 if queries::tokens_of(c, user)? >= MOST_TOKENS {
-                    return Err(Error::Conflict(format!("You already have {MOST_TOKENS} tokens. Revoke one first.")));
+                    return Err(Error::Conflict(format!(
+                        "You already have {MOST_TOKENS} tokens. Revoke one first."
+                    )));
                 }
                 queries::insert_token(c, &token, &hash, user)?;
                 Ok(token)
@@ -107,8 +130,13 @@ impl Access {
     /// There is none of this id that they may see.
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<ApiToken> {
         let mine = self.tokens(caller).await?;
-        let token = mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))?;
-        self.db.write(move |c| Ok(queries::delete_token(c, id)?)).await?;
+        let token = mine
+            .into_iter()
+            .find(|token| token.id == id)
+            .ok_or_else(|| Error::not_found("token", id))?;
+        self.db
+            .write(move |c| Ok(queries::delete_token(c, id)?))
+            .await?;
         self.notify_streams();
         Ok(token)
     }

@@ -1,4 +1,5 @@
-//! The pages of access, which are also their JSON. No I/O. What is secret is in them only on the one page that shows it once.
+//! The pages of access, which are also their JSON. No I/O. What is secret is in them only on the
+//! one page that shows it once.
 
 mod login;
 
@@ -29,13 +30,19 @@ impl FormInput {
     /// The text of a field; never of one that holds a secret.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
-        self.given.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text)
+        self.given
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, text)| text)
     }
 
     /// What is wrong with a field.
     #[must_use]
     pub fn wrong(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.errors.iter().find(|e| e.pointer.strip_prefix('/') == Some(name)).map(FieldError::page_text)
+        self.errors
+            .iter()
+            .find(|e| e.pointer.strip_prefix('/') == Some(name))
+            .map(FieldError::page_text)
     }
 }
 
@@ -57,7 +64,11 @@ impl FirstPage {
     /// The form, empty or again.
     #[must_use]
     pub fn new(frame: PageFrame, again: FormInput) -> Self {
-        Self { frame, shortest_password: password::SHORTEST, again }
+        Self {
+            frame,
+            shortest_password: password::SHORTEST,
+            again,
+        }
     }
 }
 
@@ -97,7 +108,9 @@ impl AccountPage {
         has_users: bool,
         now: Timestamp,
     ) -> Self {
-        let (user, sessions) = user.map_or((None, Vec::new()), |(user, sessions)| (Some(user), sessions));
+        let (user, sessions) = user.map_or((None, Vec::new()), |(user, sessions)| {
+            (Some(user), sessions)
+        });
         let shortest_password = password::SHORTEST;
         Self {
             frame,
@@ -158,15 +171,31 @@ impl SecondFactorPage {
     ///
     /// # Errors
     /// The picture cannot be drawn.
-    pub fn new(frame: PageFrame, secret: String, name: &str, again: FormInput) -> crate::base::error::Result<Self> {
+    pub fn new(
+        frame: PageFrame,
+        secret: String,
+        name: &str,
+        again: FormInput,
+    ) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
         let picture = QrImage(second_factor::picture(&address)?);
-        Ok(Self { frame, secret, address, picture, again })
+        Ok(Self {
+            frame,
+            secret,
+            address,
+            picture,
+            again,
+        })
     }
 
     /// The secret in groups of four, for those who type it.
     fn spaced(&self) -> String {
-        self.secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+        self.secret
+            .as_bytes()
+            .chunks(4)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -190,7 +219,12 @@ impl UsersPage {
     /// All users, and the form for another.
     #[must_use]
     pub fn new(frame: PageFrame, users: Vec<UserAccount>, again: FormInput) -> Self {
-        Self { frame, users, again, shortest_password: password::SHORTEST }
+        Self {
+            frame,
+            users,
+            again,
+            shortest_password: password::SHORTEST,
+        }
     }
 
     fn roles(&self) -> [Role; 3] {
@@ -200,7 +234,11 @@ impl UsersPage {
     /// The role that the form proposes: the first user has to be an admin.
     fn is_proposed(&self, role: &Role) -> bool {
         let given = self.again.text("role");
-        let proposed = if self.users.is_empty() { "admin" } else { "viewer" };
+        let proposed = if self.users.is_empty() {
+            "admin"
+        } else {
+            "viewer"
+        };
         role.name() == if given.is_empty() { proposed } else { given }
     }
 }
@@ -225,7 +263,12 @@ impl UserPage {
     /// The user and the form to change it.
     #[must_use]
     pub fn new(frame: PageFrame, user: UserAccount, again: FormInput) -> Self {
-        Self { frame, user, again, shortest_password: password::SHORTEST }
+        Self {
+            frame,
+            user,
+            again,
+            shortest_password: password::SHORTEST,
+        }
     }
 
     fn is_role(&self, role: &Role) -> bool {
@@ -261,8 +304,16 @@ impl AccessDeletePage {
     /// Of a user.
     #[must_use]
     pub fn of_user(frame: PageFrame, user: UserAccount) -> Self {
-        let lost = "Its sessions and tokens end at once. What it did stays in the audit log.".into();
-        Self { frame, at: format!("/users/{}/delete", user.id), name: user.name, lost, back: "/users", word: "Delete" }
+        let lost =
+            "Its sessions and tokens end at once. What it did stays in the audit log.".into();
+        Self {
+            frame,
+            at: format!("/users/{}/delete", user.id),
+            name: user.name,
+            lost,
+            back: "/users",
+            word: "Delete",
+        }
     }
 
     /// Of a token.
@@ -270,7 +321,14 @@ impl AccessDeletePage {
     pub fn of_token(frame: PageFrame, token: ApiToken) -> Self {
         let lost =
             "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
-        Self { frame, at: format!("/tokens/{}/delete", token.id), name: token.name, lost, back: "/tokens", word: "Revoke" }
+        Self {
+            frame,
+            at: format!("/tokens/{}/delete", token.id),
+            name: token.name,
+            lost,
+            back: "/tokens",
+            word: "Revoke",
+        }
     }
 }
 
@@ -294,12 +352,20 @@ impl TokensPage {
     /// The tokens, and the form for another.
     #[must_use]
     pub fn new(frame: PageFrame, tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
-        Self { frame, now, tokens, again }
+        Self {
+            frame,
+            now,
+            tokens,
+            again,
+        }
     }
 
     /// The roles that a token of the one who looks can have.
     fn roles(&self) -> Vec<Role> {
-        Role::ALL.into_iter().filter(|role| self.frame.may(*role)).collect()
+        Role::ALL
+            .into_iter()
+            .filter(|role| self.frame.may(*role))
+            .collect()
     }
 
     fn is_chosen(&self, role: &Role) -> bool {
@@ -312,7 +378,13 @@ impl TokensPage {
 
     /// Times to choose from, days; an empty one for ever.
     fn times(&self) -> [(&'static str, &'static str); 5] {
-        [("30", "30 days"), ("90", "90 days"), ("365", "one year"), ("1", "one day"), ("", "until it is revoked")]
+        [
+            ("30", "30 days"),
+            ("90", "90 days"),
+            ("365", "one year"),
+            ("1", "one day"),
+            ("", "until it is revoked"),
+        ]
     }
 }
 
@@ -336,8 +408,17 @@ impl TokenPage {
     /// The token `secret` and what is kept of it.
     #[must_use]
     pub fn new(frame: PageFrame, token_info: ApiToken, secret: String) -> Self {
-        let message = format!("\"{}\" is made. Copy the token now: it is not shown again.", token_info.name);
-        Self { frame, success: true, message, token_info, token: secret }
+        let message = format!(
+            "\"{}\" is made. Copy the token now: it is not shown again.",
+            token_info.name
+        );
+        Self {
+            frame,
+            success: true,
+            message,
+            token_info,
+            token: secret,
+        }
     }
 }
 
@@ -362,14 +443,32 @@ view!(AuditPage { "main" => as_main });
 impl AuditPage {
     /// Lines of the log; `actor`: only those of one.
     #[must_use]
-    pub fn new(frame: PageFrame, entries: Vec<AuditRow>, actors: Vec<String>, actor: Option<String>, limit: u64) -> Self {
-        Self { frame, entries, actors, actor: actor.unwrap_or_default(), limit }
+    pub fn new(
+        frame: PageFrame,
+        entries: Vec<AuditRow>,
+        actors: Vec<String>,
+        actor: Option<String>,
+        limit: u64,
+    ) -> Self {
+        Self {
+            frame,
+            entries,
+            actors,
+            actor: actor.unwrap_or_default(),
+            limit,
+        }
     }
 
     /// The address of the lines before these, if there may be any.
     fn older(&self) -> Option<String> {
-        let last = self.entries.last().filter(|_| self.entries.len() as u64 == self.limit)?;
+        let last = self
+            .entries
+            .last()
+            .filter(|_| self.entries.len() as u64 == self.limit)?;
         let actor: String = form_urlencoded::byte_serialize(self.actor.as_bytes()).collect();
-        Some(format!("/audit?before={}&limit={}&actor={actor}", last.id, self.limit))
+        Some(format!(
+            "/audit?before={}&limit={}&actor={actor}",
+            last.id, self.limit
+        ))
     }
 }

@@ -1,4 +1,5 @@
-//! A channel as it was sent, read into one that can be saved, every wrong field named. Secrets that were not sent stay as they are.
+//! A channel as it was sent, read into one that can be saved, every wrong field named. Secrets that
+//! were not sent stay as they are.
 
 use serde_json::{Map, Value};
 
@@ -27,7 +28,9 @@ impl ChannelDraft {
     pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
         let mut members = MemberReader::of(self.0)?;
         let name = match members.text("name") {
-            None if !members.has("name") && former.is_some() => former.map(|former| former.name.clone()),
+            None if !members.has("name") && former.is_some() => {
+                former.map(|former| former.name.clone())
+            }
             None => {
                 if !members.is_refused("name") {
                     members.refuse("name", "Give it a name, such as \"my phone\".");
@@ -39,7 +42,9 @@ impl ChannelDraft {
         if let Some(Err(wrong)) = name.as_deref().map(check_name) {
             members.refuse("name", wrong);
         }
-        let kind_name = members.text("kind").or_else(|| former.map(|former| former.target.kind().to_owned()));
+        let kind_name = members
+            .text("kind")
+            .or_else(|| former.map(|former| former.target.kind().to_owned()));
         let Some(kind) = kind_name.as_deref().and_then(kind) else {
             if !members.is_refused("kind") {
                 let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
@@ -47,33 +52,54 @@ impl ChannelDraft {
             }
             return members.finish(None);
         };
-        let former = former.map(|former| &former.target).filter(|former| former.kind() == kind.name);
-        let stored = former.map(serde_json::to_value).transpose().map_err(Error::internal)?;
+        let former = former
+            .map(|former| &former.target)
+            .filter(|former| former.kind() == kind.name);
+        let stored = former
+            .map(serde_json::to_value)
+            .transpose()
+            .map_err(Error::internal)?;
         let mut target = Map::from_iter([("kind".to_owned(), Value::from(kind.name))]);
         for field in kind.fields {
-            let kept = stored.as_ref().and_then(|stored| stored.get(field.name)).filter(|_| !members.has(field.name));
+            let kept = stored
+                .as_ref()
+                .and_then(|stored| stored.get(field.name))
+                .filter(|_| !members.has(field.name));
             let value = match kept {
-                // Not the secret itself: whether it may go where the channel leads now is judged below.
+                // Not the secret itself: whether it may go where the channel leads now is judged
+                // below.
                 Some(Value::String(_)) if field.how == ChannelFieldInput::Secret => Value::from(""),
                 Some(kept) => kept.clone(),
                 None => read(&mut members, field, former.is_some()),
             };
             if former.is_none() && field.how == ChannelFieldInput::Secret && value == MASK {
-                members.refuse(field.name, "Type it in full: there is none yet that could be kept.");
+                members.refuse(
+                    field.name,
+                    "Type it in full: there is none yet that could be kept.",
+                );
             }
             target.insert(field.name.to_owned(), value);
         }
         if target.get("port").is_some_and(Value::is_null) {
-            let port = usual_port(target.get("security").and_then(Value::as_str).unwrap_or_default());
+            let port = usual_port(
+                target
+                    .get("security")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            );
             target.insert("port".to_owned(), port.into());
         }
-        let refused = kind.fields.iter().any(|field| members.is_refused(field.name));
+        let refused = kind
+            .fields
+            .iter()
+            .any(|field| members.is_refused(field.name));
         let channel = if refused {
             None
         } else {
             // The cause would quote what was sent, and that may be a secret.
             let read = serde_json::from_value::<NotifyChannel>(Value::Object(target));
-            let mut channel = read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
+            let mut channel =
+                read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
             if let Some(former) = former {
                 channel.keep_secrets_of(former);
             }
@@ -86,18 +112,25 @@ impl ChannelDraft {
     }
 }
 
-/// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the one there is; only null takes that away.
+/// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the
+/// one there is; only null takes that away.
 fn read(members: &mut MemberReader, field: &ChannelField, has_former: bool) -> Value {
-    let is_kept = has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);
+    let is_kept =
+        has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);
     match &field.how {
-        ChannelFieldInput::Port => members.number(field.name, 1, 65_535).map_or(Value::Null, Value::from),
+        ChannelFieldInput::Port => members
+            .number(field.name, 1, 65_535)
+            .map_or(Value::Null, Value::from),
         how => {
             let given = members.text(field.name);
             if let (ChannelFieldInput::Choice(options), Some(given)) = (how, &given)
                 && !options.iter().any(|(value, _)| value == given)
             {
                 let names: Vec<&str> = options.iter().map(|(value, _)| *value).collect();
-                members.refuse(field.name, format!("{} must be one of {}.", field.name, names.join(", ")));
+                members.refuse(
+                    field.name,
+                    format!("{} must be one of {}.", field.name, names.join(", ")),
+                );
             }
             match given {
                 Some(given) => given.into(),
@@ -128,29 +161,52 @@ mod tests {
     }
 
     fn saved(name: &str, target: NotifyChannel) -> SavedChannel {
-        SavedChannel { id: ChannelId::random(), name: name.into(), target, created_at: Timestamp(0) }
+        SavedChannel {
+            id: ChannelId::random(),
+            name: name.into(),
+            target,
+            created_at: Timestamp(0),
+        }
     }
 
     #[test]
     fn empty_fields_get_their_defaults_by_kind() {
-        let (name, target) = check(json!({ "name": " phone ", "kind": "ntfy", "topic": "barn-7f", "server": "" }), None).unwrap();
+        let (name, target) = check(
+            json!({ "name": " phone ", "kind": "ntfy", "topic": "barn-7f", "server": "" }),
+            None,
+        )
+        .unwrap();
         assert_eq!(name, "phone");
         let ntfy = json!({ "kind": "ntfy", "topic": "barn-7f", "server": "https://ntfy.sh", "token": null });
         assert_eq!(serde_json::to_value(&target).unwrap(), ntfy);
         for (security, port) in [("", 465), ("tls", 465), ("starttls", 587), ("none", 25)] {
             let mail = json!({ "name": "mail", "kind": "email", "to": "a@b.org", "from": "c@d.org", "host": "smtp.d.org", "security": security, "port": "" });
-            assert_eq!(serde_json::to_value(check(mail, None).unwrap().1).unwrap()["port"], port, "{security}");
+            assert_eq!(
+                serde_json::to_value(check(mail, None).unwrap().1).unwrap()["port"],
+                port,
+                "{security}"
+            );
         }
     }
 
     #[test]
     fn every_wrong_field_is_named() {
         assert_eq!(pointers(check(json!({}), None)), ["/name", "/kind"]);
-        assert_eq!(pointers(check(json!({ "name": "x", "kind": "pigeon" }), None)), ["/kind"]);
-        assert_eq!(pointers(check(json!({ "name": "a\nb", "kind": "webhook", "url": "host" }), None)), ["/name", "/url"]);
+        assert_eq!(
+            pointers(check(json!({ "name": "x", "kind": "pigeon" }), None)),
+            ["/kind"]
+        );
+        assert_eq!(
+            pointers(check(
+                json!({ "name": "a\nb", "kind": "webhook", "url": "host" }),
+                None
+            )),
+            ["/name", "/url"]
+        );
         let mail = json!({ "name": "mail", "kind": "email", "security": "rot13", "port": "99999" });
         assert_eq!(pointers(check(mail, None)), ["/security", "/port"]);
-        let masked = json!({ "name": "x", "kind": "webhook", "url": "https://example.org", "secret": MASK });
+        let masked =
+            json!({ "name": "x", "kind": "webhook", "url": "https://example.org", "secret": MASK });
         assert_eq!(pointers(check(masked, None)), ["/secret"]);
     }
 
@@ -159,15 +215,29 @@ mod tests {
         let body = json!({ "name": "hook", "kind": "webhook", "url": "https://example.org", "secret": "s3cret" });
         let (name, target) = check(body, None).unwrap();
         let former = saved(&name, target.clone());
-        for body in [json!({}), json!({ "secret": MASK }), json!({ "secret": "" }), json!({ "kind": "webhook" })] {
-            assert_eq!(check(body, Some(&former)).unwrap(), (name.clone(), target.clone()));
+        for body in [
+            json!({}),
+            json!({ "secret": MASK }),
+            json!({ "secret": "" }),
+            json!({ "kind": "webhook" }),
+        ] {
+            assert_eq!(
+                check(body, Some(&former)).unwrap(),
+                (name.clone(), target.clone())
+            );
         }
         let (_, other) = check(json!({ "url": "https://example.net" }), Some(&former)).unwrap();
         let other = serde_json::to_value(other).unwrap();
-        assert_eq!((&other["url"], &other["secret"]), (&json!("https://example.net"), &json!("s3cret")));
+        assert_eq!(
+            (&other["url"], &other["secret"]),
+            (&json!("https://example.net"), &json!("s3cret"))
+        );
         // A program can take it away.
         let (_, without) = check(json!({ "secret": null }), Some(&former)).unwrap();
-        assert_eq!(serde_json::to_value(without).unwrap()["secret"], Value::Null);
+        assert_eq!(
+            serde_json::to_value(without).unwrap()["secret"],
+            Value::Null
+        );
         // Another kind has secrets of its own.
         let (_, other) = check(json!({ "kind": "ntfy", "topic": "barn" }), Some(&former)).unwrap();
         assert!(!serde_json::to_string(&other).unwrap().contains("s3cret"));

@@ -44,11 +44,25 @@ pub enum ChannelFieldInput {
 }
 
 const fn text(name: &'static str, label: &'static str, help: &'static str) -> ChannelField {
-    ChannelField { name, label, help, how: ChannelFieldInput::Text, default: "", is_optional: false }
+    ChannelField {
+        name,
+        label,
+        help,
+        how: ChannelFieldInput::Text,
+        default: "",
+        is_optional: false,
+    }
 }
 
 const fn secret(name: &'static str, label: &'static str, help: &'static str) -> ChannelField {
-    ChannelField { name, label, help, how: ChannelFieldInput::Secret, default: "", is_optional: true }
+    ChannelField {
+        name,
+        label,
+        help,
+        how: ChannelFieldInput::Secret,
+        default: "",
+        is_optional: true,
+    }
 }
 
 /// All kinds.
@@ -63,8 +77,15 @@ pub const KINDS: [ChannelKind; 4] = [
                 "Topic",
                 "As subscribed to in the app. Whoever knows it can read along, so make it long and hard to guess.",
             ),
-            ChannelField { default: "https://ntfy.sh", ..text("server", "Server", "The public one, or your own.") },
-            secret("token", "Access token (optional)", "Needed only if the server protects the topic. It begins with tk_."),
+            ChannelField {
+                default: "https://ntfy.sh",
+                ..text("server", "Server", "The public one, or your own.")
+            },
+            secret(
+                "token",
+                "Access token (optional)",
+                "Needed only if the server protects the topic. It begins with tk_.",
+            ),
         ],
     },
     ChannelKind {
@@ -74,7 +95,11 @@ pub const KINDS: [ChannelKind; 4] = [
         fields: &[
             ChannelField {
                 is_optional: false,
-                ..secret("token", "Token of the bot", "As @BotFather gave it: digits, a colon, letters.")
+                ..secret(
+                    "token",
+                    "Token of the bot",
+                    "As @BotFather gave it: digits, a colon, letters.",
+                )
             },
             text(
                 "chat_id",
@@ -83,7 +108,11 @@ pub const KINDS: [ChannelKind; 4] = [
             ),
             ChannelField {
                 default: "https://api.telegram.org",
-                ..text("server", "Server", "Another only if you run a Bot API server of your own.")
+                ..text(
+                    "server",
+                    "Server",
+                    "Another only if you run a Bot API server of your own.",
+                )
             },
         ],
     },
@@ -92,9 +121,21 @@ pub const KINDS: [ChannelKind; 4] = [
         title: "E-mail",
         about: "Through the mail server of your provider. Many want a password made for this use alone (an app password).",
         fields: &[
-            text("to", "To", "Where it is read. Several addresses with commas."),
-            text("from", "From", "An address that the server lets you send from, mostly your own."),
-            text("host", "Mail server", "For sending (SMTP), such as smtp.example.org."),
+            text(
+                "to",
+                "To",
+                "Where it is read. Several addresses with commas.",
+            ),
+            text(
+                "from",
+                "From",
+                "An address that the server lets you send from, mostly your own.",
+            ),
+            text(
+                "host",
+                "Mail server",
+                "For sending (SMTP), such as smtp.example.org.",
+            ),
             ChannelField {
                 default: "tls",
                 how: ChannelFieldInput::Choice(&[
@@ -106,10 +147,25 @@ pub const KINDS: [ChannelKind; 4] = [
             },
             ChannelField {
                 how: ChannelFieldInput::Port,
-                ..text("port", "Port", "Empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.")
+                ..text(
+                    "port",
+                    "Port",
+                    "Empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.",
+                )
             },
-            ChannelField { is_optional: true, ..text("username", "User name (optional)", "Often the whole address.") },
-            secret("password", "Password (optional)", "Sent only encrypted, unless you choose no encryption above."),
+            ChannelField {
+                is_optional: true,
+                ..text(
+                    "username",
+                    "User name (optional)",
+                    "Often the whole address.",
+                )
+            },
+            secret(
+                "password",
+                "Password (optional)",
+                "Sent only encrypted, unless you choose no encryption above.",
+            ),
         ],
     },
     ChannelKind {
@@ -117,7 +173,11 @@ pub const KINDS: [ChannelKind; 4] = [
         title: "Webhook, to a program",
         about: "JSON by POST to an address of yours: a home automation, a script, another service.",
         fields: &[
-            text("url", "Address", "Where to, with https:// or http://. It must answer with a 2xx status within ten seconds."),
+            text(
+                "url",
+                "Address",
+                "Where to, with https:// or http://. It must answer with a 2xx status within ten seconds.",
+            ),
             secret(
                 "secret",
                 "Secret (optional)",

@@ -1,4 +1,5 @@
-//! Observations come in, rules are judged by them, and what is to be told is written down together with what is remembered.
+//! Observations come in, rules are judged by them, and what is to be told is written down together
+//! with what is remembered.
 
 use diesel::{QueryResult, SqliteConnection};
 use std::collections::{HashMap, HashSet};
@@ -26,7 +27,8 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// What rules are judged with.
 struct RuleContext {
-    /// Instances that were not looked at for a while: what had not held for long enough by then begins anew.
+    /// Instances that were not looked at for a while: what had not held for long enough by then
+    /// begins anew.
     is_new: HashSet<InstanceId>,
     rules: Vec<AlertRule>,
     memories: HashMap<(RuleId, InstanceId), RuleState>,
@@ -52,10 +54,22 @@ struct RuleNotice {
 
 impl RuleContext {
     /// Judges all rules by what was seen of an instance.
-    fn evaluate_rules(&self, seen: &InstanceObservation, now: Timestamp, outcome: &mut EvaluationResult) {
+    fn evaluate_rules(
+        &self,
+        seen: &InstanceObservation,
+        now: Timestamp,
+        outcome: &mut EvaluationResult,
+    ) {
         let minute = now.minute_of_day();
-        let is_silenced = self.silences.get(&seen.instance).is_some_and(|until| now < *until);
-        for rule in self.rules.iter().filter(|rule| rule.enabled && rule.is_about(seen.instance)) {
+        let is_silenced = self
+            .silences
+            .get(&seen.instance)
+            .is_some_and(|until| now < *until);
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| rule.enabled && rule.is_about(seen.instance))
+        {
             let key = (rule.id, seen.instance);
             let before = self.memories.get(&key).cloned().unwrap_or_default();
             let mut memory = before.clone();
@@ -65,7 +79,9 @@ impl RuleContext {
                 memory.prune_unseen(rule, now);
             }
             let told = match &verdict {
-                ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown if seen.is_at_rest => {
+                ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown
+                    if seen.is_at_rest =>
+                {
                     memory.rest();
                     None
                 }
@@ -75,21 +91,44 @@ impl RuleContext {
                 }
                 ConditionResult::Figure(figure) => {
                     let from = grown(rule, &mut memory, *figure, minute, is_silenced);
-                    from.map(|from| (NotificationEvent::Happened, display::of_growth(rule, seen, from, *figure)))
+                    from.map(|from| {
+                        (
+                            NotificationEvent::Happened,
+                            display::of_growth(rule, seen, from, *figure),
+                        )
+                    })
                 }
                 ConditionResult::Holds(_) | ConditionResult::Not => {
-                    let why = if let ConditionResult::Holds(why) = &verdict { Some(why) } else { None };
+                    let why = if let ConditionResult::Holds(why) = &verdict {
+                        Some(why)
+                    } else {
+                        None
+                    };
                     // What lasts is told to the first channel there will be.
                     let may_not = is_silenced || receivers.is_empty();
-                    let notice = step(rule, &mut memory, why.map(|why| why.words.as_str()), now, minute, may_not);
-                    notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
+                    let notice = step(
+                        rule,
+                        &mut memory,
+                        why.map(|why| why.words.as_str()),
+                        now,
+                        minute,
+                        may_not,
+                    );
+                    notice
+                        .map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
                 }
             };
             if memory != before {
                 outcome.memories.push((key, memory));
             }
             if let Some((event, item)) = told {
-                outcome.notices.push(RuleNotice { rule: rule.clone(), receivers, at: now, event, item });
+                outcome.notices.push(RuleNotice {
+                    rule: rule.clone(),
+                    receivers,
+                    at: now,
+                    event,
+                    item,
+                });
             }
         }
     }
@@ -105,17 +144,30 @@ impl Alerts {
     /// Takes in what was seen of instances.
     ///
     /// # Errors
-    /// The database cannot be read or written: nothing is remembered or told then, and the next observation or tick makes up for it.
+    /// The database cannot be read or written: nothing is remembered or told then, and the next
+    /// observation or tick makes up for it.
     pub async fn observe(&self, seen: Vec<InstanceObservation>) -> Result<()> {
         let mut latest = self.latest.lock().await;
-        let looks: Vec<(InstanceObservation, Timestamp)> = seen.into_iter().map(|seen| (seen.clone(), seen.at)).collect();
-        let is_late = |seen: &InstanceObservation| latest.get(&seen.instance).is_none_or(|last| seen.at.since(last.at) > GAP);
-        let is_new = looks.iter().filter(|(seen, _)| is_late(seen)).map(|(seen, _)| seen.instance).collect();
+        let looks: Vec<(InstanceObservation, Timestamp)> = seen
+            .into_iter()
+            .map(|seen| (seen.clone(), seen.at))
+            .collect();
+        let is_late = |seen: &InstanceObservation| {
+            latest
+                .get(&seen.instance)
+                .is_none_or(|last| seen.at.since(last.at) > GAP)
+        };
+        let is_new = looks
+            .iter()
+            .filter(|(seen, _)| is_late(seen))
+            .map(|(seen, _)| seen.instance)
+            .collect();
         latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
         self.evaluate_observations(looks, is_new).await
     }
 
-    /// Looks again at what was last seen of each instance: what has lasted for long enough, and quiet times and silences that have ended.
+    /// Looks again at what was last seen of each instance: what has lasted for long enough, and
+    /// quiet times and silences that have ended.
     pub async fn tick(&self) {
         if let Err(e) = self.reevaluate().await {
             tracing::warn!(error = %e, "alerts cannot be decided now; it is tried again");
@@ -125,7 +177,11 @@ impl Alerts {
     async fn reevaluate(&self) -> Result<()> {
         let latest = self.latest.lock().await;
         let now = self.clock.now();
-        self.evaluate_observations(latest.values().map(|seen| (seen.clone(), now)).collect(), HashSet::new()).await
+        self.evaluate_observations(
+            latest.values().map(|seen| (seen.clone(), now)).collect(),
+            HashSet::new(),
+        )
+        .await
     }
 
     /// Forgets an instance that is deleted. What is on its way is still sent.
@@ -134,7 +190,8 @@ impl Alerts {
         self.latest.lock().await.remove(&id);
     }
 
-    /// Judges what was seen, each as of its moment. The caller holds `latest`, so that one judgement follows the other.
+    /// Judges what was seen, each as of its moment. The caller holds `latest`, so that one
+    /// judgement follows the other.
     async fn evaluate_observations(
         &self,
         looks: Vec<(InstanceObservation, Timestamp)>,
@@ -151,8 +208,15 @@ impl Alerts {
                 is_new,
                 rules: rules.read,
                 memories: queries::rule_states(c)?,
-                silences: silences.into_iter().map(|silence| (silence.instance_id, silence.until)).collect(),
-                channels: channels.read.into_iter().map(|channel| channel.id).collect(),
+                silences: silences
+                    .into_iter()
+                    .map(|silence| (silence.instance_id, silence.until))
+                    .collect(),
+                channels: channels
+                    .read
+                    .into_iter()
+                    .map(|channel| channel.id)
+                    .collect(),
             };
             Ok((desk, [rules.unreadable, channels.unreadable].concat()))
         });
@@ -166,17 +230,27 @@ impl Alerts {
             return Ok(());
         }
         let (is_told, now) = (!outcome.notices.is_empty(), self.clock.now());
-        // What the courier has taken up is not added to, and it takes up nothing while something is added.
+        // What the courier has taken up is not added to, and it takes up nothing while something is
+        // added.
         let in_hand = self.in_hand.lock().await;
         let taken = in_hand.clone();
         self.db
             .write(move |c| {
                 // An instance may have been deleted meanwhile.
-                let present: Vec<InstanceId> = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
-                for (key, memory) in outcome.memories.iter().filter(|((_, instance), _)| present.contains(instance)) {
+                let present: Vec<InstanceId> = queries::instance_names(c)?
+                    .into_iter()
+                    .map(|(id, _)| id)
+                    .collect();
+                for (key, memory) in outcome
+                    .memories
+                    .iter()
+                    .filter(|((_, instance), _)| present.contains(instance))
+                {
                     queries::set_memory(c, *key, memory)?;
                 }
-                outcome.notices.retain(|told| present.contains(&told.item.id));
+                outcome
+                    .notices
+                    .retain(|told| present.contains(&told.item.id));
                 for bundle in bundles(outcome.notices) {
                     for channel in &bundle.receivers {
                         post(c, &bundle, *channel, now, &taken)?;
@@ -192,7 +266,8 @@ impl Alerts {
         Ok(())
     }
 
-    /// Ticks and sends until `stop`, in a task of its own; it ends when what is on its way then has arrived or failed.
+    /// Ticks and sends until `stop`, in a task of its own; it ends when what is on its way then has
+    /// arrived or failed.
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
         let courier = DeliveryWorker {
             db: self.db.clone(),
@@ -231,17 +306,34 @@ struct NoticeBundle {
 /// Puts together what is of one rule and one kind, at most [`MOST`] instances in one.
 fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
     let mut bundles: Vec<NoticeBundle> = Vec::new();
-    for RuleNotice { rule, receivers, at, event, item } in notices {
-        match bundles.iter_mut().rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event) {
+    for RuleNotice {
+        rule,
+        receivers,
+        at,
+        event,
+        item,
+    } in notices
+    {
+        match bundles
+            .iter_mut()
+            .rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event)
+        {
             Some(bundle) if bundle.items.len() < MOST => bundle.items.push(item),
-            _ => bundles.push(NoticeBundle { rule, receivers, at, event, items: vec![item] }),
+            _ => bundles.push(NoticeBundle {
+                rule,
+                receivers,
+                at,
+                event,
+                items: vec![item],
+            }),
         }
     }
     bundles
 }
 
-/// Puts a bundle on its way to a channel: with what is held there, if the newest of the rule is of the same kind and speaks of other instances, so that
-/// what is told of each stays in order; otherwise by itself.
+/// Puts a bundle on its way to a channel: with what is held there, if the newest of the rule is of
+/// the same kind and speaks of other instances, so that what is told of each stays in order;
+/// otherwise by itself.
 fn post(
     c: &mut SqliteConnection,
     bundle: &NoticeBundle,
@@ -249,18 +341,38 @@ fn post(
     now: Timestamp,
     taken: &HashSet<i64>,
 ) -> QueryResult<()> {
-    let NoticeBundle { rule, at, event, items, .. } = bundle;
+    let NoticeBundle {
+        rule,
+        at,
+        event,
+        items,
+        ..
+    } = bundle;
     let held = posted::held(c, channel, now, now.after(HOLD))?;
-    let newest = held.into_iter().find(|held| rule_of(&held.data) == Some(rule.id)).filter(|held| !taken.contains(&held.id));
-    let former = newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
-    let is_other = |former: &[NotificationItem]| !former.iter().any(|former| items.iter().any(|item| item.id == former.id));
+    let newest = held
+        .into_iter()
+        .find(|held| rule_of(&held.data) == Some(rule.id))
+        .filter(|held| !taken.contains(&held.id));
+    let former =
+        newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
+    let is_other = |former: &[NotificationItem]| {
+        !former
+            .iter()
+            .any(|former| items.iter().any(|item| item.id == former.id))
+    };
     match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
         Some((id, first, mut all)) => {
             all.extend(items.iter().cloned());
             posted::reword(c, id, &said(rule, *event, &all, first))?;
         }
         None => {
-            posted::insert_delivery(c, channel, *at, now.after(HOLD), &said(rule, *event, items, *at))?;
+            posted::insert_delivery(
+                c,
+                channel,
+                *at,
+                now.after(HOLD),
+                &said(rule, *event, items, *at),
+            )?;
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! What alerts are fed with: how every instance is, now and then and whenever something about it changes. Judges nothing itself.
+//! What alerts are fed with: how every instance is, now and then and whenever something about it
+//! changes. Judges nothing itself.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ use crate::keeper::machine::InstanceState;
 
 /// Everybody is looked at so often, for figures that rise and fall without anybody telling.
 const ROUND: Duration = Duration::from_secs(10);
-/// An instance that is to run may rest for so long before that means something: a stop takes 15 s at most.
+/// An instance that is to run may rest for so long before that means something: a stop takes 15 s
+/// at most.
 const REST: Duration = Duration::from_secs(16);
 /// Several changes of one moment are one look.
 const COALESCE: Duration = Duration::from_millis(300);
@@ -40,13 +42,21 @@ impl AlertFeed {
     /// Nothing is looked at yet.
     #[must_use]
     pub fn new(alerts: Alerts, health: HealthService, metrics: MetricService) -> Self {
-        Self { alerts, health, metrics, blocks: HashMap::new(), known: HashSet::new(), resting: HashMap::new() }
+        Self {
+            alerts,
+            health,
+            metrics,
+            blocks: HashMap::new(),
+            known: HashSet::new(),
+            resting: HashMap::new(),
+        }
     }
 
     /// Looks until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut changes = self.health.instances().changes();
-        // None: there was no round yet, without which it is not known how many blocks were found before.
+        // None: there was no round yet, without which it is not known how many blocks were found
+        // before.
         let mut round: Option<Instant> = None;
         let mut changed = HashSet::new();
         loop {
@@ -85,11 +95,17 @@ impl AlertFeed {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
             let told = self.metrics.clients(Timestamp::now()).await?.into_iter();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of blocks")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count of blocks"
+            )]
             let count = |total: f64| total.max(0.0) as u64;
-            let blocks = told.filter_map(|client| Some((client.id, count(*client.totals.get("blocks_found")?))));
+            let blocks = told
+                .filter_map(|client| Some((client.id, count(*client.totals.get("blocks_found")?))));
             self.blocks = blocks.collect();
-            let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
+            let present: HashSet<InstanceId> =
+                instances.iter().map(|instance| instance.id).collect();
             for gone in self.known.difference(&present) {
                 self.alerts.clear_instance(*gone).await;
             }
@@ -108,7 +124,12 @@ impl AlertFeed {
     fn observe(&mut self, instance: Instance) -> InstanceObservation {
         let id = instance.id;
         let results = self.health.results(id);
-        let found = results.iter().filter_map(|r| Some((format!("health:{}", r.check_type.as_str()), r.status.value()?)));
+        let found = results.iter().filter_map(|r| {
+            Some((
+                format!("health:{}", r.check_type.as_str()),
+                r.status.value()?,
+            ))
+        });
         let score = score(&results).map(|score| ("health_score".to_owned(), f64::from(score)));
         let judged: Vec<(String, f64)> = found.chain(score).collect();
         let checks = results.into_iter().map(|result| ObservedCheck {
@@ -116,11 +137,19 @@ impl AlertFeed {
             status: result.status.as_str().to_owned(),
             message: result.message,
         });
-        // Between the wish and the start, and between two clients of a restart, it rests for a moment as a matter of course.
-        let is_resting =
-            instance.desired == "running" && matches!(instance.status, InstanceState::Stopped | InstanceState::Stopping);
+        // Between the wish and the start, and between two clients of a restart, it rests for a
+        // moment as a matter of course.
+        let is_resting = instance.desired == "running"
+            && matches!(
+                instance.status,
+                InstanceState::Stopped | InstanceState::Stopping
+            );
         let is_wanted = if is_resting {
-            self.resting.entry(id).or_insert_with(Instant::now).elapsed() >= REST
+            self.resting
+                .entry(id)
+                .or_insert_with(Instant::now)
+                .elapsed()
+                >= REST
         } else {
             self.resting.remove(&id);
             instance.desired == "running"
@@ -133,7 +162,9 @@ impl AlertFeed {
         };
         // What was measured of a client that is gone says nothing of now.
         let measured = self.metrics.current(id).filter(|_| instance.running);
-        let mut figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
+        let mut figures: BTreeMap<String, f64> = measured
+            .map(|measured| measured.figures)
+            .unwrap_or_default();
         figures.extend(judged);
         InstanceObservation {
             instance: id,

@@ -1,7 +1,8 @@
-//! One message of what one rule has to tell: of one instance, or of all that it came to hold of within a short moment. Pure.
+//! One message of what one rule has to tell: of one instance, or of all that it came to hold of
+//! within a short moment. Pure.
 //!
-//! A pool that is gone is one message and not fifty. What is told of each instance is kept in the message's data, so that what comes a moment later
-//! can be added to it while it has not been sent.
+//! A pool that is gone is one message and not fifty. What is told of each instance is kept in the
+//! message's data, so that what comes a moment later can be added to it while it has not been sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -81,14 +82,20 @@ pub struct NotificationItem {
 
 /// The message of one or more items. `at`: when the first of them was noticed.
 #[must_use]
-pub fn said(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem], at: Timestamp) -> Notification {
+pub fn said(
+    rule: &AlertRule,
+    event: NotificationEvent,
+    items: &[NotificationItem],
+    at: Timestamp,
+) -> Notification {
     let (title, text) = match items {
         [item] => (alone(event, item, at), text_alone(event, item)),
         _ => (together(rule, event, items), text_together(event, items)),
     };
     let mood = match (event, &rule.condition) {
         (NotificationEvent::Raised | NotificationEvent::Again, _) => Tone::Bad,
-        (NotificationEvent::Cleared, _) | (NotificationEvent::Happened, RuleCondition::BlockFound) => Tone::Good,
+        (NotificationEvent::Cleared, _)
+        | (NotificationEvent::Happened, RuleCondition::BlockFound) => Tone::Good,
         (NotificationEvent::Happened, _) => Tone::Plain,
     };
     let mut data = json!({
@@ -108,17 +115,33 @@ pub fn said(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
             }
         }
     }
-    let text = [text, format!("Rule: {}.", rule.name)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-    Notification { title: cut(&title), text, mood, data }
+    let text = [text, format!("Rule: {}.", rule.name)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n");
+    Notification {
+        title: cut(&title),
+        text,
+        mood,
+        data,
+    }
 }
 
 /// The items of a message that was made by [`said`] for this rule and event; none for any other.
 #[must_use]
-pub fn items_of(data: &Value, rule: &AlertRule, event: NotificationEvent) -> Option<Vec<NotificationItem>> {
-    // Of a condition the kind is enough: figures need not come back to the last digit, and each item has its own in words.
+pub fn items_of(
+    data: &Value,
+    rule: &AlertRule,
+    event: NotificationEvent,
+) -> Option<Vec<NotificationItem>> {
+    // Of a condition the kind is enough: figures need not come back to the last digit, and each
+    // item has its own in words.
     let is_of_kind = data["condition"]["kind"] == rule.condition.kind();
     let is_same = is_of_kind && rule_of(data) == Some(rule.id) && data["event"] == event.as_str();
-    is_same.then(|| serde_json::from_value(data["instances"].clone()).ok()).flatten()
+    is_same
+        .then(|| serde_json::from_value(data["instances"].clone()).ok())
+        .flatten()
 }
 
 /// Of which rule a message is.
@@ -132,7 +155,10 @@ fn alone(event: NotificationEvent, item: &NotificationItem, at: Timestamp) -> St
     match event {
         NotificationEvent::Raised | NotificationEvent::Happened => format!("{name}: {words}"),
         NotificationEvent::Again => {
-            let length = item.since.map(|since| format!(" (for {})", human_duration(at.since(since)))).unwrap_or_default();
+            let length = item
+                .since
+                .map(|since| format!(" (for {})", human_duration(at.since(since))))
+                .unwrap_or_default();
             format!("{name}: {words}{length}")
         }
         NotificationEvent::Cleared => format!("{name}: over: {words}"),
@@ -144,17 +170,28 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
     let time = match (event, item.since.zip(item.until)) {
         (NotificationEvent::Happened, _) => String::new(),
         (NotificationEvent::Cleared, Some((begun, until))) => {
-            format!("It lasted {}, from {since} to {}.", human_duration(until.since(begun)), until.local())
+            format!(
+                "It lasted {}, from {since} to {}.",
+                human_duration(until.since(begun)),
+                until.local()
+            )
         }
         _ => format!("Since {since}."),
     };
-    [item.text.clone(), time].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    [item.text.clone(), time]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The words that all items have in common.
 fn common(items: &[NotificationItem]) -> Option<&str> {
     let first = items.first()?.words.as_str();
-    items.iter().all(|item| item.words == first).then_some(first)
+    items
+        .iter()
+        .all(|item| item.words == first)
+        .then_some(first)
 }
 
 fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
@@ -163,7 +200,11 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
         NotificationEvent::Again => "still: ",
         NotificationEvent::Cleared => "over: ",
     };
-    format!("{} instances: {lead}{}", items.len(), common(items).unwrap_or(&rule.name))
+    format!(
+        "{} instances: {lead}{}",
+        items.len(),
+        common(items).unwrap_or(&rule.name)
+    )
 }
 
 /// Who, then what to do, then since when: on a phone the end may be cut off.
@@ -183,7 +224,11 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
     let mut lines: Vec<String> = groups.into_iter().map(who).collect();
     if matches!(event, NotificationEvent::Raised | NotificationEvent::Again) {
         let mut advice: Vec<&str> = Vec::new();
-        for text in items.iter().map(|item| item.text.as_str()).filter(|text| !text.is_empty()) {
+        for text in items
+            .iter()
+            .map(|item| item.text.as_str())
+            .filter(|text| !text.is_empty())
+        {
             if !advice.contains(&text) {
                 advice.push(text);
             }
@@ -194,11 +239,23 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
             lines.push("What to do about the others stands on their pages.".into());
         }
     }
-    let first = items.iter().filter_map(|item| item.since).min().map(Timestamp::local);
-    let last = items.iter().filter_map(|item| item.until).max().map(Timestamp::local);
+    let first = items
+        .iter()
+        .filter_map(|item| item.since)
+        .min()
+        .map(Timestamp::local);
+    let last = items
+        .iter()
+        .filter_map(|item| item.until)
+        .max()
+        .map(Timestamp::local);
     match (event, first, last) {
-        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => lines.push(format!("The first since {first}.")),
-        (NotificationEvent::Cleared, Some(first), Some(last)) => lines.push(format!("It lasted from {first} to {last}.")),
+        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
+            lines.push(format!("The first since {first}."))
+        }
+        (NotificationEvent::Cleared, Some(first), Some(last)) => {
+            lines.push(format!("It lasted from {first} to {last}."))
+        }
         _ => {}
     }
     lines.join("\n")

@@ -41,7 +41,9 @@ impl Alerts {
             let this = this.clone();
             async move { this.prune_and_log().await }
         };
-        schedule.nightly(NIGHTLY, "forgetting old alerts", work).await
+        schedule
+            .nightly(NIGHTLY, "forgetting old alerts", work)
+            .await
     }
 
     async fn prune_and_log(&self) {

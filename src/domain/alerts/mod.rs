@@ -43,8 +43,9 @@ pub mod views;
 pub use channel_draft::ChannelDraft;
 pub use feed::AlertFeed;
 pub use model::{
-    ActiveAlert, AlertRowId, AlertRule, AlertSeverity, InstanceObservation, InstanceProblem, InstanceSilence, ObservedCheck,
-    QuietHours, RuleCondition, SavedChannel, ThresholdSide, UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRule, AlertSeverity, InstanceObservation, InstanceProblem,
+    InstanceSilence, ObservedCheck, QuietHours, RuleCondition, SavedChannel, ThresholdSide,
+    UnreadableAlertRow,
 };
 pub use queries::seal;
 pub use rule_draft::RuleDraft;

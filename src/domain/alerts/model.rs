@@ -45,7 +45,14 @@ pub enum RuleCondition {
 
 impl RuleCondition {
     /// The names of all kinds, as in JSON.
-    pub const KINDS: [&'static str; 6] = ["state", "check", "metric", "block-found", "best-difficulty", "update-available"];
+    pub const KINDS: [&'static str; 6] = [
+        "state",
+        "check",
+        "metric",
+        "block-found",
+        "best-difficulty",
+        "update-available",
+    ];
 
     /// Its kind's name in JSON.
     #[must_use]
@@ -63,7 +70,10 @@ impl RuleCondition {
     /// It lasts and can be over, rather than happening at a moment.
     #[must_use]
     pub const fn lasts(&self) -> bool {
-        matches!(self, Self::State { .. } | Self::Check { .. } | Self::Metric { .. } | Self::UpdateAvailable)
+        matches!(
+            self,
+            Self::State { .. } | Self::Check { .. } | Self::Metric { .. } | Self::UpdateAvailable
+        )
     }
 }
 
@@ -80,7 +90,9 @@ pub enum InstanceProblem {
 }
 
 /// How bad a health check has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlertSeverity {
     /// At least a warning.
@@ -111,7 +123,8 @@ pub enum ThresholdSide {
     Below,
 }
 
-/// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439. It may go over midnight.
+/// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439.
+/// It may go over midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct QuietHours {
     /// Its first minute.
@@ -124,7 +137,11 @@ impl QuietHours {
     /// Whether a minute of the day lies in it.
     #[must_use]
     pub const fn holds(self, minute: u16) -> bool {
-        if self.from <= self.to { self.from <= minute && minute < self.to } else { self.from <= minute || minute < self.to }
+        if self.from <= self.to {
+            self.from <= minute && minute < self.to
+        } else {
+            self.from <= minute || minute < self.to
+        }
     }
 }
 
@@ -247,7 +264,8 @@ pub struct ActiveAlert {
     pub told: Option<Timestamp>,
 }
 
-/// A row of the database that this program cannot read, as one that a newer version wrote. It is left out of everything else.
+/// A row of the database that this program cannot read, as one that a newer version wrote. It is
+/// left out of everything else.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct UnreadableAlertRow {
     /// Where it is.
@@ -297,8 +315,14 @@ impl std::str::FromStr for AlertRowId {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (kind, number) = text.split_once('-').ok_or(())?;
-        let kind = [AlertRowKind::Rule, AlertRowKind::Channel].into_iter().find(|known| known.as_str() == kind).ok_or(())?;
-        Ok(Self { kind, number: number.parse().map_err(|_| ())? })
+        let kind = [AlertRowKind::Rule, AlertRowKind::Channel]
+            .into_iter()
+            .find(|known| known.as_str() == kind)
+            .ok_or(())?;
+        Ok(Self {
+            kind,
+            number: number.parse().map_err(|_| ())?,
+        })
     }
 }
 
@@ -337,32 +361,61 @@ mod tests {
 
     #[test]
     fn a_quiet_time_may_go_over_midnight() {
-        let night = QuietHours { from: 22 * 60, to: 7 * 60 };
-        let held: Vec<bool> = [21 * 60 + 59, 22 * 60, 1439, 0, 6 * 60 + 59, 7 * 60].map(|m| night.holds(m)).into();
+        let night = QuietHours {
+            from: 22 * 60,
+            to: 7 * 60,
+        };
+        let held: Vec<bool> = [21 * 60 + 59, 22 * 60, 1439, 0, 6 * 60 + 59, 7 * 60]
+            .map(|m| night.holds(m))
+            .into();
         assert_eq!(held, [false, true, true, true, true, false]);
         let noon = QuietHours { from: 720, to: 780 };
-        assert_eq!([719, 720, 779, 780].map(|m| noon.holds(m)), [false, true, true, false]);
+        assert_eq!(
+            [719, 720, 779, 780].map(|m| noon.holds(m)),
+            [false, true, true, false]
+        );
     }
 
     #[test]
     fn conditions_are_written_under_their_kinds() {
         let all = [
-            (RuleCondition::State { is: InstanceProblem::NotRunning }, r#"{"kind":"state","is":"not-running"}"#),
             (
-                RuleCondition::Check { check: None, at_least: AlertSeverity::Unhealthy },
+                RuleCondition::State {
+                    is: InstanceProblem::NotRunning,
+                },
+                r#"{"kind":"state","is":"not-running"}"#,
+            ),
+            (
+                RuleCondition::Check {
+                    check: None,
+                    at_least: AlertSeverity::Unhealthy,
+                },
                 r#"{"kind":"check","at_least":"unhealthy"}"#,
             ),
             (
-                RuleCondition::Metric { metric: "miners".into(), side: ThresholdSide::Below, threshold: 1.0 },
+                RuleCondition::Metric {
+                    metric: "miners".into(),
+                    side: ThresholdSide::Below,
+                    threshold: 1.0,
+                },
                 r#"{"kind":"metric","metric":"miners","side":"below","threshold":1.0}"#,
             ),
             (RuleCondition::BlockFound, r#"{"kind":"block-found"}"#),
-            (RuleCondition::BestDifficulty, r#"{"kind":"best-difficulty"}"#),
-            (RuleCondition::UpdateAvailable, r#"{"kind":"update-available"}"#),
+            (
+                RuleCondition::BestDifficulty,
+                r#"{"kind":"best-difficulty"}"#,
+            ),
+            (
+                RuleCondition::UpdateAvailable,
+                r#"{"kind":"update-available"}"#,
+            ),
         ];
         for ((condition, text), kind) in all.into_iter().zip(RuleCondition::KINDS) {
             assert_eq!(serde_json::to_string(&condition).unwrap(), text);
-            assert_eq!(serde_json::from_str::<RuleCondition>(text).unwrap(), condition);
+            assert_eq!(
+                serde_json::from_str::<RuleCondition>(text).unwrap(),
+                condition
+            );
             assert_eq!(condition.kind(), kind);
         }
     }

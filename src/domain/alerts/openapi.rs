@@ -9,13 +9,16 @@ use super::views::responses::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, 
 use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    ApiOperation, PAGE, RequestField, delete, flag, get, id, list, member, number, one_of, post, put, shape, text, whole,
+    ApiOperation, PAGE, RequestField, delete, flag, get, id, list, member, number, one_of, post,
+    put, shape, text, whole,
 };
 
 fn channel(is_new: bool) -> Vec<RequestField> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    let mut all =
-        vec![text("name", "What it is called.").longest(64).like("phone"), one_of("kind", "What takes its messages.", &kinds)];
+    let mut all = vec![
+        text("name", "What it is called.").longest(64).like("phone"),
+        one_of("kind", "What takes its messages.", &kinds),
+    ];
     if is_new {
         all = all.into_iter().map(RequestField::required).collect();
     }
@@ -28,8 +31,17 @@ fn channel(is_new: bool) -> Vec<RequestField> {
         text("to", "With `email`: who gets it, several with commas."),
         text("from", "With `email`: who sends it."),
         text("host", "With `email`: the mail server."),
-        whole("port", "With `email`: its port; without it the usual one.", 1, 65_535),
-        one_of("security", "With `email`: how it is reached.", &["tls", "starttls", "none"]),
+        whole(
+            "port",
+            "With `email`: its port; without it the usual one.",
+            1,
+            65_535,
+        ),
+        one_of(
+            "security",
+            "With `email`: how it is reached.",
+            &["tls", "starttls", "none"],
+        ),
         text("username", "With `email`: who logs in.").or_null(),
         text("password", "With `email`: its password.").or_null(),
         text("url", "With `webhook`: where it is posted."),
@@ -53,11 +65,33 @@ fn rule(is_new: bool) -> Vec<RequestField> {
     condition.required = is_new;
     vec![
         condition,
-        text("name", "Stands in each message; without it it is made from the condition.").longest(64),
+        text(
+            "name",
+            "Stands in each message; without it it is made from the condition.",
+        )
+        .longest(64),
         id("instance_id", "Of which instance; null: of each.").or_null(),
-        whole("for_s", "It must hold for so long before it is told, seconds.", 0, LONGEST).or(60),
-        whole("clear_s", "It must not hold for so long before it is over, seconds.", 0, LONGEST).or(60),
-        whole("repeat_s", "Told again so often while it lasts, seconds; null: never.", SHORTEST_REPEAT, LONGEST).or_null(),
+        whole(
+            "for_s",
+            "It must hold for so long before it is told, seconds.",
+            0,
+            LONGEST,
+        )
+        .or(60),
+        whole(
+            "clear_s",
+            "It must not hold for so long before it is over, seconds.",
+            0,
+            LONGEST,
+        )
+        .or(60),
+        whole(
+            "repeat_s",
+            "Told again so often while it lasts, seconds; null: never.",
+            SHORTEST_REPEAT,
+            LONGEST,
+        )
+        .or_null(),
         flag("tell_cleared", "Its end is told, too.").or(true),
         member(
             "quiet",
@@ -70,7 +104,11 @@ fn rule(is_new: bool) -> Vec<RequestField> {
 }
 
 fn next() -> RequestField {
-    text("next", "The page a browser is sent to afterwards, a path on this site.").like("/alerts")
+    text(
+        "next",
+        "The page a browser is sent to afterwards, a path on this site.",
+    )
+    .like("/alerts")
 }
 
 /// The operations.
@@ -80,92 +118,217 @@ pub fn operations() -> Vec<ApiOperation> {
     let place = || text("id", "Its `place`.").like("rule-3");
     let delivery = || number("id", "Its number.").like(7);
     vec![
-        get("/alerts", "getAlerts", "Rules, channels, what holds now, silences, the last deliveries.")
-            .asks([id("instance", "For people: the instance that is to be silenced.")])
-            .gives::<AlertsPage>(PAGE),
-        post("/alerts/channels", "createChannel", "Makes a channel that alerts are sent to.")
-            .takes(channel(true))
-            .makes::<ChannelSaved>()
-            .fails(&[409]),
-        get("/alerts/channels/new", "showNewChannel", "The form of a new channel, for people.")
-            .asks([one_of("kind", "Of this kind.", &kinds)])
-            .gives::<ChannelKinds>(PAGE),
-        get("/alerts/channels/{id}", "getChannel", "A channel; for people its form.").gives::<ChannelView>(PAGE).fails(&[409]),
-        put("/alerts/channels/{id}", "changeChannel", "Changes what is mentioned of a channel.")
-            .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
-            .takes(channel(false))
-            .does::<ChannelSaved>()
-            .fails(&[409]),
-        post("/alerts/channels/{id}", "changeChannelByForm", "The same as PUT, for forms.")
-            .takes(channel(false))
-            .does::<ChannelSaved>()
-            .fails(&[409]),
-        delete("/alerts/channels/{id}", "deleteChannel", "Deletes a channel and what waits for it.")
+        get(
+            "/alerts",
+            "getAlerts",
+            "Rules, channels, what holds now, silences, the last deliveries.",
+        )
+        .asks([id(
+            "instance",
+            "For people: the instance that is to be silenced.",
+        )])
+        .gives::<AlertsPage>(PAGE),
+        post(
+            "/alerts/channels",
+            "createChannel",
+            "Makes a channel that alerts are sent to.",
+        )
+        .takes(channel(true))
+        .makes::<ChannelSaved>()
+        .fails(&[409]),
+        get(
+            "/alerts/channels/new",
+            "showNewChannel",
+            "The form of a new channel, for people.",
+        )
+        .asks([one_of("kind", "Of this kind.", &kinds)])
+        .gives::<ChannelKinds>(PAGE),
+        get(
+            "/alerts/channels/{id}",
+            "getChannel",
+            "A channel; for people its form.",
+        )
+        .gives::<ChannelView>(PAGE)
+        .fails(&[409]),
+        put(
+            "/alerts/channels/{id}",
+            "changeChannel",
+            "Changes what is mentioned of a channel.",
+        )
+        .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
+        .takes(channel(false))
+        .does::<ChannelSaved>()
+        .fails(&[409]),
+        post(
+            "/alerts/channels/{id}",
+            "changeChannelByForm",
+            "The same as PUT, for forms.",
+        )
+        .takes(channel(false))
+        .does::<ChannelSaved>()
+        .fails(&[409]),
+        delete(
+            "/alerts/channels/{id}",
+            "deleteChannel",
+            "Deletes a channel and what waits for it.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        get(
+            "/alerts/channels/{id}/delete",
+            "askDeleteChannel",
+            "The question before a channel is deleted, for people.",
+        )
+        .gives::<AlertDeletePage>(PAGE)
+        .fails(&[409]),
+        post(
+            "/alerts/channels/{id}/delete",
+            "deleteChannelByForm",
+            "The same as DELETE, for forms.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        post(
+            "/alerts/channels/{id}/test",
+            "testChannel",
+            "Sends a test message at once.",
+        )
+        .gives::<TestPage>(PAGE)
+        .answer(
+            502,
+            "The receiver did not take it.",
+            PAGE,
+            Some(shape::<TestPage>()),
+        )
+        .fails(&[409]),
+        post(
+            "/alerts/rules",
+            "createRule",
+            "Makes a rule that is watched from now on.",
+        )
+        .takes(rule(true))
+        .makes::<RuleSaved>()
+        .fails(&[409]),
+        get(
+            "/alerts/rules/new",
+            "showNewRule",
+            "The form of a new rule, for people.",
+        )
+        .asks([
+            one_of("kind", "Of this kind.", &RuleCondition::KINDS),
+            id("instance", "Of this instance."),
+        ])
+        .gives::<RuleKinds>(PAGE),
+        get(
+            "/alerts/rules/{id}",
+            "getRule",
+            "A rule; for people its form.",
+        )
+        .gives::<AlertRule>(PAGE)
+        .fails(&[409]),
+        put(
+            "/alerts/rules/{id}",
+            "changeRule",
+            "Changes what is mentioned of a rule.",
+        )
+        .takes(rule(false))
+        .does::<RuleSaved>()
+        .fails(&[409]),
+        post(
+            "/alerts/rules/{id}",
+            "changeRuleByForm",
+            "The same as PUT, for forms.",
+        )
+        .takes(rule(false))
+        .does::<RuleSaved>()
+        .fails(&[409]),
+        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.")
             .does::<MessageResponse>()
             .fails(&[409]),
-        get("/alerts/channels/{id}/delete", "askDeleteChannel", "The question before a channel is deleted, for people.")
-            .gives::<AlertDeletePage>(PAGE)
-            .fails(&[409]),
-        post("/alerts/channels/{id}/delete", "deleteChannelByForm", "The same as DELETE, for forms.")
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        post("/alerts/channels/{id}/test", "testChannel", "Sends a test message at once.")
-            .gives::<TestPage>(PAGE)
-            .answer(502, "The receiver did not take it.", PAGE, Some(shape::<TestPage>()))
-            .fails(&[409]),
-        post("/alerts/rules", "createRule", "Makes a rule that is watched from now on.")
-            .takes(rule(true))
-            .makes::<RuleSaved>()
-            .fails(&[409]),
-        get("/alerts/rules/new", "showNewRule", "The form of a new rule, for people.")
-            .asks([one_of("kind", "Of this kind.", &RuleCondition::KINDS), id("instance", "Of this instance.")])
-            .gives::<RuleKinds>(PAGE),
-        get("/alerts/rules/{id}", "getRule", "A rule; for people its form.").gives::<AlertRule>(PAGE).fails(&[409]),
-        put("/alerts/rules/{id}", "changeRule", "Changes what is mentioned of a rule.")
-            .takes(rule(false))
-            .does::<RuleSaved>()
-            .fails(&[409]),
-        post("/alerts/rules/{id}", "changeRuleByForm", "The same as PUT, for forms.")
-            .takes(rule(false))
-            .does::<RuleSaved>()
-            .fails(&[409]),
-        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.").does::<MessageResponse>().fails(&[409]),
-        get("/alerts/rules/{id}/delete", "askDeleteRule", "The question before a rule is deleted, for people.")
-            .gives::<AlertDeletePage>(PAGE)
-            .fails(&[409]),
-        post("/alerts/rules/{id}/delete", "deleteRuleByForm", "The same as DELETE, for forms.")
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        delete("/alerts/unreadable/{id}", "deleteUnreadable", "Deletes a rule or a channel that cannot be read.")
-            .named(place())
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        get("/alerts/unreadable/{id}/delete", "askDeleteUnreadable", "The question before that, for people.")
-            .named(place())
-            .gives::<AlertDeletePage>(PAGE),
-        post("/alerts/unreadable/{id}/delete", "deleteUnreadableByForm", "The same as DELETE, for forms.")
-            .named(place())
-            .does::<MessageResponse>()
-            .fails(&[409]),
-        post("/alerts/silences", "silence", "Tells nothing of an instance for a while.")
-            .takes([
-                id("instance_id", "Of which instance.").required(),
-                member("minutes", "For so many minutes.", json!({ "type": "integer", "enum": super::service::SILENCES }))
-                    .required(),
-                next(),
-            ])
-            .does::<SilenceResponse>(),
-        delete("/alerts/silences/{id}", "endSilence", "Ends the silence of an instance.").does::<MessageResponse>(),
-        post("/alerts/silences/{id}/delete", "endSilenceByForm", "The same as DELETE, for forms.")
-            .acts([next()])
-            .does::<MessageResponse>(),
-        get("/alerts/deliveries", "listDeliveries", "Messages on their way and what became of them, newest first.")
-            .asks([whole("limit", "At most so many.", 1, 1000).or(100), number("before", "Those before this one.")])
-            .gives::<DeliveriesPage>(PAGE),
-        post("/alerts/deliveries/{id}/again", "sendAgain", "Tries a message that was given up once more.")
-            .named(delivery())
-            .acts([next()])
-            .does::<MessageResponse>()
-            .fails(&[409]),
+        get(
+            "/alerts/rules/{id}/delete",
+            "askDeleteRule",
+            "The question before a rule is deleted, for people.",
+        )
+        .gives::<AlertDeletePage>(PAGE)
+        .fails(&[409]),
+        post(
+            "/alerts/rules/{id}/delete",
+            "deleteRuleByForm",
+            "The same as DELETE, for forms.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        delete(
+            "/alerts/unreadable/{id}",
+            "deleteUnreadable",
+            "Deletes a rule or a channel that cannot be read.",
+        )
+        .named(place())
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        get(
+            "/alerts/unreadable/{id}/delete",
+            "askDeleteUnreadable",
+            "The question before that, for people.",
+        )
+        .named(place())
+        .gives::<AlertDeletePage>(PAGE),
+        post(
+            "/alerts/unreadable/{id}/delete",
+            "deleteUnreadableByForm",
+            "The same as DELETE, for forms.",
+        )
+        .named(place())
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        post(
+            "/alerts/silences",
+            "silence",
+            "Tells nothing of an instance for a while.",
+        )
+        .takes([
+            id("instance_id", "Of which instance.").required(),
+            member(
+                "minutes",
+                "For so many minutes.",
+                json!({ "type": "integer", "enum": super::service::SILENCES }),
+            )
+            .required(),
+            next(),
+        ])
+        .does::<SilenceResponse>(),
+        delete(
+            "/alerts/silences/{id}",
+            "endSilence",
+            "Ends the silence of an instance.",
+        )
+        .does::<MessageResponse>(),
+        post(
+            "/alerts/silences/{id}/delete",
+            "endSilenceByForm",
+            "The same as DELETE, for forms.",
+        )
+        .acts([next()])
+        .does::<MessageResponse>(),
+        get(
+            "/alerts/deliveries",
+            "listDeliveries",
+            "Messages on their way and what became of them, newest first.",
+        )
+        .asks([
+            whole("limit", "At most so many.", 1, 1000).or(100),
+            number("before", "Those before this one."),
+        ])
+        .gives::<DeliveriesPage>(PAGE),
+        post(
+            "/alerts/deliveries/{id}/again",
+            "sendAgain",
+            "Tries a message that was given up once more.",
+        )
+        .named(delivery())
+        .acts([next()])
+        .does::<MessageResponse>()
+        .fails(&[409]),
     ]
 }

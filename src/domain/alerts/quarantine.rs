@@ -1,4 +1,5 @@
-//! Rows that cannot be read, such as those of a newer version: they are left out of everything else, said in the log once, shown on the page and can be deleted.
+//! Rows that cannot be read, such as those of a newer version: they are left out of everything
+//! else, said in the log once, shown on the page and can be deleted.
 
 use diesel::SqliteConnection;
 use std::sync::PoisonError;
@@ -40,7 +41,10 @@ impl Alerts {
 
     /// Says in the log what cannot be read, once for each.
     pub(super) fn report(&self, unreadable: &[UnreadableAlertRow]) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for row in unreadable {
             if complained.insert(row.place) {
                 let what = row.place.kind.as_str();
@@ -55,7 +59,11 @@ impl Alerts {
     }
 }
 
-fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: AlertRowId) -> Result<UnreadableAlertRow> {
+fn unreadable(
+    c: &mut SqliteConnection,
+    vault: &Vault,
+    place: AlertRowId,
+) -> Result<UnreadableAlertRow> {
     let rows = match place.kind {
         AlertRowKind::Rule => queries::rules(c)?.unreadable,
         AlertRowKind::Channel => queries::channels(c, vault)?.unreadable,
@@ -99,15 +107,24 @@ mod tests {
             .await;
         let receiver = TestReceiver::start(&[]).await;
         world.channel("hook", &receiver.url).await;
-        let rule = world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+        let rule = world
+            .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
+            .await;
         let stop = CancellationToken::new();
         let _ended = world.alerts.clone().run(stop.clone());
         world.alerts.observe(vec![world.down(barn)]).await.unwrap();
         world.pass(10);
         receiver.until(1).await;
         let all = world.alerts.everything().await.unwrap();
-        assert_eq!((all.rules.len(), all.channels.len(), all.standing.len()), (1, 1, 1));
-        let names: Vec<(String, &str)> = all.unreadable.iter().map(|row| (row.place.to_string(), row.name.as_str())).collect();
+        assert_eq!(
+            (all.rules.len(), all.channels.len(), all.standing.len()),
+            (1, 1, 1)
+        );
+        let names: Vec<(String, &str)> = all
+            .unreadable
+            .iter()
+            .map(|row| (row.place.to_string(), row.name.as_str()))
+            .collect();
         assert_eq!(names.len(), 4);
         for name in ["gloomy", "odd id", "pigeon", "no id"] {
             assert!(names.iter().any(|(_, known)| *known == name), "{names:?}");
@@ -140,26 +157,65 @@ mod tests {
         let world = spoilt().await;
         let hook = world.channel("hook", "http://127.0.0.1:9/").await;
         let pigeon = world.alerts.choices().await.unwrap().1;
-        let (pigeon, _) = pigeon.iter().find(|(_, name)| name.starts_with("pigeon")).expect("it can still be chosen").clone();
+        let (pigeon, _) = pigeon
+            .iter()
+            .find(|(_, name)| name.starts_with("pigeon"))
+            .expect("it can still be chosen")
+            .clone();
         // A rule may keep such a channel, and does not begin to send to all others without it.
         let body = json!({ "name": "Found", "condition": { "kind": "block-found" }, "channels": [pigeon] });
         let rule = world.rule(body).await;
         let all = world.alerts.everything().await.unwrap();
-        let place = |name: &str| all.unreadable.iter().find(|row| row.name == name).unwrap().place;
-        let Err(Error::Conflict(words)) = world.alerts.delete_unreadable(place("pigeon")).await else { panic!("it is gone") };
-        assert!(words.contains("\"Found\"") && words.contains("\"pigeon\""), "{words}");
-        world.alerts.update_rule(rule.id, RuleDraft::from(json!({ "channels": [pigeon, hook.id] }))).await.unwrap();
+        let place = |name: &str| {
+            all.unreadable
+                .iter()
+                .find(|row| row.name == name)
+                .unwrap()
+                .place
+        };
+        let Err(Error::Conflict(words)) = world.alerts.delete_unreadable(place("pigeon")).await
+        else {
+            panic!("it is gone")
+        };
+        assert!(
+            words.contains("\"Found\"") && words.contains("\"pigeon\""),
+            "{words}"
+        );
+        world
+            .alerts
+            .update_rule(
+                rule.id,
+                RuleDraft::from(json!({ "channels": [pigeon, hook.id] })),
+            )
+            .await
+            .unwrap();
         for name in ["pigeon", "no id", "gloomy", "odd id"] {
-            assert_eq!(world.alerts.unreadable(place(name)).await.unwrap().name, name);
+            assert_eq!(
+                world.alerts.unreadable(place(name)).await.unwrap().name,
+                name
+            );
             world.alerts.delete_unreadable(place(name)).await.unwrap();
-            assert!(matches!(world.alerts.delete_unreadable(place(name)).await, Err(Error::NotFound { .. })), "{name}");
+            assert!(
+                matches!(
+                    world.alerts.delete_unreadable(place(name)).await,
+                    Err(Error::NotFound { .. })
+                ),
+                "{name}"
+            );
         }
         let all = world.alerts.everything().await.unwrap();
-        assert_eq!((all.unreadable.len(), all.channels, all.rules.len()), (0, vec![hook], 1));
+        assert_eq!(
+            (all.unreadable.len(), all.channels, all.rules.len()),
+            (0, vec![hook], 1)
+        );
         for kind in [AlertRowKind::Rule, AlertRowKind::Channel] {
             for number in 0..9 {
                 assert!(
-                    world.alerts.delete_unreadable(AlertRowId { kind, number }).await.is_err(),
+                    world
+                        .alerts
+                        .delete_unreadable(AlertRowId { kind, number })
+                        .await
+                        .is_err(),
                     "what can be read is not deleted like this"
                 );
             }

@@ -7,7 +7,8 @@ use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
 use super::model::{
-    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceSilence, QuietHours, SavedChannel, UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceSilence, QuietHours, SavedChannel,
+    UnreadableAlertRow,
 };
 use super::state_machine::RuleState;
 use crate::base::clock::Timestamp;
@@ -15,7 +16,9 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::vault::{Vault, is_sealed};
 use crate::infra::db::has_table;
-use crate::infra::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
+use crate::infra::db::schema::{
+    alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances,
+};
 use crate::infra::db::statement::CachedStatement;
 use crate::infra::notify::NotifyChannel;
 
@@ -31,26 +34,40 @@ pub struct AlertRows<T> {
 /// A row of `alert_channels` after its number.
 type ChannelRow = (String, String, String, Timestamp);
 
-fn saved_channel(vault: &Vault, (id, name, target, created_at): &ChannelRow) -> Option<SavedChannel> {
+fn saved_channel(
+    vault: &Vault,
+    (id, name, target, created_at): &ChannelRow,
+) -> Option<SavedChannel> {
     let target = target_of(vault, id, target)?;
-    Some(SavedChannel { id: id.parse().ok()?, name: name.clone(), target, created_at: *created_at })
+    Some(SavedChannel {
+        id: id.parse().ok()?,
+        name: name.clone(),
+        target,
+        created_at: *created_at,
+    })
 }
 
-/// Where the target of a channel is stored. All of it is sealed: each kind has other secrets, and addresses may hold some.
+/// Where the target of a channel is stored. All of it is sealed: each kind has other secrets, and
+/// addresses may hold some.
 fn place(id: &str) -> String {
     format!("alert_channels/{id}/target")
 }
 
-/// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it, and it may be a secret.
+/// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it,
+/// and it may be a secret.
 pub fn target_of(vault: &Vault, id: &str, text: &str) -> Option<NotifyChannel> {
     serde_json::from_str(&vault.open(&place(id), text).ok()?).ok()
 }
 
 fn target_text(vault: &Vault, channel: &SavedChannel) -> Result<String> {
-    vault.seal(&place(&channel.id.to_string()), &serde_json::to_string(&channel.target).map_err(Error::internal)?)
+    vault.seal(
+        &place(&channel.id.to_string()),
+        &serde_json::to_string(&channel.target).map_err(Error::internal)?,
+    )
 }
 
-/// Seals the targets of all channels that an earlier version stored in the clear. Returns how many there were.
+/// Seals the targets of all channels that an earlier version stored in the clear. Returns how many
+/// there were.
 ///
 /// # Errors
 /// One that is sealed does not open; the database.
@@ -59,7 +76,9 @@ pub fn seal(db: &mut Db, vault: &Vault) -> Result<usize> {
     if !has_table(db, "alert_channels")? {
         return Ok(0);
     }
-    let rows = c::table.select((sql::<BigInt>("alert_channels.rowid"), c::id, c::target)).load::<(i64, String, String)>(db)?;
+    let rows = c::table
+        .select((sql::<BigInt>("alert_channels.rowid"), c::id, c::target))
+        .load::<(i64, String, String)>(db)?;
     let mut sealed = 0;
     for (number, id, target) in rows {
         if is_sealed(&target) {
@@ -81,14 +100,27 @@ pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<AlertRows<SavedChanne
     use alert_channels as c;
     let number = || sql::<BigInt>("alert_channels.rowid");
     let columns = (number(), (c::id, c::name, c::target, c::created_at));
-    let rows = c::table.order((c::created_at, number())).select(columns).load::<(i64, ChannelRow)>(db)?;
-    let mut found = AlertRows { read: Vec::new(), unreadable: Vec::new() };
+    let rows = c::table
+        .order((c::created_at, number()))
+        .select(columns)
+        .load::<(i64, ChannelRow)>(db)?;
+    let mut found = AlertRows {
+        read: Vec::new(),
+        unreadable: Vec::new(),
+    };
     for (number, row) in rows {
         match saved_channel(vault, &row) {
             Some(channel) => found.read.push(channel),
             None => {
-                let place = AlertRowId { kind: AlertRowKind::Channel, number };
-                found.unreadable.push(UnreadableAlertRow { place, id: row.0, name: row.1 });
+                let place = AlertRowId {
+                    kind: AlertRowKind::Channel,
+                    number,
+                };
+                found.unreadable.push(UnreadableAlertRow {
+                    place,
+                    id: row.0,
+                    name: row.1,
+                });
             }
         }
     }
@@ -101,12 +133,21 @@ pub fn delete_row(db: &mut Db, place: AlertRowId) -> QueryResult<usize> {
         AlertRowKind::Rule => "DELETE FROM alert_rules WHERE rowid = ?",
         AlertRowKind::Channel => "DELETE FROM alert_channels WHERE rowid = ?",
     };
-    CachedStatement::<()>::new(text).number(place.number).execute(db)
+    CachedStatement::<()>::new(text)
+        .number(place.number)
+        .execute(db)
 }
 
 /// Whether another channel has this name, whatever the case.
-pub fn channel_name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ChannelId>) -> QueryResult<bool> {
-    let ids = alert_channels::table.filter(alert_channels::name.eq(name)).select(alert_channels::id).load::<ChannelId>(db)?;
+pub fn channel_name_is_taken(
+    db: &mut Db,
+    name: &str,
+    by_other_than: Option<ChannelId>,
+) -> QueryResult<bool> {
+    let ids = alert_channels::table
+        .filter(alert_channels::name.eq(name))
+        .select(alert_channels::id)
+        .load::<ChannelId>(db)?;
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
@@ -118,14 +159,19 @@ pub fn insert_channel(db: &mut Db, vault: &Vault, channel: &SavedChannel) -> Res
         alert_channels::target.eq(target_text(vault, channel)?),
         alert_channels::created_at.eq(channel.created_at),
     );
-    diesel::insert_into(alert_channels::table).values(values).execute(db)?;
+    diesel::insert_into(alert_channels::table)
+        .values(values)
+        .execute(db)?;
     Ok(())
 }
 
 /// Saves a changed channel.
 pub fn update_channel(db: &mut Db, vault: &Vault, channel: &SavedChannel) -> Result<()> {
     diesel::update(alert_channels::table.filter(alert_channels::id.eq(channel.id)))
-        .set((alert_channels::name.eq(&channel.name), alert_channels::target.eq(target_text(vault, channel)?)))
+        .set((
+            alert_channels::name.eq(&channel.name),
+            alert_channels::target.eq(target_text(vault, channel)?),
+        ))
         .execute(db)?;
     Ok(())
 }
@@ -169,7 +215,8 @@ impl RuleRow {
         })
     }
 
-    /// The rule, if all of it can be read: one that has lost its instance or its channels must not be about all.
+    /// The rule, if all of it can be read: one that has lost its instance or its channels must not
+    /// be about all.
     fn rule(&self, channels: &[String]) -> Option<AlertRule> {
         let seconds = |number: i32| u32::try_from(number).unwrap_or(0);
         let minute = |number: i32| u16::try_from(number).unwrap_or(0);
@@ -177,13 +224,27 @@ impl RuleRow {
             condition: serde_json::from_str(&self.condition).ok()?,
             id: self.id.parse().ok()?,
             name: self.name.clone(),
-            instance_id: self.instance_id.as_deref().map(str::parse).transpose().ok()?,
+            instance_id: self
+                .instance_id
+                .as_deref()
+                .map(str::parse)
+                .transpose()
+                .ok()?,
             for_s: seconds(self.for_s),
             clear_s: seconds(self.clear_s),
             repeat_s: self.repeat_s.map(seconds),
             tell_cleared: self.tell_cleared,
-            quiet: self.quiet_from.zip(self.quiet_to).map(|(from, to)| QuietHours { from: minute(from), to: minute(to) }),
-            channels: channels.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?,
+            quiet: self
+                .quiet_from
+                .zip(self.quiet_to)
+                .map(|(from, to)| QuietHours {
+                    from: minute(from),
+                    to: minute(to),
+                }),
+            channels: channels
+                .iter()
+                .map(|id| id.parse().ok())
+                .collect::<Option<_>>()?,
             enabled: self.enabled,
         })
     }
@@ -197,14 +258,27 @@ pub fn rules(db: &mut Db) -> QueryResult<AlertRows<AlertRule>> {
     }
     let number = || sql::<BigInt>("alert_rules.rowid");
     let columns = (number(), RuleRow::as_select());
-    let rows = alert_rules::table.order((alert_rules::created_at, number())).select(columns).load::<(i64, RuleRow)>(db)?;
-    let mut found = AlertRows { read: Vec::new(), unreadable: Vec::new() };
+    let rows = alert_rules::table
+        .order((alert_rules::created_at, number()))
+        .select(columns)
+        .load::<(i64, RuleRow)>(db)?;
+    let mut found = AlertRows {
+        read: Vec::new(),
+        unreadable: Vec::new(),
+    };
     for (number, row) in rows {
         match row.rule(channels.get(&row.id).map_or(&[], Vec::as_slice)) {
             Some(rule) => found.read.push(rule),
             None => {
-                let place = AlertRowId { kind: AlertRowKind::Rule, number };
-                found.unreadable.push(UnreadableAlertRow { place, id: row.id, name: row.name });
+                let place = AlertRowId {
+                    kind: AlertRowKind::Rule,
+                    number,
+                };
+                found.unreadable.push(UnreadableAlertRow {
+                    place,
+                    id: row.id,
+                    name: row.name,
+                });
             }
         }
     }
@@ -213,21 +287,31 @@ pub fn rules(db: &mut Db) -> QueryResult<AlertRows<AlertRule>> {
 
 /// Saves a new rule.
 pub fn insert_rule(db: &mut Db, rule: &AlertRule, now: Timestamp) -> Result<()> {
-    diesel::insert_into(alert_rules::table).values((RuleRow::of(rule)?, alert_rules::created_at.eq(now))).execute(db)?;
+    diesel::insert_into(alert_rules::table)
+        .values((RuleRow::of(rule)?, alert_rules::created_at.eq(now)))
+        .execute(db)?;
     Ok(set_rule_channels(db, rule)?)
 }
 
 /// Saves a changed rule.
 pub fn update_rule(db: &mut Db, rule: &AlertRule) -> Result<()> {
-    diesel::update(alert_rules::table.filter(alert_rules::id.eq(rule.id))).set(RuleRow::of(rule)?).execute(db)?;
+    diesel::update(alert_rules::table.filter(alert_rules::id.eq(rule.id)))
+        .set(RuleRow::of(rule)?)
+        .execute(db)?;
     Ok(set_rule_channels(db, rule)?)
 }
 
 fn set_rule_channels(db: &mut Db, rule: &AlertRule) -> QueryResult<()> {
-    diesel::delete(alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(rule.id))).execute(db)?;
+    diesel::delete(alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(rule.id)))
+        .execute(db)?;
     for channel in &rule.channels {
-        let values = (alert_rule_channels::rule_id.eq(rule.id), alert_rule_channels::channel_id.eq(channel));
-        diesel::insert_into(alert_rule_channels::table).values(values).execute(db)?;
+        let values = (
+            alert_rule_channels::rule_id.eq(rule.id),
+            alert_rule_channels::channel_id.eq(channel),
+        );
+        diesel::insert_into(alert_rule_channels::table)
+            .values(values)
+            .execute(db)?;
     }
     Ok(())
 }
@@ -244,11 +328,25 @@ pub fn delete_rule_state(db: &mut Db, id: RuleId) -> QueryResult<usize> {
 
 /// Ids and names of all instances, by name.
 pub fn instance_names(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
-    instances::table.order(instances::name).select((instances::id, instances::name)).load(db)
+    instances::table
+        .order(instances::name)
+        .select((instances::id, instances::name))
+        .load(db)
 }
 
 type Moment = Option<Timestamp>;
-type MemoryRow = (String, String, Moment, bool, Moment, Moment, Moment, Moment, String, Option<f64>);
+type MemoryRow = (
+    String,
+    String,
+    Moment,
+    bool,
+    Moment,
+    Moment,
+    Moment,
+    Moment,
+    String,
+    Option<f64>,
+);
 
 /// All that rules remember. What cannot be read belongs to a rule that cannot be read either.
 pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), RuleState>> {
@@ -261,10 +359,15 @@ pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), Rul
 }
 
 /// Stores what a rule remembers of an instance.
-pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &RuleState) -> QueryResult<()> {
+pub fn set_memory(
+    db: &mut Db,
+    (rule, instance): (RuleId, InstanceId),
+    memory: &RuleState,
+) -> QueryResult<()> {
     use alert_memories as m;
     if *memory == RuleState::default() {
-        diesel::delete(m::table.filter(m::rule_id.eq(rule).and(m::instance_id.eq(instance)))).execute(db)?;
+        diesel::delete(m::table.filter(m::rule_id.eq(rule).and(m::instance_id.eq(instance))))
+            .execute(db)?;
         return Ok(());
     }
     let moments = (
@@ -274,8 +377,17 @@ pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &
         m::told_since.eq(memory.told_since),
         m::ended.eq(memory.ended),
     );
-    let rest = (m::counts.eq(memory.counts), m::words.eq(&memory.words), m::count.eq(memory.count));
-    let values = (m::rule_id.eq(rule), m::instance_id.eq(instance), moments, rest);
+    let rest = (
+        m::counts.eq(memory.counts),
+        m::words.eq(&memory.words),
+        m::count.eq(memory.count),
+    );
+    let values = (
+        m::rule_id.eq(rule),
+        m::instance_id.eq(instance),
+        moments,
+        rest,
+    );
     diesel::replace_into(m::table).values(values).execute(db)?;
     Ok(())
 }
@@ -287,18 +399,26 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
         .inner_join(instances::table)
         .filter(alert_memories::counts.eq(true))
         .order((alert_memories::since, instances::name))
-        .select((alert_rules::id, alert_rules::name, instances::id, instances::name, alert_memories::since, alert_memories::told))
+        .select((
+            alert_rules::id,
+            alert_rules::name,
+            instances::id,
+            instances::name,
+            alert_memories::since,
+            alert_memories::told,
+        ))
         .load::<(String, String, String, String, Moment, Moment)>(db)?;
-    let standing = |(rule_id, rule, instance_id, instance, since, told): (String, _, String, _, Moment, _)| {
-        Some(ActiveAlert {
-            rule_id: rule_id.parse().ok()?,
-            rule,
-            instance_id: instance_id.parse().ok()?,
-            instance,
-            since: since?,
-            told,
-        })
-    };
+    let standing =
+        |(rule_id, rule, instance_id, instance, since, told): (String, _, String, _, Moment, _)| {
+            Some(ActiveAlert {
+                rule_id: rule_id.parse().ok()?,
+                rule,
+                instance_id: instance_id.parse().ok()?,
+                instance,
+                since: since?,
+                told,
+            })
+        };
     Ok(rows.into_iter().filter_map(standing).collect())
 }
 
@@ -310,18 +430,31 @@ pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<InstanceSilence>
         .order(alert_silences::until)
         .select((instances::id, instances::name, alert_silences::until))
         .load(db)?;
-    Ok(rows.into_iter().map(|(instance_id, instance, until)| InstanceSilence { instance_id, instance, until }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(instance_id, instance, until)| InstanceSilence {
+            instance_id,
+            instance,
+            until,
+        })
+        .collect())
 }
 
 /// Silences an instance.
 pub fn set_silence(db: &mut Db, instance: InstanceId, until: Timestamp) -> QueryResult<usize> {
-    let values = (alert_silences::instance_id.eq(instance), alert_silences::until.eq(until));
-    diesel::replace_into(alert_silences::table).values(values).execute(db)
+    let values = (
+        alert_silences::instance_id.eq(instance),
+        alert_silences::until.eq(until),
+    );
+    diesel::replace_into(alert_silences::table)
+        .values(values)
+        .execute(db)
 }
 
 /// Ends the silence of an instance; 0: there was none.
 pub fn end_silence(db: &mut Db, instance: InstanceId) -> QueryResult<usize> {
-    diesel::delete(alert_silences::table.filter(alert_silences::instance_id.eq(instance))).execute(db)
+    diesel::delete(alert_silences::table.filter(alert_silences::instance_id.eq(instance)))
+        .execute(db)
 }
 
 /// Removes silences that were over before a moment.

@@ -19,7 +19,8 @@ use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::web::extract::{EmptyForm, MemberReader};
 use crate::web::respond::next_page;
 use crate::web::{
-    ChangeResponse, MessageResponse, PageFrame, PathId, QueryParams, Reply, Representation, RequestContext, RequestInput,
+    ChangeResponse, MessageResponse, PageFrame, PathId, QueryParams, Reply, Representation,
+    RequestContext, RequestInput,
 };
 
 /// Where all of it is.
@@ -34,21 +35,36 @@ pub async fn show(
 ) -> Reply {
     let chosen = params.get::<InstanceId>("instance", "the id of an instance");
     params.finish()?;
-    want.respond_blocking(AlertsPage::new(frame, alerts.everything().await?, chosen, Timestamp::now())).await
+    want.respond_blocking(AlertsPage::new(
+        frame,
+        alerts.everything().await?,
+        chosen,
+        Timestamp::now(),
+    ))
+    .await
 }
 
 /// `GET /alerts/channels/new?kind=`.
-pub async fn new_channel(Extension(frame): Extension<PageFrame>, want: RequestContext, params: QueryParams) -> Reply {
+pub async fn new_channel(
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    params: QueryParams,
+) -> Reply {
     let chosen = match params.text("kind") {
         None => None,
-        Some(name) => Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?),
+        Some(name) => {
+            Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?)
+        }
     };
     want.respond(&ChannelPage::new(frame, chosen))
 }
 
 fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
     let names: Vec<&str> = names.into_iter().collect();
-    Error::invalid("/kind", format!("kind must be one of {}.", names.join(", ")))
+    Error::invalid(
+        "/kind",
+        format!("kind must be one of {}.", names.join(", ")),
+    )
 }
 
 /// `GET /alerts/channels/{id}`: the channel for programs, its form for people.
@@ -85,11 +101,17 @@ pub async fn update_channel(
     PathId(id): PathId<ChannelId>,
     input: RequestInput,
 ) -> Reply {
-    match alerts.update_channel(id, ChannelDraft::of(input.value)).await {
+    match alerts
+        .update_channel(id, ChannelDraft::of(input.value))
+        .await
+    {
         Ok(saved) => saved_channel(&want, saved, false),
         Err(error) => {
             let (pairs, status, errors) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &ChannelPage::refused(frame, Some(alerts.channel(id).await?), &pairs, errors))
+            want.respond_with(
+                status,
+                &ChannelPage::refused(frame, Some(alerts.channel(id).await?), &pairs, errors),
+            )
         }
     }
 }
@@ -97,21 +119,45 @@ pub async fn update_channel(
 /// What was sent, the status, what is wrong where.
 type Mendable = (Vec<(String, String)>, StatusCode, Vec<FieldError>);
 
-/// Takes up an error that a person can mend in the form. Any other, and every one of a program, goes on.
-fn fix_form(want: &RequestContext, pairs: Option<Vec<(String, String)>>, error: Error) -> Result<Mendable, Error> {
+/// Takes up an error that a person can mend in the form. Any other, and every one of a program,
+/// goes on.
+fn fix_form(
+    want: &RequestContext,
+    pairs: Option<Vec<(String, String)>>,
+    error: Error,
+) -> Result<Mendable, Error> {
     match (pairs.filter(|_| want.form == Representation::Html), error) {
-        (Some(pairs), Error::Invalid(errors)) => Ok((pairs, StatusCode::UNPROCESSABLE_ENTITY, errors)),
+        (Some(pairs), Error::Invalid(errors)) => {
+            Ok((pairs, StatusCode::UNPROCESSABLE_ENTITY, errors))
+        }
         // The one thing that can be in the way is another of the same name.
-        (Some(pairs), Error::Conflict(detail)) => Ok((pairs, StatusCode::CONFLICT, vec![FieldError::new("/name", detail)])),
+        (Some(pairs), Error::Conflict(detail)) => Ok((
+            pairs,
+            StatusCode::CONFLICT,
+            vec![FieldError::new("/name", detail)],
+        )),
         (_, error) => Err(error),
     }
 }
 
 fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Reply {
     let at = format!("{HERE}/channels/{}", saved.id);
-    let message = format!("\"{}\" is saved. Send a test to see whether it works.", saved.name);
-    let json = ChannelSaved { success: true, channel_id: saved.id, message, channel: saved.into() };
-    ChangeResponse { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+    let message = format!(
+        "\"{}\" is saved. Send a test to see whether it works.",
+        saved.name
+    );
+    let json = ChannelSaved {
+        success: true,
+        channel_id: saved.id,
+        message,
+        channel: saved.into(),
+    };
+    ChangeResponse {
+        json,
+        created: is_new.then_some(at),
+        next: HERE.into(),
+    }
+    .respond(want)
 }
 
 /// `GET /alerts/channels/{id}/delete`: the question.
@@ -126,13 +172,22 @@ pub async fn ask_delete_channel(
 }
 
 /// `DELETE /alerts/channels/{id}`, and `POST /alerts/channels/{id}/delete` for forms.
-pub async fn delete_channel(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<ChannelId>) -> Reply {
+pub async fn delete_channel(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    PathId(id): PathId<ChannelId>,
+) -> Reply {
     let gone = alerts.delete_channel(id).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 
 fn done(want: &RequestContext, message: String, next: String) -> Reply {
-    ChangeResponse { json: MessageResponse::new(message), created: None, next }.respond(want)
+    ChangeResponse {
+        json: MessageResponse::new(message),
+        created: None,
+        next,
+    }
+    .respond(want)
 }
 
 /// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
@@ -144,7 +199,14 @@ pub async fn test_channel(
 ) -> Reply {
     let (channel, result) = alerts.test_channel(id).await?;
     let page = TestPage::new(frame, channel, result.err().map(|failed| failed.words));
-    want.respond_with(if page.success { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, &page)
+    want.respond_with(
+        if page.success {
+            StatusCode::OK
+        } else {
+            StatusCode::BAD_GATEWAY
+        },
+        &page,
+    )
 }
 
 /// `GET /alerts/rules/new?kind=&instance=`.
@@ -160,7 +222,12 @@ pub async fn new_rule(
         Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(RuleCondition::KINDS))?),
     };
     params.finish()?;
-    want.respond(&RulePage::for_instance(frame, kind, instance, alerts.choices().await?.into()))
+    want.respond(&RulePage::for_instance(
+        frame,
+        kind,
+        instance,
+        alerts.choices().await?.into(),
+    ))
 }
 
 /// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
@@ -171,7 +238,11 @@ pub async fn rule(
     PathId(id): PathId<RuleId>,
 ) -> Reply {
     let rule = alerts.rule(id).await?;
-    want.respond(&RulePage::edit(frame, &rule, alerts.choices().await?.into()))
+    want.respond(&RulePage::edit(
+        frame,
+        &rule,
+        alerts.choices().await?.into(),
+    ))
 }
 
 /// `POST /alerts/rules`.
@@ -186,7 +257,10 @@ pub async fn create_rule(
         Ok(saved) => saved_rule(&want, saved, true),
         Err(error) => {
             let (pairs, status, errors) = fix_form(&want, pairs, error)?;
-            want.respond_with(status, &RulePage::refused(frame, None, &pairs, errors, alerts.choices().await?.into()))
+            want.respond_with(
+                status,
+                &RulePage::refused(frame, None, &pairs, errors, alerts.choices().await?.into()),
+            )
         }
     }
 }
@@ -205,16 +279,33 @@ pub async fn update_rule(
         Err(error) => {
             let (pairs, status, errors) = fix_form(&want, pairs, error)?;
             let (saved, choices) = (alerts.rule(id).await?, alerts.choices().await?.into());
-            want.respond_with(status, &RulePage::refused(frame, Some(&saved), &pairs, errors, choices))
+            want.respond_with(
+                status,
+                &RulePage::refused(frame, Some(&saved), &pairs, errors, choices),
+            )
         }
     }
 }
 
 fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
     let at = format!("{HERE}/rules/{}", saved.id);
-    let message = format!("\"{}\" is saved{}.", saved.name, if saved.enabled { "" } else { ", switched off" });
-    let json = RuleSaved { success: true, rule_id: saved.id, message, rule: saved };
-    ChangeResponse { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+    let message = format!(
+        "\"{}\" is saved{}.",
+        saved.name,
+        if saved.enabled { "" } else { ", switched off" }
+    );
+    let json = RuleSaved {
+        success: true,
+        rule_id: saved.id,
+        message,
+        rule: saved,
+    };
+    ChangeResponse {
+        json,
+        created: is_new.then_some(at),
+        next: HERE.into(),
+    }
+    .respond(want)
 }
 
 /// `GET /alerts/rules/{id}/delete`: the question.
@@ -228,7 +319,11 @@ pub async fn ask_delete_rule(
 }
 
 /// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
-pub async fn delete_rule(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<RuleId>) -> Reply {
+pub async fn delete_rule(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    PathId(id): PathId<RuleId>,
+) -> Reply {
     let gone = alerts.delete_rule(id).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
@@ -240,17 +335,28 @@ pub async fn ask_delete_unreadable(
     want: RequestContext,
     PathId(place): PathId<AlertRowId>,
 ) -> Reply {
-    want.respond(&AlertDeletePage::of_unreadable(frame, alerts.unreadable(place).await?))
+    want.respond(&AlertDeletePage::of_unreadable(
+        frame,
+        alerts.unreadable(place).await?,
+    ))
 }
 
 /// `DELETE /alerts/unreadable/{id}`, and `POST /alerts/unreadable/{id}/delete` for forms.
-pub async fn delete_unreadable(State(alerts): State<Alerts>, want: RequestContext, PathId(place): PathId<AlertRowId>) -> Reply {
+pub async fn delete_unreadable(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    PathId(place): PathId<AlertRowId>,
+) -> Reply {
     let gone = alerts.delete_unreadable(place).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 
 /// `POST /alerts/silences`.
-pub async fn silence(State(alerts): State<Alerts>, want: RequestContext, input: RequestInput) -> Reply {
+pub async fn silence(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     let mut members = MemberReader::of(input.value)?;
     let next = next_page(members.text("next").as_deref(), HERE);
     let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
@@ -263,9 +369,23 @@ pub async fn silence(State(alerts): State<Alerts>, want: RequestContext, input: 
     }
     let (instance, minutes) = members.finish(instance.zip(minutes))?;
     let made = alerts.silence(instance, minutes).await?;
-    let message = format!("Nothing is told of {} until {}.", made.instance, made.until.local());
-    let json = SilenceResponse { success: true, message, instance_id: instance, until: made.until };
-    ChangeResponse { json, created: None, next }.respond(&want)
+    let message = format!(
+        "Nothing is told of {} until {}.",
+        made.instance,
+        made.until.local()
+    );
+    let json = SilenceResponse {
+        success: true,
+        message,
+        instance_id: instance,
+        until: made.until,
+    };
+    ChangeResponse {
+        json,
+        created: None,
+        next,
+    }
+    .respond(&want)
 }
 
 /// `DELETE /alerts/silences/{id}`, and `POST /alerts/silences/{id}/delete` for forms.
@@ -276,7 +396,11 @@ pub async fn end_silence(
     fields: EmptyForm,
 ) -> Reply {
     alerts.end_silence(id).await?;
-    done(&want, "The silence is over.".into(), next_page(fields.text("next"), HERE))
+    done(
+        &want,
+        "The silence is over.".into(),
+        next_page(fields.text("next"), HERE),
+    )
 }
 
 /// `GET /alerts/deliveries?limit=&before=`.
@@ -289,12 +413,24 @@ pub async fn deliveries(
     let limit = params.number("limit", 1..=1000, 100);
     let before = params.get::<i64>("before", "the number of a delivery");
     params.finish()?;
-    let found = alerts.deliveries(before, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    want.respond_blocking(DeliveriesPage::new(frame, found, limit, Timestamp::now())).await
+    let found = alerts
+        .deliveries(before, usize::try_from(limit).unwrap_or(usize::MAX))
+        .await?;
+    want.respond_blocking(DeliveriesPage::new(frame, found, limit, Timestamp::now()))
+        .await
 }
 
 /// `POST /alerts/deliveries/{id}/again`.
-pub async fn again(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<i64>, fields: EmptyForm) -> Reply {
+pub async fn again(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    PathId(id): PathId<i64>,
+    fields: EmptyForm,
+) -> Reply {
     alerts.send_again(id).await?;
-    done(&want, "It is sent again.".into(), next_page(fields.text("next"), HERE))
+    done(
+        &want,
+        "It is sent again.".into(),
+        next_page(fields.text("next"), HERE),
+    )
 }

@@ -1,11 +1,14 @@
 //! A rule as it was sent, read into one that can be saved, every wrong field named.
 //!
-//! A program sends the condition as an object, a form its members beside the others; what a program does not send stays as it was.
+//! A program sends the condition as an object, a form its members beside the others; what a program
+//! does not send stays as it was.
 
 use serde_json::Value;
 
 use super::display::of_condition;
-use super::model::{AlertRule, AlertSeverity, InstanceProblem, QuietHours, RuleCondition, ThresholdSide};
+use super::model::{
+    AlertRule, AlertSeverity, InstanceProblem, QuietHours, RuleCondition, ThresholdSide,
+};
 use crate::base::error::{FieldError, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::configs::{LONGEST_NAME, check_name};
@@ -22,7 +25,12 @@ pub const SHORTEST_REPEAT: i64 = 60;
 /// How long something has to hold, and to be gone, if nothing else is asked for, seconds.
 pub const USUAL: u32 = 60;
 /// Metrics that have values only with a detail after a colon.
-const ONLY_WITH_DETAIL: [&str; 4] = ["health", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
+const ONLY_WITH_DETAIL: [&str; 4] = [
+    "health",
+    "miner_hashrate",
+    "miner_shares_accepted",
+    "miner_shares_rejected",
+];
 
 /// A body that should become a rule.
 #[derive(Clone, Debug)]
@@ -45,7 +53,10 @@ impl RuleDraft {
     /// Of a body.
     #[must_use]
     pub fn of(input: RequestInput) -> Self {
-        Self { value: input.value, pairs: input.form }
+        Self {
+            value: input.value,
+            pairs: input.form,
+        }
     }
 
     /// The rule, under the id it had or a new one.
@@ -76,17 +87,37 @@ impl RuleDraft {
                 return None;
             }
             let has = members.has(name);
-            let given = members.number(name, from, LONGEST).and_then(|number| u32::try_from(number).ok());
+            let given = members
+                .number(name, from, LONGEST)
+                .and_then(|number| u32::try_from(number).ok());
             if has { given } else { otherwise }
         };
         let usual = if lasts { USUAL } else { 0 };
-        let for_s = seconds("for_s", 0, former.map(|former| former.for_s).or(Some(usual))).unwrap_or(usual);
-        let clear_s = seconds("clear_s", 0, former.map(|former| former.clear_s).or(Some(usual))).unwrap_or(usual);
-        let repeat_s = seconds("repeat_s", SHORTEST_REPEAT, former.and_then(|former| former.repeat_s));
+        let for_s = seconds(
+            "for_s",
+            0,
+            former.map(|former| former.for_s).or(Some(usual)),
+        )
+        .unwrap_or(usual);
+        let clear_s = seconds(
+            "clear_s",
+            0,
+            former.map(|former| former.clear_s).or(Some(usual)),
+        )
+        .unwrap_or(usual);
+        let repeat_s = seconds(
+            "repeat_s",
+            SHORTEST_REPEAT,
+            former.and_then(|former| former.repeat_s),
+        );
         // A box that is not ticked is not sent.
         let mut flag = |name: &str, former: Option<bool>| {
             let given = members.flag(name);
-            if pairs.is_some() { given.unwrap_or(false) } else { given.or(former).unwrap_or(true) }
+            if pairs.is_some() {
+                given.unwrap_or(false)
+            } else {
+                given.or(former).unwrap_or(true)
+            }
         };
         let tell_cleared = flag("tell_cleared", former.map(|former| former.tell_cleared)) && lasts;
         let enabled = flag("enabled", former.map(|former| former.enabled));
@@ -119,7 +150,11 @@ impl RuleDraft {
 }
 
 /// The name that was given, or one made from the condition.
-fn name(members: &mut MemberReader, former: Option<&AlertRule>, condition: Option<&RuleCondition>) -> Option<String> {
+fn name(
+    members: &mut MemberReader,
+    former: Option<&AlertRule>,
+    condition: Option<&RuleCondition>,
+) -> Option<String> {
     let has = members.has("name");
     let name = match members.text("name") {
         Some(name) => name,
@@ -127,7 +162,13 @@ fn name(members: &mut MemberReader, former: Option<&AlertRule>, condition: Optio
         None => {
             let words = condition.map(of_condition)?;
             let mut letters = words.chars();
-            letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).take(LONGEST_NAME).collect()
+            letters
+                .next()
+                .into_iter()
+                .flat_map(char::to_uppercase)
+                .chain(letters)
+                .take(LONGEST_NAME)
+                .collect()
         }
     };
     match check_name(&name) {
@@ -160,10 +201,15 @@ fn nested_condition(members: &mut MemberReader, given: Value) -> Option<RuleCond
 fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
     let kind = members.text("kind");
     match kind.as_deref() {
-        Some("state") => Some(RuleCondition::State { is: one_of(members, "is", &TROUBLES)? }),
+        Some("state") => Some(RuleCondition::State {
+            is: one_of(members, "is", &TROUBLES)?,
+        }),
         Some("check") => {
             let check = check(members);
-            Some(RuleCondition::Check { check, at_least: one_of(members, "at_least", &SEVERITIES)? })
+            Some(RuleCondition::Check {
+                check,
+                at_least: one_of(members, "at_least", &SEVERITIES)?,
+            })
         }
         Some("metric") => {
             let name = members.text("metric");
@@ -177,16 +223,26 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
                 members.refuse("metric", words);
             }
             let side = one_of(members, "side", &SIDES);
-            let unit = name.as_deref().and_then(metric).map_or(Unit::Count, |(metric, _)| metric.unit);
+            let unit = name
+                .as_deref()
+                .and_then(metric)
+                .map_or(Unit::Count, |(metric, _)| metric.unit);
             let threshold = threshold(members, unit);
-            Some(RuleCondition::Metric { metric: name?, side: side?, threshold: threshold? })
+            Some(RuleCondition::Metric {
+                metric: name?,
+                side: side?,
+                threshold: threshold?,
+            })
         }
         Some("block-found") => Some(RuleCondition::BlockFound),
         Some("best-difficulty") => Some(RuleCondition::BestDifficulty),
         Some("update-available") => Some(RuleCondition::UpdateAvailable),
         _ => {
             if !members.is_refused("kind") {
-                members.refuse("kind", format!("kind must be one of {}.", RuleCondition::KINDS.join(", ")));
+                members.refuse(
+                    "kind",
+                    format!("kind must be one of {}.", RuleCondition::KINDS.join(", ")),
+                );
             }
             None
         }
@@ -198,12 +254,20 @@ const TROUBLES: [(&str, InstanceProblem); 3] = [
     ("failed", InstanceProblem::Failed),
     ("backing-off", InstanceProblem::BackingOff),
 ];
-const SEVERITIES: [(&str, AlertSeverity); 2] = [("warning", AlertSeverity::Warning), ("unhealthy", AlertSeverity::Unhealthy)];
-const SIDES: [(&str, ThresholdSide); 2] = [("above", ThresholdSide::Above), ("below", ThresholdSide::Below)];
+const SEVERITIES: [(&str, AlertSeverity); 2] = [
+    ("warning", AlertSeverity::Warning),
+    ("unhealthy", AlertSeverity::Unhealthy),
+];
+const SIDES: [(&str, ThresholdSide); 2] = [
+    ("above", ThresholdSide::Above),
+    ("below", ThresholdSide::Below),
+];
 
 fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]) -> Option<T> {
     let given = members.text(name);
-    let found = options.iter().find(|(word, _)| given.as_deref() == Some(*word));
+    let found = options
+        .iter()
+        .find(|(word, _)| given.as_deref() == Some(*word));
     if found.is_none() && !members.is_refused(name) {
         let words: Vec<&str> = options.iter().map(|(word, _)| *word).collect();
         members.refuse(name, format!("{name} must be one of {}.", words.join(", ")));
@@ -214,22 +278,36 @@ fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]
 /// A health check, by the name programs know or the one on pages; none: any of them.
 fn check(members: &mut MemberReader) -> Option<String> {
     let word = members.text("check")?;
-    let found = HealthCheck::ALL
-        .into_iter()
-        .find(|check| [check.as_str(), check.title()].iter().any(|name| word.eq_ignore_ascii_case(name)));
+    let found = HealthCheck::ALL.into_iter().find(|check| {
+        [check.as_str(), check.title()]
+            .iter()
+            .any(|name| word.eq_ignore_ascii_case(name))
+    });
     if found.is_none() {
-        let names: Vec<&str> = HealthCheck::ALL.iter().map(|check| check.as_str()).collect();
-        members.refuse("check", format!("check must be one of {}, or empty for any.", names.join(", ")));
+        let names: Vec<&str> = HealthCheck::ALL
+            .iter()
+            .map(|check| check.as_str())
+            .collect();
+        members.refuse(
+            "check",
+            format!(
+                "check must be one of {}, or empty for any.",
+                names.join(", ")
+            ),
+        );
     }
     found.map(|check| check.as_str().to_owned())
 }
 
-/// Whether instances are looked at for a figure of this name. Of those with a detail it is only what the checks found; without one, some have no value.
+/// Whether instances are looked at for a figure of this name. Of those with a detail it is only
+/// what the checks found; without one, some have no value.
 #[must_use]
 pub fn is_watched(name: &str) -> bool {
     match metric(name) {
         Some((metric, None)) => !ONLY_WITH_DETAIL.contains(&metric.name),
-        Some((metric, Some(detail))) => metric.name == "health" && detail.parse::<HealthCheck>().is_ok(),
+        Some((metric, Some(detail))) => {
+            metric.name == "health" && detail.parse::<HealthCheck>().is_ok()
+        }
         None => false,
     }
 }
@@ -256,16 +334,28 @@ fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
 }
 
 /// A program sends an object or null, a form two times of day.
-fn quiet(members: &mut MemberReader, is_form: bool, former: Option<&AlertRule>) -> Option<QuietHours> {
+fn quiet(
+    members: &mut MemberReader,
+    is_form: bool,
+    former: Option<&AlertRule>,
+) -> Option<QuietHours> {
     let (given, prefix, names) = if is_form {
-        let taken = ["quiet_from", "quiet_to"].map(|name| members.take(name).filter(|value| value != ""));
+        let taken =
+            ["quiet_from", "quiet_to"].map(|name| members.take(name).filter(|value| value != ""));
         (taken, "", ["quiet_from", "quiet_to"])
     } else if members.has("quiet") {
         match members.take("quiet") {
             None => return None,
-            Some(Value::Object(mut quiet)) => (["from", "to"].map(|name| quiet.remove(name)), "/quiet", ["from", "to"]),
+            Some(Value::Object(mut quiet)) => (
+                ["from", "to"].map(|name| quiet.remove(name)),
+                "/quiet",
+                ["from", "to"],
+            ),
             Some(_) => {
-                members.refuse("quiet", "quiet must be an object {\"from\", \"to\"} of minutes of the day, or null.");
+                members.refuse(
+                    "quiet",
+                    "quiet must be an object {\"from\", \"to\"} of minutes of the day, or null.",
+                );
                 return None;
             }
         }
@@ -275,20 +365,27 @@ fn quiet(members: &mut MemberReader, is_form: bool, former: Option<&AlertRule>) 
     if is_form && given.iter().all(Option::is_none) {
         return None;
     }
-    let minutes = given.each_ref().map(|value| value.as_ref().and_then(minute));
+    let minutes = given
+        .each_ref()
+        .map(|value| value.as_ref().and_then(minute));
     if let [Some(from), Some(to)] = minutes
         && from != to
     {
         return Some(QuietHours { from, to });
     }
     let is_same = minutes.iter().all(Option::is_some);
-    let wrong = names.iter().zip(minutes).filter(|(_, minute)| is_same || minute.is_none());
+    let wrong = names
+        .iter()
+        .zip(minutes)
+        .filter(|(_, minute)| is_same || minute.is_none());
     let said = if is_same {
         "The quiet time must not begin when it ends. To tell nothing at all, switch the rule off."
     } else {
         "Give both times of the day, as 22:30 or as minutes from 0 to 1439."
     };
-    let errors: Vec<FieldError> = wrong.map(|(name, _)| FieldError::new(format!("{prefix}/{name}"), said)).collect();
+    let errors: Vec<FieldError> = wrong
+        .map(|(name, _)| FieldError::new(format!("{prefix}/{name}"), said))
+        .collect();
     members.refuse_all(errors);
     None
 }
@@ -299,13 +396,18 @@ fn minute(value: &Value) -> Option<u16> {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => {
             // Some browsers send seconds, too.
-            let mut parts = text.trim().split(':').map(|part| part.parse::<u64>().ok().filter(|part| *part < 60));
+            let mut parts = text
+                .trim()
+                .split(':')
+                .map(|part| part.parse::<u64>().ok().filter(|part| *part < 60));
             let (hour, minute) = (parts.next()??, parts.next()??);
             Some(hour * 60 + minute)
         }
         _ => None,
     };
-    minute.filter(|minute| *minute < 1440).and_then(|minute| u16::try_from(minute).ok())
+    minute
+        .filter(|minute| *minute < 1440)
+        .and_then(|minute| u16::try_from(minute).ok())
 }
 
 fn channels(
@@ -315,20 +417,35 @@ fn channels(
     known: &RuleReferences,
 ) -> Vec<ChannelId> {
     let given: Vec<Value> = match pairs {
-        Some(pairs) => pairs.iter().filter(|(name, _)| name == "channels").map(|(_, id)| Value::from(id.as_str())).collect(),
-        None if !members.has("channels") => return former.map(|former| former.channels.clone()).unwrap_or_default(),
+        Some(pairs) => pairs
+            .iter()
+            .filter(|(name, _)| name == "channels")
+            .map(|(_, id)| Value::from(id.as_str()))
+            .collect(),
+        None if !members.has("channels") => {
+            return former
+                .map(|former| former.channels.clone())
+                .unwrap_or_default();
+        }
         None => match members.take("channels") {
             None => Vec::new(),
             Some(Value::Array(list)) => list,
             Some(_) => {
-                members.refuse("channels", "channels must be a list of ids; an empty one stands for all.");
+                members.refuse(
+                    "channels",
+                    "channels must be a list of ids; an empty one stands for all.",
+                );
                 return Vec::new();
             }
         },
     };
     let mut found = Vec::new();
     for value in given {
-        match value.as_str().and_then(|id| id.parse::<ChannelId>().ok()).filter(|id| known.channels.contains(id)) {
+        match value
+            .as_str()
+            .and_then(|id| id.parse::<ChannelId>().ok())
+            .filter(|id| known.channels.contains(id))
+        {
             Some(id) if found.contains(&id) => {}
             Some(id) => found.push(id),
             None => {

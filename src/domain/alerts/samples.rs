@@ -1,4 +1,5 @@
-//! What tests of alerts stand on: a real database with instances, a clock that is set by hand, a receiver on loopback.
+//! What tests of alerts stand on: a real database with instances, a clock that is set by hand, a
+//! receiver on loopback.
 
 use axum::extract::State as Extracted;
 use axum::http::StatusCode;
@@ -43,14 +44,29 @@ impl AlertTestBed {
         let dir = tempfile::tempdir().unwrap();
         let clock = HandClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
         let db = Db::open(dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), NotifySender::new(), clock.clone());
-        Self { dir, db, alerts, clock }
+        let alerts = Alerts::new(
+            db.clone(),
+            Vault::of_a_test(),
+            NotifySender::new(),
+            clock.clone(),
+        );
+        Self {
+            dir,
+            db,
+            alerts,
+            clock,
+        }
     }
 
     /// As after a restart of the manager: only the database is left.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), NotifySender::new(), self.clock.clone());
+        let alerts = Alerts::new(
+            db.clone(),
+            Vault::of_a_test(),
+            NotifySender::new(),
+            self.clock.clone(),
+        );
         Self { db, alerts, ..self }
     }
 
@@ -76,16 +92,25 @@ impl AlertTestBed {
 
     pub async fn sql(&self, text: &str) {
         let text = text.to_owned();
-        self.db.write(move |c| Ok(diesel::sql_query(text).execute(c)?)).await.unwrap();
+        self.db
+            .write(move |c| Ok(diesel::sql_query(text).execute(c)?))
+            .await
+            .unwrap();
     }
 
     pub async fn channel(&self, name: &str, url: &str) -> SavedChannel {
         let body = json!({ "name": name, "kind": "webhook", "url": url });
-        self.alerts.create_channel(ChannelDraft::of(body)).await.unwrap()
+        self.alerts
+            .create_channel(ChannelDraft::of(body))
+            .await
+            .unwrap()
     }
 
     pub async fn rule(&self, body: Value) -> AlertRule {
-        self.alerts.create_rule(RuleDraft::from(body)).await.unwrap()
+        self.alerts
+            .create_rule(RuleDraft::from(body))
+            .await
+            .unwrap()
     }
 
     /// Removes the rules that every database begins with.
@@ -113,20 +138,34 @@ impl AlertTestBed {
 
     /// Of one that is down, as of now.
     pub fn down(&self, instance: InstanceId) -> InstanceObservation {
-        InstanceObservation { state: InstanceState::BackingOff, ..self.well(instance) }
+        InstanceObservation {
+            state: InstanceState::BackingOff,
+            ..self.well(instance)
+        }
     }
 
     /// The titles of all deliveries, oldest first.
     pub async fn titles(&self) -> Vec<String> {
-        let mut titles: Vec<String> =
-            self.alerts.deliveries(None, 1000).await.unwrap().0.into_iter().map(|delivery| delivery.title).collect();
+        let mut titles: Vec<String> = self
+            .alerts
+            .deliveries(None, 1000)
+            .await
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|delivery| delivery.title)
+            .collect();
         titles.reverse();
         titles
     }
 }
 
 pub fn check(check: &str, status: &str, message: &str) -> ObservedCheck {
-    ObservedCheck { check: check.into(), status: status.into(), message: message.into() }
+    ObservedCheck {
+        check: check.into(),
+        status: status.into(),
+        message: message.into(),
+    }
 }
 
 /// An answer: status, and seconds of `Retry-After`.
@@ -146,8 +185,14 @@ impl TestReceiver {
     pub async fn start(script: &[Scripted]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let receiver = Self { url, script: Arc::new(Mutex::new(script.iter().copied().collect())), ..Self::default() };
-        let app = axum::Router::new().route("/hook", post(take)).with_state(receiver.clone());
+        let receiver = Self {
+            url,
+            script: Arc::new(Mutex::new(script.iter().copied().collect())),
+            ..Self::default()
+        };
+        let app = axum::Router::new()
+            .route("/hook", post(take))
+            .with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         receiver
     }
@@ -158,20 +203,34 @@ impl TestReceiver {
     }
 
     pub fn titles(&self) -> Vec<String> {
-        self.got().iter().map(|body| body["title"].as_str().unwrap().to_owned()).collect()
+        self.got()
+            .iter()
+            .map(|body| body["title"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Waits for so many bodies.
     pub async fn until(&self, count: usize) {
-        until("as many messages as expected", || async { self.got().len() >= count }).await;
+        until("as many messages as expected", || async {
+            self.got().len() >= count
+        })
+        .await;
     }
 }
 
-async fn take(Extracted(receiver): Extracted<TestReceiver>, axum::Json(body): axum::Json<Value>) -> impl IntoResponse {
+async fn take(
+    Extracted(receiver): Extracted<TestReceiver>,
+    axum::Json(body): axum::Json<Value>,
+) -> impl IntoResponse {
     receiver.got.lock().unwrap().push(body);
     let pause = *receiver.pause.lock().unwrap();
     tokio::time::sleep(pause).await;
-    let (status, retry_after) = receiver.script.lock().unwrap().pop_front().unwrap_or((200, None));
+    let (status, retry_after) = receiver
+        .script
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap_or((200, None));
     let mut answer = StatusCode::from_u16(status).unwrap().into_response();
     if let Some(seconds) = retry_after {
         answer.headers_mut().insert("retry-after", seconds.into());
@@ -183,7 +242,10 @@ async fn take(Extracted(receiver): Extracted<TestReceiver>, axum::Json(body): ax
 pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let begun = Instant::now();
     while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! The use cases of alerts: channels, rules and silences are set up, tests are sent, deliveries are looked at.
+//! The use cases of alerts: channels, rules and silences are set up, tests are sent, deliveries are
+//! looked at.
 
 use diesel::SqliteConnection;
 use std::collections::{HashMap, HashSet};
@@ -10,7 +11,8 @@ use super::channel_draft::ChannelDraft;
 use super::delivery::{Delivery, DeliveryProgress, queries as posted};
 use super::display;
 use super::model::{
-    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, InstanceSilence, SavedChannel, UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, InstanceSilence,
+    SavedChannel, UnreadableAlertRow,
 };
 use super::queries;
 use super::rule_draft::{RuleDraft, RuleReferences};
@@ -37,7 +39,8 @@ pub struct Alerts {
     pub(super) clock: Arc<dyn Clock>,
     /// Called when a delivery waits.
     pub(super) wake: Arc<Notify>,
-    /// What was last seen of each instance. Held while rules are judged, and while they are changed.
+    /// What was last seen of each instance. Held while rules are judged, and while they are
+    /// changed.
     pub(super) latest: Arc<Mutex<HashMap<InstanceId, InstanceObservation>>>,
     /// Which deliveries the courier has taken up: nothing is added to them any more.
     pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,
@@ -79,7 +82,16 @@ impl Alerts {
     pub fn new(db: Db, vault: Vault, sender: NotifySender, clock: impl Clock) -> Self {
         let (sender, clock) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
-        Self { db, vault, sender, clock, wake, latest, in_hand, complained }
+        Self {
+            db,
+            vault,
+            sender,
+            clock,
+            wake,
+            latest,
+            in_hand,
+            complained,
+        }
     }
 
     /// All there is.
@@ -119,13 +131,19 @@ impl Alerts {
         self.db.read(move |c| channel(c, &vault, id)).await
     }
 
-    /// A channel, and the names of the rules that send to it alone: it cannot be deleted while there are any.
+    /// A channel, and the names of the rules that send to it alone: it cannot be deleted while
+    /// there are any.
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn channel_with_users(&self, id: ChannelId) -> Result<(SavedChannel, Vec<AlertRule>)> {
+    pub async fn channel_with_users(
+        &self,
+        id: ChannelId,
+    ) -> Result<(SavedChannel, Vec<AlertRule>)> {
         let vault = self.vault.clone();
-        self.db.read(move |c| Ok((channel(c, &vault, id)?, only_users(c, id)?))).await
+        self.db
+            .read(move |c| Ok((channel(c, &vault, id)?, only_users(c, id)?)))
+            .await
     }
 
     /// Saves a new channel.
@@ -134,7 +152,12 @@ impl Alerts {
     /// Names every wrong field; the name is taken.
     pub async fn create_channel(&self, draft: ChannelDraft) -> Result<SavedChannel> {
         let (name, target) = draft.check(None)?;
-        let saved = SavedChannel { id: ChannelId::random(), name, target, created_at: self.clock.now() };
+        let saved = SavedChannel {
+            id: ChannelId::random(),
+            name,
+            target,
+            created_at: self.clock.now(),
+        };
         let vault = self.vault.clone();
         self.db
             .write(move |c| {
@@ -155,7 +178,11 @@ impl Alerts {
             let former = channel(c, &vault, id)?;
             let (name, target) = draft.check(Some(&former))?;
             check_free(c, &name, Some(id))?;
-            let saved = SavedChannel { name, target, ..former };
+            let saved = SavedChannel {
+                name,
+                target,
+                ..former
+            };
             queries::update_channel(c, &vault, &saved)?;
             Ok(saved)
         };
@@ -186,7 +213,10 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn test_channel(&self, id: ChannelId) -> Result<(SavedChannel, Result<(), SendError>)> {
+    pub async fn test_channel(
+        &self,
+        id: ChannelId,
+    ) -> Result<(SavedChannel, Result<(), SendError>)> {
         let saved = self.channel(id).await?;
         let said = display::of_test();
         let message = NotifyMessage {
@@ -216,7 +246,9 @@ impl Alerts {
     /// The database cannot be read.
     pub async fn choices(&self) -> Result<Choices> {
         let vault = self.vault.clone();
-        self.db.read(move |c| Ok((queries::instance_names(c)?, channel_names(c, &vault)?))).await
+        self.db
+            .read(move |c| Ok((queries::instance_names(c)?, channel_names(c, &vault)?)))
+            .await
     }
 
     /// Saves a new rule.
@@ -234,7 +266,8 @@ impl Alerts {
             .await
     }
 
-    /// Saves a changed rule. One that is about something else now, or switched off, forgets what it remembered.
+    /// Saves a changed rule. One that is about something else now, or switched off, forgets what it
+    /// remembered.
     ///
     /// # Errors
     /// There is none with this id; names every wrong field.
@@ -246,7 +279,10 @@ impl Alerts {
                 let former = rule(c, id)?;
                 let rule = draft.check(Some(&former), &known(c, &vault)?)?;
                 queries::update_rule(c, &rule)?;
-                if !rule.enabled || (&rule.condition, rule.instance_id) != (&former.condition, former.instance_id) {
+                if !rule.enabled
+                    || (&rule.condition, rule.instance_id)
+                        != (&former.condition, former.instance_id)
+                {
                     queries::delete_rule_state(c, id)?;
                 }
                 Ok(rule)
@@ -275,15 +311,29 @@ impl Alerts {
     /// There is no such instance; another number of minutes.
     pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<InstanceSilence> {
         if !SILENCES.contains(&minutes) {
-            return Err(Error::invalid("/minutes", "minutes must be 30, 120, 480 or 1440."));
+            return Err(Error::invalid(
+                "/minutes",
+                "minutes must be 30, 120, 480 or 1440.",
+            ));
         }
-        let until = self.clock.now().after(Duration::from_secs(minutes.unsigned_abs() * 60));
+        let until = self
+            .clock
+            .now()
+            .after(Duration::from_secs(minutes.unsigned_abs() * 60));
         self.db
             .write(move |c| {
-                let name = queries::instance_names(c)?.into_iter().find(|(id, _)| *id == instance);
-                let Some((_, name)) = name else { return Err(Error::invalid("/instance_id", "There is no such instance.")) };
+                let name = queries::instance_names(c)?
+                    .into_iter()
+                    .find(|(id, _)| *id == instance);
+                let Some((_, name)) = name else {
+                    return Err(Error::invalid("/instance_id", "There is no such instance."));
+                };
                 queries::set_silence(c, instance, until)?;
-                Ok(InstanceSilence { instance_id: instance, instance: name, until })
+                Ok(InstanceSilence {
+                    instance_id: instance,
+                    instance: name,
+                    until,
+                })
             })
             .await
     }
@@ -301,12 +351,19 @@ impl Alerts {
             .await
     }
 
-    /// At most `limit` deliveries, fewer if they are long, newest first, and whether there are more; `before`: only those with a smaller number.
+    /// At most `limit` deliveries, fewer if they are long, newest first, and whether there are
+    /// more; `before`: only those with a smaller number.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn deliveries(&self, before: Option<i64>, limit: usize) -> Result<(Vec<Delivery>, bool)> {
-        self.db.read(move |c| Ok(posted::deliveries(c, before, limit)?)).await
+    pub async fn deliveries(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Delivery>, bool)> {
+        self.db
+            .read(move |c| Ok(posted::deliveries(c, before, limit)?))
+            .await
     }
 
     /// Tries a delivery that was given up once more.
@@ -318,8 +375,12 @@ impl Alerts {
         self.db
             .write(move |c| match posted::progress(c, id)?.as_deref() {
                 None => Err(Error::not_found("delivery", id)),
-                Some(state) if state == DeliveryProgress::Failed.as_str() => Ok(posted::requeue(c, id, now)?),
-                Some(state) if state == DeliveryProgress::Sent.as_str() => Err(Error::Conflict("It was sent already.".into())),
+                Some(state) if state == DeliveryProgress::Failed.as_str() => {
+                    Ok(posted::requeue(c, id, now)?)
+                }
+                Some(state) if state == DeliveryProgress::Sent.as_str() => {
+                    Err(Error::Conflict("It was sent already.".into()))
+                }
                 Some(_) => Err(Error::Conflict("It waits to be sent already.".into())),
             })
             .await?;
@@ -329,7 +390,12 @@ impl Alerts {
 }
 
 fn channel(c: &mut SqliteConnection, vault: &Vault, id: ChannelId) -> Result<SavedChannel> {
-    find_row(queries::channels(c, vault)?, AlertRowKind::Channel, id, |channel| channel.id)
+    find_row(
+        queries::channels(c, vault)?,
+        AlertRowKind::Channel,
+        id,
+        |channel| channel.id,
+    )
 }
 
 fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<AlertRule> {
@@ -360,12 +426,26 @@ fn find_row<T, I: PartialEq + ToString>(
 fn channel_names(c: &mut SqliteConnection, vault: &Vault) -> Result<Vec<(ChannelId, String)>> {
     let channels = queries::channels(c, vault)?;
     let unreadable = channels.unreadable.into_iter();
-    let unreadable = unreadable.filter_map(|row| Some((row.id.parse().ok()?, format!("{} (cannot be read)", row.name))));
-    Ok(channels.read.into_iter().map(|channel| (channel.id, channel.name)).chain(unreadable).collect())
+    let unreadable = unreadable.filter_map(|row| {
+        Some((
+            row.id.parse().ok()?,
+            format!("{} (cannot be read)", row.name),
+        ))
+    });
+    Ok(channels
+        .read
+        .into_iter()
+        .map(|channel| (channel.id, channel.name))
+        .chain(unreadable)
+        .collect())
 }
 
 fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<AlertRule>> {
-    Ok(queries::rules(c)?.read.into_iter().filter(|rule| rule.channels == [id]).collect())
+    Ok(queries::rules(c)?
+        .read
+        .into_iter()
+        .filter(|rule| rule.channels == [id])
+        .collect())
 }
 
 /// Refuses to leave a rule without its only channel: it would send to all, which nobody asked for.
@@ -374,21 +454,44 @@ pub(super) fn check_unused(c: &mut SqliteConnection, id: ChannelId, name: &str) 
     if users.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = users.iter().map(|rule| format!("\"{}\"", rule.name)).collect();
-    let (names, them) = (names.join(", "), if users.len() == 1 { "that rule" } else { "those rules" });
-    Err(Error::Conflict(format!("\"{name}\" is the only channel of {names}. Give {them} another one first.")))
+    let names: Vec<String> = users
+        .iter()
+        .map(|rule| format!("\"{}\"", rule.name))
+        .collect();
+    let (names, them) = (
+        names.join(", "),
+        if users.len() == 1 {
+            "that rule"
+        } else {
+            "those rules"
+        },
+    );
+    Err(Error::Conflict(format!(
+        "\"{name}\" is the only channel of {names}. Give {them} another one first."
+    )))
 }
 
 fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> Result<()> {
     match queries::channel_name_is_taken(c, name, own)? {
-        true => Err(Error::Conflict(format!("There is already a channel called \"{name}\". Choose another name."))),
+        true => Err(Error::Conflict(format!(
+            "There is already a channel called \"{name}\". Choose another name."
+        ))),
         false => Ok(()),
     }
 }
 
 fn known(c: &mut SqliteConnection, vault: &Vault) -> Result<RuleReferences> {
-    let instances = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
-    Ok(RuleReferences { instances, channels: channel_names(c, vault)?.into_iter().map(|(id, _)| id).collect() })
+    let instances = queries::instance_names(c)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    Ok(RuleReferences {
+        instances,
+        channels: channel_names(c, vault)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect(),
+    })
 }
 
 #[cfg(test)]

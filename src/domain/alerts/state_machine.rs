@@ -1,9 +1,11 @@
-//! When what holds is told: a pure state machine for one rule and one instance. No clock, no I/O, no words of its own.
+//! When what holds is told: a pure state machine for one rule and one instance. No clock, no I/O,
+//! no words of its own.
 //!
-//! Two things are kept apart. Whether the condition *counts*: it has held for as long as the rule wants, and has not been gone for as
-//! long as the rule wants. And what people were *told*. A notice is due when the two differ and nothing forbids to speak. So a quiet time
-//! or a silence only delays: what still lasts afterwards is told then, what came and went meanwhile is not, and what people believe to
-//! last is cleared when they may be spoken to again.
+//! Two things are kept apart. Whether the condition *counts*: it has held for as long as the rule
+//! wants, and has not been gone for as long as the rule wants. And what people were *told*. A
+//! notice is due when the two differ and nothing forbids to speak. So a quiet time or a silence
+//! only delays: what still lasts afterwards is told then, what came and went meanwhile is not, and
+//! what people believe to last is cleared when they may be spoken to again.
 
 use std::time::Duration;
 
@@ -55,9 +57,10 @@ pub struct RuleTransition {
     pub until: Option<Timestamp>,
 }
 
-/// Looks at the condition once more. `holds`: the words why it holds; none: it does not. `minute_of_day` is the local one, for the rule's
-/// quiet time; `is_silenced`: nothing may be told now for another reason. When nothing is known of the condition this is not called, so
-/// that it neither comes nor goes.
+/// Looks at the condition once more. `holds`: the words why it holds; none: it does not.
+/// `minute_of_day` is the local one, for the rule's quiet time; `is_silenced`: nothing may be told
+/// now for another reason. When nothing is known of the condition this is not called, so that it
+/// neither comes nor goes.
 pub fn step(
     rule: &AlertRule,
     memory: &mut RuleState,
@@ -89,8 +92,14 @@ pub fn step(
     match (memory.told, holds) {
         (None, Some(why)) if memory.counts && may_speak => {
             let since = memory.since.unwrap_or(now);
-            (memory.told, memory.told_since, memory.words) = (Some(now), Some(since), why.to_owned());
-            Some(RuleTransition { kind: NoticeKind::Raised, words: why.to_owned(), since, until: None })
+            (memory.told, memory.told_since, memory.words) =
+                (Some(now), Some(since), why.to_owned());
+            Some(RuleTransition {
+                kind: NoticeKind::Raised,
+                words: why.to_owned(),
+                since,
+                until: None,
+            })
         }
         (Some(told), Some(why)) if memory.counts && may_speak && is_due(rule, told, now) => {
             (memory.told, memory.words) = (Some(now), why.to_owned());
@@ -113,9 +122,16 @@ pub fn step(
     }
 }
 
-/// Takes in a figure that only grows, such as how many blocks were found. Some: it has grown since it was last told, from this. The first
-/// figure is only remembered; growth at a time when nothing may be told is told afterwards.
-pub fn grown(rule: &AlertRule, memory: &mut RuleState, figure: f64, minute_of_day: u16, is_silenced: bool) -> Option<f64> {
+/// Takes in a figure that only grows, such as how many blocks were found. Some: it has grown since
+/// it was last told, from this. The first figure is only remembered; growth at a time when nothing
+/// may be told is told afterwards.
+pub fn grown(
+    rule: &AlertRule,
+    memory: &mut RuleState,
+    figure: f64,
+    minute_of_day: u16,
+    is_silenced: bool,
+) -> Option<f64> {
     let Some(before) = memory.count else {
         memory.count = Some(figure);
         return None;
@@ -130,12 +146,19 @@ pub fn grown(rule: &AlertRule, memory: &mut RuleState, figure: f64, minute_of_da
 impl RuleState {
     /// A clock that was set back must not make anything wait for as long as that.
     fn set_back_to(&mut self, now: Timestamp) {
-        for moment in [&mut self.since, &mut self.gone, &mut self.told, &mut self.told_since, &mut self.ended] {
+        for moment in [
+            &mut self.since,
+            &mut self.gone,
+            &mut self.told,
+            &mut self.told_since,
+            &mut self.ended,
+        ] {
             *moment = moment.map(|moment| moment.min(now));
         }
     }
 
-    /// What held, but not for long enough to count, is forgotten, since nothing is known of it any more.
+    /// What held, but not for long enough to count, is forgotten, since nothing is known of it any
+    /// more.
     pub fn clear_pending(&mut self) {
         if !self.counts {
             self.since = None;
@@ -144,14 +167,20 @@ impl RuleState {
 
     /// The same if it would count by now only because nobody looked for a while.
     pub fn prune_unseen(&mut self, rule: &AlertRule, now: Timestamp) {
-        if self.since.is_some_and(|since| now.since(since) >= seconds(rule.for_s)) {
+        if self
+            .since
+            .is_some_and(|since| now.since(since) >= seconds(rule.for_s))
+        {
             self.clear_pending();
         }
     }
 
     /// What it was about was put to rest by its owner: whatever held is over, and that is no news.
     pub fn rest(&mut self) {
-        *self = Self { count: self.count, ..Self::default() };
+        *self = Self {
+            count: self.count,
+            ..Self::default()
+        };
     }
 
     /// Nobody believes any more that it lasts.
@@ -159,7 +188,12 @@ impl RuleState {
         let until = self.ended.take().unwrap_or(now);
         let since = self.told_since.take().unwrap_or(until);
         self.told = None;
-        RuleTransition { kind: NoticeKind::Cleared, words: std::mem::take(&mut self.words), since, until: Some(until) }
+        RuleTransition {
+            kind: NoticeKind::Cleared,
+            words: std::mem::take(&mut self.words),
+            since,
+            until: Some(until),
+        }
     }
 }
 
@@ -168,7 +202,8 @@ fn is_quiet(rule: &AlertRule, minute_of_day: u16) -> bool {
 }
 
 fn is_due(rule: &AlertRule, told: Timestamp, now: Timestamp) -> bool {
-    rule.repeat_s.is_some_and(|every| now.since(told) >= seconds(every))
+    rule.repeat_s
+        .is_some_and(|every| now.since(told) >= seconds(every))
 }
 
 fn seconds(number: u32) -> Duration {

@@ -1,4 +1,5 @@
-//! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of `notify`.
+//! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of
+//! `notify`.
 
 pub mod channel_form;
 mod fields;
@@ -13,7 +14,9 @@ use serde_json::Value;
 use super::channel_kinds::{ChannelKind, KINDS};
 use super::delivery::{Delivery, DeliveryProgress};
 use super::display::of_condition;
-use super::model::{ActiveAlert, AlertRowKind, AlertRule, InstanceSilence, SavedChannel, UnreadableAlertRow};
+use super::model::{
+    ActiveAlert, AlertRowKind, AlertRule, InstanceSilence, SavedChannel, UnreadableAlertRow,
+};
 use super::service::{AlertOverview, SILENCES};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
@@ -41,8 +44,19 @@ pub struct ChannelView {
 
 impl From<SavedChannel> for ChannelView {
     fn from(saved: SavedChannel) -> Self {
-        let SavedChannel { id, name, target, created_at } = saved;
-        Self { id, name, words: target.words(), created_at, target: target.masked() }
+        let SavedChannel {
+            id,
+            name,
+            target,
+            created_at,
+        } = saved;
+        Self {
+            id,
+            name,
+            words: target.words(),
+            created_at,
+            target: target.masked(),
+        }
     }
 }
 
@@ -74,10 +88,34 @@ view!(AlertsPage { "main" => as_main });
 impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
     #[must_use]
-    pub fn new(frame: PageFrame, all: AlertOverview, chosen: Option<InstanceId>, now: Timestamp) -> Self {
-        let AlertOverview { rules, channels, standing, silences, deliveries, instances, unreadable } = all;
+    pub fn new(
+        frame: PageFrame,
+        all: AlertOverview,
+        chosen: Option<InstanceId>,
+        now: Timestamp,
+    ) -> Self {
+        let AlertOverview {
+            rules,
+            channels,
+            standing,
+            silences,
+            deliveries,
+            instances,
+            unreadable,
+        } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
-        Self { frame, now, rules, channels, standing, silences, deliveries, unreadable, instances, chosen }
+        Self {
+            frame,
+            now,
+            rules,
+            channels,
+            standing,
+            silences,
+            deliveries,
+            unreadable,
+            instances,
+            chosen,
+        }
     }
 
     fn is_chosen(&self, id: &InstanceId) -> bool {
@@ -98,7 +136,9 @@ impl AlertsPage {
 
     /// Of which instances a rule is.
     fn whose(&self, rule: &AlertRule) -> &str {
-        let only = rule.instance_id.and_then(|id| self.instances.iter().find(|(known, _)| *known == id));
+        let only = rule
+            .instance_id
+            .and_then(|id| self.instances.iter().find(|(known, _)| *known == id));
         only.map_or("all", |(_, name)| name)
     }
 
@@ -111,25 +151,52 @@ impl AlertsPage {
             Some(channel) => channel.name.clone(),
             None => {
                 let id = id.to_string();
-                let unreadable = self.unreadable.iter().find(|row| row.id == id).map_or("?", |row| row.name.as_str());
+                let unreadable = self
+                    .unreadable
+                    .iter()
+                    .find(|row| row.id == id)
+                    .map_or("?", |row| row.name.as_str());
                 format!("{unreadable} (cannot be read)")
             }
         };
-        rule.channels.iter().map(name).collect::<Vec<_>>().join(", ")
+        rule.channels
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// When a rule tells: `after 60 s, again every 1 h 0 min, not from 22:00 to 07:00`.
     fn when(&self, rule: &AlertRule) -> String {
-        let seconds = |number: u32| human_duration(std::time::Duration::from_secs(u64::from(number)));
-        let mut parts = vec![if rule.for_s == 0 { "at once".into() } else { format!("after {}", seconds(rule.for_s)) }];
-        parts.extend(rule.repeat_s.map(|every| format!("again every {}", seconds(every))));
-        parts.extend(rule.quiet.map(|quiet| format!("not from {} to {}", fields::time(quiet.from), fields::time(quiet.to))));
+        let seconds =
+            |number: u32| human_duration(std::time::Duration::from_secs(u64::from(number)));
+        let mut parts = vec![if rule.for_s == 0 {
+            "at once".into()
+        } else {
+            format!("after {}", seconds(rule.for_s))
+        }];
+        parts.extend(
+            rule.repeat_s
+                .map(|every| format!("again every {}", seconds(every))),
+        );
+        parts.extend(rule.quiet.map(|quiet| {
+            format!(
+                "not from {} to {}",
+                fields::time(quiet.from),
+                fields::time(quiet.to)
+            )
+        }));
         parts.join(", ")
     }
 
     fn silences_to_choose(&self) -> [(i64, &'static str); 4] {
         let [half, two, eight, day] = SILENCES;
-        [(half, "30 minutes"), (two, "2 hours"), (eight, "8 hours"), (day, "a day")]
+        [
+            (half, "30 minutes"),
+            (two, "2 hours"),
+            (eight, "8 hours"),
+            (day, "a day"),
+        ]
     }
 }
 
@@ -155,9 +222,20 @@ view!(DeliveriesPage { "main" => as_main });
 impl DeliveriesPage {
     /// A part of them, and whether there are more; `limit`: how many were asked for.
     #[must_use]
-    pub fn new(frame: PageFrame, (deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
+    pub fn new(
+        frame: PageFrame,
+        (deliveries, has_more): (Vec<Delivery>, bool),
+        limit: u64,
+        now: Timestamp,
+    ) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
-        Self { frame, now, deliveries, next, limit }
+        Self {
+            frame,
+            now,
+            deliveries,
+            next,
+            limit,
+        }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
@@ -186,9 +264,18 @@ impl TestPage {
     pub fn new(frame: PageFrame, channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
-        let message =
-            wrong.unwrap_or_else(|| format!("The test message was taken: {}. Look whether it has come.", channel.words));
-        Self { frame, success, message, channel }
+        let message = wrong.unwrap_or_else(|| {
+            format!(
+                "The test message was taken: {}. Look whether it has come.",
+                channel.words
+            )
+        });
+        Self {
+            frame,
+            success,
+            message,
+            channel,
+        }
     }
 }
 
@@ -233,7 +320,13 @@ impl AlertDeletePage {
             ),
             id: channel.id.to_string(),
             name: channel.name,
-            used_by: users.into_iter().map(|rule| RuleName { id: rule.id, name: rule.name }).collect(),
+            used_by: users
+                .into_iter()
+                .map(|rule| RuleName {
+                    id: rule.id,
+                    name: rule.name,
+                })
+                .collect(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The subcommands `backup` and `restore`: what they take, and what they say to the person at the terminal.
+//! The subcommands `backup` and `restore`: what they take, and what they say to the person at the
+//! terminal.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::cell::Cell;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::create::{BackupProgress, BackupRequest, SecretSource, make};
 use super::encryption::BackupPassphrase;
-use super::restore::{self, RestoreOptions, RestoreProgress, RestoreStage, RestoreSummary, is_encrypted};
+use super::restore::{
+    self, RestoreOptions, RestoreProgress, RestoreStage, RestoreSummary, is_encrypted,
+};
 use crate::domain::vault::KEY_FILE;
 
 /// The variable that may hold the passphrase.
@@ -22,7 +25,8 @@ pub struct BackupArgs {
     /// The file to be made, e.g. jd-manager.tar.gz; with a passphrase jd-manager.tar.gz.age.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave out the key that opens the secrets: the backup then gives none away, and is restored where the key is put beside it.
+    /// Leave out the key that opens the secrets: the backup then gives none away, and is restored
+    /// where the key is put beside it.
     #[arg(long)]
     pub without_key: bool,
     /// With the clients' logs.
@@ -31,7 +35,8 @@ pub struct BackupArgs {
     /// Encrypt it with the passphrase on the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Encrypt it with a passphrase that is asked for here. JD_MANAGER_BACKUP_PASSPHRASE may hold it, too.
+    /// Encrypt it with a passphrase that is asked for here. JD_MANAGER_BACKUP_PASSPHRASE may hold
+    /// it, too.
     #[arg(long, conflicts_with = "passphrase_file")]
     pub encrypt: bool,
 }
@@ -45,12 +50,14 @@ pub struct RestoreArgs {
     /// Restore although the data directory is not empty: what is there is moved aside.
     #[arg(long)]
     pub force: bool,
-    /// The passphrase is on the first line of this file. Without it JD_MANAGER_BACKUP_PASSPHRASE holds it, or it is asked for.
+    /// The passphrase is on the first line of this file. Without it JD_MANAGER_BACKUP_PASSPHRASE
+    /// holds it, or it is asked for.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none of the `secrets` in logs and history.
+/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none
+/// of the `secrets` in logs and history.
 ///
 /// # Errors
 /// Why it was not made, for the person at the terminal.
@@ -61,8 +68,14 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
         (given, _) => given,
     };
     let passphrase = given.map(BackupPassphrase::new).transpose()?;
-    let order = BackupRequest { with_key: !args.without_key, with_logs: args.with_logs, passphrase, secrets: Some(secrets) };
-    let file = std::path::absolute(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
+    let order = BackupRequest {
+        with_key: !args.without_key,
+        with_logs: args.with_logs,
+        passphrase,
+        secrets: Some(secrets),
+    };
+    let file =
+        std::path::absolute(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
     let interrupted = catch_signals()?;
     let goes_on = |_: BackupProgress| !interrupted.load(Ordering::Relaxed);
     let manifest = make(data_dir, &order, &file, &goes_on).map_err(|e| e.to_string())?;
@@ -71,9 +84,21 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
         args.file.display(),
         manifest.configurations,
         manifest.instances,
-        if manifest.holds_key { "with" } else { "without" },
-        if manifest.with_logs { ", with logs" } else { "" },
-        if order.passphrase.is_some() { ", encrypted" } else { "" },
+        if manifest.holds_key {
+            "with"
+        } else {
+            "without"
+        },
+        if manifest.with_logs {
+            ", with logs"
+        } else {
+            ""
+        },
+        if order.passphrase.is_some() {
+            ", encrypted"
+        } else {
+            ""
+        },
     );
     println!("Installed clients are not in it; they can be installed again.");
     if order.passphrase.is_none() && (manifest.holds_key || !manifest.sealed) {
@@ -94,13 +119,21 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         Some(given) => Some(given),
         None if is_encrypted(&args.file).map_err(|e| e.to_string())? => {
             if !std::io::stdin().is_terminal() {
-                return Err(format!("The backup is encrypted. Give its passphrase with --passphrase-file or in {VARIABLE}."));
+                return Err(format!(
+                    "The backup is encrypted. Give its passphrase with --passphrase-file or in {VARIABLE}."
+                ));
             }
-            Some(rpassword::prompt_password("Passphrase: ").map_err(|e| format!("no passphrase: {e}"))?)
+            Some(
+                rpassword::prompt_password("Passphrase: ")
+                    .map_err(|e| format!("no passphrase: {e}"))?,
+            )
         }
         None => None,
     };
-    let way = RestoreOptions { passphrase: passphrase.map(BackupPassphrase::given), force: args.force };
+    let way = RestoreOptions {
+        passphrase: passphrase.map(BackupPassphrase::given),
+        force: args.force,
+    };
     let interrupted = catch_signals()?;
     let display = ProgressDisplay::new();
     let observer = |progress: RestoreProgress| {
@@ -109,7 +142,12 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     };
     let restored = restore::restore(&args.file, data_dir, &way, &observer);
     display.end();
-    let RestoreSummary { manifest, aside, ran, tokens } = restored.map_err(|e| e.to_string())?;
+    let RestoreSummary {
+        manifest,
+        aside,
+        ran,
+        tokens,
+    } = restored.map_err(|e| e.to_string())?;
     println!(
         "Restored into {}: {} configurations, {} instances, as of {}.",
         data_dir.display(),
@@ -120,7 +158,9 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     if let Some(aside) = aside {
         println!("What was there before is in {}.", aside.display());
     }
-    println!("Installed clients are not in a backup: install one on the page of updates, or start with --client.");
+    println!(
+        "Installed clients are not in a backup: install one on the page of updates, or start with --client."
+    );
     println!(
         "{ran} of the instances were to run. None is started by itself but those with autostart, when jd-manager starts: make sure that they do not run elsewhere, too."
     );
@@ -140,8 +180,11 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
 
 /// The passphrase from a file or the environment.
 fn given(file: Option<&Path>) -> Result<Option<String>, String> {
-    let Some(path) = file else { return Ok(std::env::var(VARIABLE).ok().filter(|text| !text.is_empty())) };
-    let text = std::fs::read_to_string(path).map_err(|e| format!("the passphrase file {}: {e}", path.display()))?;
+    let Some(path) = file else {
+        return Ok(std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()));
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| format!("the passphrase file {}: {e}", path.display()))?;
     match text.lines().next().filter(|line| !line.is_empty()) {
         Some(line) => Ok(Some(line.to_owned())),
         None => Err(format!("the passphrase file {} is empty", path.display())),
@@ -149,7 +192,8 @@ fn given(file: Option<&Path>) -> Result<Option<String>, String> {
 }
 
 fn asked_twice() -> Result<String, String> {
-    let ask = |words: &str| rpassword::prompt_password(words).map_err(|e| format!("no passphrase: {e}"));
+    let ask =
+        |words: &str| rpassword::prompt_password(words).map_err(|e| format!("no passphrase: {e}"));
     let passphrase = ask("Passphrase: ")?;
     match ask("Once more: ")? == passphrase {
         true => Ok(passphrase),
@@ -157,16 +201,19 @@ fn asked_twice() -> Result<String, String> {
     }
 }
 
-/// Is set by a signal that would end the process: what it works on is removed first, since it holds secrets.
+/// Is set by a signal that would end the process: what it works on is removed first, since it holds
+/// secrets.
 fn catch_signals() -> Result<Arc<AtomicBool>, String> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, interrupted.clone()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal_hook::flag::register(signal, interrupted.clone())
+            .map_err(|e| format!("cannot take signals: {e}"))?;
     }
     Ok(interrupted)
 }
 
-/// How far a restore is, on standard error: in one line at a terminal, as a line now and then elsewhere.
+/// How far a restore is, on standard error: in one line at a terminal, as a line now and then
+/// elsewhere.
 struct ProgressDisplay {
     is_terminal: bool,
     next: Cell<Instant>,
@@ -178,8 +225,16 @@ impl ProgressDisplay {
         let is_terminal = std::io::stderr().is_terminal();
         let now = Instant::now();
         // A short restore that nobody watches says nothing.
-        let next = if is_terminal { now } else { now + Self::LINE_INTERVAL };
-        Self { is_terminal, next: Cell::new(next), stage: Cell::new(None) }
+        let next = if is_terminal {
+            now
+        } else {
+            now + Self::LINE_INTERVAL
+        };
+        Self {
+            is_terminal,
+            next: Cell::new(next),
+            stage: Cell::new(None),
+        }
     }
 
     const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -190,10 +245,18 @@ impl ProgressDisplay {
         if now < self.next.get() && !is_news {
             return;
         }
-        let interval = if self.is_terminal { Duration::from_millis(200) } else { Self::LINE_INTERVAL };
+        let interval = if self.is_terminal {
+            Duration::from_millis(200)
+        } else {
+            Self::LINE_INTERVAL
+        };
         self.next.set(now + interval);
         self.stage.set(Some(progress.stage));
-        let (begin, end) = if self.is_terminal { ("\r\u{1b}[K", "") } else { ("", "\n") };
+        let (begin, end) = if self.is_terminal {
+            ("\r\u{1b}[K", "")
+        } else {
+            ("", "\n")
+        };
         let _ = write!(std::io::stderr(), "{begin}{}{end}", progress_text(progress));
     }
 
@@ -211,7 +274,9 @@ fn progress_text(progress: &RestoreProgress) -> String {
     match progress.stage {
         RestoreStage::Unpacking => {
             let (read, size) = (mib(progress.read), mib(progress.size));
-            let percent = (progress.read * 100).checked_div(progress.size).unwrap_or(100);
+            let percent = (progress.read * 100)
+                .checked_div(progress.size)
+                .unwrap_or(100);
             format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent} %)")
         }
         RestoreStage::Checking => format!("Checking: {unpacked}"),

@@ -1,4 +1,5 @@
-//! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that may. Works whether or not a manager runs.
+//! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that
+//! may. Works whether or not a manager runs.
 
 use diesel::SqliteConnection;
 use flate2::Compression;
@@ -35,7 +36,8 @@ pub struct BackupRequest {
     pub with_logs: bool,
     /// Encrypted with this.
     pub passphrase: Option<BackupPassphrase>,
-    /// Where secret keys are learned that clients may have printed. A backup without the key has asterisks in their place.
+    /// Where secret keys are learned that clients may have printed. A backup without the key has
+    /// asterisks in their place.
     pub secrets: Option<SecretSource>,
 }
 
@@ -51,15 +53,25 @@ pub struct BackupProgress {
 /// Who is told how far it is, and says whether to go on.
 type Told<'t> = &'t dyn Fn(BackupProgress) -> bool;
 
-/// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it is whole and on the disk.
-/// `told` hears of each step and says whether to go on.
+/// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it
+/// is whole and on the disk. `told` hears of each step and says whether to go on.
 ///
 /// # Errors
 /// There is no database, its key is missing, `to` exists; the disk; it was told not to go on.
-pub fn make(data_dir: &Path, order: &BackupRequest, to: &Path, told: Told<'_>) -> Result<BackupManifest, BackupError> {
-    let name = to.file_name().ok_or_else(|| BackupError::refused(format!("{} is not the name of a file.", to.display())))?;
+pub fn make(
+    data_dir: &Path,
+    order: &BackupRequest,
+    to: &Path,
+    told: Told<'_>,
+) -> Result<BackupManifest, BackupError> {
+    let name = to.file_name().ok_or_else(|| {
+        BackupError::refused(format!("{} is not the name of a file.", to.display()))
+    })?;
     if to.symlink_metadata().is_ok() {
-        return Err(BackupError::refused(format!("{} exists already. Choose another name, or delete it first.", to.display())));
+        return Err(BackupError::refused(format!(
+            "{} exists already. Choose another name, or delete it first.",
+            to.display()
+        )));
     }
     let beside = |ending: &str| to.with_file_name(format!(".{}.{ending}", name.to_string_lossy()));
     // What a maker that was killed left.
@@ -79,8 +91,13 @@ pub fn make(data_dir: &Path, order: &BackupRequest, to: &Path, told: Told<'_>) -
 /// # Errors
 /// The disk.
 pub fn sync_dir(of: &Path) -> Result<(), BackupError> {
-    let dir = of.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(BackupError::at("written", dir))
+    let dir = of
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(BackupError::at("written", dir))
 }
 
 /// A file that goes unless it was renamed.
@@ -101,11 +118,17 @@ fn write(
 ) -> Result<BackupManifest, BackupError> {
     let _ = fs::remove_file(snapshot);
     let snapshot = BackupDraft(snapshot.to_owned());
-    // First the snapshot, of one moment. The files that are read after it are only ever appended to, so they know what it knows, and more.
+    // First the snapshot, of one moment. The files that are read after it are only ever appended
+    // to, so they know what it knows, and more.
     db::copy(&data_dir.join(db::FILE), &snapshot.0)?;
     let schema = db::check_copy(&snapshot.0).map_err(BackupError::unavailable)?;
-    let (configurations, instances, sealed) =
-        db::read_copy(&snapshot.0, |c| Ok((queries::configurations(c)?, queries::instances(c)?, queries::is_sealed(c)?)))?;
+    let (configurations, instances, sealed) = db::read_copy(&snapshot.0, |c| {
+        Ok((
+            queries::configurations(c)?,
+            queries::instances(c)?,
+            queries::is_sealed(c)?,
+        ))
+    })?;
     failpoint::reach("backup.snapshot");
     let key = data_dir.join(KEY_FILE);
     if order.with_key && sealed && !key.exists() {
@@ -114,8 +137,14 @@ fn write(
             key.display()
         )));
     }
-    let file = File::options().write(true).create_new(true).mode(0o600).open(draft).map_err(BackupError::at("written", draft))?;
-    let sink = BackupSink::new(file, order.passphrase.as_ref()).map_err(BackupError::at("written", draft))?;
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)
+        .map_err(BackupError::at("written", draft))?;
+    let sink = BackupSink::new(file, order.passphrase.as_ref())
+        .map_err(BackupError::at("written", draft))?;
     let tar = Builder::new(GzEncoder::new(sink, Compression::default()));
     let manifest = BackupManifest {
         configurations,
@@ -123,9 +152,23 @@ fn write(
         sealed,
         ..BackupManifest::new(Timestamp::now(), schema)
     };
-    let manifest = BackupManifest { with_logs: order.with_logs, ..manifest };
-    let mask = if order.with_key { None } else { Some(mask_secrets(data_dir, order.secrets, &snapshot.0)?) };
-    let mut pack = BackupArchive { tar, manifest, mask, progress: BackupProgress::default(), told, draft };
+    let manifest = BackupManifest {
+        with_logs: order.with_logs,
+        ..manifest
+    };
+    let mask = if order.with_key {
+        None
+    } else {
+        Some(mask_secrets(data_dir, order.secrets, &snapshot.0)?)
+    };
+    let mut pack = BackupArchive {
+        tar,
+        manifest,
+        mask,
+        progress: BackupProgress::default(),
+        told,
+        draft,
+    };
     pack.file(db::FILE, &snapshot.0)?;
     failpoint::reach("backup.database");
     if order.with_key {
@@ -133,16 +176,23 @@ fn write(
     }
     pack.file(POOLS, &data_dir.join(POOLS))?;
     for id in instances {
-        let (dir, name) = (data_dir.join("instances").join(id.to_string()), format!("instances/{id}"));
+        let (dir, name) = (
+            data_dir.join("instances").join(id.to_string()),
+            format!("instances/{id}"),
+        );
         pack.journal(&format!("{name}/events.jsonl"), &dir.join("events.jsonl"))?;
         pack.logs(&format!("{name}/logs"), &dir.join("logs"), order.with_logs)?;
     }
     pack.finish()
 }
 
-/// What covers the secrets that clients printed; they are removed from the history in the snapshot. Without the key file only what has
-/// the form of a secret key is covered.
-fn mask_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, BackupError> {
+/// What covers the secrets that clients printed; they are removed from the history in the snapshot.
+/// Without the key file only what has the form of a secret key is covered.
+fn mask_secrets(
+    data_dir: &Path,
+    source: Option<SecretSource>,
+    snapshot: &Path,
+) -> Result<SecretMask, BackupError> {
     let mask = SecretMask::default();
     let vault = Vault::find(data_dir).map_err(BackupError::unavailable)?;
     if let (Some(learn), Some(vault)) = (source, vault) {
@@ -175,20 +225,28 @@ impl BackupArchive<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(BackupError::at("read", path)(e)),
         };
-        let size = file.metadata().map_err(BackupError::at("read", path))?.len();
+        let size = file
+            .metadata()
+            .map_err(BackupError::at("read", path))?
+            .len();
         self.append_file(name, size, file)?;
         Ok(true)
     }
 
     /// Puts a client's output in as long as it is now, without secrets.
     fn segment(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
-        let Some(mask) = self.mask.clone() else { return self.file(name, path).map(drop) };
+        let Some(mask) = self.mask.clone() else {
+            return self.file(name, path).map(drop);
+        };
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(BackupError::at("read", path)(e)),
         };
-        let size = file.metadata().map_err(BackupError::at("read", path))?.len();
+        let size = file
+            .metadata()
+            .map_err(BackupError::at("read", path))?
+            .len();
         self.append_file(name, size, MaskReader::new(file.take(size), mask))
     }
 
@@ -200,9 +258,13 @@ impl BackupArchive<'_> {
             Err(e) => return Err(BackupError::at("read", path)(e)),
         };
         let size = whole_lines(&file).map_err(BackupError::at("read", path))?;
-        let Some(mask) = self.mask.clone() else { return self.append_file(name, size, file) };
+        let Some(mask) = self.mask.clone() else {
+            return self.append_file(name, size, file);
+        };
         let mut bytes = Vec::new();
-        file.take(size).read_to_end(&mut bytes).map_err(BackupError::at("read", path))?;
+        file.take(size)
+            .read_to_end(&mut bytes)
+            .map_err(BackupError::at("read", path))?;
         mask.cover(&mut bytes);
         // Last words are cut at a length, perhaps within a key.
         for text in bytes.split_mut(|b| *b == b'"') {
@@ -212,20 +274,33 @@ impl BackupArchive<'_> {
         self.append_file(name, bytes.len() as u64, bytes.as_slice())
     }
 
-    /// Puts the segments of a log in, or only where its stream goes on: offsets in the database hold on both sides.
+    /// Puts the segments of a log in, or only where its stream goes on: offsets in the database
+    /// hold on both sides.
     fn logs(&mut self, name: &str, dir: &Path, with_content: bool) -> Result<(), BackupError> {
         let segments = segment::list(dir).map_err(BackupError::at("read", dir))?;
         if with_content {
             for one in &segments {
-                self.segment(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
+                self.segment(
+                    &format!("{name}/{}", segment::file_name(one.base)),
+                    &one.path,
+                )?;
             }
         } else if let Some(last) = segments.last() {
-            self.append_file(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;
+            self.append_file(
+                &format!("{name}/{}", segment::file_name(last.end())),
+                0,
+                io::empty(),
+            )?;
         }
         Ok(())
     }
 
-    fn append_file(&mut self, name: &str, size: u64, content: impl Read) -> Result<(), BackupError> {
+    fn append_file(
+        &mut self,
+        name: &str,
+        size: u64,
+        content: impl Read,
+    ) -> Result<(), BackupError> {
         let mut watched = ProgressReader {
             inner: content.take(size),
             hash: Sha256::new(),
@@ -234,26 +309,38 @@ impl BackupArchive<'_> {
             has_stopped: false,
         };
         let header = header(size);
-        let put = self.tar.append_data(&mut header.clone(), name, &mut watched);
+        let put = self
+            .tar
+            .append_data(&mut header.clone(), name, &mut watched);
         if watched.has_stopped {
-            return Err(BackupError::unavailable("The backup was given up: jd-manager ends."));
+            return Err(BackupError::unavailable(
+                "The backup was given up: jd-manager ends.",
+            ));
         }
         put.map_err(|e| BackupError::at("written", self.draft)(e))?;
         let left = watched.inner.limit();
         let sha256 = hex(&watched.hash.finalize());
         if left > 0 {
-            return Err(BackupError::refused(format!("{name} became shorter while it was read; make the backup again.")));
+            return Err(BackupError::refused(format!(
+                "{name} became shorter while it was read; make the backup again."
+            )));
         }
         self.progress.files += 1;
-        self.manifest.files.push(BackupMember { path: name.into(), size, sha256 });
+        self.manifest.files.push(BackupMember {
+            path: name.into(),
+            size,
+            sha256,
+        });
         Ok(())
     }
 
     fn finish(mut self) -> Result<BackupManifest, BackupError> {
         let failed = BackupError::at("written", self.draft);
-        let text = serde_json::to_vec_pretty(&self.manifest).expect("a manifest is texts and numbers");
+        let text =
+            serde_json::to_vec_pretty(&self.manifest).expect("a manifest is texts and numbers");
         let finish = || -> io::Result<()> {
-            self.tar.append_data(&mut header(text.len() as u64), FILE, text.as_slice())?;
+            self.tar
+                .append_data(&mut header(text.len() as u64), FILE, text.as_slice())?;
             self.tar.into_inner()?.finish()?.finish()?.sync_all()
         };
         finish().map_err(failed)?;
@@ -261,7 +348,8 @@ impl BackupArchive<'_> {
     }
 }
 
-/// How many bytes of a file end with its last line break. Reads it from its end, a piece at a time, since it may be large.
+/// How many bytes of a file end with its last line break. Reads it from its end, a piece at a time,
+/// since it may be large.
 fn whole_lines(file: &File) -> io::Result<u64> {
     let mut end = file.metadata()?.len();
     let mut piece = vec![0; 64 * 1024];
@@ -325,7 +413,12 @@ mod tests {
             ([vec![b'x'; long], b"\n".to_vec()].concat(), long as u64 + 1),
         ] {
             fs::write(&path, &content).unwrap();
-            assert_eq!(whole_lines(&File::open(&path).unwrap()).unwrap(), size, "{}", content.len());
+            assert_eq!(
+                whole_lines(&File::open(&path).unwrap()).unwrap(),
+                size,
+                "{}",
+                content.len()
+            );
         }
     }
 }

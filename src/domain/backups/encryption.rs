@@ -1,4 +1,5 @@
-//! Backups that only a passphrase opens: the format of `age` with its scrypt recipient, so that other programs can open them as well.
+//! Backups that only a passphrase opens: the format of `age` with its scrypt recipient, so that
+//! other programs can open them as well.
 
 use age::secrecy::SecretString;
 use age::stream::StreamWriter;
@@ -11,11 +12,13 @@ use super::error::BackupError;
 
 /// Characters a passphrase has at least.
 const SHORTEST: usize = 8;
-/// A power of two: how much work and memory (128 MiB) each guess costs. The same everywhere, so that a small machine opens what a large one made.
+/// A power of two: how much work and memory (128 MiB) each guess costs. The same everywhere, so
+/// that a small machine opens what a large one made.
 const WORK: u8 = 17;
 /// What a stranger's file may make us spend: 256 MiB. As much as `age -p` does.
 const MOST_WORK: u8 = 18;
-/// The longest header, bytes: it is read into memory, and read again with each byte. Ours have about 200.
+/// The longest header, bytes: it is read into memory, and read again with each byte. Ours have
+/// about 200.
 const LONGEST_HEADER: u64 = 4096;
 /// How such files begin.
 pub const MAGIC: &[u8] = b"age-encryption.org/v1\n";
@@ -66,11 +69,14 @@ impl BackupSink {
     /// The disk.
     pub fn new(file: File, passphrase: Option<&BackupPassphrase>) -> io::Result<Self> {
         let out = BufWriter::new(file);
-        let Some(passphrase) = passphrase else { return Ok(Self::Plain(out)) };
+        let Some(passphrase) = passphrase else {
+            return Ok(Self::Plain(out));
+        };
         let mut recipient = age::scrypt::Recipient::new(passphrase.0.clone());
         recipient.set_work_factor(WORK);
         let encryptor =
-            age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient)).map_err(io::Error::other)?;
+            age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+                .map_err(io::Error::other)?;
         Ok(Self::Sealed(Box::new(encryptor.wrap_output(out)?)))
     }
 
@@ -107,19 +113,31 @@ impl Write for BackupSink {
 ///
 /// # Errors
 /// The passphrase is wrong, or the file is damaged.
-pub fn opened<R: Read>(input: R, passphrase: &BackupPassphrase) -> Result<impl Read + use<R>, BackupError> {
-    let damaged = |e: age::DecryptError| BackupError::refused(format!("The backup is damaged: {e}."));
+pub fn opened<R: Read>(
+    input: R,
+    passphrase: &BackupPassphrase,
+) -> Result<impl Read + use<R>, BackupError> {
+    let damaged =
+        |e: age::DecryptError| BackupError::refused(format!("The backup is damaged: {e}."));
     let left = Rc::new(Cell::new(LONGEST_HEADER));
-    let decryptor = age::Decryptor::new(HeaderLimit { inner: input, left: left.clone() }).map_err(damaged)?;
+    let decryptor = age::Decryptor::new(HeaderLimit {
+        inner: input,
+        left: left.clone(),
+    })
+    .map_err(damaged)?;
     left.set(u64::MAX);
     let mut identity = age::scrypt::Identity::new(passphrase.0.clone());
     identity.set_max_work_factor(MOST_WORK);
-    decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|e| match e {
-        age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed | age::DecryptError::NoMatchingKeys => {
-            BackupError::refused("This is not the passphrase of the backup.")
-        }
-        other => damaged(other),
-    })
+    decryptor
+        .decrypt(std::iter::once(&identity as &dyn age::Identity))
+        .map_err(|e| match e {
+            age::DecryptError::DecryptionFailed
+            | age::DecryptError::KeyDecryptionFailed
+            | age::DecryptError::NoMatchingKeys => {
+                BackupError::refused("This is not the passphrase of the backup.")
+            }
+            other => damaged(other),
+        })
 }
 
 /// Reads no more than is left, and fails where more is wanted.
@@ -131,7 +149,11 @@ struct HeaderLimit<R> {
 impl<R: Read> Read for HeaderLimit<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        let left = self.left.get().checked_sub(n as u64).ok_or_else(|| io::Error::other("its header is too long"))?;
+        let left = self
+            .left
+            .get()
+            .checked_sub(n as u64)
+            .ok_or_else(|| io::Error::other("its header is too long"))?;
         self.left.set(left);
         Ok(n)
     }

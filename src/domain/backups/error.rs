@@ -50,12 +50,18 @@ impl BackupError {
 
     /// It cannot be done while this is so.
     pub fn unavailable(detail: impl ToString) -> Self {
-        Self::Unavailable { detail: detail.to_string(), retry_after: None }
+        Self::Unavailable {
+            detail: detail.to_string(),
+            retry_after: None,
+        }
     }
 
     /// For `map_err`: what was being done to which file.
     pub fn at<'p>(what: &'p str, path: &'p Path) -> impl FnOnce(io::Error) -> Self + 'p {
-        move |cause| Self::Io { what: format!("{} cannot be {what}", path.display()), cause }
+        move |cause| Self::Io {
+            what: format!("{} cannot be {what}", path.display()),
+            cause,
+        }
     }
 }
 
@@ -67,7 +73,12 @@ fn is_full(cause: &io::Error) -> bool {
 impl From<ArchiveRefusal> for BackupError {
     fn from(refused: ArchiveRefusal) -> Self {
         Self::Refused(match refused {
-            ArchiveRefusal::Disk(cause) => return Self::Io { what: "what is unpacked cannot be written".into(), cause },
+            ArchiveRefusal::Disk(cause) => {
+                return Self::Io {
+                    what: "what is unpacked cannot be written".into(),
+                    cause,
+                };
+            }
             other => format!("This is no backup that can be restored: {other}."),
         })
     }
@@ -76,8 +87,17 @@ impl From<ArchiveRefusal> for BackupError {
 impl From<Error> for BackupError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Internal(cause) => Self::Io { what: "the database".into(), cause: io::Error::other(cause) },
-            Error::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
+            Error::Internal(cause) => Self::Io {
+                what: "the database".into(),
+                cause: io::Error::other(cause),
+            },
+            Error::Unavailable {
+                detail,
+                retry_after,
+            } => Self::Unavailable {
+                detail,
+                retry_after,
+            },
             other => Self::Refused(other.to_string()),
         }
     }
@@ -103,7 +123,10 @@ mod tests {
 
     fn said(fault: BackupError) -> Option<(String, Option<Duration>)> {
         match Error::from(fault) {
-            Error::Unavailable { detail, retry_after } => Some((detail, retry_after)),
+            Error::Unavailable {
+                detail,
+                retry_after,
+            } => Some((detail, retry_after)),
             _ => None,
         }
     }
@@ -113,26 +136,55 @@ mod tests {
         let soon = Some(Duration::from_secs(5));
         let database = |text: &str| {
             let kind = diesel::result::DatabaseErrorKind::Unknown;
-            BackupError::from(Error::from(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()))))
+            BackupError::from(Error::from(diesel::result::Error::DatabaseError(
+                kind,
+                Box::new(text.to_owned()),
+            )))
         };
-        let (full, locked) = (database("database or disk is full"), database("database is locked"));
-        assert_eq!(full.text(), "The disk is full: nothing was saved. Free some space and try again.");
-        assert_eq!(said(full), Some(("The disk is full: nothing was saved. Free some space and try again.".into(), soon)));
-        assert_eq!(said(locked), Some(("Another program holds the database: nothing was saved. Try again.".into(), soon)));
+        let (full, locked) = (
+            database("database or disk is full"),
+            database("database is locked"),
+        );
+        assert_eq!(
+            full.text(),
+            "The disk is full: nothing was saved. Free some space and try again."
+        );
+        assert_eq!(
+            said(full),
+            Some((
+                "The disk is full: nothing was saved. Free some space and try again.".into(),
+                soon
+            ))
+        );
+        assert_eq!(
+            said(locked),
+            Some((
+                "Another program holds the database: nothing was saved. Try again.".into(),
+                soon
+            ))
+        );
         let path = Path::new("/data/backups");
-        let on_disk = |number| BackupError::at("written", path)(io::Error::from_raw_os_error(number));
+        let on_disk =
+            |number| BackupError::at("written", path)(io::Error::from_raw_os_error(number));
         assert_eq!(
             on_disk(28).text(),
             "/data/backups cannot be written: the disk is full. Free some space, or delete older backups."
         );
         let (detail, _) = said(on_disk(28)).unwrap();
-        assert_eq!(detail, "The disk is full: no backup was made. Free some space, or delete older backups.");
+        assert_eq!(
+            detail,
+            "The disk is full: no backup was made. Free some space, or delete older backups."
+        );
         let (detail, _) = said(on_disk(30)).unwrap();
         assert!(detail.starts_with("The disk is read-only: "), "{detail}");
-        // What contradicts the state of things stays a refusal, and what nobody expects a fault of ours.
+        // What contradicts the state of things stays a refusal, and what nobody expects a fault of
+        // ours.
         assert!(
             matches!(Error::from(BackupError::from(Error::Conflict("Taken.".into()))), Error::Conflict(words) if words == "Taken.")
         );
-        assert!(matches!(Error::from(BackupError::from(Error::internal("odd"))), Error::Internal(_)));
+        assert!(matches!(
+            Error::from(BackupError::from(Error::internal("odd"))),
+            Error::Internal(_)
+        ));
     }
 }

@@ -6,10 +6,12 @@ use super::service::Backups;
 use crate::base::clock::Timestamp;
 use crate::infra::schedule::JobSchedule;
 
-/// Whether it is its hour is looked at every full hour, since the hour is one of the machine's own day and the schedule's is UTC.
+/// Whether it is its hour is looked at every full hour, since the hour is one of the machine's own
+/// day and the schedule's is UTC.
 const HOURLY: &str = "0 0 * * * *";
 
-/// Makes a backup at the hour that is wanted, and an hour after the start if the last one is too old.
+/// Makes a backup at the hour that is wanted, and an hour after the start if the last one is too
+/// old.
 ///
 /// # Errors
 /// The job cannot be scheduled.

@@ -39,7 +39,8 @@ pub struct BackupManifest {
     pub schema: String,
     /// Whether the key that opens the secrets is in it.
     pub holds_key: bool,
-    /// Whether the secrets in the database are sealed; false: they are in the clear, in one of an earlier version.
+    /// Whether the secrets in the database are sealed; false: they are in the clear, in one of an
+    /// earlier version.
     pub sealed: bool,
     /// Whether the clients' logs are in it.
     pub with_logs: bool,
@@ -91,7 +92,9 @@ impl BackupManifest {
             version: String,
         }
         let head: ManifestHeader = serde_json::from_slice(text).map_err(|e| {
-            BackupError::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}."))
+            BackupError::refused(format!(
+                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+            ))
         })?;
         if head.format != FORMAT {
             return Err(BackupError::refused(format!(
@@ -101,8 +104,11 @@ impl BackupManifest {
                 env!("CARGO_PKG_VERSION")
             )));
         }
-        serde_json::from_slice(text)
-            .map_err(|e| BackupError::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))
+        serde_json::from_slice(text).map_err(|e| {
+            BackupError::refused(format!(
+                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+            ))
+        })
     }
 
     /// Whether what came out of the archive is what the manifest says, file by file.
@@ -111,9 +117,14 @@ impl BackupManifest {
     /// Names the first file that is missing, too many or other than it was.
     pub fn check(&self, unpacked: &[ArchiveMember]) -> Result<(), BackupError> {
         let wrong = |words: String| {
-            Err(BackupError::refused(format!("The backup is damaged or was altered: {words}. Nothing was changed.")))
+            Err(BackupError::refused(format!(
+                "The backup is damaged or was altered: {words}. Nothing was changed."
+            )))
         };
-        let mut rest: HashMap<&str, &ArchiveMember> = unpacked.iter().map(|one| (one.path.as_str(), one)).collect();
+        let mut rest: HashMap<&str, &ArchiveMember> = unpacked
+            .iter()
+            .map(|one| (one.path.as_str(), one))
+            .collect();
         rest.remove(FILE);
         for member in &self.files {
             let Some(found) = rest.remove(member.path.as_str()) else {
@@ -149,10 +160,19 @@ pub fn is_member(path: &str) -> bool {
     if [FILE, db::FILE, KEY_FILE, POOLS].contains(&path) {
         return true;
     }
-    let Some((id, rest)) = path.strip_prefix("instances/").and_then(|rest| rest.split_once('/')) else { return false };
-    let is_id = id.parse::<InstanceId>().is_ok_and(|parsed| parsed.to_string() == id);
-    let is_file =
-        rest == "events.jsonl" || rest.strip_prefix("logs/").is_some_and(|name| segment::parse_file_name(name).is_some());
+    let Some((id, rest)) = path
+        .strip_prefix("instances/")
+        .and_then(|rest| rest.split_once('/'))
+    else {
+        return false;
+    };
+    let is_id = id
+        .parse::<InstanceId>()
+        .is_ok_and(|parsed| parsed.to_string() == id);
+    let is_file = rest == "events.jsonl"
+        || rest
+            .strip_prefix("logs/")
+            .is_some_and(|name| segment::parse_file_name(name).is_some());
     is_id && is_file
 }
 
@@ -192,21 +212,44 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let file = |path: &str, byte: u8| ArchiveMember { path: path.into(), size: 3, sha256: [byte; 32] };
+        let file = |path: &str, byte: u8| ArchiveMember {
+            path: path.into(),
+            size: 3,
+            sha256: [byte; 32],
+        };
         let mut manifest = BackupManifest::new(Timestamp(0), "20261128050000".into());
-        manifest.files = vec![BackupMember { path: "jd-manager.sqlite3".into(), size: 3, sha256: hex(&[1; 32]) }];
+        manifest.files = vec![BackupMember {
+            path: "jd-manager.sqlite3".into(),
+            size: 3,
+            sha256: hex(&[1; 32]),
+        }];
         let all = [file("jd-manager.sqlite3", 1), file(FILE, 9)];
         manifest.check(&all).unwrap();
-        let said = |manifest: &BackupManifest, files: &[ArchiveMember]| manifest.check(files).unwrap_err().to_string();
+        let said = |manifest: &BackupManifest, files: &[ArchiveMember]| {
+            manifest.check(files).unwrap_err().to_string()
+        };
         assert!(said(&manifest, &all[1..]).contains("jd-manager.sqlite3 is missing"));
         assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("is not what it was"));
-        assert!(said(&manifest, &[all[0].clone(), file("pools.toml", 1)]).contains("pools.toml does not belong"));
-        let keyed = BackupManifest { holds_key: true, ..manifest.clone() };
+        assert!(
+            said(&manifest, &[all[0].clone(), file("pools.toml", 1)])
+                .contains("pools.toml does not belong")
+        );
+        let keyed = BackupManifest {
+            holds_key: true,
+            ..manifest.clone()
+        };
         assert!(said(&keyed, &all).contains("does not hold the key"));
         let text = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(BackupManifest::read(&text).unwrap(), manifest);
-        let newer = String::from_utf8(text).unwrap().replace("\"format\":1", "\"format\":2");
-        assert!(BackupManifest::read(newer.as_bytes()).unwrap_err().to_string().contains("does not know"));
+        let newer = String::from_utf8(text)
+            .unwrap()
+            .replace("\"format\":1", "\"format\":2");
+        assert!(
+            BackupManifest::read(newer.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("does not know")
+        );
         assert!(BackupManifest::read(b"{}").is_err() && BackupManifest::read(b"\xff").is_err());
     }
 }

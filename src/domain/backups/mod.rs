@@ -55,7 +55,9 @@ pub use error::BackupError;
 pub use jobs::nightly;
 pub use manifest::{BackupManifest, BackupMember};
 pub use naming::{BackupKind, BackupName};
-pub use restore::{RestoreOptions, RestoreProgress, RestoreStage, RestoreSummary, restore as restore_into};
+pub use restore::{
+    RestoreOptions, RestoreProgress, RestoreStage, RestoreSummary, restore as restore_into,
+};
 pub use service::Backups;
 pub use settings::BackupSettings;
 pub use swap::{check_for_half_restored, remove_stale_staging};

@@ -1,4 +1,5 @@
-//! What backups are called: the name says all that a list shows, so that nothing has to be opened and nothing beside it can be lost. Pure.
+//! What backups are called: the name says all that a list shows, so that nothing has to be opened
+//! and nothing beside it can be lost. Pure.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,11 +35,24 @@ pub struct BackupName {
 
 impl std::fmt::Display for BackupName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.kind == BackupKind::Nightly { "nightly" } else { "manual" };
-        let stamp: String = self.created_at.to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        let kind = if self.kind == BackupKind::Nightly {
+            "nightly"
+        } else {
+            "manual"
+        };
+        let stamp: String = self
+            .created_at
+            .to_string()
+            .chars()
+            .filter(|c| !matches!(c, '-' | ':' | '.'))
+            .collect();
         let key = if self.holds_key { "with" } else { "without" };
         let logs = if self.with_logs { "-logs" } else { "" };
-        write!(f, "{kind}-{stamp}-{key}-key{logs}.tar.gz{}", if self.encrypted { ".age" } else { "" })
+        write!(
+            f,
+            "{kind}-{stamp}-{key}-key{logs}.tar.gz{}",
+            if self.encrypted { ".age" } else { "" }
+        )
     }
 }
 
@@ -46,10 +60,17 @@ impl std::str::FromStr for BackupName {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        let (rest, encrypted) = name.strip_suffix(".age").map_or((name, false), |rest| (rest, true));
+        let (rest, encrypted) = name
+            .strip_suffix(".age")
+            .map_or((name, false), |rest| (rest, true));
         let rest = rest.strip_suffix(".tar.gz").ok_or(())?;
-        let (rest, with_logs) = rest.strip_suffix("-logs").map_or((rest, false), |rest| (rest, true));
-        let (rest, holds_key) = match (rest.strip_suffix("-with-key"), rest.strip_suffix("-without-key")) {
+        let (rest, with_logs) = rest
+            .strip_suffix("-logs")
+            .map_or((rest, false), |rest| (rest, true));
+        let (rest, holds_key) = match (
+            rest.strip_suffix("-with-key"),
+            rest.strip_suffix("-without-key"),
+        ) {
             (Some(rest), _) => (rest, true),
             (_, Some(rest)) => (rest, false),
             _ => return Err(()),
@@ -73,9 +94,19 @@ impl std::str::FromStr for BackupName {
             part(13, 15),
             part(15, 18)
         );
-        let named = Self { kind, created_at: moment.parse().map_err(drop)?, holds_key, with_logs, encrypted };
+        let named = Self {
+            kind,
+            created_at: moment.parse().map_err(drop)?,
+            holds_key,
+            with_logs,
+            encrypted,
+        };
         // One spelling each: what is not exactly that is no backup of ours.
-        if named.to_string() == name { Ok(named) } else { Err(()) }
+        if named.to_string() == name {
+            Ok(named)
+        } else {
+            Err(())
+        }
     }
 }
 
@@ -88,7 +119,13 @@ mod tests {
         for kind in [BackupKind::Manual, BackupKind::Nightly] {
             for bits in 0..8_u8 {
                 let [holds_key, with_logs, encrypted] = [1, 2, 4].map(|bit| bits & bit != 0);
-                let named = BackupName { kind, created_at: Timestamp(1_795_835_400_123), holds_key, with_logs, encrypted };
+                let named = BackupName {
+                    kind,
+                    created_at: Timestamp(1_795_835_400_123),
+                    holds_key,
+                    with_logs,
+                    encrypted,
+                };
                 assert_eq!(named.to_string().parse(), Ok(named));
             }
         }

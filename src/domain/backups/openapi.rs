@@ -3,7 +3,9 @@
 use super::responses::{BackupSettingsResponse, BackupStartResponse};
 use super::views::{BackupDeletePage, BackupsPage};
 use crate::web::MessageResponse;
-use crate::web::openapi::{ApiOperation, PAGE, RequestField, delete, flag, get, patch, post, text, whole};
+use crate::web::openapi::{
+    ApiOperation, PAGE, RequestField, delete, flag, get, patch, post, text, whole,
+};
 
 fn name() -> RequestField {
     text("id", "Its name.").like("nightly-20261128T030000123Z-with-key.tar.gz")
@@ -21,8 +23,12 @@ fn wanted() -> [RequestField; 3] {
 #[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
-        get("/backups", "getBackups", "The backups there are, newest first, and what is wanted every night.")
-            .gives::<BackupsPage>(PAGE),
+        get(
+            "/backups",
+            "getBackups",
+            "The backups there are, newest first, and what is wanted every night.",
+        )
+        .gives::<BackupsPage>(PAGE),
         post("/backups", "createBackup", "Begins to make a backup.")
             .may_take([
                 flag("with_key", "It holds the key of its secrets.").or(true),
@@ -35,19 +41,38 @@ pub fn operations() -> Vec<ApiOperation> {
         get("/backups/{id}", "downloadBackup", "A backup as a file.")
             .named(name())
             .gives_file(&["application/gzip", "application/octet-stream"]),
-        delete("/backups/{id}", "deleteBackup", "Deletes a backup.").named(name()).does::<MessageResponse>().fails(&[409]),
-        get("/backups/{id}/delete", "askDeleteBackup", "The question before a backup is deleted, for people.")
-            .named(name())
-            .gives::<BackupDeletePage>(PAGE),
-        post("/backups/{id}/delete", "deleteBackupByForm", "The same as DELETE, for forms.")
+        delete("/backups/{id}", "deleteBackup", "Deletes a backup.")
             .named(name())
             .does::<MessageResponse>()
             .fails(&[409]),
-        patch("/backups/settings", "changeBackupSettings", "Changes what is mentioned of what is wanted every night.")
-            .takes(wanted())
-            .does::<BackupSettingsResponse>(),
-        post("/backups/settings", "changeBackupSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
-            .takes(wanted())
-            .does::<BackupSettingsResponse>(),
+        get(
+            "/backups/{id}/delete",
+            "askDeleteBackup",
+            "The question before a backup is deleted, for people.",
+        )
+        .named(name())
+        .gives::<BackupDeletePage>(PAGE),
+        post(
+            "/backups/{id}/delete",
+            "deleteBackupByForm",
+            "The same as DELETE, for forms.",
+        )
+        .named(name())
+        .does::<MessageResponse>()
+        .fails(&[409]),
+        patch(
+            "/backups/settings",
+            "changeBackupSettings",
+            "Changes what is mentioned of what is wanted every night.",
+        )
+        .takes(wanted())
+        .does::<BackupSettingsResponse>(),
+        post(
+            "/backups/settings",
+            "changeBackupSettingsByForm",
+            "The same as PATCH, for forms: what is not ticked is off.",
+        )
+        .takes(wanted())
+        .does::<BackupSettingsResponse>(),
     ]
 }

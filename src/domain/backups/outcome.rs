@@ -37,19 +37,37 @@ impl BackupOutcomes {
     /// Takes over what is newer in `other`.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
-        Self { manual: other.manual.or(self.manual), nightly: other.nightly.or(self.nightly) }
+        Self {
+            manual: other.manual.or(self.manual),
+            nightly: other.nightly.or(self.nightly),
+        }
     }
 
-    /// The failures that no success came after. A manual backup also counts as repeated by a nightly one.
+    /// The failures that no success came after. A manual backup also counts as repeated by a
+    /// nightly one.
     #[must_use]
     pub fn failures(&self, wanted: &BackupSettings) -> Vec<(BackupKind, &BackupOutcome)> {
         let has_failed = |ended: &&BackupOutcome| ended.error.is_some();
-        let made = [&self.manual, &self.nightly].into_iter().flatten().filter(|ended| ended.error.is_none());
+        let made = [&self.manual, &self.nightly]
+            .into_iter()
+            .flatten()
+            .filter(|ended| ended.error.is_none());
         let newest = made.map(|ended| ended.at).max();
-        let nightly = self.nightly.as_ref().filter(has_failed).filter(|_| wanted.nightly);
-        let manual = self.manual.as_ref().filter(has_failed).filter(|ended| newest.is_none_or(|newest| newest < ended.at));
+        let nightly = self
+            .nightly
+            .as_ref()
+            .filter(has_failed)
+            .filter(|_| wanted.nightly);
+        let manual = self
+            .manual
+            .as_ref()
+            .filter(has_failed)
+            .filter(|ended| newest.is_none_or(|newest| newest < ended.at));
         let nightly = nightly.map(|ended| (BackupKind::Nightly, ended));
-        nightly.into_iter().chain(manual.map(|ended| (BackupKind::Manual, ended))).collect()
+        nightly
+            .into_iter()
+            .chain(manual.map(|ended| (BackupKind::Manual, ended)))
+            .collect()
     }
 }
 
@@ -66,13 +84,24 @@ impl BackupKind {
 /// The notice about a failure, with what to do.
 #[must_use]
 pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice {
-    let error = ended.error.as_deref().unwrap_or_default().trim_end_matches('.');
+    let error = ended
+        .error
+        .as_deref()
+        .unwrap_or_default()
+        .trim_end_matches('.');
     let (title, then) = match kind {
-        BackupKind::Nightly => ("The nightly backup failed", " jd-manager tries again every hour."),
+        BackupKind::Nightly => (
+            "The nightly backup failed",
+            " jd-manager tries again every hour.",
+        ),
         BackupKind::Manual => ("The requested backup failed", ""),
     };
-    let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}")).with_link("/backups", "Backups");
-    ManagerNotice { since: ended.at, ..notice }
+    let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}"))
+        .with_link("/backups", "Backups");
+    ManagerNotice {
+        since: ended.at,
+        ..notice
+    }
 }
 
 #[cfg(test)]
@@ -81,24 +110,75 @@ mod tests {
 
     #[test]
     fn a_failure_stands_until_a_success() {
-        let ended =
-            |at: i64, error: Option<&str>| Some(BackupOutcome { at: Timestamp(at), name: None, error: error.map(str::to_owned) });
+        let ended = |at: i64, error: Option<&str>| {
+            Some(BackupOutcome {
+                at: Timestamp(at),
+                name: None,
+                error: error.map(str::to_owned),
+            })
+        };
         let wanted = BackupSettings::default();
         let kinds = |last: &BackupOutcomes, wanted: &BackupSettings| -> Vec<BackupKind> {
-            last.failures(wanted).iter().map(|(kind, _)| *kind).collect()
+            last.failures(wanted)
+                .iter()
+                .map(|(kind, _)| *kind)
+                .collect()
         };
-        let both = BackupOutcomes { manual: ended(1, Some("Full.")), nightly: ended(2, Some("Full.")) };
-        assert_eq!(kinds(&both, &wanted), [BackupKind::Nightly, BackupKind::Manual]);
-        assert_eq!(kinds(&both, &BackupSettings { nightly: false, ..wanted.clone() }), [BackupKind::Manual]);
-        // A nightly backup has everything that a manual one would have had, but not the other way round.
-        assert_eq!(kinds(&BackupOutcomes { nightly: ended(3, None), ..both.clone() }, &wanted), Vec::<BackupKind>::new());
-        assert_eq!(kinds(&BackupOutcomes { manual: ended(3, None), ..both.clone() }, &wanted), [BackupKind::Nightly]);
-        let older = BackupOutcomes { manual: ended(3, Some("Full.")), nightly: ended(2, None) };
+        let both = BackupOutcomes {
+            manual: ended(1, Some("Full.")),
+            nightly: ended(2, Some("Full.")),
+        };
+        assert_eq!(
+            kinds(&both, &wanted),
+            [BackupKind::Nightly, BackupKind::Manual]
+        );
+        assert_eq!(
+            kinds(
+                &both,
+                &BackupSettings {
+                    nightly: false,
+                    ..wanted.clone()
+                }
+            ),
+            [BackupKind::Manual]
+        );
+        // A nightly backup has everything that a manual one would have had, but not the other way
+        // round.
+        assert_eq!(
+            kinds(
+                &BackupOutcomes {
+                    nightly: ended(3, None),
+                    ..both.clone()
+                },
+                &wanted
+            ),
+            Vec::<BackupKind>::new()
+        );
+        assert_eq!(
+            kinds(
+                &BackupOutcomes {
+                    manual: ended(3, None),
+                    ..both.clone()
+                },
+                &wanted
+            ),
+            [BackupKind::Nightly]
+        );
+        let older = BackupOutcomes {
+            manual: ended(3, Some("Full.")),
+            nightly: ended(2, None),
+        };
         assert_eq!(kinds(&older, &wanted), [BackupKind::Manual]);
         let notice = failure_notice(BackupKind::Nightly, both.nightly.as_ref().unwrap());
-        assert_eq!((notice.id, notice.since), ("nightly-backup-failed", Timestamp(2)));
+        assert_eq!(
+            (notice.id, notice.since),
+            ("nightly-backup-failed", Timestamp(2))
+        );
         assert_eq!(notice.detail, "Full. jd-manager tries again every hour.");
-        let merged = both.merged(BackupOutcomes { manual: None, nightly: ended(3, None) });
+        let merged = both.merged(BackupOutcomes {
+            manual: None,
+            nightly: ended(3, None),
+        });
         assert!(merged.manual.unwrap().error.is_some() && merged.nightly.unwrap().error.is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! The statements behind backups: what is asked of a snapshot, what is changed in one that is restored, and the one row of state.
+//! The statements behind backups: what is asked of a snapshot, what is changed in one that is
+//! restored, and the one row of state.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -16,7 +17,10 @@ pub fn configurations(db: &mut Db) -> QueryResult<i64> {
 
 /// Which instances there are.
 pub fn instances(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
-    instances::table.select(instances::id).order(instances::id).load(db)
+    instances::table
+        .select(instances::id)
+        .order(instances::id)
+        .load(db)
 }
 
 /// Whether the secrets in it are sealed; also takes databases of before there was that.
@@ -29,10 +33,13 @@ pub fn is_sealed(db: &mut Db) -> QueryResult<bool> {
 
 /// Nothing is to run until somebody starts it. Returns how many were to run.
 pub fn clear_desired(db: &mut Db) -> QueryResult<usize> {
-    diesel::update(instances::table.filter(instances::desired.eq("running"))).set(instances::desired.eq("stopped")).execute(db)
+    diesel::update(instances::table.filter(instances::desired.eq("running")))
+        .set(instances::desired.eq("stopped"))
+        .execute(db)
 }
 
-/// Whoever was logged in then logs in again: a session that was ended since must not come back. Returns how many there were.
+/// Whoever was logged in then logs in again: a session that was ended since must not come back.
+/// Returns how many there were.
 pub fn end_sessions(db: &mut Db) -> QueryResult<usize> {
     if !has_table(db, "sessions")? {
         return Ok(0);
@@ -59,8 +66,13 @@ fn text_columns(db: &mut Db) -> QueryResult<Vec<(String, String)>> {
 pub fn has_secrets(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
-            let statement = format!("SELECT count(*) FROM \"{table}\" WHERE instr(\"{column}\", ?) > 0");
-            if CachedStatement::<BigInt>::new(statement).text(secret).get_result::<i64>(db)? > 0 {
+            let statement =
+                format!("SELECT count(*) FROM \"{table}\" WHERE instr(\"{column}\", ?) > 0");
+            if CachedStatement::<BigInt>::new(statement)
+                .text(secret)
+                .get_result::<i64>(db)?
+                > 0
+            {
                 return Ok(true);
             }
         }
@@ -72,9 +84,14 @@ pub fn has_secrets(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
 pub fn mask(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
-            let statement =
-                format!("UPDATE \"{table}\" SET \"{column}\" = replace(\"{column}\", ?, ?) WHERE instr(\"{column}\", ?) > 0");
-            CachedStatement::<()>::new(statement).text(secret).text("*".repeat(secret.len())).text(secret).execute(db)?;
+            let statement = format!(
+                "UPDATE \"{table}\" SET \"{column}\" = replace(\"{column}\", ?, ?) WHERE instr(\"{column}\", ?) > 0"
+            );
+            CachedStatement::<()>::new(statement)
+                .text(secret)
+                .text("*".repeat(secret.len()))
+                .text(secret)
+                .execute(db)?;
         }
     }
     Ok(())
@@ -82,15 +99,21 @@ pub fn mask(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
 
 /// What the user wants of nightly backups, and how the last ones ended; as JSON.
 pub fn state(db: &mut Db) -> QueryResult<(String, String)> {
-    backup_state::table.select((backup_state::settings, backup_state::ended)).first(db)
+    backup_state::table
+        .select((backup_state::settings, backup_state::ended))
+        .first(db)
 }
 
 /// Stores what the user wants.
 pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
-    diesel::update(backup_state::table).set(backup_state::settings.eq(settings)).execute(db)
+    diesel::update(backup_state::table)
+        .set(backup_state::settings.eq(settings))
+        .execute(db)
 }
 
 /// Stores how the last ones ended.
 pub fn set_ended(db: &mut Db, ended: &str) -> QueryResult<usize> {
-    diesel::update(backup_state::table).set(backup_state::ended.eq(ended)).execute(db)
+    diesel::update(backup_state::table)
+        .set(backup_state::ended.eq(ended))
+        .execute(db)
 }

@@ -1,4 +1,5 @@
-//! Restoring a backup: unpacked beside, checked in full, then put in its place. The archive is a stranger's until it is proven. Blocks.
+//! Restoring a backup: unpacked beside, checked in full, then put in its place. The archive is a
+//! stranger's until it is proven. Blocks.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -66,7 +67,8 @@ pub struct RestoreSummary {
     pub manifest: BackupManifest,
     /// Where what was there before is now.
     pub aside: Option<PathBuf>,
-    /// How many instances ran, and stay stopped until somebody starts them or they have `autostart`.
+    /// How many instances ran, and stay stopped until somebody starts them or they have
+    /// `autostart`.
     pub ran: usize,
     /// How many tokens of programs are valid again as they were.
     pub tokens: i64,
@@ -79,15 +81,18 @@ pub struct RestoreSummary {
 pub fn is_encrypted(backup: &Path) -> Result<bool, BackupError> {
     let mut head = Vec::new();
     let file = File::open(backup).map_err(BackupError::at("read", backup))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(BackupError::at("read", backup))?;
+    file.take(MAGIC.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(BackupError::at("read", backup))?;
     Ok(head == MAGIC)
 }
 
-/// Restores a backup into `data_dir`. Nothing there is changed before all of the backup is unpacked and found right. Ends without a change if
-/// `observer` says so before that.
+/// Restores a backup into `data_dir`. Nothing there is changed before all of the backup is unpacked
+/// and found right. Ends without a change if `observer` says so before that.
 ///
 /// # Errors
-/// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the disk; it was interrupted.
+/// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the
+/// disk; it was interrupted.
 pub fn restore(
     backup: &Path,
     data_dir: &Path,
@@ -102,16 +107,31 @@ pub fn restore(
         )));
     }
     let staging = place.staging()?;
-    let size = fs::metadata(backup).map_err(BackupError::at("read", backup))?.len();
-    let progress = RestoreProgress { stage: RestoreStage::Unpacking, files: 0, bytes: 0, read: 0, size };
-    let watch = RestoreWatch { progress: Cell::new(progress), observer };
-    let manifest = unpack(backup, staging.path(), way, &watch).map_err(|fault| watch.interruption().unwrap_or(fault))?;
+    let size = fs::metadata(backup)
+        .map_err(BackupError::at("read", backup))?
+        .len();
+    let progress = RestoreProgress {
+        stage: RestoreStage::Unpacking,
+        files: 0,
+        bytes: 0,
+        read: 0,
+        size,
+    };
+    let watch = RestoreWatch {
+        progress: Cell::new(progress),
+        observer,
+    };
+    let manifest = unpack(backup, staging.path(), way, &watch)
+        .map_err(|fault| watch.interruption().unwrap_or(fault))?;
     failpoint::reach("restore.unpacked");
     watch.enter(RestoreStage::Checking)?;
     let database = staging.path().join(db::FILE);
-    db::check_copy(&database).map_err(|e| BackupError::refused(format!("This backup cannot be restored: {e}")))?;
+    db::check_copy(&database)
+        .map_err(|e| BackupError::refused(format!("This backup cannot be restored: {e}")))?;
     if manifest.holds_key {
-        let fits = db::read_copy(&database, |c| vault::fits(staging.path(), c).map_err(Error::internal))?;
+        let fits = db::read_copy(&database, |c| {
+            vault::fits(staging.path(), c).map_err(Error::internal)
+        })?;
         if !fits {
             return Err(BackupError::refused(
                 "The key in this backup is not the one that its secrets were sealed with. Nothing was changed.",
@@ -129,7 +149,12 @@ pub fn restore(
     staging.sync()?;
     watch.enter(RestoreStage::Syncing)?;
     let aside = place.replace(&staging)?;
-    Ok(RestoreSummary { manifest, aside, ran, tokens })
+    Ok(RestoreSummary {
+        manifest,
+        aside,
+        ran,
+        tokens,
+    })
 }
 
 /// Keeps how far a restore is, and asks whether to go on.
@@ -142,11 +167,15 @@ impl RestoreWatch<'_> {
     /// The fault if it is not to go on.
     fn interruption(&self) -> Option<BackupError> {
         let goes_on = (self.observer)(self.progress.get());
-        (!goes_on).then(|| BackupError::refused("The restore was interrupted. Nothing was changed."))
+        (!goes_on)
+            .then(|| BackupError::refused("The restore was interrupted. Nothing was changed."))
     }
 
     fn enter(&self, stage: RestoreStage) -> Result<(), BackupError> {
-        self.progress.set(RestoreProgress { stage, ..self.progress.get() });
+        self.progress.set(RestoreProgress {
+            stage,
+            ..self.progress.get()
+        });
         self.interruption().map_or(Ok(()), Err)
     }
 }
@@ -161,27 +190,59 @@ impl Read for WatchedFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(buffer)?;
         let progress = self.watch.progress.get();
-        self.watch.progress.set(RestoreProgress { read: progress.read + n as u64, ..progress });
-        self.watch.interruption().map_or(Ok(n), |fault| Err(io::Error::other(fault)))
+        self.watch.progress.set(RestoreProgress {
+            read: progress.read + n as u64,
+            ..progress
+        });
+        self.watch
+            .interruption()
+            .map_or(Ok(n), |fault| Err(io::Error::other(fault)))
     }
 }
 
-fn unpack(backup: &Path, into: &Path, way: &RestoreOptions, watch: &RestoreWatch<'_>) -> Result<BackupManifest, BackupError> {
+fn unpack(
+    backup: &Path,
+    into: &Path,
+    way: &RestoreOptions,
+    watch: &RestoreWatch<'_>,
+) -> Result<BackupManifest, BackupError> {
     let encrypted = is_encrypted(backup)?;
     let file = File::open(backup).map_err(BackupError::at("read", backup))?;
     let input = BufReader::new(WatchedFile { file, watch });
-    let room = rustix::fs::statvfs(into).map_or(MOST_BYTES, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let room = rustix::fs::statvfs(into).map_or(MOST_BYTES, |disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize)
+    });
     let most = MOST_BYTES.min(room);
-    let limits = ArchiveLimits { file: most, all: most, entries: MOST_FILES };
-    let largest = |name: &str| is_member(name).then_some(if name == FILE { manifest::LARGEST } else { u64::MAX });
+    let limits = ArchiveLimits {
+        file: most,
+        all: most,
+        entries: MOST_FILES,
+    };
+    let largest = |name: &str| {
+        is_member(name).then_some(if name == FILE {
+            manifest::LARGEST
+        } else {
+            u64::MAX
+        })
+    };
     let on_file = |unpacked: &ArchiveMember| {
         let progress = watch.progress.get();
-        watch.progress.set(RestoreProgress { files: progress.files + 1, bytes: progress.bytes + unpacked.size, ..progress });
+        watch.progress.set(RestoreProgress {
+            files: progress.files + 1,
+            bytes: progress.bytes + unpacked.size,
+            ..progress
+        });
     };
     let unpacked = match (encrypted, &way.passphrase) {
         (false, _) => archive::unpack(input, into, limits, largest, on_file)?,
-        (true, Some(passphrase)) => archive::unpack(opened(input, passphrase)?, into, limits, largest, on_file)?,
-        (true, None) => return Err(BackupError::refused("The backup is encrypted: its passphrase is needed.")),
+        (true, Some(passphrase)) => {
+            archive::unpack(opened(input, passphrase)?, into, limits, largest, on_file)?
+        }
+        (true, None) => {
+            return Err(BackupError::refused(
+                "The backup is encrypted: its passphrase is needed.",
+            ));
+        }
     };
     check(into, &unpacked)
 }
@@ -195,7 +256,9 @@ fn check(into: &Path, unpacked: &[ArchiveMember]) -> Result<BackupManifest, Back
     };
     if found.size > manifest::largest_for(unpacked.len()) {
         let words = format!("its {FILE} is too large for {} files", unpacked.len());
-        return Err(BackupError::refused(format!("This is no backup that can be restored: {words}.")));
+        return Err(BackupError::refused(format!(
+            "This is no backup that can be restored: {words}."
+        )));
     }
     let manifest = BackupManifest::read(&fs::read(&path).map_err(BackupError::at("read", &path))?)?;
     manifest.check(unpacked)?;

@@ -15,7 +15,9 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::web::extract::{MaybeInput, MemberReader};
 use crate::web::negotiation::Representation;
-use crate::web::{Caller, ChangeResponse, MessageResponse, PageFrame, Reply, RequestContext, RequestInput, Role};
+use crate::web::{
+    Caller, ChangeResponse, MessageResponse, PageFrame, Reply, RequestContext, RequestInput, Role,
+};
 
 const HERE: &str = "/backups";
 
@@ -31,7 +33,12 @@ pub async fn show(
 }
 
 async fn page(backups: &Backups, frame: PageFrame, errors: Vec<FieldError>) -> Result<BackupsPage> {
-    Ok(BackupsPage::new(frame, backups.everything().await?, errors, Timestamp::now()))
+    Ok(BackupsPage::new(
+        frame,
+        backups.everything().await?,
+        errors,
+        Timestamp::now(),
+    ))
 }
 
 /// `POST /backups`: begins to make one.
@@ -47,51 +54,92 @@ pub async fn create(
     let name = match begun {
         Ok(name) => name,
         Err(Error::Invalid(errors)) if want.form == Representation::Html => {
-            return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?);
+            return want.respond_with(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &page(&backups, frame, errors).await?,
+            );
         }
         Err(other) => return Err(other.into()),
     };
-    tracing::info!(who = caller.title(), backup = name, "a backup was asked for");
+    tracing::info!(
+        who = caller.title(),
+        backup = name,
+        "a backup was asked for"
+    );
     if want.form == Representation::Html {
-        return ChangeResponse { json: (), created: None, next: HERE.into() }.respond(&want);
+        return ChangeResponse {
+            json: (),
+            created: None,
+            next: HERE.into(),
+        }
+        .respond(&want);
     }
     let at = format!("{}{HERE}/{name}", if want.asked.api { "/api" } else { "" });
     let message = "The backup is being made. It is in the list of /backups once it is whole.";
-    let json = BackupStartResponse { success: true, name, message };
+    let json = BackupStartResponse {
+        success: true,
+        name,
+        message,
+    };
     Ok((StatusCode::ACCEPTED, [(LOCATION, at)], Json(json)).into_response())
 }
 
-/// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of it gets one with the key.
+/// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of
+/// it gets one with the key.
 fn read_order(input: RequestInput) -> Result<BackupRequest> {
     let is_form = input.form.is_some();
     let mut body = MemberReader::of(input.value)?;
     let with_key = body.flag("with_key").unwrap_or(!is_form);
     let with_logs = body.flag("with_logs").unwrap_or(false);
     // As it was typed: white space may be part of it.
-    let [given, repeated] =
-        ["passphrase", "repeat"].map(|name| body.take(name).map(|value| value.as_str().unwrap_or_default().to_owned()));
+    let [given, repeated] = ["passphrase", "repeat"].map(|name| {
+        body.take(name)
+            .map(|value| value.as_str().unwrap_or_default().to_owned())
+    });
     if repeated.is_some_and(|repeated| repeated != given.clone().unwrap_or_default()) {
         body.refuse("repeat", "The two passphrases differ.");
     }
-    let passphrase = given.filter(|text| !text.is_empty()).map(BackupPassphrase::new).transpose().unwrap_or_else(|wrong| {
-        body.refuse("passphrase", wrong);
-        None
-    });
-    body.finish(Some(BackupRequest { with_key, with_logs, passphrase, secrets: None }))
+    let passphrase = given
+        .filter(|text| !text.is_empty())
+        .map(BackupPassphrase::new)
+        .transpose()
+        .unwrap_or_else(|wrong| {
+            body.refuse("passphrase", wrong);
+            None
+        });
+    body.finish(Some(BackupRequest {
+        with_key,
+        with_logs,
+        passphrase,
+        secrets: None,
+    }))
 }
 
 /// `GET /backups/{name}`: the file.
-pub async fn download(State(backups): State<Backups>, Path(name): Path<String>, caller: Caller) -> Reply {
+pub async fn download(
+    State(backups): State<Backups>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Reply {
     caller.must_be(Role::Admin)?;
     let (backup, body) = backups.body(&name).await?;
-    tracing::info!(who = caller.title(), backup = name, "a backup was downloaded");
-    let media_type = if backup.named.encrypted { "application/octet-stream" } else { "application/gzip" };
+    tracing::info!(
+        who = caller.title(),
+        backup = name,
+        "a backup was downloaded"
+    );
+    let media_type = if backup.named.encrypted {
+        "application/octet-stream"
+    } else {
+        "application/gzip"
+    };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CONTENT_LENGTH, HeaderValue::from(backup.size)),
         (
             CONTENT_DISPOSITION,
-            HeaderValue::try_from(format!("attachment; filename=\"jd-manager-{name}\"")).map_err(Error::internal)?,
+            HeaderValue::try_from(format!("attachment; filename=\"jd-manager-{name}\""))
+                .map_err(Error::internal)?,
         ),
     ];
     Ok((headers, body).into_response())
@@ -107,16 +155,34 @@ pub async fn ask_delete(
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     let (backup, all) = (backups.get(&name).await?, backups.list().await?);
-    want.respond(&BackupDeletePage::new(frame, backup, all.len().saturating_sub(1)))
+    want.respond(&BackupDeletePage::new(
+        frame,
+        backup,
+        all.len().saturating_sub(1),
+    ))
 }
 
 /// `DELETE /backups/{name}`, and `POST /backups/{name}/delete` for forms.
-pub async fn delete(State(backups): State<Backups>, want: RequestContext, Path(name): Path<String>, caller: Caller) -> Reply {
+pub async fn delete(
+    State(backups): State<Backups>,
+    want: RequestContext,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Reply {
     caller.must_be(Role::Admin)?;
     let gone = backups.delete(&name).await?;
-    tracing::info!(who = caller.title(), backup = gone.name, "a backup was deleted");
+    tracing::info!(
+        who = caller.title(),
+        backup = gone.name,
+        "a backup was deleted"
+    );
     let json = MessageResponse::new(format!("{} is deleted.", gone.name));
-    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: HERE.into(),
+    }
+    .respond(&want)
 }
 
 /// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
@@ -129,13 +195,19 @@ pub async fn settings(
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     match backups.change(input.value, input.form.is_some()).await {
-        Ok(settings) => {
-            ChangeResponse { json: BackupSettingsResponse { success: true, settings }, created: None, next: HERE.into() }
-                .respond(&want)
+        Ok(settings) => ChangeResponse {
+            json: BackupSettingsResponse {
+                success: true,
+                settings,
+            },
+            created: None,
+            next: HERE.into(),
         }
-        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
-            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?)
-        }
+        .respond(&want),
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(&backups, frame, errors).await?,
+        ),
         Err(other) => Err(other.into()),
     }
 }

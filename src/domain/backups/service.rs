@@ -1,4 +1,5 @@
-//! The use cases of backups of a running manager: make one, list, give out, delete, and what is wanted every night.
+//! The use cases of backups of a running manager: make one, list, give out, delete, and what is
+//! wanted every night.
 
 use axum::body::{Body, Bytes};
 use diesel::SqliteConnection;
@@ -98,7 +99,10 @@ impl Backups {
     /// The same, with the secrets of `source` hidden in backups without the key.
     #[must_use]
     pub fn hiding(self, source: SecretSource) -> Self {
-        Self { secrets: Some(source), ..self }
+        Self {
+            secrets: Some(source),
+            ..self
+        }
     }
 
     fn dir(&self) -> PathBuf {
@@ -111,8 +115,18 @@ impl Backups {
     /// The database or the directory cannot be read.
     pub async fn everything(&self) -> Result<BackupOverview> {
         let (wanted, last) = self.state().await?;
-        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(BackupOverview { backups: self.list().await?, making, wanted, last, dir: self.dir() })
+        let making = self
+            .making
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Ok(BackupOverview {
+            backups: self.list().await?,
+            making,
+            wanted,
+            last,
+            dir: self.dir(),
+        })
     }
 
     /// What is wanted every night, and how the last ones ended.
@@ -121,7 +135,8 @@ impl Backups {
         Ok((wanted, last.merged(self.ended.borrow().clone())))
     }
 
-    /// Keeps the notices about failures that no success came after up to date, until the manager ends.
+    /// Keeps the notices about failures that no success came after up to date, until the manager
+    /// ends.
     pub async fn follow_failures(self, notices: ManagerNotices) {
         let mut ended = self.ended.subscribe();
         loop {
@@ -135,7 +150,9 @@ impl Backups {
                         }
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the overview cannot show how the last backups ended"),
+                Err(error) => {
+                    tracing::warn!(%error, "the overview cannot show how the last backups ended")
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -171,7 +188,9 @@ impl Backups {
     /// The directory cannot be read.
     pub async fn list(&self) -> Result<Vec<Backup>> {
         let dir = self.dir();
-        tokio::task::spawn_blocking(move || list(&dir)).await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || list(&dir))
+            .await
+            .map_err(Error::internal)?
     }
 
     /// One of them.
@@ -203,13 +222,27 @@ impl Backups {
     /// One is being made already; it could not be made. That is remembered.
     pub async fn nightly(&self) -> Result<String> {
         // The key lies beside the database anyway: who can read the one here can read the other.
-        let (name, work) = self.work(BackupKind::Nightly, BackupRequest { with_key: true, ..BackupRequest::default() })?;
+        let (name, work) = self.work(
+            BackupKind::Nightly,
+            BackupRequest {
+                with_key: true,
+                ..BackupRequest::default()
+            },
+        )?;
         work.await?;
         let keep = usize::try_from(self.db.read(state).await?.0.keep).unwrap_or(usize::MAX);
-        let nightly: Vec<Backup> = self.list().await?.into_iter().filter(|one| one.named.kind == BackupKind::Nightly).collect();
+        let nightly: Vec<Backup> = self
+            .list()
+            .await?
+            .into_iter()
+            .filter(|one| one.named.kind == BackupKind::Nightly)
+            .collect();
         for old in nightly.into_iter().skip(keep) {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
-            tracing::info!(backup = old.name, "a nightly backup is older than those that are kept, and is deleted");
+            tracing::info!(
+                backup = old.name,
+                "a nightly backup is older than those that are kept, and is deleted"
+            );
         }
         Ok(name)
     }
@@ -220,13 +253,21 @@ impl Backups {
     /// The database cannot be read.
     pub async fn is_due(&self, now: Timestamp) -> Result<bool> {
         let wanted = self.db.read(state).await?.0;
-        let newest = self.list().await?.into_iter().find(|one| one.named.kind == BackupKind::Nightly);
+        let newest = self
+            .list()
+            .await?
+            .into_iter()
+            .find(|one| one.named.kind == BackupKind::Nightly);
         let hour = u8::try_from(now.minute_of_day() / 60).unwrap_or_default();
         Ok(wanted.is_due(now, hour, newest.map(|one| one.named.created_at)))
     }
 
     /// Takes the turn and says what is to be done.
-    fn work(&self, kind: BackupKind, order: BackupRequest) -> Result<(String, impl Future<Output = Result<()>> + Send + use<>)> {
+    fn work(
+        &self,
+        kind: BackupKind,
+        order: BackupRequest,
+    ) -> Result<(String, impl Future<Output = Result<()>> + Send + use<>)> {
         let named = BackupName {
             kind,
             created_at: Timestamp::now(),
@@ -237,19 +278,31 @@ impl Backups {
         let name = named.to_string();
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*making {
-            return Err(Error::Conflict(format!("A backup is being made already: {}. Wait until it is there.", other.name)));
+            return Err(Error::Conflict(format!(
+                "A backup is being made already: {}. Wait until it is there.",
+                other.name
+            )));
         }
-        *making = Some(BackupJob { name: name.clone(), progress: BackupProgress::default() });
+        *making = Some(BackupJob {
+            name: name.clone(),
+            progress: BackupProgress::default(),
+        });
         drop(making);
         let turn = BackupTurn(self.making.clone());
-        let order = BackupRequest { secrets: self.secrets, ..order };
+        let order = BackupRequest {
+            secrets: self.secrets,
+            ..order
+        };
         let (this, told) = (self.clone(), name.clone());
         let work = async move {
             let worker = this.clone();
             let path = this.dir().join(&told);
             let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
             let result = packed.unwrap_or_else(|e| {
-                Err(BackupError::Io { what: "The backup was not made".into(), cause: std::io::Error::other(e) })
+                Err(BackupError::Io {
+                    what: "The backup was not made".into(),
+                    cause: std::io::Error::other(e),
+                })
             });
             let ended = BackupOutcome {
                 at: Timestamp::now(),
@@ -324,7 +377,10 @@ impl Backups {
             .db
             .write(move |c| {
                 let wanted = state(c)?.0.changed(body, is_form)?;
-                queries::set_settings(c, &serde_json::to_string(&wanted).map_err(Error::internal)?)?;
+                queries::set_settings(
+                    c,
+                    &serde_json::to_string(&wanted).map_err(Error::internal)?,
+                )?;
                 Ok(wanted)
             })
             .await?;
@@ -346,7 +402,10 @@ impl Drop for BackupTurn {
 /// What cannot be read, of a newer version for instance, is as if it had never been said.
 fn state(c: &mut SqliteConnection) -> Result<(BackupSettings, BackupOutcomes)> {
     let (settings, ended) = queries::state(c)?;
-    Ok((serde_json::from_str(&settings).unwrap_or_default(), serde_json::from_str(&ended).unwrap_or_default()))
+    Ok((
+        serde_json::from_str(&settings).unwrap_or_default(),
+        serde_json::from_str(&ended).unwrap_or_default(),
+    ))
 }
 
 fn list(dir: &Path) -> Result<Vec<Backup>> {
@@ -359,12 +418,20 @@ fn list(dir: &Path) -> Result<Vec<Backup>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let (Ok(named), Ok(file)) = (name.parse::<BackupName>(), entry.metadata()) else { continue };
+        let (Ok(named), Ok(file)) = (name.parse::<BackupName>(), entry.metadata()) else {
+            continue;
+        };
         if file.is_file() {
-            found.push(Backup { name, named, size: file.len() });
+            found.push(Backup {
+                name,
+                named,
+                size: file.len(),
+            });
         }
     }
-    found.sort_by(|one, other| (other.named.created_at, &other.name).cmp(&(one.named.created_at, &one.name)));
+    found.sort_by(|one, other| {
+        (other.named.created_at, &other.name).cmp(&(one.named.created_at, &one.name))
+    });
     Ok(found)
 }
 
@@ -372,7 +439,10 @@ fn list(dir: &Path) -> Result<Vec<Backup>> {
 fn remove_leftovers(dir: &Path) -> Result<(), BackupError> {
     for entry in std::fs::read_dir(dir).map_err(BackupError::at("read", dir))? {
         let path = entry.map_err(BackupError::at("read", dir))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let is_draft = [".part", ".db", ".db-journal"].iter().any(|ending| {
             name.strip_prefix('.')
                 .and_then(|rest| rest.strip_suffix(ending))

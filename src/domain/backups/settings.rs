@@ -15,7 +15,8 @@ const LATE: Duration = Duration::from_secs(30 * 3600);
 /// More than these are nobody's wish.
 const MOST_KEPT: i64 = 365;
 
-/// What the user wants of nightly backups. By default they are made at three and the newest seven are kept.
+/// What the user wants of nightly backups. By default they are made at three and the newest seven
+/// are kept.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "BackupSettings")]
@@ -30,19 +31,27 @@ pub struct BackupSettings {
 
 impl Default for BackupSettings {
     fn default() -> Self {
-        Self { nightly: true, hour: 3, keep: 7 }
+        Self {
+            nightly: true,
+            hour: 3,
+            keep: 7,
+        }
     }
 }
 
 impl BackupSettings {
-    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
+    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
+    /// no.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
         let mut body = MemberReader::of(value)?;
         let mut wanted = self.clone();
-        wanted.nightly = body.flag("nightly").or(is_form.then_some(false)).unwrap_or(self.nightly);
+        wanted.nightly = body
+            .flag("nightly")
+            .or(is_form.then_some(false))
+            .unwrap_or(self.nightly);
         if let Some(hour) = body.number("hour", 0, 23) {
             wanted.hour = u8::try_from(hour).unwrap_or(self.hour);
         }
@@ -52,14 +61,17 @@ impl BackupSettings {
         body.finish(Some(wanted))
     }
 
-    /// Whether one is due at `now`, whose hour of the local day is `hour`; `last`: when the newest one was made.
+    /// Whether one is due at `now`, whose hour of the local day is `hour`; `last`: when the newest
+    /// one was made.
     #[must_use]
     pub fn is_due(&self, now: Timestamp, hour: u8, last: Option<Timestamp>) -> bool {
         if !self.nightly {
             return false;
         }
         // One from the future was made by a clock that was wrong.
-        let Some(since) = last.filter(|last| *last <= now).map(|last| now.since(last)) else { return true };
+        let Some(since) = last.filter(|last| *last <= now).map(|last| now.since(last)) else {
+            return true;
+        };
         since >= LATE || (hour == self.hour && since >= APART)
     }
 }
@@ -85,23 +97,49 @@ mod tests {
             }
         }
         assert_eq!(made, (1..7).map(|day| day * 24 + 3).collect::<Vec<_>>());
-        assert!(!wanted.is_due(hour(32), 8, Some(hour(3))) && wanted.is_due(hour(33), 9, Some(hour(3))), "it was off at night");
-        assert!(wanted.is_due(hour(3), 3, Some(hour(500))), "one from the future");
-        assert!(!BackupSettings { nightly: false, ..wanted }.is_due(hour(3), 3, None));
+        assert!(
+            !wanted.is_due(hour(32), 8, Some(hour(3))) && wanted.is_due(hour(33), 9, Some(hour(3))),
+            "it was off at night"
+        );
+        assert!(
+            wanted.is_due(hour(3), 3, Some(hour(500))),
+            "one from the future"
+        );
+        assert!(
+            !BackupSettings {
+                nightly: false,
+                ..wanted
+            }
+            .is_due(hour(3), 3, None)
+        );
     }
 
     #[test]
     fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
         let wanted = BackupSettings::default();
-        let changed = wanted.changed(json!({ "hour": 23, "keep": "30" }), false).unwrap();
-        assert_eq!(changed, BackupSettings { nightly: true, hour: 23, keep: 30 });
+        let changed = wanted
+            .changed(json!({ "hour": 23, "keep": "30" }), false)
+            .unwrap();
+        assert_eq!(
+            changed,
+            BackupSettings {
+                nightly: true,
+                hour: 23,
+                keep: 30
+            }
+        );
         assert!(!wanted.changed(json!({}), true).unwrap().nightly);
-        let Err(Error::Invalid(errors)) = wanted.changed(json!({ "hour": 24, "keep": 0, "nightly": "perhaps", "x": 1 }), false)
-        else {
+        let Err(Error::Invalid(errors)) = wanted.changed(
+            json!({ "hour": 24, "keep": 0, "nightly": "perhaps", "x": 1 }),
+            false,
+        ) else {
             panic!()
         };
         assert!(
-            errors.iter().map(|e| e.pointer.as_str()).all(|at| ["/hour", "/keep", "/nightly", "/x"].contains(&at))
+            errors
+                .iter()
+                .map(|e| e.pointer.as_str())
+                .all(|at| ["/hour", "/keep", "/nightly", "/x"].contains(&at))
                 && errors.len() >= 3
         );
     }

@@ -1,5 +1,6 @@
-//! Putting a data directory in the place of another one: by a rename, or, where the directory is a place at which a disk is mounted, file by file
-//! in an order that can be seen to be unfinished. What was there is moved aside and never deleted.
+//! Putting a data directory in the place of another one: by a rename, or, where the directory is a
+//! place at which a disk is mounted, file by file in an order that can be seen to be unfinished.
+//! What was there is moved aside and never deleted.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -15,7 +16,8 @@ use crate::base::failpoint;
 const WITHIN: &str = ".restoring";
 /// The lock of a manager.
 const LOCK: &str = "manager.lock";
-/// Is in a directory that a restore unpacks into, which holds a lock on it. So one that nobody holds was left by a restore that was killed.
+/// Is in a directory that a restore unpacks into, which holds a lock on it. So one that nobody
+/// holds was left by a restore that was killed.
 const MARKER: &str = ".restore.lock";
 
 /// The place of a data directory, held against managers.
@@ -36,21 +38,32 @@ impl DataDirLock {
     /// A manager or a keeper is at work there.
     pub fn lock(data_dir: &Path) -> Result<Self, BackupError> {
         let entries = match fs::read_dir(data_dir) {
-            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>(),
+            Ok(entries) => entries
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<io::Result<Vec<_>>>(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) => Err(e),
         };
         let entries = entries.map_err(BackupError::at("read", data_dir))?;
-        let is_used = entries.iter().any(|name| name != WITHIN && name != "lost+found");
+        let is_used = entries
+            .iter()
+            .any(|name| name != WITHIN && name != "lost+found");
         let mut held = None;
         if is_used {
             let path = data_dir.join(LOCK);
-            let lock =
-                File::options().create(true).truncate(false).write(true).open(&path).map_err(BackupError::at("opened", &path))?;
+            let lock = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(BackupError::at("opened", &path))?;
             match lock.try_lock() {
                 Ok(()) => held = Some(lock),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(BackupError::refused(format!("A jd-manager runs on {}. End it first.", data_dir.display())));
+                    return Err(BackupError::refused(format!(
+                        "A jd-manager runs on {}. End it first.",
+                        data_dir.display()
+                    )));
                 }
                 Err(TryLockError::Error(e)) => return Err(BackupError::at("locked", &path)(e)),
             }
@@ -61,7 +74,12 @@ impl DataDirLock {
                 )));
             }
         }
-        Ok(Self { data_dir: data_dir.to_owned(), is_mount: is_mount(data_dir), is_used, _lock: held })
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            is_mount: is_mount(data_dir),
+            is_used,
+            _lock: held,
+        })
     }
 
     /// Whether something is there that would be moved aside.
@@ -69,7 +87,8 @@ impl DataDirLock {
         self.is_used
     }
 
-    /// An empty directory, 0700, from which a rename leads to the place. What restores that were killed left is removed before.
+    /// An empty directory, 0700, from which a rename leads to the place. What restores that were
+    /// killed left is removed before.
     ///
     /// # Errors
     /// Another restore is at work there; the disk.
@@ -85,12 +104,20 @@ impl DataDirLock {
         } else {
             beside(&self.data_dir, &format!("restoring-{}", std::process::id()))
         };
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(BackupError::at("made", parent))?;
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .map_err(BackupError::at("made", parent))?;
         }
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let words = "exists: another restore is at work there. If that is not so, delete it.";
+                let words =
+                    "exists: another restore is at work there. If that is not so, delete it.";
                 Err(BackupError::refused(format!("{} {words}", path.display())))
             }
             Err(e) => Err(BackupError::at("made", &path)(e)),
@@ -104,14 +131,19 @@ impl DataDirLock {
     /// The disk.
     pub fn replace(self, staging: &StagingDir) -> Result<Option<PathBuf>, BackupError> {
         let staging = staging.path();
-        let stamp: String = Timestamp::now().to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        let stamp: String = Timestamp::now()
+            .to_string()
+            .chars()
+            .filter(|c| !matches!(c, '-' | ':' | '.'))
+            .collect();
         let aside = format!("before-restore-{stamp}");
         if self.is_mount {
             return self.replace_within(staging, &aside);
         }
         let old = self.is_used.then(|| beside(&self.data_dir, &aside));
         if let Some(old) = &old {
-            fs::rename(&self.data_dir, old).map_err(BackupError::at("moved aside", &self.data_dir))?;
+            fs::rename(&self.data_dir, old)
+                .map_err(BackupError::at("moved aside", &self.data_dir))?;
         }
         failpoint::reach("restore.moved-aside");
         if let Err(e) = fs::rename(staging, &self.data_dir) {
@@ -125,22 +157,32 @@ impl DataDirLock {
         Ok(old)
     }
 
-    /// The same without renaming the directory itself. Killed half-way, `.restoring` is still there, and a manager refuses to start.
+    /// The same without renaming the directory itself. Killed half-way, `.restoring` is still
+    /// there, and a manager refuses to start.
     fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, BackupError> {
         let old = self.data_dir.join(aside);
         // From now on it is not to be removed by itself.
         let marker = staging.join(MARKER);
         fs::remove_file(&marker).map_err(BackupError::at("removed", &marker))?;
         let names = |dir: &Path| -> Result<Vec<_>, BackupError> {
-            let all =
-                fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
+            let all = fs::read_dir(dir).and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.file_name()))
+                    .collect::<io::Result<Vec<_>>>()
+            });
             all.map_err(BackupError::at("read", dir))
         };
         if self.is_used {
-            DirBuilder::new().mode(0o700).create(&old).map_err(BackupError::at("made", &old))?;
+            DirBuilder::new()
+                .mode(0o700)
+                .create(&old)
+                .map_err(BackupError::at("made", &old))?;
             for name in names(&self.data_dir)? {
                 let name_text = name.to_string_lossy();
-                if name != WITHIN && name != "lost+found" && !name_text.starts_with("before-restore-") {
+                if name != WITHIN
+                    && name != "lost+found"
+                    && !name_text.starts_with("before-restore-")
+                {
                     fs::rename(self.data_dir.join(&name), old.join(&name))
                         .map_err(BackupError::at("moved aside", &self.data_dir))?;
                 }
@@ -148,10 +190,13 @@ impl DataDirLock {
         }
         failpoint::reach("restore.moved-aside");
         for name in names(staging)? {
-            fs::rename(staging.join(&name), self.data_dir.join(&name)).map_err(BackupError::at("put in its place", staging))?;
+            fs::rename(staging.join(&name), self.data_dir.join(&name))
+                .map_err(BackupError::at("put in its place", staging))?;
         }
         fs::remove_dir(staging).map_err(BackupError::at("removed", staging))?;
-        File::open(&self.data_dir).and_then(|dir| dir.sync_all()).map_err(BackupError::at("written", &self.data_dir))?;
+        File::open(&self.data_dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(BackupError::at("written", &self.data_dir))?;
         Ok(self.is_used.then_some(old))
     }
 }
@@ -166,8 +211,15 @@ pub struct StagingDir {
 impl StagingDir {
     fn write_marker(path: PathBuf) -> Result<Self, BackupError> {
         let at = path.join(MARKER);
-        let marker = File::options().write(true).create_new(true).mode(0o600).open(&at).map_err(BackupError::at("made", &at))?;
-        marker.try_lock().map_err(|e| BackupError::at("locked", &at)(e.into()))?;
+        let marker = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&at)
+            .map_err(BackupError::at("made", &at))?;
+        marker
+            .try_lock()
+            .map_err(|e| BackupError::at("locked", &at)(e.into()))?;
         Ok(Self { path, marker })
     }
 
@@ -176,12 +228,14 @@ impl StagingDir {
         &self.path
     }
 
-    /// Makes everything in it last. One sync of the file system: thousands of files would take a minute one by one.
+    /// Makes everything in it last. One sync of the file system: thousands of files would take a
+    /// minute one by one.
     ///
     /// # Errors
     /// The disk.
     pub fn sync(&self) -> Result<(), BackupError> {
-        rustix::fs::syncfs(&self.marker).map_err(|e| BackupError::at("written", &self.path)(e.into()))
+        rustix::fs::syncfs(&self.marker)
+            .map_err(|e| BackupError::at("written", &self.path)(e.into()))
     }
 }
 
@@ -209,22 +263,43 @@ fn remove_staging(path: &Path) -> io::Result<()> {
     fs::remove_dir_all(path)
 }
 
-/// Removes what restores into `data_dir` that were killed left beside it and within it: they hold a secret key. One that is at work is left alone.
+/// Removes what restores into `data_dir` that were killed left beside it and within it: they hold a
+/// secret key. One that is at work is left alone.
 pub fn remove_stale_staging(data_dir: &Path) {
-    let Some(name) = data_dir.file_name() else { return };
-    let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = data_dir.file_name() else {
+        return;
+    };
+    let parent = data_dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let beginning = format!("{}.restoring-", name.to_string_lossy());
-    let is_staging = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&beginning);
-    let beside = fs::read_dir(parent).into_iter().flatten().flatten().filter(is_staging).map(|entry| entry.path());
+    let is_staging =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&beginning);
+    let beside = fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(is_staging)
+        .map(|entry| entry.path());
     for path in beside.chain([data_dir.join(WITHIN)]) {
-        let is_ours = path.symlink_metadata().is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
+        let is_ours = path
+            .symlink_metadata()
+            .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
         if !is_ours {
             continue;
         }
         let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        match File::options().write(true).custom_flags(flags).open(path.join(MARKER)).map(|marker| (marker.try_lock(), marker)) {
+        match File::options()
+            .write(true)
+            .custom_flags(flags)
+            .open(path.join(MARKER))
+            .map(|marker| (marker.try_lock(), marker))
+        {
             Ok((Ok(()), _marker)) => match remove_staging(&path) {
-                Ok(()) => tracing::info!(path = %path.display(), "removed what an interrupted restore left"),
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "removed what an interrupted restore left")
+                }
                 Err(error) => {
                     tracing::warn!(%error, path = %path.display(), "what an interrupted restore left cannot be removed")
                 }
@@ -254,7 +329,10 @@ pub fn check_for_half_restored(data_dir: &Path) -> Result<(), BackupError> {
 
 /// A name beside a directory.
 fn beside(dir: &Path, ending: &str) -> PathBuf {
-    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = dir
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     dir.with_file_name(format!("{name}.{ending}"))
 }
 
@@ -265,21 +343,36 @@ fn kept(data_dir: &Path) -> Option<String> {
         let lock = File::open(dir.join("keeper.lock"));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     };
-    entries.flatten().find(|entry| is_held(&entry.path())).map(|entry| entry.file_name().to_string_lossy().into_owned())
+    entries
+        .flatten()
+        .find(|entry| is_held(&entry.path()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
 /// Whether a disk is mounted at this very directory.
 fn is_mount(dir: &Path) -> bool {
-    let Ok(dir) = dir.canonicalize() else { return false };
-    let Ok(table) = fs::read_to_string("/proc/self/mountinfo") else { return false };
-    table.lines().filter_map(|line| line.split(' ').nth(4)).any(|at| Path::new(&unescaped(at)) == dir)
+    let Ok(dir) = dir.canonicalize() else {
+        return false;
+    };
+    let Ok(table) = fs::read_to_string("/proc/self/mountinfo") else {
+        return false;
+    };
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .any(|at| Path::new(&unescaped(at)) == dir)
 }
 
 /// `\040` and its like as the kernel writes them.
 fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]
@@ -292,10 +385,18 @@ mod tests {
         let data = dir.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("old"), "old").unwrap();
-        let place = || DataDirLock { is_mount: true, ..DataDirLock::lock(&data).unwrap() };
+        let place = || DataDirLock {
+            is_mount: true,
+            ..DataDirLock::lock(&data).unwrap()
+        };
         let staging = place().staging().unwrap();
         fs::write(staging.path().join("new"), "new").unwrap();
-        assert!(check_for_half_restored(&data).unwrap_err().to_string().contains("--force"));
+        assert!(
+            check_for_half_restored(&data)
+                .unwrap_err()
+                .to_string()
+                .contains("--force")
+        );
         let old = place().replace(&staging).unwrap().unwrap();
         check_for_half_restored(&data).unwrap();
         assert_eq!(fs::read_to_string(old.join("old")).unwrap(), "old");
@@ -315,12 +416,22 @@ mod tests {
         let place = DataDirLock::lock(&data).unwrap();
         assert!(place.is_used());
         let again = DataDirLock::lock(&data);
-        assert!(again.is_err_and(|e| e.to_string().contains("runs on")), "it is held");
+        assert!(
+            again.is_err_and(|e| e.to_string().contains("runs on")),
+            "it is held"
+        );
         let staging = place.staging().unwrap();
         fs::write(staging.path().join("two"), "two").unwrap();
         let old = place.replace(&staging).unwrap().unwrap();
-        assert!(old.file_name().unwrap().to_string_lossy().starts_with("data.before-restore-"));
-        assert!(old.join("one").exists() && data.join("two").exists() && !data.join("one").exists());
+        assert!(
+            old.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("data.before-restore-")
+        );
+        assert!(
+            old.join("one").exists() && data.join("two").exists() && !data.join("one").exists()
+        );
         assert!(!is_mount(&data) && is_mount(Path::new("/proc")));
         assert_eq!(unescaped("/a\\040b\\134c"), "/a b\\c");
     }
@@ -345,21 +456,34 @@ mod tests {
         assert!(foreign.join("secrets.key").exists() && unmarked.join("secrets.key").exists());
         remove_stale_staging(&data);
         assert!(at_work.path().join(MARKER).exists(), "it is locked");
-        let refused = DataDirLock::lock(&data).unwrap().staging().unwrap_err().to_string();
-        assert!(refused.contains("another restore is at work there"), "{refused}");
+        let refused = DataDirLock::lock(&data)
+            .unwrap()
+            .staging()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("another restore is at work there"),
+            "{refused}"
+        );
         let path = at_work.path().to_owned();
         drop(at_work);
         assert!(!path.exists());
         // Within a mount: as long as it is marked, nothing was changed yet.
         fs::create_dir(&data).unwrap();
-        let place = || DataDirLock { is_mount: true, ..DataDirLock::lock(&data).unwrap() };
+        let place = || DataDirLock {
+            is_mount: true,
+            ..DataDirLock::lock(&data).unwrap()
+        };
         std::mem::forget(place().staging().unwrap());
         fs::write(data.join(WITHIN).join("secrets.key"), "key").unwrap();
         assert!(place().staging().is_err(), "it is locked");
         left("data/.restoring");
         fs::remove_file(data.join(WITHIN).join(MARKER)).unwrap();
         remove_stale_staging(&data);
-        assert!(check_for_half_restored(&data).is_err(), "without its marker it is half in its place");
+        assert!(
+            check_for_half_restored(&data).is_err(),
+            "without its marker it is half in its place"
+        );
         fs::write(data.join(WITHIN).join(MARKER), "").unwrap();
         remove_stale_staging(&data);
         check_for_half_restored(&data).unwrap();

@@ -41,9 +41,23 @@ crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 impl BackupsPage {
     /// All there is about backups; `errors`: what was wrong with a form.
     #[must_use]
-    pub fn new(frame: PageFrame, all: BackupOverview, errors: Vec<FieldError>, now: Timestamp) -> Self {
+    pub fn new(
+        frame: PageFrame,
+        all: BackupOverview,
+        errors: Vec<FieldError>,
+        now: Timestamp,
+    ) -> Self {
         let directory = all.dir.display().to_string();
-        Self { frame, now, backups: all.backups, making: all.making, settings: all.wanted, last: all.last, directory, errors }
+        Self {
+            frame,
+            now,
+            backups: all.backups,
+            making: all.making,
+            settings: all.wanted,
+            last: all.last,
+            directory,
+            errors,
+        }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
@@ -51,7 +65,10 @@ impl BackupsPage {
     }
 
     fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        self.errors.iter().find(|error| error.pointer == pointer).map(FieldError::page_text)
+        self.errors
+            .iter()
+            .find(|error| error.pointer == pointer)
+            .map(FieldError::page_text)
     }
 
     fn size(&self, bytes: &u64) -> String {
@@ -64,11 +81,17 @@ impl BackupsPage {
             BackupKind::Nightly => ("The last nightly backup", ended),
             BackupKind::Manual => ("The last backup that was asked for", ended),
         };
-        self.last.failures(&self.settings).into_iter().map(named).collect()
+        self.last
+            .failures(&self.settings)
+            .into_iter()
+            .map(named)
+            .collect()
     }
 
     fn hours(&self) -> Vec<(String, String)> {
-        (0..24).map(|hour| (hour.to_string(), format!("{hour:02}:00"))).collect()
+        (0..24)
+            .map(|hour| (hour.to_string(), format!("{hour:02}:00")))
+            .collect()
     }
 }
 
@@ -91,7 +114,11 @@ impl BackupDeletePage {
     /// The question whether to delete it.
     #[must_use]
     pub fn new(frame: PageFrame, backup: Backup, others: usize) -> Self {
-        Self { frame, backup, others }
+        Self {
+            frame,
+            backup,
+            others,
+        }
     }
 
     fn size(&self) -> String {

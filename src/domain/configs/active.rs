@@ -37,17 +37,24 @@ impl ConfigService {
             .write(move |c| {
                 let saved = desk.load(c, id)?;
                 queries::set_active(c, id)?;
-                Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
+                Ok(outcome(
+                    &saved,
+                    format!("\"{}\" is the active configuration.", saved.name),
+                ))
             })
             .await
     }
 
-    /// Saves a configuration as a new revision of the active one. Where none is active it is saved as a new one, called `name` or nearly
-    /// so, and made the active one.
+    /// Saves a configuration as a new revision of the active one. Where none is active it is saved
+    /// as a new one, called `name` or nearly so, and made the active one.
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<ConfigChangeResult> {
+    pub async fn save_active(
+        &self,
+        config: Value,
+        name: &'static str,
+    ) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         let (outcome, config) = self
             .db
@@ -69,15 +76,30 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
-    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing is saved.
+    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing
+    /// is saved.
     ///
     /// # Errors
     /// Names every wrong field.
     pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, ConfigFindings)> {
         let desk = self.desk();
-        let previous = self.db.read(move |c| queries::active(c)?.map(|row| desk.with_users(c, row)).transpose()).await?;
+        let previous = self
+            .db
+            .read(move |c| {
+                queries::active(c)?
+                    .map(|row| desk.with_users(c, row))
+                    .transpose()
+            })
+            .await?;
         let name = previous.is_none().then(|| "new".to_owned());
         let checked = ConfigDraft::of_config_alone(name, config).check(previous.as_ref())?;
-        Ok((checked.config, ConfigFindings { errors: Vec::new(), warnings: checked.warnings, hints: checked.hints }))
+        Ok((
+            checked.config,
+            ConfigFindings {
+                errors: Vec::new(),
+                warnings: checked.warnings,
+                hints: checked.hints,
+            },
+        ))
     }
 }

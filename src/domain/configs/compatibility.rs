@@ -1,4 +1,5 @@
-//! On which versions of the client a configuration runs, why not on the others, and what becomes of its file on the way.
+//! On which versions of the client a configuration runs, why not on the others, and what becomes of
+//! its file on the way.
 //!
 //! Pure: everything follows from `toml_file` and the table in `programs/jd_client/version.rs`.
 
@@ -30,28 +31,45 @@ pub struct VersionSupport {
 /// One for each known version, oldest first.
 #[must_use]
 pub fn support(config: &ClientConfig) -> Vec<VersionSupport> {
-    let newest = ClientVersion::KNOWN.into_iter().rev().find_map(|version| keys(config, version)).unwrap_or_default();
+    let newest = ClientVersion::KNOWN
+        .into_iter()
+        .rev()
+        .find_map(|version| keys(config, version))
+        .unwrap_or_default();
     ClientVersion::KNOWN
         .into_iter()
         .map(|version| {
-            let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
+            let below_config =
+                |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
             let own = keys(config, version);
-            let other = |one: &BTreeSet<String>, than: &BTreeSet<String>| one.difference(than).cloned().collect();
+            let other = |one: &BTreeSet<String>, than: &BTreeSet<String>| {
+                one.difference(than).cloned().collect()
+            };
             VersionSupport {
                 client_version: version,
                 runs: own.is_some(),
                 errors: below_config(lacking(config, &version)),
                 without_effect: below_config(left_out(config, &version)),
-                keys_added: own.as_ref().map(|own| other(own, &newest)).unwrap_or_default(),
-                keys_left_out: own.as_ref().map(|own| other(&newest, own)).unwrap_or_default(),
+                keys_added: own
+                    .as_ref()
+                    .map(|own| other(own, &newest))
+                    .unwrap_or_default(),
+                keys_left_out: own
+                    .as_ref()
+                    .map(|own| other(&newest, own))
+                    .unwrap_or_default(),
             }
         })
         .collect()
 }
 
-/// The keys of the file for a version, `[]` in the place of an array's indices; none: it cannot run the configuration.
+/// The keys of the file for a version, `[]` in the place of an array's indices; none: it cannot run
+/// the configuration.
 fn keys(config: &ClientConfig, version: ClientVersion) -> Option<BTreeSet<String>> {
-    let table = render_masked(config, &version).ok()?.parse::<toml::Table>().ok()?;
+    let table = render_masked(config, &version)
+        .ok()?
+        .parse::<toml::Table>()
+        .ok()?;
     let mut found = BTreeSet::new();
     flatten("", &toml::Value::Table(table), &mut found);
     Some(found)
@@ -61,11 +79,20 @@ fn flatten(path: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {
-                flatten(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value, found);
+                flatten(
+                    &if path.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{path}.{key}")
+                    },
+                    value,
+                    found,
+                );
             }
         }
         toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
-            list.iter().for_each(|value| flatten(&format!("{path}[]"), value, found));
+            list.iter()
+                .for_each(|value| flatten(&format!("{path}[]"), value, found));
         }
         _ => drop(found.insert(path.to_owned())),
     }
@@ -101,7 +128,10 @@ mod tests {
     use crate::domain::configs::samples;
 
     fn of(config: &ClientConfig, version: &str) -> VersionSupport {
-        support(config).into_iter().find(|one| one.client_version.to_string() == version).unwrap()
+        support(config)
+            .into_iter()
+            .find(|one| one.client_version.to_string() == version)
+            .unwrap()
     }
 
     #[test]
@@ -113,18 +143,32 @@ mod tests {
         assert!(older.runs && older.errors.is_empty() && older.without_effect.is_empty());
         assert_eq!(
             (older.keys_added, older.keys_left_out),
-            (vec!["user_identity".to_owned()], vec!["upstreams[].user_identity".to_owned()])
+            (
+                vec!["user_identity".to_owned()],
+                vec!["upstreams[].user_identity".to_owned()]
+            )
         );
         let solo = of(&samples::solo(), "0.1.2");
         assert!(!solo.runs && solo.keys_added.is_empty() && solo.keys_left_out.is_empty());
         assert_eq!(solo.errors[0].pointer, "/config/mode");
         let everything = samples::with_everything();
         let before = of(&everything, "0.3.0");
-        let pointers: Vec<&str> = before.without_effect.iter().map(|one| one.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/config/miner_telemetry", "/config/max_past_jobs"]);
+        let pointers: Vec<&str> = before
+            .without_effect
+            .iter()
+            .map(|one| one.pointer.as_str())
+            .collect();
+        assert_eq!(
+            pointers,
+            ["/config/miner_telemetry", "/config/max_past_jobs"]
+        );
         assert_eq!(
             before.keys_left_out,
-            ["max_past_jobs", "miner_telemetry.cidrs", "template_provider_type.BitcoinCoreIpc.version"]
+            [
+                "max_past_jobs",
+                "miner_telemetry.cidrs",
+                "template_provider_type.BitcoinCoreIpc.version"
+            ]
         );
         assert_eq!(of(&everything, "0.1.5").errors.len(), 1, "Bitcoin Core 31");
     }
@@ -132,15 +176,21 @@ mod tests {
     #[test]
     fn what_a_version_runs_is_what_is_said_elsewhere() {
         for config in samples::all() {
-            let able: Vec<_> = support(&config).into_iter().filter(|one| one.runs).map(|one| one.client_version).collect();
+            let able: Vec<_> = support(&config)
+                .into_iter()
+                .filter(|one| one.runs)
+                .map(|one| one.client_version)
+                .collect();
             assert_eq!(able, crate::domain::configs::versions_for(&config));
         }
     }
 
     #[test]
     fn lines_are_marked_by_where_they_stand() {
-        let told: String =
-            compared("a\nb\nc\n", "a\nx\nc\nd").iter().map(|line| format!("{}{}|", line.mark, line.text)).collect();
+        let told: String = compared("a\nb\nc\n", "a\nx\nc\nd")
+            .iter()
+            .map(|line| format!("{}{}|", line.mark, line.text))
+            .collect();
         assert_eq!(told, " a|-b|+x| c|+d|");
         assert!(compared("a\n", "a\n").iter().all(|line| line.mark == ' '));
         assert!(compared("", "").is_empty());

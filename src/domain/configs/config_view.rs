@@ -1,4 +1,5 @@
-//! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are serialised as a mask.
+//! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are
+//! serialised as a mask.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -87,7 +88,8 @@ impl SavedConfig {
     }
 }
 
-/// A saved configuration in a list: the masked configuration as a JSON text, as clients of the first generation read it.
+/// A saved configuration in a list: the masked configuration as a JSON text, as clients of the
+/// first generation read it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationSummary")]
 pub struct ConfigSummary {
@@ -120,7 +122,9 @@ impl ConfigSummary {
     /// Whether a text, in small letters, is somewhere in it.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
-        [&self.name, &self.description, &self.config_json].into_iter().any(|part| part.to_lowercase().contains(text))
+        [&self.name, &self.description, &self.config_json]
+            .into_iter()
+            .any(|part| part.to_lowercase().contains(text))
     }
 }
 
@@ -153,13 +157,14 @@ pub struct ConfigRevision {
     pub description: String,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`; of earlier times only `page` or `api`; empty: that was not
-    /// noted yet.
+    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`; of earlier
+    /// times only `page` or `api`; empty: that was not noted yet.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// What the client was told, masked when serialised.
     pub config: ClientConfig,
-    /// What changed since the revision before; empty for the first. Pointers into `config`, besides `/name` and `/description`.
+    /// What changed since the revision before; empty for the first. Pointers into `config`, besides
+    /// `/name` and `/description`.
     pub changes: Vec<FieldDifference>,
 }
 
@@ -168,15 +173,27 @@ impl ConfigRevision {
     ///
     /// # Errors
     /// A stored configuration cannot be read.
-    pub fn from_rows(vault: &Vault, row: RevisionRow, before: Option<&RevisionRow>) -> Result<Self> {
-        let stored = |row: &RevisionRow| from_stored(vault, row.configuration_id, row.revision, &row.config_json);
+    pub fn from_rows(
+        vault: &Vault,
+        row: RevisionRow,
+        before: Option<&RevisionRow>,
+    ) -> Result<Self> {
+        let stored = |row: &RevisionRow| {
+            from_stored(vault, row.configuration_id, row.revision, &row.config_json)
+        };
         let config = stored(&row)?;
         let mut changes = Vec::new();
         if let Some(before) = before {
-            for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)]
-            {
+            for (path, from, to) in [
+                ("/name", &before.name, &row.name),
+                ("/description", &before.description, &row.description),
+            ] {
                 if from != to {
-                    changes.push(FieldDifference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
+                    changes.push(FieldDifference {
+                        path: path.into(),
+                        from: Some(from.clone()),
+                        to: Some(to.clone()),
+                    });
                 }
             }
             changes.extend(differences(&stored(before)?, &config));
@@ -204,7 +221,8 @@ pub struct RevisionComparison {
     pub from: i32,
     /// The number of the other.
     pub to: i32,
-    /// What differs in the other. Pointers into the configuration, besides `/name` and `/description`.
+    /// What differs in the other. Pointers into the configuration, besides `/name` and
+    /// `/description`.
     pub changes: Vec<FieldDifference>,
     /// What the client is told by the one,
     #[serde(skip)]
@@ -222,11 +240,14 @@ impl RevisionComparison {
         Some(compared(&file(&self.former)?, &file(&self.config)?))
     }
 
-    /// Whether a client of `version` that runs with the one has to be restarted to do as the other says: it would be told something else.
+    /// Whether a client of `version` that runs with the one has to be restarted to do as the other
+    /// says: it would be told something else.
     #[must_use]
     pub fn needs_restart(&self, version: ClientVersion) -> bool {
         self.former.authority_secret_key != self.config.authority_secret_key
-            || self.files(version).is_none_or(|lines| lines.iter().any(|line| line.mark != ' '))
+            || self
+                .files(version)
+                .is_none_or(|lines| lines.iter().any(|line| line.mark != ' '))
     }
 }
 
@@ -258,11 +279,18 @@ pub struct ConfigValidation {
     pub found: ConfigFindings,
 }
 
-/// Everything there is to say about a configuration that was saved, by today's rules; pointers below `/config`.
+/// Everything there is to say about a configuration that was saved, by today's rules; pointers
+/// below `/config`.
 #[must_use]
 pub fn judged(config: &ClientConfig) -> ConfigFindings {
     let found = match read(&config.to_stored_value(), None) {
-        Ok(ParsedConfig { warnings, hints, .. }) => ConfigFindings { errors: Vec::new(), warnings, hints },
+        Ok(ParsedConfig {
+            warnings, hints, ..
+        }) => ConfigFindings {
+            errors: Vec::new(),
+            warnings,
+            hints,
+        },
         Err(found) => found,
     };
     found.under("/config")
@@ -271,5 +299,8 @@ pub fn judged(config: &ClientConfig) -> ConfigFindings {
 /// The known versions of the client that can run `config`, oldest first.
 #[must_use]
 pub fn versions_for(config: &ClientConfig) -> Vec<ClientVersion> {
-    ClientVersion::KNOWN.into_iter().filter(|version| lacking(config, version).is_empty()).collect()
+    ClientVersion::KNOWN
+        .into_iter()
+        .filter(|version| lacking(config, version).is_empty())
+        .collect()
 }

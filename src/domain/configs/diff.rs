@@ -1,6 +1,8 @@
-//! What changed between two configurations, field by field, for the history and for "restart needed".
+//! What changed between two configurations, field by field, for the history and for "restart
+//! needed".
 //!
-//! Compares the JSON shapes, so that a field added to the model is compared without a word here. Shows no secret.
+//! Compares the JSON shapes, so that a field added to the model is compared without a word here.
+//! Shows no secret.
 
 use super::model::{ClientConfig, MASK};
 use serde_json::Value;
@@ -19,19 +21,34 @@ pub struct FieldDifference {
     pub to: Option<String>,
 }
 
-/// Every field in which `new` differs from `old`, in the order of their paths. A changed secret is only said to have changed.
+/// Every field in which `new` differs from `old`, in the order of their paths. A changed secret is
+/// only said to have changed.
 #[must_use]
 pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifference> {
     let mut list = Vec::new();
-    compare(String::new(), Some(&old.masked()), Some(&new.masked()), &mut list);
+    compare(
+        String::new(),
+        Some(&old.masked()),
+        Some(&new.masked()),
+        &mut list,
+    );
     if old.authority_secret_key != new.authority_secret_key {
-        list.push(FieldDifference { path: "/authority_secret_key".into(), from: Some(MASK.into()), to: Some(CHANGED.into()) });
+        list.push(FieldDifference {
+            path: "/authority_secret_key".into(),
+            from: Some(MASK.into()),
+            to: Some(CHANGED.into()),
+        });
     }
     list.sort_by(|a, b| a.path.cmp(&b.path));
     list
 }
 
-fn compare(path: String, old: Option<&Value>, new: Option<&Value>, list: &mut Vec<FieldDifference>) {
+fn compare(
+    path: String,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    list: &mut Vec<FieldDifference>,
+) {
     if old == new {
         return;
     }
@@ -44,14 +61,28 @@ fn compare(path: String, old: Option<&Value>, new: Option<&Value>, list: &mut Ve
         }
     };
     let mut names = keys(old);
-    names.extend(keys(new).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    names.extend(
+        keys(new)
+            .into_iter()
+            .filter(|name| !names.contains(name))
+            .collect::<Vec<_>>(),
+    );
     let (from, to) = (old.and_then(text), new.and_then(text));
     if from.is_some() || to.is_some() {
-        list.push(FieldDifference { path: path.clone(), from, to });
+        list.push(FieldDifference {
+            path: path.clone(),
+            from,
+            to,
+        });
     }
     for name in names {
         let pointer = format!("/{name}");
-        compare(format!("{path}{pointer}"), old.and_then(|v| v.pointer(&pointer)), new.and_then(|v| v.pointer(&pointer)), list);
+        compare(
+            format!("{path}{pointer}"),
+            old.and_then(|v| v.pointer(&pointer)),
+            new.and_then(|v| v.pointer(&pointer)),
+            list,
+        );
     }
 }
 
@@ -73,7 +104,10 @@ mod tests {
 
     fn told(old: &ClientConfig, new: &ClientConfig) -> Vec<String> {
         let side = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-        differences(old, new).into_iter().map(|d| format!("{} {} > {}", d.path, side(d.from), side(d.to))).collect()
+        differences(old, new)
+            .into_iter()
+            .map(|d| format!("{} {} > {}", d.path, side(d.from), side(d.to)))
+            .collect()
     }
 
     #[test]
@@ -107,9 +141,19 @@ mod tests {
     #[test]
     fn another_provider_is_told_as_one_going_and_one_coming() {
         let lines = told(&samples::pool(), &samples::with_everything());
-        assert!(lines.contains(&"/template_provider_type/Sv2Tp/address 127.0.0.1:8442 > -".to_owned()), "{lines:?}");
-        assert!(lines.contains(&"/template_provider_type/BitcoinCoreIpc/network - > mainnet".to_owned()), "{lines:?}");
-        assert!(lines.contains(&"/upstreams/1/pool_address - > fd12::7".to_owned()), "{lines:?}");
+        assert!(
+            lines.contains(&"/template_provider_type/Sv2Tp/address 127.0.0.1:8442 > -".to_owned()),
+            "{lines:?}"
+        );
+        assert!(
+            lines
+                .contains(&"/template_provider_type/BitcoinCoreIpc/network - > mainnet".to_owned()),
+            "{lines:?}"
+        );
+        assert!(
+            lines.contains(&"/upstreams/1/pool_address - > fd12::7".to_owned()),
+            "{lines:?}"
+        );
     }
 
     #[test]
@@ -122,7 +166,14 @@ mod tests {
             ..old.clone()
         };
         let lines = told(&old, &new);
-        assert_eq!(lines[0], format!("/authority_public_key {} > {}", samples::PUBLIC, pair.public_key));
+        assert_eq!(
+            lines[0],
+            format!(
+                "/authority_public_key {} > {}",
+                samples::PUBLIC,
+                pair.public_key
+            )
+        );
         assert_eq!(lines[1..], ["/authority_secret_key ******** > changed"]);
     }
 }

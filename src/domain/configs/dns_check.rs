@@ -1,7 +1,9 @@
-//! Whether this machine can resolve the host names of a configuration: a doubt and never more, since names come and go.
+//! Whether this machine can resolve the host names of a configuration: a doubt and never more,
+//! since names come and go.
 //!
-//! Looking up takes as long as the network likes, so nobody waits for longer than a moment: what is not known by then is known the
-//! next time. The one part of `configs` that reaches out; it knows names and nothing of what they are for.
+//! Looking up takes as long as the network likes, so nobody waits for longer than a moment: what is
+//! not known by then is known the next time. The one part of `configs` that reaches out; it knows
+//! names and nothing of what they are for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -47,25 +49,44 @@ impl HostNames {
     /// By the machine's own resolver.
     pub fn new() -> Self {
         let lookup: Lookup = Arc::new(|name| {
-            Box::pin(async move { tokio::net::lookup_host((name, 0)).await.is_ok_and(|mut found| found.next().is_some()) })
+            Box::pin(async move {
+                tokio::net::lookup_host((name, 0))
+                    .await
+                    .is_ok_and(|mut found| found.next().is_some())
+            })
         });
         Self::with(lookup, PATIENCE)
     }
 
     fn with(lookup: Lookup, patience: Duration) -> Self {
-        Self { known: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)), lookup, patience }
+        Self {
+            known: Arc::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            lookup,
+            patience,
+        }
     }
 
-    /// A doubt for each field whose name cannot be resolved; pointers are relative to the configuration.
+    /// A doubt for each field whose name cannot be resolved; pointers are relative to the
+    /// configuration.
     pub async fn doubts(&self, config: &ClientConfig) -> Vec<FieldError> {
         let fields = names(config);
-        let mut unknown: Vec<&str> = fields.values().map(String::as_str).filter(|name| self.is_known(name).is_none()).collect();
+        let mut unknown: Vec<&str> = fields
+            .values()
+            .map(String::as_str)
+            .filter(|name| self.is_known(name).is_none())
+            .collect();
         unknown.sort_unstable();
         unknown.dedup();
-        let lookups: Vec<_> = unknown.into_iter().filter_map(|name| self.spawn_lookup(name)).collect();
+        let lookups: Vec<_> = unknown
+            .into_iter()
+            .filter_map(|name| self.spawn_lookup(name))
+            .collect();
         // Those that take longer go on by themselves.
         let _ = tokio::time::timeout(self.patience, futures_util::future::join_all(lookups)).await;
-        let lost = fields.into_iter().filter(|(_, name)| self.is_known(name) == Some(false));
+        let lost = fields
+            .into_iter()
+            .filter(|(_, name)| self.is_known(name) == Some(false));
         lost.map(|(pointer, name)| {
             let detail = format!("This machine cannot resolve {name} at the moment. Is it spelt right, and is the network up?");
             FieldError::new(pointer, detail)
@@ -75,7 +96,10 @@ impl HostNames {
 
     fn is_known(&self, name: &str) -> Option<bool> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(name).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, resolves)| *resolves)
+        known
+            .get(name)
+            .filter(|(at, _)| at.elapsed() < FRESH)
+            .map(|(_, resolves)| *resolves)
     }
 
     /// Looks a name up in a task of its own; none while too many are under way.
@@ -96,8 +120,8 @@ impl HostNames {
     }
 }
 
-/// The names that the client will resolve, by field. Addresses and this machine need no resolving, and names for documents have
-/// their own doubt.
+/// The names that the client will resolve, by field. Addresses and this machine need no resolving,
+/// and names for documents have their own doubt.
 fn names(config: &ClientConfig) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     let mut note = |pointer: String, host: &str| {
@@ -129,7 +153,11 @@ mod tests {
         let mut config = samples::pool();
         config.upstreams[0].pool_address = pool.into();
         config.upstreams[0].jds_address = jds.into();
-        config.template_provider_type = TemplateProvider::Sv2Tp { address: provider.into(), public_key: None, network: None };
+        config.template_provider_type = TemplateProvider::Sv2Tp {
+            address: provider.into(),
+            public_key: None,
+            network: None,
+        };
         config
     }
 
@@ -149,11 +177,22 @@ mod tests {
         let bad = config("bad.attic.lan", "good.attic.lan", "BAD.attic.lan:8442");
         for _ in 0..2 {
             let told = pointers(hosts.doubts(&bad).await);
-            assert_eq!(told, ["/template_provider_type/Sv2Tp/address", "/upstreams/0/pool_address"]);
+            assert_eq!(
+                told,
+                [
+                    "/template_provider_type/Sv2Tp/address",
+                    "/upstreams/0/pool_address"
+                ]
+            );
         }
         assert_eq!(*asked.lock().unwrap(), ["bad.attic.lan", "good.attic.lan"]);
         // Addresses and names of documents are not asked for, nor pools that are not used.
-        assert!(hosts.doubts(&config("10.0.0.1", "[::1]", "tp.example.com:1")).await.is_empty());
+        assert!(
+            hosts
+                .doubts(&config("10.0.0.1", "[::1]", "tp.example.com:1"))
+                .await
+                .is_empty()
+        );
         let solo = ClientConfig {
             mode: crate::domain::configs::MiningMode::SoloMining,
             ..config("x.attic.lan", "y.attic.lan", "127.0.0.1:1")
@@ -169,7 +208,12 @@ mod tests {
         let begun = Instant::now();
         for number in 0..40 {
             let name = format!("host{number}.attic.lan");
-            assert!(hosts.doubts(&config(&name, &name, "127.0.0.1:1")).await.is_empty());
+            assert!(
+                hosts
+                    .doubts(&config(&name, &name, "127.0.0.1:1"))
+                    .await
+                    .is_empty()
+            );
         }
         // Once all places are taken there is nothing to wait for.
         assert!(begun.elapsed() < patience * 20, "{:?}", begun.elapsed());

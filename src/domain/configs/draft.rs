@@ -1,7 +1,8 @@
-//! What somebody wants saved, from a JSON body, a form or a file, not yet checked; and the check that names everything wrong
-//! at once.
+//! What somebody wants saved, from a JSON body, a form or a file, not yet checked; and the check
+//! that names everything wrong at once.
 //!
-//! Knows neither storage nor pages. A draft may hold a secret key in plain text, so it is neither printed nor sent back.
+//! Knows neither storage nor pages. A draft may hold a secret key in plain text, so it is neither
+//! printed nor sent back.
 
 use serde_json::Value;
 
@@ -97,31 +98,51 @@ impl ConfigDraft {
         if has_description && !body.is_refused("description") {
             draft.description.get_or_insert_default();
         }
-        match body.take("revision").map(|number| number.as_i64().and_then(|number| i32::try_from(number).ok())) {
-            Some(None) => body.refuse("revision", "revision must be the number of the revision this is based on."),
+        match body.take("revision").map(|number| {
+            number
+                .as_i64()
+                .and_then(|number| i32::try_from(number).ok())
+        }) {
+            Some(None) => body.refuse(
+                "revision",
+                "revision must be the number of the revision this is based on.",
+            ),
             number => draft.based_on = number.flatten(),
         }
         match body.take("config") {
             Some(config) => draft.config = config,
-            None => body.refuse("config", "The configuration is missing: send it as an object."),
+            None => body.refuse(
+                "config",
+                "The configuration is missing: send it as an object.",
+            ),
         }
         // As inside the configuration: what somebody got and sends back may have more.
-        draft.unknown = body.unknown(&["id", "config_json", "is_active", "created_at", "updated_at"]);
+        draft.unknown =
+            body.unknown(&["id", "config_json", "is_active", "created_at", "updated_at"]);
         if let Err(Error::Invalid(errors)) = body.finish(Some(())) {
             draft.errors = errors;
         }
         Ok(draft)
     }
 
-    /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout that is only an address is meant as the
-    /// descriptor of that address.
+    /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout
+    /// that is only an address is meant as the descriptor of that address.
     #[must_use]
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
-        let outer =
-            |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.trim().replace("\r\n", "\n"));
+        let outer = |name: &str| {
+            pairs
+                .iter()
+                .rev()
+                .find(|(key, _)| key == name)
+                .map(|(_, text)| text.trim().replace("\r\n", "\n"))
+        };
         let (name, description) = (outer("name"), outer("description"));
         let based_on = outer("revision").and_then(|number| number.parse().ok());
-        let mut config = form_to_value(pairs.into_iter().filter(|(key, _)| !OUTER_FIELDS.contains(&key.as_str())));
+        let mut config = form_to_value(
+            pairs
+                .into_iter()
+                .filter(|(key, _)| !OUTER_FIELDS.contains(&key.as_str())),
+        );
         if let Some(Value::String(payout)) = config.get_mut("coinbase_reward_script") {
             let descriptor = format!("addr({})", payout.trim());
             if reward_script(payout).is_err() && reward_script(&descriptor).is_ok() {
@@ -139,10 +160,19 @@ impl ConfigDraft {
         }
     }
 
-    /// A configuration alone, as the first generation sends it; without a name the previous one stays.
+    /// A configuration alone, as the first generation sends it; without a name the previous one
+    /// stays.
     #[must_use]
     pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
-        Self { name, description: None, based_on: None, config, fresh_keys: false, errors: Vec::new(), unknown: Vec::new() }
+        Self {
+            name,
+            description: None,
+            based_on: None,
+            config,
+            fresh_keys: false,
+            errors: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// A state that was saved before, to be saved again.
@@ -160,16 +190,26 @@ impl ConfigDraft {
         }
     }
 
-    /// Checks everything and names everything that is wrong. What the draft does not mention stays as it is in `previous`.
+    /// Checks everything and names everything that is wrong. What the draft does not mention stays
+    /// as it is in `previous`.
     ///
     /// # Errors
     /// One entry per wrong field, the configuration's below `/config`.
     pub fn check(self, previous: Option<&SavedConfig>) -> Result<ValidDraft> {
-        let DraftValidation { name, description, config, found } = self.judge(previous)?;
+        let DraftValidation {
+            name,
+            description,
+            config,
+            found,
+        } = self.judge(previous)?;
         match config {
-            Some(config) if found.errors.is_empty() => {
-                Ok(ValidDraft { name, description, config, warnings: found.warnings, hints: found.hints })
-            }
+            Some(config) if found.errors.is_empty() => Ok(ValidDraft {
+                name,
+                description,
+                config,
+                warnings: found.warnings,
+                hints: found.hints,
+            }),
             _ => Err(Error::Invalid(found.errors)),
         }
     }
@@ -180,15 +220,28 @@ impl ConfigDraft {
     /// The machine has no randomness for the keys.
     pub fn judge(mut self, previous: Option<&SavedConfig>) -> Result<DraftValidation> {
         let mut errors = std::mem::take(&mut self.errors);
-        let refused = |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
-        let name = self.name.take().or_else(|| previous.map(|saved| saved.name.clone())).unwrap_or_default();
+        let refused =
+            |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
+        let name = self
+            .name
+            .take()
+            .or_else(|| previous.map(|saved| saved.name.clone()))
+            .unwrap_or_default();
         if let Err(detail) = check_name(&name)
             && !refused(&errors, "/name")
         {
             errors.push(FieldError::new("/name", detail));
         }
-        let description = self.description.take().or_else(|| previous.map(|saved| saved.description.clone())).unwrap_or_default();
-        errors.extend(check_description(&description).err().map(|detail| FieldError::new("/description", detail)));
+        let description = self
+            .description
+            .take()
+            .or_else(|| previous.map(|saved| saved.description.clone()))
+            .unwrap_or_default();
+        errors.extend(
+            check_description(&description)
+                .err()
+                .map(|detail| FieldError::new("/description", detail)),
+        );
 
         if self.fresh_keys {
             fill_in_keys(&mut self.config)?;
@@ -197,8 +250,16 @@ impl ConfigDraft {
         let mut config = None;
         if !refused(&errors, "/config") {
             match read(&self.config, previous.map(|saved| &saved.config)) {
-                Ok(ParsedConfig { config: read, warnings, hints }) => {
-                    found = ConfigFindings { errors: Vec::new(), warnings, hints };
+                Ok(ParsedConfig {
+                    config: read,
+                    warnings,
+                    hints,
+                }) => {
+                    found = ConfigFindings {
+                        errors: Vec::new(),
+                        warnings,
+                        hints,
+                    };
                     config = Some(read);
                 }
                 Err(refused) => found = refused,
@@ -206,14 +267,31 @@ impl ConfigDraft {
         }
         found = found.under("/config");
         found.warnings.append(&mut self.unknown);
-        errors.extend(found.errors.into_iter().map(|error| self.with_way_to_keys(error)));
+        errors.extend(
+            found
+                .errors
+                .into_iter()
+                .map(|error| self.with_way_to_keys(error)),
+        );
         let [errors, warnings, hints] = [errors, found.warnings, found.hints].map(without_keys);
-        Ok(DraftValidation { name, description, config, found: ConfigFindings { errors, warnings, hints } })
+        Ok(DraftValidation {
+            name,
+            description,
+            config,
+            found: ConfigFindings {
+                errors,
+                warnings,
+                hints,
+            },
+        })
     }
 
     /// Programs that left a key out are told who makes pairs; a form's pair is made for it.
     fn with_way_to_keys(&self, mut error: FieldError) -> FieldError {
-        let key = error.pointer.strip_prefix("/config/").filter(|key| !self.fresh_keys && KEYS.contains(key));
+        let key = error
+            .pointer
+            .strip_prefix("/config/")
+            .filter(|key| !self.fresh_keys && KEYS.contains(key));
         if key.is_some_and(|key| self.config.get(key).is_none_or(is_blank)) {
             error.detail.push_str(" POST /keys/generate makes one.");
         }
@@ -221,9 +299,18 @@ impl ConfigDraft {
     }
 }
 
-/// What is said about a field quotes what was in it; a secret key that was pasted into the wrong one is not quoted.
+/// What is said about a field quotes what was in it; a secret key that was pasted into the wrong
+/// one is not quoted.
 pub(super) fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
-    errors.into_iter().map(|e| FieldError::new(without_secret_keys(&e.pointer), without_secret_keys(&e.detail))).collect()
+    errors
+        .into_iter()
+        .map(|e| {
+            FieldError::new(
+                without_secret_keys(&e.pointer),
+                without_secret_keys(&e.detail),
+            )
+        })
+        .collect()
 }
 
 /// Puts a fresh pair where both keys are absent or empty.

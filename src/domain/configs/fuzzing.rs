@@ -1,7 +1,9 @@
-//! What must hold of every text that somebody imports, however it came about: for `fuzz/`, and for the tests, which try some thousands.
+//! What must hold of every text that somebody imports, however it came about: for `fuzz/`, and for
+//! the tests, which try some thousands.
 //!
-//! It never panics and never quotes a secret; what it refuses it explains; what it takes obeys all rules, can be written for every client that can run
-//! it, and comes back from its own export as it was.
+//! It never panics and never quotes a secret; what it refuses it explains; what it takes obeys all
+//! rules, can be written for every client that can run it, and comes back from its own export as it
+//! was.
 
 use std::collections::HashMap;
 
@@ -18,10 +20,18 @@ use crate::programs::jd_client::version::ClientVersion;
 /// # Panics
 /// Something does not hold.
 pub fn import_holds(text: &str) -> bool {
-    let file = ConfigImport { name: Some("fuzzed".into()), toml: text.to_owned(), ..ConfigImport::default() };
+    let file = ConfigImport {
+        name: Some("fuzzed".into()),
+        toml: text.to_owned(),
+        ..ConfigImport::default()
+    };
     let words = text_of(text);
     if let Some(words) = &words {
-        assert_eq!(&without_secret_keys(words), words, "a secret is kept with the words of a file");
+        assert_eq!(
+            &without_secret_keys(words),
+            words,
+            "a secret is kept with the words of a file"
+        );
     }
     let checked = match file.check(&HashMap::new()) {
         Ok((checked, made_up)) => {
@@ -39,22 +49,35 @@ pub fn import_holds(text: &str) -> bool {
     reveals_no_secret(&checked.hints);
     let config = checked.config;
     match read(&config.to_stored_value(), None) {
-        Ok(ParsedConfig { config: again, .. }) => assert_eq!(again, config, "saved and read it is another"),
+        Ok(ParsedConfig { config: again, .. }) => {
+            assert_eq!(again, config, "saved and read it is another")
+        }
         Err(found) => panic!("what was taken is refused: {found:?}"),
     }
     let secret = config.authority_secret_key.reveal();
     for version in ClientVersion::KNOWN {
         if lacking(&config, &version).is_empty() {
-            let file = render(&config, &version).expect("a client that lacks nothing can be given its file");
+            let file = render(&config, &version)
+                .expect("a client that lacks nothing can be given its file");
             let masked = render_masked(&config, &version).expect("and the masked one");
-            assert!(file.contains(secret) && !masked.contains(secret), "the secret is in the one file and not in the other");
+            assert!(
+                file.contains(secret) && !masked.contains(secret),
+                "the secret is in the one file and not in the other"
+            );
             import(&file).expect("the file for a client can be imported");
         }
     }
     for source in [None, words.as_deref()] {
-        assert!(!export(&config, source).contains(secret), "an export shows the secret");
+        assert!(
+            !export(&config, source).contains(secret),
+            "an export shows the secret"
+        );
         let again = import(&export_whole(&config, source)).expect("an export can be imported");
-        assert_eq!(again.config, without_chain(config.clone()), "exported and imported it is another");
+        assert_eq!(
+            again.config,
+            without_chain(config.clone()),
+            "exported and imported it is another"
+        );
     }
     true
 }

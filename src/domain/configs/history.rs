@@ -1,4 +1,5 @@
-//! The history of a saved configuration: its revisions, what differs between two of them, and the way back.
+//! The history of a saved configuration: its revisions, what differs between two of them, and the
+//! way back.
 
 use super::config_view::{ConfigChangeResult, ConfigRevision, RevisionComparison, SavedConfig};
 use super::draft::ConfigDraft;
@@ -9,7 +10,8 @@ use crate::base::ids::ConfigId;
 use crate::web::respond::LIST_BYTES;
 
 impl ConfigService {
-    /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
+    /// Saves the configuration and description of an earlier revision as a new one. The name stays:
+    /// by it people know the thing.
     ///
     /// # Errors
     /// There is none with this id or no such revision; today's rules refuse it.
@@ -18,54 +20,83 @@ impl ConfigService {
         self.db
             .write(move |c| {
                 let saved = desk.load(c, id)?;
-                let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
+                let row = queries::revision(c, id, number)?
+                    .ok_or_else(|| Error::not_found("revision", number))?;
                 let then = ConfigRevision::from_rows(&desk.vault, row, None)?;
-                let checked = ConfigDraft::of_config(then.description, &then.config).check(Some(&saved))?;
+                let checked =
+                    ConfigDraft::of_config(then.description, &then.config).check(Some(&saved))?;
                 desk.save(c, saved, checked)
             })
             .await
     }
 
-    /// At most `limit` revisions, fewer if they are long, newest first, with what each changed; `before`: only those with a smaller number. The
-    /// configuration itself comes along.
+    /// At most `limit` revisions, fewer if they are long, newest first, with what each changed;
+    /// `before`: only those with a smaller number. The configuration itself comes along.
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(SavedConfig, Vec<ConfigRevision>)> {
+    pub async fn revisions(
+        &self,
+        id: ConfigId,
+        before: Option<i32>,
+        limit: u64,
+    ) -> Result<(SavedConfig, Vec<ConfigRevision>)> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let desk = self.desk();
         self.db
             .read(move |c| {
                 let saved = desk.load(c, id)?;
                 // One more, for what the oldest of them changed.
-                let (rows, has_more) = queries::revisions(c, id, before, limit.saturating_add(1), LIST_BYTES)?;
-                let told = rows.len().saturating_sub(usize::from(has_more)).clamp(1, limit.max(1));
+                let (rows, has_more) =
+                    queries::revisions(c, id, before, limit.saturating_add(1), LIST_BYTES)?;
                 let told = rows
-                    .iter()
-                    .enumerate()
-                    .take(told)
-                    .map(|(at, row)| ConfigRevision::from_rows(&desk.vault, row.clone(), rows.get(at + 1)));
+                    .len()
+                    .saturating_sub(usize::from(has_more))
+                    .clamp(1, limit.max(1));
+                let told = rows.iter().enumerate().take(told).map(|(at, row)| {
+                    ConfigRevision::from_rows(&desk.vault, row.clone(), rows.get(at + 1))
+                });
                 Ok((saved, told.collect::<Result<_>>()?))
             })
             .await
     }
 
-    /// What differs between two revisions; `to`: the newest one unless it is given, `from`: the one before that.
+    /// What differs between two revisions; `to`: the newest one unless it is given, `from`: the one
+    /// before that.
     ///
     /// # Errors
     /// There is none with this id, or no such revision.
-    pub async fn compare(&self, id: ConfigId, from: Option<i32>, to: Option<i32>) -> Result<RevisionComparison> {
+    pub async fn compare(
+        &self,
+        id: ConfigId,
+        from: Option<i32>,
+        to: Option<i32>,
+    ) -> Result<RevisionComparison> {
         let desk = self.desk();
         self.db
             .read(move |c| {
                 let saved = desk.load(c, id)?;
                 let to = to.unwrap_or(saved.revision);
                 let from = from.unwrap_or((to - 1).max(1));
-                let mut revision = |number| queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number));
+                let mut revision = |number| {
+                    queries::revision(c, id, number)?
+                        .ok_or_else(|| Error::not_found("revision", number))
+                };
                 let (before, after) = (revision(from)?, revision(to)?);
-                let ConfigRevision { config: former, .. } = ConfigRevision::from_rows(&desk.vault, before.clone(), None)?;
-                let ConfigRevision { config, changes, .. } = ConfigRevision::from_rows(&desk.vault, after, Some(&before))?;
-                Ok(RevisionComparison { config_id: id, name: saved.name, from, to, changes, former, config })
+                let ConfigRevision { config: former, .. } =
+                    ConfigRevision::from_rows(&desk.vault, before.clone(), None)?;
+                let ConfigRevision {
+                    config, changes, ..
+                } = ConfigRevision::from_rows(&desk.vault, after, Some(&before))?;
+                Ok(RevisionComparison {
+                    config_id: id,
+                    name: saved.name,
+                    from,
+                    to,
+                    changes,
+                    former,
+                    config,
+                })
             })
             .await
     }

@@ -13,18 +13,24 @@ use crate::base::ids::ConfigId;
 use crate::domain::keys::{MASK, SecretKey};
 
 impl ConfigService {
-    /// Saves a client's file, or the previous generation's JSON, as a new one. The words of a file are kept for when it goes out again.
+    /// Saves a client's file, or the previous generation's JSON, as a new one. The words of a file
+    /// are kept for when it goes out again.
     ///
     /// # Errors
     /// Names every problem with its key and line; the name is taken.
     pub async fn import(&self, file: ConfigImport) -> Result<ConfigChangeResult> {
         let words = text_of(&file.toml);
-        let known = if file.toml.contains(MASK) { self.secrets().await? } else { HashMap::new() };
+        let known = if file.toml.contains(MASK) {
+            self.secrets().await?
+        } else {
+            HashMap::new()
+        };
         let (mut checked, made_up) = file.check(&known)?;
         let (config, desk) = (checked.config.clone(), self.desk());
         let outcome = self.db.write(move |c| {
             if made_up {
-                checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
+                checked.name =
+                    free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
             }
             check_free(c, &checked.name, None)?;
             let made = desk.insert(c, checked, "imported")?;
@@ -36,8 +42,8 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
 
-    /// One of them with its file: complete, for clients of every version, with the words of the file it was imported from, its secret
-    /// masked.
+    /// One of them with its file: complete, for clients of every version, with the words of the
+    /// file it was imported from, its secret masked.
     ///
     /// # Errors
     /// There is none with this id.

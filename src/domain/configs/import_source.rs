@@ -1,7 +1,8 @@
-//! What somebody brings along to be saved as a configuration: a client's file of any version, or JSON of the previous generation.
+//! What somebody brings along to be saved as a configuration: a client's file of any version, or
+//! JSON of the previous generation.
 //!
-//! Knows neither storage nor pages: what it needs of the saved ones is handed in. May hold a secret key in plain text, so it is
-//! neither printed nor sent back.
+//! Knows neither storage nor pages: what it needs of the saved ones is handed in. May hold a secret
+//! key in plain text, so it is neither printed nor sent back.
 
 use serde_json::Value;
 use std::collections::HashMap;
@@ -32,25 +33,40 @@ pub struct ConfigImport {
 }
 
 impl ConfigImport {
-    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and `fresh_keys`; or the previous generation's JSON as the
-    /// body itself.
+    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and
+    /// `fresh_keys`; or the previous generation's JSON as the body itself.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn of(input: RequestInput) -> Result<Self> {
         let is_form = input.form.is_some();
         if !is_form && !is_wrapped(&input.value) {
-            return Ok(Self { toml: input.value.to_string(), ..Self::default() });
+            return Ok(Self {
+                toml: input.value.to_string(),
+                ..Self::default()
+            });
         }
         let mut body = MemberReader::of(input.value)?;
-        let file = body.take("toml").and_then(|value| value.as_str().map(str::to_owned));
+        let file = body
+            .take("toml")
+            .and_then(|value| value.as_str().map(str::to_owned));
         if file.is_none() {
-            let hint = if is_form { " A file on its own is sent with Content-Type: text/plain or application/toml." } else { "" };
-            body.refuse("toml", format!("toml is missing: the text of the client's file.{hint}"));
+            let hint = if is_form {
+                " A file on its own is sent with Content-Type: text/plain or application/toml."
+            } else {
+                ""
+            };
+            body.refuse(
+                "toml",
+                format!("toml is missing: the text of the client's file.{hint}"),
+            );
         }
         let import = Self {
             name: body.text("name"),
-            description: body.text("description").unwrap_or_default().replace("\r\n", "\n"),
+            description: body
+                .text("description")
+                .unwrap_or_default()
+                .replace("\r\n", "\n"),
             fresh_keys: body.flag("fresh_keys").unwrap_or(false),
             toml: file.unwrap_or_default(),
         };
@@ -60,9 +76,10 @@ impl ConfigImport {
         body.finish(Some(import))
     }
 
-    /// Checks everything and names everything that is wrong, with its key and line. The second part of the answer says whether the
-    /// name was made up and may be changed. `known` are the secrets of the saved configurations by their public keys: a file that was
-    /// exported here is taken back though its secret is masked.
+    /// Checks everything and names everything that is wrong, with its key and line. The second part
+    /// of the answer says whether the name was made up and may be changed. `known` are the secrets
+    /// of the saved configurations by their public keys: a file that was exported here is taken
+    /// back though its secret is masked.
     ///
     /// # Errors
     /// One entry per problem; for those of the file the pointer leads to its key.
@@ -75,11 +92,26 @@ impl ConfigImport {
         let is_readable = errors.is_empty();
         let (name, made_up) = match self.name {
             Some(name) => (name, false),
-            None => (brought.name.clone().unwrap_or_else(|| IMPORTED.to_owned()), true),
+            None => (
+                brought.name.clone().unwrap_or_else(|| IMPORTED.to_owned()),
+                true,
+            ),
         };
-        let description = if self.description.is_empty() { brought.description.clone() } else { self.description };
-        errors.extend(check_name(&name).err().map(|detail| FieldError::new("/name", detail)));
-        errors.extend(check_description(&description).err().map(|detail| FieldError::new("/description", detail)));
+        let description = if self.description.is_empty() {
+            brought.description.clone()
+        } else {
+            self.description
+        };
+        errors.extend(
+            check_name(&name)
+                .err()
+                .map(|detail| FieldError::new("/name", detail)),
+        );
+        errors.extend(
+            check_description(&description)
+                .err()
+                .map(|detail| FieldError::new("/description", detail)),
+        );
         if is_readable {
             let mut value = brought.value.clone();
             if self.fresh_keys {
@@ -88,12 +120,31 @@ impl ConfigImport {
             }
             unmask(&mut value, known);
             match read(&value, None) {
-                Err(found) => errors.extend(found.errors.iter().map(|error| brought.located(error))),
-                Ok(ParsedConfig { config, warnings, hints }) if errors.is_empty() => {
-                    let placed = |list: Vec<FieldError>| list.iter().map(|one| brought.located(one)).collect::<Vec<_>>();
+                Err(found) => {
+                    errors.extend(found.errors.iter().map(|error| brought.located(error)))
+                }
+                Ok(ParsedConfig {
+                    config,
+                    warnings,
+                    hints,
+                }) if errors.is_empty() => {
+                    let placed = |list: Vec<FieldError>| {
+                        list.iter()
+                            .map(|one| brought.located(one))
+                            .collect::<Vec<_>>()
+                    };
                     let warnings = [brought.remarks.clone(), placed(warnings)].concat();
                     let [warnings, hints] = [warnings, placed(hints)].map(without_keys);
-                    return Ok((ValidDraft { name, description, config, warnings, hints }, made_up));
+                    return Ok((
+                        ValidDraft {
+                            name,
+                            description,
+                            config,
+                            warnings,
+                            hints,
+                        },
+                        made_up,
+                    ));
                 }
                 Ok(_) => {}
             }
@@ -102,22 +153,32 @@ impl ConfigImport {
     }
 }
 
-/// What there is to say about a file besides its values: what clients pass over and what was assumed.
+/// What there is to say about a file besides its values: what clients pass over and what was
+/// assumed.
 #[must_use]
 pub fn remarks(file: &str) -> Vec<FieldError> {
-    parse(file).map(|parsed| parsed.remarks.into_iter().map(placed).collect()).unwrap_or_default()
+    parse(file)
+        .map(|parsed| parsed.remarks.into_iter().map(placed).collect())
+        .unwrap_or_default()
 }
 
 /// A JSON body that holds a file, rather than being what is to be imported.
 fn is_wrapped(body: &Value) -> bool {
-    let brought = ["config", "config_json", "configurations", "listening_address"];
+    let brought = [
+        "config",
+        "config_json",
+        "configurations",
+        "listening_address",
+    ];
     body.get("toml").is_some() || !brought.iter().any(|member| body.get(member).is_some())
 }
 
 /// Puts the secret that is known for its public key in the place of the mask.
 fn unmask(config: &mut Value, known: &HashMap<String, SecretKey>) {
     let text = |key: &str| config.get(key).and_then(Value::as_str).map(str::trim);
-    let secret = text(KEYS[0]).filter(|_| text(KEYS[1]) == Some(MASK)).and_then(|public| known.get(public));
+    let secret = text(KEYS[0])
+        .filter(|_| text(KEYS[1]) == Some(MASK))
+        .and_then(|public| known.get(public));
     if let Some(secret) = secret {
         config[KEYS[1]] = secret.reveal().into();
     }
@@ -145,33 +206,54 @@ impl ImportedJson {
         }
         let said = |remarks: Vec<FileRemark>| remarks.into_iter().map(placed).collect::<Vec<_>>();
         let parsed = parse(text).map_err(said)?;
-        Ok(Self { value: parsed.value.clone(), remarks: said(parsed.remarks.clone()), file: Some(parsed), ..Self::default() })
+        Ok(Self {
+            value: parsed.value.clone(),
+            remarks: said(parsed.remarks.clone()),
+            file: Some(parsed),
+            ..Self::default()
+        })
     }
 
-    /// A configuration as it is, as `config` beside its name, or as an entry of the list: as `config_json`, a text.
+    /// A configuration as it is, as `config` beside its name, or as an entry of the list: as
+    /// `config_json`, a text.
     fn of_json(text: &str) -> Result<Self, FieldError> {
-        let not_json = |e: serde_json::Error| FieldError::new("", format!("Line {}: This is not JSON: {e}.", e.line()));
+        let not_json = |e: serde_json::Error| {
+            FieldError::new("", format!("Line {}: This is not JSON: {e}.", e.line()))
+        };
         let mut body: Value = serde_json::from_str(text).map_err(not_json)?;
         if let Some(list) = body.get_mut("configurations").and_then(Value::as_array_mut) {
             if list.len() != 1 {
-                let detail = format!("There are {} configurations here. Import one entry of the list at a time.", list.len());
+                let detail = format!(
+                    "There are {} configurations here. Import one entry of the list at a time.",
+                    list.len()
+                );
                 return Err(FieldError::new("/configurations", detail));
             }
             body = list.remove(0);
         }
         let mut taken = |key: &str| body.as_object_mut().and_then(|members| members.remove(key));
-        let name =
-            taken("name").and_then(|name| name.as_str().map(|name| name.trim().to_owned())).filter(|name| !name.is_empty());
-        let description = taken("description").and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
+        let name = taken("name")
+            .and_then(|name| name.as_str().map(|name| name.trim().to_owned()))
+            .filter(|name| !name.is_empty());
+        let description = taken("description")
+            .and_then(|text| text.as_str().map(str::to_owned))
+            .unwrap_or_default();
         let (value, within) = match (taken("config"), taken("config_json")) {
             (Some(config @ Value::Object(_)), _) => (config, "/config"),
             (_, Some(Value::String(text))) => {
-                let wrong = |e| FieldError::new("/config_json", format!("This text is not JSON: {e}."));
+                let wrong =
+                    |e| FieldError::new("/config_json", format!("This text is not JSON: {e}."));
                 (serde_json::from_str(&text).map_err(wrong)?, "/config_json")
             }
             _ => (body, ""),
         };
-        Ok(Self { value, within, name, description, ..Self::default() })
+        Ok(Self {
+            value,
+            within,
+            name,
+            description,
+            ..Self::default()
+        })
     }
 
     /// A complaint about the value as one about what was brought.
@@ -183,10 +265,15 @@ impl ImportedJson {
     }
 }
 
-/// A remark about a file as a complaint: the pointer leads to the key, the text begins with line and key.
+/// A remark about a file as a complaint: the pointer leads to the key, the text begins with line
+/// and key.
 fn placed(remark: FileRemark) -> FieldError {
     let pointer = remark.key.replace('[', ".").replace(']', "");
-    let pointer = if pointer.is_empty() { pointer } else { format!("/{}", pointer.replace('.', "/")) };
+    let pointer = if pointer.is_empty() {
+        pointer
+    } else {
+        format!("/{}", pointer.replace('.', "/"))
+    };
     let place = match (remark.line, remark.key.as_str()) {
         (Some(line), "") => format!("Line {line}: "),
         (Some(line), key) => format!("Line {line}, {key}: "),

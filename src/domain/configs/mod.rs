@@ -40,14 +40,22 @@ mod rules;
 mod samples;
 mod toml_file;
 
-pub use crate::programs::jd_client::version::{ClientVersion, KeyPresence, KeyRow, MATRIX, VersionFault};
+pub use crate::programs::jd_client::version::{
+    ClientVersion, KeyPresence, KeyRow, MATRIX, VersionFault,
+};
 pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
 pub use diff::{FieldDifference, differences};
-pub use model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MASK, MinerTelemetry, MiningMode, TemplateProvider};
+pub use model::{
+    BitcoinNetwork, ClientConfig, ConfigUpstream, MASK, MinerTelemetry, MiningMode,
+    TemplateProvider,
+};
 pub use parse::{ParsedConfig, form_name, form_to_value, read};
 pub use rules::ConfigFindings;
 pub use rules::reward::{RewardScript, reward_script};
-pub use toml_file::{FileRemark, TomlConfig, TomlImport, export, import, lacking, left_out, parse, render, render_masked};
+pub use toml_file::{
+    FileRemark, TomlConfig, TomlImport, export, import, lacking, left_out, parse, render,
+    render_masked,
+};
 
 mod active;
 mod config_view;
@@ -66,8 +74,8 @@ mod storage;
 pub mod views;
 
 pub use config_view::{
-    ConfigChangeResult, ConfigRevision, ConfigSummary, ConfigUser, ConfigValidation, RevisionComparison, SavedConfig, judged,
-    versions_for,
+    ConfigChangeResult, ConfigRevision, ConfigSummary, ConfigUser, ConfigValidation,
+    RevisionComparison, SavedConfig, judged, versions_for,
 };
 pub use draft::ConfigDraft;
 pub use import_source::ConfigImport;

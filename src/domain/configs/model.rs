@@ -1,7 +1,9 @@
-//! A configuration of the client as the product keeps it: one object for all versions of the client.
+//! A configuration of the client as the product keeps it: one object for all versions of the
+//! client.
 //!
-//! The field names are those of the JSON the API speaks and mostly those of the client's file. The values obey `rules` when the
-//! object came out of `parse`; [`ClientConfig::starting`] alone is unfinished. Must not know TOML, HTTP or storage.
+//! The field names are those of the JSON the API speaks and mostly those of the client's file. The
+//! values obey `rules` when the object came out of `parse`; [`ClientConfig::starting`] alone is
+//! unfinished. Must not know TOML, HTTP or storage.
 
 use crate::domain::keys::{KeyPair, SecretKey};
 use schemars::JsonSchema;
@@ -13,8 +15,8 @@ pub use crate::domain::keys::MASK;
 
 /// Everything one client is told.
 ///
-/// Serialised it shows the secret as [`MASK`]; [`to_stored_value`](Self::to_stored_value) is the form with the secret in it,
-/// and the one that deserialises.
+/// Serialised it shows the secret as [`MASK`]; [`to_stored_value`](Self::to_stored_value) is the
+/// form with the secret in it, and the one that deserialises.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientConfig {
     /// Where miners connect. An IP address, never a host name.
@@ -27,9 +29,11 @@ pub struct ClientConfig {
     pub authority_public_key: String,
     /// With which this client proves itself to miners.
     pub authority_secret_key: SecretKey,
-    /// How long the certificates shown to miners are valid, in seconds. The client keeps only 32 bits.
+    /// How long the certificates shown to miners are valid, in seconds. The client keeps only 32
+    /// bits.
     pub cert_validity_sec: u32,
-    /// How many shares a minute each miner should find; sets its difficulty. The client keeps a 32-bit float.
+    /// How many shares a minute each miner should find; sets its difficulty. The client keeps a
+    /// 32-bit float.
     pub shares_per_minute: f64,
     /// After how many shares a miner is sent one acknowledgement.
     pub share_batch_size: u32,
@@ -37,7 +41,8 @@ pub struct ClientConfig {
     pub mode: MiningMode,
     /// Text put into the coinbase's input script. May be empty.
     pub jdc_signature: String,
-    /// Where solo rewards and the client's share of the coinbase go: an output descriptor (BIP 380).
+    /// Where solo rewards and the client's share of the coinbase go: an output descriptor (BIP
+    /// 380).
     pub coinbase_reward_script: String,
     /// The account at the pool for clients up to 0.2.0, which know one for all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +144,8 @@ pub enum TemplateProvider {
         /// By which it is recognised; without it the client trusts whoever answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public_key: Option<String>,
-        /// The chain of the node behind it, if the user says it. The client is not told: it is ours, to hold the payout against.
+        /// The chain of the node behind it, if the user says it. The client is not told: it is
+        /// ours, to hold the payout against.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         network: Option<BitcoinNetwork>,
     },
@@ -195,7 +201,8 @@ impl fmt::Display for BitcoinNetwork {
     }
 }
 
-/// Search for miners' own management pages in the local network; the client repeats it every minute.
+/// Search for miners' own management pages in the local network; the client repeats it every
+/// minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MinerTelemetry {
     /// Private IPv4 networks of 256 addresses or fewer, `192.168.1.0/24`.
@@ -206,9 +213,10 @@ pub struct MinerTelemetry {
 impl ClientConfig {
     /// What a person's new configuration starts from. Unfinished: no pool, no reward script.
     ///
-    /// It listens on all addresses of the machine, because miners are other machines of the local network and on
-    /// loopback none could connect. Its figures stay on loopback: they are not protected and only the manager reads them. The
-    /// other values are those of the client's example files.
+    /// It listens on all addresses of the machine, because miners are other machines of the local
+    /// network and on loopback none could connect. Its figures stay on loopback: they are not
+    /// protected and only the manager reads them. The other values are those of the client's
+    /// example files.
     #[must_use]
     pub fn starting(keys: KeyPair) -> Self {
         Self {
@@ -225,7 +233,11 @@ impl ClientConfig {
             coinbase_reward_script: String::new(),
             user_identity: None,
             upstreams: Vec::new(),
-            template_provider_type: TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network: None },
+            template_provider_type: TemplateProvider::Sv2Tp {
+                address: "127.0.0.1:8442".into(),
+                public_key: None,
+                network: None,
+            },
             monitoring_address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
             monitoring_cache_refresh_secs: Some(15),
             supported_extensions: Vec::new(),
@@ -239,7 +251,8 @@ impl ClientConfig {
     /// The JSON object with [`MASK`] in the place of the secret: for pages, lists and answers.
     #[must_use]
     pub fn masked(&self) -> serde_json::Value {
-        serde_json::to_value(self).expect("every field has a JSON form: keys are strings and the one float is finite")
+        serde_json::to_value(self)
+            .expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
     /// The JSON object with the secret in it: for checking it once more, and for nothing else.
@@ -250,15 +263,18 @@ impl ClientConfig {
         value
     }
 
-    /// The account a client up to 0.2.0 uses for every pool: the one set for that, or else the one on which the pools
-    /// agree. `None` when there is none or when they differ.
+    /// The account a client up to 0.2.0 uses for every pool: the one set for that, or else the one
+    /// on which the pools agree. `None` when there is none or when they differ.
     #[must_use]
     pub fn common_user_identity(&self) -> Option<&str> {
         if let Some(identity) = &self.user_identity {
             return Some(identity);
         }
         let first = &self.upstreams.first()?.user_identity;
-        self.upstreams.iter().all(|upstream| upstream.user_identity == *first).then_some(first)
+        self.upstreams
+            .iter()
+            .all(|upstream| upstream.user_identity == *first)
+            .then_some(first)
     }
 }
 
@@ -288,17 +304,27 @@ mod tests {
             json!({"BitcoinCoreIpc": {"version": 31, "network": "mainnet", "data_dir": "/srv/bitcoin", "fee_threshold": 100,
                 "min_interval": 5}})
         );
-        assert_eq!(ipc.masked()["miner_telemetry"], json!({"cidrs": ["192.168.1.0/24"]}));
+        assert_eq!(
+            ipc.masked()["miner_telemetry"],
+            json!({"cidrs": ["192.168.1.0/24"]})
+        );
     }
 
     #[test]
     fn only_the_stored_form_holds_the_secret_and_it_reads_back() {
         for config in samples::all() {
-            assert!(!serde_json::to_string(&config).unwrap().contains(samples::SECRET));
+            assert!(
+                !serde_json::to_string(&config)
+                    .unwrap()
+                    .contains(samples::SECRET)
+            );
             assert!(!format!("{config:?}").contains(samples::SECRET));
             let stored = config.to_stored_value();
             assert_eq!(stored["authority_secret_key"], samples::SECRET);
-            assert_eq!(serde_json::from_value::<ClientConfig>(stored).unwrap(), config);
+            assert_eq!(
+                serde_json::from_value::<ClientConfig>(stored).unwrap(),
+                config
+            );
         }
     }
 
@@ -306,7 +332,10 @@ mod tests {
     fn the_common_identity_is_the_one_set_or_the_one_agreed_on() {
         let mut config = samples::pool();
         assert_eq!(config.common_user_identity(), Some("alice.attic"));
-        config.upstreams.push(ConfigUpstream { user_identity: "bob".into(), ..config.upstreams[0].clone() });
+        config.upstreams.push(ConfigUpstream {
+            user_identity: "bob".into(),
+            ..config.upstreams[0].clone()
+        });
         assert_eq!(config.common_user_identity(), None);
         config.user_identity = Some("carol".into());
         assert_eq!(config.common_user_identity(), Some("carol"));

@@ -1,4 +1,5 @@
-//! What a saved thing may be called, and a free name where the user gave none. Knows no storage: whether a name is taken is asked.
+//! What a saved thing may be called, and a free name where the user gave none. Knows no storage:
+//! whether a name is taken is asked.
 
 use crate::base::visible::has_hidden;
 
@@ -30,23 +31,40 @@ pub fn check_name(name: &str) -> Result<(), String> {
 /// Says what is wrong.
 pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
-        return Err(format!("A description has at most {LONGEST_DESCRIPTION} characters."));
+        return Err(format!(
+            "A description has at most {LONGEST_DESCRIPTION} characters."
+        ));
     }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || has_hidden(text) {
+    if text
+        .chars()
+        .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+        || has_hidden(text)
+    {
         return Err("A description has no control characters besides line breaks, and no invisible characters.".into());
     }
     Ok(())
 }
 
-/// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would get too long.
+/// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would
+/// get too long.
 ///
 /// # Errors
 /// Those of `is_taken`.
-pub fn free_name<E>(wanted: &str, mut is_taken: impl FnMut(&str) -> Result<bool, E>) -> Result<String, E> {
+pub fn free_name<E>(
+    wanted: &str,
+    mut is_taken: impl FnMut(&str) -> Result<bool, E>,
+) -> Result<String, E> {
     let mut number = 1_u64;
     loop {
-        let end = if number == 1 { String::new() } else { format!(" {number}") };
-        let kept: String = wanted.chars().take(LONGEST_NAME - end.chars().count()).collect();
+        let end = if number == 1 {
+            String::new()
+        } else {
+            format!(" {number}")
+        };
+        let kept: String = wanted
+            .chars()
+            .take(LONGEST_NAME - end.chars().count())
+            .collect();
         let name = format!("{}{end}", kept.trim_end());
         if !is_taken(&name)? {
             return Ok(name);
@@ -64,7 +82,17 @@ mod tests {
         for good in ["home pool", "Ziegenstall", "пул № 1", &"x".repeat(64)] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
-        for bad in ["", "  ", "a\nb", "a\u{0}", "a\u{202e}b", "a\u{200f}", "a\u{200b}b", "a\u{ad}b", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "  ",
+            "a\nb",
+            "a\u{0}",
+            "a\u{202e}b",
+            "a\u{200f}",
+            "a\u{200b}b",
+            "a\u{ad}b",
+            &"x".repeat(65),
+        ] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }
@@ -79,9 +107,14 @@ mod tests {
 
     #[test]
     fn a_taken_name_gets_a_number_and_stays_short() {
-        let free = |wanted: &str, taken: &[&str]| free_name(wanted, |name| Ok::<_, ()>(taken.contains(&name))).unwrap();
+        let free = |wanted: &str, taken: &[&str]| {
+            free_name(wanted, |name| Ok::<_, ()>(taken.contains(&name))).unwrap()
+        };
         assert_eq!(free("barn copy", &[]), "barn copy");
-        assert_eq!(free("barn copy", &["barn copy", "barn copy 2"]), "barn copy 3");
+        assert_eq!(
+            free("barn copy", &["barn copy", "barn copy 2"]),
+            "barn copy 3"
+        );
         let long = "x".repeat(70);
         let first = free(&long, &[]);
         assert_eq!(first.len(), 64);

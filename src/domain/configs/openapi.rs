@@ -12,7 +12,8 @@ use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
 use crate::web::openapi::{
-    ApiOperation, PAGE, RequestField, delete, flag, get, member, number, object, one_of, post, put, text, whole,
+    ApiOperation, PAGE, RequestField, delete, flag, get, member, number, object, one_of, post, put,
+    text, whole,
 };
 
 /// A configuration as it is sent.
@@ -30,7 +31,12 @@ impl JsonSchema for ConfigBody {
         schema
             .as_object_mut()
             .and_then(|all| all.get_mut("properties")?.as_object_mut())
-            .map(|properties| properties.insert("config".into(), json!({ "allOf": [config], "description": about })));
+            .map(|properties| {
+                properties.insert(
+                    "config".into(),
+                    json!({ "allOf": [config], "description": about }),
+                )
+            });
         schema.insert("required".into(), json!(["config"]));
         schema
     }
@@ -38,11 +44,19 @@ impl JsonSchema for ConfigBody {
 
 fn outer() -> [RequestField; 3] {
     [
-        text("name", "Its name, unique whatever the case; a new one needs it, without it the former stays.")
-            .longest(64)
-            .like("Home, solo"),
+        text(
+            "name",
+            "Its name, unique whatever the case; a new one needs it, without it the former stays.",
+        )
+        .longest(64)
+        .like("Home, solo"),
         text("description", "What is said about it.").with("maxLength", 1000),
-        whole("revision", "The revision you had before you: a change by somebody else in between is 409.", 1, i32::MAX.into()),
+        whole(
+            "revision",
+            "The revision you had before you: a change by somebody else in between is 409.",
+            1,
+            i32::MAX.into(),
+        ),
     ]
 }
 
@@ -56,12 +70,19 @@ fn form() -> Vec<RequestField> {
         "upstreams.0.pool_address",
         "template_provider",
     ];
-    let of = |name| text(name, "As in the configuration, under a flat name; so are all others.");
+    let of = |name| {
+        text(
+            name,
+            "As in the configuration, under a flat name; so are all others.",
+        )
+    };
     outer().into_iter().chain(flat.map(of)).collect()
 }
 
 fn version(name: &'static str, about: &'static str) -> RequestField {
-    text(name, about).like("0.6.0").with("pattern", "^[0-9]+\\.[0-9]+\\.[0-9]+$")
+    text(name, about)
+        .like("0.6.0")
+        .with("pattern", "^[0-9]+\\.[0-9]+\\.[0-9]+$")
 }
 
 /// The operations.
@@ -150,5 +171,9 @@ pub fn operations() -> Vec<ApiOperation> {
 /// A configuration alone, in any of its shapes.
 #[must_use]
 pub fn alone() -> RequestField {
-    member("config", "The configuration; it may as well be the body itself.", json!({ "type": "object" }))
+    member(
+        "config",
+        "The configuration; it may as well be the body itself.",
+        json!({ "type": "object" }),
+    )
 }

@@ -1,22 +1,25 @@
 //! From a JSON value of any origin to a [`ClientConfig`], or to everything that is wrong with it.
 //!
-//! One complaint per wrong field, all in one go, with pointers relative to the configuration object. Takes the shape of today
-//! and that of older clients:
-//! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the top where `upstreams` is
-//!   absent;
+//! One complaint per wrong field, all in one go, with pointers relative to the configuration
+//! object. Takes the shape of today and that of older clients:
+//! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the
+//!   top where `upstreams` is absent;
 //! * one `user_identity` at the top for all pools;
 //! * `template_provider_type` as a name, its table beside it as `sv2_tp` or `bitcoin_core_ipc`;
 //! * `coinbase_reward_script` as the table `{output_script_type, output_script_value}`.
 //!
-//! Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not set. Unknown keys are
-//! warnings. Must not know whether the value came from a body, a form, a file or the database.
+//! Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not
+//! set. Unknown keys are warnings. Must not know whether the value came from a body, a form, a file
+//! or the database.
 
 mod form;
 mod table;
 
 pub use form::{form_name, form_to_value};
 
-use super::model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider};
+use super::model::{
+    BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider,
+};
 use super::rules::{self, ConfigFindings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
 use crate::base::error::FieldError;
 use crate::domain::keys::{self, MASK, SecretKey};
@@ -36,46 +39,80 @@ pub struct ParsedConfig {
 
 /// Reads a configuration.
 ///
-/// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then stays what it was, as long
-/// as the public key stays too.
-pub fn read(value: &Value, previous: Option<&ClientConfig>) -> Result<ParsedConfig, ConfigFindings> {
+/// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then
+/// stays what it was, as long as the public key stays too.
+pub fn read(
+    value: &Value,
+    previous: Option<&ClientConfig>,
+) -> Result<ParsedConfig, ConfigFindings> {
     let mut found = ConfigFindings::default();
     let config = read_all(value, previous, &mut found);
     if let Some(config) = config
         && found.errors.is_empty()
     {
         rules::whole(&config, &mut found);
-        let ConfigFindings { errors, warnings, hints } = found;
+        let ConfigFindings {
+            errors,
+            warnings,
+            hints,
+        } = found;
         return if errors.is_empty() {
-            Ok(ParsedConfig { config, warnings, hints })
+            Ok(ParsedConfig {
+                config,
+                warnings,
+                hints,
+            })
         } else {
-            Err(ConfigFindings { errors, warnings, hints })
+            Err(ConfigFindings {
+                errors,
+                warnings,
+                hints,
+            })
         };
     }
     Err(found)
 }
 
-fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut ConfigFindings) -> Option<ClientConfig> {
+fn read_all(
+    value: &Value,
+    previous: Option<&ClientConfig>,
+    found: &mut ConfigFindings,
+) -> Option<ClientConfig> {
     let mut top = ObjectReader::root(value, found)?;
     let text = |value: &Value| scalar::text(value, scalar::LONGEST_TEXT);
 
-    let listening_address = top.required("listening_address", found, |v| address::listening(&text(v)?));
-    let monitoring_address = top.optional("monitoring_address", found, |v| address::listening(&text(v)?));
+    let listening_address = top.required("listening_address", found, |v| {
+        address::listening(&text(v)?)
+    });
+    let monitoring_address = top.optional("monitoring_address", found, |v| {
+        address::listening(&text(v)?)
+    });
     rules::listeners(listening_address, monitoring_address, found);
 
-    let min_supported_version = top.required("min_supported_version", found, |v| number(v, 0, u16::MAX));
-    let max_supported_version = top.required("max_supported_version", found, |v| number(v, 0, u16::MAX));
+    let min_supported_version =
+        top.required("min_supported_version", found, |v| number(v, 0, u16::MAX));
+    let max_supported_version =
+        top.required("max_supported_version", found, |v| number(v, 0, u16::MAX));
     rules::protocol_versions(min_supported_version, max_supported_version, found);
 
     let authority_public_key = top.required("authority_public_key", found, public_key);
-    let authority_secret_key = secret_key(&mut top, authority_public_key.as_deref(), previous, found);
-    rules::authority_pair(authority_public_key.as_deref(), authority_secret_key.as_ref(), found);
+    let authority_secret_key =
+        secret_key(&mut top, authority_public_key.as_deref(), previous, found);
+    rules::authority_pair(
+        authority_public_key.as_deref(),
+        authority_secret_key.as_ref(),
+        found,
+    );
 
     let cert_validity_sec = top.required("cert_validity_sec", found, |v| number(v, 1, u32::MAX));
     let shares_per_minute = top.required("shares_per_minute", found, scalar::above_zero);
     let share_batch_size = top.required("share_batch_size", found, |v| number(v, 1, u32::MAX));
-    let monitoring_cache_refresh_secs = top.optional("monitoring_cache_refresh_secs", found, |v| number(v, 1, u32::MAX));
-    let reserved = top.optional("reserved_downstream_rollable_extranonce_size", found, |v| number(v, 0, u8::MAX));
+    let monitoring_cache_refresh_secs = top.optional("monitoring_cache_refresh_secs", found, |v| {
+        number(v, 1, u32::MAX)
+    });
+    let reserved = top.optional("reserved_downstream_rollable_extranonce_size", found, |v| {
+        number(v, 0, u8::MAX)
+    });
     let max_past_jobs = top.optional("max_past_jobs", found, |v| number(v, 0, u32::MAX));
 
     let mode = top.required("mode", found, |v| mode(&text(v)?));
@@ -88,8 +125,19 @@ fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut ConfigFi
     if let Some(identity) = &user_identity {
         rules::identity("/user_identity", identity, found);
     }
-    let common_wrong = user_identity.is_none() && top.peek("user_identity").is_some_and(|value| !is_blank(value));
-    let upstreams = upstreams(&mut top, &CommonAccount { identity: user_identity.clone(), wrong: common_wrong }, mode, found);
+    let common_wrong = user_identity.is_none()
+        && top
+            .peek("user_identity")
+            .is_some_and(|value| !is_blank(value));
+    let upstreams = upstreams(
+        &mut top,
+        &CommonAccount {
+            identity: user_identity.clone(),
+            wrong: common_wrong,
+        },
+        mode,
+        found,
+    );
     let template_provider_type = template_provider(&mut top, found);
     let coinbase_reward_script = reward_script(&mut top, template_provider_type.as_ref(), found);
 
@@ -131,19 +179,31 @@ fn number<T: TryFrom<u64> + Into<u64>>(value: &Value, least: T, most: T) -> Resu
 }
 
 fn public_key(value: &Value) -> Result<String, String> {
-    keys::parse_public_key(&scalar::text(value, scalar::LONGEST_TEXT)?).map_err(|fault| fault.to_string())
+    keys::parse_public_key(&scalar::text(value, scalar::LONGEST_TEXT)?)
+        .map_err(|fault| fault.to_string())
 }
 
 fn identity(value: &Value) -> Result<String, String> {
-    let name = scalar::text(value, rules::LONGEST_IDENTITY)?.trim().to_owned();
-    if name.is_empty() { Err("The account at the pool is missing: without it the pool cannot pay you.".into()) } else { Ok(name) }
+    let name = scalar::text(value, rules::LONGEST_IDENTITY)?
+        .trim()
+        .to_owned();
+    if name.is_empty() {
+        Err("The account at the pool is missing: without it the pool cannot pay you.".into())
+    } else {
+        Ok(name)
+    }
 }
 
 fn mode(text: &str) -> Result<MiningMode, String> {
     MiningMode::ALL
         .into_iter()
         .find(|mode| mode.as_str().eq_ignore_ascii_case(text.trim()))
-        .ok_or_else(|| format!("{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.", scalar::shown(text)))
+        .ok_or_else(|| {
+            format!(
+                "{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.",
+                scalar::shown(text)
+            )
+        })
 }
 
 fn secret_key(
@@ -153,10 +213,13 @@ fn secret_key(
     found: &mut ConfigFindings,
 ) -> Option<SecretKey> {
     let key = "authority_secret_key";
-    let unchanged = top.peek(key).is_none_or(|value| is_blank(value) || value.as_str().is_some_and(|text| text.trim() == MASK));
+    let unchanged = top.peek(key).is_none_or(|value| {
+        is_blank(value) || value.as_str().is_some_and(|text| text.trim() == MASK)
+    });
     if let Some(previous) = previous.filter(|_| unchanged) {
         top.skip(key);
-        // A public key that cannot be read has its own complaint; what the secret is to be is then not known yet.
+        // A public key that cannot be read has its own complaint; what the secret is to be is then
+        // not known yet.
         let public = public?;
         if public == previous.authority_public_key {
             return Some(previous.authority_secret_key.clone());
@@ -220,7 +283,12 @@ fn upstream(
     let authority_pubkey = pool.required("authority_pubkey", found, public_key);
     let (pool_address, pool_port) = host_and_port(pool, "pool_address", "pool_port", found);
     let older = pool.peek("jds_address").is_none() && pool.peek("jd_address").is_some();
-    let (jds_address, jds_port) = host_and_port(pool, if older { "jd_address" } else { "jds_address" }, "jds_port", found);
+    let (jds_address, jds_port) = host_and_port(
+        pool,
+        if older { "jd_address" } else { "jds_address" },
+        "jds_port",
+        found,
+    );
     let user_identity = match own.or_else(|| common.identity.clone()) {
         None if !common.wrong && pool.peek("user_identity").is_none_or(is_blank) => {
             pool.required("user_identity", found, identity)
@@ -245,7 +313,10 @@ fn host_and_port(
     port_key: &'static str,
     found: &mut ConfigFindings,
 ) -> (Option<String>, Option<u16>) {
-    let both = pool.peek(host_key).and_then(Value::as_str).and_then(|text| address::host_port(text).ok());
+    let both = pool
+        .peek(host_key)
+        .and_then(Value::as_str)
+        .and_then(|text| address::host_port(text).ok());
     let blank_port = pool.peek(port_key).is_none_or(is_blank);
     if let Some((host, port)) = both {
         if blank_port {
@@ -257,16 +328,27 @@ fn host_and_port(
         let second: Option<u16> = pool.optional(port_key, found, |v| number(v, 1, u16::MAX));
         pool.skip(host_key);
         if second.is_some_and(|second| second != port) {
-            found.error(pool.at(host_key), format!("The port {port} here contradicts {port_key}. Write the host alone."));
+            found.error(
+                pool.at(host_key),
+                format!("The port {port} here contradicts {port_key}. Write the host alone."),
+            );
             return (None, second);
         }
         return (Some(host), second);
     }
-    let host = pool.required(host_key, found, |v| address::host(&scalar::text(v, scalar::LONGEST_TEXT)?));
-    (host, pool.required(port_key, found, |v| number(v, 1, u16::MAX)))
+    let host = pool.required(host_key, found, |v| {
+        address::host(&scalar::text(v, scalar::LONGEST_TEXT)?)
+    });
+    (
+        host,
+        pool.required(port_key, found, |v| number(v, 1, u16::MAX)),
+    )
 }
 
-fn template_provider(top: &mut ObjectReader, found: &mut ConfigFindings) -> Option<TemplateProvider> {
+fn template_provider(
+    top: &mut ObjectReader,
+    found: &mut ConfigFindings,
+) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
     const WANTED: &str = "Choose where templates come from: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
                           Core on this machine).";
@@ -277,28 +359,45 @@ fn template_provider(top: &mut ObjectReader, found: &mut ConfigFindings) -> Opti
         top.skip("sv2_tp");
         top.skip("bitcoin_core_ipc");
         return match name.trim().to_ascii_lowercase().as_str() {
-            "sv2tp" => top.table("sv2_tp", found).and_then(|mut table| sv2_tp(&mut table, found)),
-            "bitcoincoreipc" => top.table("bitcoin_core_ipc", found).and_then(|mut table| core_ipc(&mut table, true, found)),
+            "sv2tp" => top
+                .table("sv2_tp", found)
+                .and_then(|mut table| sv2_tp(&mut table, found)),
+            "bitcoincoreipc" => top
+                .table("bitcoin_core_ipc", found)
+                .and_then(|mut table| core_ipc(&mut table, true, found)),
             _ => {
-                found.error(top.at(KEY), format!("{} is not known. {WANTED}", scalar::shown(name)));
+                found.error(
+                    top.at(KEY),
+                    format!("{} is not known. {WANTED}", scalar::shown(name)),
+                );
                 None
             }
         };
     }
     let mut choice = top.table(KEY, found)?;
-    match (choice.peek("Sv2Tp").is_some(), choice.peek("BitcoinCoreIpc").is_some()) {
+    match (
+        choice.peek("Sv2Tp").is_some(),
+        choice.peek("BitcoinCoreIpc").is_some(),
+    ) {
         (true, false) => {
-            let provider = choice.table("Sv2Tp", found).and_then(|mut table| sv2_tp(&mut table, found));
+            let provider = choice
+                .table("Sv2Tp", found)
+                .and_then(|mut table| sv2_tp(&mut table, found));
             choice.warn_of_unknown(found);
             provider
         }
         (false, true) => {
-            let provider = choice.table("BitcoinCoreIpc", found).and_then(|mut table| core_ipc(&mut table, false, found));
+            let provider = choice
+                .table("BitcoinCoreIpc", found)
+                .and_then(|mut table| core_ipc(&mut table, false, found));
             choice.warn_of_unknown(found);
             provider
         }
         (true, true) => {
-            found.error(top.at(KEY), "There are two template providers; the client takes exactly one.");
+            found.error(
+                top.at(KEY),
+                "There are two template providers; the client takes exactly one.",
+            );
             None
         }
         (false, false) => {
@@ -318,19 +417,36 @@ fn sv2_tp(table: &mut ObjectReader, found: &mut ConfigFindings) -> Option<Templa
     let network = table.optional("network", found, chain);
     let wrong = found.errors.len() > complaints;
     table.warn_of_unknown(found);
-    if wrong { None } else { Some(TemplateProvider::Sv2Tp { address: address?, public_key, network }) }
+    if wrong {
+        None
+    } else {
+        Some(TemplateProvider::Sv2Tp {
+            address: address?,
+            public_key,
+            network,
+        })
+    }
 }
 
 /// A chain by its name.
 fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     let text = scalar::text(value, scalar::LONGEST_TEXT)?;
-    let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
+    let known = BitcoinNetwork::ALL
+        .into_iter()
+        .find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
     known.ok_or_else(|| {
-        format!("{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.", scalar::shown(&text))
+        format!(
+            "{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.",
+            scalar::shown(&text)
+        )
     })
 }
 
-fn core_ipc(table: &mut ObjectReader, older: bool, found: &mut ConfigFindings) -> Option<TemplateProvider> {
+fn core_ipc(
+    table: &mut ObjectReader,
+    older: bool,
+    found: &mut ConfigFindings,
+) -> Option<TemplateProvider> {
     let version = if older && table.peek("version").is_none_or(is_blank) {
         table.skip("version");
         found.warn(
@@ -343,16 +459,24 @@ fn core_ipc(table: &mut ObjectReader, older: bool, found: &mut ConfigFindings) -
             let version = number(value, 0, u8::MAX)?;
             match rules::CORE_VERSIONS.contains(&version) {
                 true => Ok(version),
-                false => Err(format!("The client speaks with Bitcoin Core 30 and 31, not {version}.")),
+                false => Err(format!(
+                    "The client speaks with Bitcoin Core 30 and 31, not {version}."
+                )),
             }
         })
     };
     let network = table.required("network", found, chain);
-    let folder = network.filter(|network| *network != BitcoinNetwork::Mainnet).map_or("", BitcoinNetwork::as_str);
+    let folder = network
+        .filter(|network| *network != BitcoinNetwork::Mainnet)
+        .map_or("", BitcoinNetwork::as_str);
     let complaints = found.errors.len();
-    let data_dir = table.optional("data_dir", found, |v| address::data_dir(&scalar::text(v, scalar::LONGEST_TEXT)?, folder));
+    let data_dir = table.optional("data_dir", found, |v| {
+        address::data_dir(&scalar::text(v, scalar::LONGEST_TEXT)?, folder)
+    });
     let wrong = found.errors.len() > complaints;
-    let fee_threshold = table.required("fee_threshold", found, |v| scalar::whole(v, 0, rules::ALL_SATOSHIS));
+    let fee_threshold = table.required("fee_threshold", found, |v| {
+        scalar::whole(v, 0, rules::ALL_SATOSHIS)
+    });
     let min_interval = table.required("min_interval", found, |v| number(v, 0, u8::MAX));
     table.warn_of_unknown(found);
     if wrong {
@@ -367,7 +491,11 @@ fn core_ipc(table: &mut ObjectReader, older: bool, found: &mut ConfigFindings) -
     })
 }
 
-fn reward_script(top: &mut ObjectReader, provider: Option<&TemplateProvider>, found: &mut ConfigFindings) -> Option<String> {
+fn reward_script(
+    top: &mut ObjectReader,
+    provider: Option<&TemplateProvider>,
+    found: &mut ConfigFindings,
+) -> Option<String> {
     const KEY: &str = "coinbase_reward_script";
     let descriptor = if top.peek(KEY).is_some_and(Value::is_object) {
         let mut table = top.table(KEY, found)?;
@@ -386,7 +514,12 @@ fn reward_script(top: &mut ObjectReader, provider: Option<&TemplateProvider>, fo
             Err(fault) => Err(fault),
         }
     } else {
-        top.required(KEY, found, |value| Ok(scalar::text(value, reward::LONGEST_DESCRIPTOR)?.trim().to_owned())).map(Ok)?
+        top.required(KEY, found, |value| {
+            Ok(scalar::text(value, reward::LONGEST_DESCRIPTOR)?
+                .trim()
+                .to_owned())
+        })
+        .map(Ok)?
     };
     match descriptor.and_then(|text| reward::reward_script(&text).map(|script| (text, script))) {
         Ok((text, script)) => {
@@ -406,9 +539,15 @@ fn miner_telemetry(top: &mut ObjectReader, found: &mut ConfigFindings) -> Option
         return None;
     }
     let mut table = top.table("miner_telemetry", found)?;
-    let cidrs = table.list("cidrs", MOST_LISTED, found, |v| address::private_network(&scalar::text(v, scalar::LONGEST_TEXT)?));
+    let cidrs = table.list("cidrs", MOST_LISTED, found, |v| {
+        address::private_network(&scalar::text(v, scalar::LONGEST_TEXT)?)
+    });
     table.warn_of_unknown(found);
-    if cidrs.is_empty() { None } else { Some(MinerTelemetry { cidrs }) }
+    if cidrs.is_empty() {
+        None
+    } else {
+        Some(MinerTelemetry { cidrs })
+    }
 }
 
 #[cfg(test)]

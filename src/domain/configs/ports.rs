@@ -1,5 +1,6 @@
-//! Ports that no other saved configuration uses, so that two instances do not meet on one by default. Pure: what is saved was handed in;
-//! whether another program holds a port is asked before a start.
+//! Ports that no other saved configuration uses, so that two instances do not meet on one by
+//! default. Pure: what is saved was handed in; whether another program holds a port is asked before
+//! a start.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,14 +9,24 @@ use super::model::ClientConfig;
 
 /// The ports a configuration's client listens on.
 pub(super) fn of(config: &ClientConfig) -> impl Iterator<Item = u16> {
-    [Some(config.listening_address), config.monitoring_address].into_iter().flatten().map(|address| address.port())
+    [Some(config.listening_address), config.monitoring_address]
+        .into_iter()
+        .flatten()
+        .map(|address| address.port())
 }
 
-/// Moves the configuration's ports that are among `taken` to the next ones that are not; true if any was moved.
+/// Moves the configuration's ports that are among `taken` to the next ones that are not; true if
+/// any was moved.
 pub(super) fn avoid(config: &mut ClientConfig, taken: &BTreeSet<u16>) -> bool {
     let mut taken = taken.clone();
     let mut moved = false;
-    for address in [Some(&mut config.listening_address), config.monitoring_address.as_mut()].into_iter().flatten() {
+    for address in [
+        Some(&mut config.listening_address),
+        config.monitoring_address.as_mut(),
+    ]
+    .into_iter()
+    .flatten()
+    {
         moved |= choose_other_port(address, &taken);
         taken.insert(address.port());
     }
@@ -24,7 +35,9 @@ pub(super) fn avoid(config: &mut ClientConfig, taken: &BTreeSet<u16>) -> bool {
 
 fn choose_other_port(address: &mut SocketAddr, taken: &BTreeSet<u16>) -> bool {
     let from = address.port();
-    let free = (from..=u16::MAX).chain(1024..from).find(|port| !taken.contains(port));
+    let free = (from..=u16::MAX)
+        .chain(1024..from)
+        .find(|port| !taken.contains(port));
     address.set_port(free.unwrap_or(from));
     address.port() != from
 }
@@ -37,13 +50,26 @@ mod tests {
     #[test]
     fn ports_step_aside_for_those_taken_and_for_each_other() {
         let mut config = samples::pool();
-        let (listening, monitoring) = (config.listening_address.port(), config.monitoring_address.unwrap().port());
+        let (listening, monitoring) = (
+            config.listening_address.port(),
+            config.monitoring_address.unwrap().port(),
+        );
         assert!(!avoid(&mut config, &BTreeSet::new()));
-        assert!(avoid(&mut config, &BTreeSet::from([listening, listening + 1, monitoring])));
-        assert_eq!(of(&config).collect::<Vec<_>>(), [listening + 2, monitoring + 1]);
+        assert!(avoid(
+            &mut config,
+            &BTreeSet::from([listening, listening + 1, monitoring])
+        ));
+        assert_eq!(
+            of(&config).collect::<Vec<_>>(),
+            [listening + 2, monitoring + 1]
+        );
 
         config.listening_address.set_port(u16::MAX);
-        config.monitoring_address.as_mut().unwrap().set_port(u16::MAX);
+        config
+            .monitoring_address
+            .as_mut()
+            .unwrap()
+            .set_port(u16::MAX);
         avoid(&mut config, &BTreeSet::from([1024]));
         assert_eq!(of(&config).collect::<Vec<_>>(), [u16::MAX, 1025]);
     }

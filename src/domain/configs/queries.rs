@@ -9,7 +9,9 @@ use diesel::sqlite::SqliteConnection as Db;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::load_bounded;
-use crate::infra::db::schema::{configuration_files, configuration_revisions, configurations, instances};
+use crate::infra::db::schema::{
+    configuration_files, configuration_revisions, configurations, instances,
+};
 
 /// A row of `configurations`.
 #[derive(Clone, Queryable, Selectable, Insertable)]
@@ -52,7 +54,8 @@ pub struct RevisionRow {
     pub name: String,
     /// The description at that time.
     pub description: String,
-    /// The configuration as JSON, its secret sealed. The newest revision's text is also in `configurations`.
+    /// The configuration as JSON, its secret sealed. The newest revision's text is also in
+    /// `configurations`.
     pub config_json: String,
     /// When it was saved.
     pub created_at: Timestamp,
@@ -65,10 +68,14 @@ pub fn count(db: &mut Db) -> QueryResult<i64> {
     configurations::table.count().get_result(db)
 }
 
-/// At most `limit` of them with at most `room` bytes of text, newest first. Of several made in the same millisecond the one saved last comes first.
+/// At most `limit` of them with at most `room` bytes of text, newest first. Of several made in the
+/// same millisecond the one saved last comes first.
 pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Vec<ConfigRow>> {
     let rows = configurations::table
-        .order((configurations::created_at.desc(), sql::<BigInt>("configurations.rowid DESC")))
+        .order((
+            configurations::created_at.desc(),
+            sql::<BigInt>("configurations.rowid DESC"),
+        ))
         .limit(limit)
         .offset(offset)
         .select(ConfigRow::as_select())
@@ -78,36 +85,60 @@ pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Ve
 
 /// One of them.
 pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<ConfigRow>> {
-    configurations::table.filter(configurations::id.eq(id)).select(ConfigRow::as_select()).first(db).optional()
+    configurations::table
+        .filter(configurations::id.eq(id))
+        .select(ConfigRow::as_select())
+        .first(db)
+        .optional()
 }
 
 /// The active one.
 pub fn active(db: &mut Db) -> QueryResult<Option<ConfigRow>> {
-    configurations::table.filter(configurations::is_active.eq(true)).select(ConfigRow::as_select()).first(db).optional()
+    configurations::table
+        .filter(configurations::is_active.eq(true))
+        .select(ConfigRow::as_select())
+        .first(db)
+        .optional()
 }
 
 /// Which instances use it, or any, by name.
-pub fn users(db: &mut Db, id: Option<ConfigId>) -> QueryResult<Vec<(ConfigId, InstanceId, String)>> {
+pub fn users(
+    db: &mut Db,
+    id: Option<ConfigId>,
+) -> QueryResult<Vec<(ConfigId, InstanceId, String)>> {
     let mut query = instances::table.into_boxed();
     if let Some(id) = id {
         query = query.filter(instances::config_id.eq(id));
     }
-    query.order(instances::name).select((instances::config_id, instances::id, instances::name)).load(db)
+    query
+        .order(instances::name)
+        .select((instances::config_id, instances::id, instances::name))
+        .load(db)
 }
 
 /// Whether another configuration has this name, whatever the case.
-pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ConfigId>) -> QueryResult<bool> {
-    let ids = configurations::table.filter(configurations::name.eq(name)).select(configurations::id).load::<ConfigId>(db)?;
+pub fn name_is_taken(
+    db: &mut Db,
+    name: &str,
+    by_other_than: Option<ConfigId>,
+) -> QueryResult<bool> {
+    let ids = configurations::table
+        .filter(configurations::name.eq(name))
+        .select(configurations::id)
+        .load::<ConfigId>(db)?;
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
 /// Saves a new one with its first revision, which is `author`'s.
 pub fn insert(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
-    diesel::insert_into(configurations::table).values(row).execute(db)?;
+    diesel::insert_into(configurations::table)
+        .values(row)
+        .execute(db)?;
     insert_revision(db, row, author)
 }
 
-/// Saves name, description and configuration of an existing one, and keeps them as its next revision, which is `author`'s.
+/// Saves name, description and configuration of an existing one, and keeps them as its next
+/// revision, which is `author`'s.
 pub fn update(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
         .set((
@@ -131,7 +162,9 @@ fn insert_revision(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()
         created_at: row.updated_at,
         author: author.to_owned(),
     };
-    diesel::insert_into(configuration_revisions::table).values(revision).execute(db)?;
+    diesel::insert_into(configuration_revisions::table)
+        .values(revision)
+        .execute(db)?;
     Ok(())
 }
 
@@ -155,18 +188,25 @@ pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
 /// Keeps the file that it was imported from.
 pub fn insert_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
     diesel::insert_into(configuration_files::table)
-        .values((configuration_files::configuration_id.eq(id), configuration_files::text.eq(text)))
+        .values((
+            configuration_files::configuration_id.eq(id),
+            configuration_files::text.eq(text),
+        ))
         .execute(db)?;
     Ok(())
 }
 
 /// The file that it was imported from, if it was.
 pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
-    configuration_files::table.find(id).select(configuration_files::text).first(db).optional()
+    configuration_files::table
+        .find(id)
+        .select(configuration_files::text)
+        .first(db)
+        .optional()
 }
 
-/// At most `limit` of its revisions with at most `room` bytes of text, newest first, and whether there are more; `before`: only those with a smaller
-/// number.
+/// At most `limit` of its revisions with at most `room` bytes of text, newest first, and whether
+/// there are more; `before`: only those with a smaller number.
 pub fn revisions(
     db: &mut Db,
     id: ConfigId,
@@ -180,13 +220,18 @@ pub fn revisions(
         .order(configuration_revisions::revision.desc())
         .select(RevisionRow::as_select())
         .load_iter::<RevisionRow, DefaultLoadingMode>(db)?;
-    let size = |row: &RevisionRow| 500 + row.name.len() + row.description.len() + row.config_json.len();
+    let size =
+        |row: &RevisionRow| 500 + row.name.len() + row.description.len() + row.config_json.len();
     load_bounded(rows, limit, room, size)
 }
 
 /// One revision.
 pub fn revision(db: &mut Db, id: ConfigId, number: i32) -> QueryResult<Option<RevisionRow>> {
-    configuration_revisions::table.find((id, number)).select(RevisionRow::as_select()).first(db).optional()
+    configuration_revisions::table
+        .find((id, number))
+        .select(RevisionRow::as_select())
+        .first(db)
+        .optional()
 }
 
 /// Where the configurations of both tables stand.
@@ -196,15 +241,23 @@ type Stored = (ConfigId, i32, String);
 pub fn stored(db: &mut Db) -> QueryResult<[Vec<Stored>; 2]> {
     use {configuration_revisions as r, configurations as c};
     Ok([
-        c::table.select((c::id, c::revision, c::config_json)).load(db)?,
-        r::table.select((r::configuration_id, r::revision, r::config_json)).load(db)?,
+        c::table
+            .select((c::id, c::revision, c::config_json))
+            .load(db)?,
+        r::table
+            .select((r::configuration_id, r::revision, r::config_json))
+            .load(db)?,
     ])
 }
 
 /// Puts another text of the same configuration in its place, in both tables.
 pub fn set_stored(db: &mut Db, id: ConfigId, revision: i32, text: &str) -> QueryResult<()> {
     use {configuration_revisions as r, configurations as c};
-    diesel::update(c::table.filter(c::id.eq(id).and(c::revision.eq(revision)))).set(c::config_json.eq(text)).execute(db)?;
-    diesel::update(r::table.find((id, revision))).set(r::config_json.eq(text)).execute(db)?;
+    diesel::update(c::table.filter(c::id.eq(id).and(c::revision.eq(revision))))
+        .set(c::config_json.eq(text))
+        .execute(db)?;
+    diesel::update(r::table.find((id, revision)))
+        .set(r::config_json.eq(text))
+        .execute(db)?;
     Ok(())
 }

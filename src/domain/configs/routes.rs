@@ -1,4 +1,5 @@
-//! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the service and choose the page.
+//! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the
+//! service and choose the page.
 
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -26,8 +27,8 @@ use crate::web::extract::{EmptyForm, PlainText};
 use crate::web::negotiation::Offers;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, PageFrame, PathId, ProblemResponse, QueryParams, Reply, Representation, RequestContext, RequestInput,
-    Role, TextForms, html,
+    Caller, ChangeResponse, PageFrame, PathId, ProblemResponse, QueryParams, Reply, Representation,
+    RequestContext, RequestInput, Role, TextForms, html,
 };
 
 /// Where the list is.
@@ -40,11 +41,18 @@ pub async fn list(
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
-    let part = (params.number("limit", 1..=1000, 1000), params.number("offset", 0..=u64::from(u32::MAX), 0));
-    let q = params.text("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
+    let part = (
+        params.number("limit", 1..=1000, 1000),
+        params.number("offset", 0..=u64::from(u32::MAX), 0),
+    );
+    let q = params
+        .text("q")
+        .map(|q| q.trim().to_owned())
+        .filter(|q| !q.is_empty());
     params.finish()?;
     let found = configs.page(part.0, part.1, q.clone()).await?;
-    want.respond_blocking(ConfigListPage::new(frame, found, part, q, Timestamp::now())).await
+    want.respond_blocking(ConfigListPage::new(frame, found, part, q, Timestamp::now()))
+        .await
 }
 
 /// `GET /saved-configs/{id}`.
@@ -58,18 +66,37 @@ pub async fn show(
 }
 
 /// `GET /saved-configs/active`.
-pub async fn active(State(configs): State<ConfigService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+pub async fn active(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+) -> Reply {
     show_page(&configs, frame, &want, configs.active().await?).await
 }
 
-async fn show_page(configs: &ConfigService, frame: PageFrame, want: &RequestContext, saved: super::SavedConfig) -> Reply {
+async fn show_page(
+    configs: &ConfigService,
+    frame: PageFrame,
+    want: &RequestContext,
+    saved: super::SavedConfig,
+) -> Reply {
     let lost_hosts = configs.lost_hosts(&saved.config).await;
     let remarks = configs.import_remarks(saved.id).await?;
-    want.respond(&ShowPage::new(frame, saved, lost_hosts, remarks, Timestamp::now()))
+    want.respond(&ShowPage::new(
+        frame,
+        saved,
+        lost_hosts,
+        remarks,
+        Timestamp::now(),
+    ))
 }
 
 /// `GET /saved-configs/new`.
-pub async fn new(State(configs): State<ConfigService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+pub async fn new(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+) -> Reply {
     want.respond(&ConfigFormPage::new(frame, &configs.starting().await?))
 }
 
@@ -91,7 +118,14 @@ pub async fn create(
     caller: Caller,
     input: RequestInput,
 ) -> Reply {
-    save(&configs.by(&author(&want, &caller)), frame, &want, None, input).await
+    save(
+        &configs.by(&author(&want, &caller)),
+        frame,
+        &want,
+        None,
+        input,
+    )
+    .await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -103,7 +137,14 @@ pub async fn update(
     caller: Caller,
     input: RequestInput,
 ) -> Reply {
-    save(&configs.by(&author(&want, &caller)), frame, &want, Some(id), input).await
+    save(
+        &configs.by(&author(&want, &caller)),
+        frame,
+        &want,
+        Some(id),
+        input,
+    )
+    .await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
@@ -127,7 +168,8 @@ pub async fn check_saved(
     judge(&configs, frame, &want, Some(id), input).await
 }
 
-/// Programs are told what there is to say; a page that is being filled in gets it beside its fields; a plain form comes back with it.
+/// Programs are told what there is to say; a page that is being filled in gets it beside its
+/// fields; a plain form comes back with it.
 async fn judge(
     configs: &ConfigService,
     frame: PageFrame,
@@ -135,16 +177,25 @@ async fn judge(
     id: Option<ConfigId>,
     input: RequestInput,
 ) -> Reply {
-    let pairs = input.form.clone().filter(|_| want.form == Representation::Html);
+    let pairs = input
+        .form
+        .clone()
+        .filter(|_| want.form == Representation::Html);
     let verdict = configs.judge(id, ConfigDraft::of(input)?).await?;
     match pairs {
         None => Ok(Json(verdict).into_response()),
-        Some(pairs) if want.is_fragment() => {
-            Ok(Html(html(&FieldNotes::new(&pairs, &verdict.found)).map_err(Error::internal)?).into_response())
-        }
+        Some(pairs) if want.is_fragment() => Ok(Html(
+            html(&FieldNotes::new(&pairs, &verdict.found)).map_err(Error::internal)?,
+        )
+        .into_response()),
         Some(pairs) => {
             let saved = existing(configs, id).await?;
-            want.respond(&ConfigFormPage::checked(frame, saved.as_ref(), &pairs, verdict.found))
+            want.respond(&ConfigFormPage::checked(
+                frame,
+                saved.as_ref(),
+                &pairs,
+                verdict.found,
+            ))
         }
     }
 }
@@ -157,12 +208,20 @@ async fn save(
     id: Option<ConfigId>,
     input: RequestInput,
 ) -> Reply {
-    let pairs = input.form.clone().filter(|_| want.form == Representation::Html);
+    let pairs = input
+        .form
+        .clone()
+        .filter(|_| want.form == Representation::Html);
     if let Some(pairs) = &pairs
         && let Some(how) = RowEdit::of(pairs)
     {
         let saved = existing(configs, id).await?;
-        return want.respond(&ConfigFormPage::rearranged(frame, saved.as_ref(), pairs, how));
+        return want.respond(&ConfigFormPage::rearranged(
+            frame,
+            saved.as_ref(),
+            pairs,
+            how,
+        ));
     }
     let draft = ConfigDraft::of(input)?;
     let result = match id {
@@ -173,12 +232,20 @@ async fn save(
         Ok(outcome) => return saved(want, outcome, id.is_none(), ""),
         Err(error) => error,
     };
-    let (Some(pairs), Some(status)) = (pairs, is_fixable(&error)) else { return Err(error.into()) };
+    let (Some(pairs), Some(status)) = (pairs, is_fixable(&error)) else {
+        return Err(error.into());
+    };
     let saved = existing(configs, id).await?;
-    want.respond_with(status, &ConfigFormPage::refused(frame, saved.as_ref(), &pairs, error))
+    want.respond_with(
+        status,
+        &ConfigFormPage::refused(frame, saved.as_ref(), &pairs, error),
+    )
 }
 
-async fn existing(configs: &ConfigService, id: Option<ConfigId>) -> Result<Option<super::SavedConfig>> {
+async fn existing(
+    configs: &ConfigService,
+    id: Option<ConfigId>,
+) -> Result<Option<super::SavedConfig>> {
     match id {
         Some(id) => configs.get(id).await.map(Some),
         None => Ok(None),
@@ -196,13 +263,31 @@ fn is_fixable(error: &Error) -> Option<StatusCode> {
 
 /// Who saves, for the history: `alice (page)`, `alice (api)`.
 pub fn author<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> String {
-    format!("{} ({})", caller.title(), if want.form == Representation::Html { "page" } else { "api" })
+    format!(
+        "{} ({})",
+        caller.title(),
+        if want.form == Representation::Html {
+            "page"
+        } else {
+            "api"
+        }
+    )
 }
 
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
-fn saved<O: Offers>(want: &RequestContext<O>, outcome: ConfigChangeResult, is_new: bool, below: &str) -> Reply {
+fn saved<O: Offers>(
+    want: &RequestContext<O>,
+    outcome: ConfigChangeResult,
+    is_new: bool,
+    below: &str,
+) -> Reply {
     let at = format!("{LIST}/{}", outcome.config_id);
-    ChangeResponse { next: format!("{at}{below}"), created: is_new.then_some(at), json: outcome }.respond(want)
+    ChangeResponse {
+        next: format!("{at}{below}"),
+        created: is_new.then_some(at),
+        json: outcome,
+    }
+    .respond(want)
 }
 
 /// `GET /saved-configs/{id}/delete`: the question.
@@ -216,8 +301,17 @@ pub async fn ask_delete(
 }
 
 /// `DELETE /saved-configs/{id}`, and `POST /saved-configs/{id}/delete` for forms.
-pub async fn delete(State(configs): State<ConfigService>, want: RequestContext, PathId(id): PathId<ConfigId>) -> Reply {
-    ChangeResponse { json: configs.delete(id).await?, created: None, next: LIST.into() }.respond(&want)
+pub async fn delete(
+    State(configs): State<ConfigService>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+) -> Reply {
+    ChangeResponse {
+        json: configs.delete(id).await?,
+        created: None,
+        next: LIST.into(),
+    }
+    .respond(&want)
 }
 
 /// `POST /saved-configs/{id}/set-active`.
@@ -228,7 +322,12 @@ pub async fn set_active(
     fields: EmptyForm,
 ) -> Reply {
     let next = next_page(fields.text("next"), &format!("{LIST}/{id}"));
-    ChangeResponse { json: configs.set_active(id).await?, created: None, next }.respond(&want)
+    ChangeResponse {
+        json: configs.set_active(id).await?,
+        created: None,
+        next,
+    }
+    .respond(&want)
 }
 
 /// `POST /saved-configs/{id}/duplicate`.
@@ -238,7 +337,12 @@ pub async fn duplicate(
     PathId(id): PathId<ConfigId>,
     caller: Caller,
 ) -> Reply {
-    saved(&want, configs.by(&author(&want, &caller)).duplicate(id).await?, true, "/edit")
+    saved(
+        &want,
+        configs.by(&author(&want, &caller)).duplicate(id).await?,
+        true,
+        "/edit",
+    )
 }
 
 /// `GET /saved-configs/{id}/toml?client_version=&against=`.
@@ -249,10 +353,15 @@ pub async fn toml(
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
 ) -> Reply {
-    let [version, against] =
-        ["client_version", "against"].map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
+    let [version, against] = ["client_version", "against"]
+        .map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
     params.finish()?;
-    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN), against);
+    let page = TomlPage::new(
+        frame,
+        &configs.get(id).await?,
+        version.unwrap_or(ClientVersion::NEWEST_KNOWN),
+        against,
+    );
     match want.form {
         Representation::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),
@@ -278,7 +387,13 @@ pub async fn secret(
     caller: Caller,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
-    want.respond(&SecretPage::new(frame, configs.by(&author(&want, &caller)).reveal(id, "shown").await?))
+    want.respond(&SecretPage::new(
+        frame,
+        configs
+            .by(&author(&want, &caller))
+            .reveal(id, "shown")
+            .await?,
+    ))
 }
 
 /// `GET /saved-configs/{id}/export`: the file to be taken elsewhere, without its secret.
@@ -286,7 +401,8 @@ pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<Con
     as_file(configs.export(id).await?)
 }
 
-/// `POST /saved-configs/{id}/export?secret=include`: with its secret, for admins alone; without the parameter as by `GET`.
+/// `POST /saved-configs/{id}/export?secret=include`: with its secret, for admins alone; without the
+/// parameter as by `GET`.
 pub async fn export_whole(
     State(configs): State<ConfigService>,
     PathId(id): PathId<ConfigId>,
@@ -294,7 +410,10 @@ pub async fn export_whole(
     params: QueryParams,
     fields: EmptyForm,
 ) -> Reply {
-    let wanted = params.text("secret").or(fields.text("secret")).map(str::to_owned);
+    let wanted = params
+        .text("secret")
+        .or(fields.text("secret"))
+        .map(str::to_owned);
     params.finish()?;
     match wanted.as_deref() {
         None => as_file(configs.export(id).await?),
@@ -302,14 +421,28 @@ pub async fn export_whole(
             caller.must_be(Role::Admin)?;
             as_file(configs.by(&caller.title()).export_whole(id).await?)
         }
-        Some(_) => Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into()),
+        Some(_) => {
+            Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into())
+        }
     }
 }
 
 fn as_file((saved, text): (super::SavedConfig, String)) -> Reply {
-    let name: String = saved.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\"")).map_err(Error::internal)?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/toml")), (CONTENT_DISPOSITION, disposition)], text).into_response())
+    let name: String = saved
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\""))
+        .map_err(Error::internal)?;
+    Ok((
+        [
+            (CONTENT_TYPE, HeaderValue::from_static("application/toml")),
+            (CONTENT_DISPOSITION, disposition),
+        ],
+        text,
+    )
+        .into_response())
 }
 
 /// `GET /saved-configs/{id}/revisions?limit=&before=`.
@@ -320,9 +453,16 @@ pub async fn revisions(
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
 ) -> Reply {
-    let (limit, before) = (params.number("limit", 1..=1000, 50), params.get("before", "the number of a revision"));
+    let (limit, before) = (
+        params.number("limit", 1..=1000, 50),
+        params.get("before", "the number of a revision"),
+    );
     params.finish()?;
-    let page = RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now());
+    let page = RevisionsPage::new(
+        frame,
+        configs.revisions(id, before, limit).await?,
+        Timestamp::now(),
+    );
     want.respond_blocking(page).await
 }
 
@@ -335,10 +475,15 @@ pub async fn compare(
     mut params: QueryParams,
 ) -> Reply {
     let [from, to] = ["from", "to"].map(|name| params.get(name, "the number of a revision"));
-    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    let version =
+        params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
     params.finish()?;
     let comparison = configs.compare(id, from, to).await?;
-    want.respond(&RevisionComparePage::new(frame, comparison, version.unwrap_or(ClientVersion::NEWEST_KNOWN)))
+    want.respond(&RevisionComparePage::new(
+        frame,
+        comparison,
+        version.unwrap_or(ClientVersion::NEWEST_KNOWN),
+    ))
 }
 
 /// `POST /saved-configs/{id}/revisions/{revision}/restore`.
@@ -349,8 +494,18 @@ pub async fn restore(
     caller: Caller,
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
-    let number = revision.parse().map_err(|_| Error::not_found("revision", revision))?;
-    saved(&want, configs.by(&author(&want, &caller)).restore(id, number).await?, false, "")
+    let number = revision
+        .parse()
+        .map_err(|_| Error::not_found("revision", revision))?;
+    saved(
+        &want,
+        configs
+            .by(&author(&want, &caller))
+            .restore(id, number)
+            .await?,
+        false,
+        "",
+    )
 }
 
 /// `GET /saved-configs/import`.
@@ -366,12 +521,21 @@ pub async fn import(
     caller: Caller,
     file: ImportBody,
 ) -> Reply {
-    let error = match configs.by(&author(&want, &caller)).import(file.import).await {
+    let error = match configs
+        .by(&author(&want, &caller))
+        .import(file.import)
+        .await
+    {
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };
-    match (file.pairs.filter(|_| want.form == Representation::Html), is_fixable(&error)) {
-        (Some(pairs), Some(status)) => want.respond_with(status, &ImportPage::refused(frame, &pairs, error)),
+    match (
+        file.pairs.filter(|_| want.form == Representation::Html),
+        is_fixable(&error),
+    ) {
+        (Some(pairs), Some(status)) => {
+            want.respond_with(status, &ImportPage::refused(frame, &pairs, error))
+        }
         _ => Err(error.into()),
     }
 }
@@ -387,18 +551,45 @@ impl<S: Send + Sync> FromRequest<S> for ImportBody {
     type Rejection = ProblemResponse;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ProblemResponse> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("text/plain");
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if !["text/plain", "application/toml", "text/x-toml", "application/octet-stream"].contains(&media_type.as_str()) {
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("text/plain");
+        let media_type = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        if ![
+            "text/plain",
+            "application/toml",
+            "text/x-toml",
+            "application/octet-stream",
+        ]
+        .contains(&media_type.as_str())
+        {
             let input = RequestInput::from_request(request, state).await?;
             let pairs = input.form.clone();
-            return Ok(Self { import: ConfigImport::of(input)?, pairs });
+            return Ok(Self {
+                import: ConfigImport::of(input)?,
+                pairs,
+            });
         }
         let name = request.uri().query().and_then(|query| {
-            form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == "name" && !value.trim().is_empty())
+            form_urlencoded::parse(query.as_bytes())
+                .find(|(key, value)| key == "name" && !value.trim().is_empty())
         });
         let name = name.map(|(_, name)| name.trim().to_owned());
         let PlainText(toml) = PlainText::from_request(request, state).await?;
-        Ok(Self { import: ConfigImport { name, toml, ..ConfigImport::default() }, pairs: None })
+        Ok(Self {
+            import: ConfigImport {
+                name,
+                toml,
+                ..ConfigImport::default()
+            },
+            pairs: None,
+        })
     }
 }

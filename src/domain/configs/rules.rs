@@ -1,8 +1,10 @@
 //! What the values of a configuration must obey, alone and together.
 //!
-//! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client accepts what can only go wrong
-//! later, what goes wrong. What stops mining or loses money is an error, what is merely doubtful a warning, what is only good
-//! to know a hint. Called by `parse`, which collects everything in one go. Knows values, not where they came from: no JSON shape, no TOML, no HTTP.
+//! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client
+//! accepts what can only go wrong later, what goes wrong. What stops mining or loses money is an
+//! error, what is merely doubtful a warning, what is only good to know a hint. Called by `parse`,
+//! which collects everything in one go. Knows values, not where they came from: no JSON shape, no
+//! TOML, no HTTP.
 
 pub mod address;
 mod payout;
@@ -21,14 +23,16 @@ use std::net::SocketAddr;
 
 /// The version of the Stratum V2 protocol that exists.
 pub const PROTOCOL_VERSION: u16 = 2;
-/// Pools a configuration may have; the client tries them one after the other, each for several seconds.
+/// Pools a configuration may have; the client tries them one after the other, each for several
+/// seconds.
 pub const MOST_UPSTREAMS: usize = 16;
 /// Elements the other lists may have.
 pub const MOST_LISTED: usize = 64;
-/// Bytes of a signature with which solo mining works: one more and the client shuts down at the first miner (observed, 0.6.0).
+/// Bytes of a signature with which solo mining works: one more and the client shuts down at the
+/// first miner (observed, 0.6.0).
 pub const LONGEST_SIGNATURE: usize = 64;
-/// Bytes of a signature that leave room for the longest extranonce a pool may grant: the coinbase input's script has 100, of
-/// which 8 + 7 + 1 and up to 32 are taken.
+/// Bytes of a signature that leave room for the longest extranonce a pool may grant: the coinbase
+/// input's script has 100, of which 8 + 7 + 1 and up to 32 are taken.
 pub const LONGEST_SAFE_SIGNATURE: usize = 52;
 /// Bytes of an account name: it travels as a string with one byte of length.
 pub const LONGEST_IDENTITY: usize = 255;
@@ -38,11 +42,22 @@ pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
 pub const CORE_VERSIONS: [u8; 2] = [30, 31];
 
 /// Beginnings of account names in example files.
-const PLACEHOLDER_IDENTITIES: [&str; 10] =
-    ["your_", "your-", "your.", "yourname", "youraccount", "username", "changeme", "change_me", "account.worker", "<"];
+const PLACEHOLDER_IDENTITIES: [&str; 10] = [
+    "your_",
+    "your-",
+    "your.",
+    "yourname",
+    "youraccount",
+    "username",
+    "changeme",
+    "change_me",
+    "account.worker",
+    "<",
+];
 /// The signature of the client's example files.
 const EXAMPLE_SIGNATURE: &str = "Sv2MinerSignature";
-/// Seconds below which a certificate may be over before a miner whose clock differs a little has looked at it.
+/// Seconds below which a certificate may be over before a miner whose clock differs a little has
+/// looked at it.
 const SHORT_CERTIFICATE: u32 = 60;
 /// Shares a minute above which every miner would send more than one a second.
 const MANY_SHARES: f64 = 60.0;
@@ -74,11 +89,17 @@ impl ConfigFindings {
         self.hints.push(FieldError::new(pointer, detail));
     }
 
-    /// The same findings seen from further out: `prefix`, with its leading slash, before every pointer.
+    /// The same findings seen from further out: `prefix`, with its leading slash, before every
+    /// pointer.
     #[must_use]
     pub fn under(self, prefix: &str) -> Self {
-        let outer = |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();
-        Self { errors: outer(self.errors), warnings: outer(self.warnings), hints: outer(self.hints) }
+        let outer =
+            |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();
+        Self {
+            errors: outer(self.errors),
+            warnings: outer(self.warnings),
+            hints: outer(self.hints),
+        }
     }
 }
 
@@ -88,25 +109,44 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
     if let (Some(least), Some(most)) = (least, most)
         && least > most
     {
-        found.error(at_least, format!("The lowest version, {least}, is above the highest, {most}. Use 2 for both."));
+        found.error(
+            at_least,
+            format!("The lowest version, {least}, is above the highest, {most}. Use 2 for both."),
+        );
         return;
     }
     if let Some(least) = least.filter(|least| *least != PROTOCOL_VERSION) {
         match least > PROTOCOL_VERSION {
-            true => found.error(at_least, format!("No pool speaks version {least}; the protocol is version 2. Use 2.")),
-            false => found.warn(at_least, format!("There is only version 2 of the protocol; {least} adds nothing. Use 2.")),
+            true => found.error(
+                at_least,
+                format!("No pool speaks version {least}; the protocol is version 2. Use 2."),
+            ),
+            false => found.warn(
+                at_least,
+                format!("There is only version 2 of the protocol; {least} adds nothing. Use 2."),
+            ),
         }
     }
     if let Some(most) = most.filter(|most| *most != PROTOCOL_VERSION) {
         match most < PROTOCOL_VERSION {
-            true => found.error(at_most, format!("No pool speaks version {most}; the protocol is version 2. Use 2.")),
-            false => found.warn(at_most, format!("There is only version 2 of the protocol; {most} adds nothing. Use 2.")),
+            true => found.error(
+                at_most,
+                format!("No pool speaks version {most}; the protocol is version 2. Use 2."),
+            ),
+            false => found.warn(
+                at_most,
+                format!("There is only version 2 of the protocol; {most} adds nothing. Use 2."),
+            ),
         }
     }
 }
 
 /// The client's own pair: it must be one, and should not be the one everybody has.
-pub fn authority_pair(public_key: Option<&str>, secret_key: Option<&SecretKey>, found: &mut ConfigFindings) {
+pub fn authority_pair(
+    public_key: Option<&str>,
+    secret_key: Option<&SecretKey>,
+    found: &mut ConfigFindings,
+) {
     let Some(public_key) = public_key else { return };
     if public_key == EXAMPLE_PUBLIC_KEY {
         found.warn(
@@ -129,19 +169,30 @@ pub fn authority_pair(public_key: Option<&str>, secret_key: Option<&SecretKey>, 
     }
 }
 
-/// The two listeners must be able to exist beside each other, and the figures should not be open to the network.
-pub fn listeners(listening: Option<SocketAddr>, monitoring: Option<SocketAddr>, found: &mut ConfigFindings) {
+/// The two listeners must be able to exist beside each other, and the figures should not be open to
+/// the network.
+pub fn listeners(
+    listening: Option<SocketAddr>,
+    monitoring: Option<SocketAddr>,
+    found: &mut ConfigFindings,
+) {
     if let Some(listening) = listening
         && listening.port() < 1024
     {
         found.warn(
             "/listening_address",
-            format!("Ports below 1024 are for privileged programs: opening {} may fail.", listening.port()),
+            format!(
+                "Ports below 1024 are for privileged programs: opening {} may fail.",
+                listening.port()
+            ),
         );
     }
     let Some(monitoring) = monitoring else { return };
     if listening.is_some_and(|listening| address::overlap(listening, monitoring)) {
-        found.error("/monitoring_address", "Miners already connect on this address and port. Choose another port, such as 9091.");
+        found.error(
+            "/monitoring_address",
+            "Miners already connect on this address and port. Choose another port, such as 9091.",
+        );
     } else if !monitoring.ip().is_loopback() {
         found.warn(
             "/monitoring_address",
@@ -179,8 +230,14 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
 /// The account name at a pool, at `pointer`.
 pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
-    if PLACEHOLDER_IDENTITIES.iter().any(|start| lower.starts_with(start)) {
-        found.warn(pointer, "This is the placeholder of an example. Enter your own account at the pool.");
+    if PLACEHOLDER_IDENTITIES
+        .iter()
+        .any(|start| lower.starts_with(start))
+    {
+        found.warn(
+            pointer,
+            "This is the placeholder of an example. Enter your own account at the pool.",
+        );
     }
 }
 
@@ -193,9 +250,10 @@ pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings)
                 format!("Mode {mode} needs at least one pool. Add one, or choose SOLOMINING to mine without."),
             );
         }
-        Some(MiningMode::SoloMining) if count > 0 => {
-            found.warn("/upstreams", "In solo mining no pool is used; these are kept for later.")
-        }
+        Some(MiningMode::SoloMining) if count > 0 => found.warn(
+            "/upstreams",
+            "In solo mining no pool is used; these are kept for later.",
+        ),
         _ => {}
     }
 }
@@ -204,7 +262,10 @@ pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings)
 pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     secrets::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
-        && let Some(at) = config.upstreams.iter().position(|upstream| upstream.user_identity != *common)
+        && let Some(at) = config
+            .upstreams
+            .iter()
+            .position(|upstream| upstream.user_identity != *common)
     {
         found.warn(
             "/user_identity",
@@ -215,7 +276,10 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
         );
     }
     if config.jdc_signature == EXAMPLE_SIGNATURE {
-        found.hint("/jdc_signature", "This is the signature of the client's examples; blocks you find would bear it.");
+        found.hint(
+            "/jdc_signature",
+            "This is the signature of the client's examples; blocks you find would bear it.",
+        );
     }
     if config.cert_validity_sec < SHORT_CERTIFICATE {
         found.warn(
@@ -228,7 +292,10 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
         );
     }
     if config.shares_per_minute > MANY_SHARES {
-        found.hint("/shares_per_minute", "Each miner will send more than one share a second; 6 a minute is usual.");
+        found.hint(
+            "/shares_per_minute",
+            "Each miner will send more than one share a second; 6 a minute is usual.",
+        );
     }
     extensions(config, found);
     if config.monitoring_address.is_none() {
@@ -238,8 +305,15 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
         );
     }
     if let Some(telemetry) = &config.miner_telemetry {
-        let addresses: u32 = telemetry.cidrs.iter().filter_map(|network| address::addresses_in(network)).sum();
-        found.hint("/miner_telemetry/cidrs", format!("The client asks {addresses} addresses of your network every minute."));
+        let addresses: u32 = telemetry
+            .cidrs
+            .iter()
+            .filter_map(|network| address::addresses_in(network))
+            .sum();
+        found.hint(
+            "/miner_telemetry/cidrs",
+            format!("The client asks {addresses} addresses of your network every minute."),
+        );
     }
     peers::check(config, found);
     if let Some(size) = config.reserved_downstream_rollable_extranonce_size
@@ -252,17 +326,27 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     }
 }
 
-/// Extensions are numbers other than that of the protocol itself, each once; what is demanded of others should be offered, too.
+/// Extensions are numbers other than that of the protocol itself, each once; what is demanded of
+/// others should be offered, too.
 fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
-    let lists = [("supported_extensions", &config.supported_extensions), ("required_extensions", &config.required_extensions)];
+    let lists = [
+        ("supported_extensions", &config.supported_extensions),
+        ("required_extensions", &config.required_extensions),
+    ];
     for (key, numbers) in lists {
         let mut seen = BTreeSet::new();
         for (at, number) in numbers.iter().enumerate() {
             if *number == 0 {
-                found.warn(format!("/{key}/{at}"), "0 stands for the protocol itself, which is no extension. Leave it out.");
+                found.warn(
+                    format!("/{key}/{at}"),
+                    "0 stands for the protocol itself, which is no extension. Leave it out.",
+                );
             }
             if !seen.insert(number) {
-                found.warn(format!("/{key}/{at}"), format!("{number} is there twice. Leave one out."));
+                found.warn(
+                    format!("/{key}/{at}"),
+                    format!("{number} is there twice. Leave one out."),
+                );
             }
         }
     }
@@ -282,7 +366,8 @@ mod tests {
     fn found(check: impl FnOnce(&mut ConfigFindings)) -> (Vec<String>, Vec<String>) {
         let mut findings = ConfigFindings::default();
         check(&mut findings);
-        let pointers = |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>();
+        let pointers =
+            |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>();
         (pointers(findings.errors), pointers(findings.warnings))
     }
 
@@ -300,28 +385,59 @@ mod tests {
             ((3, 3), &[least], &[most]),
             ((1, 1), &[most], &[least]),
         ] {
-            assert_eq!(found(|f| protocol_versions(Some(low), Some(high), f)), (list(errors), list(warnings)), "{low} {high}");
+            assert_eq!(
+                found(|f| protocol_versions(Some(low), Some(high), f)),
+                (list(errors), list(warnings)),
+                "{low} {high}"
+            );
         }
-        assert_eq!(found(|f| protocol_versions(None, Some(1), f)).0, list(&[most]));
+        assert_eq!(
+            found(|f| protocol_versions(None, Some(1), f)).0,
+            list(&[most])
+        );
     }
 
     #[test]
     fn a_pair_must_be_one_and_not_the_published_one() {
         let secret = SecretKey::parse(samples::SECRET).unwrap();
-        assert_eq!(found(|f| authority_pair(Some(samples::PUBLIC), Some(&secret), f)), (vec![], vec![]));
-        assert_eq!(found(|f| authority_pair(Some(samples::POOL_KEY), Some(&secret), f)).0, list(&["/authority_secret_key"]));
-        assert_eq!(found(|f| authority_pair(Some(EXAMPLE_PUBLIC_KEY), None, f)).1, list(&["/authority_public_key"]));
-        assert_eq!(found(|f| authority_pair(None, Some(&secret), f)), (vec![], vec![]));
+        assert_eq!(
+            found(|f| authority_pair(Some(samples::PUBLIC), Some(&secret), f)),
+            (vec![], vec![])
+        );
+        assert_eq!(
+            found(|f| authority_pair(Some(samples::POOL_KEY), Some(&secret), f)).0,
+            list(&["/authority_secret_key"])
+        );
+        assert_eq!(
+            found(|f| authority_pair(Some(EXAMPLE_PUBLIC_KEY), None, f)).1,
+            list(&["/authority_public_key"])
+        );
+        assert_eq!(
+            found(|f| authority_pair(None, Some(&secret), f)),
+            (vec![], vec![])
+        );
     }
 
     #[test]
     fn listeners_do_not_meet_and_figures_stay_at_home() {
         let at = |text: &str| Some(text.parse::<SocketAddr>().unwrap());
         let monitoring = list(&["/monitoring_address"]);
-        assert_eq!(found(|f| listeners(at("0.0.0.0:34265"), at("127.0.0.1:9091"), f)), (vec![], vec![]));
-        assert_eq!(found(|f| listeners(at("0.0.0.0:34265"), at("127.0.0.1:34265"), f)), (monitoring.clone(), vec![]));
-        assert_eq!(found(|f| listeners(at("0.0.0.0:34265"), at("0.0.0.0:9091"), f)), (vec![], monitoring));
-        assert_eq!(found(|f| listeners(at("0.0.0.0:443"), None, f)), (vec![], list(&["/listening_address"])));
+        assert_eq!(
+            found(|f| listeners(at("0.0.0.0:34265"), at("127.0.0.1:9091"), f)),
+            (vec![], vec![])
+        );
+        assert_eq!(
+            found(|f| listeners(at("0.0.0.0:34265"), at("127.0.0.1:34265"), f)),
+            (monitoring.clone(), vec![])
+        );
+        assert_eq!(
+            found(|f| listeners(at("0.0.0.0:34265"), at("0.0.0.0:9091"), f)),
+            (vec![], monitoring)
+        );
+        assert_eq!(
+            found(|f| listeners(at("0.0.0.0:443"), None, f)),
+            (vec![], list(&["/listening_address"]))
+        );
     }
 
     #[test]
@@ -341,32 +457,80 @@ mod tests {
             change(&mut config);
             let mut findings = ConfigFindings::default();
             whole(&config, &mut findings);
-            let pointers = |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>().join(" ");
+            let pointers = |list: Vec<FieldError>| {
+                list.into_iter()
+                    .map(|one| one.pointer)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
             (pointers(findings.warnings), pointers(findings.hints))
         };
         let telemetry = "/miner_telemetry/cidrs";
-        let told = |warnings: &str, hints: &str| (warnings.to_owned(), format!("{hints} {telemetry}").trim().to_owned());
+        let told = |warnings: &str, hints: &str| {
+            (
+                warnings.to_owned(),
+                format!("{hints} {telemetry}").trim().to_owned(),
+            )
+        };
         assert_eq!(judge(&|_| ()), told("", ""));
-        assert_eq!(judge(&|c| c.cert_validity_sec = 59), told("/cert_validity_sec", ""));
-        assert_eq!(judge(&|c| c.shares_per_minute = 61.0), told("", "/shares_per_minute"));
-        assert_eq!(judge(&|c| c.monitoring_address = None), told("", "/monitoring_address"));
-        assert_eq!(judge(&|c| c.jdc_signature = EXAMPLE_SIGNATURE.into()), told("", "/jdc_signature"));
-        assert_eq!(judge(&|c| c.supported_extensions = vec![2, 0]), told("/supported_extensions/1", ""));
-        assert_eq!(judge(&|c| c.required_extensions = vec![2, 2]), told("/required_extensions/1", ""));
-        assert_eq!(judge(&|c| c.required_extensions = vec![2, 1]), told("", "/required_extensions/1"));
+        assert_eq!(
+            judge(&|c| c.cert_validity_sec = 59),
+            told("/cert_validity_sec", "")
+        );
+        assert_eq!(
+            judge(&|c| c.shares_per_minute = 61.0),
+            told("", "/shares_per_minute")
+        );
+        assert_eq!(
+            judge(&|c| c.monitoring_address = None),
+            told("", "/monitoring_address")
+        );
+        assert_eq!(
+            judge(&|c| c.jdc_signature = EXAMPLE_SIGNATURE.into()),
+            told("", "/jdc_signature")
+        );
+        assert_eq!(
+            judge(&|c| c.supported_extensions = vec![2, 0]),
+            told("/supported_extensions/1", "")
+        );
+        assert_eq!(
+            judge(&|c| c.required_extensions = vec![2, 2]),
+            told("/required_extensions/1", "")
+        );
+        assert_eq!(
+            judge(&|c| c.required_extensions = vec![2, 1]),
+            told("", "/required_extensions/1")
+        );
     }
 
     #[test]
     fn placeholders_and_contradicting_accounts_are_noticed() {
-        for (name, warnings) in [("your_primary_username_here", 1), ("Your_name", 1), ("alice.rig", 0), ("bc1qxyz", 0)] {
-            assert_eq!(found(|f| identity("/upstreams/0/user_identity", name, f)).1.len(), warnings, "{name}");
+        for (name, warnings) in [
+            ("your_primary_username_here", 1),
+            ("Your_name", 1),
+            ("alice.rig", 0),
+            ("bc1qxyz", 0),
+        ] {
+            assert_eq!(
+                found(|f| identity("/upstreams/0/user_identity", name, f))
+                    .1
+                    .len(),
+                warnings,
+                "{name}"
+            );
         }
         let mut config = samples::pool();
         config.user_identity = Some("alice.attic".into());
         assert_eq!(found(|f| whole(&config, f)), (vec![], vec![]));
         config.user_identity = Some("bob".into());
         config.reserved_downstream_rollable_extranonce_size = Some(31);
-        assert_eq!(found(|f| whole(&config, f)).1, list(&["/user_identity", "/reserved_downstream_rollable_extranonce_size"]));
+        assert_eq!(
+            found(|f| whole(&config, f)).1,
+            list(&[
+                "/user_identity",
+                "/reserved_downstream_rollable_extranonce_size"
+            ])
+        );
     }
 
     #[test]
@@ -375,6 +539,12 @@ mod tests {
         findings.error("/mode", "x");
         findings.warn("", "y");
         let outer = findings.under("/config");
-        assert_eq!((outer.errors[0].pointer.as_str(), outer.warnings[0].pointer.as_str()), ("/config/mode", "/config"));
+        assert_eq!(
+            (
+                outer.errors[0].pointer.as_str(),
+                outer.warnings[0].pointer.as_str()
+            ),
+            ("/config/mode", "/config")
+        );
     }
 }

@@ -3,7 +3,9 @@
 #[path = "../../../tests/harness/configurations.rs"]
 pub mod configurations;
 
-use super::model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider};
+use super::model::{
+    BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider,
+};
 use crate::domain::keys::{KeyPair, SecretKey};
 
 /// A pair from the tests of `key-utils`.
@@ -50,7 +52,15 @@ pub fn with_everything() -> ClientConfig {
     let first = pool().upstreams.remove(0);
     ClientConfig {
         mode: MiningMode::CoinbaseOnly,
-        upstreams: vec![first.clone(), ConfigUpstream { pool_address: "fd12::7".into(), pool_port: 1, jds_port: 65535, ..first }],
+        upstreams: vec![
+            first.clone(),
+            ConfigUpstream {
+                pool_address: "fd12::7".into(),
+                pool_port: 1,
+                jds_port: 65535,
+                ..first
+            },
+        ],
         template_provider_type: TemplateProvider::BitcoinCoreIpc {
             version: 31,
             network: BitcoinNetwork::Mainnet,
@@ -61,7 +71,9 @@ pub fn with_everything() -> ClientConfig {
         supported_extensions: vec![2],
         required_extensions: vec![1, 65535],
         reserved_downstream_rollable_extranonce_size: Some(8),
-        miner_telemetry: Some(MinerTelemetry { cidrs: vec!["192.168.1.0/24".into()] }),
+        miner_telemetry: Some(MinerTelemetry {
+            cidrs: vec!["192.168.1.0/24".into()],
+        }),
         max_past_jobs: Some(3),
         ..pool()
     }
@@ -71,7 +83,8 @@ pub fn all() -> [ClientConfig; 3] {
     [pool(), solo(), with_everything()]
 }
 
-/// A complete file for client 0.6.0 that mines solo, on the published example pair and payout address.
+/// A complete file for client 0.6.0 that mines solo, on the published example pair and payout
+/// address.
 pub const SOLO_FILE: &str = r#"listening_address = "127.0.0.1:25265"
 max_supported_version = 2
 min_supported_version = 2

@@ -4,7 +4,9 @@ use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::config_view::{ConfigChangeResult, ConfigSummary, ConfigUser, ConfigValidation, SavedConfig};
+use super::config_view::{
+    ConfigChangeResult, ConfigSummary, ConfigUser, ConfigValidation, SavedConfig,
+};
 use super::dns_check::HostNames;
 use super::draft::{ConfigDraft, DraftValidation, ValidDraft};
 use super::model::ClientConfig;
@@ -40,18 +42,31 @@ impl ConfigService {
     /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
     pub fn new(db: Db, vault: Vault) -> Self {
-        Self { db, vault, hosts: HostNames::new(), secrets: SecretMask::default(), author: "jd-manager".into() }
+        Self {
+            db,
+            vault,
+            hosts: HostNames::new(),
+            secrets: SecretMask::default(),
+            author: "jd-manager".into(),
+        }
     }
 
     /// The same, with `author` in the history of what is saved by it.
     #[must_use]
     pub fn by(self, author: &str) -> Self {
-        Self { author: author.into(), ..self }
+        Self {
+            author: author.into(),
+            ..self
+        }
     }
 
     /// Where its work is done: what reads and writes rows needs these two.
     pub(super) fn desk(&self) -> ConfigStore {
-        ConfigStore { vault: self.vault.clone(), secrets: self.secrets.clone(), author: self.author.clone() }
+        ConfigStore {
+            vault: self.vault.clone(),
+            secrets: self.secrets.clone(),
+            author: self.author.clone(),
+        }
     }
 
     /// The secret keys that must not be shown, whoever says them.
@@ -66,7 +81,9 @@ impl ConfigService {
     /// The database cannot be read.
     pub async fn load_secrets(&self) -> Result<()> {
         let (vault, secrets) = (self.vault.clone(), self.secrets.clone());
-        self.db.read(move |c| add_secrets(c, &vault, &secrets)).await
+        self.db
+            .read(move |c| add_secrets(c, &vault, &secrets))
+            .await
     }
 
     /// All of them, newest first.
@@ -77,12 +94,18 @@ impl ConfigService {
         Ok(self.part(i64::MAX, 0, usize::MAX).await?.0)
     }
 
-    /// At most `limit` of them after the first `offset`, fewer if they are long, newest first, and how many there are in all. With `q` only those that hold
-    /// this text, whatever the case: in name, description or any value but the secret.
+    /// At most `limit` of them after the first `offset`, fewer if they are long, newest first, and
+    /// how many there are in all. With `q` only those that hold this text, whatever the case: in
+    /// name, description or any value but the secret.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<ConfigSummary>, i64)> {
+    pub async fn page(
+        &self,
+        limit: u64,
+        offset: u64,
+        q: Option<String>,
+    ) -> Result<(Vec<ConfigSummary>, i64)> {
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         match q {
             Some(q) => self.search(limit, offset, q.to_lowercase()).await,
@@ -91,7 +114,12 @@ impl ConfigService {
     }
 
     /// A part of those that hold the text `q`, which is in small letters.
-    async fn search(&self, limit: i64, offset: i64, q: String) -> Result<(Vec<ConfigSummary>, i64)> {
+    async fn search(
+        &self,
+        limit: i64,
+        offset: i64,
+        q: String,
+    ) -> Result<(Vec<ConfigSummary>, i64)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -100,18 +128,27 @@ impl ConfigService {
                 let mut room = Some(WHOLE_LIST_BYTES);
                 loop {
                     let rows = queries::page(c, BLOCK, from, usize::MAX)?;
-                    let Ok(count @ 1..) = i64::try_from(rows.len()) else { return Ok((found, total)) };
+                    let Ok(count @ 1..) = i64::try_from(rows.len()) else {
+                        return Ok((found, total));
+                    };
                     from += count;
                     for row in rows {
                         let (id, size) = (row.id, row.size());
-                        let one = ConfigSummary::from(SavedConfig::from_row(&desk.vault, row, Vec::new())?);
+                        let one = ConfigSummary::from(SavedConfig::from_row(
+                            &desk.vault,
+                            row,
+                            Vec::new(),
+                        )?);
                         if !one.holds(&q) {
                             continue;
                         }
                         if (offset..offset.saturating_add(limit)).contains(&total) {
                             room = room.and_then(|room| room.checked_sub(size));
                             if room.is_some() || found.is_empty() {
-                                found.push(ConfigSummary { used_by: users.remove(&id).unwrap_or_default(), ..one });
+                                found.push(ConfigSummary {
+                                    used_by: users.remove(&id).unwrap_or_default(),
+                                    ..one
+                                });
                             }
                         }
                         total += 1;
@@ -121,7 +158,12 @@ impl ConfigService {
             .await
     }
 
-    async fn part(&self, limit: i64, offset: i64, room: usize) -> Result<(Vec<ConfigSummary>, i64)> {
+    async fn part(
+        &self,
+        limit: i64,
+        offset: i64,
+        room: usize,
+    ) -> Result<(Vec<ConfigSummary>, i64)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -145,14 +187,18 @@ impl ConfigService {
         self.db.read(move |c| desk.load(c, id)).await
     }
 
-    /// What a person's new configuration starts from, with a pair of keys and ports of its own. Nothing is saved.
+    /// What a person's new configuration starts from, with a pair of keys and ports of its own.
+    /// Nothing is saved.
     ///
     /// # Errors
     /// The machine has no randomness; the database cannot be read.
     pub async fn starting(&self) -> Result<ClientConfig> {
         let mut config = ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?);
         let desk = self.desk();
-        ports::avoid(&mut config, &self.db.read(move |c| desk.used_ports(c)).await?);
+        ports::avoid(
+            &mut config,
+            &self.db.read(move |c| desk.used_ports(c)).await?,
+        );
         Ok(config)
     }
 
@@ -170,17 +216,27 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
 
-    /// Whether a draft could be saved, as a new one or in the place of `id`, and all there is to say about it. Nothing is saved.
+    /// Whether a draft could be saved, as a new one or in the place of `id`, and all there is to
+    /// say about it. Nothing is saved.
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn judge(&self, id: Option<ConfigId>, draft: ConfigDraft) -> Result<ConfigValidation> {
+    pub async fn judge(
+        &self,
+        id: Option<ConfigId>,
+        draft: ConfigDraft,
+    ) -> Result<ConfigValidation> {
         let desk = self.desk();
         let (config, mut found) = self
             .db
             .read(move |c| {
                 let saved = id.map(|id| desk.load(c, id)).transpose()?;
-                let DraftValidation { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
+                let DraftValidation {
+                    name,
+                    config,
+                    mut found,
+                    ..
+                } = draft.judge(saved.as_ref())?;
                 if let Err(Error::Conflict(detail)) = check_free(c, &name, id) {
                     found.error("/name", detail);
                 }
@@ -190,20 +246,34 @@ impl ConfigService {
         if let Some(config) = config {
             found.warnings.extend(self.lost_hosts(&config).await);
         }
-        Ok(ConfigValidation { valid: found.errors.is_empty(), found })
+        Ok(ConfigValidation {
+            valid: found.errors.is_empty(),
+            found,
+        })
     }
 
-    /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a moment at most.
+    /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a
+    /// moment at most.
     pub async fn lost_hosts(&self, config: &ClientConfig) -> Vec<FieldError> {
-        self.hosts.doubts(config).await.into_iter().map(|doubt| doubt.under("/config")).collect()
+        self.hosts
+            .doubts(config)
+            .await
+            .into_iter()
+            .map(|doubt| doubt.under("/config"))
+            .collect()
     }
 
-    pub(super) async fn with_lost_hosts(&self, mut outcome: ConfigChangeResult, config: &ClientConfig) -> ConfigChangeResult {
+    pub(super) async fn with_lost_hosts(
+        &self,
+        mut outcome: ConfigChangeResult,
+        config: &ClientConfig,
+    ) -> ConfigChangeResult {
         outcome.warnings.extend(self.lost_hosts(config).await);
         outcome
     }
 
-    /// Saves a copy, keys included, under a name and with ports of its own, so that both can run side by side.
+    /// Saves a copy, keys included, under a name and with ports of its own, so that both can run
+    /// side by side.
     ///
     /// # Errors
     /// There is none with this id.
@@ -212,12 +282,23 @@ impl ConfigService {
         self.db
             .write(move |c| {
                 let saved = desk.load(c, id)?;
-                let name = free_name(&format!("{} copy", saved.name), |name| queries::name_is_taken(c, name, None))?;
+                let name = free_name(&format!("{} copy", saved.name), |name| {
+                    queries::name_is_taken(c, name, None)
+                })?;
                 let mut config = saved.config;
                 ports::avoid(&mut config, &desk.used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
-                let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
-                let copy = ValidDraft { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
+                let what = format!(
+                    "saved as a copy; it listens on port {} of its own",
+                    own.join(" and for monitoring on ")
+                );
+                let copy = ValidDraft {
+                    name,
+                    description: saved.description,
+                    config,
+                    warnings: Vec::new(),
+                    hints: Vec::new(),
+                };
                 let made = desk.insert(c, copy, &what)?;
                 if let Some(file) = queries::file(c, id)? {
                     queries::insert_file(c, made.config_id, &file)?;
@@ -227,12 +308,13 @@ impl ConfigService {
             .await
     }
 
-    /// Saves it as a new revision. A secret key that is masked or left out stays as it is. When nothing differs nothing is saved, so
-    /// that sending the same once more makes no instance look outdated.
+    /// Saves it as a new revision. A secret key that is masked or left out stays as it is. When
+    /// nothing differs nothing is saved, so that sending the same once more makes no instance look
+    /// outdated.
     ///
     /// # Errors
-    /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
-    /// based on.
+    /// There is none with this id; names every wrong field; the name is taken; it was changed since
+    /// the revision the draft is based on.
     pub async fn update(&self, id: ConfigId, draft: ConfigDraft) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         let (outcome, config) = self
@@ -265,7 +347,14 @@ impl ConfigService {
                     return Err(Error::Conflict(still_in_use(&saved)));
                 }
                 queries::delete(c, id)?;
-                Ok(outcome(&saved, format!("\"{}\" and its {} are deleted.", saved.name, revisions_text(saved.revision))))
+                Ok(outcome(
+                    &saved,
+                    format!(
+                        "\"{}\" and its {} are deleted.",
+                        saved.name,
+                        revisions_text(saved.revision)
+                    ),
+                ))
             })
             .await
     }
@@ -287,8 +376,14 @@ impl ConfigStore {
         }
     }
 
-    pub(super) fn with_users(&self, c: &mut SqliteConnection, row: queries::ConfigRow) -> Result<SavedConfig> {
-        let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| ConfigUser { id, name });
+    pub(super) fn with_users(
+        &self,
+        c: &mut SqliteConnection,
+        row: queries::ConfigRow,
+    ) -> Result<SavedConfig> {
+        let used_by = queries::users(c, Some(row.id))?
+            .into_iter()
+            .map(|(_, id, name)| ConfigUser { id, name });
         SavedConfig::from_row(&self.vault, row, used_by.collect())
     }
 
@@ -296,12 +391,19 @@ impl ConfigStore {
     fn used_ports(&self, c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
         let mut used = BTreeSet::new();
         for row in queries::page(c, i64::MAX, 0, usize::MAX)? {
-            used.extend(ports::of(&SavedConfig::from_row(&self.vault, row, Vec::new())?.config));
+            used.extend(ports::of(
+                &SavedConfig::from_row(&self.vault, row, Vec::new())?.config,
+            ));
         }
         Ok(used)
     }
 
-    pub(super) fn insert(&self, c: &mut SqliteConnection, checked: ValidDraft, what: &str) -> Result<ConfigChangeResult> {
+    pub(super) fn insert(
+        &self,
+        c: &mut SqliteConnection,
+        checked: ValidDraft,
+        what: &str,
+    ) -> Result<ConfigChangeResult> {
         let now = Timestamp::now();
         let saved = SavedConfig {
             id: ConfigId::random(),
@@ -317,15 +419,31 @@ impl ConfigStore {
         self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
         let message = format!("\"{}\" is {what}.", saved.name);
-        Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+        Ok(ConfigChangeResult {
+            warnings: checked.warnings,
+            hints: checked.hints,
+            ..outcome(&saved, message)
+        })
     }
 
-    pub(super) fn save(&self, c: &mut SqliteConnection, former: SavedConfig, checked: ValidDraft) -> Result<ConfigChangeResult> {
-        let is_same =
-            (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
+    pub(super) fn save(
+        &self,
+        c: &mut SqliteConnection,
+        former: SavedConfig,
+        checked: ValidDraft,
+    ) -> Result<ConfigChangeResult> {
+        let is_same = (&former.name, &former.description, &former.config)
+            == (&checked.name, &checked.description, &checked.config);
         if is_same {
-            let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
-            return Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
+            let message = format!(
+                "Nothing differs: \"{}\" stays at revision {}.",
+                former.name, former.revision
+            );
+            return Ok(ConfigChangeResult {
+                warnings: checked.warnings,
+                hints: checked.hints,
+                ..outcome(&former, message)
+            });
         }
         let saved = SavedConfig {
             name: checked.name,
@@ -337,9 +455,20 @@ impl ConfigStore {
         };
         self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::update(c, &saved.to_row(&self.vault)?, &self.author)?;
-        let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
-        let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
-        Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+        let running = if saved.used_by.is_empty() {
+            ""
+        } else {
+            " Running clients take it up when they are next started."
+        };
+        let message = format!(
+            "\"{}\" is saved as revision {}.{running}",
+            saved.name, saved.revision
+        );
+        Ok(ConfigChangeResult {
+            warnings: checked.warnings,
+            hints: checked.hints,
+            ..outcome(&saved, message)
+        })
     }
 }
 
@@ -347,14 +476,23 @@ impl ConfigStore {
 fn users_by_config(c: &mut SqliteConnection) -> Result<HashMap<ConfigId, Vec<ConfigUser>>> {
     let mut users: HashMap<ConfigId, Vec<ConfigUser>> = HashMap::new();
     for (config, id, name) in queries::users(c, None)? {
-        users.entry(config).or_default().push(ConfigUser { id, name });
+        users
+            .entry(config)
+            .or_default()
+            .push(ConfigUser { id, name });
     }
     Ok(users)
 }
 
-pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
+pub(super) fn check_free(
+    c: &mut SqliteConnection,
+    name: &str,
+    own: Option<ConfigId>,
+) -> Result<()> {
     match queries::name_is_taken(c, name, own)? {
-        true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
+        true => Err(Error::Conflict(format!(
+            "There is already a configuration called \"{name}\". Choose another name."
+        ))),
         false => Ok(()),
     }
 }
@@ -378,15 +516,31 @@ fn changed_meanwhile(saved: &SavedConfig) -> String {
 }
 
 fn still_in_use(saved: &SavedConfig) -> String {
-    let names: Vec<String> = saved.used_by.iter().map(|user| format!("\"{}\"", user.name)).collect();
-    let (those, them) = if names.len() == 1 { ("that instance", "it") } else { ("those instances", "them") };
-    format!("\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.", saved.name, names.join(", "))
+    let names: Vec<String> = saved
+        .used_by
+        .iter()
+        .map(|user| format!("\"{}\"", user.name))
+        .collect();
+    let (those, them) = if names.len() == 1 {
+        ("that instance", "it")
+    } else {
+        ("those instances", "them")
+    };
+    format!(
+        "\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.",
+        saved.name,
+        names.join(", ")
+    )
 }
 
 /// `1 revision`, `7 revisions`.
 #[must_use]
 pub fn revisions_text(count: i32) -> String {
-    if count == 1 { "1 revision".into() } else { format!("{count} revisions") }
+    if count == 1 {
+        "1 revision".into()
+    } else {
+        format!("{count} revisions")
+    }
 }
 
 #[cfg(test)]

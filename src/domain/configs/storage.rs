@@ -1,4 +1,5 @@
-//! How configurations are stored: as JSON that anybody may read but for the secret key, which is sealed for its configuration and revision.
+//! How configurations are stored: as JSON that anybody may read but for the secret key, which is
+//! sealed for its configuration and revision.
 
 use diesel::SqliteConnection;
 use serde_json::Value;
@@ -23,9 +24,16 @@ fn place(id: ConfigId, revision: i32) -> String {
 ///
 /// # Errors
 /// The machine has no randomness.
-pub fn to_stored(vault: &Vault, id: ConfigId, revision: i32, config: &ClientConfig) -> Result<String> {
+pub fn to_stored(
+    vault: &Vault,
+    id: ConfigId,
+    revision: i32,
+    config: &ClientConfig,
+) -> Result<String> {
     let mut value = config.masked();
-    value[SECRET] = vault.seal(&place(id, revision), config.authority_secret_key.reveal())?.into();
+    value[SECRET] = vault
+        .seal(&place(id, revision), config.authority_secret_key.reveal())?
+        .into();
     Ok(value.to_string())
 }
 
@@ -35,7 +43,11 @@ pub fn to_stored(vault: &Vault, id: ConfigId, revision: i32, config: &ClientConf
 /// It is no configuration, or its secret does not open.
 pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Result<ClientConfig> {
     // A cause may quote the value it stumbled over, and that may be the key.
-    let unreadable = |what: &str| Error::internal(format!("the stored configuration {id}, revision {revision}, {what}"));
+    let unreadable = |what: &str| {
+        Error::internal(format!(
+            "the stored configuration {id}, revision {revision}, {what}"
+        ))
+    };
     let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("is not JSON"))?;
     if let Some(Value::String(secret)) = value.get_mut(SECRET) {
         *secret = vault.open(&place(id, revision), secret)?;
@@ -43,13 +55,16 @@ pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Re
     serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
 }
 
-/// Adds the secret keys of all configurations and revisions to `secrets`. One that does not open is of no use to a client either.
+/// Adds the secret keys of all configurations and revisions to `secrets`. One that does not open is
+/// of no use to a client either.
 ///
 /// # Errors
 /// The database cannot be read.
 pub fn add_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask) -> Result<()> {
     for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
-        let Ok(value) = serde_json::from_str::<Value>(&text) else { continue };
+        let Ok(value) = serde_json::from_str::<Value>(&text) else {
+            continue;
+        };
         if let Some(Value::String(secret)) = value.get(SECRET)
             && let Ok(key) = vault.open(&place(id, revision), secret)
         {
@@ -59,7 +74,8 @@ pub fn add_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask
     Ok(())
 }
 
-/// Seals the secrets of all configurations and revisions that an earlier version stored in the clear. Returns how many there were.
+/// Seals the secrets of all configurations and revisions that an earlier version stored in the
+/// clear. Returns how many there were.
 ///
 /// # Errors
 /// One that is sealed does not open; the database.
@@ -67,8 +83,12 @@ pub fn seal(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
     let mut sealed = BTreeMap::new();
     for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
         // What is no JSON holds no key that anybody could use; it is as it was.
-        let Ok(mut value) = serde_json::from_str::<Value>(&text) else { continue };
-        let Some(Value::String(secret)) = value.get_mut(SECRET) else { continue };
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
+            continue;
+        };
+        let Some(Value::String(secret)) = value.get_mut(SECRET) else {
+            continue;
+        };
         if is_sealed(secret) {
             vault.open(&place(id, revision), secret)?;
         } else if let Entry::Vacant(free) = sealed.entry((id, revision)) {

@@ -1,7 +1,8 @@
 //! The client's own file: written for a given version of the client, and read from any.
 //!
-//! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which keys a version gets is
-//! decided by the table in `programs/jd_client/version.rs`. Must not touch the file system.
+//! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which
+//! keys a version gets is decided by the table in `programs/jd_client/version.rs`. Must not touch
+//! the file system.
 
 mod export;
 mod import;

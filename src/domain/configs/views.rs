@@ -1,4 +1,5 @@
-//! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of the model.
+//! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of
+//! the model.
 
 mod fields;
 pub use fields::POOL_LABELS;
@@ -37,7 +38,11 @@ fn mode_text(mode: MiningMode) -> &'static str {
 fn destination(config: &ClientConfig) -> String {
     match config.upstreams.as_slice() {
         [first, rest @ ..] if config.mode.needs_pool() => {
-            let more = if rest.is_empty() { String::new() } else { format!(", then {} more", rest.len()) };
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(", then {} more", rest.len())
+            };
             format!("{}:{}{more}", first.pool_address, first.pool_port)
         }
         _ => "Solo".into(),
@@ -62,7 +67,11 @@ fn versions_text(config: &ClientConfig) -> String {
         [first, .., last] => Some(format!("{first}–{last}")),
     });
     let said: Vec<String> = said.collect();
-    if said.is_empty() { "none that is known".into() } else { said.join(" and ") }
+    if said.is_empty() {
+        "none that is known".into()
+    } else {
+        said.join(" and ")
+    }
 }
 
 /// `GET /saved-configs`.
@@ -98,7 +107,15 @@ impl ConfigListPage {
         q: Option<String>,
         now: Timestamp,
     ) -> Self {
-        Self { frame, now, configurations, total, limit, offset, q }
+        Self {
+            frame,
+            now,
+            configurations,
+            total,
+            limit,
+            offset,
+            q,
+        }
     }
 
     /// What was looked for, as it stands in its field.
@@ -125,9 +142,20 @@ impl ConfigListPage {
     /// The address of the next part, if there is one.
     fn next(&self) -> Option<String> {
         let shown = self.offset.saturating_add(self.configurations.len() as u64);
-        let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
-        let q = self.q.as_ref().map(|q| form_urlencoded::Serializer::new(String::from("&")).append_pair("q", q).finish());
-        more.then(|| format!("/saved-configs?limit={}&offset={shown}{}", self.limit, q.unwrap_or_default()))
+        let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total)
+            && !self.configurations.is_empty();
+        let q = self.q.as_ref().map(|q| {
+            form_urlencoded::Serializer::new(String::from("&"))
+                .append_pair("q", q)
+                .finish()
+        });
+        more.then(|| {
+            format!(
+                "/saved-configs?limit={}&offset={shown}{}",
+                self.limit,
+                q.unwrap_or_default()
+            )
+        })
     }
 }
 
@@ -154,8 +182,24 @@ impl ConfigDeletePage {
     /// The question whether to delete it.
     #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
-        let SavedConfig { id, name, is_active, revision, config, used_by, .. } = saved;
-        Self { frame, id, name, is_active, revision, public_key: config.authority_public_key, used_by }
+        let SavedConfig {
+            id,
+            name,
+            is_active,
+            revision,
+            config,
+            used_by,
+            ..
+        } = saved;
+        Self {
+            frame,
+            id,
+            name,
+            is_active,
+            revision,
+            public_key: config.authority_public_key,
+            used_by,
+        }
     }
 
     fn revisions(&self) -> String {
@@ -191,12 +235,21 @@ crate::view!(TomlPage { "main" => as_main });
 impl TomlPage {
     /// The file for a client of `client_version`, compared with that for a client of `against`.
     #[must_use]
-    pub fn new(frame: PageFrame, saved: &SavedConfig, client_version: ClientVersion, against: Option<ClientVersion>) -> Self {
+    pub fn new(
+        frame: PageFrame,
+        saved: &SavedConfig,
+        client_version: ClientVersion,
+        against: Option<ClientVersion>,
+    ) -> Self {
         let file = |version: &ClientVersion| render_masked(&saved.config, version).ok();
         let toml = file(&client_version);
         let other = against.as_ref().and_then(file);
-        let difference = toml.as_ref().zip(other).map(|(toml, other)| compared(&other, toml));
-        let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
+        let difference = toml
+            .as_ref()
+            .zip(other)
+            .map(|(toml, other)| compared(&other, toml));
+        let below_config =
+            |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
         Self {
             frame,
             config_id: saved.id,
@@ -220,9 +273,18 @@ impl TomlPage {
 
     /// The known versions, newest first, and the chosen ones if they are not among them.
     fn versions(&self) -> Vec<ClientVersion> {
-        let chosen = [Some(self.client_version), self.against.filter(|against| *against != self.client_version)];
-        let unknown = chosen.into_iter().flatten().filter(|version| !version.is_known());
-        unknown.chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+        let chosen = [
+            Some(self.client_version),
+            self.against
+                .filter(|against| *against != self.client_version),
+        ];
+        let unknown = chosen
+            .into_iter()
+            .flatten()
+            .filter(|version| !version.is_known());
+        unknown
+            .chain(ClientVersion::KNOWN.into_iter().rev())
+            .collect()
     }
 
     fn is_against(&self, version: &ClientVersion) -> bool {
@@ -231,7 +293,9 @@ impl TomlPage {
 
     /// Whether the files that were compared are the same.
     fn is_same(&self) -> bool {
-        self.difference.as_ref().is_some_and(|lines| lines.iter().all(|line| line.mark == ' '))
+        self.difference
+            .as_ref()
+            .is_some_and(|lines| lines.iter().all(|line| line.mark == ' '))
     }
 }
 

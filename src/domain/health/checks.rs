@@ -1,7 +1,9 @@
-//! The checks: what an instance looks like in, what is to be said of it out. Pure; thresholds stand beside their reason.
+//! The checks: what an instance looks like in, what is to be said of it out. Pure; thresholds stand
+//! beside their reason.
 //!
-//! A message says what is the case and, unless all is well, what to do. It holds no figure that changes from minute to minute, so that the
-//! history has a row for each change and not for each look.
+//! A message says what is the case and, unless all is well, what to do. It holds no figure that
+//! changes from minute to minute, so that the history has a row for each change and not for each
+//! look.
 
 use std::time::Duration;
 
@@ -13,7 +15,8 @@ use crate::domain::metrics::MonitoringState;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::{ProviderState, WorkState, certificate_text};
 
-/// A client that has just been started is not judged by what needs time: channels, first shares, monitoring.
+/// A client that has just been started is not judged by what needs time: channels, first shares,
+/// monitoring.
 const SETTLING: Duration = Duration::from_secs(60);
 /// A client whose log has not said by then where its work goes will not say so.
 const SILENT: Duration = Duration::from_secs(180);
@@ -27,22 +30,25 @@ const MANY_ERRORS: f64 = 10.0;
 const VERY_MANY_ERRORS: f64 = 200.0;
 /// A client writes two to four lines for a share; a hundred a second for ten minutes is a storm.
 const STORM_LINES: f64 = 60_000.0;
-/// Templates come with every block (one in ten minutes) and, from most providers, with better fees in between. Three blocks without one
-/// happen twice a year; an hour and a half happens once in eight thousand blocks.
+/// Templates come with every block (one in ten minutes) and, from most providers, with better fees
+/// in between. Three blocks without one happen twice a year; an hour and a half happens once in
+/// eight thousand blocks.
 const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
 /// The wait for the first template after the provider is there.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
 /// Certificates of Stratum V2 peers are refused beyond 10 s (client 0.6.0).
 const CLOCK_TOLERANCE_S: i64 = 10;
-/// A word of a new block may have waited in the client for a while, around a change of pools; the node's clock then only seems to be behind.
+/// A word of a new block may have waited in the client for a while, around a change of pools; the
+/// node's clock then only seems to be behind.
 const WAITED_S: i64 = -60;
 /// Rejected shares, per cent: a good line loses under one.
 const MANY_REJECTS: f64 = 5.0;
 const VERY_MANY_REJECTS: f64 = 25.0;
 /// Judged from so many shares on.
 const ENOUGH_SHARES: f64 = 20.0;
-/// Of the expected shares, per cent. Shares are a matter of luck: of 20 expected, fewer than 5 come once in 60,000 times.
+/// Of the expected shares, per cent. Shares are a matter of luck: of 20 expected, fewer than 5 come
+/// once in 60,000 times.
 const FEW_SHARES: f64 = 25.0;
 /// Of the memory limit, per cent.
 const MEMORY_WARNING: f64 = 80.0;
@@ -63,7 +69,9 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             HealthCheck::Process => process(look),
             HealthCheck::Disk => disk(look),
             // What follows speaks of a client that runs.
-            _ if !look.instance.status.has_client() => (HealthGrade::Unknown, "It does not run.".into()),
+            _ if !look.instance.status.has_client() => {
+                (HealthGrade::Unknown, "It does not run.".into())
+            }
             HealthCheck::Template => template(look),
             HealthCheck::Upstream => upstream(look),
             HealthCheck::Shares => shares(look),
@@ -73,7 +81,11 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             HealthCheck::Logs => logs(look),
             HealthCheck::Version => version(look),
         };
-        CheckFinding { check, grade, message }
+        CheckFinding {
+            check,
+            grade,
+            message,
+        }
     };
     HealthCheck::ALL.into_iter().map(of).collect()
 }
@@ -99,20 +111,37 @@ fn unknown(message: impl Into<String>) -> Told {
 fn process(look: &Snapshot<'_>) -> Told {
     let instance = look.instance;
     let cause = || {
-        let told = instance.cause.as_ref().map(|told| format!("{}. {}", capitalised(&told.0.what), told.0.advice));
-        let last = || instance.last_output_text().map(|words| format!("Its last error: {words}"));
-        told.or_else(last).unwrap_or_else(|| "Its log may say why.".into())
+        let told = instance
+            .cause
+            .as_ref()
+            .map(|told| format!("{}. {}", capitalised(&told.0.what), told.0.advice));
+        let last = || {
+            instance
+                .last_output_text()
+                .map(|words| format!("Its last error: {words}"))
+        };
+        told.or_else(last)
+            .unwrap_or_else(|| "Its log may say why.".into())
     };
     match instance.status {
-        InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => unknown("It is stopped, as asked."),
+        InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => {
+            unknown("It is stopped, as asked.")
+        }
         InstanceState::Stopped | InstanceState::Stopping => {
             unknown("It is stopped. Start it, or have it started with the manager.")
         }
-        InstanceState::Failed => bad(format!("It does not run and is not tried again by itself. {}", cause())),
-        InstanceState::BackingOff => bad(format!("Its client ended and is tried again soon. {}", cause())),
-        InstanceState::Starting if instance.failures > 0 => {
-            bad(format!("Its client ended and is being tried again. {}", cause()))
-        }
+        InstanceState::Failed => bad(format!(
+            "It does not run and is not tried again by itself. {}",
+            cause()
+        )),
+        InstanceState::BackingOff => bad(format!(
+            "Its client ended and is tried again soon. {}",
+            cause()
+        )),
+        InstanceState::Starting if instance.failures > 0 => bad(format!(
+            "Its client ended and is being tried again. {}",
+            cause()
+        )),
         InstanceState::Starting => match &instance.warning {
             Some(words) => warning(words.clone()),
             None => unknown("Its client is starting."),
@@ -133,14 +162,18 @@ fn template(look: &Snapshot<'_>) -> Told {
     let standing = look.standing;
     match &standing.provider {
         ProviderState::Lost { .. } => {
-            return bad("The connection to the template provider is lost. See whether it, or the node behind it, runs.");
+            return bad(
+                "The connection to the template provider is lost. See whether it, or the node behind it, runs.",
+            );
         }
         ProviderState::Refused { words, .. } => {
             return bad(format!(
                 "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
             ));
         }
-        ProviderState::Unknown | ProviderState::Connecting { .. } | ProviderState::Connected { .. } => {}
+        ProviderState::Unknown
+        | ProviderState::Connecting { .. }
+        | ProviderState::Connected { .. } => {}
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
@@ -171,11 +204,21 @@ fn upstream(look: &Snapshot<'_>) -> Told {
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
                 (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
                 (None, Some(lost), _) => {
-                    format!("the connection to pool {} of {} ({}) was lost", lost.number, lost.of, lost.pool)
+                    format!(
+                        "the connection to pool {} of {} ({}) was lost",
+                        lost.number, lost.of, lost.pool
+                    )
                 }
                 (None, None, Some(last)) => {
-                    let why = last.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-                    format!("pool {} of {} ({}) could not be used{why}", last.number, last.of, last.pool)
+                    let why = last
+                        .why
+                        .as_deref()
+                        .map(|why| format!(": {why}"))
+                        .unwrap_or_default();
+                    format!(
+                        "pool {} of {} ({}) could not be used{why}",
+                        last.number, last.of, last.pool
+                    )
                 }
                 (None, None, None) => "no pool could be reached".into(),
             };
@@ -187,19 +230,26 @@ fn upstream(look: &Snapshot<'_>) -> Told {
         WorkState::Pool { .. } => match &standing.upstream {
             _ if standing.refused.is_some() => bad(format!(
                 "The pool refuses its jobs: {}. Compare the configuration with what the pool asks for, above all its key and the mode.",
-                standing.refused.as_ref().map(|said| said.words.as_str()).unwrap_or_default()
+                standing
+                    .refused
+                    .as_ref()
+                    .map(|said| said.words.as_str())
+                    .unwrap_or_default()
             )),
             Some(upstream) if upstream.number > 1 => warning(format!(
                 "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
                  answers.",
                 upstream.number, upstream.of, upstream.pool
             )),
-            Some(upstream) => well(format!("It works for pool {} of {} ({}).", upstream.number, upstream.of, upstream.pool)),
+            Some(upstream) => well(format!(
+                "It works for pool {} of {} ({}).",
+                upstream.number, upstream.of, upstream.pool
+            )),
             None => well("It works for its pool."),
         },
-        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => {
-            warning("It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.")
-        }
+        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => warning(
+            "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.",
+        ),
         WorkState::Trying { .. } => unknown("It is connecting to its pool."),
         WorkState::Unknown if look.age() > SILENT => warning(BLIND),
         WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
@@ -213,35 +263,66 @@ fn shares(look: &Snapshot<'_>) -> Told {
     };
     if miners < 1.0 {
         return match look.age() > SETTLING {
-            true => warning("No miner is connected. Point miners at the address on the instance's page."),
+            true => warning(
+                "No miner is connected. Point miners at the address on the instance's page.",
+            ),
             false => unknown("No miner has connected yet."),
         };
     }
-    let share = |part: f64, rest: f64| if part + rest >= ENOUGH_SHARES { 100.0 * part / (part + rest) } else { 0.0 };
+    let share = |part: f64, rest: f64| {
+        if part + rest >= ENOUGH_SHARES {
+            100.0 * part / (part + rest)
+        } else {
+            0.0
+        }
+    };
     let by_pool = share(counted.refused_hour, counted.acknowledged_hour);
     let by_client = share(counted.rejected_hour, counted.accepted_hour);
-    let reason = || match look.standing.shares.by_reason.iter().max_by_key(|(_, count)| **count) {
+    let reason = || match look
+        .standing
+        .shares
+        .by_reason
+        .iter()
+        .max_by_key(|(_, count)| **count)
+    {
         Some((reason, _)) => format!(" Most often the reason is {reason}."),
         None => String::new(),
     };
     if by_pool > MANY_REJECTS {
         let words = format!(
             "The pool refuses more than {} % of the shares.{} Stale shares come from a slow line to the pool or late templates.",
-            if by_pool > VERY_MANY_REJECTS { VERY_MANY_REJECTS } else { MANY_REJECTS },
+            if by_pool > VERY_MANY_REJECTS {
+                VERY_MANY_REJECTS
+            } else {
+                MANY_REJECTS
+            },
             reason()
         );
-        return if by_pool > VERY_MANY_REJECTS { bad(words) } else { warning(words) };
+        return if by_pool > VERY_MANY_REJECTS {
+            bad(words)
+        } else {
+            warning(words)
+        };
     }
     if by_client > MANY_REJECTS {
         let words = format!(
             "The client refuses more than {} % of the miners' shares. See the charts for which miner and why: too old work, too low difficulty, or a \
              miner set too fast.",
-            if by_client > VERY_MANY_REJECTS { VERY_MANY_REJECTS } else { MANY_REJECTS }
+            if by_client > VERY_MANY_REJECTS {
+                VERY_MANY_REJECTS
+            } else {
+                MANY_REJECTS
+            }
         );
-        return if by_client > VERY_MANY_REJECTS { bad(words) } else { warning(words) };
+        return if by_client > VERY_MANY_REJECTS {
+            bad(words)
+        } else {
+            warning(words)
+        };
     }
     let channels = look.figure("channels_miners").unwrap_or(miners);
-    let expected = look.running.shares_per_minute.unwrap_or(0.0) * channels * WINDOW.as_secs_f64() / 60.0;
+    let expected =
+        look.running.shares_per_minute.unwrap_or(0.0) * channels * WINDOW.as_secs_f64() / 60.0;
     // Channels that were opened a moment ago have had no time.
     if look.age() > WINDOW + SETTLING && expected >= ENOUGH_SHARES {
         if counted.accepted <= 0.0 {
@@ -275,12 +356,19 @@ fn monitoring(look: &Snapshot<'_>) -> Told {
             human_duration(minutes(still))
         ));
     }
-    match look.measured.and_then(|measured| measured.monitoring.as_ref()) {
-        Some(MonitoringState::Not(since, words)) if look.now.since(Timestamp(since.saturating_mul(1000))) > SETTLING => {
+    match look
+        .measured
+        .and_then(|measured| measured.monitoring.as_ref())
+    {
+        Some(MonitoringState::Not(since, words))
+            if look.now.since(Timestamp(since.saturating_mul(1000))) > SETTLING =>
+        {
             bad(words.clone())
         }
         Some(MonitoringState::Not(..)) | None => unknown("Its monitoring has not answered yet."),
-        Some(MonitoringState::Moving | MonitoringState::Still(_)) => well("Its monitoring answers."),
+        Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
+            well("Its monitoring answers.")
+        }
     }
 }
 
@@ -300,7 +388,11 @@ fn clock(look: &Snapshot<'_>) -> Told {
             "The clock of the node behind the template provider is {} this machine's by more than {} s. Certificates are refused when \
              clocks differ: set both by a time server.",
             if ahead > 0 { "ahead of" } else { "behind" },
-            if ahead > 0 { CLOCK_TOLERANCE_S } else { -WAITED_S },
+            if ahead > 0 {
+                CLOCK_TOLERANCE_S
+            } else {
+                -WAITED_S
+            },
         )),
         Some(_) => well("The clocks of this machine and of the node agree."),
         None => unknown("No block has come yet to compare clocks by."),
@@ -308,7 +400,9 @@ fn clock(look: &Snapshot<'_>) -> Told {
 }
 
 fn memory(look: &Snapshot<'_>) -> Told {
-    let Some(now) = look.figure("memory_bytes") else { return unknown("Its memory was not measured yet.") };
+    let Some(now) = look.figure("memory_bytes") else {
+        return unknown("Its memory was not measured yet.");
+    };
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
             return bad(
@@ -333,12 +427,12 @@ fn memory(look: &Snapshot<'_>) -> Told {
 fn disk(look: &Snapshot<'_>) -> Told {
     match look.free {
         None => unknown("How much room is left cannot be told."),
-        Some(free) if free < DISK_FULL => {
-            bad("Less than 200 MiB are left for logs and the database. Make room: nothing can be recorded on a full disk.")
-        }
-        Some(free) if free < DISK_WARNING => {
-            warning("Less than 1 GiB is left for logs and the database. Make room before it runs out.")
-        }
+        Some(free) if free < DISK_FULL => bad(
+            "Less than 200 MiB are left for logs and the database. Make room: nothing can be recorded on a full disk.",
+        ),
+        Some(free) if free < DISK_WARNING => warning(
+            "Less than 1 GiB is left for logs and the database. Make room before it runs out.",
+        ),
         Some(_) => well("There is room for logs and the database."),
     }
 }
@@ -364,7 +458,9 @@ fn version(look: &Snapshot<'_>) -> Told {
     match (look.version, available_update(look)) {
         (None, _) => unknown("The version of its client is not known."),
         (_, Some(text)) => well(text),
-        (Some(version), None) => well(format!("Its client is version {version}, the newest that is known here or newer.")),
+        (Some(version), None) => well(format!(
+            "Its client is version {version}, the newest that is known here or newer."
+        )),
     }
 }
 
@@ -377,19 +473,24 @@ pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
             "Client {} is available; this instance runs {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
-        Some(LatestRelease { tag, client: Some(client) }) if *client > version => Some(format!(
+        Some(LatestRelease {
+            tag,
+            client: Some(client),
+        }) if *client > version => Some(format!(
             "Release {tag} with client {client} is available; this instance runs {version}. Install it under Updates."
         )),
-        Some(LatestRelease { tag, client: None }) => {
-            Some(format!("Release {tag} is available; this instance runs client {version}. Install it under Updates."))
-        }
+        Some(LatestRelease { tag, client: None }) => Some(format!(
+            "Release {tag} is available; this instance runs client {version}. Install it under Updates."
+        )),
         _ => None,
     }
 }
 
 fn capitalised(text: &str) -> String {
     let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+    rest.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(rest).collect()
+    })
 }
 
 #[cfg(test)]

@@ -12,31 +12,58 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
 impl HealthService {
-    /// What the checks of an instance found, newest first. `before`: only rows with a smaller number.
+    /// What the checks of an instance found, newest first. `before`: only rows with a smaller
+    /// number.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read.
-    pub async fn history(&self, id: InstanceId, before: Option<i64>, limit: u64) -> Result<Vec<HealthCheckRow>> {
+    pub async fn history(
+        &self,
+        id: InstanceId,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<HealthCheckRow>> {
         self.0.instances.get(id).await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.0.db.read(move |c| Ok(queries::history(c, id, before.unwrap_or(i64::MAX), limit)?)).await
+        self.0
+            .db
+            .read(move |c| Ok(queries::history(c, id, before.unwrap_or(i64::MAX), limit)?))
+            .await
     }
 
-    /// The worst grade of all checks in each of `cells` equal parts of the time from `from` to `to`; what is not known there is unknown.
+    /// The worst grade of all checks in each of `cells` equal parts of the time from `from` to
+    /// `to`; what is not known there is unknown.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn strip(&self, id: InstanceId, from: Timestamp, to: Timestamp, cells: usize) -> Result<Vec<HealthGrade>> {
-        let before = Timestamp(from.0.saturating_sub(i64::try_from(2 * NO_CHANGE.as_millis()).unwrap_or(0)));
-        let found = self.0.db.read(move |c| Ok(queries::grades_since(c, id, before)?)).await?;
+    pub async fn strip(
+        &self,
+        id: InstanceId,
+        from: Timestamp,
+        to: Timestamp,
+        cells: usize,
+    ) -> Result<Vec<HealthGrade>> {
+        let before = Timestamp(
+            from.0
+                .saturating_sub(i64::try_from(2 * NO_CHANGE.as_millis()).unwrap_or(0)),
+        );
+        let found = self
+            .0
+            .db
+            .read(move |c| Ok(queries::grades_since(c, id, before)?))
+            .await?;
         Ok(strip(&found, from, to, cells))
     }
 
     /// What was counted of an instance lately.
     pub(super) async fn count(&self, instance: &Instance, now: Timestamp) -> Result<RecentCounts> {
         let id = instance.id;
-        let Some(started) = instance.start_time.map(Timestamp) else { return Ok(RecentCounts::default()) };
-        let before = |span: Duration| Timestamp(now.0 - i64::try_from(span.as_millis()).unwrap_or(0)).max(started);
+        let Some(started) = instance.start_time.map(Timestamp) else {
+            return Ok(RecentCounts::default());
+        };
+        let before = |span: Duration| {
+            Timestamp(now.0 - i64::try_from(span.as_millis()).unwrap_or(0)).max(started)
+        };
         let (lately, hour) = (before(WINDOW), Duration::from_secs(3600));
         let last_hour = before(hour);
         let wanted = [
@@ -52,15 +79,29 @@ impl HealthService {
             ("shares_refused", last_hour),
         ];
         let sums = self.0.metrics.sums(id, wanted, now).await?;
-        let [errors, warnings, infos, debugs, others, accepted, accepted_hour, rejected_hour, acknowledged_hour, refused_hour] =
-            sums;
+        let [
+            errors,
+            warnings,
+            infos,
+            debugs,
+            others,
+            accepted,
+            accepted_hour,
+            rejected_hour,
+            acknowledged_hour,
+            refused_hour,
+        ] = sums;
         let hour_ago = Timestamp(now.0 - 3_600_000);
         let starts = self.0.instances.starts(id, hour_ago, now, 100).await?.len();
         let then = Timestamp(now.0 - 6 * 3_600_000);
         let memory_before = match then > started.after(hour) {
             true => {
                 let around = (Timestamp(then.0 - 600_000), then);
-                self.0.metrics.summary(id, "memory_bytes".into(), around.0, around.1).await?.map(|all| all.avg)
+                self.0
+                    .metrics
+                    .summary(id, "memory_bytes".into(), around.0, around.1)
+                    .await?
+                    .map(|all| all.avg)
             }
             false => None,
         };
@@ -79,21 +120,34 @@ impl HealthService {
     }
 }
 
-/// The worst grade in each part of a stretch of time. A row holds until the next of its check, but no longer than twice the time after
-/// which there is one in any case.
-fn strip(found: &[(Timestamp, HealthCheck, HealthGrade)], from: Timestamp, to: Timestamp, cells: usize) -> Vec<HealthGrade> {
+/// The worst grade in each part of a stretch of time. A row holds until the next of its check, but
+/// no longer than twice the time after which there is one in any case.
+fn strip(
+    found: &[(Timestamp, HealthCheck, HealthGrade)],
+    from: Timestamp,
+    to: Timestamp,
+    cells: usize,
+) -> Vec<HealthGrade> {
     let mut worst = vec![HealthGrade::Unknown; cells];
     let whole = to.0.saturating_sub(from.0).max(1);
     let count = i64::try_from(cells).unwrap_or(i64::MAX);
     for check in HealthCheck::ALL {
         let rows: Vec<_> = found.iter().filter(|(_, of, _)| *of == check).collect();
         for (place, (begun, _, grade)) in rows.iter().enumerate() {
-            let ended = rows.get(place + 1).map_or(to, |next| next.0).min(begun.after(2 * NO_CHANGE)).min(to);
-            let cell = |at: Timestamp| usize::try_from((at.0 - from.0).max(0).saturating_mul(count) / whole).unwrap_or(0);
+            let ended = rows
+                .get(place + 1)
+                .map_or(to, |next| next.0)
+                .min(begun.after(2 * NO_CHANGE))
+                .min(to);
+            let cell = |at: Timestamp| {
+                usize::try_from((at.0 - from.0).max(0).saturating_mul(count) / whole).unwrap_or(0)
+            };
             if ended < from || *begun > to {
                 continue;
             }
-            let last = cell(Timestamp(ended.0 - 1)).max(cell(*begun)).min(cells.saturating_sub(1));
+            let last = cell(Timestamp(ended.0 - 1))
+                .max(cell(*begun))
+                .min(cells.saturating_sub(1));
             for grade_there in worst.iter_mut().take(last + 1).skip(cell(*begun)) {
                 *grade_there = (*grade_there).max(*grade);
             }
@@ -123,7 +177,10 @@ mod tests {
             (at(2.0), Disk, Warning),
         ];
         let cells = strip(&found, at(0.0), at(6.0), 6);
-        assert_eq!(cells, [Healthy, Unhealthy, Warning, Warning, Unknown, Unknown]);
+        assert_eq!(
+            cells,
+            [Healthy, Unhealthy, Warning, Warning, Unknown, Unknown]
+        );
         assert_eq!(strip(&[], at(0.0), at(6.0), 3), [Unknown; 3]);
         assert_eq!(strip(&found, at(0.0), at(6.0), 0), []);
     }

@@ -8,7 +8,8 @@ use crate::base::error::Result;
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::schedule::JobSchedule;
 
-/// Every night at twenty past three, UTC: after the samples, before they give their space back to nobody.
+/// Every night at twenty past three, UTC: after the samples, before they give their space back to
+/// nobody.
 const NIGHTLY: &str = "0 20 3 * * *";
 /// Rows removed in one transaction: some milliseconds.
 const ROWS: i64 = 2_000;
@@ -20,7 +21,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
-    while db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
+    while db
+        .write_as(WriteMode::UNSYNCED, move |c| {
+            Ok(queries::forget(c, before, ROWS)?)
+        })
+        .await?
+        > 0
+    {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
@@ -39,7 +46,9 @@ pub async fn schedule_pruning(
         let db = db.clone();
         async move { prune_and_log(&db, days).await }
     };
-    schedule.nightly(NIGHTLY, "forgetting old results of checks", work).await
+    schedule
+        .nightly(NIGHTLY, "forgetting old results of checks", work)
+        .await
 }
 
 async fn prune_and_log(db: &Db, days: u32) {
@@ -57,7 +66,10 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     async fn results(db: &Db, id: InstanceId) -> Vec<String> {
-        let found = db.read(move |c| Ok(queries::history(c, id, i64::MAX, 10)?)).await.unwrap();
+        let found = db
+            .read(move |c| Ok(queries::history(c, id, i64::MAX, 10)?))
+            .await
+            .unwrap();
         found.into_iter().map(|row| row.message).collect()
     }
 
@@ -80,10 +92,22 @@ mod tests {
         made.await.unwrap();
         // It is never started: no night comes.
         let schedule = |delay| JobSchedule::with_delay(CancellationToken::new(), delay);
-        schedule_pruning(&schedule(Duration::from_secs(3600)).await.unwrap(), db.clone(), 7).await.unwrap();
+        schedule_pruning(
+            &schedule(Duration::from_secs(3600)).await.unwrap(),
+            db.clone(),
+            7,
+        )
+        .await
+        .unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(results(&db, id).await, ["new", "old"], "not at once");
-        schedule_pruning(&schedule(Duration::from_millis(50)).await.unwrap(), db.clone(), 7).await.unwrap();
+        schedule_pruning(
+            &schedule(Duration::from_millis(50)).await.unwrap(),
+            db.clone(),
+            7,
+        )
+        .await
+        .unwrap();
         for _ in 0..200 {
             if results(&db, id).await == ["new"] {
                 return;

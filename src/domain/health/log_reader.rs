@@ -1,4 +1,5 @@
-//! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the disk. Must not know the database.
+//! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the
+//! disk. Must not know the database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use crate::programs::jd_client::diagnosis::ClientStatus;
 
 /// Bytes of a line that are looked at; what means something stands in its first few hundred.
 const LINE_MAX: usize = 4096;
-/// The directory is looked at once in so many readings, in case files were deleted under the reader.
+/// The directory is looked at once in so many readings, in case files were deleted under the
+/// reader.
 const LOOK_AROUND: u32 = 30;
-/// A first file is looked for in so many readings after somebody expects one; later it is found when the directory is looked at anyway.
+/// A first file is looked for in so many readings after somebody expects one; later it is found
+/// when the directory is looked at anyway.
 const EXPECTED: u32 = 60;
 
 /// A place in a log and what was understood up to there.
@@ -65,7 +68,8 @@ impl HealthLogReader {
         self.line_start
     }
 
-    /// Reads what has come, at most about `most` bytes; tells whether something changed that is worth a look.
+    /// Reads what has come, at most about `most` bytes; tells whether something changed that is
+    /// worth a look.
     ///
     /// # Errors
     /// The files cannot be read; what was read by then counts.
@@ -73,7 +77,8 @@ impl HealthLogReader {
         let (mut has_changed, mut read) = (false, 0);
         self.turn = self.turn.wrapping_add(1);
         let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
-        // Of an instance that was never started there is nothing to read, and its directory is not listed again and again to learn that.
+        // Of an instance that was never started there is nothing to read, and its directory is not
+        // listed again and again to learn that.
         let is_idle = !self.cursor.is_open() && self.expected == 0;
         if !looks_around && (is_idle || !self.cursor.is_behind()?) {
             return Ok(false);
@@ -81,7 +86,11 @@ impl HealthLogReader {
         self.expected = self.expected.saturating_sub(1);
         let mut is_first = looks_around;
         while read < most {
-            let step = if std::mem::take(&mut is_first) { self.cursor.survey(buffer)? } else { self.cursor.read(buffer)? };
+            let step = if std::mem::take(&mut is_first) {
+                self.cursor.survey(buffer)?
+            } else {
+                self.cursor.read(buffer)?
+            };
             match step {
                 ReadStep::Data(length) => {
                     read += length;
@@ -95,7 +104,8 @@ impl HealthLogReader {
                 ReadStep::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
                         // Somebody removed the files, and another log has begun in their place.
-                        *self = Self::new(&self.dir, 0, ClientStatus::default()).masked(self.mask.clone());
+                        *self = Self::new(&self.dir, 0, ClientStatus::default())
+                            .masked(self.mask.clone());
                         return Ok(true);
                     }
                     break;
@@ -107,7 +117,9 @@ impl HealthLogReader {
 
     /// The newest file ends before this place.
     fn is_beyond_the_end(&self) -> io::Result<bool> {
-        let newest = segment::list(&self.dir)?.last().map(segment::LogSegment::end);
+        let newest = segment::list(&self.dir)?
+            .last()
+            .map(segment::LogSegment::end);
         Ok(newest.is_some_and(|end| end < self.cursor.at()))
     }
 
@@ -145,13 +157,15 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const LOG: &str = include_str!("../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+    const LOG: &str =
+        include_str!("../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
 
     fn file(dir: &Path, base: u64) -> std::path::PathBuf {
         dir.join(crate::keeper::segment::file_name(base))
     }
 
-    /// What is understood of a log does not depend on how it was cut, nor on who was interrupted when.
+    /// What is understood of a log does not depend on how it was cut, nor on who was interrupted
+    /// when.
     #[test]
     fn a_log_read_in_pieces_by_several_readers_says_the_same() {
         let dir = tempfile::tempdir().unwrap();
@@ -160,7 +174,10 @@ mod tests {
             whole.apply_line(line.as_bytes());
         }
         let (mut offset, mut standing, mut written) = (0, ClientStatus::default(), 0_usize);
-        for (round, piece) in [1_000, 77, 5_003, 64, 30_001, usize::MAX].into_iter().enumerate() {
+        for (round, piece) in [1_000, 77, 5_003, 64, 30_001, usize::MAX]
+            .into_iter()
+            .enumerate()
+        {
             let end = LOG.len().min(written.saturating_add(piece));
             let mut text = fs::read(file(dir.path(), 0)).unwrap_or_default();
             text.extend_from_slice(&LOG.as_bytes()[written..end]);
@@ -173,7 +190,8 @@ mod tests {
             }
             // As it is kept between two managers.
             offset = reader.offset();
-            standing = serde_json::from_str(&serde_json::to_string(&reader.standing).unwrap()).unwrap();
+            standing =
+                serde_json::from_str(&serde_json::to_string(&reader.standing).unwrap()).unwrap();
         }
         assert_eq!(offset, LOG.len() as u64);
         assert_eq!(standing, whole);
@@ -183,7 +201,14 @@ mod tests {
     #[test]
     fn a_log_whose_files_were_removed_is_read_from_its_new_beginning() {
         let dir = tempfile::tempdir().unwrap();
-        let mut reader = HealthLogReader::new(dir.path(), 90_000, ClientStatus { blocks: 3, ..ClientStatus::default() });
+        let mut reader = HealthLogReader::new(
+            dir.path(),
+            90_000,
+            ClientStatus {
+                blocks: 3,
+                ..ClientStatus::default()
+            },
+        );
         let mut buffer = vec![0; 8192];
         fs::write(file(dir.path(), 0), LOG).unwrap();
         for _ in 0..=2 * LOOK_AROUND {
@@ -198,16 +223,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut buffer = vec![0; 8192];
         let mut reader = HealthLogReader::new(dir.path(), 0, ClientStatus::default());
-        assert!(!reader.read(&mut buffer, usize::MAX).unwrap(), "there is none");
+        assert!(
+            !reader.read(&mut buffer, usize::MAX).unwrap(),
+            "there is none"
+        );
         fs::write(file(dir.path(), 0), LOG).unwrap();
         for _ in 2..LOOK_AROUND {
             reader.read(&mut buffer, usize::MAX).unwrap();
-            assert_eq!(reader.offset(), 0, "the directory was looked at though nobody expects anything there");
+            assert_eq!(
+                reader.offset(),
+                0,
+                "the directory was looked at though nobody expects anything there"
+            );
         }
-        assert!(reader.read(&mut buffer, usize::MAX).unwrap(), "found after a while all the same");
+        assert!(
+            reader.read(&mut buffer, usize::MAX).unwrap(),
+            "found after a while all the same"
+        );
         assert_eq!(reader.offset(), LOG.len() as u64);
         // Of a client that was started it is found at once.
-        let mut reader = HealthLogReader::new(&dir.path().join("later"), 0, ClientStatus::default());
+        let mut reader =
+            HealthLogReader::new(&dir.path().join("later"), 0, ClientStatus::default());
         reader.read(&mut buffer, usize::MAX).unwrap();
         reader.find_log();
         reader.read(&mut buffer, usize::MAX).unwrap();
@@ -227,7 +263,10 @@ mod tests {
         assert_eq!(reader.offset(), 0);
         // The oldest file is gone, and reading goes on with the next.
         let later = 2 << 20;
-        let line = LOG.lines().find(|line| line.contains("Trying upstream 1 of 1")).unwrap();
+        let line = LOG
+            .lines()
+            .find(|line| line.contains("Trying upstream 1 of 1"))
+            .unwrap();
         fs::write(file(dir.path(), later), format!("{line}\n")).unwrap();
         fs::remove_file(file(dir.path(), 0)).unwrap();
         let mut has_changed = false;

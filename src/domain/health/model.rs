@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Timestamp;
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthGrade {
     /// It cannot be told: nothing runs, or nothing was measured yet.
@@ -46,12 +48,17 @@ impl HealthGrade {
 impl std::str::FromStr for HealthGrade {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
-        [Self::Unknown, Self::Healthy, Self::Warning, Self::Unhealthy].into_iter().find(|g| g.as_str() == word).ok_or(())
+        [Self::Unknown, Self::Healthy, Self::Warning, Self::Unhealthy]
+            .into_iter()
+            .find(|g| g.as_str() == word)
+            .ok_or(())
     }
 }
 
 /// One thing that is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthCheck {
     /// Its state, and how often it was started lately.
@@ -125,7 +132,8 @@ impl HealthCheck {
         }
     }
 
-    /// What it counts in the score. All weights together are 100; docs/API.md has them too, and a test compares.
+    /// What it counts in the score. All weights together are 100; docs/API.md has them too, and a
+    /// test compares.
     #[must_use]
     pub const fn weight(self) -> u32 {
         match self {
@@ -142,7 +150,10 @@ impl HealthCheck {
 impl std::str::FromStr for HealthCheck {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|check| check.as_str() == word).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|check| check.as_str() == word)
+            .ok_or(())
     }
 }
 
@@ -153,7 +164,8 @@ pub struct CheckFinding {
     pub check: HealthCheck,
     /// How it is.
     pub grade: HealthGrade,
-    /// What is the case and, unless all is well, what to do. Figures that change all the time do not stand here.
+    /// What is the case and, unless all is well, what to do. Figures that change all the time do
+    /// not stand here.
     pub message: String,
 }
 
@@ -173,12 +185,18 @@ pub struct CheckResult {
     pub since: Timestamp,
 }
 
-/// All of an instance's checks in one number from 0 to 100: the weighted mean of those that could be told, where healthy counts fully, a warning
-/// half and unhealthy nothing. Whoever does not run though wanted scores 0; nobody scores more than 50 without templates or without the
-/// pool that is configured. None if nothing could be told, as of a stopped instance.
+/// All of an instance's checks in one number from 0 to 100: the weighted mean of those that could
+/// be told, where healthy counts fully, a warning half and unhealthy nothing. Whoever does not run
+/// though wanted scores 0; nobody scores more than 50 without templates or without the pool that is
+/// configured. None if nothing could be told, as of a stopped instance.
 #[must_use]
 pub fn score(results: &[CheckResult]) -> Option<u32> {
-    let grade = |check: HealthCheck| results.iter().find(|r| r.check_type == check).map_or(HealthGrade::Unknown, |r| r.status);
+    let grade = |check: HealthCheck| {
+        results
+            .iter()
+            .find(|r| r.check_type == check)
+            .map_or(HealthGrade::Unknown, |r| r.status)
+    };
     if grade(HealthCheck::Process) == HealthGrade::Unknown {
         return None;
     }
@@ -193,7 +211,10 @@ pub fn score(results: &[CheckResult]) -> Option<u32> {
         reached += halves * result.check_type.weight();
         possible += 2 * result.check_type.weight();
     }
-    let most = match (grade(HealthCheck::Process), grade(HealthCheck::Template).max(grade(HealthCheck::Upstream))) {
+    let most = match (
+        grade(HealthCheck::Process),
+        grade(HealthCheck::Template).max(grade(HealthCheck::Upstream)),
+    ) {
         (HealthGrade::Unhealthy, _) => 0,
         (_, HealthGrade::Unhealthy) => 50,
         _ => 100,
@@ -207,14 +228,23 @@ pub fn overall(results: &[CheckResult]) -> HealthGrade {
     if score(results).is_none() {
         return HealthGrade::Unknown;
     }
-    results.iter().map(|r| r.status).max().unwrap_or(HealthGrade::Unknown)
+    results
+        .iter()
+        .map(|r| r.status)
+        .max()
+        .unwrap_or(HealthGrade::Unknown)
 }
 
 /// The check to look at first: the gravest, of equals the one mining depends on most.
 #[must_use]
 pub fn gravest(results: &[CheckResult]) -> Option<&CheckResult> {
     let grave = results.iter().filter(|r| r.status >= HealthGrade::Warning);
-    grave.max_by_key(|r| (r.status, std::cmp::Reverse(HealthCheck::ALL.iter().position(|c| *c == r.check_type))))
+    grave.max_by_key(|r| {
+        (
+            r.status,
+            std::cmp::Reverse(HealthCheck::ALL.iter().position(|c| *c == r.check_type)),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -236,38 +266,75 @@ mod tests {
 
     #[test]
     fn the_weights_are_a_hundred_and_stand_in_the_documentation() {
-        assert_eq!(HealthCheck::ALL.iter().map(|c| c.weight()).sum::<u32>(), 100);
+        assert_eq!(
+            HealthCheck::ALL.iter().map(|c| c.weight()).sum::<u32>(),
+            100
+        );
         let told = include_str!("../../../docs/API.md");
         for check in HealthCheck::ALL {
-            assert!(told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())), "{}", check.as_str());
+            assert!(
+                told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())),
+                "{}",
+                check.as_str()
+            );
             assert_eq!(check.as_str().parse(), Ok(check));
         }
     }
 
     #[test]
     fn a_score_is_the_weighted_mean_of_what_can_be_told() {
-        assert_eq!(score(&of(&[(Process, Healthy), (Template, Healthy), (Clock, Unknown)])), Some(100));
-        assert_eq!(score(&of(&[(Process, Healthy), (Shares, Warning)])), Some(81));
-        assert_eq!(score(&of(&[(Process, Warning), (Disk, Unhealthy)])), Some(44));
-        assert_eq!(score(&of(&[(Process, Healthy), (Version, Warning)])), Some(98));
+        assert_eq!(
+            score(&of(&[
+                (Process, Healthy),
+                (Template, Healthy),
+                (Clock, Unknown)
+            ])),
+            Some(100)
+        );
+        assert_eq!(
+            score(&of(&[(Process, Healthy), (Shares, Warning)])),
+            Some(81)
+        );
+        assert_eq!(
+            score(&of(&[(Process, Warning), (Disk, Unhealthy)])),
+            Some(44)
+        );
+        assert_eq!(
+            score(&of(&[(Process, Healthy), (Version, Warning)])),
+            Some(98)
+        );
     }
 
     #[test]
     fn what_earns_nothing_cannot_score_well_and_what_was_stopped_has_no_score() {
         let all_but = |check: HealthCheck, grade| {
-            let all: Vec<_> = HealthCheck::ALL.iter().map(|c| (*c, if *c == check { grade } else { Healthy })).collect();
+            let all: Vec<_> = HealthCheck::ALL
+                .iter()
+                .map(|c| (*c, if *c == check { grade } else { Healthy }))
+                .collect();
             of(&all)
         };
         assert_eq!(score(&all_but(Upstream, Unhealthy)), Some(50));
         assert_eq!(score(&all_but(Template, Unhealthy)), Some(50));
         assert_eq!(score(&all_but(Process, Unhealthy)), Some(0));
-        assert_eq!((score(&all_but(Process, Unknown)), overall(&all_but(Process, Unknown))), (None, Unknown));
+        assert_eq!(
+            (
+                score(&all_but(Process, Unknown)),
+                overall(&all_but(Process, Unknown))
+            ),
+            (None, Unknown)
+        );
         assert_eq!(score(&[]), None);
     }
 
     #[test]
     fn the_gravest_check_comes_first_and_of_equals_the_one_mining_depends_on() {
-        let results = of(&[(Process, Healthy), (Upstream, Unhealthy), (Disk, Unhealthy), (Version, Warning)]);
+        let results = of(&[
+            (Process, Healthy),
+            (Upstream, Unhealthy),
+            (Disk, Unhealthy),
+            (Version, Warning),
+        ]);
         assert_eq!(gravest(&results).map(|r| r.check_type), Some(Upstream));
         assert_eq!(overall(&results), Unhealthy);
         assert_eq!(gravest(&of(&[(Process, Healthy), (Clock, Unknown)])), None);

@@ -1,5 +1,6 @@
-//! The one task that looks after all instances: reads their logs as they grow, looks at whoever has news, at everybody now and then, and
-//! tries the cures. Blocks nobody; what is slow (a restart, a pool that does not answer) runs beside it.
+//! The one task that looks after all instances: reads their logs as they grow, looks at whoever has
+//! news, at everybody now and then, and tries the cures. Blocks nobody; what is slow (a restart, a
+//! pool that does not answer) runs beside it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -34,7 +35,8 @@ const NOT_WELL: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(5);
 /// How far a log was read is written down so often, besides when something was understood.
 const SAVED: Duration = Duration::from_secs(60);
-/// Pools are tried so often while an instance mines solo unasked, all of them at once; for one that has just begun to, also at once.
+/// Pools are tried so often while an instance mines solo unasked, all of them at once; for one that
+/// has just begun to, also at once.
 const PROBE: Duration = Duration::from_secs(5);
 /// What is measured must be so for so long before it is acted upon.
 const PERSISTS: Duration = Duration::from_secs(15);
@@ -137,13 +139,22 @@ impl HealthMonitor {
         }
     }
 
-    async fn tick(&mut self, mut changed: HashSet<InstanceId>, is_listed: bool, is_round: bool) -> Result<()> {
+    async fn tick(
+        &mut self,
+        mut changed: HashSet<InstanceId>,
+        is_listed: bool,
+        is_round: bool,
+    ) -> Result<()> {
         if !is_listed {
             self.list().await?;
         }
         changed.retain(|id| self.readers.contains_key(id));
         for id in &changed {
-            if let Some(reader) = self.readers.get_mut(id).and_then(|watched| watched.reader.as_mut()) {
+            if let Some(reader) = self
+                .readers
+                .get_mut(id)
+                .and_then(|watched| watched.reader.as_mut())
+            {
                 reader.find_log();
             }
         }
@@ -170,7 +181,8 @@ impl HealthMonitor {
                 watched.looked_at = Some(Instant::now());
             }
         }
-        let is_solo = |watched: &MonitoredInstance| matches!(watched.needed, Some((Remediation::Solo, _)));
+        let is_solo =
+            |watched: &MonitoredInstance| matches!(watched.needed, Some((Remediation::Solo, _)));
         let is_probe = self.probed_at.elapsed() >= PROBE && self.readers.values().any(is_solo);
         if is_probe {
             self.probed_at = Instant::now();
@@ -211,7 +223,8 @@ impl HealthMonitor {
             }
             let kept = self.health.kept(instance.id).await?;
             let instances = self.health.instances();
-            let reader = HealthLogReader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
+            let reader =
+                HealthLogReader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
             let mut reader = reader.masked(instances.secret_mask());
             if instance.status.has_client() {
                 reader.find_log();
@@ -239,11 +252,16 @@ impl HealthMonitor {
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
                 let instances = self.health.instances();
-                let reader = HealthLogReader::new(&instances.log_dir(*id), kept.offset, kept.standing);
+                let reader =
+                    HealthLogReader::new(&instances.log_dir(*id), kept.offset, kept.standing);
                 watched.reader = Some(reader.masked(instances.secret_mask()));
             }
         }
-        let readers: Vec<_> = self.readers.iter_mut().filter_map(|(id, w)| Some((*id, w.reader.take()?))).collect();
+        let readers: Vec<_> = self
+            .readers
+            .iter_mut()
+            .filter_map(|(id, w)| Some((*id, w.reader.take()?)))
+            .collect();
         let read = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; BUFFER];
             let read = |(id, mut reader): (InstanceId, HealthLogReader)| {
@@ -254,7 +272,9 @@ impl HealthMonitor {
         });
         let (mut changed, mut to_save) = (Vec::new(), Vec::new());
         for (id, reader, result) in read.await.map_err(Error::internal)? {
-            let Some(watched) = self.readers.get_mut(&id) else { continue };
+            let Some(watched) = self.readers.get_mut(&id) else {
+                continue;
+            };
             let (offset, standing) = (reader.offset(), reader.standing.clone());
             watched.reader = Some(reader);
             let has_news = match result {
@@ -281,7 +301,8 @@ impl HealthMonitor {
                 changed.push(id);
             }
         }
-        // Only now that every reader is back in its place may something fail. What cannot be saved is saved later: it is known here.
+        // Only now that every reader is back in its place may something fail. What cannot be saved
+        // is saved later: it is known here.
         for id in to_save {
             self.save(id).await?;
         }
@@ -290,15 +311,25 @@ impl HealthMonitor {
 
     /// Writes down what was understood of a log and up to where.
     async fn save(&mut self, id: InstanceId) -> Result<()> {
-        let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
-        let Some(reader) = &watched.reader else { return Ok(()) };
+        let Some(watched) = self.readers.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(reader) = &watched.reader else {
+            return Ok(());
+        };
         let offset = reader.offset();
         if offset == watched.saved_offset {
             return Ok(());
         }
         let standing = serde_json::to_string(&reader.standing).map_err(Error::internal)?;
         let stored = i64::try_from(offset).unwrap_or(i64::MAX);
-        self.health.0.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::set_standing(c, id, stored, &standing)?)).await?;
+        self.health
+            .0
+            .db
+            .write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(queries::set_standing(c, id, stored, &standing)?)
+            })
+            .await?;
         (watched.saved_offset, watched.saved_at) = (offset, Instant::now());
         Ok(())
     }
@@ -306,8 +337,14 @@ impl HealthMonitor {
     /// Tries a cure if one is needed, allowed and due. `is_probe`: it is time to try pools again.
     async fn act(&mut self, seen: &HealthAssessment, is_probe: bool) -> Result<()> {
         let id = seen.instance.id;
-        let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
-        if watched.busy.as_ref().is_some_and(|task| !task.is_finished()) {
+        let Some(watched) = self.readers.get_mut(&id) else {
+            return Ok(());
+        };
+        if watched
+            .busy
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+        {
             return Ok(());
         }
         watched.busy = None;
@@ -316,7 +353,9 @@ impl HealthMonitor {
         if seen.prune_lasting(&mut cures, now) {
             self.save_remediations(id, &cures).await?;
         }
-        let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
+        let Some(watched) = self.readers.get_mut(&id) else {
+            return Ok(());
+        };
         let needed = seen.needed(now);
         let since = match (&needed, watched.needed) {
             (Some((cure, _)), Some((before, since))) if *cure == before => since,
@@ -336,32 +375,47 @@ impl HealthMonitor {
                 }
                 watched.is_probed = true;
                 let (health, pools) = (self.health.clone(), seen.running.pools.clone());
-                let (turns, probes, stop) = (self.turns.clone(), self.probes.clone(), self.stop.clone());
+                let (turns, probes, stop) =
+                    (self.turns.clone(), self.probes.clone(), self.stop.clone());
                 watched.busy = Some(tokio::spawn(async move {
                     if probes.first_that_answers(&pools).await.is_none() {
                         return;
                     }
-                    // Asked again in its turn: many may have gone back to the pool by then, and that may have been too much for it.
+                    // Asked again in its turn: many may have gone back to the pool by then, and
+                    // that may have been too much for it.
                     let words = async {
                         let pool = probes.first_that_answers(&pools).await?;
                         Some(format!(
                             "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
                         ))
                     };
-                    restart(&health, (&turns, &stop), (id, started), Remediation::Solo, words).await;
+                    restart(
+                        &health,
+                        (&turns, &stop),
+                        (id, started),
+                        Remediation::Solo,
+                        words,
+                    )
+                    .await;
                 }));
             }
             Some((cure, words)) => {
-                let (health, turns, stop) = (self.health.clone(), self.turns.clone(), self.stop.clone());
+                let (health, turns, stop) =
+                    (self.health.clone(), self.turns.clone(), self.stop.clone());
                 let words = async { Some(words) };
-                watched.busy =
-                    Some(tokio::spawn(async move { restart(&health, (&turns, &stop), (id, started), cure, words).await }));
+                watched.busy = Some(tokio::spawn(async move {
+                    restart(&health, (&turns, &stop), (id, started), cure, words).await
+                }));
             }
         }
         Ok(())
     }
 
-    async fn save_remediations(&self, id: InstanceId, cures: &super::remediation_policy::RemediationHistory) -> Result<()> {
+    async fn save_remediations(
+        &self,
+        id: InstanceId,
+        cures: &super::remediation_policy::RemediationHistory,
+    ) -> Result<()> {
         self.health.save_remediations(id, cures).await
     }
 }
@@ -374,7 +428,8 @@ mod tests {
     /// What the documentation promises of fifty instances whose pool comes back.
     #[test]
     fn the_last_of_fifty_is_restarted_within_thirty_seconds() {
-        // Pools are tried a tick late; a try that had just begun was in vain, and is true for a moment; 49 take their turns before it.
+        // Pools are tried a tick late; a try that had just begun was in vain, and is true for a
+        // moment; 49 take their turns before it.
         let longest = PROBE + TICK + FRESH + PATIENCE + 49 * PACE;
         assert!(longest <= Duration::from_secs(30), "{longest:?}");
     }

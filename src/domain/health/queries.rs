@@ -46,42 +46,65 @@ pub struct HealthCheckRow {
 pub fn state(db: &mut Db, id: InstanceId) -> QueryResult<Option<HealthStateRow>> {
     let text = "SELECT log_offset, standing, results, cures_off, cures FROM health_states WHERE instance_id = ?";
     let found: Option<(i64, String, String, String, String)> =
-        CachedStatement::<(BigInt, Text, Text, Text, Text)>::new(text).text(id).get_result(db).optional()?;
-    Ok(found.map(|(log_offset, standing, results, cures_off, cures)| HealthStateRow {
-        log_offset,
-        standing,
-        results,
-        cures_off,
-        cures,
-    }))
+        CachedStatement::<(BigInt, Text, Text, Text, Text)>::new(text)
+            .text(id)
+            .get_result(db)
+            .optional()?;
+    Ok(found.map(
+        |(log_offset, standing, results, cures_off, cures)| HealthStateRow {
+            log_offset,
+            standing,
+            results,
+            cures_off,
+            cures,
+        },
+    ))
 }
 
 /// Stores what was understood of an instance's log; nothing if the instance is gone.
-pub fn set_standing(db: &mut Db, id: InstanceId, log_offset: i64, standing: &str) -> QueryResult<usize> {
+pub fn set_standing(
+    db: &mut Db,
+    id: InstanceId,
+    log_offset: i64,
+    standing: &str,
+) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, log_offset, standing) SELECT id, ?, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET log_offset = excluded.log_offset, standing = excluded.standing";
-    CachedStatement::<()>::new(text).number(log_offset).text(standing).text(id).execute(db)
+    CachedStatement::<()>::new(text)
+        .number(log_offset)
+        .text(standing)
+        .text(id)
+        .execute(db)
 }
 
 /// Stores what the last checks found.
 pub fn set_results(db: &mut Db, id: InstanceId, results: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, results) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET results = excluded.results";
-    CachedStatement::<()>::new(text).text(results).text(id).execute(db)
+    CachedStatement::<()>::new(text)
+        .text(results)
+        .text(id)
+        .execute(db)
 }
 
 /// Stores which cures were tried.
 pub fn set_cures(db: &mut Db, id: InstanceId, cures: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, cures) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET cures = excluded.cures";
-    CachedStatement::<()>::new(text).text(cures).text(id).execute(db)
+    CachedStatement::<()>::new(text)
+        .text(cures)
+        .text(id)
+        .execute(db)
 }
 
 /// Stores which cures are switched off.
 pub fn set_cures_off(db: &mut Db, id: InstanceId, off: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, cures_off) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET cures_off = excluded.cures_off";
-    CachedStatement::<()>::new(text).text(off).text(id).execute(db)
+    CachedStatement::<()>::new(text)
+        .text(off)
+        .text(id)
+        .execute(db)
 }
 
 /// Adds what a check found to the history; nothing if the instance is gone.
@@ -98,31 +121,56 @@ pub fn insert(db: &mut Db, id: InstanceId, found: &CheckResult) -> QueryResult<u
 
 type Columns = (BigInt, Text, Text, Text, BigInt);
 
-fn row((id, check_type, status, message, at): (i64, String, String, String, i64)) -> HealthCheckRow {
-    HealthCheckRow { id, check_type, status, message, timestamp: Timestamp(at) }
+fn row(
+    (id, check_type, status, message, at): (i64, String, String, String, i64),
+) -> HealthCheckRow {
+    HealthCheckRow {
+        id,
+        check_type,
+        status,
+        message,
+        timestamp: Timestamp(at),
+    }
 }
 
 /// What the checks of an instance found, newest first; `before`: only rows with a smaller number.
-pub fn history(db: &mut Db, id: InstanceId, before: i64, limit: i64) -> QueryResult<Vec<HealthCheckRow>> {
+pub fn history(
+    db: &mut Db,
+    id: InstanceId,
+    before: i64,
+    limit: i64,
+) -> QueryResult<Vec<HealthCheckRow>> {
     let text = "SELECT id, check_type, status, message, timestamp FROM health_checks WHERE instance_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
-    let found: Vec<(i64, String, String, String, i64)> =
-        CachedStatement::<Columns>::new(text).text(id).number(before).number(limit).load(db)?;
+    let found: Vec<(i64, String, String, String, i64)> = CachedStatement::<Columns>::new(text)
+        .text(id)
+        .number(before)
+        .number(limit)
+        .load(db)?;
     Ok(found.into_iter().map(row).collect())
 }
 
 /// What the checks of an instance found since a moment, oldest first: when, which, how.
-pub fn grades_since(db: &mut Db, id: InstanceId, since: Timestamp) -> QueryResult<Vec<(Timestamp, HealthCheck, HealthGrade)>> {
-    let text =
-        "SELECT timestamp, check_type, status FROM health_checks WHERE instance_id = ? AND timestamp >= ? ORDER BY timestamp, id";
-    let found: Vec<(i64, String, String)> =
-        CachedStatement::<(BigInt, Text, Text)>::new(text).text(id).number(since.0).load(db)?;
-    let known = |(at, check, grade): (i64, String, String)| Some((Timestamp(at), check.parse().ok()?, grade.parse().ok()?));
+pub fn grades_since(
+    db: &mut Db,
+    id: InstanceId,
+    since: Timestamp,
+) -> QueryResult<Vec<(Timestamp, HealthCheck, HealthGrade)>> {
+    let text = "SELECT timestamp, check_type, status FROM health_checks WHERE instance_id = ? AND timestamp >= ? ORDER BY timestamp, id";
+    let found: Vec<(i64, String, String)> = CachedStatement::<(BigInt, Text, Text)>::new(text)
+        .text(id)
+        .number(since.0)
+        .load(db)?;
+    let known = |(at, check, grade): (i64, String, String)| {
+        Some((Timestamp(at), check.parse().ok()?, grade.parse().ok()?))
+    };
     Ok(found.into_iter().filter_map(known).collect())
 }
 
 /// Removes at most `most` rows from before a moment; tells how many there were.
 pub fn forget(db: &mut Db, before: Timestamp, most: i64) -> QueryResult<usize> {
-    let text =
-        "DELETE FROM health_checks WHERE id IN (SELECT id FROM health_checks WHERE timestamp < ? ORDER BY timestamp LIMIT ?)";
-    CachedStatement::<()>::new(text).number(before.0).number(most).execute(db)
+    let text = "DELETE FROM health_checks WHERE id IN (SELECT id FROM health_checks WHERE timestamp < ? ORDER BY timestamp LIMIT ?)";
+    CachedStatement::<()>::new(text)
+        .number(before.0)
+        .number(most)
+        .execute(db)
 }

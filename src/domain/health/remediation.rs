@@ -1,4 +1,5 @@
-//! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker, which decides when.
+//! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker,
+//! which decides when.
 
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,8 @@ use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::WorkState;
 
-/// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
+/// A pool that refused the jobs accepts connections all the time: so long is waited before it is
+/// tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A restart is waited for so long before it counts as under way.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
@@ -29,15 +31,24 @@ impl HealthAssessment {
         }
         let look = self.to_snapshot(now);
         if look.is_solo_unasked() {
-            // A pool that refuses the client for what it is answers all the same; a restart would throw off the miners for nothing.
-            return (!self.standing.is_refused_for_good()).then(|| (Remediation::Solo, String::new()));
+            // A pool that refuses the client for what it is answers all the same; a restart would
+            // throw off the miners for nothing.
+            return (!self.standing.is_refused_for_good())
+                .then(|| (Remediation::Solo, String::new()));
         }
-        if let Some(still) = look.frozen_for().filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic) {
-            let words =
-                format!("the figures of its monitoring have stood still for {}: restarting the client", human_duration(still));
+        if let Some(still) = look
+            .frozen_for()
+            .filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic)
+        {
+            let words = format!(
+                "the figures of its monitoring have stood still for {}: restarting the client",
+                human_duration(still)
+            );
             return Some((Remediation::Frozen, words));
         }
-        let reached = look.memory_reached().filter(|reached| *reached >= MEMORY_FULL)?;
+        let reached = look
+            .memory_reached()
+            .filter(|reached| *reached >= MEMORY_FULL)?;
         let words = format!(
             "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
         );
@@ -46,7 +57,11 @@ impl HealthAssessment {
 
     /// Forgets cures that have lasted; tells whether there were any.
     pub(super) fn prune_lasting(&self, cures: &mut RemediationHistory, now: Timestamp) -> bool {
-        let Some(started) = self.instance.start_time.map(Timestamp).filter(|_| self.instance.status == InstanceState::Running)
+        let Some(started) = self
+            .instance
+            .start_time
+            .map(Timestamp)
+            .filter(|_| self.instance.status == InstanceState::Running)
         else {
             return false;
         };
@@ -58,7 +73,10 @@ impl HealthAssessment {
         if look.frozen_for().is_none() {
             has_forgotten |= cures.is_well(Remediation::Frozen, started, now);
         }
-        if look.memory_reached().is_none_or(|reached| reached < MEMORY_FULL) {
+        if look
+            .memory_reached()
+            .is_none_or(|reached| reached < MEMORY_FULL)
+        {
             has_forgotten |= cures.is_well(Remediation::Memory, started, now);
         }
         has_forgotten
@@ -66,7 +84,10 @@ impl HealthAssessment {
 
     /// The pool refused its jobs, and not long enough ago to try it again.
     pub(super) fn is_refused_lately(&self, now: Timestamp) -> bool {
-        self.standing.refused.as_ref().is_some_and(|said| said.at <= now && now.since(said.at) < AFTER_REFUSAL)
+        self.standing
+            .refused
+            .as_ref()
+            .is_some_and(|said| said.at <= now && now.since(said.at) < AFTER_REFUSAL)
     }
 
     fn to_snapshot(&self, now: Timestamp) -> Snapshot<'_> {
@@ -84,8 +105,9 @@ impl HealthAssessment {
     }
 }
 
-/// Restarts a client for a reason, which is in the timeline before, when it is its turn; not if the manager ends by then. `words`: the reason, asked for in
-/// the turn; none: it is no more. That it was tried is written down first: a manager that is killed in between must not try again at once.
+/// Restarts a client for a reason, which is in the timeline before, when it is its turn; not if the
+/// manager ends by then. `words`: the reason, asked for in the turn; none: it is no more. That it
+/// was tried is written down first: a manager that is killed in between must not try again at once.
 pub(super) async fn restart(
     health: &HealthService,
     (turns, stop): (&StaggerQueue, &CancellationToken),
@@ -94,13 +116,20 @@ pub(super) async fn restart(
     words: impl Future<Output = Option<String>>,
 ) {
     let result = async {
-        // What the cure is for stands in the history before it. That may take a while when there are many, so it is done before the turn.
+        // What the cure is for stands in the history before it. That may take a while when there
+        // are many, so it is done before the turn.
         health.check_instance(id, false).await?;
-        let Some(turn) = stop.run_until_cancelled(turns.take()).await else { return Ok(()) };
-        let Some(words) = words.await else { return Ok(()) };
+        let Some(turn) = stop.run_until_cancelled(turns.take()).await else {
+            return Ok(());
+        };
+        let Some(words) = words.await else {
+            return Ok(());
+        };
         // Meanwhile somebody may have stopped or restarted it, or switched the cure off.
         let seen = health.seen(health.instances().get(id).await?).await?;
-        let is_needed = seen.needed(Timestamp::now()).is_some_and(|(needed, _)| needed == cure);
+        let is_needed = seen
+            .needed(Timestamp::now())
+            .is_some_and(|(needed, _)| needed == cure);
         if seen.instance.start_time != Some(started) || seen.off.contains(&cure) || !is_needed {
             return Ok(());
         }
@@ -110,7 +139,10 @@ pub(super) async fn restart(
         tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
         health.instances().note(id, words, Some(ACTOR)).await?;
         drop(turn);
-        health.instances().restart_of(id, started, ACTOR, RESTART_PATIENCE).await
+        health
+            .instances()
+            .restart_of(id, started, ACTOR, RESTART_PATIENCE)
+            .await
     };
     let result: Result<()> = result.await;
     if let Err(error) = result {

@@ -1,7 +1,8 @@
 //! When a cure may be tried (again). Pure: nothing is cured here.
 //!
-//! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and then ever more rarely while it does not
-//! last. A pool that accepts connections and drops them again thus costs a handful of restarts an hour, then one.
+//! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and
+//! then ever more rarely while it does not last. A pool that accepts connections and drops them
+//! again thus costs a handful of restarts an hour, then one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,11 +11,14 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 
-/// A cure that has lasted for so long counts as one that helped; the next trouble of the kind is a new one.
+/// A cure that has lasted for so long counts as one that helped; the next trouble of the kind is a
+/// new one.
 pub const LASTED: Duration = Duration::from_secs(600);
 
 /// What is cured by a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Remediation {
     /// It mines solo though a pool is configured, and a configured pool accepts connections again.
@@ -43,8 +47,12 @@ impl Remediation {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Solo => "Restart it when it mines solo though a pool is configured, once that pool accepts connections again",
-            Self::Frozen => "Restart it when the figures of its monitoring stand still though it runs",
+            Self::Solo => {
+                "Restart it when it mines solo though a pool is configured, once that pool accepts connections again"
+            }
+            Self::Frozen => {
+                "Restart it when the figures of its monitoring stand still though it runs"
+            }
             Self::Memory => "Restart it before it reaches its memory limit",
         }
     }
@@ -62,18 +70,25 @@ impl Remediation {
 impl std::str::FromStr for Remediation {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|cure| cure.as_str() == word).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|cure| cure.as_str() == word)
+            .ok_or(())
     }
 }
 
 /// Which cures a user has switched off; none: all are tried.
 pub type Off = BTreeSet<Remediation>;
 
-/// Those that are switched off, as they are stored. A word that only a newer version knows must not switch the others on.
+/// Those that are switched off, as they are stored. A word that only a newer version knows must not
+/// switch the others on.
 #[must_use]
 pub fn off_of(stored: &str) -> Off {
     let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
-    words.into_iter().filter_map(|word| word.parse().ok()).collect()
+    words
+        .into_iter()
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 /// The cures of an instance that were tried and have not lasted yet.
@@ -88,14 +103,17 @@ struct RemediationAttempt {
 }
 
 impl RemediationHistory {
-    /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A try that seems to lie in the future, since the
-    /// clock was set back, counts as now.
+    /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A
+    /// try that seems to lie in the future, since the clock was set back, counts as now.
     #[must_use]
     pub fn due(&self, cure: Remediation, now: Timestamp) -> Timestamp {
-        self.0.get(&cure).map_or(Timestamp(0), |tried| tried.last.min(now).after(cure.wait(tried.count)))
+        self.0.get(&cure).map_or(Timestamp(0), |tried| {
+            tried.last.min(now).after(cure.wait(tried.count))
+        })
     }
 
-    /// Puts tries that lie in the future, since the clock was set back, at `now`; tells whether there were any.
+    /// Puts tries that lie in the future, since the clock was set back, at `now`; tells whether
+    /// there were any.
     pub fn set_back_to(&mut self, now: Timestamp) -> bool {
         let mut has_changed = false;
         for tried in self.0.values_mut().filter(|tried| tried.last > now) {
@@ -116,7 +134,8 @@ impl RemediationHistory {
         self.0.insert(cure, RemediationAttempt { count, last: now });
     }
 
-    /// All has been well since `since` as far as this cure is concerned; tells whether something was forgotten.
+    /// All has been well since `since` as far as this cure is concerned; tells whether something
+    /// was forgotten.
     pub fn is_well(&mut self, cure: Remediation, since: Timestamp, now: Timestamp) -> bool {
         now.since(since) >= LASTED && self.0.remove(&cure).is_some()
     }
@@ -139,19 +158,38 @@ mod tests {
             now = now.after(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert!(cures.due(Remediation::Frozen, now) <= now, "each is judged for itself");
+        assert!(
+            cures.due(Remediation::Frozen, now) <= now,
+            "each is judged for itself"
+        );
         assert!(!cures.is_well(Remediation::Solo, now, now.after(Duration::from_secs(599))));
         assert!(cures.is_well(Remediation::Solo, now, now.after(LASTED)));
-        assert!(!cures.is_well(Remediation::Solo, now, now.after(LASTED)), "nothing is left to forget");
-        assert_eq!((cures.count(Remediation::Solo), cures.due(Remediation::Solo, now)), (0, Timestamp(0)));
+        assert!(
+            !cures.is_well(Remediation::Solo, now, now.after(LASTED)),
+            "nothing is left to forget"
+        );
+        assert_eq!(
+            (
+                cures.count(Remediation::Solo),
+                cures.due(Remediation::Solo, now)
+            ),
+            (0, Timestamp(0))
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_make_a_cure_wait_for_as_long_as_that() {
-        let (mut cures, ahead, now) = (RemediationHistory::default(), Timestamp(2_000_000_000_000), Timestamp(1_900_000_000_000));
+        let (mut cures, ahead, now) = (
+            RemediationHistory::default(),
+            Timestamp(2_000_000_000_000),
+            Timestamp(1_900_000_000_000),
+        );
         cures.tried(Remediation::Solo, ahead);
         assert!(cures.set_back_to(now) && !cures.set_back_to(now));
-        assert_eq!(cures.due(Remediation::Solo, now), now.after(Duration::from_secs(60)));
+        assert_eq!(
+            cures.due(Remediation::Solo, now),
+            now.after(Duration::from_secs(60))
+        );
     }
 
     #[test]
@@ -167,7 +205,13 @@ mod tests {
         let mut cures = RemediationHistory::default();
         cures.tried(Remediation::Memory, Timestamp(1_795_382_999_000));
         let kept = serde_json::to_string(&cures).unwrap();
-        assert_eq!(kept, r#"{"memory":{"count":1,"last":"2026-11-22T21:29:59.000Z"}}"#);
-        assert_eq!(serde_json::from_str::<RemediationHistory>(&kept).unwrap(), cures);
+        assert_eq!(
+            kept,
+            r#"{"memory":{"count":1,"last":"2026-11-22T21:29:59.000Z"}}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<RemediationHistory>(&kept).unwrap(),
+            cures
+        );
     }
 }

@@ -18,30 +18,50 @@ pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> He
         place,
         place_since,
         // A client that failed is spoken of by its state already.
-        checks: results.iter().filter_map(|r| Some((r.check_type.as_str(), r.status.value()?))).collect(),
-        trouble: gravest(results).filter(|_| look.instance.status.has_client()).map(|r| r.message.clone()),
+        checks: results
+            .iter()
+            .filter_map(|r| Some((r.check_type.as_str(), r.status.value()?)))
+            .collect(),
+        trouble: gravest(results)
+            .filter(|_| look.instance.status.has_client())
+            .map(|r| r.message.clone()),
     }
 }
 
-/// What is worth a line in the timeline: that something mining depends on went bad while the client runs, or is well again.
+/// What is worth a line in the timeline: that something mining depends on went bad while the client
+/// runs, or is well again.
 pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Option<String> {
     let is_told = matches!(
         now.check_type,
-        HealthCheck::Template | HealthCheck::Upstream | HealthCheck::Monitoring | HealthCheck::Clock | HealthCheck::Shares
+        HealthCheck::Template
+            | HealthCheck::Upstream
+            | HealthCheck::Monitoring
+            | HealthCheck::Clock
+            | HealthCheck::Shares
     );
     match now.status {
-        HealthGrade::Unhealthy if is_told && noted.insert(now.check_type) => Some(now.message.clone()),
-        // Between the two it may have been unknown, as while it was restarted.
-        HealthGrade::Healthy if noted.remove(&now.check_type) => {
-            Some(format!("{}: well again. {}", now.check_type.title(), now.message))
+        HealthGrade::Unhealthy if is_told && noted.insert(now.check_type) => {
+            Some(now.message.clone())
         }
+        // Between the two it may have been unknown, as while it was restarted.
+        HealthGrade::Healthy if noted.remove(&now.check_type) => Some(format!(
+            "{}: well again. {}",
+            now.check_type.title(),
+            now.message
+        )),
         _ => None,
     }
 }
 
 /// The present state of all checks as samples.
 pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId, String, f64)> {
-    let of_checks = results.iter().filter_map(|r| Some((id, format!("health:{}", r.check_type.as_str()), r.status.value()?)));
+    let of_checks = results.iter().filter_map(|r| {
+        Some((
+            id,
+            format!("health:{}", r.check_type.as_str()),
+            r.status.value()?,
+        ))
+    });
     let whole = score(results).map(|score| (id, "health_score".to_owned(), f64::from(score)));
     of_checks.chain(whole).collect()
 }

@@ -33,7 +33,12 @@ impl HealthStatuses {
     /// By their names.
     #[must_use]
     pub fn of(results: Vec<CheckResult>) -> Self {
-        Self { status: results.into_iter().map(|result| (result.check_type.as_str(), result)).collect() }
+        Self {
+            status: results
+                .into_iter()
+                .map(|result| (result.check_type.as_str(), result))
+                .collect(),
+        }
     }
 }
 

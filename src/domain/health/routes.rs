@@ -19,7 +19,10 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::{changes_of, status_part};
 use crate::web::extract::MemberReader;
 use crate::web::negotiation::Representation;
-use crate::web::{ChangeResponse, PageFrame, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse};
+use crate::web::{
+    ChangeResponse, PageFrame, PageOrStream, PathId, QueryParams, Reply, RequestContext,
+    RequestInput, sse,
+};
 
 /// A page that follows is renewed so often when nothing changes.
 const RENEWED: Duration = Duration::from_secs(20);
@@ -49,8 +52,21 @@ pub async fn show(
 async fn page(health: &HealthService, frame: PageFrame, id: InstanceId) -> Result<HealthPage> {
     let (instance, report) = health.report(id).await?;
     let now = Timestamp::now();
-    let strip = health.strip(id, Timestamp(now.0 - STRIP_HOURS * 3_600_000), now, STRIP_CELLS).await?;
-    Ok(HealthPage { frame, instance, report, strip, now })
+    let strip = health
+        .strip(
+            id,
+            Timestamp(now.0 - STRIP_HOURS * 3_600_000),
+            now,
+            STRIP_CELLS,
+        )
+        .await?;
+    Ok(HealthPage {
+        frame,
+        instance,
+        report,
+        strip,
+        now,
+    })
 }
 
 /// `POST /health/{id}/check`: looks now.
@@ -64,11 +80,20 @@ pub async fn check(
     if want.is_fragment() {
         return want.respond(&page(&ward.health, frame, id).await?);
     }
-    ChangeResponse { json: CheckResponse { results }, created: None, next: format!("/health/{id}") }.respond(&want)
+    ChangeResponse {
+        json: CheckResponse { results },
+        created: None,
+        next: format!("/health/{id}"),
+    }
+    .respond(&want)
 }
 
 /// `GET /health/{id}/history`.
-pub async fn history(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>, mut params: QueryParams) -> Reply {
+pub async fn history(
+    State(ward): State<HealthRoutesState>,
+    PathId(id): PathId<InstanceId>,
+    mut params: QueryParams,
+) -> Reply {
     let limit = params.number("limit", 1..=1000, 50);
     let before = params.get::<i64>("before", "the id of a result");
     params.finish()?;
@@ -77,7 +102,10 @@ pub async fn history(State(ward): State<HealthRoutesState>, PathId(id): PathId<I
 }
 
 /// `GET /health/{id}/status`.
-pub async fn status(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
+pub async fn status(
+    State(ward): State<HealthRoutesState>,
+    PathId(id): PathId<InstanceId>,
+) -> Reply {
     let (_, report) = ward.health.report(id).await?;
     Ok(Json(HealthStatuses::of(report.results)).into_response())
 }
@@ -85,7 +113,11 @@ pub async fn status(State(ward): State<HealthRoutesState>, PathId(id): PathId<In
 /// `GET /health/{id}/score`.
 pub async fn score(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
     let (_, report) = ward.health.report(id).await?;
-    Ok(Json(HealthScore { score: report.score, status: report.status }).into_response())
+    Ok(Json(HealthScore {
+        score: report.score,
+        status: report.status,
+    })
+    .into_response())
 }
 
 /// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
@@ -99,19 +131,37 @@ pub async fn cures(
     // A box on a page that is not ticked is not sent.
     let is_page = input.form.is_some() && method == Method::POST;
     let mut members = MemberReader::of(input.value)?;
-    let told: Vec<(Remediation, Option<bool>)> =
-        Remediation::ALL.into_iter().map(|cure| (cure, members.flag(cure.as_str()))).collect();
+    let told: Vec<(Remediation, Option<bool>)> = Remediation::ALL
+        .into_iter()
+        .map(|cure| (cure, members.flag(cure.as_str())))
+        .collect();
     let told = members.finish(Some(told))?;
-    let wanted: Vec<(Remediation, bool)> =
-        told.into_iter().filter_map(|(cure, is_on)| Some((cure, is_on.or(is_page.then_some(false))?))).collect();
+    let wanted: Vec<(Remediation, bool)> = told
+        .into_iter()
+        .filter_map(|(cure, is_on)| Some((cure, is_on.or(is_page.then_some(false))?)))
+        .collect();
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
-    let json = CuresSaved { success: true, cures: report.cures };
-    ChangeResponse { json, created: None, next: format!("/health/{id}") }.respond(&want)
+    let json = CuresSaved {
+        success: true,
+        cures: report.cures,
+    };
+    ChangeResponse {
+        json,
+        created: None,
+        next: format!("/health/{id}"),
+    }
+    .respond(&want)
 }
 
-/// How an instance is, now and after each change: for programs the JSON of its page, for a page its part with the checks.
-async fn follow(ward: HealthRoutesState, frame: PageFrame, id: InstanceId, as_html: bool) -> Result<Response> {
+/// How an instance is, now and after each change: for programs the JSON of its page, for a page its
+/// part with the checks.
+async fn follow(
+    ward: HealthRoutesState,
+    frame: PageFrame,
+    id: InstanceId,
+    as_html: bool,
+) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
     // Also what changed between the page and its stream.
     let first = event(&ward.health, frame.clone(), id, as_html).await?;
@@ -128,15 +178,29 @@ async fn follow(ward: HealthRoutesState, frame: PageFrame, id: InstanceId, as_ht
             Some((event, changes))
         }
     });
-    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop, as_html))
+    Ok(sse::respond(
+        futures_util::stream::iter([first]).chain(rest),
+        ward.stop,
+        as_html,
+    ))
 }
 
-async fn event(health: &HealthService, frame: PageFrame, id: InstanceId, as_html: bool) -> Result<SseEvent> {
+async fn event(
+    health: &HealthService,
+    frame: PageFrame,
+    id: InstanceId,
+    as_html: bool,
+) -> Result<SseEvent> {
     let page = page(health, frame, id).await?;
     if !as_html {
-        return SseEvent::default().event("health").json_data(&page).map_err(Error::internal);
+        return SseEvent::default()
+            .event("health")
+            .json_data(&page)
+            .map_err(Error::internal);
     }
     let html = crate::web::html(&page.as_checks()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
-    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
+    Ok(SseEvent::default().data(format!(
+        "<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}"
+    )))
 }

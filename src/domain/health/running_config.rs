@@ -1,11 +1,13 @@
-//! What a running client was told: the few things of its configuration file that its health is judged by. Pure.
+//! What a running client was told: the few things of its configuration file that its health is
+//! judged by. Pure.
 
 use std::net::SocketAddr;
 
 /// The client renews its monitoring's figures so often unless told otherwise, seconds (0.6.0).
 const DEFAULT_REFRESH_S: u64 = 15;
 
-/// The configuration of a running client, as far as it matters here. Anything may be missing: the file is the client's own format, of any version.
+/// The configuration of a running client, as far as it matters here. Anything may be missing: the
+/// file is the client's own format, of any version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunningConfig {
     /// It is to mine alone.
@@ -14,7 +16,8 @@ pub struct RunningConfig {
     pub pools: Vec<PoolEndpoints>,
     /// It was given an address for its monitoring.
     pub has_monitoring: bool,
-    /// How often it renews the figures of its monitoring, seconds; 0: it never does, by a fault of the client.
+    /// How often it renews the figures of its monitoring, seconds; 0: it never does, by a fault of
+    /// the client.
     pub refresh_s: u64,
     /// Shares a minute that each miner is to find; none if unreadable.
     pub shares_per_minute: Option<f64>,
@@ -25,7 +28,8 @@ pub struct RunningConfig {
 pub struct PoolEndpoints {
     /// The pool's host and port.
     pub pool: (String, u16),
-    /// The job declarator server's host and port; none for the old clients' files, which have one address for both in another form.
+    /// The job declarator server's host and port; none for the old clients' files, which have one
+    /// address for both in another form.
     pub jds: Option<(String, u16)>,
 }
 
@@ -44,30 +48,53 @@ impl RunningConfig {
     /// Reads the client's file.
     #[must_use]
     pub fn read(file: &toml::Table) -> Self {
-        let text = |table: &toml::Table, key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
-        let pools = file.get("upstreams").and_then(toml::Value::as_array).into_iter().flatten();
+        let text = |table: &toml::Table, key: &str| {
+            table
+                .get(key)
+                .and_then(toml::Value::as_str)
+                .map(str::to_owned)
+        };
+        let pools = file
+            .get("upstreams")
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten();
         let pool = |value: &toml::Value| {
             let table = value.as_table()?;
             let whole = text(table, "pool_address")?;
             match port(table.get("pool_port")) {
                 Some(port_of_pool) => {
                     let jds = text(table, "jds_address").zip(port(table.get("jds_port")));
-                    Some(PoolEndpoints { pool: (whole, port_of_pool), jds })
+                    Some(PoolEndpoints {
+                        pool: (whole, port_of_pool),
+                        jds,
+                    })
                 }
-                None => Some(PoolEndpoints { pool: split(&whole)?, jds: text(table, "jd_address").and_then(|jds| split(&jds)) }),
+                None => Some(PoolEndpoints {
+                    pool: split(&whole)?,
+                    jds: text(table, "jd_address").and_then(|jds| split(&jds)),
+                }),
             }
         };
         Self {
             is_solo: text(file, "mode").is_some_and(|mode| mode.eq_ignore_ascii_case("SOLOMINING")),
             pools: pools.filter_map(pool).collect(),
-            has_monitoring: text(file, "monitoring_address").is_some_and(|address| address.parse::<SocketAddr>().is_ok()),
-            refresh_s: match file.get("monitoring_cache_refresh_secs").and_then(toml::Value::as_integer) {
+            has_monitoring: text(file, "monitoring_address")
+                .is_some_and(|address| address.parse::<SocketAddr>().is_ok()),
+            refresh_s: match file
+                .get("monitoring_cache_refresh_secs")
+                .and_then(toml::Value::as_integer)
+            {
                 Some(seconds) => u64::try_from(seconds).unwrap_or(0),
                 None => DEFAULT_REFRESH_S,
             },
             shares_per_minute: file
                 .get("shares_per_minute")
-                .and_then(|value| value.as_float().or_else(|| value.as_integer()?.to_string().parse().ok()))
+                .and_then(|value| {
+                    value
+                        .as_float()
+                        .or_else(|| value.as_integer()?.to_string().parse().ok())
+                })
                 .filter(|shares| shares.is_finite() && *shares > 0.0),
         }
     }
@@ -114,8 +141,16 @@ mod tests {
         assert_eq!(old.pools.len(), 1);
         assert_eq!(old.pools[0].words(), "[::1]:34254");
         assert_eq!(old.pools[0].jds, Some(("pool.example".to_owned(), 34264)));
-        let odd = read("mode = 1\nupstreams = \"no\"\nshares_per_minute = \"many\"\nmonitoring_cache_refresh_secs = -4");
-        assert_eq!(odd, RunningConfig { refresh_s: 0, ..RunningConfig::default() });
+        let odd = read(
+            "mode = 1\nupstreams = \"no\"\nshares_per_minute = \"many\"\nmonitoring_cache_refresh_secs = -4",
+        );
+        assert_eq!(
+            odd,
+            RunningConfig {
+                refresh_s: 0,
+                ..RunningConfig::default()
+            }
+        );
         assert_eq!(read("shares_per_minute = 6").shares_per_minute, Some(6.0));
         assert_eq!(read("").refresh_s, DEFAULT_REFRESH_S);
     }

@@ -23,15 +23,18 @@ use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::ClientStatus;
 
-/// A check whose words change without its status changing gets a row in the history so often at most,
+/// A check whose words change without its status changing gets a row in the history so often at
+/// most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
 /// and one that does not change at all so often.
 pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
-/// An instance that was looked at on demand is not looked at again on demand for so long, unless its client is another by then.
+/// An instance that was looked at on demand is not looked at again on demand for so long, unless
+/// its client is another by then.
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// A check that could not be told for so long is not waited for.
 const SETTLED: Duration = Duration::from_secs(300);
-/// Lines of the client's present run may be a little older than the moment its keeper wrote down as its start.
+/// Lines of the client's present run may be a little older than the moment its keeper wrote down as
+/// its start.
 const START_SLACK_MS: i64 = 2000;
 
 /// Everything that can be done with health; cheap to clone.
@@ -111,9 +114,15 @@ pub struct HealthReport {
 }
 
 impl HealthService {
-    /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and database are.
+    /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and
+    /// database are.
     #[must_use]
-    pub fn new(db: Db, instances: InstanceService, metrics: MetricService, data_dir: PathBuf) -> Self {
+    pub fn new(
+        db: Db,
+        instances: InstanceService,
+        metrics: MetricService,
+        data_dir: PathBuf,
+    ) -> Self {
         Self(Arc::new(HealthShared {
             db,
             instances,
@@ -137,8 +146,8 @@ impl HealthService {
         &self.0.instances
     }
 
-    /// Looks at an instance now and writes down every result. Who asks again within a second gets the same results once more: so nobody can fill
-    /// the history by asking.
+    /// Looks at an instance now and writes down every result. Who asks again within a second gets
+    /// the same results once more: so nobody can fill the history by asking.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be written.
@@ -165,15 +174,23 @@ impl HealthService {
             place: place(&instance, &standing).0,
             standing,
             results: kept.results,
-            cures: Remediation::ALL.into_iter().map(|cure| (cure.as_str(), !kept.off.contains(&cure))).collect(),
+            cures: Remediation::ALL
+                .into_iter()
+                .map(|cure| (cure.as_str(), !kept.off.contains(&cure)))
+                .collect(),
         };
         Ok((instance, report))
     }
 
-    /// What the last checks of an instance found; nothing before the first one that this manager made.
+    /// What the last checks of an instance found; nothing before the first one that this manager
+    /// made.
     #[must_use]
     pub fn results(&self, id: InstanceId) -> Vec<CheckResult> {
-        self.0.kept().get(&id).filter(|kept| kept.is_looked_at).map_or_else(Vec::new, |kept| kept.results.clone())
+        self.0
+            .kept()
+            .get(&id)
+            .filter(|kept| kept.is_looked_at)
+            .map_or_else(Vec::new, |kept| kept.results.clone())
     }
 
     /// Switches cures on or off; those not mentioned stay as they are.
@@ -192,21 +209,39 @@ impl HealthService {
             }
         }
         let text = serde_json::to_string(&off).map_err(Error::internal)?;
-        self.0.db.write(move |c| Ok(queries::set_cures_off(c, id, &text)?)).await?;
+        self.0
+            .db
+            .write(move |c| Ok(queries::set_cures_off(c, id, &text)?))
+            .await?;
         self.0.change(id, |kept| kept.off = off);
         self.0.instances.announce(id);
         Ok(())
     }
 
-    /// Whether an instance that was looked at so long ago is to be looked at again: one that runs, every `well` if all is well with it, otherwise every
-    /// `not_well`.
-    pub(super) fn is_due(&self, id: InstanceId, age: Duration, (well, not_well): (Duration, Duration)) -> bool {
+    /// Whether an instance that was looked at so long ago is to be looked at again: one that runs,
+    /// every `well` if all is well with it, otherwise every `not_well`.
+    pub(super) fn is_due(
+        &self,
+        id: InstanceId,
+        age: Duration,
+        (well, not_well): (Duration, Duration),
+    ) -> bool {
         let kept = self.0.kept();
-        let Some(kept) = kept.get(&id) else { return true };
-        let is_running = kept.running.as_ref().is_some_and(|(started, _)| started.is_some());
+        let Some(kept) = kept.get(&id) else {
+            return true;
+        };
+        let is_running = kept
+            .running
+            .as_ref()
+            .is_some_and(|(started, _)| started.is_some());
         // What cannot be told for minutes will not be told in the next.
-        let is_settled = |r: &CheckResult| r.status == HealthGrade::Unknown && r.timestamp.since(r.since) >= SETTLED;
-        let is_well = kept.results.iter().all(|r| r.status == HealthGrade::Healthy || is_settled(r));
+        let is_settled = |r: &CheckResult| {
+            r.status == HealthGrade::Unknown && r.timestamp.since(r.since) >= SETTLED
+        };
+        let is_well = kept
+            .results
+            .iter()
+            .all(|r| r.status == HealthGrade::Healthy || is_settled(r));
         is_running && age >= if is_well { well } else { not_well }
     }
 
@@ -214,16 +249,29 @@ impl HealthService {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub(super) async fn save_remediations(&self, id: InstanceId, cures: &RemediationHistory) -> Result<()> {
+    pub(super) async fn save_remediations(
+        &self,
+        id: InstanceId,
+        cures: &RemediationHistory,
+    ) -> Result<()> {
         let text = serde_json::to_string(cures).map_err(Error::internal)?;
-        self.0.db.write(move |c| Ok(queries::set_cures(c, id, &text)?)).await?;
+        self.0
+            .db
+            .write(move |c| Ok(queries::set_cures(c, id, &text)?))
+            .await?;
         self.0.change(id, |kept| kept.cures = cures.clone());
         Ok(())
     }
 
     /// Forgets what is kept in memory of instances that are gone.
     pub(super) fn prune_absent(&self, present: &std::collections::HashSet<InstanceId>) {
-        let gone: Vec<InstanceId> = self.0.kept().keys().copied().filter(|id| !present.contains(id)).collect();
+        let gone: Vec<InstanceId> = self
+            .0
+            .kept()
+            .keys()
+            .copied()
+            .filter(|id| !present.contains(id))
+            .collect();
         for id in gone {
             self.0.kept().remove(&id);
             let _ = self.0.instances.glances().set_wellbeing(id, None);
@@ -238,7 +286,8 @@ impl HealthService {
         let stored = self.0.db.read(move |c| Ok(queries::state(c, id)?)).await?;
         let kept = stored.map_or_else(CachedHealth::default, |stored| {
             // What cannot be read is found out anew.
-            let HealthState { results, noted } = serde_json::from_str(&stored.results).unwrap_or_default();
+            let HealthState { results, noted } =
+                serde_json::from_str(&stored.results).unwrap_or_default();
             CachedHealth {
                 standing: serde_json::from_str(&stored.standing).unwrap_or_default(),
                 offset: u64::try_from(stored.log_offset).unwrap_or(0),
@@ -252,7 +301,8 @@ impl HealthService {
         Ok(self.0.kept().entry(id).or_insert(kept).clone())
     }
 
-    /// Looks at an instance, compares with what was found before and writes down what is new; `all`: every result.
+    /// Looks at an instance, compares with what was found before and writes down what is new;
+    /// `all`: every result.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read or written.
@@ -260,9 +310,14 @@ impl HealthService {
         let _one_at_a_time = self.0.looking.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
-        let is_same =
-            |at: Instant, state, started| at.elapsed() < JUST_NOW && (state, started) == (instance.status, instance.start_time);
-        if all && kept.checked.is_some_and(|(at, state, started)| is_same(at, state, started)) {
+        let is_same = |at: Instant, state, started| {
+            at.elapsed() < JUST_NOW && (state, started) == (instance.status, instance.start_time)
+        };
+        if all
+            && kept
+                .checked
+                .is_some_and(|(at, state, started)| is_same(at, state, started))
+        {
             return Ok(());
         }
         let now = Timestamp::now();
@@ -274,7 +329,12 @@ impl HealthService {
             true => self.version(&instance).await,
             false => None,
         };
-        let latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let latest = self
+            .0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let look = Snapshot {
             now,
             instance: &instance,
@@ -291,20 +351,41 @@ impl HealthService {
     }
 
     /// Compares what was found with what was found before, and keeps and tells what is new.
-    async fn write(&self, look: &Snapshot<'_>, kept: &CachedHealth, found: Vec<CheckFinding>, all: bool) -> Result<()> {
+    async fn write(
+        &self,
+        look: &Snapshot<'_>,
+        kept: &CachedHealth,
+        found: Vec<CheckFinding>,
+        all: bool,
+    ) -> Result<()> {
         let (id, now) = (look.instance.id, look.now);
         let (mut rows, mut noted) = (kept.rows.clone(), kept.noted.clone());
         let (mut results, mut history, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for CheckFinding { check, grade, message } in found {
+        for CheckFinding {
+            check,
+            grade,
+            message,
+        } in found
+        {
             let before = kept.results.iter().find(|r| r.check_type == check);
-            let since = before.filter(|r| r.status == grade).map_or(now, |r| r.since);
-            let result = CheckResult { check_type: check, status: grade, message, timestamp: now, since };
+            let since = before
+                .filter(|r| r.status == grade)
+                .map_or(now, |r| r.since);
+            let result = CheckResult {
+                check_type: check,
+                status: grade,
+                message,
+                timestamp: now,
+                since,
+            };
             let age = rows.get(&check).map(|at| now.since(*at));
             let is_due = match before {
                 _ if all => true,
                 None => grade != HealthGrade::Unknown,
                 Some(before) if before.status != grade => true,
-                Some(before) if before.message != result.message => age.is_none_or(|age| age >= SAME_STATUS),
+                Some(before) if before.message != result.message => {
+                    age.is_none_or(|age| age >= SAME_STATUS)
+                }
                 Some(_) => grade != HealthGrade::Unknown && age.is_none_or(|age| age >= NO_CHANGE),
             };
             if is_due {
@@ -317,9 +398,15 @@ impl HealthService {
             results.push(result);
         }
         let has_news = results.len() != kept.results.len()
-            || results.iter().zip(&kept.results).any(|(a, b)| (a.status, &a.message) != (b.status, &b.message));
+            || results
+                .iter()
+                .zip(&kept.results)
+                .any(|(a, b)| (a.status, &a.message) != (b.status, &b.message));
         if has_news || !history.is_empty() {
-            let stored = HealthState { results: results.clone(), noted: noted.clone() };
+            let stored = HealthState {
+                results: results.clone(),
+                noted: noted.clone(),
+            };
             let text = serde_json::to_string(&stored).map_err(Error::internal)?;
             let write = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
                 queries::set_results(c, id, &text)?;
@@ -341,11 +428,19 @@ impl HealthService {
             kept.available_update = look.version.map(|_| checks::available_update(look));
             kept.noted = noted;
             if all {
-                kept.checked = Some((Instant::now(), look.instance.status, look.instance.start_time));
+                kept.checked = Some((
+                    Instant::now(),
+                    look.instance.status,
+                    look.instance.start_time,
+                ));
             }
             kept.running = Some((look.instance.start_time, look.running.clone()));
         });
-        let is_new = self.0.instances.glances().set_wellbeing(id, Some(wellbeing));
+        let is_new = self
+            .0
+            .instances
+            .glances()
+            .set_wellbeing(id, Some(wellbeing));
         for words in notes {
             self.0.instances.note(id, words, None).await?;
         }
@@ -383,6 +478,12 @@ impl HealthShared {
 /// What the log says of the present client; blank without one, and before its first line.
 pub(super) fn of_this_run(standing: &ClientStatus, instance: &Instance) -> ClientStatus {
     let started = instance.start_time.filter(|_| instance.status.has_client());
-    let is_its = started.zip(standing.began).is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
-    if is_its { standing.clone() } else { ClientStatus::default() }
+    let is_its = started
+        .zip(standing.began)
+        .is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
+    if is_its {
+        standing.clone()
+    } else {
+        ClientStatus::default()
+    }
 }

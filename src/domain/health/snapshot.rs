@@ -1,4 +1,5 @@
-//! Everything an instance is judged by at one moment, and what follows from it by arithmetic alone. Pure.
+//! Everything an instance is judged by at one moment, and what follows from it by arithmetic alone.
+//! Pure.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
 
 /// What is counted over is counted over the last so many minutes, unless said otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
-/// The client renews its monitoring every `refresh_s`; so many times that, and at least so many seconds, are no hiccup.
+/// The client renews its monitoring every `refresh_s`; so many times that, and at least so many
+/// seconds, are no hiccup.
 const FROZEN_ROUNDS: u64 = 3;
 const FROZEN_LEAST_S: u64 = 30;
 
@@ -66,7 +68,8 @@ pub struct Snapshot<'a> {
 pub struct LatestRelease {
     /// Its tag.
     pub tag: String,
-    /// The client it carries; none: this program does not know the tag, so it is newer than all that it knows.
+    /// The client it carries; none: this program does not know the tag, so it is newer than all
+    /// that it knows.
     pub client: Option<ClientVersion>,
 }
 
@@ -74,7 +77,9 @@ impl Snapshot<'_> {
     /// For how long the present client runs.
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.instance.start_time.map_or(Duration::ZERO, |started| self.now.since(Timestamp(started)))
+        self.instance
+            .start_time
+            .map_or(Duration::ZERO, |started| self.now.since(Timestamp(started)))
     }
 
     /// One of the figures that were measured last.
@@ -83,19 +88,33 @@ impl Snapshot<'_> {
         self.measured?.figures.get(name).copied()
     }
 
-    /// For how long the figures of its monitoring have stood still although the log tells of shares that they would have to count; none if they
-    /// need not have moved.
+    /// For how long the figures of its monitoring have stood still although the log tells of shares
+    /// that they would have to count; none if they need not have moved.
     #[must_use]
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
-        let Some(MonitoringState::Still(since)) = measured.monitoring else { return None };
-        // A share that came well after the figures last moved, and long enough before they were last read to be among them.
-        let slack = i64::try_from(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s).max(FROZEN_LEAST_S)).unwrap_or(i64::MAX);
+        let Some(MonitoringState::Still(since)) = measured.monitoring else {
+            return None;
+        };
+        // A share that came well after the figures last moved, and long enough before they were
+        // last read to be among them.
+        let slack = i64::try_from(
+            FROZEN_ROUNDS
+                .saturating_mul(self.running.refresh_s)
+                .max(FROZEN_LEAST_S),
+        )
+        .unwrap_or(i64::MAX);
         let missed = since.saturating_add(slack)..=measured.at.saturating_sub(slack);
         let shares = &self.standing.shares;
-        let is_missed = shares.marks.iter().flatten().any(|mark| missed.contains(&mark.0.div_euclid(1000)));
+        let is_missed = shares
+            .marks
+            .iter()
+            .flatten()
+            .any(|mark| missed.contains(&mark.0.div_euclid(1000)));
         // Up to when it was last asked: that nobody asks any more says nothing of the client.
-        is_missed.then(|| Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0)))
+        is_missed.then(|| {
+            Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0))
+        })
     }
 
     /// How much of its memory limit it has reached, per cent; none without a limit.

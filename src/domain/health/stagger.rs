@@ -1,5 +1,6 @@
-//! What keeps many cures at once from being a stampede, as when the pool of fifty instances comes back: each takes its turn, and a pool is asked
-//! once for all that wait for it. Must not know what is cured.
+//! What keeps many cures at once from being a stampede, as when the pool of fifty instances comes
+//! back: each takes its turn, and a pool is asked once for all that wait for it. Must not know what
+//! is cured.
 
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -11,7 +12,8 @@ use tokio::time::Instant;
 
 use super::running_config::PoolEndpoints;
 
-/// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted within 30 s of its pool answering again.
+/// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted
+/// within 30 s of its pool answering again.
 pub(super) const PACE: Duration = Duration::from_millis(350);
 /// A pool has so long to accept the connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -26,14 +28,20 @@ pub(super) struct StaggerQueue {
     next: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others catch up all at once.
+/// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others
+/// catch up all at once.
 #[derive(Debug)]
-pub(super) struct StaggerTurn<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>);
+pub(super) struct StaggerTurn<'a>(
+    #[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,
+);
 
 impl StaggerQueue {
     /// One at once, the others at least `every` apart.
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, next: tokio::sync::Mutex::new(None) }
+        Self {
+            every,
+            next: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// Waits for its turn.
@@ -56,7 +64,8 @@ type Known = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
 pub(super) struct AddressProbes(Mutex<HashMap<Address, Known>>);
 
 impl AddressProbes {
-    /// The first of the pools that accepts connections, its job declarator server included, in words.
+    /// The first of the pools that accepts connections, its job declarator server included, in
+    /// words.
     pub(super) async fn first_that_answers(&self, pools: &[PoolEndpoints]) -> Option<String> {
         // All at once: one that does not answer must not keep the next waiting.
         let answers = join_all(pools.iter().map(|pool| async move {
@@ -78,14 +87,22 @@ impl AddressProbes {
         let known = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody asks for those any more.
-            all.retain(|of, known| of == address || Arc::strong_count(known) > 1 || known.try_lock().is_ok_and(|k| is_fresh(&k)));
+            all.retain(|of, known| {
+                of == address
+                    || Arc::strong_count(known) > 1
+                    || known.try_lock().is_ok_and(|k| is_fresh(&k))
+            });
             Arc::clone(all.entry(address.clone()).or_default())
         };
         let mut known = known.lock().await;
         if let Some((_, accepts)) = known.filter(|_| is_fresh(&known)) {
             return accepts;
         }
-        let connected = tokio::time::timeout(PATIENCE, TcpStream::connect((address.0.as_str(), address.1))).await;
+        let connected = tokio::time::timeout(
+            PATIENCE,
+            TcpStream::connect((address.0.as_str(), address.1)),
+        )
+        .await;
         let accepts = matches!(connected, Ok(Ok(_)));
         *known = Some((Instant::now(), accepts));
         accepts
@@ -111,9 +128,16 @@ mod tests {
             (number, begun.elapsed())
         }));
         let took = took.await;
-        assert!(took[0].1 < Duration::from_millis(200), "the first goes at once: {:?}", took[0]);
+        assert!(
+            took[0].1 < Duration::from_millis(200),
+            "the first goes at once: {:?}",
+            took[0]
+        );
         for (number, at) in &took {
-            assert!(*at >= Duration::from_millis(10) * *number, "{number} went too early: {at:?}");
+            assert!(
+                *at >= Duration::from_millis(10) * *number,
+                "{number} went too early: {at:?}"
+            );
         }
         assert!(took[49].1 < Duration::from_millis(2000), "{:?}", took[49]);
         // Whoever comes when nobody waits goes at once.
@@ -131,12 +155,19 @@ mod tests {
             drop(turn);
         };
         let (behind, ()) = tokio::join!(behind, slow);
-        assert!(behind[0] >= Duration::from_millis(100) && behind[2] >= behind[0] + Duration::from_millis(20), "{behind:?}");
+        assert!(
+            behind[0] >= Duration::from_millis(100)
+                && behind[2] >= behind[0] + Duration::from_millis(20),
+            "{behind:?}"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pool_is_asked_once_for_all_that_wait_for_it() {
-        let (listener, free) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (listener, free) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
         let address = |of: &TcpListener| ("127.0.0.1".to_owned(), of.local_addr().unwrap().port());
         let (there, gone) = (address(&listener), address(&free));
         drop(free);
@@ -148,21 +179,37 @@ mod tests {
             }
         });
         let pools = [
-            PoolEndpoints { pool: there.clone(), jds: Some(gone.clone()) },
-            PoolEndpoints { pool: gone, jds: None },
-            PoolEndpoints { pool: there.clone(), jds: None },
+            PoolEndpoints {
+                pool: there.clone(),
+                jds: Some(gone.clone()),
+            },
+            PoolEndpoints {
+                pool: gone,
+                jds: None,
+            },
+            PoolEndpoints {
+                pool: there.clone(),
+                jds: None,
+            },
         ];
         let probes = AddressProbes::default();
         let found = join_all((0..50).map(|_| probes.first_that_answers(&pools))).await;
         // The first has no declarator, the second is not there.
-        assert!(found.iter().all(|found| *found == Some(pools[2].words())), "{found:?}");
+        assert!(
+            found.iter().all(|found| *found == Some(pools[2].words())),
+            "{found:?}"
+        );
         assert_eq!(probes.first_that_answers(&pools[..2]).await, None);
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         tokio::time::sleep(FRESH).await;
         assert!(probes.first_that_answers(&pools).await.is_some());
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(asked.load(Ordering::SeqCst), 2, "what was so a while ago is asked anew");
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            2,
+            "what was so a while ago is asked anew"
+        );
         // What nobody asks for any more is not kept.
         tokio::time::sleep(FRESH).await;
         assert!(probes.accepts(&there).await);

@@ -1,4 +1,5 @@
-//! The page of an instance's health, which is also its JSON. No I/O here: everything shown was handed in.
+//! The page of an instance's health, which is also its JSON. No I/O here: everything shown was
+//! handed in.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -81,7 +82,8 @@ impl HealthPage {
         self.report.results.iter().map(|r| r.timestamp).max()
     }
 
-    /// The parts of the strip that are known: where, how high, how long, and how they were. Neighbours that are alike are one.
+    /// The parts of the strip that are known: where, how high, how long, and how they were.
+    /// Neighbours that are alike are one.
     fn bars(&self) -> Vec<(usize, usize, usize, HealthGrade)> {
         let mut bars: Vec<(usize, usize, usize, HealthGrade)> = Vec::new();
         for (place, grade) in self.strip.iter().enumerate() {
@@ -92,7 +94,9 @@ impl HealthPage {
                 HealthGrade::Unhealthy => HEIGHT,
             };
             match bars.last_mut() {
-                Some((at, _, width, last)) if *last == *grade && *at + *width == place * CELL => *width += CELL,
+                Some((at, _, width, last)) if *last == *grade && *at + *width == place * CELL => {
+                    *width += CELL
+                }
                 _ => bars.push((place * CELL, height, CELL, *grade)),
             }
         }
@@ -103,7 +107,8 @@ impl HealthPage {
         STRIP_CELLS * CELL
     }
 
-    /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its worst moment was, not how long it lasted.
+    /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its
+    /// worst moment was, not how long it lasted.
     fn strip_text(&self) -> String {
         let count = |grade: HealthGrade| self.strip.iter().filter(|found| **found == grade).count();
         if count(HealthGrade::Unknown) == self.strip.len() {
@@ -124,17 +129,32 @@ impl HealthPage {
         let mut facts = Vec::new();
         let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
         if standing.work != WorkState::Unknown {
-            say("Work goes to", self.report.place.clone(), standing.work.since());
+            say(
+                "Work goes to",
+                self.report.place.clone(),
+                standing.work.since(),
+            );
         }
         if let Some(upstream) = &standing.upstream {
-            let why = upstream.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+            let why = upstream
+                .why
+                .as_deref()
+                .map(|why| format!(", {why}"))
+                .unwrap_or_default();
             let state = match upstream.state {
                 crate::programs::jd_client::diagnosis::UpstreamState::Trying => "being tried",
                 crate::programs::jd_client::diagnosis::UpstreamState::Connected => "connected",
                 crate::programs::jd_client::diagnosis::UpstreamState::Lost => "lost",
                 crate::programs::jd_client::diagnosis::UpstreamState::Failed => "failed",
             };
-            say("Pool", format!("{} of {}, {}: {state}{why}", upstream.number, upstream.of, upstream.pool), Some(upstream.since));
+            say(
+                "Pool",
+                format!(
+                    "{} of {}, {}: {state}{why}",
+                    upstream.number, upstream.of, upstream.pool
+                ),
+                Some(upstream.since),
+            );
         }
         let provider = match &standing.provider {
             ProviderState::Unknown => None,
@@ -154,7 +174,10 @@ impl HealthPage {
             ("Last job the pool took", standing.accepted_at),
             ("Last share the pool took", standing.shares.accepted_at),
             ("Last share the pool refused", standing.shares.rejected_at),
-            ("Last miner's share refused here", standing.shares.miners_rejected_at),
+            (
+                "Last miner's share refused here",
+                standing.shares.miners_rejected_at,
+            ),
         ];
         for (what, at) in moments {
             if at.is_some() {
@@ -181,7 +204,12 @@ impl HealthPage {
 
     fn cures(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
         Remediation::ALL.into_iter().map(|cure| {
-            let is_on = self.report.cures.get(cure.as_str()).copied().unwrap_or(true);
+            let is_on = self
+                .report
+                .cures
+                .get(cure.as_str())
+                .copied()
+                .unwrap_or(true);
             (cure.as_str(), cure.words(), is_on)
         })
     }
@@ -204,11 +232,27 @@ mod tests {
             cures: std::collections::BTreeMap::new(),
         };
         let strip = vec![Healthy, Healthy, Unknown, Healthy, Unhealthy, Unhealthy];
-        let page = HealthPage { frame: PageFrame::default(), instance, report, strip, now: Timestamp(0) };
+        let page = HealthPage {
+            frame: PageFrame::default(),
+            instance,
+            report,
+            strip,
+            now: Timestamp(0),
+        };
         let bars = page.bars();
-        assert_eq!(bars, [(0, 8, 16, Healthy), (24, 8, 8, Healthy), (32, HEIGHT, 16, Unhealthy)]);
+        assert_eq!(
+            bars,
+            [
+                (0, 8, 16, Healthy),
+                (24, 8, 8, Healthy),
+                (32, HEIGHT, 16, Unhealthy)
+            ]
+        );
         let parts = "3 healthy, 0 with a warning, 2 unhealthy, 1 not known.";
-        assert_eq!(page.strip_text(), format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}"));
+        assert_eq!(
+            page.strip_text(),
+            format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}")
+        );
         assert_eq!(page.headline(), "Not judged");
     }
 }

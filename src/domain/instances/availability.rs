@@ -14,17 +14,29 @@ impl InstanceService {
     /// # Errors
     /// The database cannot be read.
     pub async fn is_free_name(&self, name: String) -> Result<bool> {
-        self.db.read(move |c| Ok(!queries::name_is_taken(c, &name, None)?)).await
+        self.db
+            .read(move |c| Ok(!queries::name_is_taken(c, &name, None)?))
+            .await
     }
 
-    /// Why a new client could not listen at `address`, in a sentence with a free port; none: nobody holds it.
+    /// Why a new client could not listen at `address`, in a sentence with a free port; none: nobody
+    /// holds it.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn in_the_way(&self, purpose: &'static str, address: SocketAddr) -> Result<Option<String>> {
-        let taken = self.preparation.taken(InstanceId::random(), vec![(purpose, address)]).await?;
+    pub async fn in_the_way(
+        &self,
+        purpose: &'static str,
+        address: SocketAddr,
+    ) -> Result<Option<String>> {
+        let taken = self
+            .preparation
+            .taken(InstanceId::random(), vec![(purpose, address)])
+            .await?;
         Ok(taken.map(|(PortConflict { address, free, .. }, holder)| {
-            let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
+            let advice = free
+                .map(|port| format!(" Port {port} is free."))
+                .unwrap_or_default();
             format!("Port {} is taken by {holder}.{advice}", address.port())
         }))
     }
@@ -34,7 +46,9 @@ impl InstanceService {
     /// # Errors
     /// A fault of ours.
     pub async fn free_port(&self, address: SocketAddr, not: Vec<u16>) -> Result<u16> {
-        let found = tokio::task::spawn_blocking(move || ports::free(address, &not)).await.map_err(Error::internal)?;
+        let found = tokio::task::spawn_blocking(move || ports::free(address, &not))
+            .await
+            .map_err(Error::internal)?;
         Ok(found.unwrap_or(address.port()))
     }
 }

@@ -47,39 +47,59 @@ pub struct BulkRequest {
 }
 
 impl BulkRequest {
-    /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids` for each ticked instance.
+    /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids`
+    /// for each ticked instance.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn read(input: &RequestInput) -> Result<Self> {
         let mut errors = Vec::new();
-        let action = input.value.get("action").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let action = input
+            .value
+            .get("action")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok());
         if action.is_none() {
-            errors.push(FieldError::new("/action", "action must be start, stop or restart."));
+            errors.push(FieldError::new(
+                "/action",
+                "action must be start, stop or restart.",
+            ));
         }
         let given: Vec<&str> = match (&input.form, input.value.get("ids")) {
-            (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "ids").map(|(_, id)| id.as_str()).collect(),
-            (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),
+            (Some(pairs), _) => pairs
+                .iter()
+                .filter(|(name, _)| name == "ids")
+                .map(|(_, id)| id.as_str())
+                .collect(),
+            (None, Some(Value::Array(ids))) => ids
+                .iter()
+                .map(|id| id.as_str().unwrap_or_default())
+                .collect(),
             (None, None | Some(Value::Null)) => Vec::new(),
             (None, Some(_)) => vec![""],
         };
-        let is_all = input
-            .value
-            .get("all")
-            .is_some_and(|all| all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on"));
+        let is_all = input.value.get("all").is_some_and(|all| {
+            all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on")
+        });
         let mut ids = Vec::new();
         for (at, id) in given.into_iter().enumerate() {
             match id.parse() {
                 Ok(id) if !ids.contains(&id) => ids.push(id),
                 Ok(_) => {}
-                Err(_) => errors.push(FieldError::new(format!("/ids/{at}"), "ids must be a list of ids of instances.")),
+                Err(_) => errors.push(FieldError::new(
+                    format!("/ids/{at}"),
+                    "ids must be a list of ids of instances.",
+                )),
             }
         }
         if ids.is_empty() && !is_all && errors.iter().all(|e| !e.pointer.starts_with("/ids")) {
             errors.push(FieldError::new("/ids", "Select at least one instance."));
         }
         match action {
-            Some(action) if errors.is_empty() => Ok(Self { action, ids: (!is_all).then_some(ids) }),
+            Some(action) if errors.is_empty() => Ok(Self {
+                action,
+                ids: (!is_all).then_some(ids),
+            }),
             _ => Err(Error::Invalid(errors)),
         }
     }
@@ -107,21 +127,41 @@ pub struct BulkItemResult {
 }
 
 impl InstanceService {
-    /// Does one thing with many instances, all at the same time. Each has its own result; none holds up another.
+    /// Does one thing with many instances, all at the same time. Each has its own result; none
+    /// holds up another.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn bulk(&self, bulk: BulkRequest, actor: &'static str, patience: Duration) -> Result<Vec<BulkItemResult>> {
+    pub async fn bulk(
+        &self,
+        bulk: BulkRequest,
+        actor: &'static str,
+        patience: Duration,
+    ) -> Result<Vec<BulkItemResult>> {
         let known = self.list().await?;
-        let ids = bulk.ids.unwrap_or_else(|| known.iter().map(|i| i.id).collect());
+        let ids = bulk
+            .ids
+            .unwrap_or_else(|| known.iter().map(|i| i.id).collect());
         let results = ids.into_iter().map(|id| {
             let instance = known.iter().find(|i| i.id == id);
             let name = instance.map(|i| i.name.clone());
             let idle = instance.filter(|i| bulk.action == BulkAction::Restart && !i.can_stop());
-            let skipped = idle.map(|i| (i.status, format!("{} is {}. It was not restarted.", i.name, i.state_text())));
+            let skipped = idle.map(|i| {
+                (
+                    i.status,
+                    format!("{} is {}. It was not restarted.", i.name, i.state_text()),
+                )
+            });
             async move {
                 if let Some((status, message)) = skipped {
-                    return BulkItemResult { id, name, success: true, skipped: true, status: Some(status), message };
+                    return BulkItemResult {
+                        id,
+                        name,
+                        success: true,
+                        skipped: true,
+                        status: Some(status),
+                        message,
+                    };
                 }
                 let result = match bulk.action {
                     BulkAction::Start => self.start(id, actor).await,
@@ -145,10 +185,19 @@ impl InstanceService {
                             success: false,
                             skipped: false,
                             status: None,
-                            message: "Something went wrong inside jd-manager; its log has the cause.".into(),
+                            message:
+                                "Something went wrong inside jd-manager; its log has the cause."
+                                    .into(),
                         }
                     }
-                    Err(e) => BulkItemResult { id, name, success: false, skipped: false, status: None, message: e.to_string() },
+                    Err(e) => BulkItemResult {
+                        id,
+                        name,
+                        success: false,
+                        skipped: false,
+                        status: None,
+                        message: e.to_string(),
+                    },
                 }
             }
         });
@@ -173,14 +222,39 @@ mod tests {
         let id = InstanceId::random();
         assert_eq!(
             read(json!({"action": "stop", "ids": [id, id]})).unwrap(),
-            BulkRequest { action: BulkAction::Stop, ids: Some(vec![id]) }
+            BulkRequest {
+                action: BulkAction::Stop,
+                ids: Some(vec![id])
+            }
         );
-        assert_eq!(read(json!({"action": "start", "all": true})).unwrap().ids, None);
+        assert_eq!(
+            read(json!({"action": "start", "all": true})).unwrap().ids,
+            None
+        );
         assert_eq!(read(json!({})).unwrap_err(), ["/action", "/ids"]);
-        assert_eq!(read(json!({"action": "explode", "ids": ["x", 7]})).unwrap_err(), ["/action", "/ids/0", "/ids/1"]);
-        assert_eq!(read(json!({"action": "stop", "ids": "x"})).unwrap_err(), ["/ids/0"]);
-        let form = vec![("action".into(), "restart".into()), ("ids".into(), id.to_string()), ("ids".into(), id.to_string())];
-        let input = RequestInput { value: json!({"action": "restart", "ids": id}), form: Some(form) };
-        assert_eq!(BulkRequest::read(&input).unwrap(), BulkRequest { action: BulkAction::Restart, ids: Some(vec![id]) });
+        assert_eq!(
+            read(json!({"action": "explode", "ids": ["x", 7]})).unwrap_err(),
+            ["/action", "/ids/0", "/ids/1"]
+        );
+        assert_eq!(
+            read(json!({"action": "stop", "ids": "x"})).unwrap_err(),
+            ["/ids/0"]
+        );
+        let form = vec![
+            ("action".into(), "restart".into()),
+            ("ids".into(), id.to_string()),
+            ("ids".into(), id.to_string()),
+        ];
+        let input = RequestInput {
+            value: json!({"action": "restart", "ids": id}),
+            form: Some(form),
+        };
+        assert_eq!(
+            BulkRequest::read(&input).unwrap(),
+            BulkRequest {
+                action: BulkAction::Restart,
+                ids: Some(vec![id])
+            }
+        );
     }
 }

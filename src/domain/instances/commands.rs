@@ -18,13 +18,15 @@ use crate::keeper::protocol::KeeperStatus;
 pub enum InstanceCommand {
     /// Run; while backing off: now.
     Start,
-    /// The same without anybody waiting for the outcome: what cannot be started now is tried again later.
+    /// The same without anybody waiting for the outcome: what cannot be started now is tried again
+    /// later.
     StartByItself,
     /// End.
     Stop,
     /// End and run again.
     Restart,
-    /// The same, if the client that was started then (milliseconds since 1970) still serves miners; otherwise a refusal.
+    /// The same, if the client that was started then (milliseconds since 1970) still serves miners;
+    /// otherwise a refusal.
     RestartOf(i64),
     /// Take changed settings that need no restart.
     Reload,

@@ -1,7 +1,9 @@
-//! A configuration tried with a real client program: does it take the file? Nothing is mined and nothing is reached.
+//! A configuration tried with a real client program: does it take the file? Nothing is mined and
+//! nothing is reached.
 //!
-//! The client has no switch for that, so it is run in a box with the file as it would get it, but with addresses that lead nowhere, and ended
-//! as soon as it says anything in its log: it logs nothing before it has read its file. Blocks nobody: one trial at a time.
+//! The client has no switch for that, so it is run in a box with the file as it would get it, but
+//! with addresses that lead nowhere, and ended as soon as it says anything in its log: it logs
+//! nothing before it has read its file. Blocks nobody: one trial at a time.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,11 +53,16 @@ pub struct ConfigTrialResult {
 }
 
 impl InstanceService {
-    /// Tries a saved configuration with an installed client; `version`: its name in the store, none: the one in use.
+    /// Tries a saved configuration with an installed client; `version`: its name in the store,
+    /// none: the one in use.
     ///
     /// # Errors
     /// There is no such configuration, or no usable client of that name; the disk.
-    pub async fn try_config(&self, id: ConfigId, version: Option<&str>) -> Result<(SavedConfig, ConfigTrialResult)> {
+    pub async fn try_config(
+        &self,
+        id: ConfigId,
+        version: Option<&str>,
+    ) -> Result<(SavedConfig, ConfigTrialResult)> {
         let saved = self.preparation.configs().get(id).await?;
         let program = self.source.program(version).await?;
         let tried = ConfigTrialResult {
@@ -72,11 +79,15 @@ impl InstanceService {
         let port = self.free_port(PORTS, Vec::new()).await?;
         let monitoring = self.free_port(PORTS, vec![port]).await?;
         let nobody = self.free_port(PORTS, vec![port, monitoring]).await?;
-        let harmless =
-            SavedConfig { config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]), ..saved.clone() };
+        let harmless = SavedConfig {
+            config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]),
+            ..saved.clone()
+        };
         let toml = match rendered(&harmless, program.version) {
             Ok(toml) => toml,
-            Err(Error::Conflict(message)) => return Ok((saved, ConfigTrialResult { message, ..tried })),
+            Err(Error::Conflict(message)) => {
+                return Ok((saved, ConfigTrialResult { message, ..tried }));
+            }
             Err(other) => return Err(other),
         };
         let path = dir.0.join(names::CONFIG);
@@ -84,7 +95,12 @@ impl InstanceService {
         tokio::task::spawn_blocking(move || write_whole(&place, names::CONFIG, toml.as_bytes()))
             .await
             .map_err(Error::internal)??;
-        let args: Vec<String> = program.first_args.iter().cloned().chain(["-c".to_owned(), path.display().to_string()]).collect();
+        let args: Vec<String> = program
+            .first_args
+            .iter()
+            .cloned()
+            .chain(["-c".to_owned(), path.display().to_string()])
+            .collect();
         let is_log = |line: &str| header(line.as_bytes()).is_some();
         let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
         let heard = trial::listen(&program.path, &args, env, is_log, PATIENCE).await;
@@ -94,18 +110,25 @@ impl InstanceService {
 }
 
 /// What the client's words mean.
-fn judged(heard: std::result::Result<TrialOutput, String>, tried: ConfigTrialResult) -> ConfigTrialResult {
+fn judged(
+    heard: std::result::Result<TrialOutput, String>,
+    tried: ConfigTrialResult,
+) -> ConfigTrialResult {
     let version = tried.client_version;
     match heard {
-        Ok(TrialOutput::Line) => {
-            ConfigTrialResult { accepted: true, message: format!("Client {version} takes this configuration."), ..tried }
-        }
+        Ok(TrialOutput::Line) => ConfigTrialResult {
+            accepted: true,
+            message: format!("Client {version} takes this configuration."),
+            ..tried
+        },
         Ok(TrialOutput::End { code, said }) => {
             let end = code.map(ClientEnd::Code);
             let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
             let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
-            let why = cause.as_ref().map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
+            let why = cause
+                .as_ref()
+                .map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
             let said = said.join("\n");
             ConfigTrialResult {
                 message: format!("Client {version} does not take this configuration: {why}."),
@@ -121,31 +144,43 @@ fn judged(heard: std::result::Result<TrialOutput, String>, tried: ConfigTrialRes
             ),
             ..tried
         },
-        Err(why) => ConfigTrialResult { message: format!("The client program {why}."), ..tried },
+        Err(why) => ConfigTrialResult {
+            message: format!("The client program {why}."),
+            ..tried
+        },
     }
 }
 
-/// The same configuration with addresses that lead nowhere: it listens on `[port, monitoring]` of this machine alone, and whoever it would
-/// speak to is at a port where nobody is.
-fn harmless(config: &ClientConfig, dir: PathBuf, [port, monitoring, nobody]: [u16; 3]) -> ClientConfig {
+/// The same configuration with addresses that lead nowhere: it listens on `[port, monitoring]` of
+/// this machine alone, and whoever it would speak to is at a port where nobody is.
+fn harmless(
+    config: &ClientConfig,
+    dir: PathBuf,
+    [port, monitoring, nobody]: [u16; 3],
+) -> ClientConfig {
     let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut config = config.clone();
     config.listening_address = here(port);
     config.monitoring_address = config.monitoring_address.map(|_| here(monitoring));
     match &mut config.template_provider_type {
         TemplateProvider::Sv2Tp { address, .. } => *address = here(nobody).to_string(),
-        TemplateProvider::BitcoinCoreIpc { data_dir, .. } => *data_dir = Some(dir.display().to_string()),
+        TemplateProvider::BitcoinCoreIpc { data_dir, .. } => {
+            *data_dir = Some(dir.display().to_string())
+        }
     }
     for pool in &mut config.upstreams {
         (pool.pool_address, pool.pool_port) = (Ipv4Addr::LOCALHOST.to_string(), nobody);
         (pool.jds_address, pool.jds_port) = (Ipv4Addr::LOCALHOST.to_string(), nobody);
     }
     // It would search the network for miners.
-    config.miner_telemetry = config.miner_telemetry.map(|_| crate::domain::configs::MinerTelemetry::default());
+    config.miner_telemetry = config
+        .miner_telemetry
+        .map(|_| crate::domain::configs::MinerTelemetry::default());
     config
 }
 
-/// A directory for one trial, gone with it. What a manager that was killed left there goes with the next trial.
+/// A directory for one trial, gone with it. What a manager that was killed left there goes with the
+/// next trial.
 struct TrialDirectory(PathBuf);
 
 impl TrialDirectory {
@@ -154,7 +189,10 @@ impl TrialDirectory {
         let dir = made.0.clone();
         tokio::task::spawn_blocking(move || {
             remove(&dir);
-            fs::DirBuilder::new().mode(0o700).create(&dir).map_err(FileError::at(&dir))
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&dir)
+                .map_err(FileError::at(&dir))
         })
         .await
         .map_err(Error::internal)??;
@@ -173,7 +211,9 @@ fn remove(dir: &Path) {
     match fs::remove_dir_all(dir) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => tracing::warn!(dir = %dir.display(), error = %e, "the directory of a trial cannot be removed"),
+        Err(e) => {
+            tracing::warn!(dir = %dir.display(), error = %e, "the directory of a trial cannot be removed")
+        }
     }
 }
 
@@ -195,11 +235,17 @@ mod tests {
         ] {
             value["template_provider_type"] = provider;
             let config: ClientConfig = serde_json::from_value(value.clone()).unwrap();
-            let text = serde_json::to_string(&harmless(&config, "/nowhere".into(), [4, 5, 6])).unwrap();
+            let text =
+                serde_json::to_string(&harmless(&config, "/nowhere".into(), [4, 5, 6])).unwrap();
             for gone in ["attic", "10.1.1.1", "0.0.0.0", "192.168", "9091"] {
                 assert!(!text.contains(gone), "{gone}: {text}");
             }
-            assert!(text.contains("alice") && text.contains("127.0.0.1:4") && text.contains("127.0.0.1:5"), "{text}");
+            assert!(
+                text.contains("alice")
+                    && text.contains("127.0.0.1:4")
+                    && text.contains("127.0.0.1:5"),
+                "{text}"
+            );
         }
     }
 }

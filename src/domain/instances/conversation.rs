@@ -20,10 +20,16 @@ impl KeeperStream {
     /// Connects to the keeper of the instance in `dir`.
     pub(super) async fn open(dir: &Path) -> io::Result<Self> {
         let dir = dir.to_owned();
-        let stream = tokio::task::spawn_blocking(move || client::connect(&dir)).await.map_err(io::Error::other)??;
+        let stream = tokio::task::spawn_blocking(move || client::connect(&dir))
+            .await
+            .map_err(io::Error::other)??;
         stream.set_nonblocking(true)?;
         let (read, write) = UnixStream::from_std(stream)?.into_split();
-        Ok(Self { lines: BufReader::new(read), partial: Vec::new(), write })
+        Ok(Self {
+            lines: BufReader::new(read),
+            partial: Vec::new(),
+            write,
+        })
     }
 
     /// Sends a request.
@@ -31,9 +37,12 @@ impl KeeperStream {
         self.write.write_all(&protocol::line(request)).await
     }
 
-    /// The next line; `None` at the end. Cancel-safe: what was read of an unfinished line stays in `partial`.
+    /// The next line; `None` at the end. Cancel-safe: what was read of an unfinished line stays in
+    /// `partial`.
     pub(super) async fn next(&mut self) -> io::Result<Option<KeeperStatus>> {
-        if self.lines.read_until(b'\n', &mut self.partial).await? == 0 || !self.partial.ends_with(b"\n") {
+        if self.lines.read_until(b'\n', &mut self.partial).await? == 0
+            || !self.partial.ends_with(b"\n")
+        {
             return Ok(None);
         }
         let status = serde_json::from_slice(&self.partial)?;

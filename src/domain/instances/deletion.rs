@@ -1,5 +1,5 @@
-//! Deleting an instance so that no interruption leaves half of it: its directory is renamed first, and the next start of the manager knows
-//! what was meant.
+//! Deleting an instance so that no interruption leaves half of it: its directory is renamed first,
+//! and the next start of the manager knows what was meant.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,18 +18,27 @@ impl InstanceService {
     ///
     /// # Errors
     /// There is none with this id; its client cannot be ended.
-    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
+    pub async fn delete(
+        &self,
+        id: InstanceId,
+        actor: &'static str,
+    ) -> Result<InstanceActionResult> {
         let this = self.clone();
         to_the_end(async move { this.delete_whole(id, actor).await }).await
     }
 
-    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
+    async fn delete_whole(
+        &self,
+        id: InstanceId,
+        actor: &'static str,
+    ) -> Result<InstanceActionResult> {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
         if let Err(e) = self.remove(id).await {
             // It is still there, so somebody must look after it.
             if let Ok(Some((row, _, _))) = self.db.read(move |c| Ok(queries::get(c, id)?)).await {
-                self.supervisor.add(id, u64::try_from(row.journal_offset).unwrap_or(0));
+                self.supervisor
+                    .add(id, u64::try_from(row.journal_offset).unwrap_or(0));
             }
             return Err(e);
         }
@@ -43,10 +52,15 @@ impl InstanceService {
     }
 
     async fn remove(&self, id: InstanceId) -> Result<()> {
-        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
+        let (from, to) = (
+            self.root.join(id.to_string()),
+            self.root.join(format!("{GONE}{id}")),
+        );
         // Renamed first: whatever interrupts this, the next start knows what was meant.
         match tokio::fs::rename(&from, &to).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(FileError::at(&from)(e).into()),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(FileError::at(&from)(e).into());
+            }
             _ => {}
         }
         if let Err(e) = self.db.write(move |c| Ok(queries::delete(c, id)?)).await {
@@ -56,7 +70,8 @@ impl InstanceService {
         remove_tree(to).await
     }
 
-    /// Completes deletions that were interrupted, in the background; takes back those whose row is still there.
+    /// Completes deletions that were interrupted, in the background; takes back those whose row is
+    /// still there.
     pub(super) async fn finish_deletions(&self) -> Result<()> {
         let mut entries = match tokio::fs::read_dir(&self.root).await {
             Ok(entries) => entries,
@@ -65,14 +80,23 @@ impl InstanceService {
         };
         while let Some(entry) = entries.next_entry().await? {
             let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else {
+            let Some(id) = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(GONE))
+                .and_then(|id| id.parse::<InstanceId>().ok())
+            else {
                 continue;
             };
-            let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
+            let is_known = self
+                .db
+                .read(move |c| Ok(queries::get(c, id)?.is_some()))
+                .await?;
             let (path, back) = (entry.path(), self.root.join(id.to_string()));
             let finish = async move {
                 let done = if is_known {
-                    tokio::fs::rename(&path, back).await.map_err(|e| FileError::at(&path)(e).into())
+                    tokio::fs::rename(&path, back)
+                        .await
+                        .map_err(|e| FileError::at(&path)(e).into())
                 } else {
                     remove_tree(path).await
                 };
@@ -98,15 +122,24 @@ impl InstanceService {
         let there = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<InstanceId>> {
             let names = std::fs::read_dir(root)?.map(|entry| Ok(entry?.file_name()));
             let names: Vec<_> = names.collect::<std::io::Result<_>>()?;
-            Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+            Ok(names
+                .iter()
+                .filter_map(|name| name.to_str()?.parse().ok())
+                .collect())
         });
         let there = match there.await.map_err(Error::internal)? {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             there => there?,
         };
         // In this order: a directory is made after its row and renamed before its row goes.
-        let known: HashSet<InstanceId> = self.db.read(|c| Ok(queries::ids(c)?)).await?.into_iter().collect();
-        let is_unknown = |id: &InstanceId| !known.contains(id) && self.root.join(id.to_string()).exists();
+        let known: HashSet<InstanceId> = self
+            .db
+            .read(|c| Ok(queries::ids(c)?))
+            .await?
+            .into_iter()
+            .collect();
+        let is_unknown =
+            |id: &InstanceId| !known.contains(id) && self.root.join(id.to_string()).exists();
         Ok(there.into_iter().filter(is_unknown).collect())
     }
 }

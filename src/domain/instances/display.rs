@@ -22,10 +22,12 @@ impl Instance {
     /// The average hashrate of the last ten minutes; none while it is unknown.
     #[must_use]
     pub fn hashrate_text(&self) -> Option<String> {
-        self.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))
+        self.hashrate
+            .map(|rate| format_value(Unit::HashesPerSecond, rate))
     }
 
-    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that counts on.
+    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that
+    /// counts on.
     #[must_use]
     pub fn since_ms(&self) -> Option<i64> {
         self.since.map(|at| at.0)
@@ -34,21 +36,30 @@ impl Instance {
     /// How long the state has held.
     #[must_use]
     pub fn since_text(&self) -> Option<String> {
-        self.since.map(|at| human_duration(Timestamp::now().since(at)))
+        self.since
+            .map(|at| human_duration(Timestamp::now().since(at)))
     }
 
     /// How long until the next try.
     #[must_use]
     pub fn retry_text(&self) -> Option<String> {
         let left = self.retry_at?.since(Timestamp::now());
-        Some(if left < Duration::from_secs(1) { "a moment".into() } else { human_duration(left) })
+        Some(if left < Duration::from_secs(1) {
+            "a moment".into()
+        } else {
+            human_duration(left)
+        })
     }
 
     /// The state will change by itself within seconds: a page without JavaScript asks again.
     #[must_use]
     pub fn is_in_motion(&self) -> bool {
-        matches!(self.status, InstanceState::Starting | InstanceState::Stopping)
-            || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+        matches!(
+            self.status,
+            InstanceState::Starting | InstanceState::Stopping
+        ) || self
+            .retry_at
+            .is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
     }
 
     /// Why its last client ended, as the beginning of a sentence.
@@ -72,7 +83,10 @@ impl Instance {
     /// What its checks found to be looked at first, while it runs.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
-        self.health.as_ref().filter(|_| self.running).and_then(|health| health.trouble.as_deref())
+        self.health
+            .as_ref()
+            .filter(|_| self.running)
+            .and_then(|health| health.trouble.as_deref())
     }
 
     /// It runs, and yet does not do its work.
@@ -84,7 +98,10 @@ impl Instance {
     /// It does not do what the user wants of it.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
-        matches!(self.status, InstanceState::Failed | InstanceState::BackingOff)
+        matches!(
+            self.status,
+            InstanceState::Failed | InstanceState::BackingOff
+        )
     }
 
     /// The client's own last words, without time stamp and module, short enough for a list.
@@ -96,13 +113,17 @@ impl Instance {
 
 fn capitalised(text: &str) -> String {
     let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+    rest.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(rest).collect()
+    })
 }
 
 /// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
 #[must_use]
 pub fn short_error(line: &str) -> String {
-    let message = crate::keeper::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
+    let message = crate::keeper::level::header(line.as_bytes())
+        .and_then(|header| line.get(header.message..))
+        .unwrap_or(line);
     let plain = crate::infra::log_store::ansi::plain(message);
     match plain.char_indices().nth(240) {
         Some((at, _)) => format!("{}…", &plain[..at]),
@@ -120,7 +141,11 @@ impl InstanceEvent {
     /// The new state as a person reads it.
     #[must_use]
     pub fn to_text(&self) -> &str {
-        if self.to_state == "backing-off" { "backing off" } else { &self.to_state }
+        if self.to_state == "backing-off" {
+            "backing off"
+        } else {
+            &self.to_state
+        }
     }
 
     /// Why the client ended, where it is known.
@@ -149,7 +174,8 @@ impl InstanceEvent {
     /// When the next try was due, seen from the event.
     #[must_use]
     pub fn wait_text(&self) -> Option<String> {
-        self.retry_at.map(|at| human_duration(at.since(self.at) + Duration::from_millis(500)))
+        self.retry_at
+            .map(|at| human_duration(at.since(self.at) + Duration::from_millis(500)))
     }
 }
 
@@ -157,7 +183,13 @@ impl InstanceEvent {
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
     match bytes {
-        n if n < 1_000_000 => format!("{:.1} kB", f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3),
-        n => format!("{:.1} MB", f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3),
+        n if n < 1_000_000 => format!(
+            "{:.1} kB",
+            f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3
+        ),
+        n => format!(
+            "{:.1} MB",
+            f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3
+        ),
     }
 }

@@ -30,7 +30,8 @@ pub struct InstanceDraft {
     pub client_version: Option<Option<String>>,
 }
 
-/// The smallest memory limit: the real client has about 20 MiB of private memory when idle, with its threads' stacks.
+/// The smallest memory limit: the real client has about 20 MiB of private memory when idle, with
+/// its threads' stacks.
 const LEAST_MEMORY_MIB: i64 = 64;
 
 /// Whether a text may be the name of an installed client: it becomes part of a path.
@@ -44,7 +45,8 @@ pub(super) fn is_version_name(text: &str) -> bool {
 }
 
 impl InstanceDraft {
-    /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says nothing, so `is_form` makes it a no.
+    /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says
+    /// nothing, so `is_form` makes it a no.
     ///
     /// # Errors
     /// Names every member that is wrong.
@@ -54,9 +56,15 @@ impl InstanceDraft {
         let required = [
             ("name", "Give it a name."),
             ("config_id", "Choose the saved configuration it runs."),
-            ("restart_policy", "restart_policy must be never, on-failure or always."),
+            (
+                "restart_policy",
+                "restart_policy must be never, on-failure or always.",
+            ),
         ];
-        let emptied: Vec<_> = required.into_iter().filter(|(name, _)| body.is_empty_text(name)).collect();
+        let emptied: Vec<_> = required
+            .into_iter()
+            .filter(|(name, _)| body.is_empty_text(name))
+            .collect();
         let mut wishes = Self {
             name: body.text("name"),
             config_id: body.parsed("config_id", "the id of a saved configuration"),
@@ -65,7 +73,9 @@ impl InstanceDraft {
             restart_limit: limit(&mut body, is_form),
             memory_limit_mib: most(&mut body, "memory_limit_mib", LEAST_MEMORY_MIB, 1_048_576),
             open_files_limit: most(&mut body, "open_files_limit", 64, 1_048_576),
-            nice: body.number("nice", 0, 19).and_then(|nice| i32::try_from(nice).ok()),
+            nice: body
+                .number("nice", 0, 19)
+                .and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
         };
         // Null leaves a thing as it is; an empty text would be an answer, and not a possible one.
@@ -77,7 +87,10 @@ impl InstanceDraft {
         let version = body.text("client_version");
         if has_version {
             if version.as_deref().is_some_and(|v| !is_version_name(v)) {
-                body.refuse("client_version", "client_version must be a version such as 0.6.0.");
+                body.refuse(
+                    "client_version",
+                    "client_version must be a version such as 0.6.0.",
+                );
             }
             wishes.client_version = Some(version);
         }
@@ -99,29 +112,44 @@ impl InstanceDraft {
 
 /// A limit that null or an empty field takes away.
 fn most(body: &mut MemberReader, name: &str, from: i64, to: i64) -> Option<Option<i32>> {
-    body.has(name).then(|| body.number(name, from, to).and_then(|number| i32::try_from(number).ok()))
+    body.has(name).then(|| {
+        body.number(name, from, to)
+            .and_then(|number| i32::try_from(number).ok())
+    })
 }
 
-/// `restart_limit: {failures, within_s}` or null; in a form the two numbers as fields of their own, both empty for never.
+/// `restart_limit: {failures, within_s}` or null; in a form the two numbers as fields of their own,
+/// both empty for never.
 fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>> {
     let (failures, within_s) = if is_form {
         if !body.has("restart_limit_failures") && !body.has("restart_limit_within_s") {
             return None;
         }
-        (body.number("restart_limit_failures", 1, 1000), body.number("restart_limit_within_s", 1, 86_400))
+        (
+            body.number("restart_limit_failures", 1, 1000),
+            body.number("restart_limit_within_s", 1, 86_400),
+        )
     } else {
         if !body.has("restart_limit") {
             return None;
         }
-        let Some(value) = body.take("restart_limit") else { return Some(None) };
+        let Some(value) = body.take("restart_limit") else {
+            return Some(None);
+        };
         let mut inner = match MemberReader::of(value) {
             Ok(inner) => inner,
             Err(_) => {
-                body.refuse("restart_limit", "restart_limit must be {\"failures\": …, \"within_s\": …} or null.");
+                body.refuse(
+                    "restart_limit",
+                    "restart_limit must be {\"failures\": …, \"within_s\": …} or null.",
+                );
                 return None;
             }
         };
-        let both = (inner.number("failures", 1, 1000), inner.number("within_s", 1, 86_400));
+        let both = (
+            inner.number("failures", 1, 1000),
+            inner.number("within_s", 1, 86_400),
+        );
         inner.refuse_all(inner.unknown(&[]));
         let refused = inner.refused();
         if !refused.is_empty() {
@@ -130,7 +158,11 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
         }
         both
     };
-    let name = if is_form { "restart_limit_failures" } else { "restart_limit" };
+    let name = if is_form {
+        "restart_limit_failures"
+    } else {
+        "restart_limit"
+    };
     match (failures, within_s) {
         (None, None) => Some(None),
         (Some(failures), Some(within_s)) => Some(Some(RestartLimit {
@@ -138,7 +170,10 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
             within_s: u64::try_from(within_s).unwrap_or(1),
         })),
         _ => {
-            body.refuse(name, "Say both: after how many failures, and within how many seconds.");
+            body.refuse(
+                name,
+                "Say both: after how many failures, and within how many seconds.",
+            );
             None
         }
     }
@@ -161,11 +196,20 @@ mod tests {
     fn every_wrong_member_is_named() {
         assert_eq!(pointers(json!({}), true), ["/name", "/config_id"]);
         assert_eq!(
-            pointers(json!({"name": 7, "config_id": "x", "autostart": "maybe", "restart_policy": "sometimes"}), true),
+            pointers(
+                json!({"name": 7, "config_id": "x", "autostart": "maybe", "restart_policy": "sometimes"}),
+                true
+            ),
             ["/name", "/config_id", "/autostart", "/restart_policy"]
         );
         assert_eq!(pointers(json!({"name": "a\u{202e}b"}), false), ["/name"]);
-        assert_eq!(pointers(json!({"name": "x".repeat(65), "client_version": "../evil"}), false), ["/client_version", "/name"]);
+        assert_eq!(
+            pointers(
+                json!({"name": "x".repeat(65), "client_version": "../evil"}),
+                false
+            ),
+            ["/client_version", "/name"]
+        );
         assert_eq!(pointers(json!([]), false), [""]);
     }
 
@@ -177,10 +221,27 @@ mod tests {
             false,
         )
         .unwrap();
-        assert_eq!(limited.restart_limit, Some(Some(RestartLimit { failures: 5, within_s: 600 })));
-        assert_eq!((limited.memory_limit_mib, limited.nice), (Some(Some(256)), Some(5)));
-        let freed = InstanceDraft::read(json!({"restart_limit": null, "memory_limit_mib": null}), false, false).unwrap();
-        assert_eq!((freed.restart_limit, freed.memory_limit_mib), (Some(None), Some(None)));
+        assert_eq!(
+            limited.restart_limit,
+            Some(Some(RestartLimit {
+                failures: 5,
+                within_s: 600
+            }))
+        );
+        assert_eq!(
+            (limited.memory_limit_mib, limited.nice),
+            (Some(Some(256)), Some(5))
+        );
+        let freed = InstanceDraft::read(
+            json!({"restart_limit": null, "memory_limit_mib": null}),
+            false,
+            false,
+        )
+        .unwrap();
+        assert_eq!(
+            (freed.restart_limit, freed.memory_limit_mib),
+            (Some(None), Some(None))
+        );
         let form = InstanceDraft::read(
             json!({"restart_limit_failures": "5", "restart_limit_within_s": "60", "memory_limit_mib": ""}),
             false,
@@ -189,21 +250,47 @@ mod tests {
         .unwrap();
         assert_eq!(
             (form.restart_limit, form.memory_limit_mib),
-            (Some(Some(RestartLimit { failures: 5, within_s: 60 })), Some(None))
+            (
+                Some(Some(RestartLimit {
+                    failures: 5,
+                    within_s: 60
+                })),
+                Some(None)
+            )
         );
-        assert_eq!(pointers(json!({"restart_limit": {"failures": 0, "within_s": 5}}), false), ["/restart_limit/failures"]);
-        assert_eq!(pointers(json!({"restart_limit": 3}), false), ["/restart_limit"]);
         assert_eq!(
-            pointers(json!({"memory_limit_mib": 1, "open_files_limit": "many", "nice": -5}), false),
+            pointers(
+                json!({"restart_limit": {"failures": 0, "within_s": 5}}),
+                false
+            ),
+            ["/restart_limit/failures"]
+        );
+        assert_eq!(
+            pointers(json!({"restart_limit": 3}), false),
+            ["/restart_limit"]
+        );
+        assert_eq!(
+            pointers(
+                json!({"memory_limit_mib": 1, "open_files_limit": "many", "nice": -5}),
+                false
+            ),
             ["/memory_limit_mib", "/open_files_limit", "/nice"]
         );
     }
 
     #[test]
     fn what_is_not_mentioned_stays() {
-        assert_eq!(InstanceDraft::read(json!({}), false, false).unwrap(), InstanceDraft::default());
+        assert_eq!(
+            InstanceDraft::read(json!({}), false, false).unwrap(),
+            InstanceDraft::default()
+        );
         let unpinned = InstanceDraft::read(json!({"client_version": null}), false, false).unwrap();
         assert_eq!(unpinned.client_version, Some(None));
-        assert_eq!(InstanceDraft::read(json!({"name": "barn"}), false, true).unwrap().autostart, Some(false));
+        assert_eq!(
+            InstanceDraft::read(json!({"name": "barn"}), false, true)
+                .unwrap()
+                .autostart,
+            Some(false)
+        );
     }
 }

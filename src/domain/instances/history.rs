@@ -69,7 +69,10 @@ impl InstanceEvent {
     /// About how many bytes of text it has.
     #[must_use]
     pub fn text_len(&self) -> usize {
-        let cause = self.cause.as_ref().map_or(0, |cause| cause.0.what.len() + cause.0.advice.len());
+        let cause = self
+            .cause
+            .as_ref()
+            .map_or(0, |cause| cause.0.what.len() + cause.0.advice.len());
         200 + self.reason.len() + self.last_error.as_deref().map_or(0, str::len) + cause
     }
 
@@ -77,14 +80,24 @@ impl InstanceEvent {
     #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
-        Self { last_error, cause: self.cause.map(|cause| cause.covered(secrets)), ..self }
+        Self {
+            last_error,
+            cause: self.cause.map(|cause| cause.covered(secrets)),
+            ..self
+        }
     }
 }
 
 /// Events without secret keys: earlier versions kept last words as the client wrote them.
 #[must_use]
-pub fn covered(events: Vec<(InstanceEvent, String)>, secrets: &SecretMask) -> Vec<(InstanceEvent, String)> {
-    events.into_iter().map(|(event, name)| (event.covered(secrets), name)).collect()
+pub fn covered(
+    events: Vec<(InstanceEvent, String)>,
+    secrets: &SecretMask,
+) -> Vec<(InstanceEvent, String)> {
+    events
+        .into_iter()
+        .map(|(event, name)| (event.covered(secrets), name))
+        .collect()
 }
 
 /// What a new row of `events` holds.
@@ -132,12 +145,19 @@ impl NewEvent {
 /// Why the client of an entry ended, if it ended unasked and its last lines tell.
 #[must_use]
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
-    if !matches!(entry.reason, ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }) {
+    if !matches!(
+        entry.reason,
+        ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }
+    ) {
         return None;
     }
     // A keeper of an older version kept the last error line only.
     let alone = entry.last_error.as_slice();
-    let lines = if entry.trouble.is_empty() { alone } else { &entry.trouble };
+    let lines = if entry.trouble.is_empty() {
+        alone
+    } else {
+        &entry.trouble
+    };
     let end = entry.exit.map(|exit| match exit {
         ProcessExit::Code(code) => ClientEnd::Code(code),
         ProcessExit::Signal(signal) => ClientEnd::Signal(signal),
@@ -155,7 +175,10 @@ impl StoredCause {
     /// The same without secret keys in what the client said.
     #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
-        Self(EndCause { what: secrets.covered(self.0.what), ..self.0 })
+        Self(EndCause {
+            what: secrets.covered(self.0.what),
+            ..self.0
+        })
     }
 }
 
@@ -183,12 +206,22 @@ pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
     }
 }
 
-/// How much of the time from `from` to `to` was spent serving miners, given the changes of state in order of time.
+/// How much of the time from `from` to `to` was spent serving miners, given the changes of state in
+/// order of time.
 #[must_use]
-pub fn running_time(changes: &[(Timestamp, InstanceState)], from: Timestamp, to: Timestamp) -> Duration {
+pub fn running_time(
+    changes: &[(Timestamp, InstanceState)],
+    from: Timestamp,
+    to: Timestamp,
+) -> Duration {
     let ends = changes.iter().skip(1).map(|(at, _)| *at).chain([to]);
-    let spent = changes.iter().zip(ends).filter(|((_, state), _)| *state == InstanceState::Running);
-    spent.map(|((begun, _), ended)| ended.min(to).since((*begun).max(from))).sum()
+    let spent = changes
+        .iter()
+        .zip(ends)
+        .filter(|((_, state), _)| *state == InstanceState::Running);
+    spent
+        .map(|((begun, _), ended)| ended.min(to).since((*begun).max(from)))
+        .sum()
 }
 
 /// A reason for people.
@@ -199,16 +232,26 @@ fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>)
         (ChangeReason::Asked, _) => "stop was asked for".into(),
         (ChangeReason::Retry, _) => "the wait is over, trying again".into(),
         (ChangeReason::Ready, _) => "the client serves miners".into(),
-        (ChangeReason::EndedUnasked, _) => format!("the client ended{ended} though nobody asked for it"),
+        (ChangeReason::EndedUnasked, _) => {
+            format!("the client ended{ended} though nobody asked for it")
+        }
         (ChangeReason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
-        (ChangeReason::Terminated, _) => format!("the client did not heed SIGINT and was ended by SIGTERM ({})", ended.trim()),
-        (ChangeReason::Killed, _) => format!("the client heeded neither SIGINT nor SIGTERM and was killed ({})", ended.trim()),
+        (ChangeReason::Terminated, _) => format!(
+            "the client did not heed SIGINT and was ended by SIGTERM ({})",
+            ended.trim()
+        ),
+        (ChangeReason::Killed, _) => format!(
+            "the client heeded neither SIGINT nor SIGTERM and was killed ({})",
+            ended.trim()
+        ),
         (ChangeReason::CannotRun(detail), _) => detail.clone(),
         (ChangeReason::GaveUp { failures, within_s }, _) => format!(
             "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
             human_duration(Duration::from_secs(*within_s))
         ),
-        (ChangeReason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
+        (ChangeReason::LeftRunning, _) => {
+            "the manager ended and left it to its keeper, which goes on".into()
+        }
         (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
     }
 }

@@ -1,4 +1,5 @@
-//! What else there is to say of an instance in a list: figures that other domains measure and hand in here. Nothing is measured here.
+//! What else there is to say of an instance in a list: figures that other domains measure and hand
+//! in here. Nothing is measured here.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -85,7 +86,11 @@ impl HealthSummary {
     /// Status and score for people.
     #[must_use]
     pub fn words(&self) -> String {
-        if self.status == "unknown" { "–".into() } else { format!("{} {}", self.status, self.score) }
+        if self.status == "unknown" {
+            "–".into()
+        } else {
+            format!("{} {}", self.status, self.score)
+        }
     }
 }
 
@@ -104,7 +109,11 @@ impl ListExtras {
     /// What there is to say of new clients; none: nothing.
     #[must_use]
     pub fn news(&self) -> Option<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).news.clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .news
+            .clone()
     }
 
     /// Replaces what there is to say of new clients.
@@ -116,12 +125,18 @@ impl ListExtras {
     #[must_use]
     pub fn of(&self, id: InstanceId) -> (Option<ListStats>, Option<HealthSummary>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        (known.figures.get(&id).cloned(), known.wellbeing.get(&id).cloned())
+        (
+            known.figures.get(&id).cloned(),
+            known.wellbeing.get(&id).cloned(),
+        )
     }
 
     /// Replaces the figures of all of them.
     pub fn replace(&self, all: HashMap<InstanceId, ListStats>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).figures = all;
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .figures = all;
     }
 
     /// Replaces what is known of one's health; none: nothing any more. Tells whether that is news.

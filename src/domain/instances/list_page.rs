@@ -32,11 +32,23 @@ pub(super) async fn list_page(
     let instances = lists.instances.list().await?;
     // Programs do not ask for advice.
     let (has_configs, no_client) = if is_html {
-        (!lists.configs.list().await?.is_empty(), lists.instances.client().await.err().map(|e| e.to_string()))
+        (
+            !lists.configs.list().await?.is_empty(),
+            lists.instances.client().await.err().map(|e| e.to_string()),
+        )
     } else {
         (false, None)
     };
     let news = lists.instances.glances().news();
     let notices = lists.notices.list();
-    Ok(InstanceListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
+    Ok(InstanceListPage {
+        frame,
+        is_overview,
+        nothing_selected: false,
+        has_configs,
+        no_client,
+        news,
+        notices,
+        instances,
+    })
 }

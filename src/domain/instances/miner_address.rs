@@ -1,7 +1,8 @@
 //! The addresses to enter in the miners of an instance, best first.
 //!
-//! A client that listens on all addresses is reached by any IPv4 address of this machine. Which one a miner on the network can use follows from
-//! the kernel's tables: `/proc/net/fib_trie` lists the addresses, `/proc/net/route` the interface of each network and of the default route.
+//! A client that listens on all addresses is reached by any IPv4 address of this machine. Which one
+//! a miner on the network can use follows from the kernel's tables: `/proc/net/fib_trie` lists the
+//! addresses, `/proc/net/route` the interface of each network and of the default route.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -9,7 +10,8 @@ use std::net::Ipv4Addr;
 
 use crate::domain::configs::ClientConfig;
 
-/// Interfaces that containers, virtual machines and tunnels create. No miner on the network is behind them.
+/// Interfaces that containers, virtual machines and tunnels create. No miner on the network is
+/// behind them.
 const VIRTUAL: [&str; 20] = [
     "br-",
     "cali",
@@ -33,22 +35,32 @@ const VIRTUAL: [&str; 20] = [
     "zt",
 ];
 
-/// The URLs `stratum2+tcp://host:port/key` of a client with this configuration, best first. Never empty: without a network it is loopback's.
+/// The URLs `stratum2+tcp://host:port/key` of a client with this configuration, best first. Never
+/// empty: without a network it is loopback's.
 pub async fn miner_urls(config: &ClientConfig) -> Vec<String> {
     let address = config.listening_address;
     let hosts: Vec<String> = if address.ip().is_unspecified() {
         let read = tokio::task::spawn_blocking(|| {
-            let [addresses, routes] =
-                ["fib_trie", "route"].map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
+            let [addresses, routes] = ["fib_trie", "route"]
+                .map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
             lan_addresses(&addresses, &routes)
         });
         let own = read.await.unwrap_or_default();
-        let own = if own.is_empty() { vec![Ipv4Addr::LOCALHOST] } else { own };
-        own.into_iter().map(|ip| format!("{ip}:{}", address.port())).collect()
+        let own = if own.is_empty() {
+            vec![Ipv4Addr::LOCALHOST]
+        } else {
+            own
+        };
+        own.into_iter()
+            .map(|ip| format!("{ip}:{}", address.port()))
+            .collect()
     } else {
         vec![address.to_string()]
     };
-    hosts.into_iter().map(|host| format!("stratum2+tcp://{host}/{}", config.authority_public_key)).collect()
+    hosts
+        .into_iter()
+        .map(|host| format!("stratum2+tcp://{host}/{}", config.authority_public_key))
+        .collect()
 }
 
 /// A row of `/proc/net/route`.
@@ -60,28 +72,54 @@ struct KernelRoute<'t> {
 }
 
 impl<'t> KernelRoute<'t> {
-    /// Columns: `Iface Destination Gateway Flags RefCnt Use MetricKind Mask …`. Addresses are hexadecimal in the machine's byte order.
+    /// Columns: `Iface Destination Gateway Flags RefCnt Use MetricKind Mask …`. Addresses are
+    /// hexadecimal in the machine's byte order.
     fn parse(line: &'t str) -> Option<Self> {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let address = |at: usize| Some(u32::from_be_bytes(u32::from_str_radix(columns.get(at)?, 16).ok()?.to_ne_bytes()));
-        Some(Self { interface: columns.first()?, network: address(1)?, mask: address(7)?, metric: columns.get(6)?.parse().ok()? })
+        let address = |at: usize| {
+            Some(u32::from_be_bytes(
+                u32::from_str_radix(columns.get(at)?, 16)
+                    .ok()?
+                    .to_ne_bytes(),
+            ))
+        };
+        Some(Self {
+            interface: columns.first()?,
+            network: address(1)?,
+            mask: address(7)?,
+            metric: columns.get(6)?.parse().ok()?,
+        })
     }
 }
 
 /// This machine's own IPv4 addresses without loopback, the one that miners most likely reach first.
 fn lan_addresses(fib_trie: &str, routes: &str) -> Vec<Ipv4Addr> {
-    let routes: Vec<KernelRoute<'_>> = routes.lines().skip(1).filter_map(KernelRoute::parse).collect();
-    let default = routes.iter().filter(|route| route.mask == 0).min_by_key(|route| route.metric).map(|route| route.interface);
+    let routes: Vec<KernelRoute<'_>> = routes
+        .lines()
+        .skip(1)
+        .filter_map(KernelRoute::parse)
+        .collect();
+    let default = routes
+        .iter()
+        .filter(|route| route.mask == 0)
+        .min_by_key(|route| route.metric)
+        .map(|route| route.interface);
     let interface = |ip: Ipv4Addr| {
-        let reaching = routes.iter().filter(|route| route.mask != 0 && u32::from(ip) & route.mask == route.network);
-        reaching.max_by_key(|route| (route.mask, Reverse(route.metric))).map(|route| route.interface)
+        let reaching = routes
+            .iter()
+            .filter(|route| route.mask != 0 && u32::from(ip) & route.mask == route.network);
+        reaching
+            .max_by_key(|route| (route.mask, Reverse(route.metric)))
+            .map(|route| route.interface)
     };
     let mut found = own_addresses(fib_trie);
     found.sort_by_cached_key(|&ip| {
         let interface = interface(ip);
-        let is_virtual = interface.is_some_and(|name| VIRTUAL.iter().any(|prefix| name.starts_with(prefix)));
+        let is_virtual =
+            interface.is_some_and(|name| VIRTUAL.iter().any(|prefix| name.starts_with(prefix)));
         let is_default = interface.is_some() && interface == default;
-        // A machine has the first address of a network mostly where it is the gateway itself, as on the bridges of containers.
+        // A machine has the first address of a network mostly where it is the gateway itself, as on
+        // the bridges of containers.
         let is_gateway = ip.octets()[3] == 1;
         (is_virtual, !is_default, is_gateway, distance(ip), ip)
     });
@@ -126,13 +164,20 @@ mod tests {
     const PLAIN_ROUTES: &str = include_str!("../../../tests/data/proc/plain-route");
 
     fn found(fib_trie: &str, routes: &str) -> Vec<String> {
-        lan_addresses(fib_trie, routes).iter().map(ToString::to_string).collect()
+        lan_addresses(fib_trie, routes)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn a_container_bridge_never_comes_first() {
         for routes in [UMBREL_ROUTES, "", "nonsense\nnonsense\n"] {
-            assert_eq!(found(UMBREL, routes), ["192.168.7.20", "10.21.0.1", "172.17.0.1"], "{routes}");
+            assert_eq!(
+                found(UMBREL, routes),
+                ["192.168.7.20", "10.21.0.1", "172.17.0.1"],
+                "{routes}"
+            );
         }
         assert_eq!(found(PLAIN, PLAIN_ROUTES), ["192.0.2.2"]);
         assert_eq!(found("", ""), [""; 0]);
@@ -141,25 +186,41 @@ mod tests {
     #[test]
     fn the_interface_of_the_default_route_decides() {
         let table = |addresses: &[&str]| {
-            addresses.iter().fold(String::from("Main:\n"), |t, a| t + "  |-- " + a + "\n     /32 host LOCAL\n")
+            addresses.iter().fold(String::from("Main:\n"), |t, a| {
+                t + "  |-- " + a + "\n     /32 host LOCAL\n"
+            })
         };
         let two = table(&["10.0.0.5", "192.168.1.7", "127.0.0.1"]);
         let route = |name: &str, network: [u8; 4], mask: [u8; 4], metric: u32| {
-            let [network, mask] = [network, mask].map(|bytes| format!("{:08X}", u32::from_ne_bytes(bytes)));
+            let [network, mask] =
+                [network, mask].map(|bytes| format!("{:08X}", u32::from_ne_bytes(bytes)));
             format!("{name}\t{network}\t00000000\t0001\t0\t0\t{metric}\t{mask}\t0\t0\t0\n")
         };
-        let networks =
-            route("eth0", [192, 168, 1, 0], [255, 255, 255, 0], 100) + &route("wlan0", [10, 0, 0, 0], [255, 0, 0, 0], 600);
-        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+        let networks = route("eth0", [192, 168, 1, 0], [255, 255, 255, 0], 100)
+            + &route("wlan0", [10, 0, 0, 0], [255, 0, 0, 0], 600);
+        let head =
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
         for (eth, wlan, first) in [(100, 600, "192.168.1.7"), (700, 600, "10.0.0.5")] {
-            let defaults = route("eth0", [0; 4], [0; 4], eth) + &route("wlan0", [0; 4], [0; 4], wlan);
-            assert_eq!(found(&two, &format!("{head}{defaults}{networks}"))[0], first);
+            let defaults =
+                route("eth0", [0; 4], [0; 4], eth) + &route("wlan0", [0; 4], [0; 4], wlan);
+            assert_eq!(
+                found(&two, &format!("{head}{defaults}{networks}"))[0],
+                first
+            );
         }
-        // A tunnel that takes all traffic is not where miners are; nor is the first address of a network that is this machine's own.
-        let tunnel = route("wg0", [0; 4], [0; 4], 0) + &route("wg0", [10, 0, 0, 0], [255, 0, 0, 0], 0);
+        // A tunnel that takes all traffic is not where miners are; nor is the first address of a
+        // network that is this machine's own.
+        let tunnel =
+            route("wg0", [0; 4], [0; 4], 0) + &route("wg0", [10, 0, 0, 0], [255, 0, 0, 0], 0);
         let networks = route("eth0", [192, 168, 1, 0], [255, 255, 255, 0], 100);
-        assert_eq!(found(&two, &format!("{head}{tunnel}{networks}"))[0], "192.168.1.7");
-        assert_eq!(found(&table(&["10.88.0.1", "100.100.3.4", "169.254.9.9"]), "")[2], "10.88.0.1");
+        assert_eq!(
+            found(&two, &format!("{head}{tunnel}{networks}"))[0],
+            "192.168.1.7"
+        );
+        assert_eq!(
+            found(&table(&["10.88.0.1", "100.100.3.4", "169.254.9.9"]), "")[2],
+            "10.88.0.1"
+        );
         assert_eq!(
             found(&table(&["100.100.3.4", "169.254.9.9", "203.0.113.5"]), ""),
             ["203.0.113.5", "100.100.3.4", "169.254.9.9"]

@@ -9,8 +9,8 @@
 //!
 //! Files:
 //!
-//! * `supervisor`: the tasks of all instances. `commands`: what a task can be asked. `task`: one of them; the only one that starts
-//!   keepers and talks to them. `conversation`: its connection.
+//! * `supervisor`: the tasks of all instances. `commands`: what a task can be asked. `task`: one of
+//!   them; the only one that starts keepers and talks to them. `conversation`: its connection.
 //! * `preparation`: writes what a start needs. [`program`]: which client program, can it run here,
 //!   which version is it. `ports`: are the ports free.
 //! * `service`: the use cases. `bulk`, `deletion`: many at once, deleting. `draft`: what was sent.

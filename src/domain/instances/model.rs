@@ -73,7 +73,8 @@ pub struct InstanceRow {
     pub cause: Option<StoredCause>,
     /// A client version that is being tried on it, before the pinned one or the one in use.
     pub trial_version: Option<String>,
-    /// The client version its next start was made ready for; counts as the one that runs from the moment it is started.
+    /// The client version its next start was made ready for; counts as the one that runs from the
+    /// moment it is started.
     pub prepared_version: Option<String>,
     /// The client version it was last started with.
     pub running_version: Option<String>,
@@ -83,7 +84,9 @@ impl InstanceRow {
     /// The client version it is started with; none: the one in use.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.trial_version.as_deref().or(self.client_version.as_deref())
+        self.trial_version
+            .as_deref()
+            .or(self.client_version.as_deref())
     }
 
     /// The last known state; an unreadable one counts as failed.
@@ -101,8 +104,13 @@ impl InstanceRow {
     /// When to give up, if ever.
     #[must_use]
     pub fn limit(&self) -> Option<RestartLimit> {
-        let (failures, within_s) = self.restart_limit_failures.zip(self.restart_limit_within_s)?;
-        Some(RestartLimit { failures: u32::try_from(failures).ok()?, within_s: u64::try_from(within_s).ok()? })
+        let (failures, within_s) = self
+            .restart_limit_failures
+            .zip(self.restart_limit_within_s)?;
+        Some(RestartLimit {
+            failures: u32::try_from(failures).ok()?,
+            within_s: u64::try_from(within_s).ok()?,
+        })
     }
 
     /// Whether the user wants it to run.
@@ -209,7 +217,8 @@ pub struct Instance {
     /// How it is, according to those who look after its health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSummary>,
-    /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not run or nothing current is known.
+    /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not
+    /// run or nothing current is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate: Option<f64>,
     /// What is measured of it, for lists.
@@ -218,15 +227,20 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The same without secret keys in what the client said: an earlier version kept that as it was.
+    /// The same without secret keys in what the client said: an earlier version kept that as it
+    /// was.
     #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
-        Self { last_error, cause: self.cause.map(|cause| cause.covered(secrets)), ..self }
+        Self {
+            last_error,
+            cause: self.cause.map(|cause| cause.covered(secrets)),
+            ..self
+        }
     }
 
-    /// Puts row, configuration and keeper's word together. Without a living keeper only states at rest are believed. One that starts
-    /// for longer than `slow_start` is warned of.
+    /// Puts row, configuration and keeper's word together. Without a living keeper only states at
+    /// rest are believed. One that starts for longer than `slow_start` is warned of.
     #[must_use]
     pub fn assemble(
         (row, config_name, config_revision): (InstanceRow, String, i32),
@@ -242,13 +256,19 @@ impl Instance {
         };
         let is_silent = status.has_client() && told.is_some_and(|told| told.keeper_pid == 0);
         let (policy, restart_limit) = (row.policy(), row.limit());
-        let start_time = told.and_then(|t| t.started_at).filter(|_| status.has_client());
+        let start_time = told
+            .and_then(|t| t.started_at)
+            .filter(|_| status.has_client());
         let exit = match (row.exit_code, row.exit_signal) {
             (Some(code), _) => Some(ProcessExit::Code(code)),
             (None, Some(signal)) => Some(ProcessExit::Signal(signal)),
             (None, None) => None,
         };
-        let at_rest_since = if status.has_client() { row.started_at } else { row.stopped_at };
+        let at_rest_since = if status.has_client() {
+            row.started_at
+        } else {
+            row.stopped_at
+        };
         Self {
             id: row.id,
             name: row.name,
@@ -267,7 +287,9 @@ impl Instance {
             nice: row.nice,
             client_version: row.client_version,
             trial_version: row.trial_version,
-            running_version: row.running_version.filter(|_| status.has_client() || status == InstanceState::BackingOff),
+            running_version: row
+                .running_version
+                .filter(|_| status.has_client() || status == InstanceState::BackingOff),
             created_at: row.created_at,
             started_at: row.started_at,
             stopped_at: row.stopped_at.filter(|_| !status.has_client()),
@@ -278,7 +300,10 @@ impl Instance {
             since: told.map(|t| Timestamp(t.since)).or(at_rest_since),
             restarts: row.restarts,
             failures: told.map_or(0, |t| t.failures),
-            retry_at: told.and_then(|t| t.retry_at).filter(|_| status == InstanceState::BackingOff).map(Timestamp),
+            retry_at: told
+                .and_then(|t| t.retry_at)
+                .filter(|_| status == InstanceState::BackingOff)
+                .map(Timestamp),
             exit,
             last_error: row.last_error,
             cause: row.cause,
@@ -299,7 +324,10 @@ impl Instance {
             );
             return self;
         }
-        let starting_for = self.since.filter(|_| self.status == InstanceState::Starting).map(|at| now.since(at));
+        let starting_for = self
+            .since
+            .filter(|_| self.status == InstanceState::Starting)
+            .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
                 "Its client was started {} ago and still does not serve miners. The end of its log says what it waits for: usually the first \
@@ -313,23 +341,31 @@ impl Instance {
     /// The client runs with an older revision of its configuration than the saved one.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.running_revision.is_some_and(|running| running != self.config_revision)
+        self.running_revision
+            .is_some_and(|running| running != self.config_revision)
     }
 
     /// What starting it now would be called.
     #[must_use]
     pub fn can_start(&self) -> bool {
-        matches!(self.status, InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff)
+        matches!(
+            self.status,
+            InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff
+        )
     }
 
     /// Whether there is something to stop.
     #[must_use]
     pub fn can_stop(&self) -> bool {
-        matches!(self.status, InstanceState::Starting | InstanceState::Running | InstanceState::BackingOff)
+        matches!(
+            self.status,
+            InstanceState::Starting | InstanceState::Running | InstanceState::BackingOff
+        )
     }
 }
 
-/// How long the service waits for a stop to be complete before it answers that it is under way: grace, last grace and a margin.
+/// How long the service waits for a stop to be complete before it answers that it is under way:
+/// grace, last grace and a margin.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The answer to an id that is not there.
@@ -373,7 +409,15 @@ impl Instance {
             prepared_version: None,
             running_version: None,
         };
-        let told = KeeperStatus { state: status, ..KeeperStatus::blank(1, 0) };
-        Self::assemble((row, "home".into(), 1), Some(&told), Timestamp(0), Duration::from_secs(60))
+        let told = KeeperStatus {
+            state: status,
+            ..KeeperStatus::blank(1, 0)
+        };
+        Self::assemble(
+            (row, "home".into(), 1),
+            Some(&told),
+            Timestamp(0),
+            Duration::from_secs(60),
+        )
     }
 }

@@ -5,18 +5,22 @@ use serde_json::json;
 use super::routes::NOTHING_SELECTED;
 use super::service::InstanceActionResult;
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage, InstanceFormPage,
-    InstanceListPage, TrialPage,
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage,
+    InstanceFormPage, InstanceListPage, TrialPage,
 };
 use crate::web::openapi::{
-    ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, delete, flag, get, id, list, member, number, object, one_of, patch, post,
-    shape, text, whole,
+    ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, delete, flag, get, id, list, member, number,
+    object, one_of, patch, post, shape, text, whole,
 };
 
 /// Where a form goes afterwards.
 #[must_use]
 pub fn next() -> RequestField {
-    text("next", "The page a browser is sent to afterwards, a path on this site.").like("/instances")
+    text(
+        "next",
+        "The page a browser is sent to afterwards, a path on this site.",
+    )
+    .like("/instances")
 }
 
 /// Which part of a list.
@@ -24,7 +28,11 @@ fn part() -> [RequestField; 3] {
     [
         whole("limit", "At most so many.", 1, 1000).or(1000),
         whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
-        one_of("notice", "What a page says at its top, after a bulk action without a selection.", &[NOTHING_SELECTED]),
+        one_of(
+            "notice",
+            "What a page says at its top, after a bulk action without a selection.",
+            &[NOTHING_SELECTED],
+        ),
     ]
 }
 
@@ -33,10 +41,20 @@ fn instance_draft(is_new: bool) -> Vec<RequestField> {
         whole("failures", "After so many failures", 1, 1000).required(),
         whole("within_s", "within so many seconds.", 1, 86_400).required(),
     ]);
-    let mut limit = member("restart_limit", "When it is given up on; null: never.", limit.into()).or_null();
-    limit.schema.insert("examples".into(), json!([{ "failures": 5, "within_s": 600 }]));
+    let mut limit = member(
+        "restart_limit",
+        "When it is given up on; null: never.",
+        limit.into(),
+    )
+    .or_null();
+    limit.schema.insert(
+        "examples".into(),
+        json!([{ "failures": 5, "within_s": 600 }]),
+    );
     let mut all = vec![
-        text("name", "Its name, unique whatever the case.").longest(64).like("barn"),
+        text("name", "Its name, unique whatever the case.")
+            .longest(64)
+            .like("barn"),
         id("config_id", "The saved configuration it runs."),
     ];
     if is_new {
@@ -44,13 +62,34 @@ fn instance_draft(is_new: bool) -> Vec<RequestField> {
     }
     all.extend([
         flag("autostart", "Started together with jd-manager.").or(false),
-        one_of("restart_policy", "When it is started again by itself.", &["never", "on-failure", "always"]).or("on-failure"),
+        one_of(
+            "restart_policy",
+            "When it is started again by itself.",
+            &["never", "on-failure", "always"],
+        )
+        .or("on-failure"),
         limit,
-        whole("memory_limit_mib", "Private memory its client may have, MiB; null: as much as there is.", 64, 1_048_576).or_null(),
-        whole("open_files_limit", "Files and sockets its client may have open; null: as the system has it.", 64, 1_048_576)
-            .or_null(),
+        whole(
+            "memory_limit_mib",
+            "Private memory its client may have, MiB; null: as much as there is.",
+            64,
+            1_048_576,
+        )
+        .or_null(),
+        whole(
+            "open_files_limit",
+            "Files and sockets its client may have open; null: as the system has it.",
+            64,
+            1_048_576,
+        )
+        .or_null(),
         whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
-        text("client_version", "The client it is pinned to; null: the one in use.").or_null().like("0.6.0"),
+        text(
+            "client_version",
+            "The client it is pinned to; null: the one in use.",
+        )
+        .or_null()
+        .like("0.6.0"),
     ]);
     all
 }
@@ -60,13 +99,19 @@ fn history(path: &'static str, name: &'static str, summary: &'static str) -> Api
         .asks([
             whole("limit", "At most so many.", 1, 1000).or(100),
             number("before", "Those before this one."),
-            number("after", "As a stream: those after this one; `Last-Event-ID` does the same."),
+            number(
+                "after",
+                "As a stream: those after this one; `Last-Event-ID` does the same.",
+            ),
         ])
         .gives::<EventsPage>(PAGE_OR_STREAM)
 }
 
 fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
-    post(path, name, summary).acts([next()]).does::<InstanceActionResult>().fails(&[409])
+    post(path, name, summary)
+        .acts([next()])
+        .does::<InstanceActionResult>()
+        .fails(&[409])
 }
 
 /// The operations.
@@ -123,7 +168,20 @@ pub fn operations() -> Vec<ApiOperation> {
 /// What is done with an instance of a configuration and belongs to configurations.
 #[must_use]
 pub fn trial() -> ApiOperation {
-    post("/saved-configs/{id}/trial", "tryConfiguration", "Runs a real client, shut in, to see whether it takes a configuration.")
-        .may_take([text("client_version", "An installed client; without it the one in use.").like("0.6.0")])
-        .answer(200, "What came of it, whatever it was.", PAGE, Some(shape::<TrialPage>()))
+    post(
+        "/saved-configs/{id}/trial",
+        "tryConfiguration",
+        "Runs a real client, shut in, to see whether it takes a configuration.",
+    )
+    .may_take([text(
+        "client_version",
+        "An installed client; without it the one in use.",
+    )
+    .like("0.6.0")])
+    .answer(
+        200,
+        "What came of it, whatever it was.",
+        PAGE,
+        Some(shape::<TrialPage>()),
+    )
 }

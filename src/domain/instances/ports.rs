@@ -1,7 +1,8 @@
 //! Whether the ports a client is going to listen on are free, and if not, who holds them.
 //!
-//! The client itself ends when its port is taken: for miners with exit code 1, for monitoring with 0 (measured on 0.6.0). Asked
-//! beforehand, the answer can name the holder and a port that is free. Blocking; reads `/proc` as proc(5) describes it.
+//! The client itself ends when its port is taken: for miners with exit code 1, for monitoring with
+//! 0 (measured on 0.6.0). Asked beforehand, the answer can name the holder and a port that is free.
+//! Blocking; reads `/proc` as proc(5) describes it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -47,24 +48,39 @@ struct PortListener {
     socket: String,
 }
 
-/// All sockets that listen. Looked up rather than tried out: a port bound for a moment could be in the way of a client that starts at
-/// that moment.
+/// All sockets that listen. Looked up rather than tried out: a port bound for a moment could be in
+/// the way of a client that starts at that moment.
 fn listeners() -> Vec<PortListener> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    tables.iter().flat_map(|table| fs::read_to_string(table).map(|t| parse(&t)).unwrap_or_default()).collect()
+    tables
+        .iter()
+        .flat_map(|table| {
+            fs::read_to_string(table)
+                .map(|t| parse(&t))
+                .unwrap_or_default()
+        })
+        .collect()
 }
 
-/// The port of `address`, or the next one at which nobody listens and that is not among `not`; none: there is none within reach.
+/// The port of `address`, or the next one at which nobody listens and that is not among `not`;
+/// none: there is none within reach.
 #[must_use]
 pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
     free_after(&listeners(), address, 0, not)
 }
 
-fn free_after(listeners: &[PortListener], address: SocketAddr, least: u16, not: &[u16]) -> Option<u16> {
-    (least..200).filter_map(|step| address.port().checked_add(step)).find(|port| {
-        let near = SocketAddr::new(address.ip(), *port);
-        !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
-    })
+fn free_after(
+    listeners: &[PortListener],
+    address: SocketAddr,
+    least: u16,
+    not: &[u16],
+) -> Option<u16> {
+    (least..200)
+        .filter_map(|step| address.port().checked_add(step))
+        .find(|port| {
+            let near = SocketAddr::new(address.ip(), *port);
+            !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
+        })
 }
 
 /// The first of `wanted` that somebody else than the instance `own` holds.
@@ -72,42 +88,65 @@ fn free_after(listeners: &[PortListener], address: SocketAddr, least: u16, not: 
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<PortConflict> {
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
-        let in_the_way: HashSet<&str> =
-            listeners.iter().filter(|l| overlap(l.address, address)).map(|l| l.socket.as_str()).collect();
+        let in_the_way: HashSet<&str> = listeners
+            .iter()
+            .filter(|l| overlap(l.address, address))
+            .map(|l| l.socket.as_str())
+            .collect();
         if in_the_way.is_empty() {
             return None;
         }
         let holder = holder(&in_the_way);
         let free = free_after(&listeners, address, 1, &[]);
-        (holder != PortHolder::Instance(own)).then_some(PortConflict { purpose, address, holder, free })
+        (holder != PortHolder::Instance(own)).then_some(PortConflict {
+            purpose,
+            address,
+            holder,
+            free,
+        })
     })
 }
 
-/// Whether a listener on `one` keeps another from `other`. `[::]` takes the IPv4 addresses too, unless it was told not to; then the
-/// start would have worked, which is the rarer mistake.
+/// Whether a listener on `one` keeps another from `other`. `[::]` takes the IPv4 addresses too,
+/// unless it was told not to; then the start would have worked, which is the rarer mistake.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any_of_six = |address: SocketAddr| address.is_ipv6() && address.ip().is_unspecified();
     one.port() == other.port()
         && (one.ip() == other.ip()
             || any_of_six(one)
             || any_of_six(other)
-            || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified())))
+            || (one.is_ipv4() == other.is_ipv4()
+                && (one.ip().is_unspecified() || other.ip().is_unspecified())))
 }
 
 fn holder(sockets: &HashSet<&str>) -> PortHolder {
-    let Ok(processes) = fs::read_dir("/proc") else { return PortHolder::Unknown };
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return PortHolder::Unknown;
+    };
     for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(handles) = fs::read_dir(process.path().join("fd")) else { continue };
-        let holds = handles
-            .flatten()
-            .any(|handle| fs::read_link(handle.path()).is_ok_and(|to| to.to_str().is_some_and(|to| sockets.contains(to))));
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(handles) = fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let holds = handles.flatten().any(|handle| {
+            fs::read_link(handle.path())
+                .is_ok_and(|to| to.to_str().is_some_and(|to| sockets.contains(to)))
+        });
         if holds {
             return match instance_of(pid) {
                 Some(id) => PortHolder::Instance(id),
                 None => PortHolder::Program {
                     pid,
-                    name: fs::read_to_string(process.path().join("comm")).unwrap_or_default().trim().to_owned(),
+                    name: fs::read_to_string(process.path().join("comm"))
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned(),
                 },
             };
         }
@@ -118,12 +157,16 @@ fn holder(sockets: &HashSet<&str>) -> PortHolder {
 /// The instance whose client a process is, by the mark in its environment.
 fn instance_of(pid: u32) -> Option<InstanceId> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let variables = environment.split(|b| *b == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
-    variables.filter_map(|variable| variable.strip_prefix(MARK)?.strip_prefix('=')).find_map(|id| id.parse().ok())
+    let variables = environment
+        .split(|b| *b == 0)
+        .filter_map(|variable| std::str::from_utf8(variable).ok());
+    variables
+        .filter_map(|variable| variable.strip_prefix(MARK)?.strip_prefix('='))
+        .find_map(|id| id.parse().ok())
 }
 
-/// The listening sockets of a table. Columns: `sl local_address rem_address st … inode`; addresses and state are hexadecimal, each
-/// group of four bytes in the machine's order, state 0A is LISTEN.
+/// The listening sockets of a table. Columns: `sl local_address rem_address st … inode`; addresses
+/// and state are hexadecimal, each group of four bytes in the machine's order, state 0A is LISTEN.
 fn parse(table: &str) -> Vec<PortListener> {
     let listener = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
@@ -131,14 +174,25 @@ fn parse(table: &str) -> Vec<PortListener> {
             return None;
         }
         let (ip, port) = columns.get(1)?.split_once(':')?;
-        let groups: Option<Vec<[u8; 4]>> =
-            (0..ip.len()).step_by(8).map(|at| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes())).collect();
+        let groups: Option<Vec<[u8; 4]>> = (0..ip.len())
+            .step_by(8)
+            .map(|at| {
+                Some(
+                    u32::from_str_radix(ip.get(at..at + 8)?, 16)
+                        .ok()?
+                        .to_ne_bytes(),
+                )
+            })
+            .collect();
         let ip = match groups?.as_slice() {
             [four] => IpAddr::from(*four),
             groups => IpAddr::from(<[u8; 16]>::try_from(groups.concat()).ok()?),
         };
         let address = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
-        Some(PortListener { address, socket: format!("socket:[{}]", columns.get(9)?) })
+        Some(PortListener {
+            address,
+            socket: format!("socket:[{}]", columns.get(9)?),
+        })
     };
     table.lines().skip(1).filter_map(listener).collect()
 }
@@ -162,11 +216,15 @@ mod tests {
         assert_eq!(super::free(address, &[]), Some(free));
         assert!(super::free(address, &[free]) > Some(free));
         assert!(free > address.port() && TcpListener::bind(("127.0.0.1", free)).is_ok());
-        // A listener on all addresses is in the way of one on a single address, and the other way round.
+        // A listener on all addresses is in the way of one on a single address, and the other way
+        // round.
         let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
         assert!(first_taken(&[("miners", any)], InstanceId::random()).is_some());
         drop(listener);
-        assert_eq!(first_taken(&[("miners", address)], InstanceId::random()), None);
+        assert_eq!(
+            first_taken(&[("miners", address)], InstanceId::random()),
+            None
+        );
     }
 
     #[test]
@@ -176,15 +234,22 @@ mod tests {
                      1: 0100007F:0BB8 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n\
                      2: 00000000000000000000000001000000:0BB9 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4713 1\n\
                      3: nonsense\n";
-        let found: Vec<(String, String)> = parse(table).into_iter().map(|l| (l.address.to_string(), l.socket)).collect();
-        let expected = [("127.0.0.1:3000", "socket:[4711]"), ("[::1]:3001", "socket:[4713]")];
+        let found: Vec<(String, String)> = parse(table)
+            .into_iter()
+            .map(|l| (l.address.to_string(), l.socket))
+            .collect();
+        let expected = [
+            ("127.0.0.1:3000", "socket:[4711]"),
+            ("[::1]:3001", "socket:[4713]"),
+        ];
         assert_eq!(found, expected.map(|(a, s)| (a.to_owned(), s.to_owned())));
         assert!(parse("").is_empty());
     }
 
     #[test]
     fn addresses_are_in_each_others_way_as_the_system_has_it() {
-        let overlap = |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
+        let overlap =
+            |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
         for (one, other, is_so) in [
             ("127.0.0.1:1", "127.0.0.1:1", true),
             ("127.0.0.1:1", "127.0.0.1:2", false),

@@ -1,5 +1,6 @@
-//! Getting an instance's directory ready for a start: the configuration rendered for the client that will run it, and what its
-//! keeper is to do. Nothing is started here; everything that can be refused is refused here.
+//! Getting an instance's directory ready for a start: the configuration rendered for the client
+//! that will run it, and what its keeper is to do. Nothing is started here; everything that can be
+//! refused is refused here.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +19,8 @@ use crate::infra::db::Db;
 use crate::keeper::names;
 use crate::keeper::protocol::KeeperSpec;
 
-/// The line by which the client says that it serves miners (`channel_manager/mod.rs` of jd_client_sv2; the same in 0.1.0–0.6.0).
+/// The line by which the client says that it serves miners (`channel_manager/mod.rs` of
+/// jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
 
 /// Prepares starts.
@@ -33,7 +35,12 @@ pub struct StartPreparation {
 impl StartPreparation {
     /// `root`: the directory that holds the instances'.
     pub fn new(db: Db, configs: ConfigService, source: ProgramSource, root: PathBuf) -> Self {
-        Self { db, configs, source, root }
+        Self {
+            db,
+            configs,
+            source,
+            root,
+        }
     }
 
     /// The configurations that instances run.
@@ -51,7 +58,8 @@ impl StartPreparation {
         found.map(|(row, _, _)| row).ok_or_else(|| unknown(id))
     }
 
-    /// Whether an instance could be started with the installed client `version`. Nothing is written.
+    /// Whether an instance could be started with the installed client `version`. Nothing is
+    /// written.
     ///
     /// # Errors
     /// No usable client of that name, a configuration this client cannot run with.
@@ -71,7 +79,10 @@ impl StartPreparation {
         let saved = self.configs.get(row.config_id).await?;
         let program = self.source.program(row.version()).await?;
         let toml = rendered(&saved, program.version)?;
-        let version = program.name.clone().unwrap_or_else(|| program.version.to_string());
+        let version = program
+            .name
+            .clone()
+            .unwrap_or_else(|| program.version.to_string());
 
         self.check_ports(id, &saved).await?;
 
@@ -81,12 +92,21 @@ impl StartPreparation {
         // By this a keeper finds processes that an earlier one left behind.
         env.push((names::MARK.into(), id.to_string()));
         let config = format!("../{}", names::CONFIG);
-        let args = program.first_args.into_iter().chain(["-c".to_owned(), config]).collect();
+        let args = program
+            .first_args
+            .into_iter()
+            .chain(["-c".to_owned(), config])
+            .collect();
         let spec = KeeperSpec {
             policy: row.policy(),
             limit: row.limit(),
-            memory_bytes: row.memory_limit_mib.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20),
-            open_files: row.open_files_limit.and_then(|files| u64::try_from(files).ok()),
+            memory_bytes: row
+                .memory_limit_mib
+                .and_then(|mib| u64::try_from(mib).ok())
+                .map(|mib| mib << 20),
+            open_files: row
+                .open_files_limit
+                .and_then(|files| u64::try_from(files).ok()),
             nice: row.nice,
             ready_when: vec![READY.into()],
             ..KeeperSpec::new(program.path, args, env)
@@ -94,30 +114,49 @@ impl StartPreparation {
 
         let dir = self.dir(id);
         tokio::task::spawn_blocking(move || -> Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(FileError::at(&dir))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)
+                .map_err(FileError::at(&dir))?;
             write_whole(&dir, names::CONFIG, toml.as_bytes())?;
-            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?)
+            write_whole(
+                &dir,
+                names::SPEC,
+                &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?,
+            )
         })
         .await
         .map_err(Error::internal)??;
 
         let port = saved.config.listening_address.port();
-        self.db.write(move |c| Ok(queries::set_start(c, id, saved.revision, port, &version)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::set_start(c, id, saved.revision, port, &version)?))
+            .await?;
         Ok(())
     }
 
-    /// The first of the wanted ports that somebody else than the instance `id` holds, and who that is.
+    /// The first of the wanted ports that somebody else than the instance `id` holds, and who that
+    /// is.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn taken(&self, id: InstanceId, wanted: Vec<(&'static str, SocketAddr)>) -> Result<Option<(PortConflict, String)>> {
-        let taken = tokio::task::spawn_blocking(move || ports::first_taken(&wanted, id)).await.map_err(Error::internal)?;
+    pub async fn taken(
+        &self,
+        id: InstanceId,
+        wanted: Vec<(&'static str, SocketAddr)>,
+    ) -> Result<Option<(PortConflict, String)>> {
+        let taken = tokio::task::spawn_blocking(move || ports::first_taken(&wanted, id))
+            .await
+            .map_err(Error::internal)?;
         let Some(taken) = taken else { return Ok(None) };
         let holder = match taken.holder.clone() {
-            PortHolder::Instance(other) => match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
-                Some((row, _, _)) => format!("the instance \"{}\"", row.name),
-                None => "a client of another jd-manager".to_owned(),
-            },
+            PortHolder::Instance(other) => {
+                match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
+                    Some((row, _, _)) => format!("the instance \"{}\"", row.name),
+                    None => "a client of another jd-manager".to_owned(),
+                }
+            }
             PortHolder::Program { pid, name } => format!("{name} (process {pid})"),
             PortHolder::Unknown => "another program".to_owned(),
         };
@@ -127,9 +166,27 @@ impl StartPreparation {
     /// Refuses a start whose ports somebody else holds.
     async fn check_ports(&self, id: InstanceId, saved: &SavedConfig) -> Result<()> {
         let mut wanted = vec![("miners", saved.config.listening_address)];
-        wanted.extend(saved.config.monitoring_address.map(|address| ("monitoring", address)));
-        let Some((PortConflict { purpose, address, free, .. }, holder)) = self.taken(id, wanted).await? else { return Ok(()) };
-        let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
+        wanted.extend(
+            saved
+                .config
+                .monitoring_address
+                .map(|address| ("monitoring", address)),
+        );
+        let Some((
+            PortConflict {
+                purpose,
+                address,
+                free,
+                ..
+            },
+            holder,
+        )) = self.taken(id, wanted).await?
+        else {
+            return Ok(());
+        };
+        let advice = free
+            .map(|port| format!(" Port {port} is free."))
+            .unwrap_or_default();
         Err(Error::Conflict(format!(
             "It cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
             address.port(),
@@ -142,11 +199,21 @@ impl StartPreparation {
     /// # Errors
     /// The disk.
     pub async fn update_policy(&self, id: InstanceId) -> Result<()> {
-        let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else { return Err(unknown(id)) };
+        let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else {
+            return Err(unknown(id));
+        };
         let dir = self.dir(id);
         tokio::task::spawn_blocking(move || -> Result<()> {
-            let spec = KeeperSpec { policy: row.policy(), limit: row.limit(), ..KeeperSpec::read(&dir)? };
-            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?)
+            let spec = KeeperSpec {
+                policy: row.policy(),
+                limit: row.limit(),
+                ..KeeperSpec::read(&dir)?
+            };
+            write_whole(
+                &dir,
+                names::SPEC,
+                &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?,
+            )
         })
         .await
         .map_err(Error::internal)??;
@@ -157,9 +224,15 @@ impl StartPreparation {
 /// The client's file.
 pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<String> {
     configs::render(&saved.config, &version).map_err(|errors| {
-        let reasons: Vec<String> =
-            errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
-        Error::Conflict(format!("The configuration \"{}\" cannot run on client {version}: {}", saved.name, reasons.join("; ")))
+        let reasons: Vec<String> = errors
+            .iter()
+            .map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail))
+            .collect();
+        Error::Conflict(format!(
+            "The configuration \"{}\" cannot run on client {version}: {}",
+            saved.name,
+            reasons.join("; ")
+        ))
     })
 }
 
@@ -167,7 +240,12 @@ pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<St
 pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let (draft, path) = (dir.join(format!("{name}.new")), dir.join(name));
     let write = || {
-        let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = fs::File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&draft, &path)

@@ -1,4 +1,5 @@
-//! Which client program an instance runs, whether it can run on this machine, and which version it is.
+//! Which client program an instance runs, whether it can run on this machine, and which version it
+//! is.
 
 use std::collections::HashMap;
 use std::fs;
@@ -37,7 +38,12 @@ pub fn installed(store: &Path) -> std::io::Result<Vec<String>> {
     for entry in entries {
         let name = entry?.file_name();
         // What is hidden is not complete, or on its way out.
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.') && *name != CURRENT) else { continue };
+        let Some(name) = name
+            .to_str()
+            .filter(|name| !name.starts_with('.') && *name != CURRENT)
+        else {
+            continue;
+        };
         if store.join(name).join(NAME).is_file() {
             names.push(name.to_owned());
         }
@@ -62,7 +68,8 @@ pub struct ClientProgram {
 /// Where client programs come from.
 #[derive(Clone, Debug)]
 pub struct ProgramSource {
-    /// One program for everything (`--client`, or the simulated one of the demonstration), with arguments that come first.
+    /// One program for everything (`--client`, or the simulated one of the demonstration), with
+    /// arguments that come first.
     fixed: Option<(PathBuf, Vec<String>)>,
     /// `clients/` in the data directory.
     store: PathBuf,
@@ -85,17 +92,25 @@ impl ProgramSource {
     /// The program given with `--client`, else the managed store in `data_dir`.
     #[must_use]
     pub fn new(client: Option<PathBuf>, data_dir: &Path) -> Self {
-        Self { fixed: client.map(|path| (path, Vec::new())), store: data_dir.join("clients"), known: Arc::default() }
+        Self {
+            fixed: client.map(|path| (path, Vec::new())),
+            store: data_dir.join("clients"),
+            known: Arc::default(),
+        }
     }
 
-    /// The stand-in built into this program. Its path means the same to a keeper, which is this program too, and stays right when the
-    /// file is replaced on disk.
+    /// The stand-in built into this program. Its path means the same to a keeper, which is this
+    /// program too, and stays right when the file is replaced on disk.
     #[must_use]
     pub fn simulated(first_args: Vec<String>, data_dir: &Path) -> Self {
-        Self { fixed: Some(("/proc/self/exe".into(), first_args)), ..Self::new(None, data_dir) }
+        Self {
+            fixed: Some(("/proc/self/exe".into(), first_args)),
+            ..Self::new(None, data_dir)
+        }
     }
 
-    /// The program given with `--client`, which stands for every version; none: the managed store is used.
+    /// The program given with `--client`, which stands for every version; none: the managed store
+    /// is used.
     #[must_use]
     pub fn fixed(&self) -> Option<&Path> {
         self.fixed.as_ref().map(|(path, _)| path.as_path())
@@ -114,8 +129,9 @@ impl ProgramSource {
         Some(target.file_name()?.to_str()?.to_owned())
     }
 
-    /// The program for an instance; `version`: the name in the store it is pinned to. Without one it is the version in use at this moment, by its
-    /// own name: what is started with it stays with it when another comes into use.
+    /// The program for an instance; `version`: the name in the store it is pinned to. Without one
+    /// it is the version in use at this moment, by its own name: what is started with it stays with
+    /// it when another comes into use.
     ///
     /// # Errors
     /// There is none, it cannot be run here, or it tells no version; each says what to do.
@@ -123,7 +139,10 @@ impl ProgramSource {
         let (path, first_args, name) = match (&self.fixed, version) {
             (Some((path, first_args)), _) => (path.clone(), first_args.clone(), None),
             (None, version) => {
-                let name = version.map(str::to_owned).or_else(|| self.current()).ok_or_else(|| unusable(NO_CLIENT.into()))?;
+                let name = version
+                    .map(str::to_owned)
+                    .or_else(|| self.current())
+                    .ok_or_else(|| unusable(NO_CLIENT.into()))?;
                 (self.store.join(&name).join(NAME), Vec::new(), Some(name))
             }
         };
@@ -139,18 +158,30 @@ impl ProgramSource {
         .await
         .map_err(Error::internal)??;
         let version = self.version(&path, &first_args).await?;
-        Ok(ClientProgram { path, first_args, version, name })
+        Ok(ClientProgram {
+            path,
+            first_args,
+            version,
+            name,
+        })
     }
 
-    /// Asked once for each content of a file, and one question at a time; a failure is remembered for a while.
+    /// Asked once for each content of a file, and one question at a time; a failure is remembered
+    /// for a while.
     async fn version(&self, path: &Path, first_args: &[String]) -> Result<ClientVersion> {
         let meta = fs::metadata(path)?;
-        let identity =
-            FileIdentity { path: path.into(), inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) };
+        let identity = FileIdentity {
+            path: path.into(),
+            inode: meta.ino(),
+            size: meta.size(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        };
         let mut known = self.known.lock().await;
         match known.get(&identity) {
             Some((Ok(version), _)) => return Ok(*version),
-            Some((Err(detail), since)) if since.elapsed() < FAILURE_HOLDS => return Err(unusable(detail.clone())),
+            Some((Err(detail), since)) if since.elapsed() < FAILURE_HOLDS => {
+                return Err(unusable(detail.clone()));
+            }
             _ => {}
         }
         let answer = ask_version(path, first_args).await;
@@ -160,7 +191,10 @@ impl ProgramSource {
 }
 
 fn unusable(detail: String) -> Error {
-    Error::Unavailable { detail, retry_after: None }
+    Error::Unavailable {
+        detail,
+        retry_after: None,
+    }
 }
 
 /// Looks at the file before anything is started, so that the reason is said in words.
@@ -171,7 +205,9 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
         Err(ExecutableError::Missing) if is_store => return Err(unusable(NO_CLIENT.into())),
         Err(ExecutableError::Missing) => "does not exist. Check the --client setting".into(),
         Err(ExecutableError::Unreadable(why)) => format!("cannot be looked at: {why}"),
-        Err(ExecutableError::NoFile) => "is not a file. Name the jd_client_sv2 program itself".into(),
+        Err(ExecutableError::NoFile) => {
+            "is not a file. Name the jd_client_sv2 program itself".into()
+        }
         Err(ExecutableError::NotExecutable) => format!("is not executable. Run: chmod +x {shown}"),
         Err(ExecutableError::Foreign(what)) => format!("cannot run here: {what}"),
     };
@@ -182,16 +218,27 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
 ///
 /// # Errors
 /// It does not say, or not what a client says; in words.
-pub async fn ask_version(path: &Path, first_args: &[String]) -> std::result::Result<ClientVersion, String> {
+pub async fn ask_version(
+    path: &Path,
+    first_args: &[String],
+) -> std::result::Result<ClientVersion, String> {
     let shown = path.display();
     let text = trial::version(path, first_args, environment())
         .await
         .map_err(|why| format!("The client program {shown} {why}. Is it jd_client_sv2?"))?;
-    text.parse().map_err(|e| format!("The client program {shown} says \"{text}\" when asked for its version: {e}."))
+    text.parse().map_err(|e| {
+        format!("The client program {shown} says \"{text}\" when asked for its version: {e}.")
+    })
 }
 
-/// What a client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by which version 0.6.0 would let its
-/// file be overridden.
+/// What a client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by
+/// which version 0.6.0 would let its file be overridden.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    ["PATH", "HOME", "LANG", "TZ"].into_iter().filter_map(|name| std::env::var(name).ok().map(|value| (name.to_owned(), value)))
+    ["PATH", "HOME", "LANG", "TZ"]
+        .into_iter()
+        .filter_map(|name| {
+            std::env::var(name)
+                .ok()
+                .map(|value| (name.to_owned(), value))
+        })
 }

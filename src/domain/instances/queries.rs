@@ -24,7 +24,11 @@ fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::tab
 pub fn all(db: &mut Db) -> QueryResult<Vec<RowWithConfig>> {
     with_config()
         .order((instances::created_at, instances::id))
-        .select((InstanceRow::as_select(), configurations::name, configurations::revision))
+        .select((
+            InstanceRow::as_select(),
+            configurations::name,
+            configurations::revision,
+        ))
         .load(db)
 }
 
@@ -37,50 +41,84 @@ pub fn ids(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
 pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
     with_config()
         .filter(instances::id.eq(id))
-        .select((InstanceRow::as_select(), configurations::name, configurations::revision))
+        .select((
+            InstanceRow::as_select(),
+            configurations::name,
+            configurations::revision,
+        ))
         .first(db)
         .optional()
 }
 
 /// Whether another instance has this name, whatever the case.
-pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<InstanceId>) -> QueryResult<bool> {
-    let ids = instances::table.filter(instances::name.eq(name)).select(instances::id).load::<InstanceId>(db)?;
+pub fn name_is_taken(
+    db: &mut Db,
+    name: &str,
+    by_other_than: Option<InstanceId>,
+) -> QueryResult<bool> {
+    let ids = instances::table
+        .filter(instances::name.eq(name))
+        .select(instances::id)
+        .load::<InstanceId>(db)?;
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
 /// Whether a configuration exists.
 pub fn config_exists(db: &mut Db, id: ConfigId) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(configurations::table.filter(configurations::id.eq(id)))).get_result(db)
+    diesel::select(diesel::dsl::exists(
+        configurations::table.filter(configurations::id.eq(id)),
+    ))
+    .get_result(db)
 }
 
 /// Saves a new instance.
 pub fn insert(db: &mut Db, row: &InstanceRow) -> QueryResult<usize> {
-    diesel::insert_into(instances::table).values(row).execute(db)
+    diesel::insert_into(instances::table)
+        .values(row)
+        .execute(db)
 }
 
 /// Changes what the wishes mention.
-pub fn update(db: &mut Db, id: InstanceId, wishes: &InstanceDraft, now: Timestamp) -> QueryResult<usize> {
+pub fn update(
+    db: &mut Db,
+    id: InstanceId,
+    wishes: &InstanceDraft,
+    now: Timestamp,
+) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set((
             wishes.name.as_ref().map(|name| instances::name.eq(name)),
-            wishes.config_id.map(|config| instances::config_id.eq(config)),
-            wishes.autostart.map(|autostart| instances::autostart.eq(autostart)),
-            wishes.restart_policy.map(|policy| instances::restart_policy.eq(policy.as_str())),
+            wishes
+                .config_id
+                .map(|config| instances::config_id.eq(config)),
+            wishes
+                .autostart
+                .map(|autostart| instances::autostart.eq(autostart)),
+            wishes
+                .restart_policy
+                .map(|policy| instances::restart_policy.eq(policy.as_str())),
             wishes.restart_limit.map(|limit| {
                 let whole = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
                 (
-                    instances::restart_limit_failures.eq(limit.map(|l| whole(u64::from(l.failures)))),
+                    instances::restart_limit_failures
+                        .eq(limit.map(|l| whole(u64::from(l.failures)))),
                     instances::restart_limit_within_s.eq(limit.map(|l| whole(l.within_s))),
                 )
             }),
-            wishes.memory_limit_mib.map(|most| instances::memory_limit_mib.eq(most)),
-            wishes.open_files_limit.map(|most| instances::open_files_limit.eq(most)),
+            wishes
+                .memory_limit_mib
+                .map(|most| instances::memory_limit_mib.eq(most)),
+            wishes
+                .open_files_limit
+                .map(|most| instances::open_files_limit.eq(most)),
             wishes.nice.map(|nice| instances::nice.eq(nice)),
             // Whoever says which version it runs means that and not what is being tried.
-            wishes
-                .client_version
-                .as_ref()
-                .map(|version| (instances::client_version.eq(version), instances::trial_version.eq(None::<String>))),
+            wishes.client_version.as_ref().map(|version| {
+                (
+                    instances::client_version.eq(version),
+                    instances::trial_version.eq(None::<String>),
+                )
+            }),
             instances::updated_at.eq(now),
         ))
         .execute(db)
@@ -93,11 +131,19 @@ pub fn delete(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
 
 /// Stores what the user wants.
 pub fn set_desired(db: &mut Db, id: InstanceId, running: bool) -> QueryResult<usize> {
-    diesel::update(instances::table.filter(instances::id.eq(id))).set(instances::desired.eq(desired(running))).execute(db)
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set(instances::desired.eq(desired(running)))
+        .execute(db)
 }
 
 /// Stores with what the client is started.
-pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16, version: &str) -> QueryResult<usize> {
+pub fn set_start(
+    db: &mut Db,
+    id: InstanceId,
+    revision: i32,
+    port: u16,
+    version: &str,
+) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set((
             instances::running_revision.eq(revision),
@@ -109,27 +155,40 @@ pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16, version:
 
 /// Stores which client version is being tried on an instance; none: none any more.
 pub fn set_trial(db: &mut Db, id: InstanceId, version: Option<&str>) -> QueryResult<usize> {
-    diesel::update(instances::table.filter(instances::id.eq(id))).set(instances::trial_version.eq(version)).execute(db)
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set(instances::trial_version.eq(version))
+        .execute(db)
 }
 
 /// Lets an instance follow the version in use.
 pub fn follow_in_use(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
     let nothing = None::<String>;
     diesel::update(instances::table.filter(instances::id.eq(id)))
-        .set((instances::client_version.eq(&nothing), instances::trial_version.eq(&nothing)))
+        .set((
+            instances::client_version.eq(&nothing),
+            instances::trial_version.eq(&nothing),
+        ))
         .execute(db)
 }
 
 /// Pins an instance to a client version, which need not be tried any more.
 pub fn pin(db: &mut Db, id: InstanceId, version: &str) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
-        .set((instances::client_version.eq(version), instances::trial_version.eq(None::<String>)))
+        .set((
+            instances::client_version.eq(version),
+            instances::trial_version.eq(None::<String>),
+        ))
         .execute(db)
 }
 
-/// Takes journal entries into the history and the row, and stores how far the journal has been read: all or nothing, so that
-/// each entry is in the history exactly once.
-pub fn ingest(db: &mut Db, id: InstanceId, entries: &[JournalEntry], offset: u64) -> QueryResult<()> {
+/// Takes journal entries into the history and the row, and stores how far the journal has been
+/// read: all or nothing, so that each entry is in the history exactly once.
+pub fn ingest(
+    db: &mut Db,
+    id: InstanceId,
+    entries: &[JournalEntry],
+    offset: u64,
+) -> QueryResult<()> {
     for entry in entries {
         record(db, id, entry)?;
     }
@@ -141,13 +200,17 @@ pub fn ingest(db: &mut Db, id: InstanceId, entries: &[JournalEntry], offset: u64
 
 /// Takes one change into the history and the row.
 pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<()> {
-    diesel::insert_into(events::table).values(NewEvent::of(id, entry)).execute(db)?;
+    diesel::insert_into(events::table)
+        .values(NewEvent::of(id, entry))
+        .execute(db)?;
     let row = instances::table.filter(instances::id.eq(id));
     let at = Timestamp(entry.at);
     if matches!(entry.reason, ChangeReason::LeftRunning) {
         return Ok(());
     }
-    diesel::update(row).set(instances::status.eq(entry.to.as_str())).execute(db)?;
+    diesel::update(row)
+        .set(instances::status.eq(entry.to.as_str()))
+        .execute(db)?;
     if entry.to == InstanceState::Starting {
         let again = i32::from(matches!(entry.reason, ChangeReason::Retry));
         diesel::update(row)
@@ -160,7 +223,9 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<
             .execute(db)?;
     }
     if !entry.to.has_client() {
-        diesel::update(row).set((instances::stopped_at.eq(at), instances::pid.eq(None::<i32>))).execute(db)?;
+        diesel::update(row)
+            .set((instances::stopped_at.eq(at), instances::pid.eq(None::<i32>)))
+            .execute(db)?;
     }
     if entry.exit.is_some() || matches!(entry.reason, ChangeReason::CannotRun(_)) {
         let (code, signal) = split(entry.exit);
@@ -182,13 +247,25 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<
 }
 
 /// A remark at a moment: an event from a state to the same one.
-pub fn note(db: &mut Db, id: InstanceId, words: &str, actor: Option<&str>, at: Timestamp) -> QueryResult<usize> {
+pub fn note(
+    db: &mut Db,
+    id: InstanceId,
+    words: &str,
+    actor: Option<&str>,
+    at: Timestamp,
+) -> QueryResult<usize> {
     let text = "INSERT INTO events (instance_id, at, from_state, to_state, reason, actor, failures) \
                 SELECT id, ?, status, status, ?, nullif(?, ''), 0 FROM instances WHERE id = ?";
-    CachedStatement::<()>::new(text).number(at.0).text(words).text(actor.unwrap_or_default()).text(id).execute(db)
+    CachedStatement::<()>::new(text)
+        .number(at.0)
+        .text(words)
+        .text(actor.unwrap_or_default())
+        .text(id)
+        .execute(db)
 }
 
-/// The history, newest first; of one instance or of all. `before`: only events with a smaller number.
+/// The history, newest first; of one instance or of all. `before`: only events with a smaller
+/// number.
 pub fn history(
     db: &mut Db,
     id: Option<InstanceId>,
@@ -202,23 +279,46 @@ pub fn history(
     if let Some(before) = before {
         query = query.filter(events::id.lt(before));
     }
-    query.order(events::id.desc()).limit(limit).select((InstanceEvent::as_select(), instances::name)).load(db)
+    query
+        .order(events::id.desc())
+        .limit(limit)
+        .select((InstanceEvent::as_select(), instances::name))
+        .load(db)
 }
 
-/// The states an instance changed to within a stretch of time, oldest first, led by the one it had at its beginning.
-pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<Vec<(Timestamp, InstanceState)>> {
+/// The states an instance changed to within a stretch of time, oldest first, led by the one it had
+/// at its beginning.
+pub fn changes(
+    db: &mut Db,
+    id: InstanceId,
+    from: Timestamp,
+    to: Timestamp,
+) -> QueryResult<Vec<(Timestamp, InstanceState)>> {
     let of = || events::table.filter(events::instance_id.eq(id));
-    let first = of().filter(events::at.lt(from)).select(diesel::dsl::max(events::id)).first::<Option<i64>>(db)?.unwrap_or(0);
+    let first = of()
+        .filter(events::at.lt(from))
+        .select(diesel::dsl::max(events::id))
+        .first::<Option<i64>>(db)?
+        .unwrap_or(0);
     let rows = of()
         .filter(events::id.ge(first).and(events::at.le(to)))
         .order(events::id)
         .select((events::at, events::to_state))
         .load::<(Timestamp, String)>(db)?;
-    Ok(rows.into_iter().map(|(at, state)| (at, state.parse().unwrap_or(InstanceState::Failed))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(at, state)| (at, state.parse().unwrap_or(InstanceState::Failed)))
+        .collect())
 }
 
 /// When an instance was started within a stretch of time, newest first.
-pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit: i64) -> QueryResult<Vec<Timestamp>> {
+pub fn starts(
+    db: &mut Db,
+    id: InstanceId,
+    from: Timestamp,
+    to: Timestamp,
+    limit: i64,
+) -> QueryResult<Vec<Timestamp>> {
     events::table
         .filter(
             events::instance_id
@@ -234,15 +334,30 @@ pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit
 }
 
 /// The history after an event, oldest first; of one instance or of all.
-pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(InstanceEvent, String)>> {
-    let mut query = events::table.inner_join(instances::table).filter(events::id.gt(after)).into_boxed();
+pub fn history_after(
+    db: &mut Db,
+    id: Option<InstanceId>,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<(InstanceEvent, String)>> {
+    let mut query = events::table
+        .inner_join(instances::table)
+        .filter(events::id.gt(after))
+        .into_boxed();
     if let Some(id) = id {
         query = query.filter(events::instance_id.eq(id));
     }
-    query.order(events::id.asc()).limit(limit).select((InstanceEvent::as_select(), instances::name)).load(db)
+    query
+        .order(events::id.asc())
+        .limit(limit)
+        .select((InstanceEvent::as_select(), instances::name))
+        .load(db)
 }
 
 /// The number of the newest event there is; 0 without any.
 pub fn newest_event(db: &mut Db) -> QueryResult<i64> {
-    Ok(events::table.select(diesel::dsl::max(events::id)).first::<Option<i64>>(db)?.unwrap_or(0))
+    Ok(events::table
+        .select(diesel::dsl::max(events::id))
+        .first::<Option<i64>>(db)?
+        .unwrap_or(0))
 }

@@ -15,8 +15,8 @@ use super::model::{Instance, STOP_PATIENCE};
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage, InstanceFormPage,
-    InstanceFragments, ListedEvent, TrialPage, row_id,
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage,
+    InstanceFormPage, InstanceFragments, ListedEvent, TrialPage, row_id,
 };
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
@@ -24,11 +24,12 @@ use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::respond::{count_fitting, next_page};
 use crate::web::{
-    ChangeResponse, PageForms, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams, Reply, RequestContext,
-    RequestInput, sse,
+    ChangeResponse, PageForms, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams,
+    Reply, RequestContext, RequestInput, sse,
 };
 
-/// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
+/// A person without JavaScript waits this long for a stop before the page shows it as under way;
+/// htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
 
@@ -69,10 +70,21 @@ async fn show_list(
     if want.form == Representation::EventStream {
         return Ok(follow(lists, frame, want.asked.fragment, is_overview).await);
     }
-    let mut page = list_page(&lists, frame, is_overview, want.form == Representation::Html).await?;
+    let mut page = list_page(
+        &lists,
+        frame,
+        is_overview,
+        want.form == Representation::Html,
+    )
+    .await?;
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     page.nothing_selected = nothing_selected;
-    page.instances = page.instances.into_iter().skip(whole(offset)).take(whole(limit)).collect();
+    page.instances = page
+        .instances
+        .into_iter()
+        .skip(whole(offset))
+        .take(whole(limit))
+        .collect();
     want.respond(&page)
 }
 
@@ -102,8 +114,17 @@ pub async fn create(
     match made {
         Ok(id) => {
             let name = lists.instances.get(id).await?.name;
-            let json = InstanceCreatedResponse { success: true, instance_id: id, message: format!("{name} is saved.") };
-            ChangeResponse { json, created: Some(format!("/instances/{id}")), next: format!("/instances/{id}") }.respond(&want)
+            let json = InstanceCreatedResponse {
+                success: true,
+                instance_id: id,
+                message: format!("{name} is saved."),
+            };
+            ChangeResponse {
+                json,
+                created: Some(format!("/instances/{id}")),
+                next: format!("/instances/{id}"),
+            }
+            .respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, None, &input.value, e).await,
     }
@@ -144,8 +165,17 @@ pub async fn change(
         Ok(()) => {
             let instance = lists.instances.get(id).await?;
             let message = format!("{} is saved.", instance.name);
-            let json = InstanceChangeResponse { success: true, message, instance };
-            ChangeResponse { json, created: None, next: format!("/instances/{id}") }.respond(&want)
+            let json = InstanceChangeResponse {
+                success: true,
+                message,
+                instance,
+            };
+            ChangeResponse {
+                json,
+                created: None,
+                next: format!("/instances/{id}"),
+            }
+            .respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, Some(instance), &input.value, e).await,
     }
@@ -168,7 +198,10 @@ async fn refuse(
         Error::Conflict(detail) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
         other => return Err(other.into()),
     };
-    want.respond_with(status, &form_page(lists, frame, instance, given, errors).await?)
+    want.respond_with(
+        status,
+        &form_page(lists, frame, instance, given, errors).await?,
+    )
 }
 
 async fn form_page(
@@ -180,13 +213,27 @@ async fn form_page(
 ) -> Result<InstanceFormPage> {
     let saved = lists.configs.list().await?;
     let mut values = given.as_object().cloned().unwrap_or_default();
-    if values.get("config_id").and_then(Value::as_str).is_none_or(str::is_empty) {
+    if values
+        .get("config_id")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
         let active = saved.iter().find(|c| c.is_active).or(saved.first());
         values.insert("config_id".into(), active.map(|c| c.id.to_string()).into());
     }
-    let configs = saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect();
+    let configs = saved
+        .into_iter()
+        .map(|c| (c.id.to_string(), c.name))
+        .collect();
     let versions = lists.instances.versions().await;
-    Ok(InstanceFormPage { frame, instance, configs, versions, values, errors })
+    Ok(InstanceFormPage {
+        frame,
+        instance,
+        configs,
+        versions,
+        values,
+        errors,
+    })
 }
 
 /// `POST /instances/{id}/start`.
@@ -230,16 +277,28 @@ pub async fn bulk(
     input: RequestInput,
 ) -> Reply {
     let bulk = match BulkRequest::read(&input) {
-        Err(Error::Invalid(errors)) if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/ids") => {
-            let next = next_page(input.value.get("next").and_then(Value::as_str), "/instances");
+        Err(Error::Invalid(errors))
+            if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/ids") =>
+        {
+            let next = next_page(
+                input.value.get("next").and_then(Value::as_str),
+                "/instances",
+            );
             let mark = if next.contains('?') { '&' } else { '?' };
-            return Ok(Redirect::to(&format!("{next}{mark}notice={NOTHING_SELECTED}")).into_response());
+            return Ok(
+                Redirect::to(&format!("{next}{mark}notice={NOTHING_SELECTED}")).into_response(),
+            );
         }
         read => read?,
     };
     let action = bulk.action;
     let results = s.bulk(bulk, actor(&want), patience(&want)).await?;
-    want.respond(&BulkPage { frame, action, success: results.iter().all(|r| r.success), results })
+    want.respond(&BulkPage {
+        frame,
+        action,
+        success: results.iter().all(|r| r.success),
+        results,
+    })
 }
 
 /// `GET /instances/{id}/delete`: the question.
@@ -251,13 +310,26 @@ pub async fn ask_delete(
 ) -> Reply {
     let instance = s.get(id).await?;
     let log_bytes = s.log_bytes(id).await?;
-    want.respond(&InstanceDeletePage { frame, instance, log_bytes })
+    want.respond(&InstanceDeletePage {
+        frame,
+        instance,
+        log_bytes,
+    })
 }
 
 /// `DELETE /instances/{id}`, and `POST /instances/{id}/delete` for forms.
-pub async fn delete(State(s): State<InstanceService>, PathId(id): PathId<InstanceId>, want: RequestContext) -> Reply {
+pub async fn delete(
+    State(s): State<InstanceService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+) -> Reply {
     let json = s.delete(id, actor(&want)).await?;
-    ChangeResponse { json, created: None, next: "/instances".into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: "/instances".into(),
+    }
+    .respond(&want)
 }
 
 /// `GET /events`.
@@ -298,9 +370,15 @@ async fn show_events(
             lists.instances.get(id).await?;
         }
         let resume = sse::last_event_id(headers).and_then(|id| i64::try_from(id).ok());
-        return Ok(follow_events(lists, id, resume.or(after), want.asked.fragment));
+        return Ok(follow_events(
+            lists,
+            id,
+            resume.or(after),
+            want.asked.fragment,
+        ));
     }
-    want.respond_blocking(events_page(&lists.instances, frame, id, params).await?).await
+    want.respond_blocking(events_page(&lists.instances, frame, id, params).await?)
+        .await
 }
 
 async fn events_page(
@@ -318,12 +396,26 @@ async fn events_page(
     };
     let mut found = s.history(id, before, limit + 1).await?;
     // What a client said last may be long.
-    let fitting = count_fitting(&found, |(event, _)| event.text_len()).min(usize::try_from(limit).unwrap_or(usize::MAX));
+    let fitting = count_fitting(&found, |(event, _)| event.text_len())
+        .min(usize::try_from(limit).unwrap_or(usize::MAX));
     let has_more = found.len() > fitting;
     found.truncate(fitting);
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
-    let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
-    Ok(EventsPage { frame, instance, events, next, limit, is_newest: before.is_none() })
+    let events = found
+        .into_iter()
+        .map(|(event, instance_name)| ListedEvent {
+            event,
+            instance_name,
+        })
+        .collect();
+    Ok(EventsPage {
+        frame,
+        instance,
+        events,
+        next,
+        limit,
+        is_newest: before.is_none(),
+    })
 }
 
 /// `POST /saved-configs/{id}/trial`: whether a client takes it, the one in use or `client_version`.
@@ -336,17 +428,32 @@ pub async fn try_config(
 ) -> Reply {
     let mut body = MemberReader::of(input.value)?;
     let version = body.text("client_version");
-    if version.as_deref().is_some_and(|version| !is_version_name(version)) {
-        body.refuse("client_version", "client_version must be the name of an installed client, such as 0.6.0.");
+    if version
+        .as_deref()
+        .is_some_and(|version| !is_version_name(version))
+    {
+        body.refuse(
+            "client_version",
+            "client_version must be the name of an installed client, such as 0.6.0.",
+        );
     }
     let version = body.finish(Some(version))?;
     let (saved, tried) = s.try_config(id, version.as_deref()).await?;
-    want.respond(&TrialPage { frame, name: saved.name, tried, versions: s.versions().await })
+    want.respond(&TrialPage {
+        frame,
+        name: saved.name,
+        tried,
+        versions: s.versions().await,
+    })
 }
 
 /// Who acts, for the history.
 fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
-    if want.form == Representation::Html { "page" } else { "api" }
+    if want.form == Representation::Html {
+        "page"
+    } else {
+        "api"
+    }
 }
 
 fn patience(want: &RequestContext) -> Duration {
@@ -357,7 +464,8 @@ fn patience(want: &RequestContext) -> Duration {
     }
 }
 
-/// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form the page it came from.
+/// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form
+/// the page it came from.
 async fn acted(
     s: &InstanceService,
     id: InstanceId,
@@ -366,9 +474,22 @@ async fn acted(
     outcome: InstanceActionResult,
 ) -> Result<Response, ProblemResponse> {
     if want.is_fragment() {
-        let here = if want.asked.target.as_deref() == Some(&row_id(id)) { "/instances" } else { "" };
-        return want.respond(&InstanceFragments { instance: s.get(id).await?, here });
+        let here = if want.asked.target.as_deref() == Some(&row_id(id)) {
+            "/instances"
+        } else {
+            ""
+        };
+        return want.respond(&InstanceFragments {
+            instance: s.get(id).await?,
+            here,
+        });
     }
     let next = next_page(fields.text("next"), &format!("/instances/{id}"));
-    Ok(ChangeResponse { json: outcome, created: None, next }.respond(want)?.into_response())
+    Ok(ChangeResponse {
+        json: outcome,
+        created: None,
+        next,
+    }
+    .respond(want)?
+    .into_response())
 }

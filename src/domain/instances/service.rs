@@ -27,7 +27,8 @@ use crate::keeper::names;
 use crate::keeper::protocol::{KeeperStatus, LevelCounts};
 use crate::keeper::segment;
 
-/// A keeper that has not said what it counted by then is asked again with the next round of samples.
+/// A keeper that has not said what it counted by then is asked again with the next round of
+/// samples.
 const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that can be done with instances; cheap to clone.
@@ -60,13 +61,29 @@ pub struct InstanceActionResult {
 }
 
 impl InstanceService {
-    /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned of. Nothing is touched yet.
+    /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned
+    /// of. Nothing is touched yet.
     #[must_use]
-    pub fn new(db: Db, configs: ConfigService, source: ProgramSource, data_dir: &std::path::Path, slow_start: Duration) -> Self {
+    pub fn new(
+        db: Db,
+        configs: ConfigService,
+        source: ProgramSource,
+        data_dir: &std::path::Path,
+        slow_start: Duration,
+    ) -> Self {
         let root = data_dir.join("instances");
         let preparation = StartPreparation::new(db.clone(), configs, source.clone(), root.clone());
         let supervisor = Supervisor::new(db.clone(), preparation.clone(), slow_start);
-        Self { db, root, supervisor, preparation, source, slow_start, glances: ListExtras::default(), trying: Arc::default() }
+        Self {
+            db,
+            root,
+            supervisor,
+            preparation,
+            source,
+            slow_start,
+            glances: ListExtras::default(),
+            trying: Arc::default(),
+        }
     }
 
     /// Takes charge of all instances at the manager's start.
@@ -101,7 +118,8 @@ impl InstanceService {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
-    /// The log of an instance, as anybody may see it: without the secret keys that the manager knows.
+    /// The log of an instance, as anybody may see it: without the secret keys that the manager
+    /// knows.
     #[must_use]
     pub fn log(&self, id: InstanceId) -> InstanceLog {
         InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
@@ -119,7 +137,9 @@ impl InstanceService {
     /// Its directory cannot be read.
     pub async fn log_bytes(&self, id: InstanceId) -> Result<u64> {
         let dir = self.log_dir(id);
-        let files = tokio::task::spawn_blocking(move || segment::list(&dir)).await.map_err(Error::internal)??;
+        let files = tokio::task::spawn_blocking(move || segment::list(&dir))
+            .await
+            .map_err(Error::internal)??;
         Ok(files.iter().map(|file| file.len).sum())
     }
 
@@ -145,7 +165,11 @@ impl InstanceService {
     /// # Errors
     /// There is none with this id.
     pub async fn get(&self, id: InstanceId) -> Result<Instance> {
-        let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await?.ok_or_else(|| unknown(id))?;
+        let row = self
+            .db
+            .read(move |c| Ok(queries::get(c, id)?))
+            .await?
+            .ok_or_else(|| unknown(id))?;
         Ok(self.assemble(row))
     }
 
@@ -155,21 +179,40 @@ impl InstanceService {
         let now = Timestamp::now();
         let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
         // A client that does not run has no current hashrate, and an old sample is not current.
-        let current = glance.as_ref().filter(|glance| instance.running && now <= glance.current_until);
+        let current = glance
+            .as_ref()
+            .filter(|glance| instance.running && now <= glance.current_until);
         let hashrate = current.and_then(|glance| glance.hashrate);
-        Instance { hashrate, glance, health, ..instance.covered(&self.secret_mask()) }
+        Instance {
+            hashrate,
+            glance,
+            health,
+            ..instance.covered(&self.secret_mask())
+        }
     }
 
-    /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.
+    /// How many lines of output the instance's present keeper has taken, by level; none: it has no
+    /// keeper, or one that does not count.
     ///
     /// # Errors
     /// The keeper does not say within two seconds.
     pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
-        if self.supervisor.told(id).is_none_or(|told| told.keeper_pid == 0) {
+        if self
+            .supervisor
+            .told(id)
+            .is_none_or(|told| told.keeper_pid == 0)
+        {
             return Ok(None);
         }
-        let asked = tokio::time::timeout(COUNT_PATIENCE, self.supervisor.ask(id, InstanceCommand::Count, "manager")).await;
-        let late = || Error::Unavailable { detail: "Its keeper does not say what it has counted.".into(), retry_after: None };
+        let asked = tokio::time::timeout(
+            COUNT_PATIENCE,
+            self.supervisor.ask(id, InstanceCommand::Count, "manager"),
+        )
+        .await;
+        let late = || Error::Unavailable {
+            detail: "Its keeper does not say what it has counted.".into(),
+            retry_after: None,
+        };
         Ok(asked.map_err(|_| late())??.lines)
     }
 
@@ -177,18 +220,35 @@ impl InstanceService {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn running_time(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<Duration> {
-        let changes = self.db.read(move |c| Ok(queries::changes(c, id, from, to)?)).await?;
+    pub async fn running_time(
+        &self,
+        id: InstanceId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Duration> {
+        let changes = self
+            .db
+            .read(move |c| Ok(queries::changes(c, id, from, to)?))
+            .await?;
         Ok(history::running_time(&changes, from, to))
     }
 
-    /// When an instance was started within a stretch of time, by itself or by hand; the newest `most`, newest first.
+    /// When an instance was started within a stretch of time, by itself or by hand; the newest
+    /// `most`, newest first.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn starts(&self, id: InstanceId, from: Timestamp, to: Timestamp, most: usize) -> Result<Vec<Timestamp>> {
+    pub async fn starts(
+        &self,
+        id: InstanceId,
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Timestamp>> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.db.read(move |c| Ok(queries::starts(c, id, from, to, most)?)).await
+        self.db
+            .read(move |c| Ok(queries::starts(c, id, from, to, most)?))
+            .await
     }
 
     /// Saves a new instance, stopped.
@@ -201,10 +261,13 @@ impl InstanceService {
     }
 
     async fn create_whole(&self, wishes: InstanceDraft) -> Result<InstanceId> {
-        let name = wishes.name.ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
+        let name = wishes
+            .name
+            .ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
-        let config_id =
-            wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
+        let config_id = wishes.config_id.ok_or_else(|| {
+            Error::invalid("/config_id", "Choose the saved configuration it runs.")
+        })?;
         let now = Timestamp::now();
         let limit = wishes.restart_limit.flatten();
         let row = InstanceRow {
@@ -251,7 +314,8 @@ impl InstanceService {
         Ok(id)
     }
 
-    /// Changes what the wishes mention. A new configuration or version holds from the next start on, a new policy at once.
+    /// Changes what the wishes mention. A new configuration or version holds from the next start
+    /// on, a new policy at once.
     ///
     /// # Errors
     /// There is none with this id; the name is taken; there is no such configuration.
@@ -266,18 +330,25 @@ impl InstanceService {
             })
             .await?;
         if policy_changes {
-            self.supervisor.ask(id, InstanceCommand::Reload, "page").await?;
+            self.supervisor
+                .ask(id, InstanceCommand::Reload, "page")
+                .await?;
         }
         self.supervisor.announce(id);
         Ok(())
     }
 
-    /// Starts the client, or tries at once while backing off. Returns when the process is there or has turned out not to run.
+    /// Starts the client, or tries at once while backing off. Returns when the process is there or
+    /// has turned out not to run.
     ///
     /// # Errors
     /// It runs already; there is no usable client; its configuration does not fit the client.
     pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
-        self.named(id, self.supervisor.ask(id, InstanceCommand::Start, actor).await).await?;
+        self.named(
+            id,
+            self.supervisor.ask(id, InstanceCommand::Start, actor).await,
+        )
+        .await?;
         self.settle(id, STOP_PATIENCE).await;
         self.outcome(id).await
     }
@@ -286,47 +357,84 @@ impl InstanceService {
     ///
     /// # Errors
     /// It is stopped already.
-    pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<InstanceActionResult> {
-        self.named(id, self.supervisor.ask(id, InstanceCommand::Stop, actor).await).await?;
+    pub async fn stop(
+        &self,
+        id: InstanceId,
+        actor: &'static str,
+        patience: Duration,
+    ) -> Result<InstanceActionResult> {
+        self.named(
+            id,
+            self.supervisor.ask(id, InstanceCommand::Stop, actor).await,
+        )
+        .await?;
         self.supervisor.wait(id, patience, has_ended).await;
         self.outcome(id).await
     }
 
-    /// Ends the client and starts it again; starts a stopped one. Waits for the new process, at most for `patience`.
+    /// Ends the client and starts it again; starts a stopped one. Waits for the new process, at
+    /// most for `patience`.
     ///
     /// # Errors
     /// There is no usable client; its configuration does not fit the client.
-    pub async fn restart(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<InstanceActionResult> {
-        self.named(id, self.supervisor.ask(id, InstanceCommand::Restart, actor).await).await?;
+    pub async fn restart(
+        &self,
+        id: InstanceId,
+        actor: &'static str,
+        patience: Duration,
+    ) -> Result<InstanceActionResult> {
+        self.named(
+            id,
+            self.supervisor
+                .ask(id, InstanceCommand::Restart, actor)
+                .await,
+        )
+        .await?;
         self.settle(id, patience).await;
         self.outcome(id).await
     }
 
-    /// The history of one instance or of all, newest first, with the instance's name beside each event.
+    /// The history of one instance or of all, newest first, with the instance's name beside each
+    /// event.
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn history(&self, id: Option<InstanceId>, before: Option<i64>, limit: u64) -> Result<Vec<(InstanceEvent, String)>> {
+    pub async fn history(
+        &self,
+        id: Option<InstanceId>,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<(InstanceEvent, String)>> {
         let (limit, secrets) = (i64::try_from(limit).unwrap_or(i64::MAX), self.secret_mask());
         self.db
             .read(move |c| {
                 if let Some(id) = id {
                     queries::get(c, id)?.ok_or_else(|| unknown(id))?;
                 }
-                Ok(history::covered(queries::history(c, id, before, limit)?, &secrets))
+                Ok(history::covered(
+                    queries::history(c, id, before, limit)?,
+                    &secrets,
+                ))
             })
             .await
     }
 
-    /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing yet. With it the number to go on from.
+    /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing
+    /// yet. With it the number to go on from.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn history_after(&self, id: Option<InstanceId>, after: Option<i64>) -> Result<(Vec<(InstanceEvent, String)>, i64)> {
+    pub async fn history_after(
+        &self,
+        id: Option<InstanceId>,
+        after: Option<i64>,
+    ) -> Result<(Vec<(InstanceEvent, String)>, i64)> {
         let secrets = self.secret_mask();
         self.db
             .read(move |c| {
-                let Some(after) = after else { return Ok((Vec::new(), queries::newest_event(c)?)) };
+                let Some(after) = after else {
+                    return Ok((Vec::new(), queries::newest_event(c)?));
+                };
                 let found = queries::history_after(c, id, after, 500)?;
                 let last = found.last().map_or(after, |(event, _)| event.id);
                 Ok((history::covered(found, &secrets), last))
@@ -334,10 +442,13 @@ impl InstanceService {
             .await
     }
 
-    /// Waits until the new client is there, or it is clear that there is none. Between two clients it is stopped for a moment.
+    /// Waits until the new client is there, or it is clear that there is none. Between two clients
+    /// it is stopped for a moment.
     pub(super) async fn settle(&self, id: InstanceId, patience: Duration) {
         let is_settled = |told: Option<&KeeperStatus>| {
-            told.is_none_or(|told| !matches!(told.state, InstanceState::Stopping | InstanceState::Stopped))
+            told.is_none_or(|told| {
+                !matches!(told.state, InstanceState::Stopping | InstanceState::Stopped)
+            })
         };
         self.supervisor.wait(id, patience, is_settled).await;
     }
@@ -359,20 +470,33 @@ impl InstanceService {
         let message = match instance.status {
             InstanceState::Starting => format!("{name} is starting."),
             InstanceState::Running => format!("{name} is running."),
-            InstanceState::Stopping => format!("{name} is stopping; its client is finishing its work."),
+            InstanceState::Stopping => {
+                format!("{name} is stopping; its client is finishing its work.")
+            }
             InstanceState::Stopped => match instance.exit {
                 Some(exit) => format!("{name} has stopped with {exit}."),
                 None => format!("{name} has stopped."),
             },
-            InstanceState::BackingOff => format!("{name} ended at once and is tried again soon: {}", reason(&instance)),
+            InstanceState::BackingOff => format!(
+                "{name} ended at once and is tried again soon: {}",
+                reason(&instance)
+            ),
             InstanceState::Failed => format!("{name} could not be started: {}", reason(&instance)),
         };
-        Ok(InstanceActionResult { success: true, pid: instance.pid, status: instance.status, message })
+        Ok(InstanceActionResult {
+            success: true,
+            pid: instance.pid,
+            status: instance.status,
+            message,
+        })
     }
 }
 
-/// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an instance nobody looks after.
-pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+/// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an
+/// instance nobody looks after.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     tokio::spawn(work).await.map_err(Error::internal)?
 }
 
@@ -390,12 +514,17 @@ fn check_free(
     if let Some(config) = config
         && !queries::config_exists(c, config)?
     {
-        return Err(Error::Invalid(vec![FieldError::new("/config_id", format!("There is no saved configuration {config}."))]));
+        return Err(Error::Invalid(vec![FieldError::new(
+            "/config_id",
+            format!("There is no saved configuration {config}."),
+        )]));
     }
     if let Some(name) = name
         && queries::name_is_taken(c, name, own)?
     {
-        return Err(Error::Conflict(format!("There is already an instance called \"{name}\". Choose another name.")));
+        return Err(Error::Conflict(format!(
+            "There is already an instance called \"{name}\". Choose another name."
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The event streams of instances: lists, histories and single instances as they change, as JSON for programs and as parts of pages for
-//! htmx.
+//! The event streams of instances: lists, histories and single instances as they change, as JSON
+//! for programs and as parts of pages for htmx.
 
 use axum::response::Response;
 use axum::response::sse::Event as SseEvent;
@@ -20,95 +20,147 @@ const COALESCE: Duration = Duration::from_millis(150);
 /// Until a table that could not be made is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
-pub(super) async fn follow(lists: InstanceListState, frame: PageFrame, as_html: bool, is_overview: bool) -> Response {
+/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list
+/// itself changed, the whole table.
+pub(super) async fn follow(
+    lists: InstanceListState,
+    frame: PageFrame,
+    as_html: bool,
+    is_overview: bool,
+) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let notices = lists.notices.subscribe();
     // What changed between the page and its stream is in the first table.
-    let first = if as_html { table(&lists, frame.clone(), is_overview).await } else { None };
+    let first = if as_html {
+        table(&lists, frame.clone(), is_overview).await
+    } else {
+        None
+    };
     let first = first.map(|html| SseEvent::default().data(html));
-    let events = stream::unfold((changes, notices, lists), move |(mut changes, mut notices, lists)| {
-        let frame = frame.clone();
-        async move {
-            loop {
-                let changed = tokio::select! {
-                    change = changes.recv() => match change {
-                        Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
-                        Err(RecvError::Lagged(_)) => None,
-                        Err(RecvError::Closed) => return None,
-                    },
-                    // They are part of the list.
-                    Ok(()) = notices.changed() => None,
-                };
-                if as_html {
-                    // Several changes in one moment are one new table, which shows the state after all of them.
-                    tokio::time::sleep(COALESCE).await;
-                    while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-                }
-                let event = match (changed, as_html) {
-                    (Some((_, instance)), false) => SseEvent::default().event("instance").json_data(&instance).ok(),
-                    // Gone, or too much at once: whoever follows asks for the list again.
-                    (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                    // A change that cannot be shown at the moment (the database is busy) is shown a moment later, not never.
-                    (_, true) => loop {
-                        if let Some(html) = table(&lists, frame.clone(), is_overview).await {
-                            break Some(SseEvent::default().data(html));
-                        }
-                        tokio::time::sleep(AGAIN).await;
-                    },
-                };
-                if let Some(event) = event {
-                    return Some((event, (changes, notices, lists)));
+    let events = stream::unfold(
+        (changes, notices, lists),
+        move |(mut changes, mut notices, lists)| {
+            let frame = frame.clone();
+            async move {
+                loop {
+                    let changed = tokio::select! {
+                        change = changes.recv() => match change {
+                            Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
+                            Err(RecvError::Lagged(_)) => None,
+                            Err(RecvError::Closed) => return None,
+                        },
+                        // They are part of the list.
+                        Ok(()) = notices.changed() => None,
+                    };
+                    if as_html {
+                        // Several changes in one moment are one new table, which shows the state
+                        // after all of them.
+                        tokio::time::sleep(COALESCE).await;
+                        while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                    }
+                    let event = match (changed, as_html) {
+                        (Some((_, instance)), false) => SseEvent::default()
+                            .event("instance")
+                            .json_data(&instance)
+                            .ok(),
+                        // Gone, or too much at once: whoever follows asks for the list again.
+                        (None, false) => Some(SseEvent::default().event("list").data("{}")),
+                        // A change that cannot be shown at the moment (the database is busy) is
+                        // shown a moment later, not never.
+                        (_, true) => loop {
+                            if let Some(html) = table(&lists, frame.clone(), is_overview).await {
+                                break Some(SseEvent::default().data(html));
+                            }
+                            tokio::time::sleep(AGAIN).await;
+                        },
+                    };
+                    if let Some(event) = event {
+                        return Some((event, (changes, notices, lists)));
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     sse::respond(stream::iter(first).chain(events), stop, as_html)
 }
 
 async fn table(lists: &InstanceListState, frame: PageFrame, is_overview: bool) -> Option<String> {
     let page = list_page(lists, frame, is_overview, true).await.ok()?;
     let html = crate::web::html(&page.as_table()).ok()?;
-    Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+    Some(format!(
+        "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"
+    ))
 }
 
 /// Events as they happen. Each has its number as id, so that a follower who comes back misses none.
-pub(super) fn follow_events(lists: InstanceListState, of: Option<InstanceId>, after: Option<i64>, as_html: bool) -> Response {
+pub(super) fn follow_events(
+    lists: InstanceListState,
+    of: Option<InstanceId>,
+    after: Option<i64>,
+    as_html: bool,
+) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
-    let batches = stream::unfold((lists.instances, changes, after, true), move |(s, mut changes, after, is_first)| async move {
-        if !is_first && matches!(changes.recv().await, Err(RecvError::Closed)) {
-            return None;
-        }
-        let (found, last) = s.history_after(of, after).await.unwrap_or((Vec::new(), after.unwrap_or(0)));
-        let mut events: Vec<SseEvent> = found.into_iter().filter_map(|found| event_of(found, of.is_none(), as_html)).collect();
-        // The page of one instance shows its state as well.
-        if let (Some(id), true) = (of, as_html)
-            && let Ok(instance) = s.get(id).await
-        {
-            events.extend(status_event(instance, true));
-        }
-        Some((stream::iter(events), (s, changes, Some(last), false)))
-    });
+    let batches = stream::unfold(
+        (lists.instances, changes, after, true),
+        move |(s, mut changes, after, is_first)| async move {
+            if !is_first && matches!(changes.recv().await, Err(RecvError::Closed)) {
+                return None;
+            }
+            let (found, last) = s
+                .history_after(of, after)
+                .await
+                .unwrap_or((Vec::new(), after.unwrap_or(0)));
+            let mut events: Vec<SseEvent> = found
+                .into_iter()
+                .filter_map(|found| event_of(found, of.is_none(), as_html))
+                .collect();
+            // The page of one instance shows its state as well.
+            if let (Some(id), true) = (of, as_html)
+                && let Ok(instance) = s.get(id).await
+            {
+                events.extend(status_event(instance, true));
+            }
+            Some((stream::iter(events), (s, changes, Some(last), false)))
+        },
+    );
     sse::respond(batches.flatten(), stop, as_html)
 }
 
-fn event_of((event, instance_name): (InstanceEvent, String), is_named: bool, as_html: bool) -> Option<SseEvent> {
+fn event_of(
+    (event, instance_name): (InstanceEvent, String),
+    is_named: bool,
+    as_html: bool,
+) -> Option<SseEvent> {
     let sse = SseEvent::default().id(event.id.to_string());
     if as_html {
-        let html = EventItem { event, instance_name, is_named }.render_item()?;
-        Some(sse.data(format!("<hx-partial hx-target=\"#timeline\" hx-swap=\"afterbegin\">{html}</hx-partial>")))
+        let html = EventItem {
+            event,
+            instance_name,
+            is_named,
+        }
+        .render_item()?;
+        Some(sse.data(format!(
+            "<hx-partial hx-target=\"#timeline\" hx-swap=\"afterbegin\">{html}</hx-partial>"
+        )))
     } else {
-        sse.json_data(ListedEvent { event, instance_name }).ok()
+        sse.json_data(ListedEvent {
+            event,
+            instance_name,
+        })
+        .ok()
     }
 }
 
-/// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
+/// The head of an instance's pages as it is put in place of the present one; none if the template
+/// failed, which is a fault of ours.
 #[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
     let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
-    Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+    Some(format!(
+        "<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"
+    ))
 }
 
 /// A change of one instance for its own page.
@@ -117,12 +169,18 @@ pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
     if as_html {
         Some(SseEvent::default().data(status_part(instance)?))
     } else {
-        SseEvent::default().event("instance").json_data(&instance).ok()
+        SseEvent::default()
+            .event("instance")
+            .json_data(&instance)
+            .ok()
     }
 }
 
 /// The changes of one instance, from now on, as it is after each.
-pub fn changes_of(s: &InstanceService, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
+pub fn changes_of(
+    s: &InstanceService,
+    id: InstanceId,
+) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
     let (s, changes) = (s.clone(), s.changes());
     stream::unfold((s, changes), move |(s, mut changes)| async move {
         loop {

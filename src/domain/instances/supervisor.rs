@@ -1,7 +1,8 @@
-//! All instances' tasks: takes charge of them at the start, passes orders on, lets others wait for and hear of changes, ends them.
+//! All instances' tasks: takes charge of them at the start, passes orders on, lets others wait for
+//! and hear of changes, ends them.
 //!
-//! Who holds what: the keeper owns the client; the task (a [`InstanceTask`]) owns the conversation with the keeper; everybody else
-//! holds a [`TaskHandle`].
+//! Who holds what: the keeper owns the client; the task (a [`InstanceTask`]) owns the conversation
+//! with the keeper; everybody else holds a [`TaskHandle`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
 use crate::keeper::protocol::KeeperStatus;
 
-/// At the manager's start: so long for all keepers together to say how their instances are. Nobody waits for one that hangs.
+/// At the manager's start: so long for all keepers together to say how their instances are. Nobody
+/// waits for one that hangs.
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
 
 /// Between two instances that are started together with the manager.
@@ -44,7 +46,8 @@ pub enum ShutdownMode {
 pub struct Supervisor(Arc<SupervisorShared>);
 
 impl Supervisor {
-    /// A supervisor without instances; a client that starts for longer than `slow_start` is warned of.
+    /// A supervisor without instances; a client that starts for longer than `slow_start` is warned
+    /// of.
     pub fn new(db: Db, preparation: StartPreparation, slow_start: Duration) -> Self {
         let (changes, _) = broadcast::channel(1024);
         Self(Arc::new(SupervisorShared {
@@ -58,8 +61,9 @@ impl Supervisor {
         }))
     }
 
-    /// Takes charge of every instance in the database: finds those that run, catches up on what happened, restarts those that should
-    /// run and do not. Returns once the truth about each is known, or after a second; starts go on afterwards.
+    /// Takes charge of every instance in the database: finds those that run, catches up on what
+    /// happened, restarts those that should run and do not. Returns once the truth about each is
+    /// known, or after a second; starts go on afterwards.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -68,14 +72,20 @@ impl Supervisor {
         let mut to_start = Vec::new();
         let mut found = Vec::new();
         for (row, _, _) in rows {
-            let (handle, ready) = self.spawn_task(row.id, u64::try_from(row.journal_offset).unwrap_or(0));
+            let (handle, ready) =
+                self.spawn_task(row.id, u64::try_from(row.journal_offset).unwrap_or(0));
             found.push(ready);
             if row.autostart {
                 to_start.push(handle);
             }
         }
-        if tokio::time::timeout(FIRST_LOOKS, futures_util::future::join_all(found)).await.is_err() {
-            tracing::warn!("some keepers have not answered yet; the instances they hold are shown as last known");
+        if tokio::time::timeout(FIRST_LOOKS, futures_util::future::join_all(found))
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "some keepers have not answered yet; the instances they hold are shown as last known"
+            );
         }
         if !to_start.is_empty() {
             let closing = self.0.closing.clone();
@@ -105,21 +115,37 @@ impl Supervisor {
         let (tell, told) = watch::channel(None);
         let (ready, when_ready) = oneshot::channel();
         let stop = CancellationToken::new();
-        let handle = TaskHandle { orders, told, stop: stop.clone() };
+        let handle = TaskHandle {
+            orders,
+            told,
+            stop: stop.clone(),
+        };
         let minder = InstanceTask::new(id, self.0.clone(), tell, offset);
-        self.0.handles.write().unwrap_or_else(PoisonError::into_inner).insert(id, handle.clone());
+        self.0
+            .handles
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, handle.clone());
         self.0.tasks.spawn(minder.run(received, ready, stop));
         (handle, when_ready)
     }
 
     fn handle(&self, id: InstanceId) -> Result<TaskHandle> {
-        self.0.handles.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned().ok_or_else(|| unknown(id))
+        self.0
+            .handles
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| unknown(id))
     }
 
     /// What the keeper of an instance last said; none: there is no keeper.
     #[must_use]
     pub fn told(&self, id: InstanceId) -> Option<KeeperStatus> {
-        self.handle(id).ok().and_then(|handle| handle.told.borrow().clone())
+        self.handle(id)
+            .ok()
+            .and_then(|handle| handle.told.borrow().clone())
     }
 
     /// The ids of instances as they change.
@@ -138,11 +164,17 @@ impl Supervisor {
     ///
     /// # Errors
     /// The order contradicts the state, the client cannot be run, the keeper does not answer.
-    pub async fn ask(&self, id: InstanceId, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
+    pub async fn ask(
+        &self,
+        id: InstanceId,
+        ask: InstanceCommand,
+        actor: &'static str,
+    ) -> Result<KeeperStatus> {
         order(&self.new_handle(id).await?, ask, actor).await
     }
 
-    /// The handle of an instance that may have been created a moment ago: its row is in the database before its task is here.
+    /// The handle of an instance that may have been created a moment ago: its row is in the
+    /// database before its task is here.
     async fn new_handle(&self, id: InstanceId) -> Result<TaskHandle> {
         for _ in 0..50 {
             if let Ok(handle) = self.handle(id) {
@@ -153,10 +185,18 @@ impl Supervisor {
         self.handle(id)
     }
 
-    /// Waits until `is_so` holds of what the keeper says (`None`: no keeper), at most for `patience`.
-    pub async fn wait(&self, id: InstanceId, patience: Duration, is_so: impl Fn(Option<&KeeperStatus>) -> bool) {
+    /// Waits until `is_so` holds of what the keeper says (`None`: no keeper), at most for
+    /// `patience`.
+    pub async fn wait(
+        &self,
+        id: InstanceId,
+        patience: Duration,
+        is_so: impl Fn(Option<&KeeperStatus>) -> bool,
+    ) {
         if let Ok(mut handle) = self.handle(id) {
-            let _ = tokio::time::timeout(patience, handle.told.wait_for(|told| is_so(told.as_ref()))).await;
+            let _ =
+                tokio::time::timeout(patience, handle.told.wait_for(|told| is_so(told.as_ref())))
+                    .await;
         }
     }
 
@@ -166,11 +206,16 @@ impl Supervisor {
     /// The client could not be ended.
     pub async fn retire(&self, id: InstanceId, actor: &'static str) -> Result<()> {
         order(&self.handle(id)?, InstanceCommand::Retire, actor).await?;
-        self.0.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.0
+            .handles
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
         Ok(())
     }
 
-    /// Ends supervision, within half a minute whatever happens. With [`ShutdownMode::Stop`] all clients are told to end at once and waited for.
+    /// Ends supervision, within half a minute whatever happens. With [`ShutdownMode::Stop`] all
+    /// clients are told to end at once and waited for.
     pub async fn end(&self, ending: ShutdownMode) {
         // First of all: what is not started yet stays so.
         self.0.closing.cancel();
@@ -214,10 +259,20 @@ pub(super) fn has_ended(told: Option<&KeeperStatus>) -> bool {
     told.is_none_or(|told| told.keeper_pid == 0 && told.state.is_at_rest())
 }
 
-async fn order(handle: &TaskHandle, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
-    let gone =
-        || Error::Unavailable { detail: "The instance is being removed or the manager is ending.".into(), retry_after: None };
+async fn order(
+    handle: &TaskHandle,
+    ask: InstanceCommand,
+    actor: &'static str,
+) -> Result<KeeperStatus> {
+    let gone = || Error::Unavailable {
+        detail: "The instance is being removed or the manager is ending.".into(),
+        retry_after: None,
+    };
     let (answer, answered) = oneshot::channel();
-    handle.orders.send(CommandEnvelope { ask, actor, answer }).await.map_err(|_| gone())?;
+    handle
+        .orders
+        .send(CommandEnvelope { ask, actor, answer })
+        .await
+        .map_err(|_| gone())?;
     answered.await.map_err(|_| gone())?
 }

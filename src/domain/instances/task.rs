@@ -1,8 +1,10 @@
-//! The task of one instance: the only one who starts its keepers and speaks with them, so that orders follow one another.
+//! The task of one instance: the only one who starts its keepers and speaks with them, so that
+//! orders follow one another.
 //!
-//! It carries orders out, hears what the keeper says, reads the journal into the history, and when a keeper was killed puts a new one
-//! in its place. Whether there is a keeper is asked of its lock, and only a free lock means that there is none: one that does
-//! not answer is waited for, never replaced. Knows nothing of other instances.
+//! It carries orders out, hears what the keeper says, reads the journal into the history, and when
+//! a keeper was killed puts a new one in its place. Whether there is a keeper is asked of its lock,
+//! and only a free lock means that there is none: one that does not answer is waited for, never
+//! replaced. Knows nothing of other instances.
 
 use std::io;
 use std::path::PathBuf;
@@ -65,7 +67,8 @@ pub(super) struct InstanceTask {
     slow: Option<Instant>,
     /// When to try again what the keeper or the database did not let happen.
     look_again: Option<Instant>,
-    /// What the keeper said at its end, until that is in the history: on a full disk neither side can write it down.
+    /// What the keeper said at its end, until that is in the history: on a full disk neither side
+    /// can write it down.
     last_word: Option<KeeperStatus>,
     /// What the user wants, if it could not be saved yet.
     unsaved_wish: Option<bool>,
@@ -175,32 +178,41 @@ impl InstanceTask {
         if is_order && matches!(self.keeper, KeeperConnection::Silent) {
             self.find_keeper().await;
         }
-        if is_order && matches!(self.keeper, KeeperConnection::Present(_)) && self.state().is_some_and(InstanceState::is_at_rest)
+        if is_order
+            && matches!(self.keeper, KeeperConnection::Present(_))
+            && self.state().is_some_and(InstanceState::is_at_rest)
         {
-            // It has done its work and is on its way out, or it is between the two clients of a restart.
+            // It has done its work and is on its way out, or it is between the two clients of a
+            // restart.
             self.on_status_of(false).await?;
         }
         match ask {
             InstanceCommand::Start | InstanceCommand::Restart => self.start(ask, actor).await,
-            // Orders come one after the other: what a user asked for meanwhile has been carried out by now.
+            // Orders come one after the other: what a user asked for meanwhile has been carried out
+            // by now.
             InstanceCommand::RestartOf(started_at) => {
                 let told = self.tell.borrow().clone();
-                let is_that =
-                    told.is_some_and(|told| told.state == InstanceState::Running && told.started_at == Some(started_at));
+                let is_that = told.is_some_and(|told| {
+                    told.state == InstanceState::Running && told.started_at == Some(started_at)
+                });
                 if !is_that {
-                    return Err(Error::Conflict("It was stopped or started anew meanwhile.".into()));
+                    return Err(Error::Conflict(
+                        "It was stopped or started anew meanwhile.".into(),
+                    ));
                 }
                 self.start(InstanceCommand::Restart, actor).await
             }
             InstanceCommand::StartByItself => {
                 let started = self.start(InstanceCommand::Start, actor).await;
                 match &started {
-                    Ok(_) | Err(Error::Conflict(_)) if self.state().is_some_and(InstanceState::has_client) => {}
+                    Ok(_) | Err(Error::Conflict(_))
+                        if self.state().is_some_and(InstanceState::has_client) => {}
                     Ok(_) => {}
                     Err(e) => {
                         tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
                         self.set_desired_with_retry(true).await;
-                        self.retry_later(&ChangeReason::CannotRun(e.to_string())).await;
+                        self.retry_later(&ChangeReason::CannotRun(e.to_string()))
+                            .await;
                     }
                 }
                 started
@@ -217,8 +229,11 @@ impl InstanceTask {
             }
             InstanceCommand::Leave => {
                 let state = self.state().unwrap_or_default();
-                self.record(JournalEntry { actor: Some(actor.into()), ..self.change(state, state, ChangeReason::LeftRunning) })
-                    .await;
+                self.record(JournalEntry {
+                    actor: Some(actor.into()),
+                    ..self.change(state, state, ChangeReason::LeftRunning)
+                })
+                .await;
                 Ok(no_keeper())
             }
             InstanceCommand::Reload => {
@@ -235,13 +250,20 @@ impl InstanceTask {
         let is_present = matches!(self.keeper, KeeperConnection::Present(_));
         if ask == InstanceCommand::Start
             && is_present
-            && matches!(self.state(), Some(InstanceState::Starting | InstanceState::Running))
+            && matches!(
+                self.state(),
+                Some(InstanceState::Starting | InstanceState::Running)
+            )
         {
             return Err(Error::Conflict("It is already running.".into()));
         }
         self.shared.preparation.prepare(self.id).await?;
         self.set_desired(true, WriteMode::DURABLE).await?;
-        let command = if ask == InstanceCommand::Start { KeeperCommand::Start } else { KeeperCommand::Restart };
+        let command = if ask == InstanceCommand::Start {
+            KeeperCommand::Start
+        } else {
+            KeeperCommand::Restart
+        };
         // A keeper on its way out takes no orders any more; its place is free a moment later.
         for _ in 0..3 {
             match self.keeper {
@@ -255,12 +277,15 @@ impl InstanceTask {
             self.end_of_conversation().await;
         }
         Err(Error::Unavailable {
-            detail: "Its keeper ends again and again; the file keeper.log in its directory may say why.".into(),
+            detail:
+                "Its keeper ends again and again; the file keeper.log in its directory may say why."
+                    .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
     }
 
-    /// The client is told first and the wish is saved afterwards: a full disk or a locked database must not keep anything running.
+    /// The client is told first and the wish is saved afterwards: a full disk or a locked database
+    /// must not keep anything running.
     async fn stop(&mut self, actor: &'static str) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {
             (KeeperConnection::Silent, _) => Err(silent()),
@@ -277,10 +302,22 @@ impl InstanceTask {
             (KeeperConnection::Absent, Some(InstanceState::BackingOff)) => {
                 self.relaunch = None;
                 self.set_desired_with_retry(false).await;
-                let entry = self.change(InstanceState::BackingOff, InstanceState::Stopped, ChangeReason::Asked);
-                let is_saved = self.record(JournalEntry { actor: Some(actor.into()), ..entry }).await;
-                self.last_word =
-                    (!is_saved).then(|| KeeperStatus { reason: Some(ChangeReason::Asked), journal: self.offset, ..no_keeper() });
+                let entry = self.change(
+                    InstanceState::BackingOff,
+                    InstanceState::Stopped,
+                    ChangeReason::Asked,
+                );
+                let is_saved = self
+                    .record(JournalEntry {
+                        actor: Some(actor.into()),
+                        ..entry
+                    })
+                    .await;
+                self.last_word = (!is_saved).then(|| KeeperStatus {
+                    reason: Some(ChangeReason::Asked),
+                    journal: self.offset,
+                    ..no_keeper()
+                });
                 self.tell(self.last_word.clone());
                 Ok(no_keeper())
             }
@@ -307,7 +344,8 @@ impl InstanceTask {
         Ok(no_keeper())
     }
 
-    /// Hears everything up to the end of the keeper, or, unless that is what is waited for, until it goes on.
+    /// Hears everything up to the end of the keeper, or, unless that is what is waited for, until
+    /// it goes on.
     async fn on_status_of(&mut self, to_the_end: bool) -> Result<()> {
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.keeper, KeeperConnection::Present(_))
@@ -358,8 +396,16 @@ impl InstanceTask {
     async fn record(&mut self, entry: JournalEntry) -> bool {
         let id = self.id;
         // Whoever asked waits for the answer.
-        let mode = if matches!(entry.reason, ChangeReason::Asked) { WriteMode::DURABLE.prompt() } else { WriteMode::DURABLE };
-        let saved = self.shared.db.write_as(mode, move |c| Ok(queries::record(c, id, &entry)?)).await;
+        let mode = if matches!(entry.reason, ChangeReason::Asked) {
+            WriteMode::DURABLE.prompt()
+        } else {
+            WriteMode::DURABLE
+        };
+        let saved = self
+            .shared
+            .db
+            .write_as(mode, move |c| Ok(queries::record(c, id, &entry)?))
+            .await;
         if let Err(e) = &saved {
             tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
@@ -367,12 +413,17 @@ impl InstanceTask {
         saved.is_ok()
     }
 
-    /// Puts what the keeper said at its end into the history, unless the keeper could write it down itself; false if that must be done again.
+    /// Puts what the keeper said at its end into the history, unless the keeper could write it down
+    /// itself; false if that must be done again.
     async fn save_last_word(&mut self) -> bool {
-        let Some(word) = self.last_word.clone() else { return true };
+        let Some(word) = self.last_word.clone() else {
+            return true;
+        };
         // A longer journal says what came after.
         if word.journal >= self.offset {
-            let Some(row) = self.row().await else { return false };
+            let Some(row) = self.row().await else {
+                return false;
+            };
             let reason = word.reason.unwrap_or(ChangeReason::EndedAsAsked);
             let entry = JournalEntry {
                 at: word.since,
@@ -393,8 +444,16 @@ impl InstanceTask {
     async fn set_desired(&mut self, running: bool, mode: WriteMode) -> Result<()> {
         self.unsaved_wish = None;
         let id = self.id;
-        let changed = self.shared.db.write_as(mode, move |c| Ok(queries::set_desired(c, id, running)?)).await?;
-        if changed == 0 { Err(unknown(id)) } else { Ok(()) }
+        let changed = self
+            .shared
+            .db
+            .write_as(mode, move |c| Ok(queries::set_desired(c, id, running)?))
+            .await?;
+        if changed == 0 {
+            Err(unknown(id))
+        } else {
+            Ok(())
+        }
     }
 
     /// The same, again and again until it is saved. Nobody waits for it.
@@ -429,14 +488,15 @@ impl InstanceTask {
         }
     }
 
-    /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out has no socket any more and holds its
-    /// lock for a moment longer.
+    /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out
+    /// has no socket any more and holds its lock for a moment longer.
     async fn check_for_keeper(&mut self, may_look_again: bool) -> bool {
         let dir = self.dir.clone();
         match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
             Ok(Ok(false)) => {
                 self.keeper = KeeperConnection::Absent;
-                // The truth about the past comes first; without it a death could be taken for a loss.
+                // The truth about the past comes first; without it a death could be taken for a
+                // loss.
                 if self.catch_up().await && self.save_last_word().await {
                     if self.relaunch.is_none() {
                         self.tell(None);
@@ -444,12 +504,23 @@ impl InstanceTask {
                     }
                 } else {
                     let word = self.last_word.clone();
-                    self.tell(word.map(|word| KeeperStatus { keeper_pid: 0, lines: None, re: None, ..word }));
+                    self.tell(word.map(|word| KeeperStatus {
+                        keeper_pid: 0,
+                        lines: None,
+                        re: None,
+                        ..word
+                    }));
                 }
             }
             Ok(Ok(true)) => match self.open_conversation().await {
                 Ok(()) => {}
-                Err(e) if may_look_again && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Err(e)
+                    if may_look_again
+                        && matches!(
+                            e.kind(),
+                            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                        ) =>
+                {
                     return false;
                 }
                 Err(e) => {
@@ -466,14 +537,16 @@ impl InstanceTask {
         true
     }
 
-    /// The keeper is there but says nothing: what is known of it is shown, and it is asked again soon.
+    /// The keeper is there but says nothing: what is known of it is shown, and it is asked again
+    /// soon.
     async fn show_last_known(&mut self) {
         self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
         self.publish_last_known().await;
     }
 
-    /// Opens the conversation with a keeper that was found. Until it answers, which may take long, what is known of it is shown.
+    /// Opens the conversation with a keeper that was found. Until it answers, which may take long,
+    /// what is known of it is shown.
     async fn open_conversation(&mut self) -> io::Result<()> {
         if self.tell.borrow().is_none() {
             self.publish_last_known().await;
@@ -485,7 +558,12 @@ impl InstanceTask {
         self.catch_up().await;
         if let Some(row) = self.row().await {
             let pid = row.pid.and_then(|pid| u32::try_from(pid).ok());
-            self.tell(Some(KeeperStatus { state: row.state(), pid, started_at: row.started_at.map(|at| at.0), ..no_keeper() }));
+            self.tell(Some(KeeperStatus {
+                state: row.state(),
+                pid,
+                started_at: row.started_at.map(|at| at.0),
+                ..no_keeper()
+            }));
         }
     }
 
@@ -504,7 +582,9 @@ impl InstanceTask {
     async fn launch(&mut self) -> Result<()> {
         self.reap().await;
         let dir = self.dir.clone();
-        let launched = tokio::task::spawn_blocking(move || client::launch(&dir)).await.map_err(Error::internal)?;
+        let launched = tokio::task::spawn_blocking(move || client::launch(&dir))
+            .await
+            .map_err(Error::internal)?;
         self.child = Some(launched.map_err(|e| Error::Unavailable {
             detail: format!("Its keeper could not be started: {e}."),
             retry_after: Some(Duration::from_secs(1)),
@@ -518,7 +598,11 @@ impl InstanceTask {
     /// Takes the process entry of a keeper that has ended.
     async fn reap(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let ended = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(move || child.wait())).await;
+            let ended = tokio::time::timeout(
+                Duration::from_secs(5),
+                tokio::task::spawn_blocking(move || child.wait()),
+            )
+            .await;
             if ended.is_err() {
                 tracing::warn!(instance = %self.id, "its keeper closed the conversation but is still there");
             }
@@ -536,13 +620,25 @@ impl InstanceTask {
         Err(io::Error::other("the keeper gave no answer"))
     }
 
-    /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it answered.
-    async fn request(&mut self, command: KeeperCommand, actor: &'static str) -> Result<Option<KeeperStatus>> {
+    /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it
+    /// answered.
+    async fn request(
+        &mut self,
+        command: KeeperCommand,
+        actor: &'static str,
+    ) -> Result<Option<KeeperStatus>> {
         self.requests += 1;
         let id = self.requests;
-        let request =
-            KeeperRequest { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()), ingested: Some(self.offset) };
-        let KeeperConnection::Present(conversation) = &mut self.keeper else { return Ok(None) };
+        let request = KeeperRequest {
+            v: protocol::VERSION,
+            command,
+            id: Some(id),
+            actor: Some(actor.into()),
+            ingested: Some(self.offset),
+        };
+        let KeeperConnection::Present(conversation) = &mut self.keeper else {
+            return Ok(None);
+        };
         if conversation.send(&request).await.is_err() {
             return Ok(None);
         }
@@ -576,7 +672,12 @@ impl InstanceTask {
         self.relaunch = None;
         let secrets = self.shared.preparation.configs().secret_mask();
         let last_error = status.last_error.clone().map(|text| secrets.covered(text));
-        let status = KeeperStatus { lines: None, re: None, last_error, ..status };
+        let status = KeeperStatus {
+            lines: None,
+            re: None,
+            last_error,
+            ..status
+        };
         self.last_word = status.state.is_at_rest().then(|| status.clone());
         let starts_for = Timestamp::now().since(Timestamp(status.since));
         self.slow = (status.state == InstanceState::Starting)
@@ -586,10 +687,13 @@ impl InstanceTask {
         self.tell(Some(status));
     }
 
-    /// Reads the journal on into the database; false if that could not be done and must be done again.
+    /// Reads the journal on into the database; false if that could not be done and must be done
+    /// again.
     async fn catch_up(&mut self) -> bool {
         let (dir, offset, id) = (self.dir.clone(), self.offset, self.id);
-        let read = tokio::task::spawn_blocking(move || journal::read_from(&dir, offset)).await.map_err(io::Error::other);
+        let read = tokio::task::spawn_blocking(move || journal::read_from(&dir, offset))
+            .await
+            .map_err(io::Error::other);
         let (entries, end) = match read.and_then(|read| read) {
             Ok(read) => read,
             Err(e) => {
@@ -602,8 +706,18 @@ impl InstanceTask {
             return true;
         }
         let secrets = self.shared.preparation.configs().secret_mask();
-        let entries: Vec<JournalEntry> = entries.into_iter().map(|entry| entry_without_secrets(entry, &secrets)).collect();
-        match self.shared.db.write_as(WriteMode::UNSYNCED.prompt(), move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
+        let entries: Vec<JournalEntry> = entries
+            .into_iter()
+            .map(|entry| entry_without_secrets(entry, &secrets))
+            .collect();
+        match self
+            .shared
+            .db
+            .write_as(WriteMode::UNSYNCED.prompt(), move |c| {
+                Ok(queries::ingest(c, id, &entries, end)?)
+            })
+            .await
+        {
             Ok(()) => {
                 self.offset = end;
                 true
@@ -625,37 +739,45 @@ impl InstanceTask {
         self.find_keeper().await;
     }
 
-    /// No keeper is there. If the history does not end at rest, it was killed: that is written down, and what the user wanted to run
-    /// gets a new keeper.
+    /// No keeper is there. If the history does not end at rest, it was killed: that is written
+    /// down, and what the user wanted to run gets a new keeper.
     async fn check_for_loss(&mut self) {
         let Some(row) = self.row().await else { return };
         let state = row.state();
         if state.is_at_rest() {
             return;
         }
-        self.last_pid = self.last_pid.or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
+        self.last_pid = self
+            .last_pid
+            .or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
         tracing::warn!(instance = %self.id, %state, "its keeper was killed");
         if row.is_wanted() && self.unsaved_wish != Some(false) {
             self.retry_later(&ChangeReason::KeeperLost).await;
         } else {
             self.end_leftovers().await;
-            self.record(self.change(state, InstanceState::Stopped, ChangeReason::KeeperLost)).await;
+            self.record(self.change(state, InstanceState::Stopped, ChangeReason::KeeperLost))
+                .await;
         }
     }
 
     /// Kills what a killed keeper's client left behind, when no new keeper will do so.
     async fn end_leftovers(&self) {
         let id = self.id.to_string();
-        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await {
+        if let Ok(ended @ 1..) =
+            tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await
+        {
             tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
         }
     }
 
-    /// Waits for the next try without a keeper: the first time not at all, then longer and longer. One line of history for each new
-    /// reason, not for each try.
+    /// Waits for the next try without a keeper: the first time not at all, then longer and longer.
+    /// One line of history for each new reason, not for each try.
     async fn retry_later(&mut self, reason: &ChangeReason) {
         let now = Instant::now();
-        if self.last_loss.is_some_and(|last| now - last > Duration::from_secs(600)) {
+        if self
+            .last_loss
+            .is_some_and(|last| now - last > Duration::from_secs(600))
+        {
             self.losses = 0;
         }
         self.last_loss = Some(now);
@@ -667,10 +789,14 @@ impl InstanceTask {
         self.losses += 1;
         self.relaunch = Some(now + wait);
         let retry_at = Timestamp::now().after(wait).0;
-        let from = self.row().await.map_or(InstanceState::Failed, |row| row.state());
+        let from = self
+            .row()
+            .await
+            .map_or(InstanceState::Failed, |row| row.state());
         // A manager that comes back while it waits has nothing new to say.
         let is_known = from == InstanceState::BackingOff
-            && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
+            && (self.last_reason.as_ref() == Some(reason)
+                || (is_loss && self.last_reason.is_none()));
         if !is_known {
             self.record(JournalEntry {
                 retry_at: Some(retry_at),
@@ -693,7 +819,11 @@ impl InstanceTask {
 fn entry_without_secrets(entry: JournalEntry, secrets: &SecretMask) -> JournalEntry {
     JournalEntry {
         last_error: entry.last_error.map(|text| secrets.covered(text)),
-        trouble: entry.trouble.into_iter().map(|line| secrets.covered(line)).collect(),
+        trouble: entry
+            .trouble
+            .into_iter()
+            .map(|line| secrets.covered(line))
+            .collect(),
         ..entry
     }
 }

@@ -1,4 +1,5 @@
-//! For those who look after instances: what they run with, and how their news gets into the history and to whoever follows.
+//! For those who look after instances: what they run with, and how their news gets into the history
+//! and to whoever follows.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,17 +20,28 @@ impl InstanceService {
     /// # Errors
     /// There is none or it cannot be run here.
     pub async fn client_of(&self, instance: &Instance) -> Result<ClientProgram> {
-        let wanted = [&instance.running_version, &instance.trial_version, &instance.client_version];
-        self.source.program(wanted.into_iter().flatten().next().map(String::as_str)).await
+        let wanted = [
+            &instance.running_version,
+            &instance.trial_version,
+            &instance.client_version,
+        ];
+        self.source
+            .program(wanted.into_iter().flatten().next().map(String::as_str))
+            .await
     }
 
-    /// The installed clients that an instance may be pinned to; none while one given with `--client` stands for all, or if they cannot be read.
+    /// The installed clients that an instance may be pinned to; none while one given with
+    /// `--client` stands for all, or if they cannot be read.
     pub async fn versions(&self) -> Vec<String> {
         if self.source.fixed().is_some() {
             return Vec::new();
         }
         let store = self.source.store().to_owned();
-        tokio::task::spawn_blocking(move || program::installed(&store)).await.ok().and_then(Result::ok).unwrap_or_default()
+        tokio::task::spawn_blocking(move || program::installed(&store))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default()
     }
 
     /// Where client programs come from.
@@ -38,7 +50,8 @@ impl InstanceService {
         &self.source
     }
 
-    /// Whether an instance could be started with the installed client `version`. Nothing is changed.
+    /// Whether an instance could be started with the installed client `version`. Nothing is
+    /// changed.
     ///
     /// # Errors
     /// No usable client of that name, a configuration this client cannot run with.
@@ -46,22 +59,28 @@ impl InstanceService {
         self.preparation.fits(id, version).await
     }
 
-    /// From the next start on the instance runs this version, whatever it is pinned to; none: as it is set.
+    /// From the next start on the instance runs this version, whatever it is pinned to; none: as it
+    /// is set.
     ///
     /// # Errors
     /// The database cannot be written.
     pub async fn set_trial(&self, id: InstanceId, version: Option<String>) -> Result<()> {
-        self.db.write(move |c| Ok(queries::set_trial(c, id, version.as_deref())?)).await?;
+        self.db
+            .write(move |c| Ok(queries::set_trial(c, id, version.as_deref())?))
+            .await?;
         self.supervisor.announce(id);
         Ok(())
     }
 
-    /// Lets an instance follow the version in use; nothing is tried on it any more. What runs goes on.
+    /// Lets an instance follow the version in use; nothing is tried on it any more. What runs goes
+    /// on.
     ///
     /// # Errors
     /// The database cannot be written.
     pub async fn follow_in_use(&self, id: InstanceId) -> Result<()> {
-        self.db.write(move |c| Ok(queries::follow_in_use(c, id)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::follow_in_use(c, id)?))
+            .await?;
         self.supervisor.announce(id);
         Ok(())
     }
@@ -71,12 +90,15 @@ impl InstanceService {
     /// # Errors
     /// The database cannot be written.
     pub async fn pin(&self, id: InstanceId, version: String) -> Result<()> {
-        self.db.write(move |c| Ok(queries::pin(c, id, &version)?)).await?;
+        self.db
+            .write(move |c| Ok(queries::pin(c, id, &version)?))
+            .await?;
         self.supervisor.announce(id);
         Ok(())
     }
 
-    /// The file the present client was started with, which may say something else than the saved configuration by now; none: never started.
+    /// The file the present client was started with, which may say something else than the saved
+    /// configuration by now; none: never started.
     pub async fn running_file(&self, id: InstanceId) -> Option<toml::Table> {
         let path = self.root.join(id.to_string()).join(names::CONFIG);
         let text = tokio::fs::read_to_string(path).await.ok()?;
@@ -85,26 +107,48 @@ impl InstanceService {
 
     /// Where the present client's monitoring listens, as its file says; none: nowhere.
     pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
-        self.running_file(id).await?.get("monitoring_address")?.as_str()?.parse().ok()
+        self.running_file(id)
+            .await?
+            .get("monitoring_address")?
+            .as_str()?
+            .parse()
+            .ok()
     }
 
-    /// Puts a remark into an instance's history, which changes nothing about it: what was noticed, or why something is done next.
+    /// Puts a remark into an instance's history, which changes nothing about it: what was noticed,
+    /// or why something is done next.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn note(&self, id: InstanceId, words: String, actor: Option<&'static str>) -> Result<()> {
-        self.db.write(move |c| Ok(queries::note(c, id, &words, actor, Timestamp::now())?)).await?;
+    pub async fn note(
+        &self,
+        id: InstanceId,
+        words: String,
+        actor: Option<&'static str>,
+    ) -> Result<()> {
+        self.db
+            .write(move |c| Ok(queries::note(c, id, &words, actor, Timestamp::now())?))
+            .await?;
         self.supervisor.announce(id);
         Ok(())
     }
 
-    /// Restarts the client that was started at `started_at` (milliseconds since 1970), if it still serves miners. Waits for the new process, at
-    /// most for `patience`.
+    /// Restarts the client that was started at `started_at` (milliseconds since 1970), if it still
+    /// serves miners. Waits for the new process, at most for `patience`.
     ///
     /// # Errors
-    /// It was stopped or started anew meanwhile; there is no usable client; its configuration does not fit the client.
-    pub async fn restart_of(&self, id: InstanceId, started_at: i64, actor: &'static str, patience: Duration) -> Result<()> {
-        self.supervisor.ask(id, InstanceCommand::RestartOf(started_at), actor).await?;
+    /// It was stopped or started anew meanwhile; there is no usable client; its configuration does
+    /// not fit the client.
+    pub async fn restart_of(
+        &self,
+        id: InstanceId,
+        started_at: i64,
+        actor: &'static str,
+        patience: Duration,
+    ) -> Result<()> {
+        self.supervisor
+            .ask(id, InstanceCommand::RestartOf(started_at), actor)
+            .await?;
         self.settle(id, patience).await;
         Ok(())
     }

@@ -66,7 +66,9 @@ impl InstanceListPage {
     }
 
     fn troubled(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter().filter(|i| i.needs_attention() || i.warning.is_some() || i.is_ailing())
+        self.instances
+            .iter()
+            .filter(|i| i.needs_attention() || i.warning.is_some() || i.is_ailing())
     }
 
     fn is_troubled(&self) -> bool {
@@ -80,14 +82,25 @@ impl InstanceListPage {
             return Vec::new();
         }
         let hashrates: Vec<f64> = self.instances.iter().filter_map(|i| i.hashrate).collect();
-        let hashrate = (!hashrates.is_empty()).then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
+        let hashrate = (!hashrates.is_empty())
+            .then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
         let sum = |of: fn(&ListStats) -> f64| all().map(of).sum::<f64>();
         let say = |count: f64| format_value(Unit::Count, count);
         vec![
-            ("Hashrate, 10 min average", hashrate.unwrap_or_else(|| "–".into())),
+            (
+                "Hashrate, 10 min average",
+                hashrate.unwrap_or_else(|| "–".into()),
+            ),
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
-            ("Serving miners", format!("{} of {}", self.count(InstanceState::Running), self.instances.len())),
+            (
+                "Serving miners",
+                format!(
+                    "{} of {}",
+                    self.count(InstanceState::Running),
+                    self.instances.len()
+                ),
+            ),
         ]
     }
 
@@ -101,7 +114,8 @@ impl InstanceListPage {
     }
 }
 
-/// What changed about one instance, as the parts of pages that show it: its head on its own page, its row in lists.
+/// What changed about one instance, as the parts of pages that show it: its head on its own page,
+/// its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/parts.html", blocks = ["status", "row"])]
 pub struct InstanceFragments {
@@ -115,7 +129,11 @@ pub struct InstanceFragments {
 
 impl crate::web::PageView for InstanceFragments {
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
-        Some(if name.starts_with("i-") { crate::web::html(&self.as_row()) } else { crate::web::html(&self.as_status()) })
+        Some(if name.starts_with("i-") {
+            crate::web::html(&self.as_row())
+        } else {
+            crate::web::html(&self.as_status())
+        })
     }
 }
 
@@ -167,7 +185,10 @@ view!(InstanceFormPage { "main" => as_main });
 
 impl InstanceFormPage {
     fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
+        self.errors
+            .iter()
+            .find(|e| e.pointer == pointer)
+            .map(FieldError::page_text)
     }
 
     /// What stands in a field.
@@ -189,7 +210,9 @@ impl InstanceFormPage {
 
     /// One of the rarely needed fields holds something, or something wrong.
     fn has_limits(&self) -> bool {
-        self.limits().iter().any(|field| !self.value(field.name).is_empty() || self.error(&format!("/{}", field.name)).is_some())
+        self.limits().iter().any(|field| {
+            !self.value(field.name).is_empty() || self.error(&format!("/{}", field.name)).is_some()
+        })
     }
 
     fn limits(&self) -> [LimitField; 5] {
@@ -214,24 +237,35 @@ impl InstanceFormPage {
                 label: "Open files",
                 help: "Every miner needs one. Empty: as the system has it.",
             },
-            LimitField { name: "nice", label: "Step back for others (nice)", help: "0: not at all, 19: as far as possible." },
+            LimitField {
+                name: "nice",
+                label: "Step back for others (nice)",
+                help: "0: not at all, 19: as far as possible.",
+            },
         ]
     }
 
     /// The installed clients, and the one it is pinned to if that is not among them.
     fn versions_to_choose(&self) -> Vec<String> {
-        let pinned = Some(self.value("client_version")).filter(|pinned| !pinned.is_empty() && !self.versions.contains(pinned));
+        let pinned = Some(self.value("client_version"))
+            .filter(|pinned| !pinned.is_empty() && !self.versions.contains(pinned));
         self.versions.iter().cloned().chain(pinned).collect()
     }
 
     fn title(&self) -> String {
-        self.instance.as_ref().map_or_else(|| "New instance".into(), |i| format!("Settings of {}", i.name))
+        self.instance.as_ref().map_or_else(
+            || "New instance".into(),
+            |i| format!("Settings of {}", i.name),
+        )
     }
 
     fn policies(&self) -> [(RestartPolicy, &'static str); 3] {
         [
             (RestartPolicy::OnFailure, "After a failure (recommended)"),
-            (RestartPolicy::Always, "Always, even when the program itself cannot be run"),
+            (
+                RestartPolicy::Always,
+                "Always, even when the program itself cannot be run",
+            ),
             (RestartPolicy::Never, "Never"),
         ]
     }
@@ -263,7 +297,10 @@ impl BulkPage {
     }
 
     fn done(&self) -> usize {
-        self.results.iter().filter(|r| r.success && !r.skipped).count()
+        self.results
+            .iter()
+            .filter(|r| r.success && !r.skipped)
+            .count()
     }
 
     fn skipped(&self) -> usize {
@@ -351,7 +388,8 @@ view!(EventsPage { "main" => as_main });
 impl EventsPage {
     /// From where the page follows; none: it is not the newest page.
     fn newest(&self) -> Option<i64> {
-        self.is_newest.then(|| self.events.first().map_or(0, |e| e.event.id))
+        self.is_newest
+            .then(|| self.events.first().map_or(0, |e| e.event.id))
     }
 
     fn path(&self) -> String {

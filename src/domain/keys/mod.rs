@@ -9,7 +9,8 @@ mod model;
 pub mod openapi;
 
 pub use model::{
-    EXAMPLE_PUBLIC_KEY, KeyFormatError, KeyPair, MASK, SecretKey, pair_matches, parse_public_key, without_secret_keys,
+    EXAMPLE_PUBLIC_KEY, KeyFormatError, KeyPair, MASK, SecretKey, pair_matches, parse_public_key,
+    without_secret_keys,
 };
 
 pub mod routes;

@@ -1,19 +1,21 @@
 //! Keys as the client takes them, built on the client's own library for them, `key-utils` 1.2.
 //!
-//! A secret key is the base58check of its 32 bytes, without a version prefix. A public key is the base58check of 34 bytes:
-//! version 1 as two little-endian bytes, then the 32 bytes of the x-only point. The checksum is the first four bytes of
-//! the double SHA-256, the same as Bitcoin's, so `bitcoin`'s base58 decoder can say why the library refused a text.
-//! Must not know where keys are used.
+//! A secret key is the base58check of its 32 bytes, without a version prefix. A public key is the
+//! base58check of 34 bytes: version 1 as two little-endian bytes, then the 32 bytes of the x-only
+//! point. The checksum is the first four bytes of the double SHA-256, the same as Bitcoin's, so
+//! `bitcoin`'s base58 decoder can say why the library refused a text. Must not know where keys are
+//! used.
 
 use key_utils::{Secp256k1PublicKey, Secp256k1SecretKey};
 use miniscript::bitcoin::base58;
 use std::fmt;
 
-/// What stands wherever a secret would stand. Sent back in a form or a body it means "keep the one you have".
+/// What stands wherever a secret would stand. Sent back in a form or a body it means "keep the one
+/// you have".
 pub const MASK: &str = "********";
 
-/// The public key of the pair printed in every example configuration of the client. Its secret key is public too, so
-/// whoever uses the pair can be impersonated towards the miners.
+/// The public key of the pair printed in every example configuration of the client. Its secret key
+/// is public too, so whoever uses the pair can be impersonated towards the miners.
 pub const EXAMPLE_PUBLIC_KEY: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
 
 /// Bytes behind the base58check of a secret key.
@@ -22,7 +24,8 @@ const SECRET_BYTES: usize = 32;
 const PUBLIC_BYTES: usize = 34;
 /// The only version of public keys there is (`key-utils` 1.2.0).
 const PUBLIC_VERSION: u16 = 1;
-/// Characters beyond which a text is not decoded at all: decoding takes time with the square of the length, a key has 49 to 51.
+/// Characters beyond which a text is not decoded at all: decoding takes time with the square of the
+/// length, a key has 49 to 51.
 const LONGEST_TEXT: usize = 120;
 /// Characters of a secret key: 36 bytes with their checksum, fewer if they begin with zeros.
 const SHORTEST_SECRET: usize = 44;
@@ -32,7 +35,8 @@ const LONGEST_SECRET: usize = 51;
 const MOST_TRIES: usize = 20_000;
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong place.
+/// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFormatError {
     /// There is no text.
@@ -59,10 +63,14 @@ pub enum KeyFormatError {
         position: usize,
     },
     /// The last four bytes are not the checksum of the others.
-    #[error("The checksum does not fit: a character is wrong, missing or too many. Copy the key again.")]
+    #[error(
+        "The checksum does not fit: a character is wrong, missing or too many. Copy the key again."
+    )]
     Checksum,
     /// Another number of bytes than such a key has.
-    #[error("The text holds {found} bytes where a {kind} key has {wanted}. It may be a key for something else.")]
+    #[error(
+        "The text holds {found} bytes where a {kind} key has {wanted}. It may be a key for something else."
+    )]
     Length {
         /// `public` or `secret`.
         kind: &'static str,
@@ -81,18 +89,22 @@ pub enum KeyFormatError {
     #[error("This is a public key, not a secret key.")]
     IsPublic,
     /// A secret key where a public one belongs.
-    #[error("This is a secret key, not a public key. If others can see this field, make a new pair.")]
+    #[error(
+        "This is a secret key, not a public key. If others can see this field, make a new pair."
+    )]
     IsSecret,
     /// The right length, yet no key of the curve secp256k1.
-    #[error("These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair.")]
+    #[error(
+        "These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair."
+    )]
     Curve {
         /// `public` or `secret`.
         kind: &'static str,
     },
 }
 
-/// A secret key that is known to be usable. Printed, logged and serialised it is [`MASK`]; the text itself comes out of
-/// [`reveal`](Self::reveal) alone.
+/// A secret key that is known to be usable. Printed, logged and serialised it is [`MASK`]; the text
+/// itself comes out of [`reveal`](Self::reveal) alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(String);
 
@@ -102,14 +114,26 @@ impl SecretKey {
         let bytes = payload(text)?;
         match bytes.len() {
             SECRET_BYTES => {}
-            PUBLIC_BYTES if version_of(&bytes) == PUBLIC_VERSION => return Err(KeyFormatError::IsPublic),
-            found => return Err(KeyFormatError::Length { kind: "secret", found, wanted: SECRET_BYTES }),
+            PUBLIC_BYTES if version_of(&bytes) == PUBLIC_VERSION => {
+                return Err(KeyFormatError::IsPublic);
+            }
+            found => {
+                return Err(KeyFormatError::Length {
+                    kind: "secret",
+                    found,
+                    wanted: SECRET_BYTES,
+                });
+            }
         }
-        let key: Secp256k1SecretKey = text.trim().parse().map_err(|_| KeyFormatError::Curve { kind: "secret" })?;
+        let key: Secp256k1SecretKey = text
+            .trim()
+            .parse()
+            .map_err(|_| KeyFormatError::Curve { kind: "secret" })?;
         Ok(Self(key.to_string()))
     }
 
-    /// The key itself, for the client's file, the database and the one time it is shown after being made.
+    /// The key itself, for the client's file, the database and the one time it is shown after being
+    /// made.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -118,7 +142,10 @@ impl SecretKey {
     /// The public key that belongs to it.
     #[must_use]
     pub fn public_key(&self) -> String {
-        let secret: Secp256k1SecretKey = self.0.parse().expect("a SecretKey was parsed when it was made");
+        let secret: Secp256k1SecretKey = self
+            .0
+            .parse()
+            .expect("a SecretKey was parsed when it was made");
         Secp256k1PublicKey::from(secret).to_string()
     }
 }
@@ -174,7 +201,8 @@ impl KeyPair {
         Self::generate_from(getrandom::fill)
     }
 
-    /// A pair from `fill`, which is asked again until its 32 bytes are a key (all but 2⁻¹²⁸ of them are).
+    /// A pair from `fill`, which is asked again until its 32 bytes are a key (all but 2⁻¹²⁸ of them
+    /// are).
     fn generate_from<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         loop {
             let mut bytes = [0; SECRET_BYTES];
@@ -188,7 +216,10 @@ impl KeyPair {
 
 impl From<SecretKey> for KeyPair {
     fn from(secret_key: SecretKey) -> Self {
-        Self { public_key: secret_key.public_key(), secret_key }
+        Self {
+            public_key: secret_key.public_key(),
+            secret_key,
+        }
     }
 }
 
@@ -198,24 +229,37 @@ pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
     match bytes.len() {
         SECRET_BYTES => return Err(KeyFormatError::IsSecret),
         PUBLIC_BYTES => {}
-        found => return Err(KeyFormatError::Length { kind: "public", found, wanted: PUBLIC_BYTES }),
+        found => {
+            return Err(KeyFormatError::Length {
+                kind: "public",
+                found,
+                wanted: PUBLIC_BYTES,
+            });
+        }
     }
     if version_of(&bytes) != PUBLIC_VERSION {
-        return Err(KeyFormatError::Version { found: version_of(&bytes) });
+        return Err(KeyFormatError::Version {
+            found: version_of(&bytes),
+        });
     }
-    let key: Secp256k1PublicKey = text.trim().parse().map_err(|_| KeyFormatError::Curve { kind: "public" })?;
+    let key: Secp256k1PublicKey = text
+        .trim()
+        .parse()
+        .map_err(|_| KeyFormatError::Curve { kind: "public" })?;
     Ok(key.to_string())
 }
 
-/// Whether the two belong together. The client itself never checks it at its start: with a wrong pair every miner's
-/// handshake fails instead.
+/// Whether the two belong together. The client itself never checks it at its start: with a wrong
+/// pair every miner's handshake fails instead.
 #[must_use]
 pub fn pair_matches(public_key: &str, secret_key: &SecretKey) -> bool {
     parse_public_key(public_key).is_ok_and(|public| public == secret_key.public_key())
 }
 
 fn version_of(bytes: &[u8]) -> u16 {
-    bytes.first_chunk().map_or(0, |version| u16::from_le_bytes(*version))
+    bytes
+        .first_chunk()
+        .map_or(0, |version| u16::from_le_bytes(*version))
 }
 
 /// The bytes behind a base58check text, without the checksum.
@@ -227,20 +271,32 @@ fn payload(text: &str) -> Result<Vec<u8>, KeyFormatError> {
     if text == MASK {
         return Err(KeyFormatError::Masked);
     }
-    if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| !ALPHABET.contains(*c)) {
-        return Err(KeyFormatError::Character { character, position: at + 1 });
+    if let Some((at, character)) = text
+        .chars()
+        .enumerate()
+        .find(|(_, c)| !ALPHABET.contains(*c))
+    {
+        return Err(KeyFormatError::Character {
+            character,
+            position: at + 1,
+        });
     }
     if text.len() > LONGEST_TEXT {
-        return Err(KeyFormatError::Size { characters: text.len() });
+        return Err(KeyFormatError::Size {
+            characters: text.len(),
+        });
     }
     base58::decode_check(text).map_err(|error| match error {
-        base58::Error::TooShort(_) => KeyFormatError::Size { characters: text.len() },
+        base58::Error::TooShort(_) => KeyFormatError::Size {
+            characters: text.len(),
+        },
         _ => KeyFormatError::Checksum,
     })
 }
 
-/// A text with [`MASK`] in the place of every usable secret key, wherever it stands, between other letters, too: people paste a key into the
-/// wrong field, and what is said about that field must not repeat it.
+/// A text with [`MASK`] in the place of every usable secret key, wherever it stands, between other
+/// letters, too: people paste a key into the wrong field, and what is said about that field must
+/// not repeat it.
 #[must_use]
 pub fn without_secret_keys(text: &str) -> String {
     let is_key_letter = |c: char| c.is_ascii_alphanumeric();
@@ -248,7 +304,9 @@ pub fn without_secret_keys(text: &str) -> String {
     let mut rest = text;
     let mut clean = String::new();
     while let Some(start) = rest.find(is_key_letter) {
-        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
+        let end = rest[start..]
+            .find(|c| !is_key_letter(c))
+            .map_or(rest.len(), |length| start + length);
         clean.push_str(&rest[..start]);
         push_without_keys(&mut clean, &rest[start..end], &mut tries);
         rest = &rest[end..];
@@ -257,7 +315,8 @@ pub fn without_secret_keys(text: &str) -> String {
     clean
 }
 
-/// Letters and digits without the secret keys among them. Once there were too many places to try, what is long enough to hold one goes as a whole.
+/// Letters and digits without the secret keys among them. Once there were too many places to try,
+/// what is long enough to hold one goes as a whole.
 fn push_without_keys(clean: &mut String, run: &str, tries: &mut usize) {
     let mut from = 0;
     let mut at = 0;
@@ -300,9 +359,18 @@ mod tests {
     fn a_secret_key_is_masked_wherever_it_stands() {
         for (text, clean) in [
             (EXAMPLE_SECRET.to_owned(), MASK.to_owned()),
-            (format!("x = \"{EXAMPLE_SECRET}\""), format!("x = \"{MASK}\"")),
-            (format!("jdc_signatur{EXAMPLE_SECRET}e"), format!("jdc_signatur{MASK}e")),
-            (format!("{EXAMPLE_SECRET}{EXAMPLE_SECRET}"), format!("{MASK}{MASK}")),
+            (
+                format!("x = \"{EXAMPLE_SECRET}\""),
+                format!("x = \"{MASK}\""),
+            ),
+            (
+                format!("jdc_signatur{EXAMPLE_SECRET}e"),
+                format!("jdc_signatur{MASK}e"),
+            ),
+            (
+                format!("{EXAMPLE_SECRET}{EXAMPLE_SECRET}"),
+                format!("{MASK}{MASK}"),
+            ),
             (format!("ä{EXAMPLE_SECRET}é"), format!("ä{MASK}é")),
             (EXAMPLE_PUBLIC_KEY.to_owned(), EXAMPLE_PUBLIC_KEY.to_owned()),
             ("a".repeat(120), "a".repeat(120)),
@@ -312,9 +380,17 @@ mod tests {
         }
         // However much there is to look through, it takes a moment, and nothing slips through.
         let begun = std::time::Instant::now();
-        let long = format!("{}{EXAMPLE_SECRET}{}", "mkDLTBBRxdBv998612".repeat(30_000), "z".repeat(500_000));
+        let long = format!(
+            "{}{EXAMPLE_SECRET}{}",
+            "mkDLTBBRxdBv998612".repeat(30_000),
+            "z".repeat(500_000)
+        );
         assert!(!without_secret_keys(&long).contains(EXAMPLE_SECRET));
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(10),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[test]
@@ -322,7 +398,10 @@ mod tests {
         assert_eq!(secret().public_key(), EXAMPLE_PUBLIC_KEY);
         assert!(pair_matches(EXAMPLE_PUBLIC_KEY, &secret()));
         assert!(pair_matches(&format!(" {EXAMPLE_PUBLIC_KEY}\n"), &secret()));
-        assert!(!pair_matches("9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan", &secret()));
+        assert!(!pair_matches(
+            "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan",
+            &secret()
+        ));
         assert!(!pair_matches("nonsense", &secret()));
     }
 
@@ -330,10 +409,18 @@ mod tests {
     fn a_generated_pair_is_one_the_client_takes() {
         let pair = KeyPair::generate().unwrap();
         assert!(pair_matches(&pair.public_key, &pair.secret_key));
-        assert_eq!(parse_public_key(&pair.public_key).as_deref(), Ok(pair.public_key.as_str()));
+        assert_eq!(
+            parse_public_key(&pair.public_key).as_deref(),
+            Ok(pair.public_key.as_str())
+        );
         let bytes = base58::decode_check(&pair.public_key).unwrap();
         assert_eq!((bytes.len(), &bytes[..2]), (34, &[1, 0][..]));
-        assert_eq!(base58::decode_check(pair.secret_key.reveal()).unwrap().len(), 32);
+        assert_eq!(
+            base58::decode_check(pair.secret_key.reveal())
+                .unwrap()
+                .len(),
+            32
+        );
         assert_ne!(pair, KeyPair::generate().unwrap());
     }
 
@@ -345,8 +432,14 @@ mod tests {
             Ok::<_, &str>(())
         });
         assert!(draws.is_empty());
-        assert_eq!(base58::decode_check(pair.unwrap().secret_key.reveal()).unwrap(), [9; 32]);
-        assert_eq!(KeyPair::generate_from(|_| Err("no entropy")), Err("no entropy"));
+        assert_eq!(
+            base58::decode_check(pair.unwrap().secret_key.reveal()).unwrap(),
+            [9; 32]
+        );
+        assert_eq!(
+            KeyPair::generate_from(|_| Err("no entropy")),
+            Err("no entropy")
+        );
     }
 
     #[test]
@@ -358,15 +451,44 @@ mod tests {
             (MASK, KeyFormatError::Masked),
             ("x", KeyFormatError::Size { characters: 1 }),
             (&"z".repeat(121), KeyFormatError::Size { characters: 121 }),
-            ("0auqWEzQDVyd2oe1JVGF", KeyFormatError::Character { character: '0', position: 1 }),
-            ("9auqWE zQ", KeyFormatError::Character { character: ' ', position: 7 }),
-            ("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73", KeyFormatError::Checksum),
-            ("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY", KeyFormatError::Version { found: 12 }),
+            (
+                "0auqWEzQDVyd2oe1JVGF",
+                KeyFormatError::Character {
+                    character: '0',
+                    position: 1,
+                },
+            ),
+            (
+                "9auqWE zQ",
+                KeyFormatError::Character {
+                    character: ' ',
+                    position: 7,
+                },
+            ),
+            (
+                "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73",
+                KeyFormatError::Checksum,
+            ),
+            (
+                "2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY",
+                KeyFormatError::Version { found: 12 },
+            ),
             (
                 "2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c",
-                KeyFormatError::Length { kind: "public", found: 33, wanted: 34 },
+                KeyFormatError::Length {
+                    kind: "public",
+                    found: 33,
+                    wanted: 34,
+                },
             ),
-            (&compressed, KeyFormatError::Length { kind: "public", found: 33, wanted: 34 }),
+            (
+                &compressed,
+                KeyFormatError::Length {
+                    kind: "public",
+                    found: 33,
+                    wanted: 34,
+                },
+            ),
             (EXAMPLE_SECRET, KeyFormatError::IsSecret),
             (&off_curve, KeyFormatError::Curve { kind: "public" }),
         ] {
@@ -380,9 +502,22 @@ mod tests {
             ("", KeyFormatError::Empty),
             (MASK, KeyFormatError::Masked),
             (EXAMPLE_PUBLIC_KEY, KeyFormatError::IsPublic),
-            ("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2m", KeyFormatError::Checksum),
-            (&base58::encode_check(&[7; 31]), KeyFormatError::Length { kind: "secret", found: 31, wanted: 32 }),
-            (&base58::encode_check(&[0; 32]), KeyFormatError::Curve { kind: "secret" }),
+            (
+                "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2m",
+                KeyFormatError::Checksum,
+            ),
+            (
+                &base58::encode_check(&[7; 31]),
+                KeyFormatError::Length {
+                    kind: "secret",
+                    found: 31,
+                    wanted: 32,
+                },
+            ),
+            (
+                &base58::encode_check(&[0; 32]),
+                KeyFormatError::Curve { kind: "secret" },
+            ),
         ] {
             let refused = SecretKey::parse(text);
             assert_eq!(refused, Err(fault), "{text}");
@@ -392,12 +527,23 @@ mod tests {
     #[test]
     fn a_secret_key_shows_itself_only_when_asked() {
         let pair = KeyPair::from(secret());
-        for shown in [format!("{:?}", pair), pair.secret_key.to_string(), serde_json::to_string(&pair.secret_key).unwrap()] {
-            assert!(!shown.contains(EXAMPLE_SECRET) && shown.contains(MASK), "{shown}");
+        for shown in [
+            format!("{:?}", pair),
+            pair.secret_key.to_string(),
+            serde_json::to_string(&pair.secret_key).unwrap(),
+        ] {
+            assert!(
+                !shown.contains(EXAMPLE_SECRET) && shown.contains(MASK),
+                "{shown}"
+            );
         }
         assert_eq!(pair.secret_key.reveal(), EXAMPLE_SECRET);
-        assert_eq!(serde_json::from_value::<SecretKey>(EXAMPLE_SECRET.into()).unwrap(), secret());
-        let error = serde_json::from_value::<SecretKey>(format!("{EXAMPLE_SECRET}n").into()).unwrap_err();
+        assert_eq!(
+            serde_json::from_value::<SecretKey>(EXAMPLE_SECRET.into()).unwrap(),
+            secret()
+        );
+        let error =
+            serde_json::from_value::<SecretKey>(format!("{EXAMPLE_SECRET}n").into()).unwrap_err();
         assert!(!error.to_string().contains(EXAMPLE_SECRET));
     }
 

@@ -7,7 +7,11 @@ use crate::web::openapi::{ApiOperation, PAGE, post};
 #[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
-        post("/keys/generate", "generateKeys", "Makes a fresh pair of authority keys; it is kept nowhere.")
-            .gives::<PairPage>(PAGE),
+        post(
+            "/keys/generate",
+            "generateKeys",
+            "Makes a fresh pair of authority keys; it is kept nowhere.",
+        )
+        .gives::<PairPage>(PAGE),
     ]
 }

@@ -9,5 +9,8 @@ use crate::web::{PageFrame, Reply, RequestContext};
 
 /// `POST /keys/generate`: a fresh pair, shown this once and kept nowhere.
 pub async fn generate(Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
-    want.respond(&PairPage::new(frame, KeyPair::generate().map_err(Error::internal)?))
+    want.respond(&PairPage::new(
+        frame,
+        KeyPair::generate().map_err(Error::internal)?,
+    ))
 }

@@ -26,7 +26,11 @@ impl PairPage {
     /// Shows this pair.
     #[must_use]
     pub fn new(frame: PageFrame, keys: KeyPair) -> Self {
-        Self { frame, success: true, keys }
+        Self {
+            frame,
+            success: true,
+            keys,
+        }
     }
 }
 
@@ -39,7 +43,11 @@ struct RevealedKeyPair<'k> {
 }
 
 fn revealed<S: Serializer>(keys: &KeyPair, s: S) -> Result<S::Ok, S::Error> {
-    RevealedKeyPair { public_key: &keys.public_key, secret_key: keys.secret_key.reveal() }.serialize(s)
+    RevealedKeyPair {
+        public_key: &keys.public_key,
+        secret_key: keys.secret_key.reveal(),
+    }
+    .serialize(s)
 }
 
 #[cfg(test)]
@@ -52,9 +60,15 @@ mod tests {
         let page = PairPage::new(PageFrame::default(), KeyPair::generate().unwrap());
         let json = serde_json::to_value(&page).unwrap();
         let secret = SecretKey::parse(json["keys"]["secret_key"].as_str().unwrap()).unwrap();
-        assert!(pair_matches(json["keys"]["public_key"].as_str().unwrap(), &secret));
+        assert!(pair_matches(
+            json["keys"]["public_key"].as_str().unwrap(),
+            &secret
+        ));
         assert_eq!(json["success"], true);
         let html = page.render().unwrap();
-        assert!(html.contains(secret.reveal()) && html.contains(json["keys"]["public_key"].as_str().unwrap()));
+        assert!(
+            html.contains(secret.reveal())
+                && html.contains(json["keys"]["public_key"].as_str().unwrap())
+        );
     }
 }

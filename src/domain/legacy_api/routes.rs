@@ -1,5 +1,5 @@
-//! The first generation's URLs: `/jdc/…` and `/config`. Each finds the instance or configuration that is meant and hands over to
-//! today's handler or service.
+//! The first generation's URLs: `/jdc/…` and `/config`. Each finds the instance or configuration
+//! that is meant and hands over to today's handler or service.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,23 +17,36 @@ use crate::domain::logs::routes::LogPagesState;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, LogForms, PageFrame, PathId, ProblemResponse, QueryParams, Reply, RequestContext, RequestInput,
+    Caller, ChangeResponse, LogForms, PageFrame, PathId, ProblemResponse, QueryParams, Reply,
+    RequestContext, RequestInput,
 };
 
 /// `POST /jdc/start`.
-pub async fn start(State(first): State<FirstGeneration>, want: RequestContext, fields: EmptyForm) -> Reply {
+pub async fn start(
+    State(first): State<FirstGeneration>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let id = first.to_start(false).await?;
     instance::start(State(first.instances().clone()), PathId(id), want, fields).await
 }
 
 /// `POST /jdc/stop`.
-pub async fn stop(State(first): State<FirstGeneration>, want: RequestContext, fields: EmptyForm) -> Reply {
+pub async fn stop(
+    State(first): State<FirstGeneration>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let id = first.to_stop().await?;
     instance::stop(State(first.instances().clone()), PathId(id), want, fields).await
 }
 
 /// `POST /jdc/restart`.
-pub async fn restart(State(first): State<FirstGeneration>, want: RequestContext, fields: EmptyForm) -> Reply {
+pub async fn restart(
+    State(first): State<FirstGeneration>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let id = first.to_start(true).await?;
     instance::restart(State(first.instances().clone()), PathId(id), want, fields).await
 }
@@ -54,7 +67,9 @@ pub async fn log(
 ) -> Reply {
     match first.made().await {
         Ok(id) => logs::log(State(pages), frame, PathId(id), want, headers, params).await,
-        Err(Error::NotFound { .. }) if want.form == Representation::Json => Ok(Json(NoLog::default()).into_response()),
+        Err(Error::NotFound { .. }) if want.form == Representation::Json => {
+            Ok(Json(NoLog::default()).into_response())
+        }
         Err(other) => Err(other.into()),
     }
 }
@@ -65,9 +80,19 @@ pub async fn config(State(first): State<FirstGeneration>) -> Reply {
 }
 
 /// `POST /config`.
-pub async fn save(State(first): State<FirstGeneration>, want: RequestContext, caller: Caller, input: RequestInput) -> Reply {
+pub async fn save(
+    State(first): State<FirstGeneration>,
+    want: RequestContext,
+    caller: Caller,
+    input: RequestInput,
+) -> Reply {
     let outcome = first.save(sent(input), &author(&want, &caller)).await?;
-    ChangeResponse { next: format!("/saved-configs/{}", outcome.config_id), created: None, json: outcome }.respond(&want)
+    ChangeResponse {
+        next: format!("/saved-configs/{}", outcome.config_id),
+        created: None,
+        json: outcome,
+    }
+    .respond(&want)
 }
 
 /// `POST /config/validate`: nothing is saved.
@@ -79,7 +104,9 @@ pub async fn validate(
 ) -> Reply {
     match first.validate(sent(input)).await {
         Ok(valid) => want.respond(&ValidPage::new(frame.0, valid)),
-        Err(error @ Error::Invalid(_)) => Err(ProblemResponse::from(error).with_member("valid", false)),
+        Err(error @ Error::Invalid(_)) => {
+            Err(ProblemResponse::from(error).with_member("valid", false))
+        }
         Err(other) => Err(other.into()),
     }
 }

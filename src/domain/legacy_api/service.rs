@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{
-    ClientConfig, ClientVersion, ConfigChangeResult, ConfigFindings, ConfigService, SavedConfig, render_masked,
+    ClientConfig, ClientVersion, ConfigChangeResult, ConfigFindings, ConfigService, SavedConfig,
+    render_masked,
 };
 use crate::domain::instances::{Instance, InstanceDraft, InstanceService};
 
@@ -31,9 +32,19 @@ impl LegacyConfigBody {
     /// From a body, or from what a form makes of its fields.
     #[must_use]
     pub fn of(mut body: Value) -> Self {
-        match body.get_mut("config").filter(|config| config.is_object()).map(Value::take) {
-            Some(config) => Self { config, is_member: true },
-            None => Self { config: body, is_member: false },
+        match body
+            .get_mut("config")
+            .filter(|config| config.is_object())
+            .map(Value::take)
+        {
+            Some(config) => Self {
+                config,
+                is_member: true,
+            },
+            None => Self {
+                config: body,
+                is_member: false,
+            },
         }
     }
 }
@@ -66,7 +77,12 @@ impl FirstGeneration {
     /// The database cannot be read.
     pub async fn instance(&self) -> Result<Option<Instance>> {
         // Names are unique whatever the case.
-        Ok(self.instances.list().await?.into_iter().find(|instance| instance.name.eq_ignore_ascii_case(NAME)))
+        Ok(self
+            .instances
+            .list()
+            .await?
+            .into_iter()
+            .find(|instance| instance.name.eq_ignore_ascii_case(NAME)))
     }
 
     /// The instance, or that it was never started.
@@ -74,7 +90,10 @@ impl FirstGeneration {
     /// # Errors
     /// It was not made yet.
     pub async fn made(&self) -> Result<InstanceId> {
-        let instance = self.instance().await?.ok_or_else(|| Error::not_found("instance called", NAME))?;
+        let instance = self
+            .instance()
+            .await?
+            .ok_or_else(|| Error::not_found("instance called", NAME))?;
         Ok(instance.id)
     }
 
@@ -83,12 +102,14 @@ impl FirstGeneration {
     /// # Errors
     /// It was not made yet, so there is nothing to stop.
     pub async fn to_stop(&self) -> Result<InstanceId> {
-        let nothing = || Error::Conflict("Nothing runs: it was never started. POST /jdc/start does that.".into());
+        let nothing = || {
+            Error::Conflict("Nothing runs: it was never started. POST /jdc/start does that.".into())
+        };
         Ok(self.instance().await?.ok_or_else(nothing)?.id)
     }
 
-    /// The instance, ready to be started on the active configuration; made if there is none yet. While its client runs a start takes
-    /// nothing up, only a restart does.
+    /// The instance, ready to be started on the active configuration; made if there is none yet.
+    /// While its client runs a start takes nothing up, only a restart does.
     ///
     /// # Errors
     /// There is no active configuration.
@@ -97,12 +118,19 @@ impl FirstGeneration {
         let (id, config) = match self.instance().await? {
             Some(instance) => {
                 let takes_up = is_restart || instance.can_start();
-                (instance.id, active.filter(|active| takes_up && *active != instance.config_id))
+                (
+                    instance.id,
+                    active.filter(|active| takes_up && *active != instance.config_id),
+                )
             }
             None => {
                 let nothing = "There is no active configuration to run. POST /config saves one, or set a saved one active.";
                 let config_id = active.ok_or_else(|| Error::Conflict(nothing.into()))?;
-                let wishes = InstanceDraft { name: Some(NAME.into()), config_id: Some(config_id), ..InstanceDraft::default() };
+                let wishes = InstanceDraft {
+                    name: Some(NAME.into()),
+                    config_id: Some(config_id),
+                    ..InstanceDraft::default()
+                };
                 match self.instances.create(wishes).await {
                     Ok(id) => (id, None),
                     // Two came at the same time and one was first.
@@ -112,7 +140,15 @@ impl FirstGeneration {
             }
         };
         if config.is_some() {
-            self.instances.change(id, InstanceDraft { config_id: config, ..InstanceDraft::default() }).await?;
+            self.instances
+                .change(
+                    id,
+                    InstanceDraft {
+                        config_id: config,
+                        ..InstanceDraft::default()
+                    },
+                )
+                .await?;
         }
         Ok(id)
     }
@@ -127,16 +163,32 @@ impl FirstGeneration {
         Ok((saved, toml))
     }
 
-    /// Whether a configuration could be saved and run: its file, secrets masked, and what is doubtful about it. Nothing is kept.
+    /// Whether a configuration could be saved and run: its file, secrets masked, and what is
+    /// doubtful about it. Nothing is kept.
     ///
     /// # Errors
     /// Names every wrong field.
     pub async fn validate(&self, sent: LegacyConfigBody) -> Result<(String, ConfigFindings)> {
         let is_member = sent.is_member;
-        let (config, found) = self.configs.check_active(sent.config).await.map_err(|e| of_body(e, is_member))?;
-        let toml = self.file(&config).await.map_err(|e| of_body(e, is_member))?;
-        let [warnings, hints] = [found.warnings, found.hints].map(|list| seen_from_the_body(list, is_member));
-        Ok((toml, ConfigFindings { errors: Vec::new(), warnings, hints }))
+        let (config, found) = self
+            .configs
+            .check_active(sent.config)
+            .await
+            .map_err(|e| of_body(e, is_member))?;
+        let toml = self
+            .file(&config)
+            .await
+            .map_err(|e| of_body(e, is_member))?;
+        let [warnings, hints] =
+            [found.warnings, found.hints].map(|list| seen_from_the_body(list, is_member));
+        Ok((
+            toml,
+            ConfigFindings {
+                errors: Vec::new(),
+                warnings,
+                hints,
+            },
+        ))
     }
 
     /// Saves it as the newest revision of the active configuration, or as the first one.
@@ -146,9 +198,17 @@ impl FirstGeneration {
     pub async fn save(&self, sent: LegacyConfigBody, author: &str) -> Result<ConfigChangeResult> {
         let is_member = sent.is_member;
         let configs = self.configs.clone().by(author);
-        let outcome = configs.save_active(sent.config, NAME).await.map_err(|e| of_body(e, is_member))?;
-        let [warnings, hints] = [outcome.warnings, outcome.hints].map(|list| seen_from_the_body(list, is_member));
-        Ok(ConfigChangeResult { warnings, hints, ..outcome })
+        let outcome = configs
+            .save_active(sent.config, NAME)
+            .await
+            .map_err(|e| of_body(e, is_member))?;
+        let [warnings, hints] =
+            [outcome.warnings, outcome.hints].map(|list| seen_from_the_body(list, is_member));
+        Ok(ConfigChangeResult {
+            warnings,
+            hints,
+            ..outcome
+        })
     }
 
     async fn active(&self) -> Result<Option<SavedConfig>> {
@@ -161,9 +221,19 @@ impl FirstGeneration {
 
     /// The file for the client in use; for the newest known one while there is none.
     async fn file(&self, config: &ClientConfig) -> Result<String> {
-        let version = self.instances.client().await.map_or(ClientVersion::NEWEST_KNOWN, |program| program.version);
-        render_masked(config, &version)
-            .map_err(|errors| Error::Invalid(errors.into_iter().map(|error| error.under("/config")).collect()))
+        let version = self
+            .instances
+            .client()
+            .await
+            .map_or(ClientVersion::NEWEST_KNOWN, |program| program.version);
+        render_masked(config, &version).map_err(|errors| {
+            Error::Invalid(
+                errors
+                    .into_iter()
+                    .map(|error| error.under("/config"))
+                    .collect(),
+            )
+        })
     }
 }
 

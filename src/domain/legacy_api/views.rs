@@ -75,8 +75,21 @@ impl LegacyConfig {
     /// The active configuration and its file.
     #[must_use]
     pub fn new((saved, toml): (SavedConfig, String)) -> Self {
-        let SavedConfig { id, name, revision, config, .. } = saved;
-        Self { success: true, toml, config, config_id: id, name, revision }
+        let SavedConfig {
+            id,
+            name,
+            revision,
+            config,
+            ..
+        } = saved;
+        Self {
+            success: true,
+            toml,
+            config,
+            config_id: id,
+            name,
+            revision,
+        }
     }
 }
 
@@ -102,6 +115,12 @@ impl ValidPage {
     /// The file that would come of it, and what is doubtful.
     #[must_use]
     pub fn new(frame: PageFrame, (toml, found): (String, ConfigFindings)) -> Self {
-        Self { frame, valid: true, toml, warnings: found.warnings, hints: found.hints }
+        Self {
+            frame,
+            valid: true,
+            toml,
+            warnings: found.warnings,
+            hints: found.hints,
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the API's documentation says of logs.
 
 use super::views::{InstancePage, LogPage};
-use crate::web::openapi::{ApiOperation, LOG, PAGE, RequestField, TEXT, get, member, one_of, text, whole};
+use crate::web::openapi::{
+    ApiOperation, LOG, PAGE, RequestField, TEXT, get, member, one_of, text, whole,
+};
 use serde_json::json;
 
 /// Which part of a log.
@@ -10,9 +12,21 @@ pub fn part() -> [RequestField; 5] {
     let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
     let [level, q] = filter();
     [
-        whole("count", "At most so many records; fewer if their messages have more than 256 KiB together.", 1, 1000).or(100),
-        seq("before", "Those before this `seq`. Not as a stream, and not with `after`."),
-        seq("after", "Those after this `seq`; as a stream `Last-Event-ID` does the same."),
+        whole(
+            "count",
+            "At most so many records; fewer if their messages have more than 256 KiB together.",
+            1,
+            1000,
+        )
+        .or(100),
+        seq(
+            "before",
+            "Those before this `seq`. Not as a stream, and not with `after`.",
+        ),
+        seq(
+            "after",
+            "Those after this `seq`; as a stream `Last-Event-ID` does the same.",
+        ),
         level,
         q,
     ]
@@ -20,7 +34,11 @@ pub fn part() -> [RequestField; 5] {
 
 fn filter() -> [RequestField; 2] {
     [
-        one_of("level", "This level and graver ones.", &["trace", "debug", "info", "warn", "error"]),
+        one_of(
+            "level",
+            "This level and graver ones.",
+            &["trace", "debug", "info", "warn", "error"],
+        ),
         text("q", "A text in message or module, in any case."),
     ]
 }
@@ -46,6 +64,10 @@ pub fn operations() -> Vec<ApiOperation> {
 /// The page of an instance, which shows its log and belongs to instances.
 #[must_use]
 pub fn instance() -> ApiOperation {
-    get("/instances/{id}", "getInstance", "An instance, with what is doubtful about its configuration.")
-        .gives::<InstancePage>(PAGE)
+    get(
+        "/instances/{id}",
+        "getInstance",
+        "An instance, with what is doubtful about its configuration.",
+    )
+    .gives::<InstancePage>(PAGE)
 }

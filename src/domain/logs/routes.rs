@@ -13,7 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{LogPosition, LogService};
 use super::views::{
-    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, MinerAddresses, PendingRevision, skipped_text,
+    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, MinerAddresses,
+    PendingRevision, skipped_text,
 };
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -38,12 +39,29 @@ pub struct LogPagesState {
 
 impl LogPagesState {
     /// What is saved and does not run yet.
-    async fn pending(&self, instance: &Instance, running: i32, saved: i32) -> Option<PendingRevision> {
-        let comparison = self.configs.compare(instance.config_id, Some(running), Some(saved)).await.ok()?;
-        let pinned = instance.client_version.as_deref().and_then(|version| version.parse().ok());
+    async fn pending(
+        &self,
+        instance: &Instance,
+        running: i32,
+        saved: i32,
+    ) -> Option<PendingRevision> {
+        let comparison = self
+            .configs
+            .compare(instance.config_id, Some(running), Some(saved))
+            .await
+            .ok()?;
+        let pinned = instance
+            .client_version
+            .as_deref()
+            .and_then(|version| version.parse().ok());
         let version = match pinned {
             Some(version) => version,
-            None => self.logs.instances().client().await.map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
+            None => self
+                .logs
+                .instances()
+                .client()
+                .await
+                .map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
         };
         Some(PendingRevision::new(comparison, version))
     }
@@ -57,11 +75,24 @@ pub async fn show(
     want: RequestContext<PageForms>,
 ) -> Reply {
     let _turn = pages.logs.turn().await?;
-    let (instance, page, dropped) =
-        pages.logs.page(id, LogPosition::End, LogFilter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
+    let (instance, page, dropped) = pages
+        .logs
+        .page(
+            id,
+            LogPosition::End,
+            LogFilter::default(),
+            usize::try_from(COUNT).unwrap_or(100),
+        )
+        .await?;
     let told = ConfigSummaryView::of(&pages, &instance).await;
     let log = LogPart::new(page, dropped, LogFilter::default(), LogPosition::End);
-    want.respond_blocking(InstancePage { frame, instance, told, log }).await
+    want.respond_blocking(InstancePage {
+        frame,
+        instance,
+        told,
+        log,
+    })
+    .await
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
@@ -76,26 +107,51 @@ pub async fn log(
     let asked = LogQuery::read(params)?;
     match want.form {
         Representation::EventStream if matches!(asked.place, LogPosition::Before(_)) => {
-            Err(Error::invalid("/before", "A live view goes forward: ask for after instead of before.").into())
+            Err(Error::invalid(
+                "/before",
+                "A live view goes forward: ask for after instead of before.",
+            )
+            .into())
         }
-        Representation::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
+        Representation::EventStream => Ok(follow(
+            &pages,
+            id,
+            asked,
+            sse::last_event_id(&headers),
+            want.asked.fragment,
+        )
+        .await?),
         Representation::Text => Ok(download(&pages, id, asked.filter).await?),
         _ => {
             let _turn = pages.logs.turn().await?;
-            let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
+            let (instance, page, dropped) = pages
+                .logs
+                .page(id, asked.place, asked.filter.clone(), asked.count)
+                .await?;
             let told = if want.form == Representation::Html {
                 ConfigSummaryView::of(&pages, &instance).await
             } else {
                 ConfigSummaryView::default()
             };
             let log = LogPart::new(page, dropped, asked.filter, asked.place);
-            want.respond_blocking(LogPage { frame, instance, told, log }).await
+            want.respond_blocking(LogPage {
+                frame,
+                instance,
+                told,
+                log,
+            })
+            .await
         }
     }
 }
 
-/// `GET /instances/{id}/log.txt`: the download under an address of its own, since a browser's link cannot say `Accept: text/plain`.
-pub async fn file(State(pages): State<LogPagesState>, PathId(id): PathId<InstanceId>, params: QueryParams) -> Reply {
+/// `GET /instances/{id}/log.txt`: the download under an address of its own, since a browser's link
+/// cannot say `Accept: text/plain`.
+pub async fn file(
+    State(pages): State<LogPagesState>,
+    PathId(id): PathId<InstanceId>,
+    params: QueryParams,
+) -> Reply {
     Ok(download(&pages, id, LogQuery::read(params)?.filter).await?)
 }
 
@@ -117,18 +173,35 @@ impl LogQuery {
         let text = params.text("q").map(str::to_owned);
         params.finish()?;
         let place = match (before, after) {
-            (Some(_), Some(_)) => return Err(Error::invalid("/before", "Ask for before or after, not both.")),
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid(
+                    "/before",
+                    "Ask for before or after, not both.",
+                ));
+            }
             (Some(seq), None) => LogPosition::Before(seq),
             (None, Some(seq)) => LogPosition::After(seq),
             (None, None) => LogPosition::End,
         };
-        Ok(Self { place, filter: LogFilter { min_level, text }, count: usize::try_from(count).unwrap_or(100), has_count })
+        Ok(Self {
+            place,
+            filter: LogFilter { min_level, text },
+            count: usize::try_from(count).unwrap_or(100),
+            has_count,
+        })
     }
 }
 
-/// Live: records as they come and the instance's changes, in one stream. A browser's page gets HTML to append and swap, a program
-/// gets JSON. `BackupOutcomes-Event-ID` wins over `after`; with `count` and neither, it begins with that many of the newest records.
-async fn follow(pages: &LogPagesState, id: InstanceId, asked: LogQuery, resume: Option<u64>, as_html: bool) -> Result<Response> {
+/// Live: records as they come and the instance's changes, in one stream. A browser's page gets HTML
+/// to append and swap, a program gets JSON. `BackupOutcomes-Event-ID` wins over `after`; with
+/// `count` and neither, it begins with that many of the newest records.
+async fn follow(
+    pages: &LogPagesState,
+    id: InstanceId,
+    asked: LogQuery,
+    resume: Option<u64>,
+    as_html: bool,
+) -> Result<Response> {
     let logs = pages.logs.clone();
     let mut begin = resume;
     let mut first = Vec::new();
@@ -137,7 +210,9 @@ async fn follow(pages: &LogPagesState, id: InstanceId, asked: LogQuery, resume: 
         LogPosition::After(seq) | LogPosition::Before(seq) => begin = Some(seq),
         LogPosition::End if asked.has_count => {
             let _turn = logs.turn().await?;
-            let (_, page, _) = logs.page(id, LogPosition::End, asked.filter.clone(), asked.count).await?;
+            let (_, page, _) = logs
+                .page(id, LogPosition::End, asked.filter.clone(), asked.count)
+                .await?;
             begin = Some(page.last);
             first = page.records;
         }
@@ -148,12 +223,15 @@ async fn follow(pages: &LogPagesState, id: InstanceId, asked: LogQuery, resume: 
     let (instance, mut follower) = logs.follow(id, begin).await?;
     let filter = asked.filter;
 
-    // The follower is moved into a task so that both sources can be waited for without losing a place in either. The channel is
-    // short: a viewer that does not read holds up its own task and nothing else, and takes little memory.
+    // The follower is moved into a task so that both sources can be waited for without losing a
+    // place in either. The channel is short: a viewer that does not read holds up its own task and
+    // nothing else, and takes little memory.
     let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(1);
     let records = first.iter().collect::<Vec<_>>();
-    let opening: Vec<SseEvent> =
-        streams::status_event(instance, as_html).into_iter().chain(record_events(id, &records, as_html)).collect();
+    let opening: Vec<SseEvent> = streams::status_event(instance, as_html)
+        .into_iter()
+        .chain(record_events(id, &records, as_html))
+        .collect();
     tokio::spawn(async move {
         let mut changes = std::pin::pin!(changes);
         loop {
@@ -180,33 +258,64 @@ async fn follow(pages: &LogPagesState, id: InstanceId, asked: LogQuery, resume: 
     Ok(sse::respond(events, logs.stop(), as_html))
 }
 
-fn log_events(id: InstanceId, event: &LogEvent, filter: &LogFilter, as_html: bool) -> Vec<SseEvent> {
+fn log_events(
+    id: InstanceId,
+    event: &LogEvent,
+    filter: &LogFilter,
+    as_html: bool,
+) -> Vec<SseEvent> {
     match event {
         LogEvent::Records(records) => {
-            let passing: Vec<&LogRecord> = records.iter().map(AsRef::as_ref).filter(|record| filter.matches(record)).collect();
+            let passing: Vec<&LogRecord> = records
+                .iter()
+                .map(AsRef::as_ref)
+                .filter(|record| filter.matches(record))
+                .collect();
             record_events(id, &passing, as_html)
         }
-        LogEvent::Skipped { lines, exact, until } => {
+        LogEvent::Skipped {
+            lines,
+            exact,
+            until,
+        } => {
             let event = SseEvent::default().id(until.to_string());
             if as_html {
-                vec![event.data(appended(&format!("<div class=\"line skipped\">{}</div>", skipped_text(*lines, *exact))))]
+                vec![event.data(appended(&format!(
+                    "<div class=\"line skipped\">{}</div>",
+                    skipped_text(*lines, *exact)
+                )))]
             } else {
-                event.event("skipped").json_data(json!({ "lines": lines, "exact": exact, "until": until })).into_iter().collect()
+                event
+                    .event("skipped")
+                    .json_data(json!({ "lines": lines, "exact": exact, "until": until }))
+                    .into_iter()
+                    .collect()
             }
         }
     }
 }
 
 fn record_events(id: InstanceId, records: &[&LogRecord], as_html: bool) -> Vec<SseEvent> {
-    let Some(last) = records.last() else { return Vec::new() };
+    let Some(last) = records.last() else {
+        return Vec::new();
+    };
     if !as_html {
         return records
             .iter()
-            .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
+            .filter_map(|record| {
+                SseEvent::default()
+                    .id(record.seq.to_string())
+                    .json_data(record)
+                    .ok()
+            })
             .collect();
     }
     match crate::web::html(&LogLinesFragment { id, records }) {
-        Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
+        Ok(html) => vec![
+            SseEvent::default()
+                .id(last.seq.to_string())
+                .data(appended(&html)),
+        ],
         Err(_) => Vec::new(),
     }
 }
@@ -218,22 +327,37 @@ fn appended(html: &str) -> String {
 
 async fn download(pages: &LogPagesState, id: InstanceId, filter: LogFilter) -> Result<Response> {
     let (instance, text) = pages.logs.text(id, filter).await?;
-    let name: String = instance.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}.log\"")).map_err(Error::internal)?;
+    let name: String = instance
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}.log\""))
+        .map_err(Error::internal)?;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)], Body::from_stream(text)).into_response())
+    Ok((
+        [(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)],
+        Body::from_stream(text),
+    )
+        .into_response())
 }
 
 impl ConfigSummaryView {
     /// As far as the saved configuration tells it.
     async fn of(pages: &LogPagesState, instance: &Instance) -> Self {
-        let Ok(saved) = pages.configs.get(instance.config_id).await else { return Self::default() };
+        let Ok(saved) = pages.configs.get(instance.config_id).await else {
+            return Self::default();
+        };
         let urls = miner_urls(&saved.config).await;
         let is_local = saved.config.listening_address.ip().is_loopback();
         let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
             Some(running) => pages.pending(instance, running, saved.revision).await,
             None => None,
         };
-        Self { miners: Some(MinerAddresses { urls, is_local }), doubts: Warnings::about(&saved.config), pending }
+        Self {
+            miners: Some(MinerAddresses { urls, is_local }),
+            doubts: Warnings::about(&saved.config),
+            pending,
+        }
     }
 }

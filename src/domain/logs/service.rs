@@ -22,7 +22,8 @@ pub struct LogService {
     stop: CancellationToken,
 }
 
-/// So many pages of logs are read and rendered at once; the others wait. Each takes memory and a processor.
+/// So many pages of logs are read and rendered at once; the others wait. Each takes memory and a
+/// processor.
 const AT_ONCE: usize = 2;
 
 /// Which part of a log is wanted.
@@ -40,7 +41,12 @@ impl LogService {
     /// `stop`: following ends with it.
     #[must_use]
     pub fn new(instances: InstanceService, stop: CancellationToken) -> Self {
-        Self { instances, hubs: Arc::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), stop }
+        Self {
+            instances,
+            hubs: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            stop,
+        }
     }
 
     /// Waits for a turn to read and render a page of a log; it is over when the permit is dropped.
@@ -48,7 +54,11 @@ impl LogService {
     /// # Errors
     /// None in practice: nobody closes the turns.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit> {
-        self.turns.clone().acquire_owned().await.map_err(Error::internal)
+        self.turns
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Error::internal)
     }
 
     /// The instances whose logs these are.
@@ -92,13 +102,19 @@ impl LogService {
     ///
     /// # Errors
     /// There is no such instance; its files cannot be read.
-    pub async fn follow(&self, id: InstanceId, after: Option<u64>) -> Result<(Instance, LogFollower)> {
+    pub async fn follow(
+        &self,
+        id: InstanceId,
+        after: Option<u64>,
+    ) -> Result<(Instance, LogFollower)> {
         let instance = self.instances.get(id).await?;
         let hub = {
             let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
             // A hub nobody follows holds nothing worth keeping.
             hubs.retain(|_, hub| hub.is_tailing());
-            hubs.entry(id).or_insert_with(|| LogHub::of(self.instances.log(id), self.stop.clone())).clone()
+            hubs.entry(id)
+                .or_insert_with(|| LogHub::of(self.instances.log(id), self.stop.clone()))
+                .clone()
         };
         Ok((instance, hub.follow(after).await?))
     }
@@ -114,7 +130,9 @@ impl LogService {
     ) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
         let instance = self.instances.get(id).await?;
         let log = self.instances.log(id);
-        let chunks = tokio::task::spawn_blocking(move || log.chunks(filter)).await.map_err(Error::internal)??;
+        let chunks = tokio::task::spawn_blocking(move || log.chunks(filter))
+            .await
+            .map_err(Error::internal)??;
         // One piece at a time, read while the one before is sent: bounded whatever the size.
         let stream = futures_util::stream::unfold(Some(chunks), |chunks| async {
             let mut chunks = chunks?;

@@ -18,7 +18,8 @@ use crate::view;
 use crate::web::PageFrame;
 
 impl LogRecord {
-    /// The time of day in the machine's own zone, to the millisecond; empty if the record has no time.
+    /// The time of day in the machine's own zone, to the millisecond; empty if the record has no
+    /// time.
     #[must_use]
     pub fn time_of_day(&self) -> String {
         self.moment().map(Timestamp::local_time).unwrap_or_default()
@@ -90,7 +91,12 @@ pub struct LogPart {
 impl LogPart {
     /// A page of a log as read at `place` through `filter`; `dropped_bytes` of older log are gone.
     #[must_use]
-    pub fn new(page: RecordPage, dropped_bytes: u64, filter: LogFilter, place: LogPosition) -> Self {
+    pub fn new(
+        page: RecordPage,
+        dropped_bytes: u64,
+        filter: LogFilter,
+        place: LogPosition,
+    ) -> Self {
         let is_forward = matches!(place, LogPosition::After(_));
         let is_newest = place == LogPosition::End;
         let has_older = page.more_before || (!is_forward && !page.scanned_all);
@@ -98,7 +104,11 @@ impl LogPart {
             logs: page.records,
             first: page.first,
             last: page.last,
-            more: if is_forward { !page.scanned_all } else { has_older },
+            more: if is_forward {
+                !page.scanned_all
+            } else {
+                has_older
+            },
             has_older,
             lost: page.lost,
             dropped_bytes,
@@ -135,7 +145,11 @@ impl LogPart {
             query.append_pair("q", text);
         }
         let query = query.finish();
-        if query.is_empty() { query } else { format!("&{query}") }
+        if query.is_empty() {
+            query
+        } else {
+            format!("&{query}")
+        }
     }
 
     fn levels(&self) -> [(&'static str, &'static str); 5] {
@@ -215,7 +229,12 @@ impl PendingRevision {
     #[must_use]
     pub fn new(comparison: RevisionComparison, version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(version);
-        Self { from: comparison.from, to: comparison.to, changes: comparison.changes, restart_needed }
+        Self {
+            from: comparison.from,
+            to: comparison.to,
+            changes: comparison.changes,
+            restart_needed,
+        }
     }
 
     fn changes(&self) -> Vec<RevisionChange> {
@@ -246,5 +265,7 @@ pub struct LogLinesFragment<'a> {
 #[must_use]
 pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
-    format!("… {about}{lines} lines came too fast to show and were skipped here; the download has them …")
+    format!(
+        "… {about}{lines} lines came too fast to show and were skipped here; the download has them …"
+    )
 }

@@ -1,4 +1,5 @@
-//! The average hashrate of the last ten minutes. One sample covers ten seconds, in which a miner may find no share at all.
+//! The average hashrate of the last ten minutes. One sample covers ten seconds, in which a miner
+//! may find no share at all.
 
 use std::collections::VecDeque;
 
@@ -15,18 +16,28 @@ impl RecentHashrate {
     /// Adds a sample of this second.
     pub fn push(&mut self, at: i64, rate: f64) {
         self.0.push_back((at, rate));
-        while self.0.front().is_some_and(|(first, _)| *first <= at - WINDOW) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(first, _)| *first <= at - WINDOW)
+        {
             self.0.pop_front();
         }
     }
 
-    /// The mean of the samples within the window that ends now, H/s. None if the newest one is older than `fresh_s` seconds.
+    /// The mean of the samples within the window that ends now, H/s. None if the newest one is
+    /// older than `fresh_s` seconds.
     pub fn average(&self, now: i64, interval_s: i64, fresh_s: i64) -> Option<f64> {
         let newest = self.0.back().map(|(at, _)| *at)?;
         if (now - newest).abs() > fresh_s {
             return None;
         }
-        let rates: Vec<f64> = self.0.iter().filter(|(at, _)| *at > now - WINDOW).map(|(_, rate)| *rate).collect();
+        let rates: Vec<f64> = self
+            .0
+            .iter()
+            .filter(|(at, _)| *at > now - WINDOW)
+            .map(|(_, rate)| *rate)
+            .collect();
         let count = u32::try_from(rates.len()).ok().filter(|count| *count > 0)?;
         let mean = rates.iter().sum::<f64>() / f64::from(count);
         let is_settled = mean > 0.0 || i64::from(count) * interval_s >= SETTLED;
@@ -47,8 +58,16 @@ mod tests {
             recent.push(round * 10, if round % 3 == 0 { 1500.0 } else { 0.0 });
         }
         assert_eq!(recent.average(890, 10, 30), Some(500.0));
-        assert_eq!(recent.average(920, 10, 30), Some(500.0), "what is older than the window does not count");
-        assert_eq!(recent.average(921, 10, 30), None, "the newest sample is too old");
+        assert_eq!(
+            recent.average(920, 10, 30),
+            Some(500.0),
+            "what is older than the window does not count"
+        );
+        assert_eq!(
+            recent.average(921, 10, 30),
+            None,
+            "the newest sample is too old"
+        );
     }
 
     #[test]

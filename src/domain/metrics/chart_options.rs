@@ -1,4 +1,5 @@
-//! The time range and the interval that somebody chose for charts, as they stand in an address and on a page.
+//! The time range and the interval that somebody chose for charts, as they stand in an address and
+//! on a page.
 
 use crate::base::clock::Timestamp;
 
@@ -13,7 +14,12 @@ pub const RANGES: [(&str, &str, i64); 6] = [
 ];
 
 /// How finely: as in an address, for people.
-pub const INTERVALS: [(&str, &str); 4] = [("", "automatic"), ("minute", "minutes"), ("hour", "hours"), ("day", "days")];
+pub const INTERVALS: [(&str, &str); 4] = [
+    ("", "automatic"),
+    ("minute", "minutes"),
+    ("hour", "hours"),
+    ("day", "days"),
+];
 
 /// What was chosen to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +44,9 @@ impl ChartOptions {
     fn with(&self, range: &str, interval: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if range.is_empty() {
-            query.append_pair("from", &self.from.to_string()).append_pair("to", &self.to.to_string());
+            query
+                .append_pair("from", &self.from.to_string())
+                .append_pair("to", &self.to.to_string());
         } else {
             query.append_pair("range", range);
         }
@@ -50,17 +58,25 @@ impl ChartOptions {
 
     /// The choices of a range as links: query, words, whether it is the present one.
     pub(super) fn ranges(&self) -> Vec<(String, &'static str, bool)> {
-        RANGES.iter().map(|(name, words, _)| (self.with(name, self.interval), *words, *name == self.range)).collect()
+        RANGES
+            .iter()
+            .map(|(name, words, _)| (self.with(name, self.interval), *words, *name == self.range))
+            .collect()
     }
 
     pub(super) fn intervals(&self) -> Vec<(String, &'static str, bool)> {
-        INTERVALS.iter().map(|(name, words)| (self.with(self.range, name), *words, *name == self.interval)).collect()
+        INTERVALS
+            .iter()
+            .map(|(name, words)| (self.with(self.range, name), *words, *name == self.interval))
+            .collect()
     }
 
     /// The stretch in words.
     pub(super) fn words(&self) -> String {
         match RANGES.iter().find(|(name, ..)| *name == self.range) {
-            Some((_, words, _)) => format!("the last {}", words.strip_prefix("1 ").unwrap_or(words)),
+            Some((_, words, _)) => {
+                format!("the last {}", words.strip_prefix("1 ").unwrap_or(words))
+            }
             None => format!("{} to {}", self.from.local(), self.to.local()),
         }
     }

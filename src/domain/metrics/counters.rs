@@ -1,26 +1,32 @@
-//! From what a client says of itself to samples: counters become increments, so that neither a restart nor a new channel shows as a loss
-//! or as a spike. Pure: readings and times in, samples out.
+//! From what a client says of itself to samples: counters become increments, so that neither a
+//! restart nor a new channel shows as a loss or as a spike. Pure: readings and times in, samples
+//! out.
 //!
-//! The client's counters begin anew with every process and with every channel, and vanish with them. What was counted is kept in a
-//! [`CounterBaseline`], which is stored with the samples in one transaction: a manager that was killed goes on where it was.
+//! The client's counters begin anew with every process and with every channel, and vanish with
+//! them. What was counted is kept in a [`CounterBaseline`], which is stored with the samples in one
+//! transaction: a manager that was killed goes on where it was.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::keeper::protocol::LevelCounts;
-use crate::programs::jd_client::monitoring::{MinerChannelReading, MonitoringReading, UpstreamChannelReading};
+use crate::programs::jd_client::monitoring::{
+    MinerChannelReading, MonitoringReading, UpstreamChannelReading,
+};
 
 /// Series of so many miners are kept for each instance; further ones count in the sums only.
 const MINERS: usize = 64;
 /// A miner unseen for so long gives its place to another, seconds.
 const MINER_UNSEEN: i64 = 86_400;
-/// A channel of the same process that is missing is remembered for so long, seconds, and so many of them.
+/// A channel of the same process that is missing is remembered for so long, seconds, and so many of
+/// them.
 const CHANNEL_UNSEEN: i64 = 600;
 const CHANNELS: usize = 4_000;
-/// Reasons of refusals that have series of their own, of each kind; further ones are counted as `other`.
+/// Reasons of refusals that have series of their own, of each kind; further ones are counted as
+/// `other`.
 const REASONS: usize = 32;
-/// A client met for the first time ever is counted from its start if that was not longer ago than this, seconds. What an older one did
-/// before is not known to belong to the moment.
+/// A client met for the first time ever is counted from its start if that was not longer ago than
+/// this, seconds. What an older one did before is not known to belong to the moment.
 const NEW: i64 = 60;
 /// Hashes that a share of difficulty 1 stands for.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
@@ -85,39 +91,53 @@ pub struct UncountedLog {
 pub type Samples = BTreeMap<String, f64>;
 
 impl CounterBaseline {
-    /// Which part of the log has to be counted from the files before [`CounterBaseline::count_lines`], given what the keeper says.
+    /// Which part of the log has to be counted from the files before
+    /// [`CounterBaseline::count_lines`], given what the keeper says.
     #[must_use]
     pub fn uncounted(&self, told: Option<&LevelCounts>) -> Option<UncountedLog> {
         match (&self.log, told) {
             (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
-            // What was counted before and what this keeper counted overlap: its sums would count a part twice.
-            (Some(mark), Some(told)) if is_overlapping(mark, told) => {
-                Some(UncountedLog { from: mark.until, to: Some(told.to.max(mark.until)) })
-            }
-            (Some(mark), Some(told)) => {
-                (mark.until < told.from).then_some(UncountedLog { from: mark.until, to: Some(told.from) })
-            }
-            (Some(mark), None) => Some(UncountedLog { from: mark.until, to: None }),
+            // What was counted before and what this keeper counted overlap: its sums would count a
+            // part twice.
+            (Some(mark), Some(told)) if is_overlapping(mark, told) => Some(UncountedLog {
+                from: mark.until,
+                to: Some(told.to.max(mark.until)),
+            }),
+            (Some(mark), Some(told)) => (mark.until < told.from).then_some(UncountedLog {
+                from: mark.until,
+                to: Some(told.from),
+            }),
+            (Some(mark), None) => Some(UncountedLog {
+                from: mark.until,
+                to: None,
+            }),
             // Never counted before: from the keeper's beginning on.
             (None, Some(_)) => None,
             (None, None) => Some(UncountedLog { from: 0, to: None }),
         }
     }
 
-    /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the offset up to which that was. Returns the
-    /// increments.
+    /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the
+    /// offset up to which that was. Returns the increments.
     pub fn count_lines(&mut self, told: Option<&LevelCounts>, found: &LevelCounts) -> Samples {
         let since = match (told, self.log) {
-            (Some(told), Some(mark)) if is_same_count(&mark.lines, told) => difference(told, &mark.lines),
+            (Some(told), Some(mark)) if is_same_count(&mark.lines, told) => {
+                difference(told, &mark.lines)
+            }
             (Some(told), Some(mark)) if is_overlapping(&mark, told) => *found,
             (Some(told), _) => sum(told, found),
             (None, Some(_)) => *found,
-            // Met for the first time, without a keeper that counts: what it wrote before belongs to no moment of now.
+            // Met for the first time, without a keeper that counts: what it wrote before belongs to
+            // no moment of now.
             (None, None) => LevelCounts::default(),
         };
         let known = self.log.map_or(0, |mark| mark.until);
         let until = told.map_or(found.to, |told| told.to).max(known);
-        let lines = told.copied().unwrap_or(LevelCounts { from: until, to: until, ..LevelCounts::default() });
+        let lines = told.copied().unwrap_or(LevelCounts {
+            from: until,
+            to: until,
+            ..LevelCounts::default()
+        });
         self.log = Some(LogMark { until, lines });
         let increments = [
             ("log_errors", since.error),
@@ -126,19 +146,33 @@ impl CounterBaseline {
             ("log_debugs", since.debug),
             ("log_others", since.other),
         ];
-        let samples = increments.into_iter().map(|(name, lines)| (name.to_owned(), float(lines))).collect();
+        let samples = increments
+            .into_iter()
+            .map(|(name, lines)| (name.to_owned(), float(lines)))
+            .collect();
         self.add_up(&samples);
         samples
     }
 
-    /// Counts what the client said at `now` (seconds since 1970). `age`: how long its process has run, seconds.
-    pub fn count_reading(&mut self, process: ProcessMark, age: i64, now: i64, reading: &MonitoringReading) -> Samples {
+    /// Counts what the client said at `now` (seconds since 1970). `age`: how long its process has
+    /// run, seconds.
+    pub fn count_reading(
+        &mut self,
+        process: ProcessMark,
+        age: i64,
+        now: i64,
+        reading: &MonitoringReading,
+    ) -> Samples {
         let is_first = self.process.is_none();
         let is_same = self.process == Some(process);
         if !is_same {
             self.channels.clear();
         }
-        let passed = if is_same { now - self.at } else { age.min(now - self.at) };
+        let passed = if is_same {
+            now - self.at
+        } else {
+            age.min(now - self.at)
+        };
         let (mut samples, counted, work) = self.take(reading, now);
         (self.process, self.at) = (Some(process), now);
         if is_first && age > NEW {
@@ -166,17 +200,36 @@ impl CounterBaseline {
                 gauges.insert(name.into(), value);
             }
         };
-        let miners = || reading.clients.iter().flat_map(|client| client.channels.iter().map(move |channel| (client, channel)));
+        let miners = || {
+            reading
+                .clients
+                .iter()
+                .flat_map(|client| client.channels.iter().map(move |channel| (client, channel)))
+        };
         put("hashrate_miners", reading.clients_hashrate);
         put("hashrate_upstream", reading.server_hashrate);
         put("miners", Some(float_of(reading.clients.len())));
         put("channels_miners", Some(float_of(miners().count())));
-        put("channels_upstream", Some(float_of(reading.server_channels.len())));
-        put("best_difficulty", miners().filter_map(|(_, channel)| channel.best_difficulty).reduce(f64::max).or(Some(0.0)));
+        put(
+            "channels_upstream",
+            Some(float_of(reading.server_channels.len())),
+        );
+        put(
+            "best_difficulty",
+            miners()
+                .filter_map(|(_, channel)| channel.best_difficulty)
+                .reduce(f64::max)
+                .or(Some(0.0)),
+        );
         // Always there, so that nothing happening is told apart from nothing known.
-        for name in
-            ["shares_accepted", "shares_rejected", "shares_submitted", "shares_acknowledged", "shares_refused", "blocks_found"]
-        {
+        for name in [
+            "shares_accepted",
+            "shares_rejected",
+            "shares_submitted",
+            "shares_acknowledged",
+            "shares_refused",
+            "blocks_found",
+        ] {
             counted.insert(name.into(), 0.0);
         }
         for channel in &reading.server_channels {
@@ -185,20 +238,33 @@ impl CounterBaseline {
             add(&mut counted, increments);
         }
         for (client, channel) in miners() {
-            let key = format!("m/{}/{}/{}", client.client_id, channel.channel_id, channel.user_identity);
-            let (increments, done) = self.increments(&key, of_miner(channel), channel.share_work, now, &mut seen);
+            let key = format!(
+                "m/{}/{}/{}",
+                client.client_id, channel.channel_id, channel.user_identity
+            );
+            let (increments, done) =
+                self.increments(&key, of_miner(channel), channel.share_work, now, &mut seen);
             work += done;
             if let Some(name) = self.miner(&channel.user_identity, now) {
-                *gauges.entry(format!("miner_hashrate:{name}")).or_default() += channel.nominal_hashrate.unwrap_or(0.0);
+                *gauges.entry(format!("miner_hashrate:{name}")).or_default() +=
+                    channel.nominal_hashrate.unwrap_or(0.0);
                 for kind in ["accepted", "rejected"] {
-                    let value = increments.get(&format!("shares_{kind}")).copied().unwrap_or(0.0);
-                    *counted.entry(format!("miner_shares_{kind}:{name}")).or_default() += value;
+                    let value = increments
+                        .get(&format!("shares_{kind}"))
+                        .copied()
+                        .unwrap_or(0.0);
+                    *counted
+                        .entry(format!("miner_shares_{kind}:{name}"))
+                        .or_default() += value;
                 }
             }
             add(&mut counted, increments);
         }
-        // One that is missing in a reading is not gone yet: counted anew its whole life would come in one moment.
-        let unseen = std::mem::take(&mut self.channels).into_iter().filter(|(_, counts)| now - counts.seen < CHANNEL_UNSEEN);
+        // One that is missing in a reading is not gone yet: counted anew its whole life would come
+        // in one moment.
+        let unseen = std::mem::take(&mut self.channels)
+            .into_iter()
+            .filter(|(_, counts)| now - counts.seen < CHANNEL_UNSEEN);
         for (key, counts) in unseen.take(CHANNELS) {
             seen.entry(key).or_insert(counts);
         }
@@ -217,34 +283,63 @@ impl CounterBaseline {
     ) -> (Samples, f64) {
         let before = self.channels.get(key);
         let is_reset = before.is_some_and(|before| {
-            counts.iter().any(|(name, count)| before.counts.get(name).is_some_and(|before| count < before))
+            counts
+                .iter()
+                .any(|(name, count)| before.counts.get(name).is_some_and(|before| count < before))
         });
         let before = before.filter(|_| !is_reset);
         let grown = counts.iter().map(|(name, count)| {
-            let known = before.and_then(|before| before.counts.get(name)).copied().unwrap_or(0);
+            let known = before
+                .and_then(|before| before.counts.get(name))
+                .copied()
+                .unwrap_or(0);
             (self.reason(name), float(count - known))
         });
         let mut sums = Samples::new();
         add(&mut sums, grown);
         let grown = sums;
         let done = work.map_or(0.0, |work| {
-            let known = before.and_then(|before| before.work).filter(|known| *known <= work).unwrap_or(0.0);
+            let known = before
+                .and_then(|before| before.work)
+                .filter(|known| *known <= work)
+                .unwrap_or(0.0);
             (work - known).max(0.0)
         });
-        seen.insert(key.into(), ChannelCounts { counts, work, seen: now });
+        seen.insert(
+            key.into(),
+            ChannelCounts {
+                counts,
+                work,
+                seen: now,
+            },
+        );
         (grown, done)
     }
 
     /// The name under which a reason is counted: a pool may think of a new one for each share.
     fn reason(&self, name: &str) -> String {
-        let Some((kind, _)) = name.split_once(':') else { return name.to_owned() };
-        let known = self.totals.keys().filter(|known| known.split(':').next() == Some(kind) && known.contains(':')).count();
-        if known < REASONS || self.totals.contains_key(name) { name.to_owned() } else { format!("{kind}:other") }
+        let Some((kind, _)) = name.split_once(':') else {
+            return name.to_owned();
+        };
+        let known = self
+            .totals
+            .keys()
+            .filter(|known| known.split(':').next() == Some(kind) && known.contains(':'))
+            .count();
+        if known < REASONS || self.totals.contains_key(name) {
+            name.to_owned()
+        } else {
+            format!("{kind}:other")
+        }
     }
 
     /// The name under which a miner has series; none if there are too many.
     fn miner(&mut self, identity: &str, now: i64) -> Option<String> {
-        let name = if identity.is_empty() { "unnamed" } else { identity };
+        let name = if identity.is_empty() {
+            "unnamed"
+        } else {
+            identity
+        };
         if !self.miners.contains_key(name) && self.miners.len() >= MINERS {
             self.miners.retain(|_, seen| now - *seen < MINER_UNSEEN);
         }
@@ -256,7 +351,10 @@ impl CounterBaseline {
     }
 
     fn add_up(&mut self, counted: &Samples) {
-        for (name, value) in counted.iter().filter(|(name, _)| !name.starts_with("miner_")) {
+        for (name, value) in counted
+            .iter()
+            .filter(|(name, _)| !name.starts_with("miner_"))
+        {
             *self.totals.entry(name.clone()).or_default() += value;
         }
     }
@@ -270,7 +368,9 @@ pub fn totals(stored: &str) -> BTreeMap<String, f64> {
     struct CounterTotals {
         totals: BTreeMap<String, f64>,
     }
-    serde_json::from_str::<CounterTotals>(stored).unwrap_or_default().totals
+    serde_json::from_str::<CounterTotals>(stored)
+        .unwrap_or_default()
+        .totals
 }
 
 fn of_pool(channel: &UpstreamChannelReading) -> BTreeMap<String, u64> {
@@ -291,10 +391,19 @@ fn of_miner(channel: &MinerChannelReading) -> BTreeMap<String, u64> {
     named(plain, "shares_rejected", &channel.rejected_by_reason)
 }
 
-fn named(plain: [(&str, Option<u64>); 3], reasoned: &str, reasons: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let plain = plain.into_iter().filter_map(|(name, count)| Some((name.to_owned(), count?)));
+fn named(
+    plain: [(&str, Option<u64>); 3],
+    reasoned: &str,
+    reasons: &BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
+    let plain = plain
+        .into_iter()
+        .filter_map(|(name, count)| Some((name.to_owned(), count?)));
     // Reasons that never occurred are listed by the client with 0, and say nothing.
-    let reasons = reasons.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| (format!("{reasoned}:{reason}"), *count));
+    let reasons = reasons
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(reason, count)| (format!("{reasoned}:{reason}"), *count));
     plain.chain(reasons).collect()
 }
 
@@ -313,9 +422,14 @@ fn is_overlapping(mark: &LogMark, told: &LevelCounts) -> bool {
 fn is_same_count(before: &LevelCounts, now: &LevelCounts) -> bool {
     before.from == now.from
         && now.to >= before.to
-        && [(before.error, now.error), (before.warn, now.warn), (before.info, now.info), (before.debug, now.debug)]
-            .iter()
-            .all(|(before, now)| now >= before)
+        && [
+            (before.error, now.error),
+            (before.warn, now.warn),
+            (before.info, now.info),
+            (before.debug, now.debug),
+        ]
+        .iter()
+        .all(|(before, now)| now >= before)
         && now.other >= before.other
 }
 
@@ -341,7 +455,10 @@ fn sum(one: &LevelCounts, other: &LevelCounts) -> LevelCounts {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "exact up to 2^53, far above what a sample counts")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "exact up to 2^53, far above what a sample counts"
+)]
 fn float(count: u64) -> f64 {
     count as f64
 }

@@ -1,8 +1,9 @@
-//! What Prometheus is told: figures in, text out, as OpenMetrics 1.0 or in the classic format. Pure: knows no database, no clock and no
-//! HTTP.
+//! What Prometheus is told: figures in, text out, as OpenMetrics 1.0 or in the classic format.
+//! Pure: knows no database, no clock and no HTTP.
 //!
-//! Names are part of the API and never change. An instance's are those of [`super::model`] with their unit behind them, as the conventions
-//! of Prometheus want it: base units, `_total` for counters. How many series there are depends on the instances alone: miners have none.
+//! Names are part of the API and never change. An instance's are those of [`super::model`] with
+//! their unit behind them, as the conventions of Prometheus want it: base units, `_total` for
+//! counters. How many series there are depends on the instances alone: miners have none.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ use crate::base::ids::InstanceId;
 use crate::infra::procfs::ProcessReading;
 use crate::keeper::machine::InstanceState;
 
-/// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a pool may word them as it likes.
+/// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a
+/// pool may word them as it likes.
 const MOST_REASONS: usize = 32;
 
 /// Readings of a client that have a name in the model, each with its unit.
@@ -40,13 +42,25 @@ const GAUGES: &[(&str, &str)] = &[
     ("health_score", ""),
 ];
 /// Counters of an instance that have a name in the model.
-const COUNTERS: &[&str] =
-    &["shares_accepted", "shares_rejected", "shares_submitted", "shares_acknowledged", "shares_refused", "blocks_found"];
-/// Those of them that are counted by reason, too. A metric of its own for each: in one with the whole, sums would count twice.
+const COUNTERS: &[&str] = &[
+    "shares_accepted",
+    "shares_rejected",
+    "shares_submitted",
+    "shares_acknowledged",
+    "shares_refused",
+    "blocks_found",
+];
+/// Those of them that are counted by reason, too. A metric of its own for each: in one with the
+/// whole, sums would count twice.
 const REASONED: &[&str] = &["shares_rejected", "shares_refused"];
 /// The levels of lines, and the counters they come from.
-const LEVELS: &[(&str, &str)] =
-    &[("error", "log_errors"), ("warn", "log_warnings"), ("info", "log_infos"), ("debug", "log_debugs"), ("other", "log_others")];
+const LEVELS: &[(&str, &str)] = &[
+    ("error", "log_errors"),
+    ("warn", "log_warnings"),
+    ("info", "log_infos"),
+    ("debug", "log_debugs"),
+    ("other", "log_others"),
+];
 
 /// The formats that scrapers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +118,11 @@ pub struct InstanceMetrics {
 ///
 /// # Errors
 /// None in practice; the type is that of the encoder.
-pub fn text(manager: &ManagerMetrics, clients: &[InstanceMetrics], format: ExpositionFormat) -> Result<String, fmt::Error> {
+pub fn text(
+    manager: &ManagerMetrics,
+    clients: &[InstanceMetrics],
+    format: ExpositionFormat,
+) -> Result<String, fmt::Error> {
     let mut families = MetricFamilies(Vec::new());
     families.of_manager(manager, clients);
     families.of_clients(clients);
@@ -136,10 +154,23 @@ struct MetricFamily {
 struct MetricFamilies(Vec<MetricFamily>);
 
 impl MetricFamilies {
-    fn add(&mut self, name: &str, unit: &'static str, kind: MetricType, help: &str, samples: Vec<(Labels, f64)>) {
+    fn add(
+        &mut self,
+        name: &str,
+        unit: &'static str,
+        kind: MetricType,
+        help: &str,
+        samples: Vec<(Labels, f64)>,
+    ) {
         // One whose samples are all missing is not mentioned at all.
         if !samples.is_empty() {
-            self.0.push(MetricFamily { name: name.into(), help: help.into(), unit, kind, samples });
+            self.0.push(MetricFamily {
+                name: name.into(),
+                help: help.into(),
+                unit,
+                kind,
+                samples,
+            });
         }
     }
 
@@ -148,79 +179,224 @@ impl MetricFamilies {
         let one = |value: f64| vec![(Labels::new(), value)];
         let some = |value: Option<f64>| value.map(one).unwrap_or_default();
         let version = vec![(vec![("version", manager.version.to_owned())], 1.0)];
-        self.add("jd_manager_build", "", Info, "Which jd-manager this is.", version);
+        self.add(
+            "jd_manager_build",
+            "",
+            Info,
+            "Which jd-manager this is.",
+            version,
+        );
         let help = "When jd-manager was started, since 1970.";
-        self.add("jd_manager_start_time", "seconds", Gauge, help, one(seconds(manager.started)));
+        self.add(
+            "jd_manager_start_time",
+            "seconds",
+            Gauge,
+            help,
+            one(seconds(manager.started)),
+        );
         let process = manager.process;
-        #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "bytes of memory stay below 2^53"
+        )]
         let memory = process.map(|process| process.rss_bytes as f64);
-        self.add("jd_manager_resident_memory", "bytes", Gauge, "Physical memory jd-manager occupies.", some(memory));
+        self.add(
+            "jd_manager_resident_memory",
+            "bytes",
+            Gauge,
+            "Physical memory jd-manager occupies.",
+            some(memory),
+        );
         let cpu = process.map(|process| process.cpu_time.as_secs_f64());
-        self.add("jd_manager_cpu", "seconds", Counter, "Processor time jd-manager has used.", some(cpu));
-        let files = process.and_then(|process| process.open_files).map(f64::from);
-        self.add("jd_manager_open_files", "", Gauge, "Files and sockets jd-manager has open.", some(files));
+        self.add(
+            "jd_manager_cpu",
+            "seconds",
+            Counter,
+            "Processor time jd-manager has used.",
+            some(cpu),
+        );
+        let files = process
+            .and_then(|process| process.open_files)
+            .map(f64::from);
+        self.add(
+            "jd_manager_open_files",
+            "",
+            Gauge,
+            "Files and sockets jd-manager has open.",
+            some(files),
+        );
         let in_state = |state: InstanceState| {
-            let count = clients.iter().filter(|client| client.state == state).count();
-            (vec![("state", state.as_str().to_owned())], f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+            let count = clients
+                .iter()
+                .filter(|client| client.state == state)
+                .count();
+            (
+                vec![("state", state.as_str().to_owned())],
+                f64::from(u32::try_from(count).unwrap_or(u32::MAX)),
+            )
         };
         let states = InstanceState::ALL.map(in_state).to_vec();
-        self.add("jd_manager_instances", "", Gauge, "Instances by state.", states);
+        self.add(
+            "jd_manager_instances",
+            "",
+            Gauge,
+            "Instances by state.",
+            states,
+        );
     }
 
     fn of_clients(&mut self, clients: &[InstanceMetrics]) {
         use MetricType::{Counter, Gauge};
         let each = |of: &dyn Fn(&InstanceMetrics) -> Option<f64>| -> Vec<(Labels, f64)> {
-            clients.iter().filter_map(|client| Some((client.labels(), of(client)?))).collect()
+            clients
+                .iter()
+                .filter_map(|client| Some((client.labels(), of(client)?)))
+                .collect()
         };
         let up = each(&|client| Some(truth(client.state == InstanceState::Running)));
-        self.add("jd_client_up", "", Gauge, "1 when the client serves miners.", up);
+        self.add(
+            "jd_client_up",
+            "",
+            Gauge,
+            "1 when the client serves miners.",
+            up,
+        );
         let state = |client: &InstanceMetrics, state: InstanceState| {
-            (client.labelled("state", state.as_str()), truth(client.state == state))
+            (
+                client.labelled("state", state.as_str()),
+                truth(client.state == state),
+            )
         };
-        let states = clients.iter().flat_map(|client| InstanceState::ALL.map(|one| state(client, one))).collect();
-        self.add("jd_client_state", "", Gauge, "1 for the state the instance is in, 0 for the others.", states);
+        let states = clients
+            .iter()
+            .flat_map(|client| InstanceState::ALL.map(|one| state(client, one)))
+            .collect();
+        self.add(
+            "jd_client_state",
+            "",
+            Gauge,
+            "1 for the state the instance is in, 0 for the others.",
+            states,
+        );
         let restarts = each(&|client| Some(f64::from(client.restarts)));
-        self.add("jd_client_restarts", "", Counter, "How often the client was started again by itself.", restarts);
+        self.add(
+            "jd_client_restarts",
+            "",
+            Counter,
+            "How often the client was started again by itself.",
+            restarts,
+        );
         let started = each(&|client| client.started.map(seconds));
-        self.add("jd_client_start_time", "seconds", Gauge, "When the present client was started, since 1970.", started);
+        self.add(
+            "jd_client_start_time",
+            "seconds",
+            Gauge,
+            "When the present client was started, since 1970.",
+            started,
+        );
         #[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
         let uptime = each(&|client| client.uptime.map(|uptime| uptime as f64));
-        self.add("jd_client_uptime", "seconds", Gauge, help("uptime_seconds"), uptime);
+        self.add(
+            "jd_client_uptime",
+            "seconds",
+            Gauge,
+            help("uptime_seconds"),
+            uptime,
+        );
 
         for (series, unit) in GAUGES {
-            let name = series.strip_suffix(unit).and_then(|name| name.strip_suffix('_')).unwrap_or(series);
+            let name = series
+                .strip_suffix(unit)
+                .and_then(|name| name.strip_suffix('_'))
+                .unwrap_or(series);
             let readings = each(&|client| client.readings.get(*series).copied());
-            self.add(&format!("jd_client_{name}"), unit, Gauge, help(series), readings);
+            self.add(
+                &format!("jd_client_{name}"),
+                unit,
+                Gauge,
+                help(series),
+                readings,
+            );
         }
         let checks = clients.iter().flat_map(|client| {
-            let of = |(name, value): (&String, &f64)| Some((client.labelled("check", name.strip_prefix("health:")?), *value));
+            let of = |(name, value): (&String, &f64)| {
+                Some((
+                    client.labelled("check", name.strip_prefix("health:")?),
+                    *value,
+                ))
+            };
             client.readings.iter().filter_map(of).collect::<Vec<_>>()
         });
-        self.add("jd_client_health", "", Gauge, help("health"), checks.collect());
-        let cpu = each(&|client| client.readings.get("cpu_percent").map(|percent| percent / 100.0));
-        self.add("jd_client_cpu", "ratio", Gauge, "Processor time of the client as a share of one core.", cpu);
+        self.add(
+            "jd_client_health",
+            "",
+            Gauge,
+            help("health"),
+            checks.collect(),
+        );
+        let cpu = each(&|client| {
+            client
+                .readings
+                .get("cpu_percent")
+                .map(|percent| percent / 100.0)
+        });
+        self.add(
+            "jd_client_cpu",
+            "ratio",
+            Gauge,
+            "Processor time of the client as a share of one core.",
+            cpu,
+        );
 
         for series in COUNTERS {
             let totals = each(&|client| client.totals.get(*series).copied());
-            self.add(&format!("jd_client_{series}"), "", Counter, help(series), totals);
+            self.add(
+                &format!("jd_client_{series}"),
+                "",
+                Counter,
+                help(series),
+                totals,
+            );
         }
         for series in REASONED {
-            let reasons = clients.iter().flat_map(|client| client.reasons(series)).collect();
+            let reasons = clients
+                .iter()
+                .flat_map(|client| client.reasons(series))
+                .collect();
             let help = help(series).replace('.', ", where the reason is known.");
-            self.add(&format!("jd_client_{series}_by_reason"), "", Counter, &help, reasons);
+            self.add(
+                &format!("jd_client_{series}_by_reason"),
+                "",
+                Counter,
+                &help,
+                reasons,
+            );
         }
         let lines = clients.iter().flat_map(|client| {
-            let of =
-                |(level, series): &(&'static str, &str)| Some((client.labelled("level", level), *client.totals.get(*series)?));
+            let of = |(level, series): &(&'static str, &str)| {
+                Some((
+                    client.labelled("level", level),
+                    *client.totals.get(*series)?,
+                ))
+            };
             LEVELS.iter().filter_map(of).collect::<Vec<_>>()
         });
-        self.add("jd_client_log_lines", "", Counter, "Lines of the client's log by level.", lines.collect());
+        self.add(
+            "jd_client_log_lines",
+            "",
+            Counter,
+            "Lines of the client's log by level.",
+            lines.collect(),
+        );
     }
 }
 
 impl InstanceMetrics {
     fn labels(&self) -> Labels {
-        vec![("instance", self.id.to_string()), ("name", self.name.clone())]
+        vec![
+            ("instance", self.id.to_string()),
+            ("name", self.name.clone()),
+        ]
     }
 
     fn labelled(&self, label: &'static str, value: &str) -> Labels {
@@ -239,7 +415,10 @@ impl InstanceMetrics {
         reasons.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         reasons.truncate(MOST_REASONS);
         reasons.sort_by(|a, b| a.0.cmp(&b.0));
-        reasons.into_iter().map(|(reason, count)| (self.labelled("reason", &reason), count)).collect()
+        reasons
+            .into_iter()
+            .map(|(reason, count)| (self.labelled("reason", &reason), count))
+            .collect()
     }
 }
 
@@ -247,7 +426,12 @@ impl Collector for MetricFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         for family in &self.0 {
             let unit = (!family.unit.is_empty()).then(|| Unit::Other(family.unit.into()));
-            let mut metric = encoder.encode_descriptor(&family.name, &family.help, unit.as_ref(), family.kind)?;
+            let mut metric = encoder.encode_descriptor(
+                &family.name,
+                &family.help,
+                unit.as_ref(),
+                family.kind,
+            )?;
             for (labels, value) in &family.samples {
                 match family.kind {
                     MetricType::Info => metric.encode_info(labels)?,
@@ -267,14 +451,17 @@ fn sample(metric: &mut MetricEncoder, kind: MetricType, value: f64) -> fmt::Resu
     }
 }
 
-/// The same in the classic format: no units, no end, and metrics under the names that their samples have. What is in a line of a sample is
-/// the same in both.
+/// The same in the classic format: no units, no end, and metrics under the names that their samples
+/// have. What is in a line of a sample is the same in both.
 fn classic(openmetrics: &str) -> String {
     let mut text = String::with_capacity(openmetrics.len());
     let mut help = "";
     for line in openmetrics.split_terminator('\n') {
         // Nothing but a comment begins so: the names of samples are ours.
-        match line.strip_prefix("# ").and_then(|comment| comment.split_once(' ')) {
+        match line
+            .strip_prefix("# ")
+            .and_then(|comment| comment.split_once(' '))
+        {
             Some(("HELP", about)) => help = about.split_once(' ').map_or("", |(_, help)| help),
             Some(("TYPE", about)) => {
                 let (name, kind) = about.rsplit_once(' ').unwrap_or((about, "untyped"));
@@ -283,7 +470,9 @@ fn classic(openmetrics: &str) -> String {
                     "info" => ("_info", "gauge"),
                     other => ("", other),
                 };
-                text.push_str(&format!("# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"));
+                text.push_str(&format!(
+                    "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"
+                ));
             }
             Some(_) => {}
             None if line == "# EOF" => {}
@@ -305,7 +494,10 @@ fn truth(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2^53")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 stay below 2^53"
+)]
 fn seconds(moment: Timestamp) -> f64 {
     moment.0 as f64 / 1000.0
 }

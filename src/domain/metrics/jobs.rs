@@ -1,4 +1,5 @@
-//! What is forgotten: samples beyond their time, in small steps so that nobody waits, and the disk space they took is given back.
+//! What is forgotten: samples beyond their time, in small steps so that nobody waits, and the disk
+//! space they took is given back.
 
 use std::time::Duration;
 
@@ -32,8 +33,11 @@ pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::R
     for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
-        while let Some(next) =
-            db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::forget(c, level, before, after, ROWS)?)).await?
+        while let Some(next) = db
+            .write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(rollup::forget(c, level, before, after, ROWS)?)
+            })
+            .await?
         {
             after = next;
             tokio::time::sleep(PAUSE).await;
@@ -58,7 +62,9 @@ pub async fn schedule_pruning(
         let db = db.clone();
         async move { say(forget(&db, keep, now()).await) }
     };
-    schedule.nightly(NIGHTLY, "forgetting old metrics", work).await
+    schedule
+        .nightly(NIGHTLY, "forgetting old metrics", work)
+        .await
 }
 
 fn now() -> i64 {

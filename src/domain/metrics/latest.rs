@@ -1,4 +1,5 @@
-//! What was measured of each instance last, in memory: for those who look at it often and need no history. Nothing is measured here.
+//! What was measured of each instance last, in memory: for those who look at it often and need no
+//! history. Nothing is measured here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +9,8 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::programs::jd_client::monitoring::MonitoringReading;
 
-/// The newest round counts as present for so many intervals, and never for less than so many seconds.
+/// The newest round counts as present for so many intervals, and never for less than so many
+/// seconds.
 const PRESENT_ROUNDS: i64 = 3;
 const PRESENT_SECONDS: i64 = 30;
 
@@ -19,7 +21,8 @@ pub struct LatestFigures {
     pub at: i64,
     /// The round's samples by name, those with a detail left out: there may be thousands of miners.
     pub figures: BTreeMap<String, f64>,
-    /// What its client's monitoring did when it was asked last; none: it has no address for it, or was not asked yet.
+    /// What its client's monitoring did when it was asked last; none: it has no address for it, or
+    /// was not asked yet.
     pub monitoring: Option<MonitoringState>,
 }
 
@@ -28,7 +31,8 @@ pub struct LatestFigures {
 pub enum MonitoringState {
     /// It told its figures.
     Moving,
-    /// It told its figures, whose counts of shares have stood still since this second (since 1970). That alone is no fault: there may be no share.
+    /// It told its figures, whose counts of shares have stood still since this second (since 1970).
+    /// That alone is no fault: there may be no share.
     Still(i64),
     /// It gave no figures since this second (since 1970), for this reason.
     Not(i64, String),
@@ -42,7 +46,11 @@ impl LatestMetrics {
     /// Those of one instance; none before its first sample.
     #[must_use]
     pub fn of(&self, id: InstanceId) -> Option<LatestFigures> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
     }
 
     /// Replaces all of them.
@@ -80,17 +88,29 @@ impl MonitoringWatch {
     }
 }
 
-/// All counts of shares of a reading in one number: another one as soon as any share is counted. The monitoring's own age is left out, since it
-/// is computed when asked and goes on while the figures stand still (0.6.0, `stratum-apps` 0.8.0).
+/// All counts of shares of a reading in one number: another one as soon as any share is counted.
+/// The monitoring's own age is left out, since it is computed when asked and goes on while the
+/// figures stand still (0.6.0, `stratum-apps` 0.8.0).
 pub(super) fn counts(reading: &MonitoringReading) -> u64 {
     let mut hasher = DefaultHasher::new();
     for channel in &reading.server_channels {
-        (channel.channel_id, channel.shares_acknowledged, channel.shares_submitted, channel.shares_rejected).hash(&mut hasher);
+        (
+            channel.channel_id,
+            channel.shares_acknowledged,
+            channel.shares_submitted,
+            channel.shares_rejected,
+        )
+            .hash(&mut hasher);
     }
     for client in &reading.clients {
         client.client_id.hash(&mut hasher);
         for channel in &client.channels {
-            (channel.channel_id, channel.shares_accepted, channel.shares_rejected).hash(&mut hasher);
+            (
+                channel.channel_id,
+                channel.shares_accepted,
+                channel.shares_rejected,
+            )
+                .hash(&mut hasher);
         }
     }
     hasher.finish()
@@ -115,17 +135,40 @@ mod tests {
     #[test]
     fn figures_stand_still_since_a_share_was_last_counted_whatever_the_monitorings_age() {
         let reading = |shares: u64, uptime: u64| {
-            let channel = MinerChannelReading { channel_id: 2, shares_accepted: Some(shares), ..MinerChannelReading::default() };
-            let clients = vec![MinerReading { client_id: 1, channels: vec![channel] }];
-            counts(&MonitoringReading { uptime_secs: Some(uptime), clients, ..MonitoringReading::default() })
+            let channel = MinerChannelReading {
+                channel_id: 2,
+                shares_accepted: Some(shares),
+                ..MinerChannelReading::default()
+            };
+            let clients = vec![MinerReading {
+                client_id: 1,
+                channels: vec![channel],
+            }];
+            counts(&MonitoringReading {
+                uptime_secs: Some(uptime),
+                clients,
+                ..MonitoringReading::default()
+            })
         };
         let mut watch = MonitoringWatch::default();
         assert_eq!(watch.answered(reading(5, 1), 100), MonitoringState::Moving);
-        assert_eq!(watch.answered(reading(5, 11), 110), MonitoringState::Still(100));
-        assert_eq!(watch.answered(reading(5, 21), 120), MonitoringState::Still(100));
+        assert_eq!(
+            watch.answered(reading(5, 11), 110),
+            MonitoringState::Still(100)
+        );
+        assert_eq!(
+            watch.answered(reading(5, 21), 120),
+            MonitoringState::Still(100)
+        );
         assert_eq!(watch.answered(reading(6, 31), 130), MonitoringState::Moving);
-        assert_eq!(watch.failed("no".into(), 140), MonitoringState::Not(140, "no".into()));
-        assert_eq!(watch.failed("no".into(), 150), MonitoringState::Not(140, "no".into()));
+        assert_eq!(
+            watch.failed("no".into(), 140),
+            MonitoringState::Not(140, "no".into())
+        );
+        assert_eq!(
+            watch.failed("no".into(), 150),
+            MonitoringState::Not(140, "no".into())
+        );
         assert_eq!(watch.answered(reading(6, 61), 160), MonitoringState::Moving);
     }
 

@@ -1,4 +1,5 @@
-//! What lists show of an instance's metrics: the average hashrate, a day's shares, and a small drawing of the last hours.
+//! What lists show of an instance's metrics: the average hashrate, a day's shares, and a small
+//! drawing of the last hours.
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
@@ -14,36 +15,76 @@ use crate::infra::chart::sparkline;
 /// What the small drawing shows, and the distance of its points, seconds.
 const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
-/// The shares of the last day and the drawing of the last six hours; none for an instance that was never measured.
-pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<Option<ListStats>> {
+/// The shares of the last day and the drawing of the last six hours; none for an instance that was
+/// never measured.
+pub(super) fn draw(
+    c: &mut SqliteConnection,
+    id: InstanceId,
+    now: i64,
+) -> QueryResult<Option<ListStats>> {
     let marks = RollupMarks::read(c)?;
     let mut counts = [0.0; 2];
-    for (count, name) in counts.iter_mut().zip(["shares_accepted", "shares_rejected"]) {
-        let Some(series) = queries::series(c, id, name)? else { return Ok(None) };
-        *count = range::whole(c, marks, series.id, (now - 86_400, now + 1))?.map_or(0.0, |all| all.sum);
+    for (count, name) in counts
+        .iter_mut()
+        .zip(["shares_accepted", "shares_rejected"])
+    {
+        let Some(series) = queries::series(c, id, name)? else {
+            return Ok(None);
+        };
+        *count =
+            range::whole(c, marks, series.id, (now - 86_400, now + 1))?.map_or(0.0, |all| all.sum);
     }
     let spark = match queries::series(c, id, "hashrate_measured")? {
         Some(series) => {
-            let spacing = PointSpacing { level: Resolution::Minute, step: SPARK_STEP };
+            let spacing = PointSpacing {
+                level: Resolution::Minute,
+                step: SPARK_STEP,
+            };
             let points = range::points(c, marks, series.id, (now - SPARK, now), spacing)?;
-            let points: Vec<(i64, f64)> = points.iter().map(|bucket| (bucket.at * 1000, bucket.average())).collect();
+            let points: Vec<(i64, f64)> = points
+                .iter()
+                .map(|bucket| (bucket.at * 1000, bucket.average()))
+                .collect();
             let is_drawn = points.len() > 1;
             if is_drawn {
-                sparkline(&points, (now - SPARK) * 1000, now * 1000, SPARK_STEP * 1000, 112, 26)
+                sparkline(
+                    &points,
+                    (now - SPARK) * 1000,
+                    now * 1000,
+                    SPARK_STEP * 1000,
+                    112,
+                    26,
+                )
             } else {
                 String::new()
             }
         }
         None => String::new(),
     };
-    Ok(Some(ListStats { accepted: counts[0], rejected: counts[1], spark, ..ListStats::default() }))
+    Ok(Some(ListStats {
+        accepted: counts[0],
+        rejected: counts[1],
+        spark,
+        ..ListStats::default()
+    }))
 }
 
 /// The samples of the measured hashrate within the window of its average.
-pub(super) fn recent_hashrate(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<RecentHashrate> {
+pub(super) fn recent_hashrate(
+    c: &mut SqliteConnection,
+    id: InstanceId,
+    now: i64,
+) -> QueryResult<RecentHashrate> {
     let mut recent = RecentHashrate::default();
     if let Some(series) = queries::series(c, id, "hashrate_measured")? {
-        for sample in queries::buckets(c, Resolution::Raw, series.id, now - WINDOW + 1, now + 1, WINDOW)? {
+        for sample in queries::buckets(
+            c,
+            Resolution::Raw,
+            series.id,
+            now - WINDOW + 1,
+            now + 1,
+            WINDOW,
+        )? {
             recent.push(sample.at, sample.sum);
         }
     }

@@ -2,10 +2,13 @@
 
 use super::chart_options::RANGES;
 use super::model::FiguresResponse;
-use super::responses::{MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse};
+use super::responses::{
+    MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse,
+};
 use super::views::MetricsComparePage;
 use crate::web::openapi::{
-    ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
+    ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, STREAM, TEXT, get, list, moment, one_of,
+    shape, text, whole,
 };
 
 fn time() -> Vec<RequestField> {
@@ -14,7 +17,11 @@ fn time() -> Vec<RequestField> {
         one_of("range", "So long up to now.", &names),
         moment("from", "From this moment on."),
         moment("to", "Up to this moment."),
-        one_of("interval", "The distance of points; without it as fine as 1,000 points allow.", &["minute", "hour", "day"]),
+        one_of(
+            "interval",
+            "The distance of points; without it as fine as 1,000 points allow.",
+            &["minute", "hour", "day"],
+        ),
         whole("limit", "The newest so many points.", 1, 1000),
     ]
 }

@@ -1,11 +1,15 @@
-//! Putting pages of metrics together: which series stand in one chart, what their cards say, where restarts are marked.
+//! Putting pages of metrics together: which series stand in one chart, what their cards say, where
+//! restarts are marked.
 
 use std::collections::BTreeMap;
 
 use super::chart_options::ChartOptions;
 use super::model::{metric, title};
 use super::service::{MetricService, SeriesQuery};
-use super::views::{ChartGroup, GROUPS, LatestFiguresView, MetricsComparePage, MetricsPage, MinerRow, SeriesChart, SeriesPage};
+use super::views::{
+    ChartGroup, GROUPS, LatestFiguresView, MetricsComparePage, MetricsPage, MinerRow, SeriesChart,
+    SeriesPage,
+};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
@@ -13,7 +17,8 @@ use crate::domain::instances::Instance;
 use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
 use crate::web::PageFrame;
 
-/// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a time, and of more in the course of days.
+/// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a
+/// time, and of more in the course of days.
 const MINERS: usize = 256;
 /// More restarts than this are not marked: they would hide the figures.
 const MARKS: usize = 40;
@@ -33,7 +38,12 @@ pub async fn group(
     let points = metrics.points(id, names.clone(), stretch, now).await?;
     let mut drawn = Vec::new();
     for (metric_type, (points, summary)) in names.iter().zip(points) {
-        drawn.push(SeriesChart { metric_type: metric_type.clone(), label: label(metric_type), points, summary });
+        drawn.push(SeriesChart {
+            metric_type: metric_type.clone(),
+            label: label(metric_type),
+            points,
+            summary,
+        });
     }
     // The one the address is named after stays, so that its unit and its name hold.
     let is_there = |drawn: &SeriesChart| !drawn.points.points.is_empty();
@@ -41,14 +51,30 @@ pub async fn group(
     if drawn.iter().any(is_there) {
         drawn.retain(|one| is_there(one) || one.metric_type == first);
     }
-    let starts = metrics.instances().starts(id, stretch.from, stretch.to, MARKS + 1).await?;
-    let marks = if starts.len() > MARKS { Vec::new() } else { starts };
-    let marks = marks.into_iter().map(|at| ChartMark { at: at.0, label: "start of the client".into() }).collect();
+    let starts = metrics
+        .instances()
+        .starts(id, stretch.from, stretch.to, MARKS + 1)
+        .await?;
+    let marks = if starts.len() > MARKS {
+        Vec::new()
+    } else {
+        starts
+    };
+    let marks = marks
+        .into_iter()
+        .map(|at| ChartMark {
+            at: at.0,
+            label: "start of the client".into(),
+        })
+        .collect();
     Ok(ChartGroup {
         title: name,
         path: path(id, &first),
         with: with(&names),
-        id: format!("c-{}", first.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
+        id: format!(
+            "c-{}",
+            first.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+        ),
         drawn,
         marks,
         choice: choice.clone(),
@@ -57,7 +83,10 @@ pub async fn group(
 
 /// What a series is called among others.
 fn label(metric_type: &str) -> String {
-    let short = GROUPS.iter().flat_map(|(_, series)| series.iter()).find(|(name, _)| *name == metric_type);
+    let short = GROUPS
+        .iter()
+        .flat_map(|(_, series)| series.iter())
+        .find(|(name, _)| *name == metric_type);
     match (short, metric_type.split_once(':')) {
         (Some((_, label)), _) if !label.is_empty() => (*label).to_owned(),
         (_, Some((_, detail))) => detail.to_owned(),
@@ -68,12 +97,25 @@ fn label(metric_type: &str) -> String {
 /// The names of a chart asked for by its first series and further ones.
 #[must_use]
 pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
-    let further = with.unwrap_or_default().split(',').filter(|name| !name.is_empty() && *name != first);
-    let names: Vec<String> = std::iter::once(first.clone()).chain(further.map(str::to_owned)).take(DISTINCT_LINES).collect();
-    let of_group = GROUPS
-        .iter()
-        .find(|(_, group)| group.len() > 1 && names.len() > 1 && names.iter().all(|n| group.iter().any(|(name, _)| name == n)));
-    (of_group.map_or_else(|| title(&first), |(name, _)| (*name).to_owned()), names)
+    let further = with
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.is_empty() && *name != first);
+    let names: Vec<String> = std::iter::once(first.clone())
+        .chain(further.map(str::to_owned))
+        .take(DISTINCT_LINES)
+        .collect();
+    let of_group = GROUPS.iter().find(|(_, group)| {
+        group.len() > 1
+            && names.len() > 1
+            && names
+                .iter()
+                .all(|n| group.iter().any(|(name, _)| name == n))
+    });
+    (
+        of_group.map_or_else(|| title(&first), |(name, _)| (*name).to_owned()),
+        names,
+    )
 }
 
 /// The page of an instance's metrics.
@@ -91,23 +133,60 @@ pub async fn page(
     let types = metrics.types(id).await?;
     let mut groups = Vec::new();
     for (name, series) in GROUPS {
-        let there: Vec<String> =
-            series.iter().map(|(name, _)| *name).filter(|name| types.iter().any(|t| t == name)).map(str::to_owned).collect();
+        let there: Vec<String> = series
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| types.iter().any(|t| t == name))
+            .map(str::to_owned)
+            .collect();
         if !there.is_empty() {
-            groups.push(group(metrics, id, ((*name).to_owned(), there), &choice, stretch, now).await?);
+            groups.push(
+                group(
+                    metrics,
+                    id,
+                    ((*name).to_owned(), there),
+                    &choice,
+                    stretch,
+                    now,
+                )
+                .await?,
+            );
         }
     }
     for of in ["shares_rejected", "shares_refused"] {
-        let reasons = types.iter().filter(|name| name.starts_with(&format!("{of}:"))).take(DISTINCT_LINES);
+        let reasons = types
+            .iter()
+            .filter(|name| name.starts_with(&format!("{of}:")))
+            .take(DISTINCT_LINES);
         let reasons: Vec<String> = reasons.cloned().collect();
         if !reasons.is_empty() {
-            let name = format!("{} by reason", metric(of).map_or(of, |(metric, _)| metric.title));
+            let name = format!(
+                "{} by reason",
+                metric(of).map_or(of, |(metric, _)| metric.title)
+            );
             groups.push(group(metrics, id, (name, reasons), &choice, stretch, now).await?);
         }
     }
-    let uptime = if types.is_empty() { None } else { Some(metrics.uptime_within(id, stretch.from, stretch.to.min(now)).await?) };
+    let uptime = if types.is_empty() {
+        None
+    } else {
+        Some(
+            metrics
+                .uptime_within(id, stretch.from, stretch.to.min(now))
+                .await?,
+        )
+    };
     let (miners, more_miners) = miners(metrics, &instance, &types, stretch).await?;
-    Ok(MetricsPage { frame, instance, choice, groups, miners, more_miners, uptime, metrics: Vec::new() })
+    Ok(MetricsPage {
+        frame,
+        instance,
+        choice,
+        groups,
+        miners,
+        more_miners,
+        uptime,
+        metrics: Vec::new(),
+    })
 }
 
 /// The miners of an instance by name, as many as are listed, and how many were not looked at.
@@ -119,9 +198,16 @@ async fn miners(
 ) -> Result<(Vec<MinerRow>, usize)> {
     let id = instance.id;
     // Without a client nobody is connected, whatever was measured last.
-    let latest = if instance.running { metrics.latest(id).await?.metrics } else { BTreeMap::new() };
+    let latest = if instance.running {
+        metrics.latest(id).await?.metrics
+    } else {
+        BTreeMap::new()
+    };
     let mut rows = Vec::new();
-    let mut names: Vec<&str> = types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")).collect();
+    let mut names: Vec<&str> = types
+        .iter()
+        .filter_map(|name| name.strip_prefix("miner_hashrate:"))
+        .collect();
     if names.len() > MINERS {
         names.sort_by_key(|name| !latest.contains_key(&format!("miner_hashrate:{name}")));
     }
@@ -131,7 +217,14 @@ async fn miners(
     for name in names {
         let mut counts = Vec::new();
         for of in ["accepted", "rejected"] {
-            let found = metrics.summary(id, format!("miner_shares_{of}:{name}"), stretch.from, stretch.to).await?;
+            let found = metrics
+                .summary(
+                    id,
+                    format!("miner_shares_{of}:{name}"),
+                    stretch.from,
+                    stretch.to,
+                )
+                .await?;
             counts.push(found.map(|all| all.sum));
         }
         if counts.iter().all(Option::is_none) {
@@ -140,7 +233,9 @@ async fn miners(
         let say = |count: Option<f64>| format_value(Unit::Count, count.unwrap_or(0.0));
         rows.push(MinerRow {
             name: name.to_owned(),
-            hashrate: latest.get(&format!("miner_hashrate:{name}")).map(|rate| format_value(Unit::HashesPerSecond, *rate)),
+            hashrate: latest
+                .get(&format!("miner_hashrate:{name}"))
+                .map(|rate| format_value(Unit::HashesPerSecond, *rate)),
             accepted: say(counts[0]),
             rejected: say(counts[1]),
             path: path(id, &format!("miner_hashrate:{name}")),
@@ -164,8 +259,16 @@ pub async fn series_page(
     let instance = metrics.instance(id).await?;
     let group = group(metrics, id, names, &choice, stretch, now).await?;
     let first = group.drawn.first();
-    let (step, time_series) = first.map_or((60, Vec::new()), |drawn| (drawn.points.step, drawn.points.points.clone()));
-    Ok(SeriesPage { frame, instance, group, step, time_series })
+    let (step, time_series) = first.map_or((60, Vec::new()), |drawn| {
+        (drawn.points.step, drawn.points.points.clone())
+    });
+    Ok(SeriesPage {
+        frame,
+        instance,
+        group,
+        step,
+        time_series,
+    })
 }
 
 /// One figure of several instances. Without any chosen: of those that have it.
@@ -185,19 +288,36 @@ pub async fn compare(
         let mut latest = metrics.latest(instance.id).await?;
         // Each instance may have many, and each of them a long name.
         latest.metrics.retain(|name, _| !name.starts_with("miner_"));
-        instances.push(LatestFiguresView { instance_id: instance.id, name: instance.name.clone(), figures: latest });
+        instances.push(LatestFiguresView {
+            instance_id: instance.id,
+            name: instance.name.clone(),
+            figures: latest,
+        });
     }
-    let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };
+    let is_wanted = |id: InstanceId| {
+        if chosen.is_empty() {
+            true
+        } else {
+            chosen.contains(&id)
+        }
+    };
     let mut drawn = Vec::new();
     for instance in all.iter().filter(|instance| is_wanted(instance.id)) {
-        let points = metrics.points(instance.id, vec![metric_type.clone()], stretch, now).await?;
+        let points = metrics
+            .points(instance.id, vec![metric_type.clone()], stretch, now)
+            .await?;
         if let Some((points, summary)) = points.into_iter().next()
             && drawn.len() < DISTINCT_LINES
             && (!chosen.is_empty() || !points.points.is_empty())
         {
             drawn.push((
                 instance.id,
-                SeriesChart { metric_type: metric_type.clone(), label: instance.name.clone(), points, summary },
+                SeriesChart {
+                    metric_type: metric_type.clone(),
+                    label: instance.name.clone(),
+                    points,
+                    summary,
+                },
             ));
         }
     }
@@ -211,7 +331,15 @@ pub async fn compare(
         choice: choice.clone(),
         id: "c-compare".into(),
     });
-    Ok(MetricsComparePage { frame, choice, metric_type, chosen: shown, group, all, instances })
+    Ok(MetricsComparePage {
+        frame,
+        choice,
+        metric_type,
+        chosen: shown,
+        group,
+        all,
+        instances,
+    })
 }
 
 fn path(id: InstanceId, metric_type: &str) -> String {
@@ -225,5 +353,8 @@ fn with(names: &[String]) -> String {
         return String::new();
     }
     let further = names[1..].join(",");
-    format!("&with={}", form_urlencoded::byte_serialize(further.as_bytes()).collect::<String>())
+    format!(
+        "&with={}",
+        form_urlencoded::byte_serialize(further.as_bytes()).collect::<String>()
+    )
 }

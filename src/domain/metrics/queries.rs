@@ -1,8 +1,10 @@
 //! The statements behind samples and their roll-ups. Times are whole seconds since 1970 UTC.
 //!
-//! Samples come in by time (`metric_fresh`) and are read by series (`metric_samples`): what is older than the present five minutes is
-//! moved from the one to the other, and rolled up to minutes, hours and days on the way. So a round of all instances writes a handful of
-//! pages instead of one for each series, which is what SD cards wear out by, and what is read costs the points that are returned.
+//! Samples come in by time (`metric_fresh`) and are read by series (`metric_samples`): what is
+//! older than the present five minutes is moved from the one to the other, and rolled up to
+//! minutes, hours and days on the way. So a round of all instances writes a handful of pages
+//! instead of one for each series, which is what SD cards wear out by, and what is read costs the
+//! points that are returned.
 
 pub mod current;
 pub mod rollup;
@@ -103,8 +105,15 @@ impl SampleBucket {
     /// The mean; 0 without samples.
     #[must_use]
     pub fn average(&self) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "counts of samples stay far below 2^52")]
-        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "counts of samples stay far below 2^52"
+        )]
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum / self.count as f64
+        }
     }
 }
 
@@ -122,60 +131,98 @@ pub struct SeriesRow {
 /// All series of an instance, by name.
 pub fn series_of(db: &mut Db, instance: InstanceId) -> QueryResult<Vec<SeriesRow>> {
     let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? ORDER BY metric_type";
-    CachedStatement::<(BigInt, Text, Bool)>::new(text).text(instance).load(db)
+    CachedStatement::<(BigInt, Text, Bool)>::new(text)
+        .text(instance)
+        .load(db)
 }
 
 /// One series of an instance.
-pub fn series(db: &mut Db, instance: InstanceId, metric_type: &str) -> QueryResult<Option<SeriesRow>> {
+pub fn series(
+    db: &mut Db,
+    instance: InstanceId,
+    metric_type: &str,
+) -> QueryResult<Option<SeriesRow>> {
     let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? AND metric_type = ?";
-    CachedStatement::<(BigInt, Text, Bool)>::new(text).text(instance).text(metric_type).get_result(db).optional()
+    CachedStatement::<(BigInt, Text, Bool)>::new(text)
+        .text(instance)
+        .text(metric_type)
+        .get_result(db)
+        .optional()
 }
 
 /// The number of a series, made if it is new; none if the instance is gone.
-pub fn series_id(db: &mut Db, instance: InstanceId, metric_type: &str, is_counter: bool) -> QueryResult<Option<i64>> {
+pub fn series_id(
+    db: &mut Db,
+    instance: InstanceId,
+    metric_type: &str,
+    is_counter: bool,
+) -> QueryResult<Option<i64>> {
     if let Some(known) = series(db, instance, metric_type)? {
         return Ok(Some(known.id));
     }
     let text = "INSERT INTO metric_series (instance_id, metric_type, is_counter) SELECT id, ?, ? FROM instances WHERE id = ? RETURNING id";
-    CachedStatement::<BigInt>::new(text).text(metric_type).number(i64::from(is_counter)).text(instance).get_result(db).optional()
+    CachedStatement::<BigInt>::new(text)
+        .text(metric_type)
+        .number(i64::from(is_counter))
+        .text(instance)
+        .get_result(db)
+        .optional()
 }
 
-/// What becomes of a second sample of the same series and second: increments add up, a later reading replaces the earlier one. That happens
-/// when a clock is set back, and when a manager is killed and started again within a second.
+/// What becomes of a second sample of the same series and second: increments add up, a later
+/// reading replaces the earlier one. That happens when a clock is set back, and when a manager is
+/// killed and started again within a second.
 pub(super) const MERGE: &str = "DO UPDATE SET value = excluded.value + iif((SELECT n.is_counter FROM metric_series n WHERE n.id = excluded.series_id), value, 0)";
 
 /// Adds samples of one moment.
 pub fn insert(db: &mut Db, at: i64, samples: &[(i64, f64)]) -> QueryResult<usize> {
     // One statement however many there are: the list goes in as JSON, whose numbers are exact.
-    let list = serde_json::to_string(samples).map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
+    let list = serde_json::to_string(samples)
+        .map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
     let text = format!(
         "INSERT INTO metric_fresh (at, series_id, value) SELECT ?, j.value ->> 0, j.value ->> 1 FROM json_each(?) j WHERE true \
          ON CONFLICT (at, series_id) {MERGE}"
     );
-    CachedStatement::<()>::new(text).number(at).text(list).execute(db)
+    CachedStatement::<()>::new(text)
+        .number(at)
+        .text(list)
+        .execute(db)
 }
 
 /// What the counters of an instance stood at, as it was stored.
 pub fn baseline(db: &mut Db, instance: InstanceId) -> QueryResult<Option<String>> {
     let text = "SELECT state FROM metric_baselines WHERE instance_id = ?";
-    CachedStatement::<Text>::new(text).text(instance).get_result(db).optional()
+    CachedStatement::<Text>::new(text)
+        .text(instance)
+        .get_result(db)
+        .optional()
 }
 
 /// Stores what the counters of an instance stand at; nothing if the instance is gone.
 pub fn set_baseline(db: &mut Db, instance: InstanceId, state: &str) -> QueryResult<usize> {
     let text = "INSERT OR REPLACE INTO metric_baselines (instance_id, state) SELECT id, ? FROM instances WHERE id = ?";
-    CachedStatement::<()>::new(text).text(state).text(instance).execute(db)
+    CachedStatement::<()>::new(text)
+        .text(state)
+        .text(instance)
+        .execute(db)
 }
 
 /// Up to which second a level is complete; 0 if nothing is known.
 pub fn until(db: &mut Db, level: Resolution) -> QueryResult<i64> {
     let text = "SELECT until FROM metric_marks WHERE level = ?";
-    Ok(CachedStatement::<BigInt>::new(text).text(level.table()).get_result(db).optional()?.unwrap_or(0))
+    Ok(CachedStatement::<BigInt>::new(text)
+        .text(level.table())
+        .get_result(db)
+        .optional()?
+        .unwrap_or(0))
 }
 
 pub(super) fn set_until(db: &mut Db, level: Resolution, until: i64) -> QueryResult<usize> {
     let text = "INSERT OR REPLACE INTO metric_marks (level, until) VALUES (?, ?)";
-    CachedStatement::<()>::new(text).text(level.table()).number(until).execute(db)
+    CachedStatement::<()>::new(text)
+        .text(level.table())
+        .number(until)
+        .execute(db)
 }
 
 /// `at` rounded down to a multiple of `step`, both in seconds.
@@ -184,17 +231,38 @@ pub const fn floor(at: i64, step: i64) -> i64 {
     at - at.rem_euclid(step)
 }
 
-/// The newest `most` buckets of a level of a series that lie from `from` to before `to`, oldest first; of raw samples one for each.
-pub fn buckets(db: &mut Db, level: Resolution, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<SampleBucket>> {
-    let newer = if level == Resolution::Raw { fresh(db, series, from, to, most)? } else { Vec::new() };
+/// The newest `most` buckets of a level of a series that lie from `from` to before `to`, oldest
+/// first; of raw samples one for each.
+pub fn buckets(
+    db: &mut Db,
+    level: Resolution,
+    series: i64,
+    from: i64,
+    to: i64,
+    most: i64,
+) -> QueryResult<Vec<SampleBucket>> {
+    let newer = if level == Resolution::Raw {
+        fresh(db, series, from, to, most)?
+    } else {
+        Vec::new()
+    };
     let left = most.saturating_sub(i64::try_from(newer.len()).unwrap_or(i64::MAX));
-    let columns = if level == Resolution::Raw { "1, value, value, value" } else { "count, sum, min, max" };
+    let columns = if level == Resolution::Raw {
+        "1, value, value, value"
+    } else {
+        "count, sum, min, max"
+    };
     let text = format!(
         "SELECT at, {columns} FROM {} WHERE series_id = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?",
         level.table()
     );
     let statement = CachedStatement::<(BigInt, BigInt, Double, Double, Double)>::new(text);
-    let mut found: Vec<SampleBucket> = statement.number(series).number(from).number(to).number(left).load(db)?;
+    let mut found: Vec<SampleBucket> = statement
+        .number(series)
+        .number(from)
+        .number(to)
+        .number(left)
+        .load(db)?;
     // Newer than those in the order of series, but for samples of a clock that was set back.
     found.splice(0..0, newer.into_iter().map(SampleBucket::from));
     if !found.is_sorted_by_key(|bucket| std::cmp::Reverse(bucket.at)) {
@@ -215,19 +283,38 @@ pub struct MetricSample {
 
 impl From<MetricSample> for SampleBucket {
     fn from(MetricSample { at, value }: MetricSample) -> Self {
-        Self { at, count: 1, sum: value, min: value, max: value }
+        Self {
+            at,
+            count: 1,
+            sum: value,
+            min: value,
+            max: value,
+        }
     }
 }
 
-/// The newest `most` samples of a series from `from` to before `to` that are still in order of time, newest first. They are found by going back
-/// from moment to moment, of which there are few: the table holds all series.
-pub(super) fn fresh(db: &mut Db, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<MetricSample>> {
+/// The newest `most` samples of a series from `from` to before `to` that are still in order of
+/// time, newest first. They are found by going back from moment to moment, of which there are few:
+/// the table holds all series.
+pub(super) fn fresh(
+    db: &mut Db,
+    series: i64,
+    from: i64,
+    to: i64,
+    most: i64,
+) -> QueryResult<Vec<MetricSample>> {
     // The order is that of the walk. To ask for it would be to walk to the end each time.
     let text = "WITH RECURSIVE moments (at) AS ( \
              SELECT MAX(at) FROM metric_fresh WHERE at < ? \
              UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
          SELECT f.at, f.value FROM moments CROSS JOIN metric_fresh f ON f.at = moments.at AND f.series_id = ? WHERE moments.at >= ? LIMIT ?";
-    CachedStatement::<(BigInt, Double)>::new(text).number(to).number(from).number(series).number(from).number(most).load(db)
+    CachedStatement::<(BigInt, Double)>::new(text)
+        .number(to)
+        .number(from)
+        .number(series)
+        .number(from)
+        .number(most)
+        .load(db)
 }
 
 /// The newest `most` samples of a series, newest first.
@@ -235,8 +322,12 @@ pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<MetricSamp
     let mut found = fresh(db, series, 0, i64::MAX, most)?;
     let left = most - i64::try_from(found.len()).unwrap_or(i64::MAX);
     if left > 0 {
-        let text = "SELECT at, value FROM metric_samples WHERE series_id = ? ORDER BY at DESC LIMIT ?";
-        let older: Vec<MetricSample> = CachedStatement::<(BigInt, Double)>::new(text).number(series).number(left).load(db)?;
+        let text =
+            "SELECT at, value FROM metric_samples WHERE series_id = ? ORDER BY at DESC LIMIT ?";
+        let older: Vec<MetricSample> = CachedStatement::<(BigInt, Double)>::new(text)
+            .number(series)
+            .number(left)
+            .load(db)?;
         found.extend(older);
     }
     Ok(found)
@@ -245,5 +336,7 @@ pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<MetricSamp
 /// The oldest second of which a level still holds something of a series; none if it holds nothing.
 pub fn oldest(db: &mut Db, level: Resolution, series: i64) -> QueryResult<Option<i64>> {
     let text = format!("SELECT MIN(at) FROM {} WHERE series_id = ?", level.table());
-    CachedStatement::<Nullable<BigInt>>::new(text).number(series).get_result(db)
+    CachedStatement::<Nullable<BigInt>>::new(text)
+        .number(series)
+        .get_result(db)
 }

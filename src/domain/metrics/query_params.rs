@@ -1,5 +1,5 @@
-//! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how much of it. Every wrong parameter is
-//! named.
+//! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how
+//! much of it. Every wrong parameter is named.
 
 use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::queries::Resolution;
@@ -26,14 +26,18 @@ pub struct MetricQuery {
 }
 
 impl MetricQuery {
-    /// Reads `range` or `from` and `to`, `interval` and `limit`; without times it is `otherwise`, one of [`RANGES`].
+    /// Reads `range` or `from` and `to`, `interval` and `limit`; without times it is `otherwise`,
+    /// one of [`RANGES`].
     ///
     /// # Errors
     /// Names every parameter that could not be read.
     pub fn read(mut params: QueryParams, now: Timestamp, otherwise: &str) -> Result<Self> {
         let from = params.get::<Timestamp>("from", MOMENT);
         let to = params.get::<Timestamp>("to", MOMENT);
-        let limit = params.text("limit").is_some().then(|| params.number("limit", 1..=MOST_POINTS.unsigned_abs(), 1));
+        let limit = params
+            .text("limit")
+            .is_some()
+            .then(|| params.number("limit", 1..=MOST_POINTS.unsigned_abs(), 1));
         let range = params.text("range").map(str::to_owned);
         let interval = params.text("interval").map(str::to_owned);
         let mut wrong = match params.finish() {
@@ -45,19 +49,28 @@ impl MetricQuery {
         let named = RANGES.iter().find(|(name, ..)| *name == wanted);
         if named.is_none() {
             let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
-            wrong.push(FieldError::new("/range", format!("range must be one of {}.", names.join(", "))));
+            wrong.push(FieldError::new(
+                "/range",
+                format!("range must be one of {}.", names.join(", ")),
+            ));
         }
         let interval = interval.as_deref().unwrap_or_default();
         let named_interval = INTERVALS.iter().find(|(name, _)| *name == interval);
         if named_interval.is_none() {
-            wrong.push(FieldError::new("/interval", "interval must be minute, hour or day."));
+            wrong.push(FieldError::new(
+                "/interval",
+                "interval must be minute, hour or day.",
+            ));
         }
         let (_, _, length) = named.unwrap_or(&RANGES[0]);
         let end = to.unwrap_or(now);
         let begin = from.unwrap_or(Timestamp(end.0.saturating_sub(length * 1000)));
         if begin > end {
             let which = if from.is_some() { "from" } else { "to" };
-            wrong.push(FieldError::new(format!("/{which}"), "from must not be later than to."));
+            wrong.push(FieldError::new(
+                format!("/{which}"),
+                "from must not be later than to.",
+            ));
         }
         if !wrong.is_empty() {
             return Err(Error::Invalid(wrong));
@@ -70,12 +83,25 @@ impl MetricQuery {
         };
         let is_named = from.is_none() && to.is_none();
         let choice = ChartOptions {
-            range: if is_named { named.map_or("", |(name, ..)| *name) } else { "" },
+            range: if is_named {
+                named.map_or("", |(name, ..)| *name)
+            } else {
+                ""
+            },
             interval: named_interval.map_or("", |(name, _)| *name),
             from: begin,
             to: end,
         };
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { choice, stretch: SeriesQuery { from: begin, to: end, level }, limit, is_open })
+        Ok(Self {
+            choice,
+            stretch: SeriesQuery {
+                from: begin,
+                to: end,
+                level,
+            },
+            limit,
+            is_open,
+        })
     }
 }

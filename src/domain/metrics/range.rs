@@ -1,7 +1,9 @@
-//! Reading a stretch of a series at the cost of the points it returns: whole days from the table of days, its edges from the finer ones.
+//! Reading a stretch of a series at the cost of the points it returns: whole days from the table of
+//! days, its edges from the finer ones.
 //!
-//! Each table is complete up to its mark only; what is newer comes from the next finer one. So is what a finer table holds longer than a
-//! coarser one begins. Times are whole seconds since 1970 UTC.
+//! Each table is complete up to its mark only; what is newer comes from the next finer one. So is
+//! what a finer table holds longer than a coarser one begins. Times are whole seconds since 1970
+//! UTC.
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection as Db;
@@ -32,7 +34,11 @@ impl RollupMarks {
             queries::until(db, Resolution::Hour)?,
             queries::until(db, Resolution::Day)?,
         ];
-        Ok(Self { minutes, hours, days })
+        Ok(Self {
+            minutes,
+            hours,
+            days,
+        })
     }
 
     fn of(self, level: Resolution) -> i64 {
@@ -53,8 +59,8 @@ struct RangePiece {
     to: i64,
 }
 
-/// Cuts the time from `from` to before `to` into pieces, each from the coarsest level not above `level` that has it whole. Pieces come in
-/// order of time, do not overlap and leave nothing out.
+/// Cuts the time from `from` to before `to` into pieces, each from the coarsest level not above
+/// `level` that has it whole. Pieces come in order of time, do not overlap and leave nothing out.
 fn pieces(level: Resolution, from: i64, to: i64, marks: RollupMarks) -> Vec<RangePiece> {
     let mut pieces = Vec::new();
     cut(level, from, to, marks, &mut pieces);
@@ -73,7 +79,11 @@ fn cut(level: Resolution, from: i64, to: i64, marks: RollupMarks, pieces: &mut V
     let whole_to = floor(to.min(marks.of(level)), level.step());
     if whole_from < whole_to {
         cut(finer, from, whole_from, marks, pieces);
-        pieces.push(RangePiece { level, from: whole_from, to: whole_to });
+        pieces.push(RangePiece {
+            level,
+            from: whole_from,
+            to: whole_to,
+        });
         cut(finer, whole_to, to, marks, pieces);
     } else {
         cut(finer, from, to, marks, pieces);
@@ -92,11 +102,16 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the raw samples if that is longer.
+    /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the
+    /// raw samples if that is longer.
     #[must_use]
     pub fn raw_days(days: u32) -> Self {
         let days = i64::from(days);
-        Self { raw: days * 86_400, minutes: days.max(30) * 86_400, hours: days.max(365) * 86_400 }
+        Self {
+            raw: days * 86_400,
+            minutes: days.max(30) * 86_400,
+            hours: days.max(365) * 86_400,
+        }
     }
 }
 
@@ -113,27 +128,42 @@ impl PointSpacing {
     /// Buckets of one level.
     #[must_use]
     pub const fn of(level: Resolution) -> Self {
-        Self { level, step: level.step() }
+        Self {
+            level,
+            step: level.step(),
+        }
     }
 
-    /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without reading much more rows than that.
-    /// `sample` is the distance of samples, `age` how long ago the stretch begins; both in seconds.
+    /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without
+    /// reading much more rows than that. `sample` is the distance of samples, `age` how long ago
+    /// the stretch begins; both in seconds.
     #[must_use]
     pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention) -> Self {
         let sample = sample.max(1);
-        let fits = |step: i64, rows: i64| length / step <= MOST_POINTS && length / rows <= MOST_ROWS;
+        let fits =
+            |step: i64, rows: i64| length / step <= MOST_POINTS && length / rows <= MOST_ROWS;
         if sample < 60 && fits(sample, sample) && age <= keep.raw {
-            return Self { level: Resolution::Raw, step: sample };
+            return Self {
+                level: Resolution::Raw,
+                step: sample,
+            };
         }
-        // Samples further apart are as well read from buckets, of which there are not more if they were closer together before.
+        // Samples further apart are as well read from buckets, of which there are not more if they
+        // were closer together before.
         let wide = floor(sample + 59, 60);
-        let level = if wide % 3600 == 0 { Resolution::Hour } else { Resolution::Minute };
+        let level = if wide % 3600 == 0 {
+            Resolution::Hour
+        } else {
+            Resolution::Minute
+        };
         if sample >= 60 && fits(wide, level.step()) && age <= keep.raw {
             return Self { level, step: wide };
         }
-        for (level, steps) in
-            [(Resolution::Minute, [1, 2, 5].as_slice()), (Resolution::Hour, &[1, 3, 6]), (Resolution::Day, &[1, 7, 30, 120])]
-        {
+        for (level, steps) in [
+            (Resolution::Minute, [1, 2, 5].as_slice()),
+            (Resolution::Hour, &[1, 3, 6]),
+            (Resolution::Day, &[1, 7, 30, 120]),
+        ] {
             let is_kept = match level {
                 Resolution::Minute => age <= keep.minutes,
                 Resolution::Hour => age <= keep.hours,
@@ -146,12 +176,15 @@ impl PointSpacing {
                 }
             }
         }
-        Self { level: Resolution::Day, step: 365 * 86_400 }
+        Self {
+            level: Resolution::Day,
+            step: 365 * 86_400,
+        }
     }
 }
 
-/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first; the newest thousand if there are more. A stretch
-/// without samples has no bucket.
+/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first; the newest
+/// thousand if there are more. A stretch without samples has no bucket.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -167,23 +200,38 @@ pub fn points(
     let mut merged: BTreeMap<i64, SampleBucket> = BTreeMap::new();
     for piece in pieces(spacing.level, from, to, marks) {
         // The edges are finer, and short.
-        let most = if piece.level == spacing.level { most } else { i64::MAX };
+        let most = if piece.level == spacing.level {
+            most
+        } else {
+            i64::MAX
+        };
         for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, most)? {
             let at = floor(bucket.at, spacing.step);
             let bucket = SampleBucket { at, ..bucket };
-            merged.entry(at).and_modify(|known| *known = known.with(bucket)).or_insert(bucket);
+            merged
+                .entry(at)
+                .and_modify(|known| *known = known.with(bucket))
+                .or_insert(bucket);
         }
     }
-    let over = merged.len().saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
+    let over = merged
+        .len()
+        .saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
     Ok(merged.into_values().skip(over).collect())
 }
 
-/// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours are not kept any more, the edges are
-/// those of what is kept: `from` is moved back to the beginning of the bucket it lies in.
+/// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours
+/// are not kept any more, the edges are those of what is kept: `from` is moved back to the
+/// beginning of the bucket it lies in.
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn whole(db: &mut Db, marks: RollupMarks, series: i64, (from, to): (i64, i64)) -> QueryResult<Option<SampleBucket>> {
+pub fn whole(
+    db: &mut Db,
+    marks: RollupMarks,
+    series: i64,
+    (from, to): (i64, i64),
+) -> QueryResult<Option<SampleBucket>> {
     let mut from = from;
     for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
         let finer_from = match level.finer() {
@@ -213,37 +261,72 @@ mod tests {
 
     #[test]
     fn long_stretches_come_from_the_coarse_tables_and_edges_from_the_fine_ones() {
-        let marks = RollupMarks { minutes: 10 * DAY + 7200 + 300, hours: 10 * DAY + 7200, days: 10 * DAY };
+        let marks = RollupMarks {
+            minutes: 10 * DAY + 7200 + 300,
+            hours: 10 * DAY + 7200,
+            days: 10 * DAY,
+        };
         let cut = pieces(Resolution::Day, DAY + 30, 10 * DAY + 7200 + 400, marks);
         let levels: Vec<Resolution> = cut.iter().map(|piece| piece.level).collect();
         use Resolution::{Day, Hour, Minute, Raw};
         assert_eq!(levels, [Raw, Minute, Hour, Day, Hour, Minute, Raw]);
-        assert_eq!(cut[3], RangePiece { level: Day, from: 2 * DAY, to: 10 * DAY });
+        assert_eq!(
+            cut[3],
+            RangePiece {
+                level: Day,
+                from: 2 * DAY,
+                to: 10 * DAY
+            }
+        );
     }
 
     #[test]
     fn spacings_give_at_most_a_thousand_points() {
-        for length in (1..10 * 365).map(|days| days * DAY).chain((1..5000).map(|minutes| minutes * 60)) {
+        for length in (1..10 * 365)
+            .map(|days| days * DAY)
+            .chain((1..5000).map(|minutes| minutes * 60))
+        {
             let spacing = PointSpacing::for_stretch(length, 10, length, Retention::raw_days(7));
-            assert!(length / spacing.step <= MOST_POINTS, "{length}: {spacing:?}");
-            assert!(length / spacing.level.step().max(10) <= MOST_ROWS, "{length}: {spacing:?}");
+            assert!(
+                length / spacing.step <= MOST_POINTS,
+                "{length}: {spacing:?}"
+            );
+            assert!(
+                length / spacing.level.step().max(10) <= MOST_ROWS,
+                "{length}: {spacing:?}"
+            );
         }
         assert_eq!(
             PointSpacing::for_stretch(3600, 10, 3600, Retention::raw_days(7)),
-            PointSpacing { level: Resolution::Raw, step: 10 }
+            PointSpacing {
+                level: Resolution::Raw,
+                step: 10
+            }
         );
         assert_eq!(
             PointSpacing::for_stretch(DAY, 10, DAY, Retention::raw_days(7)),
-            PointSpacing { level: Resolution::Minute, step: 120 }
+            PointSpacing {
+                level: Resolution::Minute,
+                step: 120
+            }
         );
         // Samples an hour apart, where there may be older ones that are ten seconds apart.
-        assert_eq!(PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)), PointSpacing::of(Resolution::Hour));
+        assert_eq!(
+            PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)),
+            PointSpacing::of(Resolution::Hour)
+        );
         assert_eq!(
             PointSpacing::for_stretch(DAY, 250, DAY, Retention::raw_days(7)),
-            PointSpacing { level: Resolution::Minute, step: 300 }
+            PointSpacing {
+                level: Resolution::Minute,
+                step: 300
+            }
         );
         // An hour of last month: its raw samples are gone.
-        assert_eq!(PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)), PointSpacing::of(Resolution::Minute));
+        assert_eq!(
+            PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)),
+            PointSpacing::of(Resolution::Minute)
+        );
     }
 
     proptest! {

@@ -70,10 +70,22 @@ impl SeriesSummaryResponse {
     #[must_use]
     pub fn of(metric_type: String, all: Option<service::SeriesSummary>) -> Self {
         match all {
-            Some(all) => {
-                Self { metric_type, count: all.count, sum: all.sum, avg: Some(all.avg), min: Some(all.min), max: Some(all.max) }
-            }
-            None => Self { metric_type, count: 0, sum: 0.0, avg: None, min: None, max: None },
+            Some(all) => Self {
+                metric_type,
+                count: all.count,
+                sum: all.sum,
+                avg: Some(all.avg),
+                min: Some(all.min),
+                max: Some(all.max),
+            },
+            None => Self {
+                metric_type,
+                count: 0,
+                sum: 0.0,
+                avg: None,
+                min: None,
+                max: None,
+            },
         }
     }
 }

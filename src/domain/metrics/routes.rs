@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::ExpositionFormat;
 use super::page_builder;
 use super::query_params::{MOMENT, MetricQuery};
-use super::responses::{MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse};
+use super::responses::{
+    MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse,
+};
 use super::service::{MetricService, SampleRow, SeriesPoint};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -31,8 +35,7 @@ const LIMIT: usize = 50;
 /// Samples that are answered if no limit is given.
 const SAMPLES: u64 = 100;
 /// A chart that is a file of its own may use its own style, by the hash of it, and nothing else.
-const CHART_POLICY: &str =
-    "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
+const CHART_POLICY: &str = "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
 /// Bytes of a table that are sent at once.
 const CSV_PART: usize = 64 * 1024;
 /// Series of several instances or names are asked for with so many at most.
@@ -51,7 +54,10 @@ pub struct MetricsRoutesState {
 
 /// The instance and the series in a path.
 fn named(path: &HashMap<String, String>) -> Result<(InstanceId, String)> {
-    let found = path.get("id").and_then(|id| id.parse().ok()).zip(path.get("type").cloned());
+    let found = path
+        .get("id")
+        .and_then(|id| id.parse().ok())
+        .zip(path.get("type").cloned());
     found.ok_or_else(|| Error::not_found("instance", path.get("id").map_or("", String::as_str)))
 }
 
@@ -63,25 +69,42 @@ pub async fn show(
     want: RequestContext<MetricForms>,
     mut params: QueryParams,
 ) -> Reply {
-    if matches!(want.form, Representation::Html | Representation::EventStream) {
+    if matches!(
+        want.form,
+        Representation::Html | Representation::EventStream
+    ) {
         let asked = MetricQuery::read(params, Timestamp::now(), "6h")?;
         if want.form == Representation::EventStream {
             return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
         }
-        let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
+        let page = page_builder::page(
+            &board.metrics,
+            frame,
+            id,
+            (asked.choice, asked.stretch),
+            Timestamp::now(),
+        )
+        .await?;
         return want.respond_blocking(page).await;
     }
     let metric_type = params.text("metric_type").map(str::to_owned);
     let limit = params.number("limit", 1..=1000, SAMPLES);
     params.finish()?;
-    let rows = board.metrics.newest(id, metric_type, usize::try_from(limit).unwrap_or(100)).await?;
+    let rows = board
+        .metrics
+        .newest(id, metric_type, usize::try_from(limit).unwrap_or(100))
+        .await?;
     if want.form == Representation::Csv {
-        return Ok(csv_file("id,timestamp,metric_type,value", rows.into_iter().map(of_row)));
+        return Ok(csv_file(
+            "id,timestamp,metric_type,value",
+            rows.into_iter().map(of_row),
+        ));
     }
     Ok(Json(SampleRows { metrics: rows }).into_response())
 }
 
-/// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the figures of all as it reads them.
+/// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the
+/// figures of all as it reads them.
 pub async fn compare(
     State(board): State<MetricsRoutesState>,
     Extension(frame): Extension<PageFrame>,
@@ -95,40 +118,79 @@ pub async fn compare(
         _ => None,
     };
     if let Some(format) = scraped {
-        let text = board.metrics.exposition(frame.version, board.started, format).await?;
+        let text = board
+            .metrics
+            .exposition(frame.version, board.started, format)
+            .await?;
         return Ok(([(CONTENT_TYPE, format.content_type())], text).into_response());
     }
-    let metric_type = params.text("metric").unwrap_or("hashrate_miners").to_owned();
+    let metric_type = params
+        .text("metric")
+        .unwrap_or("hashrate_miners")
+        .to_owned();
     let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     let given = query.unwrap_or_default();
-    let ids = form_urlencoded::parse(given.as_bytes()).filter(|(name, _)| name == "ids").take(CHOSEN);
-    let chosen = ids.map(|(_, id)| id.parse().map_err(|_| Error::invalid("/ids", "ids must be ids of instances.")));
+    let ids = form_urlencoded::parse(given.as_bytes())
+        .filter(|(name, _)| name == "ids")
+        .take(CHOSEN);
+    let chosen = ids.map(|(_, id)| {
+        id.parse()
+            .map_err(|_| Error::invalid("/ids", "ids must be ids of instances."))
+    });
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     let time = (asked.choice, asked.stretch);
-    let page = page_builder::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?;
+    let page = page_builder::compare(
+        &board.metrics,
+        frame,
+        (metric_type, chosen),
+        time,
+        Timestamp::now(),
+    )
+    .await?;
     want.respond_blocking(page).await
 }
 
 /// `GET /metrics/{id}/latest`.
-pub async fn latest(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
+pub async fn latest(
+    State(board): State<MetricsRoutesState>,
+    PathId(id): PathId<InstanceId>,
+) -> Reply {
     Ok(Json(board.metrics.latest(id).await?).into_response())
 }
 
 /// `GET /metrics/{id}/types`.
-pub async fn types(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
+pub async fn types(
+    State(board): State<MetricsRoutesState>,
+    PathId(id): PathId<InstanceId>,
+) -> Reply {
     let mut names = board.metrics.types(id).await?;
     let all = names.len();
-    names.truncate(count_fitting_in(WHOLE_LIST_BYTES, &names, |name| name.len() + 3));
+    names.truncate(count_fitting_in(WHOLE_LIST_BYTES, &names, |name| {
+        name.len() + 3
+    }));
     let omitted = Some(all - names.len()).filter(|omitted| *omitted > 0);
-    Ok(Json(MetricTypes { metric_types: names, omitted }).into_response())
+    Ok(Json(MetricTypes {
+        metric_types: names,
+        omitted,
+    })
+    .into_response())
 }
 
 /// `GET /metrics/{id}/uptime`.
-pub async fn uptime(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>, mut params: QueryParams) -> Reply {
+pub async fn uptime(
+    State(board): State<MetricsRoutesState>,
+    PathId(id): PathId<InstanceId>,
+    mut params: QueryParams,
+) -> Reply {
     let hours = params.number("hours", 1..=87_600, 24);
     params.finish()?;
     let share = board.metrics.uptime(id, hours, Timestamp::now()).await?;
-    Ok(Json(UptimeResponse { uptime: share.percent, hours, since: share.since }).into_response())
+    Ok(Json(UptimeResponse {
+        uptime: share.percent,
+        hours,
+        since: share.since,
+    })
+    .into_response())
 }
 
 /// `GET /metrics/{id}/{type}/summary`.
@@ -140,7 +202,10 @@ pub async fn summary(
     let (id, name) = named(&path)?;
     let since = params.get::<Timestamp>("since", MOMENT).unwrap_or_default();
     params.finish()?;
-    let all = board.metrics.summary(id, name.clone(), since, Timestamp::now()).await?;
+    let all = board
+        .metrics
+        .summary(id, name.clone(), since, Timestamp::now())
+        .await?;
     Ok(Json(SeriesSummaryResponse::of(name, all)).into_response())
 }
 
@@ -163,13 +228,16 @@ pub async fn timeseries(
         }
         _ => {
             let time = (asked.choice, asked.stretch);
-            let page = page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?;
+            let page =
+                page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now())
+                    .await?;
             want.respond_blocking(page).await
         }
     }
 }
 
-/// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say `Accept: text/csv`.
+/// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say
+/// `Accept: text/csv`.
 pub async fn csv(
     State(board): State<MetricsRoutesState>,
     Path(path): Path<HashMap<String, String>>,
@@ -193,9 +261,21 @@ pub async fn chart(
     let height = u32::try_from(params.number("height", 80..=2000, 280)).unwrap_or(280);
     let names = page_builder::names(name, params.text("with"));
     let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
-    let group = page_builder::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
+    let group = page_builder::group(
+        &board.metrics,
+        id,
+        names,
+        &asked.choice,
+        asked.stretch,
+        Timestamp::now(),
+    )
+    .await?;
     let drawn = tokio::task::spawn_blocking(move || group.chart(width, height).standalone("chart"));
-    Ok(svg_file(drawn.await.map_err(Error::internal)?, &headers, board.metrics.interval_s()))
+    Ok(svg_file(
+        drawn.await.map_err(Error::internal)?,
+        &headers,
+        board.metrics.interval_s(),
+    ))
 }
 
 /// The points of one series: of the stretch that was asked for, or the newest there are.
@@ -207,41 +287,75 @@ async fn newest(
 ) -> Result<(i64, Vec<SeriesPoint>)> {
     let now = Timestamp::now();
     if asked.is_open {
-        let level = asked.stretch.level.unwrap_or(super::queries::Resolution::Minute);
+        let level = asked
+            .stretch
+            .level
+            .unwrap_or(super::queries::Resolution::Minute);
         let limit = asked.limit.unwrap_or(LIMIT);
         (asked.stretch.level, asked.limit) = (Some(level), Some(limit));
         // A series that ended last week ends there.
-        let newest = metrics.newest(id, Some(name.clone()), 1).await?.first().map(|row| row.timestamp);
+        let newest = metrics
+            .newest(id, Some(name.clone()), 1)
+            .await?
+            .first()
+            .map(|row| row.timestamp);
         asked.stretch.to = newest.unwrap_or(now).min(now);
-        asked.stretch.from = Timestamp(asked.stretch.to.0 - i64::try_from(limit).unwrap_or(50) * level.step() * 1000);
+        asked.stretch.from = Timestamp(
+            asked.stretch.to.0 - i64::try_from(limit).unwrap_or(50) * level.step() * 1000,
+        );
     }
-    let found = metrics.points(id, vec![name], asked.stretch, now).await?.into_iter().next();
-    let (step, mut points) = found.map_or((60, Vec::new()), |(found, _)| (found.step, found.points));
-    let over = points.len().saturating_sub(asked.limit.unwrap_or(usize::MAX));
+    let found = metrics
+        .points(id, vec![name], asked.stretch, now)
+        .await?
+        .into_iter()
+        .next();
+    let (step, mut points) =
+        found.map_or((60, Vec::new()), |(found, _)| (found.step, found.points));
+    let over = points
+        .len()
+        .saturating_sub(asked.limit.unwrap_or(usize::MAX));
     points.drain(..over);
     Ok((step, points))
 }
 
-async fn csv_of(metrics: &MetricService, id: InstanceId, names: Vec<String>, asked: MetricQuery) -> Result<Response> {
+async fn csv_of(
+    metrics: &MetricService,
+    id: InstanceId,
+    names: Vec<String>,
+    asked: MetricQuery,
+) -> Result<Response> {
     let mut series = Vec::new();
     for name in names {
         let (_, points) = newest(metrics, id, name.clone(), asked.clone()).await?;
         series.push((csv_text(&name), points));
     }
     let lines = series.into_iter().flat_map(|(name, points)| {
-        let line = move |p: SeriesPoint| format!("{},{name},{},{},{},{}", p.timestamp, p.value, p.count, p.min, p.max);
+        let line = move |p: SeriesPoint| {
+            format!(
+                "{},{name},{},{},{},{}",
+                p.timestamp, p.value, p.count, p.min, p.max
+            )
+        };
         points.into_iter().map(line)
     });
     Ok(csv_file("timestamp,metric_type,value,count,min,max", lines))
 }
 
 fn of_row(row: SampleRow) -> String {
-    format!("{},{},{},{}", row.id, row.timestamp, csv_text(&row.metric_type), row.value)
+    format!(
+        "{},{},{},{}",
+        row.id,
+        row.timestamp,
+        csv_text(&row.metric_type),
+        row.value
+    )
 }
 
 /// A field as RFC 4180 wants it, and harmless to programs that take a leading `=` for a formula.
 fn csv_text(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '/'));
+    let is_plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '/'));
     let is_formula = text.starts_with(['=', '+', '-', '@']);
     match (is_plain, is_formula) {
         (true, false) => text.to_owned(),
@@ -265,7 +379,10 @@ fn csv_file(head: &str, lines: impl Iterator<Item = String> + Send + 'static) ->
         }
         Some(Ok::<_, std::convert::Infallible>(part))
     });
-    let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, "attachment; filename=\"metrics.csv\"")];
+    let headers = [
+        (CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"metrics.csv\""),
+    ];
     (headers, Body::from_stream(stream::iter(parts))).into_response()
 }
 
@@ -273,17 +390,25 @@ fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
     let mut hasher = DefaultHasher::new();
     svg.hash(&mut hasher);
     let etag = format!("\"{:016x}\"", hasher.finish());
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == etag.as_bytes());
-    let common = [(CACHE_CONTROL, format!("private, max-age={fresh_s}")), (ETAG, etag)];
+    let is_known = headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|given| given.as_bytes() == etag.as_bytes());
+    let common = [
+        (CACHE_CONTROL, format!("private, max-age={fresh_s}")),
+        (ETAG, etag),
+    ];
     if is_known {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    let own = [(CONTENT_TYPE, "image/svg+xml"), (CONTENT_SECURITY_POLICY, CHART_POLICY)];
+    let own = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CONTENT_SECURITY_POLICY, CHART_POLICY),
+    ];
     (common, own, svg).into_response()
 }
 
-/// After each round of samples: for a page its charts anew, for a program the latest figures. One that watches from afar and is slow gets
-/// fewer of them.
+/// After each round of samples: for a page its charts anew, for a program the latest figures. One
+/// that watches from afar and is slow gets fewer of them.
 async fn follow(
     board: MetricsRoutesState,
     frame: PageFrame,
@@ -331,16 +456,31 @@ async fn charts(
         (asked.choice.from, asked.choice.to) = (from, now);
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
-    let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
+    let page = page_builder::page(
+        &board.metrics,
+        frame,
+        id,
+        (asked.choice, asked.stretch),
+        now,
+    )
+    .await?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     let drawn = tokio::task::spawn_blocking(move || crate::web::html(&page.as_charts()));
-    let html = drawn.await.map_err(Error::internal)?.map_err(Error::internal)?;
-    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
+    let html = drawn
+        .await
+        .map_err(Error::internal)?
+        .map_err(Error::internal)?;
+    Ok(SseEvent::default().data(format!(
+        "<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}"
+    )))
 }
 
 async fn figures(board: &MetricsRoutesState, id: InstanceId) -> Result<SseEvent> {
     let figures = board.metrics.latest(id).await?;
-    SseEvent::default().event("metrics").json_data(figures).map_err(Error::internal)
+    SseEvent::default()
+        .event("metrics")
+        .json_data(figures)
+        .map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -350,13 +490,21 @@ mod tests {
     use miniscript::bitcoin::hashes::{Hash as Digest, sha256};
 
     fn base64(bytes: &[u8]) -> String {
-        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut text = String::new();
         for three in bytes.chunks(3) {
-            let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+            let bits = three
+                .iter()
+                .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
+                << (8 * (3 - three.len()));
             for at in 0..4 {
                 let letter = LETTERS[(bits >> (18 - 6 * at)) as usize & 63];
-                text.push(if at <= three.len() { char::from(letter) } else { '=' });
+                text.push(if at <= three.len() {
+                    char::from(letter)
+                } else {
+                    '='
+                });
             }
         }
         text
@@ -366,7 +514,10 @@ mod tests {
     fn a_chart_may_use_its_own_style_and_pages_have_theirs_in_the_sheet() {
         assert_eq!(base64(b"light w"), "bGlnaHQgdw==");
         let hash = base64(&<sha256::Hash as Digest>::hash(STYLE.as_bytes()).to_byte_array());
-        assert!(CHART_POLICY.contains(&format!("'sha256-{hash}'")), "the hash of the style is {hash}");
+        assert!(
+            CHART_POLICY.contains(&format!("'sha256-{hash}'")),
+            "the hash of the style is {hash}"
+        );
         assert!(include_str!("../../../static/app.css").contains(PAGE_RULES));
     }
 

@@ -1,5 +1,6 @@
-//! The one task that samples all instances: asks keepers, processes and monitoring APIs, turns what they say into samples, and writes a
-//! round as one transaction. Blocks nobody: what does not answer in time is left out of its round.
+//! The one task that samples all instances: asks keepers, processes and monitoring APIs, turns what
+//! they say into samples, and writes a round as one transaction. Blocks nobody: what does not
+//! answer in time is left out of its round.
 
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -54,9 +55,16 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells `rounds` the second of each once it is saved.
+    /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells
+    /// `rounds` the second of each once it is saved.
     #[must_use]
-    pub fn new(db: Db, instances: InstanceService, interval: Duration, rounds: watch::Sender<i64>, board: LatestMetrics) -> Self {
+    pub fn new(
+        db: Db,
+        instances: InstanceService,
+        interval: Duration,
+        rounds: watch::Sender<i64>,
+        board: LatestMetrics,
+    ) -> Self {
         Self {
             db,
             instances,
@@ -99,7 +107,10 @@ impl Sampler {
                 Err(_) => {}
             }
             if begun.elapsed() > SLOW_ROUND {
-                tracing::debug!(elapsed_ms = begun.elapsed().as_millis(), "a slow round of samples");
+                tracing::debug!(
+                    elapsed_ms = begun.elapsed().as_millis(),
+                    "a slow round of samples"
+                );
             }
         }
     }
@@ -126,8 +137,14 @@ impl Sampler {
         self.ids.retain(|(id, _), _| present.contains(id));
         self.load_baselines(&present, now).await?;
 
-        let looks: Vec<_> = instances.into_iter().map(|instance| self.look(instance)).collect();
-        let looked: Vec<Observation> = futures_util::stream::iter(looks).buffer_unordered(AT_A_TIME).collect().await;
+        let looks: Vec<_> = instances
+            .into_iter()
+            .map(|instance| self.look(instance))
+            .collect();
+        let looked: Vec<Observation> = futures_util::stream::iter(looks)
+            .buffer_unordered(AT_A_TIME)
+            .collect()
+            .await;
 
         let interval_s = self.interval_s();
         let mut before = Vec::new();
@@ -141,12 +158,21 @@ impl Sampler {
             list_extras::update(&mut watched.glance, &taken);
             watched.remember(&taken, now, interval_s);
             if watched.baseline != before[before.len() - 1].1 {
-                baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
+                baselines.push((
+                    id,
+                    serde_json::to_string(&watched.baseline).map_err(Error::internal)?,
+                ));
             }
-            samples.extend(taken.into_iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| {
-                let is_counter = metric(&name).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter);
-                (id, name, value, is_counter)
-            }));
+            samples.extend(
+                taken
+                    .into_iter()
+                    .filter(|(_, value)| value.is_finite())
+                    .map(|(name, value)| {
+                        let is_counter = metric(&name)
+                            .is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter);
+                        (id, name, value, is_counter)
+                    }),
+            );
         }
         let saved = self.save(now, samples, baselines).await;
         if saved.is_err() {
@@ -164,15 +190,26 @@ impl Sampler {
 
     /// Hands what lists show to the instances, and what others look at to the board.
     fn show(&self, now: i64) {
-        let measured = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.measured.clone()?)));
+        let measured = self
+            .watched
+            .iter()
+            .filter_map(|(id, watched)| Some((*id, watched.measured.clone()?)));
         self.board.replace(measured.collect());
-        let current_until = Timestamp((now + fresh_seconds(self.interval_s())).saturating_mul(1000));
+        let current_until =
+            Timestamp((now + fresh_seconds(self.interval_s())).saturating_mul(1000));
         let all = self.watched.iter().filter_map(|(id, watched)| {
             if watched.glance.is_none() && watched.hashrate.is_none() {
                 return None;
             }
             let known = watched.glance.clone().unwrap_or_default();
-            Some((*id, ListStats { hashrate: watched.hashrate, current_until, ..known }))
+            Some((
+                *id,
+                ListStats {
+                    hashrate: watched.hashrate,
+                    current_until,
+                    ..known
+                },
+            ))
         });
         self.instances.glances().replace(all.collect());
     }
@@ -181,7 +218,10 @@ impl Sampler {
     async fn draw(&mut self, now: i64) -> Result<()> {
         for (id, watched) in &mut self.watched {
             let id = *id;
-            watched.glance = self.db.read(move |c| Ok(list_extras::draw(c, id, now)?)).await?;
+            watched.glance = self
+                .db
+                .read(move |c| Ok(list_extras::draw(c, id, now)?))
+                .await?;
         }
         self.show(now);
         Ok(())
@@ -189,49 +229,89 @@ impl Sampler {
 
     /// Reads the baselines and recent hashrates of instances that are new here.
     async fn load_baselines(&mut self, present: &HashSet<InstanceId>, now: i64) -> Result<()> {
-        let new: Vec<InstanceId> = present.iter().copied().filter(|id| !self.watched.contains_key(id)).collect();
+        let new: Vec<InstanceId> = present
+            .iter()
+            .copied()
+            .filter(|id| !self.watched.contains_key(id))
+            .collect();
         if new.is_empty() {
             return Ok(());
         }
         let stored = self.db.read(move |c| {
             let mut stored = Vec::new();
             for id in new {
-                stored.push((id, queries::baseline(c, id)?, list_extras::recent_hashrate(c, id, now)?));
+                stored.push((
+                    id,
+                    queries::baseline(c, id)?,
+                    list_extras::recent_hashrate(c, id, now)?,
+                ));
             }
             Ok(stored)
         });
         for (id, state, recent) in stored.await? {
-            let baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
-            self.watched.insert(id, SampledInstance { baseline, recent, ..SampledInstance::default() });
+            let baseline = state
+                .and_then(|state| serde_json::from_str(&state).ok())
+                .unwrap_or_default();
+            self.watched.insert(
+                id,
+                SampledInstance {
+                    baseline,
+                    recent,
+                    ..SampledInstance::default()
+                },
+            );
         }
         Ok(())
     }
 
     /// Asks everybody who knows something of an instance.
     fn look(&self, instance: Instance) -> impl Future<Output = Observation> + use<> {
-        let (instances, monitoring, epoch) = (self.instances.clone(), self.monitoring.clone(), self.epoch);
+        let (instances, monitoring, epoch) =
+            (self.instances.clone(), self.monitoring.clone(), self.epoch);
         let known = self.watched.get(&instance.id);
-        let baseline = known.map(|watched| watched.baseline.clone()).unwrap_or_default();
+        let baseline = known
+            .map(|watched| watched.baseline.clone())
+            .unwrap_or_default();
         let address = known.and_then(|watched| watched.monitoring);
         async move {
             let id = instance.id;
             let asked = instances.lines(id).await;
             let is_told = asked.is_ok();
             let lines = asked.ok().flatten();
-            let uncounted = if is_told { baseline.uncounted(lines.as_ref()) } else { None };
+            let uncounted = if is_told {
+                baseline.uncounted(lines.as_ref())
+            } else {
+                None
+            };
             let dir = instances.log_dir(id);
             let pid = instance.pid;
             let local = tokio::task::spawn_blocking(move || {
-                let found = uncounted.map(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)));
-                let process = pid.and_then(|pid| procfs::process(pid).ok()).map(|process| (epoch.elapsed(), process));
+                let found =
+                    uncounted.map(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)));
+                let process = pid
+                    .and_then(|pid| procfs::process(pid).ok())
+                    .map(|process| (epoch.elapsed(), process));
                 (found, process)
             });
             let (found, process) = local.await.unwrap_or_default();
             let is_unknown = !is_told || matches!(found, Some(Err(_)));
             let found = found.and_then(std::io::Result::ok);
-            let mut looked = Observation { instance, lines, found, is_unknown, process, monitoring: address, reading: None };
-            let Some(started) = looked.instance.start_time else { return looked };
-            if looked.monitoring.is_none_or(|(of, address)| of != started || address.is_none()) {
+            let mut looked = Observation {
+                instance,
+                lines,
+                found,
+                is_unknown,
+                process,
+                monitoring: address,
+                reading: None,
+            };
+            let Some(started) = looked.instance.start_time else {
+                return looked;
+            };
+            if looked
+                .monitoring
+                .is_none_or(|(of, address)| of != started || address.is_none())
+            {
                 looked.monitoring = Some((started, instances.monitoring_address(id).await));
             }
             // Before it serves miners its monitoring may rightly be closed.
@@ -244,7 +324,12 @@ impl Sampler {
         }
     }
 
-    async fn save(&mut self, now: i64, samples: Vec<Written>, baselines: Vec<(InstanceId, String)>) -> Result<()> {
+    async fn save(
+        &mut self,
+        now: i64,
+        samples: Vec<Written>,
+        baselines: Vec<(InstanceId, String)>,
+    ) -> Result<()> {
         let mut known = Vec::with_capacity(samples.len());
         let mut new = Vec::new();
         for (id, name, value, is_counter) in samples {
@@ -274,26 +359,49 @@ impl Sampler {
         Ok(())
     }
 
-    /// Moves what is older than the present five minutes and rolls it up; removes what deleted instances left.
+    /// Moves what is older than the present five minutes and rolls it up; removes what deleted
+    /// instances left.
     async fn settle(&mut self, now: i64) -> Result<()> {
         let window = queries::floor(now, queries::WINDOW);
         if window == self.settled {
             return Ok(());
         }
-        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::move_to_series(c, now)?)).await? {}
+        while self
+            .db
+            .write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(rollup::move_to_series(c, now)?)
+            })
+            .await?
+        {}
         loop {
             let mut after = 0;
-            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::advance(c, now, after)?)).await? {
+            while let Some(last) = self
+                .db
+                .write_as(WriteMode::UNSYNCED, move |c| {
+                    Ok(rollup::advance(c, now, after)?)
+                })
+                .await?
+            {
                 after = last;
             }
-            if self.db.read(move |c| Ok(rollup::is_rolled(c, now)?)).await? {
+            if self
+                .db
+                .read(move |c| Ok(rollup::is_rolled(c, now)?))
+                .await?
+            {
                 break;
             }
         }
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_lost(c, LOST_ROWS)?)).await? {
+            if self
+                .db
+                .write_as(WriteMode::UNSYNCED, |c| {
+                    Ok(rollup::prune_lost(c, LOST_ROWS)?)
+                })
+                .await?
+            {
                 break;
             }
         }
@@ -301,7 +409,12 @@ impl Sampler {
         if day != self.swept {
             self.swept = day;
             // Series may be gone that are known by number here.
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_empty(c)?)).await? > 0 {
+            if self
+                .db
+                .write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_empty(c)?))
+                .await?
+                > 0
+            {
                 self.ids.clear();
             }
         }

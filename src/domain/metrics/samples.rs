@@ -1,4 +1,5 @@
-//! From what was learnt of an instance in a round to its samples, and what is remembered of it until the next. Asks nobody itself.
+//! From what was learnt of an instance in a round to its samples, and what is remembered of it
+//! until the next. Asks nobody itself.
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -44,7 +45,8 @@ pub(super) struct Observation {
     pub(super) lines: Option<LevelCounts>,
     /// What was found in the files; none: nothing had to be counted there.
     pub(super) found: Option<LineCounts>,
-    /// The keeper did not answer or the files could not be read: what there is to count is counted next time.
+    /// The keeper did not answer or the files could not be read: what there is to count is counted
+    /// next time.
     pub(super) is_unknown: bool,
     pub(super) process: Option<(Duration, ProcessReading)>,
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
@@ -54,25 +56,54 @@ pub(super) struct Observation {
 impl SampledInstance {
     /// Keeps what is new for those who look at it.
     pub(super) fn remember(&mut self, taken: &Samples, now: i64, interval_s: i64) {
-        if let Some(rate) = taken.get("hashrate_measured").filter(|rate| rate.is_finite()) {
+        if let Some(rate) = taken
+            .get("hashrate_measured")
+            .filter(|rate| rate.is_finite())
+        {
             self.recent.push(now, *rate);
         }
-        self.hashrate = self.recent.average(now, interval_s, fresh_seconds(interval_s));
+        self.hashrate = self
+            .recent
+            .average(now, interval_s, fresh_seconds(interval_s));
         let monitoring = self.answered.take();
-        let figures = taken.iter().filter(|(name, value)| !name.contains(':') && value.is_finite());
-        let mut figures: BTreeMap<String, f64> = figures.map(|(name, value)| (name.clone(), *value)).collect();
+        let figures = taken
+            .iter()
+            .filter(|(name, value)| !name.contains(':') && value.is_finite());
+        let mut figures: BTreeMap<String, f64> = figures
+            .map(|(name, value)| (name.clone(), *value))
+            .collect();
         // A rule must not fire because one sample held no share.
         figures.remove("hashrate_measured");
-        figures.extend(self.hashrate.filter(|_| !taken.is_empty()).map(|rate| ("hashrate_measured".to_owned(), rate)));
-        self.measured = Some(LatestFigures { at: now, figures, monitoring });
+        figures.extend(
+            self.hashrate
+                .filter(|_| !taken.is_empty())
+                .map(|rate| ("hashrate_measured".to_owned(), rate)),
+        );
+        self.measured = Some(LatestFigures {
+            at: now,
+            figures,
+            monitoring,
+        });
     }
 
     /// What was learnt as samples; counters as increments.
     pub(super) fn take(&mut self, looked: Observation, now: i64) -> Samples {
-        let Observation { instance, lines, found, is_unknown, process, monitoring, reading } = looked;
+        let Observation {
+            instance,
+            lines,
+            found,
+            is_unknown,
+            process,
+            monitoring,
+            reading,
+        } = looked;
         let mut samples = Samples::new();
         let found = found.map(|found| lines_of(&found)).unwrap_or_default();
-        let counted = if is_unknown { Samples::new() } else { self.baseline.count_lines(lines.as_ref(), &found) };
+        let counted = if is_unknown {
+            Samples::new()
+        } else {
+            self.baseline.count_lines(lines.as_ref(), &found)
+        };
         let has_client = instance.start_time.is_some();
         // A stopped instance has series no more once its last lines are counted.
         if has_client || counted.values().any(|lines| *lines > 0.0) {
@@ -88,7 +119,10 @@ impl SampledInstance {
         if let Some((read_at, figures)) = process {
             samples.extend(of_process(self.process.as_ref(), &(read_at, figures)));
             samples.insert("uptime_seconds".into(), seconds(age.max(0)));
-            let mark = instance.pid.map(|pid| ProcessMark { pid, started_ticks: figures.started_ticks });
+            let mark = instance.pid.map(|pid| ProcessMark {
+                pid,
+                started_ticks: figures.started_ticks,
+            });
             self.process = Some((read_at, figures));
             match (reading, mark) {
                 (Some(Ok(reading)), Some(mark)) => {
@@ -103,7 +137,11 @@ impl SampledInstance {
                     self.answered = Some(self.watch.failed(fault.to_string(), now));
                     samples.insert("monitoring_up".into(), 0.0);
                     // One line for each kind of fault, not for each round.
-                    if self.fault.as_ref().is_none_or(|known| discriminant(known) != discriminant(&fault)) {
+                    if self
+                        .fault
+                        .as_ref()
+                        .is_none_or(|known| discriminant(known) != discriminant(&fault))
+                    {
                         tracing::warn!(instance = %instance.id, %fault, "its client's monitoring cannot be read");
                     }
                     self.fault = Some(fault);
@@ -115,15 +153,24 @@ impl SampledInstance {
     }
 }
 
-fn of_process(before: Option<&(Duration, ProcessReading)>, now: &(Duration, ProcessReading)) -> Samples {
+fn of_process(
+    before: Option<&(Duration, ProcessReading)>,
+    now: &(Duration, ProcessReading),
+) -> Samples {
     let mut samples = Samples::new();
     if let Some(percent) = before.and_then(|before| procfs::cpu_percent(before, now)) {
         samples.insert("cpu_percent".into(), percent);
     }
     let process = &now.1;
-    #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "bytes of memory stay below 2^53"
+    )]
     samples.insert("memory_bytes".into(), process.rss_bytes as f64);
-    #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "bytes of memory stay below 2^53"
+    )]
     samples.insert("memory_private_bytes".into(), process.private_bytes as f64);
     samples.insert("threads".into(), f64::from(process.threads));
     if let Some(files) = process.open_files {

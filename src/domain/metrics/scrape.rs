@@ -1,4 +1,5 @@
-//! What a scrape is answered with: the figures of all instances, gathered in one transaction, and the manager's own.
+//! What a scrape is answered with: the figures of all instances, gathered in one transaction, and
+//! the manager's own.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,22 +18,27 @@ use crate::infra::procfs;
 type Values = BTreeMap<String, f64>;
 
 impl MetricService {
-    /// Every instance with its counters and, if it has a client, that client's newest readings; in the order of the list.
+    /// Every instance with its counters and, if it has a client, that client's newest readings; in
+    /// the order of the list.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn clients(&self, now: Timestamp) -> Result<Vec<InstanceMetrics>> {
         let instances = self.instances().list().await?;
-        let round = Some(*self.rounds().borrow()).filter(|at| is_present(*at, now, self.interval_s()));
+        let round =
+            Some(*self.rounds().borrow()).filter(|at| is_present(*at, now, self.interval_s()));
         let (stored, readings) = self
             .db
             .read(move |c| {
-                let readings = round.map_or_else(|| Ok(Vec::new()), |at| current::readings(c, at))?;
+                let readings =
+                    round.map_or_else(|| Ok(Vec::new()), |at| current::readings(c, at))?;
                 Ok((current::baselines(c)?, readings))
             })
             .await?;
-        let mut totals: HashMap<InstanceId, Values> =
-            stored.into_iter().map(|(id, state)| (id, counters::totals(&state))).collect();
+        let mut totals: HashMap<InstanceId, Values> = stored
+            .into_iter()
+            .map(|(id, state)| (id, counters::totals(&state)))
+            .collect();
         let mut present: HashMap<InstanceId, Values> = HashMap::new();
         for (id, name, value) in readings {
             present.entry(id).or_default().insert(name, value);
@@ -40,13 +46,23 @@ impl MetricService {
         let client = |instance: Instance| {
             let (id, started) = (instance.id, instance.start_time.map(Timestamp));
             // A round before its start was of the client before it.
-            let is_its_own = started.zip(round).is_some_and(|(started, at)| at.saturating_mul(1000) >= started.0);
-            let mut readings = present.remove(&id).filter(|_| is_its_own).unwrap_or_default();
+            let is_its_own = started
+                .zip(round)
+                .is_some_and(|(started, at)| at.saturating_mul(1000) >= started.0);
+            let mut readings = present
+                .remove(&id)
+                .filter(|_| is_its_own)
+                .unwrap_or_default();
             // Not of a round: how it is holds until it is looked at again.
             readings.retain(|name, _| !name.starts_with("health"));
             if let Some(health) = instance.health.filter(|health| health.status != "unknown") {
                 readings.insert("health_score".into(), f64::from(health.score));
-                readings.extend(health.checks.into_iter().map(|(check, value)| (format!("health:{check}"), value)));
+                readings.extend(
+                    health
+                        .checks
+                        .into_iter()
+                        .map(|(check, value)| (format!("health:{check}"), value)),
+                );
             }
             InstanceMetrics {
                 id,
@@ -66,12 +82,27 @@ impl MetricService {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn exposition(&self, version: &'static str, started: Timestamp, format: ExpositionFormat) -> Result<String> {
+    pub async fn exposition(
+        &self,
+        version: &'static str,
+        started: Timestamp,
+        format: ExpositionFormat,
+    ) -> Result<String> {
         let clients = self.clients(Timestamp::now()).await?;
         let told = tokio::task::spawn_blocking(move || {
             let process = procfs::process(std::process::id()).ok();
-            exposition::text(&ManagerMetrics { version, started, process }, &clients, format)
+            exposition::text(
+                &ManagerMetrics {
+                    version,
+                    started,
+                    process,
+                },
+                &clients,
+                format,
+            )
         });
-        told.await.map_err(Error::internal)?.map_err(Error::internal)
+        told.await
+            .map_err(Error::internal)?
+            .map_err(Error::internal)
     }
 }

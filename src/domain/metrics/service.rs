@@ -18,7 +18,8 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::{Instance, InstanceService};
 use crate::infra::db::{Db, WriteMode};
 
-/// A series that has not had a sample for so long when its instance had is not among the latest, seconds.
+/// A series that has not had a sample for so long when its instance had is not among the latest,
+/// seconds.
 const LATEST: i64 = 300;
 
 /// Everything that can be asked of metrics; cheap to clone.
@@ -89,7 +90,8 @@ pub struct SeriesPoints {
     pub step: i64,
     /// Oldest first.
     pub points: Vec<SeriesPoint>,
-    /// What a gauge stands at now; none while its instance does not run, without a recent sample, and for a stretch that is over.
+    /// What a gauge stands at now; none while its instance does not run, without a recent sample,
+    /// and for a stretch that is over.
     pub current: Option<f64>,
 }
 
@@ -105,7 +107,8 @@ pub struct SeriesQuery {
 }
 
 impl MetricService {
-    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has the newest.
+    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has
+    /// the newest.
     #[must_use]
     pub fn new(
         db: Db,
@@ -115,7 +118,14 @@ impl MetricService {
         rounds: watch::Receiver<i64>,
         board: LatestMetrics,
     ) -> Self {
-        Self { db, instances, interval, keep, rounds, board }
+        Self {
+            db,
+            instances,
+            interval,
+            keep,
+            rounds,
+            board,
+        }
     }
 
     /// What was measured of an instance last; none before its first sample since the manager began.
@@ -127,11 +137,12 @@ impl MetricService {
     /// The same, unless it is older than a few intervals.
     #[must_use]
     pub fn current(&self, id: InstanceId) -> Option<LatestFigures> {
-        self.measured(id).filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
+        self.measured(id)
+            .filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
     }
 
-    /// The sums of several counters of an instance, each from a moment of its own up to `to`, in the order of `wanted`; 0 for one that was never
-    /// counted.
+    /// The sums of several counters of an instance, each from a moment of its own up to `to`, in
+    /// the order of `wanted`; 0 for one that was never counted.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -148,7 +159,8 @@ impl MetricService {
                 let mut sums = [0.0; N];
                 for (sum, (name, from)) in sums.iter_mut().zip(wanted) {
                     if let Some(series) = queries::series(c, id, name)? {
-                        *sum = range::whole(c, marks, series.id, (seconds(from), to))?.map_or(0.0, |all| all.sum);
+                        *sum = range::whole(c, marks, series.id, (seconds(from), to))?
+                            .map_or(0.0, |all| all.sum);
                     }
                 }
                 Ok(sums)
@@ -156,11 +168,16 @@ impl MetricService {
             .await
     }
 
-    /// Writes samples that were not measured but found out: readings of moment `at`, by instance and name.
+    /// Writes samples that were not measured but found out: readings of moment `at`, by instance
+    /// and name.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn record(&self, at: Timestamp, samples: Vec<(InstanceId, String, f64)>) -> Result<()> {
+    pub async fn record(
+        &self,
+        at: Timestamp,
+        samples: Vec<(InstanceId, String, f64)>,
+    ) -> Result<()> {
         self.db
             .write_as(WriteMode::UNSYNCED, move |c| {
                 let mut known = Vec::with_capacity(samples.len());
@@ -205,7 +222,12 @@ impl MetricService {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn newest(&self, id: InstanceId, metric_type: Option<String>, limit: usize) -> Result<Vec<SampleRow>> {
+    pub async fn newest(
+        &self,
+        id: InstanceId,
+        metric_type: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<SampleRow>> {
         self.instance(id).await?;
         self.db
             .read(move |c| {
@@ -214,14 +236,17 @@ impl MetricService {
                     None => queries::series_of(c, id)?,
                 };
                 let mut rows = newest_of(c, id, &series, limit)?;
-                rows.sort_by(|a, b| (b.timestamp, &a.metric_type).cmp(&(a.timestamp, &b.metric_type)));
+                rows.sort_by(|a, b| {
+                    (b.timestamp, &a.metric_type).cmp(&(a.timestamp, &b.metric_type))
+                });
                 rows.truncate(limit);
                 Ok(rows)
             })
             .await
     }
 
-    /// The latest value of each series of an instance, and when the newest of them was taken. A series that ended before is left out.
+    /// The latest value of each series of an instance, and when the newest of them was taken. A
+    /// series that ended before is left out.
     ///
     /// # Errors
     /// There is no such instance.
@@ -238,9 +263,15 @@ impl MetricService {
                 let newest = latest.iter().map(|(_, sample)| sample.at).max();
                 let is_late = |at: i64| newest.is_some_and(|newest| newest - at > LATEST);
                 let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
-                let totals = queries::baseline(c, id)?.map(|state| counters::totals(&state)).unwrap_or_default();
+                let totals = queries::baseline(c, id)?
+                    .map(|state| counters::totals(&state))
+                    .unwrap_or_default();
                 let metrics = values.map(|(name, sample)| (name, sample.value)).collect();
-                Ok(FiguresResponse { metrics, totals, timestamp: newest.map(moment) })
+                Ok(FiguresResponse {
+                    metrics,
+                    totals,
+                    timestamp: newest.map(moment),
+                })
             })
             .await
     }
@@ -251,8 +282,14 @@ impl MetricService {
     /// There is no such instance.
     pub async fn types(&self, id: InstanceId) -> Result<Vec<String>> {
         self.instance(id).await?;
-        let series = self.db.read(move |c| Ok(queries::series_of(c, id)?)).await?;
-        let mut names: Vec<String> = series.into_iter().map(|series| series.metric_type).collect();
+        let series = self
+            .db
+            .read(move |c| Ok(queries::series_of(c, id)?))
+            .await?;
+        let mut names: Vec<String> = series
+            .into_iter()
+            .map(|series| series.metric_type)
+            .collect();
         names.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
         Ok(names)
     }
@@ -283,7 +320,8 @@ impl MetricService {
         Ok(found.map(summary))
     }
 
-    /// A stretch of several series in points, each with all of it in one row; none if there is no sample in it.
+    /// A stretch of several series in points, each with all of it in one row; none if there is no
+    /// sample in it.
     ///
     /// # Errors
     /// There is no such instance.
@@ -297,11 +335,20 @@ impl MetricService {
         let instance = self.instance(id).await?;
         let is_live = instance.running && is_present(seconds(stretch.to), now, self.interval_s());
         let interval_s = self.interval_s();
-        let score = instance.health.as_ref().filter(|health| health.status != "unknown").map(|health| f64::from(health.score));
+        let score = instance
+            .health
+            .as_ref()
+            .filter(|health| health.status != "unknown")
+            .map(|health| f64::from(health.score));
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
         let spacing = match stretch.level {
             Some(level) => PointSpacing::of(level),
-            None => PointSpacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),
+            None => PointSpacing::for_stretch(
+                to - from,
+                self.interval_s(),
+                seconds(now) - from,
+                self.keep,
+            ),
         };
         self.db
             .read(move |c| {
@@ -312,20 +359,36 @@ impl MetricService {
                         Some(series) => (
                             range::points(c, marks, series.id, (from, to), spacing)?,
                             range::whole(c, marks, series.id, (from, to))?,
-                            if is_live { queries::newest(c, series.id, 1)?.pop() } else { None },
+                            if is_live {
+                                queries::newest(c, series.id, 1)?.pop()
+                            } else {
+                                None
+                            },
                         ),
                         None => (Vec::new(), None, None),
                     };
-                    let newest = newest.filter(|sample| is_present(sample.at, now, interval_s)).map(|sample| sample.value);
+                    let newest = newest
+                        .filter(|sample| is_present(sample.at, now, interval_s))
+                        .map(|sample| sample.value);
                     let current = match name.as_str() {
                         "hashrate_measured" => instance.hashrate.filter(|_| is_live),
                         // How it is holds until it is looked at again.
                         "health_score" => score.filter(|_| is_live),
                         _ => newest,
                     };
-                    let measure = metric(&name).map_or(MetricMeasure::Gauge, |(metric, _)| metric.measure);
-                    let points = found.into_iter().map(|bucket| point(&bucket, measure)).collect();
-                    let points = SeriesPoints { from: stretch.from, to: stretch.to, step: spacing.step, points, current };
+                    let measure =
+                        metric(&name).map_or(MetricMeasure::Gauge, |(metric, _)| metric.measure);
+                    let points = found
+                        .into_iter()
+                        .map(|bucket| point(&bucket, measure))
+                        .collect();
+                    let points = SeriesPoints {
+                        from: stretch.from,
+                        to: stretch.to,
+                        step: spacing.step,
+                        points,
+                        current,
+                    };
                     all.push((points, whole.map(summary)));
                 }
                 Ok(all)
@@ -334,9 +397,15 @@ impl MetricService {
     }
 }
 
-/// At least the `limit` newest samples of several series together, if there are so many. Each series is read a little further back until what
-/// was read of all is enough: one of them may have ended long ago.
-fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[SeriesRow], limit: usize) -> QueryResult<Vec<SampleRow>> {
+/// At least the `limit` newest samples of several series together, if there are so many. Each
+/// series is read a little further back until what was read of all is enough: one of them may have
+/// ended long ago.
+fn newest_of(
+    c: &mut SqliteConnection,
+    id: InstanceId,
+    series: &[SeriesRow],
+    limit: usize,
+) -> QueryResult<Vec<SampleRow>> {
     let mut each = limit / series.len().max(1) + 1;
     loop {
         let mut rows = Vec::new();
@@ -349,7 +418,14 @@ fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[SeriesRow], lim
             }
             rows.extend(found.into_iter().map(|sample| row(id, one, sample)));
         }
-        if since == i64::MIN || each > limit || rows.iter().filter(|row| row.timestamp >= moment(since)).count() >= limit {
+        if since == i64::MIN
+            || each > limit
+            || rows
+                .iter()
+                .filter(|row| row.timestamp >= moment(since))
+                .count()
+                >= limit
+        {
             return Ok(rows);
         }
         each *= 4;
@@ -368,12 +444,28 @@ fn row(instance_id: InstanceId, series: &SeriesRow, sample: MetricSample) -> Sam
 }
 
 fn summary(all: SampleBucket) -> SeriesSummary {
-    SeriesSummary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }
+    SeriesSummary {
+        count: all.count,
+        sum: all.sum,
+        avg: all.average(),
+        min: all.min,
+        max: all.max,
+    }
 }
 
 fn point(bucket: &SampleBucket, measure: MetricMeasure) -> SeriesPoint {
-    let value = if measure == MetricMeasure::Counter { bucket.sum } else { bucket.average() };
-    SeriesPoint { timestamp: moment(bucket.at), value, count: bucket.count, min: bucket.min, max: bucket.max }
+    let value = if measure == MetricMeasure::Counter {
+        bucket.sum
+    } else {
+        bucket.average()
+    };
+    SeriesPoint {
+        timestamp: moment(bucket.at),
+        value,
+        count: bucket.count,
+        min: bucket.min,
+        max: bucket.max,
+    }
 }
 
 fn moment(second: i64) -> Timestamp {

@@ -1,4 +1,5 @@
-//! For how much of a stretch of time an instance was running. The time before it was created does not count.
+//! For how much of a stretch of time an instance was running. The time before it was created does
+//! not count.
 
 use super::chart_options::ChartOptions;
 use super::service::MetricService;
@@ -21,7 +22,13 @@ impl MetricService {
     /// # Errors
     /// There is no such instance.
     pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<RunningShare> {
-        let from = Timestamp(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000)));
+        let from = Timestamp(
+            now.0.saturating_sub(
+                i64::try_from(hours)
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(3_600_000),
+            ),
+        );
         self.uptime_within(id, from, now).await
     }
 
@@ -29,32 +36,55 @@ impl MetricService {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn uptime_within(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<RunningShare> {
+    pub async fn uptime_within(
+        &self,
+        id: InstanceId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<RunningShare> {
         let instance = self.instance(id).await?;
         let since = from.max(instance.created_at);
         let whole = to.since(since);
         if whole.is_zero() {
-            return Ok(RunningShare { percent: 0.0, since });
+            return Ok(RunningShare {
+                percent: 0.0,
+                since,
+            });
         }
         let running = self.instances.running_time(id, since, to).await?;
-        Ok(RunningShare { percent: (100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0), since })
+        Ok(RunningShare {
+            percent: (100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0),
+            since,
+        })
     }
 }
 
 impl RunningShare {
-    /// As a sentence that names the time it covers. None if the instance was created after that time.
+    /// As a sentence that names the time it covers. None if the instance was created after that
+    /// time.
     #[must_use]
     pub fn text(&self, choice: &ChartOptions) -> Option<String> {
         let Self { percent, since } = *self;
         if since >= choice.to {
             return None;
         }
-        let share = if percent >= 99.995 { "100 %".to_owned() } else { format!("{percent:.2} %") };
+        let share = if percent >= 99.995 {
+            "100 %".to_owned()
+        } else {
+            format!("{percent:.2} %")
+        };
         Some(match (since > choice.from, choice.range.is_empty()) {
             (true, true) => {
-                format!("Running {share} of the time from its creation at {} to {}.", since.local(), choice.to.local())
+                format!(
+                    "Running {share} of the time from its creation at {} to {}.",
+                    since.local(),
+                    choice.to.local()
+                )
             }
-            (true, false) => format!("Running {share} of the {} since it was created.", human_duration(choice.to.since(since))),
+            (true, false) => format!(
+                "Running {share} of the {} since it was created.",
+                human_duration(choice.to.since(since))
+            ),
             (false, _) => format!("Running {share} of {}.", choice.words()),
         })
     }
@@ -67,10 +97,21 @@ mod tests {
     #[test]
     fn the_time_before_an_instance_was_created_is_not_claimed() {
         let hours = |number: i64| Timestamp(number * 3_600_000);
-        let choice = ChartOptions { range: "6h", interval: "", from: hours(10), to: hours(16) };
+        let choice = ChartOptions {
+            range: "6h",
+            interval: "",
+            from: hours(10),
+            to: hours(16),
+        };
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
-        assert_eq!(text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(), "Running 99.96 % of the 2 min since it was created.");
-        assert_eq!(text(100.0, hours(10)).unwrap(), "Running 100 % of the last 6 hours.");
+        assert_eq!(
+            text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(),
+            "Running 99.96 % of the 2 min since it was created."
+        );
+        assert_eq!(
+            text(100.0, hours(10)).unwrap(),
+            "Running 100 % of the last 6 hours."
+        );
         assert_eq!(text(0.0, hours(17)), None);
     }
 }

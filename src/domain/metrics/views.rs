@@ -17,7 +17,8 @@ use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_v
 use crate::view;
 use crate::web::PageFrame;
 
-/// Which series a page draws together: title, and of each series its name and what it is called among the others.
+/// Which series a page draws together: title, and of each series its name and what it is called
+/// among the others.
 pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Hashrate",
@@ -27,18 +28,47 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("hashrate_upstream", "told to the pool"),
         ],
     ),
-    ("Shares of the miners", &[("shares_accepted", "accepted"), ("shares_rejected", "rejected")]),
-    ("Shares at the pool", &[("shares_acknowledged", "accepted"), ("shares_submitted", "sent"), ("shares_refused", "refused")]),
+    (
+        "Shares of the miners",
+        &[
+            ("shares_accepted", "accepted"),
+            ("shares_rejected", "rejected"),
+        ],
+    ),
+    (
+        "Shares at the pool",
+        &[
+            ("shares_acknowledged", "accepted"),
+            ("shares_submitted", "sent"),
+            ("shares_refused", "refused"),
+        ],
+    ),
     (
         "Miners and channels",
-        &[("miners", "miners"), ("channels_miners", "their channels"), ("channels_upstream", "channels to the pool")],
+        &[
+            ("miners", "miners"),
+            ("channels_miners", "their channels"),
+            ("channels_upstream", "channels to the pool"),
+        ],
     ),
     ("Best difficulty", &[("best_difficulty", "")]),
     ("Health", &[("health_score", "")]),
     ("Processor", &[("cpu_percent", "")]),
-    ("Memory", &[("memory_bytes", "occupied"), ("memory_private_bytes", "private, as limited")]),
-    ("Threads and files", &[("threads", "threads"), ("open_files", "open files")]),
-    ("Troubles in the log", &[("log_errors", "errors"), ("log_warnings", "warnings")]),
+    (
+        "Memory",
+        &[
+            ("memory_bytes", "occupied"),
+            ("memory_private_bytes", "private, as limited"),
+        ],
+    ),
+    (
+        "Threads and files",
+        &[("threads", "threads"), ("open_files", "open files")],
+    ),
+    (
+        "Troubles in the log",
+        &[("log_errors", "errors"), ("log_warnings", "warnings")],
+    ),
 ];
 
 /// One series as it is drawn.
@@ -60,7 +90,8 @@ impl SeriesChart {
     }
 
     fn is_counter(&self) -> bool {
-        metric(&self.metric_type).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter)
+        metric(&self.metric_type)
+            .is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter)
     }
 
     fn say(&self, value: f64) -> String {
@@ -70,16 +101,25 @@ impl SeriesChart {
     /// What the cards of the series say: words and figure.
     #[must_use]
     pub fn cards(&self) -> Vec<(&'static str, String)> {
-        let Some(all) = self.summary else { return Vec::new() };
+        let Some(all) = self.summary else {
+            return Vec::new();
+        };
         if self.is_counter() {
             return vec![("total", self.say(all.sum))];
         }
         let current = match self.points.current {
             None => "–".to_owned(),
-            Some(value) if self.metric_type == "hashrate_measured" => format!("{} (10 min average)", self.say(value)),
+            Some(value) if self.metric_type == "hashrate_measured" => {
+                format!("{} (10 min average)", self.say(value))
+            }
             Some(value) => self.say(value),
         };
-        vec![("current", current), ("average", self.say(all.avg)), ("min", self.say(all.min)), ("max", self.say(all.max))]
+        vec![
+            ("current", current),
+            ("average", self.say(all.avg)),
+            ("min", self.say(all.min)),
+            ("max", self.say(all.max)),
+        ]
     }
 }
 
@@ -122,14 +162,27 @@ impl ChartGroup {
         let step = first.map_or(60, |drawn| drawn.points.step);
         let lines = self.drawn.iter().map(|drawn| ChartLine {
             label: drawn.label.clone(),
-            points: drawn.points.points.iter().map(|point| (point.timestamp.0, point.value)).collect(),
+            points: drawn
+                .points
+                .points
+                .iter()
+                .map(|point| (point.timestamp.0, point.value))
+                .collect(),
         });
         Chart {
             title: self.title.clone(),
-            description: format!("{}, {}. The figures are in the table behind it.", self.help(), self.choice.words()),
+            description: format!(
+                "{}, {}. The figures are in the table behind it.",
+                self.help(),
+                self.choice.words()
+            ),
             unit: first.map_or(Unit::Count, SeriesChart::unit),
             // Several areas over one another are hard to tell apart.
-            kind: if self.drawn.len() > 1 { ChartKind::Line } else { found.map_or(ChartKind::Line, |(metric, _)| metric.kind) },
+            kind: if self.drawn.len() > 1 {
+                ChartKind::Line
+            } else {
+                found.map_or(ChartKind::Line, |(metric, _)| metric.kind)
+            },
             // A point begins with its bucket, which may be before what was asked for.
             from: self.choice.from.0 - self.choice.from.0.rem_euclid(step.max(1) * 1000),
             to: self.choice.to.0,
@@ -148,36 +201,58 @@ impl ChartGroup {
 
     /// What it says, without the full stop.
     fn help(&self) -> String {
-        let found = self.drawn.first().and_then(|drawn| metric(&drawn.metric_type));
-        found.map_or_else(|| self.title.clone(), |(metric, _)| metric.help.trim_end_matches('.').to_owned())
+        let found = self
+            .drawn
+            .first()
+            .and_then(|drawn| metric(&drawn.metric_type));
+        found.map_or_else(
+            || self.title.clone(),
+            |(metric, _)| metric.help.trim_end_matches('.').to_owned(),
+        )
     }
 
     /// For how long a point of a counter counts.
     fn per(&self) -> Option<String> {
         let first = self.drawn.first().filter(|drawn| drawn.is_counter())?;
-        Some(format!("Each point counts {}.", human_duration(Duration::from_secs(first.points.step.unsigned_abs()))))
+        Some(format!(
+            "Each point counts {}.",
+            human_duration(Duration::from_secs(first.points.step.unsigned_abs()))
+        ))
     }
 
     fn helps(&self) -> Vec<&'static str> {
-        self.drawn.iter().filter_map(|drawn| metric(&drawn.metric_type).map(|(metric, _)| metric.help)).collect()
+        self.drawn
+            .iter()
+            .filter_map(|drawn| metric(&drawn.metric_type).map(|(metric, _)| metric.help))
+            .collect()
     }
 
     /// The words over the columns of the cards, when several series have a row each.
     fn columns(&self) -> Vec<&'static str> {
-        let widest = self.drawn.iter().map(SeriesChart::cards).max_by_key(Vec::len).unwrap_or_default();
+        let widest = self
+            .drawn
+            .iter()
+            .map(SeriesChart::cards)
+            .max_by_key(Vec::len)
+            .unwrap_or_default();
         widest.into_iter().map(|(words, _)| words).collect()
     }
 
     fn is_empty(&self) -> bool {
-        self.drawn.iter().all(|drawn| drawn.points.points.is_empty())
+        self.drawn
+            .iter()
+            .all(|drawn| drawn.points.points.is_empty())
     }
 
-    /// The table behind the chart, newest first: time, then for each series its name and its figure, `–` where there is none.
+    /// The table behind the chart, newest first: time, then for each series its name and its
+    /// figure, `–` where there is none.
     fn rows(&self) -> Vec<(Timestamp, Vec<(&str, String)>)> {
         let mut rows: BTreeMap<Timestamp, Vec<Option<SeriesPoint>>> = BTreeMap::new();
         for (at, drawn) in self.drawn.iter().enumerate() {
             for point in &drawn.points.points {
-                let row = rows.entry(point.timestamp).or_insert_with(|| vec![None; self.drawn.len()]);
+                let row = rows
+                    .entry(point.timestamp)
+                    .or_insert_with(|| vec![None; self.drawn.len()]);
                 row[at] = Some(*point);
             }
         }
@@ -185,9 +260,16 @@ impl ChartGroup {
             point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value))
         };
         let said = |points: Vec<Option<SeriesPoint>>| {
-            self.drawn.iter().zip(points).map(|(drawn, point)| (drawn.label.as_str(), say(drawn, point))).collect()
+            self.drawn
+                .iter()
+                .zip(points)
+                .map(|(drawn, point)| (drawn.label.as_str(), say(drawn, point)))
+                .collect()
         };
-        rows.into_iter().rev().map(|(at, points)| (at, said(points))).collect()
+        rows.into_iter()
+            .rev()
+            .map(|(at, points)| (at, said(points)))
+            .collect()
     }
 }
 
@@ -293,16 +375,26 @@ view!(MetricsComparePage { "main" => as_main });
 impl MetricsComparePage {
     /// What can be chosen: as in an address, for people, whether it is the present one.
     fn metrics(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let plain = super::model::CATALOGUE.iter().filter(|metric| !metric.name.starts_with("miner_"));
-        plain.map(|metric| (metric.name, metric.title, metric.name == self.metric_type)).collect()
+        let plain = super::model::CATALOGUE
+            .iter()
+            .filter(|metric| !metric.name.starts_with("miner_"));
+        plain
+            .map(|metric| (metric.name, metric.title, metric.name == self.metric_type))
+            .collect()
     }
 
     fn ranges(&self) -> Vec<(&'static str, &'static str, bool)> {
-        RANGES.iter().map(|(name, words, _)| (*name, *words, *name == self.choice.range)).collect()
+        RANGES
+            .iter()
+            .map(|(name, words, _)| (*name, *words, *name == self.choice.range))
+            .collect()
     }
 
     fn intervals(&self) -> Vec<(&'static str, &'static str, bool)> {
-        INTERVALS.iter().map(|(name, words)| (*name, *words, *name == self.choice.interval)).collect()
+        INTERVALS
+            .iter()
+            .map(|(name, words)| (*name, *words, *name == self.choice.interval))
+            .collect()
     }
 
     fn is_chosen(&self, id: &InstanceId) -> bool {

@@ -13,41 +13,78 @@ use crate::base::error::Result;
 const USUAL_NAME: &str = "home";
 
 impl SetupService {
-    /// The answers with what most people would say where a step has none yet; `nodes`: what was found of Bitcoin Core.
+    /// The answers with what most people would say where a step has none yet; `nodes`: what was
+    /// found of Bitcoin Core.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn prefilled(&self, setup: &SetupProgress, step: SetupStep, nodes: &[NodeSocket]) -> Result<SetupAnswers> {
+    pub async fn prefilled(
+        &self,
+        setup: &SetupProgress,
+        step: SetupStep,
+        nodes: &[NodeSocket],
+    ) -> Result<SetupAnswers> {
         let mut answers = setup.answers.clone();
         let mut fields: Vec<(&str, String)> = Vec::new();
         match step {
             SetupStep::Provider if !answers.has(step) => {
-                let node = nodes.iter().find(|node| node.standing == NodeSocketState::Answers);
+                let node = nodes
+                    .iter()
+                    .find(|node| node.standing == NodeSocketState::Answers);
                 let kind = "template_provider_type";
-                fields.push(("template_provider", if node.is_some() { "ipc" } else { "sv2tp" }.into()));
+                fields.push((
+                    "template_provider",
+                    if node.is_some() { "ipc" } else { "sv2tp" }.into(),
+                ));
                 let pairs = [
                     ("Sv2Tp.address", "127.0.0.1:8442".to_owned()),
                     ("BitcoinCoreIpc.version", "31".to_owned()),
-                    ("BitcoinCoreIpc.network", node.map_or("mainnet".into(), |node| node.network.to_string())),
-                    ("BitcoinCoreIpc.data_dir", node.map_or(String::new(), |node| node.data_dir.clone())),
+                    (
+                        "BitcoinCoreIpc.network",
+                        node.map_or("mainnet".into(), |node| node.network.to_string()),
+                    ),
+                    (
+                        "BitcoinCoreIpc.data_dir",
+                        node.map_or(String::new(), |node| node.data_dir.clone()),
+                    ),
                     ("BitcoinCoreIpc.fee_threshold", "100".to_owned()),
                     ("BitcoinCoreIpc.min_interval", "5".to_owned()),
                 ];
-                let pairs: Vec<_> = pairs.into_iter().map(|(field, text)| (format!("{kind}.{field}"), text)).collect();
-                answers.apply_form(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
+                let pairs: Vec<_> = pairs
+                    .into_iter()
+                    .map(|(field, text)| (format!("{kind}.{field}"), text))
+                    .collect();
+                answers.apply_form(
+                    step,
+                    &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>(),
+                );
                 return Ok(answers);
             }
             SetupStep::Pools if answers.rows() == 0 => answers.change(&SetupEdit::Add, None),
             SetupStep::Payout if !answers.has(step) => {
-                fields.extend([("network", "mainnet".to_owned()), ("jdc_signature", "jd-manager".to_owned())]);
+                fields.extend([
+                    ("network", "mainnet".to_owned()),
+                    ("jdc_signature", "jd-manager".to_owned()),
+                ]);
             }
             SetupStep::Name if !answers.has(step) => {
                 let starting = self.configs.starting().await?;
-                let listening = self.instances.free_port(starting.listening_address, Vec::new()).await?;
-                let wanted = starting.monitoring_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
+                let listening = self
+                    .instances
+                    .free_port(starting.listening_address, Vec::new())
+                    .await?;
+                let wanted = starting
+                    .monitoring_address
+                    .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
                 let monitoring = self.instances.free_port(wanted, vec![listening]).await?;
-                fields.extend([("name", self.free_name().await?), ("reach", "lan".to_owned())]);
-                fields.extend([("listening_port", listening.to_string()), ("monitoring_port", monitoring.to_string())]);
+                fields.extend([
+                    ("name", self.free_name().await?),
+                    ("reach", "lan".to_owned()),
+                ]);
+                fields.extend([
+                    ("listening_port", listening.to_string()),
+                    ("monitoring_port", monitoring.to_string()),
+                ]);
                 fields.extend([("proposed_listening_port", listening.to_string())]);
                 fields.extend([("proposed_monitoring_port", monitoring.to_string())]);
             }
@@ -59,20 +96,29 @@ impl SetupService {
         Ok(answers)
     }
 
-    /// Replaces ports that jd-manager proposed and that were taken since, unless the user changed them. Returns whether it did.
+    /// Replaces ports that jd-manager proposed and that were taken since, unless the user changed
+    /// them. Returns whether it did.
     ///
     /// # Errors
     /// A fault of ours.
     pub(super) async fn renew_proposals(&self, answers: &mut SetupAnswers) -> Result<bool> {
         let mut has_changed = false;
-        let ports = listeners(answers).map(|(field, _)| answers.get(&format!("{field}_port")).parse::<u16>().unwrap_or(0));
+        let ports = listeners(answers).map(|(field, _)| {
+            answers
+                .get(&format!("{field}_port"))
+                .parse::<u16>()
+                .unwrap_or(0)
+        });
         for (at, (field, host)) in listeners(answers).into_iter().enumerate() {
             let (name, proposal) = (format!("{field}_port"), format!("proposed_{field}_port"));
             let address = SocketAddr::from((host, ports[at]));
             if ports[at] == 0 || answers.get(&name) != answers.get(&proposal) {
                 continue;
             }
-            let free = self.instances.free_port(address, vec![ports[1 - at]]).await?;
+            let free = self
+                .instances
+                .free_port(address, vec![ports[1 - at]])
+                .await?;
             if free != ports[at] {
                 answers.set(&name, free.to_string());
                 answers.set(&proposal, free.to_string());
@@ -84,7 +130,11 @@ impl SetupService {
 
     async fn free_name(&self) -> Result<String> {
         for number in 1..1000 {
-            let name = if number == 1 { USUAL_NAME.to_owned() } else { format!("{USUAL_NAME} {number}") };
+            let name = if number == 1 {
+                USUAL_NAME.to_owned()
+            } else {
+                format!("{USUAL_NAME} {number}")
+            };
             if self.name_is_taken(&name).await?.is_none() {
                 return Ok(name);
             }
@@ -94,5 +144,8 @@ impl SetupService {
 }
 
 fn owned(fields: Vec<(&str, String)>) -> Vec<(String, String)> {
-    fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+    fields
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text))
+        .collect()
 }

@@ -17,13 +17,21 @@ impl SetupService {
     /// Names every wrong member; there is no client to start.
     pub async fn create(&self, body: Value, actor: &SetupActor) -> Result<SetupResult> {
         let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
-        let proposed = ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
-        let mut whole = CompleteSetup::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let proposed =
+            ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
+        let mut whole =
+            CompleteSetup::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
         let given = proposed.iter().filter(|(_, is_proposed)| !is_proposed);
-        let mut used: Vec<u16> = given.filter_map(|(member, _)| port_of(&whole.config[*member])).collect();
+        let mut used: Vec<u16> = given
+            .filter_map(|(member, _)| port_of(&whole.config[*member]))
+            .collect();
         for (member, is_proposed) in proposed {
-            let address = whole.config[member].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
-            let Some(mut address) = address.filter(|_| is_proposed) else { continue };
+            let address = whole.config[member]
+                .as_str()
+                .and_then(|text| text.parse::<SocketAddr>().ok());
+            let Some(mut address) = address.filter(|_| is_proposed) else {
+                continue;
+            };
             address.set_port(self.instances.free_port(address, used.clone()).await?);
             whole.config[member] = address.to_string().into();
             used.push(address.port());
@@ -34,26 +42,37 @@ impl SetupService {
             let _guard = guard;
             this.make(&whole, &actor).await
         });
-        work.await.map_err(Error::internal)?.map_err(|error| match error {
-            Error::Invalid(errors) => Error::Invalid(seen_from_the_body(errors)),
-            other => other,
-        })
+        work.await
+            .map_err(Error::internal)?
+            .map_err(|error| match error {
+                Error::Invalid(errors) => Error::Invalid(seen_from_the_body(errors)),
+                other => other,
+            })
     }
 
-    /// Saves, makes and starts. Nothing is left of it when it cannot be done, besides a start that is refused: then the instance says why.
+    /// Saves, makes and starts. Nothing is left of it when it cannot be done, besides a start that
+    /// is refused: then the instance says why.
     ///
     /// # Errors
     /// Names every wrong field; there is no client to start.
-    pub(super) async fn make(&self, whole: &CompleteSetup, actor: &SetupActor) -> Result<SetupResult> {
+    pub(super) async fn make(
+        &self,
+        whole: &CompleteSetup,
+        actor: &SetupActor,
+    ) -> Result<SetupResult> {
         let SetupValidation { config, found } = self.judged(whole, true).await?;
-        let Some(config) = config else { return Err(Error::Invalid(found.errors)) };
-        // Asked last, so that a program without a client hears of what is wrong with its body first.
+        let Some(config) = config else {
+            return Err(Error::Invalid(found.errors));
+        };
+        // Asked last, so that a program without a client hears of what is wrong with its body
+        // first.
         let program = self.instances.client().await?;
         let lacking = lacking(&config, &program.version);
         if !lacking.is_empty() {
             return Err(Error::Invalid(lacking));
         }
-        let draft = ConfigDraft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
+        let draft =
+            ConfigDraft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
         let saved = self.configs.clone().by(&actor.author).create(draft).await?;
         let wishes = InstanceDraft {
             name: Some(whole.name.clone()),
@@ -68,24 +87,42 @@ impl SetupService {
                 return Err(error);
             }
         };
-        let refused = if whole.start { self.instances.start(id, actor.way).await.err() } else { None };
+        let refused = if whole.start {
+            self.instances.start(id, actor.way).await.err()
+        } else {
+            None
+        };
         let instance = self.instances.get(id).await?;
-        let made = self.made(&instance, refused.map(|error| error.to_string())).await?;
-        let warnings =
-            saved.warnings.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail));
-        Ok(SetupResult { warnings: seen_from_the_body(warnings.collect()), hints: seen_from_the_body(found.hints), ..made })
+        let made = self
+            .made(&instance, refused.map(|error| error.to_string()))
+            .await?;
+        let warnings = saved
+            .warnings
+            .into_iter()
+            .map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail));
+        Ok(SetupResult {
+            warnings: seen_from_the_body(warnings.collect()),
+            hints: seen_from_the_body(found.hints),
+            ..made
+        })
     }
 
     /// An instance as it is told to whoever made it; `refused`: why it was not started.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) async fn made(&self, instance: &Instance, refused: Option<String>) -> Result<SetupResult> {
+    pub(super) async fn made(
+        &self,
+        instance: &Instance,
+        refused: Option<String>,
+    ) -> Result<SetupResult> {
         let (miners, public_key) = self.miners(instance).await?;
         let name = &instance.name;
         let message = match refused {
             Some(why) => format!("{name} is saved, but was not started: {why}"),
-            None if instance.running => format!("{name} is saved and is {}.", instance.state_text()),
+            None if instance.running => {
+                format!("{name} is saved and is {}.", instance.state_text())
+            }
             None => format!("{name} is saved."),
         };
         Ok(SetupResult {
@@ -113,5 +150,9 @@ impl SetupService {
 }
 
 fn port_of(address: &Value) -> Option<u16> {
-    address.as_str()?.parse::<SocketAddr>().ok().map(|address| address.port())
+    address
+        .as_str()?
+        .parse::<SocketAddr>()
+        .ok()
+        .map(|address| address.port())
 }

@@ -1,7 +1,9 @@
-//! Bitcoin Core on this machine: is there a node whose socket a client could use, and if not, what is missing.
+//! Bitcoin Core on this machine: is there a node whose socket a client could use, and if not, what
+//! is missing.
 //!
-//! Looks and connects, and says nothing on the connection. Blocking. The socket of a node started with `ipcbind=unix` is `node.sock` in
-//! the directory of its chain, which only `bitcoin-node` opens (Bitcoin Core 30 and newer), not `bitcoind`.
+//! Looks and connects, and says nothing on the connection. Blocking. The socket of a node started
+//! with `ipcbind=unix` is `node.sock` in the directory of its chain, which only `bitcoin-node`
+//! opens (Bitcoin Core 30 and newer), not `bitcoind`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -66,7 +68,9 @@ impl NodeSocket {
         };
         match self.standing {
             NodeSocketState::Answers => None,
-            NodeSocketState::Silent => Some("Start the node. The file is left from an earlier run.".into()),
+            NodeSocketState::Silent => {
+                Some("Start the node. The file is left from an earlier run.".into())
+            }
             NodeSocketState::Denied => Some(format!(
                 "jd-manager runs as another user than the node. Run both as the same user, or give this one the right to write to {}.",
                 self.path
@@ -79,20 +83,26 @@ impl NodeSocket {
     }
 }
 
-/// The sockets of all chains in the usual data directory and in `given`, and those that are there in other places where systems keep
-/// the node.
+/// The sockets of all chains in the usual data directory and in `given`, and those that are there
+/// in other places where systems keep the node.
 #[must_use]
 pub fn look(given: &str) -> Vec<NodeSocket> {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
-    probe_socket(home.as_deref(), given, &["/var/lib/bitcoind", "/var/lib/bitcoin"])
+    probe_socket(
+        home.as_deref(),
+        given,
+        &["/var/lib/bitcoind", "/var/lib/bitcoin"],
+    )
 }
 
 fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeSocket> {
     let mut found = Vec::new();
     if given.is_empty() {
         found.extend(usual.map(|dir| sockets(dir, "")).into_iter().flatten());
-        let there =
-            others.iter().flat_map(|dir| sockets(Path::new(dir), dir)).filter(|one| one.standing != NodeSocketState::Missing);
+        let there = others
+            .iter()
+            .flat_map(|dir| sockets(Path::new(dir), dir))
+            .filter(|one| one.standing != NodeSocketState::Missing);
         found.extend(there);
     } else {
         found.extend(sockets(Path::new(given), given));
@@ -100,7 +110,8 @@ fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeS
     found
 }
 
-/// The socket that a client with these settings will use; none: the usual data directory is not known.
+/// The socket that a client with these settings will use; none: the usual data directory is not
+/// known.
 #[must_use]
 pub fn socket(network: BitcoinNetwork, data_dir: &str) -> Option<NodeSocket> {
     let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
@@ -114,7 +125,12 @@ fn sockets(dir: &Path, named: &str) -> Vec<NodeSocket> {
             BitcoinNetwork::Mainnet => dir.join("node.sock"),
             other => dir.join(other.as_str()).join("node.sock"),
         };
-        NodeSocket { network, data_dir: named.into(), standing: standing(&path), path: path.display().to_string() }
+        NodeSocket {
+            network,
+            data_dir: named.into(),
+            standing: standing(&path),
+            path: path.display().to_string(),
+        }
     };
     BitcoinNetwork::ALL.into_iter().map(of).collect()
 }
@@ -145,7 +161,10 @@ mod tests {
         let _node = UnixListener::bind(dir.path().join("signet/node.sock")).unwrap();
         drop(UnixListener::bind(dir.path().join("regtest/node.sock")).unwrap());
         let found = look(given);
-        let standings: Vec<_> = found.iter().map(|one| (one.network, one.standing)).collect();
+        let standings: Vec<_> = found
+            .iter()
+            .map(|one| (one.network, one.standing))
+            .collect();
         use BitcoinNetwork::{Mainnet, Regtest, Signet, Testnet4};
         assert_eq!(
             standings,
@@ -158,8 +177,18 @@ mod tests {
         );
         assert!(found.iter().all(|one| one.data_dir == given));
         assert_eq!(found[2].advice(), None);
-        assert!(found[0].advice().unwrap().contains("Put ipcbind=unix into bitcoin.conf"));
-        assert!(found[1].advice().unwrap().contains("[testnet4] ipcbind=unix"));
+        assert!(
+            found[0]
+                .advice()
+                .unwrap()
+                .contains("Put ipcbind=unix into bitcoin.conf")
+        );
+        assert!(
+            found[1]
+                .advice()
+                .unwrap()
+                .contains("[testnet4] ipcbind=unix")
+        );
         assert!(found[3].advice().unwrap().contains("Start the node"));
         assert_eq!(socket(Signet, given).unwrap(), found[2]);
     }
@@ -170,11 +199,27 @@ mod tests {
         let _node = UnixListener::bind(other.path().join("node.sock")).unwrap();
         let other = other.path().to_str().unwrap();
         let found = probe_socket(Some(usual.path()), "", &[other]);
-        let named: Vec<_> = found.iter().map(|one| (one.data_dir.as_str(), one.standing)).collect();
+        let named: Vec<_> = found
+            .iter()
+            .map(|one| (one.data_dir.as_str(), one.standing))
+            .collect();
         let nothing = ("", NodeSocketState::Missing);
-        assert_eq!(named, [nothing, nothing, nothing, nothing, (other, NodeSocketState::Answers)]);
+        assert_eq!(
+            named,
+            [
+                nothing,
+                nothing,
+                nothing,
+                nothing,
+                (other, NodeSocketState::Answers)
+            ]
+        );
         assert_eq!(probe_socket(None, "", &[]), []);
         let long = format!("/{}", "x".repeat(200));
-        assert!(look(&long).iter().all(|one| one.standing == NodeSocketState::TooLong));
+        assert!(
+            look(&long)
+                .iter()
+                .all(|one| one.standing == NodeSocketState::TooLong)
+        );
     }
 }

@@ -8,15 +8,29 @@ use super::views::StepPage;
 use super::views::watch::WatchPage;
 use crate::domain::configs::{ConfigValidation, MiningMode};
 use crate::web::MessageResponse;
-use crate::web::openapi::{ApiOperation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
+use crate::web::openapi::{
+    ApiOperation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text,
+};
 
 /// The operations.
 #[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let modes = MiningMode::ALL.map(MiningMode::as_str);
     let step = || one_of("step", "Which step.", &SetupStep::ALL.map(SetupStep::slug));
-    let rejected = || flag("rejected", "With what is wrong with the step: where a rejected form leads.").or(false);
-    let socket = |name| text(name, "A port that no other configuration uses, if left out.").like("127.0.0.1:34265");
+    let rejected = || {
+        flag(
+            "rejected",
+            "With what is wrong with the step: where a rejected form leads.",
+        )
+        .or(false)
+    };
+    let socket = |name| {
+        text(
+            name,
+            "A port that no other configuration uses, if left out.",
+        )
+        .like("127.0.0.1:34265")
+    };
     vec![
         get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
             .asks([rejected()])

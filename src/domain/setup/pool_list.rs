@@ -1,5 +1,6 @@
-//! Pools that are known with their keys: the list that is part of the program, `data/pools.toml`, and the user's own, `pools.toml` in the
-//! data directory, which adds to it or takes its place. Pure but for [`read`].
+//! Pools that are known with their keys: the list that is part of the program, `data/pools.toml`,
+//! and the user's own, `pools.toml` in the data directory, which adds to it or takes its place.
+//! Pure but for [`read`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ pub struct KnownPool {
     pub pool_address: String,
     /// Its port.
     pub pool_port: u16,
-    /// The host of its job declarator server; none: it has none, and a JD client cannot work with it.
+    /// The host of its job declarator server; none: it has none, and a JD client cannot work with
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jds_address: Option<String>,
     /// That server's port.
@@ -72,7 +74,12 @@ impl KnownPool {
             ("pool_address", self.pool_address.clone()),
             ("pool_port", self.pool_port.to_string()),
             ("jds_address", self.jds_address.clone().unwrap_or_default()),
-            ("jds_port", self.jds_port.map(|port| port.to_string()).unwrap_or_default()),
+            (
+                "jds_port",
+                self.jds_port
+                    .map(|port| port.to_string())
+                    .unwrap_or_default(),
+            ),
             ("authority_pubkey", self.authority_pubkey.clone()),
         ]
     }
@@ -92,18 +99,22 @@ struct PoolListFile {
 const LARGEST: u64 = 1024 * 1024;
 
 static POOLS: LazyLock<Vec<KnownPool>> = LazyLock::new(|| {
-    let file: PoolListFile =
-        toml::from_str(include_str!("../../../data/pools.toml")).expect("the list of pools was read by a test");
+    let file: PoolListFile = toml::from_str(include_str!("../../../data/pools.toml"))
+        .expect("the list of pools was read by a test");
     file.pool
 });
 
 /// The list that is part of the program.
 #[must_use]
 pub fn built_in() -> KnownPools {
-    KnownPools { pools: POOLS.clone(), problem: None }
+    KnownPools {
+        pools: POOLS.clone(),
+        problem: None,
+    }
 }
 
-/// The list that counts, with the user's own at `path`. It is read anew each time, so that a change counts at once. Blocks.
+/// The list that counts, with the user's own at `path`. It is read anew each time, so that a change
+/// counts at once. Blocks.
 #[must_use]
 pub fn read(path: &Path) -> KnownPools {
     let text = open_regular(path, std::fs::File::options().read(true)).and_then(|file| {
@@ -114,23 +125,36 @@ pub fn read(path: &Path) -> KnownPools {
     match text {
         Ok(text) => with_own(&text, &path.display().to_string()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => built_in(),
-        Err(e) => KnownPools { problem: Some(format!("{} cannot be read: {e}.", path.display())), ..built_in() },
+        Err(e) => KnownPools {
+            problem: Some(format!("{} cannot be read: {e}.", path.display())),
+            ..built_in()
+        },
     }
 }
 
-/// The list of the program with a user's own, which is called `name` where something is wrong with it.
+/// The list of the program with a user's own, which is called `name` where something is wrong with
+/// it.
 fn with_own(text: &str, name: &str) -> KnownPools {
-    let own = toml::from_str::<PoolListFile>(text).map_err(|e| e.to_string()).and_then(|file| check(&file.pool).map(|()| file));
+    let own = toml::from_str::<PoolListFile>(text)
+        .map_err(|e| e.to_string())
+        .and_then(|file| check(&file.pool).map(|()| file));
     let own = match own {
         Ok(own) => own,
         Err(mistake) => {
             return KnownPools {
-                problem: Some(format!("{name} has a mistake and does not count: {}", mistake.trim())),
+                problem: Some(format!(
+                    "{name} has a mistake and does not count: {}",
+                    mistake.trim()
+                )),
                 ..built_in()
             };
         }
     };
-    let mut pools = if own.replace { Vec::new() } else { built_in().pools };
+    let mut pools = if own.replace {
+        Vec::new()
+    } else {
+        built_in().pools
+    };
     for one in own.pool {
         match pools.iter_mut().find(|known| known.id == one.id) {
             Some(known) => *known = one,
@@ -138,7 +162,10 @@ fn with_own(text: &str, name: &str) -> KnownPools {
         }
     }
     pools.sort_by_key(|pool| !pool.declares());
-    KnownPools { pools, problem: None }
+    KnownPools {
+        pools,
+        problem: None,
+    }
 }
 
 /// Whether each of them can be used as it stands.
@@ -146,13 +173,22 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     for (at, pool) in pools.iter().enumerate() {
         let wrong = |words: String| Err(format!("pool {} (\"{}\"): {words}", at + 1, pool.id));
-        if pool.id.is_empty() || !pool.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        if pool.id.is_empty()
+            || !pool
+                .id
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        {
             return wrong("id consists of small letters and digits.".into());
         }
         if !ids.insert(&pool.id) {
             return wrong("there is another one with this id.".into());
         }
-        if pool.name.trim().is_empty() || pool.pool_address.trim().is_empty() || pool.pool_port == 0 || pool.jds_port == Some(0) {
+        if pool.name.trim().is_empty()
+            || pool.pool_address.trim().is_empty()
+            || pool.pool_port == 0
+            || pool.jds_port == Some(0)
+        {
             return wrong("name, pool_address and ports cannot be empty or 0.".into());
         }
         if pool.jds_address.is_some() != pool.jds_port.is_some() {
@@ -173,7 +209,10 @@ mod tests {
     fn every_pool_of_the_list_can_be_used_as_it_stands() {
         let known = built_in();
         check(&known.pools).unwrap();
-        assert!(known.pools.iter().any(KnownPool::declares) && known.pools.is_sorted_by_key(|pool| !pool.declares()));
+        assert!(
+            known.pools.iter().any(KnownPool::declares)
+                && known.pools.is_sorted_by_key(|pool| !pool.declares())
+        );
         for pool in &known.pools {
             assert_eq!(
                 crate::domain::keys::parse_public_key(&pool.authority_pubkey).unwrap(),
@@ -181,7 +220,10 @@ mod tests {
                 "{}",
                 pool.id
             );
-            assert!(pool.note.ends_with('.') && pool.source.contains('/'), "{pool:?}");
+            assert!(
+                pool.note.ends_with('.') && pool.source.contains('/'),
+                "{pool:?}"
+            );
             assert_eq!(known.get(&pool.id), Some(pool));
         }
         assert_eq!(known.get("nobody"), None);
@@ -197,13 +239,25 @@ mod tests {
         assert_eq!(read(&path), built_in());
         std::fs::write(&path, OWN).unwrap();
         let known = read(&path);
-        assert_eq!((known.pools.len(), known.problem.as_ref()), (built_in().pools.len() + 1, None));
-        assert!(known.get("attic").unwrap().declares() && known.pools.is_sorted_by_key(|pool| !pool.declares()));
+        assert_eq!(
+            (known.pools.len(), known.problem.as_ref()),
+            (built_in().pools.len() + 1, None)
+        );
+        assert!(
+            known.get("attic").unwrap().declares()
+                && known.pools.is_sorted_by_key(|pool| !pool.declares())
+        );
         std::fs::write(&path, format!("replace = true\n{OWN}")).unwrap();
         assert_eq!(read(&path).pools.len(), 1);
         std::fs::write(&path, OWN.replace("attic", "sri")).unwrap();
         let known = read(&path);
-        assert_eq!((known.pools.len(), known.get("sri").unwrap().pool_address.as_str()), (built_in().pools.len(), "sri.lan"));
+        assert_eq!(
+            (
+                known.pools.len(),
+                known.get("sri").unwrap().pool_address.as_str()
+            ),
+            (built_in().pools.len(), "sri.lan")
+        );
     }
 
     #[test]
@@ -213,7 +267,10 @@ mod tests {
             ("[[pool]]\nid = \"x\"", "missing field"),
             ("colour = 1", "colour"),
             (&OWN.replace("port = 3333", "port = 70000"), "70000"),
-            (&OWN.replace("attic\"\nname", "At tic\"\nname"), "small letters"),
+            (
+                &OWN.replace("attic\"\nname", "At tic\"\nname"),
+                "small letters",
+            ),
             (&OWN.replace("3334", "0"), "0"),
             (&OWN.replace("jds_port = 3334\n", ""), "go together"),
             (&OWN.replace("PH72", "PH73"), "checksum"),
@@ -222,7 +279,10 @@ mod tests {
         ] {
             let known = with_own(text, "pools.toml");
             let problem = known.problem.unwrap();
-            assert!(problem.starts_with("pools.toml has a mistake") && problem.contains(says), "{says}: {problem}");
+            assert!(
+                problem.starts_with("pools.toml has a mistake") && problem.contains(says),
+                "{says}: {problem}"
+            );
             assert_eq!(known.pools, built_in().pools);
         }
         let dir = tempfile::tempdir().unwrap();

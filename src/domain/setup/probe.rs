@@ -1,6 +1,7 @@
 //! Whether somebody listens where a configuration says so.
 //!
-//! Connects and says nothing: that somebody listens is no proof that it is the right one, and a doubt and never more that nobody does.
+//! Connects and says nothing: that somebody listens is no proof that it is the right one, and a
+//! doubt and never more that nobody does.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,20 +33,45 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
     let mut places: Vec<(String, String)> = Vec::new();
     let mut tried = Vec::new();
     match &config.template_provider_type {
-        TemplateProvider::Sv2Tp { address, .. } => places.push(("Template provider".into(), address.clone())),
-        TemplateProvider::BitcoinCoreIpc { network, data_dir, .. } => {
+        TemplateProvider::Sv2Tp { address, .. } => {
+            places.push(("Template provider".into(), address.clone()))
+        }
+        TemplateProvider::BitcoinCoreIpc {
+            network, data_dir, ..
+        } => {
             let (network, dir) = (*network, data_dir.clone().unwrap_or_default());
-            if let Ok(Some(socket)) = tokio::task::spawn_blocking(move || node::socket(network, &dir)).await {
+            if let Ok(Some(socket)) =
+                tokio::task::spawn_blocking(move || node::socket(network, &dir)).await
+            {
                 let listens = socket.standing == node::NodeSocketState::Answers;
-                let advice = socket.advice().map(|advice| format!(". {advice}")).unwrap_or_default();
+                let advice = socket
+                    .advice()
+                    .map(|advice| format!(". {advice}"))
+                    .unwrap_or_default();
                 let detail = format!("The socket {}{advice}", socket.words());
-                tried.push(ProbeResult { what: format!("Bitcoin Core, {network}"), place: socket.path, listens, detail });
+                tried.push(ProbeResult {
+                    what: format!("Bitcoin Core, {network}"),
+                    place: socket.path,
+                    listens,
+                    detail,
+                });
             }
         }
     }
-    for (at, pool) in config.upstreams.iter().enumerate().filter(|_| config.mode.needs_pool()) {
-        places.push((format!("Pool {}", at + 1), format!("{}:{}", pool.pool_address, pool.pool_port)));
-        places.push((format!("Job declarator server {}", at + 1), format!("{}:{}", pool.jds_address, pool.jds_port)));
+    for (at, pool) in config
+        .upstreams
+        .iter()
+        .enumerate()
+        .filter(|_| config.mode.needs_pool())
+    {
+        places.push((
+            format!("Pool {}", at + 1),
+            format!("{}:{}", pool.pool_address, pool.pool_port),
+        ));
+        places.push((
+            format!("Job declarator server {}", at + 1),
+            format!("{}:{}", pool.jds_address, pool.jds_port),
+        ));
     }
     let tries = places.into_iter().map(|(what, place)| async move {
         let found = connect(&place).await;
@@ -53,7 +79,12 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
             Ok(()) => (true, "Somebody listens there.".to_owned()),
             Err(why) => (false, why),
         };
-        ProbeResult { what, place, listens, detail }
+        ProbeResult {
+            what,
+            place,
+            listens,
+            detail,
+        }
     });
     tried.extend(futures_util::future::join_all(tries).await);
     tried

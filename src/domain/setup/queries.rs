@@ -25,13 +25,19 @@ pub struct SetupRow {
 
 /// One of them.
 pub fn get(db: &mut Db, id: SetupId) -> QueryResult<Option<SetupRow>> {
-    setups::table.find(id).select(SetupRow::as_select()).first(db).optional()
+    setups::table
+        .find(id)
+        .select(SetupRow::as_select())
+        .first(db)
+        .optional()
 }
 
 /// Those that led to nothing yet, the one worked on last first.
 pub fn unfinished(db: &mut Db) -> QueryResult<Vec<SetupRow>> {
     let open = setups::table.filter(setups::instance_id.is_null());
-    open.order((setups::updated_at.desc(), setups::id)).select(SetupRow::as_select()).load(db)
+    open.order((setups::updated_at.desc(), setups::id))
+        .select(SetupRow::as_select())
+        .load(db)
 }
 
 /// Keeps a new one.
@@ -41,12 +47,16 @@ pub fn insert(db: &mut Db, row: &SetupRow) -> QueryResult<usize> {
 
 /// Keeps what was typed.
 pub fn set_answers(db: &mut Db, id: SetupId, answers: &str, now: Timestamp) -> QueryResult<usize> {
-    diesel::update(setups::table.find(id)).set((setups::answers.eq(answers), setups::updated_at.eq(now))).execute(db)
+    diesel::update(setups::table.find(id))
+        .set((setups::answers.eq(answers), setups::updated_at.eq(now)))
+        .execute(db)
 }
 
 /// Notes what became of it.
 pub fn set_instance(db: &mut Db, id: SetupId, instance: InstanceId) -> QueryResult<usize> {
-    diesel::update(setups::table.find(id)).set(setups::instance_id.eq(instance)).execute(db)
+    diesel::update(setups::table.find(id))
+        .set(setups::instance_id.eq(instance))
+        .execute(db)
 }
 
 /// Forgets one.

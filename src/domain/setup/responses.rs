@@ -1,8 +1,8 @@
-//! What was typed into the pages of setup, by the names of the fields: the names of a configuration's form, and a few simpler ones. And what
-//! programs are answered.
+//! What was typed into the pages of setup, by the names of the fields: the names of a
+//! configuration's form, and a few simpler ones. And what programs are answered.
 //!
-//! Pure. No key of the client's own is among the answers: the pair is made when the configuration is saved, and a secret that was
-//! pasted into a field is masked before it is kept.
+//! Pure. No key of the client's own is among the answers: the pair is made when the configuration
+//! is saved, and a secret that was pasted into a field is masked before it is kept.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,11 @@ impl SetupAction {
     /// The button's value; what is not known goes on.
     #[must_use]
     pub fn of(pairs: &[(String, String)]) -> Self {
-        let action = pairs.iter().rev().find(|(name, _)| name == "action").map_or("", |(_, value)| value.as_str());
+        let action = pairs
+            .iter()
+            .rev()
+            .find(|(name, _)| name == "action")
+            .map_or("", |(_, value)| value.as_str());
         let row = |text: &str| text.parse().ok();
         let (verb, rest) = action.split_once('.').unwrap_or((action, ""));
         let change = match verb {
@@ -69,7 +73,9 @@ impl SetupAction {
             "remove" => row(rest).map(SetupEdit::Remove),
             "raise" => row(rest).map(SetupEdit::Raise),
             "node" => rest.split_once('.').and_then(|(network, dir)| {
-                let network = BitcoinNetwork::ALL.into_iter().find(|known| known.as_str() == network)?;
+                let network = BitcoinNetwork::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == network)?;
                 Some(SetupEdit::Node(network, dir.to_owned()))
             }),
             _ => None,
@@ -92,38 +98,56 @@ impl SetupAnswers {
 
     /// All that belongs to the steps up to `step`.
     pub fn up_to(&self, step: SetupStep) -> impl Iterator<Item = (&String, &String)> {
-        self.0.iter().filter(move |(name, _)| SetupStep::of_field(name).is_some_and(|of| of <= step))
+        self.0
+            .iter()
+            .filter(move |(name, _)| SetupStep::of_field(name).is_some_and(|of| of <= step))
     }
 
     /// Whether anything was answered in a step.
     #[must_use]
     pub fn has(&self, step: SetupStep) -> bool {
-        self.0.keys().any(|name| SetupStep::of_field(name) == Some(step))
+        self.0
+            .keys()
+            .any(|name| SetupStep::of_field(name) == Some(step))
     }
 
     /// Whether pools are wanted; before the mode is known they are.
     #[must_use]
     pub fn needs_pool(&self) -> bool {
-        !self.get("mode").eq_ignore_ascii_case(MiningMode::SoloMining.as_str())
+        !self
+            .get("mode")
+            .eq_ignore_ascii_case(MiningMode::SoloMining.as_str())
     }
 
     /// How many rows of pools there are.
     #[must_use]
     pub fn rows(&self) -> usize {
-        let rows = self.0.keys().filter_map(|name| name.strip_prefix("upstreams.")?.split_once('.')?.0.parse::<usize>().ok());
+        let rows = self.0.keys().filter_map(|name| {
+            name.strip_prefix("upstreams.")?
+                .split_once('.')?
+                .0
+                .parse::<usize>()
+                .ok()
+        });
         rows.max().map_or(0, |last| last + 1)
     }
 
-    /// Puts what a step's form sent in the place of what it said before. Rows of pools close up; those left empty go.
+    /// Puts what a step's form sent in the place of what it said before. Rows of pools close up;
+    /// those left empty go.
     pub fn apply_form(&mut self, step: SetupStep, pairs: &[(String, String)]) {
         self.read_all(step, pairs);
         self.close_up(false);
     }
 
-    /// The same with the rows of pools that were left empty, for a page that comes back with one more or one less.
+    /// The same with the rows of pools that were left empty, for a page that comes back with one
+    /// more or one less.
     pub fn read_all(&mut self, step: SetupStep, pairs: &[(String, String)]) {
-        self.0.retain(|name, _| SetupStep::of_field(name) != Some(step));
-        for (name, text) in pairs.iter().filter(|(name, _)| SetupStep::of_field(name) == Some(step)) {
+        self.0
+            .retain(|name, _| SetupStep::of_field(name) != Some(step));
+        for (name, text) in pairs
+            .iter()
+            .filter(|(name, _)| SetupStep::of_field(name) == Some(step))
+        {
             let short: String = text.trim().chars().take(LONGEST).collect();
             self.0.insert(name.clone(), without_secret_keys(&short));
         }
@@ -134,7 +158,9 @@ impl SetupAnswers {
     pub fn change(&mut self, change: &SetupEdit, known: Option<&KnownPool>) {
         let rows = self.rows();
         match change {
-            SetupEdit::Add if rows < MOST_POOLS => self.set_row(rows, [("pool_address", String::new())]),
+            SetupEdit::Add if rows < MOST_POOLS => {
+                self.set_row(rows, [("pool_address", String::new())])
+            }
             SetupEdit::AddKnown(_) if rows < MOST_POOLS => {
                 if let Some(known) = known {
                     self.set_row(rows, known.fields());
@@ -148,15 +174,22 @@ impl SetupAnswers {
             SetupEdit::Raise(row) if (1..rows).contains(row) => self.swap_rows(row - 1, *row),
             SetupEdit::Node(network, dir) => {
                 self.0.insert("template_provider".into(), "ipc".into());
-                self.0.insert("template_provider_type.BitcoinCoreIpc.network".into(), network.to_string());
-                self.0.insert("template_provider_type.BitcoinCoreIpc.data_dir".into(), dir.clone());
+                self.0.insert(
+                    "template_provider_type.BitcoinCoreIpc.network".into(),
+                    network.to_string(),
+                );
+                self.0.insert(
+                    "template_provider_type.BitcoinCoreIpc.data_dir".into(),
+                    dir.clone(),
+                );
             }
             _ => {}
         }
     }
 
     fn set_row<const N: usize>(&mut self, row: usize, fields: [(&str, String); N]) {
-        self.0.extend(fields.map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
+        self.0
+            .extend(fields.map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
     }
 
     fn swap_rows(&mut self, one: usize, other: usize) {
@@ -172,20 +205,33 @@ impl SetupAnswers {
             };
             Some(format!("upstreams.{row}.{field}"))
         };
-        self.0 = std::mem::take(&mut self.0).into_iter().map(|(name, text)| (renamed(&name).unwrap_or(name), text)).collect();
+        self.0 = std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|(name, text)| (renamed(&name).unwrap_or(name), text))
+            .collect();
     }
 
     fn close_up(&mut self, keep_empty: bool) {
         let mut rows: BTreeMap<usize, Vec<(String, String)>> = BTreeMap::new();
         self.0.retain(|name, text| {
-            let place = name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.'));
-            let Some((Ok(row), field)) = place.map(|(row, field)| (row.parse(), field)) else { return true };
-            rows.entry(row).or_default().push((field.to_owned(), std::mem::take(text)));
+            let place = name
+                .strip_prefix("upstreams.")
+                .and_then(|rest| rest.split_once('.'));
+            let Some((Ok(row), field)) = place.map(|(row, field)| (row.parse(), field)) else {
+                return true;
+            };
+            rows.entry(row)
+                .or_default()
+                .push((field.to_owned(), std::mem::take(text)));
             false
         });
         rows.retain(|_, fields| keep_empty || fields.iter().any(|(_, text)| !text.is_empty()));
         for (row, fields) in rows.into_values().take(MOST_POOLS).enumerate() {
-            self.0.extend(fields.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
+            self.0.extend(
+                fields
+                    .into_iter()
+                    .map(|(field, text)| (format!("upstreams.{row}.{field}"), text)),
+            );
         }
     }
 }
@@ -234,17 +280,36 @@ mod tests {
     use crate::domain::setup::pool_list;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        list.iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect()
     }
 
     #[test]
     fn a_steps_form_takes_the_place_of_what_the_step_said_before_and_of_nothing_else() {
         let mut answers = SetupAnswers::default();
-        answers.apply_form(SetupStep::Mode, &pairs(&[("mode", "SOLOMINING"), ("name", "not of this step")]));
-        answers.apply_form(SetupStep::Name, &pairs(&[("name", " barn "), ("reach", "lan")]));
+        answers.apply_form(
+            SetupStep::Mode,
+            &pairs(&[("mode", "SOLOMINING"), ("name", "not of this step")]),
+        );
+        answers.apply_form(
+            SetupStep::Name,
+            &pairs(&[("name", " barn "), ("reach", "lan")]),
+        );
         answers.apply_form(SetupStep::Name, &pairs(&[("name", "attic")]));
-        assert_eq!((answers.get("mode"), answers.get("name"), answers.get("reach")), ("SOLOMINING", "attic", ""));
-        assert!(!answers.needs_pool() && answers.has(SetupStep::Name) && !answers.has(SetupStep::Payout));
+        assert_eq!(
+            (
+                answers.get("mode"),
+                answers.get("name"),
+                answers.get("reach")
+            ),
+            ("SOLOMINING", "attic", "")
+        );
+        assert!(
+            !answers.needs_pool()
+                && answers.has(SetupStep::Name)
+                && !answers.has(SetupStep::Payout)
+        );
         assert_eq!(answers.up_to(SetupStep::Provider).count(), 1);
     }
 
@@ -252,8 +317,19 @@ mod tests {
     fn a_secret_key_is_not_kept() {
         const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
         let mut answers = SetupAnswers::default();
-        answers.apply_form(SetupStep::Payout, &pairs(&[("coinbase_reward_script", SECRET), ("authority_secret_key", SECRET)]));
-        assert!(!serde_json::to_string(&answers).unwrap().contains(&SECRET[..16]), "{answers:?}");
+        answers.apply_form(
+            SetupStep::Payout,
+            &pairs(&[
+                ("coinbase_reward_script", SECRET),
+                ("authority_secret_key", SECRET),
+            ]),
+        );
+        assert!(
+            !serde_json::to_string(&answers)
+                .unwrap()
+                .contains(&SECRET[..16]),
+            "{answers:?}"
+        );
     }
 
     #[test]
@@ -271,13 +347,31 @@ mod tests {
         );
         answers.change(&SetupEdit::AddKnown("sri".into()), sri);
         answers.change(&SetupEdit::Add, None);
-        assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (3, "home"));
+        assert_eq!(
+            (answers.rows(), answers.get("upstreams.0.pool_address")),
+            (3, "home")
+        );
         assert_eq!(answers.get("upstreams.1.jds_port"), "3334");
         answers.change(&SetupEdit::Raise(1), None);
-        assert_eq!((answers.get("upstreams.1.user_identity"), answers.get("upstreams.0.pool_address")), ("me", "75.119.150.111"));
+        assert_eq!(
+            (
+                answers.get("upstreams.1.user_identity"),
+                answers.get("upstreams.0.pool_address")
+            ),
+            ("me", "75.119.150.111")
+        );
         answers.change(&SetupEdit::Remove(0), None);
-        assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (2, "home"));
-        answers.read_all(SetupStep::Pools, &pairs(&[("upstreams.2.pool_address", ""), ("upstreams.5.pool_address", "home")]));
+        assert_eq!(
+            (answers.rows(), answers.get("upstreams.0.pool_address")),
+            (2, "home")
+        );
+        answers.read_all(
+            SetupStep::Pools,
+            &pairs(&[
+                ("upstreams.2.pool_address", ""),
+                ("upstreams.5.pool_address", "home"),
+            ]),
+        );
         answers.change(&SetupEdit::Add, None);
         assert_eq!(
             (answers.rows(), answers.get("upstreams.1.pool_address")),
@@ -299,7 +393,10 @@ mod tests {
         assert_eq!(action("remove.2"), SetupAction::Stay(SetupEdit::Remove(2)));
         assert_eq!(
             action("node.signet./srv/bitcoin.d"),
-            SetupAction::Stay(SetupEdit::Node(BitcoinNetwork::Signet, "/srv/bitcoin.d".into()))
+            SetupAction::Stay(SetupEdit::Node(
+                BitcoinNetwork::Signet,
+                "/srv/bitcoin.d".into()
+            ))
         );
         for other in ["", "go", "remove.x", "node.moon./x", "raise"] {
             assert_eq!(action(other), SetupAction::Go, "{other}");

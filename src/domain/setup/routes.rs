@@ -1,4 +1,5 @@
-//! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
+//! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the
+//! page.
 
 use axum::extract::{Path, State};
 use axum::response::sse::Event as SseEvent;
@@ -23,8 +24,8 @@ use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
-    RequestContext, RequestInput, html, sse,
+    Caller, ChangeResponse, MessageResponse, PageFrame, PageOrStream, PathId, ProblemResponse,
+    QueryParams, Reply, RequestContext, RequestInput, html, sse,
 };
 
 /// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
@@ -38,28 +39,60 @@ pub async fn start(
     params: QueryParams,
 ) -> Reply {
     let is_rejected = params.text(REJECTED).is_some();
-    let found = if is_rejected { s.judge(&SetupAnswers::default(), SetupStep::Mode).await? } else { ConfigFindings::default() };
+    let found = if is_rejected {
+        s.judge(&SetupAnswers::default(), SetupStep::Mode).await?
+    } else {
+        ConfigFindings::default()
+    };
     let no_client = s.client().await.err().map(|error| error.to_string());
-    want.respond(&StepPage::start(frame, s.unfinished().await?, no_client, found))
+    want.respond(&StepPage::start(
+        frame,
+        s.unfinished().await?,
+        no_client,
+        found,
+    ))
 }
 
-/// Where a rejected form leads: back to its page by a redirect, so that the browser's *Back* and *Reload* do not send it again. The draft is stored.
+/// Where a rejected form leads: back to its page by a redirect, so that the browser's *Back* and
+/// *Reload* do not send it again. The draft is stored.
 fn reject(page: &str) -> Response {
     Redirect::to(&format!("{page}?{REJECTED}=true")).into_response()
 }
 
 /// `POST /setup`: a form begins page by page, JSON is everything at once.
-pub async fn begin(State(s): State<SetupService>, want: RequestContext, caller: Caller, input: RequestInput) -> Reply {
+pub async fn begin(
+    State(s): State<SetupService>,
+    want: RequestContext,
+    caller: Caller,
+    input: RequestInput,
+) -> Reply {
     let Some(pairs) = input.form else {
         let made = s.create(input.value, &actor(&want, &caller)).await?;
-        let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
-        return ChangeResponse { json: made, created: Some(instance), next }.respond(&want);
+        let (instance, next) = (
+            format!("/instances/{}", made.instance_id),
+            watched(made.instance_id),
+        );
+        return ChangeResponse {
+            json: made,
+            created: Some(instance),
+            next,
+        }
+        .respond(&want);
     };
     match s.begin(&pairs).await {
         Ok(id) => {
             let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
-            let json = SetupDraft { success: true, setup_id: id, next: next.clone() };
-            ChangeResponse { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
+            let json = SetupDraft {
+                success: true,
+                setup_id: id,
+                next: next.clone(),
+            };
+            ChangeResponse {
+                json,
+                created: Some(format!("/setup/{id}/mode")),
+                next,
+            }
+            .respond(&want)
         }
         Err(Error::Invalid(_)) if want.form == Representation::Html => Ok(reject("/setup")),
         Err(other) => Err(other.into()),
@@ -67,9 +100,14 @@ pub async fn begin(State(s): State<SetupService>, want: RequestContext, caller: 
 }
 
 /// A setup and a step of it, from the address.
-async fn place(s: &SetupService, id: &str, step: &str) -> Result<(SetupProgress, SetupStep), ProblemResponse> {
+async fn place(
+    s: &SetupService,
+    id: &str,
+    step: &str,
+) -> Result<(SetupProgress, SetupStep), ProblemResponse> {
     let id: SetupId = id.parse().map_err(|_| Error::not_found("setup", id))?;
-    let step = SetupStep::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
+    let step =
+        SetupStep::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
     Ok((s.get(id).await?, step))
 }
 
@@ -88,10 +126,19 @@ pub async fn show(
     let is_rejected = params.text(REJECTED).is_some();
     // A step that was answered says what there is to say; one that was not does not complain.
     let found = match setup.instance_id {
-        None if is_rejected || step == SetupStep::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
+        None if is_rejected || step == SetupStep::Review || setup.answers.has(step) => {
+            s.judge(&setup.answers, step).await?
+        }
         _ => ConfigFindings::default(),
     };
-    let found = if is_rejected || step == SetupStep::Review { found } else { ConfigFindings { errors: Vec::new(), ..found } };
+    let found = if is_rejected || step == SetupStep::Review {
+        found
+    } else {
+        ConfigFindings {
+            errors: Vec::new(),
+            ..found
+        }
+    };
     let is_refused = is_rejected && !found.errors.is_empty();
     want.respond(&page(&s, frame, setup, step, found, is_refused).await?)
 }
@@ -104,10 +151,21 @@ async fn page(
     found: ConfigFindings,
     is_refused: bool,
 ) -> Result<StepPage> {
-    let nodes = if step == SetupStep::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
+    let nodes = if step == SetupStep::Provider {
+        s.nodes(&setup.answers).await?
+    } else {
+        Vec::new()
+    };
     let answers = s.prefilled(&setup, step, &nodes).await?;
-    let known = if step == SetupStep::Pools { s.pools().await? } else { KnownPools::default() };
-    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes).with_pools(known);
+    let known = if step == SetupStep::Pools {
+        s.pools().await?
+    } else {
+        KnownPools::default()
+    };
+    let page = StepPage::of(frame, setup.clone(), step, answers)
+        .saying(found, is_refused)
+        .with_nodes(nodes)
+        .with_pools(known);
     if step != SetupStep::Review {
         return Ok(page);
     }
@@ -115,7 +173,8 @@ async fn page(
     Ok(page.with_preview(s.preview(&setup.answers).await?, no_client))
 }
 
-/// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and starts.
+/// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and
+/// starts.
 pub async fn answer(
     State(s): State<SetupService>,
     want: RequestContext,
@@ -125,22 +184,44 @@ pub async fn answer(
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
     let pairs = texts(input)?;
-    match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
+    match s
+        .answer(setup.id, step, &pairs, &actor(&want, &caller))
+        .await?
+    {
         SetupNext::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
-            ChangeResponse { json: SetupDraft { success: true, setup_id: setup.id, next: next.clone() }, created: None, next }
-                .respond(&want)
+            ChangeResponse {
+                json: SetupDraft {
+                    success: true,
+                    setup_id: setup.id,
+                    next: next.clone(),
+                },
+                created: None,
+                next,
+            }
+            .respond(&want)
         }
         SetupNext::Made(made) => {
-            let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
-            ChangeResponse { json: *made, created: Some(instance), next }.respond(&want)
+            let (instance, next) = (
+                format!("/instances/{}", made.instance_id),
+                watched(made.instance_id),
+            );
+            ChangeResponse {
+                json: *made,
+                created: Some(instance),
+                next,
+            }
+            .respond(&want)
         }
-        SetupNext::Mend(found) if want.form != Representation::Html => Err(Error::Invalid(found.errors).into()),
+        SetupNext::Mend(found) if want.form != Representation::Html => {
+            Err(Error::Invalid(found.errors).into())
+        }
         SetupNext::Mend(_) => Ok(reject(&format!("/setup/{id}/{}", step.slug()))),
     }
 }
 
-/// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in, beside its fields; nothing is kept.
+/// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in,
+/// beside its fields; nothing is kept.
 pub async fn check(
     State(s): State<SetupService>,
     Extension(frame): Extension<PageFrame>,
@@ -152,7 +233,11 @@ pub async fn check(
     let pairs = texts(input)?;
     let (setup, found) = s.check(setup.id, step, &pairs).await?;
     if want.form != Representation::Html {
-        return Ok(Json(ConfigValidation { valid: found.errors.is_empty(), found }).into_response());
+        return Ok(Json(ConfigValidation {
+            valid: found.errors.is_empty(),
+            found,
+        })
+        .into_response());
     }
     if want.is_fragment() {
         let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
@@ -162,10 +247,19 @@ pub async fn check(
 }
 
 /// `POST /setup/{id}/delete`.
-pub async fn discard(State(s): State<SetupService>, want: RequestContext, PathId(id): PathId<SetupId>) -> Reply {
+pub async fn discard(
+    State(s): State<SetupService>,
+    want: RequestContext,
+    PathId(id): PathId<SetupId>,
+) -> Reply {
     s.discard(id).await?;
     let json = MessageResponse::new("What was typed is thrown away.");
-    ChangeResponse { json, created: None, next: "/setup".into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: "/setup".into(),
+    }
+    .respond(&want)
 }
 
 /// `GET /setup/watch/{id}`: a new instance until it serves miners.
@@ -193,7 +287,11 @@ pub async fn watch(
         };
         futures_util::future::ready(event)
     };
-    Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop(), as_html))
+    Ok(sse::respond(
+        stream::iter([now]).chain(changes).filter_map(event),
+        s.stop(),
+        as_html,
+    ))
 }
 
 /// The fields of a step, as a form or as an object of texts.
@@ -204,7 +302,11 @@ fn texts(input: RequestInput) -> Result<Vec<(String, String)>> {
     if let Some(pairs) = input.form {
         return Ok(pairs);
     }
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
     let members = || input.value.as_object().into_iter().flatten();
     let is_unknown = |name: &String| name != "action" && SetupStep::of_field(name).is_none();
     let unknown: Vec<FieldError> = members()
@@ -215,7 +317,9 @@ fn texts(input: RequestInput) -> Result<Vec<(String, String)>> {
     if !unknown.is_empty() {
         return Err(Error::Invalid(unknown));
     }
-    Ok(members().map(|(name, value)| (name.clone(), text(value))).collect())
+    Ok(members()
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect())
 }
 
 fn watched(id: InstanceId) -> String {
@@ -224,5 +328,12 @@ fn watched(id: InstanceId) -> String {
 
 /// Who acts, for the histories.
 fn actor<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> SetupActor {
-    SetupActor { way: if want.form == Representation::Html { "page" } else { "api" }, author: author(want, caller) }
+    SetupActor {
+        way: if want.form == Representation::Html {
+            "page"
+        } else {
+            "api"
+        },
+        author: author(want, caller),
+    }
 }

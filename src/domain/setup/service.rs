@@ -61,14 +61,21 @@ pub struct SetupProgress {
 impl SetupProgress {
     fn of(row: SetupRow) -> Result<Self> {
         let answers = serde_json::from_str(&row.answers).map_err(Error::internal)?;
-        Ok(Self { id: row.id, answers, instance_id: row.instance_id, updated_at: row.updated_at })
+        Ok(Self {
+            id: row.id,
+            answers,
+            instance_id: row.instance_id,
+            updated_at: row.updated_at,
+        })
     }
 
     /// The first step that nothing was answered in.
     #[must_use]
     pub fn open_step(&self) -> SetupStep {
         let path = SetupStep::path(self.answers.needs_pool());
-        path.into_iter().find(|step| !self.answers.has(*step)).unwrap_or(SetupStep::Review)
+        path.into_iter()
+            .find(|step| !self.answers.has(*step))
+            .unwrap_or(SetupStep::Review)
     }
 }
 
@@ -94,7 +101,13 @@ pub enum SetupNext {
 impl SetupService {
     /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
     #[must_use]
-    pub fn new(db: Db, configs: ConfigService, instances: InstanceService, data_dir: &Path, stop: CancellationToken) -> Self {
+    pub fn new(
+        db: Db,
+        configs: ConfigService,
+        instances: InstanceService,
+        data_dir: &Path,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             db,
             configs,
@@ -106,14 +119,20 @@ impl SetupService {
         }
     }
 
-    /// The pools that are known, the user's own among them. What is wrong with that list is in the log, once.
+    /// The pools that are known, the user's own among them. What is wrong with that list is in the
+    /// log, once.
     ///
     /// # Errors
     /// A fault of ours.
     pub async fn pools(&self) -> Result<KnownPools> {
         let path = self.pools.clone();
-        let known = tokio::task::spawn_blocking(move || pool_list::read(&path)).await.map_err(Error::internal)?;
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tokio::task::spawn_blocking(move || pool_list::read(&path))
+            .await
+            .map_err(Error::internal)?;
+        let mut complained = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if *complained != known.problem {
             if let Some(problem) = &known.problem {
                 tracing::warn!("{problem}");
@@ -190,7 +209,13 @@ impl SetupService {
         }
         let now = Timestamp::now();
         let answers = serde_json::to_string(&answers).map_err(Error::internal)?;
-        let row = SetupRow { id: SetupId::random(), answers, instance_id: None, created_at: now, updated_at: now };
+        let row = SetupRow {
+            id: SetupId::random(),
+            answers,
+            instance_id: None,
+            created_at: now,
+            updated_at: now,
+        };
         let id = row.id;
         let old = Timestamp(now.0 - i64::try_from(FORGOTTEN_AFTER.as_millis()).unwrap_or(i64::MAX));
         self.db
@@ -214,7 +239,8 @@ impl SetupService {
         }
     }
 
-    /// Keeps what a step's form sent and says where it leads. The last step's form saves, makes and starts.
+    /// Keeps what a step's form sent and says where it leads. The last step's form saves, makes and
+    /// starts.
     ///
     /// # Errors
     /// There is none with this id; there is no client to start.
@@ -241,14 +267,22 @@ impl SetupService {
         }
         if let SetupAction::Stay(change) = &action {
             let known = self.pools().await?;
-            let pool = if let SetupEdit::AddKnown(name) = change { known.get(name) } else { None };
-            setup.answers.change(change, pool.filter(|pool| pool.declares()));
+            let pool = if let SetupEdit::AddKnown(name) = change {
+                known.get(name)
+            } else {
+                None
+            };
+            setup
+                .answers
+                .change(change, pool.filter(|pool| pool.declares()));
         }
         if action == SetupAction::Go {
             self.renew_proposals(&mut setup.answers).await?;
         }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
-        self.db.write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?)).await?;
+        self.db
+            .write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?))
+            .await?;
         match action {
             SetupAction::Back => return Ok(SetupNext::To(before(step, &setup.answers))),
             SetupAction::Stay(_) => return Ok(SetupNext::To(step)),
@@ -260,7 +294,11 @@ impl SetupService {
         }
         let path = SetupStep::path(setup.answers.needs_pool());
         // Whoever came back to mend one thing goes on to where they were.
-        let next = path.iter().copied().find(|other| *other > step).unwrap_or(SetupStep::Review);
+        let next = path
+            .iter()
+            .copied()
+            .find(|other| *other > step)
+            .unwrap_or(SetupStep::Review);
         Ok(SetupNext::To(next))
     }
 
@@ -270,15 +308,19 @@ impl SetupService {
     /// The machine has no randomness; the database cannot be read.
     pub async fn judge(&self, answers: &SetupAnswers, step: SetupStep) -> Result<ConfigFindings> {
         let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?);
-        let SetupValidation { config, mut found } = self.judged(&whole, step >= SetupStep::Name).await?;
-        if let (SetupStep::Review, Some(config), Ok(program)) = (step, &config, self.client().await) {
+        let SetupValidation { config, mut found } =
+            self.judged(&whole, step >= SetupStep::Name).await?;
+        if let (SetupStep::Review, Some(config), Ok(program)) = (step, &config, self.client().await)
+        {
             found.errors.extend(lacking(config, &program.version));
         }
         if let Some(config) = config.filter(|_| step != SetupStep::Review) {
             let lost = self.configs.lost_hosts(&config).await;
-            found
-                .warnings
-                .extend(lost.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail)));
+            found.warnings.extend(
+                lost.into_iter().map(|one| {
+                    FieldError::new(one.pointer.trim_start_matches("/config"), one.detail)
+                }),
+            );
         }
         if step != SetupStep::Review {
             for list in [&mut found.errors, &mut found.warnings, &mut found.hints] {
@@ -292,14 +334,23 @@ impl SetupService {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) async fn judged(&self, whole: &CompleteSetup, with_places: bool) -> Result<SetupValidation> {
+    pub(super) async fn judged(
+        &self,
+        whole: &CompleteSetup,
+        with_places: bool,
+    ) -> Result<SetupValidation> {
         let mut judged = whole.judge();
         if with_places {
             if let Some(detail) = self.name_is_taken(&whole.name).await? {
                 judged.found.error("/name", detail);
             }
-            for (purpose, key) in [("miners", "listening_address"), ("monitoring", "monitoring_address")] {
-                let address = whole.config[key].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+            for (purpose, key) in [
+                ("miners", "listening_address"),
+                ("monitoring", "monitoring_address"),
+            ] {
+                let address = whole.config[key]
+                    .as_str()
+                    .and_then(|text| text.parse::<SocketAddr>().ok());
                 if let Some(address) = address
                     && let Some(detail) = self.instances.in_the_way(purpose, address).await?
                 {
@@ -312,14 +363,21 @@ impl SetupService {
     }
 
     pub(super) async fn name_is_taken(&self, name: &str) -> Result<Option<String>> {
-        let by_config = self.configs.list().await?.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        let by_config = self
+            .configs
+            .list()
+            .await?
+            .iter()
+            .any(|one| one.name.eq_ignore_ascii_case(name));
         let by_instance = !self.instances.is_free_name(name.to_owned()).await?;
         let what = match (by_config, by_instance) {
             (false, false) => return Ok(None),
             (_, true) => "an instance",
             (true, false) => "a configuration",
         };
-        Ok(Some(format!("There is already {what} called \"{name}\". Choose another name.")))
+        Ok(Some(format!(
+            "There is already {what} called \"{name}\". Choose another name."
+        )))
     }
 
     /// What was found of Bitcoin Core, in the usual places or in the given data directory.
@@ -327,17 +385,28 @@ impl SetupService {
     /// # Errors
     /// A fault of ours.
     pub async fn nodes(&self, answers: &SetupAnswers) -> Result<Vec<NodeSocket>> {
-        let given = answers.get("template_provider_type.BitcoinCoreIpc.data_dir").to_owned();
-        tokio::task::spawn_blocking(move || node::look(&given)).await.map_err(Error::internal)
+        let given = answers
+            .get("template_provider_type.BitcoinCoreIpc.data_dir")
+            .to_owned();
+        tokio::task::spawn_blocking(move || node::look(&given))
+            .await
+            .map_err(Error::internal)
     }
 
-    /// The configuration that the answers mean, and who of those it speaks to listens; none: something is wrong with it.
+    /// The configuration that the answers mean, and who of those it speaks to listens; none:
+    /// something is wrong with it.
     ///
     /// # Errors
     /// The machine has no randomness; the database cannot be read.
-    pub async fn preview(&self, answers: &SetupAnswers) -> Result<Option<(ClientConfig, Vec<ProbeResult>)>> {
-        let whole = CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?);
-        let Some(config) = whole.judge().config else { return Ok(None) };
+    pub async fn preview(
+        &self,
+        answers: &SetupAnswers,
+    ) -> Result<Option<(ClientConfig, Vec<ProbeResult>)>> {
+        let whole =
+            CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?);
+        let Some(config) = whole.judge().config else {
+            return Ok(None);
+        };
         let tried = probe::probe_all(&config).await;
         Ok(Some((config, tried)))
     }
@@ -354,14 +423,23 @@ impl SetupService {
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
             let _guard = guard;
-            let whole = CompleteSetup::of_answers(&setup.answers, SetupStep::Review, &this.configs.starting().await?);
+            let whole = CompleteSetup::of_answers(
+                &setup.answers,
+                SetupStep::Review,
+                &this.configs.starting().await?,
+            );
             match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;
-                    this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
+                    this.db
+                        .write(move |c| Ok(queries::set_instance(c, id, instance)?))
+                        .await?;
                     Ok(SetupNext::Made(Box::new(made)))
                 }
-                Err(Error::Invalid(errors)) => Ok(SetupNext::Mend(ConfigFindings { errors, ..ConfigFindings::default() })),
+                Err(Error::Invalid(errors)) => Ok(SetupNext::Mend(ConfigFindings {
+                    errors,
+                    ..ConfigFindings::default()
+                })),
                 Err(other) => Err(other),
             }
         });
@@ -371,14 +449,21 @@ impl SetupService {
 
 /// The step before this one, for somebody with these answers.
 fn before(step: SetupStep, answers: &SetupAnswers) -> SetupStep {
-    SetupStep::path(answers.needs_pool()).into_iter().rev().find(|other| *other < step).unwrap_or(SetupStep::Mode)
+    SetupStep::path(answers.needs_pool())
+        .into_iter()
+        .rev()
+        .find(|other| *other < step)
+        .unwrap_or(SetupStep::Mode)
 }
 
-/// A directory below the user's own, as shells write it, is written out: the client may not do that.
+/// A directory below the user's own, as shells write it, is written out: the client may not do
+/// that.
 fn with_home(pairs: &[(String, String)]) -> Vec<(String, String)> {
     let home = std::env::var("HOME").unwrap_or_default();
     let written = |(name, text): &(String, String)| match text.trim().strip_prefix("~/") {
-        Some(rest) if name.ends_with(".data_dir") && !home.is_empty() => (name.clone(), format!("{home}/{rest}")),
+        Some(rest) if name.ends_with(".data_dir") && !home.is_empty() => {
+            (name.clone(), format!("{home}/{rest}"))
+        }
         _ => (name.clone(), text.clone()),
     };
     pairs.iter().map(written).collect()

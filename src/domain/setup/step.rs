@@ -24,7 +24,14 @@ pub enum SetupStep {
 
 impl SetupStep {
     /// All of them in order.
-    pub const ALL: [Self; 6] = [Self::Mode, Self::Provider, Self::Pools, Self::Payout, Self::Name, Self::Review];
+    pub const ALL: [Self; 6] = [
+        Self::Mode,
+        Self::Provider,
+        Self::Pools,
+        Self::Payout,
+        Self::Name,
+        Self::Review,
+    ];
 
     /// Its part of the address.
     #[must_use]
@@ -74,7 +81,10 @@ impl SetupStep {
     /// The steps of somebody who mines with or without pools.
     #[must_use]
     pub fn path(needs_pool: bool) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|step| needs_pool || *step != Self::Pools).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|step| needs_pool || *step != Self::Pools)
+            .collect()
     }
 
     /// The step in which the field of this name is filled in; none: no form of setup has it.
@@ -89,7 +99,14 @@ impl SetupStep {
             "BitcoinCoreIpc.fee_threshold",
             "BitcoinCoreIpc.min_interval",
         ];
-        const POOL: [&str; 6] = ["pool_address", "pool_port", "jds_address", "jds_port", "authority_pubkey", "user_identity"];
+        const POOL: [&str; 6] = [
+            "pool_address",
+            "pool_port",
+            "jds_address",
+            "jds_port",
+            "authority_pubkey",
+            "user_identity",
+        ];
         match name {
             "mode" => Some(Self::Mode),
             "template_provider" => Some(Self::Provider),
@@ -102,7 +119,8 @@ impl SetupStep {
                     return PROVIDER.contains(&field).then_some(Self::Provider);
                 }
                 let (row, field) = name.strip_prefix("upstreams.")?.split_once('.')?;
-                (row.parse::<u8>().is_ok_and(|row| row < 99) && POOL.contains(&field)).then_some(Self::Pools)
+                (row.parse::<u8>().is_ok_and(|row| row < 99) && POOL.contains(&field))
+                    .then_some(Self::Pools)
             }
         }
     }
@@ -121,7 +139,10 @@ mod tests {
         assert_eq!(SetupStep::path(false).len(), 5);
         for (name, step) in [
             ("mode", Some(SetupStep::Mode)),
-            ("template_provider_type.Sv2Tp.address", Some(SetupStep::Provider)),
+            (
+                "template_provider_type.Sv2Tp.address",
+                Some(SetupStep::Provider),
+            ),
             ("template_provider_type.Sv2Tp.secret", None),
             ("upstreams.3.pool_port", Some(SetupStep::Pools)),
             ("upstreams.x.pool_port", None),

@@ -1,6 +1,8 @@
-//! A whole setup: what is to be saved, from the pages' answers or from a program's body, and what is wrong with it.
+//! A whole setup: what is to be saved, from the pages' answers or from a program's body, and what
+//! is wrong with it.
 //!
-//! Stricter than saving a configuration: whoever sets up for the first time does not mean an address from an example. Pure.
+//! Stricter than saving a configuration: whoever sets up for the first time does not mean an
+//! address from an example. Pure.
 
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,8 +12,8 @@ use super::responses::SetupAnswers;
 use super::step::SetupStep;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::{
-    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, check_name, form_name, form_to_value, read,
-    reward_script,
+    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, check_name, form_name,
+    form_to_value, read, reward_script,
 };
 use crate::domain::keys::without_secret_keys;
 
@@ -50,13 +52,17 @@ pub struct SetupValidation {
 }
 
 impl CompleteSetup {
-    /// From the answers up to a step, over `starting`; what later steps ask for has values that nothing can be said about.
+    /// From the answers up to a step, over `starting`; what later steps ask for has values that
+    /// nothing can be said about.
     #[must_use]
     pub fn of_answers(answers: &SetupAnswers, up_to: SetupStep, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
         let simple = ["name", "network", "reach"];
-        let is_simple =
-            |name: &str| simple.contains(&name) || name.ends_with("listening_port") || name.ends_with("monitoring_port");
+        let is_simple = |name: &str| {
+            simple.contains(&name)
+                || name.ends_with("listening_port")
+                || name.ends_with("monitoring_port")
+        };
         let pairs = answers.up_to(up_to).filter(|(name, _)| !is_simple(name));
         let mut sent = form_to_value(pairs.map(|(name, text)| (name.clone(), text.clone())));
         if up_to < SetupStep::Pools || !answers.needs_pool() {
@@ -66,12 +72,25 @@ impl CompleteSetup {
         if let (Value::Object(config), Value::Object(sent)) = (&mut config, sent) {
             config.extend(sent);
         }
-        if up_to < SetupStep::Pools && MiningMode::ALL.iter().any(|mode| mode.as_str() == answers.get("mode")) {
+        if up_to < SetupStep::Pools
+            && MiningMode::ALL
+                .iter()
+                .any(|mode| mode.as_str() == answers.get("mode"))
+        {
             config["mode"] = MiningMode::SoloMining.as_str().into();
         }
-        let mut whole = Self { name: String::new(), config, network: None, start: true, errors: Vec::new() };
+        let mut whole = Self {
+            name: String::new(),
+            config,
+            network: None,
+            start: true,
+            errors: Vec::new(),
+        };
         if up_to >= SetupStep::Pools && answers.needs_pool() && answers.rows() == 0 {
-            whole.errors.push(FieldError::new("/upstreams", "Enter a pool, or go back and choose solo mining."));
+            whole.errors.push(FieldError::new(
+                "/upstreams",
+                "Enter a pool, or go back and choose solo mining.",
+            ));
         }
         if up_to < SetupStep::Payout {
             whole.config["coinbase_reward_script"] = "raw(51)".into();
@@ -86,8 +105,14 @@ impl CompleteSetup {
                 let text = answers.get(&format!("{field}_port"));
                 let at = format!("{field}_address");
                 match text.parse::<u16>() {
-                    Ok(port) if port > 0 => whole.config[at] = SocketAddr::new(IpAddr::V4(host), port).to_string().into(),
-                    _ => whole.errors.push(FieldError::new(format!("/{at}"), "A port is a number from 1 to 65535.")),
+                    Ok(port) if port > 0 => {
+                        whole.config[at] =
+                            SocketAddr::new(IpAddr::V4(host), port).to_string().into()
+                    }
+                    _ => whole.errors.push(FieldError::new(
+                        format!("/{at}"),
+                        "A port is a number from 1 to 65535.",
+                    )),
                 }
             }
         }
@@ -99,9 +124,16 @@ impl CompleteSetup {
     /// # Errors
     /// The body is no JSON object. What is wrong inside it is told by [`judge`](Self::judge).
     pub fn of_body(body: Value, starting: &ClientConfig, pools: &KnownPools) -> Result<Self> {
-        let Value::Object(mut body) = body else { return Err(Error::invalid("", "The body must be a JSON object.")) };
-        let mut whole =
-            Self { name: String::new(), config: starting.to_stored_value(), network: None, start: true, errors: Vec::new() };
+        let Value::Object(mut body) = body else {
+            return Err(Error::invalid("", "The body must be a JSON object."));
+        };
+        let mut whole = Self {
+            name: String::new(),
+            config: starting.to_stored_value(),
+            network: None,
+            start: true,
+            errors: Vec::new(),
+        };
         for required in ["mode", "template_provider_type"] {
             whole.config[required] = Value::Null;
         }
@@ -109,7 +141,9 @@ impl CompleteSetup {
         match body.remove("name") {
             Some(Value::String(name)) => whole.name = name.trim().to_owned(),
             None => {}
-            Some(_) => whole.errors.push(FieldError::new("/name", "name must be text.")),
+            Some(_) => whole
+                .errors
+                .push(FieldError::new("/name", "name must be text.")),
         }
         match body.remove("network") {
             Some(Value::String(name)) => whole.network = whole.chain(&name),
@@ -119,15 +153,21 @@ impl CompleteSetup {
         match body.remove("start") {
             Some(Value::Bool(start)) => whole.start = start,
             None => {}
-            Some(_) => whole.errors.push(FieldError::new("/start", "start must be true or false.")),
+            Some(_) => whole
+                .errors
+                .push(FieldError::new("/start", "start must be true or false.")),
         }
         for (member, key) in MEMBERS {
-            let Some(value) = body.remove(member) else { continue };
+            let Some(value) = body.remove(member) else {
+                continue;
+            };
             whole.config[key] = match value {
                 Value::String(payout) if member == "payout" => descriptor(&payout).into(),
-                Value::Array(list) if member == "pools" => {
-                    list.into_iter().enumerate().map(|(at, pool)| whole.named(at, pool, pools)).collect()
-                }
+                Value::Array(list) if member == "pools" => list
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, pool)| whole.named(at, pool, pools))
+                    .collect(),
                 other => other,
             };
         }
@@ -136,22 +176,38 @@ impl CompleteSetup {
 
     /// A pool of the list by its name, or as it is described.
     fn named(&mut self, at: usize, pool: Value, pools: &KnownPools) -> Value {
-        let Value::Object(mut pool) = pool else { return pool };
-        let Some(name) = pool.remove("known") else { return Value::Object(pool) };
+        let Value::Object(mut pool) = pool else {
+            return pool;
+        };
+        let Some(name) = pool.remove("known") else {
+            return Value::Object(pool);
+        };
         match name.as_str().and_then(|id| pools.get(id)) {
             Some(known) if known.declares() => {
-                let fields = known.fields().map(|(field, text)| (field.to_owned(), Value::from(text)));
+                let fields = known
+                    .fields()
+                    .map(|(field, text)| (field.to_owned(), Value::from(text)));
                 Value::Object(fields.into_iter().chain(pool).collect())
             }
             Some(known) => {
                 let detail = format!("{}: {}", known.name, known.note);
-                self.errors.push(FieldError::new(format!("/upstreams/{at}/known"), detail));
+                self.errors
+                    .push(FieldError::new(format!("/upstreams/{at}/known"), detail));
                 Value::Object(pool)
             }
             None => {
-                let names: Vec<&str> = pools.pools.iter().filter(|p| p.declares()).map(|p| p.id.as_str()).collect();
-                let detail = format!("No pool of that name is in the list. In it: {}.", names.join(", "));
-                self.errors.push(FieldError::new(format!("/upstreams/{at}/known"), detail));
+                let names: Vec<&str> = pools
+                    .pools
+                    .iter()
+                    .filter(|p| p.declares())
+                    .map(|p| p.id.as_str())
+                    .collect();
+                let detail = format!(
+                    "No pool of that name is in the list. In it: {}.",
+                    names.join(", ")
+                );
+                self.errors
+                    .push(FieldError::new(format!("/upstreams/{at}/known"), detail));
                 Value::Object(pool)
             }
         }
@@ -162,9 +218,14 @@ impl CompleteSetup {
         if ["", "unknown"].contains(&text) {
             return None;
         }
-        let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str() == text);
+        let known = BitcoinNetwork::ALL
+            .into_iter()
+            .find(|network| network.as_str() == text);
         if known.is_none() {
-            self.errors.push(FieldError::new("/network", "network must be mainnet, testnet4, signet or regtest."));
+            self.errors.push(FieldError::new(
+                "/network",
+                "network must be mainnet, testnet4, signet or regtest.",
+            ));
         }
         known
     }
@@ -173,49 +234,87 @@ impl CompleteSetup {
     #[must_use]
     pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
-        // Which chain the template provider follows is kept with it, so that the payout is held against it from now on.
-        if let Some(provider) = sent["template_provider_type"].get_mut("Sv2Tp").and_then(Value::as_object_mut)
+        // Which chain the template provider follows is kept with it, so that the payout is held
+        // against it from now on.
+        if let Some(provider) = sent["template_provider_type"]
+            .get_mut("Sv2Tp")
+            .and_then(Value::as_object_mut)
             && let Some(network) = self.network
         {
             provider.entry("network").or_insert(network.as_str().into());
         }
         let (config, mut found) = match read(&sent, None) {
-            Ok(ParsedConfig { config, warnings, hints }) => {
-                (Some(config), ConfigFindings { errors: Vec::new(), warnings, hints })
-            }
+            Ok(ParsedConfig {
+                config,
+                warnings,
+                hints,
+            }) => (
+                Some(config),
+                ConfigFindings {
+                    errors: Vec::new(),
+                    warnings,
+                    hints,
+                },
+            ),
             Err(found) => (None, found),
         };
         if let Err(detail) = check_name(&self.name) {
             found.error("/name", detail);
         }
-        // Whoever names a pool that is not in the list hears of that, and not of every field it would have had.
+        // Whoever names a pool that is not in the list hears of that, and not of every field it
+        // would have had.
         let unnamed = |error: &FieldError| {
             let row = error.pointer.rsplit_once('/').map_or("", |(row, _)| row);
-            !self.errors.iter().any(|own| own.pointer == format!("{row}/known") || own.pointer == error.pointer)
+            !self
+                .errors
+                .iter()
+                .any(|own| own.pointer == format!("{row}/known") || own.pointer == error.pointer)
         };
         found.errors.retain(unnamed);
         found.errors.extend(self.errors.iter().cloned());
-        let (doubted, warnings) = found.warnings.into_iter().partition(|one| is_never_meant(&one.pointer));
+        let (doubted, warnings) = found
+            .warnings
+            .into_iter()
+            .partition(|one| is_never_meant(&one.pointer));
         found.warnings = warnings;
         found.errors.extend::<Vec<FieldError>>(doubted);
-        // What is said about a field quotes what was in it, and that may be a secret key in the wrong place.
-        for one in found.errors.iter_mut().chain(&mut found.warnings).chain(&mut found.hints) {
+        // What is said about a field quotes what was in it, and that may be a secret key in the
+        // wrong place.
+        for one in found
+            .errors
+            .iter_mut()
+            .chain(&mut found.warnings)
+            .chain(&mut found.hints)
+        {
             one.pointer = without_secret_keys(&one.pointer);
             one.detail = without_secret_keys(&one.detail);
         }
-        SetupValidation { config: config.filter(|_| found.errors.is_empty()), found }
+        SetupValidation {
+            config: config.filter(|_| found.errors.is_empty()),
+            found,
+        }
     }
 }
 
-/// What saving would only warn of, and what nobody means who sets up: examples, pools that lead nowhere, payouts for another chain.
+/// What saving would only warn of, and what nobody means who sets up: examples, pools that lead
+/// nowhere, payouts for another chain.
 fn is_never_meant(pointer: &str) -> bool {
-    pointer.starts_with("/upstreams/") || ["/coinbase_reward_script", "/template_provider_type/Sv2Tp/address"].contains(&pointer)
+    pointer.starts_with("/upstreams/")
+        || [
+            "/coinbase_reward_script",
+            "/template_provider_type/Sv2Tp/address",
+        ]
+        .contains(&pointer)
 }
 
 /// Who listens: the field of its port and its address.
 #[must_use]
 pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
-    let reach = if answers.get("reach") == "local" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    let reach = if answers.get("reach") == "local" {
+        Ipv4Addr::LOCALHOST
+    } else {
+        Ipv4Addr::UNSPECIFIED
+    };
     [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
 }
 
@@ -223,7 +322,11 @@ pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
 fn descriptor(text: &str) -> String {
     let text = text.trim();
     let wrapped = format!("addr({text})");
-    if reward_script(text).is_err() && reward_script(&wrapped).is_ok() { wrapped } else { text.to_owned() }
+    if reward_script(text).is_err() && reward_script(&wrapped).is_ok() {
+        wrapped
+    } else {
+        text.to_owned()
+    }
 }
 
 /// What was found, seen from a program's body.
@@ -232,8 +335,18 @@ pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
     let outer = |one: FieldError| {
         let path = one.pointer.trim_start_matches('/');
         let (key, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-        let member = MEMBERS.iter().find(|(_, known)| *known == key).map_or(key, |(member, _)| member);
-        FieldError::new(if path.is_empty() { String::new() } else { format!("/{member}{rest}") }, one.detail)
+        let member = MEMBERS
+            .iter()
+            .find(|(_, known)| *known == key)
+            .map_or(key, |(member, _)| member);
+        FieldError::new(
+            if path.is_empty() {
+                String::new()
+            } else {
+                format!("/{member}{rest}")
+            },
+            one.detail,
+        )
     };
     found.into_iter().map(outer).collect()
 }

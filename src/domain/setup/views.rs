@@ -20,7 +20,9 @@ use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, SetupId};
 use crate::domain::configs::views::form::ConfigFormField;
 use crate::domain::configs::views::notes::FieldNotes;
-use crate::domain::configs::{BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, TemplateProvider};
+use crate::domain::configs::{
+    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, TemplateProvider,
+};
 use crate::web::PageFrame;
 
 /// A step in the row at the top of each page.
@@ -98,15 +100,34 @@ crate::view!(StepPage { "main" => as_main });
 impl StepPage {
     /// The first page, with the setups that can be gone on with.
     #[must_use]
-    pub fn start(frame: PageFrame, unfinished: Vec<SetupProgress>, no_client: Option<String>, found: ConfigFindings) -> Self {
+    pub fn start(
+        frame: PageFrame,
+        unfinished: Vec<SetupProgress>,
+        no_client: Option<String>,
+        found: ConfigFindings,
+    ) -> Self {
         let is_refused = !found.errors.is_empty();
-        Self { unfinished, no_client, found, is_refused, ..Self::over(frame, None, SetupStep::Mode, SetupAnswers::default()) }
+        Self {
+            unfinished,
+            no_client,
+            found,
+            is_refused,
+            ..Self::over(frame, None, SetupStep::Mode, SetupAnswers::default())
+        }
     }
 
     /// A step of a setup; `answers` as they are to stand in the fields.
     #[must_use]
-    pub fn of(frame: PageFrame, setup: SetupProgress, step: SetupStep, answers: SetupAnswers) -> Self {
-        Self { instance_id: setup.instance_id, ..Self::over(frame, Some(setup.id), step, answers) }
+    pub fn of(
+        frame: PageFrame,
+        setup: SetupProgress,
+        step: SetupStep,
+        answers: SetupAnswers,
+    ) -> Self {
+        Self {
+            instance_id: setup.instance_id,
+            ..Self::over(frame, Some(setup.id), step, answers)
+        }
     }
 
     fn over(frame: PageFrame, id: Option<SetupId>, step: SetupStep, answers: SetupAnswers) -> Self {
@@ -131,7 +152,11 @@ impl StepPage {
     /// With what there is to say; `is_refused`: the form was sent and is not right.
     #[must_use]
     pub fn saying(self, found: ConfigFindings, is_refused: bool) -> Self {
-        Self { found, is_refused, ..self }
+        Self {
+            found,
+            is_refused,
+            ..self
+        }
     }
 
     /// With what was found of Bitcoin Core.
@@ -143,36 +168,67 @@ impl StepPage {
     /// With the pools that are known.
     #[must_use]
     pub fn with_pools(self, known: KnownPools) -> Self {
-        Self { known_pools: known.pools, pools_problem: known.problem, ..self }
+        Self {
+            known_pools: known.pools,
+            pools_problem: known.problem,
+            ..self
+        }
     }
 
-    /// What stands beside the fields that were sent, while they are being filled in. That one is still empty is not yet worth a word.
+    /// What stands beside the fields that were sent, while they are being filled in. That one is
+    /// still empty is not yet worth a word.
     #[must_use]
     pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
         let mut fields: Vec<ConfigFormField<'_>> = Vec::new();
-        for (name, text) in pairs.iter().filter(|(name, _)| SetupStep::of_field(name) == Some(self.step)) {
+        for (name, text) in pairs
+            .iter()
+            .filter(|(name, _)| SetupStep::of_field(name) == Some(self.step))
+        {
             if fields.iter().all(|known| known.name != *name) {
                 let field = self.field(name);
                 // What is sent along unseen has no place for notes.
                 if field.label.is_empty() {
                     continue;
                 }
-                let errors = if text.trim().is_empty() { Vec::new() } else { field.errors };
-                fields.push(ConfigFormField { value: "", label: "", errors, ..field });
+                let errors = if text.trim().is_empty() {
+                    Vec::new()
+                } else {
+                    field.errors
+                };
+                fields.push(ConfigFormField {
+                    value: "",
+                    label: "",
+                    errors,
+                    ..field
+                });
             }
         }
         FieldNotes { fields }
     }
 
-    /// With what is to be saved, who of those it speaks to listens, and why it cannot be started, if so.
+    /// With what is to be saved, who of those it speaks to listens, and why it cannot be started,
+    /// if so.
     #[must_use]
-    pub fn with_preview(self, preview: Option<(ClientConfig, Vec<ProbeResult>)>, no_client: Option<String>) -> Self {
-        let (config, tried) = preview.map_or((None, Vec::new()), |(config, tried)| (Some(config), tried));
-        Self { config, tried, no_client, ..self }
+    pub fn with_preview(
+        self,
+        preview: Option<(ClientConfig, Vec<ProbeResult>)>,
+        no_client: Option<String>,
+    ) -> Self {
+        let (config, tried) =
+            preview.map_or((None, Vec::new()), |(config, tried)| (Some(config), tried));
+        Self {
+            config,
+            tried,
+            no_client,
+            ..self
+        }
     }
 
     fn here(&self) -> String {
-        self.id.map_or_else(|| "/setup".into(), |id| format!("/setup/{id}/{}", self.step.slug()))
+        self.id.map_or_else(
+            || "/setup".into(),
+            |id| format!("/setup/{id}/{}", self.step.slug()),
+        )
     }
 
     fn path(&self) -> Vec<SetupStep> {
@@ -182,21 +238,32 @@ impl StepPage {
     /// `step 2 of 6`.
     fn progress(&self) -> String {
         let path = self.path();
-        let at = path.iter().position(|step| *step == self.step).map_or(1, |at| at + 1);
+        let at = path
+            .iter()
+            .position(|step| *step == self.step)
+            .map_or(1, |at| at + 1);
         format!("step {at} of {}", path.len())
     }
 
     fn places(&self) -> Vec<StepLink> {
         let place = |step: SetupStep| {
             let is_here = step == self.step;
-            let href = self.id.filter(|_| is_here || self.answers.has(step) || step == SetupStep::Review && self.is_answered());
-            StepLink { words: step.words(), href: href.map(|id| format!("/setup/{id}/{}", step.slug())), is_here }
+            let href = self.id.filter(|_| {
+                is_here || self.answers.has(step) || step == SetupStep::Review && self.is_answered()
+            });
+            StepLink {
+                words: step.words(),
+                href: href.map(|id| format!("/setup/{id}/{}", step.slug())),
+                is_here,
+            }
         };
         self.path().into_iter().map(place).collect()
     }
 
     fn is_answered(&self) -> bool {
-        self.path().into_iter().all(|step| step == SetupStep::Review || self.answers.has(step))
+        self.path()
+            .into_iter()
+            .all(|step| step == SetupStep::Review || self.answers.has(step))
     }
 
     fn choices(&self) -> [ModeChoice; 3] {
@@ -221,7 +288,8 @@ impl StepPage {
 
     fn is_mode(&self, choice: &ModeChoice) -> bool {
         let chosen = self.answers.get("mode");
-        chosen == choice.value || chosen.is_empty() && choice.value == MiningMode::FullTemplate.as_str()
+        chosen == choice.value
+            || chosen.is_empty() && choice.value == MiningMode::FullTemplate.as_str()
     }
 
     fn rows(&self) -> std::ops::Range<usize> {
@@ -231,11 +299,20 @@ impl StepPage {
     /// The field of this name; unknown names are a mistake in the template that a test notices.
     fn field(&self, name: &str) -> ConfigFormField<'_> {
         let told = |list: &'_ [FieldError]| -> Vec<usize> {
-            list.iter().enumerate().filter(|(_, one)| field_of(&one.pointer) == name).map(|(at, _)| at).collect()
+            list.iter()
+                .enumerate()
+                .filter(|(_, one)| field_of(&one.pointer) == name)
+                .map(|(at, _)| at)
+                .collect()
         };
         let texts = |list: &Vec<FieldError>| told(list);
-        let [errors, warnings, hints] = [&self.found.errors, &self.found.warnings, &self.found.hints]
-            .map(|list| texts(list).into_iter().map(|at| list[at].detail.as_str()).collect());
+        let [errors, warnings, hints] =
+            [&self.found.errors, &self.found.warnings, &self.found.hints].map(|list| {
+                texts(list)
+                    .into_iter()
+                    .map(|at| list[at].detail.as_str())
+                    .collect()
+            });
         ConfigFormField {
             id: name.replace('.', "-"),
             label: label(name),
@@ -257,7 +334,10 @@ impl StepPage {
     }
 
     fn kinds(&self) -> Vec<(String, String)> {
-        pairs([("ipc", "Bitcoin Core 30 or 31 on this machine"), ("sv2tp", "A template provider such as sv2-tp, by address")])
+        pairs([
+            ("ipc", "Bitcoin Core 30 or 31 on this machine"),
+            ("sv2tp", "A template provider such as sv2-tp, by address"),
+        ])
     }
 
     fn networks(&self) -> Vec<(String, String)> {
@@ -265,7 +345,10 @@ impl StepPage {
     }
 
     fn chains(&self) -> Vec<(String, String)> {
-        self.networks().into_iter().chain(pairs([("unknown", "I do not know")])).collect()
+        self.networks()
+            .into_iter()
+            .chain(pairs([("unknown", "I do not know")]))
+            .collect()
     }
 
     fn versions(&self) -> Vec<(String, String)> {
@@ -273,7 +356,10 @@ impl StepPage {
     }
 
     fn reaches(&self) -> Vec<(String, String)> {
-        pairs([("lan", "Miners in my network"), ("local", "Only programs on this machine")])
+        pairs([
+            ("lan", "Miners in my network"),
+            ("local", "Only programs on this machine"),
+        ])
     }
 
     /// The chain is known from the node.
@@ -283,8 +369,12 @@ impl StepPage {
 
     /// What was found, the chains with a socket first; of the others the one that is chosen.
     fn sockets(&self) -> Vec<&NodeSocket> {
-        let chosen = self.answers.get("template_provider_type.BitcoinCoreIpc.network");
-        let is_shown = |node: &&NodeSocket| node.standing != NodeSocketState::Missing || node.network.as_str() == chosen;
+        let chosen = self
+            .answers
+            .get("template_provider_type.BitcoinCoreIpc.network");
+        let is_shown = |node: &&NodeSocket| {
+            node.standing != NodeSocketState::Missing || node.network.as_str() == chosen
+        };
         let mut shown: Vec<&NodeSocket> = self.nodes.iter().filter(is_shown).collect();
         shown.sort_by_key(|node| node.standing != NodeSocketState::Answers);
         shown
@@ -303,15 +393,27 @@ impl StepPage {
                 Some(id) => format!("/setup/{id}/{}{anchor}", step.slug()),
                 None => anchor,
             };
-            let row = field.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+            let row = field
+                .strip_prefix("upstreams.")
+                .and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
             let label = label(&field).trim_end_matches(" (optional)");
-            (href, row.map_or_else(|| label.to_owned(), |row| format!("Pool {}: {label}", row.saturating_add(1))))
+            (
+                href,
+                row.map_or_else(
+                    || label.to_owned(),
+                    |row| format!("Pool {}: {label}", row.saturating_add(1)),
+                ),
+            )
         };
         let mut errors: Vec<&FieldError> = self.found.errors.iter().collect();
         errors.sort_by_cached_key(|one| place_of(&field_of(&one.pointer)));
         let all = errors.into_iter().map(|one| {
             let (href, label) = complaint(one);
-            SetupError { href, label, detail: &one.detail }
+            SetupError {
+                href,
+                label,
+                detail: &one.detail,
+            }
         });
         all.collect()
     }
@@ -321,56 +423,128 @@ impl StepPage {
         let of = |class: &'static str, list: &'_ [FieldError]| -> Vec<(&'static str, usize)> {
             (0..list.len()).map(|at| (class, at)).collect()
         };
-        let warnings =
-            of("warning", &self.found.warnings).into_iter().map(|(c, at)| (c, self.found.warnings[at].detail.as_str()));
-        let hints = of("help hint", &self.found.hints).into_iter().map(|(c, at)| (c, self.found.hints[at].detail.as_str()));
+        let warnings = of("warning", &self.found.warnings)
+            .into_iter()
+            .map(|(c, at)| (c, self.found.warnings[at].detail.as_str()));
+        let hints = of("help hint", &self.found.hints)
+            .into_iter()
+            .map(|(c, at)| (c, self.found.hints[at].detail.as_str()));
         warnings.chain(hints).collect()
     }
 
     /// Everything in words.
     fn parts(&self) -> Vec<ReviewSection> {
-        let Some(config) = &self.config else { return Vec::new() };
+        let Some(config) = &self.config else {
+            return Vec::new();
+        };
         let line = |name: &str, text: String| (name.to_owned(), text);
-        let title =
-            self.choices().into_iter().find(|choice| choice.value == config.mode.as_str()).map_or("", |choice| choice.title);
-        let mut parts = vec![ReviewSection { step: SetupStep::Mode, lines: vec![line("Mining", title.to_owned())] }];
+        let title = self
+            .choices()
+            .into_iter()
+            .find(|choice| choice.value == config.mode.as_str())
+            .map_or("", |choice| choice.title);
+        let mut parts = vec![ReviewSection {
+            step: SetupStep::Mode,
+            lines: vec![line("Mining", title.to_owned())],
+        }];
         let provider = match &config.template_provider_type {
-            TemplateProvider::Sv2Tp { address, public_key, .. } => {
-                let trust = if public_key.is_some() { "recognised by its key" } else { "whoever answers there is trusted" };
+            TemplateProvider::Sv2Tp {
+                address,
+                public_key,
+                ..
+            } => {
+                let trust = if public_key.is_some() {
+                    "recognised by its key"
+                } else {
+                    "whoever answers there is trusted"
+                };
                 vec![line("Template provider", format!("{address}, {trust}"))]
             }
-            TemplateProvider::BitcoinCoreIpc { version, network, data_dir, .. } => {
-                let dir =
-                    data_dir.as_deref().map_or("the usual data directory".to_owned(), |dir| format!("the data directory {dir}"));
-                vec![line("Bitcoin Core", format!("version {version} on {network}, in {dir}"))]
+            TemplateProvider::BitcoinCoreIpc {
+                version,
+                network,
+                data_dir,
+                ..
+            } => {
+                let dir = data_dir
+                    .as_deref()
+                    .map_or("the usual data directory".to_owned(), |dir| {
+                        format!("the data directory {dir}")
+                    });
+                vec![line(
+                    "Bitcoin Core",
+                    format!("version {version} on {network}, in {dir}"),
+                )]
             }
         };
-        parts.push(ReviewSection { step: SetupStep::Provider, lines: provider });
+        parts.push(ReviewSection {
+            step: SetupStep::Provider,
+            lines: provider,
+        });
         if config.mode.needs_pool() {
             let pools = config.upstreams.iter().enumerate().map(|(at, pool)| {
                 let when = if at == 0 { "Pool" } else { "When those fail" };
-                let jobs = format!("jobs are declared to {}:{}", pool.jds_address, pool.jds_port);
-                line(when, format!("{}:{} as {}; {jobs}", pool.pool_address, pool.pool_port, pool.user_identity))
+                let jobs = format!(
+                    "jobs are declared to {}:{}",
+                    pool.jds_address, pool.jds_port
+                );
+                line(
+                    when,
+                    format!(
+                        "{}:{} as {}; {jobs}",
+                        pool.pool_address, pool.pool_port, pool.user_identity
+                    ),
+                )
             });
-            parts.push(ReviewSection { step: SetupStep::Pools, lines: pools.collect() });
+            parts.push(ReviewSection {
+                step: SetupStep::Pools,
+                lines: pools.collect(),
+            });
         }
-        let signature = if config.jdc_signature.is_empty() { "none".to_owned() } else { config.jdc_signature.clone() };
-        let last_resort = if config.mode.needs_pool() { "Paid when no pool can be reached" } else { "Blocks pay to" };
-        let payout = vec![line(last_resort, config.coinbase_reward_script.clone()), line("Text in blocks", signature)];
-        parts.push(ReviewSection { step: SetupStep::Payout, lines: payout });
-        let who =
-            if config.listening_address.ip().is_unspecified() { "miners of your network" } else { "programs on this machine" };
+        let signature = if config.jdc_signature.is_empty() {
+            "none".to_owned()
+        } else {
+            config.jdc_signature.clone()
+        };
+        let last_resort = if config.mode.needs_pool() {
+            "Paid when no pool can be reached"
+        } else {
+            "Blocks pay to"
+        };
+        let payout = vec![
+            line(last_resort, config.coinbase_reward_script.clone()),
+            line("Text in blocks", signature),
+        ];
+        parts.push(ReviewSection {
+            step: SetupStep::Payout,
+            lines: payout,
+        });
+        let who = if config.listening_address.ip().is_unspecified() {
+            "miners of your network"
+        } else {
+            "programs on this machine"
+        };
         let mut name = vec![
             line("Name", self.answers.get("name").to_owned()),
-            line("Port for miners", format!("{}, for {who}", config.listening_address.port())),
+            line(
+                "Port for miners",
+                format!("{}, for {who}", config.listening_address.port()),
+            ),
         ];
-        name.extend(
-            config
-                .monitoring_address
-                .map(|address| line("Port for figures", format!("{}, on this machine only", address.port()))),
-        );
-        name.push(line("Keys", "a new pair is made; the secret key is never shown".to_owned()));
-        parts.push(ReviewSection { step: SetupStep::Name, lines: name });
+        name.extend(config.monitoring_address.map(|address| {
+            line(
+                "Port for figures",
+                format!("{}, on this machine only", address.port()),
+            )
+        }));
+        name.push(line(
+            "Keys",
+            "a new pair is made; the secret key is never shown".to_owned(),
+        ));
+        parts.push(ReviewSection {
+            step: SetupStep::Name,
+            lines: name,
+        });
         parts
     }
 
@@ -381,7 +555,8 @@ impl StepPage {
 
 /// Values to choose from, with what they are called.
 fn pairs<const N: usize>(list: [(&str, &str); N]) -> Vec<(String, String)> {
-    list.map(|(value, words)| (value.to_owned(), words.to_owned())).into()
+    list.map(|(value, words)| (value.to_owned(), words.to_owned()))
+        .into()
 }
 
 #[cfg(test)]
@@ -390,7 +565,8 @@ mod tests {
 
     #[test]
     fn every_field_of_every_step_has_a_label() {
-        let answers = serde_json::json!({ "upstreams.0.pool_address": "x", "template_provider": "sv2tp" });
+        let answers =
+            serde_json::json!({ "upstreams.0.pool_address": "x", "template_provider": "sv2tp" });
         for step in SetupStep::ALL {
             let setup = SetupProgress {
                 id: SetupId::random(),
@@ -398,10 +574,18 @@ mod tests {
                 instance_id: None,
                 updated_at: Timestamp::now(),
             };
-            let page = StepPage::of(PageFrame::default(), setup.clone(), step, setup.answers.clone());
+            let page = StepPage::of(
+                PageFrame::default(),
+                setup.clone(),
+                step,
+                setup.answers.clone(),
+            );
             let html = page.render().unwrap();
             assert!(html.contains(step.question()), "{html}");
-            assert!(!html.contains("\"></label>") && !html.replace('\n', "").contains("\"> </label>"), "{html}");
+            assert!(
+                !html.contains("\"></label>") && !html.replace('\n', "").contains("\"> </label>"),
+                "{html}"
+            );
             for part in html.split("<label for=\"").skip(1) {
                 let (_, rest) = part.split_once("\">").unwrap();
                 assert!(!rest.starts_with("</label>"), "{step:?}: {}", &part[..60]);

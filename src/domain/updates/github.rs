@@ -1,6 +1,7 @@
 //! What GitHub's release API says, as far as it is needed. Pure; the text is not trusted.
 //!
-//! Source: "REST API endpoints for releases" in GitHub's documentation; `digest` of assets is there since June 2025.
+//! Source: "REST API endpoints for releases" in GitHub's documentation; `digest` of assets is there
+//! since June 2025.
 
 use serde::Deserialize;
 
@@ -34,14 +35,18 @@ struct ToldAsset {
     browser_download_url: Option<String>,
 }
 
-/// The releases in an answer to `/releases`, as they stand there. Drafts and what has no usable tag are left out.
+/// The releases in an answer to `/releases`, as they stand there. Drafts and what has no usable tag
+/// are left out.
 ///
 /// # Errors
 /// It is no list of releases, in words.
 pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
-    let told: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
+    let told: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
     // One that cannot be read does not hide the others.
-    let told = told.into_iter().filter_map(|one| serde_json::from_value::<GithubRelease>(one).ok());
+    let told = told
+        .into_iter()
+        .filter_map(|one| serde_json::from_value::<GithubRelease>(one).ok());
     Ok(told.filter_map(read).collect())
 }
 
@@ -50,15 +55,24 @@ pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
 /// # Errors
 /// It is no release, in words.
 pub fn release(text: &str) -> Result<ClientRelease, String> {
-    let told: GithubRelease = serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
+    let told: GithubRelease =
+        serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
     read(told).ok_or_else(|| "it is no release with a usable tag".to_owned())
 }
 
 fn read(told: GithubRelease) -> Option<ClientRelease> {
     let tag = told.tag_name.filter(|tag| is_name(tag) && !told.draft)?;
-    let mut notes: String = told.body.unwrap_or_default().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let mut notes: String = told
+        .body
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect();
     if notes.len() > NOTES {
-        let end = (0..=NOTES).rev().find(|at| notes.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=NOTES)
+            .rev()
+            .find(|at| notes.is_char_boundary(*at))
+            .unwrap_or(0);
         notes.truncate(end);
         notes.push('…');
     }
@@ -68,7 +82,10 @@ fn read(told: GithubRelease) -> Option<ClientRelease> {
         notes,
         published_at: told.published_at.and_then(|at| at.parse().ok()),
         prerelease: told.prerelease,
-        page: told.html_url.filter(|url| url.starts_with("https://")).unwrap_or_default(),
+        page: told
+            .html_url
+            .filter(|url| url.starts_with("https://"))
+            .unwrap_or_default(),
     })
 }
 
@@ -78,20 +95,29 @@ fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
             why: "Releases have no program for this kind of machine. Build it, or give jd-manager a file.".into(),
         };
     };
-    let by_name = |name: &str| told.iter().find(|asset| asset.name.as_deref() == Some(name));
+    let by_name = |name: &str| {
+        told.iter()
+            .find(|asset| asset.name.as_deref() == Some(name))
+    };
     let Some(found) = by_name(&name) else {
         return ReleaseAsset::Missing {
-            why: format!("Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."),
+            why: format!(
+                "Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."
+            ),
         };
     };
     // `uploaded`, or `open` while it comes in.
-    let is_there = found.state.as_deref().is_none_or(|state| state == "uploaded");
+    let is_there = found
+        .state
+        .as_deref()
+        .is_none_or(|state| state == "uploaded");
     match (&found.browser_download_url, found.size) {
         (Some(url), Some(size)) if is_there && size > 0 => ReleaseAsset::Ready {
             url: url.clone(),
             size,
             sha256: found.digest.as_deref().and_then(digest_of),
-            signature: by_name(&format!("{name}.minisig")).and_then(|asset| asset.browser_download_url.clone()),
+            signature: by_name(&format!("{name}.minisig"))
+                .and_then(|asset| asset.browser_download_url.clone()),
             name,
         },
         _ => ReleaseAsset::Uploading { name },
@@ -121,22 +147,45 @@ mod tests {
     #[test]
     fn the_file_for_this_machine_is_found_with_its_digest() {
         let digits = "a".repeat(64);
-        let release =
-            told(&json!([{"name": "pool-apps-x86_64-apple-darwin.tar.gz"}, file("uploaded", Some(&format!("sha256:{digits}")))]));
+        let release = told(
+            &json!([{"name": "pool-apps-x86_64-apple-darwin.tar.gz"}, file("uploaded", Some(&format!("sha256:{digits}")))]),
+        );
         assert_eq!(release.asset.sha256(), Some(digits.as_str()));
-        assert_eq!((release.asset.size(), release.notes.as_str()), (Some(1000), "## What's Changed\n* this"));
-        assert_eq!(release.published_at.unwrap().to_string(), "2026-08-01T12:00:00.000Z");
+        assert_eq!(
+            (release.asset.size(), release.notes.as_str()),
+            (Some(1000), "## What's Changed\n* this")
+        );
+        assert_eq!(
+            release.published_at.unwrap().to_string(),
+            "2026-08-01T12:00:00.000Z"
+        );
         assert_eq!(release.client().unwrap().to_string(), "0.6.0");
         assert_eq!(told(&json!([file("uploaded", None)])).asset.sha256(), None);
         let name = format!("{}.minisig", asset_name().unwrap());
-        let signed = told(&json!([file("uploaded", None), {"name": name, "browser_download_url": "https://github.com/s"}]));
-        assert!(matches!(signed.asset, ReleaseAsset::Ready { signature: Some(url), .. } if url == "https://github.com/s"));
+        let signed = told(
+            &json!([file("uploaded", None), {"name": name, "browser_download_url": "https://github.com/s"}]),
+        );
+        assert!(
+            matches!(signed.asset, ReleaseAsset::Ready { signature: Some(url), .. } if url == "https://github.com/s")
+        );
     }
 
     #[test]
     fn a_file_that_is_not_there_yet_is_said_to_be_so() {
-        assert!(told(&json!([file("open", None)])).asset.obstacle().unwrap().contains("still being uploaded"));
-        assert!(told(&json!([])).asset.obstacle().unwrap().contains("has no miner-apps-"));
+        assert!(
+            told(&json!([file("open", None)]))
+                .asset
+                .obstacle()
+                .unwrap()
+                .contains("still being uploaded")
+        );
+        assert!(
+            told(&json!([]))
+                .asset
+                .obstacle()
+                .unwrap()
+                .contains("has no miner-apps-")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Whether an instance has come up well: it serves miners within its time, stays up, and no check is unhealthy that was not before.
+//! Whether an instance has come up well: it serves miners within its time, stays up, and no check
+//! is unhealthy that was not before.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,8 +16,13 @@ use crate::keeper::machine::InstanceState;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// The checks that say something of a client; the others are of its machine or its past.
-const JUDGED: [HealthCheck; 5] =
-    [HealthCheck::Process, HealthCheck::Template, HealthCheck::Upstream, HealthCheck::Monitoring, HealthCheck::Clock];
+const JUDGED: [HealthCheck; 5] = [
+    HealthCheck::Process,
+    HealthCheck::Template,
+    HealthCheck::Upstream,
+    HealthCheck::Monitoring,
+    HealthCheck::Clock,
+];
 
 /// What has become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +37,23 @@ pub enum GateResult {
 
 /// The checks that are unhealthy now, by their names.
 pub fn failing_check(results: &[CheckResult]) -> Vec<String> {
-    let bad = results.iter().filter(|r| r.status == HealthGrade::Unhealthy && JUDGED.contains(&r.check_type));
+    let bad = results
+        .iter()
+        .filter(|r| r.status == HealthGrade::Unhealthy && JUDGED.contains(&r.check_type));
     bad.map(|r| r.check_type.as_str().to_owned()).collect()
 }
 
-/// Watches an instance that has just been restarted until it is clear how it is. `before`: the checks that were unhealthy before.
+/// Watches an instance that has just been restarted until it is clear how it is. `before`: the
+/// checks that were unhealthy before.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn watch(health: &HealthService, id: InstanceId, gate: HealthGate, before: &[String]) -> Result<GateResult> {
+pub async fn watch(
+    health: &HealthService,
+    id: InstanceId,
+    gate: HealthGate,
+    before: &[String],
+) -> Result<GateResult> {
     let begun = Instant::now();
     let ready_within = Duration::from_secs(gate.ready_within_s);
     loop {
@@ -48,7 +62,10 @@ pub async fn watch(health: &HealthService, id: InstanceId, gate: HealthGate, bef
             GateObservation::Ended(why) => return Ok(GateResult::Bad(why)),
             GateObservation::Gone => return Ok(GateResult::Gone),
             GateObservation::OnItsWay if begun.elapsed() >= ready_within => {
-                return Ok(GateResult::Bad(format!("It did not serve miners within {} s.", gate.ready_within_s)));
+                return Ok(GateResult::Bad(format!(
+                    "It did not serve miners within {} s.",
+                    gate.ready_within_s
+                )));
             }
             GateObservation::OnItsWay => tokio::time::sleep(LOOK).await,
         }
@@ -74,9 +91,11 @@ pub async fn watch(health: &HealthService, id: InstanceId, gate: HealthGate, bef
             && !before.iter().any(|known| known == r.check_type.as_str())
     });
     Ok(match news {
-        Some(result) => {
-            GateResult::Bad(format!("{} was well before and is not any more: {}", result.check_type.title(), result.message))
-        }
+        Some(result) => GateResult::Bad(format!(
+            "{} was well before and is not any more: {}",
+            result.check_type.title(),
+            result.message
+        )),
         None => GateResult::Well,
     })
 }
@@ -96,24 +115,45 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
     };
     Ok(match instance.status {
         // One that ended and was started again has failures in a row.
-        InstanceState::BackingOff | InstanceState::Failed | InstanceState::Starting | InstanceState::Running
-            if instance.failures > 0 || matches!(instance.status, InstanceState::BackingOff | InstanceState::Failed) =>
+        InstanceState::BackingOff
+        | InstanceState::Failed
+        | InstanceState::Starting
+        | InstanceState::Running
+            if instance.failures > 0
+                || matches!(
+                    instance.status,
+                    InstanceState::BackingOff | InstanceState::Failed
+                ) =>
         {
-            // What killed the keeper says nothing of the client: the next start is judged. An end as asked, such as that of the client before,
-            // says nothing either; the event of the failure itself may be stored a moment after its state is known.
+            // What killed the keeper says nothing of the client: the next start is judged. An end
+            // as asked, such as that of the client before, says nothing either; the event of the
+            // failure itself may be stored a moment after its state is known.
             let events = instances.history(Some(id), None, 10).await?;
-            let unasked = [InstanceState::BackingOff.as_str(), InstanceState::Failed.as_str()];
-            let ended = events.iter().map(|(event, _)| event).find(|event| unasked.contains(&event.to_state.as_str()));
-            match (ended.map(|event| event.reason == KEEPER_LOST), instance.status) {
+            let unasked = [
+                InstanceState::BackingOff.as_str(),
+                InstanceState::Failed.as_str(),
+            ];
+            let ended = events
+                .iter()
+                .map(|(event, _)| event)
+                .find(|event| unasked.contains(&event.to_state.as_str()));
+            match (
+                ended.map(|event| event.reason == KEEPER_LOST),
+                instance.status,
+            ) {
                 (Some(true), InstanceState::Running) => GateObservation::Serves,
                 (Some(true) | None, _) => GateObservation::OnItsWay,
                 (Some(false), _) => GateObservation::Ended(why(&instance)),
             }
         }
         InstanceState::Running => GateObservation::Serves,
-        InstanceState::Starting | InstanceState::BackingOff | InstanceState::Failed => GateObservation::OnItsWay,
+        InstanceState::Starting | InstanceState::BackingOff | InstanceState::Failed => {
+            GateObservation::OnItsWay
+        }
         // Between two clients of a restart.
-        InstanceState::Stopping | InstanceState::Stopped if instance.desired == "running" => GateObservation::OnItsWay,
+        InstanceState::Stopping | InstanceState::Stopped if instance.desired == "running" => {
+            GateObservation::OnItsWay
+        }
         InstanceState::Stopping | InstanceState::Stopped => GateObservation::Gone,
     })
 }
@@ -121,18 +161,23 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
 fn why(instance: &Instance) -> String {
     let cause = instance.cause.as_ref().map(|told| told.0.what.clone());
     let words = cause.or_else(|| instance.last_error.clone());
-    let exit = instance.exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+    let exit = instance
+        .exit
+        .map_or_else(String::new, |exit| format!(" with {exit}"));
     match words {
         Some(words) => format!("Its client ended{exit}: {}.", words.trim_end_matches('.')),
         None => format!("Its client ended{exit}."),
     }
 }
 
-/// How long an instance did not serve miners, and how much of that its new client needed to start, from its changes of state since `begun` (newest
-/// first), milliseconds.
+/// How long an instance did not serve miners, and how much of that its new client needed to start,
+/// from its changes of state since `begun` (newest first), milliseconds.
 pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<(u64, u64)> {
-    let mut since =
-        events.iter().map(|(event, _)| event).filter(|event| event.at >= begun && event.from_state != event.to_state).rev();
+    let mut since = events
+        .iter()
+        .map(|(event, _)| event)
+        .filter(|event| event.at >= begun && event.from_state != event.to_state)
+        .rev();
     let first = since.next()?;
     let (mut started, left) = (None, first.at);
     for event in std::iter::once(first).chain(since) {
@@ -141,7 +186,10 @@ pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<
         }
         if event.to_state == InstanceState::Running.as_str() {
             let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-            return Some((millis(event.at.since(left)), millis(event.at.since(started?))));
+            return Some((
+                millis(event.at.since(left)),
+                millis(event.at.since(started?)),
+            ));
         }
     }
     None
@@ -149,5 +197,9 @@ pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<
 
 /// A length of time for people: `22 ms`, `3.4 s`.
 pub fn length(millis: u64) -> String {
-    if millis < 1000 { format!("{millis} ms") } else { format!("{}.{} s", millis / 1000, millis % 1000 / 100) }
+    if millis < 1000 {
+        format!("{millis} ms")
+    } else {
+        format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+    }
 }

@@ -1,5 +1,5 @@
-//! The one piece of work on clients that may be under way: everybody can see how far it is, it is written down with each step, and it can be
-//! cancelled. Knows nothing of what is done.
+//! The one piece of work on clients that may be under way: everybody can see how far it is, it is
+//! written down with each step, and it can be cancelled. Knows nothing of what is done.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,8 @@ struct JobTrackerShared {
 }
 
 impl JobTracker {
-    /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
+    /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the
+    /// next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
         Self(Arc::new(JobTrackerShared {
             db,
@@ -67,10 +68,20 @@ impl JobTracker {
             )));
         }
         let cancel = CancellationToken::new();
-        *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.id, cancel.clone()));
-        let ticket = JobGuard { board: self.clone(), cancel, job: Mutex::new(job), last: Mutex::new(None) };
+        *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((job.id, cancel.clone()));
+        let ticket = JobGuard {
+            board: self.clone(),
+            cancel,
+            job: Mutex::new(job),
+            last: Mutex::new(None),
+        };
         ticket.save().await?;
-        let _ = self.0.db.write(|c| Ok(queries::prune_jobs(c, REMEMBERED)?)).await;
+        let _ = self
+            .0
+            .db
+            .write(|c| Ok(queries::prune_jobs(c, REMEMBERED)?))
+            .await;
         Ok(ticket)
     }
 
@@ -97,7 +108,11 @@ impl JobTracker {
         if let Some(job) = self.present().filter(|job| job.id == id) {
             return Ok(job);
         }
-        self.0.db.read(move |c| Ok(queries::job(c, id)?)).await?.ok_or_else(|| Error::not_found("piece of work", id))
+        self.0
+            .db
+            .read(move |c| Ok(queries::job(c, id)?))
+            .await?
+            .ok_or_else(|| Error::not_found("piece of work", id))
     }
 
     /// Cancels a piece of work; it ends soon.
@@ -107,9 +122,13 @@ impl JobTracker {
     pub async fn cancel(&self, id: JobId) -> Result<UpdateJob> {
         let job = self.get(id).await?;
         if job.stage.is_over() {
-            return Err(Error::Conflict(format!("\"{}\" is over; there is nothing to cancel.", job.title())));
+            return Err(Error::Conflict(format!(
+                "\"{}\" is over; there is nothing to cancel.",
+                job.title()
+            )));
         }
-        if let Some((present, cancel)) = &*self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Some((present, cancel)) =
+            &*self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner)
             && *present == id
         {
             cancel.cancel();
@@ -124,20 +143,30 @@ impl JobTracker {
     pub async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let guard = self.0.beginning.lock().await;
         match self.present().filter(|job| !job.stage.is_over()) {
-            Some(job) => Err(Error::Conflict(format!("\"{}\" is under way. Wait for it, or cancel it.", job.title()))),
+            Some(job) => Err(Error::Conflict(format!(
+                "\"{}\" is under way. Wait for it, or cancel it.",
+                job.title()
+            ))),
             None => Ok(guard),
         }
     }
 }
 
 impl JobTracker {
-    /// Writes the end of a piece of work down as soon as that can be done: one whose end is not written would be taken for unfinished by the next manager.
+    /// Writes the end of a piece of work down as soon as that can be done: one whose end is not
+    /// written would be taken for unfinished by the next manager.
     fn write_soon(&self, job: UpdateJob) {
         let this = self.clone();
         let write = async move {
             loop {
                 let job = job.clone();
-                if this.0.db.write(move |c| Ok(queries::upsert_job(c, &job)?)).await.is_ok() {
+                if this
+                    .0
+                    .db
+                    .write(move |c| Ok(queries::upsert_job(c, &job)?))
+                    .await
+                    .is_ok()
+                {
                     return;
                 }
                 tokio::select! {
@@ -154,8 +183,8 @@ impl JobTracker {
 
 /// The right to do the work under way; it is over when this is dropped.
 ///
-/// It owns its job and the board shows a copy: when the job has ended, the board may already show the next one, and nothing that
-/// comes late from this one may change that.
+/// It owns its job and the board shows a copy: when the job has ended, the board may already show
+/// the next one, and nothing that comes late from this one may change that.
 #[derive(Debug)]
 pub struct JobGuard {
     board: JobTracker,
@@ -168,7 +197,10 @@ pub struct JobGuard {
 impl JobGuard {
     /// As it is now.
     pub fn job(&self) -> UpdateJob {
-        self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The manager is ending; what is not done is left for the next one.
@@ -200,7 +232,9 @@ impl JobGuard {
             *last = Some(Instant::now());
         }
         self.show(|job| {
-            let percent = total.filter(|total| *total > 0).map(|total| (done.min(total) * 100 / total).min(100));
+            let percent = total
+                .filter(|total| *total > 0)
+                .map(|total| (done.min(total) * 100 / total).min(100));
             job.progress = percent.and_then(|percent| u8::try_from(percent).ok());
             (job.bytes, job.total) = (Some(done), total);
         });
@@ -236,7 +270,8 @@ impl JobGuard {
         self.save().await
     }
 
-    /// Ends the job. The first end counts. It is written before it is shown, so the next job begins after it.
+    /// Ends the job. The first end counts. It is written before it is shown, so the next job begins
+    /// after it.
     pub async fn end(&self, stage: JobStage, message: impl Into<String>) {
         let message = message.into();
         let ended = {
@@ -261,7 +296,11 @@ impl JobGuard {
 
     async fn save(&self) -> Result<()> {
         let job = self.job();
-        self.board.0.db.write(move |c| Ok(queries::upsert_job(c, &job)?)).await
+        self.board
+            .0
+            .db
+            .write(move |c| Ok(queries::upsert_job(c, &job)?))
+            .await
     }
 }
 
@@ -276,7 +315,11 @@ impl Drop for JobGuard {
             // Left behind by a fault of ours.
             (job.stage, job.ended_at) = (JobStage::Failed, Some(Timestamp::now()));
             job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
-        } else if self.board.present().is_none_or(|present| present.id != job.id || present.stage.is_over()) {
+        } else if self
+            .board
+            .present()
+            .is_none_or(|present| present.id != job.id || present.stage.is_over())
+        {
             return;
         }
         // Also reached when the task was dropped while it wrote the end.
@@ -312,19 +355,33 @@ mod tests {
         first.end(JobStage::Installed, "late").await;
         let shown = board.present().unwrap();
         assert_eq!(
-            (shown.id, shown.stage, shown.message.as_str(), shown.progress),
+            (
+                shown.id,
+                shown.stage,
+                shown.message.as_str(),
+                shown.progress
+            ),
             (id, JobStage::Failed, "it is not a file", None)
         );
 
         let second = board.begin(install("second")).await.unwrap();
-        second.stage(JobStage::Unpacking, "unpacking").await.unwrap();
+        second
+            .stage(JobStage::Unpacking, "unpacking")
+            .await
+            .unwrap();
         first.progress(10, Some(10));
         first.stage(JobStage::Testing, "late").await.unwrap();
         drop(first);
         let shown = board.present().unwrap();
-        assert_eq!((shown.version.as_str(), shown.stage, shown.ended_at), ("second", JobStage::Unpacking, None));
+        assert_eq!(
+            (shown.version.as_str(), shown.stage, shown.ended_at),
+            ("second", JobStage::Unpacking, None)
+        );
         let stored = board.get(id).await.unwrap();
-        assert_eq!((stored.stage, stored.message.as_str()), (JobStage::Failed, "it is not a file"));
+        assert_eq!(
+            (stored.stage, stored.message.as_str()),
+            (JobStage::Failed, "it is not a file")
+        );
         assert!(stored.ended_at.is_some());
     }
 
@@ -335,8 +392,18 @@ mod tests {
         let ticket = board.begin(install("0.6.0")).await.unwrap();
         let before = ticket.job();
         ticket.end(JobStage::Cancelled, "cancelled").await;
-        board.0.db.write(move |c| Ok(queries::upsert_job(c, &before)?)).await.unwrap();
-        let unfinished = board.0.db.read(|c| Ok(queries::unfinished(c)?)).await.unwrap();
+        board
+            .0
+            .db
+            .write(move |c| Ok(queries::upsert_job(c, &before)?))
+            .await
+            .unwrap();
+        let unfinished = board
+            .0
+            .db
+            .read(|c| Ok(queries::unfinished(c)?))
+            .await
+            .unwrap();
         assert_eq!(unfinished, []);
     }
 
@@ -346,11 +413,15 @@ mod tests {
         let board = board(&dir);
         drop(board.begin(install("0.6.0")).await.unwrap());
         let shown = board.present().unwrap();
-        assert!(shown.stage == JobStage::Failed && shown.ended_at.is_some(), "{shown:?}");
+        assert!(
+            shown.stage == JobStage::Failed && shown.ended_at.is_some(),
+            "{shown:?}"
+        );
     }
 
-    /// As in a busy manager: whoever watches begins the next job the moment the one before is shown as over, while that one is still on its
-    /// way out and its progress still comes from other threads.
+    /// As in a busy manager: whoever watches begins the next job the moment the one before is shown
+    /// as over, while that one is still on its way out and its progress still comes from other
+    /// threads.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn every_job_of_many_in_a_row_keeps_its_own_end() {
         let dir = tempfile::tempdir().unwrap();
@@ -373,8 +444,12 @@ mod tests {
                 .collect();
             let ending = tokio::spawn(async move { ticket.end(JobStage::Failed, "done").await });
             let mut changes = board.follow();
-            let shown =
-                changes.wait_for(|job| job.as_ref().is_some_and(|job| job.ended_at.is_some())).await.unwrap().clone().unwrap();
+            let shown = changes
+                .wait_for(|job| job.as_ref().is_some_and(|job| job.ended_at.is_some()))
+                .await
+                .unwrap()
+                .clone()
+                .unwrap();
             assert_eq!((shown.id, shown.stage), (id, JobStage::Failed));
             if turn % 10 == 0 {
                 ending.await.unwrap();
@@ -385,7 +460,10 @@ mod tests {
         }
         for id in ids {
             let job = board.get(id).await.unwrap();
-            assert_eq!((job.stage, job.message.as_str(), job.ended_at.is_some()), (JobStage::Failed, "done", true));
+            assert_eq!(
+                (job.stage, job.message.as_str(), job.ended_at.is_some()),
+                (JobStage::Failed, "done", true)
+            );
         }
     }
 }

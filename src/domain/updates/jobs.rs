@@ -1,5 +1,5 @@
-//! What happens by itself: releases are looked for once a day, and, only if the user asked for it, a new one is installed and switched to within the
-//! part of the day that is meant for it.
+//! What happens by itself: releases are looked for once a day, and, only if the user asked for it,
+//! a new one is installed and switched to within the part of the day that is meant for it.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -18,7 +18,8 @@ use crate::infra::schedule::JobSchedule;
 const DAILY: &str = "0 37 4 * * *";
 /// A machine that is off at night is caught up with so long after its start.
 const AFTER_START: Duration = Duration::from_secs(120);
-/// A manager that is started again and again does not look again before the last answer is this old.
+/// A manager that is started again and again does not look again before the last answer is this
+/// old.
 const RECENT: Duration = Duration::from_secs(12 * 3600);
 /// Whether it is time to install is looked at so often.
 const LOOK: Duration = Duration::from_secs(60);
@@ -38,7 +39,9 @@ pub async fn begin(
         let updates = asked.clone();
         async move { check_if_due(&updates).await }
     };
-    schedule.recurring(DAILY, AFTER_START, "looking for releases", work).await?;
+    schedule
+        .recurring(DAILY, AFTER_START, "looking for releases", work)
+        .await?;
     let (updates, stop) = (updates.clone(), stop.clone());
     tokio::spawn(follow_jobs(updates.clone(), stop.clone()));
     tokio::spawn(async move {
@@ -68,7 +71,10 @@ async fn check_if_due(updates: &UpdateService) {
     }
     let now = Timestamp::now();
     match updates.checked().await {
-        Ok(checked) if checked.at.is_none_or(|at| now.since(at) >= RECENT || at > now) => {}
+        Ok(checked)
+            if checked
+                .at
+                .is_none_or(|at| now.since(at) >= RECENT || at > now) => {}
         _ => return,
     }
     if let Err(error) = updates.check().await {
@@ -83,15 +89,32 @@ async fn install_what_is_new(updates: &UpdateService, now: Timestamp) -> Result<
         return Ok(None);
     }
     let (news, history) = (updates.news().await?, updates.history(200).await?);
-    let Some(tag) = due(&wanted, (now, now.minute_of_day()), &news, &updates.installed().await?, &history) else {
+    let Some(tag) = due(
+        &wanted,
+        (now, now.minute_of_day()),
+        &news,
+        &updates.installed().await?,
+        &history,
+    ) else {
         return Ok(None);
     };
-    updates.install(InstallRequest::Release(Some(tag)), InstallOptions { unverified: false, switch: true }, ACTOR).await.map(Some)
+    updates
+        .install(
+            InstallRequest::Release(Some(tag)),
+            InstallOptions {
+                unverified: false,
+                switch: true,
+            },
+            ACTOR,
+        )
+        .await
+        .map(Some)
 }
 
-/// The release that is to be installed by itself now: the newest, if the user asked for that and this is the part of the day for it, there is
-/// a client in use (the first one is the user's own decision), the file is there and can be checked, and it was not tried by itself before. One that somebody installed
-/// and has not switched to is left to them.
+/// The release that is to be installed by itself now: the newest, if the user asked for that and
+/// this is the part of the day for it, there is a client in use (the first one is the user's own
+/// decision), the file is there and can be checked, and it was not tried by itself before. One that
+/// somebody installed and has not switched to is left to them.
 fn due(
     wanted: &UpdateSettings,
     now: (Timestamp, u16),
@@ -104,13 +127,22 @@ fn due(
         return None;
     }
     let latest = news.latest.as_ref()?;
-    let release = news.releases.iter().find(|release| release.tag == *latest)?;
+    let release = news
+        .releases
+        .iter()
+        .find(|release| release.tag == *latest)?;
     let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
     // What could not be downloaded is tried again in the next window.
-    let counts = |job: &UpdateJob| job.stage != JobStage::Failed || at.since(job.created_at) < RETRY;
-    let was_tried =
-        history.iter().any(|job| job.actor == ACTOR && job.task == JobTask::Install && job.version == *latest && counts(job));
-    let is_there = installed.iter().any(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(latest)));
+    let counts =
+        |job: &UpdateJob| job.stage != JobStage::Failed || at.since(job.created_at) < RETRY;
+    let was_tried = history.iter().any(|job| {
+        job.actor == ACTOR && job.task == JobTask::Install && job.version == *latest && counts(job)
+    });
+    let is_there = installed.iter().any(|one| {
+        one.manifest
+            .as_ref()
+            .is_some_and(|m| m.tag.as_ref() == Some(latest))
+    });
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
 
@@ -123,11 +155,17 @@ async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
             () = stop.cancelled() => return,
             changed = jobs.changed() => if changed.is_err() { return },
         }
-        let ended = jobs.borrow_and_update().as_ref().filter(|job| job.stage.is_over()).map(|job| job.id);
+        let ended = jobs
+            .borrow_and_update()
+            .as_ref()
+            .filter(|job| job.stage.is_over())
+            .map(|job| job.id);
         if ended.is_some() && ended != shown {
             match updates.news().await {
                 Ok(news) => updates.tell(&news).await,
-                Err(error) => tracing::warn!(%error, "the overview cannot show how the update ended"),
+                Err(error) => {
+                    tracing::warn!(%error, "the overview cannot show how the update ended")
+                }
             }
         }
         shown = ended;
@@ -142,31 +180,89 @@ mod tests {
 
     #[test]
     fn a_release_is_installed_by_itself_once_when_it_is_wished_and_can_be_checked() {
-        let wanted = UpdateSettings { automatic: true, ..UpdateSettings::default() };
+        let wanted = UpdateSettings {
+            automatic: true,
+            ..UpdateSettings::default()
+        };
         let at = |wanted: &UpdateSettings, minute, news: &ReleaseStatus, history: &[UpdateJob]| {
             due(wanted, (Timestamp(0), minute), news, &[], history)
         };
         assert_eq!(at(&wanted, 150, &news(), &[]), Some("v0.8.0".into()));
-        assert_eq!(at(&UpdateSettings::default(), 150, &news(), &[]), None, "never unless asked for");
+        assert_eq!(
+            at(&UpdateSettings::default(), 150, &news(), &[]),
+            None,
+            "never unless asked for"
+        );
         assert_eq!(at(&wanted, 301, &news(), &[]), None, "not at another time");
-        assert_eq!(at(&wanted, 150, &ReleaseStatus { available: false, ..news() }, &[]), None);
-        assert_eq!(at(&wanted, 150, &ReleaseStatus { current: None, ..news() }, &[]), None, "not the first one");
+        assert_eq!(
+            at(
+                &wanted,
+                150,
+                &ReleaseStatus {
+                    available: false,
+                    ..news()
+                },
+                &[]
+            ),
+            None
+        );
+        assert_eq!(
+            at(
+                &wanted,
+                150,
+                &ReleaseStatus {
+                    current: None,
+                    ..news()
+                },
+                &[]
+            ),
+            None,
+            "not the first one"
+        );
         let mut unchecked = news();
         if let ReleaseAsset::Ready { sha256, .. } = &mut unchecked.releases[0].asset {
             *sha256 = None;
         }
         assert_eq!(at(&wanted, 150, &unchecked, &[]), None);
-        assert!(at(&UpdateSettings { signed_by: Some("key".into()), ..wanted.clone() }, 150, &unchecked, &[]).is_some());
+        assert!(
+            at(
+                &UpdateSettings {
+                    signed_by: Some("key".into()),
+                    ..wanted.clone()
+                },
+                150,
+                &unchecked,
+                &[]
+            )
+            .is_some()
+        );
         let mut uploading = news();
         uploading.releases[0].asset = ReleaseAsset::Uploading { name: "x".into() };
         assert_eq!(at(&wanted, 150, &uploading, &[]), None);
         let tried = UpdateJob::new(JobTask::Install, "v0.8.0", ACTOR, Timestamp(0));
-        assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&tried)), None, "each one once");
-        let failed = UpdateJob { stage: JobStage::Failed, ..tried.clone() };
-        assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&failed)), None, "not again in the same window");
+        assert_eq!(
+            at(&wanted, 150, &news(), std::slice::from_ref(&tried)),
+            None,
+            "each one once"
+        );
+        let failed = UpdateJob {
+            stage: JobStage::Failed,
+            ..tried.clone()
+        };
+        assert_eq!(
+            at(&wanted, 150, &news(), std::slice::from_ref(&failed)),
+            None,
+            "not again in the same window"
+        );
         let later = (Timestamp(0).after(RETRY), 150);
-        assert!(due(&wanted, later, &news(), &[], &[failed]).is_some(), "in the next one");
-        let by_hand = UpdateJob { actor: "page".into(), ..tried };
+        assert!(
+            due(&wanted, later, &news(), &[], &[failed]).is_some(),
+            "in the next one"
+        );
+        let by_hand = UpdateJob {
+            actor: "page".into(),
+            ..tried
+        };
         assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
     }
 }

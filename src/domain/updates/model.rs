@@ -1,4 +1,5 @@
-//! What there is to say of releases, of installed clients and of the work on them. Values and pure rules.
+//! What there is to say of releases, of installed clients and of the work on them. Values and pure
+//! rules.
 
 mod job;
 
@@ -71,19 +72,31 @@ impl ReleaseAsset {
     /// Where it is; empty if nowhere.
     #[must_use]
     pub fn url(&self) -> &str {
-        if let Self::Ready { url, .. } = self { url } else { "" }
+        if let Self::Ready { url, .. } = self {
+            url
+        } else {
+            ""
+        }
     }
 
     /// Its SHA-256 in hexadecimal, if the release gives one.
     #[must_use]
     pub fn sha256(&self) -> Option<&str> {
-        if let Self::Ready { sha256, .. } = self { sha256.as_deref() } else { None }
+        if let Self::Ready { sha256, .. } = self {
+            sha256.as_deref()
+        } else {
+            None
+        }
     }
 
     /// Its length, bytes.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
-        if let Self::Ready { size, .. } = self { Some(*size) } else { None }
+        if let Self::Ready { size, .. } = self {
+            Some(*size)
+        } else {
+            None
+        }
     }
 
     /// Why it cannot be downloaded, in a sentence; none: it can.
@@ -91,7 +104,9 @@ impl ReleaseAsset {
     pub fn obstacle(&self) -> Option<String> {
         match self {
             Self::Ready { .. } => None,
-            Self::Uploading { name } => Some(format!("{name} is still being uploaded. Look again in some minutes.")),
+            Self::Uploading { name } => Some(format!(
+                "{name} is still being uploaded. Look again in some minutes."
+            )),
             Self::Missing { why } => Some(why.clone()),
         }
     }
@@ -108,7 +123,10 @@ impl ClientRelease {
 /// The newest release that is meant for everybody, whether or not its file is there.
 #[must_use]
 pub fn newest(releases: &[ClientRelease]) -> Option<&ClientRelease> {
-    releases.iter().filter(|r| !r.prerelease && order_of_tag(&r.tag).is_some()).max_by_key(|r| order_of_tag(&r.tag))
+    releases
+        .iter()
+        .filter(|r| !r.prerelease && order_of_tag(&r.tag).is_some())
+        .max_by_key(|r| order_of_tag(&r.tag))
 }
 
 /// Whether a release is newer than what is in use.
@@ -120,7 +138,10 @@ pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
     match release.client() {
         Some(client) => client > in_use.client,
         // A tag from after this program was made carries a client from after it.
-        None => order_of_tag(&release.tag) > order_of_tag("v0.8.0") && in_use.client <= ClientVersion::NEWEST_KNOWN,
+        None => {
+            order_of_tag(&release.tag) > order_of_tag("v0.8.0")
+                && in_use.client <= ClientVersion::NEWEST_KNOWN
+        }
     }
 }
 
@@ -258,10 +279,23 @@ impl InstalledClient {
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         if self.in_use {
-            return Some(format!("{} is the version in use. Use another one first.", self.name));
+            return Some(format!(
+                "{} is the version in use. Use another one first.",
+                self.name
+            ));
         }
-        let names: Vec<&str> = self.instances.iter().map(|user| user.name.as_str()).collect();
-        (!names.is_empty()).then(|| format!("{} is needed by {}. Give them another version first.", self.name, names.join(", ")))
+        let names: Vec<&str> = self
+            .instances
+            .iter()
+            .map(|user| user.name.as_str())
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} is needed by {}. Give them another version first.",
+                self.name,
+                names.join(", ")
+            )
+        })
     }
 }
 
@@ -282,21 +316,42 @@ mod tests {
 
     #[test]
     fn the_newest_release_is_the_highest_that_is_for_everybody() {
-        let all = [release("v0.8.0", false), release("v0.10.0", false), release("v0.9.0", false), release("v0.11.0-rc1", true)];
+        let all = [
+            release("v0.8.0", false),
+            release("v0.10.0", false),
+            release("v0.9.0", false),
+            release("v0.11.0-rc1", true),
+        ];
         assert_eq!(newest(&all).unwrap().tag, "v0.10.0");
-        assert_eq!(newest(&[release("nightly", false), release("v1.0.0", true)]), None);
+        assert_eq!(
+            newest(&[release("nightly", false), release("v1.0.0", true)]),
+            None
+        );
     }
 
     #[test]
     fn newer_is_judged_by_tags_or_by_what_they_carry() {
-        let by_tag = |tag: &str| InUse { tag: Some(tag.into()), client: ClientVersion::new(0, 6, 0) };
-        let by_version = |minor| InUse { tag: None, client: ClientVersion::new(0, minor, 0) };
+        let by_tag = |tag: &str| InUse {
+            tag: Some(tag.into()),
+            client: ClientVersion::new(0, 6, 0),
+        };
+        let by_version = |minor| InUse {
+            tag: None,
+            client: ClientVersion::new(0, minor, 0),
+        };
         assert!(is_newer(&release("v0.9.0", false), &by_tag("v0.8.0")));
         assert!(
-            !is_newer(&release("v0.8.0", false), &by_tag("v0.8.0")) && !is_newer(&release("v0.7.0", false), &by_tag("v0.8.0"))
+            !is_newer(&release("v0.8.0", false), &by_tag("v0.8.0"))
+                && !is_newer(&release("v0.7.0", false), &by_tag("v0.8.0"))
         );
-        assert!(is_newer(&release("v0.8.0", false), &by_version(5)) && !is_newer(&release("v0.8.0", false), &by_version(6)));
+        assert!(
+            is_newer(&release("v0.8.0", false), &by_version(5))
+                && !is_newer(&release("v0.8.0", false), &by_version(6))
+        );
         // A tag nobody here knows carries a client nobody here knows.
-        assert!(is_newer(&release("v0.9.0", false), &by_version(6)) && !is_newer(&release("v0.9.0", false), &by_version(7)));
+        assert!(
+            is_newer(&release("v0.9.0", false), &by_version(6))
+                && !is_newer(&release("v0.9.0", false), &by_version(7))
+        );
     }
 }

@@ -6,13 +6,19 @@ use super::service::ClientInUse;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    ApiOperation, PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, delete, flag, get, id, list, number, one_of, patch, post, text,
-    whole,
+    ApiOperation, PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, delete, flag, get, id, list,
+    number, one_of, patch, post, text, whole,
 };
 
 fn gate() -> [RequestField; 2] {
     [
-        whole("ready_within_s", "Each must serve miners within so many seconds", 1, 3600).or(90),
+        whole(
+            "ready_within_s",
+            "Each must serve miners within so many seconds",
+            1,
+            3600,
+        )
+        .or(90),
         whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
     ]
 }
@@ -21,10 +27,18 @@ fn wanted() -> [RequestField; 5] {
     let time = |name, about| text(name, about).with("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$");
     [
         flag("check_daily", "Releases are looked for once a day.").or(true),
-        flag("automatic", "A new release is installed and switched to by itself.").or(false),
+        flag(
+            "automatic",
+            "A new release is installed and switched to by itself.",
+        )
+        .or(false),
         time("window_from", "Between this time of the machine's day").or("02:00"),
         time("window_to", "and this one.").or("05:00"),
-        text("signed_by", "The minisign public key that releases have to be signed with; null: none.").or_null(),
+        text(
+            "signed_by",
+            "The minisign public key that releases have to be signed with; null: none.",
+        )
+        .or_null(),
     ]
 }
 
@@ -39,7 +53,11 @@ fn version(about: &'static str) -> RequestField {
 /// The operations.
 #[must_use]
 pub fn operations() -> Vec<ApiOperation> {
-    let file: &[&str] = &["application/octet-stream", "application/gzip", "multipart/form-data"];
+    let file: &[&str] = &[
+        "application/octet-stream",
+        "application/gzip",
+        "multipart/form-data",
+    ];
     vec![
         get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
             .gives::<UpdatesPage>(PAGE),

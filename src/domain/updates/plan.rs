@@ -1,6 +1,8 @@
 //! The use cases around a switch: whether it can be begun, and its beginning.
 
-use super::model::{HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch};
+use super::model::{
+    HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch,
+};
 use super::service::UpdateService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -9,15 +11,23 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
 impl UpdateService {
-    /// Whether a switch can be begun: every instance that is to go over could be started with the new version.
+    /// Whether a switch can be begun: every instance that is to go over could be started with the
+    /// new version.
     ///
     /// # Errors
-    /// The version is not installed or in use already; an instance cannot run on it, for the reasons named.
+    /// The version is not installed or in use already; an instance cannot run on it, for the
+    /// reasons named.
     pub async fn plan(&self, to: &str, chosen: Option<&[InstanceId]>) -> Result<Vec<Instance>> {
         self.check_managed()?;
         let (store, name) = (self.store().clone(), to.to_owned());
-        if !tokio::task::spawn_blocking(move || store.has(&name)).await.map_err(Error::internal)? {
-            return Err(Error::NotFound { what: "installed client", id: to.chars().take(60).collect() });
+        if !tokio::task::spawn_blocking(move || store.has(&name))
+            .await
+            .map_err(Error::internal)?
+        {
+            return Err(Error::NotFound {
+                what: "installed client",
+                id: to.chars().take(60).collect(),
+            });
         }
         let all = self.instances().list().await?;
         let mut going = Vec::new();
@@ -25,7 +35,11 @@ impl UpdateService {
             Some(chosen) => {
                 for id in chosen {
                     let found = all.iter().find(|instance| instance.id == *id);
-                    going.push(found.cloned().ok_or_else(|| Error::not_found("instance", id))?);
+                    going.push(
+                        found
+                            .cloned()
+                            .ok_or_else(|| Error::not_found("instance", id))?,
+                    );
                 }
             }
             None => {
@@ -34,7 +48,9 @@ impl UpdateService {
                 if is_in_use && held.is_empty() {
                     return Err(Error::Conflict(format!("{to} is in use already.")));
                 }
-                let goes = |instance: &Instance| (instance.client_version.is_none() && !is_in_use) || held.contains(&instance.id);
+                let goes = |instance: &Instance| {
+                    (instance.client_version.is_none() && !is_in_use) || held.contains(&instance.id)
+                };
                 going.extend(all.into_iter().filter(goes));
             }
         }
@@ -52,33 +68,52 @@ impl UpdateService {
             return Ok(going);
         }
         let (first, more) = (obstacles[0].clone(), obstacles.len() - 1);
-        let more = if more == 0 { String::new() } else { format!(" And {more} more.") };
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" And {more} more.")
+        };
         Err(Error::Conflict(format!(
             "Nothing was switched: {first}.{more} Change the configuration, or pin that instance to the version it runs now, in its settings."
         )))
     }
 
-    /// Instances that an earlier switch of all, which did not come to its end, left pinned to the version they had gone over to, and that nobody has given another
-    /// one since.
+    /// Instances that an earlier switch of all, which did not come to its end, left pinned to the
+    /// version they had gone over to, and that nobody has given another one since.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn held(&self, all: &[Instance]) -> Result<Vec<InstanceId>> {
         let jobs = self.history(200).await?;
-        let left = jobs.iter().filter(|job| job.stage.is_over() && job.stage != JobStage::Switched);
-        let left = left.filter_map(|job| Some((job, job.switch.as_ref().filter(|switch| switch.is_for_all)?)));
+        let left = jobs
+            .iter()
+            .filter(|job| job.stage.is_over() && job.stage != JobStage::Switched);
+        let left = left
+            .filter_map(|job| Some((job, job.switch.as_ref().filter(|switch| switch.is_for_all)?)));
         let left: Vec<(&str, InstanceId)> = left
             .flat_map(|(job, switch)| {
-                let stayed = switch.steps.iter().filter(|step| step.state == StepState::Switched);
+                let stayed = switch
+                    .steps
+                    .iter()
+                    .filter(|step| step.state == StepState::Switched);
                 stayed.map(move |step| (job.version.as_str(), step.id))
             })
             .collect();
-        let is_held =
-            |instance: &&Instance| instance.client_version.as_deref().is_some_and(|pinned| left.contains(&(pinned, instance.id)));
-        Ok(all.iter().filter(is_held).map(|instance| instance.id).collect())
+        let is_held = |instance: &&Instance| {
+            instance
+                .client_version
+                .as_deref()
+                .is_some_and(|pinned| left.contains(&(pinned, instance.id)))
+        };
+        Ok(all
+            .iter()
+            .filter(is_held)
+            .map(|instance| instance.id)
+            .collect())
     }
 
-    /// Begins to take instances to an installed client: the chosen ones, which are pinned to it, or all that follow the version in use.
+    /// Begins to take instances to an installed client: the chosen ones, which are pinned to it, or
+    /// all that follow the version in use.
     ///
     /// # Errors
     /// As [`Self::plan`]; other work is under way.
@@ -121,8 +156,16 @@ impl UpdateService {
             words: String::new(),
         };
         let steps = going.into_iter().map(step).collect();
-        let switch = VersionSwitch { from: self.instances().source().current(), is_for_all, gate, steps };
-        Ok(UpdateJob { switch: Some(switch), ..UpdateJob::new(task, to, actor, Timestamp::now()) })
+        let switch = VersionSwitch {
+            from: self.instances().source().current(),
+            is_for_all,
+            gate,
+            steps,
+        };
+        Ok(UpdateJob {
+            switch: Some(switch),
+            ..UpdateJob::new(task, to, actor, Timestamp::now())
+        })
     }
 
     /// Begins a switch.
@@ -142,14 +185,20 @@ impl UpdateService {
     ///
     /// # Errors
     /// There is no other version; as [`Self::switch`].
-    pub async fn plan_rollback(&self, version: Option<String>, gate: HealthGate, actor: &str) -> Result<UpdateJob> {
+    pub async fn plan_rollback(
+        &self,
+        version: Option<String>,
+        gate: HealthGate,
+        actor: &str,
+    ) -> Result<UpdateJob> {
         self.check_managed()?;
         let to = match version {
             Some(version) => version,
-            None => self
-                .previous()
-                .await?
-                .ok_or_else(|| Error::Conflict("There is no version to go back to: no other client is installed.".into()))?,
+            None => self.previous().await?.ok_or_else(|| {
+                Error::Conflict(
+                    "There is no version to go back to: no other client is installed.".into(),
+                )
+            })?,
         };
         self.switch(&to, None, gate, JobTask::Rollback, actor).await
     }

@@ -1,4 +1,5 @@
-//! The statements behind updates: the releases that are known, the work that was done, and what is remembered and wished.
+//! The statements behind updates: the releases that are known, the work that was done, and what is
+//! remembered and wished.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -43,10 +44,16 @@ pub fn known(db: &mut Db) -> QueryResult<Vec<KnownRelease>> {
     Ok(rows.into_iter().map(KnownRelease::from).collect())
 }
 
-/// At most `limit` of them, fewer if what changed in them is long, newest first; and whether there are more. `before`: only those with a smaller
-/// number.
-pub fn known_part(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<KnownRelease>, bool)> {
-    let wanted = updates::table.filter(updates::id.lt(before.unwrap_or(i64::MAX))).order(updates::id.desc());
+/// At most `limit` of them, fewer if what changed in them is long, newest first; and whether there
+/// are more. `before`: only those with a smaller number.
+pub fn known_part(
+    db: &mut Db,
+    before: Option<i64>,
+    limit: usize,
+) -> QueryResult<(Vec<KnownRelease>, bool)> {
+    let wanted = updates::table
+        .filter(updates::id.lt(before.unwrap_or(i64::MAX)))
+        .order(updates::id.desc());
     let rows = wanted.load_iter::<JobRow, DefaultLoadingMode>(db)?;
     let size = |row: &JobRow| 300 + row.download_url.len() + row.changelog.len();
     let (rows, has_more) = load_bounded(rows, limit, WHOLE_LIST_BYTES, size)?;
@@ -67,9 +74,27 @@ struct JobRow {
 
 impl From<JobRow> for KnownRelease {
     fn from(row: JobRow) -> Self {
-        let JobRow { id, version, download_url, changelog, installed, installed_at, created_at, release } = row;
+        let JobRow {
+            id,
+            version,
+            download_url,
+            changelog,
+            installed,
+            installed_at,
+            created_at,
+            release,
+        } = row;
         let release = serde_json::from_str(&release).ok();
-        Self { id, version, download_url, changelog, installed, installed_at, created_at, release }
+        Self {
+            id,
+            version,
+            download_url,
+            changelog,
+            installed,
+            installed_at,
+            created_at,
+            release,
+        }
     }
 }
 
@@ -100,7 +125,11 @@ pub fn upsert_release(db: &mut Db, releases: &[ClientRelease], now: Timestamp) -
 }
 
 /// Writes down which of them are installed: versions with where they came from and when.
-pub fn set_installed(db: &mut Db, installed: &[(String, String, Option<Timestamp>)], now: Timestamp) -> QueryResult<()> {
+pub fn set_installed(
+    db: &mut Db,
+    installed: &[(String, String, Option<Timestamp>)],
+    now: Timestamp,
+) -> QueryResult<()> {
     for (version, from, at) in installed {
         let at = at.unwrap_or(now);
         diesel::insert_into(updates::table)
@@ -117,11 +146,14 @@ pub fn set_installed(db: &mut Db, installed: &[(String, String, Option<Timestamp
             .execute(db)?;
     }
     let names: Vec<&String> = installed.iter().map(|(version, _, _)| version).collect();
-    diesel::update(updates::table.filter(updates::version.ne_all(names))).set(updates::installed.eq(false)).execute(db)?;
+    diesel::update(updates::table.filter(updates::version.ne_all(names)))
+        .set(updates::installed.eq(false))
+        .execute(db)?;
     Ok(())
 }
 
-/// Writes a piece of work down as it is now. An end is final: an earlier stage whose write was delayed until after it is ignored.
+/// Writes a piece of work down as it is now. An end is final: an earlier stage whose write was
+/// delayed until after it is ignored.
 pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
     let values = || {
         (
@@ -133,48 +165,87 @@ pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
             update_jobs::state.eq(serde_json::to_string(job).unwrap_or_default()),
         )
     };
-    let unfinished = update_jobs::table.filter(update_jobs::id.eq(job.id)).filter(update_jobs::ended_at.is_null());
+    let unfinished = update_jobs::table
+        .filter(update_jobs::id.eq(job.id))
+        .filter(update_jobs::ended_at.is_null());
     if diesel::update(unfinished).set(values()).execute(db)? == 0 {
-        diesel::insert_or_ignore_into(update_jobs::table).values((update_jobs::id.eq(job.id), values())).execute(db)?;
+        diesel::insert_or_ignore_into(update_jobs::table)
+            .values((update_jobs::id.eq(job.id), values()))
+            .execute(db)?;
     }
     Ok(())
 }
 
 /// A piece of work.
 pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<UpdateJob>> {
-    let state: Option<String> =
-        update_jobs::table.filter(update_jobs::id.eq(id)).select(update_jobs::state).first(db).optional()?;
+    let state: Option<String> = update_jobs::table
+        .filter(update_jobs::id.eq(id))
+        .select(update_jobs::state)
+        .first(db)
+        .optional()?;
     Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
 }
 
 /// The work that was done, newest first.
 pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<UpdateJob>> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
-    let rows: Vec<String> = update_jobs::table.order(order).limit(limit).select(update_jobs::state).load(db)?;
-    Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
+    let rows: Vec<String> = update_jobs::table
+        .order(order)
+        .limit(limit)
+        .select(update_jobs::state)
+        .load(db)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|state| serde_json::from_str(&state).ok())
+        .collect())
 }
 
-/// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest first; and whether there are more. `is_brief`:
-/// without the instances of a switch and the lines at its end.
-pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: bool) -> QueryResult<(Vec<UpdateJob>, bool)> {
+/// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest
+/// first; and whether there are more. `is_brief`: without the instances of a switch and the lines
+/// at its end.
+pub fn jobs_part(
+    db: &mut Db,
+    before: Option<JobId>,
+    limit: usize,
+    is_brief: bool,
+) -> QueryResult<(Vec<UpdateJob>, bool)> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
-    let mut wanted = update_jobs::table.order(order).select(update_jobs::state).into_boxed();
+    let mut wanted = update_jobs::table
+        .order(order)
+        .select(update_jobs::state)
+        .into_boxed();
     if let Some(id) = before {
-        let at = update_jobs::table.filter(update_jobs::id.eq(id)).select(update_jobs::created_at).first(db).optional()?;
+        let at = update_jobs::table
+            .filter(update_jobs::id.eq(id))
+            .select(update_jobs::created_at)
+            .first(db)
+            .optional()?;
         // Whatever was older than one that is forgotten is forgotten, too.
-        let Some(at) = at.map(|at: Timestamp| at) else { return Ok((Vec::new(), false)) };
+        let Some(at) = at.map(|at: Timestamp| at) else {
+            return Ok((Vec::new(), false));
+        };
         let is_as_old = update_jobs::created_at.eq(at).and(update_jobs::id.gt(id));
         wanted = wanted.filter(update_jobs::created_at.lt(at).or(is_as_old));
     }
     let read = |row: QueryResult<String>| match row {
         Ok(text) => serde_json::from_str::<UpdateJob>(&text).ok().map(|job| {
-            let brief = |job: UpdateJob| UpdateJob { switch: None, excerpt: Vec::new(), ..job };
-            let size = if is_brief { 400 + job.message.len() } else { text.len() };
+            let brief = |job: UpdateJob| UpdateJob {
+                switch: None,
+                excerpt: Vec::new(),
+                ..job
+            };
+            let size = if is_brief {
+                400 + job.message.len()
+            } else {
+                text.len()
+            };
             Ok((if is_brief { brief(job) } else { job }, size))
         }),
         Err(error) => Some(Err(error)),
     };
-    let rows = wanted.load_iter::<String, DefaultLoadingMode>(db)?.filter_map(read);
+    let rows = wanted
+        .load_iter::<String, DefaultLoadingMode>(db)?
+        .filter_map(read);
     let (jobs, has_more) = load_bounded(rows, limit, LIST_BYTES, |(_, size)| *size)?;
     Ok((jobs.into_iter().map(|(job, _)| job).collect(), has_more))
 }
@@ -186,7 +257,10 @@ pub fn unfinished(db: &mut Db) -> QueryResult<Vec<UpdateJob>> {
         .order(update_jobs::created_at)
         .select(update_jobs::state)
         .load(db)?;
-    Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|state| serde_json::from_str(&state).ok())
+        .collect())
 }
 
 /// Forgets all but the newest pieces of work.
@@ -198,15 +272,21 @@ pub fn prune_jobs(db: &mut Db, keep: i64) -> QueryResult<usize> {
 
 /// What is remembered between two questions for releases, and what the user wants; both as JSON.
 pub fn state(db: &mut Db) -> QueryResult<(String, String)> {
-    update_state::table.select((update_state::checked, update_state::settings)).first(db)
+    update_state::table
+        .select((update_state::checked, update_state::settings))
+        .first(db)
 }
 
 /// Remembers what the last question for releases came to.
 pub fn set_checked(db: &mut Db, checked: &str) -> QueryResult<usize> {
-    diesel::update(update_state::table).set(update_state::checked.eq(checked)).execute(db)
+    diesel::update(update_state::table)
+        .set(update_state::checked.eq(checked))
+        .execute(db)
 }
 
 /// Stores what the user wants.
 pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
-    diesel::update(update_state::table).set(update_state::settings.eq(settings)).execute(db)
+    diesel::update(update_state::table)
+        .set(update_state::settings.eq(settings))
+        .execute(db)
 }

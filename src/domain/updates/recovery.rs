@@ -1,4 +1,5 @@
-//! What a manager does about the work of the one before it, which may have been killed at any moment.
+//! What a manager does about the work of the one before it, which may have been killed at any
+//! moment.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use crate::keeper::leftovers;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl UpdateService {
-    /// Finds out what became of the work of a manager that was killed. The rest takes as long as the disk and the clients take, so it is done
-    /// in the background, and this waits a second for it at most: cleaning up, making sure that a client is in use if there is one, and
-    /// going on with a switch.
+    /// Finds out what became of the work of a manager that was killed. The rest takes as long as
+    /// the disk and the clients take, so it is done in the background, and this waits a second for
+    /// it at most: cleaning up, making sure that a client is in use if there is one, and going on
+    /// with a switch.
     pub async fn recover(&self) {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
@@ -25,10 +27,16 @@ impl UpdateService {
                 Vec::new()
             }
         };
-        let marks: Vec<String> =
-            unfinished.iter().filter(|job| job.task == JobTask::Install).map(|job| job.id.to_string()).collect();
+        let marks: Vec<String> = unfinished
+            .iter()
+            .filter(|job| job.task == JobTask::Install)
+            .map(|job| job.id.to_string())
+            .collect();
         // Of several switches only the newest is what somebody wants still.
-        let newest = unfinished.iter().rfind(|job| job.task != JobTask::Install).map(|job| job.id);
+        let newest = unfinished
+            .iter()
+            .rfind(|job| job.task != JobTask::Install)
+            .map(|job| job.id);
         let mut going_on = None;
         for job in unfinished {
             match (job.task, Some(job.id) == newest) {
@@ -44,7 +52,9 @@ impl UpdateService {
         if let Some(job) = going_on {
             match self.board().begin(job).await {
                 Ok(begun) => ticket = Some(begun),
-                Err(error) => tracing::error!(%error, "an unfinished switch cannot be gone on with"),
+                Err(error) => {
+                    tracing::error!(%error, "an unfinished switch cannot be gone on with")
+                }
             }
         }
         // Nothing new comes in before it is tidy.
@@ -78,8 +88,12 @@ impl UpdateService {
         });
         match tidied.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "what an interrupted installation left cannot be removed"),
-            Err(error) => tracing::error!(%error, "the directory of clients could not be looked at"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what an interrupted installation left cannot be removed")
+            }
+            Err(error) => {
+                tracing::error!(%error, "the directory of clients could not be looked at")
+            }
         }
     }
 
@@ -93,7 +107,11 @@ impl UpdateService {
     async fn settle_install(&self, job: UpdateJob) {
         let (id, then_switch, actor) = (job.id, job.then_switch, job.actor.clone());
         let came = self.installed().await.unwrap_or_default();
-        let came = came.into_iter().find(|one| one.manifest.as_ref().is_some_and(|manifest| manifest.job == id));
+        let came = came.into_iter().find(|one| {
+            one.manifest
+                .as_ref()
+                .is_some_and(|manifest| manifest.job == id)
+        });
         let Some(came) = came else {
             return self
                 .end(
@@ -104,28 +122,44 @@ impl UpdateService {
         };
         let ticket = match self.board().begin(job).await {
             Ok(ticket) => ticket,
-            Err(error) => return tracing::error!(%error, "an unfinished installation cannot be ended"),
+            Err(error) => {
+                return tracing::error!(%error, "an unfinished installation cannot be ended");
+            }
         };
-        let said = format!("Client {} is installed; jd-manager was ended before it could say so.", came.name);
-        self.finish_install(ticket, &came.name, said, then_switch, &actor).await;
+        let said = format!(
+            "Client {} is installed; jd-manager was ended before it could say so.",
+            came.name
+        );
+        self.finish_install(ticket, &came.name, said, then_switch, &actor)
+            .await;
     }
 
-    /// Brings the newest installed client that can be run into use when there is none, or none any more: nobody is left without one.
+    /// Brings the newest installed client that can be run into use when there is none, or none any
+    /// more: nobody is left without one.
     async fn repair_current(&self) {
         if self.fixed().is_some() {
             return;
         }
         let source = self.instances().source();
-        if source.current().is_some_and(|current| self.store().has(&current)) {
+        if source
+            .current()
+            .is_some_and(|current| self.store().has(&current))
+        {
             return;
         }
         for one in self.installed().await.unwrap_or_default() {
-            if one.name.parse::<ClientVersion>().is_ok() && source.program(Some(&one.name)).await.is_ok() {
+            if one.name.parse::<ClientVersion>().is_ok()
+                && source.program(Some(&one.name)).await.is_ok()
+            {
                 let (store, name) = (self.store().clone(), one.name.clone());
                 let linked = tokio::task::spawn_blocking(move || store.set_in_use(&name)).await;
                 match linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
-                    Ok(()) => tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now"),
-                    Err(error) => tracing::error!(%error, "no client is in use, and none can be brought into use"),
+                    Ok(()) => {
+                        tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now")
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "no client is in use, and none can be brought into use")
+                    }
                 }
                 return;
             }
@@ -134,9 +168,16 @@ impl UpdateService {
 
     /// Nothing is tried on an instance that no unfinished switch speaks of.
     async fn remove_trials(&self, going_on: Option<&UpdateJob>) -> Result<()> {
-        let steps = going_on.and_then(|job| job.switch.as_ref()).map(|switch| switch.steps.as_slice()).unwrap_or_default();
-        let tried =
-            steps.iter().filter(|step| matches!(step.state, StepState::Trying | StepState::GoingBack | StepState::Switched));
+        let steps = going_on
+            .and_then(|job| job.switch.as_ref())
+            .map(|switch| switch.steps.as_slice())
+            .unwrap_or_default();
+        let tried = steps.iter().filter(|step| {
+            matches!(
+                step.state,
+                StepState::Trying | StepState::GoingBack | StepState::Switched
+            )
+        });
         let tried: HashSet<_> = tried.map(|step| step.id).collect();
         for instance in self.instances().list().await? {
             if instance.trial_version.is_some() && !tried.contains(&instance.id) {

@@ -1,4 +1,5 @@
-//! What is new: the release API is asked, at most twice a minute and never before it allows it; what it said last is known without asking.
+//! What is new: the release API is asked, at most twice a minute and never before it allows it;
+//! what it said last is known without asking.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,15 +81,21 @@ impl UpdateService {
         let now = Timestamp::now();
         let is_same = checked.base == self.base();
         // A clock that was set back must not forbid for ever.
-        if let Some(until) =
-            checked.not_before.filter(|until| is_same && *until > now && until.since(now) <= Duration::from_secs(86_400))
-        {
+        if let Some(until) = checked.not_before.filter(|until| {
+            is_same && *until > now && until.since(now) <= Duration::from_secs(86_400)
+        }) {
             return Err(not_now(until, now));
         }
-        let is_fresh = is_same && checked.asked_at.is_some_and(|at| at <= now && now.since(at) < FRESH);
+        let is_fresh = is_same
+            && checked
+                .asked_at
+                .is_some_and(|at| at <= now && now.since(at) < FRESH);
         match &checked.problem {
             Some(problem) if is_fresh => {
-                return Err(Error::Unavailable { detail: problem.clone(), retry_after: Some(FRESH) });
+                return Err(Error::Unavailable {
+                    detail: problem.clone(),
+                    retry_after: Some(FRESH),
+                });
             }
             None if is_fresh => {}
             _ => self.ask(checked, is_same, now).await?,
@@ -101,7 +108,10 @@ impl UpdateService {
     async fn ask(&self, checked: ReleaseCheckState, is_same: bool, now: Timestamp) -> Result<()> {
         let etag = checked.etag.clone().filter(|_| is_same);
         let token = self.token().await;
-        let asked = self.fetcher().document(RELEASES, etag.as_deref(), token.as_deref()).await;
+        let asked = self
+            .fetcher()
+            .document(RELEASES, etag.as_deref(), token.as_deref())
+            .await;
         let answered_before = checked.at.filter(|_| is_same);
         let mut next = ReleaseCheckState {
             base: self.base().to_owned(),
@@ -121,23 +131,40 @@ impl UpdateService {
                     learned = releases;
                     None
                 }
-                Err(why) => Some((format!("The source of releases gave an answer that cannot be read: {why}."), None)),
+                Err(why) => Some((
+                    format!("The source of releases gave an answer that cannot be read: {why}."),
+                    None,
+                )),
             },
             Err(failed) => {
-                let until = if let DownloadError::Limited { until, .. } = &failed { Some(*until) } else { None };
-                Some((format!("Releases could not be looked for: {failed}."), until))
+                let until = if let DownloadError::Limited { until, .. } = &failed {
+                    Some(*until)
+                } else {
+                    None
+                };
+                Some((
+                    format!("Releases could not be looked for: {failed}."),
+                    until,
+                ))
             }
         };
         if let Some((detail, until)) = problem {
             next.at = answered_before;
             (next.problem, next.not_before) = (Some(detail.clone()), until);
             self.store_answer(next, Vec::new()).await?;
-            return Err(Error::Unavailable { detail, retry_after: until.map(|until| until.since(now)) });
+            return Err(Error::Unavailable {
+                detail,
+                retry_after: until.map(|until| until.since(now)),
+            });
         }
         self.store_answer(next, learned).await
     }
 
-    async fn store_answer(&self, checked: ReleaseCheckState, learned: Vec<ClientRelease>) -> Result<()> {
+    async fn store_answer(
+        &self,
+        checked: ReleaseCheckState,
+        learned: Vec<ClientRelease>,
+    ) -> Result<()> {
         let text = serde_json::to_string(&checked).map_err(Error::internal)?;
         let write = self.db().write(move |c| {
             queries::upsert_release(c, &learned, Timestamp::now())?;
@@ -163,8 +190,10 @@ impl UpdateService {
     pub async fn news(&self) -> Result<ReleaseStatus> {
         let checked = self.checked().await?;
         let known = self.db().read(|c| Ok(queries::known(c)?)).await?;
-        let mut releases: Vec<ClientRelease> = known.into_iter().filter_map(|row| row.release).collect();
-        releases.retain(|release| checked.tags.contains(&release.tag) && checked.base == self.base());
+        let mut releases: Vec<ClientRelease> =
+            known.into_iter().filter_map(|row| row.release).collect();
+        releases
+            .retain(|release| checked.tags.contains(&release.tag) && checked.base == self.base());
         releases.sort_by_key(|release| checked.tags.iter().position(|tag| *tag == release.tag));
         let in_use = self.in_use().await;
         let latest = newest(&releases).cloned();
@@ -177,7 +206,10 @@ impl UpdateService {
             available,
             current: in_use.as_ref().map(|in_use| in_use.client.to_string()),
             current_tag: in_use.and_then(|in_use: InUse| in_use.tag),
-            latest_client: latest.as_ref().and_then(|latest| latest.client()).map(|client| client.to_string()),
+            latest_client: latest
+                .as_ref()
+                .and_then(|latest| latest.client())
+                .map(|client| client.to_string()),
             latest: latest.map(|latest| latest.tag),
             checked_at: checked.at.filter(|_| checked.base == self.base()),
             releases,
@@ -194,18 +226,32 @@ impl UpdateService {
             news = self.check().await?;
         }
         let Some(version) = version else {
-            let none = || Error::Conflict("There is no release to install yet. Name a version, or build one.".into());
+            let none = || {
+                Error::Conflict(
+                    "There is no release to install yet. Name a version, or build one.".into(),
+                )
+            };
             return newest(&news.releases).cloned().ok_or_else(none);
         };
         let carries = |release: &ClientRelease| {
-            release.tag == version || release.client().is_some_and(|client| client.to_string() == version)
+            release.tag == version
+                || release
+                    .client()
+                    .is_some_and(|client| client.to_string() == version)
         };
         let is_tag = version.starts_with(['v', 'V']);
         let found: Vec<ClientRelease> = news.releases.into_iter().filter(carries).collect();
         if let Some(found) = newest(&found).or(found.first()) {
             return Ok(found.clone());
         }
-        Err(Error::not_found(if is_tag { "known release" } else { "release with client" }, version))
+        Err(Error::not_found(
+            if is_tag {
+                "known release"
+            } else {
+                "release with client"
+            },
+            version,
+        ))
     }
 
     /// The same; a tag that is not known is asked for.
@@ -214,28 +260,53 @@ impl UpdateService {
     /// There is none; the source cannot be reached, or does not want to be asked now.
     pub(super) async fn release(&self, version: Option<&str>) -> Result<ClientRelease> {
         let version = match (self.known_release(version).await, version) {
-            (Err(Error::NotFound { .. }), Some(version)) if version.starts_with(['v', 'V']) && is_name(version) => version,
+            (Err(Error::NotFound { .. }), Some(version))
+                if version.starts_with(['v', 'V']) && is_name(version) =>
+            {
+                version
+            }
             (found, _) => return found,
         };
         let _one_at_a_time = self.checking().lock().await;
         let checked = self.checked().await?;
         let now = Timestamp::now();
-        if let Some(until) = checked.not_before.filter(|until| checked.base == self.base() && *until > now) {
+        if let Some(until) = checked
+            .not_before
+            .filter(|until| checked.base == self.base() && *until > now)
+        {
             return Err(not_now(until, now));
         }
         let token = self.token().await;
-        match self.fetcher().document(&format!("/releases/tags/{version}"), None, token.as_deref()).await {
-            Ok(FetchedDocument::New { text, .. }) => github::release(&text).map_err(|why| Error::Unavailable {
-                detail: format!("The release {version} cannot be read: {why}."),
-                retry_after: None,
-            }),
-            Ok(FetchedDocument::Unchanged) | Err(DownloadError::Absent(_)) => Err(Error::not_found("release", version)),
+        match self
+            .fetcher()
+            .document(&format!("/releases/tags/{version}"), None, token.as_deref())
+            .await
+        {
+            Ok(FetchedDocument::New { text, .. }) => {
+                github::release(&text).map_err(|why| Error::Unavailable {
+                    detail: format!("The release {version} cannot be read: {why}."),
+                    retry_after: None,
+                })
+            }
+            Ok(FetchedDocument::Unchanged) | Err(DownloadError::Absent(_)) => {
+                Err(Error::not_found("release", version))
+            }
             Err(failed) => {
                 if let DownloadError::Limited { until, .. } = &failed {
-                    self.store_answer(ReleaseCheckState { not_before: Some(*until), ..checked }, Vec::new()).await?;
+                    self.store_answer(
+                        ReleaseCheckState {
+                            not_before: Some(*until),
+                            ..checked
+                        },
+                        Vec::new(),
+                    )
+                    .await?;
                 }
                 let detail = format!("The release {version} could not be asked for: {failed}.");
-                Err(Error::Unavailable { detail, retry_after: None })
+                Err(Error::Unavailable {
+                    detail,
+                    retry_after: None,
+                })
             }
         }
     }
@@ -246,31 +317,46 @@ impl UpdateService {
         let words = news.available.then(|| {
             let latest = news.latest.as_deref().unwrap_or_default();
             match (&news.current, &news.latest_client) {
-                (Some(current), Some(client)) => format!("Release {latest} with client {client} is there; {current} is in use."),
-                (Some(current), None) => format!("Release {latest} is there; client {current} is in use."),
+                (Some(current), Some(client)) => {
+                    format!("Release {latest} with client {client} is there; {current} is in use.")
+                }
+                (Some(current), None) => {
+                    format!("Release {latest} is there; client {current} is in use.")
+                }
                 (None, _) => format!("Release {latest} can be installed."),
             }
         });
         // The notice speaks of the release, too.
-        self.instances().glances().set_news(words.filter(|_| failure.is_none()));
+        self.instances()
+            .glances()
+            .set_news(words.filter(|_| failure.is_none()));
         match failure {
             Some(notice) => self.notices().set(notice),
             None => self.notices().clear(FAILED_UPDATE),
         }
-        // A tag this program does not know is newer than everything only while what is in use is older than it.
-        let latest = news.latest.as_ref().map(|tag| LatestRelease { tag: tag.clone(), client: super::client_of_tag(tag) });
-        self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));
+        // A tag this program does not know is newer than everything only while what is in use is
+        // older than it.
+        let latest = news.latest.as_ref().map(|tag| LatestRelease {
+            tag: tag.clone(),
+            client: super::client_of_tag(tag),
+        });
+        self.health()
+            .set_latest(latest.filter(|latest| latest.client.is_some() || news.available));
     }
 }
 
 fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
-        detail: format!("The source of releases does not want to be asked before {}.", until.local_minute()),
+        detail: format!(
+            "The source of releases does not want to be asked before {}.",
+            until.local_minute()
+        ),
         retry_after: Some(until.since(now)),
     }
 }
 
-/// The message about a failed update: the last one, or else the last one to the newest release. `finished`: newest first.
+/// The message about a failed update: the last one, or else the last one to the newest release.
+/// `finished`: newest first.
 fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice> {
     let has_failed = |job: &&UpdateJob| match job.stage {
         JobStage::Failed | JobStage::RolledBack => true,
@@ -285,7 +371,13 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
     // An installation by hand of something else was somebody's try, and no problem that lasts.
     let is_update = |job: &&UpdateJob| job.task != JobTask::Install || job.actor == ACTOR;
     let last = finished.first().filter(has_failed).filter(is_update);
-    let job = last.or_else(|| finished.iter().find(is_newest).filter(has_failed).filter(|_| news.available))?;
+    let job = last.or_else(|| {
+        finished
+            .iter()
+            .find(is_newest)
+            .filter(has_failed)
+            .filter(|_| news.available)
+    })?;
     let what = match (job.task, job.actor == ACTOR) {
         (_, true) => format!("The automatic update to {}", job.version),
         (JobTask::Install, false) => format!("The installation of {}", job.version),
@@ -297,10 +389,21 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
         JobStage::Cancelled => "was cancelled",
         _ => "failed",
     };
-    let current = news.current.as_ref().map(|current| format!(" Client {current} is in use.")).unwrap_or_default();
-    let detail = format!("{}{current} Fix the cause before you try again.", job.message);
-    let notice = ManagerNotice::new(FAILED_UPDATE, format!("{what} {how}"), detail).with_link("/updates/history", "History");
-    Some(ManagerNotice { since: job.ended_at.unwrap_or(notice.since), ..notice })
+    let current = news
+        .current
+        .as_ref()
+        .map(|current| format!(" Client {current} is in use."))
+        .unwrap_or_default();
+    let detail = format!(
+        "{}{current} Fix the cause before you try again.",
+        job.message
+    );
+    let notice = ManagerNotice::new(FAILED_UPDATE, format!("{what} {how}"), detail)
+        .with_link("/updates/history", "History");
+    Some(ManagerNotice {
+        since: job.ended_at.unwrap_or(notice.since),
+        ..notice
+    })
 }
 
 #[cfg(test)]
@@ -342,25 +445,49 @@ pub(super) mod tests {
             message: "barn did not come up well.".into(),
             ..UpdateJob::new(task, version, actor, Timestamp(0))
         };
-        let text =
-            |finished: &[UpdateJob]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
+        let text = |finished: &[UpdateJob]| {
+            failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail))
+        };
         let rolled_back = job(JobTask::Switch, "0.6.0", JobStage::RolledBack, "page");
         assert_eq!(
             text(std::slice::from_ref(&rolled_back)).unwrap(),
             "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
         );
         let automatic = job(JobTask::Install, "v0.8.0", JobStage::Cancelled, ACTOR);
-        assert!(text(&[automatic]).unwrap().starts_with("The automatic update to v0.8.0 was cancelled."));
-        assert_eq!(text(&[job(JobTask::Install, "v0.8.0", JobStage::Cancelled, "page")]), None, "cancelled on purpose");
+        assert!(
+            text(&[automatic])
+                .unwrap()
+                .starts_with("The automatic update to v0.8.0 was cancelled.")
+        );
+        assert_eq!(
+            text(&[job(JobTask::Install, "v0.8.0", JobStage::Cancelled, "page")]),
+            None,
+            "cancelled on purpose"
+        );
         assert!(
             text(&[job(JobTask::Install, "v0.8.0", JobStage::Failed, "page")])
                 .unwrap()
                 .starts_with("The installation of v0.8.0 failed.")
         );
-        assert_eq!(text(&[job(JobTask::Install, "own-client", JobStage::Failed, "page")]), None, "somebody's try");
+        assert_eq!(
+            text(&[job(
+                JobTask::Install,
+                "own-client",
+                JobStage::Failed,
+                "page"
+            )]),
+            None,
+            "somebody's try"
+        );
         let other = job(JobTask::Install, "0.5.0", JobStage::Installed, "page");
-        assert!(text(&[other.clone(), rolled_back.clone()]).is_some(), "the release is still advertised");
-        let nothing_new = ReleaseStatus { available: false, ..news() };
+        assert!(
+            text(&[other.clone(), rolled_back.clone()]).is_some(),
+            "the release is still advertised"
+        );
+        let nothing_new = ReleaseStatus {
+            available: false,
+            ..news()
+        };
         assert_eq!(failure(&[other, rolled_back.clone()], &nothing_new), None);
         let retried = job(JobTask::Switch, "0.6.0", JobStage::Switched, "page");
         assert_eq!(text(&[retried, rolled_back]), None);

@@ -1,4 +1,5 @@
-//! What is asked for in bodies of requests about clients: what to install, whom to switch, how to judge. Pure.
+//! What is asked for in bodies of requests about clients: what to install, whom to switch, how to
+//! judge. Pure.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -23,14 +24,20 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     if let Some(version) = &version
         && check_version(version).is_err()
     {
-        body.refuse("version", "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).");
+        body.refuse(
+            "version",
+            "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
+        );
     }
     let order = match (source.as_deref(), version, path) {
         (None | Some("release"), version, None) => Some(InstallRequest::Release(version)),
         (Some("build"), Some(version), _) => Some(InstallRequest::Build(version)),
         (None | Some("file"), _, Some(path)) => Some(InstallRequest::File(PathBuf::from(path))),
         (Some("build"), None, _) => {
-            body.refuse("version", "Say which version is to be built, such as 0.6.0.");
+            body.refuse(
+                "version",
+                "Say which version is to be built, such as 0.6.0.",
+            );
             None
         }
         (Some("file"), _, None) => {
@@ -49,33 +56,58 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
 /// How long is waited for and watched; what is not said is as usual.
 pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     let usual = HealthGate::default();
-    let whole = |number: Option<i64>, usual: u64| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual);
+    let whole = |number: Option<i64>, usual: u64| {
+        number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual)
+    };
     HealthGate {
         ready_within_s: whole(body.number("ready_within_s", 1, 3600), usual.ready_within_s),
         watch_s: whole(body.number("watch_s", 0, 3600), usual.watch_s),
     }
 }
 
-/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that follow the version in use.
+/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that
+/// follow the version in use.
 ///
 /// # Errors
 /// One of them is no id, or nobody is chosen where somebody should be.
 pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
     let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
-        (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "instances").map(|(_, id)| id.as_str()).collect(),
-        (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),
+        (Some(pairs), _) => pairs
+            .iter()
+            .filter(|(name, _)| name == "instances")
+            .map(|(_, id)| id.as_str())
+            .collect(),
+        (None, Some(Value::Array(ids))) => ids
+            .iter()
+            .map(|id| id.as_str().unwrap_or_default())
+            .collect(),
         (None, None | Some(Value::Null)) => return Ok(None),
         (None, Some(_)) => vec![""],
     };
-    // A form says for whom it is; a list without anybody in it is a mistake, and so is somebody chosen out of all.
-    let is_some = input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
+    // A form says for whom it is; a list without anybody in it is a mistake, and so is somebody
+    // chosen out of all.
+    let is_some =
+        input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
     if !is_some {
-        return if given.is_empty() { Ok(None) } else { Err(FieldError::new("/whom", "Say either all or whom.")) };
+        return if given.is_empty() {
+            Ok(None)
+        } else {
+            Err(FieldError::new("/whom", "Say either all or whom."))
+        };
     }
-    let ids = given.iter().map(|id| id.parse().ok()).collect::<Option<Vec<InstanceId>>>();
+    let ids = given
+        .iter()
+        .map(|id| id.parse().ok())
+        .collect::<Option<Vec<InstanceId>>>();
     match ids {
         Some(ids) if !ids.is_empty() => Ok(Some(ids)),
-        Some(_) => Err(FieldError::new("/instances", "Select at least one instance.")),
-        None => Err(FieldError::new("/instances", "instances must be a list of ids of instances.")),
+        Some(_) => Err(FieldError::new(
+            "/instances",
+            "Select at least one instance.",
+        )),
+        None => Err(FieldError::new(
+            "/instances",
+            "instances must be a list of ids of instances.",
+        )),
     }
 }

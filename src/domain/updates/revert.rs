@@ -1,10 +1,14 @@
-//! The way of one instance back to what it ran before, once it has shown that it does not come up well with the new version, or nobody wants that any more.
+//! The way of one instance back to what it ran before, once it has shown that it does not come up
+//! well with the new version, or nobody wants that any more.
 
 use super::health_gate::{self, GateResult};
 use super::job_tracker::JobGuard;
 use super::model::{HealthGate, JobStage, StepState, SwitchStep};
 use super::service::UpdateService;
-use super::switch::{ACTOR, CANCELLED, RESTART_PATIENCE, SwitchInterruption, is_up, plan, retry_write, so_far, step_of, told};
+use super::switch::{
+    ACTOR, CANCELLED, RESTART_PATIENCE, SwitchInterruption, is_up, plan, retry_write, so_far,
+    step_of, told,
+};
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
 use crate::domain::logs::LogPosition;
@@ -14,8 +18,8 @@ use crate::infra::log_store::LogFilter;
 const EXCERPT: usize = 15;
 
 impl UpdateService {
-    /// The instance goes back to what it ran before. That it does stands in the job before anything is done, so that it does not go forward again after a
-    /// kill.
+    /// The instance goes back to what it ran before. That it does stands in the job before anything
+    /// is done, so that it does not go forward again after a kill.
     pub(super) async fn revert(
         &self,
         ticket: &JobGuard,
@@ -26,7 +30,11 @@ impl UpdateService {
         let is_cancelled = ticket.cancel.is_cancelled() || why == CANCELLED;
         if step.state != StepState::GoingBack {
             // Before anything else is written into the log.
-            let excerpt = if is_cancelled { Vec::new() } else { self.excerpt(step.id).await };
+            let excerpt = if is_cancelled {
+                Vec::new()
+            } else {
+                self.excerpt(step.id).await
+            };
             retry_write(ticket, || {
                 ticket.change(|job| {
                     job.message = format!("{} goes back. {why}", step.name);
@@ -40,24 +48,52 @@ impl UpdateService {
         }
         let before = step.before.clone();
         let (store, name) = (self.store().clone(), before.clone());
-        let is_there = tokio::task::spawn_blocking(move || name.is_some_and(|name| store.has(&name))).await.unwrap_or(false);
+        let is_there =
+            tokio::task::spawn_blocking(move || name.is_some_and(|name| store.has(&name)))
+                .await
+                .unwrap_or(false);
         // By name, since what it ran before need not be what it would be started with now.
         let back_to = before.clone().filter(|_| is_there);
-        retry_write(ticket, || self.instances().set_trial(step.id, back_to.clone())).await?;
+        retry_write(ticket, || {
+            self.instances().set_trial(step.id, back_to.clone())
+        })
+        .await?;
         failpoint::reach("switch.back");
-        let shown = before.clone().unwrap_or_else(|| "the version before".into());
+        let shown = before
+            .clone()
+            .unwrap_or_else(|| "the version before".into());
         let note = format!("going back to client {shown}. {why}");
-        retry_write(ticket, || self.instances().note(step.id, note.clone(), Some(ACTOR))).await?;
-        let (is_back, came_back) = self.restart_on(ticket, at, step, &shown, before.as_deref()).await?;
+        retry_write(ticket, || {
+            self.instances().note(step.id, note.clone(), Some(ACTOR))
+        })
+        .await?;
+        let (is_back, came_back) = self
+            .restart_on(ticket, at, step, &shown, before.as_deref())
+            .await?;
         retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-        let state = if is_back { StepState::WentBack } else { StepState::Stuck };
-        self.write(ticket, at, state, &format!("{why} {came_back}")).await?;
+        let state = if is_back {
+            StepState::WentBack
+        } else {
+            StepState::Stuck
+        };
+        self.write(ticket, at, state, &format!("{why} {came_back}"))
+            .await?;
         let (stage, what) = match (is_back, is_cancelled) {
-            (false, _) => {
-                (JobStage::Failed, format!("{} did not come up well and is not back yet. {why} {came_back}", step.name))
-            }
-            (true, true) => (JobStage::Cancelled, format!("{CANCELLED} {}: {came_back}", step.name)),
-            (true, false) => (JobStage::RolledBack, format!("{} did not come up well. {why} {came_back}", step.name)),
+            (false, _) => (
+                JobStage::Failed,
+                format!(
+                    "{} did not come up well and is not back yet. {why} {came_back}",
+                    step.name
+                ),
+            ),
+            (true, true) => (
+                JobStage::Cancelled,
+                format!("{CANCELLED} {}: {came_back}", step.name),
+            ),
+            (true, false) => (
+                JobStage::RolledBack,
+                format!("{} did not come up well. {why} {came_back}", step.name),
+            ),
         };
         Err(SwitchInterruption::Off(stage, so_far(&ticket.job(), &what)))
     }
@@ -71,10 +107,18 @@ impl UpdateService {
         shown: &str,
         before: Option<&str>,
     ) -> Result<(bool, String), SwitchInterruption> {
-        let Some(instance) = self.instance(ticket, step.id).await? else { return Ok((true, "It was deleted.".into())) };
+        let Some(instance) = self.instance(ticket, step.id).await? else {
+            return Ok((true, "It was deleted.".into()));
+        };
         // A manager that was killed on the way may have done it.
-        let is_done = before.is_some() && instance.running_version.as_deref() == before && is_up(&instance);
-        if !is_done && let Err(error) = self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
+        let is_done =
+            before.is_some() && instance.running_version.as_deref() == before && is_up(&instance);
+        if !is_done
+            && let Err(error) = self
+                .instances()
+                .restart(step.id, ACTOR, RESTART_PATIENCE)
+                .await
+        {
             let runs = instance.running_version.unwrap_or_default();
             return Ok((
                 false,
@@ -84,12 +128,18 @@ impl UpdateService {
                 ),
             ));
         }
-        let gate = HealthGate { watch_s: 0, ..plan(&ticket.job())?.gate };
+        let gate = HealthGate {
+            watch_s: 0,
+            ..plan(&ticket.job())?.gate
+        };
         let verdict = tokio::select! {
             verdict = retry_write(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
             () = ticket.stop().cancelled() => return Err(SwitchInterruption::Stopped),
         };
-        let runs = self.instance(ticket, step.id).await?.and_then(|instance| instance.running_version);
+        let runs = self
+            .instance(ticket, step.id)
+            .await?
+            .and_then(|instance| instance.running_version);
         let runs = runs.unwrap_or_else(|| shown.to_owned());
         Ok(match verdict {
             GateResult::Well => {
@@ -97,17 +147,33 @@ impl UpdateService {
                 (true, format!("It is back on {runs} and serves miners."))
             }
             GateResult::Gone => (true, format!("It was stopped on its way back to {shown}.")),
-            GateResult::Bad(still) => (true, format!("It is back on {runs}, where it is not well either. {still} See its page.")),
+            GateResult::Bad(still) => (
+                true,
+                format!("It is back on {runs}, where it is not well either. {still} See its page."),
+            ),
         })
     }
 
     async fn excerpt(&self, id: InstanceId) -> Vec<String> {
-        let page = self.logs().page(id, LogPosition::End, LogFilter::default(), EXCERPT).await;
+        let page = self
+            .logs()
+            .page(id, LogPosition::End, LogFilter::default(), EXCERPT)
+            .await;
         let lines = page.map(|(_, page, _)| page.records).unwrap_or_default();
         let line = |record: crate::infra::log_store::LogRecord| {
             let message = crate::infra::log_store::ansi::plain(&record.message);
-            let first: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
-            format!("{} {} {first}", record.timestamp.unwrap_or_default(), record.level)
+            let first: String = message
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(300)
+                .collect();
+            format!(
+                "{} {} {first}",
+                record.timestamp.unwrap_or_default(),
+                record.level
+            )
         };
         lines.into_iter().map(line).collect()
     }

@@ -23,26 +23,53 @@ use crate::base::ids::JobId;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
 use crate::web::negotiation::{Offers, PageOrStream, Representation};
 use crate::web::{
-    ChangeResponse, MessageResponse, PageFrame, ProblemResponse, QueryParams, Reply, RequestContext, RequestInput, sse,
+    ChangeResponse, MessageResponse, PageFrame, ProblemResponse, QueryParams, Reply,
+    RequestContext, RequestInput, sse,
 };
 
 const HERE: &str = "/updates";
 
 /// `GET /updates`.
-pub async fn show(State(updates): State<UpdateService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
-    want.respond(&show_page(&updates, frame, Vec::new(), want.form == Representation::Html).await?)
+pub async fn show(
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+) -> Reply {
+    want.respond(
+        &show_page(
+            &updates,
+            frame,
+            Vec::new(),
+            want.form == Representation::Html,
+        )
+        .await?,
+    )
 }
 
-async fn page(updates: &UpdateService, frame: PageFrame, errors: Vec<FieldError>) -> Result<UpdatesPage> {
+async fn page(
+    updates: &UpdateService,
+    frame: PageFrame,
+    errors: Vec<FieldError>,
+) -> Result<UpdatesPage> {
     show_page(updates, frame, errors, true).await
 }
 
-async fn show_page(updates: &UpdateService, frame: PageFrame, errors: Vec<FieldError>, is_html: bool) -> Result<UpdatesPage> {
+async fn show_page(
+    updates: &UpdateService,
+    frame: PageFrame,
+    errors: Vec<FieldError>,
+    is_html: bool,
+) -> Result<UpdatesPage> {
     Ok(UpdatesPage {
         frame,
         now: Timestamp::now(),
         fixed: updates.fixed().map(|path| path.display().to_string()),
-        no_client: updates.instances().client().await.err().map(|e| e.to_string()),
+        no_client: updates
+            .instances()
+            .client()
+            .await
+            .err()
+            .map(|e| e.to_string()),
         news: updates.news().await?,
         problem: updates.checked().await?.problem,
         installed: updates.installed().await?,
@@ -56,34 +83,58 @@ async fn show_page(updates: &UpdateService, frame: PageFrame, errors: Vec<FieldE
 }
 
 /// `GET /updates/check`: looks for releases and tells what there is.
-pub async fn check(State(updates): State<UpdateService>) -> Result<Json<ReleaseStatus>, ProblemResponse> {
+pub async fn check(
+    State(updates): State<UpdateService>,
+) -> Result<Json<ReleaseStatus>, ProblemResponse> {
     Ok(Json(updates.check().await?))
 }
 
 /// `POST /updates/check`: the same for forms.
-pub async fn look(State(updates): State<UpdateService>, want: RequestContext, _: EmptyForm) -> Reply {
+pub async fn look(
+    State(updates): State<UpdateService>,
+    want: RequestContext,
+    _: EmptyForm,
+) -> Reply {
     match updates.check().await {
-        Ok(news) => ChangeResponse { json: news, created: None, next: HERE.into() }.respond(&want),
-        // The page says what was the matter.
-        Err(Error::Unavailable { .. }) if want.form == Representation::Html => {
-            ChangeResponse { json: (), created: None, next: HERE.into() }.respond(&want)
+        Ok(news) => ChangeResponse {
+            json: news,
+            created: None,
+            next: HERE.into(),
         }
+        .respond(&want),
+        // The page says what was the matter.
+        Err(Error::Unavailable { .. }) if want.form == Representation::Html => ChangeResponse {
+            json: (),
+            created: None,
+            next: HERE.into(),
+        }
+        .respond(&want),
         Err(error) => Err(error.into()),
     }
 }
 
 /// `GET /updates/all?limit=&before=`.
-pub async fn all(State(updates): State<UpdateService>, mut params: QueryParams) -> Result<Json<ReleaseList>, ProblemResponse> {
+pub async fn all(
+    State(updates): State<UpdateService>,
+    mut params: QueryParams,
+) -> Result<Json<ReleaseList>, ProblemResponse> {
     let limit = params.number("limit", 1..=1000, 1000);
     let before = params.get::<i64>("before", "the number of an update");
     params.finish()?;
-    let (found, has_more) = updates.all(before, usize::try_from(limit).unwrap_or(1000)).await?;
+    let (found, has_more) = updates
+        .all(before, usize::try_from(limit).unwrap_or(1000))
+        .await?;
     let next = found.last().map(|last| last.id).filter(|_| has_more);
-    Ok(Json(ReleaseList { updates: found, next }))
+    Ok(Json(ReleaseList {
+        updates: found,
+        next,
+    }))
 }
 
 /// `GET /updates/version`.
-pub async fn version(State(updates): State<UpdateService>) -> Result<Json<ClientInUse>, ProblemResponse> {
+pub async fn version(
+    State(updates): State<UpdateService>,
+) -> Result<Json<ClientInUse>, ProblemResponse> {
     Ok(Json(updates.version().await?))
 }
 
@@ -98,9 +149,18 @@ pub async fn history(
     let before = params.get::<JobId>("before", "the id of a piece of work");
     params.finish()?;
     let is_brief = want.form == Representation::Html;
-    let (history, has_more) = updates.history_part(before, usize::try_from(limit).unwrap_or(1000), is_brief).await?;
+    let (history, has_more) = updates
+        .history_part(before, usize::try_from(limit).unwrap_or(1000), is_brief)
+        .await?;
     let next = history.last().map(|last| last.id).filter(|_| has_more);
-    want.respond_blocking(HistoryPage { frame, now: Timestamp::now(), history, next, limit }).await
+    want.respond_blocking(HistoryPage {
+        frame,
+        now: Timestamp::now(),
+        history,
+        next,
+        limit,
+    })
+    .await
 }
 
 /// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.
@@ -122,10 +182,17 @@ fn follow(updates: &UpdateService, job: UpdateJob, frame: PageFrame, as_html: bo
     let (id, told) = (job.id, updates.follow());
     let event = move |job: UpdateJob| {
         if as_html {
-            let html = crate::web::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
-            return Some(
-                Event::default().data(format!("<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>")),
-            );
+            let html = crate::web::html(
+                &JobPage {
+                    frame: frame.clone(),
+                    job,
+                }
+                .as_job(),
+            )
+            .ok()?;
+            return Some(Event::default().data(format!(
+                "<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>"
+            )));
         }
         Event::default().event("job").json_data(&job).ok()
     };
@@ -135,11 +202,16 @@ fn follow(updates: &UpdateService, job: UpdateJob, frame: PageFrame, as_html: bo
             return None;
         }
         told.changed().await.ok()?;
-        let job = told.borrow_and_update().clone().filter(|job| job.id == id)?;
+        let job = told
+            .borrow_and_update()
+            .clone()
+            .filter(|job| job.id == id)?;
         let is_over = job.stage.is_over();
         Some((job, (told, is_over)))
     });
-    let events = stream::iter([job]).chain(changes).filter_map(move |job| std::future::ready(event(job)));
+    let events = stream::iter([job])
+        .chain(changes)
+        .filter_map(move |job| std::future::ready(event(job)));
     sse::respond(events, updates.stop().clone(), as_html)
 }
 
@@ -152,8 +224,17 @@ pub async fn cancel(
 ) -> Reply {
     let job = updates.cancel(id).await?;
     let message = format!("\"{}\" is being cancelled.", job.title());
-    let json = JobCancelResponse { success: true, job: id, message };
-    ChangeResponse { json, created: None, next: format!("{HERE}/jobs/{id}") }.respond(&want)
+    let json = JobCancelResponse {
+        success: true,
+        job: id,
+        message,
+    };
+    ChangeResponse {
+        json,
+        created: None,
+        next: format!("{HERE}/jobs/{id}"),
+    }
+    .respond(&want)
 }
 
 /// `GET /updates/install?version=`: the question.
@@ -201,31 +282,47 @@ pub async fn install(
         Err(Error::Conflict(detail)) if want.form == Representation::Html => {
             let errors = vec![FieldError::new("", detail)];
             match order {
-                InstallRequest::Release(version) => match install_page(&updates, frame, version.as_deref(), errors.clone()).await
-                {
-                    Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
-                    // One that was only asked for has no page of its own.
-                    Err(_) => Err(Error::Conflict(errors.into_iter().map(|e| e.detail).collect()).into()),
-                },
+                InstallRequest::Release(version) => {
+                    match install_page(&updates, frame, version.as_deref(), errors.clone()).await {
+                        Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
+                        // One that was only asked for has no page of its own.
+                        Err(_) => Err(Error::Conflict(
+                            errors.into_iter().map(|e| e.detail).collect(),
+                        )
+                        .into()),
+                    }
+                }
                 _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, frame, errors).await?),
             }
         }
-        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
-            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
-        }
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(&updates, frame, errors).await?,
+        ),
         Err(error) => Err(error.into()),
     }
 }
 
 /// `POST /updates/upload`: a client as a file, by a form (`file`) or as the body itself.
-pub async fn upload(State(updates): State<UpdateService>, want: RequestContext, request: Request) -> Reply {
-    let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+pub async fn upload(
+    State(updates): State<UpdateService>,
+    want: RequestContext,
+    request: Request,
+) -> Reply {
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let job = if media_type.starts_with("multipart/form-data") {
         let form = Multipart::from_request(request, &())
             .await
             .map_err(|e| ProblemResponse::new(StatusCode::BAD_REQUEST, e.body_text()))?;
         upload::by_form(&updates, form, actor(&want)).await?
-    } else if media_type.starts_with("application/octet-stream") || media_type.starts_with("application/gzip") {
+    } else if media_type.starts_with("application/octet-stream")
+        || media_type.starts_with("application/gzip")
+    {
         upload::by_body(&updates, request, actor(&want)).await?
     } else {
         return Err(ProblemResponse::new(
@@ -248,8 +345,13 @@ pub async fn ask_switch(
         // The newest there is besides the one in use.
         None => {
             let installed = updates.installed().await?;
-            let other = installed.iter().find(|one| !one.in_use).or(installed.first());
-            let none = || Error::Conflict("No client is installed yet, so there is none to switch to.".into());
+            let other = installed
+                .iter()
+                .find(|one| !one.in_use)
+                .or(installed.first());
+            let none = || {
+                Error::Conflict("No client is installed yet, so there is none to switch to.".into())
+            };
             other.ok_or_else(none)?.name.clone()
         }
     };
@@ -257,18 +359,38 @@ pub async fn ask_switch(
     want.respond(&switch_page(&updates, frame, version, Vec::new()).await?)
 }
 
-async fn switch_page(updates: &UpdateService, frame: PageFrame, version: String, errors: Vec<FieldError>) -> Result<SwitchPage> {
+async fn switch_page(
+    updates: &UpdateService,
+    frame: PageFrame,
+    version: String,
+    errors: Vec<FieldError>,
+) -> Result<SwitchPage> {
     let obstacle = match updates.plan(&version, None).await {
         Ok(_) => None,
         Err(error @ (Error::Conflict(_) | Error::Unavailable { .. })) => Some(error.to_string()),
         Err(error) => return Err(error),
     };
     let mut instances = updates.instances().list().await?;
-    instances.sort_by_key(|instance| (instance.client_version.is_some(), !instance.status.has_client()));
+    instances.sort_by_key(|instance| {
+        (
+            instance.client_version.is_some(),
+            !instance.status.has_client(),
+        )
+    });
     let from = updates.instances().source().current();
     let held = updates.held(&instances).await?;
     let is_rollback = updates.previous().await?.as_ref() == Some(&version);
-    Ok(SwitchPage { frame, version, from, instances, held, is_rollback, obstacle, gate: HealthGate::default(), errors })
+    Ok(SwitchPage {
+        frame,
+        version,
+        from,
+        instances,
+        held,
+        is_rollback,
+        obstacle,
+        gate: HealthGate::default(),
+        errors,
+    })
 }
 
 /// `POST /updates/switch`.
@@ -291,9 +413,10 @@ pub async fn switch(
     };
     match &version {
         None => body.refuse("version", "Say which installed version, such as 0.6.0."),
-        Some(version) if check_version(version).is_err() => {
-            body.refuse("version", "version must be the name of an installed client.")
-        }
+        Some(version) if check_version(version).is_err() => body.refuse(
+            "version",
+            "version must be the name of an installed client.",
+        ),
         Some(_) => {}
     }
     let task = match body.text("task").as_deref() {
@@ -303,16 +426,23 @@ pub async fn switch(
     let version = match body.finish(version.clone()) {
         Ok(version) => version,
         // A page is only asked for what is wrong with the selection.
-        Err(Error::Invalid(errors)) if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/instances") => {
+        Err(Error::Invalid(errors))
+            if want.form == Representation::Html
+                && errors.iter().all(|e| e.pointer == "/instances") =>
+        {
             let page = switch_page(&updates, frame, version.unwrap_or_default(), errors).await?;
             return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
         Err(error) => return Err(error.into()),
     };
-    match updates.switch(&version, chosen, gate, task, actor(&want)).await {
+    match updates
+        .switch(&version, chosen, gate, task, actor(&want))
+        .await
+    {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Representation::Html => {
-            let page = switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;
+            let page =
+                switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;
             want.respond_with(StatusCode::CONFLICT, &page)
         }
         Err(error) => Err(error.into()),
@@ -320,14 +450,21 @@ pub async fn switch(
 }
 
 /// `POST /updates/rollback`.
-pub async fn rollback(State(updates): State<UpdateService>, want: RequestContext, MaybeInput(input): MaybeInput) -> Reply {
+pub async fn rollback(
+    State(updates): State<UpdateService>,
+    want: RequestContext,
+    MaybeInput(input): MaybeInput,
+) -> Reply {
     let mut body = MemberReader::of(input.value)?;
     let version = body.text("version");
     let gate = read_gate(&mut body);
     if let Some(version) = &version
         && check_version(version).is_err()
     {
-        body.refuse("version", "version must be the name of an installed client.");
+        body.refuse(
+            "version",
+            "version must be the name of an installed client.",
+        );
     }
     let version = body.finish(Some(version))?;
     let job = updates.plan_rollback(version, gate, actor(&want)).await?;
@@ -341,16 +478,34 @@ pub async fn ask_remove(
     Path(name): Path<String>,
     want: RequestContext,
 ) -> Reply {
-    let client = updates.installed().await?.into_iter().find(|one| one.name == name);
+    let client = updates
+        .installed()
+        .await?
+        .into_iter()
+        .find(|one| one.name == name);
     let client = client.ok_or_else(|| Error::not_found("installed client", name))?;
-    want.respond(&RemovePage { frame, obstacle: client.obstacle(), client })
+    want.respond(&RemovePage {
+        frame,
+        obstacle: client.obstacle(),
+        client,
+    })
 }
 
 /// `DELETE /updates/installed/{name}`, and `POST /updates/installed/{name}/delete` for forms.
-pub async fn remove(State(updates): State<UpdateService>, Path(name): Path<String>, want: RequestContext, _: EmptyForm) -> Reply {
+pub async fn remove(
+    State(updates): State<UpdateService>,
+    Path(name): Path<String>,
+    want: RequestContext,
+    _: EmptyForm,
+) -> Reply {
     updates.remove(&name).await?;
     let json = MessageResponse::new(format!("Client {name} is removed."));
-    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: HERE.into(),
+    }
+    .respond(&want)
 }
 
 /// `PATCH /updates/settings`, and `POST` for forms.
@@ -360,16 +515,29 @@ pub async fn settings(
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    let changed = updates.wanted().await?.changed(input.value, input.form.is_some());
+    let changed = updates
+        .wanted()
+        .await?
+        .changed(input.value, input.form.is_some());
     match changed {
         Ok(wanted) => {
             updates.set_wanted(&wanted).await?;
-            let json = WantedSaved { success: true, message: "Saved.".into(), settings: wanted };
-            ChangeResponse { json, created: None, next: format!("{HERE}#settings") }.respond(&want)
+            let json = WantedSaved {
+                success: true,
+                message: "Saved.".into(),
+                settings: wanted,
+            };
+            ChangeResponse {
+                json,
+                created: None,
+                next: format!("{HERE}#settings"),
+            }
+            .respond(&want)
         }
-        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
-            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
-        }
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(&updates, frame, errors).await?,
+        ),
         Err(error) => Err(error.into()),
     }
 }
@@ -383,17 +551,33 @@ fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
         version: job.version.clone(),
         message: format!("\"{}\" has begun.", job.title()),
     };
-    let mut response = ChangeResponse { json, created: None, next: at.clone() }.respond(want)?.into_response();
+    let mut response = ChangeResponse {
+        json,
+        created: None,
+        next: at.clone(),
+    }
+    .respond(want)?
+    .into_response();
     if want.form != Representation::Html {
         *response.status_mut() = StatusCode::ACCEPTED;
-        let at = if want.asked.api { format!("/api{at}") } else { at };
+        let at = if want.asked.api {
+            format!("/api{at}")
+        } else {
+            at
+        };
         if let Ok(at) = at.try_into() {
-            response.headers_mut().insert(axum::http::header::LOCATION, at);
+            response
+                .headers_mut()
+                .insert(axum::http::header::LOCATION, at);
         }
     }
     Ok(response)
 }
 
 fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
-    if want.form == Representation::Html { "page" } else { "api" }
+    if want.form == Representation::Html {
+        "page"
+    } else {
+        "api"
+    }
 }

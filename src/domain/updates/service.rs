@@ -1,4 +1,5 @@
-//! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager does about the work of the one before it.
+//! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager
+//! does about the work of the one before it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +9,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::job_tracker::JobTracker;
-use super::model::{ClientOrigin, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob};
+use super::model::{
+    ClientOrigin, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob,
+};
 use super::queries::{self, KnownRelease};
 use super::settings::UpdateSettings;
 use super::store::ClientStore;
@@ -88,7 +91,19 @@ impl UpdateService {
         let board = JobTracker::new(db.clone(), stop.clone());
         let ReleaseSource { base, token_file } = place;
         let checking = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(UpdateShared { db, health, logs, store, base, fetcher, token_file, board, notices, stop, checking })))
+        Ok(Self(Arc::new(UpdateShared {
+            db,
+            health,
+            logs,
+            store,
+            base,
+            fetcher,
+            token_file,
+            board,
+            notices,
+            stop,
+            checking,
+        })))
     }
 
     pub(super) fn notices(&self) -> &ManagerNotices {
@@ -139,7 +154,8 @@ impl UpdateService {
         &self.0.stop
     }
 
-    /// What the release API is asked with. Read anew each time, so that a changed token counts at once.
+    /// What the release API is asked with. Read anew each time, so that a changed token counts at
+    /// once.
     pub(super) async fn token(&self) -> Option<String> {
         let path = self.0.token_file.as_ref()?;
         match tokio::fs::read_to_string(path).await {
@@ -187,13 +203,22 @@ impl UpdateService {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
     }
 
-    /// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest first; and whether there are more.
-    /// `is_brief`: without the instances of a switch and the lines at its end.
+    /// At most `limit` pieces of the work that was done before `before`, fewer if they are long,
+    /// newest first; and whether there are more. `is_brief`: without the instances of a switch and
+    /// the lines at its end.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn history_part(&self, before: Option<JobId>, limit: usize, is_brief: bool) -> Result<(Vec<UpdateJob>, bool)> {
-        self.0.db.read(move |c| Ok(queries::jobs_part(c, before, limit, is_brief)?)).await
+    pub async fn history_part(
+        &self,
+        before: Option<JobId>,
+        limit: usize,
+        is_brief: bool,
+    ) -> Result<(Vec<UpdateJob>, bool)> {
+        self.0
+            .db
+            .read(move |c| Ok(queries::jobs_part(c, before, limit, is_brief)?))
+            .await
     }
 
     /// The jobs that ended, newest first. The last one is among them before it is written down.
@@ -207,13 +232,21 @@ impl UpdateService {
         jobs
     }
 
-    /// At most `limit` of the releases and clients that were ever heard of, fewer if what changed in them is long, newest first; and whether there
-    /// are more. `before`: only those with a smaller number.
+    /// At most `limit` of the releases and clients that were ever heard of, fewer if what changed
+    /// in them is long, newest first; and whether there are more. `before`: only those with a
+    /// smaller number.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn all(&self, before: Option<i64>, limit: usize) -> Result<(Vec<KnownRelease>, bool)> {
-        self.0.db.read(move |c| Ok(queries::known_part(c, before, limit)?)).await
+    pub async fn all(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<KnownRelease>, bool)> {
+        self.0
+            .db
+            .read(move |c| Ok(queries::known_part(c, before, limit)?))
+            .await
     }
 
     /// What the user wants of updates.
@@ -231,11 +264,15 @@ impl UpdateService {
     /// The database cannot be written.
     pub async fn set_wanted(&self, wanted: &UpdateSettings) -> Result<()> {
         let text = serde_json::to_string(wanted).map_err(Error::internal)?;
-        self.0.db.write(move |c| Ok(queries::set_settings(c, &text)?)).await?;
+        self.0
+            .db
+            .write(move |c| Ok(queries::set_settings(c, &text)?))
+            .await?;
         Ok(())
     }
 
-    /// The program given with `--client`, which stands for all versions; none: clients are managed here.
+    /// The program given with `--client`, which stands for all versions; none: clients are managed
+    /// here.
     #[must_use]
     pub fn fixed(&self) -> Option<&Path> {
         self.instances().source().fixed()
@@ -258,12 +295,16 @@ impl UpdateService {
         let program = self.instances().client().await.ok()?;
         let store = self.store().clone();
         let tag = match program.name {
-            Some(name) => {
-                tokio::task::spawn_blocking(move || store.manifest(&name)).await.ok()?.and_then(|manifest| manifest.tag)
-            }
+            Some(name) => tokio::task::spawn_blocking(move || store.manifest(&name))
+                .await
+                .ok()?
+                .and_then(|manifest| manifest.tag),
             None => None,
         };
-        Some(InUse { tag, client: program.version })
+        Some(InUse {
+            tag,
+            client: program.version,
+        })
     }
 
     /// The client in use.
@@ -272,7 +313,11 @@ impl UpdateService {
     /// There is none, or it cannot be run here.
     pub async fn version(&self) -> Result<ClientInUse> {
         let program = self.instances().client().await?;
-        let (store, path, name) = (self.store().clone(), program.path.clone(), program.name.clone());
+        let (store, path, name) = (
+            self.store().clone(),
+            program.path.clone(),
+            program.name.clone(),
+        );
         let read = tokio::task::spawn_blocking(move || {
             let manifest = name.as_deref().and_then(|name| store.manifest(name));
             Ok::<_, std::io::Error>((crate::infra::verify::sha256(&path)?, manifest))
@@ -284,7 +329,14 @@ impl UpdateService {
             (Some(_), Some(manifest)) => manifest.origin,
         };
         let tag = manifest.and_then(|manifest| manifest.tag);
-        Ok(ClientInUse { version: program.version.to_string(), name: program.name, tag, path: program.path, sha256, source })
+        Ok(ClientInUse {
+            version: program.version.to_string(),
+            name: program.name,
+            tag,
+            path: program.path,
+            sha256,
+            source,
+        })
     }
 
     /// The installed clients, the newest first, with who needs them.
@@ -293,24 +345,37 @@ impl UpdateService {
     /// The directory or the database cannot be read.
     pub async fn installed(&self) -> Result<Vec<InstalledClient>> {
         let store = self.store().clone();
-        let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
+        let found = tokio::task::spawn_blocking(move || store.list())
+            .await
+            .map_err(Error::internal)??;
         let current = self.instances().source().current();
         let instances = self.instances().list().await?;
         let mut installed: Vec<InstalledClient> = found
             .into_iter()
             .map(|(name, manifest)| {
-                let users = instances.iter().filter_map(|instance| user(instance, &name)).collect();
-                InstalledClient { in_use: current.as_deref() == Some(&name), instances: users, name, manifest }
+                let users = instances
+                    .iter()
+                    .filter_map(|instance| user(instance, &name))
+                    .collect();
+                InstalledClient {
+                    in_use: current.as_deref() == Some(&name),
+                    instances: users,
+                    name,
+                    manifest,
+                }
             })
             .collect();
         installed.sort_by_key(|one| {
-            std::cmp::Reverse((one.name.parse::<ClientVersion>().ok(), one.manifest.as_ref().map(|m| m.installed_at)))
+            std::cmp::Reverse((
+                one.name.parse::<ClientVersion>().ok(),
+                one.manifest.as_ref().map(|m| m.installed_at),
+            ))
         });
         Ok(installed)
     }
 
-    /// The installed client that was in use before somebody switched to the present one, or else the next older one; none: there is none. Never one that was gone
-    /// back from.
+    /// The installed client that was in use before somebody switched to the present one, or else
+    /// the next older one; none: there is none. Never one that was gone back from.
     ///
     /// # Errors
     /// The directory or the database cannot be read.
@@ -318,19 +383,29 @@ impl UpdateService {
         let current = self.instances().source().current();
         let store = self.store().clone();
         let jobs = self.history(100).await?;
-        let before =
-            jobs.into_iter().filter(|job| job.stage == JobStage::Switched && job.task == JobTask::Switch).find_map(|job| {
+        let before = jobs
+            .into_iter()
+            .filter(|job| job.stage == JobStage::Switched && job.task == JobTask::Switch)
+            .find_map(|job| {
                 let switch = job.switch.filter(|switch| switch.is_for_all)?;
-                switch.from.filter(|_| current.as_deref() == Some(&job.version))
+                switch
+                    .from
+                    .filter(|_| current.as_deref() == Some(&job.version))
             });
-        let before = tokio::task::spawn_blocking(move || before.filter(|name| store.has(name))).await.map_err(Error::internal)?;
+        let before = tokio::task::spawn_blocking(move || before.filter(|name| store.has(name)))
+            .await
+            .map_err(Error::internal)?;
         if before.is_some() || current.is_none() {
             return Ok(before);
         }
         let number = |name: &str| name.parse::<ClientVersion>().ok();
         let present = current.as_deref().and_then(number);
-        let older =
-            self.installed().await?.into_iter().filter(|one| !one.in_use && number(&one.name) < present).map(|one| one.name);
+        let older = self
+            .installed()
+            .await?
+            .into_iter()
+            .filter(|one| !one.in_use && number(&one.name) < present)
+            .map(|one| one.name);
         Ok(older.max_by_key(|name| number(name)))
     }
 
@@ -340,13 +415,19 @@ impl UpdateService {
     /// There is none of this name, or it is needed.
     pub async fn remove(&self, name: &str) -> Result<()> {
         let _alone = self.board().alone().await?;
-        let found = self.installed().await?.into_iter().find(|one| one.name == name);
+        let found = self
+            .installed()
+            .await?
+            .into_iter()
+            .find(|one| one.name == name);
         let found = found.ok_or_else(|| Error::not_found("installed client", name))?;
         if let Some(obstacle) = found.obstacle() {
             return Err(Error::Conflict(obstacle));
         }
         let (store, name) = (self.store().clone(), name.to_owned());
-        tokio::task::spawn_blocking(move || store.remove(&name)).await.map_err(Error::internal)??;
+        tokio::task::spawn_blocking(move || store.remove(&name))
+            .await
+            .map_err(Error::internal)??;
         self.scan_store().await;
         Ok(())
     }
@@ -355,15 +436,24 @@ impl UpdateService {
     pub(super) async fn scan_store(&self) {
         let look = async {
             let store = self.store().clone();
-            let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
+            let found = tokio::task::spawn_blocking(move || store.list())
+                .await
+                .map_err(Error::internal)??;
             let rows: Vec<(String, String, Option<Timestamp>)> = found
                 .into_iter()
                 .map(|(name, manifest)| match manifest {
-                    Some(manifest) => (manifest.tag.unwrap_or(name), manifest.from, Some(manifest.installed_at)),
+                    Some(manifest) => (
+                        manifest.tag.unwrap_or(name),
+                        manifest.from,
+                        Some(manifest.installed_at),
+                    ),
                     None => (name, String::new(), None),
                 })
                 .collect();
-            self.0.db.write(move |c| Ok(queries::set_installed(c, &rows, Timestamp::now())?)).await?;
+            self.0
+                .db
+                .write(move |c| Ok(queries::set_installed(c, &rows, Timestamp::now())?))
+                .await?;
             self.tell(&self.news().await?).await;
             Ok::<(), Error>(())
         };
@@ -377,5 +467,10 @@ fn user(instance: &Instance, name: &str) -> Option<ClientUser> {
     let pinned = instance.client_version.as_deref() == Some(name);
     let running = instance.running_version.as_deref() == Some(name);
     let tried = instance.trial_version.as_deref() == Some(name);
-    (pinned || running || tried).then(|| ClientUser { id: instance.id, name: instance.name.clone(), pinned, running })
+    (pinned || running || tried).then(|| ClientUser {
+        id: instance.id,
+        name: instance.name.clone(),
+        pinned,
+        running,
+    })
 }

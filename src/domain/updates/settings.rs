@@ -1,4 +1,5 @@
-//! What the user wants of updates: looked for by themselves, installed by themselves, signed by whom. Pure but for reading a body.
+//! What the user wants of updates: looked for by themselves, installed by themselves, signed by
+//! whom. Pure but for reading a body.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,15 +8,18 @@ use crate::base::error::{Error, Result};
 use crate::infra::verify::public_key;
 use crate::web::extract::MemberReader;
 
-/// What the user wants of updates. By default releases are looked for daily and nothing is ever installed.
+/// What the user wants of updates. By default releases are looked for daily and nothing is ever
+/// installed.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateSettings {
     /// Releases are looked for once a day.
     pub check_daily: bool,
-    /// A new release is installed and switched to without being asked for, if its checksum is known.
+    /// A new release is installed and switched to without being asked for, if its checksum is
+    /// known.
     pub automatic: bool,
-    /// The part of the day for that: from this minute of the machine's local day, 0 to 1439 (as text `02:00`),
+    /// The part of the day for that: from this minute of the machine's local day, 0 to 1439 (as
+    /// text `02:00`),
     #[serde(with = "time_of_day")]
     #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_from: u16,
@@ -23,19 +27,27 @@ pub struct UpdateSettings {
     #[serde(with = "time_of_day")]
     #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_to: u16,
-    /// The minisign public key that releases have to be signed with; none: signatures are not asked for.
+    /// The minisign public key that releases have to be signed with; none: signatures are not asked
+    /// for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
 }
 
 impl Default for UpdateSettings {
     fn default() -> Self {
-        Self { check_daily: true, automatic: false, window_from: 120, window_to: 300, signed_by: None }
+        Self {
+            check_daily: true,
+            automatic: false,
+            window_from: 120,
+            window_to: 300,
+            signed_by: None,
+        }
     }
 }
 
 impl UpdateSettings {
-    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
+    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
+    /// no.
     ///
     /// # Errors
     /// Names every member that is wrong.
@@ -45,11 +57,16 @@ impl UpdateSettings {
         let no = is_form.then_some(false);
         wanted.check_daily = body.flag("check_daily").or(no).unwrap_or(self.check_daily);
         wanted.automatic = body.flag("automatic").or(no).unwrap_or(self.automatic);
-        for (name, minute) in [("window_from", &mut wanted.window_from), ("window_to", &mut wanted.window_to)] {
+        for (name, minute) in [
+            ("window_from", &mut wanted.window_from),
+            ("window_to", &mut wanted.window_to),
+        ] {
             if let Some(text) = body.text(name) {
                 match minute_of(&text) {
                     Some(given) => *minute = given,
-                    None => body.refuse(name, format!("{name} must be a time of day such as 02:00.")),
+                    None => {
+                        body.refuse(name, format!("{name} must be a time of day such as 02:00."))
+                    }
                 }
             }
         }
@@ -58,12 +75,17 @@ impl UpdateSettings {
             if let Some(Err(why)) = text.as_deref().map(public_key) {
                 body.refuse("signed_by", format!("signed_by: {why}."));
             }
-            wanted.signed_by = text
-                .as_deref()
-                .and_then(|text| text.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()));
+            wanted.signed_by = text.as_deref().and_then(|text| {
+                text.lines()
+                    .rfind(|line| !line.trim().is_empty())
+                    .map(|line| line.trim().to_owned())
+            });
         }
         if wanted.window_from == wanted.window_to {
-            body.refuse("window_to", "The window must have a length: choose another end.");
+            body.refuse(
+                "window_to",
+                "The window must have a length: choose another end.",
+            );
         }
         body.finish(Some(wanted))
     }
@@ -105,7 +127,11 @@ mod time_of_day {
 
 fn minute_of(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
-    let number = |text: &str, below: u16| text.parse::<u16>().ok().filter(|n| *n < below && text.len() == 2);
+    let number = |text: &str, below: u16| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|n| *n < below && text.len() == 2)
+    };
     Some(number(hours, 24)? * 60 + number(minutes, 60)?)
 }
 
@@ -131,23 +157,54 @@ mod tests {
     fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
         let wanted = UpdateSettings::default();
         assert!(wanted.check_daily && !wanted.automatic);
-        let changed = wanted.changed(json!({"automatic": true, "window_from": "23:30", "window_to": "01:00"}), false).unwrap();
+        let changed = wanted
+            .changed(
+                json!({"automatic": true, "window_from": "23:30", "window_to": "01:00"}),
+                false,
+            )
+            .unwrap();
         assert!(changed.check_daily && changed.automatic);
-        assert!(changed.is_time(23 * 60 + 30) && changed.is_time(0) && !changed.is_time(60) && !changed.is_time(12 * 60));
+        assert!(
+            changed.is_time(23 * 60 + 30)
+                && changed.is_time(0)
+                && !changed.is_time(60)
+                && !changed.is_time(12 * 60)
+        );
         assert_eq!(changed.window(), ("23:30".to_owned(), "01:00".to_owned()));
         assert!(!wanted.changed(json!({}), true).unwrap().check_daily);
-        let wrong = json!({"window_from": "25:00", "window_to": "2", "signed_by": "me", "automatic": 5});
-        let Err(Error::Invalid(errors)) = wanted.changed(wrong, false) else { panic!() };
+        let wrong =
+            json!({"window_from": "25:00", "window_to": "2", "signed_by": "me", "automatic": 5});
+        let Err(Error::Invalid(errors)) = wanted.changed(wrong, false) else {
+            panic!()
+        };
         assert_eq!(errors.len(), 4, "{errors:?}");
-        assert!(wanted.changed(json!({"window_from": "02:00", "window_to": "02:00"}), false).is_err());
+        assert!(
+            wanted
+                .changed(json!({"window_from": "02:00", "window_to": "02:00"}), false)
+                .is_err()
+        );
         let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
-        let signed = wanted.changed(json!({"signed_by": format!("untrusted comment: x\n{key}")}), false).unwrap();
+        let signed = wanted
+            .changed(
+                json!({"signed_by": format!("untrusted comment: x\n{key}")}),
+                false,
+            )
+            .unwrap();
         assert_eq!(signed.signed_by.as_deref(), Some(key));
         assert!(key_of(&signed).unwrap().is_some());
         // As it is told and stored, it is read.
         let told = serde_json::to_value(&signed).unwrap();
         assert_eq!(told["window_from"], "02:00");
-        assert_eq!(serde_json::from_value::<UpdateSettings>(told).unwrap(), signed);
-        assert_eq!(signed.changed(json!({"signed_by": ""}), false).unwrap().signed_by, None);
+        assert_eq!(
+            serde_json::from_value::<UpdateSettings>(told).unwrap(),
+            signed
+        );
+        assert_eq!(
+            signed
+                .changed(json!({"signed_by": ""}), false)
+                .unwrap()
+                .signed_by,
+            None
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2` with `manifest.json` beside it, the link `current`
-//! to the one in use, and `.incoming/` for what is not complete.
+//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2`
+//! with `manifest.json` beside it, the link `current` to the one in use, and `.incoming/` for what
+//! is not complete.
 //!
-//! A client comes in by one rename of a directory that is complete and on the disk; it comes into use by one rename of a link; it goes by one rename, too,
-//! before it is removed. So whatever is killed when, each of them is there as a whole or not at all. Knows no job and no page. Blocks.
+//! A client comes in by one rename of a directory that is complete and on the disk; it comes into
+//! use by one rename of a link; it goes by one rename, too, before it is removed. So whatever is
+//! killed when, each of them is there as a whole or not at all. Knows no job and no page. Blocks.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -71,8 +73,12 @@ impl ClientStore {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<(String, Option<ClientManifest>)>> {
-        let names = installed(&self.dir)?.into_iter().filter(|name| is_name(name));
-        Ok(names.map(|name| (name.clone(), self.manifest(&name))).collect())
+        let names = installed(&self.dir)?
+            .into_iter()
+            .filter(|name| is_name(name));
+        Ok(names
+            .map(|name| (name.clone(), self.manifest(&name)))
+            .collect())
     }
 
     /// Whether a client of this name is installed.
@@ -89,8 +95,9 @@ impl ClientStore {
     pub fn manifest(&self, name: &str) -> Option<ClientManifest> {
         let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
         // What somebody wrote into it by hand is not believed half.
-        let is_sound =
-            |manifest: &ClientManifest| manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_sound = |manifest: &ClientManifest| {
+            manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit())
+        };
         serde_json::from_str(&text).ok().filter(is_sound)
     }
 
@@ -115,13 +122,17 @@ impl ClientStore {
         let _ = fs::remove_dir(self.dir.join(INCOMING));
     }
 
-    /// Takes the tried program at `file`, which lies in an incoming directory, into the store. Once this has returned it is on the disk.
+    /// Takes the tried program at `file`, which lies in an incoming directory, into the store. Once
+    /// this has returned it is on the disk.
     ///
     /// # Errors
     /// The disk.
     pub fn add(&self, file: &Path, manifest: &ClientManifest) -> io::Result<InstallResult> {
         let short = &manifest.sha256[..8.min(manifest.sha256.len())];
-        let names = [manifest.client.clone(), format!("{}+{short}", manifest.client)];
+        let names = [
+            manifest.client.clone(),
+            format!("{}+{short}", manifest.client),
+        ];
         let mut free = None;
         for name in names {
             if !self.dir.join(&name).exists() {
@@ -130,15 +141,23 @@ impl ClientStore {
                 return Ok(InstallResult::Known(name));
             }
         }
-        let name =
-            free.ok_or_else(|| io::Error::other(format!("clients/{}+{short} is taken by something else", manifest.client)))?;
+        let name = free.ok_or_else(|| {
+            io::Error::other(format!(
+                "clients/{}+{short} is taken by something else",
+                manifest.client
+            ))
+        })?;
         let draft = file.with_file_name("complete");
         DirBuilder::new().mode(0o700).create(&draft)?;
         let program = draft.join(NAME);
         fs::rename(file, &program)?;
         fs::set_permissions(&program, Permissions::from_mode(0o500))?;
         File::open(&program)?.sync_all()?;
-        let mut written = File::options().write(true).create_new(true).mode(0o400).open(draft.join(MANIFEST))?;
+        let mut written = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o400)
+            .open(draft.join(MANIFEST))?;
         written.write_all(&serde_json::to_vec_pretty(manifest)?)?;
         written.sync_all()?;
         File::open(&draft)?.sync_all()?;
@@ -155,7 +174,10 @@ impl ClientStore {
     /// The disk.
     pub fn set_in_use(&self, name: &str) -> io::Result<()> {
         if !self.has(name) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("client {name} is not installed")));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("client {name} is not installed"),
+            ));
         }
         let next = self.dir.join(NEXT);
         match fs::remove_file(&next) {
@@ -186,7 +208,8 @@ impl ClientStore {
     }
 }
 
-/// Directories of installed clients may be written by their owner, so nothing has to be allowed first.
+/// Directories of installed clients may be written by their owner, so nothing has to be allowed
+/// first.
 fn remove_tree(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -231,27 +254,63 @@ mod tests {
         let store = ClientStore::new(dir.path().join("clients"));
         store.remove_leftovers().unwrap();
         assert_eq!(store.list().unwrap(), []);
-        assert_eq!(put(&store, "one", "0.6.0"), InstallResult::New("0.6.0".into()));
-        assert_eq!(put(&store, "one", "0.6.0"), InstallResult::Known("0.6.0".into()));
-        let InstallResult::New(other) = put(&store, "other", "0.6.0") else { panic!() };
+        assert_eq!(
+            put(&store, "one", "0.6.0"),
+            InstallResult::New("0.6.0".into())
+        );
+        assert_eq!(
+            put(&store, "one", "0.6.0"),
+            InstallResult::Known("0.6.0".into())
+        );
+        let InstallResult::New(other) = put(&store, "other", "0.6.0") else {
+            panic!()
+        };
         assert!(other.starts_with("0.6.0+") && is_name(&other), "{other}");
-        assert_eq!(put(&store, "other", "0.6.0"), InstallResult::Known(other.clone()));
-        assert_eq!(put(&store, "old", "0.5.0"), InstallResult::New("0.5.0".into()));
-        let names: Vec<String> = store.list().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            put(&store, "other", "0.6.0"),
+            InstallResult::Known(other.clone())
+        );
+        assert_eq!(
+            put(&store, "old", "0.5.0"),
+            InstallResult::New("0.5.0".into())
+        );
+        let names: Vec<String> = store
+            .list()
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["0.5.0", "0.6.0", other.as_str()]);
-        assert!(store.manifest("0.6.0").is_some() && store.has("0.5.0") && !store.has("..") && !store.has("current"));
+        assert!(
+            store.manifest("0.6.0").is_some()
+                && store.has("0.5.0")
+                && !store.has("..")
+                && !store.has("current")
+        );
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(store.program("0.6.0")), mode(store.dir.join("0.6.0"))), (0o500, 0o700));
+        assert_eq!(
+            (mode(store.program("0.6.0")), mode(store.dir.join("0.6.0"))),
+            (0o500, 0o700)
+        );
 
         store.set_in_use("0.6.0").unwrap();
         store.set_in_use("0.5.0").unwrap();
-        assert_eq!(fs::read_link(store.dir.join(CURRENT)).unwrap(), Path::new("0.5.0"));
+        assert_eq!(
+            fs::read_link(store.dir.join(CURRENT)).unwrap(),
+            Path::new("0.5.0")
+        );
         assert_eq!(store.list().unwrap().len(), 3);
         store.remove("0.6.0").unwrap();
         assert!(!store.has("0.6.0") && store.remove("0.6.0").is_err());
         // Nothing hidden is left.
-        let hidden =
-            fs::read_dir(&store.dir).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+        let hidden = fs::read_dir(&store.dir).unwrap().filter(|e| {
+            e.as_ref()
+                .unwrap()
+                .file_name()
+                .to_str()
+                .unwrap()
+                .starts_with('.')
+        });
         assert_eq!(hidden.count(), 0);
     }
 
@@ -265,7 +324,10 @@ mod tests {
         symlink("0.6.0", dir.path().join(NEXT)).unwrap();
         fs::create_dir(dir.path().join(".gone-0.5.0")).unwrap();
         store.remove_leftovers().unwrap();
-        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["0.6.0", "current"]);
     }

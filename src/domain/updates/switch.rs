@@ -1,9 +1,10 @@
-//! Instances on their way to another client, one after the other. The first that runs goes ahead; one that does not come up well goes back by itself, and
-//! then the rest are left alone.
+//! Instances on their way to another client, one after the other. The first that runs goes ahead;
+//! one that does not come up well goes back by itself, and then the rest are left alone.
 //!
-//! Each step is written down before it is taken, its direction included. A manager that comes after one that was killed goes on with it: what is being tried is
-//! tried on (its version stands in the instance's row), what goes back goes back, what has gone over stays. What cannot be written at the moment is written
-//! again and again: a step that is begun is never left without its end.
+//! Each step is written down before it is taken, its direction included. A manager that comes after
+//! one that was killed goes on with it: what is being tried is tried on (its version stands in the
+//! instance's row), what goes back goes back, what has gone over stays. What cannot be written at
+//! the moment is written again and again: a step that is begun is never left without its end.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ use crate::keeper::machine::InstanceState;
 pub(super) const ACTOR: &str = "update";
 /// So long is waited for a restart to have begun; the longest stop takes 18 s.
 pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(25);
-/// After a start of the manager an instance that was being tried and starts by itself is waited for. Starts are spread by 100 ms each.
+/// After a start of the manager an instance that was being tried and starts by itself is waited
+/// for. Starts are spread by 100 ms each.
 const COMES_UP: Duration = Duration::from_secs(60);
 /// What cannot be written is written again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -44,7 +46,9 @@ impl UpdateService {
             Ok(message) => return self.finish(ticket, JobStage::Switched, message).await,
             Err(cut) => cut,
         };
-        let SwitchInterruption::Off(stage, message) = cut else { return };
+        let SwitchInterruption::Off(stage, message) = cut else {
+            return;
+        };
         if self.skip_remaining(ticket).await.is_ok() {
             self.finish(ticket, stage, message).await;
         }
@@ -59,12 +63,18 @@ impl UpdateService {
         let job = ticket.job();
         let to = job.version.clone();
         let Some(switch) = &job.switch else {
-            return Err(SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()));
+            return Err(SwitchInterruption::Off(
+                JobStage::Failed,
+                "It has no instances.".into(),
+            ));
         };
         let count = switch.steps.len();
         // Between the plan and the right to do it, somebody may have removed it.
         let (store, name) = (self.store().clone(), to.clone());
-        if !tokio::task::spawn_blocking(move || store.has(&name)).await.unwrap_or(false) {
+        if !tokio::task::spawn_blocking(move || store.has(&name))
+            .await
+            .unwrap_or(false)
+        {
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
                 format!("Client {to} is not installed any more; nothing was switched."),
@@ -77,9 +87,14 @@ impl UpdateService {
             let step = step(ticket, at)?;
             match step.state {
                 StepState::Waiting if ticket.cancel.is_cancelled() => {
-                    return Err(SwitchInterruption::Off(JobStage::Cancelled, so_far(&ticket.job(), CANCELLED)));
+                    return Err(SwitchInterruption::Off(
+                        JobStage::Cancelled,
+                        so_far(&ticket.job(), CANCELLED),
+                    ));
                 }
-                StepState::Waiting | StepState::Trying | StepState::GoingBack => self.run_step(ticket, at, step, &to).await?,
+                StepState::Waiting | StepState::Trying | StepState::GoingBack => {
+                    self.run_step(ticket, at, step, &to).await?
+                }
                 _ => {}
             }
             failpoint::reach("switch.step-done");
@@ -103,17 +118,24 @@ impl UpdateService {
         }
         for step in &switch.steps {
             match step.state {
-                // It was held back at a version by an earlier switch; now it follows the one in use again.
+                // It was held back at a version by an earlier switch; now it follows the one in use
+                // again.
                 StepState::Switched | StepState::Resting if step.unpin => {
                     retry_write(ticket, || self.instances().follow_in_use(step.id)).await?;
                 }
                 // Now the version in use is the one it runs, or it was pinned to it.
-                StepState::Switched => retry_write(ticket, || self.instances().set_trial(step.id, None)).await?,
+                StepState::Switched => {
+                    retry_write(ticket, || self.instances().set_trial(step.id, None)).await?
+                }
                 _ => {}
             }
         }
         failpoint::reach("switch.settled");
-        let went = switch.steps.iter().filter(|step| step.state == StepState::Switched).count();
+        let went = switch
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Switched)
+            .count();
         Ok(match (switch.is_for_all, went) {
             (true, 0) => format!("{to} is in use. No instance that follows it was running."),
             (true, 1) => format!("{to} is in use, and 1 instance runs it."),
@@ -125,7 +147,11 @@ impl UpdateService {
     }
 
     /// The instance as it is; none: it was deleted.
-    pub(super) async fn instance(&self, ticket: &JobGuard, id: InstanceId) -> Result<Option<Instance>, SwitchInterruption> {
+    pub(super) async fn instance(
+        &self,
+        ticket: &JobGuard,
+        id: InstanceId,
+    ) -> Result<Option<Instance>, SwitchInterruption> {
         retry_write(ticket, || async {
             match self.instances().get(id).await {
                 Ok(instance) => Ok(Some(instance)),
@@ -136,10 +162,23 @@ impl UpdateService {
         .await
     }
 
-    async fn run_step(&self, ticket: &JobGuard, at: usize, step: SwitchStep, to: &str) -> Result<(), SwitchInterruption> {
+    async fn run_step(
+        &self,
+        ticket: &JobGuard,
+        at: usize,
+        step: SwitchStep,
+        to: &str,
+    ) -> Result<(), SwitchInterruption> {
         let is_for_all = plan(&ticket.job())?.is_for_all;
         let Some(mut instance) = self.instance(ticket, step.id).await? else {
-            return self.write(ticket, at, StepState::LeftAlone, "It was deleted meanwhile.").await;
+            return self
+                .write(
+                    ticket,
+                    at,
+                    StepState::LeftAlone,
+                    "It was deleted meanwhile.",
+                )
+                .await;
         };
         if step.state == StepState::GoingBack {
             return self.revert(ticket, at, &step, &step.words.clone()).await;
@@ -147,37 +186,75 @@ impl UpdateService {
         if step.state == StepState::Trying && !is_up(&instance) && instance.autostart {
             // The manager has just started, and this one is started by itself.
             let until = tokio::time::Instant::now() + COMES_UP;
-            while !is_up(&instance) && tokio::time::Instant::now() < until && !ticket.cancel.is_cancelled() {
+            while !is_up(&instance)
+                && tokio::time::Instant::now() < until
+                && !ticket.cancel.is_cancelled()
+            {
                 pause(ticket).await?;
-                let Some(now) = self.instance(ticket, step.id).await? else { break };
+                let Some(now) = self.instance(ticket, step.id).await? else {
+                    break;
+                };
                 instance = now;
             }
         }
         if !is_up(&instance) {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                let words =
-                    "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
+                let words = "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
-                return Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
+                return Err(SwitchInterruption::Off(
+                    JobStage::Failed,
+                    so_far(&ticket.job(), &format!("{}: {words}", step.name)),
+                ));
             }
             if !is_for_all {
                 retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
-            return self.write(ticket, at, StepState::Resting, "It does not run; its next start is with the new version.").await;
+            return self
+                .write(
+                    ticket,
+                    at,
+                    StepState::Resting,
+                    "It does not run; its next start is with the new version.",
+                )
+                .await;
         }
-        if is_for_all && step.state == StepState::Waiting && instance.client_version.is_some() && !step.unpin {
-            return self.write(ticket, at, StepState::LeftAlone, "It was pinned to a version meanwhile.").await;
+        if is_for_all
+            && step.state == StepState::Waiting
+            && instance.client_version.is_some()
+            && !step.unpin
+        {
+            return self
+                .write(
+                    ticket,
+                    at,
+                    StepState::LeftAlone,
+                    "It was pinned to a version meanwhile.",
+                )
+                .await;
         }
         let runs_it = instance.running_version.as_deref() == Some(to);
         if step.state == StepState::Waiting && runs_it {
             if !is_for_all {
                 retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
-            return self.write(ticket, at, StepState::Switched, "It ran this version already.").await;
+            return self
+                .write(
+                    ticket,
+                    at,
+                    StepState::Switched,
+                    "It ran this version already.",
+                )
+                .await;
         }
-        let is_resumed = step.state == StepState::Trying && runs_it && instance.trial_version.as_deref() == Some(to);
-        let step = if is_resumed { step } else { self.begin_step(ticket, at, step, &instance, to).await? };
+        let is_resumed = step.state == StepState::Trying
+            && runs_it
+            && instance.trial_version.as_deref() == Some(to);
+        let step = if is_resumed {
+            step
+        } else {
+            self.begin_step(ticket, at, step, &instance, to).await?
+        };
         let gate = plan(&ticket.job())?.gate;
         let verdict = tokio::select! {
             verdict = retry_write(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
@@ -191,13 +268,17 @@ impl UpdateService {
                 retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
                 let words = "It was stopped or deleted while it was watched, so that it could not be judged.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
-                Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))))
+                Err(SwitchInterruption::Off(
+                    JobStage::Failed,
+                    so_far(&ticket.job(), &format!("{}: {words}", step.name)),
+                ))
             }
             GateResult::Bad(why) => self.revert(ticket, at, &step, &why).await,
         }
     }
 
-    /// Restarts an instance with the new version. What it is about to do stands in the job and in the timeline before.
+    /// Restarts an instance with the new version. What it is about to do stands in the job and in
+    /// the timeline before.
     async fn begin_step(
         &self,
         ticket: &JobGuard,
@@ -213,22 +294,36 @@ impl UpdateService {
             ticket.change(|job| {
                 job.message = format!("{} is restarted with {to} and watched.", step.name);
                 if let Some(step) = step_of(job, at) {
-                    (step.state, step.begun_at, step.before) = (StepState::Trying, Some(begun), before.clone());
+                    (step.state, step.begun_at, step.before) =
+                        (StepState::Trying, Some(begun), before.clone());
                     step.ailing.clone_from(&ailing);
                 }
             })
         })
         .await?;
         failpoint::reach("switch.written");
-        retry_write(ticket, || self.instances().set_trial(step.id, Some(to.to_owned()))).await?;
+        retry_write(ticket, || {
+            self.instances().set_trial(step.id, Some(to.to_owned()))
+        })
+        .await?;
         failpoint::reach("switch.trial");
         let words = format!("going over to client {to}: restarted and watched");
-        retry_write(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
-        if let Err(error) = self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
+        retry_write(ticket, || {
+            self.instances().note(step.id, words.clone(), Some(ACTOR))
+        })
+        .await?;
+        if let Err(error) = self
+            .instances()
+            .restart(step.id, ACTOR, RESTART_PATIENCE)
+            .await
+        {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             let words = format!("It could not be restarted: {}", told(error));
             self.write(ticket, at, StepState::LeftAlone, &words).await?;
-            return Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
+            return Err(SwitchInterruption::Off(
+                JobStage::Failed,
+                so_far(&ticket.job(), &format!("{}: {words}", step.name)),
+            ));
         }
         failpoint::reach("switch.restarted");
         self::step(ticket, at)
@@ -247,14 +342,25 @@ impl UpdateService {
         }
         self.measure(ticket, at, step).await?;
         let words = format!("client {to} has come up well and stays");
-        retry_write(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
+        retry_write(ticket, || {
+            self.instances().note(step.id, words.clone(), Some(ACTOR))
+        })
+        .await?;
         let words = measured_text(&self::step(ticket, at)?);
         self.write(ticket, at, StepState::Switched, &words).await
     }
 
-    pub(super) async fn measure(&self, ticket: &JobGuard, at: usize, step: &SwitchStep) -> Result<(), SwitchInterruption> {
-        let Some(begun) = step.begun_at else { return Ok(()) };
-        let events = retry_write(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
+    pub(super) async fn measure(
+        &self,
+        ticket: &JobGuard,
+        at: usize,
+        step: &SwitchStep,
+    ) -> Result<(), SwitchInterruption> {
+        let Some(begun) = step.begun_at else {
+            return Ok(());
+        };
+        let events =
+            retry_write(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
         if let Some((down, own)) = health_gate::measured(&events, begun) {
             ticket.show(|job| {
                 if let Some(step) = step_of(job, at) {
@@ -265,18 +371,27 @@ impl UpdateService {
         Ok(())
     }
 
-    /// After an end before the last step: who has gone over stays so, by name, since the version in use does not change.
+    /// After an end before the last step: who has gone over stays so, by name, since the version in
+    /// use does not change.
     async fn skip_remaining(&self, ticket: &JobGuard) -> Result<(), SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
-        for step in switch.steps.iter().filter(|step| step.state == StepState::Switched && switch.is_for_all) {
-            retry_write(ticket, || self.instances().pin(step.id, job.version.clone())).await?;
+        for step in switch
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Switched && switch.is_for_all)
+        {
+            retry_write(ticket, || {
+                self.instances().pin(step.id, job.version.clone())
+            })
+            .await?;
         }
         retry_write(ticket, || {
             ticket.change(|job| {
                 for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
                     if step.state == StepState::Waiting {
-                        (step.state, step.words) = (StepState::LeftAlone, "It was not touched.".into());
+                        (step.state, step.words) =
+                            (StepState::LeftAlone, "It was not touched.".into());
                     }
                 }
             })
@@ -302,8 +417,8 @@ impl UpdateService {
     }
 }
 
-/// Does what has to be done until it is done: a database that is locked or a disk that is full must not leave an instance between two versions. Ends only with the
-/// manager, whose successor goes on.
+/// Does what has to be done until it is done: a database that is locked or a disk that is full must
+/// not leave an instance between two versions. Ends only with the manager, whose successor goes on.
 pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
     ticket: &JobGuard,
     mut work: impl FnMut() -> F,
@@ -334,16 +449,24 @@ pub(super) fn is_up(instance: &Instance) -> bool {
 }
 
 pub(super) fn plan(job: &UpdateJob) -> Result<&VersionSwitch, SwitchInterruption> {
-    job.switch.as_ref().ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()))
+    job.switch
+        .as_ref()
+        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()))
 }
 
 fn step(ticket: &JobGuard, at: usize) -> Result<SwitchStep, SwitchInterruption> {
     let job = ticket.job();
-    plan(&job)?.steps.get(at).cloned().ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no such instance.".into()))
+    plan(&job)?
+        .steps
+        .get(at)
+        .cloned()
+        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no such instance.".into()))
 }
 
 pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep> {
-    job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at))
+    job.switch
+        .as_mut()
+        .and_then(|switch| switch.steps.get_mut(at))
 }
 
 /// An error for people.
@@ -368,14 +491,27 @@ fn measured_text(step: &SwitchStep) -> String {
 
 /// What is to be said at an end before the last step.
 pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
-    let Some(switch) = &job.switch else { return what.to_owned() };
-    let went: Vec<&str> =
-        switch.steps.iter().filter(|step| step.state == StepState::Switched).map(|step| step.name.as_str()).collect();
-    let waiting = switch.steps.iter().filter(|step| step.state == StepState::Waiting).count();
+    let Some(switch) = &job.switch else {
+        return what.to_owned();
+    };
+    let went: Vec<&str> = switch
+        .steps
+        .iter()
+        .filter(|step| step.state == StepState::Switched)
+        .map(|step| step.name.as_str())
+        .collect();
+    let waiting = switch
+        .steps
+        .iter()
+        .filter(|step| step.state == StepState::Waiting)
+        .count();
     let mut said = what.to_owned();
     if !went.is_empty() {
-        let words =
-            if went.len() == 1 { "went over before and stays, pinned to" } else { "went over before and stay, pinned to" };
+        let words = if went.len() == 1 {
+            "went over before and stays, pinned to"
+        } else {
+            "went over before and stay, pinned to"
+        };
         said.push_str(&format!(" {} {words} {}.", went.join(", "), job.version));
     }
     match waiting {

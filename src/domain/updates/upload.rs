@@ -1,4 +1,5 @@
-//! Files that come in with a request: written to where they are installed from as they arrive, bounded, and gone again if they do not arrive whole.
+//! Files that come in with a request: written to where they are installed from as they arrive,
+//! bounded, and gone again if they do not arrive whole.
 
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Request};
@@ -30,7 +31,11 @@ const NAMELESS: &str = "an uploaded file";
 ///
 /// # Errors
 /// There is none, it does not arrive whole or is too large; other work is under way.
-pub async fn by_form(updates: &UpdateService, mut form: Multipart, actor: &str) -> Result<UpdateJob, ProblemResponse> {
+pub async fn by_form(
+    updates: &UpdateService,
+    mut form: Multipart,
+    actor: &str,
+) -> Result<UpdateJob, ProblemResponse> {
     let mut with = InstallOptions::default();
     while let Some(mut field) = form.next_field().await.map_err(refused)? {
         match field.name() {
@@ -52,34 +57,65 @@ pub async fn by_form(updates: &UpdateService, mut form: Multipart, actor: &str) 
             _ => {}
         }
     }
-    Err(Error::Invalid(vec![FieldError::new("/file", "Choose a file: the client program, or a release's archive.")]).into())
+    Err(Error::Invalid(vec![FieldError::new(
+        "/file",
+        "Choose a file: the client program, or a release's archive.",
+    )])
+    .into())
 }
 
 /// Takes in a request's body.
 ///
 /// # Errors
 /// It does not arrive whole or is too large; other work is under way.
-pub async fn by_body(updates: &UpdateService, request: Request, actor: &str) -> Result<UpdateJob, ProblemResponse> {
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+pub async fn by_body(
+    updates: &UpdateService,
+    request: Request,
+    actor: &str,
+) -> Result<UpdateJob, ProblemResponse> {
+    let length = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let said = |wanted: &str| {
-        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
     };
-    let with = InstallOptions { switch: said("switch").is_some_and(|value| value == "true"), ..InstallOptions::default() };
+    let with = InstallOptions {
+        switch: said("switch").is_some_and(|value| value == "true"),
+        ..InstallOptions::default()
+    };
     let name = shown(said("name").as_deref());
-    let body = request.into_body().into_data_stream().map_err(|_| broken()).boxed();
+    let body = request
+        .into_body()
+        .into_data_stream()
+        .map_err(|_| broken())
+        .boxed();
     take(updates, &name, length, body, with, actor).await
 }
 
-fn pieces(field: Field<'_>) -> impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin + '_ {
+fn pieces(
+    field: Field<'_>,
+) -> impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin + '_ {
     field.map_err(refused).boxed()
 }
 
 /// A file's name for people: its last part, without what is not for reading.
 fn shown(name: Option<&str>) -> String {
-    let name = name.unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = name
+        .unwrap_or_default()
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    if name.is_empty() { NAMELESS.into() } else { name }
+    if name.is_empty() {
+        NAMELESS.into()
+    } else {
+        name
+    }
 }
 
 async fn take(
@@ -98,7 +134,15 @@ async fn take(
         return fail(updates, ticket, path, full(ended)).await;
     }
     match write(&ticket, &path, length, pieces).await {
-        Ok(0) => fail(updates, ticket, path, Error::invalid("", "The file is empty.").into()).await,
+        Ok(0) => {
+            fail(
+                updates,
+                ticket,
+                path,
+                Error::invalid("", "The file is empty.").into(),
+            )
+            .await
+        }
         Ok(_) => Ok(updates.install_received(ticket, path, name.to_owned(), with)),
         Err(problem) => fail(updates, ticket, path, problem).await,
     }
@@ -111,8 +155,17 @@ async fn fail(
     problem: ProblemResponse,
 ) -> Result<UpdateJob, ProblemResponse> {
     updates.remove_received(&path).await;
-    let stage = if ticket.cancel.is_cancelled() { JobStage::Cancelled } else { JobStage::Failed };
-    ticket.end(stage, "The file did not arrive whole; nothing was installed.").await;
+    let stage = if ticket.cancel.is_cancelled() {
+        JobStage::Cancelled
+    } else {
+        JobStage::Failed
+    };
+    ticket
+        .end(
+            stage,
+            "The file did not arrive whole; nothing was installed.",
+        )
+        .await;
     Err(problem)
 }
 
@@ -123,17 +176,30 @@ async fn write(
     mut pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Unpin,
 ) -> Result<u64, ProblemResponse> {
     let disk = |e: std::io::Error| {
-        let detail = format!("The file cannot be written down: {e}. Make room on the disk of the data directory and try again.");
-        ProblemResponse::from(Error::Unavailable { detail, retry_after: None })
+        let detail = format!(
+            "The file cannot be written down: {e}. Make room on the disk of the data directory and try again."
+        );
+        ProblemResponse::from(Error::Unavailable {
+            detail,
+            retry_after: None,
+        })
     };
-    let mut file = tokio::fs::File::options().write(true).create_new(true).mode(0o600).open(path).await.map_err(disk)?;
+    let mut file = tokio::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .map_err(disk)?;
     let mut size = 0;
     loop {
         let piece = tokio::select! {
             piece = pieces.next() => piece,
             () = ticket.cancel.cancelled() => return Err(Error::Conflict("It was cancelled.".into()).into()),
         };
-        let Some(piece) = piece.transpose()? else { break };
+        let Some(piece) = piece.transpose()? else {
+            break;
+        };
         size += piece.len() as u64;
         if size > LARGEST {
             return Err(too_large());
@@ -153,11 +219,18 @@ fn full(ended: SourceError) -> ProblemResponse {
         SourceError::Failed { message, .. } => message,
         _ => "There is no room for it.".into(),
     };
-    Error::Unavailable { detail, retry_after: None }.into()
+    Error::Unavailable {
+        detail,
+        retry_after: None,
+    }
+    .into()
 }
 
 fn too_large() -> ProblemResponse {
-    ProblemResponse::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)))
+    ProblemResponse::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)),
+    )
 }
 
 fn broken() -> ProblemResponse {
@@ -166,5 +239,9 @@ fn broken() -> ProblemResponse {
 
 #[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn refused(error: MultipartError) -> ProblemResponse {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { too_large() } else { broken() }
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        too_large()
+    } else {
+        broken()
+    }
 }

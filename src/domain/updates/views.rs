@@ -6,7 +6,10 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::health_gate::length;
-use super::model::{ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset, SwitchStep, UpdateJob};
+use super::model::{
+    ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset, SwitchStep,
+    UpdateJob,
+};
 use super::release_check::ReleaseStatus;
 use super::settings::UpdateSettings;
 use crate::base::clock::{Timestamp, human_duration};
@@ -63,25 +66,38 @@ impl UpdatesPage {
             (Some(current), Some(latest)) if self.news.available => {
                 format!("Client {current} is in use; release {latest} is newer")
             }
-            (Some(current), Some(_)) => format!("Client {current} is in use, and nothing newer is known"),
+            (Some(current), Some(_)) => {
+                format!("Client {current} is in use, and nothing newer is known")
+            }
             (Some(current), None) => format!("Client {current} is in use"),
         }
     }
 
     /// The installed client that came with a release.
     fn installed_as(&self, release: &ClientRelease) -> Option<&str> {
-        let is_it =
-            |one: &&InstalledClient| one.manifest.as_ref().is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag));
-        self.installed.iter().find(is_it).map(|one| one.name.as_str())
+        let is_it = |one: &&InstalledClient| {
+            one.manifest
+                .as_ref()
+                .is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag))
+        };
+        self.installed
+            .iter()
+            .find(is_it)
+            .map(|one| one.name.as_str())
     }
 
     fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
+        self.errors
+            .iter()
+            .find(|e| e.pointer == pointer)
+            .map(FieldError::page_text)
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
     fn client_of(&self, release: &ClientRelease) -> String {
-        release.client().map_or_else(|| "–".into(), |client| client.to_string())
+        release
+            .client()
+            .map_or_else(|| "–".into(), |client| client.to_string())
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
@@ -146,7 +162,9 @@ impl JobPage {
     fn figures(&self) -> Option<String> {
         let done = self.job.bytes?;
         Some(match (self.job.stage, self.job.total) {
-            (JobStage::Downloading, Some(total)) => format!("{} of {}", size_text(done), size_text(total)),
+            (JobStage::Downloading, Some(total)) => {
+                format!("{} of {}", size_text(done), size_text(total))
+            }
             (JobStage::Downloading, None) => size_text(done),
             (JobStage::Building, Some(total)) => format!("{done} of {total} crates"),
             (JobStage::Switching, Some(total)) => format!("{done} of {total} instances"),
@@ -155,11 +173,17 @@ impl JobPage {
     }
 
     fn steps(&self) -> &[SwitchStep] {
-        self.job.switch.as_ref().map_or(&[], |switch| switch.steps.as_slice())
+        self.job
+            .switch
+            .as_ref()
+            .map_or(&[], |switch| switch.steps.as_slice())
     }
 
     fn origin_text(&self) -> Option<&str> {
-        self.job.switch.as_ref().and_then(|switch| switch.from.as_deref())
+        self.job
+            .switch
+            .as_ref()
+            .and_then(|switch| switch.from.as_deref())
     }
 
     /// The class that colours its stage.
@@ -175,21 +199,33 @@ impl JobPage {
     #[allow(clippy::unused_self, reason = "templates call methods")]
     fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
-        Some(format!("{}, of which its start took {}", length(down), length(own)))
+        Some(format!(
+            "{}, of which its start took {}",
+            length(down),
+            length(own)
+        ))
     }
 
     /// Some went over and stayed, though the switch did not come to its end.
     fn is_halfway(&self) -> bool {
         let stayed = |switch: &super::model::VersionSwitch| {
-            switch.is_for_all && switch.steps.iter().any(|step| step.state == super::model::StepState::Switched)
+            switch.is_for_all
+                && switch
+                    .steps
+                    .iter()
+                    .any(|step| step.state == super::model::StepState::Switched)
         };
-        self.is_over() && self.job.stage != JobStage::Switched && self.job.switch.as_ref().is_some_and(stayed)
+        self.is_over()
+            && self.job.stage != JobStage::Switched
+            && self.job.switch.as_ref().is_some_and(stayed)
     }
 
     /// The version that can be gone back to after a switch that came out well.
     fn way_back(&self) -> Option<&str> {
-        self.origin_text()
-            .filter(|_| self.job.stage == JobStage::Switched && self.job.switch.as_ref().is_some_and(|s| s.is_for_all))
+        self.origin_text().filter(|_| {
+            self.job.stage == JobStage::Switched
+                && self.job.switch.as_ref().is_some_and(|s| s.is_for_all)
+        })
     }
 }
 
@@ -220,7 +256,10 @@ impl InstallPage {
     }
 
     fn client(&self) -> String {
-        self.release.client().map_or_else(|| "not known before it is installed".into(), |client| client.to_string())
+        self.release.client().map_or_else(
+            || "not known before it is installed".into(),
+            |client| client.to_string(),
+        )
     }
 
     fn file(&self) -> &str {
@@ -231,7 +270,10 @@ impl InstallPage {
     }
 
     fn size(&self) -> String {
-        self.release.asset.size().map_or_else(|| "–".into(), size_text)
+        self.release
+            .asset
+            .size()
+            .map_or_else(|| "–".into(), size_text)
     }
 }
 
@@ -266,8 +308,10 @@ impl SwitchPage {
     }
 
     fn followers(&self) -> impl Iterator<Item = &Instance> {
-        let goes =
-            |instance: &&Instance| (instance.client_version.is_none() && !self.is_in_use()) || self.held.contains(&instance.id);
+        let goes = |instance: &&Instance| {
+            (instance.client_version.is_none() && !self.is_in_use())
+                || self.held.contains(&instance.id)
+        };
         self.instances.iter().filter(goes)
     }
 
@@ -278,7 +322,11 @@ impl SwitchPage {
 
     /// Running instances that a restart would also give a configuration saved since.
     fn outdated(&self) -> Vec<&str> {
-        self.instances.iter().filter(|instance| instance.is_outdated()).map(|instance| instance.name.as_str()).collect()
+        self.instances
+            .iter()
+            .filter(|instance| instance.is_outdated())
+            .map(|instance| instance.name.as_str())
+            .collect()
     }
 
     fn title(&self) -> String {
@@ -291,7 +339,9 @@ impl SwitchPage {
     }
 
     fn running_followers(&self) -> usize {
-        self.followers().filter(|instance| instance.status.has_client()).count()
+        self.followers()
+            .filter(|instance| instance.status.has_client())
+            .count()
     }
 }
 

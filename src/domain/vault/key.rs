@@ -1,4 +1,5 @@
-//! The file of the key: made once, durable before anything is sealed with it, readable by its owner alone.
+//! The file of the key: made once, durable before anything is sealed with it, readable by its owner
+//! alone.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +40,9 @@ pub enum KeyFileError {
         path: PathBuf,
     },
     /// Others can read it, and that cannot be changed.
-    #[error("{path} can be read by others than its owner, and its mode cannot be changed: {cause}. It must be 0600.")]
+    #[error(
+        "{path} can be read by others than its owner, and its mode cannot be changed: {cause}. It must be 0600."
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -63,13 +66,17 @@ impl VaultKey {
         Ok(Self(bytes))
     }
 
-    /// The one in `data_dir`; `None`: there is no such file. One that others can read is taken from them.
+    /// The one in `data_dir`; `None`: there is no such file. One that others can read is taken from
+    /// them.
     ///
     /// # Errors
     /// It cannot be read, is none, or stays readable by others.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(KEY_FILE);
-        let unusable = |cause| KeyFileError::Unusable { path: path.clone(), cause };
+        let unusable = |cause| KeyFileError::Unusable {
+            path: path.clone(),
+            cause,
+        };
         let file = match open_regular(&path, File::options().read(true)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -78,7 +85,10 @@ impl VaultKey {
         let mode = file.metadata().map_err(unusable)?.permissions().mode();
         if mode & 0o077 != 0 {
             file.set_permissions(fs::Permissions::from_mode(0o600))
-                .map_err(|cause| KeyFileError::Open { path: path.clone(), cause })?;
+                .map_err(|cause| KeyFileError::Open {
+                    path: path.clone(),
+                    cause,
+                })?;
             tracing::warn!(
                 file = %path.display(),
                 mode = format!("{:03o}", mode & 0o777),
@@ -86,12 +96,18 @@ impl VaultKey {
             );
         }
         let mut text = String::new();
-        file.take(LARGEST).read_to_string(&mut text).map_err(|_| KeyFileError::Damaged { path: path.clone() })?;
-        Self::parse(&text).map(Some).ok_or(KeyFileError::Damaged { path })
+        file.take(LARGEST)
+            .read_to_string(&mut text)
+            .map_err(|_| KeyFileError::Damaged { path: path.clone() })?;
+        Self::parse(&text)
+            .map(Some)
+            .ok_or(KeyFileError::Damaged { path })
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let bytes = STANDARD.decode(text.trim().strip_prefix(TITLE)?.trim()).ok()?;
+        let bytes = STANDARD
+            .decode(text.trim().strip_prefix(TITLE)?.trim())
+            .ok()?;
         bytes.try_into().ok().map(Self)
     }
 
@@ -108,13 +124,26 @@ impl VaultKey {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&draft)?;
             writeln!(file, "{TITLE}{}", STANDARD.encode(self.0))?;
             file.sync_all()?;
-            rustix::fs::renameat_with(rustix::fs::CWD, &draft, rustix::fs::CWD, &path, rustix::fs::RenameFlags::NOREPLACE)?;
+            rustix::fs::renameat_with(
+                rustix::fs::CWD,
+                &draft,
+                rustix::fs::CWD,
+                &path,
+                rustix::fs::RenameFlags::NOREPLACE,
+            )?;
             File::open(data_dir)?.sync_all()
         };
-        write().map_err(|cause| KeyFileError::Unusable { path: path.clone(), cause })
+        write().map_err(|cause| KeyFileError::Unusable {
+            path: path.clone(),
+            cause,
+        })
     }
 }
 
@@ -130,11 +159,23 @@ mod tests {
         fs::write(dir.path().join("secrets.key.new"), "of one that was killed").unwrap();
         key.write(dir.path()).unwrap();
         let file = dir.path().join(KEY_FILE);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(VaultKey::read(dir.path()).unwrap().unwrap().0, key.0);
-        assert!(VaultKey::generate().unwrap().write(dir.path()).is_err(), "the one that is there stays");
+        assert!(
+            VaultKey::generate().unwrap().write(dir.path()).is_err(),
+            "the one that is there stays"
+        );
         assert_eq!(VaultKey::read(dir.path()).unwrap().unwrap().0, key.0);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == KEY_FILE).count(), 1);
+        assert_eq!(
+            fs::read_dir(dir.path())
+                .unwrap()
+                .filter(|e| e.as_ref().unwrap().file_name() == KEY_FILE)
+                .count(),
+            1
+        );
     }
 
     #[test]
@@ -144,22 +185,32 @@ mod tests {
         let file = dir.path().join(KEY_FILE);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(VaultKey::read(dir.path()).unwrap().is_some());
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
     fn what_is_no_key_is_refused_and_stays() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(KEY_FILE);
-        for text in
-            ["", "secret", "jd-manager-secrets-key-1 c2hvcnQ=", "jd-manager-secrets-key-2 AAAA", "jd-manager-secrets-key-1 !"]
-        {
+        for text in [
+            "",
+            "secret",
+            "jd-manager-secrets-key-1 c2hvcnQ=",
+            "jd-manager-secrets-key-2 AAAA",
+            "jd-manager-secrets-key-1 !",
+        ] {
             fs::write(&file, text).unwrap();
             let error = VaultKey::read(dir.path()).err().unwrap();
             assert!(matches!(error, KeyFileError::Damaged { .. }), "{error}");
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
         fs::write(&file, [0xff, 0xfe]).unwrap();
-        assert!(matches!(VaultKey::read(dir.path()), Err(KeyFileError::Damaged { .. })));
+        assert!(matches!(
+            VaultKey::read(dir.path()),
+            Err(KeyFileError::Damaged { .. })
+        ));
     }
 }

@@ -8,7 +8,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use super::key::VaultKey;
 use crate::base::error::{Error, Result};
 
-/// What a sealed value begins with. No secret of ours does: keys are base58, channels are JSON objects.
+/// What a sealed value begins with. No secret of ours does: keys are base58, channels are JSON
+/// objects.
 const MARK: &str = "sealed:1:";
 /// Bytes of a nonce: so many that random ones never come twice.
 const NONCE: usize = 24;
@@ -34,7 +35,9 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// With this key.
     pub(super) fn with(key: &VaultKey) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&key.0.into()) }
+        Self {
+            cipher: XChaCha20Poly1305::new(&key.0.into()),
+        }
     }
 
     /// A vault of a test's own, whose key is nowhere else.
@@ -51,12 +54,18 @@ impl Vault {
     pub fn seal(&self, place: &str, text: &str) -> Result<String> {
         let mut bytes = [0; NONCE];
         getrandom::fill(&mut bytes).map_err(Error::internal)?;
-        let payload = Payload { msg: text.as_bytes(), aad: place.as_bytes() };
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: place.as_bytes(),
+        };
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&bytes), payload)
             .map_err(|_| Error::internal("a secret is too long to be sealed"))?;
-        Ok(format!("{MARK}{}", URL_SAFE_NO_PAD.encode([&bytes[..], &sealed].concat())))
+        Ok(format!(
+            "{MARK}{}",
+            URL_SAFE_NO_PAD.encode([&bytes[..], &sealed].concat())
+        ))
     }
 
     /// The text behind what is stored at `place`. One that is not sealed is returned as it is.
@@ -64,11 +73,21 @@ impl Vault {
     /// # Errors
     /// It was sealed with another key or for another place, or is damaged.
     pub fn open(&self, place: &str, stored: &str) -> Result<String> {
-        let Some(text) = stored.strip_prefix(MARK) else { return Ok(stored.to_owned()) };
+        let Some(text) = stored.strip_prefix(MARK) else {
+            return Ok(stored.to_owned());
+        };
         let opened = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| {
             let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
-            let payload = Payload { msg: sealed, aad: place.as_bytes() };
-            String::from_utf8(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?).ok()
+            let payload = Payload {
+                msg: sealed,
+                aad: place.as_bytes(),
+            };
+            String::from_utf8(
+                self.cipher
+                    .decrypt(XNonce::from_slice(nonce), payload)
+                    .ok()?,
+            )
+            .ok()
         });
         opened.ok_or_else(|| {
             Error::internal(format!(
@@ -112,11 +131,17 @@ mod tests {
     #[test]
     fn the_same_text_looks_different_each_time_and_another_key_does_not_open_it() {
         let vault = Vault::of_a_test();
-        let (one, other) = (vault.seal("here", "a secret").unwrap(), vault.seal("here", "a secret").unwrap());
+        let (one, other) = (
+            vault.seal("here", "a secret").unwrap(),
+            vault.seal("here", "a secret").unwrap(),
+        );
         assert_ne!(one, other);
         let stranger = Vault::with(&VaultKey([8; super::super::key::KEY_BYTES]));
         let error = stranger.open("here", &one).unwrap_err().to_string();
-        assert!(error.contains("another key") && !error.contains(&one), "{error}");
+        assert!(
+            error.contains("another key") && !error.contains(&one),
+            "{error}"
+        );
         for text in ["sealed:1:", "sealed:1:AAAA", "sealed:1:*"] {
             assert!(vault.open("here", text).is_err());
         }

@@ -1,4 +1,5 @@
-//! The vault's beginning: the key is found or made, and what an earlier version stored in the clear is sealed.
+//! The vault's beginning: the key is found or made, and what an earlier version stored in the clear
+//! is sealed.
 
 use diesel::SqliteConnection;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,9 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::db::{self, Db};
 
-/// Seals what of a domain's rows is a secret and still in the clear, and opens the rest to see that it can. Returns how many were in the
-/// clear. Takes databases of every earlier version: a table may not be there yet.
+/// Seals what of a domain's rows is a secret and still in the clear, and opens the rest to see that
+/// it can. Returns how many were in the clear. Takes databases of every earlier version: a table
+/// may not be there yet.
 pub type Sealer = fn(&mut SqliteConnection, &Vault) -> Result<usize>;
 
 /// Where the proof stands, and what it is.
@@ -47,12 +49,17 @@ pub enum VaultRefusal {
 }
 
 impl Vault {
-    /// Opens the vault of `data_dir`, whose database is `db`. At the first start it makes the key, and seals what `sealers` find in one
-    /// transaction; then the file is written anew, so that nothing of it stays in the clear, and so are copies in `backups/`.
+    /// Opens the vault of `data_dir`, whose database is `db`. At the first start it makes the key,
+    /// and seals what `sealers` find in one transaction; then the file is written anew, so that
+    /// nothing of it stays in the clear, and so are copies in `backups/`.
     ///
     /// # Errors
     /// The key is missing, wrong, damaged, or stays readable by others; the disk.
-    pub async fn begin(data_dir: &Path, db: &Db, sealers: &'static [Sealer]) -> Result<Self, VaultRefusal> {
+    pub async fn begin(
+        data_dir: &Path,
+        db: &Db,
+        sealers: &'static [Sealer],
+    ) -> Result<Self, VaultRefusal> {
         let path = data_dir.join(KEY_FILE);
         let known = db.read(|c| Ok(queries::proof(c)?)).await?;
         let found = VaultKey::read(data_dir)?;
@@ -67,9 +74,13 @@ impl Vault {
             }
             (None, found) => {
                 let is_new = found.is_none();
-                let key = found.map_or_else(VaultKey::generate, Ok).map_err(Error::internal)?;
+                let key = found
+                    .map_or_else(VaultKey::generate, Ok)
+                    .map_err(Error::internal)?;
                 let vault = Self::with(&key);
-                vault.seal_all(db, sealers, data_dir, is_new.then_some(key)).await?;
+                vault
+                    .seal_all(db, sealers, data_dir, is_new.then_some(key))
+                    .await?;
                 (vault, false)
             }
         };
@@ -91,10 +102,13 @@ impl Vault {
             let path = data_dir.join(KEY_FILE);
             let mut sealed = 0;
             for sealer in sealers {
-                // What is sealed already, in a copy of a database for instance, needs the key it was sealed with.
+                // What is sealed already, in a copy of a database for instance, needs the key it
+                // was sealed with.
                 match sealer(c, &vault) {
                     Ok(count) => sealed += count,
-                    Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => return Err(Error::Internal(cause)),
+                    Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => {
+                        return Err(Error::Internal(cause));
+                    }
                     Err(refused @ Error::Unavailable { .. }) => return Err(refused),
                     Err(_) if new.is_some() => return Ok(Err(VaultRefusal::Missing { path })),
                     Err(_) => return Ok(Err(VaultRefusal::Wrong { path })),
@@ -108,17 +122,24 @@ impl Vault {
             Ok(Ok(sealed))
         });
         let sealed = sealed.await??;
-        tracing::info!(sealed, "the secrets in the database are sealed; their key is {KEY_FILE} beside it");
+        tracing::info!(
+            sealed,
+            "the secrets in the database are sealed; their key is {KEY_FILE} beside it"
+        );
         Ok(())
     }
 
-    /// What cannot be swept now is swept at the next start: it is a matter of thoroughness, not of working.
+    /// What cannot be swept now is swept at the next start: it is a matter of thoroughness, not of
+    /// working.
     async fn remove_leftovers(&self, data_dir: &Path, db: &Db, sealers: &'static [Sealer]) {
         let (vault, copies) = (self.clone(), data_dir.join("backups"));
         let swept = async {
-            tokio::task::spawn_blocking(move || seal_copies(&copies, &vault, sealers)).await.map_err(Error::internal)??;
+            tokio::task::spawn_blocking(move || seal_copies(&copies, &vault, sealers))
+                .await
+                .map_err(Error::internal)??;
             db.write_anew().await?;
-            db.write(|c| Ok(queries::set_swept(c, Timestamp::now())?)).await
+            db.write(|c| Ok(queries::set_swept(c, Timestamp::now())?))
+                .await
         };
         if let Err(e) = swept.await {
             tracing::warn!(error = %e, "secrets of before may still be in free pages of the database or in copies of it; tried again at the next start");
@@ -127,7 +148,8 @@ impl Vault {
 }
 
 impl Vault {
-    /// The vault whose key is in `dir`; none if there is no key. Whether it is the right one shows when something is opened.
+    /// The vault whose key is in `dir`; none if there is no key. Whether it is the right one shows
+    /// when something is opened.
     ///
     /// # Errors
     /// The key cannot be read.
@@ -136,7 +158,8 @@ impl Vault {
     }
 }
 
-/// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without sealed secrets fits any.
+/// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without
+/// sealed secrets fits any.
 ///
 /// # Errors
 /// The key cannot be read; the database.
@@ -144,8 +167,12 @@ pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, VaultRefusal> 
     if !db::has_table(c, "vault").map_err(Error::from)? {
         return Ok(true);
     }
-    let Some((proof, _)) = queries::proof(c).map_err(Error::from)? else { return Ok(true) };
-    let Some(key) = VaultKey::read(dir)? else { return Ok(false) };
+    let Some((proof, _)) = queries::proof(c).map_err(Error::from)? else {
+        return Ok(true);
+    };
+    let Some(key) = VaultKey::read(dir)? else {
+        return Ok(false);
+    };
     Ok(Vault::with(&key).open(PROOF.0, &proof).ok().as_deref() == Some(PROOF.1))
 }
 
@@ -158,8 +185,15 @@ fn seal_copies(dir: &Path, vault: &Vault, sealers: &[Sealer]) -> Result<()> {
     };
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sqlite3") {
-            db::change_copy(&path, |c| sealers.iter().try_for_each(|sealer| sealer(c, vault).map(drop)))?;
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "sqlite3")
+        {
+            db::change_copy(&path, |c| {
+                sealers
+                    .iter()
+                    .try_for_each(|sealer| sealer(c, vault).map(drop))
+            })?;
         }
     }
     Ok(())

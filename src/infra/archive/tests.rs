@@ -7,12 +7,19 @@ use tar::{Builder, Header};
 const MEMBER: &str = "jd-client/jd_client_sv2";
 /// Path as it stands in the header, kind, content.
 type Entry<'a> = (&'a str, EntryType, &'a [u8]);
-const LIMITS: ArchiveLimits = ArchiveLimits { file: 1 << 20, all: 4 << 20, entries: 20 };
+const LIMITS: ArchiveLimits = ArchiveLimits {
+    file: 1 << 20,
+    all: 4 << 20,
+    entries: 20,
+};
 
 /// An archive made of these.
 fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
     let path = dir.join("a.tar.gz");
-    let mut tar = Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
+    let mut tar = Builder::new(GzEncoder::new(
+        File::create(&path).unwrap(),
+        Compression::fast(),
+    ));
     for (name, kind, content) in entries {
         let mut header = Header::new_gnu();
         // Not `set_path`, which is as careful as we are.
@@ -43,9 +50,17 @@ fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, ArchiveRefusal> {
 fn the_one_file_comes_out_of_an_archive_as_releases_have_them() {
     let entries: &[Entry<'_>] = &[
         ("./", EntryType::Directory, b""),
-        ("./translator/translator_sv2", EntryType::Regular, b"another"),
+        (
+            "./translator/translator_sv2",
+            EntryType::Regular,
+            b"another",
+        ),
         ("./jd-client/", EntryType::Directory, b""),
-        ("./jd-client/jd_client_sv2", EntryType::Regular, b"the client"),
+        (
+            "./jd-client/jd_client_sv2",
+            EntryType::Regular,
+            b"the client",
+        ),
         ("./jd-client/jdc-config.toml", EntryType::Regular, b"x = 1"),
     ];
     assert_eq!(tried(entries).unwrap(), b"the client");
@@ -55,33 +70,73 @@ fn the_one_file_comes_out_of_an_archive_as_releases_have_them() {
 
 #[test]
 fn hostile_archives_are_refused() {
-    let good = ("./jd-client/jd_client_sv2", EntryType::Regular, b"the client".as_slice());
+    let good = (
+        "./jd-client/jd_client_sv2",
+        EntryType::Regular,
+        b"the client".as_slice(),
+    );
     let cases: &[(&[Entry<'_>], &str)] = &[
-        (&[("../../etc/cron.d/x", EntryType::Regular, b"evil"), good], "leads out of it"),
-        (&[good, ("/etc/cron.d/x", EntryType::Regular, b"evil")], "leads out of it"),
-        (&[("./jd-client/../../x", EntryType::Regular, b"evil"), good], "leads out of it"),
-        (&[("./jd-client/jd_client_sv2", EntryType::Symlink, b"")], "is a link"),
-        (&[("./jd-client/jd_client_sv2", EntryType::Link, b"")], "is a link"),
-        (&[("./jd-client/jd_client_sv2", EntryType::Directory, b"")], "is a link or something else"),
+        (
+            &[("../../etc/cron.d/x", EntryType::Regular, b"evil"), good],
+            "leads out of it",
+        ),
+        (
+            &[good, ("/etc/cron.d/x", EntryType::Regular, b"evil")],
+            "leads out of it",
+        ),
+        (
+            &[("./jd-client/../../x", EntryType::Regular, b"evil"), good],
+            "leads out of it",
+        ),
+        (
+            &[("./jd-client/jd_client_sv2", EntryType::Symlink, b"")],
+            "is a link",
+        ),
+        (
+            &[("./jd-client/jd_client_sv2", EntryType::Link, b"")],
+            "is a link",
+        ),
+        (
+            &[("./jd-client/jd_client_sv2", EntryType::Directory, b"")],
+            "is a link or something else",
+        ),
         (&[("./disk", EntryType::Block, b""), good], "is a device"),
         (&[good, good], "twice"),
-        (&[("./jd-client/jd_client_sv2", EntryType::Regular, &[0; (1 << 20) + 1])], "more than the"),
+        (
+            &[(
+                "./jd-client/jd_client_sv2",
+                EntryType::Regular,
+                &[0; (1 << 20) + 1],
+            )],
+            "more than the",
+        ),
         (&[("./elsewhere", EntryType::Regular, b"")], "holds no"),
-        (&[("./a", EntryType::Regular, &[0; 5 << 20])], "unpacks to more"),
+        (
+            &[("./a", EntryType::Regular, &[0; 5 << 20])],
+            "unpacks to more",
+        ),
     ];
     for (entries, says) in cases {
         let refused = tried(entries).unwrap_err().to_string();
         assert!(refused.contains(says), "{says}: {refused}");
     }
     let many: Vec<(&str, EntryType, &[u8])> = vec![("./a", EntryType::Regular, b""); 30];
-    assert!(tried(&many).unwrap_err().to_string().contains("more than 20 things"));
+    assert!(
+        tried(&many)
+            .unwrap_err()
+            .to_string()
+            .contains("more than 20 things")
+    );
 }
 
 #[test]
 fn a_name_given_by_an_extension_header_is_not_believed() {
     // A pax header that gives the next file our member's name.
     let record = b"32 path=jd-client/jd_client_sv2\n";
-    let entries: &[Entry<'_>] = &[("./PaxHeaders/x", EntryType::XHeader, record), ("./other", EntryType::Regular, b"evil")];
+    let entries: &[Entry<'_>] = &[
+        ("./PaxHeaders/x", EntryType::XHeader, record),
+        ("./other", EntryType::Regular, b"evil"),
+    ];
     assert!(matches!(tried(entries), Err(ArchiveRefusal::Absent(_))));
 }
 
@@ -89,19 +144,36 @@ fn a_name_given_by_an_extension_header_is_not_believed() {
 fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
     let dir = tempfile::tempdir().unwrap();
     // Content that does not compress away.
-    let content: Vec<u8> = (0..200_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
-    let path = archive(dir.path(), &[("./jd-client/jd_client_sv2", EntryType::Regular, &content)]);
+    let content: Vec<u8> = (0..200_000u32)
+        .flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes())
+        .collect();
+    let path = archive(
+        dir.path(),
+        &[("./jd-client/jd_client_sv2", EntryType::Regular, &content)],
+    );
     let whole = std::fs::read(&path).unwrap();
     for cut in [0, 1, 10, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let refused = extract(&path, MEMBER, &dir.path().join(format!("out-{cut}")), LIMITS).unwrap_err();
-        assert!(matches!(refused, ArchiveRefusal::Damaged(_)), "cut at {cut}: {refused}");
+        let refused = extract(
+            &path,
+            MEMBER,
+            &dir.path().join(format!("out-{cut}")),
+            LIMITS,
+        )
+        .unwrap_err();
+        assert!(
+            matches!(refused, ArchiveRefusal::Damaged(_)),
+            "cut at {cut}: {refused}"
+        );
     }
     let mut flipped = whole.clone();
     let middle = whole.len() / 2;
     flipped[middle] ^= 0xff;
     std::fs::write(&path, &flipped).unwrap();
-    assert!(matches!(extract(&path, MEMBER, &dir.path().join("out"), LIMITS), Err(ArchiveRefusal::Damaged(_))));
+    assert!(matches!(
+        extract(&path, MEMBER, &dir.path().join("out"), LIMITS),
+        Err(ArchiveRefusal::Damaged(_))
+    ));
 }
 
 proptest::proptest! {

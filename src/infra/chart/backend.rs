@@ -1,7 +1,8 @@
 //! What plotters drew, as paths with CSS classes.
 //!
-//! plotters says every shape with colours, widths and opacities of its own. Here the colour is only a sign of what a shape is
-//! (an [`ChartInk`]): shapes of one ink become one `<path>` of one class, and the theme says what it looks like.
+//! plotters says every shape with colours, widths and opacities of its own. Here the colour is only
+//! a sign of what a shape is (an [`ChartInk`]): shapes of one ink become one `<path>` of one class,
+//! and the theme says what it looks like.
 //!
 //! Must not know: values, times, labels.
 
@@ -72,8 +73,12 @@ impl ChartInk {
 pub(super) fn shapes(svg: &str) -> Vec<InkShape> {
     let mut found: Vec<(ChartInk, ShapeForm, PathData)> = Vec::new();
     for element in svg.split('<') {
-        let Some((ink, form, points)) = read(element) else { continue };
-        let known = found.iter().rposition(|shape| (shape.0, shape.1) == (ink, form));
+        let Some((ink, form, points)) = read(element) else {
+            continue;
+        };
+        let known = found
+            .iter()
+            .rposition(|shape| (shape.0, shape.1) == (ink, form));
         let index = known.unwrap_or_else(|| {
             found.push((ink, form, PathData::default()));
             found.len() - 1
@@ -83,7 +88,14 @@ pub(super) fn shapes(svg: &str) -> Vec<InkShape> {
             ShapeForm::Stroke | ShapeForm::Dot => found[index].2.line(&points),
         }
     }
-    found.into_iter().map(|(ink, form, data)| InkShape { ink, form, data: data.into_text() }).collect()
+    found
+        .into_iter()
+        .map(|(ink, form, data)| InkShape {
+            ink,
+            form,
+            data: data.into_text(),
+        })
+        .collect()
 }
 
 fn read(element: &str) -> Option<(ChartInk, ShapeForm, Vec<Point>)> {
@@ -93,7 +105,11 @@ fn read(element: &str) -> Option<(ChartInk, ShapeForm, Vec<Point>)> {
     match tag {
         "polyline" => Some((ink("stroke")?, ShapeForm::Stroke, points(attributes)?)),
         "polygon" => Some((ink("fill")?, ShapeForm::Area, points(attributes)?)),
-        "circle" => Some((ink("fill")?, ShapeForm::Dot, vec![(number("cx")?, number("cy")?)])),
+        "circle" => Some((
+            ink("fill")?,
+            ShapeForm::Dot,
+            vec![(number("cx")?, number("cy")?)],
+        )),
         _ => None,
     }
 }
@@ -107,5 +123,10 @@ fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
 
 fn points(attributes: &str) -> Option<Vec<Point>> {
     let pairs = attribute(attributes, "points")?.split_whitespace();
-    pairs.map(|pair| pair.split_once(',').and_then(|(x, y)| Some((x.parse().ok()?, y.parse().ok()?)))).collect()
+    pairs
+        .map(|pair| {
+            pair.split_once(',')
+                .and_then(|(x, y)| Some((x.parse().ok()?, y.parse().ok()?)))
+        })
+        .collect()
 }

@@ -47,14 +47,22 @@ type Drawn<'a> = DrawResult<(), SVGBackend<'a>>;
 pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
     let plot = SortedPlot::new(chart);
     let PlotFrame { width, height, .. } = plot.frame;
-    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    let id: String = id
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .collect();
     let mut out = String::with_capacity(8 * 1024);
     out.push_str("<svg class=\"chart\" role=\"img\" width=\"100%\"");
     match form {
         SvgPlacement::Inline => push(&mut out, format_args!(" height=\"{height}\"")),
-        SvgPlacement::Standalone => out.push_str(" height=\"100%\" xmlns=\"http://www.w3.org/2000/svg\""),
+        SvgPlacement::Standalone => {
+            out.push_str(" height=\"100%\" xmlns=\"http://www.w3.org/2000/svg\"")
+        }
     }
-    push(&mut out, format_args!(" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">"));
+    push(
+        &mut out,
+        format_args!(" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">"),
+    );
     labels::escape(&mut out, &chart.title);
     push(&mut out, format_args!("</title><desc id=\"{id}-d\">"));
     labels::escape(&mut out, &chart.description);
@@ -62,7 +70,14 @@ pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
     if form == SvgPlacement::Standalone {
         push(&mut out, format_args!("<style>{STYLE}</style>"));
     }
-    push(&mut out, format_args!("<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\">", width * SCALE, height * SCALE));
+    push(
+        &mut out,
+        format_args!(
+            "<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\">",
+            width * SCALE,
+            height * SCALE
+        ),
+    );
     for shape in plot.shapes() {
         plot.write(&mut out, &shape);
     }
@@ -80,14 +95,37 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 impl<'a> SortedPlot<'a> {
     fn new(chart: &'a Chart) -> Self {
         let (from, to) = time::shown(chart.from, chart.to);
-        let lines: Vec<_> = chart.lines.iter().map(|line| drawable(&line.points, from, to)).collect();
+        let lines: Vec<_> = chart
+            .lines
+            .iter()
+            .map(|line| drawable(&line.points, from, to))
+            .collect();
         let values = || lines.iter().flatten().map(|point| point.1);
-        let extremes = values().next().map(|first| (values().fold(first, f64::min), values().fold(first, f64::max)));
+        let extremes = values().next().map(|first| {
+            (
+                values().fold(first, f64::min),
+                values().fold(first, f64::max),
+            )
+        });
         let mut frame = PlotFrame::new(chart);
-        let values = extremes.map(|extremes| ValueAxis::new(chart.unit, chart.kind, extremes, frame.value_ticks()));
-        frame.make_room(values.iter().flat_map(|axis| &axis.ticks).map(|tick| tick.1.as_str()));
+        let values = extremes
+            .map(|extremes| ValueAxis::new(chart.unit, chart.kind, extremes, frame.value_ticks()));
+        frame.make_room(
+            values
+                .iter()
+                .flat_map(|axis| &axis.ticks)
+                .map(|tick| tick.1.as_str()),
+        );
         let times = time::ticks(from, to, &chart.zone, frame.time_ticks());
-        Self { chart, from, to, lines, values, times, frame }
+        Self {
+            chart,
+            from,
+            to,
+            lines,
+            values,
+            times,
+            frame,
+        }
     }
 
     /// Milliseconds since the first moment shown.
@@ -97,15 +135,28 @@ impl<'a> SortedPlot<'a> {
 
     fn shapes(&self) -> Vec<InkShape> {
         let mut svg = String::with_capacity(16 * 1024);
-        self.draw(&mut svg).expect("an SVG in memory takes every shape, and the frame is large enough to be divided");
+        self.draw(&mut svg).expect(
+            "an SVG in memory takes every shape, and the frame is large enough to be divided",
+        );
         backend::shapes(&svg)
     }
 
     fn draw<'b>(&self, svg: &'b mut String) -> Drawn<'b> {
-        let PlotFrame { width, height, left, right, top, bottom } = self.frame;
+        let PlotFrame {
+            width,
+            height,
+            left,
+            right,
+            top,
+            bottom,
+        } = self.frame;
         let pixels = |size: f64| (size * SCALE) as i32;
-        let root = SVGBackend::with_string(svg, ((width * SCALE) as u32, (height * SCALE) as u32)).into_drawing_area();
-        let (low, high) = self.values.as_ref().map_or((0.0, 1.0), |axis| (axis.low, axis.high));
+        let root = SVGBackend::with_string(svg, ((width * SCALE) as u32, (height * SCALE) as u32))
+            .into_drawing_area();
+        let (low, high) = self
+            .values
+            .as_ref()
+            .map_or((0.0, 1.0), |axis| (axis.low, axis.high));
         let mut canvas = ChartBuilder::on(&root)
             .margin_left(pixels(left))
             .margin_right(pixels(width - right))
@@ -114,31 +165,60 @@ impl<'a> SortedPlot<'a> {
             .build_cartesian_2d(0.0..self.since_start(self.to), low..high)?;
         for (value, _) in self.values.iter().flat_map(|axis| &axis.ticks) {
             let y = canvas.backend_coord(&(0.0, *value)).1;
-            root.draw(&PathElement::new([(0, y), (pixels(width), y)], ChartInk::Grid.colour()))?;
+            root.draw(&PathElement::new(
+                [(0, y), (pixels(width), y)],
+                ChartInk::Grid.colour(),
+            ))?;
         }
         for (at, _) in &self.times {
             let (x, y) = canvas.backend_coord(&(self.since_start(*at), low));
-            root.draw(&PathElement::new([(x, y), (x, y + TICK)], ChartInk::Grid.colour()))?;
+            root.draw(&PathElement::new(
+                [(x, y), (x, y + TICK)],
+                ChartInk::Grid.colour(),
+            ))?;
         }
         let y = canvas.backend_coord(&(0.0, low)).1;
-        root.draw(&PathElement::new([(0, y), (pixels(width), y)], ChartInk::Axis.colour()))?;
+        root.draw(&PathElement::new(
+            [(0, y), (pixels(width), y)],
+            ChartInk::Axis.colour(),
+        ))?;
         for (number, mark) in (0..=u16::MAX).zip(&self.chart.marks) {
             if (self.from..=self.to).contains(&mark.at) {
                 let x = self.since_start(mark.at);
-                canvas.draw_series([PathElement::new([(x, high), (x, low)], ChartInk::Mark(number).colour())])?;
+                canvas.draw_series([PathElement::new(
+                    [(x, high), (x, low)],
+                    ChartInk::Mark(number).colour(),
+                )])?;
             }
         }
         for (number, line) in (0..=u16::MAX).zip(&self.lines) {
-            self.draw_line(&mut canvas, ChartInk::Line(number).colour(), line, 0f64.clamp(low, high))?;
+            self.draw_line(
+                &mut canvas,
+                ChartInk::Line(number).colour(),
+                line,
+                0f64.clamp(low, high),
+            )?;
         }
         root.present()
     }
 
-    fn draw_line<'b>(&self, canvas: &mut Canvas<'_, 'b>, ink: RGBColor, line: &[(i64, f64)], ground: f64) -> Drawn<'b> {
+    fn draw_line<'b>(
+        &self,
+        canvas: &mut Canvas<'_, 'b>,
+        ink: RGBColor,
+        line: &[(i64, f64)],
+        ground: f64,
+    ) -> Drawn<'b> {
         for stretch in stretches(line, self.chart.step) {
-            let points = stretch.iter().map(|&(at, value)| (self.since_start(at), value));
+            let points = stretch
+                .iter()
+                .map(|&(at, value)| (self.since_start(at), value));
             if let [(at, value)] = stretch {
-                canvas.draw_series([Circle::new((self.since_start(*at), *value), 1, ink.filled())])?;
+                canvas.draw_series([Circle::new(
+                    (self.since_start(*at), *value),
+                    1,
+                    ink.filled(),
+                )])?;
                 continue;
             }
             if self.chart.kind == ChartKind::Area {
@@ -156,9 +236,15 @@ impl<'a> SortedPlot<'a> {
             ChartInk::Axis => push(out, format_args!("<path class=\"x\" d=\"{data}\"/>")),
             ChartInk::Mark(number) => {
                 let mark = &self.chart.marks[usize::from(number)];
-                push(out, format_args!("<path class=\"k\" stroke-dasharray=\"3 3\" d=\"{data}\"><title>"));
+                push(
+                    out,
+                    format_args!("<path class=\"k\" stroke-dasharray=\"3 3\" d=\"{data}\"><title>"),
+                );
                 labels::escape(out, &mark.label);
-                push(out, format_args!(", {}</title></path>", time::told(mark.at, &self.chart.zone)));
+                push(
+                    out,
+                    format_args!(", {}</title></path>", time::told(mark.at, &self.chart.zone)),
+                );
             }
             ChartInk::Line(number) => {
                 let look = usize::from(number) % DISTINCT_LINES;
@@ -180,12 +266,21 @@ impl<'a> SortedPlot<'a> {
         match &self.values {
             Some(axis) => {
                 let part = |value: f64| (value - axis.low) / (axis.high - axis.low);
-                self.frame.write_values(out, axis.ticks.iter().map(|(value, label)| (part(*value), label.as_str())));
+                self.frame.write_values(
+                    out,
+                    axis.ticks
+                        .iter()
+                        .map(|(value, label)| (part(*value), label.as_str())),
+                );
             }
             None => self.frame.write_no_data(out),
         }
         let part = |at: i64| self.since_start(at) / self.since_start(self.to);
-        let times: Vec<_> = self.times.iter().map(|(at, label)| (part(*at), label.as_str())).collect();
+        let times: Vec<_> = self
+            .times
+            .iter()
+            .map(|(at, label)| (part(*at), label.as_str()))
+            .collect();
         self.frame.write_times(out, &times);
         self.frame.write_legend(out, &self.chart.lines);
     }

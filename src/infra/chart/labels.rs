@@ -1,5 +1,5 @@
-//! Every text of a chart, and the room it needs. Texts are placed in percent, so they stay as large as they are when the
-//! chart is stretched.
+//! Every text of a chart, and the room it needs. Texts are placed in percent, so they stay as large
+//! as they are when the chart is stretched.
 //!
 //! Must not know: values, times; it is given finished labels.
 
@@ -7,8 +7,8 @@ use crate::infra::chart::theme::DASHES;
 use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES};
 use std::fmt::Write;
 
-/// Width of a character in the mean, in pixels at 12 pixels of height. No font is asked: which one it is, is the reader's.
-/// This is for a wide one.
+/// Width of a character in the mean, in pixels at 12 pixels of height. No font is asked: which one
+/// it is, is the reader's. This is for a wide one.
 const CHARACTER: f64 = 7.2;
 /// Room for a label of the time with some space beside it.
 const TIME_LABEL: f64 = 58.0;
@@ -41,9 +41,20 @@ impl PlotFrame {
     pub(super) fn new(chart: &Chart) -> Self {
         let width = f64::from(chart.width.clamp(160, 10_000));
         let rows = chart.lines.len().div_ceil(columns(&chart.lines, width));
-        let legend = if chart.lines.len() > 1 { rows as f64 * LEGEND_ROW } else { 0.0 };
+        let legend = if chart.lines.len() > 1 {
+            rows as f64 * LEGEND_ROW
+        } else {
+            0.0
+        };
         let height = f64::from(chart.height.clamp(80, 10_000)).max(legend + 80.0);
-        Self { width, height, left: 4.0, right: width - 4.0, top: legend + 18.0, bottom: height - 21.0 }
+        Self {
+            width,
+            height,
+            left: 4.0,
+            right: width - 4.0,
+            top: legend + 18.0,
+            bottom: height - 21.0,
+        }
     }
 
     /// Moves the left edge so that the labels of the values fit beside it.
@@ -71,7 +82,11 @@ impl PlotFrame {
     }
 
     /// The labels of the values, each upon its line; given how far up (0 to 1) they are.
-    pub(super) fn write_values<'a>(&self, out: &mut String, labels: impl Iterator<Item = (f64, &'a str)>) {
+    pub(super) fn write_values<'a>(
+        &self,
+        out: &mut String,
+        labels: impl Iterator<Item = (f64, &'a str)>,
+    ) {
         for (part, label) in labels {
             let y = self.bottom - part * (self.bottom - self.top) - 4.0;
             let _ = write!(out, "<text y=\"{}\">{label}</text>", self.down(y));
@@ -80,8 +95,16 @@ impl PlotFrame {
 
     /// The labels of the times below their ticks; given how far right (0 to 1) they are.
     pub(super) fn write_times(&self, out: &mut String, labels: &[(f64, &str)]) {
-        // Of the two halves the one with more dates stays where it is narrow: a date says more than a time of day.
-        let dates = |odd: usize| labels.iter().skip(odd).step_by(2).filter(|label| !label.1.contains(':')).count();
+        // Of the two halves the one with more dates stays where it is narrow: a date says more than
+        // a time of day.
+        let dates = |odd: usize| {
+            labels
+                .iter()
+                .skip(odd)
+                .step_by(2)
+                .filter(|label| !label.1.contains(':'))
+                .count()
+        };
         let left_out = if dates(1) > dates(0) { 0 } else { 1 };
         let _ = write!(out, "<g text-anchor=\"middle\">");
         let y = self.down(self.height - 5.0);
@@ -95,8 +118,16 @@ impl PlotFrame {
                 room if shown - room < half => " text-anchor=\"end\"",
                 _ => "",
             };
-            let class = if index % 2 == left_out && self.width > WIDE { " class=\"m\"" } else { "" };
-            let _ = write!(out, "<text{class}{anchor} x=\"{}\" y=\"{y}\">{label}</text>", self.across(x));
+            let class = if index % 2 == left_out && self.width > WIDE {
+                " class=\"m\""
+            } else {
+                ""
+            };
+            let _ = write!(
+                out,
+                "<text{class}{anchor} x=\"{}\" y=\"{y}\">{label}</text>",
+                self.across(x)
+            );
         }
         out.push_str("</g>");
     }
@@ -104,7 +135,10 @@ impl PlotFrame {
     /// What is said in place of lines.
     pub(super) fn write_no_data(&self, out: &mut String) {
         let y = self.down((self.top + self.bottom) / 2.0);
-        let _ = write!(out, "<text text-anchor=\"middle\" x=\"50%\" y=\"{y}\">No data in this range</text>");
+        let _ = write!(
+            out,
+            "<text text-anchor=\"middle\" x=\"50%\" y=\"{y}\">No data in this range</text>"
+        );
     }
 
     /// A piece of each line with its name, if there is more than one.
@@ -117,14 +151,25 @@ impl PlotFrame {
         let (room, narrow_room) = (characters(self.width), characters(self.width.min(NARROW)));
         for (index, line) in lines.iter().enumerate() {
             let look = index % DISTINCT_LINES;
-            let dashes = if look > 0 { format!(" stroke-dasharray=\"{}\"", DASHES[look]) } else { String::new() };
+            let dashes = if look > 0 {
+                format!(" stroke-dasharray=\"{}\"", DASHES[look])
+            } else {
+                String::new()
+            };
             let x = percent((index % columns) as f64 / columns as f64);
             let y = self.down((index / columns) as f64 * LEGEND_ROW);
             let size = (percent(1.0 / columns as f64), self.down(LEGEND_ROW));
             // An SVG of its own, because it is clipped: names may not run into one another.
-            let _ = write!(out, "<svg x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\"><title>", size.0, size.1);
+            let _ = write!(
+                out,
+                "<svg x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\"><title>",
+                size.0, size.1
+            );
             escape(out, &line.label);
-            let _ = write!(out, "</title><path class=\"s{look}\"{dashes} d=\"M0 8h22\"/><text x=\"{SAMPLE}\" y=\"12\">");
+            let _ = write!(
+                out,
+                "</title><path class=\"s{look}\"{dashes} d=\"M0 8h22\"/><text x=\"{SAMPLE}\" y=\"12\">"
+            );
             write_name(out, &line.label, room, narrow_room);
             out.push_str("</text></svg>");
         }
@@ -134,8 +179,16 @@ impl PlotFrame {
 /// A name of at most `room` characters, of which `narrow_room` are shown where the chart is narrow.
 fn write_name(out: &mut String, name: &str, room: usize, narrow_room: usize) {
     let length = name.chars().count();
-    let kept = if length > room { room.saturating_sub(1) } else { length };
-    let kept_narrow = if length > narrow_room { narrow_room.saturating_sub(1) } else { length };
+    let kept = if length > room {
+        room.saturating_sub(1)
+    } else {
+        length
+    };
+    let kept_narrow = if length > narrow_room {
+        narrow_room.saturating_sub(1)
+    } else {
+        length
+    };
     let part = |from: usize, to: usize| name.chars().take(to).skip(from).collect::<String>();
     escape(out, &part(0, kept_narrow));
     if kept_narrow < kept {
@@ -150,9 +203,14 @@ fn write_name(out: &mut String, name: &str, room: usize, narrow_room: usize) {
     }
 }
 
-/// How many columns the legend has: as many as leave room for its longest name where the chart is narrow, but at least two.
+/// How many columns the legend has: as many as leave room for its longest name where the chart is
+/// narrow, but at least two.
 fn columns(lines: &[ChartLine], width: f64) -> usize {
-    let longest = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0) as f64;
+    let longest = lines
+        .iter()
+        .map(|line| line.label.chars().count())
+        .max()
+        .unwrap_or(0) as f64;
     let needed = longest * CHARACTER + SAMPLE;
     ((width.min(NARROW) / needed) as usize).clamp(2, 4)
 }
@@ -160,7 +218,11 @@ fn columns(lines: &[ChartLine], width: f64) -> usize {
 /// A part of one in percent, with at most one decimal.
 fn percent(part: f64) -> String {
     let tenths = (part * 1000.0).round() as i64;
-    if tenths % 10 == 0 { format!("{}%", tenths / 10) } else { format!("{}.{}%", tenths / 10, (tenths % 10).abs()) }
+    if tenths % 10 == 0 {
+        format!("{}%", tenths / 10)
+    } else {
+        format!("{}.{}%", tenths / 10, (tenths % 10).abs())
+    }
 }
 
 /// Adds text so that XML reads it as it is; characters that XML has no way to say become `�`.

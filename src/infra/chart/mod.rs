@@ -1,13 +1,16 @@
 //! Line and area charts over time as SVG, drawn on the server, and how a measured value is said.
 //!
-//! A [`Chart`] is data; [`Chart::inline`] makes it part of a page, [`Chart::standalone`] makes it an image of its own. The
-//! drawing is fluid: lines are stretched to the width there is, text never is, so one SVG serves a phone and a wide screen.
-//! That is why the `viewBox` is on an inner `<svg>` and text is placed in percent. The element's height is the chart's; a page
-//! must not set `height: auto` on it. All colours come from CSS classes.
+//! A [`Chart`] is data; [`Chart::inline`] makes it part of a page, [`Chart::standalone`] makes it
+//! an image of its own. The drawing is fluid: lines are stretched to the width there is, text never
+//! is, so one SVG serves a phone and a wide screen. That is why the `viewBox` is on an inner
+//! `<svg>` and text is placed in percent. The element's height is the chart's; a page must not set
+//! `height: auto` on it. All colours come from CSS classes.
 //!
-//! * [`units`]: what a number means and how it is said. [`typed`]: how it is typed. `scale`: ticks of the values. `time`: ticks of the local time.
+//! * [`units`]: what a number means and how it is said. [`typed`]: how it is typed. `scale`: ticks
+//!   of the values. `time`: ticks of the local time.
 //! * `draw`: plotters draws the lines. `trace`: its SVG to classed paths. `path`: short path data.
-//! * `labels`: every text around the lines. [`theme`]: the CSS. [`spark`]: the tiny one without axes.
+//! * `labels`: every text around the lines. [`theme`]: the CSS. [`spark`]: the tiny one without
+//!   axes.
 //!
 //! Must not know: any domain, HTTP, the database.
 
@@ -35,7 +38,8 @@ pub const DISTINCT_LINES: usize = 8;
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChartKind {
-    /// Lines only; the value axis may leave zero out, but never shows less than 1 % of the largest value.
+    /// Lines only; the value axis may leave zero out, but never shows less than 1 % of the largest
+    /// value.
     Line,
     /// Lines with the area down to zero tinted. Areas overlap, they are not stacked.
     Area,
@@ -46,7 +50,8 @@ pub enum ChartKind {
 pub struct ChartLine {
     /// Its name in the legend, which is shown when there is more than one line.
     pub label: String,
-    /// Moments (milliseconds since 1970 UTC) and values (in the chart's unit). Values that are not finite are left out.
+    /// Moments (milliseconds since 1970 UTC) and values (in the chart's unit). Values that are not
+    /// finite are left out.
     pub points: Vec<(i64, f64)>,
 }
 
@@ -74,7 +79,8 @@ pub struct Chart {
     pub from: i64,
     /// Last moment shown, in milliseconds since 1970 UTC.
     pub to: i64,
-    /// Expected distance of two points, in milliseconds. More than 1.5 of it is a gap. Not positive: there are no gaps.
+    /// Expected distance of two points, in milliseconds. More than 1.5 of it is a gap. Not
+    /// positive: there are no gaps.
     pub step: i64,
     /// What is drawn. Points need not be in order.
     pub lines: Vec<ChartLine>,
@@ -82,21 +88,23 @@ pub struct Chart {
     pub marks: Vec<ChartMark>,
     /// The zone whose local time the time axis tells.
     pub zone: TimeZone,
-    /// Width it is most likely shown at, in CSS pixels; decides how many labels there are. At least 160.
+    /// Width it is most likely shown at, in CSS pixels; decides how many labels there are. At least
+    /// 160.
     pub width: u32,
     /// Height in CSS pixels; at least 80, and more with a legend.
     pub height: u32,
 }
 
 impl Chart {
-    /// The chart as an element of a page that has [`PAGE_RULES`] in its style sheet. `id` makes ids unique within that page;
-    /// only its ASCII letters, digits, `-` and `_` are used.
+    /// The chart as an element of a page that has [`PAGE_RULES`] in its style sheet. `id` makes ids
+    /// unique within that page; only its ASCII letters, digits, `-` and `_` are used.
     #[must_use]
     pub fn inline(&self, id: &str) -> String {
         draw::svg(self, id, draw::SvgPlacement::Inline)
     }
 
-    /// The chart as an SVG file for `<img>`, with [`STYLE`] in it. It fills the box that the page gives it.
+    /// The chart as an SVG file for `<img>`, with [`STYLE`] in it. It fills the box that the page
+    /// gives it.
     #[must_use]
     pub fn standalone(&self, id: &str) -> String {
         draw::svg(self, id, draw::SvgPlacement::Standalone)
@@ -106,7 +114,9 @@ impl Chart {
 /// The points that can be drawn: within the range, finite, in order of time.
 fn drawable(points: &[(i64, f64)], from: i64, to: i64) -> Vec<(i64, f64)> {
     let inside = points.iter().filter(|(at, _)| (from..=to).contains(at));
-    let mut kept: Vec<_> = inside.filter_map(|&(at, value)| Some((at, crate::base::units::clean(value)?))).collect();
+    let mut kept: Vec<_> = inside
+        .filter_map(|&(at, value)| Some((at, crate::base::units::clean(value)?)))
+        .collect();
     if !kept.is_sorted_by_key(|point| point.0) {
         kept.sort_by_key(|point| point.0);
     }
@@ -115,5 +125,7 @@ fn drawable(points: &[(i64, f64)], from: i64, to: i64) -> Vec<(i64, f64)> {
 
 /// Cuts points in order of time where more than 1.5 steps lie between two.
 fn stretches(points: &[(i64, f64)], step: i64) -> impl Iterator<Item = &[(i64, f64)]> {
-    points.chunk_by(move |a, b| step <= 0 || i128::from(b.0) * 2 - i128::from(a.0) * 2 <= i128::from(step) * 3)
+    points.chunk_by(move |a, b| {
+        step <= 0 || i128::from(b.0) * 2 - i128::from(a.0) * 2 <= i128::from(step) * 3
+    })
 }

@@ -1,4 +1,5 @@
-//! Path data of SVG, as short as it can be: whole numbers, relative to the point before, no spaces that are not needed.
+//! Path data of SVG, as short as it can be: whole numbers, relative to the point before, no spaces
+//! that are not needed.
 //!
 //! Must not know: what the paths show.
 
@@ -15,8 +16,8 @@ pub(super) struct PathData {
 }
 
 impl PathData {
-    /// Adds a line through the points; two of them that lie level or upright are said shorter. One point is a dot, which shows
-    /// where lines have round ends.
+    /// Adds a line through the points; two of them that lie level or upright are said shorter. One
+    /// point is a dot, which shows where lines have round ends.
     pub(super) fn line(&mut self, points: &[Point]) {
         let [first, rest @ ..] = points else { return };
         self.start(*first);

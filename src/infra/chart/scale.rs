@@ -10,8 +10,8 @@ const NARROWEST: f64 = 0.01;
 const ZERO_LEFT_OUT_ABOVE: f64 = 0.6;
 /// Steps for lengths of time from a second to a day, in seconds.
 const STEPS_OF_TIME: [f64; 18] = [
-    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0, 21_600.0, 43_200.0,
-    86_400.0,
+    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+    10_800.0, 21_600.0, 43_200.0, 86_400.0,
 ];
 
 /// The axis of the values.
@@ -26,9 +26,15 @@ pub(super) struct ValueAxis {
 
 impl ValueAxis {
     /// The axis for values from `low` to `high` with about `wanted` ticks.
-    pub(super) fn new(unit: Unit, kind: ChartKind, (mut low, mut high): (f64, f64), wanted: usize) -> Self {
+    pub(super) fn new(
+        unit: Unit,
+        kind: ChartKind,
+        (mut low, mut high): (f64, f64),
+        wanted: usize,
+    ) -> Self {
         // Whole counts have no half ticks between them, and there is nothing below a byte.
-        let whole = unit == Unit::Bytes || unit == Unit::Count && low.fract() == 0.0 && high.fract() == 0.0;
+        let whole =
+            unit == Unit::Bytes || unit == Unit::Count && low.fract() == 0.0 && high.fract() == 0.0;
         let keeps_zero = kind == ChartKind::Area || unit == Unit::Percent;
         if keeps_zero || low > 0.0 && low < ZERO_LEFT_OUT_ABOVE * high {
             low = low.min(0.0);
@@ -48,9 +54,15 @@ impl ValueAxis {
         // A hair's breadth of rounding must not cost a whole step.
         let first = (low / step + 1e-6).floor();
         let last = (high / step - 1e-6).ceil().max(first + 1.0);
-        let ticks: Vec<f64> = (0..=(last - first) as usize).map(|n| (first + n as f64) * step + 0.0).collect();
+        let ticks: Vec<f64> = (0..=(last - first) as usize)
+            .map(|n| (first + n as f64) * step + 0.0)
+            .collect();
         let labels = unit.axis(&ticks, step);
-        Self { low: first * step, high: last * step, ticks: ticks.into_iter().zip(labels).collect() }
+        Self {
+            low: first * step,
+            high: last * step,
+            ticks: ticks.into_iter().zip(labels).collect(),
+        }
     }
 }
 
@@ -61,11 +73,18 @@ fn round_step(unit: Unit, raw: f64) -> f64 {
             let scale = 1024f64.powf(raw.log(1024.0).floor().clamp(0.0, 6.0));
             let step = one_two_five(raw / scale);
             // From 500 KiB the next round step is 1 MiB, not 1000 KiB.
-            if step == 1000.0 { 1024.0 * scale } else { step * scale }
+            if step == 1000.0 {
+                1024.0 * scale
+            } else {
+                step * scale
+            }
         }
         Unit::Seconds if raw > 0.5 => {
             let day = 86_400.0;
-            STEPS_OF_TIME.into_iter().find(|&step| step >= raw).unwrap_or_else(|| one_two_five(raw / day) * day)
+            STEPS_OF_TIME
+                .into_iter()
+                .find(|&step| step >= raw)
+                .unwrap_or_else(|| one_two_five(raw / day) * day)
         }
         _ => one_two_five(raw),
     }
@@ -74,5 +93,9 @@ fn round_step(unit: Unit, raw: f64) -> f64 {
 /// The smallest of 1, 2, 5 × 10ⁿ that is not below `raw`.
 fn one_two_five(raw: f64) -> f64 {
     let ten = 10f64.powf(raw.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().find(|step| step * ten >= raw * (1.0 - 1e-9)).unwrap_or(10.0) * ten
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|step| step * ten >= raw * (1.0 - 1e-9))
+        .unwrap_or(10.0)
+        * ten
 }

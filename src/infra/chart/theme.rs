@@ -1,10 +1,12 @@
-//! How charts look: the CSS for pages, the same for images of their own, and the dashes that tell lines apart.
+//! How charts look: the CSS for pages, the same for images of their own, and the dashes that tell
+//! lines apart.
 //!
 //! Must not know: what a chart shows.
 
-/// The rules that both forms share. Between the lines: strokes keep their width however the drawing is stretched; text has a
-/// rim in the colour of the ground, so that it can be read where a line passes behind it; where it is narrow, `m` is left out
-/// (every other time, ends of names) and `n` stands in its place.
+/// The rules that both forms share. Between the lines: strokes keep their width however the drawing
+/// is stretched; text has a rim in the colour of the ground, so that it can be read where a line
+/// passes behind it; where it is narrow, `m` is left out (every other time, ends of names) and `n`
+/// stands in its place.
 macro_rules! rules {
     () => {
         "\
@@ -21,11 +23,13 @@ macro_rules! rules {
     };
 }
 
-/// What a page's style sheet needs for [`inline`](crate::infra::chart::Chart::inline) charts. Uses the custom properties `--ink`,
-/// `--soft`, `--line`, `--panel` (the ground), `--accent`, `--good`, `--warn` and `--bad`.
+/// What a page's style sheet needs for [`inline`](crate::infra::chart::Chart::inline) charts. Uses
+/// the custom properties `--ink`, `--soft`, `--line`, `--panel` (the ground), `--accent`, `--good`,
+/// `--warn` and `--bad`.
 pub const PAGE_RULES: &str = rules!();
 
-/// What is between `<style>` and `</style>` of every [`standalone`](crate::infra::chart::Chart::standalone) chart, to the byte. A
+/// What is between `<style>` and `</style>` of every
+/// [`standalone`](crate::infra::chart::Chart::standalone) chart, to the byte. A
 /// Content-Security-Policy can allow it by its hash.
 pub const STYLE: &str = concat!(
     ".chart{--panel:#fff;--line:#e3dfd8;--ink:#1d2025;--soft:#5d6470;--accent:#b4570a;--good:#1c7c45;--warn:#94650a;",
@@ -36,5 +40,13 @@ pub const STYLE: &str = concat!(
 );
 
 /// Dashes and gaps of the lines, in CSS pixels; the first line is drawn through.
-pub(super) const DASHES: [&str; crate::infra::chart::DISTINCT_LINES] =
-    ["", "6 3", "2 2", "10 3 2 3", "4 4", "14 4", "6 2 2 2 2 2", "2 5"];
+pub(super) const DASHES: [&str; crate::infra::chart::DISTINCT_LINES] = [
+    "",
+    "6 3",
+    "2 2",
+    "10 3 2 3",
+    "4 4",
+    "14 4",
+    "6 2 2 2 2 2",
+    "2 5",
+];

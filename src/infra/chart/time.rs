@@ -1,4 +1,5 @@
-//! The axis of the time: ticks at moments that are round on a clock on the wall, also across a change of the clocks.
+//! The axis of the time: ticks at moments that are round on a clock on the wall, also across a
+//! change of the clocks.
 //!
 //! Must not know: pixels, SVG.
 
@@ -32,7 +33,9 @@ const BY_CLOCK: [i64; 19] = [
     14 * DAY,
 ];
 /// Distances of ticks that are told by the calendar, in months.
-const BY_CALENDAR: [i64; 14] = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12_000];
+const BY_CALENDAR: [i64; 14] = [
+    1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12_000,
+];
 /// Day 0 was a Thursday; weeks are counted from the Monday after it.
 const FIRST_MONDAY: i64 = 4 * DAY;
 /// What dates can be told, with a year to spare at both ends: the years -9998 to 9998.
@@ -41,26 +44,48 @@ const TELLABLE: std::ops::RangeInclusive<i64> = -377_673_580_800_000..=253_370_7
 /// The range that a chart shows: within what dates can be told, and never empty.
 pub(super) fn shown(from: i64, to: i64) -> (i64, i64) {
     let [from, to] = [from, to.max(from)].map(|at| at.clamp(*TELLABLE.start(), *TELLABLE.end()));
-    if from == to { (from - 30_000, to + 30_000) } else { (from, to) }
+    if from == to {
+        (from - 30_000, to + 30_000)
+    } else {
+        (from, to)
+    }
 }
 
-/// At most `most` (or two) round local moments from `from` to `to` (milliseconds), with what is written below them.
+/// At most `most` (or two) round local moments from `from` to `to` (milliseconds), with what is
+/// written below them.
 pub(super) fn ticks(from: i64, to: i64, zone: &TimeZone, most: usize) -> Vec<(i64, String)> {
     let most = i64::try_from(most.max(2)).unwrap_or(i64::MAX);
     let fits = |seconds: &i64| (to - from) / 1000 / seconds < most;
     let found = match BY_CLOCK.iter().find(|&seconds| fits(seconds)) {
         Some(&seconds) => by_clock(from, to, zone, seconds),
         None => {
-            let months = BY_CALENDAR.into_iter().find(|months| fits(&(months * 30 * DAY))).unwrap_or(24_000);
+            let months = BY_CALENDAR
+                .into_iter()
+                .find(|months| fits(&(months * 30 * DAY)))
+                .unwrap_or(24_000);
             by_calendar(from, to, zone, months)
         }
     };
-    found.into_iter().map(|(at, format)| (at, moment(at).to_zoned(zone.clone()).strftime(format).to_string())).collect()
+    found
+        .into_iter()
+        .map(|(at, format)| {
+            (
+                at,
+                moment(at)
+                    .to_zoned(zone.clone())
+                    .strftime(format)
+                    .to_string(),
+            )
+        })
+        .collect()
 }
 
 /// The moment as it is told beside a mark: `23 Nov 14:05`.
 pub(super) fn told(at: i64, zone: &TimeZone) -> String {
-    moment(at).to_zoned(zone.clone()).strftime("%-d %b %H:%M").to_string()
+    moment(at)
+        .to_zoned(zone.clone())
+        .strftime("%-d %b %H:%M")
+        .to_string()
 }
 
 fn moment(milliseconds: i64) -> Timestamp {
@@ -93,7 +118,11 @@ fn by_clock(from: i64, to: i64, zone: &TimeZone, step: i64) -> Vec<(i64, &'stati
 
 /// The first second after `at` whose local time is a multiple of `step`.
 fn next_round(at: i64, step: i64, zone: &TimeZone) -> i64 {
-    let origin = if step % (7 * DAY) == 0 { FIRST_MONDAY } else { 0 };
+    let origin = if step % (7 * DAY) == 0 {
+        FIRST_MONDAY
+    } else {
+        0
+    };
     let round_up = |from: i64, offset: i64| {
         let local = from + offset - origin;
         local + (step - local.rem_euclid(step)) % step - offset + origin
@@ -105,9 +134,10 @@ fn next_round(at: i64, step: i64, zone: &TimeZone) -> i64 {
     }
     // The clocks are changed on the way: what is round afterwards is round by the new time.
     match zone.following(moment(at * 1000)).next() {
-        Some(change) if (at + 1..=candidate).contains(&change.timestamp().as_second()) => {
-            round_up(change.timestamp().as_second(), i64::from(change.offset().seconds()))
-        }
+        Some(change) if (at + 1..=candidate).contains(&change.timestamp().as_second()) => round_up(
+            change.timestamp().as_second(),
+            i64::from(change.offset().seconds()),
+        ),
         _ => candidate,
     }
 }
@@ -121,15 +151,30 @@ fn by_calendar(from: i64, to: i64, zone: &TimeZone, step: i64) -> Vec<(i64, &'st
     let mut found = Vec::new();
     while month <= last {
         let zoned = first_of(month).and_then(|day| day.to_zoned(zone.clone()).ok());
-        let at = zoned.map(|zoned| zoned.timestamp().as_millisecond()).filter(|at| (from..=to).contains(at));
-        found.extend(at.map(|at| (at, if month.rem_euclid(12) == 0 { "%Y" } else { "%b" })));
+        let at = zoned
+            .map(|zoned| zoned.timestamp().as_millisecond())
+            .filter(|at| (from..=to).contains(at));
+        found.extend(at.map(|at| {
+            (
+                at,
+                if month.rem_euclid(12) == 0 {
+                    "%Y"
+                } else {
+                    "%b"
+                },
+            )
+        }));
         month += step;
     }
     found
 }
 
-/// The first day of a month that is counted from January of the year 0; none beyond what dates can be told.
+/// The first day of a month that is counted from January of the year 0; none beyond what dates can
+/// be told.
 fn first_of(month: i64) -> Option<Date> {
-    let (year, month) = (i16::try_from(month.div_euclid(12)).ok()?, i8::try_from(month.rem_euclid(12)).ok()? + 1);
+    let (year, month) = (
+        i16::try_from(month.div_euclid(12)).ok()?,
+        i8::try_from(month.rem_euclid(12)).ok()? + 1,
+    );
     Date::new(year, month, 1).ok()
 }

@@ -2,8 +2,8 @@
 
 use diesel::QueryResult;
 
-/// The first `limit` rows, fewer if their texts have more than `room` bytes together, but at least one; and whether there are more. `size` is about
-/// the bytes of text in a row.
+/// The first `limit` rows, fewer if their texts have more than `room` bytes together, but at least
+/// one; and whether there are more. `size` is about the bytes of text in a row.
 ///
 /// # Errors
 /// A row cannot be read.

@@ -1,8 +1,8 @@
-//! Checkpoints: confirmed changes move from the write-ahead log into the database file soon after they are made, so that little is lost with
-//! the log.
+//! Checkpoints: confirmed changes move from the write-ahead log into the database file soon after
+//! they are made, so that little is lost with the log.
 //!
-//! The log is emptied rather than left with frames that the file has: if one of those is damaged, SQLite takes what stands before it in the
-//! log for newer than the file.
+//! The log is emptied rather than left with frames that the file has: if one of those is damaged,
+//! SQLite takes what stands before it in the log for newer than the file.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -16,7 +16,8 @@ use crate::base::error::Result;
 
 /// From a change to its checkpoint, so that changes in a row share one.
 const DELAY: Duration = Duration::from_millis(300);
-/// Until a checkpoint that a long read or a full disk did not let finish is tried again: from here, doubled each time, to here.
+/// Until a checkpoint that a long read or a full disk did not let finish is tried again: from here,
+/// doubled each time, to here.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How long others may have to wait because a checkpoint waits for readers.
@@ -28,14 +29,17 @@ struct CheckpointResult {
     busy: i32,
 }
 
-/// Moves everything into the file and empties the log; false if somebody reads or writes at the same time, so that some of it stays.
+/// Moves everything into the file and empties the log; false if somebody reads or writes at the
+/// same time, so that some of it stays.
 pub(super) fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
-    let left: CheckpointResult = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
+    let left: CheckpointResult =
+        diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
     Ok(left.busy == 0)
 }
 
 impl Db {
-    /// Makes checkpoints until `stop`, the first one at once: a manager that was killed leaves a log.
+    /// Makes checkpoints until `stop`, the first one at once: a manager that was killed leaves a
+    /// log.
     pub async fn run_checkpoints(self, stop: CancellationToken) {
         let mut retry = Some(FIRST_RETRY);
         loop {
@@ -54,7 +58,9 @@ impl Db {
             }
             retry = match self.checkpoint().await {
                 Ok(true) => None,
-                Ok(false) | Err(_) => Some(retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY))),
+                Ok(false) | Err(_) => {
+                    Some(retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY)))
+                }
             };
         }
         let _ = self.checkpoint().await;

@@ -9,12 +9,14 @@ struct IntegrityResult {
     quick_check: String,
 }
 
-/// Reads the whole file and returns the first problem in it, if there is one. It takes no lock that a writer waits for.
+/// Reads the whole file and returns the first problem in it, if there is one. It takes no lock that
+/// a writer waits for.
 ///
 /// # Errors
 /// The file cannot be read. A damaged file can cause this as well.
 pub(super) fn find_damage(connection: &mut SqliteConnection) -> QueryResult<Option<String>> {
-    let verdict: IntegrityResult = diesel::sql_query("PRAGMA quick_check(1)").get_result(connection)?;
+    let verdict: IntegrityResult =
+        diesel::sql_query("PRAGMA quick_check(1)").get_result(connection)?;
     Ok(Some(verdict.quick_check).filter(|verdict| verdict != "ok"))
 }
 

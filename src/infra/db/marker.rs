@@ -1,8 +1,10 @@
-//! The file that remembers the last confirmed change, so that jd-manager notices at its start if the database has lost some.
+//! The file that remembers the last confirmed change, so that jd-manager notices at its start if
+//! the database has lost some.
 //!
-//! The database counts confirmed changes in `user_version`, within the transaction of each change. This file holds the same number and is
-//! written after the commit, so it is never ahead of a sound database. If it is ahead at the start, then changes were lost that had been
-//! confirmed: the write-ahead log was removed or damaged, or somebody put an older database in place.
+//! The database counts confirmed changes in `user_version`, within the transaction of each change.
+//! This file holds the same number and is written after the commit, so it is never ahead of a sound
+//! database. If it is ahead at the start, then changes were lost that had been confirmed: the
+//! write-ahead log was removed or damaged, or somebody put an older database in place.
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -52,11 +54,19 @@ impl ChangeMarker {
         let now = Timestamp::now();
         let old = read(&path).unwrap_or_default();
         let lost = if old.changes > changes {
-            Some(LostChanges { count: old.changes - changes, noticed_at: now })
+            Some(LostChanges {
+                count: old.changes - changes,
+                noticed_at: now,
+            })
         } else {
-            old.lost.filter(|lost| now.since(lost.noticed_at) < SHOWN_FOR)
+            old.lost
+                .filter(|lost| now.since(lost.noticed_at) < SHOWN_FOR)
         };
-        let marker = Self { path, lost, file: Mutex::default() };
+        let marker = Self {
+            path,
+            lost,
+            file: Mutex::default(),
+        };
         // An unknown database is not marked before its first change.
         if lost.is_some() || old.lost.is_some() {
             marker.set(changes);
@@ -70,13 +80,29 @@ impl ChangeMarker {
         self.lost
     }
 
-    /// Remembers the number of the last confirmed change. A number that cannot be written is no reason to refuse the change.
+    /// Remembers the number of the last confirmed change. A number that cannot be written is no
+    /// reason to refuse the change.
     pub(super) fn set(&self, changes: i64) {
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut write = || -> io::Result<File> {
-            let open = || open_regular(&self.path, File::options().create(true).truncate(false).write(true).mode(0o600));
+            let open = || {
+                open_regular(
+                    &self.path,
+                    File::options()
+                        .create(true)
+                        .truncate(false)
+                        .write(true)
+                        .mode(0o600),
+                )
+            };
             let file = file.take().map_or_else(open, Ok)?;
-            let mut text = serde_json::to_vec(&MarkerContent { changes, lost: self.lost })?;
+            let mut text = serde_json::to_vec(&MarkerContent {
+                changes,
+                lost: self.lost,
+            })?;
             text.resize(LENGTH - 1, b' ');
             text.push(b'\n');
             file.write_all_at(&text, 0)?;
@@ -84,13 +110,18 @@ impl ChangeMarker {
         };
         match write() {
             Ok(written) => *file = Some(written),
-            Err(error) => tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be written"),
+            Err(error) => {
+                tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be written")
+            }
         }
     }
 
     /// Brings the file to the disk.
     pub(super) fn sync(&self) {
-        let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(Err(error)) = file.as_ref().map(File::sync_data) {
             tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be synced");
         }
@@ -134,7 +165,12 @@ mod tests {
     fn a_file_of_something_else_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(MARKER_FILE);
-        for text in [String::new(), "9".repeat(LENGTH), "{\"changes\":7}".into(), " ".repeat(LENGTH)] {
+        for text in [
+            String::new(),
+            "9".repeat(LENGTH),
+            "{\"changes\":7}".into(),
+            " ".repeat(LENGTH),
+        ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(ChangeMarker::open(dir.path(), 1).lost(), None);
         }

@@ -1,11 +1,12 @@
 //! The database: one SQLite file, one writer, many readers.
 //!
-//! Knows no domain. Domains hand in a function over a connection; it runs on a thread that may block, in one
-//! transaction. `read` cannot write (the connection refuses), `write` begins IMMEDIATE so that it never fails half-way for want
-//! of a lock.
+//! Knows no domain. Domains hand in a function over a connection; it runs on a thread that may
+//! block, in one transaction. `read` cannot write (the connection refuses), `write` begins
+//! IMMEDIATE so that it never fails half-way for want of a lock.
 //!
-//! Invariants: what `write` returns is on the disk (`writer`), and soon after in the database file itself, not only in the log beside it
-//! (`checkpoints`). Reads never wait for a writer, in this process or another one.
+//! Invariants: what `write` returns is on the disk (`writer`), and soon after in the database file
+//! itself, not only in the log beside it (`checkpoints`). Reads never wait for a writer, in this
+//! process or another one.
 
 mod bounded;
 mod checkpoints;
@@ -65,8 +66,13 @@ impl std::fmt::Debug for Db {
 struct ConnectionPragmas(&'static str);
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ConnectionPragmas {
-    fn on_acquire(&self, connection: &mut SqliteConnection) -> std::result::Result<(), diesel::r2d2::Error> {
-        connection.batch_execute(self.0).map_err(diesel::r2d2::Error::QueryError)
+    fn on_acquire(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> std::result::Result<(), diesel::r2d2::Error> {
+        connection
+            .batch_execute(self.0)
+            .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
@@ -78,14 +84,21 @@ const READER: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAG
                       PRAGMA trusted_schema = OFF;";
 
 impl Db {
-    /// Opens the database in `data_dir`, making or upgrading it. Before an upgrade a copy is put into `backups/`.
+    /// Opens the database in `data_dir`, making or upgrading it. Before an upgrade a copy is put
+    /// into `backups/`.
     ///
     /// # Errors
     /// It is newer than this program, damaged, or not accessible; it is never replaced.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
         let path = data_dir.join(FILE);
-        let unusable = |cause: String| OpenError::Unusable { path: path.clone(), cause };
-        let url = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".into()))?.to_owned();
+        let unusable = |cause: String| OpenError::Unusable {
+            path: path.clone(),
+            cause,
+        };
+        let url = path
+            .to_str()
+            .ok_or_else(|| unusable("its path is not UTF-8".into()))?
+            .to_owned();
         let pool = |size, pragmas| {
             Pool::builder()
                 .max_size(size)
@@ -97,17 +110,26 @@ impl Db {
                 .build_unchecked(ConnectionManager::new(&url))
         };
 
-        let mut connection = SqliteConnection::establish(&url).map_err(|e| unusable(e.to_string()))?;
-        connection.batch_execute(WRITER).map_err(|e| open::judge(&path, &e.to_string()))?;
+        let mut connection =
+            SqliteConnection::establish(&url).map_err(|e| unusable(e.to_string()))?;
+        connection
+            .batch_execute(WRITER)
+            .map_err(|e| open::judge(&path, &e.to_string()))?;
         open::upgrade(&mut connection, &path, data_dir)?;
         if let Err(e) = open::allow_giving_back(&mut connection) {
             // It works without; only its file does not shrink.
             tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
         }
-        let changes = writer::count_changes(&mut connection).map_err(|e| open::judge(&path, &e.to_string()))?;
+        let changes = writer::count_changes(&mut connection)
+            .map_err(|e| open::judge(&path, &e.to_string()))?;
         drop(connection);
         let writer = DatabaseWriter::new(pool(1, WRITER), ChangeMarker::open(data_dir, changes));
-        Ok(Self { readers: pool(READERS, READER), writer: writer.into(), path: path.as_path().into(), damage: Arc::default() })
+        Ok(Self {
+            readers: pool(READERS, READER),
+            writer: writer.into(),
+            path: path.as_path().into(),
+            damage: Arc::default(),
+        })
     }
 
     /// The confirmed changes that the database had lost when it was opened.
@@ -122,7 +144,8 @@ impl Db {
         self.writer.is_locked()
     }
 
-    /// What SQLite says of a damaged file, from when it is noticed; none: nothing is known of damage.
+    /// What SQLite says of a damaged file, from when it is noticed; none: nothing is known of
+    /// damage.
     #[must_use]
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damage.subscribe()
@@ -135,11 +158,14 @@ impl Db {
     pub async fn check_integrity(&self) -> Result<()> {
         let path = self.path.clone();
         let look = move || -> Result<Option<String>> {
-            let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+            let mut connection =
+                SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
             connection.batch_execute(READER)?;
             Ok(integrity::find_damage(&mut connection)?)
         };
-        let found = tokio::task::spawn_blocking(look).await.map_err(Error::internal)?;
+        let found = tokio::task::spawn_blocking(look)
+            .await
+            .map_err(Error::internal)?;
         let damage = match found {
             Err(error) if error.is_database_damage() => Some(error.to_string()),
             other => other?,
@@ -148,7 +174,8 @@ impl Db {
         Ok(())
     }
 
-    /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if there may be more.
+    /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if
+    /// there may be more.
     ///
     /// # Errors
     /// Another process holds the lock; the disk.
@@ -163,8 +190,9 @@ impl Db {
         .await
     }
 
-    /// Writes the whole file anew and empties the log beside it: of what was changed or deleted nothing stays in free pages. Takes as much
-    /// room again as the file has, for as long as it lasts.
+    /// Writes the whole file anew and empties the log beside it: of what was changed or deleted
+    /// nothing stays in free pages. Takes as much room again as the file has, for as long as it
+    /// lasts.
     ///
     /// # Errors
     /// Somebody reads or writes at the same time; the disk.
@@ -176,7 +204,8 @@ impl Db {
         if emptied.await? { Ok(()) } else { Err(busy()) }
     }
 
-    /// Puts a copy of the whole database, as it is at this moment, into the new file `to`, mode 0600. Others read and write meanwhile.
+    /// Puts a copy of the whole database, as it is at this moment, into the new file `to`, mode
+    /// 0600. Others read and write meanwhile.
     ///
     /// # Errors
     /// The file exists; the disk.
@@ -203,8 +232,13 @@ impl Db {
         .await
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let result = tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let result = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::internal)?;
         if let Err(error) = &result
             && error.is_database_damage()
         {

@@ -1,4 +1,5 @@
-//! Opening the database: what is refused, what is upgraded, and the copy that is kept from before an upgrade.
+//! Opening the database: what is refused, what is upgraded, and the copy that is kept from before
+//! an upgrade.
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{MigrationSource, MigrationVersion};
@@ -53,7 +54,11 @@ pub enum OpenError {
 
 pub(super) fn judge(path: &Path, cause: &str) -> OpenError {
     let (path, cause) = (path.to_owned(), cause.to_owned());
-    if integrity::is_damage(&cause) { OpenError::Damaged { path, cause } } else { OpenError::Unusable { path, cause } }
+    if integrity::is_damage(&cause) {
+        OpenError::Damaged { path, cause }
+    } else {
+        OpenError::Unusable { path, cause }
+    }
 }
 
 /// Lets the file shrink. A file that was made without it is written anew once.
@@ -63,28 +68,42 @@ pub(super) fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResul
         #[diesel(sql_type = diesel::sql_types::Integer)]
         auto_vacuum: i32,
     }
-    let mode: JournalMode = diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
+    let mode: JournalMode =
+        diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
     if mode.auto_vacuum != 2 {
         connection.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;")?;
     }
     Ok(())
 }
 
-pub(super) fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: &Path) -> Result<(), OpenError> {
+pub(super) fn upgrade(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    data_dir: &Path,
+) -> Result<(), OpenError> {
     let judged = |cause: String| judge(path, &cause);
-    let applied = connection.applied_migrations().map_err(|e| judged(e.to_string()))?;
+    let applied = connection
+        .applied_migrations()
+        .map_err(|e| judged(e.to_string()))?;
     if let Some(version) = unknown(&applied).map_err(|e| judged(e.to_string()))? {
-        return Err(OpenError::Newer { path: path.into(), version });
+        return Err(OpenError::Newer {
+            path: path.into(),
+            version,
+        });
     }
     let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
-        copy_before_upgrade(path, data_dir).map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
+        copy_before_upgrade(path, data_dir)
+            .map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
     }
-    connection.run_pending_migrations(MIGRATIONS).map_err(|e| judged(e.to_string()))?;
+    connection
+        .run_pending_migrations(MIGRATIONS)
+        .map_err(|e| judged(e.to_string()))?;
     Ok(())
 }
 
-/// Puts a copy of the database into `backups/`. It gets its name only when it is complete and synced, so a file of that name is never half a copy.
+/// Puts a copy of the database into `backups/`. It gets its name only when it is complete and
+/// synced, so a file of that name is never half a copy.
 fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     let dir = data_dir.join("backups");
     fs::create_dir_all(&dir)?;
@@ -107,31 +126,54 @@ fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Resu
     copied
 }
 
-/// Whether a file is a whole database of this or an earlier version; returns the newest change that was made to its tables. Nothing is changed.
+/// Whether a file is a whole database of this or an earlier version; returns the newest change that
+/// was made to its tables. Nothing is changed.
 ///
 /// # Errors
 /// It is newer than this program, or damaged.
 pub fn check_copy(path: &Path) -> Result<String, OpenError> {
-    let damaged = |cause: String| OpenError::Damaged { path: path.into(), cause };
-    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
-    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(|e| damaged(e.to_string()))?;
-    if let Some(problem) = integrity::find_damage(&mut connection).map_err(|e| damaged(e.to_string()))? {
+    let damaged = |cause: String| OpenError::Damaged {
+        path: path.into(),
+        cause,
+    };
+    let mut connection =
+        SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
+    connection
+        .batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
+        .map_err(|e| damaged(e.to_string()))?;
+    if let Some(problem) =
+        integrity::find_damage(&mut connection).map_err(|e| damaged(e.to_string()))?
+    {
         return Err(damaged(problem));
     }
-    if !has_table(&mut connection, "__diesel_schema_migrations").map_err(|e| damaged(e.to_string()))? {
+    if !has_table(&mut connection, "__diesel_schema_migrations")
+        .map_err(|e| damaged(e.to_string()))?
+    {
         return Err(damaged("it is not one of jd-manager's".into()));
     }
-    let applied = connection.applied_migrations().map_err(|e| damaged(e.to_string()))?;
+    let applied = connection
+        .applied_migrations()
+        .map_err(|e| damaged(e.to_string()))?;
     if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
-        return Err(OpenError::Newer { path: path.into(), version });
+        return Err(OpenError::Newer {
+            path: path.into(),
+            version,
+        });
     }
-    applied.iter().map(ToString::to_string).max().ok_or_else(|| damaged("it holds nothing".into()))
+    applied
+        .iter()
+        .map(ToString::to_string)
+        .max()
+        .ok_or_else(|| damaged("it holds nothing".into()))
 }
 
 /// The first of these changes that this program does not know.
 fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
     let known = known()?;
-    Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
+    Ok(applied
+        .iter()
+        .map(ToString::to_string)
+        .find(|version| !known.contains(version)))
 }
 
 /// All changes of tables that this program knows.

@@ -2,7 +2,10 @@
 //!
 //! Only the `queries` of a domain use it. The column types follow `diesel print-schema` with
 //! `sqlite_integer_primary_key_is_bigint`.
-#![allow(missing_docs, reason = "generated from the migrations, which document the columns")]
+#![allow(
+    missing_docs,
+    reason = "generated from the migrations, which document the columns"
+)]
 
 diesel::table! {
     alert_channels (id) {
@@ -380,7 +383,12 @@ diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(setups -> instances (instance_id));
 diesel::joinable!(tokens -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(sessions, tokens, users);
-diesel::allow_tables_to_appear_in_same_query!(configurations, configuration_revisions, events, instances);
+diesel::allow_tables_to_appear_in_same_query!(
+    configurations,
+    configuration_revisions,
+    events,
+    instances
+);
 diesel::allow_tables_to_appear_in_same_query!(
     alert_channels,
     alert_deliveries,

@@ -1,5 +1,6 @@
-//! Statements in plain SQL that a connection prepares once. Diesel prepares a `sql_query` anew each time, since it cannot know whether its text
-//! ever comes again; for a short statement that costs several times what running it does. Knows no domain.
+//! Statements in plain SQL that a connection prepares once. Diesel prepares a `sql_query` anew each
+//! time, since it cannot know whether its text ever comes again; for a short statement that costs
+//! several times what running it does. Knows no domain.
 
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -15,8 +16,9 @@ enum StatementValue {
     Text(String),
 }
 
-/// A statement of which there are few texts, each of them used often; every connection remembers all of them. A `?` is a value, nowhere
-/// else may one stand. `Columns` are the SQL types of its rows, which are read by their place, not by name.
+/// A statement of which there are few texts, each of them used often; every connection remembers
+/// all of them. A `?` is a value, nowhere else may one stand. `Columns` are the SQL types of its
+/// rows, which are read by their place, not by name.
 #[derive(Clone, Debug)]
 pub struct CachedStatement<Columns> {
     text: Cow<'static, str>,
@@ -28,7 +30,11 @@ impl<Columns> CachedStatement<Columns> {
     /// The statement of this text, whose first `?` has no value yet.
     #[must_use]
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { text: text.into(), values: Vec::new(), columns: PhantomData }
+        Self {
+            text: text.into(),
+            values: Vec::new(),
+            columns: PhantomData,
+        }
     }
 
     /// With a number for the next `?`.
@@ -91,7 +97,11 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let asked = |number| CachedStatement::<(BigInt, Text)>::new("SELECT ? + 1, ? || '!'").number(number).text("yes");
+        let asked = |number| {
+            CachedStatement::<(BigInt, Text)>::new("SELECT ? + 1, ? || '!'")
+                .number(number)
+                .text("yes")
+        };
         for number in 0..3 {
             let found: Vec<(i64, String)> = asked(number).load(&mut db).unwrap();
             assert_eq!(found, [(number + 1, "yes!".to_owned())]);

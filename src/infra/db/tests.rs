@@ -23,7 +23,12 @@ struct Name {
 }
 
 fn names(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
-    diesel::sql_query(sql).load::<Name>(connection).unwrap().into_iter().map(|n| n.name).collect()
+    diesel::sql_query(sql)
+        .load::<Name>(connection)
+        .unwrap()
+        .into_iter()
+        .map(|n| n.name)
+        .collect()
 }
 
 fn open_plain(dir: &Path) -> SqliteConnection {
@@ -36,9 +41,16 @@ fn written() -> BTreeMap<String, BTreeMap<String, String>> {
     for table in include_str!("schema.rs").split("diesel::table! {").skip(1) {
         let (head, body) = table.split_once(") {").unwrap();
         let name = head.split_once('(').unwrap().0.trim().to_owned();
-        let columns =
-            body.split('}').next().unwrap().lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "));
-        tables.insert(name, columns.map(|(c, t)| (c.to_owned(), t.to_owned())).collect());
+        let columns = body
+            .split('}')
+            .next()
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "));
+        tables.insert(
+            name,
+            columns.map(|(c, t)| (c.to_owned(), t.to_owned())).collect(),
+        );
     }
     tables
 }
@@ -53,7 +65,9 @@ fn schema_rs_says_what_the_migrations_make() {
         &mut c,
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'",
     ) {
-        let columns = diesel::sql_query(format!("PRAGMA table_info({table})")).load::<Column>(&mut c).unwrap();
+        let columns = diesel::sql_query(format!("PRAGMA table_info({table})"))
+            .load::<Column>(&mut c)
+            .unwrap();
         let keys = columns.iter().filter(|c| c.pk > 0).count();
         let typed = columns.into_iter().map(|c| {
             let plain = match c.r#type.as_str() {
@@ -65,7 +79,14 @@ fn schema_rs_says_what_the_migrations_make() {
                 "DOUBLE" => "Double",
                 other => panic!("{table}: no diesel type for {other}"),
             };
-            (c.name, if c.notnull == 1 { plain.to_owned() } else { format!("Nullable<{plain}>") })
+            (
+                c.name,
+                if c.notnull == 1 {
+                    plain.to_owned()
+                } else {
+                    format!("Nullable<{plain}>")
+                },
+            )
         });
         let typed = typed.collect();
         made.insert(table, typed);
@@ -92,18 +113,34 @@ fn every_migration_can_be_undone_and_done_again() {
 fn a_newer_database_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     Db::open(dir.path()).unwrap();
-    open_plain(dir.path()).batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')").unwrap();
+    open_plain(dir.path())
+        .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
+        .unwrap();
     let error = Db::open(dir.path()).unwrap_err();
-    assert!(matches!(&error, OpenError::Newer { version, .. } if version == "99991231000000"), "{error}");
+    assert!(
+        matches!(&error, OpenError::Newer { version, .. } if version == "99991231000000"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_damaged_file_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(FILE);
-    std::fs::write(&file, "this is no database, it is far too short and means nothing at all").unwrap();
-    assert!(matches!(Db::open(dir.path()).unwrap_err(), OpenError::Damaged { .. }));
-    assert!(std::fs::read_to_string(&file).unwrap().starts_with("this is no database"));
+    std::fs::write(
+        &file,
+        "this is no database, it is far too short and means nothing at all",
+    )
+    .unwrap();
+    assert!(matches!(
+        Db::open(dir.path()).unwrap_err(),
+        OpenError::Damaged { .. }
+    ));
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .starts_with("this is no database")
+    );
 }
 
 #[tokio::test]
@@ -111,15 +148,22 @@ async fn readers_cannot_write_and_failed_work_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
     let insert = "INSERT INTO updates (version, download_url, created_at) VALUES ('1', '', 0)";
-    assert!(db.read(move |c| Ok(c.batch_execute(insert)?)).await.is_err());
+    assert!(
+        db.read(move |c| Ok(c.batch_execute(insert)?))
+            .await
+            .is_err()
+    );
     let failed = db.write(move |c| {
         c.batch_execute(insert)?;
         Err::<(), _>(Error::Conflict("no".into()))
     });
     assert!(failed.await.is_err());
-    let count = |c: &mut SqliteConnection| Ok(schema::updates::table.count().get_result::<i64>(c)?);
+    let count =
+        |c: &mut SqliteConnection| Ok(schema::updates::table.count().get_result::<i64>(c)?);
     assert_eq!(db.read(count).await.unwrap(), 0);
-    db.write(move |c| Ok(c.batch_execute(insert)?)).await.unwrap();
+    db.write(move |c| Ok(c.batch_execute(insert)?))
+        .await
+        .unwrap();
     assert_eq!(db.read(count).await.unwrap(), 1);
 }
 
@@ -136,7 +180,10 @@ async fn while_another_process_holds_the_lock_prompt_writes_fail_fast_and_reads_
     let mut other = open_plain(dir.path());
     other.batch_execute("BEGIN EXCLUSIVE").unwrap();
     let begun = std::time::Instant::now();
-    assert!(matches!(db.write_as(WriteMode::DURABLE.prompt(), insert).await, Err(Error::Unavailable { .. })));
+    assert!(matches!(
+        db.write_as(WriteMode::DURABLE.prompt(), insert).await,
+        Err(Error::Unavailable { .. })
+    ));
     assert!(db.is_locked());
     // Even while a patient write waits for the lock.
     let patient = tokio::spawn({
@@ -144,11 +191,20 @@ async fn while_another_process_holds_the_lock_prompt_writes_fail_fast_and_reads_
         async move { db.write(insert).await }
     });
     for _ in 0..20 {
-        assert!(db.write_as(WriteMode::UNSYNCED.prompt(), insert).await.is_err());
+        assert!(
+            db.write_as(WriteMode::UNSYNCED.prompt(), insert)
+                .await
+                .is_err()
+        );
     }
-    let count = |c: &mut SqliteConnection| Ok(schema::updates::table.count().get_result::<i64>(c)?);
+    let count =
+        |c: &mut SqliteConnection| Ok(schema::updates::table.count().get_result::<i64>(c)?);
     assert_eq!(db.read(count).await.unwrap(), 1);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
     other.batch_execute("ROLLBACK").unwrap();
     patient.await.unwrap().unwrap();
     assert!(!db.is_locked());
@@ -163,15 +219,26 @@ async fn confirmed_changes_are_counted_and_soon_in_the_file_itself() {
     let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
     let changes = || writer::count_changes(&mut open_plain(dir.path())).unwrap();
     let before = changes();
-    for mode in [WriteMode::DURABLE, WriteMode::UNSYNCED, WriteMode::DURABLE.prompt()] {
+    for mode in [
+        WriteMode::DURABLE,
+        WriteMode::UNSYNCED,
+        WriteMode::DURABLE.prompt(),
+    ] {
         db.write_as(mode, insert).await.unwrap();
     }
     db.write(|_| Ok(())).await.unwrap();
-    assert_eq!(changes(), before + 2, "samples and writes that change nothing are not counted");
+    assert_eq!(
+        changes(),
+        before + 2,
+        "samples and writes that change nothing are not counted"
+    );
     let log = dir.path().join(format!("{FILE}-wal"));
     let begun = std::time::Instant::now();
     while std::fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the log is not emptied");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the log is not emptied"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     stop.cancel();
@@ -180,8 +247,13 @@ async fn confirmed_changes_are_counted_and_soon_in_the_file_itself() {
     let db = Db::open(dir.path()).unwrap();
     assert_eq!(db.lost_changes(), None);
     drop(db);
-    open_plain(dir.path()).batch_execute("PRAGMA user_version = 0").unwrap();
-    assert_eq!(Db::open(dir.path()).unwrap().lost_changes().unwrap().count, before + 2);
+    open_plain(dir.path())
+        .batch_execute("PRAGMA user_version = 0")
+        .unwrap();
+    assert_eq!(
+        Db::open(dir.path()).unwrap().lost_changes().unwrap().count,
+        before + 2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +265,11 @@ async fn a_zeroed_page_is_found_and_one_that_is_whole_again_is_believed() {
     db.check_integrity().await.unwrap();
     assert_eq!(*damage.borrow(), None);
     db.write_anew().await.unwrap();
-    let file = std::fs::File::options().read(true).write(true).open(dir.path().join(FILE)).unwrap();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(dir.path().join(FILE))
+        .unwrap();
     let (mut page, last) = ([0; 4096], file.metadata().unwrap().len() - 4096);
     file.read_exact_at(&mut page, last).unwrap();
     file.write_all_at(&[0; 4096], last).unwrap();

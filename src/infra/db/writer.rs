@@ -1,4 +1,5 @@
-//! The one connection that writes: who may use it next, how long they wait, and whether the disk has a change before it is confirmed.
+//! The one connection that writes: who may use it next, how long they wait, and whether the disk
+//! has a change before it is confirmed.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -29,22 +30,34 @@ pub struct WriteMode {
 }
 
 impl WriteMode {
-    /// The disk has the change when the write returns. For everything that is confirmed to somebody.
-    pub const DURABLE: Self = Self { is_synced: true, is_prompt: false };
+    /// The disk has the change when the write returns. For everything that is confirmed to
+    /// somebody.
+    pub const DURABLE: Self = Self {
+        is_synced: true,
+        is_prompt: false,
+    };
     /// A power cut may undo the change, as a whole. For samples and whatever is found out again.
-    pub const UNSYNCED: Self = Self { is_synced: false, is_prompt: false };
+    pub const UNSYNCED: Self = Self {
+        is_synced: false,
+        is_prompt: false,
+    };
 
-    /// The same, failing within 300 ms if it cannot be done. For what a request must not wait for; somebody has to try again later.
+    /// The same, failing within 300 ms if it cannot be done. For what a request must not wait for;
+    /// somebody has to try again later.
     #[must_use]
     pub const fn prompt(self) -> Self {
-        Self { is_prompt: true, ..self }
+        Self {
+            is_prompt: true,
+            ..self
+        }
     }
 }
 
 /// The writer's connection and what belongs to it.
 pub(super) struct DatabaseWriter {
     pool: Pool<ConnectionManager<SqliteConnection>>,
-    /// Its permit is the right to use the connection; so waiting takes no thread, and whoever waits longest is next.
+    /// Its permit is the right to use the connection; so waiting takes no thread, and whoever waits
+    /// longest is next.
     turn: Arc<Semaphore>,
     /// The last write failed because another process holds the lock.
     is_locked: AtomicBool,
@@ -56,9 +69,19 @@ pub(super) struct DatabaseWriter {
 }
 
 impl DatabaseWriter {
-    pub(super) fn new(pool: Pool<ConnectionManager<SqliteConnection>>, marker: ChangeMarker) -> Self {
+    pub(super) fn new(
+        pool: Pool<ConnectionManager<SqliteConnection>>,
+        marker: ChangeMarker,
+    ) -> Self {
         let (is_locked, is_blocked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { pool, turn: Arc::new(Semaphore::new(1)), is_locked, is_blocked, changed: Notify::new(), marker }
+        Self {
+            pool,
+            turn: Arc::new(Semaphore::new(1)),
+            is_locked,
+            is_blocked,
+            changed: Notify::new(),
+            marker,
+        }
     }
 
     pub(super) fn is_locked(&self) -> bool {
@@ -67,8 +90,8 @@ impl DatabaseWriter {
 }
 
 impl Db {
-    /// Runs `work` in one transaction that can write; it is kept when `work` succeeds and undone when it fails. The disk has the change
-    /// when this returns.
+    /// Runs `work` in one transaction that can write; it is kept when `work` succeeds and undone
+    /// when it fails. The disk has the change when this returns.
     ///
     /// # Errors
     /// Those of `work`; another process holds the lock; the disk.
@@ -98,7 +121,14 @@ impl Db {
                 let before = total_changes(c)?;
                 let value = work(c)?;
                 let is_confirmed = mode.is_synced && total_changes(c)? != before;
-                Ok::<_, Error>((value, if is_confirmed { Some(add_change(c)?) } else { None }))
+                Ok::<_, Error>((
+                    value,
+                    if is_confirmed {
+                        Some(add_change(c)?)
+                    } else {
+                        None
+                    },
+                ))
             })?;
             if let Some(changes) = changes {
                 writer.marker.set(changes);
@@ -122,12 +152,17 @@ impl Db {
             (true, false) => (PROMPT, PROMPT),
             (true, true) => (PROMPT_WHILE_BLOCKED, PROMPT_WHILE_BLOCKED),
         };
-        let Ok(permit) = tokio::time::timeout(turn, writer.turn.clone().acquire_owned()).await else {
+        let Ok(permit) = tokio::time::timeout(turn, writer.turn.clone().acquire_owned()).await
+        else {
             writer.is_blocked.store(true, Ordering::Relaxed);
             return Err(busy());
         };
         let permit = permit.map_err(Error::internal)?;
-        let lock = if mode.is_prompt { lock.saturating_sub(begun.elapsed()) } else { lock };
+        let lock = if mode.is_prompt {
+            lock.saturating_sub(begun.elapsed())
+        } else {
+            lock
+        };
         self.blocking(move || {
             let _permit = permit;
             let mut connection = writer.pool.get().map_err(no_connection)?;
@@ -155,12 +190,18 @@ struct PragmaNumber {
 
 /// The rows that this connection has changed since it was opened.
 fn total_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
-    Ok(diesel::sql_query("SELECT total_changes() AS number").get_result::<PragmaNumber>(connection)?.number)
+    Ok(diesel::sql_query("SELECT total_changes() AS number")
+        .get_result::<PragmaNumber>(connection)?
+        .number)
 }
 
 /// The confirmed changes of the database so far.
 pub(super) fn count_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
-    Ok(diesel::sql_query("SELECT user_version AS number FROM pragma_user_version").get_result::<PragmaNumber>(connection)?.number)
+    Ok(
+        diesel::sql_query("SELECT user_version AS number FROM pragma_user_version")
+            .get_result::<PragmaNumber>(connection)?
+            .number,
+    )
 }
 
 /// Counts one more, and returns how many there are.

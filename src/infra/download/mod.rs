@@ -1,13 +1,17 @@
-//! Fetching documents and files from the one server that is configured, and from wherever it sends on to.
+//! Fetching documents and files from the one server that is configured, and from wherever it sends
+//! on to.
 //!
-//! The other side is not trusted: time and bytes are bounded, redirects lead to HTTPS only (or stay on the same host), a download that breaks off
-//! goes on where it was, and a token is shown to the configured server alone. Knows no release.
+//! The other side is not trusted: time and bytes are bounded, redirects lead to HTTPS only (or stay
+//! on the same host), a download that breaks off goes on where it was, and a token is shown to the
+//! configured server alone. Knows no release.
 
 mod transfer;
 
 pub use transfer::{DownloadRequest, DownloadResult};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -103,17 +107,26 @@ impl Fetcher {
     /// It is no address.
     pub fn new(base: &str) -> Result<Self, String> {
         let base = Url::parse(base).map_err(|e| format!("\"{base}\" is no address: {e}"))?;
-        Ok(Self { base, client: Arc::default() })
+        Ok(Self {
+            base,
+            client: Arc::default(),
+        })
     }
 
     async fn client(&self) -> Result<&Client, DownloadError> {
         if self.client.get().is_none() {
             let this = self.clone();
             // If the thread is gone, the whole program is ending.
-            let _ = tokio::task::spawn_blocking(move || this.client.get_or_init(|| this.build()).is_ok()).await;
+            let _ = tokio::task::spawn_blocking(move || {
+                this.client.get_or_init(|| this.build()).is_ok()
+            })
+            .await;
         }
         let built = self.client.get_or_init(|| self.build());
-        built.as_ref().map_err(|why| DownloadError::Unreachable { host: host(&self.base), why: why.clone() })
+        built.as_ref().map_err(|why| DownloadError::Unreachable {
+            host: host(&self.base),
+            why: why.clone(),
+        })
     }
 
     fn build(&self) -> Result<Client, String> {
@@ -124,7 +137,8 @@ impl Fetcher {
         let builder = if is_here {
             http_client::plain()
         } else {
-            let tls = http_client::tls(http_client::authorities()).map_err(|e| format!("TLS cannot be set up: {e}"))?;
+            let tls = http_client::tls(http_client::authorities())
+                .map_err(|e| format!("TLS cannot be set up: {e}"))?;
             Client::builder().tls_backend_preconfigured(tls)
         };
         let base = self.base.clone();
@@ -137,54 +151,90 @@ impl Fetcher {
                 attempt.error("it sends on to an address without https")
             }
         });
-        let builder = builder.user_agent(http_client::USER_AGENT).redirect(follow).connect_timeout(IDLE).read_timeout(IDLE);
+        let builder = builder
+            .user_agent(http_client::USER_AGENT)
+            .redirect(follow)
+            .connect_timeout(IDLE)
+            .read_timeout(IDLE);
         // Questions are rare; by the next one the server would have closed the connection.
-        builder.pool_max_idle_per_host(0).build().map_err(|e| e.without_url().to_string())
+        builder
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|e| e.without_url().to_string())
     }
 
-    /// A text document below the base address; `path` begins with a slash. With the `etag` of the one that is known, only a new one is sent.
-    /// `token`: what authorises the question.
+    /// A text document below the base address; `path` begins with a slash. With the `etag` of the
+    /// one that is known, only a new one is sent. `token`: what authorises the question.
     ///
     /// # Errors
     /// It cannot be had.
-    pub async fn document(&self, path: &str, etag: Option<&str>, token: Option<&str>) -> Result<FetchedDocument, DownloadError> {
+    pub async fn document(
+        &self,
+        path: &str,
+        etag: Option<&str>,
+        token: Option<&str>,
+    ) -> Result<FetchedDocument, DownloadError> {
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let host = host(&self.base);
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert(HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/vnd.github+json"),
+        );
+        headers.insert(
+            HeaderName::from_static("x-github-api-version"),
+            HeaderValue::from_static("2022-11-28"),
+        );
         if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, etag);
         }
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| DownloadError::Wrong {
-                host: host.clone(),
-                why: "the token for it has characters no token has".into(),
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                DownloadError::Wrong {
+                    host: host.clone(),
+                    why: "the token for it has characters no token has".into(),
+                }
             })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
         let ask = async {
             let client = self.client().await?;
-            let mut response = client.get(&url).headers(headers).send().await.map_err(|e| unreachable(&host, &e))?;
+            let mut response = client
+                .get(&url)
+                .headers(headers)
+                .send()
+                .await
+                .map_err(|e| unreachable(&host, &e))?;
             if response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(FetchedDocument::Unchanged);
             }
             judge(&host, &response)?;
-            let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+            let etag = response
+                .headers()
+                .get(ETAG)
+                .and_then(|tag| tag.to_str().ok())
+                .map(str::to_owned);
             let mut text = Vec::new();
             while let Some(piece) = response.chunk().await.map_err(|e| unreachable(&host, &e))? {
                 if (text.len() + piece.len()) as u64 > DOCUMENT {
-                    return Err(DownloadError::Wrong { host: host.clone(), why: format!("it has more than {DOCUMENT} bytes") });
+                    return Err(DownloadError::Wrong {
+                        host: host.clone(),
+                        why: format!("it has more than {DOCUMENT} bytes"),
+                    });
                 }
                 text.extend_from_slice(&piece);
             }
-            let text = String::from_utf8(text)
-                .map_err(|_| DownloadError::Wrong { host: host.clone(), why: "it is not UTF-8".into() })?;
+            let text = String::from_utf8(text).map_err(|_| DownloadError::Wrong {
+                host: host.clone(),
+                why: "it is not UTF-8".into(),
+            })?;
             Ok(FetchedDocument::New { text, etag })
         };
-        let late =
-            || DownloadError::Unreachable { host: host.clone(), why: format!("no whole answer within {} s", WHOLE.as_secs()) };
+        let late = || DownloadError::Unreachable {
+            host: host.clone(),
+            why: format!("no whole answer within {} s", WHOLE.as_secs()),
+        };
         tokio::time::timeout(WHOLE, ask).await.map_err(|_| late())?
     }
 }
@@ -200,7 +250,8 @@ fn is_allowed(base: &Url, url: &Url) -> bool {
 
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the server");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn quoted(text: &str) -> String {
@@ -213,36 +264,60 @@ fn unreachable(host: &str, error: &reqwest::Error) -> DownloadError {
         "no answer in time".to_owned()
     } else {
         let chain = std::iter::successors(std::error::Error::source(error), |e| e.source());
-        chain.last().map_or_else(|| "it broke off".to_owned(), ToString::to_string)
+        chain
+            .last()
+            .map_or_else(|| "it broke off".to_owned(), ToString::to_string)
     };
-    DownloadError::Unreachable { host: host.to_owned(), why }
+    DownloadError::Unreachable {
+        host: host.to_owned(),
+        why,
+    }
 }
 
-/// A refusal for asking too often is told from others as GitHub documents it: 403 or 429, with `retry-after`, or with nothing left until
-/// `x-ratelimit-reset`.
+/// A refusal for asking too often is told from others as GitHub documents it: 403 or 429, with
+/// `retry-after`, or with nothing left until `x-ratelimit-reset`.
 fn judge(host: &str, response: &Response) -> Result<(), DownloadError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
     }
     let host = host.to_owned();
-    let number = |name: &HeaderName| response.headers().get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let number = |name: &HeaderName| {
+        response
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse::<i64>()
+            .ok()
+    };
     let now = Timestamp::now();
-    let wait = number(&RETRY_AFTER).map(|seconds| now.after(Duration::from_secs(seconds.clamp(1, 86_400).unsigned_abs())));
+    let wait = number(&RETRY_AFTER)
+        .map(|seconds| now.after(Duration::from_secs(seconds.clamp(1, 86_400).unsigned_abs())));
     let is_used_up = number(&HeaderName::from_static("x-ratelimit-remaining")) == Some(0);
     let reset = number(&HeaderName::from_static("x-ratelimit-reset"))
         .filter(|_| is_used_up)
-        .map(|at| Timestamp(at.saturating_mul(1000).clamp(now.0 + 1000, now.0 + 86_400_000)));
+        .map(|at| {
+            Timestamp(
+                at.saturating_mul(1000)
+                    .clamp(now.0 + 1000, now.0 + 86_400_000),
+            )
+        });
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(DownloadError::Absent(host)),
-        StatusCode::TOO_MANY_REQUESTS => {
-            Err(DownloadError::Limited { host, until: wait.or(reset).unwrap_or(now.after(LIMITED)) })
-        }
+        StatusCode::TOO_MANY_REQUESTS => Err(DownloadError::Limited {
+            host,
+            until: wait.or(reset).unwrap_or(now.after(LIMITED)),
+        }),
         StatusCode::FORBIDDEN => match wait.or(reset) {
             Some(until) => Err(DownloadError::Limited { host, until }),
             None => Err(DownloadError::Status { host, status: 403 }),
         },
-        other => Err(DownloadError::Status { host, status: other.as_u16() }),
+        other => Err(DownloadError::Status {
+            host,
+            status: other.as_u16(),
+        }),
     }
 }
 
@@ -255,23 +330,51 @@ mod tests {
     #[test]
     fn only_https_and_the_configured_host_are_fetched_from() {
         let url = |text: &str| Url::parse(text).unwrap();
-        let (github, local) = (url("https://api.github.com/repos/x"), url("http://127.0.0.1:5/api"));
+        let (github, local) = (
+            url("https://api.github.com/repos/x"),
+            url("http://127.0.0.1:5/api"),
+        );
         assert!(is_allowed(&github, &url("https://objects.example/file")));
         assert!(!is_allowed(&github, &url("http://api.github.com/file")));
-        assert!(!is_allowed(&github, &url("http://127.0.0.1/file")) && !is_allowed(&github, &url("file:///etc/passwd")));
-        assert!(is_allowed(&local, &url("http://127.0.0.1:6/file")) && !is_allowed(&local, &url("http://127.0.0.2/file")));
+        assert!(
+            !is_allowed(&github, &url("http://127.0.0.1/file"))
+                && !is_allowed(&github, &url("file:///etc/passwd"))
+        );
+        assert!(
+            is_allowed(&local, &url("http://127.0.0.1:6/file"))
+                && !is_allowed(&local, &url("http://127.0.0.2/file"))
+        );
     }
 
     #[tokio::test]
     async fn who_cannot_be_reached_is_named_with_the_reason() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let fetcher = Fetcher::new(&format!("http://{free}")).unwrap();
-        let failed = fetcher.document("/releases", None, Some("secret-token")).await.unwrap_err().to_string();
-        assert!(failed.contains(&free.to_string()) && failed.contains("refused"), "{failed}");
+        let failed = fetcher
+            .document("/releases", None, Some("secret-token"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            failed.contains(&free.to_string()) && failed.contains("refused"),
+            "{failed}"
+        );
         assert!(!failed.contains("secret-token"));
         let ftp = Fetcher::new("http://127.0.0.1:1").unwrap();
         let cancel = CancellationToken::new();
-        let wanted = DownloadRequest { url: "ftp://127.0.0.1/x", size: None, most: 1, told: &|_, _| {}, cancel: &cancel };
-        assert!(matches!(ftp.download(&wanted, Path::new("/nowhere/x")).await, Err(DownloadError::Refused(_))));
+        let wanted = DownloadRequest {
+            url: "ftp://127.0.0.1/x",
+            size: None,
+            most: 1,
+            told: &|_, _| {},
+            cancel: &cancel,
+        };
+        assert!(matches!(
+            ftp.download(&wanted, Path::new("/nowhere/x")).await,
+            Err(DownloadError::Refused(_))
+        ));
     }
 }

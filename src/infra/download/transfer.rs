@@ -41,19 +41,35 @@ pub struct DownloadRequest<'a> {
 }
 
 impl Fetcher {
-    /// Downloads a file to `into`, which is made or written over. What breaks off is taken up where it was.
+    /// Downloads a file to `into`, which is made or written over. What breaks off is taken up where
+    /// it was.
     ///
     /// # Errors
-    /// It cannot be had, is larger than it may be, is not as long as announced; the disk; it was cancelled.
-    pub async fn download(&self, wanted: &DownloadRequest<'_>, into: &Path) -> Result<DownloadResult, DownloadError> {
+    /// It cannot be had, is larger than it may be, is not as long as announced; the disk; it was
+    /// cancelled.
+    pub async fn download(
+        &self,
+        wanted: &DownloadRequest<'_>,
+        into: &Path,
+    ) -> Result<DownloadResult, DownloadError> {
         let url = Url::parse(wanted.url).map_err(|_| DownloadError::Refused(quoted(wanted.url)))?;
         if !is_allowed(&self.base, &url) {
             return Err(DownloadError::Refused(quoted(wanted.url)));
         }
         let client = self.client().await?;
-        let file = tokio::fs::File::create(into).await.map_err(|e| DownloadError::Disk(e.to_string()))?;
-        let mut download =
-            DownloadAttempt { client, host: host(&url), url, wanted, file, hasher: Sha256::new(), size: 0, mark: None };
+        let file = tokio::fs::File::create(into)
+            .await
+            .map_err(|e| DownloadError::Disk(e.to_string()))?;
+        let mut download = DownloadAttempt {
+            client,
+            host: host(&url),
+            url,
+            wanted,
+            file,
+            hasher: Sha256::new(),
+            size: 0,
+            mark: None,
+        };
         tokio::select! {
             () = wanted.cancel.cancelled() => Err(DownloadError::Cancelled),
             done = tokio::time::timeout(DOWNLOAD, download.run()) => match done {
@@ -104,7 +120,10 @@ impl DownloadAttempt<'_> {
         let disk = |e: std::io::Error| DownloadError::Disk(e.to_string());
         self.file.flush().await.map_err(disk)?;
         self.file.sync_all().await.map_err(disk)?;
-        Ok(DownloadResult { size: self.size, sha256: format!("{:x}", self.hasher.clone().finalize()) })
+        Ok(DownloadResult {
+            size: self.size,
+            sha256: format!("{:x}", self.hasher.clone().finalize()),
+        })
     }
 
     async fn attempt(&mut self) -> Result<(), DownloadFailure> {
@@ -117,11 +136,17 @@ impl DownloadAttempt<'_> {
         }
         let mut response = request.send().await.map_err(|e| {
             let failed = unreachable(&self.host, &e);
-            if e.is_redirect() { DownloadFailure::ForGood(failed) } else { DownloadFailure::Again(failed) }
+            if e.is_redirect() {
+                DownloadFailure::ForGood(failed)
+            } else {
+                DownloadFailure::Again(failed)
+            }
         })?;
         match judge(&self.host, &response) {
             Ok(()) => {}
-            Err(failed @ DownloadError::Status { status: 500.., .. }) => return Err(DownloadFailure::Again(failed)),
+            Err(failed @ DownloadError::Status { status: 500.., .. }) => {
+                return Err(DownloadFailure::Again(failed));
+            }
             // Our part of it is of a file that is no more.
             Err(DownloadError::Status { status: 416, .. }) if self.size > 0 => {
                 self.begin_anew().await?;
@@ -130,38 +155,58 @@ impl DownloadAttempt<'_> {
             Err(failed) => return Err(DownloadFailure::ForGood(failed)),
         }
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
-            && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(|range| {
-                range.strip_prefix("bytes ").is_some_and(|range| range.starts_with(&format!("{}-", self.size)))
-            });
+            && response
+                .headers()
+                .get(CONTENT_RANGE)
+                .and_then(|range| range.to_str().ok())
+                .is_some_and(|range| {
+                    range
+                        .strip_prefix("bytes ")
+                        .is_some_and(|range| range.starts_with(&format!("{}-", self.size)))
+                });
         if self.size > 0 && !goes_on {
             self.begin_anew().await?;
         }
         if self.size == 0 && response.status() == StatusCode::PARTIAL_CONTENT {
-            return Err(DownloadFailure::ForGood(self.wrong("it sends a part where the whole was asked for")));
+            return Err(DownloadFailure::ForGood(
+                self.wrong("it sends a part where the whole was asked for"),
+            ));
         }
         let total = response.content_length().map(|left| self.size + left);
         if let (Some(total), Some(size)) = (total, self.wanted.size)
             && total != size
         {
-            return Err(DownloadFailure::ForGood(self.wrong(&format!("it has {total} bytes and was announced with {size}"))));
+            return Err(DownloadFailure::ForGood(self.wrong(&format!(
+                "it has {total} bytes and was announced with {size}"
+            ))));
         }
         let total = total.or(self.wanted.size);
         self.check_size(total.unwrap_or(0))?;
         // A weak mark does not vouch for every byte (RFC 9110, 13.1.5).
-        self.mark = response.headers().get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
+        self.mark = response
+            .headers()
+            .get(ETAG)
+            .filter(|tag| !tag.as_bytes().starts_with(b"W/"))
+            .cloned();
         loop {
-            let piece = response.chunk().await.map_err(|e| DownloadFailure::Again(unreachable(&self.host, &e)))?;
+            let piece = response
+                .chunk()
+                .await
+                .map_err(|e| DownloadFailure::Again(unreachable(&self.host, &e)))?;
             let Some(piece) = piece else { break };
             self.check_size(self.size + piece.len() as u64)?;
-            self.file.write_all(&piece).await.map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
+            self.file
+                .write_all(&piece)
+                .await
+                .map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
             self.hasher.update(&piece);
             self.size += piece.len() as u64;
             (self.wanted.told)(self.size, total);
         }
         match total {
-            Some(total) if self.size < total => {
-                Err(DownloadFailure::Again(self.wrong(&format!("it ends after {} of {total} bytes", self.size))))
-            }
+            Some(total) if self.size < total => Err(DownloadFailure::Again(
+                self.wrong(&format!("it ends after {} of {total} bytes", self.size)),
+            )),
             _ => Ok(()),
         }
     }
@@ -170,7 +215,10 @@ impl DownloadAttempt<'_> {
         if size <= self.wanted.most {
             return Ok(());
         }
-        Err(DownloadFailure::ForGood(self.wrong(&format!("it has more than the {} bytes it may have", self.wanted.most))))
+        Err(DownloadFailure::ForGood(self.wrong(&format!(
+            "it has more than the {} bytes it may have",
+            self.wanted.most
+        ))))
     }
 
     async fn begin_anew(&mut self) -> Result<(), DownloadFailure> {
@@ -179,13 +227,18 @@ impl DownloadAttempt<'_> {
             self.file.set_len(0).await?;
             self.file.rewind().await
         };
-        emptied.await.map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
+        emptied
+            .await
+            .map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
         (self.size, self.mark) = (0, None);
         self.hasher = Sha256::new();
         Ok(())
     }
 
     fn wrong(&self, why: &str) -> DownloadError {
-        DownloadError::Wrong { host: self.host.clone(), why: why.to_owned() }
+        DownloadError::Wrong {
+            host: self.host.clone(),
+            why: why.to_owned(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Program files: can this machine run one, and what does it say when asked for its version.
 //!
-//! Knows no client and no version: what a program should be is the caller's. A program that is only looked at is not trusted; it is run in a box
-//! ([`trial`]).
+//! Knows no client and no version: what a program should be is the caller's. A program that is only
+//! looked at is not trusted; it is run in a box ([`trial`]).
 
 pub mod trial;
 
@@ -34,7 +34,8 @@ pub enum ExecutableKind {
     Script,
 }
 
-/// Looks at a file before anything is started, so that the reason is said in words. One that may be run but not read is let through unread.
+/// Looks at a file before anything is started, so that the reason is said in words. One that may be
+/// run but not read is let through unread.
 ///
 /// # Errors
 /// It cannot be run here.
@@ -69,14 +70,17 @@ pub fn kind(path: &Path) -> Result<ExecutableKind, ExecutableError> {
     }
 }
 
-/// ELF for this machine, or a script. Field offsets and machine numbers: the ELF specification, `e_ident` and `e_machine`.
+/// ELF for this machine, or a script. Field offsets and machine numbers: the ELF specification,
+/// `e_ident` and `e_machine`.
 fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
     if head.starts_with(b"#!") {
         return Ok(ExecutableKind::Script);
     }
     if head.len() < 20 || !head.starts_with(b"\x7fELF") {
         let known = match head {
-            [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => "it is a program for macOS",
+            [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => {
+                "it is a program for macOS"
+            }
             [b'M', b'Z', ..] => "it is a program for Windows",
             [0x1f, 0x8b, ..] => "it is a compressed archive; unpack it first",
             [] => "it is empty",
@@ -85,7 +89,11 @@ fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
         return Err(known.into());
     }
     let little = head[5] == 1;
-    let machine = if little { u16::from_le_bytes([head[18], head[19]]) } else { u16::from_be_bytes([head[18], head[19]]) };
+    let machine = if little {
+        u16::from_le_bytes([head[18], head[19]])
+    } else {
+        u16::from_be_bytes([head[18], head[19]])
+    };
     let name = match machine {
         0x03 => "x86",
         0x28 => "arm",
@@ -96,8 +104,13 @@ fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
     };
     let here = std::env::consts::ARCH;
     // A 64-bit machine may run 32-bit programs of its family.
-    let fits = name == here || (here == "x86_64" && name == "x86") || (here == "aarch64" && name == "arm");
-    if fits { Ok(ExecutableKind::Elf) } else { Err(format!("it is made for {name}, this machine is {here}")) }
+    let fits =
+        name == here || (here == "x86_64" && name == "x86") || (here == "aarch64" && name == "arm");
+    if fits {
+        Ok(ExecutableKind::Elf)
+    } else {
+        Err(format!("it is made for {name}, this machine is {here}"))
+    }
 }
 
 #[cfg(test)]
@@ -113,12 +126,23 @@ mod tests {
 
     #[test]
     fn programs_for_other_machines_are_told_apart() {
-        let here: u16 = if cfg!(target_arch = "aarch64") { 0xb7 } else { 0x3e };
-        let other: u16 = if cfg!(target_arch = "aarch64") { 0x3e } else { 0xb7 };
+        let here: u16 = if cfg!(target_arch = "aarch64") {
+            0xb7
+        } else {
+            0x3e
+        };
+        let other: u16 = if cfg!(target_arch = "aarch64") {
+            0x3e
+        } else {
+            0xb7
+        };
         assert_eq!(judge(&elf(here)), Ok(ExecutableKind::Elf));
         assert!(judge(&elf(other)).unwrap_err().contains("this machine is"));
         assert_eq!(judge(b"#!/bin/sh\n"), Ok(ExecutableKind::Script));
-        assert_eq!(judge(b"\x1f\x8b\x08"), Err("it is a compressed archive; unpack it first".into()));
+        assert_eq!(
+            judge(b"\x1f\x8b\x08"),
+            Err("it is a compressed archive; unpack it first".into())
+        );
         assert_eq!(judge(b"MZ"), Err("it is a program for Windows".into()));
         assert_eq!(judge(b"\x7fELF"), Err("it is not a program".into()));
         assert_eq!(judge(b""), Err("it is empty".into()));
@@ -127,13 +151,19 @@ mod tests {
     #[test]
     fn files_that_are_no_programs_say_what_they_are() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(inspect(&dir.path().join("none")), Err(ExecutableError::Missing));
+        assert_eq!(
+            inspect(&dir.path().join("none")),
+            Err(ExecutableError::Missing)
+        );
         assert_eq!(inspect(dir.path()), Err(ExecutableError::NoFile));
         let file = dir.path().join("client");
         fs::write(&file, elf(0x3e)).unwrap();
         assert_eq!(inspect(&file), Err(ExecutableError::NotExecutable));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(&file, "text").unwrap();
-        assert_eq!(inspect(&file), Err(ExecutableError::Foreign("it is not a program".into())));
+        assert_eq!(
+            inspect(&file),
+            Err(ExecutableError::Foreign("it is not a program".into()))
+        );
     }
 }

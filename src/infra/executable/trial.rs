@@ -1,12 +1,15 @@
-//! Running a program in a box, to ask it for its version or to hear what it says first: little time, little memory, little output, nowhere to write, no TCP, no
-//! signals to others.
+//! Running a program in a box, to ask it for its version or to hear what it says first: little
+//! time, little memory, little output, nowhere to write, no TCP, no signals to others.
 //!
-//! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts itself in and then becomes the other one.
-//! What the kernel does not offer (Landlock is younger than some kernels) is left out; the limits hold everywhere. It may read what this process may read: the box
-//! keeps an honest program's faults from doing harm, it is no reason to run a hostile one.
+//! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts
+//! itself in and then becomes the other one. What the kernel does not offer (Landlock is younger
+//! than some kernels) is left out; the limits hold everywhere. It may read what this process may
+//! read: the box keeps an honest program's faults from doing harm, it is no reason to run a hostile
+//! one.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    Scope, path_beneath_rules,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
@@ -20,7 +23,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 const MOST_SAID: u64 = 4096;
 /// What is heard of a program at most, bytes.
 const MOST_HEARD: u64 = 64 * 1024;
-/// A program that takes longer to tell its version is not what it should be. The real client takes some milliseconds.
+/// A program that takes longer to tell its version is not what it should be. The real client takes
+/// some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Processor time it may use, seconds.
 const PROCESSOR_S: u64 = 5;
@@ -40,13 +44,18 @@ pub struct TrialArgs {
 /// What a program says when it is run with `--version`: at most 200 characters of its first lines.
 ///
 /// # Errors
-/// It cannot be run, does not end in time, or ends with an error; in words that complete "The program …".
+/// It cannot be run, does not end in time, or ends with an error; in words that complete "The
+/// program …".
 pub async fn version(
     program: &Path,
     first_args: &[String],
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<String, String> {
-    let args: Vec<String> = first_args.iter().cloned().chain(["--version".to_owned()]).collect();
+    let args: Vec<String> = first_args
+        .iter()
+        .cloned()
+        .chain(["--version".to_owned()])
+        .collect();
     let mut child = TrialProcess::spawn(program, &args, env)?;
     let (mut said, mut complaint) = (Vec::new(), Vec::new());
     let (stdout, stderr) = (child.stdout(), child.stderr());
@@ -67,11 +76,20 @@ pub async fn version(
     let answered = tokio::time::timeout(PATIENCE, answer).await;
     child.end().await;
     let status = match answered {
-        Err(_) => return Err(format!("did not tell its version within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            return Err(format!(
+                "did not tell its version within {} s",
+                PATIENCE.as_secs()
+            ));
+        }
         Ok(Err(e)) => return Err(format!("cannot be run: {e}")),
         Ok(Ok(status)) => status,
     };
-    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).trim().to_owned();
+    let shown = |bytes: &[u8]| {
+        String::from_utf8_lossy(&bytes[..bytes.len().min(200)])
+            .trim()
+            .to_owned()
+    };
     if status.success() {
         return Ok(shown(&said));
     }
@@ -81,7 +99,11 @@ pub async fn version(
         Some(code) => format!("ends with code {code}"),
         None => "is ended by a signal".to_owned(),
     };
-    let quoted = if complaint.is_empty() { String::new() } else { format!(" and says \"{complaint}\"") };
+    let quoted = if complaint.is_empty() {
+        String::new()
+    } else {
+        format!(" and says \"{complaint}\"")
+    };
     Err(format!("{how} when asked for its version{quoted}"))
 }
 
@@ -101,8 +123,8 @@ pub enum TrialOutput {
     Nothing,
 }
 
-/// Runs a program in the box until it says a line on standard output that `is_it`, or ends, or `patience` is over. It is gone afterwards, with
-/// all that it started.
+/// Runs a program in the box until it says a line on standard output that `is_it`, or ends, or
+/// `patience` is over. It is gone afterwards, with all that it started.
 ///
 /// # Errors
 /// It cannot be run; in words that complete "The program …".
@@ -115,7 +137,9 @@ pub async fn listen(
 ) -> Result<TrialOutput, String> {
     let mut child = TrialProcess::spawn(program, args, env)?;
     let (stdout, stderr) = (child.stdout(), child.stderr());
-    let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err("cannot be listened to".into()) };
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        return Err("cannot be listened to".into());
+    };
     let mut out = BufReader::new(stdout.take(MOST_HEARD)).split(b'\n');
     let mut err = BufReader::new(stderr.take(MOST_HEARD)).split(b'\n');
     let (mut out_is_open, mut err_is_open) = (true, true);
@@ -156,7 +180,10 @@ pub async fn listen(
         None => Ok(TrialOutput::Nothing),
         Some(Err(e)) => Err(format!("cannot be run: {e}")),
         Some(Ok(status)) if status.code() == Some(BOXED) => Err(said.join(" ")),
-        Some(Ok(status)) => Ok(TrialOutput::End { code: status.code(), said }),
+        Some(Ok(status)) => Ok(TrialOutput::End {
+            code: status.code(),
+            said,
+        }),
     }
 }
 
@@ -164,12 +191,28 @@ pub async fn listen(
 struct TrialProcess(tokio::process::Child);
 
 impl TrialProcess {
-    fn spawn(program: &Path, args: &[String], env: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+    fn spawn(
+        program: &Path,
+        args: &[String],
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, String> {
         let mut command = tokio::process::Command::new("/proc/self/exe");
-        command.args(["trial", "--"]).arg(program).args(args).env_clear().envs(env);
-        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["trial", "--"])
+            .arg(program)
+            .args(args)
+            .env_clear()
+            .envs(env);
+        command
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
-        command.spawn().map(Self).map_err(|e| format!("cannot be run: {e}"))
+        command
+            .spawn()
+            .map(Self)
+            .map_err(|e| format!("cannot be run: {e}"))
     }
 
     fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
@@ -191,7 +234,11 @@ impl TrialProcess {
     }
 
     fn kill_group(&self) {
-        if let Some(group) = self.0.id().and_then(|group| Pid::from_raw(i32::try_from(group).ok()?)) {
+        if let Some(group) = self
+            .0
+            .id()
+            .and_then(|group| Pid::from_raw(i32::try_from(group).ok()?))
+        {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
@@ -215,7 +262,9 @@ pub fn trial(args: &TrialArgs) -> ExitCode {
 }
 
 fn enter_sandbox(command: &[OsString]) -> String {
-    let [program, rest @ ..] = command else { return "is missing".into() };
+    let [program, rest @ ..] = command else {
+        return "is missing".into();
+    };
     let limits = [
         (Resource::Cpu, PROCESSOR_S),
         (Resource::Data, MEMORY),
@@ -224,7 +273,13 @@ fn enter_sandbox(command: &[OsString]) -> String {
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {
-        if let Err(e) = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }) {
+        if let Err(e) = setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        ) {
             return format!("cannot be tried: no limit could be set: {e}");
         }
     }
@@ -236,14 +291,17 @@ fn enter_sandbox(command: &[OsString]) -> String {
     }
     let error = Command::new(program).args(rest).exec();
     let advice = match error.kind() {
-        std::io::ErrorKind::NotFound => " (if the file is there, its interpreter or loader is missing)",
+        std::io::ErrorKind::NotFound => {
+            " (if the file is there, its interpreter or loader is missing)"
+        }
         std::io::ErrorKind::PermissionDenied => " (is its file system mounted noexec?)",
         _ => "",
     };
     format!("cannot be run: {error}{advice}")
 }
 
-/// May read and run files, and nothing else: no writing, no TCP, no signals to other processes. As far as this kernel can.
+/// May read and run files, and nothing else: no writing, no TCP, no signals to other processes. As
+/// far as this kernel can.
 fn sandbox() -> Result<(), RulesetError> {
     let abi = ABI::V6;
     Ruleset::default()

@@ -1,11 +1,13 @@
 //! Colours in log messages: terminal escapes become classes for HTML or are removed.
 //!
-//! A message is whatever a process printed, so it is hostile: nothing in it may move a cursor, hide text, reverse its
-//! direction or reach the page as markup. Classes and not inline styles, because the pages' content security policy forbids
-//! styles. Escaping for HTML is left to the template. Must not know: records, levels, templates.
+//! A message is whatever a process printed, so it is hostile: nothing in it may move a cursor, hide
+//! text, reverse its direction or reach the page as markup. Classes and not inline styles, because
+//! the pages' content security policy forbids styles. Escaping for HTML is left to the template.
+//! Must not know: records, levels, templates.
 //!
-//! Classes: `ansi-<colour>` and `ansi-bg-<colour>` with the colours `black red green yellow blue magenta cyan white`, each
-//! also as `bright-…`; `ansi-bold`, `ansi-dim`, `ansi-italic`, `ansi-underline`.
+//! Classes: `ansi-<colour>` and `ansi-bg-<colour>` with the colours `black red green yellow blue
+//! magenta cyan white`, each also as `bright-…`; `ansi-bold`, `ansi-dim`, `ansi-italic`,
+//! `ansi-underline`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -17,17 +19,26 @@ use crate::base::visible;
 pub struct StyleSpan {
     /// Class names separated by spaces, fit for a `class` attribute; empty for ordinary text.
     pub class: String,
-    /// The text, never empty, not escaped for HTML. Its only control characters are newline and tab.
+    /// The text, never empty, not escaped for HTML. Its only control characters are newline and
+    /// tab.
     pub text: String,
 }
 
-/// Takes a message apart into runs of one style. Colours and the four attributes above are kept (of 256 and true colours
-/// the nearest of the sixteen); every other escape and control character is removed; characters that hide something or turn
-/// the direction of text are shown as `[U+202E]`. An escape sequence that is never finished hides no more than its own line.
+/// Takes a message apart into runs of one style. Colours and the four attributes above are kept (of
+/// 256 and true colours the nearest of the sixteen); every other escape and control character is
+/// removed; characters that hide something or turn the direction of text are shown as `[U+202E]`.
+/// An escape sequence that is never finished hides no more than its own line.
 #[must_use]
 pub fn spans(text: &str) -> Vec<StyleSpan> {
     if is_clean(text) {
-        return if text.is_empty() { Vec::new() } else { vec![StyleSpan { class: String::new(), text: text.to_owned() }] };
+        return if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![StyleSpan {
+                class: String::new(),
+                text: text.to_owned(),
+            }]
+        };
     }
     let mut painter = AnsiPainter::default();
     for (index, line) in text.split('\n').enumerate() {
@@ -43,13 +54,21 @@ pub fn spans(text: &str) -> Vec<StyleSpan> {
 /// The text of a message alone, for JSON and plain text: what [`spans`] shows, without styles.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if is_clean(text) { Cow::Borrowed(text) } else { Cow::Owned(spans(text).into_iter().map(|span| span.text).collect()) }
+    if is_clean(text) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(spans(text).into_iter().map(|span| span.text).collect())
+    }
 }
 
 /// Whether there is nothing to remove, replace or colour: nearly always.
 fn is_clean(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t'))
-        || !(visible::has_hidden(text) || text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')))
+    text.bytes()
+        .all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t'))
+        || !(visible::has_hidden(text)
+            || text
+                .chars()
+                .any(|c| c.is_control() && !matches!(c, '\n' | '\t')))
 }
 
 /// The sixteen colours as xterm draws them, in the order of their codes.
@@ -93,11 +112,18 @@ const NAMES: [&str; 16] = [
 
 /// Of the sixteen colours the one nearest to `rgb`.
 fn nearest(rgb: [u8; 3]) -> u8 {
-    let distance = |colour: [u8; 3]| -> u32 { (0..3).map(|i| u32::from(colour[i].abs_diff(rgb[i])).pow(2)).sum() };
-    (0..16).min_by_key(|code| distance(PALETTE[usize::from(*code)])).unwrap_or(0)
+    let distance = |colour: [u8; 3]| -> u32 {
+        (0..3)
+            .map(|i| u32::from(colour[i].abs_diff(rgb[i])).pow(2))
+            .sum()
+    };
+    (0..16)
+        .min_by_key(|code| distance(PALETTE[usize::from(*code)]))
+        .unwrap_or(0)
 }
 
-/// Of the sixteen colours the one nearest to number `index` of the 256: the sixteen, a 6×6×6 cube, 24 greys.
+/// Of the sixteen colours the one nearest to number `index` of the 256: the sixteen, a 6×6×6 cube,
+/// 24 greys.
 fn of_256(index: u8) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     match index {
@@ -133,10 +159,18 @@ impl AnsiStyle {
             add(format_args!("{}", NAMES[usize::from(code)]));
         }
         // Text in the colour of its background would be hidden.
-        if let Some(code) = self.background.filter(|code| Some(*code) != self.foreground) {
+        if let Some(code) = self
+            .background
+            .filter(|code| Some(*code) != self.foreground)
+        {
             add(format_args!("bg-{}", NAMES[usize::from(code)]));
         }
-        for (on, name) in [(self.bold, "bold"), (self.dim, "dim"), (self.italic, "italic"), (self.underline, "underline")] {
+        for (on, name) in [
+            (self.bold, "bold"),
+            (self.dim, "dim"),
+            (self.italic, "italic"),
+            (self.underline, "underline"),
+        ] {
             if on {
                 add(format_args!("{name}"));
             }
@@ -144,7 +178,8 @@ impl AnsiStyle {
         class
     }
 
-    /// Applies the parameters of one SGR sequence (ECMA-48 8.3.117; the colours in ITU-T T.416's and xterm's ways of writing).
+    /// Applies the parameters of one SGR sequence (ECMA-48 8.3.117; the colours in ITU-T T.416's
+    /// and xterm's ways of writing).
     fn apply(&mut self, params: &vte::Params) {
         let mut params = params.iter();
         while let Some(param) = params.next() {
@@ -167,8 +202,12 @@ impl AnsiStyle {
                 38 | 48 => {
                     let colour = match *param {
                         [_, 5, index] => colour(&mut [5, index].into_iter()),
-                        [_, 2, r, g, b] | [_, 2, _, r, g, b, ..] => colour(&mut [2, r, g, b].into_iter()),
-                        [_] => colour(&mut params.by_ref().map(|p| p.first().copied().unwrap_or(0))),
+                        [_, 2, r, g, b] | [_, 2, _, r, g, b, ..] => {
+                            colour(&mut [2, r, g, b].into_iter())
+                        }
+                        [_] => {
+                            colour(&mut params.by_ref().map(|p| p.first().copied().unwrap_or(0)))
+                        }
                         _ => None,
                     };
                     // A colour that cannot be read leaves the style as it was.
@@ -210,7 +249,10 @@ struct AnsiPainter {
 impl AnsiPainter {
     fn end_run(&mut self) {
         if !self.text.is_empty() {
-            self.spans.push(StyleSpan { class: self.style.class(), text: std::mem::take(&mut self.text) });
+            self.spans.push(StyleSpan {
+                class: self.style.class(),
+                text: std::mem::take(&mut self.text),
+            });
         }
     }
 }
@@ -230,7 +272,13 @@ impl vte::Perform for AnsiPainter {
         }
     }
 
-    fn csi_dispatch(&mut self, params: &vte::Params, intermediates: &[u8], ignore: bool, action: char) {
+    fn csi_dispatch(
+        &mut self,
+        params: &vte::Params,
+        intermediates: &[u8],
+        ignore: bool,
+        action: char,
+    ) {
         if action == 'm' && intermediates.is_empty() && !ignore {
             let mut style = self.style;
             style.apply(params);
@@ -252,12 +300,19 @@ mod tests {
     }
 
     fn of(parts: &[(&str, &str)]) -> Vec<(String, String)> {
-        parts.iter().map(|(class, text)| ((*class).to_owned(), (*text).to_owned())).collect()
+        parts
+            .iter()
+            .map(|(class, text)| ((*class).to_owned(), (*text).to_owned()))
+            .collect()
     }
 
     #[test]
     fn ordinary_text_is_one_run_and_borrowed() {
-        for text in ["Received: SubmitSharesSuccess ✅ — 💰", "two\n\tlines", "naïve"] {
+        for text in [
+            "Received: SubmitSharesSuccess ✅ — 💰",
+            "two\n\tlines",
+            "naïve",
+        ] {
             assert_eq!(shown(text), of(&[("", text)]));
             assert!(matches!(plain(text), Cow::Borrowed(t) if t == text));
         }
@@ -280,7 +335,12 @@ mod tests {
         // As tracing-subscriber colours a field.
         assert_eq!(
             shown("up \x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1"),
-            of(&[("", "up "), ("ansi-italic", "n"), ("ansi-dim", "="), ("", "1")])
+            of(&[
+                ("", "up "),
+                ("ansi-italic", "n"),
+                ("ansi-dim", "="),
+                ("", "1")
+            ])
         );
         assert_eq!(plain("up \x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1"), "up n=1");
     }
@@ -310,7 +370,11 @@ mod tests {
             ("4:3", "ansi-underline"),
             ("31;38;5;999", "ansi-red"),
         ] {
-            assert_eq!(shown(&format!("\x1b[{sgr}mx")), of(&[(class, "x")]), "{sgr}");
+            assert_eq!(
+                shown(&format!("\x1b[{sgr}mx")),
+                of(&[(class, "x")]),
+                "{sgr}"
+            );
         }
     }
 
@@ -327,9 +391,15 @@ mod tests {
             ("a\x1bP1;2qdata\x1b\\b\x1bcc", "abc"),
             ("a\r\x08\x00\x0b\x0c\x7fb", "ab"),
             ("a\u{9b}31mb\u{85}c", "a31mbc"),
-            ("never ended \x1b]0;hides\nonly its line", "never ended \nonly its line"),
+            (
+                "never ended \x1b]0;hides\nonly its line",
+                "never ended \nonly its line",
+            ),
             ("never ended \x1b[31", "never ended "),
-            ("pay \u{202e}me\u{202c} \u{2066}x\u{2069}\u{200f}", "pay [U+202E]me[U+202C] [U+2066]x[U+2069][U+200F]"),
+            (
+                "pay \u{202e}me\u{202c} \u{2066}x\u{2069}\u{200f}",
+                "pay [U+202E]me[U+202C] [U+2066]x[U+2069][U+200F]",
+            ),
             ("tab\tstays\x1b[0m", "tab\tstays"),
         ] {
             assert_eq!(plain(text), left, "{text:?}");

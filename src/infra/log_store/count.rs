@@ -1,5 +1,5 @@
-//! Counting the lines of a stretch of the log by level, for the time in which no keeper counted them as they came. Blocks on the disk; holds
-//! no more than a piece of a file in memory.
+//! Counting the lines of a stretch of the log by level, for the time in which no keeper counted
+//! them as they came. Blocks on the disk; holds no more than a piece of a file in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,15 +24,22 @@ pub struct LineCounts {
     pub until: u64,
 }
 
-/// Counts the whole lines that begin at `from` or later and before `to`; what is not kept any more is passed over.
+/// Counts the whole lines that begin at `from` or later and before `to`; what is not kept any more
+/// is passed over.
 ///
 /// # Errors
 /// The files cannot be read.
 pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
-    let mut counts = LineCounts { until: from, ..LineCounts::default() };
+    let mut counts = LineCounts {
+        until: from,
+        ..LineCounts::default()
+    };
     let mut head = Vec::with_capacity(HEAD);
     let mut piece = vec![0; PIECE];
-    for file in segment::list(dir)?.into_iter().filter(|file| file.end() > from && file.base < to) {
+    for file in segment::list(dir)?
+        .into_iter()
+        .filter(|file| file.end() > from && file.base < to)
+    {
         let begin = from.max(file.base);
         let mut reader = match File::open(&file.path) {
             Ok(reader) => reader,
@@ -81,7 +88,10 @@ impl LineCounts {
         match header(head) {
             Some(header) if header.target == KEEPER_TARGET => {}
             Some(header) => {
-                if let Some(place) = LogLevel::ALL.iter().position(|level| *level == header.level) {
+                if let Some(place) = LogLevel::ALL
+                    .iter()
+                    .position(|level| *level == header.level)
+                {
                     self.by_level[place] += 1;
                 }
             }
@@ -108,19 +118,45 @@ mod tests {
         let first = format!("{log}{note}");
         std::fs::write(dir.path().join(segment::file_name(1000)), &first).unwrap();
         let base = 1000 + first.len() as u64;
-        std::fs::write(dir.path().join(segment::file_name(base)), format!("{log}bare\nhalf a li")).unwrap();
+        std::fs::write(
+            dir.path().join(segment::file_name(base)),
+            format!("{log}bare\nhalf a li"),
+        )
+        .unwrap();
 
         let all = count(dir.path(), 0, u64::MAX).unwrap();
         let plain = log.lines().filter(|line| line.contains(" INFO ")).count() as u64;
-        assert_eq!((all.of(LogLevel::Info), all.of(LogLevel::Error), all.other), (2 * plain, 6, 1));
-        assert_eq!(all.until, base + log.len() as u64 + 5, "the unfinished line waits");
+        assert_eq!(
+            (all.of(LogLevel::Info), all.of(LogLevel::Error), all.other),
+            (2 * plain, 6, 1)
+        );
+        assert_eq!(
+            all.until,
+            base + log.len() as u64 + 5,
+            "the unfinished line waits"
+        );
         // In two steps it is the same as in one, wherever they meet.
         for cut in [0, 1000, 1500, base, base + 300] {
             let one = count(dir.path(), 0, cut).unwrap();
             let two = count(dir.path(), one.until, u64::MAX).unwrap();
-            let sum: Vec<u64> = one.by_level.iter().zip(two.by_level).map(|(a, b)| a + b).collect();
-            assert_eq!((sum, one.other + two.other, two.until), (all.by_level.to_vec(), all.other, all.until), "{cut}");
+            let sum: Vec<u64> = one
+                .by_level
+                .iter()
+                .zip(two.by_level)
+                .map(|(a, b)| a + b)
+                .collect();
+            assert_eq!(
+                (sum, one.other + two.other, two.until),
+                (all.by_level.to_vec(), all.other, all.until),
+                "{cut}"
+            );
         }
-        assert_eq!(count(&dir.path().join("none"), 7, u64::MAX).unwrap(), LineCounts { until: 7, ..LineCounts::default() });
+        assert_eq!(
+            count(&dir.path().join("none"), 7, u64::MAX).unwrap(),
+            LineCounts {
+                until: 7,
+                ..LineCounts::default()
+            }
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Which records somebody wants to see: a lowest level and a text.
 //!
-//! The same filter is applied to records in the parser's buffer, before they are copied, and to those a follower gets.
-//! Must not know: files, pages, viewers.
+//! The same filter is applied to records in the parser's buffer, before they are copied, and to
+//! those a follower gets. Must not know: files, pages, viewers.
 
 use super::ansi;
 use super::record::{LogRecord, RawRecord};
@@ -12,7 +12,8 @@ use crate::keeper::level::LogLevel;
 pub struct LogFilter {
     /// At least this level.
     pub min_level: Option<LogLevel>,
-    /// This text somewhere in target or message, in any case; terminal escapes in the message do not count. Empty: any.
+    /// This text somewhere in target or message, in any case; terminal escapes in the message do
+    /// not count. Empty: any.
     pub text: Option<String>,
 }
 
@@ -20,7 +21,8 @@ impl LogFilter {
     /// Whether every record passes.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.min_level.is_none_or(|level| level == LogLevel::Trace) && self.text.as_deref().unwrap_or_default().is_empty()
+        self.min_level.is_none_or(|level| level == LogLevel::Trace)
+            && self.text.as_deref().unwrap_or_default().is_empty()
     }
 
     /// Whether `record` passes.
@@ -47,10 +49,21 @@ enum TextNeedle<'a> {
 
 impl<'a> LogMatcher<'a> {
     pub fn of(filter: &'a LogFilter) -> Self {
-        let text = filter.text.as_deref().filter(|text| !text.is_empty()).map(|text| {
-            if text.is_ascii() { TextNeedle::Ascii(text.as_bytes()) } else { TextNeedle::Other(text.to_lowercase()) }
-        });
-        Self { min_level: filter.min_level.unwrap_or(LogLevel::Trace), text }
+        let text = filter
+            .text
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                if text.is_ascii() {
+                    TextNeedle::Ascii(text.as_bytes())
+                } else {
+                    TextNeedle::Other(text.to_lowercase())
+                }
+            });
+        Self {
+            min_level: filter.min_level.unwrap_or(LogLevel::Trace),
+            text,
+        }
     }
 
     /// Whether `raw` passes.
@@ -62,7 +75,9 @@ impl<'a> LogMatcher<'a> {
         if level < self.min_level {
             return false;
         }
-        let Some(needle) = &self.text else { return true };
+        let Some(needle) = &self.text else {
+            return true;
+        };
         if message.contains(&0x1b) {
             let text = String::from_utf8_lossy(message);
             needle.is_in(target) || needle.is_in(ansi::plain(&text).as_bytes())
@@ -76,10 +91,12 @@ impl TextNeedle<'_> {
     fn is_in(&self, text: &[u8]) -> bool {
         match self {
             // Setting bit 5 makes letters lower case: a cheap look before the comparison.
-            Self::Ascii(needle) => text
-                .windows(needle.len())
-                .any(|window| window[0] | 0x20 == needle[0] | 0x20 && window.eq_ignore_ascii_case(needle)),
-            Self::Other(needle) => String::from_utf8_lossy(text).to_lowercase().contains(needle),
+            Self::Ascii(needle) => text.windows(needle.len()).any(|window| {
+                window[0] | 0x20 == needle[0] | 0x20 && window.eq_ignore_ascii_case(needle)
+            }),
+            Self::Other(needle) => String::from_utf8_lossy(text)
+                .to_lowercase()
+                .contains(needle),
         }
     }
 }
@@ -97,8 +114,13 @@ mod tests {
         );
         SegmentWriter::new(dir.path(), 0, 1_000, 9).write(text.as_bytes());
         let found = |level: Option<LogLevel>, text: &str| {
-            let filter = LogFilter { min_level: level, text: Some(text.to_owned()) };
-            let page = super::super::InstanceLog::new(dir.path()).last(&filter, 10).unwrap();
+            let filter = LogFilter {
+                min_level: level,
+                text: Some(text.to_owned()),
+            };
+            let page = super::super::InstanceLog::new(dir.path())
+                .last(&filter, 10)
+                .unwrap();
             page.records.iter().map(|r| r.level).collect::<Vec<_>>()
         };
         use LogLevel::{Error, Info, Warn};

@@ -1,13 +1,15 @@
 //! Following a log live: many viewers at the cost of one reader, and no viewer at another's cost.
 //!
-//! While anybody follows, one task per hub looks ten times a second whether the log has grown, reads and parses what came
-//! once, keeps the newest records in a bounded ring and publishes the end of the stream. A follower is a position; it takes
-//! what it has not seen from the ring when it has time. One that has fallen out of the ring reads the files if it missed
-//! little, and otherwise is told exactly how many lines it will not see. So a stuck viewer costs its position and nothing
+//! While anybody follows, one task per hub looks ten times a second whether the log has grown,
+//! reads and parses what came once, keeps the newest records in a bounded ring and publishes the
+//! end of the stream. A follower is a position; it takes what it has not seen from the ring when it
+//! has time. One that has fallen out of the ring reads the files if it missed little, and otherwise
+//! is told exactly how many lines it will not see. So a stuck viewer costs its position and nothing
 //! else. The task ends, and the ring is freed, with the last follower.
 //!
-//! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat` on a file that is in use
-//! all the time; handing these to another thread would cost more than they do. Must not know: HTTP, what events become.
+//! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat`
+//! on a file that is in use all the time; handing these to another thread would cost more than they
+//! do. Must not know: HTTP, what events become.
 
 use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX};
 pub use super::ring::{BATCH, BATCH_BYTES, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
@@ -27,19 +29,22 @@ use tokio_util::sync::CancellationToken;
 pub const TICK: Duration = Duration::from_millis(100);
 /// A follower that missed no more lines than this gets them from the files.
 pub const CATCH_UP_LINES: u64 = 2_000;
-/// When nothing comes, the directory is looked at once in so many ticks, in case files were deleted under the reader.
+/// When nothing comes, the directory is looked at once in so many ticks, in case files were deleted
+/// under the reader.
 const LOOK_AROUND_TICKS: u32 = 10;
 
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the position reached.
+    /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the
+    /// position reached.
     Records(Vec<Arc<LogRecord>>),
     /// Lines this follower will not see, because it was too slow or asked for too old ones.
     Skipped {
         /// How many lines.
         lines: u64,
-        /// Whether that is exact. If not, some were deleted before they could be counted, and `lines` is what was counted.
+        /// Whether that is exact. If not, some were deleted before they could be counted, and
+        /// `lines` is what was counted.
         exact: bool,
         /// The position reached.
         until: u64,
@@ -69,7 +74,8 @@ struct LogHubState {
 }
 
 impl LogHub {
-    /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all followers.
+    /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all
+    /// followers.
     pub fn new(dir: impl Into<PathBuf>, shutdown: CancellationToken) -> Self {
         Self::of(InstanceLog::new(dir), shutdown)
     }
@@ -77,7 +83,12 @@ impl LogHub {
     /// A hub for this log.
     #[must_use]
     pub fn of(log: InstanceLog, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(LogHubShared { log, shutdown, state: Mutex::default(), published: watch::Sender::new(0) }))
+        Self(Arc::new(LogHubShared {
+            log,
+            shutdown,
+            state: Mutex::default(),
+            published: watch::Sender::new(0),
+        }))
     }
 
     /// The log itself, for paging.
@@ -92,7 +103,8 @@ impl LogHub {
         self.0.state().ring.is_some()
     }
 
-    /// Follows what comes after sequence number `after`, or from now on. A number in the future counts as now.
+    /// Follows what comes after sequence number `after`, or from now on. A number in the future
+    /// counts as now.
     ///
     /// # Errors
     /// If the log's files cannot be read.
@@ -108,10 +120,18 @@ impl LogHub {
         // From here on, dropping the follower counts it off again.
         let log = self.0.log.clone();
         let running = self.0.state().ring.is_some();
-        // The task may be behind the files by a look or two. A reader of a page that shows the newest lines must not see them again.
+        // The task may be behind the files by a look or two. A reader of a page that shows the
+        // newest lines must not see them again.
         let (opened, end) = blocking(move || {
             if running {
-                return Ok((None, if after.is_some() { log.complete_end()? } else { 0 }));
+                return Ok((
+                    None,
+                    if after.is_some() {
+                        log.complete_end()?
+                    } else {
+                        0
+                    },
+                ));
             }
             let opened = log.open_end()?;
             let end = opened.0.at();
@@ -120,15 +140,28 @@ impl LogHub {
         .await?;
         let state = &mut *self.0.state();
         if let (None, Some((cursor, parser))) = (&state.ring, opened) {
-            state.begin_ring(StreamMark { seq: cursor.at(), lines: 0 });
-            let tailer = LogTailer { shared: Arc::clone(&self.0), cursor, parser, buffer: vec![0; CHUNK] };
+            state.begin_ring(StreamMark {
+                seq: cursor.at(),
+                lines: 0,
+            });
+            let tailer = LogTailer {
+                shared: Arc::clone(&self.0),
+                cursor,
+                parser,
+                buffer: vec![0; CHUNK],
+            };
             tokio::spawn(tailer.run());
         }
-        // Without a ring the task ended in between, as it does at shutdown; the follower then ends at its first step.
+        // Without a ring the task ended in between, as it does at shutdown; the follower then ends
+        // at its first step.
         if let Some(ring) = &state.ring
             && follower.at >= ring.to.seq
         {
-            follower.at = if follower.at <= end { follower.at } else { ring.to.seq };
+            follower.at = if follower.at <= end {
+                follower.at
+            } else {
+                ring.to.seq
+            };
             follower.lines = (follower.at == ring.to.seq).then_some((ring.epoch, ring.to.lines));
         }
         Ok(follower)
@@ -153,7 +186,10 @@ struct LogTailer {
 impl LogTailer {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut ending = TailerEnd { shared: Arc::clone(&shared), by_itself: true };
+        let mut ending = TailerEnd {
+            shared: Arc::clone(&shared),
+            by_itself: true,
+        };
         let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut quiet, mut failing) = (0_u32, false);
@@ -176,7 +212,9 @@ impl LogTailer {
                 Ok(false) => {
                     (quiet, failing) = (if look_around { 0 } else { quiet + 1 }, false);
                     if self.parser.has_pending() {
-                        self.publish(|parser, found| parser.flush(&mut |raw| found.push(live(raw))));
+                        self.publish(|parser, found| {
+                            parser.flush(&mut |raw| found.push(live(raw)))
+                        });
                     }
                 }
                 Err(error) => {
@@ -188,7 +226,8 @@ impl LogTailer {
         }
     }
 
-    /// Reads and publishes all there is, on a thread for blocking work; tells whether anything came.
+    /// Reads and publishes all there is, on a thread for blocking work; tells whether anything
+    /// came.
     async fn read(mut self, look_around: bool) -> (Self, io::Result<bool>) {
         blocking(move || {
             let mut came = false;
@@ -210,9 +249,14 @@ impl LogTailer {
                     }
                     Ok(ReadStep::Gap(to)) => {
                         came = true;
-                        self.publish(|parser, found| parser.skip_to(to, &mut |raw| found.push(live(raw))));
+                        self.publish(|parser, found| {
+                            parser.skip_to(to, &mut |raw| found.push(live(raw)))
+                        });
                         // Followers find out from the files what is missing.
-                        self.shared.state().begin_ring(StreamMark { seq: to, lines: self.parser.lines().cast_signed() });
+                        self.shared.state().begin_ring(StreamMark {
+                            seq: to,
+                            lines: self.parser.lines().cast_signed(),
+                        });
                         self.shared.published.send_replace(to);
                     }
                     Ok(ReadStep::End) => break Ok(came),
@@ -232,10 +276,15 @@ impl LogTailer {
     fn publish(&mut self, parse: impl FnOnce(&mut LogParser, &mut Vec<(LogRecord, u64)>)) {
         let mut found = Vec::new();
         parse(&mut self.parser, &mut found);
-        let Some(end) = found.last().map(|(record, _)| record.seq) else { return };
+        let Some(end) = found.last().map(|(record, _)| record.seq) else {
+            return;
+        };
         if let Some(ring) = &mut self.shared.state().ring {
             for (record, lines) in found {
-                let end = StreamMark { seq: record.seq, lines: lines.cast_signed() };
+                let end = StreamMark {
+                    seq: record.seq,
+                    lines: lines.cast_signed(),
+                };
                 ring.push(Arc::new(record), end);
             }
         }
@@ -254,7 +303,8 @@ impl LogHubState {
         self.ring = Some(RecordRing::new(from, self.epoch));
     }
 
-    /// Whether the task can end; it then counts as ended, so that the next follower begins a new one.
+    /// Whether the task can end; it then counts as ended, so that the next follower begins a new
+    /// one.
     fn has_no_followers(&mut self) -> bool {
         if self.followers == 0 {
             self.ring = None;
@@ -263,8 +313,8 @@ impl LogHubState {
     }
 }
 
-/// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it ended because nobody was
-/// left, the ring may already be another task's.
+/// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it
+/// ended because nobody was left, the ring may already be another task's.
 struct TailerEnd {
     shared: Arc<LogHubShared>,
     by_itself: bool,
@@ -286,20 +336,24 @@ pub struct LogFollower {
     published: watch::Receiver<u64>,
     /// Position reached.
     at: u64,
-    /// The epoch in which lines were counted, and their number up to there as in a [`StreamMark`], if known.
+    /// The epoch in which lines were counted, and their number up to there as in a [`StreamMark`],
+    /// if known.
     lines: Option<(u64, i64)>,
-    /// Reading of files that was begun. Kept here, so that giving up a call of `next` neither loses nor repeats it.
+    /// Reading of files that was begun. Kept here, so that giving up a call of `next` neither loses
+    /// nor repeats it.
     reading: Option<JoinHandle<CatchUpResult>>,
 }
 
 impl LogFollower {
-    /// The sequence number up to which everything has been told: where another follower would go on.
+    /// The sequence number up to which everything has been told: where another follower would go
+    /// on.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// Waits for what comes next; none when the hub is shut down. Cancel-safe: dropping the future loses nothing.
+    /// Waits for what comes next; none when the hub is shut down. Cancel-safe: dropping the future
+    /// loses nothing.
     pub async fn next(&mut self) -> Option<LogEvent> {
         let shutdown = self.shared.shutdown.clone();
         loop {
@@ -331,8 +385,18 @@ impl LogFollower {
                     return Some(LogEvent::Records(records));
                 }
                 RingView::Behind { to, resume } => {
-                    let lines = self.lines.filter(|counted| counted.0 == epoch).map(|counted| counted.1);
-                    let missed = MissedLines { log: self.shared.log.clone(), at: self.at, lines, to, resume, epoch };
+                    let lines = self
+                        .lines
+                        .filter(|counted| counted.0 == epoch)
+                        .map(|counted| counted.1);
+                    let missed = MissedLines {
+                        log: self.shared.log.clone(),
+                        at: self.at,
+                        lines,
+                        to,
+                        resume,
+                        epoch,
+                    };
                     self.reading = Some(tokio::task::spawn_blocking(move || missed.catch_up()));
                 }
                 RingView::UpToDate => tokio::select! {
@@ -362,7 +426,8 @@ struct MissedLines {
     epoch: u64,
 }
 
-/// Where a follower is after catching up, and what to tell it; nothing, if there were only blank lines.
+/// Where a follower is after catching up, and what to tell it; nothing, if there were only blank
+/// lines.
 #[derive(Debug)]
 struct CatchUpResult {
     at: u64,
@@ -392,7 +457,11 @@ impl MissedLines {
                     self.to.back(self.log.count_lines(seq, self.to.seq)?.0, seq)
                 }
             };
-            return Ok(self.skip(resume.lines_since(self.to.back(missed, self.at).lines), exact, resume));
+            return Ok(self.skip(
+                resume.lines_since(self.to.back(missed, self.at).lines),
+                exact,
+                resume,
+            ));
         }
         let found = self.log.between(self.at, self.to.seq, BATCH, BATCH_BYTES)?;
         if found.from > self.at {
@@ -404,14 +473,28 @@ impl MissedLines {
         let records: Vec<_> = found.records.into_iter().map(Arc::new).collect();
         Ok(CatchUpResult {
             at: found.until,
-            lines: Some((self.epoch, self.to.back(missed, self.at).lines.saturating_add_unsigned(found.lines))),
+            lines: Some((
+                self.epoch,
+                self.to
+                    .back(missed, self.at)
+                    .lines
+                    .saturating_add_unsigned(found.lines),
+            )),
             event: (!records.is_empty()).then_some(LogEvent::Records(records)),
         })
     }
 
     fn skip(&self, lines: u64, exact: bool, until: StreamMark) -> CatchUpResult {
-        let event = Some(LogEvent::Skipped { lines, exact, until: until.seq });
-        CatchUpResult { at: until.seq, lines: Some((self.epoch, until.lines)), event }
+        let event = Some(LogEvent::Skipped {
+            lines,
+            exact,
+            until: until.seq,
+        });
+        CatchUpResult {
+            at: until.seq,
+            lines: Some((self.epoch, until.lines)),
+            event,
+        }
     }
 }
 
@@ -443,7 +526,10 @@ mod tests {
 
     /// The next event, which must come.
     async fn next(follower: &mut LogFollower) -> LogEvent {
-        tokio::time::timeout(Duration::from_secs(20), follower.next()).await.expect("nothing came").expect("the hub ended")
+        tokio::time::timeout(Duration::from_secs(20), follower.next())
+            .await
+            .expect("nothing came")
+            .expect("the hub ended")
     }
 
     /// The messages of the next records, until there are `count`.
@@ -504,7 +590,10 @@ mod tests {
         let (dir, hub) = hub();
         let mut writer = SegmentWriter::new(dir.path(), 7, 2_000, 100);
         writer.write(lines(0..700).as_bytes());
-        let page = hub.log().last(&super::super::LogFilter::default(), 500).unwrap();
+        let page = hub
+            .log()
+            .last(&super::super::LogFilter::default(), 500)
+            .unwrap();
         let mut follower = hub.follow(page.first).await.unwrap();
         let mut fresh = hub.follow(Some(page.last)).await.unwrap();
         let mut future = hub.follow(Some(u64::MAX)).await.unwrap();
@@ -524,8 +613,14 @@ mod tests {
             writer.write(lines(round * 10..round * 10 + 5).as_bytes());
             let mut follower = hub.follow(Some(writer.end)).await.unwrap();
             writer.write(lines(round * 10 + 5..round * 10 + 10).as_bytes());
-            assert_eq!(messages(&mut follower, 5).await, numbers(round * 10 + 5..round * 10 + 10));
-            assert_eq!(messages(&mut other, 10).await, numbers(round * 10..round * 10 + 10));
+            assert_eq!(
+                messages(&mut follower, 5).await,
+                numbers(round * 10 + 5..round * 10 + 10)
+            );
+            assert_eq!(
+                messages(&mut other, 10).await,
+                numbers(round * 10..round * 10 + 10)
+            );
         }
     }
 
@@ -540,7 +635,8 @@ mod tests {
         drop(follower);
         until("the task ends", || !hub.is_tailing()).await;
         writer.write(format!("late\n{}", line("next")).as_bytes());
-        // One begins a new task behind the late line, the other comes back with a position before it.
+        // One begins a new task behind the late line, the other comes back with a position before
+        // it.
         let mut other = hub.follow(None).await.unwrap();
         let mut back = hub.follow(Some(seen)).await.unwrap();
         writer.write(line("last").as_bytes());
@@ -553,7 +649,8 @@ mod tests {
         const FOLLOWERS: usize = 50;
         const LINES: u64 = 6_000;
         let (dir, hub) = hub();
-        let seen: Arc<Vec<AtomicU64>> = Arc::new((0..FOLLOWERS).map(|_| AtomicU64::new(0)).collect());
+        let seen: Arc<Vec<AtomicU64>> =
+            Arc::new((0..FOLLOWERS).map(|_| AtomicU64::new(0)).collect());
         let mut tasks = Vec::new();
         for index in 0..FOLLOWERS {
             let mut follower = hub.follow(None).await.unwrap();
@@ -573,10 +670,19 @@ mod tests {
         let writer = std::thread::spawn(move || {
             let mut writer = SegmentWriter::new(&path, 0, 50_000, 100);
             for n in 0..LINES {
-                // So far ahead of the slowest that it must use the files, but never so far that lines are skipped.
-                while n > seen.iter().map(|s| s.load(Ordering::Relaxed)).min().unwrap() + CATCH_UP_LINES {
+                // So far ahead of the slowest that it must use the files, but never so far that
+                // lines are skipped.
+                while n > seen
+                    .iter()
+                    .map(|s| s.load(Ordering::Relaxed))
+                    .min()
+                    .unwrap()
+                    + CATCH_UP_LINES
+                {
                     assert!(
-                        seen.iter().all(|s| Arc::strong_count(&seen) > 1 || s.load(Ordering::Relaxed) == LINES),
+                        seen.iter()
+                            .all(|s| Arc::strong_count(&seen) > 1
+                                || s.load(Ordering::Relaxed) == LINES),
                         "a task ended"
                     );
                     std::thread::sleep(Duration::from_millis(1));
@@ -601,14 +707,27 @@ mod tests {
         for _ in 0..20 {
             writer.write(lines(written..written + 500).as_bytes());
             written += 500;
-            assert_eq!(messages(&mut quick, 500).await, numbers(written - 500..written));
+            assert_eq!(
+                messages(&mut quick, 500).await,
+                numbers(written - 500..written)
+            );
         }
         // What it missed has been deleted from the files long since, and still it is known exactly.
         assert!(hub.log().start().unwrap() > 0);
-        let LogEvent::Skipped { lines: skipped, exact: true, until } = next(&mut stuck).await else { panic!("nothing skipped") };
+        let LogEvent::Skipped {
+            lines: skipped,
+            exact: true,
+            until,
+        } = next(&mut stuck).await
+        else {
+            panic!("nothing skipped")
+        };
         assert_eq!(skipped, written - RESUME_RECORDS as u64);
         assert_eq!(until, stuck.position());
-        assert_eq!(messages(&mut stuck, RESUME_RECORDS).await, numbers(skipped..written));
+        assert_eq!(
+            messages(&mut stuck, RESUME_RECORDS).await,
+            numbers(skipped..written)
+        );
     }
 
     #[tokio::test]
@@ -617,10 +736,24 @@ mod tests {
         let mut writer = SegmentWriter::new(dir.path(), 0, 100_000, 100);
         writer.write(lines(0..5_000).as_bytes());
         // Lines of a panic right where it would go on: it goes on at the next record.
-        writer.write(format!("thread 'x' panicked at y\n{}{}", "at z\n".repeat(10), lines(5_000..5_495)).as_bytes());
+        writer.write(
+            format!(
+                "thread 'x' panicked at y\n{}{}",
+                "at z\n".repeat(10),
+                lines(5_000..5_495)
+            )
+            .as_bytes(),
+        );
         let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
         let skipped = next(&mut follower).await;
-        assert_eq!(skipped, LogEvent::Skipped { lines: 4_999 + 11, exact: true, until: follower.position() });
+        assert_eq!(
+            skipped,
+            LogEvent::Skipped {
+                lines: 4_999 + 11,
+                exact: true,
+                until: follower.position()
+            }
+        );
         assert_eq!(messages(&mut follower, 495).await, numbers(5_000..5_495));
     }
 
@@ -631,9 +764,19 @@ mod tests {
         writer.write(lines(0..2_000).as_bytes());
         let start = hub.log().start().unwrap();
         let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
-        assert_eq!(next(&mut follower).await, LogEvent::Skipped { lines: 0, exact: false, until: start });
+        assert_eq!(
+            next(&mut follower).await,
+            LogEvent::Skipped {
+                lines: 0,
+                exact: false,
+                until: start
+            }
+        );
         let first = messages(&mut follower, 1).await[0].parse::<u64>().unwrap();
-        let page = hub.log().after(0, &super::super::LogFilter::default(), 1).unwrap();
+        let page = hub
+            .log()
+            .after(0, &super::super::LogFilter::default(), 1)
+            .unwrap();
         assert_eq!(page.records[0].message, first.to_string());
     }
 
@@ -687,7 +830,10 @@ mod tests {
     async fn the_task_runs_only_while_somebody_follows() {
         let (dir, hub) = hub();
         assert!(!hub.is_tailing());
-        let (one, two) = (hub.follow(None).await.unwrap(), hub.follow(None).await.unwrap());
+        let (one, two) = (
+            hub.follow(None).await.unwrap(),
+            hub.follow(None).await.unwrap(),
+        );
         drop(one);
         tokio::time::sleep(TICK * 3).await;
         assert!(hub.is_tailing());
@@ -708,7 +854,13 @@ mod tests {
         let task = tokio::spawn(async move { waiting.next().await });
         tokio::task::yield_now().await;
         shutdown.cancel();
-        assert_eq!(tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap(), None);
+        assert_eq!(
+            tokio::time::timeout(Duration::from_secs(5), task)
+                .await
+                .unwrap()
+                .unwrap(),
+            None
+        );
         let mut late = hub.follow(None).await.unwrap();
         assert_eq!(late.next().await, None);
         until("the task ends", || !hub.is_tailing()).await;

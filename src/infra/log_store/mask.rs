@@ -1,8 +1,9 @@
 //! Secret keys in a log: overwritten with asterisks before anybody sees a byte of them.
 //!
-//! The files hold what the client wrote. Whoever reads them passes the bytes through here. A key is replaced by as many asterisks as
-//! it has characters, so offsets and lengths stay right. Two things are covered: the keys that the manager knows, wherever they stand,
-//! and any other word that has the form of a secret key, such as the key of a configuration that was deleted.
+//! The files hold what the client wrote. Whoever reads them passes the bytes through here. A key is
+//! replaced by as many asterisks as it has characters, so offsets and lengths stay right. Two
+//! things are covered: the keys that the manager knows, wherever they stand, and any other word
+//! that has the form of a secret key, such as the key of a configuration that was deleted.
 //!
 //! Must not know: configurations, records, files.
 
@@ -17,15 +18,18 @@ const SHORTEST: usize = 44;
 pub const LONGEST: usize = 51;
 /// Bytes behind the base58 of a secret key.
 const SECRET_BYTES: usize = 32;
-/// So many characters at a cut are covered if a known key begins or ends with them. Fewer tell nothing.
+/// So many characters at a cut are covered if a known key begins or ends with them. Fewer tell
+/// nothing.
 const FRAGMENT: usize = 6;
 /// Bytes of the parameters of a colour that are looked at.
 const ESCAPE: usize = 20;
-/// Letters of the longest word that is judged by its form: a key behind the end of an escape sequence.
+/// Letters of the longest word that is judged by its form: a key behind the end of an escape
+/// sequence.
 const JUDGED: usize = LONGEST + ESCAPE;
 const COVER: u8 = b'*';
 
-/// The secret keys that must not be shown. Clones share them, so a key that is added later is covered by all.
+/// The secret keys that must not be shown. Clones share them, so a key that is added later is
+/// covered by all.
 #[derive(Clone, Default)]
 pub struct SecretMask {
     secrets: Arc<RwLock<Arc<Vec<Vec<u8>>>>>,
@@ -51,13 +55,19 @@ impl SecretMask {
     }
 
     fn known(&self) -> Arc<Vec<Vec<u8>>> {
-        self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.secrets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The keys it knows.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
-        self.known().iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
+        self.known()
+            .iter()
+            .map(|key| String::from_utf8_lossy(key).into_owned())
+            .collect()
     }
 
     /// Whether `bytes` hold something to cover.
@@ -71,7 +81,9 @@ impl SecretMask {
     pub fn cover(&self, bytes: &mut [u8]) {
         let known = self.known();
         let view: &[u8] = bytes;
-        let found: Vec<_> = runs(view).flat_map(|(start, end)| covers(&known, view, start, end)).collect();
+        let found: Vec<_> = runs(view)
+            .flat_map(|(start, end)| covers(&known, view, start, end))
+            .collect();
         for (start, end) in found {
             bytes[start..end].fill(COVER);
         }
@@ -82,7 +94,11 @@ impl SecretMask {
         let longest = self
             .known()
             .iter()
-            .flat_map(|key| (FRAGMENT..key.len()).rev().find(|n| bytes.starts_with(&key[key.len() - n..])))
+            .flat_map(|key| {
+                (FRAGMENT..key.len())
+                    .rev()
+                    .find(|n| bytes.starts_with(&key[key.len() - n..]))
+            })
             .max();
         if let Some(length) = longest {
             bytes[..length].fill(COVER);
@@ -91,7 +107,15 @@ impl SecretMask {
 
     /// Covers the beginning of a known key at the end of `bytes`, where something was cut off.
     pub fn cover_end(&self, bytes: &mut [u8]) {
-        let longest = self.known().iter().flat_map(|key| (FRAGMENT..key.len()).rev().find(|n| bytes.ends_with(&key[..*n]))).max();
+        let longest = self
+            .known()
+            .iter()
+            .flat_map(|key| {
+                (FRAGMENT..key.len())
+                    .rev()
+                    .find(|n| bytes.ends_with(&key[..*n]))
+            })
+            .max();
         if let Some(length) = longest {
             let start = bytes.len() - length;
             bytes[start..].fill(COVER);
@@ -115,7 +139,8 @@ fn is_letter(b: u8) -> bool {
     b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l')
 }
 
-/// The stretches of letters of keys that are long enough to hold one. Looks at one byte in [`SHORTEST`] as a rule.
+/// The stretches of letters of keys that are long enough to hold one. Looks at one byte in
+/// [`SHORTEST`] as a rule.
 fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut at = SHORTEST - 1;
     std::iter::from_fn(move || {
@@ -125,8 +150,14 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
                 continue;
             }
             // The stretch begins above the last place that was looked at, which held no letter.
-            let start = bytes[..at].iter().rposition(|b| !is_letter(*b)).map_or(0, |before| before + 1);
-            let end = bytes[at..].iter().position(|b| !is_letter(*b)).map_or(bytes.len(), |length| at + length);
+            let start = bytes[..at]
+                .iter()
+                .rposition(|b| !is_letter(*b))
+                .map_or(0, |before| before + 1);
+            let end = bytes[at..]
+                .iter()
+                .position(|b| !is_letter(*b))
+                .map_or(bytes.len(), |length| at + length);
             at = end + SHORTEST;
             if end - start >= SHORTEST {
                 return Some((start, end));
@@ -141,7 +172,9 @@ fn covers(known: &[Vec<u8>], bytes: &[u8], start: usize, end: usize) -> Vec<(usi
     let run = &bytes[start..end];
     let mut found: Vec<_> = known
         .iter()
-        .flat_map(|key| memchr::memmem::find_iter(run, key).map(move |at| (start + at, start + at + key.len())))
+        .flat_map(|key| {
+            memchr::memmem::find_iter(run, key).map(move |at| (start + at, start + at + key.len()))
+        })
         .collect();
     if found.is_empty() {
         // A colour's escape sequence ends with letters that belong to no word.
@@ -150,26 +183,40 @@ fn covers(known: &[Vec<u8>], bytes: &[u8], start: usize, end: usize) -> Vec<(usi
         if word != start {
             words.push((word, end));
         }
-        found.extend(words.into_iter().filter(|(from, end)| has_form_of_key(&bytes[*from..*end])));
+        found.extend(
+            words
+                .into_iter()
+                .filter(|(from, end)| has_form_of_key(&bytes[*from..*end])),
+        );
     }
     found
 }
 
 /// How many letters at the beginning of `run` belong to an escape sequence that began in `before`.
 fn end_of_escape(before: &[u8], run: &[u8]) -> usize {
-    let parameters = before.iter().rev().take(ESCAPE - 2).take_while(|b| matches!(**b, b'0'..=b'9' | b';' | b':')).count();
+    let parameters = before
+        .iter()
+        .rev()
+        .take(ESCAPE - 2)
+        .take_while(|b| matches!(**b, b'0'..=b'9' | b';' | b':'))
+        .count();
     if !before[..before.len() - parameters].ends_with(b"\x1b[") {
         return 0;
     }
-    run.iter().position(|b| !b.is_ascii_digit()).map_or(run.len(), |last| last + 1)
+    run.iter()
+        .position(|b| !b.is_ascii_digit())
+        .map_or(run.len(), |last| last + 1)
 }
 
 fn has_form_of_key(word: &[u8]) -> bool {
     (SHORTEST..=LONGEST).contains(&word.len())
-        && std::str::from_utf8(word).is_ok_and(|word| base58::decode_check(word).is_ok_and(|bytes| bytes.len() == SECRET_BYTES))
+        && std::str::from_utf8(word).is_ok_and(|word| {
+            base58::decode_check(word).is_ok_and(|bytes| bytes.len() == SECRET_BYTES)
+        })
 }
 
-/// Reads on without secret keys. What it gives has the length of what it reads. Beginning and end count as cuts.
+/// Reads on without secret keys. What it gives has the length of what it reads. Beginning and end
+/// count as cuts.
 #[derive(Debug)]
 pub struct MaskReader<R> {
     inner: R,
@@ -182,7 +229,13 @@ pub struct MaskReader<R> {
 impl<R: Read> MaskReader<R> {
     /// What `inner` reads.
     pub fn new(inner: R, mask: SecretMask) -> Self {
-        Self { inner, stream: StreamMask::new(mask), ready: Vec::new(), given: 0, is_over: false }
+        Self {
+            inner,
+            stream: StreamMask::new(mask),
+            ready: Vec::new(),
+            given: 0,
+            is_over: false,
+        }
     }
 }
 
@@ -193,7 +246,11 @@ impl<R: Read> Read for MaskReader<R> {
             let length = self.inner.read(&mut piece)?;
             piece.truncate(length);
             self.is_over = length == 0;
-            self.ready = if self.is_over { self.stream.finish() } else { self.stream.push(piece) };
+            self.ready = if self.is_over {
+                self.stream.finish()
+            } else {
+                self.stream.push(piece)
+            };
             self.given = 0;
         }
         let length = buffer.len().min(self.ready.len() - self.given);
@@ -217,7 +274,11 @@ impl StreamMask {
     /// Before the first piece.
     #[must_use]
     pub fn new(mask: SecretMask) -> Self {
-        Self { mask, held: Vec::new(), is_cut: true }
+        Self {
+            mask,
+            held: Vec::new(),
+            is_cut: true,
+        }
     }
 
     /// The next bytes, without keys; what may be a part of one waits for the next piece.
@@ -228,8 +289,14 @@ impl StreamMask {
         } else {
             bytes.extend_from_slice(&piece);
         }
-        let letters = bytes.iter().rev().take(JUDGED + 1).take_while(|b| is_letter(**b)).count();
-        // A word that goes on is judged when it ends. One that is too long to be judged is looked through for known keys.
+        let letters = bytes
+            .iter()
+            .rev()
+            .take(JUDGED + 1)
+            .take_while(|b| is_letter(**b))
+            .count();
+        // A word that goes on is judged when it ends. One that is too long to be judged is looked
+        // through for known keys.
         let mut keep = if letters <= JUDGED {
             let ended = bytes.len() - letters;
             self.mask.cover(&mut bytes[..ended]);
@@ -294,16 +361,28 @@ mod tests {
             // Between other letters only a key that is known can be told apart.
             (format!("abc{KEY}def"), format!("abc{stars}def")),
             (format!("{KEY}{KEY}"), format!("{stars}{stars}")),
-            (format!("{}{KEY}", "x".repeat(10_000)), format!("{}{stars}", "x".repeat(10_000))),
-            (format!("key=\"{OTHER}\" {KEY}"), format!("key=\"{stars}\" {stars}")),
+            (
+                format!("{}{KEY}", "x".repeat(10_000)),
+                format!("{}{stars}", "x".repeat(10_000)),
+            ),
+            (
+                format!("key=\"{OTHER}\" {KEY}"),
+                format!("key=\"{stars}\" {stars}"),
+            ),
             (
                 format!("\x1b[3mkey\x1b[0m\x1b[2m=\x1b[0m{OTHER}\x1b[0m"),
                 format!("\x1b[3mkey\x1b[0m\x1b[2m=\x1b[0m{stars}\x1b[0m"),
             ),
-            (format!("\x1b[38;5;1m{OTHER}"), format!("\x1b[38;5;1m{stars}")),
+            (
+                format!("\x1b[38;5;1m{OTHER}"),
+                format!("\x1b[38;5;1m{stars}"),
+            ),
             (PUBLIC.to_owned(), PUBLIC.to_owned()),
             (KEY[1..].to_owned(), KEY[1..].to_owned()),
-            ("no key, nowhere ".repeat(500), "no key, nowhere ".repeat(500)),
+            (
+                "no key, nowhere ".repeat(500),
+                "no key, nowhere ".repeat(500),
+            ),
             (String::new(), String::new()),
         ] {
             assert_eq!(covered(&text), clean);
@@ -318,8 +397,22 @@ mod tests {
             let stars = |length: usize| "*".repeat(length);
             let kept = n < FRAGMENT;
             let (start, end) = (&KEY[KEY.len() - n..], &KEY[..n]);
-            assert_eq!(whole(format!("{start}. On")), if kept { format!("{start}. On") } else { format!("{}. On", stars(n)) });
-            assert_eq!(whole(format!("key={end}")), if kept { format!("key={end}") } else { format!("key={}", stars(n)) });
+            assert_eq!(
+                whole(format!("{start}. On")),
+                if kept {
+                    format!("{start}. On")
+                } else {
+                    format!("{}. On", stars(n))
+                }
+            );
+            assert_eq!(
+                whole(format!("key={end}")),
+                if kept {
+                    format!("key={end}")
+                } else {
+                    format!("key={}", stars(n))
+                }
+            );
         }
         assert!(!format!("{mask:?}").contains(KEY));
     }
@@ -327,10 +420,18 @@ mod tests {
     #[test]
     fn looking_takes_little_time_whatever_the_text_is() {
         let mask = mask();
-        for text in ["x".repeat(1 << 20), "abc ".repeat(1 << 18), format!("{} ", &KEY[1..]).repeat(2_000)] {
+        for text in [
+            "x".repeat(1 << 20),
+            "abc ".repeat(1 << 18),
+            format!("{} ", &KEY[1..]).repeat(2_000),
+        ] {
             let begun = std::time::Instant::now();
             assert!(!mask.finds_in(text.as_bytes()));
-            assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < std::time::Duration::from_secs(5),
+                "{:?}",
+                begun.elapsed()
+            );
         }
     }
 

@@ -1,14 +1,16 @@
 //! Records: what a person calls one entry of the log, made from the bytes of the stream.
 //!
-//! A record is a line with a header and the lines after it without one: panics, backtraces, TOML errors. The client writes
-//! lines without a header only to its standard error, and there only configuration errors and panics, so a record that
-//! begins with such a line is an error. A note of the keeper is one line: what follows it begins a record of its own.
+//! A record is a line with a header and the lines after it without one: panics, backtraces, TOML
+//! errors. The client writes lines without a header only to its standard error, and there only
+//! configuration errors and panics, so a record that begins with such a line is an error. A note of
+//! the keeper is one line: what follows it begins a record of its own.
 //!
-//! Where records begin depends only on the bytes of the stream and never on where reading began, so that paging backward and
-//! forward agree. That holds for endless text without headers too, because such text is cut on a fixed grid of [`CELL`]s and
-//! not at a distance from its first line: a line without header begins a new record if it is the first to begin in its cell
-//! and the last header began two or more cells before. To know that, no more than two cells need to be looked at.
-//! Must not know: files, segments, viewers.
+//! Where records begin depends only on the bytes of the stream and never on where reading began, so
+//! that paging backward and forward agree. That holds for endless text without headers too, because
+//! such text is cut on a fixed grid of [`CELL`]s and not at a distance from its first line: a line
+//! without header begins a new record if it is the first to begin in its cell and the last header
+//! began two or more cells before. To know that, no more than two cells need to be looked at. Must
+//! not know: files, segments, viewers.
 
 use super::ansi;
 use super::mask::{self, SecretMask};
@@ -17,14 +19,16 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;
 
-/// Most bytes kept of one line, and of one record with its header; the rest is counted but not kept.
+/// Most bytes kept of one line, and of one record with its header; the rest is counted but not
+/// kept.
 pub const TEXT_MAX: usize = 64 * 1024;
 
-/// Most bytes of a record's message that are shown beside others. A record that is asked for alone is shown up to [`TEXT_MAX`].
+/// Most bytes of a record's message that are shown beside others. A record that is asked for alone
+/// is shown up to [`TEXT_MAX`].
 pub const SHOWN_MAX: usize = 4 * 1024;
 
-/// The grid, in bytes of the stream, on which text without headers is cut. Two cells and a line of 8 KiB make [`TEXT_MAX`],
-/// so that records of ordinary lines are never truncated.
+/// The grid, in bytes of the stream, on which text without headers is cut. Two cells and a line of
+/// 8 KiB make [`TEXT_MAX`], so that records of ordinary lines are never truncated.
 pub const CELL: u64 = 28 * 1024;
 
 /// One entry of the log.
@@ -38,17 +42,21 @@ pub struct LogRecord {
     pub level: LogLevel,
     /// The module that spoke; none if the record names none.
     pub target: Option<String>,
-    /// The text after the header, its lines joined by newlines, blank ones at the end left out. It may hold terminal
-    /// escapes, which [`ansi`] handles; serialised without them.
+    /// The text after the header, its lines joined by newlines, blank ones at the end left out. It
+    /// may hold terminal escapes, which [`ansi`] handles; serialised without them.
     #[serde(serialize_with = "without_escapes")]
     #[schemars(with = "String")]
     pub message: String,
-    /// How many bytes are missing at the end of `message`, because it is too long to be shown here; absent if none are.
+    /// How many bytes are missing at the end of `message`, because it is too long to be shown here;
+    /// absent if none are.
     #[serde(rename = "omitted_bytes", skip_serializing_if = "is_zero")]
     pub omitted: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over by reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands it over by reference"
+)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -57,7 +65,8 @@ fn without_escapes<S: Serializer>(message: &str, s: S) -> Result<S::Ok, S::Error
     s.serialize_str(&ansi::plain(message))
 }
 
-/// A record in the parser's buffer, before anything is copied: most are only counted or filtered out.
+/// A record in the parser's buffer, before anything is copied: most are only counted or filtered
+/// out.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
     pending: &'a PartialRecord,
@@ -76,7 +85,8 @@ impl<'a> RawRecord<'a> {
         self.pending.start
     }
 
-    /// Whether it begins with a line in the log's format, and not with the bare text of a panic or another error.
+    /// Whether it begins with a line in the log's format, and not with the bare text of a panic or
+    /// another error.
     #[must_use]
     pub fn has_timestamp(self) -> bool {
         !self.pending.header.timestamp.is_empty()
@@ -94,7 +104,8 @@ impl<'a> RawRecord<'a> {
         self.pending.lines
     }
 
-    /// Header and message as written, at most [`TEXT_MAX`] bytes, without carriage returns and newline at the end of lines.
+    /// Header and message as written, at most [`TEXT_MAX`] bytes, without carriage returns and
+    /// newline at the end of lines.
     #[must_use]
     pub fn text(self) -> &'a [u8] {
         self.pending.text.trim_ascii_end()
@@ -103,7 +114,9 @@ impl<'a> RawRecord<'a> {
     /// The message; not necessarily UTF-8.
     #[must_use]
     pub fn message(self) -> &'a [u8] {
-        self.text().get(self.pending.header.message..).unwrap_or_default()
+        self.text()
+            .get(self.pending.header.message..)
+            .unwrap_or_default()
     }
 
     /// See [`LogRecord::target`]; empty if there is none.
@@ -112,11 +125,13 @@ impl<'a> RawRecord<'a> {
         &self.pending.text[self.pending.header.target.clone()]
     }
 
-    /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become U+FFFD.
+    /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become
+    /// U+FFFD.
     #[must_use]
     pub fn to_record(self, longest: usize) -> LogRecord {
         let ascii = |range: &Range<usize>| {
-            (!range.is_empty()).then(|| String::from_utf8_lossy(&self.pending.text[range.clone()]).into_owned())
+            (!range.is_empty())
+                .then(|| String::from_utf8_lossy(&self.pending.text[range.clone()]).into_owned())
         };
         let whole = self.message();
         let mut message = &whole[..whole.len().min(longest)];
@@ -190,7 +205,12 @@ impl LogParser {
                 start: at,
                 seq: at,
                 lines: 0,
-                header: level::HeaderRanges { timestamp: 0..0, level: LogLevel::Error, target: 0..0, message: 0 },
+                header: level::HeaderRanges {
+                    timestamp: 0..0,
+                    level: LogLevel::Error,
+                    target: 0..0,
+                    message: 0,
+                },
                 text: Vec::new(),
                 dropped: 0,
             },
@@ -206,7 +226,10 @@ impl LogParser {
     /// The same, when the last header before `at` is known to begin at stream offset `header`.
     #[must_use]
     pub fn after_header(at: u64, header: u64) -> Self {
-        Self { anchor: Some(header / CELL), ..Self::new(at) }
+        Self {
+            anchor: Some(header / CELL),
+            ..Self::new(at)
+        }
     }
 
     /// Stream offset of the next byte it expects.
@@ -261,16 +284,19 @@ impl LogParser {
         self.append(bytes);
     }
 
-    /// Gives the record that waits for its continuation. Should lines without header follow, they become a record of their
-    /// own. An incomplete line goes on waiting for its end.
+    /// Gives the record that waits for its continuation. Should lines without header follow, they
+    /// become a record of their own. An incomplete line goes on waiting for its end.
     pub fn flush(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) {
         if self.pending.open {
             self.pending.open = false;
-            emit(RawRecord { pending: &self.pending });
+            emit(RawRecord {
+                pending: &self.pending,
+            });
         }
     }
 
-    /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record that are being collected.
+    /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record
+    /// that are being collected.
     pub fn skip_to(&mut self, to: u64, emit: &mut impl FnMut(RawRecord<'_>)) {
         if !self.partial.is_empty() {
             // A secret that came in part is covered before the rest is missed.
@@ -281,9 +307,12 @@ impl LogParser {
         (self.at, self.line_start, self.anchor, self.is_cut) = (to, to, None, true);
     }
 
-    /// Keeps a piece of an incomplete line, as far as there is room. A secret that begins within [`TEXT_MAX`] is kept whole, to be covered.
+    /// Keeps a piece of an incomplete line, as far as there is room. A secret that begins within
+    /// [`TEXT_MAX`] is kept whole, to be covered.
     fn append(&mut self, piece: &[u8]) {
-        let room = (TEXT_MAX + mask::LONGEST).saturating_sub(self.partial.len()).min(piece.len());
+        let room = (TEXT_MAX + mask::LONGEST)
+            .saturating_sub(self.partial.len())
+            .min(piece.len());
         self.partial.extend_from_slice(&piece[..room]);
         self.dropped += (piece.len() - room) as u64;
     }
@@ -305,7 +334,11 @@ impl LogParser {
         let start = std::mem::replace(&mut self.line_start, self.at);
         self.lines += 1;
         let dropped = dropped + line.len().saturating_sub(TEXT_MAX) as u64;
-        let line = if dropped > 0 { &line[..line.len().min(TEXT_MAX)] } else { trim_returns(line) };
+        let line = if dropped > 0 {
+            &line[..line.len().min(TEXT_MAX)]
+        } else {
+            trim_returns(line)
+        };
         let cell = start / CELL;
         if let Some(header) = level::parts(line) {
             self.flush(emit);
@@ -317,7 +350,8 @@ impl LogParser {
             }
             return;
         }
-        let new_cell = cell > self.pending.start / CELL && self.anchor.is_none_or(|anchor| cell >= anchor + 2);
+        let new_cell =
+            cell > self.pending.start / CELL && self.anchor.is_none_or(|anchor| cell >= anchor + 2);
         if self.pending.open && new_cell {
             self.flush(emit);
         }
@@ -330,7 +364,12 @@ impl LogParser {
         } else if !line.trim_ascii().is_empty() {
             self.open(
                 start,
-                level::HeaderRanges { timestamp: 0..0, level: LogLevel::Error, target: 0..0, message: 0 },
+                level::HeaderRanges {
+                    timestamp: 0..0,
+                    level: LogLevel::Error,
+                    target: 0..0,
+                    message: 0,
+                },
                 line,
                 dropped,
             );
@@ -339,7 +378,8 @@ impl LogParser {
 
     fn open(&mut self, start: u64, header: level::HeaderRanges, line: &[u8], dropped: u64) {
         let pending = &mut self.pending;
-        (pending.open, pending.start, pending.seq, pending.lines) = (true, start, self.at, self.lines);
+        (pending.open, pending.start, pending.seq, pending.lines) =
+            (true, start, self.at, self.lines);
         pending.header = header;
         pending.dropped = 0;
         pending.text.clear();
@@ -351,14 +391,19 @@ impl LogParser {
 impl PartialRecord {
     /// Adds text as far as there is room; nothing more once some had to be left out.
     fn append(&mut self, text: &[u8]) {
-        let room = if self.dropped > 0 { 0 } else { TEXT_MAX - self.text.len() };
+        let room = if self.dropped > 0 {
+            0
+        } else {
+            TEXT_MAX - self.text.len()
+        };
         let taken = text.len().min(room);
         self.text.extend_from_slice(&text[..taken]);
         self.dropped += (text.len() - taken) as u64;
     }
 }
 
-/// How many bytes there are up to and with the first newline. `skip_until` finds it with the C library's `memchr`.
+/// How many bytes there are up to and with the first newline. `skip_until` finds it with the C
+/// library's `memchr`.
 fn through_newline(bytes: &[u8]) -> Option<usize> {
     let length = std::io::BufRead::skip_until(&mut &*bytes, b'\n').unwrap_or(0);
     (length > 0 && bytes[length - 1] == b'\n').then_some(length)
@@ -366,7 +411,10 @@ fn through_newline(bytes: &[u8]) -> Option<usize> {
 
 /// A line without the carriage returns at its end.
 fn trim_returns(line: &[u8]) -> &[u8] {
-    let kept = line.iter().rposition(|b| *b != b'\r').map_or(0, |last| last + 1);
+    let kept = line
+        .iter()
+        .rposition(|b| *b != b'\r')
+        .map_or(0, |last| last + 1);
     &line[..kept]
 }
 
@@ -397,24 +445,52 @@ mod tests {
     fn a_real_panic_is_kept_together() {
         let text = std::fs::read(format!("{FIXTURES}refresh0_panic.log")).unwrap();
         let found = records(LogParser::new(0), &[&text]);
-        let errors: Vec<_> = found.iter().filter(|r| r.level == LogLevel::Error).collect();
+        let errors: Vec<_> = found
+            .iter()
+            .filter(|r| r.level == LogLevel::Error)
+            .collect();
         assert_eq!(errors.len(), 2);
-        assert!(errors[0].message.ends_with("http_server.rs:253:32:\n`period` must be non-zero."));
-        assert_eq!(errors[0].target.as_deref(), Some("stratum_apps::config_helpers::logging"));
-        assert!(errors[1].message.starts_with("Backtrace:    0: stratum_apps") && errors[1].message.ends_with("clone3.S:81:0"));
+        assert!(
+            errors[0]
+                .message
+                .ends_with("http_server.rs:253:32:\n`period` must be non-zero.")
+        );
+        assert_eq!(
+            errors[0].target.as_deref(),
+            Some("stratum_apps::config_helpers::logging")
+        );
+        assert!(
+            errors[1]
+                .message
+                .starts_with("Backtrace:    0: stratum_apps")
+                && errors[1].message.ends_with("clone3.S:81:0")
+        );
         assert_eq!(errors[1].message.lines().count(), 25);
         assert_eq!(found.last().unwrap().seq, text.len() as u64);
-        assert_eq!(found.len(), text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"2026-")).count());
+        assert_eq!(
+            found.len(),
+            text.split(|b| *b == b'\n')
+                .filter(|line| line.starts_with(b"2026-"))
+                .count()
+        );
     }
 
     #[test]
     fn every_line_of_the_real_logs_is_in_a_record_with_target_and_timestamp() {
         let mut seen = 0;
-        for file in std::fs::read_dir(FIXTURES).unwrap().map(|f| f.unwrap().path()) {
+        for file in std::fs::read_dir(FIXTURES)
+            .unwrap()
+            .map(|f| f.unwrap().path())
+        {
             if file.extension().is_some_and(|e| e == "log") {
                 let text = std::fs::read_to_string(&file).unwrap();
                 for record in of(&text) {
-                    assert!(record.target.is_some() && record.timestamp.is_some() && record.omitted == 0, "{record:?}");
+                    assert!(
+                        record.target.is_some()
+                            && record.timestamp.is_some()
+                            && record.omitted == 0,
+                        "{record:?}"
+                    );
                     seen += 1;
                 }
             }
@@ -428,7 +504,9 @@ mod tests {
         let mut count = 0;
         for case in text.split("[stderr]\n").skip(1) {
             let case = &case[..case.find("rc=").unwrap()];
-            let found = of(&format!("{T}  INFO {KEEPER_TARGET}: started the client\n{case}{T}  WARN {KEEPER_TARGET}: ended\n"));
+            let found = of(&format!(
+                "{T}  INFO {KEEPER_TARGET}: started the client\n{case}{T}  WARN {KEEPER_TARGET}: ended\n"
+            ));
             assert_eq!(
                 found.iter().map(|r| r.level).collect::<Vec<_>>(),
                 [LogLevel::Info, LogLevel::Error, LogLevel::Warn],
@@ -442,12 +520,20 @@ mod tests {
 
     #[test]
     fn a_panic_on_standard_error_is_no_part_of_the_line_before() {
-        let found = of(&format!("{T}  INFO a: up\n\nthread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see\n{T}  INFO a: on\n"));
+        let found = of(&format!(
+            "{T}  INFO a: up\n\nthread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see\n{T}  INFO a: on\n"
+        ));
         assert_eq!(
-            found.iter().map(|r| (r.level, r.message.as_str())).collect::<Vec<_>>(),
+            found
+                .iter()
+                .map(|r| (r.level, r.message.as_str()))
+                .collect::<Vec<_>>(),
             [
                 (LogLevel::Info, "up"),
-                (LogLevel::Error, "thread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see"),
+                (
+                    LogLevel::Error,
+                    "thread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see"
+                ),
                 (LogLevel::Info, "on")
             ]
         );
@@ -458,7 +544,9 @@ mod tests {
         let found = of(&format!("{T}  INFO a::b: \x1b[3mup\x1b[0m\r\n"));
         assert_eq!(
             serde_json::to_string(&found[0]).unwrap(),
-            format!(r#"{{"seq":52,"timestamp":"{T}","level":"INFO","target":"a::b","message":"up"}}"#)
+            format!(
+                r#"{{"seq":52,"timestamp":"{T}","level":"INFO","target":"a::b","message":"up"}}"#
+            )
         );
         assert_eq!(found[0].message, "\x1b[3mup\x1b[0m");
         let bare = of("no header \n");
@@ -473,16 +561,30 @@ mod tests {
         let mut parser = LogParser::new(0);
         let mut found = Vec::new();
         let first = format!("{T}  WARN a: one\ntwo\nthr");
-        parser.push(first.as_bytes(), &mut |raw| found.push(raw.to_record(TEXT_MAX)));
+        parser.push(first.as_bytes(), &mut |raw| {
+            found.push(raw.to_record(TEXT_MAX))
+        });
         assert!(found.is_empty() && parser.has_pending());
-        assert_eq!((parser.complete(), parser.at()), (first.len() as u64 - 3, first.len() as u64));
+        assert_eq!(
+            (parser.complete(), parser.at()),
+            (first.len() as u64 - 3, first.len() as u64)
+        );
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
-        assert_eq!((found[0].seq, found[0].message.as_str()), (first.len() as u64 - 3, "one\ntwo"));
+        assert_eq!(
+            (found[0].seq, found[0].message.as_str()),
+            (first.len() as u64 - 3, "one\ntwo")
+        );
         parser.push(b"ee\n", &mut |raw| found.push(raw.to_record(TEXT_MAX)));
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
-        assert_eq!((found[1].level, found[1].message.as_str(), found[1].seq), (LogLevel::Error, "three", first.len() as u64 + 3));
+        assert_eq!(
+            (found[1].level, found[1].message.as_str(), found[1].seq),
+            (LogLevel::Error, "three", first.len() as u64 + 3)
+        );
         // Reading on after the first record gives the same second one.
-        assert_eq!(records(LogParser::new(found[0].seq), &[b"three\n"]), found[1..]);
+        assert_eq!(
+            records(LogParser::new(found[0].seq), &[b"three\n"]),
+            found[1..]
+        );
     }
 
     #[test]
@@ -506,9 +608,17 @@ mod tests {
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         let end = (head.len() + 1_000 * piece.len() + 1) as u64;
         assert_eq!((found[0].seq, found[0].level), (end, LogLevel::Debug));
-        assert_eq!(found[0].omitted + found[0].message.len() as u64, 1_000 * piece.len() as u64);
-        assert!(found[0].message.len() > TEXT_MAX - 100 && found[0].message.chars().all(|c| c == 'é'));
-        assert_eq!((found[1].seq, found[1].message.as_str()), (end + 6, "after"));
+        assert_eq!(
+            found[0].omitted + found[0].message.len() as u64,
+            1_000 * piece.len() as u64
+        );
+        assert!(
+            found[0].message.len() > TEXT_MAX - 100 && found[0].message.chars().all(|c| c == 'é')
+        );
+        assert_eq!(
+            (found[1].seq, found[1].message.as_str()),
+            (end + 6, "after")
+        );
         assert_eq!(parser.lines(), 2);
     }
 
@@ -517,13 +627,23 @@ mod tests {
         let text = format!("{T}  INFO a: {}\n{T}  INFO a: short\n", "é".repeat(3_000));
         let mut parser = LogParser::new(0);
         let mut found = Vec::new();
-        let mut emit = |raw: RawRecord<'_>| found.push((raw.to_record(SHOWN_MAX + 1), raw.to_record(TEXT_MAX)));
+        let mut emit = |raw: RawRecord<'_>| {
+            found.push((raw.to_record(SHOWN_MAX + 1), raw.to_record(TEXT_MAX)))
+        };
         parser.push(text.as_bytes(), &mut emit);
         parser.flush(&mut emit);
         let (cut, whole) = &found[0];
-        assert_eq!((cut.message.len(), cut.omitted), (SHOWN_MAX, 6_000 - SHOWN_MAX as u64), "no character is cut in two");
+        assert_eq!(
+            (cut.message.len(), cut.omitted),
+            (SHOWN_MAX, 6_000 - SHOWN_MAX as u64),
+            "no character is cut in two"
+        );
         assert_eq!((whole.message.len(), whole.omitted), (6_000, 0));
-        assert!(serde_json::to_string(cut).unwrap().ends_with(r#","omitted_bytes":1904}"#));
+        assert!(
+            serde_json::to_string(cut)
+                .unwrap()
+                .ends_with(r#","omitted_bytes":1904}"#)
+        );
         assert_eq!(found[1].0, found[1].1);
     }
 
@@ -533,13 +653,21 @@ mod tests {
         let mask = SecretMask::default();
         mask.add(KEY);
         let stars = "*".repeat(KEY.len());
-        let text = format!("{T}  INFO a: key {KEY} end\n  {KEY}\n{T}  WARN a: {}{KEY}\n", "x ".repeat(TEXT_MAX / 2 - 30));
+        let text = format!(
+            "{T}  INFO a: key {KEY} end\n  {KEY}\n{T}  WARN a: {}{KEY}\n",
+            "x ".repeat(TEXT_MAX / 2 - 30)
+        );
         for size in [1, 7, 60, 50_000, text.len()] {
             let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
             let found = records(LogParser::new(0).masked(mask.clone()), &pieces);
-            assert_eq!(found[0].message, format!("key {stars} end\n  {stars}"), "{size}");
+            assert_eq!(
+                found[0].message,
+                format!("key {stars} end\n  {stars}"),
+                "{size}"
+            );
             assert!(
-                found[1].omitted == 26 && found[1].message.ends_with(&format!("x {}", "*".repeat(23))),
+                found[1].omitted == 26
+                    && found[1].message.ends_with(&format!("x {}", "*".repeat(23))),
                 "{size}: {} {:?}",
                 found[1].omitted,
                 &found[1].message[found[1].message.len() - 60..]
@@ -550,11 +678,20 @@ mod tests {
         let mut parser = LogParser::new(0).masked(mask);
         let mut found = Vec::new();
         let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX).message);
-        parser.push(format!("{} one\ntwo {}", &KEY[20..], &KEY[..20]).as_bytes(), &mut emit);
+        parser.push(
+            format!("{} one\ntwo {}", &KEY[20..], &KEY[..20]).as_bytes(),
+            &mut emit,
+        );
         parser.skip_to(1000, &mut emit);
         parser.push(format!("{} three\n", &KEY[30..]).as_bytes(), &mut emit);
         parser.flush(&mut emit);
-        assert_eq!(found, [format!("{} one\ntwo {}", "*".repeat(29), "*".repeat(20)), format!("{} three", "*".repeat(19))]);
+        assert_eq!(
+            found,
+            [
+                format!("{} one\ntwo {}", "*".repeat(29), "*".repeat(20)),
+                format!("{} three", "*".repeat(19))
+            ]
+        );
     }
 
     #[test]
@@ -562,8 +699,16 @@ mod tests {
         let head = format!("{T}  INFO a: begin\n");
         let lines: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
         let found = of(&(head + &lines));
-        assert!(found.len() > 10 && found.iter().all(|r| r.omitted == 0 && r.message.len() <= TEXT_MAX));
-        assert!(found[0].level == LogLevel::Info && found[1..].iter().all(|r| r.level == LogLevel::Error));
+        assert!(
+            found.len() > 10
+                && found
+                    .iter()
+                    .all(|r| r.omitted == 0 && r.message.len() <= TEXT_MAX)
+        );
+        assert!(
+            found[0].level == LogLevel::Info
+                && found[1..].iter().all(|r| r.level == LogLevel::Error)
+        );
         let all: Vec<_> = found.iter().flat_map(|r| r.message.lines()).collect();
         assert_eq!(all[1..].join("\n"), lines.trim_end());
     }
@@ -577,7 +722,13 @@ mod tests {
         parser.skip_to(100, &mut emit);
         parser.push(b"three\n", &mut emit);
         parser.flush(&mut emit);
-        assert_eq!(found.iter().map(|r| (r.seq, r.message.as_str())).collect::<Vec<_>>(), [(6, "one\ntw"), (106, "three")]);
+        assert_eq!(
+            found
+                .iter()
+                .map(|r| (r.seq, r.message.as_str()))
+                .collect::<Vec<_>>(),
+            [(6, "one\ntw"), (106, "three")]
+        );
     }
 
     proptest! {

@@ -1,5 +1,5 @@
-//! Reading bytes of the logical stream by their offsets, across segment files that grow, follow one another and are deleted
-//! by another process meanwhile.
+//! Reading bytes of the logical stream by their offsets, across segment files that grow, follow one
+//! another and are deleted by another process meanwhile.
 //!
 //! Must not know: records, levels, filters. Everything here blocks on the disk.
 
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// How much is read at once when going forward.
 pub const CHUNK: usize = 64 * 1024;
 
-/// What was kept of the stream at one moment, as ranges of offsets without a hole, oldest first. One range, unless somebody
-/// deleted a file in the middle.
+/// What was kept of the stream at one moment, as ranges of offsets without a hole, oldest first.
+/// One range, unless somebody deleted a file in the middle.
 #[derive(Debug)]
 pub struct LogExtents {
     ranges: Vec<Range<u64>>,
@@ -47,12 +47,18 @@ impl LogExtents {
 
     /// The range in which `at` lies, its end included.
     pub fn around(&self, at: u64) -> Option<Range<u64>> {
-        self.ranges.iter().find(|range| range.start <= at && at <= range.end).cloned()
+        self.ranges
+            .iter()
+            .find(|range| range.start <= at && at <= range.end)
+            .cloned()
     }
 
     /// The newest range with bytes below `at`.
     pub fn below(&self, at: u64) -> Option<Range<u64>> {
-        self.ranges.iter().rfind(|range| range.start < at && !range.is_empty()).cloned()
+        self.ranges
+            .iter()
+            .rfind(|range| range.start < at && !range.is_empty())
+            .cloned()
     }
 
     /// The oldest range beginning above `at`.
@@ -72,8 +78,8 @@ pub enum ReadStep {
     End,
 }
 
-/// A place in the stream from which to read on. Keeps the file it is in open, so that a segment deleted meanwhile is still
-/// read to its end.
+/// A place in the stream from which to read on. Keeps the file it is in open, so that a segment
+/// deleted meanwhile is still read to its end.
 #[derive(Debug)]
 pub struct LogCursor {
     dir: PathBuf,
@@ -84,7 +90,11 @@ pub struct LogCursor {
 impl LogCursor {
     /// Does not touch the disk yet.
     pub fn new(dir: &Path, at: u64) -> Self {
-        Self { dir: dir.to_owned(), at, open: None }
+        Self {
+            dir: dir.to_owned(),
+            at,
+            open: None,
+        }
     }
 
     /// The offset of the next byte to be read.
@@ -108,20 +118,26 @@ impl LogCursor {
         Ok(())
     }
 
-    /// Whether a read would find something, as far as one `stat` of the open file and one of its successor tell. Reads no
-    /// data and no directory: cheap enough for ten times a second. True if no file is open yet.
+    /// Whether a read would find something, as far as one `stat` of the open file and one of its
+    /// successor tell. Reads no data and no directory: cheap enough for ten times a second. True if
+    /// no file is open yet.
     pub fn is_behind(&self) -> io::Result<bool> {
-        let Some((base, file)) = &self.open else { return Ok(true) };
+        let Some((base, file)) = &self.open else {
+            return Ok(true);
+        };
         if base.saturating_add(file.metadata()?.len()) > self.at {
             return Ok(true);
         }
         Ok(*base != self.at && self.dir.join(segment::file_name(self.at)).try_exists()?)
     }
 
-    /// Reads on. The end is told by the files' names; only [`LogCursor::survey`] sees that bytes are missing there.
+    /// Reads on. The end is told by the files' names; only [`LogCursor::survey`] sees that bytes
+    /// are missing there.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<ReadStep> {
         loop {
-            let Some((base, file)) = &self.open else { return self.survey(buffer) };
+            let Some((base, file)) = &self.open else {
+                return self.survey(buffer);
+            };
             match file.read_at(buffer, self.at - base) {
                 Ok(0) => {}
                 Ok(length) => {
@@ -131,7 +147,8 @@ impl LogCursor {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             }
-            // A segment's successor begins where it ends, and once it exists the segment does not grow any more.
+            // A segment's successor begins where it ends, and once it exists the segment does not
+            // grow any more.
             if *base == self.at {
                 return Ok(ReadStep::End);
             }
@@ -177,7 +194,11 @@ impl LogCursor {
     /// The bytes of `range`. Fails with `NotFound` if they are not all there (any more).
     pub fn window(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
         // Callers ask for a few cells at most.
-        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?];
+        let mut bytes = vec![
+            0;
+            usize::try_from(range.end.saturating_sub(range.start))
+                .map_err(io::Error::other)?
+        ];
         self.seek(range.start)?;
         let mut filled = 0;
         while filled < bytes.len() {
@@ -188,25 +209,36 @@ impl LogCursor {
             match step {
                 ReadStep::Data(length) => filled += length,
                 ReadStep::Gap(_) | ReadStep::End => {
-                    return Err(io::Error::new(io::ErrorKind::NotFound, "this part of the log has been rotated away"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::NotFound,
+                        "this part of the log has been rotated away",
+                    ));
                 }
             }
         }
         Ok(bytes)
     }
 
-    /// The beginning of the line that `at` is in, or of the line that begins there. `extent` is the range around `at`.
+    /// The beginning of the line that `at` is in, or of the line that begins there. `extent` is the
+    /// range around `at`.
     pub fn line_start(&mut self, extent: &Range<u64>, at: u64) -> io::Result<u64> {
         self.lines_back(extent, at, 0)
     }
 
-    /// The offset from which on `count` newlines come before `at`, right after a newline or at the beginning of `extent`.
+    /// The offset from which on `count` newlines come before `at`, right after a newline or at the
+    /// beginning of `extent`.
     pub fn lines_back(&mut self, extent: &Range<u64>, at: u64, count: u64) -> io::Result<u64> {
         self.search_back(extent, &mut { at }, count)
     }
 
-    /// The same from `below` on, which goes down with the search: after a failure it is what is left to be searched.
-    pub fn search_back(&mut self, extent: &Range<u64>, below: &mut u64, count: u64) -> io::Result<u64> {
+    /// The same from `below` on, which goes down with the search: after a failure it is what is
+    /// left to be searched.
+    pub fn search_back(
+        &mut self,
+        extent: &Range<u64>,
+        below: &mut u64,
+        count: u64,
+    ) -> io::Result<u64> {
         let mut left = count;
         // Lines are short as a rule.
         let mut step = 1024;
@@ -225,7 +257,8 @@ impl LogCursor {
         Ok(extent.start)
     }
 
-    /// The end of the line that holds the byte before `at`, just past its newline; `end` if it has none before that.
+    /// The end of the line that holds the byte before `at`, just past its newline; `end` if it has
+    /// none before that.
     pub fn line_end(&mut self, at: u64, end: u64) -> io::Result<u64> {
         let mut from = at.saturating_sub(1);
         while from < end {
@@ -239,18 +272,29 @@ impl LogCursor {
         Ok(end)
     }
 
-    /// What the grid of [`CELL`]s says about the line that begins at `at`, from the cell it begins in and the one before.
+    /// What the grid of [`CELL`]s says about the line that begins at `at`, from the cell it begins
+    /// in and the one before.
     pub fn context(&mut self, extent: &Range<u64>, at: u64) -> io::Result<LineContext> {
         let cell = at / CELL * CELL;
         // One byte more, to see whether a line begins with the first cell.
         let from = cell.saturating_sub(CELL + 1).max(extent.start);
         let window = self.window(from..extent.end.min(at + level::PREFIX as u64))?;
-        let mut context = LineContext { header: None, first_in_cell: at };
-        let begins = |offset: usize| offset.checked_sub(1).map_or(from == extent.start, |before| window[before] == b'\n');
+        let mut context = LineContext {
+            header: None,
+            first_in_cell: at,
+        };
+        let begins = |offset: usize| {
+            offset
+                .checked_sub(1)
+                .map_or(from == extent.start, |before| window[before] == b'\n')
+        };
         // The callers' offset lies in the extent, at most two cells above `from`.
         let last = usize::try_from(at - from).map_err(io::Error::other)?;
         for offset in (0..=last).rev().filter(|offset| begins(*offset)) {
-            let line = window[offset..].split(|b| *b == b'\n').next().unwrap_or_default();
+            let line = window[offset..]
+                .split(|b| *b == b'\n')
+                .next()
+                .unwrap_or_default();
             if level::level_of_line(line).is_some() {
                 context.header = Some(from + offset as u64);
                 break;
@@ -266,7 +310,8 @@ impl LogCursor {
 /// See [`LogCursor::context`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineContext {
-    /// Where the last line with a header begins, the asked-for line included; none if there is none in these two cells.
+    /// Where the last line with a header begins, the asked-for line included; none if there is none
+    /// in these two cells.
     pub header: Option<u64>,
     /// Where the first line in the asked-for line's cell begins, if there is no header.
     pub first_in_cell: u64,
@@ -300,7 +345,12 @@ pub struct LogReading {
 impl LogReading {
     /// Reads from where `cursor` is to the offset `to`.
     pub fn new(cursor: LogCursor, to: u64) -> Self {
-        Self { cursor, to, buffer: Vec::new(), lost: false }
+        Self {
+            cursor,
+            to,
+            buffer: Vec::new(),
+            lost: false,
+        }
     }
 
     /// Whether bytes were missing so far.
@@ -310,7 +360,9 @@ impl LogReading {
 
     /// The next piece; none at the end.
     pub fn next(&mut self) -> io::Result<Option<StreamPiece<'_>>> {
-        let left = usize::try_from(self.to.saturating_sub(self.cursor.at())).unwrap_or(CHUNK).min(CHUNK);
+        let left = usize::try_from(self.to.saturating_sub(self.cursor.at()))
+            .unwrap_or(CHUNK)
+            .min(CHUNK);
         if left == 0 {
             return Ok(None);
         }

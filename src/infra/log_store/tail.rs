@@ -1,8 +1,10 @@
-//! Paging through a log that another process appends to and rotates: forward, backward, filtered, or as a whole.
+//! Paging through a log that another process appends to and rotates: forward, backward, filtered,
+//! or as a whole.
 //!
-//! Positions are sequence numbers, that is offsets in the stream, so there is no index: paging forward starts reading at the
-//! number, paging backward reads blocks towards the beginning until it has enough. Everything blocks on the disk and belongs
-//! on a thread for blocking work. Must not know: async, viewers, HTTP.
+//! Positions are sequence numbers, that is offsets in the stream, so there is no index: paging
+//! forward starts reading at the number, paging backward reads blocks towards the beginning until
+//! it has enough. Everything blocks on the disk and belongs on a thread for blocking work. Must not
+//! know: async, viewers, HTTP.
 
 use super::filter::{LogFilter, LogMatcher};
 use super::mask::{SecretMask, StreamMask};
@@ -13,11 +15,13 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Most bytes one page may search through before it is given as it is, with [`RecordPage::scanned_all`] false. More than a keeper
-/// keeps (five segments of 10 MiB), so that ordinarily every search is complete.
+/// Most bytes one page may search through before it is given as it is, with
+/// [`RecordPage::scanned_all`] false. More than a keeper keeps (five segments of 10 MiB), so that
+/// ordinarily every search is complete.
 pub const SEARCH_MAX: u64 = 64 * 1024 * 1024;
 
-/// Most bytes of messages on one page, beyond its first record. With markup for every few letters a page is five times as long.
+/// Most bytes of messages on one page, beyond its first record. With markup for every few letters a
+/// page is five times as long.
 pub const PAGE_BYTES: usize = 256 * 1024;
 /// What a record costs of that beside its message.
 const RECORD_BYTES: usize = 64;
@@ -31,9 +35,13 @@ struct PageBudget {
     page: usize,
 }
 
-const PAGE_BUDGET: PageBudget = PageBudget { message: SHOWN_MAX, page: PAGE_BYTES };
+const PAGE_BUDGET: PageBudget = PageBudget {
+    message: SHOWN_MAX,
+    page: PAGE_BYTES,
+};
 
-/// Paging backward reads blocks of this many bytes, doubled until there are enough records, up to [`BLOCK_MAX`].
+/// Paging backward reads blocks of this many bytes, doubled until there are enough records, up to
+/// [`BLOCK_MAX`].
 const BLOCK_MIN: u64 = 32 * 1024;
 const BLOCK_MAX: u64 = 1024 * 1024;
 
@@ -42,20 +50,23 @@ const BLOCK_MAX: u64 = 1024 * 1024;
 pub struct RecordPage {
     /// Oldest first.
     pub records: Vec<LogRecord>,
-    /// What to give [`InstanceLog::before`] for the page before this one: the first record's sequence number, or how far back the
-    /// search went; none if there is neither a record here nor one before.
+    /// What to give [`InstanceLog::before`] for the page before this one: the first record's
+    /// sequence number, or how far back the search went; none if there is neither a record here nor
+    /// one before.
     pub first: Option<u64>,
-    /// What to give [`InstanceLog::after`] or a follower for what comes after this page. Past the records that were looked at and did
-    /// not pass the filter, too.
+    /// What to give [`InstanceLog::after`] or a follower for what comes after this page. Past the
+    /// records that were looked at and did not pass the filter, too.
     pub last: u64,
-    /// Whether older records are kept before this page. When paging backward: older records that pass the filter, as far as
-    /// the search went.
+    /// Whether older records are kept before this page. When paging backward: older records that
+    /// pass the filter, as far as the search went.
     pub more_before: bool,
     /// Whether records that were asked for are gone, because the oldest segment was deleted.
     pub lost: bool,
-    /// Whether the search went to the end of what is kept, in its direction. If not, there may be more.
+    /// Whether the search went to the end of what is kept, in its direction. If not, there may be
+    /// more.
     pub scanned_all: bool,
-    /// Whether there are fewer records than were asked for because there was no more room for their messages.
+    /// Whether there are fewer records than were asked for because there was no more room for their
+    /// messages.
     pub is_full: bool,
 }
 
@@ -70,7 +81,11 @@ pub struct InstanceLog {
 impl InstanceLog {
     /// The log in `dir`, which need not exist (yet).
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), mask: SecretMask::default(), room: PAGE_BUDGET }
+        Self {
+            dir: dir.into(),
+            mask: SecretMask::default(),
+            room: PAGE_BUDGET,
+        }
     }
 
     /// The same, with the secrets of `mask` covered in everything that is read.
@@ -93,7 +108,8 @@ impl InstanceLog {
         Ok(LogExtents::look(&self.dir)?.start())
     }
 
-    /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing is kept.
+    /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing
+    /// is kept.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -109,8 +125,9 @@ impl InstanceLog {
         self.look().map(|view| view.end)
     }
 
-    /// The oldest `limit` records with a sequence number above `seq`, fewer if there is no room on the page. An offset within a record
-    /// gives the rest of its lines, one within a line that whole line; one in the future counts as the end.
+    /// The oldest `limit` records with a sequence number above `seq`, fewer if there is no room on
+    /// the page. An offset within a record gives the rest of its lines, one within a line that
+    /// whole line; one in the future counts as the end.
     ///
     /// # Errors
     /// If the files cannot be read.
@@ -119,7 +136,12 @@ impl InstanceLog {
         let from = view.align(seq)?;
         let matcher = LogMatcher::of(filter);
         let mut scan = view.scan(from)?;
-        let mut page = RecordPage { last: from, lost: from > seq, more_before: from > view.start, ..RecordPage::default() };
+        let mut page = RecordPage {
+            last: from,
+            lost: from > seq,
+            more_before: from > view.start,
+            ..RecordPage::default()
+        };
         let mut looked_at = from;
         let (mut room, longest) = (self.room.page, self.room.of_message(limit));
         let (mut more, mut is_full) = (limit > 0, limit == 0);
@@ -139,14 +161,19 @@ impl InstanceLog {
         page.lost |= scan.reading.lost();
         page.scanned_all = (!more && !is_full) || looked_at == view.end;
         page.is_full = is_full && page.records.len() < limit && !page.scanned_all;
-        page.last = if page.scanned_all { view.end } else { looked_at };
+        page.last = if page.scanned_all {
+            view.end
+        } else {
+            looked_at
+        };
         let nothing_here = page.more_before.then(|| from.saturating_add(1));
         page.first = page.records.first().map(|first| first.seq).or(nothing_here);
         Ok(page)
     }
 
-    /// The newest `limit` records with a sequence number below `seq`, fewer if there is no room on the page. At the end of the log, a
-    /// line without an end that is too long to be shown as a whole anyway counts as one.
+    /// The newest `limit` records with a sequence number below `seq`, fewer if there is no room on
+    /// the page. At the end of the log, a line without an end that is too long to be shown as a
+    /// whole anyway counts as one.
     ///
     /// # Errors
     /// If the files cannot be read.
@@ -155,9 +182,15 @@ impl InstanceLog {
         let upper = if seq > view.end {
             view.end
         } else if seq <= view.start {
-            return Ok(RecordPage { last: seq, lost: view.start > 0, scanned_all: true, ..RecordPage::default() });
+            return Ok(RecordPage {
+                last: seq,
+                lost: view.start > 0,
+                scanned_all: true,
+                ..RecordPage::default()
+            });
         } else if let Some(extent) = view.extents.around(seq) {
-            // Whether a record ends below `seq` is known when the line that holds the byte before it is.
+            // Whether a record ends below `seq` is known when the line that holds the byte before
+            // it is.
             match view.cursor.line_end(seq, extent.end) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => view.start,
                 end => end?,
@@ -167,7 +200,11 @@ impl InstanceLog {
         };
         let matcher = LogMatcher::of(filter);
         let longest = self.room.of_message(limit);
-        let endless = if seq > view.extents.end() { view.endless_line(&matcher, longest)? } else { None };
+        let endless = if seq > view.extents.end() {
+            view.endless_line(&matcher, longest)?
+        } else {
+            None
+        };
         let mut page = view.newest(upper, seq, &matcher, limit, endless)?;
         page.last = match page.records.last() {
             _ if seq > view.end => view.end,
@@ -185,18 +222,24 @@ impl InstanceLog {
         self.before(u64::MAX, filter, limit)
     }
 
-    /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they were written, otherwise
-    /// the lines of the records that pass (each record cut at [`TEXT_MAX`]). What is appended meanwhile is not
-    /// part of it. Each step blocks on the disk.
+    /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they
+    /// were written, otherwise the lines of the records that pass (each record cut at
+    /// [`TEXT_MAX`]). What is appended meanwhile is not part of it. Each step blocks on the disk.
     ///
     /// # Errors
     /// If the files cannot be read.
     pub fn chunks(&self, filter: LogFilter) -> io::Result<LogChunks> {
         let view = self.look()?;
         Ok(LogChunks(Some(if filter.is_everything() {
-            ChunkSource::Bytes(view.read(view.start, view.extents.end()), StreamMask::new(self.mask.clone()))
+            ChunkSource::Bytes(
+                view.read(view.start, view.extents.end()),
+                StreamMask::new(self.mask.clone()),
+            )
         } else {
-            ChunkSource::Records(Box::new(view.records(view.start, view.end, LogParser::new(view.start))), filter)
+            ChunkSource::Records(
+                Box::new(view.records(view.start, view.end, LogParser::new(view.start))),
+                filter,
+            )
         })))
     }
 
@@ -214,14 +257,25 @@ impl InstanceLog {
         Ok(written)
     }
 
-    /// The records that end above `from` and up to `to`, both at ends of lines, as far as there is room for `limit` records
-    /// or `max_bytes` of text; at least one if there is one.
-    pub(super) fn between(&self, from: u64, to: u64, limit: usize, max_bytes: usize) -> io::Result<RecordRange> {
+    /// The records that end above `from` and up to `to`, both at ends of lines, as far as there is
+    /// room for `limit` records or `max_bytes` of text; at least one if there is one.
+    pub(super) fn between(
+        &self,
+        from: u64,
+        to: u64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> io::Result<RecordRange> {
         let mut view = self.look()?;
         view.end = view.end.min(to);
         let from = view.align(from)?;
         let mut scan = view.scan(from)?;
-        let mut found = RecordRange { records: Vec::new(), from, until: view.end, lines: 0 };
+        let mut found = RecordRange {
+            records: Vec::new(),
+            from,
+            until: view.end,
+            lines: 0,
+        };
         let (mut bytes, mut full, mut more) = (0, false, true);
         while more && !full {
             more = scan.step(&mut |raw| {
@@ -240,7 +294,8 @@ impl InstanceLog {
         Ok(found)
     }
 
-    /// How many lines end above `from` and up to `to`, and whether all of them are still there to be counted.
+    /// How many lines end above `from` and up to `to`, and whether all of them are still there to
+    /// be counted.
     pub(super) fn count_lines(&self, from: u64, to: u64) -> io::Result<(u64, bool)> {
         let mut reading = LogReading::new(LogCursor::new(&self.dir, from), to);
         let mut lines = 0;
@@ -252,13 +307,18 @@ impl InstanceLog {
         Ok((lines, !reading.lost()))
     }
 
-    /// Where to begin so that the last lines up to `to`, at most `count`, are read: if possible with a header.
+    /// Where to begin so that the last lines up to `to`, at most `count`, are read: if possible
+    /// with a header.
     pub(super) fn lines_back(&self, to: u64, count: u64) -> io::Result<u64> {
         let mut view = self.look()?;
-        let Some(extent) = view.extents.around(to) else { return Ok(to) };
+        let Some(extent) = view.extents.around(to) else {
+            return Ok(to);
+        };
         let from = match view.cursor.lines_back(&extent, to, count) {
             // Being deleted at this moment: from the oldest that is kept by now.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => LogExtents::look(&self.dir)?.start().min(to),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                LogExtents::look(&self.dir)?.start().min(to)
+            }
             from => from?,
         };
         let mut scan = view.records(from, to, LogParser::new(from));
@@ -283,23 +343,36 @@ impl InstanceLog {
         Ok((cursor, parser))
     }
 
-    /// Looks at what is there now. While the beginning of the newest line is looked for, the files it is in may be deleted: that line
-    /// then begins with the oldest byte that is kept.
+    /// Looks at what is there now. While the beginning of the newest line is looked for, the files
+    /// it is in may be deleted: that line then begins with the oldest byte that is kept.
     fn look(&self) -> io::Result<LogView> {
         let mut extents = LogExtents::look(&self.dir)?;
         let mut cursor = LogCursor::new(&self.dir, 0);
         let (mut below, mut tries) = (extents.end(), 1000);
         let end = loop {
-            // Everything up to `below` is gone by now: what is left came later, and its lines are not looked for any more.
-            let Some(newest) = extents.around(below) else { break extents.start() };
+            // Everything up to `below` is gone by now: what is left came later, and its lines are
+            // not looked for any more.
+            let Some(newest) = extents.around(below) else {
+                break extents.start();
+            };
             match cursor.search_back(&newest, &mut below, 0) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => extents = LogExtents::look(&self.dir)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => {
+                    extents = LogExtents::look(&self.dir)?
+                }
                 end => break end?,
             }
             tries -= 1;
         };
         let (dir, mask) = (self.dir.clone(), self.mask.clone());
-        Ok(LogView { dir, mask, room: self.room, start: extents.start(), end, extents, cursor })
+        Ok(LogView {
+            dir,
+            mask,
+            room: self.room,
+            start: extents.start(),
+            end,
+            extents,
+            cursor,
+        })
     }
 }
 
@@ -352,15 +425,23 @@ impl LogView {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(seq),
                 start => start,
             },
-            None => Ok(self.extents.above(seq).map_or(self.end, |extent| extent.start)),
+            None => Ok(self
+                .extents
+                .above(seq)
+                .map_or(self.end, |extent| extent.start)),
         }
     }
 
-    /// A parser for reading on from `at`, the beginning of a line, that makes the same records as one coming from before.
+    /// A parser for reading on from `at`, the beginning of a line, that makes the same records as
+    /// one coming from before.
     fn parser(&mut self, at: u64) -> io::Result<LogParser> {
-        let Some(extent) = self.extents.around(at) else { return Ok(LogParser::new(at)) };
+        let Some(extent) = self.extents.around(at) else {
+            return Ok(LogParser::new(at));
+        };
         match self.cursor.context(&extent, at) {
-            Ok(context) => Ok(context.header.map_or(LogParser::new(at), |header| LogParser::after_header(at, header))),
+            Ok(context) => Ok(context.header.map_or(LogParser::new(at), |header| {
+                LogParser::after_header(at, header)
+            })),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(LogParser::new(at)),
             Err(e) => Err(e),
         }
@@ -383,7 +464,11 @@ impl LogView {
     }
 
     /// The line that has not ended yet, as a record, if it is longer than a record can be.
-    fn endless_line(&self, matcher: &LogMatcher<'_>, longest: usize) -> io::Result<Option<LogRecord>> {
+    fn endless_line(
+        &self,
+        matcher: &LogMatcher<'_>,
+        longest: usize,
+    ) -> io::Result<Option<LogRecord>> {
         let end = self.extents.end();
         if end.saturating_sub(self.end) <= TEXT_MAX as u64 {
             return Ok(None);
@@ -392,13 +477,18 @@ impl LogView {
         let until = self.end.saturating_add(2 * TEXT_MAX as u64).min(end);
         let mut scan = self.records(self.end, until, LogParser::new(self.end));
         let mut found = None;
-        let mut emit = |raw: RawRecord<'_>| found = matcher.wants(raw).then(|| raw.to_record(longest));
+        let mut emit =
+            |raw: RawRecord<'_>| found = matcher.wants(raw).then(|| raw.to_record(longest));
         while scan.step(&mut emit)? {}
-        Ok(found.map(|record| LogRecord { seq: end, omitted: record.omitted + (end - until), ..record }))
+        Ok(found.map(|record| LogRecord {
+            seq: end,
+            omitted: record.omitted + (end - until),
+            ..record
+        }))
     }
 
-    /// The newest `limit` matching records that end below `below`, of those that end at or before `upper`, an end of a line, and after
-    /// them `last`. Fewer if there is no room on the page.
+    /// The newest `limit` matching records that end below `below`, of those that end at or before
+    /// `upper`, an end of a line, and after them `last`. Fewer if there is no room on the page.
     fn newest(
         &mut self,
         upper: u64,
@@ -475,7 +565,11 @@ impl LogView {
     fn block(&mut self, extent: &Range<u64>, to: u64, span: u64) -> io::Result<(u64, RecordScan)> {
         let about = to.saturating_sub(span).max(extent.start);
         let line = self.cursor.line_start(extent, about)?;
-        let from = if line == extent.start { line } else { self.cursor.context(extent, line)?.record_start() };
+        let from = if line == extent.start {
+            line
+        } else {
+            self.cursor.context(extent, line)?.record_start()
+        };
         Ok((from, self.records(from, to, LogParser::new(from))))
     }
 }
@@ -490,7 +584,11 @@ struct RecordScan {
 
 impl RecordScan {
     fn new(reading: LogReading, parser: LogParser) -> Self {
-        Self { reading, parser, finished: false }
+        Self {
+            reading,
+            parser,
+            finished: false,
+        }
     }
 
     /// Gives the records of the next piece; false once all have been given.
@@ -574,7 +672,10 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    const ALL: LogFilter = LogFilter { min_level: None, text: None };
+    const ALL: LogFilter = LogFilter {
+        min_level: None,
+        text: None,
+    };
 
     fn write(dir: &Path, base: u64, segment_len: u64, text: &[u8]) {
         SegmentWriter::new(dir, base, segment_len, usize::MAX).write(text);
@@ -582,24 +683,44 @@ mod tests {
 
     /// A log with room for whatever is asked for.
     fn roomy(dir: &Path) -> InstanceLog {
-        InstanceLog { room: PageBudget { message: TEXT_MAX, page: usize::MAX }, ..InstanceLog::new(dir) }
+        InstanceLog {
+            room: PageBudget {
+                message: TEXT_MAX,
+                page: usize::MAX,
+            },
+            ..InstanceLog::new(dir)
+        }
     }
 
     /// The records of `text` when read at once from its beginning to its last newline.
     fn reference(base: u64, text: &[u8]) -> Vec<LogRecord> {
-        let complete = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+        let complete = text
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |last| last + 1);
         let mut found = Vec::new();
         let mut parser = LogParser::new(base);
-        parser.push(&text[..complete], &mut |raw| found.push(raw.to_record(TEXT_MAX)));
+        parser.push(&text[..complete], &mut |raw| {
+            found.push(raw.to_record(TEXT_MAX))
+        });
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         found
     }
 
-    fn forward(log: &InstanceLog, mut from: u64, filter: &LogFilter, limit: usize) -> Vec<LogRecord> {
+    fn forward(
+        log: &InstanceLog,
+        mut from: u64,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Vec<LogRecord> {
         let mut found = Vec::new();
         loop {
             let page = log.after(from, filter, limit).unwrap();
-            assert!(page.records.len() <= limit && (page.last >= from || page.scanned_all) && !page.lost);
+            assert!(
+                page.records.len() <= limit
+                    && (page.last >= from || page.scanned_all)
+                    && !page.lost
+            );
             if let Some(first) = page.records.first() {
                 assert_eq!(page.first, Some(first.seq));
             }
@@ -618,7 +739,11 @@ mod tests {
         assert_eq!(page.last, log.complete_end().unwrap());
         loop {
             let more = page.more_before;
-            assert!(page.records.len() <= limit && (!more || page.records.len() == limit) && more != page.scanned_all);
+            assert!(
+                page.records.len() <= limit
+                    && (!more || page.records.len() == limit)
+                    && more != page.scanned_all
+            );
             pages.push(page.records);
             if !more {
                 return pages.into_iter().rev().flatten().collect();
@@ -628,12 +753,20 @@ mod tests {
         }
     }
 
-    /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed within records.
+    /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed
+    /// within records.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
-            format!("{T} {:>5} jd_client_sv2::a: {}\n", LogLevel::ALL[level], "m".repeat(length)).into_bytes()
+            format!(
+                "{T} {:>5} jd_client_sv2::a: {}\n",
+                LogLevel::ALL[level],
+                "m".repeat(length)
+            )
+            .into_bytes()
         });
-        let bare = |longest: usize| (1..longest).prop_map(|length| [vec![b'b'; length], b"\r\n".to_vec()].concat());
+        let bare = |longest: usize| {
+            (1..longest).prop_map(|length| [vec![b'b'; length], b"\r\n".to_vec()].concat())
+        };
         let lines = prop_oneof![
             6 => header,
             3 => bare(60),
@@ -656,8 +789,10 @@ mod tests {
             Just(Some("Mm".to_owned())),
             Just(Some("ü".to_owned()))
         ];
-        (proptest::option::of(0_usize..5), text)
-            .prop_map(|(level, text)| LogFilter { min_level: level.map(|l| LogLevel::ALL[l]), text })
+        (proptest::option::of(0_usize..5), text).prop_map(|(level, text)| LogFilter {
+            min_level: level.map(|l| LogLevel::ALL[l]),
+            text,
+        })
     }
 
     proptest! {
@@ -688,7 +823,8 @@ mod tests {
             let older: Vec<_> = all.iter().filter(|r| r.seq < at).cloned().collect();
             prop_assert_eq!(log.before(at, &ALL, usize::MAX).unwrap().records, older);
             let newer = log.after(at, &ALL, usize::MAX).unwrap().records;
-            // The rest of the record the offset is in is one of its own (blank lines are none), the others are the same.
+            // The rest of the record the offset is in is one of its own (blank lines are none), the
+            // others are the same.
             let rest: Vec<_> = all.iter().filter(|r| r.seq > at).cloned().collect();
             if newer.len() == rest.len() {
                 prop_assert_eq!(newer.iter().skip(1).collect::<Vec<_>>(), rest.iter().skip(1).collect::<Vec<_>>());
@@ -722,7 +858,10 @@ mod tests {
     #[test]
     fn the_real_logs_are_paged_completely() {
         let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jd-client/");
-        for file in std::fs::read_dir(fixtures).unwrap().map(|f| f.unwrap().path()) {
+        for file in std::fs::read_dir(fixtures)
+            .unwrap()
+            .map(|f| f.unwrap().path())
+        {
             let text = std::fs::read(&file).unwrap();
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), 0, 5_000, &text);
@@ -737,8 +876,18 @@ mod tests {
     fn a_log_that_is_not_there_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         let log = InstanceLog::new(dir.path().join("never"));
-        assert_eq!((log.start().unwrap(), log.end().unwrap(), log.complete_end().unwrap()), (0, 0, 0));
-        let empty = RecordPage { scanned_all: true, ..RecordPage::default() };
+        assert_eq!(
+            (
+                log.start().unwrap(),
+                log.end().unwrap(),
+                log.complete_end().unwrap()
+            ),
+            (0, 0, 0)
+        );
+        let empty = RecordPage {
+            scanned_all: true,
+            ..RecordPage::default()
+        };
         assert_eq!(log.last(&ALL, 10).unwrap(), empty);
         assert_eq!(log.after(77, &ALL, 10).unwrap(), empty);
         assert_eq!(log.copy_to(ALL, &mut Vec::new()).unwrap(), 0);
@@ -758,8 +907,14 @@ mod tests {
         let page = log.before(10, &ALL, 1).unwrap();
         assert!(page.lost && page.records.is_empty() && page.scanned_all);
         let page = log.after(u64::MAX, &ALL, 1).unwrap();
-        assert_eq!((page.records.len(), page.last, page.lost, page.scanned_all), (0, writer.end, false, true));
-        assert_eq!(log.after(writer.end - 1, &ALL, 1).unwrap().records[0].message, "99");
+        assert_eq!(
+            (page.records.len(), page.last, page.lost, page.scanned_all),
+            (0, writer.end, false, true)
+        );
+        assert_eq!(
+            log.after(writer.end - 1, &ALL, 1).unwrap().records[0].message,
+            "99"
+        );
     }
 
     #[test]
@@ -772,30 +927,48 @@ mod tests {
         let log = InstanceLog::new(dir.path());
         let page = log.after(0, &ALL, 1_000).unwrap();
         assert!(page.lost && page.scanned_all);
-        let expected: Vec<_> =
-            reference(0, text.as_bytes()).into_iter().filter(|r| r.seq <= segments[2].base || r.seq > segments[3].base).collect();
+        let expected: Vec<_> = reference(0, text.as_bytes())
+            .into_iter()
+            .filter(|r| r.seq <= segments[2].base || r.seq > segments[3].base)
+            .collect();
         assert_eq!(page.records, expected);
         assert_eq!(backward(&log, &ALL, 7), expected);
         // Within the gap.
-        assert_eq!(log.after(segments[2].base + 5, &ALL, 1).unwrap().records[0].seq, segments[3].base + line(0).len() as u64 + 1);
+        assert_eq!(
+            log.after(segments[2].base + 5, &ALL, 1).unwrap().records[0].seq,
+            segments[3].base + line(0).len() as u64 + 1
+        );
     }
 
     #[test]
     fn an_endless_line_is_paged_with_bounded_records() {
         let dir = tempfile::tempdir().unwrap();
-        let text =
-            [line("before").into_bytes(), vec![b'x'; 3_000_000], b"\n".to_vec(), line("after").into_bytes(), vec![b'y'; 500_000]]
-                .concat();
+        let text = [
+            line("before").into_bytes(),
+            vec![b'x'; 3_000_000],
+            b"\n".to_vec(),
+            line("after").into_bytes(),
+            vec![b'y'; 500_000],
+        ]
+        .concat();
         write(dir.path(), 0, 1_000_000, &text);
         let log = roomy(dir.path());
         let all = reference(0, &text);
-        assert_eq!(all.iter().map(|r| r.omitted + r.message.len() as u64).collect::<Vec<_>>(), [3_000_006 + 1, 5]);
+        assert_eq!(
+            all.iter()
+                .map(|r| r.omitted + r.message.len() as u64)
+                .collect::<Vec<_>>(),
+            [3_000_006 + 1, 5]
+        );
         assert!(all[0].message.len() <= TEXT_MAX);
         assert_eq!(forward(&log, 0, &ALL, 1), all);
         // The line without an end is the newest record, as far as it came.
         let mut with_last = backward(&log, &ALL, 1);
         let last = with_last.pop().unwrap();
-        assert_eq!((last.seq, last.omitted + last.message.len() as u64), (text.len() as u64, 500_000));
+        assert_eq!(
+            (last.seq, last.omitted + last.message.len() as u64),
+            (text.len() as u64, 500_000)
+        );
         assert_eq!(with_last, all);
         assert_eq!(backward(&log, &ALL, 2).len(), 3);
         assert_eq!(log.complete_end().unwrap(), text.len() as u64 - 500_000);
@@ -805,9 +978,16 @@ mod tests {
     fn reading_on_while_a_writer_appends_and_rotates_has_no_hole_and_no_repetition() {
         const LINES: u64 = 20_000;
         let dir = tempfile::tempdir().unwrap();
-        let (done, reached) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (done, reached) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
         let writer = {
-            let (path, done, reached) = (dir.path().to_owned(), Arc::clone(&done), Arc::clone(&reached));
+            let (path, done, reached) = (
+                dir.path().to_owned(),
+                Arc::clone(&done),
+                Arc::clone(&reached),
+            );
             std::thread::spawn(move || {
                 let mut writer = SegmentWriter::new(&path, 0, 20_000, 5);
                 for n in 0..LINES {
@@ -831,7 +1011,10 @@ mod tests {
             let page = log.after(at, &ALL, 100).unwrap();
             assert!(!page.lost);
             for record in page.records {
-                assert_eq!((record.message, record.level), (count.to_string(), LogLevel::Info));
+                assert_eq!(
+                    (record.message, record.level),
+                    (count.to_string(), LogLevel::Info)
+                );
                 count += 1;
             }
             at = page.last;
@@ -861,14 +1044,24 @@ mod tests {
         };
         let log = InstanceLog::new(dir.path());
         let (mut at, mut next) = (0, 0);
-        // A page whose last bytes are deleted while it is read says so itself; the gap shows at the first record of the page after it.
+        // A page whose last bytes are deleted while it is read says so itself; the gap shows at the
+        // first record of the page after it.
         let mut gap = false;
-        let numbers = |page: &RecordPage| page.records.iter().map(|r| r.message.parse::<u64>().unwrap()).collect::<Vec<_>>();
+        let numbers = |page: &RecordPage| {
+            page.records
+                .iter()
+                .map(|r| r.message.parse::<u64>().unwrap())
+                .collect::<Vec<_>>()
+        };
         while !done.load(Ordering::Acquire) {
             let page = log.after(at, &ALL, 50).unwrap();
             gap |= page.lost;
             for n in numbers(&page) {
-                assert!(n == next || (n > next && gap), "{n} after {next}, lost: {}", page.lost);
+                assert!(
+                    n == next || (n > next && gap),
+                    "{n} after {next}, lost: {}",
+                    page.lost
+                );
                 next = n + 1;
             }
             gap = page.lost || (gap && page.records.is_empty());
@@ -876,7 +1069,10 @@ mod tests {
             let page = log.last(&ALL, 200).unwrap();
             assert!(numbers(&page).is_sorted_by(|a, b| a < b));
             let older = numbers(&log.before(page.first.unwrap_or(0), &ALL, 50).unwrap());
-            assert!(older.is_sorted_by(|a, b| a < b) && older.last() < numbers(&page).first().or(Some(&u64::MAX)));
+            assert!(
+                older.is_sorted_by(|a, b| a < b)
+                    && older.last() < numbers(&page).first().or(Some(&u64::MAX))
+            );
             log.copy_to(ALL, &mut std::io::sink()).unwrap();
         }
         writer.join().unwrap();
@@ -885,7 +1081,9 @@ mod tests {
     /// Twenty lines of 60 kB and many short ones after them.
     fn wide(dir: &Path) -> InstanceLog {
         let long = (0..20).map(|n| line(format!("{n} {}", "w".repeat(60_000))));
-        let text: String = long.chain((20..3_000).map(|n| line(format!("{n} short")))).collect();
+        let text: String = long
+            .chain((20..3_000).map(|n| line(format!("{n} short"))))
+            .collect();
         write(dir, 0, 500_000, text.as_bytes());
         InstanceLog::new(dir)
     }
@@ -894,12 +1092,22 @@ mod tests {
     fn a_page_has_room_for_so_many_bytes_and_the_next_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let log = wide(dir.path());
-        let number = |record: &LogRecord| record.message.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let number = |record: &LogRecord| {
+            record
+                .message
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
         let size = |page: &RecordPage| page.records.iter().map(cost).sum::<usize>();
         let (mut forth, mut from) = (Vec::new(), 0);
         loop {
             let page = log.after(from, &ALL, 10_000).unwrap();
-            assert!(size(&page) <= PAGE_BYTES + SHOWN_MAX + RECORD_BYTES && !page.records.is_empty());
+            assert!(
+                size(&page) <= PAGE_BYTES + SHOWN_MAX + RECORD_BYTES && !page.records.is_empty()
+            );
             forth.extend(page.records.iter().map(number));
             from = page.last;
             if page.scanned_all {
@@ -919,9 +1127,15 @@ mod tests {
         assert_eq!(back, forth);
         // Each says how much of it is not there, and is whole when it is asked for alone.
         let first = &log.after(0, &ALL, 10).unwrap().records[0];
-        assert_eq!((first.message.len(), first.omitted), (SHOWN_MAX, 60_002 - SHOWN_MAX as u64));
+        assert_eq!(
+            (first.message.len(), first.omitted),
+            (SHOWN_MAX, 60_002 - SHOWN_MAX as u64)
+        );
         let alone = &log.before(first.seq + 1, &ALL, 1).unwrap().records[0];
-        assert_eq!((alone.seq, alone.message.len(), alone.omitted), (first.seq, 60_002, 0));
+        assert_eq!(
+            (alone.seq, alone.message.len(), alone.omitted),
+            (first.seq, 60_002, 0)
+        );
     }
 
     #[test]
@@ -931,7 +1145,9 @@ mod tests {
         let mask = SecretMask::default();
         mask.add(KEY);
         let log = InstanceLog::new(dir.path()).masked(mask);
-        let text: String = (0..3_000).map(|n| line(format!("{n} {KEY} {}", "x ".repeat(n % 40)))).collect();
+        let text: String = (0..3_000)
+            .map(|n| line(format!("{n} {KEY} {}", "x ".repeat(n % 40))))
+            .collect();
         write(dir.path(), 0, 50_000, text.as_bytes());
         let clean = text.replace(KEY, &"*".repeat(KEY.len()));
         assert_eq!(forward(&log, 0, &ALL, 70), reference(0, clean.as_bytes()));
@@ -940,12 +1156,18 @@ mod tests {
         log.copy_to(ALL, &mut copy).unwrap();
         assert!(copy == clean.as_bytes());
         for part in [KEY, &KEY[..10], &KEY[20..30], "mkDLTB"] {
-            let filter = LogFilter { min_level: None, text: Some(part.to_owned()) };
+            let filter = LogFilter {
+                min_level: None,
+                text: Some(part.to_owned()),
+            };
             assert_eq!(log.last(&filter, 10).unwrap().records, []);
             copy.clear();
             assert_eq!(log.copy_to(filter, &mut copy).unwrap(), 0);
         }
-        let filter = LogFilter { min_level: None, text: Some("77 *".to_owned()) };
+        let filter = LogFilter {
+            min_level: None,
+            text: Some("77 *".to_owned()),
+        };
         assert_eq!(log.last(&filter, 100).unwrap().records.len(), 30);
     }
 
@@ -967,9 +1189,18 @@ mod tests {
                         bases.push_back(end);
                     }
                     let newest = path.join(segment::file_name(*bases.back().unwrap()));
-                    std::fs::File::options().create(true).append(true).open(newest).unwrap().write_all(&piece).unwrap();
+                    std::fs::File::options()
+                        .create(true)
+                        .append(true)
+                        .open(newest)
+                        .unwrap()
+                        .write_all(&piece)
+                        .unwrap();
                     if bases.len() > 3 {
-                        std::fs::remove_file(path.join(segment::file_name(bases.pop_front().unwrap()))).unwrap();
+                        std::fs::remove_file(
+                            path.join(segment::file_name(bases.pop_front().unwrap())),
+                        )
+                        .unwrap();
                     }
                 }
             })

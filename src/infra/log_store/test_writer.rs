@@ -1,4 +1,5 @@
-//! For tests: writes a log as the keeper does, in segments begun at the ends of lines, the oldest deleted.
+//! For tests: writes a log as the keeper does, in segments begun at the ends of lines, the oldest
+//! deleted.
 
 use crate::keeper::segment;
 use std::collections::VecDeque;
@@ -23,9 +24,17 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Begins at stream offset `base`; a new segment is begun at the first end of a line past `segment_len` bytes.
+    /// Begins at stream offset `base`; a new segment is begun at the first end of a line past
+    /// `segment_len` bytes.
     pub fn new(dir: &Path, base: u64, segment_len: u64, kept: usize) -> Self {
-        Self { dir: dir.to_owned(), segment_len, kept, current: None, bases: VecDeque::new(), end: base }
+        Self {
+            dir: dir.to_owned(),
+            segment_len,
+            kept,
+            current: None,
+            bases: VecDeque::new(),
+            end: base,
+        }
     }
 
     /// Appends `text`, cut into segments at the ends of its lines.

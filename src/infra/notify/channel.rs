@@ -1,7 +1,7 @@
 //! Where a message can go, what has to be known for that, and what of it is a secret.
 //!
-//! Values only: sends nothing, and knows no form and no table. A channel's JSON holds its secrets and is for the database;
-//! [`NotifyChannel::masked`] is for everybody else.
+//! Values only: sends nothing, and knows no form and no table. A channel's JSON holds its secrets
+//! and is for the database; [`NotifyChannel::masked`] is for everybody else.
 
 use super::addresses::{self, MASK};
 use base64::Engine as _;
@@ -16,7 +16,8 @@ const LONGEST: usize = 1_000;
 /// Receivers of one e-mail at most.
 const MAX_RECEIVERS: usize = 50;
 
-/// Where messages go. As JSON it is an object whose `kind` is `webhook`, `ntfy`, `email` or `telegram`, secrets included.
+/// Where messages go. As JSON it is an object whose `kind` is `webhook`, `ntfy`, `email` or
+/// `telegram`, secrets included.
 #[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[schemars(rename = "ChannelTarget")]
@@ -105,7 +106,8 @@ impl NotifyChannel {
         }
     }
 
-    /// What keeps it from being used: the field's name in JSON, and a sentence that says what to enter. Empty: nothing.
+    /// What keeps it from being used: the field's name in JSON, and a sentence that says what to
+    /// enter. Empty: nothing.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = ChannelProblems(Vec::new());
@@ -114,16 +116,31 @@ impl NotifyChannel {
                 found.unless("url", addresses::read(url));
                 found.secret("secret", secret.as_deref());
             }
-            Self::Ntfy { server, topic, token } => {
+            Self::Ntfy {
+                server,
+                topic,
+                token,
+            } => {
                 found.unless("server", addresses::read_server(server));
                 let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
                 if topic.is_empty() || topic.len() > 64 || !topic.bytes().all(fits) {
-                    found.add("topic", "Enter a topic of 1 to 64 letters, digits, - and _.");
+                    found.add(
+                        "topic",
+                        "Enter a topic of 1 to 64 letters, digits, - and _.",
+                    );
                 }
                 found.secret("token", token.as_deref());
                 found.printable("token", token.as_deref());
             }
-            Self::Email { host, port, username, password, from, to, .. } => {
+            Self::Email {
+                host,
+                port,
+                username,
+                password,
+                from,
+                to,
+                ..
+            } => {
                 let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '_');
                 if host.is_empty() || host.len() > 255 || !host.chars().all(is_name) {
                     found.add("host", "Enter the name or the IP address of the mail server, for example mail.example.org.");
@@ -141,11 +158,17 @@ impl NotifyChannel {
                     }
                     _ => {}
                 }
-                if username.as_ref().is_some_and(|name| name.len() > LONGEST || name.contains(char::is_control)) {
+                if username
+                    .as_ref()
+                    .is_some_and(|name| name.len() > LONGEST || name.contains(char::is_control))
+                {
                     found.add("username", "Enter a user name on one line.");
                 }
                 if from.len() > LONGEST || from.parse::<Mailbox>().is_err() {
-                    found.add("from", "Enter the sender's address, for example miner@example.org.");
+                    found.add(
+                        "from",
+                        "Enter the sender's address, for example miner@example.org.",
+                    );
                 }
                 match receivers(to) {
                     Some(receivers) if receivers.iter().count() <= MAX_RECEIVERS => {}
@@ -155,21 +178,31 @@ impl NotifyChannel {
                     }
                 }
             }
-            Self::Telegram { server, token, chat_id } => {
+            Self::Telegram {
+                server,
+                token,
+                chat_id,
+            } => {
                 found.unless("server", addresses::read_server(server));
                 let parts = token.split_once(':');
                 let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
                 let is_token = |(bot, key): (&str, &str)| {
-                    !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit()) && !key.is_empty() && key.bytes().all(fits)
+                    !bot.is_empty()
+                        && bot.bytes().all(|b| b.is_ascii_digit())
+                        && !key.is_empty()
+                        && key.bytes().all(fits)
                 };
                 if token.len() > LONGEST || !parts.is_some_and(is_token) {
                     found.add("token", "Enter the bot's token as @BotFather gives it: a number, a colon, letters and digits.");
                 }
                 let number = chat_id.strip_prefix('-').unwrap_or(chat_id);
                 let name = chat_id.strip_prefix('@').unwrap_or_default();
-                let is_number = !number.is_empty() && number.len() <= 20 && number.bytes().all(|b| b.is_ascii_digit());
-                let is_name =
-                    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                let is_number = !number.is_empty()
+                    && number.len() <= 20
+                    && number.bytes().all(|b| b.is_ascii_digit());
+                let is_name = !name.is_empty()
+                    && name.len() <= 64
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !is_number && !is_name {
                     found.add("chat_id", "Enter the number of the chat, for example -1001234567890, or the @name of a channel.");
                 }
@@ -178,63 +211,123 @@ impl NotifyChannel {
         found.0
     }
 
-    /// Its JSON for pages and programs. A secret that is set reads `********`, one that is not `null`; addresses are shown
-    /// without user, password, values behind `?` and segments that look drawn at random.
+    /// Its JSON for pages and programs. A secret that is set reads `********`, one that is not
+    /// `null`; addresses are shown without user, password, values behind `?` and segments that look
+    /// drawn at random.
     #[must_use]
     pub fn masked(&self) -> Value {
         let veil = |secret: &Option<String>| filled(secret.as_deref()).map(|_| MASK);
         let kind = self.kind();
         match self {
-            Self::Webhook { url, secret } => json!({ "kind": kind, "url": addresses::masked(url), "secret": veil(secret) }),
-            Self::Ntfy { server, topic, token } => {
+            Self::Webhook { url, secret } => {
+                json!({ "kind": kind, "url": addresses::masked(url), "secret": veil(secret) })
+            }
+            Self::Ntfy {
+                server,
+                topic,
+                token,
+            } => {
                 json!({ "kind": kind, "server": addresses::masked(server), "topic": topic, "token": veil(token) })
             }
-            Self::Email { host, port, security, username, password, from, to } => json!({
+            Self::Email {
+                host,
+                port,
+                security,
+                username,
+                password,
+                from,
+                to,
+            } => json!({
                 "kind": kind, "host": host, "port": port, "security": security, "username": username,
                 "password": veil(password), "from": from, "to": to,
             }),
-            Self::Telegram { server, token, chat_id } => {
+            Self::Telegram {
+                server,
+                token,
+                chat_id,
+            } => {
                 let token = if token.is_empty() { None } else { Some(MASK) };
                 json!({ "kind": kind, "server": addresses::masked(server), "token": token, "chat_id": chat_id })
             }
         }
     }
 
-    /// Where a secret came back from a form masked or empty, takes the one of `old`, if that is of the same kind. A secret that
-    /// is missing (`None`) stays so: this is how one is removed. One that would go to another server stays masked, which is a problem. So is the password of a login without a user name.
+    /// Where a secret came back from a form masked or empty, takes the one of `old`, if that is of
+    /// the same kind. A secret that is missing (`None`) stays so: this is how one is removed. One
+    /// that would go to another server stays masked, which is a problem. So is the password of a
+    /// login without a user name.
     pub fn keep_secrets_of(&mut self, old: &Self) {
         match (self, old) {
-            (Self::Webhook { url, secret }, Self::Webhook { url: old_url, secret: old_secret }) => {
+            (
+                Self::Webhook { url, secret },
+                Self::Webhook {
+                    url: old_url,
+                    secret: old_secret,
+                },
+            ) => {
                 *url = addresses::unmasked(url, old_url);
                 keep(secret, old_secret, true);
             }
-            (Self::Ntfy { server, token, .. }, Self::Ntfy { server: old_server, token: old_token, .. }) => {
+            (
+                Self::Ntfy { server, token, .. },
+                Self::Ntfy {
+                    server: old_server,
+                    token: old_token,
+                    ..
+                },
+            ) => {
                 *server = addresses::unmasked(server, old_server);
                 keep(token, old_token, server == old_server);
             }
-            (Self::Email { host, username, password, .. }, Self::Email { host: old_host, password: old_password, .. }) => {
+            (
+                Self::Email {
+                    host,
+                    username,
+                    password,
+                    ..
+                },
+                Self::Email {
+                    host: old_host,
+                    password: old_password,
+                    ..
+                },
+            ) => {
                 if filled(username.as_deref()).is_some() {
                     keep(password, old_password, host == old_host);
                 } else if password.as_deref().is_some_and(is_veiled) {
                     *password = None;
                 }
             }
-            (Self::Telegram { server, token, .. }, Self::Telegram { server: old_server, token: old_token, .. }) => {
+            (
+                Self::Telegram { server, token, .. },
+                Self::Telegram {
+                    server: old_server,
+                    token: old_token,
+                    ..
+                },
+            ) => {
                 *server = addresses::unmasked(server, old_server);
                 if is_veiled(token) {
-                    *token = if server == old_server { old_token.clone() } else { MASK.into() };
+                    *token = if server == old_server {
+                        old_token.clone()
+                    } else {
+                        MASK.into()
+                    };
                 }
             }
             _ => {}
         }
     }
 
-    /// Where it leads, for people and without secrets: `webhook to https://example.org/…`, `e-mail to me@example.org`.
+    /// Where it leads, for people and without secrets: `webhook to https://example.org/…`, `e-mail
+    /// to me@example.org`.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
             Self::Webhook { url, .. } => format!("webhook to {}", addresses::words(url)),
-            Self::Ntfy { server, topic, .. } => format!("ntfy topic {topic} at {}", addresses::words(server)),
+            Self::Ntfy { server, topic, .. } => {
+                format!("ntfy topic {topic} at {}", addresses::words(server))
+            }
             Self::Email { to, .. } => format!("e-mail to {to}"),
             Self::Telegram { chat_id, .. } => format!("Telegram chat {chat_id}"),
         }
@@ -246,10 +339,18 @@ impl NotifyChannel {
         match self {
             Self::Webhook { url, secret } => [addresses::secrets(url), own(secret)].concat(),
             Self::Ntfy { server, token, .. } => [addresses::secrets(server), own(token)].concat(),
-            Self::Email { username, password, .. } => {
-                let (Some(username), Some(password)) = (username, password) else { return own(password) };
+            Self::Email {
+                username, password, ..
+            } => {
+                let (Some(username), Some(password)) = (username, password) else {
+                    return own(password);
+                };
                 // The two ways of a login: PLAIN in one piece, LOGIN in two.
-                vec![password.clone(), STANDARD.encode(password), STANDARD.encode(format!("\0{username}\0{password}"))]
+                vec![
+                    password.clone(),
+                    STANDARD.encode(password),
+                    STANDARD.encode(format!("\0{username}\0{password}")),
+                ]
             }
             Self::Telegram { server, token, .. } => {
                 let key = token.split_once(':').map_or("", |(_, key)| key);
@@ -283,8 +384,9 @@ fn is_veiled(secret: &str) -> bool {
     secret.is_empty() || secret == MASK
 }
 
-/// Puts the old secret in the place of a veiled one, if it goes to the same place as before. Otherwise it stays veiled, and is complained of:
-/// whoever may change where a channel leads must not be able to send a secret there that they do not know.
+/// Puts the old secret in the place of a veiled one, if it goes to the same place as before.
+/// Otherwise it stays veiled, and is complained of: whoever may change where a channel leads must
+/// not be able to send a secret there that they do not know.
 fn keep(secret: &mut Option<String>, old: &Option<String>, is_same_place: bool) {
     if !secret.as_deref().is_some_and(is_veiled) {
         return;
@@ -313,15 +415,24 @@ impl ChannelProblems {
     fn secret(&mut self, field: &'static str, secret: Option<&str>) {
         let Some(secret) = secret else { return };
         if secret == MASK {
-            self.add(field, format!("Enter the {field} anew: {MASK} only stands for one that is not shown."));
+            self.add(
+                field,
+                format!("Enter the {field} anew: {MASK} only stands for one that is not shown."),
+            );
         } else if secret.len() > LONGEST || secret.contains(['\r', '\n', '\0']) {
-            self.add(field, format!("Enter the {field} on one line of at most {LONGEST} characters."));
+            self.add(
+                field,
+                format!("Enter the {field} on one line of at most {LONGEST} characters."),
+            );
         }
     }
 
     fn printable(&mut self, field: &'static str, text: Option<&str>) {
         if text.is_some_and(|text| !text.bytes().all(|b| b.is_ascii_graphic())) {
-            self.add(field, format!("Enter the {field} without spaces and special characters."));
+            self.add(
+                field,
+                format!("Enter the {field} without spaces and special characters."),
+            );
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Messages out of the house: by webhook, ntfy, e-mail and Telegram.
 //!
-//! Knows what a message is and how each kind of receiver wants it, and no domain: not why something is said, to whom it
-//! matters, or when it is tried again. Receivers are not trusted: time and bytes are bounded, no redirect is followed, and what they say
-//! gets out only as a short quotation. No secret gets into a log, a page or an error.
+//! Knows what a message is and how each kind of receiver wants it, and no domain: not why something
+//! is said, to whom it matters, or when it is tried again. Receivers are not trusted: time and
+//! bytes are bounded, no redirect is followed, and what they say gets out only as a short
+//! quotation. No secret gets into a log, a page or an error.
 //!
-//! A message arrives at least once, if it arrives: a receiver whose answer got lost is sent it again, with the same id.
+//! A message arrives at least once, if it arrives: a receiver whose answer got lost is sent it
+//! again, with the same id.
 
 mod addresses;
 mod channel;
@@ -50,7 +52,8 @@ pub enum Tone {
 /// What is to be said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifyMessage {
-    /// Stays the same however often the message is sent, so that receivers can drop doubles. Best printable ASCII, such as a UUID.
+    /// Stays the same however often the message is sent, so that receivers can drop doubles. Best
+    /// printable ASCII, such as a UUID.
     pub id: String,
     /// When it came to pass: milliseconds since 1970 UTC.
     pub at: i64,
@@ -62,8 +65,8 @@ pub struct NotifyMessage {
     pub mood: Tone,
     /// A page about it.
     pub link: Option<String>,
-    /// For programs: the members of an object go into a webhook's body beside the others, which are not replaced. Anything
-    /// else but null becomes the member `data`.
+    /// For programs: the members of an object go into a webhook's body beside the others, which are
+    /// not replaced. Anything else but null becomes the member `data`.
     pub data: Value,
 }
 
@@ -74,13 +77,19 @@ impl NotifyMessage {
         jiff::Timestamp::from_millisecond(self.at.clamp(0, LAST)).unwrap_or_default()
     }
 
-    /// The id as it fits into a header: printable ASCII without brackets and quotes, at most 100 characters.
+    /// The id as it fits into a header: printable ASCII without brackets and quotes, at most 100
+    /// characters.
     fn handle(&self) -> String {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        self.id.chars().take(100).map(|c| if fits(c) { c } else { '-' }).collect()
+        self.id
+            .chars()
+            .take(100)
+            .map(|c| if fits(c) { c } else { '-' })
+            .collect()
     }
 
-    /// The same with hidden characters shown by their codes, also in its data: receivers show what they get.
+    /// The same with hidden characters shown by their codes, also in its data: receivers show what
+    /// they get.
     fn visible(&self) -> Self {
         let shown = |text: &String| visible::on_page(text).into_owned();
         let mut data = self.data.clone();
@@ -106,8 +115,8 @@ fn show_hidden(value: &mut Value) {
     }
 }
 
-/// Sends messages. Clones share what is known about certificate authorities, which is read when the first message is sent: who has no channel
-/// pays nothing for it. No connection is kept.
+/// Sends messages. Clones share what is known about certificate authorities, which is read when the
+/// first message is sent: who has no channel pays nothing for it. No connection is kept.
 #[derive(Clone)]
 pub struct NotifySender {
     ready: Arc<OnceLock<Result<SenderParts, SendError>>>,
@@ -130,10 +139,14 @@ struct SendAttempt<'a> {
 }
 
 impl NotifySender {
-    /// A sender that trusts the certificate authorities of this machine. Without any it works, too, but not with TLS.
+    /// A sender that trusts the certificate authorities of this machine. Without any it works, too,
+    /// but not with TLS.
     #[must_use]
     pub fn new() -> Self {
-        Self { ready: Arc::default(), patience: PATIENCE }
+        Self {
+            ready: Arc::default(),
+            patience: PATIENCE,
+        }
     }
 
     #[cfg(test)]
@@ -152,14 +165,22 @@ impl NotifySender {
             // If the thread is gone, the whole program is ending.
             let _ = tokio::task::spawn_blocking(read).await;
         }
-        self.ready.get_or_init(|| SenderParts::read(self.patience)).as_ref().map_err(Clone::clone)
+        self.ready
+            .get_or_init(|| SenderParts::read(self.patience))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
-    /// Sends the message once, within 10 s. The only way out for messages: hidden characters in them are shown.
+    /// Sends the message once, within 10 s. The only way out for messages: hidden characters in
+    /// them are shown.
     ///
     /// # Errors
     /// It did not arrive, or nobody said that it did.
-    pub async fn send(&self, channel: &NotifyChannel, message: &NotifyMessage) -> Result<(), SendError> {
+    pub async fn send(
+        &self,
+        channel: &NotifyChannel,
+        message: &NotifyMessage,
+    ) -> Result<(), SendError> {
         if let Some((_, words)) = channel.problems().into_iter().next() {
             return Err(SendError::for_good(words));
         }
@@ -180,7 +201,9 @@ impl SenderParts {
 
     fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, SendError> {
         let has_authorities = !authorities.is_empty();
-        let unusable = |error: &dyn std::error::Error| SendError::for_good(format!("TLS cannot be set up: {error}."));
+        let unusable = |error: &dyn std::error::Error| {
+            SendError::for_good(format!("TLS cannot be set up: {error}."))
+        };
         let tls = http_client::tls(authorities).map_err(|error| unusable(&error))?;
         let http = reqwest::Client::builder()
             .user_agent(http_client::USER_AGENT)
@@ -192,30 +215,80 @@ impl SenderParts {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| unusable(&error.without_url()))?;
-        Ok(Self { http, tls: Arc::new(tls), has_authorities, patience })
+        Ok(Self {
+            http,
+            tls: Arc::new(tls),
+            has_authorities,
+            patience,
+        })
     }
 
-    async fn send(&self, channel: &NotifyChannel, message: &NotifyMessage) -> Result<(), SendError> {
-        let attempt = SendAttempt { sender: self, deadline: Instant::now() + self.patience, secrets: channel.secrets() };
+    async fn send(
+        &self,
+        channel: &NotifyChannel,
+        message: &NotifyMessage,
+    ) -> Result<(), SendError> {
+        let attempt = SendAttempt {
+            sender: self,
+            deadline: Instant::now() + self.patience,
+            secrets: channel.secrets(),
+        };
         match channel {
             NotifyChannel::Webhook { url, secret } => {
-                webhook::send(&attempt, url, channel::filled(secret.as_deref()), message, jiff::Timestamp::now()).await
+                webhook::send(
+                    &attempt,
+                    url,
+                    channel::filled(secret.as_deref()),
+                    message,
+                    jiff::Timestamp::now(),
+                )
+                .await
             }
-            NotifyChannel::Ntfy { server, topic, token } => {
-                ntfy::send(&attempt, server, topic, channel::filled(token.as_deref()), message).await
+            NotifyChannel::Ntfy {
+                server,
+                topic,
+                token,
+            } => {
+                ntfy::send(
+                    &attempt,
+                    server,
+                    topic,
+                    channel::filled(token.as_deref()),
+                    message,
+                )
+                .await
             }
-            NotifyChannel::Email { host, port, security, username, password, from, to } => {
-                let login = channel::filled(username.as_deref()).zip(channel::filled(password.as_deref()));
-                let server = smtp_stream::MailServer { host, port: *port, security: *security };
+            NotifyChannel::Email {
+                host,
+                port,
+                security,
+                username,
+                password,
+                from,
+                to,
+            } => {
+                let login =
+                    channel::filled(username.as_deref()).zip(channel::filled(password.as_deref()));
+                let server = smtp_stream::MailServer {
+                    host,
+                    port: *port,
+                    security: *security,
+                };
                 email::send(&attempt, &server, login, from, to, message).await
             }
-            NotifyChannel::Telegram { server, token, chat_id } => telegram::send(&attempt, server, token, chat_id, message).await,
+            NotifyChannel::Telegram {
+                server,
+                token,
+                chat_id,
+            } => telegram::send(&attempt, server, token, chat_id, message).await,
         }
     }
 }
 
 impl std::fmt::Debug for NotifySender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,8 @@ use serde_json::json;
 
 /// Characters of a title at most; phones show far fewer.
 const MAX_TITLE: usize = 250;
-/// Bytes of a text at most. From 4,096 bytes on a server makes an attachment of it, which few servers allow.
+/// Bytes of a text at most. From 4,096 bytes on a server makes an attachment of it, which few
+/// servers allow.
 const MAX_TEXT: usize = 4_000;
 
 /// Publishes the message in `topic`.
@@ -23,7 +24,8 @@ pub(super) async fn send(
     token: Option<&str>,
     message: &NotifyMessage,
 ) -> Result<(), SendError> {
-    // 3 is what ntfy takes for normal, 4 makes phones vibrate longer. The tags are shown as pictures.
+    // 3 is what ntfy takes for normal, 4 makes phones vibrate longer. The tags are shown as
+    // pictures.
     let (priority, tag) = match message.mood {
         Tone::Bad => (4, "warning"),
         Tone::Good => (3, "white_check_mark"),

@@ -1,7 +1,8 @@
 //! The connection to a mail server: name, TCP, TLS and STARTTLS, with a bound to what comes in.
 //!
-//! Knows of SMTP what is said before TLS. That is done here because whatever comes in the clear after the consent to
-//! STARTTLS has to be thrown away with the connection (RFC 3207, section 6; the attack is CVE-2011-0411).
+//! Knows of SMTP what is said before TLS. That is done here because whatever comes in the clear
+//! after the consent to STARTTLS has to be thrown away with the connection (RFC 3207, section 6;
+//! the attack is CVE-2011-0411).
 
 use super::channel::MailSecurity;
 use super::error::{self, SendError};
@@ -22,7 +23,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Bytes that a mail server may send in all. A conversation is about one KiB.
 const MAX_INCOMING: usize = 64 << 10;
-/// What a server says first. After STARTTLS it does not say it again, but the conversation that follows starts with it.
+/// What a server says first. After STARTTLS it does not say it again, but the conversation that
+/// follows starts with it.
 const GREETING: &[u8] = b"220 secured\r\n";
 
 /// Where mail is handed in.
@@ -42,21 +44,48 @@ impl MailServer<'_> {
     }
 
     /// Connects as far as the server's greeting, which is still to be read.
-    pub(super) async fn connect(&self, tls: &Arc<ClientConfig>, has_authorities: bool) -> Result<SmtpStream, SendError> {
-        let unconnected =
-            |error: io::Error| error::unconnected(&self.place(), &error as &(dyn Error + 'static), has_authorities, &[]);
-        let tcp = TcpStream::connect((self.host, self.port)).await.map_err(unconnected)?;
-        let (peer, local) = (tcp.peer_addr().map_err(unconnected)?, tcp.local_addr().map_err(unconnected)?);
-        let mut wire = SmtpStream { line: SmtpLine::Plain(tcp), said: &[], left: MAX_INCOMING, peer, local };
+    pub(super) async fn connect(
+        &self,
+        tls: &Arc<ClientConfig>,
+        has_authorities: bool,
+    ) -> Result<SmtpStream, SendError> {
+        let unconnected = |error: io::Error| {
+            error::unconnected(
+                &self.place(),
+                &error as &(dyn Error + 'static),
+                has_authorities,
+                &[],
+            )
+        };
+        let tcp = TcpStream::connect((self.host, self.port))
+            .await
+            .map_err(unconnected)?;
+        let (peer, local) = (
+            tcp.peer_addr().map_err(unconnected)?,
+            tcp.local_addr().map_err(unconnected)?,
+        );
+        let mut wire = SmtpStream {
+            line: SmtpLine::Plain(tcp),
+            said: &[],
+            left: MAX_INCOMING,
+            peer,
+            local,
+        };
         if self.security == MailSecurity::Starttls {
             wire.ask_for_tls(&self.place()).await?;
             wire.said = GREETING;
         }
         if self.security != MailSecurity::None {
-            let name = ServerName::try_from(self.host.to_owned())
-                .map_err(|_| SendError::for_good("Enter the mail server's name as it stands in its certificate."))?;
-            let SmtpLine::Plain(tcp) = wire.line else { return Ok(wire) };
-            let secured = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(unconnected)?;
+            let name = ServerName::try_from(self.host.to_owned()).map_err(|_| {
+                SendError::for_good("Enter the mail server's name as it stands in its certificate.")
+            })?;
+            let SmtpLine::Plain(tcp) = wire.line else {
+                return Ok(wire);
+            };
+            let secured = TlsConnector::from(Arc::clone(tls))
+                .connect(name, tcp)
+                .await
+                .map_err(unconnected)?;
             wire.line = SmtpLine::Secured(Box::new(secured));
         }
         Ok(wire)
@@ -92,9 +121,14 @@ enum SmtpLine {
 impl SmtpStream {
     /// Reads the greeting and asks for TLS; with `Ok` the server waits for it.
     async fn ask_for_tls(&mut self, place: &str) -> Result<(), SendError> {
-        let broken = |error: io::Error| error::unconnected(place, &error as &(dyn Error + 'static), true, &[]);
+        let broken = |error: io::Error| {
+            error::unconnected(place, &error as &(dyn Error + 'static), true, &[])
+        };
         let unusable = |said: &str| {
-            SendError::for_now(format!("The mail server {place} does not take messages now{}.", error::quote(said, &[])))
+            SendError::for_now(format!(
+                "The mail server {place} does not take messages now{}.",
+                error::quote(said, &[])
+            ))
         };
         let greeting = self.reply().await.map_err(broken)?;
         if !greeting.starts_with("220") {
@@ -106,7 +140,8 @@ impl SmtpStream {
         if !abilities.starts_with("250") {
             return Err(unusable(&abilities));
         }
-        // The abilities are not looked at: anybody on the way could have changed them. The answer counts, then the certificate.
+        // The abilities are not looked at: anybody on the way could have changed them. The answer
+        // counts, then the certificate.
         self.write_all(b"STARTTLS\r\n").await.map_err(broken)?;
         let consent = self.reply().await.map_err(broken)?;
         if !consent.starts_with("220") {
@@ -114,13 +149,18 @@ impl SmtpStream {
                 "The mail server {place} offers no STARTTLS at this port{}. Choose TLS and its port, mostly 465, or ask who runs it.",
                 error::quote(&consent, &[])
             );
-            return Err(if consent.starts_with('4') { SendError::for_now(words) } else { SendError::for_good(words) });
+            return Err(if consent.starts_with('4') {
+                SendError::for_now(words)
+            } else {
+                SendError::for_good(words)
+            });
         }
         Ok(())
     }
 
-    /// One reply with all its lines. It is read byte by byte, so that nothing behind it is taken for something said in TLS; there
-    /// it is a message that TLS does not know, and the connection ends.
+    /// One reply with all its lines. It is read byte by byte, so that nothing behind it is taken
+    /// for something said in TLS; there it is a message that TLS does not know, and the connection
+    /// ends.
     async fn reply(&mut self) -> io::Result<String> {
         let mut reply = Vec::new();
         loop {
@@ -137,7 +177,11 @@ impl SmtpStream {
 }
 
 impl AsyncRead for SmtpStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let wire = &mut *self;
         if !wire.said.is_empty() {
             let (now, later) = wire.said.split_at(wire.said.len().min(buf.remaining()));
@@ -160,7 +204,11 @@ impl AsyncRead for SmtpStream {
 }
 
 impl AsyncWrite for SmtpStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.line {
             SmtpLine::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             SmtpLine::Secured(tls) => Pin::new(tls).poll_write(cx, buf),

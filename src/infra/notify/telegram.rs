@@ -1,6 +1,7 @@
 //! Telegram: a bot writes into a chat.
 //!
-//! The bot's token is a part of the address, so no error may show one. Source: <https://core.telegram.org/bots/api#sendmessage>.
+//! The bot's token is a part of the address, so no error may show one. Source:
+//! <https://core.telegram.org/bots/api#sendmessage>.
 
 use super::error::{self, SendError};
 use super::http::HttpPost;
@@ -28,8 +29,10 @@ pub(super) async fn send(
     };
     let mut text = format!("{sign}{}", clipped(&one_line(&message.title), MAX_TITLE));
     // A link that is cut leads nowhere, so it is the text that gives way.
-    for part in
-        [Some(clipped(&message.text, MAX_TEXT)), message.link.clone()].into_iter().flatten().filter(|part| !part.is_empty())
+    for part in [Some(clipped(&message.text, MAX_TEXT)), message.link.clone()]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
     {
         text.push_str("\n\n");
         text.push_str(&part);
@@ -40,14 +43,26 @@ pub(super) async fn send(
     url.set_path(&format!("{base}/bot{token}/sendMessage"));
     let place = addresses::place(&url);
     let advice = "Check the bot's token and the chat's number, and that somebody in the chat has written to the bot first.";
-    let post = HttpPost { url, headers: HeaderMap::new(), bearer: None, body: body.to_string().into_bytes(), advice };
+    let post = HttpPost {
+        url,
+        headers: HeaderMap::new(),
+        bearer: None,
+        body: body.to_string().into_bytes(),
+        advice,
+    };
     let response = attempt.post(post).await?;
     let answer = attempt.json(response).await?;
     match answer.get("ok").and_then(Value::as_bool) {
         Some(true) => Ok(()),
         Some(false) => {
-            let said = answer.get("description").and_then(Value::as_str).unwrap_or_default();
-            let words = format!("{place} did not take the message{}. {advice}", error::quote(said, &attempt.secrets));
+            let said = answer
+                .get("description")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let words = format!(
+                "{place} did not take the message{}. {advice}",
+                error::quote(said, &attempt.secrets)
+            );
             Err(SendError::for_good(words))
         }
         None => Err(SendError::for_good(format!(

@@ -1,7 +1,8 @@
 //! Webhooks: JSON for any program, signed if there is a secret.
 //!
-//! The signature is over the time of sending and the body, so that a receiver can refuse what somebody recorded and sends again:
-//! `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over "timestamp.body">`.
+//! The signature is over the time of sending and the body, so that a receiver can refuse what
+//! somebody recorded and sends again: `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over
+//! "timestamp.body">`.
 
 use super::http::HttpPost;
 use super::{NotifyMessage, SendAttempt, SendError, addresses};
@@ -31,12 +32,25 @@ pub(super) async fn send(
     if let Some(secret) = secret {
         let timestamp = now.as_second();
         add("x-jd-manager-timestamp", timestamp.to_string());
-        add("x-jd-manager-signature", signature(secret, timestamp, &body));
+        add(
+            "x-jd-manager-signature",
+            signature(secret, timestamp, &body),
+        );
     }
     let advice = "Check the address, and whether the receiver wants a password or a token in it.";
     let url = addresses::read(url).map_err(SendError::for_good)?;
-    // A success is one by its status. Waiting for the rest of the answer could only lead to a second message.
-    attempt.post(HttpPost { url, headers, bearer: None, body, advice }).await.map(drop)
+    // A success is one by its status. Waiting for the rest of the answer could only lead to a
+    // second message.
+    attempt
+        .post(HttpPost {
+            url,
+            headers,
+            bearer: None,
+            body,
+            advice,
+        })
+        .await
+        .map(drop)
 }
 
 /// The body: the message's members, and those of its data that have other names.
@@ -60,12 +74,16 @@ fn body(message: &NotifyMessage) -> Vec<u8> {
 
 /// `sha256=` and the hex digits of the HMAC of `timestamp.body`.
 pub(super) fn signature(secret: &str, timestamp: i64, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(timestamp.to_string().as_bytes());
     mac.update(b".");
     mac.update(body);
-    mac.finalize().into_bytes().iter().fold("sha256=".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .fold("sha256=".to_owned(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

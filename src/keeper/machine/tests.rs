@@ -1,27 +1,48 @@
-//! The machine against a model of the world: whatever happens in whatever order, there is never a second client, and what
-//! was asked for last is reached or a reason is given.
+//! The machine against a model of the world: whatever happens in whatever order, there is never a
+//! second client, and what was asked for last is reached or a reason is given.
 
 use super::*;
 use proptest::prelude::*;
 
 fn machine(policy: RestartPolicy) -> LifecycleMachine {
-    LifecycleMachine::new(MachineRules { policy, ..MachineRules::default() })
+    LifecycleMachine::new(MachineRules {
+        policy,
+        ..MachineRules::default()
+    })
 }
 
 fn states(actions: &[MachineAction]) -> Vec<InstanceState> {
-    actions.iter().filter_map(|a| if let MachineAction::Record(c) = a { Some(c.to) } else { None }).collect()
+    actions
+        .iter()
+        .filter_map(|a| {
+            if let MachineAction::Record(c) = a {
+                Some(c.to)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 fn exited(code: i32) -> MachineInput {
-    MachineInput::Exited { exit: ProcessExit::Code(code), last_error: Some("ERROR x: y".into()) }
+    MachineInput::Exited {
+        exit: ProcessExit::Code(code),
+        last_error: Some("ERROR x: y".into()),
+    }
 }
 
 #[test]
 fn a_life_without_trouble() {
     let mut m = machine(RestartPolicy::OnFailure);
-    assert!(m.take(MachineInput::Start, 0, 0).contains(&MachineAction::Spawn));
+    assert!(
+        m.take(MachineInput::Start, 0, 0)
+            .contains(&MachineAction::Spawn)
+    );
     m.take(MachineInput::Spawned { pid: 7 }, 1, 0);
-    assert_eq!(states(&m.take(MachineInput::Ready, 1000, 0)), [InstanceState::Running]);
+    assert_eq!(
+        states(&m.take(MachineInput::Ready, 1000, 0)),
+        [InstanceState::Running]
+    );
     let stop = m.take(MachineInput::Stop, 2000, 0);
     assert!(stop.contains(&MachineAction::Signal(StopSignal::Interrupt)));
     let end = m.take(exited(0), 2010, 0);
@@ -39,12 +60,23 @@ fn an_exit_nobody_asked_for_is_a_failure_even_with_code_0() {
     m.take(MachineInput::Ready, 10, 0);
     let actions = m.take(exited(0), 5000, 0);
     assert_eq!(states(&actions), [InstanceState::BackingOff]);
-    let MachineAction::Record(change) = &actions[0] else { panic!("not recorded") };
-    assert_eq!((change.exit, change.last_error.as_deref()), (Some(ProcessExit::Code(0)), Some("ERROR x: y")));
+    let MachineAction::Record(change) = &actions[0] else {
+        panic!("not recorded")
+    };
+    assert_eq!(
+        (change.exit, change.last_error.as_deref()),
+        (Some(ProcessExit::Code(0)), Some("ERROR x: y"))
+    );
     assert!(change.wait.is_some_and(|w| w >= Duration::from_millis(900)));
     // Not before its time.
-    assert!(m.take(MachineInput::Tick, m.alarm().unwrap() - 1, 0).is_empty());
-    assert!(m.take(MachineInput::Tick, m.alarm().unwrap(), 0).contains(&MachineAction::Spawn));
+    assert!(
+        m.take(MachineInput::Tick, m.alarm().unwrap() - 1, 0)
+            .is_empty()
+    );
+    assert!(
+        m.take(MachineInput::Tick, m.alarm().unwrap(), 0)
+            .contains(&MachineAction::Spawn)
+    );
 }
 
 #[test]
@@ -66,11 +98,25 @@ fn waits_grow_until_it_ran_well_for_a_while() {
 
 #[test]
 fn policies_differ_in_what_is_final() {
-    let cannot = || MachineInput::SpawnFailed { detail: "no such file".into() };
+    let cannot = || MachineInput::SpawnFailed {
+        detail: "no such file".into(),
+    };
     for (policy, after_exit, after_cannot_run) in [
-        (RestartPolicy::Never, InstanceState::Failed, InstanceState::Failed),
-        (RestartPolicy::OnFailure, InstanceState::BackingOff, InstanceState::Failed),
-        (RestartPolicy::Always, InstanceState::BackingOff, InstanceState::BackingOff),
+        (
+            RestartPolicy::Never,
+            InstanceState::Failed,
+            InstanceState::Failed,
+        ),
+        (
+            RestartPolicy::OnFailure,
+            InstanceState::BackingOff,
+            InstanceState::Failed,
+        ),
+        (
+            RestartPolicy::Always,
+            InstanceState::BackingOff,
+            InstanceState::BackingOff,
+        ),
     ] {
         let mut m = machine(policy);
         m.take(MachineInput::Start, 0, 0);
@@ -87,11 +133,27 @@ fn policies_differ_in_what_is_final() {
 fn a_stubborn_client_is_ended_step_by_step() {
     let mut m = machine(RestartPolicy::OnFailure);
     m.take(MachineInput::Start, 0, 0);
-    assert!(m.take(MachineInput::Stop, 100, 0).contains(&MachineAction::Signal(StopSignal::Interrupt)));
+    assert!(
+        m.take(MachineInput::Stop, 100, 0)
+            .contains(&MachineAction::Signal(StopSignal::Interrupt))
+    );
     assert!(m.take(MachineInput::Tick, 15_099, 0).is_empty());
-    assert_eq!(m.take(MachineInput::Tick, 15_100, 0), [MachineAction::Signal(StopSignal::Terminate)]);
-    assert_eq!(m.take(MachineInput::Tick, 18_100, 0), [MachineAction::Signal(StopSignal::Kill)]);
-    let end = m.take(MachineInput::Exited { exit: ProcessExit::Signal(9), last_error: None }, 18_110, 0);
+    assert_eq!(
+        m.take(MachineInput::Tick, 15_100, 0),
+        [MachineAction::Signal(StopSignal::Terminate)]
+    );
+    assert_eq!(
+        m.take(MachineInput::Tick, 18_100, 0),
+        [MachineAction::Signal(StopSignal::Kill)]
+    );
+    let end = m.take(
+        MachineInput::Exited {
+            exit: ProcessExit::Signal(9),
+            last_error: None,
+        },
+        18_110,
+        0,
+    );
     assert!(matches!(&end[0], MachineAction::Record(c) if c.reason == ChangeReason::Killed));
 }
 
@@ -99,9 +161,15 @@ fn a_stubborn_client_is_ended_step_by_step() {
 fn a_restart_waits_for_the_end_of_the_old_client() {
     let mut m = machine(RestartPolicy::Never);
     m.take(MachineInput::Start, 0, 0);
-    assert!(!m.take(MachineInput::Restart, 1, 0).contains(&MachineAction::Spawn));
+    assert!(
+        !m.take(MachineInput::Restart, 1, 0)
+            .contains(&MachineAction::Spawn)
+    );
     let actions = m.take(exited(0), 20, 0);
-    assert_eq!(states(&actions), [InstanceState::Stopped, InstanceState::Starting]);
+    assert_eq!(
+        states(&actions),
+        [InstanceState::Stopped, InstanceState::Starting]
+    );
     assert_eq!(actions.last(), Some(&MachineAction::Spawn));
     // A stop that comes while it is being restarted wins.
     m.take(MachineInput::Restart, 30, 0);
@@ -114,14 +182,24 @@ fn a_manual_start_while_backing_off_tries_now_and_forgets_the_failures() {
     let mut m = machine(RestartPolicy::OnFailure);
     m.take(MachineInput::Start, 0, 0);
     m.take(exited(1), 5, 0);
-    assert!(m.take(MachineInput::Start, 6, 0).contains(&MachineAction::Spawn));
+    assert!(
+        m.take(MachineInput::Start, 6, 0)
+            .contains(&MachineAction::Spawn)
+    );
     assert_eq!(m.failures(), 0);
 }
 
 #[test]
 fn too_many_failures_in_too_short_a_time_are_given_up_on_until_somebody_starts_it_again() {
-    let limit = Some(RestartLimit { failures: 3, within_s: 60 });
-    let mut m = LifecycleMachine::new(MachineRules { policy: RestartPolicy::Always, limit, ..MachineRules::default() });
+    let limit = Some(RestartLimit {
+        failures: 3,
+        within_s: 60,
+    });
+    let mut m = LifecycleMachine::new(MachineRules {
+        policy: RestartPolicy::Always,
+        limit,
+        ..MachineRules::default()
+    });
     let mut now = 0;
     m.take(MachineInput::Start, now, 0);
     let mut fail = |m: &mut LifecycleMachine, after: u64| {

@@ -1,14 +1,16 @@
 //! Which version of the client knows what.
 //!
-//! The version meant here is the client's own, the one of the crate `jd_client_sv2` that `--version` prints. Release tags
-//! count differently (tag v0.8.0 carries client 0.6.0) and have no place here. [`MATRIX`] is the client's configuration
-//! schema as data, read from the sources of 0.1.0 to 0.6.0; rendering and import ask it and hold no version rule of
-//! their own. Must not know the values of a configuration.
+//! The version meant here is the client's own, the one of the crate `jd_client_sv2` that
+//! `--version` prints. Release tags count differently (tag v0.8.0 carries client 0.6.0) and have no
+//! place here. [`MATRIX`] is the client's configuration schema as data, read from the sources of
+//! 0.1.0 to 0.6.0; rendering and import ask it and hold no version rule of their own. Must not know
+//! the values of a configuration.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A version of `jd_client_sv2`. Pre-release and build suffixes are not kept: only the three numbers decide the schema.
+/// A version of `jd_client_sv2`. Pre-release and build suffixes are not kept: only the three
+/// numbers decide the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientVersion {
     /// First number.
@@ -62,7 +64,11 @@ impl ClientVersion {
     /// The version of these three numbers, supported or not.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
-        Self { major, minor, patch }
+        Self {
+            major,
+            minor,
+            patch,
+        }
     }
 
     /// Reads what the client prints for `--version` (`jd_client_sv2 0.6.0`) or the bare number.
@@ -71,44 +77,70 @@ impl ClientVersion {
         let quoted = || text.chars().take(40).collect::<String>();
         let number = match text.split_once(char::is_whitespace) {
             Some(("jd_client_sv2", number)) => number.trim(),
-            Some((program, _)) => return Err(VersionFault::OtherProgram(program.chars().take(40).collect())),
+            Some((program, _)) => {
+                return Err(VersionFault::OtherProgram(
+                    program.chars().take(40).collect(),
+                ));
+            }
             None => text,
         };
         if number.starts_with(['v', 'V']) {
             return Err(VersionFault::Tag(quoted()));
         }
         let core = number.split(['-', '+']).next().unwrap_or(number);
-        let mut numbers =
-            core.split('.').map(|part| part.parse::<u16>().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit())));
-        let (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) =
-            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
-        else {
+        let mut numbers = core.split('.').map(|part| {
+            part.parse::<u16>()
+                .ok()
+                .filter(|_| part.bytes().all(|b| b.is_ascii_digit()))
+        });
+        let (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) = (
+            numbers.next(),
+            numbers.next(),
+            numbers.next(),
+            numbers.next(),
+        ) else {
             return Err(VersionFault::Unreadable(quoted()));
         };
-        let version = Self { major, minor, patch };
-        if version < Self::OLDEST { Err(VersionFault::TooOld(version)) } else { Ok(version) }
+        let version = Self {
+            major,
+            minor,
+            patch,
+        };
+        if version < Self::OLDEST {
+            Err(VersionFault::TooOld(version))
+        } else {
+            Ok(version)
+        }
     }
 
-    /// Whether the schema of this very version is known, rather than assumed to be that of [`Self::NEWEST_KNOWN`] or of the
-    /// release before it.
+    /// Whether the schema of this very version is known, rather than assumed to be that of
+    /// [`Self::NEWEST_KNOWN`] or of the release before it.
     #[must_use]
     pub fn is_known(self) -> bool {
         Self::KNOWN.contains(&self)
     }
 
-    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table are [`KeyPresence::Absent`].
+    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table
+    /// are [`KeyPresence::Absent`].
     #[must_use]
     pub fn presence(self, key: &str) -> KeyPresence {
-        MATRIX.iter().find(|row| row.key == key).map_or(KeyPresence::Absent, |row| row.presence[self.column()])
+        MATRIX
+            .iter()
+            .find(|row| row.key == key)
+            .map_or(KeyPresence::Absent, |row| row.presence[self.column()])
     }
 
     /// Whether `key` is to be written for this version: it is read there.
     #[must_use]
     pub fn reads(self, key: &str) -> bool {
-        matches!(self.presence(key), KeyPresence::Required | KeyPresence::Optional)
+        matches!(
+            self.presence(key),
+            KeyPresence::Required | KeyPresence::Optional
+        )
     }
 
-    /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for `FULLTEMPLATE`, silently.
+    /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for
+    /// `FULLTEMPLATE`, silently.
     #[must_use]
     pub fn mines_solo(self) -> bool {
         SOLO_MINING[self.column()]
@@ -122,7 +154,10 @@ impl ClientVersion {
 
     /// The column of the tables below: the newest one that is not newer than this version.
     fn column(self) -> usize {
-        COLUMNS.iter().rposition(|first| *first <= self).unwrap_or(0)
+        COLUMNS
+            .iter()
+            .rposition(|first| *first <= self)
+            .unwrap_or(0)
     }
 }
 
@@ -172,7 +207,8 @@ pub enum KeyPresence {
 /// One key of the client's file and what each version makes of it.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRow {
-    /// The key with the tables it stands in, `[]` for each element of an array: `upstreams[].pool_port`.
+    /// The key with the tables it stands in, `[]` for each element of an array:
+    /// `upstreams[].pool_port`.
     pub key: &'static str,
     /// One entry per column of the table.
     pub presence: [KeyPresence; COLUMNS.len()],
@@ -189,7 +225,8 @@ const COLUMNS: [ClientVersion; 7] = [
     ClientVersion::new(0, 6, 0),
 ];
 const SOLO_MINING: [bool; COLUMNS.len()] = [false, true, true, true, true, true, true];
-const CORE_IPC: [&[u8]; COLUMNS.len()] = [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
+const CORE_IPC: [&[u8]; COLUMNS.len()] =
+    [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
 
 const R: KeyPresence = KeyPresence::Required;
 const O: KeyPresence = KeyPresence::Optional;
@@ -200,8 +237,9 @@ const fn row(key: &'static str, presence: [KeyPresence; COLUMNS.len()]) -> KeyRo
     KeyRow { key, presence }
 }
 
-/// The schema of the client's file, in the order in which keys are written. (`template_provider_type` is required in every
-/// version, with exactly one of its two tables: "required" below them holds once the table is chosen.)
+/// The schema of the client's file, in the order in which keys are written.
+/// (`template_provider_type` is required in every version, with exactly one of its two tables:
+/// "required" below them holds once the table is chosen.)
 pub const MATRIX: &[KeyRow] = &[
     //                                                              0.1.0 0.1.3 0.2 0.3 0.4 0.5 0.6
     row("listening_address", [R; 7]),
@@ -221,7 +259,10 @@ pub const MATRIX: &[KeyRow] = &[
     row("required_extensions", [O; 7]),
     row("monitoring_address", [O; 7]),
     row("monitoring_cache_refresh_secs", [O; 7]),
-    row("reserved_downstream_rollable_extranonce_size", [N, N, O, O, O, O, O]),
+    row(
+        "reserved_downstream_rollable_extranonce_size",
+        [N, N, O, O, O, O, O],
+    ),
     row("max_past_jobs", [N, N, N, N, N, N, O]),
     row("upstreams", [R; 7]),
     row("upstreams[].authority_pubkey", [R; 7]),
@@ -237,10 +278,16 @@ pub const MATRIX: &[KeyRow] = &[
     row("template_provider_type.Sv2Tp.address", [R; 7]),
     row("template_provider_type.Sv2Tp.public_key", [O; 7]),
     row("template_provider_type.BitcoinCoreIpc", [O; 7]),
-    row("template_provider_type.BitcoinCoreIpc.version", [N, N, N, N, R, R, R]),
+    row(
+        "template_provider_type.BitcoinCoreIpc.version",
+        [N, N, N, N, R, R, R],
+    ),
     row("template_provider_type.BitcoinCoreIpc.network", [R; 7]),
     row("template_provider_type.BitcoinCoreIpc.data_dir", [O; 7]),
-    row("template_provider_type.BitcoinCoreIpc.fee_threshold", [R; 7]),
+    row(
+        "template_provider_type.BitcoinCoreIpc.fee_threshold",
+        [R; 7],
+    ),
     row("template_provider_type.BitcoinCoreIpc.min_interval", [R; 7]),
 ];
 
@@ -265,13 +312,40 @@ mod tests {
 
     #[test]
     fn what_is_no_supported_version_is_refused() {
-        for text in ["", "jd_client_sv2", "0.6", "0.6.0.1", "0.6.x", "0.+6.0", "99999.0.0", "x\u{0}"] {
-            assert!(matches!(ClientVersion::parse(text), Err(VersionFault::Unreadable(_))), "{text}");
+        for text in [
+            "",
+            "jd_client_sv2",
+            "0.6",
+            "0.6.0.1",
+            "0.6.x",
+            "0.+6.0",
+            "99999.0.0",
+            "x\u{0}",
+        ] {
+            assert!(
+                matches!(ClientVersion::parse(text), Err(VersionFault::Unreadable(_))),
+                "{text}"
+            );
         }
-        assert!(matches!(ClientVersion::parse("v0.8.0"), Err(VersionFault::Tag(_))));
-        assert!(matches!(ClientVersion::parse("translator_sv2 0.6.0"), Err(VersionFault::OtherProgram(_))));
-        assert!(matches!(ClientVersion::parse("0.0.9"), Err(VersionFault::TooOld(_))));
-        assert!(ClientVersion::parse(&"9".repeat(100_000)).unwrap_err().to_string().len() < 200);
+        assert!(matches!(
+            ClientVersion::parse("v0.8.0"),
+            Err(VersionFault::Tag(_))
+        ));
+        assert!(matches!(
+            ClientVersion::parse("translator_sv2 0.6.0"),
+            Err(VersionFault::OtherProgram(_))
+        ));
+        assert!(matches!(
+            ClientVersion::parse("0.0.9"),
+            Err(VersionFault::TooOld(_))
+        ));
+        assert!(
+            ClientVersion::parse(&"9".repeat(100_000))
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 200
+        );
     }
 
     #[test]
@@ -280,7 +354,12 @@ mod tests {
         assert_eq!(newer.to_string(), "1.2.3");
         assert!(!newer.is_known() && v("0.5.0").is_known());
         for row in MATRIX {
-            assert_eq!(newer.presence(row.key), ClientVersion::NEWEST_KNOWN.presence(row.key), "{}", row.key);
+            assert_eq!(
+                newer.presence(row.key),
+                ClientVersion::NEWEST_KNOWN.presence(row.key),
+                "{}",
+                row.key
+            );
         }
         assert_eq!(newer.core_ipc_versions(), [30, 31]);
     }
@@ -296,19 +375,45 @@ mod tests {
     #[test]
     fn the_table_says_when_keys_came_and_went() {
         for (key, reading) in [
-            ("user_identity", [true, true, true, false, false, false, false]),
-            ("upstreams[].user_identity", [false, false, false, true, true, true, true]),
-            ("template_provider_type.BitcoinCoreIpc.version", [false, false, false, false, true, true, true]),
-            ("reserved_downstream_rollable_extranonce_size", [false, false, true, true, true, true, true]),
-            ("miner_telemetry.cidrs", [false, false, false, false, false, true, true]),
-            ("max_past_jobs", [false, false, false, false, false, false, true]),
+            (
+                "user_identity",
+                [true, true, true, false, false, false, false],
+            ),
+            (
+                "upstreams[].user_identity",
+                [false, false, false, true, true, true, true],
+            ),
+            (
+                "template_provider_type.BitcoinCoreIpc.version",
+                [false, false, false, false, true, true, true],
+            ),
+            (
+                "reserved_downstream_rollable_extranonce_size",
+                [false, false, true, true, true, true, true],
+            ),
+            (
+                "miner_telemetry.cidrs",
+                [false, false, false, false, false, true, true],
+            ),
+            (
+                "max_past_jobs",
+                [false, false, false, false, false, false, true],
+            ),
             ("jdc_signature", [true; 7]),
             ("no_such_key", [false; 7]),
         ] {
-            let versions = ["0.1.2", "0.1.3", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"];
+            let versions = [
+                "0.1.2", "0.1.3", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0",
+            ];
             assert_eq!(versions.map(|text| v(text).reads(key)), reading, "{key}");
         }
         assert!(!v("0.1.2").mines_solo() && v("0.1.3").mines_solo());
-        assert_eq!((v("0.1.5").core_ipc_versions(), v("0.2.0").core_ipc_versions()), (&[30][..], &[31][..]));
+        assert_eq!(
+            (
+                v("0.1.5").core_ipc_versions(),
+                v("0.2.0").core_ipc_versions()
+            ),
+            (&[30][..], &[31][..])
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! The documentation of the API: what every domain writes down of its operations, put together, for machines (OpenAPI 3.1) and for people (a page).
+//! The documentation of the API: what every domain writes down of its operations, put together, for
+//! machines (OpenAPI 3.1) and for people (a page).
 //!
-//! Made when it is asked for; only the names of parameters and fields are kept (`parameters`). A test compares it with the router.
+//! Made when it is asked for; only the names of parameters and fields are kept (`parameters`). A
+//! test compares it with the router.
 
 mod parameters;
 pub mod routes;
@@ -12,7 +14,10 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::domain::access::RequiredRole;
-use crate::domain::{access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, setup, updates};
+use crate::domain::{
+    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, setup,
+    updates,
+};
 use crate::server::permissions;
 use crate::server::state::ManagerHealth;
 use crate::web::openapi::{ApiDocument, ApiOperation, OperationGroup, PAGE, PROGRAMS, get, shape};
@@ -27,29 +32,87 @@ const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\
     another meaning; ignore members you do not know. What is on its way out is marked `deprecated` for at least one minor version. Operations that are for people may \
     change at any time.";
 
-fn part(tag: &'static str, about: &'static str, operations: impl IntoIterator<Item = Vec<ApiOperation>>) -> OperationGroup {
-    OperationGroup { tag, about, operations: operations.into_iter().flatten().collect() }
+fn part(
+    tag: &'static str,
+    about: &'static str,
+    operations: impl IntoIterator<Item = Vec<ApiOperation>>,
+) -> OperationGroup {
+    OperationGroup {
+        tag,
+        about,
+        operations: operations.into_iter().flatten().collect(),
+    }
 }
 
 fn parts() -> Vec<OperationGroup> {
     vec![
-        part("Instances", "JD Clients that are run.", [vec![logs::openapi::instance()], instances::openapi::operations()]),
+        part(
+            "Instances",
+            "JD Clients that are run.",
+            [
+                vec![logs::openapi::instance()],
+                instances::openapi::operations(),
+            ],
+        ),
         part("Logs", "What clients say.", [logs::openapi::operations()]),
         part(
             "Configurations",
             "What a client is told, kept in revisions.",
-            [configs::openapi::operations(), vec![instances::openapi::trial()]],
+            [
+                configs::openapi::operations(),
+                vec![instances::openapi::trial()],
+            ],
         ),
-        part("Setup", "From nothing to an instance that runs.", [setup::openapi::operations()]),
-        part("Metrics", "Figures of clients over time.", [metrics::openapi::operations()]),
-        part("Health", "How instances are, and what is done about it.", [health::openapi::operations()]),
-        part("Updates", "Which clients there are and which is in use.", [updates::openapi::operations()]),
-        part("Alerts", "Who is told of what.", [alerts::openapi::operations()]),
-        part("Access", "Who asks, and what for.", [access::openapi::own()]),
-        part("Users", "Who may do what, and who did what.", [access::openapi::others()]),
-        part("Backups", "All there is in one file.", [backups::openapi::operations()]),
-        part("Keys", "By which a client is recognised.", [keys::openapi::operations()]),
-        part("First generation", "For programs that know one client and no ids.", [legacy_api::openapi::operations()]),
+        part(
+            "Setup",
+            "From nothing to an instance that runs.",
+            [setup::openapi::operations()],
+        ),
+        part(
+            "Metrics",
+            "Figures of clients over time.",
+            [metrics::openapi::operations()],
+        ),
+        part(
+            "Health",
+            "How instances are, and what is done about it.",
+            [health::openapi::operations()],
+        ),
+        part(
+            "Updates",
+            "Which clients there are and which is in use.",
+            [updates::openapi::operations()],
+        ),
+        part(
+            "Alerts",
+            "Who is told of what.",
+            [alerts::openapi::operations()],
+        ),
+        part(
+            "Access",
+            "Who asks, and what for.",
+            [access::openapi::own()],
+        ),
+        part(
+            "Users",
+            "Who may do what, and who did what.",
+            [access::openapi::others()],
+        ),
+        part(
+            "Backups",
+            "All there is in one file.",
+            [backups::openapi::operations()],
+        ),
+        part(
+            "Keys",
+            "By which a client is recognised.",
+            [keys::openapi::operations()],
+        ),
+        part(
+            "First generation",
+            "For programs that know one client and no ids.",
+            [legacy_api::openapi::operations()],
+        ),
         part("jd-manager", "The manager itself.", [house()]),
     ]
 }
@@ -57,11 +120,24 @@ fn parts() -> Vec<OperationGroup> {
 /// The operations of the house.
 fn house() -> Vec<ApiOperation> {
     vec![
-        get("/health", "getManagerHealth", "Whether jd-manager itself is well, for containers and balancers.")
-            .gives::<ManagerHealth>(PROGRAMS),
-        get("/openapi", "showDocumentation", "This documentation; as a page for people.").gives::<Map<String, Value>>(PAGE),
-        get("/openapi.json", "getDocumentation", "This documentation, for whatever is accepted.")
-            .gives::<Map<String, Value>>(PROGRAMS),
+        get(
+            "/health",
+            "getManagerHealth",
+            "Whether jd-manager itself is well, for containers and balancers.",
+        )
+        .gives::<ManagerHealth>(PROGRAMS),
+        get(
+            "/openapi",
+            "showDocumentation",
+            "This documentation; as a page for people.",
+        )
+        .gives::<Map<String, Value>>(PAGE),
+        get(
+            "/openapi.json",
+            "getDocumentation",
+            "This documentation, for whatever is accepted.",
+        )
+        .gives::<Map<String, Value>>(PROGRAMS),
     ]
 }
 

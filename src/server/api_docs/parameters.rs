@@ -1,4 +1,5 @@
-//! Query parameters and body fields that an operation does not have are refused by name. What it has is what is documented.
+//! Query parameters and body fields that an operation does not have are refused by name. What it
+//! has is what is documented.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
@@ -20,7 +21,13 @@ struct OperationParameters {
 }
 
 fn known(fields: &[RequestField]) -> Vec<KnownField> {
-    fields.iter().map(|field| KnownField { name: field.name, alias: field.alias }).collect()
+    fields
+        .iter()
+        .map(|field| KnownField {
+            name: field.name,
+            alias: field.alias,
+        })
+        .collect()
 }
 
 /// By method and path.
@@ -30,15 +37,29 @@ fn all() -> &'static HashMap<String, OperationParameters> {
         let operations = super::parts().into_iter().flat_map(|part| part.operations);
         let entry = |operation: crate::web::openapi::ApiOperation| {
             // What somebody got and sends back changed has these as well.
-            let given = matches!(operation.method, "put" | "patch").then_some(["id", "words", "created_at", "updated_at"]);
-            let given = given.into_iter().flatten().map(|name| KnownField { name, alias: None });
+            let given = matches!(operation.method, "put" | "patch").then_some([
+                "id",
+                "words",
+                "created_at",
+                "updated_at",
+            ]);
+            let given = given
+                .into_iter()
+                .flatten()
+                .map(|name| KnownField { name, alias: None });
             let body = match &operation.body {
                 Some(RequestBody::Fields(fields)) if !operation.has_open_body => {
                     Some(known(fields).into_iter().chain(given).collect())
                 }
                 _ => None,
             };
-            (key(operation.method, operation.path), OperationParameters { query: known(&operation.query), body })
+            (
+                key(operation.method, operation.path),
+                OperationParameters {
+                    query: known(&operation.query),
+                    body,
+                },
+            )
         };
         operations.map(entry).collect()
     })
@@ -59,12 +80,22 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Middleware: refuses unknown query parameters, and tells the readers of bodies which fields there are.
+/// Middleware: refuses unknown query parameters, and tells the readers of bodies which fields there
+/// are.
 pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
-    let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let pattern = pattern.strip_prefix("/api").filter(|rest| rest.starts_with('/')).unwrap_or(&pattern);
+    let pattern = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned())
+        .unwrap_or_default();
+    let pattern = pattern
+        .strip_prefix("/api")
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(&pattern);
     let found = all().get(&key(method_name(request.method()), pattern));
-    let Some(parameters) = found else { return next.run(request).await };
+    let Some(parameters) = found else {
+        return next.run(request).await;
+    };
     let query = request.uri().query().unwrap_or_default();
     let mut unknown: Vec<FieldError> = Vec::new();
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {
@@ -72,7 +103,9 @@ pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
             break;
         }
         if !parameters.query.iter().any(|known| known.name == name)
-            && !unknown.iter().any(|one| one.pointer.strip_prefix('/') == Some(&*name))
+            && !unknown
+                .iter()
+                .any(|one| one.pointer.strip_prefix('/') == Some(&*name))
         {
             unknown.push(unknown_field("query parameter", &name, &parameters.query));
         }

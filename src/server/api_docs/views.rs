@@ -88,8 +88,16 @@ impl ApiPage {
     pub fn new(frame: PageFrame, documented: ApiDocument) -> Self {
         let document = documented.build();
         let schemas = document["components"]["schemas"].as_object();
-        let known: Vec<&str> = schemas.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let shapes = schemas.into_iter().flatten().map(|(name, schema)| ShapeView::of(name, schema, &known)).collect();
+        let known: Vec<&str> = schemas
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let shapes = schemas
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| ShapeView::of(name, schema, &known))
+            .collect();
         let parts = documented
             .parts
             .iter()
@@ -104,7 +112,12 @@ impl ApiPage {
                     .collect(),
             })
             .collect();
-        Self { frame, parts, shapes, document }
+        Self {
+            frame,
+            parts,
+            shapes,
+            document,
+        }
     }
 
     /// Where the API is unless it was told otherwise.
@@ -118,12 +131,21 @@ impl ApiPage {
 }
 
 impl OperationView {
-    fn of(operation: &ApiOperation, documented: &ApiDocument, document: &Value, known: &[&str]) -> Self {
+    fn of(
+        operation: &ApiOperation,
+        documented: &ApiDocument,
+        document: &Value,
+        known: &[&str],
+    ) -> Self {
         let said = &document["paths"][operation.path][operation.method];
         let fields = operation.path_fields.iter().chain(&operation.query);
         let members = operation.body.iter().flat_map(|body| body.fields());
-        let bodies: Vec<&str> =
-            said["requestBody"]["content"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let bodies: Vec<&str> = said["requestBody"]["content"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
         Self {
             id: operation.id,
             method: operation.method.to_ascii_uppercase(),
@@ -131,9 +153,13 @@ impl OperationView {
             summary: operation.summary,
             about: operation.about,
             role: (documented.role)(operation.method, operation.path),
-            parameters: fields.map(|field| DocumentedMember::of_field(field, known)).collect(),
+            parameters: fields
+                .map(|field| DocumentedMember::of_field(field, known))
+                .collect(),
             bodies: bodies.join(", "),
-            members: members.map(|field| DocumentedMember::of_field(field, known)).collect(),
+            members: members
+                .map(|field| DocumentedMember::of_field(field, known))
+                .collect(),
             answers: said["responses"]
                 .as_object()
                 .into_iter()
@@ -152,24 +178,45 @@ impl DocumentedMember {
     }
 
     fn of(name: &str, schema: &Value, about: &str, required: bool, known: &[&str]) -> Self {
-        let default = schema.get("default").map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        Self { name: name.to_owned(), kind: words(schema, known), about: about.to_owned(), required, default }
+        let default = schema.get("default").map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        });
+        Self {
+            name: name.to_owned(),
+            kind: words(schema, known),
+            about: about.to_owned(),
+            required,
+            default,
+        }
     }
 }
 
 impl AnswerView {
     fn of(status: &str, answer: &Value, document: &Value, known: &[&str]) -> Self {
         // Problems are the same everywhere and are described once.
-        let referred = answer["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+        let referred = answer["$ref"]
+            .as_str()
+            .and_then(|path| document.pointer(path.trim_start_matches('#')));
         let answer = referred.unwrap_or(answer);
         let content = answer["content"].as_object();
-        let types: Vec<&str> = content.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let types: Vec<&str> = content
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
         let json = content.and_then(|all| all.iter().find(|(name, _)| name.ends_with("json")));
         Self {
             status: status.to_owned(),
-            about: answer["description"].as_str().unwrap_or_default().to_owned(),
+            about: answer["description"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             types: types.join(", "),
-            kind: json.map(|(_, content)| words(&content["schema"], known)).unwrap_or_default(),
+            kind: json
+                .map(|(_, content)| words(&content["schema"], known))
+                .unwrap_or_default(),
         }
     }
 }
@@ -181,13 +228,33 @@ impl ShapeView {
         // Parts that are put into one object stand beside each other or below `allOf`.
         let parts = std::iter::once(schema).chain(schema["allOf"].as_array().into_iter().flatten());
         for part in parts {
-            let required: Vec<&str> = part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let required: Vec<&str> = part["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             for (member, schema) in part["properties"].as_object().into_iter().flatten() {
-                rows.push(DocumentedMember::of(member, schema, &text(schema), required.contains(&member.as_str()), known));
+                rows.push(DocumentedMember::of(
+                    member,
+                    schema,
+                    &text(schema),
+                    required.contains(&member.as_str()),
+                    known,
+                ));
             }
         }
-        let kind = if rows.is_empty() { words(schema, known) } else { Vec::new() };
-        Self { name: name.to_owned(), about: text(schema), kind, rows }
+        let kind = if rows.is_empty() {
+            words(schema, known)
+        } else {
+            Vec::new()
+        };
+        Self {
+            name: name.to_owned(),
+            about: text(schema),
+            kind,
+            rows,
+        }
     }
 }
 
@@ -196,7 +263,10 @@ fn words(schema: &Value, known: &[&str]) -> Vec<TextWord> {
     let text = short_type(schema);
     let pieces = text.split_inclusive(' ').map(|piece| {
         let bare = piece.trim_end().trim_end_matches(',');
-        TextWord { text: piece.to_owned(), is_shape: known.contains(&bare) }
+        TextWord {
+            text: piece.to_owned(),
+            is_shape: known.contains(&bare),
+        }
     });
     pieces.collect()
 }

@@ -20,11 +20,14 @@ use super::write_timeout::WriteTimeout;
 
 /// A TLS handshake takes so long at most.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Somebody who is behind with what is written and takes less than [`LEAST`] of it for so long is let go.
+/// Somebody who is behind with what is written and takes less than [`LEAST`] of it for so long is
+/// let go.
 const STALL: Duration = Duration::from_secs(60);
-/// Bytes that have to be taken within [`STALL`]: half a kilobyte a second. Without it, one byte a second keeps a seat for ever.
+/// Bytes that have to be taken within [`STALL`]: half a kilobyte a second. Without it, one byte a
+/// second keeps a seat for ever.
 const LEAST: usize = 32 * 1024;
-/// Pauses after a failure to accept, growing from the first to the last: with all open files in use it would fail again at once.
+/// Pauses after a failure to accept, growing from the first to the last: with all open files in use
+/// it would fail again at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Who is told that there is no seat, at once; the others are cut off.
 const TOLD_AT_ONCE: usize = 32;
@@ -60,7 +63,11 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Until `stop`, and then until all conversations have ended.
     pub(super) async fn serve(self, router: axum::Router, stop: CancellationToken) {
-        let talk = ConnectionContext { router, proxies: self.proxies.clone(), stop: stop.clone() };
+        let talk = ConnectionContext {
+            router,
+            proxies: self.proxies.clone(),
+            stop: stop.clone(),
+        };
         let tell = Arc::new(Semaphore::new(TOLD_AT_ONCE));
         let mut talks = JoinSet::new();
         let (mut pause, complaint) = (PAUSES.0, RateLimitedLog::default());
@@ -93,18 +100,33 @@ impl Acceptor {
         while talks.join_next().await.is_some() {}
     }
 
-    fn admit(&self, come: Incoming, talk: &ConnectionContext, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>) {
+    fn admit(
+        &self,
+        come: Incoming,
+        talk: &ConnectionContext,
+        tell: &Arc<Semaphore>,
+        talks: &mut JoinSet<()>,
+    ) {
         match (come, &self.way) {
             (Incoming::Tcp(stream, address), way) => {
-                let tls = if let IncomingStream::Tcp(_, tls) = way { tls.clone() } else { None };
+                let tls = if let IncomingStream::Tcp(_, tls) = way {
+                    tls.clone()
+                } else {
+                    None
+                };
                 let address = address.to_canonical();
-                // Behind a proxy of ours there are many, and on this machine nobody has to be kept from himself.
+                // Behind a proxy of ours there are many, and on this machine nobody has to be kept
+                // from himself.
                 let counted = !address.is_loopback() && !talk.trusts(address);
                 // Small answers and events go out at once; what nobody takes or confirms ends.
                 let _ = stream.set_nodelay(true);
-                let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX));
+                let _ = rustix::net::sockopt::set_tcp_user_timeout(
+                    &stream,
+                    u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX),
+                );
                 let Some(seat) = self.seats.take(Some(address), counted) else {
-                    // In TLS it could only be said after a handshake, which is what there is no room for.
+                    // In TLS it could only be said after a handshake, which is what there is no
+                    // room for.
                     return if tls.is_none() {
                         say(FULL, stream, tell, talks)
                     };
@@ -112,19 +134,34 @@ impl Acceptor {
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    let side = NearEnd { address: Some(address), tls: tls.is_some() };
+                    let side = NearEnd {
+                        address: Some(address),
+                        tls: tls.is_some(),
+                    };
                     match tls {
-                        None => talk.hold(WriteTimeout::new(stream, STALL, LEAST), side).await,
+                        None => {
+                            talk.hold(WriteTimeout::new(stream, STALL, LEAST), side)
+                                .await
+                        }
                         Some(tls) => tls_handshake(stream, &tls, side, talk).await,
                     }
                 });
             }
             (Incoming::Unix(stream), _) => {
-                let Some(seat) = self.seats.take(None, false) else { return say(FULL, stream, tell, talks) };
+                let Some(seat) = self.seats.take(None, false) else {
+                    return say(FULL, stream, tell, talks);
+                };
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    talk.hold(WriteTimeout::new(stream, STALL, LEAST), NearEnd { address: None, tls: false }).await;
+                    talk.hold(
+                        WriteTimeout::new(stream, STALL, LEAST),
+                        NearEnd {
+                            address: None,
+                            tls: false,
+                        },
+                    )
+                    .await;
                 });
             }
         }
@@ -134,11 +171,17 @@ impl Acceptor {
 impl IncomingStream {
     async fn next(&self) -> io::Result<Incoming> {
         match self {
-            Self::Tcp(listener, _) => listener.accept().await.map(|(stream, from)| Incoming::Tcp(stream, from.ip())),
+            Self::Tcp(listener, _) => listener
+                .accept()
+                .await
+                .map(|(stream, from)| Incoming::Tcp(stream, from.ip())),
             Self::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
                 // The file's mode says the same; this holds when somebody has changed it.
-                let (them, we) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+                let (them, we) = (
+                    stream.peer_cred()?.uid(),
+                    rustix::process::geteuid().as_raw(),
+                );
                 if them == 0 || them == we {
                     Ok(Incoming::Unix(stream))
                 } else {
@@ -152,8 +195,13 @@ impl IncomingStream {
 
 /// A failure of that connection alone.
 fn is_theirs(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected)
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected
+    )
 }
 
 async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: ConnectionContext) {
@@ -164,7 +212,10 @@ async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: C
         if count == 1 && first[0] != 22 {
             return Ok(Err(stream));
         }
-        tls.acceptor().accept(WriteTimeout::new(stream, STALL, LEAST)).await.map(Ok)
+        tls.acceptor()
+            .accept(WriteTimeout::new(stream, STALL, LEAST))
+            .await
+            .map(Ok)
     };
     let shaken = tokio::select! {
         () = talk.stop.cancelled() => return,
@@ -187,7 +238,9 @@ fn say<S>(what: &'static [u8], mut stream: S, tell: &Arc<Semaphore>, talks: &mut
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Ok(permit) = tell.clone().try_acquire_owned() else { return };
+    let Ok(permit) = tell.clone().try_acquire_owned() else {
+        return;
+    };
     talks.spawn(async move {
         let _permit = permit;
         let said = async {
@@ -211,7 +264,10 @@ mod tests {
         for said in [FULL, ENCRYPT] {
             let text = std::str::from_utf8(said).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
+            assert!(
+                head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
+                "{text}"
+            );
             assert!(head.lines().all(|line| !line.starts_with(' ')), "{text}");
         }
     }

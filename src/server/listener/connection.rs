@@ -17,7 +17,8 @@ use tower_http::timeout::TimeoutBody;
 
 use super::proxies::{NearEnd, TrustedProxies};
 
-/// The head of a request comes within this, counted from the end of the one before: idle connections end by it, too.
+/// The head of a request comes within this, counted from the end of the one before: idle
+/// connections end by it, too.
 const HEAD: Duration = Duration::from_secs(10);
 /// Bytes of the request's head; more is answered with 431. Browsers send less than 2 kB.
 const HEAD_SIZE: usize = 32 * 1024;
@@ -25,7 +26,8 @@ const HEAD_SIZE: usize = 32 * 1024;
 const HEADERS: usize = 100;
 /// Bytes that are read ahead or wait to be written, for each connection.
 const BUFFER: usize = 64 * 1024;
-/// A body whose next piece does not come within this never will. How long all of it may take is up to the router.
+/// A body whose next piece does not come within this never will. How long all of it may take is up
+/// to the router.
 const BODY: Duration = Duration::from_secs(30);
 /// After our side is closed the other has so long to read what we said and to close its own.
 const LINGER: Duration = Duration::from_secs(2);
@@ -41,7 +43,10 @@ pub(super) struct ConnectionContext {
 impl ConnectionContext {
     /// Whether the word of this address counts.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
-        self.proxies.read().unwrap_or_else(PoisonError::into_inner).include(address)
+        self.proxies
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .include(address)
     }
 
     /// Answers every request on the stream.
@@ -49,9 +54,16 @@ impl ConnectionContext {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, proxies, stop } = self;
+        let Self {
+            router,
+            proxies,
+            stop,
+        } = self;
         let service = service_fn(move |request: Request<Incoming>| {
-            let peer = proxies.read().unwrap_or_else(PoisonError::into_inner).peer(side, request.headers());
+            let peer = proxies
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .peer(side, request.headers());
             let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY, body)));
             request.extensions_mut().insert(peer);
             // In a box it can be moved, which lets the stream be taken back at the end.
@@ -75,7 +87,9 @@ impl ConnectionContext {
             }
         };
         match outcome {
-            Err(error) if error.is_timeout() => tracing::debug!("a request's head did not come in time"),
+            Err(error) if error.is_timeout() => {
+                tracing::debug!("a request's head did not come in time")
+            }
             Err(error) => {
                 tracing::debug!(%error, "a conversation ended early");
                 linger(connection.into_parts().io.into_inner()).await;
@@ -85,8 +99,8 @@ impl ConnectionContext {
     }
 }
 
-/// Closes our side, and reads on for a moment: a stream closed with something unread in it is reset, and the other side might never see the
-/// last answer.
+/// Closes our side, and reads on for a moment: a stream closed with something unread in it is
+/// reset, and the other side might never see the last answer.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let end = async {
         stream.shutdown().await?;

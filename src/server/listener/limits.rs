@@ -10,12 +10,21 @@ use crate::web::PeerAddress;
 /// Time between two lines in the log about the same trouble.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// So many connections as the process can have: half of its open files are for them, the others for the database, keepers and logs.
+/// So many connections as the process can have: half of its open files are for them, the others for
+/// the database, keepers and logs.
 pub(super) fn connection_limit(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(16);
+    let most = files
+        .map_or(usize::MAX, |files| {
+            usize::try_from(files / 2).unwrap_or(usize::MAX)
+        })
+        .max(16);
     if wanted > most {
-        tracing::info!(wanted, taken = most, "max_connections is more than half of the open files that this process may have");
+        tracing::info!(
+            wanted,
+            taken = most,
+            "max_connections is more than half of the open files that this process may have"
+        );
     }
     wanted.min(most)
 }
@@ -46,14 +55,23 @@ pub(super) struct ConnectionSlot {
 impl ConnectionLimits {
     /// `what` they are, for the log; how many in all and for one address.
     pub(super) fn new(what: &'static str, limit: usize, from_one: usize) -> Self {
-        Self { what, limit, from_one, taken: Arc::default(), complaint: Arc::default() }
+        Self {
+            what,
+            limit,
+            from_one,
+            taken: Arc::default(),
+            complaint: Arc::default(),
+        }
     }
 
-    /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may have only so many.
+    /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may
+    /// have only so many.
     pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<ConnectionSlot> {
         let whose = address.filter(|_| counted).map(PeerAddress::client_network);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let theirs = whose.and_then(|whose| taken.by.get(&whose).copied()).unwrap_or_default();
+        let theirs = whose
+            .and_then(|whose| taken.by.get(&whose).copied())
+            .unwrap_or_default();
         let reason = if taken.all >= self.limit {
             "all are taken"
         } else if whose.is_some() && theirs >= self.from_one {
@@ -63,12 +81,17 @@ impl ConnectionLimits {
             if let Some(whose) = whose {
                 taken.by.insert(whose, theirs + 1);
             }
-            return Some(ConnectionSlot { taken: self.taken.clone(), whose });
+            return Some(ConnectionSlot {
+                taken: self.taken.clone(),
+                whose,
+            });
         };
         let all = taken.all;
         drop(taken);
         if let Some(refused) = self.complaint.is_due() {
-            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            let address = address
+                .map(|address| address.to_string())
+                .unwrap_or_default();
             tracing::warn!(
                 what = self.what,
                 open = all,
@@ -125,13 +148,22 @@ mod tests {
     #[test]
     fn nobody_gets_more_than_his_share_and_all_together_not_more_than_there_is() {
         let seats = ConnectionLimits::new("seats", 5, 2);
-        let mut held = vec![seats.take(from("10.0.0.1"), true).unwrap(), seats.take(from("10.0.0.1"), true).unwrap()];
-        assert!(seats.take(from("10.0.0.1"), true).is_none(), "a third from one address");
+        let mut held = vec![
+            seats.take(from("10.0.0.1"), true).unwrap(),
+            seats.take(from("10.0.0.1"), true).unwrap(),
+        ];
+        assert!(
+            seats.take(from("10.0.0.1"), true).is_none(),
+            "a third from one address"
+        );
         held.push(seats.take(from("10.0.0.2"), true).unwrap());
         // One that is not counted has as many as there are.
         held.push(seats.take(from("127.0.0.1"), false).unwrap());
         held.push(seats.take(from("127.0.0.1"), false).unwrap());
-        assert!(seats.take(from("127.0.0.1"), false).is_none() && seats.take(from("10.0.0.9"), true).is_none());
+        assert!(
+            seats.take(from("127.0.0.1"), false).is_none()
+                && seats.take(from("10.0.0.9"), true).is_none()
+        );
         held.remove(0);
         held.push(seats.take(from("10.0.0.1"), true).unwrap());
         drop(held);
@@ -150,7 +182,10 @@ mod tests {
     #[test]
     fn a_trouble_is_told_of_once_and_counted() {
         let complaint = RateLimitedLog::default();
-        assert_eq!((complaint.is_due(), complaint.is_due(), complaint.is_due()), (Some(1), None, None));
+        assert_eq!(
+            (complaint.is_due(), complaint.is_due(), complaint.is_due()),
+            (Some(1), None, None)
+        );
         complaint.0.lock().unwrap().0 = None;
         assert_eq!(complaint.is_due(), Some(3));
     }

@@ -1,8 +1,10 @@
-//! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in them, how long they may take, and who they are.
+//! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in
+//! them, how long they may take, and who they are.
 //!
-//! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head, silence in its body, a reader that takes
-//! nothing, idle connections, handshakes, connections in all and from one address. It puts the peer's address (`web::caller`) into each request.
-//! Knows no domain and no address of a page.
+//! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head,
+//! silence in its body, a reader that takes nothing, idle connections, handshakes, connections in
+//! all and from one address. It puts the peer's address (`web::caller`) into each request. Knows no
+//! domain and no address of a page.
 
 mod accept;
 mod connection;
@@ -27,7 +29,8 @@ use accept::{Acceptor, IncomingStream};
 use limits::ConnectionLimits;
 use socket::UnixListenSocket;
 
-/// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does not lock out the machine's own user.
+/// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does
+/// not lock out the machine's own user.
 const SOCKET_CONNECTIONS: usize = 64;
 /// Connections from one address, unless it is this machine's or a trusted proxy's.
 const FROM_ONE_ADDRESS: usize = 64;
@@ -83,7 +86,10 @@ impl ListenerControl {
 
     /// From the next request on the word of these counts.
     pub fn trust(&self, proxies: Vec<IpNet>) {
-        *self.proxies.write().unwrap_or_else(std::sync::PoisonError::into_inner) = TrustedProxies::new(proxies);
+        *self
+            .proxies
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = TrustedProxies::new(proxies);
     }
 }
 
@@ -106,16 +112,27 @@ impl BoundListener {
             None => None,
             Some((path, needed)) => match UnixListenSocket::open(&path) {
                 Ok(socket) => Some(socket),
-                Err(reason) if needed == SocketRequirement::Yes => return Err(format!("socket: {reason}")),
+                Err(reason) if needed == SocketRequirement::Yes => {
+                    return Err(format!("socket: {reason}"));
+                }
                 Err(reason) => {
-                    tracing::warn!("there is no Unix socket, the command line has to use --url: {reason}");
+                    tracing::warn!(
+                        "there is no Unix socket, the command line has to use --url: {reason}"
+                    );
                     None
                 }
             },
         };
         let max_connections = limits::connection_limit(plan.max_connections);
         let proxies = Arc::new(RwLock::new(TrustedProxies::new(plan.proxies)));
-        Ok(Self { tcp, address, tls: plan.tls, socket, proxies, max_connections })
+        Ok(Self {
+            tcp,
+            address,
+            tls: plan.tls,
+            socket,
+            proxies,
+            max_connections,
+        })
     }
 
     /// The address and port that TCP connections come to.
@@ -140,11 +157,14 @@ impl BoundListener {
     /// What can be changed later.
     #[must_use]
     pub fn control(&self) -> ListenerControl {
-        ListenerControl { tls: self.tls.clone(), proxies: self.proxies.clone() }
+        ListenerControl {
+            tls: self.tls.clone(),
+            proxies: self.proxies.clone(),
+        }
     }
 
-    /// Answers requests by `router` until `stop`; then takes no new ones and returns when those on their way have their answers. Dropped before, it
-    /// cuts them off.
+    /// Answers requests by `router` until `stop`; then takes no new ones and returns when those on
+    /// their way have their answers. Dropped before, it cuts them off.
     pub async fn serve(self, router: axum::Router, stop: CancellationToken) {
         // Once for all connections, as `axum::serve` does.
         let router = router.with_state(());
@@ -159,7 +179,11 @@ impl BoundListener {
             Some(socket) => {
                 let socket = Acceptor {
                     way: IncomingStream::Unix(socket),
-                    seats: ConnectionLimits::new("connections on the Unix socket", SOCKET_CONNECTIONS, SOCKET_CONNECTIONS),
+                    seats: ConnectionLimits::new(
+                        "connections on the Unix socket",
+                        SOCKET_CONNECTIONS,
+                        SOCKET_CONNECTIONS,
+                    ),
                     proxies: self.proxies,
                 };
                 tokio::join!(tcp, socket.serve(router, stop));

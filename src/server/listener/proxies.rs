@@ -1,7 +1,8 @@
 //! Who is at the other end, when it may be a proxy that tells of somebody behind it.
 //!
-//! `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239) are written by whoever likes to. They count only from a proxy that the
-//! settings name, and in them only what such proxies have written: read from the right, up to the first address that is none of theirs.
+//! `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239) are written by whoever likes
+//! to. They count only from a proxy that the settings name, and in them only what such proxies have
+//! written: read from the right, up to the first address that is none of theirs.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -13,7 +14,14 @@ const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED: &str = "forwarded";
 /// Headers that only something in between writes.
-const TRACES: [&str; 6] = [FOR, PROTO, FORWARDED, "x-forwarded-host", "x-real-ip", "via"];
+const TRACES: [&str; 6] = [
+    FOR,
+    PROTO,
+    FORWARDED,
+    "x-forwarded-host",
+    "x-real-ip",
+    "via",
+];
 
 /// The proxies whose word counts.
 #[derive(Clone, Debug, Default)]
@@ -44,30 +52,54 @@ impl TrustedProxies {
     /// Who is behind a request that came over a connection with these headers.
     pub(super) fn peer(&self, side: NearEnd, headers: &HeaderMap) -> PeerAddress {
         let Some(address) = side.address.map(|address| address.to_canonical()) else {
-            // A proxy at the socket would make everybody the machine's own user; so what it brings is nobody's.
+            // A proxy at the socket would make everybody the machine's own user; so what it brings
+            // is nobody's.
             let is_direct = TRACES.iter().all(|name| !headers.contains_key(*name));
-            return PeerAddress { address: None, socket: is_direct, secure: false };
+            return PeerAddress {
+                address: None,
+                socket: is_direct,
+                secure: false,
+            };
         };
         if !self.include(address) {
-            return PeerAddress { address: Some(address), socket: false, secure: side.tls };
+            return PeerAddress {
+                address: Some(address),
+                socket: false,
+                secure: side.tls,
+            };
         }
-        let plain = headers.contains_key(FOR).then(|| self.first_stranger(address, addresses(headers)));
-        let standard = headers.contains_key(FORWARDED).then(|| self.first_stranger(address, hops(headers)));
+        let plain = headers
+            .contains_key(FOR)
+            .then(|| self.first_stranger(address, addresses(headers)));
+        let standard = headers
+            .contains_key(FORWARDED)
+            .then(|| self.first_stranger(address, hops(headers)));
         let found = match (plain, standard) {
             (Some(one), None) | (None, Some(one)) => one,
-            // A proxy writes one of them and lets the other pass as it comes: if they do not agree, one is a stranger's.
+            // A proxy writes one of them and lets the other pass as it comes: if they do not agree,
+            // one is a stranger's.
             (Some(one), Some(other)) if one == other => one,
             _ => address,
         };
         let is_https = |word: &str| word.eq_ignore_ascii_case("https");
-        let secure = match headers.get_all(PROTO).iter().next_back().map(|value| value.to_str().unwrap_or_default()) {
+        let secure = match headers
+            .get_all(PROTO)
+            .iter()
+            .next_back()
+            .map(|value| value.to_str().unwrap_or_default())
+        {
             Some(list) => is_https(list.rsplit(',').next().unwrap_or_default().trim()),
             None => last_protocol(headers).is_some_and(|word| is_https(&word)),
         };
-        PeerAddress { address: Some(found), socket: false, secure: side.tls || secure }
+        PeerAddress {
+            address: Some(found),
+            socket: false,
+            secure: side.tls || secure,
+        }
     }
 
-    /// The first from the right that is not a proxy of ours; where the list ends or cannot be read, the last of ours.
+    /// The first from the right that is not a proxy of ours; where the list ends or cannot be read,
+    /// the last of ours.
     fn first_stranger(&self, nearest: IpAddr, from_right: Vec<Option<IpAddr>>) -> IpAddr {
         let mut last = nearest;
         for hop in from_right {
@@ -96,24 +128,33 @@ fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 
 /// The `for` of each element of `Forwarded`, from the right; `None` for what is none.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    elements(headers).into_iter().map(|element| element.and_then(|pairs| node(&value_of(&pairs, "for")?))).collect()
+    elements(headers)
+        .into_iter()
+        .map(|element| element.and_then(|pairs| node(&value_of(&pairs, "for")?)))
+        .collect()
 }
 
 /// The `proto` that the nearest proxy has written.
 fn last_protocol(headers: &HeaderMap) -> Option<String> {
-    elements(headers).into_iter().next()?.and_then(|pairs| value_of(&pairs, "proto"))
+    elements(headers)
+        .into_iter()
+        .next()?
+        .and_then(|pairs| value_of(&pairs, "proto"))
 }
 
 type Pairs = Vec<(String, String)>;
 
 fn value_of(pairs: &Pairs, name: &str) -> Option<String> {
-    let mut found = pairs.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let mut found = pairs
+        .iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name));
     let (_, value) = found.next()?;
     // Twice in one element is against the standard, and who wrote which is not to be known.
     found.next().is_none().then(|| value.clone())
 }
 
-/// The elements of all `Forwarded` headers, from the right; `None` for what does not keep to the grammar.
+/// The elements of all `Forwarded` headers, from the right; `None` for what does not keep to the
+/// grammar.
 fn elements(headers: &HeaderMap) -> Vec<Option<Pairs>> {
     let values: Vec<_> = headers.get_all(FORWARDED).iter().collect();
     let mut all = Vec::new();
@@ -135,7 +176,9 @@ fn parse(text: &str) -> Option<Vec<Pairs>> {
     let mut elements = vec![Pairs::new()];
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let end = rest.find(['=', ';', ',', '"']).filter(|at| rest[*at..].starts_with('='))?;
+        let end = rest
+            .find(['=', ';', ',', '"'])
+            .filter(|at| rest[*at..].starts_with('='))?;
         let key = rest[..end].trim();
         if key.is_empty() {
             return None;
@@ -159,7 +202,8 @@ fn parse(text: &str) -> Option<Vec<Pairs>> {
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', '"']).unwrap_or(text.len());
-        return (!text[end..].starts_with('"')).then(|| (text[..end].trim().to_owned(), &text[end..]));
+        return (!text[end..].starts_with('"'))
+            .then(|| (text[..end].trim().to_owned(), &text[end..]));
     };
     let mut value = String::new();
     let mut letters = quoted.char_indices();
@@ -175,8 +219,18 @@ fn value(text: &str) -> Option<(String, &str)> {
 
 /// An address as proxies write it: alone, with a port, in brackets.
 fn node(text: &str) -> Option<IpAddr> {
-    let address = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()));
-    let address = address.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6));
+    let address = text.parse().ok().or_else(|| {
+        text.parse::<SocketAddr>()
+            .ok()
+            .map(|with_port| with_port.ip())
+    });
+    let address = address.or_else(|| {
+        text.strip_prefix('[')?
+            .strip_suffix(']')?
+            .parse()
+            .ok()
+            .map(IpAddr::V6)
+    });
     address.map(|address| address.to_canonical())
 }
 
@@ -189,17 +243,26 @@ mod tests {
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         map
     }
 
     fn proxies() -> TrustedProxies {
-        TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()])
+        TrustedProxies::new(vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "2001:db8::/32".parse().unwrap(),
+        ])
     }
 
     fn seen(from: &str, pairs: &[(&'static str, &str)]) -> (String, bool) {
-        let side = NearEnd { address: Some(from.parse().unwrap()), tls: false };
+        let side = NearEnd {
+            address: Some(from.parse().unwrap()),
+            tls: false,
+        };
         let peer = proxies().peer(side, &headers(pairs));
         assert!(!peer.socket);
         (peer.address.unwrap().to_string(), peer.secure)
@@ -209,7 +272,11 @@ mod tests {
     fn a_strangers_headers_count_for_nothing() {
         for name in [FOR, PROTO, FORWARDED] {
             for value in ["127.0.0.1", "https", "for=127.0.0.1;proto=https"] {
-                assert_eq!(seen("192.0.2.7", &[(name, value)]), ("192.0.2.7".into(), false), "{name}: {value}");
+                assert_eq!(
+                    seen("192.0.2.7", &[(name, value)]),
+                    ("192.0.2.7".into(), false),
+                    "{name}: {value}"
+                );
             }
         }
     }
@@ -234,8 +301,14 @@ mod tests {
         ] {
             assert_eq!(seen("10.9.9.9", &[(FOR, value)]).0, expected, "{value}");
         }
-        assert_eq!(seen("10.9.9.9", &[(FOR, "127.0.0.1"), (FOR, "192.0.2.1")]).0, "192.0.2.1");
-        assert_eq!(seen("::ffff:10.9.9.9", &[(FOR, "192.0.2.1")]).0, "192.0.2.1");
+        assert_eq!(
+            seen("10.9.9.9", &[(FOR, "127.0.0.1"), (FOR, "192.0.2.1")]).0,
+            "192.0.2.1"
+        );
+        assert_eq!(
+            seen("::ffff:10.9.9.9", &[(FOR, "192.0.2.1")]).0,
+            "192.0.2.1"
+        );
         assert_eq!(seen("10.9.9.9", &[]).0, "10.9.9.9");
     }
 
@@ -243,53 +316,114 @@ mod tests {
     fn the_standards_header_is_read_by_its_grammar() {
         for (value, expected, secure) in [
             ("for=192.0.2.1", "192.0.2.1", false),
-            ("For=\"192.0.2.1:4711\";Proto=HTTPS;by=10.0.0.1", "192.0.2.1", true),
+            (
+                "For=\"192.0.2.1:4711\";Proto=HTTPS;by=10.0.0.1",
+                "192.0.2.1",
+                true,
+            ),
             ("for=\"[2001:db9::1]:4711\"", "2001:db9::1", false),
-            ("for=127.0.0.1;proto=https, for=192.0.2.1;proto=http", "192.0.2.1", false),
+            (
+                "for=127.0.0.1;proto=https, for=192.0.2.1;proto=http",
+                "192.0.2.1",
+                false,
+            ),
             ("for=192.0.2.1, for=10.2.2.2;proto=https", "192.0.2.1", true),
             // A comma in quotes parts nothing.
             ("for=\"192.0.2.1, for=127.0.0.1\"", "10.9.9.9", false),
-            ("for=\"_hidden\\\", for=127.0.0.1\", for=192.0.2.1", "192.0.2.1", false),
+            (
+                "for=\"_hidden\\\", for=127.0.0.1\", for=192.0.2.1",
+                "192.0.2.1",
+                false,
+            ),
             ("for=127.0.0.1;for=192.0.2.1", "10.9.9.9", false),
             ("for=\"192.0.2.1", "10.9.9.9", false),
             ("for", "10.9.9.9", false),
             ("=192.0.2.1", "10.9.9.9", false),
         ] {
-            assert_eq!(seen("10.9.9.9", &[(FORWARDED, value)]), (expected.into(), secure), "{value}");
+            assert_eq!(
+                seen("10.9.9.9", &[(FORWARDED, value)]),
+                (expected.into(), secure),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn two_headers_that_do_not_agree_are_both_not_believed() {
-        assert_eq!(seen("10.9.9.9", &[(FOR, "192.0.2.1"), (FORWARDED, "for=192.0.2.1")]).0, "192.0.2.1");
-        assert_eq!(seen("10.9.9.9", &[(FOR, "192.0.2.1"), (FORWARDED, "for=127.0.0.1")]).0, "10.9.9.9");
-        assert_eq!(seen("10.9.9.9", &[(FOR, "127.0.0.1"), (FORWARDED, "for=192.0.2.1")]).0, "10.9.9.9");
+        assert_eq!(
+            seen(
+                "10.9.9.9",
+                &[(FOR, "192.0.2.1"), (FORWARDED, "for=192.0.2.1")]
+            )
+            .0,
+            "192.0.2.1"
+        );
+        assert_eq!(
+            seen(
+                "10.9.9.9",
+                &[(FOR, "192.0.2.1"), (FORWARDED, "for=127.0.0.1")]
+            )
+            .0,
+            "10.9.9.9"
+        );
+        assert_eq!(
+            seen(
+                "10.9.9.9",
+                &[(FOR, "127.0.0.1"), (FORWARDED, "for=192.0.2.1")]
+            )
+            .0,
+            "10.9.9.9"
+        );
     }
 
     #[test]
     fn the_nearest_proxy_says_whether_the_browser_sees_https() {
-        for (value, secure) in
-            [("https", true), ("HTTPS", true), ("http", false), ("https, http", false), ("http,https", true), ("", false)]
-        {
+        for (value, secure) in [
+            ("https", true),
+            ("HTTPS", true),
+            ("http", false),
+            ("https, http", false),
+            ("http,https", true),
+            ("", false),
+        ] {
             assert_eq!(seen("10.9.9.9", &[(PROTO, value)]).1, secure, "{value}");
         }
-        let side = NearEnd { address: Some("192.0.2.7".parse().unwrap()), tls: true };
-        assert!(proxies().peer(side, &headers(&[(PROTO, "http")])).secure, "TLS is TLS, whatever a header says");
+        let side = NearEnd {
+            address: Some("192.0.2.7".parse().unwrap()),
+            tls: true,
+        };
+        assert!(
+            proxies().peer(side, &headers(&[(PROTO, "http")])).secure,
+            "TLS is TLS, whatever a header says"
+        );
     }
 
     #[test]
     fn whoever_comes_through_the_socket_by_a_proxy_is_not_the_machines_own_user() {
-        let side = NearEnd { address: None, tls: false };
-        assert!(proxies().peer(side, &headers(&[("user-agent", "curl")])).socket);
+        let side = NearEnd {
+            address: None,
+            tls: false,
+        };
+        assert!(
+            proxies()
+                .peer(side, &headers(&[("user-agent", "curl")]))
+                .socket
+        );
         for name in TRACES {
             let peer = proxies().peer(side, &headers(&[(name, "x")]));
-            assert!(!peer.socket && peer.address.is_none() && !peer.secure, "{name}");
+            assert!(
+                !peer.socket && peer.address.is_none() && !peer.secure,
+                "{name}"
+            );
         }
     }
 
     fn address() -> impl Strategy<Value = IpAddr> {
-        prop_oneof![any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())), any::<u128>().prop_map(|bits| IpAddr::V6(bits.into()))]
-            .prop_map(|address| address.to_canonical())
+        prop_oneof![
+            any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
+            any::<u128>().prop_map(|bits| IpAddr::V6(bits.into()))
+        ]
+        .prop_map(|address| address.to_canonical())
     }
 
     fn written(address: IpAddr, style: u8) -> String {
@@ -301,7 +435,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client writes itself, the address that the nearest proxy adds after it is the one that counts.
+        /// Whatever a client writes itself, the address that the nearest proxy adds after it is the
+        /// one that counts.
         #[test]
         fn a_forged_beginning_changes_nothing(
             forged in "[ -~]{0,60}", client in address(), between in 0_u32..0x00ff_ffff, style in any::<u8>(), lines in any::<bool>(),
@@ -323,7 +458,8 @@ mod tests {
             prop_assert_eq!(found, (client.to_string(), true));
         }
 
-        /// Nothing that comes makes it panic, and the answer is an address that stands there or the proxy's own.
+        /// Nothing that comes makes it panic, and the answer is an address that stands there or the
+        /// proxy's own.
         #[test]
         fn any_text_is_borne(a in "[ -~]{0,80}", b in "[ -~]{0,80}", c in "[ -~]{0,20}") {
             let (address, _) = seen("10.9.9.9", &[(FOR, a.as_str()), (FORWARDED, b.as_str()), (PROTO, c.as_str())]);

@@ -1,7 +1,8 @@
-//! The Unix socket: made with mode 0600 at its place in one step, one that is left over replaced, one that is in use left alone.
+//! The Unix socket: made with mode 0600 at its place in one step, one that is left over replaced,
+//! one that is in use left alone.
 //!
-//! A socket's path has room for 107 bytes. Both sides reach it through their directory's descriptor, so it may lie anywhere; only other programs
-//! are held up by a long path.
+//! A socket's path has room for 107 bytes. Both sides reach it through their directory's
+//! descriptor, so it may lie anywhere; only other programs are held up by a long path.
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::ffi::OsStr;
@@ -24,7 +25,8 @@ pub(super) struct UnixListenSocket {
     inode: (u64, u64),
 }
 
-/// A path to a socket that is short enough wherever it lies. It holds as long as the returned directory is open.
+/// A path to a socket that is short enough wherever it lies. It holds as long as the returned
+/// directory is open.
 ///
 /// # Errors
 /// Its directory cannot be opened.
@@ -34,7 +36,11 @@ pub fn reach(socket: &Path) -> io::Result<(File, PathBuf)> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let dir = File::from(rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
+    let dir = File::from(rustix::fs::open(
+        dir,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?);
     let short = below(&dir, name);
     Ok((dir, short))
 }
@@ -48,18 +54,29 @@ impl UnixListenSocket {
     /// What stands in its way, with the path.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let told = |what: &str, e: &io::Error| format!("{} {what}: {e}", path.display());
-        let name = path.file_name().ok_or_else(|| format!("{} names no file", path.display()))?;
-        let (dir, short) = reach(path).map_err(|e| told("cannot be made, its directory cannot be opened", &e))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| format!("{} names no file", path.display()))?;
+        let (dir, short) =
+            reach(path).map_err(|e| told("cannot be made, its directory cannot be opened", &e))?;
         match std::fs::symlink_metadata(&short) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(told("cannot be looked at", &e)),
             Ok(found) if !found.file_type().is_socket() => {
-                return Err(format!("{} is there and is no socket; remove it or name another place", path.display()));
+                return Err(format!(
+                    "{} is there and is no socket; remove it or name another place",
+                    path.display()
+                ));
             }
             // Only one that nobody listens on is left over.
             Ok(_) => match std::os::unix::net::UnixStream::connect(&short) {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(e) => return Err(told("is there and cannot be asked whether it is in use", &e)),
+                Err(e) => {
+                    return Err(told(
+                        "is there and cannot be asked whether it is in use",
+                        &e,
+                    ));
+                }
                 Ok(_) => return Err(format!("another program listens on {}", path.display())),
             },
         }
@@ -77,7 +94,11 @@ impl UnixListenSocket {
             std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o600))?;
             let metadata = std::fs::symlink_metadata(&made)?;
             rustix::fs::renameat(&dir, &draft, &dir, name)?;
-            Ok(Self { listener, path: path.to_owned(), inode: (metadata.dev(), metadata.ino()) })
+            Ok(Self {
+                listener,
+                path: path.to_owned(),
+                inode: (metadata.dev(), metadata.ino()),
+            })
         };
         let socket = open().map_err(|e| {
             let _ = rustix::fs::unlinkat(&dir, &draft, AtFlags::empty());
@@ -101,7 +122,8 @@ impl UnixListenSocket {
 
 impl Drop for UnixListenSocket {
     fn drop(&mut self) {
-        let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.inode);
+        let is_ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == self.inode);
         if is_ours {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -118,19 +140,38 @@ mod tests {
         let path = dir.path().join("manager.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let first = UnixListenSocket::open(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(UnixListenSocket::open(&path).unwrap_err().contains("another program listens"));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(
+            UnixListenSocket::open(&path)
+                .unwrap_err()
+                .contains("another program listens")
+        );
         std::os::unix::net::UnixStream::connect(&path).unwrap();
         // Another's file at its place is not removed.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "mine").unwrap();
         drop(first);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-        assert!(UnixListenSocket::open(&path).unwrap_err().contains("no socket"));
+        assert!(
+            UnixListenSocket::open(&path)
+                .unwrap_err()
+                .contains("no socket")
+        );
         std::fs::remove_file(&path).unwrap();
         drop(UnixListenSocket::open(&path).unwrap());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was left behind");
-        assert!(UnixListenSocket::open(&dir.path().join("nowhere/manager.sock")).unwrap_err().contains("directory"));
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "something was left behind"
+        );
+        assert!(
+            UnixListenSocket::open(&dir.path().join("nowhere/manager.sock"))
+                .unwrap_err()
+                .contains("directory")
+        );
     }
 
     #[tokio::test]
@@ -140,7 +181,10 @@ mod tests {
         std::fs::create_dir(&deep).unwrap();
         let path = deep.join("manager.sock");
         let _socket = UnixListenSocket::open(&path).unwrap();
-        assert!(std::os::unix::net::UnixStream::connect(&path).is_err(), "the limit is gone, and with it this way around it");
+        assert!(
+            std::os::unix::net::UnixStream::connect(&path).is_err(),
+            "the limit is gone, and with it this way around it"
+        );
         let (_dir, short) = reach(&path).unwrap();
         std::os::unix::net::UnixStream::connect(short).unwrap();
     }

@@ -1,4 +1,5 @@
-//! The certificate and key that TLS connections are taken with: read from files, checked, and read again when told to.
+//! The certificate and key that TLS connections are taken with: read from files, checked, and read
+//! again when told to.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -48,7 +49,8 @@ impl TlsState {
         InForce::load(files).map(|loaded| Self(RwLock::new(loaded)))
     }
 
-    /// Reads files (again) and uses them from the next connection on; says whether anything is different. With an error all stays as it is.
+    /// Reads files (again) and uses them from the next connection on; says whether anything is
+    /// different. With an error all stays as it is.
     ///
     /// # Errors
     /// Which of them is wrong and why.
@@ -62,7 +64,13 @@ impl TlsState {
 
     /// Takes the next connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.read().unwrap_or_else(PoisonError::into_inner).config.clone())
+        TlsAcceptor::from(
+            self.0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .config
+                .clone(),
+        )
     }
 }
 
@@ -82,7 +90,10 @@ impl InForce {
                     files.certificate.display()
                 ),
                 TlsError::InvalidCertificate(e) => {
-                    format!("tls_cert: the first certificate in {} cannot be used: {e:?}", files.certificate.display())
+                    format!(
+                        "tls_cert: the first certificate in {} cannot be used: {e:?}",
+                        files.certificate.display()
+                    )
                 }
                 e => format!(
                     "tls_key: the key in {} with the certificate in {}: {e}",
@@ -91,13 +102,26 @@ impl InForce {
                 ),
             })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files, chain, key, config: Arc::new(config) })
+        Ok(Self {
+            files,
+            chain,
+            key,
+            config: Arc::new(config),
+        })
     }
 }
 
 impl std::fmt::Display for TlsState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.read().unwrap_or_else(PoisonError::into_inner).files.certificate.to_string_lossy())
+        f.write_str(
+            &self
+                .0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .files
+                .certificate
+                .to_string_lossy(),
+        )
     }
 }
 
@@ -112,7 +136,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(path).map_err(|e| said("tls_key", path, "private key without a password", &e))
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|e| said("tls_key", path, "private key without a password", &e))
 }
 
 /// What is wrong with a file; never what it holds.
@@ -120,8 +145,12 @@ fn said(setting: &str, path: &Path, wanted: &str, error: &PemError) -> String {
     let path = path.display();
     match error {
         PemError::Io(e) => format!("{setting}: {path} cannot be read: {e}"),
-        PemError::NoItemsFound => format!("{setting}: {path} holds no {wanted} in PEM (\"-----BEGIN …\")"),
-        _ => format!("{setting}: {path} is damaged: a block of PEM in it does not end or is not Base64"),
+        PemError::NoItemsFound => {
+            format!("{setting}: {path} holds no {wanted} in PEM (\"-----BEGIN …\")")
+        }
+        _ => format!(
+            "{setting}: {path} is damaged: a block of PEM in it does not end or is not Base64"
+        ),
     }
 }
 
@@ -141,11 +170,17 @@ mod tests {
 
     impl Made {
         fn new() -> Self {
-            let made = Self { dir: tempfile::tempdir().unwrap() };
+            let made = Self {
+                dir: tempfile::tempdir().unwrap(),
+            };
             for name in ["one", "two"] {
-                let pair = rcgen::generate_simple_self_signed(vec![format!("{name}.example")]).unwrap();
+                let pair =
+                    rcgen::generate_simple_self_signed(vec![format!("{name}.example")]).unwrap();
                 made.write(&format!("{name}.crt"), &pem("CERTIFICATE", pair.cert.der()));
-                made.write(&format!("{name}.key"), &pem("PRIVATE KEY", &pair.signing_key.serialize_der()));
+                made.write(
+                    &format!("{name}.key"),
+                    &pem("PRIVATE KEY", &pair.signing_key.serialize_der()),
+                );
             }
             made
         }
@@ -155,7 +190,10 @@ mod tests {
         }
 
         fn files(&self, certificate: &str, key: &str) -> TlsFiles {
-            TlsFiles { certificate: self.dir.path().join(certificate), key: self.dir.path().join(key) }
+            TlsFiles {
+                certificate: self.dir.path().join(certificate),
+                key: self.dir.path().join(key),
+            }
         }
     }
 
@@ -165,22 +203,54 @@ mod tests {
         let key = std::fs::read_to_string(made.dir.path().join("one.key")).unwrap();
         made.write("empty", "");
         made.write("cut.key", &key[..key.len() / 2]);
-        made.write("garbled.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        made.write(
+            "garbled.crt",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        );
         made.write(
             "locked.key",
-            &key.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE").replace("END PRIVATE", "END ENCRYPTED PRIVATE"),
+            &key.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE")
+                .replace("END PRIVATE", "END ENCRYPTED PRIVATE"),
         );
         for (certificate, key, says) in [
-            ("one.crt", "two.key", ["tls_key", "two.key", "does not belong"]),
-            ("nowhere.crt", "one.key", ["tls_cert", "nowhere.crt", "No such file"]),
-            ("one.crt", "nowhere.key", ["tls_key", "nowhere.key", "No such file"]),
+            (
+                "one.crt",
+                "two.key",
+                ["tls_key", "two.key", "does not belong"],
+            ),
+            (
+                "nowhere.crt",
+                "one.key",
+                ["tls_cert", "nowhere.crt", "No such file"],
+            ),
+            (
+                "one.crt",
+                "nowhere.key",
+                ["tls_key", "nowhere.key", "No such file"],
+            ),
             ("empty", "one.key", ["tls_cert", "empty", "no certificate"]),
-            ("one.key", "one.key", ["tls_cert", "one.key", "no certificate"]),
+            (
+                "one.key",
+                "one.key",
+                ["tls_cert", "one.key", "no certificate"],
+            ),
             ("one.crt", "empty", ["tls_key", "empty", "no private key"]),
-            ("one.crt", "one.crt", ["tls_key", "one.crt", "no private key"]),
+            (
+                "one.crt",
+                "one.crt",
+                ["tls_key", "one.crt", "no private key"],
+            ),
             ("one.crt", "cut.key", ["tls_key", "cut.key", "damaged"]),
-            ("one.crt", "locked.key", ["tls_key", "locked.key", "without a password"]),
-            ("garbled.crt", "one.key", ["tls_cert", "garbled.crt", "cannot be used"]),
+            (
+                "one.crt",
+                "locked.key",
+                ["tls_key", "locked.key", "without a password"],
+            ),
+            (
+                "garbled.crt",
+                "one.key",
+                ["tls_cert", "garbled.crt", "cannot be used"],
+            ),
         ] {
             let error = TlsState::load(made.files(certificate, key)).unwrap_err();
             for word in says {
@@ -197,7 +267,11 @@ mod tests {
         let config = |tls: &TlsState| tls.0.read().unwrap().config.clone();
         assert_eq!(tls.reload(made.files("one.crt", "one.key")), Ok(false));
         let before = config(&tls);
-        assert!(tls.reload(made.files("one.crt", "two.key")).unwrap_err().contains("two.key"));
+        assert!(
+            tls.reload(made.files("one.crt", "two.key"))
+                .unwrap_err()
+                .contains("two.key")
+        );
         assert!(Arc::ptr_eq(&before, &config(&tls)));
         assert_eq!(tls.reload(made.files("two.crt", "two.key")), Ok(true));
         assert!(!Arc::ptr_eq(&before, &config(&tls)));

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The stream; its writes end with `TimedOut` when the other end falls behind and then takes less than `least` bytes within `limit`.
+/// The stream; its writes end with `TimedOut` when the other end falls behind and then takes less
+/// than `least` bytes within `limit`.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
@@ -24,7 +25,12 @@ struct WriteBacklog {
 
 impl<S> WriteTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration, least: usize) -> Self {
-        Self { stream, limit, least, backlog: None }
+        Self {
+            stream,
+            limit,
+            least,
+            backlog: None,
+        }
     }
 
     /// Counts what a write achieved. `taken` says how many bytes that were.
@@ -38,12 +44,18 @@ impl<S> WriteTimeout<S> {
         match (&outcome, &mut self.backlog) {
             (Poll::Ready(Ok(value)), Some(backlog)) => backlog.taken += taken(value),
             (Poll::Pending, backlog) => {
-                backlog.get_or_insert_with(|| WriteBacklog { end: Box::pin(sleep_until(Instant::now() + limit)), taken: 0 });
+                backlog.get_or_insert_with(|| WriteBacklog {
+                    end: Box::pin(sleep_until(Instant::now() + limit)),
+                    taken: 0,
+                });
             }
             _ => return outcome,
         }
-        let Some(backlog) = &mut self.backlog else { return outcome };
-        // Polled until it waits, so that it wakes this task whether or not the other end takes anything.
+        let Some(backlog) = &mut self.backlog else {
+            return outcome;
+        };
+        // Polled until it waits, so that it wakes this task whether or not the other end takes
+        // anything.
         while backlog.end.as_mut().poll(cx).is_ready() {
             if backlog.taken < least {
                 self.backlog = None;
@@ -56,7 +68,11 @@ impl<S> WriteTimeout<S> {
     }
 
     /// Everything was written: the other end keeps up.
-    fn settle<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn settle<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         let outcome = self.judge(cx, outcome, |_| 0);
         if outcome.is_ready() {
             self.backlog = None;
@@ -66,18 +82,30 @@ impl<S> WriteTimeout<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.judge(cx, outcome, |taken| *taken)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
         self.judge(cx, outcome, |taken| *taken)
     }
@@ -140,7 +168,11 @@ mod tests {
         let begun = std::time::Instant::now();
         let error = near.write_all(&[1; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(begun.elapsed() >= limit && begun.elapsed() < limit * 2, "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= limit && begun.elapsed() < limit * 2,
+            "{:?}",
+            begun.elapsed()
+        );
         drop(near);
         trickle.await.unwrap();
     }

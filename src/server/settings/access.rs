@@ -1,4 +1,5 @@
-//! The settings about who gets in: the password that comes with them, and the names the manager is reached by.
+//! The settings about who gets in: the password that comes with them, and the names the manager is
+//! reached by.
 
 use std::path::Path;
 
@@ -27,13 +28,18 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
     let plain = name.trim().trim_end_matches('.').to_ascii_lowercase();
     let is_name = !plain.is_empty()
         && plain.len() <= 253
-        && plain
-            .split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        && plain.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        });
     if is_name {
         Ok(plain)
     } else {
-        Err(SettingsError(format!("allow_hosts: \"{name}\" is not a host name such as miner.example.org")))
+        Err(SettingsError(format!(
+            "allow_hosts: \"{name}\" is not a host name such as miner.example.org"
+        )))
     }
 }
 
@@ -41,14 +47,23 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
 pub(super) fn password(file: Option<&Path>) -> Result<Option<InitialPassword>, SettingsError> {
     let text = match file {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| SettingsError(format!("password_file: {} cannot be read: {e}", path.display())))?;
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                SettingsError(format!(
+                    "password_file: {} cannot be read: {e}",
+                    path.display()
+                ))
+            })?;
             if text.trim_end_matches(['\r', '\n']).is_empty() {
-                return Err(SettingsError(format!("password_file: {} is empty", path.display())));
+                return Err(SettingsError(format!(
+                    "password_file: {} is empty",
+                    path.display()
+                )));
             }
             Some(text)
         }
-        None => std::env::var("JD_MANAGER_PASSWORD").ok().filter(|text| !text.is_empty()),
+        None => std::env::var("JD_MANAGER_PASSWORD")
+            .ok()
+            .filter(|text| !text.is_empty()),
     };
     Ok(text.map(|text| InitialPassword(text.trim_end_matches(['\r', '\n']).to_owned())))
 }

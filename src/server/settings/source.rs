@@ -17,10 +17,12 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsInput {
-    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own (loopback) need a password first.
+    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own
+    /// (loopback) need a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
+    /// Where database, instances, clients and backups are kept [default:
+    /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Use this jd_client_sv2 program instead of the managed store.
@@ -47,14 +49,22 @@ pub struct SettingsInput {
     /// Days that raw metrics and health checks are kept [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
-    /// While nobody has a password: print a code with which the first one can be set in the browser.
+    /// While nobody has a password: print a code with which the first one can be set in the
+    /// browser.
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
-    /// A file with the password of the user "admin", who is made or changed to it at each start. Also: JD_MANAGER_PASSWORD.
+    /// A file with the password of the user "admin", who is made or changed to it at each start.
+    /// Also: JD_MANAGER_PASSWORD.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// A name by which the manager is reached, besides its addresses and this machine's own name; can be given several times.
-    #[arg(long = "allow-host", env = "JD_MANAGER_ALLOW_HOSTS", value_delimiter = ',', value_name = "NAME")]
+    /// A name by which the manager is reached, besides its addresses and this machine's own name;
+    /// can be given several times.
+    #[arg(
+        long = "allow-host",
+        env = "JD_MANAGER_ALLOW_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     #[serde(default)]
     pub(super) allow_hosts: Vec<String>,
     /// Days that the audit log is kept [default: 365].
@@ -66,22 +76,26 @@ pub struct SettingsInput {
     /// How log lines look.
     #[arg(long, env = "JD_MANAGER_LOG_FORMAT", value_enum)]
     pub(super) log_format: Option<LogFormat>,
-    /// A certificate in PEM, with those that lead to its authority: the port then speaks HTTPS. Needs --tls-key.
+    /// A certificate in PEM, with those that lead to its authority: the port then speaks HTTPS.
+    /// Needs --tls-key.
     #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_cert: Option<PathBuf>,
     /// The private key of --tls-cert, in PEM and without a password.
     #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_key: Option<PathBuf>,
-    /// The Unix socket for this machine's own user; empty for none [default: manager.sock in the data directory].
+    /// The Unix socket for this machine's own user; empty for none [default: manager.sock in the
+    /// data directory].
     #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
     pub(super) socket: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or networks, with commas [default: none].
+    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or
+    /// networks, with commas [default: none].
     #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub(super) trusted_proxies: Option<NetworkList>,
     /// TCP connections taken at once [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Requests a second that one address may make for long, other than this machine's own; 0 for no limit [default: 100].
+    /// Requests a second that one address may make for long, other than this machine's own; 0 for
+    /// no limit [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,
 }
@@ -90,6 +104,9 @@ impl SettingsInput {
     /// Nothing but where everything is kept.
     #[must_use]
     pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
-        Self { data_dir, ..Self::default() }
+        Self {
+            data_dir,
+            ..Self::default()
+        }
     }
 }

@@ -17,14 +17,18 @@ impl std::str::FromStr for DurationText {
         match humantime::parse_duration(text.trim()) {
             Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
             Ok(_) => Err("a length of time is at least 1s".into()),
-            Err(_) => Err(format!("\"{text}\" is not a length of time such as 10s, 5m or 1h 30m")),
+            Err(_) => Err(format!(
+                "\"{text}\" is not a length of time such as 10s, 5m or 1h 30m"
+            )),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -55,7 +59,10 @@ pub struct NetworkList(pub Vec<IpNet>);
 impl std::str::FromStr for NetworkList {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
+        let pieces = text
+            .split(',')
+            .map(str::trim)
+            .filter(|piece| !piece.is_empty());
         pieces.map(network).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -63,19 +70,29 @@ impl std::str::FromStr for NetworkList {
 impl<'de> Deserialize<'de> for NetworkList {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let pieces = Vec::<String>::deserialize(d)?;
-        pieces.iter().map(|piece| network(piece)).collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
+        pieces
+            .iter()
+            .map(|piece| network(piece))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let network = text
+        .parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     match network {
         // That would be everybody, and everybody could be anybody.
-        Some(network) if network.prefix_len() == 0 => {
-            Err(format!("\"{text}\" is every address there is; name your proxies alone"))
-        }
+        Some(network) if network.prefix_len() == 0 => Err(format!(
+            "\"{text}\" is every address there is; name your proxies alone"
+        )),
         Some(network) => Ok(network.trunc()),
-        None => Err(format!("\"{text}\" is neither an address nor a network such as 10.0.0.0/8")),
+        None => Err(format!(
+            "\"{text}\" is neither an address nor a network such as 10.0.0.0/8"
+        )),
     }
 }
 

@@ -42,18 +42,46 @@ pub struct ApiDocument {
 
 /// What a status that is a problem means.
 const PROBLEMS: &[(u16, &str, &str)] = &[
-    (400, "BadRequest", "The body is not JSON, not UTF-8, or did not arrive whole."),
-    (401, "Unauthorized", "Nobody is logged in, and no token was sent."),
-    (403, "Forbidden", "The role is not enough for this, or another site asked for a change."),
+    (
+        400,
+        "BadRequest",
+        "The body is not JSON, not UTF-8, or did not arrive whole.",
+    ),
+    (
+        401,
+        "Unauthorized",
+        "Nobody is logged in, and no token was sent.",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The role is not enough for this, or another site asked for a change.",
+    ),
     (404, "NotFound", "There is no such thing."),
-    (406, "NotAcceptable", "None of the offered representations is acceptable."),
+    (
+        406,
+        "NotAcceptable",
+        "None of the offered representations is acceptable.",
+    ),
     (409, "Conflict", "It contradicts the state of things."),
     (413, "TooLarge", "The body is too large."),
     (415, "UnsupportedMediaType", "The body is of another type."),
     (421, "Misdirected", "The `Host` is not this machine."),
-    (422, "Invalid", "Something in the request breaks a rule; `errors` says what."),
-    (429, "TooMany", "Too many tries; `Retry-After` says when to try again."),
-    (502, "BadGateway", "Another machine did not do what it was asked."),
+    (
+        422,
+        "Invalid",
+        "Something in the request breaks a rule; `errors` says what.",
+    ),
+    (
+        429,
+        "TooMany",
+        "Too many tries; `Retry-After` says when to try again.",
+    ),
+    (
+        502,
+        "BadGateway",
+        "Another machine did not do what it was asked.",
+    ),
     (503, "Unavailable", "It is not possible at the moment."),
 ];
 
@@ -93,13 +121,22 @@ impl ApiDocument {
         })
     }
 
-    fn operation(&self, tag: &str, operation: &ApiOperation, generator: &mut SchemaGenerator) -> Value {
+    fn operation(
+        &self,
+        tag: &str,
+        operation: &ApiOperation,
+        generator: &mut SchemaGenerator,
+    ) -> Value {
         let role = (self.role)(operation.method, operation.path);
         let needs = match role {
             Some(role) => format!("Needs the role {role}."),
             None => "Needs no login.".to_owned(),
         };
-        let about = if operation.about.is_empty() { needs } else { format!("{}\n\n{needs}", operation.about) };
+        let about = if operation.about.is_empty() {
+            needs
+        } else {
+            format!("{}\n\n{needs}", operation.about)
+        };
         let mut said = json!({
             "operationId": operation.id,
             "summary": operation.summary,
@@ -108,15 +145,28 @@ impl ApiDocument {
             "x-role": role,
             "responses": responses(operation, role.is_none(), generator),
         });
-        let fields = operation.path_fields.iter().map(|field| parameter("path", field));
-        let parameters: Vec<Value> = fields.chain(operation.query.iter().map(|field| parameter("query", field))).collect();
+        let fields = operation
+            .path_fields
+            .iter()
+            .map(|field| parameter("path", field));
+        let parameters: Vec<Value> = fields
+            .chain(
+                operation
+                    .query
+                    .iter()
+                    .map(|field| parameter("query", field)),
+            )
+            .collect();
         if !parameters.is_empty() {
             said["parameters"] = parameters.into();
         }
         if let Some(body) = &operation.body {
-            let contents = body.contents(operation.has_open_body, generator).into_iter();
-            let content: Map<String, Value> =
-                contents.map(|(name, schema)| (name.to_owned(), json!({ "schema": schema }))).collect();
+            let contents = body
+                .contents(operation.has_open_body, generator)
+                .into_iter();
+            let content: Map<String, Value> = contents
+                .map(|(name, schema)| (name.to_owned(), json!({ "schema": schema })))
+                .collect();
             said["requestBody"] = json!({ "required": operation.needs_body, "content": content });
         }
         if role.is_none() {
@@ -130,20 +180,41 @@ fn parameter(place: &str, field: &RequestField) -> Value {
     json!({ "name": field.name, "in": place, "description": field.about, "required": field.required, "schema": field.schema })
 }
 
-fn responses(operation: &ApiOperation, is_open: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
+fn responses(
+    operation: &ApiOperation,
+    is_open: bool,
+    generator: &mut SchemaGenerator,
+) -> Map<String, Value> {
     let mut all = Map::new();
     for status in operation.all_problems(is_open) {
-        let name = PROBLEMS.iter().find(|known| known.0 == status).map_or("Unavailable", |known| known.1);
-        all.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
+        let name = PROBLEMS
+            .iter()
+            .find(|known| known.0 == status)
+            .map_or("Unavailable", |known| known.1);
+        all.insert(
+            status.to_string(),
+            json!({ "$ref": format!("#/components/responses/{name}") }),
+        );
     }
     for answer in &operation.answers {
-        all.insert(answer.status.to_string(), response(operation, answer, generator));
+        all.insert(
+            answer.status.to_string(),
+            response(operation, answer, generator),
+        );
     }
     all
 }
 
-fn response(operation: &ApiOperation, answer: &ResponseSpec, generator: &mut SchemaGenerator) -> Value {
-    let about = if answer.about.is_empty() { operation.summary } else { answer.about };
+fn response(
+    operation: &ApiOperation,
+    answer: &ResponseSpec,
+    generator: &mut SchemaGenerator,
+) -> Value {
+    let about = if answer.about.is_empty() {
+        operation.summary
+    } else {
+        answer.about
+    };
     let mut said = json!({ "description": about });
     let mut content = Map::new();
     for name in answer.types {
@@ -175,28 +246,40 @@ pub fn short_type(schema: &Value) -> String {
         }
     }
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| {
+                word.as_str()
+                    .map_or_else(|| word.to_string(), str::to_owned)
+            })
+            .collect();
         return words.join(", ");
     }
     if let Some(word) = schema.get("const") {
-        return word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+        return word
+            .as_str()
+            .map_or_else(|| word.to_string(), str::to_owned);
     }
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(kind) => vec![kind],
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
         _ => return "anything".into(),
     };
-    let words: Vec<String> = kinds.into_iter().map(|kind| kind_text(kind, schema)).collect();
+    let words: Vec<String> = kinds
+        .into_iter()
+        .map(|kind| kind_text(kind, schema))
+        .collect();
     words.join(" or ")
 }
 
 fn kind_text(kind: &str, schema: &Value) -> String {
-    let range = |unit: &str, from: &str, to: &str| match (schema[from].as_i64(), schema[to].as_i64()) {
-        (Some(least), Some(most)) => format!("{unit}, {least} to {most}"),
-        (Some(least), None) if least != 0 => format!("{unit}, from {least}"),
-        (None, Some(most)) => format!("{unit}, at most {most}"),
-        _ => unit.to_owned(),
-    };
+    let range =
+        |unit: &str, from: &str, to: &str| match (schema[from].as_i64(), schema[to].as_i64()) {
+            (Some(least), Some(most)) => format!("{unit}, {least} to {most}"),
+            (Some(least), None) if least != 0 => format!("{unit}, from {least}"),
+            (None, Some(most)) => format!("{unit}, at most {most}"),
+            _ => unit.to_owned(),
+        };
     match kind {
         "string" => match schema["format"].as_str() {
             Some("uuid") => "id".into(),
@@ -211,7 +294,9 @@ fn kind_text(kind: &str, schema: &Value) -> String {
         "boolean" => "true or false".into(),
         "array" => format!("list of {}", short_type(&schema["items"])),
         "null" => "null".into(),
-        _ if schema["additionalProperties"].is_object() => format!("{} by name", short_type(&schema["additionalProperties"])),
+        _ if schema["additionalProperties"].is_object() => {
+            format!("{} by name", short_type(&schema["additionalProperties"]))
+        }
         other => other.to_owned(),
     }
 }

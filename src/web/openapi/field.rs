@@ -1,4 +1,5 @@
-//! What a request may say, one thing at a time: a parameter in the path or the query, or a member of a body.
+//! What a request may say, one thing at a time: a parameter in the path or the query, or a member
+//! of a body.
 
 use schemars::Schema;
 use serde_json::{Map, Value, json};
@@ -25,7 +26,13 @@ pub fn member(name: &'static str, about: &'static str, schema: Value) -> Request
         Value::Object(schema) => schema,
         _ => Map::new(),
     };
-    RequestField { name, about, schema, required: false, alias: None }
+    RequestField {
+        name,
+        about,
+        schema,
+        required: false,
+        alias: None,
+    }
 }
 
 /// Text.
@@ -37,7 +44,11 @@ pub fn text(name: &'static str, about: &'static str) -> RequestField {
 /// A whole number in a range.
 #[must_use]
 pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> RequestField {
-    member(name, about, json!({ "type": "integer", "minimum": from, "maximum": to }))
+    member(
+        name,
+        about,
+        json!({ "type": "integer", "minimum": from, "maximum": to }),
+    )
 }
 
 /// A whole number that is the id or the number of something.
@@ -67,13 +78,21 @@ pub fn id(name: &'static str, about: &'static str) -> RequestField {
 /// A moment, RFC 3339.
 #[must_use]
 pub fn moment(name: &'static str, about: &'static str) -> RequestField {
-    member(name, about, json!({ "type": "string", "format": "date-time" }))
+    member(
+        name,
+        about,
+        json!({ "type": "string", "format": "date-time" }),
+    )
 }
 
 /// A list of ids.
 #[must_use]
 pub fn list(name: &'static str, about: &'static str) -> RequestField {
-    member(name, about, json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }))
+    member(
+        name,
+        about,
+        json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }),
+    )
 }
 
 /// A JSON object of such fields.
@@ -85,7 +104,11 @@ pub fn object(fields: &[RequestField]) -> Schema {
         schema.insert("description".into(), field.about.into());
         properties.insert(field.name.into(), schema.into());
     }
-    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
     let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), properties.into());
@@ -147,10 +170,22 @@ impl RequestField {
     /// What it may look like: an example, the default, or something of its type.
     #[must_use]
     pub fn example(&self) -> Value {
-        let first = |keyword: &str| self.schema.get(keyword).and_then(Value::as_array).and_then(|all| all.first()).cloned();
-        let given = first("examples").or_else(|| self.schema.get("default").cloned()).or_else(|| first("enum"));
+        let first = |keyword: &str| {
+            self.schema
+                .get(keyword)
+                .and_then(Value::as_array)
+                .and_then(|all| all.first())
+                .cloned()
+        };
+        let given = first("examples")
+            .or_else(|| self.schema.get("default").cloned())
+            .or_else(|| first("enum"));
         given.unwrap_or_else(|| match self.schema.get("type").and_then(Value::as_str) {
-            Some("integer") => self.schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+            Some("integer") => self
+                .schema
+                .get("minimum")
+                .cloned()
+                .unwrap_or_else(|| 1.into()),
             Some("boolean") => true.into(),
             Some("array") => json!([]),
             Some("object") => json!({}),

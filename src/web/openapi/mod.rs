@@ -1,7 +1,9 @@
-//! Documentation of an HTTP API by machine: operations as they are written down, and the OpenAPI 3.1 document that is made of them.
+//! Documentation of an HTTP API by machine: operations as they are written down, and the OpenAPI
+//! 3.1 document that is made of them.
 //!
-//! Knows no domain, no router and no role. What an answer holds is told by the type that is serialised (`schemars`); what is
-//! asked for is told by [`RequestField`]s, since bodies are read member by member and by hand. Nothing is kept: a document is made when one is asked for.
+//! Knows no domain, no router and no role. What an answer holds is told by the type that is
+//! serialised (`schemars`); what is asked for is told by [`RequestField`]s, since bodies are read
+//! member by member and by hand. Nothing is kept: a document is made when one is asked for.
 
 mod curl;
 mod document;
@@ -12,8 +14,12 @@ mod tests;
 
 pub use curl::curl;
 pub use document::{ApiDocument, OperationGroup, short_type};
-pub use field::{RequestField, flag, id, list, member, moment, number, object, one_of, text, whole};
-pub use operation::{ApiOperation, RequestBody, ResponseSpec, Shape, delete, get, patch, post, put, shape};
+pub use field::{
+    RequestField, flag, id, list, member, moment, number, object, one_of, text, whole,
+};
+pub use operation::{
+    ApiOperation, RequestBody, ResponseSpec, Shape, delete, get, patch, post, put, shape,
+};
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";

@@ -5,7 +5,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::field::{RequestField, id as id_of, object};
 use super::{FORM, HTML, JSON};
 
-/// Makes the schema of a type; types that have a name are put beside the operations once and referred to.
+/// Makes the schema of a type; types that have a name are put beside the operations once and
+/// referred to.
 pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// The shape of a type that is serialised.
@@ -81,7 +82,12 @@ macro_rules! method {
 method!(get, post, put, patch, delete);
 
 impl ApiOperation {
-    fn new(method: &'static str, path: &'static str, id: &'static str, summary: &'static str) -> Self {
+    fn new(
+        method: &'static str,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+    ) -> Self {
         let path_fields = path
             .split('/')
             .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
@@ -114,7 +120,11 @@ impl ApiOperation {
     #[must_use]
     pub fn named(mut self, field: RequestField) -> Self {
         let field = field.required();
-        match self.path_fields.iter_mut().find(|known| known.name == field.name) {
+        match self
+            .path_fields
+            .iter_mut()
+            .find(|known| known.name == field.name)
+        {
             Some(known) => *known = field,
             // Caught by the test of documents: a parameter that the path does not have.
             None => self.path_fields.push(field),
@@ -157,9 +167,12 @@ impl ApiOperation {
     #[must_use]
     pub fn more(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         match &mut self.body {
-            Some(RequestBody::Fields(all) | RequestBody::Form(all) | RequestBody::Shaped(_, all) | RequestBody::File(all, _)) => {
-                all.extend(fields)
-            }
+            Some(
+                RequestBody::Fields(all)
+                | RequestBody::Form(all)
+                | RequestBody::Shaped(_, all)
+                | RequestBody::File(all, _),
+            ) => all.extend(fields),
             None => return self.takes(fields),
         }
         self
@@ -174,7 +187,11 @@ impl ApiOperation {
 
     /// A body of JSON of a shape of its own, or a form of which only these fields are said.
     #[must_use]
-    pub fn takes_shape(mut self, shape: Shape, fields: impl IntoIterator<Item = RequestField>) -> Self {
+    pub fn takes_shape(
+        mut self,
+        shape: Shape,
+        fields: impl IntoIterator<Item = RequestField>,
+    ) -> Self {
         self.needs_body = true;
         self.body = Some(RequestBody::Shaped(shape, fields.into_iter().collect()));
         self
@@ -182,7 +199,11 @@ impl ApiOperation {
 
     /// A file as the body in one of these media types, or JSON or a form with it as a member.
     #[must_use]
-    pub fn takes_file(mut self, types: &'static [&'static str], fields: impl IntoIterator<Item = RequestField>) -> Self {
+    pub fn takes_file(
+        mut self,
+        types: &'static [&'static str],
+        fields: impl IntoIterator<Item = RequestField>,
+    ) -> Self {
         self.needs_body = true;
         self.body = Some(RequestBody::File(fields.into_iter().collect(), types));
         self
@@ -203,29 +224,60 @@ impl ApiOperation {
     /// A change: 200 with a `T` for programs, 303 for a form that asks for HTML.
     #[must_use]
     pub fn does<T: JsonSchema>(self) -> Self {
-        self.answer(200, "Done.", &[JSON], Some(shape::<T>())).next_page()
+        self.answer(200, "Done.", &[JSON], Some(shape::<T>()))
+            .next_page()
     }
 
-    /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks for HTML.
+    /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks
+    /// for HTML.
     #[must_use]
     pub fn makes<T: JsonSchema>(self) -> Self {
-        self.answer(201, "It is made; `Location` says where it is.", &[JSON], Some(shape::<T>())).next_page()
+        self.answer(
+            201,
+            "It is made; `Location` says where it is.",
+            &[JSON],
+            Some(shape::<T>()),
+        )
+        .next_page()
     }
 
-    /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for HTML.
+    /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for
+    /// HTML.
     #[must_use]
     pub fn begins<T: JsonSchema>(self) -> Self {
-        self.answer(202, "It has begun; `Location` says where it can be followed.", &[JSON], Some(shape::<T>())).next_page()
+        self.answer(
+            202,
+            "It has begun; `Location` says where it can be followed.",
+            &[JSON],
+            Some(shape::<T>()),
+        )
+        .next_page()
     }
 
     fn next_page(self) -> Self {
-        self.answer(303, "For a form that asks for HTML: the next page.", &[], None)
+        self.answer(
+            303,
+            "For a form that asks for HTML: the next page.",
+            &[],
+            None,
+        )
     }
 
     /// Any other answer.
     #[must_use]
-    pub fn answer(mut self, status: u16, about: &'static str, types: &'static [&'static str], shape: Option<Shape>) -> Self {
-        self.answers.push(ResponseSpec { status, about, types, shape });
+    pub fn answer(
+        mut self,
+        status: u16,
+        about: &'static str,
+        types: &'static [&'static str],
+        shape: Option<Shape>,
+    ) -> Self {
+        self.answers.push(ResponseSpec {
+            status,
+            about,
+            types,
+            shape,
+        });
         self
     }
 
@@ -238,11 +290,15 @@ impl ApiOperation {
 
     /// The answer is chosen by `Accept`, so there may be none that fits.
     pub(super) fn negotiates(&self) -> bool {
-        let (changes, several) = (self.answers.iter().any(|a| a.status == 303), self.answers.iter().any(|a| a.types.len() > 1));
+        let (changes, several) = (
+            self.answers.iter().any(|a| a.status == 303),
+            self.answers.iter().any(|a| a.types.len() > 1),
+        );
         changes || several || self.answers.iter().any(|a| a.types.contains(&HTML))
     }
 
-    /// The statuses of every problem it may answer with, in order. `is_open`: nobody has to say who asks.
+    /// The statuses of every problem it may answer with, in order. `is_open`: nobody has to say who
+    /// asks.
     pub(super) fn all_problems(&self, is_open: bool) -> Vec<u16> {
         let mut all = self.problems.clone();
         // Who asks from where; and a disk or a database may be full or busy at any time.
@@ -273,7 +329,11 @@ impl ApiOperation {
 
 impl RequestBody {
     /// In which media types it may come, with the schema of each.
-    pub(super) fn contents(&self, is_open: bool, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    pub(super) fn contents(
+        &self,
+        is_open: bool,
+        generator: &mut SchemaGenerator,
+    ) -> Vec<(&'static str, Schema)> {
         match self {
             Self::Fields(fields) => {
                 let mut json = object(fields);
@@ -288,7 +348,13 @@ impl RequestBody {
             Self::File(fields, types) => {
                 let file = schemars::json_schema!({ "type": "string" });
                 let form = schemars::json_schema!({ "type": "object", "properties": { "file": { "type": "string", "contentMediaType": "application/octet-stream" } }, "required": ["file"] });
-                let of = |name: &str| if name == "multipart/form-data" { form.clone() } else { file.clone() };
+                let of = |name: &str| {
+                    if name == "multipart/form-data" {
+                        form.clone()
+                    } else {
+                        file.clone()
+                    }
+                };
                 let mut all: Vec<_> = types.iter().map(|name| (*name, of(name))).collect();
                 if !fields.is_empty() {
                     all.splice(0..0, [(JSON, object(fields)), (FORM, object(fields))]);
@@ -302,7 +368,10 @@ impl RequestBody {
     #[must_use]
     pub fn fields(&self) -> &[RequestField] {
         match self {
-            Self::Fields(fields) | Self::Form(fields) | Self::Shaped(_, fields) | Self::File(fields, _) => fields,
+            Self::Fields(fields)
+            | Self::Form(fields)
+            | Self::Shaped(_, fields)
+            | Self::File(fields, _) => fields,
         }
     }
 }

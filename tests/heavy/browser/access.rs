@@ -14,14 +14,27 @@ async fn log_in(browser: &Browser, password: &str) {
 async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     let manager = Manager::start().await;
     browser.go(&manager.url("/account")).await;
-    browser.reads("section.attention h2", "Nobody has a password").await;
+    browser
+        .reads("section.attention h2", "Nobody has a password")
+        .await;
     browser.press("make a user").await;
     browser.arrives("/users").await;
     browser.fill("#name", "ada").await;
     browser.fill("#password", "short").await;
     browser.press("Make it").await;
-    browser.reads("section.attention li", "A password has at least 10 characters. Several words are easy to keep in mind.").await;
-    assert_eq!((browser.value("#name").await.as_str(), browser.value("#password").await.as_str()), ("ada", ""));
+    browser
+        .reads(
+            "section.attention li",
+            "A password has at least 10 characters. Several words are easy to keep in mind.",
+        )
+        .await;
+    assert_eq!(
+        (
+            browser.value("#name").await.as_str(),
+            browser.value("#password").await.as_str()
+        ),
+        ("ada", "")
+    );
     browser.fill("#password", PASSWORD).await;
     browser.press("Make it").await;
     // From now on everybody logs in, and comes back to where they were.
@@ -30,7 +43,13 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     browser
         .reads("section.attention p", "Name, password or code is wrong. The code is needed by those who set up a second factor.")
         .await;
-    assert_eq!((browser.value("#name").await.as_str(), browser.value("#password").await.as_str()), ("ada", ""));
+    assert_eq!(
+        (
+            browser.value("#name").await.as_str(),
+            browser.value("#password").await.as_str()
+        ),
+        ("ada", "")
+    );
     log_in(browser, PASSWORD).await;
     browser.arrives("/users").await;
     browser.reads("tbody td", "ada").await;

@@ -1,4 +1,5 @@
-//! Backups on their page: made, refused, downloaded, deleted, and every night; with and without JavaScript.
+//! Backups on their page: made, refused, downloaded, deleted, and every night; with and without
+//! JavaScript.
 
 use super::driver::Browser;
 use crate::harness::Manager;
@@ -6,32 +7,73 @@ use crate::harness::Manager;
 async fn from_none_to_one_and_back(browser: &Browser) {
     let manager = Manager::start().await;
     browser.go(&manager.url("/backups")).await;
-    browser.reads("[aria-labelledby=list] > p", "None yet. The first comes tonight; make one now, if you like.").await;
+    browser
+        .reads(
+            "[aria-labelledby=list] > p",
+            "None yet. The first comes tonight; make one now, if you like.",
+        )
+        .await;
     browser.fill("#passphrase", "correct horse battery").await;
     browser.fill("#repeat", "correct horse buttery").await;
     browser.press("Make a backup").await;
-    browser.reads("#repeat-help", "The two passphrases differ.").await;
-    assert_eq!(browser.value("#passphrase").await, "", "nothing that was typed comes back");
+    browser
+        .reads("#repeat-help", "The two passphrases differ.")
+        .await;
+    assert_eq!(
+        browser.value("#passphrase").await,
+        "",
+        "nothing that was typed comes back"
+    );
     browser.fill("#passphrase", "correct horse battery").await;
     browser.fill("#repeat", "correct horse battery").await;
     browser.press("Make a backup").await;
     // It comes into the list by itself.
-    browser.reads("tbody td[data-label=Encrypted]", "✓ yes").await;
-    let link = browser.ask("return document.querySelector('tbody a[download]').href").await;
-    let file = manager.get(link.as_str().unwrap().strip_prefix(&manager.url("")).unwrap()).await;
-    assert!(file.bytes().await.unwrap().starts_with(b"age-encryption.org/v1"));
+    browser
+        .reads("tbody td[data-label=Encrypted]", "✓ yes")
+        .await;
+    let link = browser
+        .ask("return document.querySelector('tbody a[download]').href")
+        .await;
+    let file = manager
+        .get(
+            link.as_str()
+                .unwrap()
+                .strip_prefix(&manager.url(""))
+                .unwrap(),
+        )
+        .await;
+    assert!(
+        file.bytes()
+            .await
+            .unwrap()
+            .starts_with(b"age-encryption.org/v1")
+    );
     browser.press("Make a backup").await;
-    browser.until("two are there", "return document.querySelectorAll('tbody tr').length === 2").await;
-    browser.reads("tbody tr:first-child td[data-label=Encrypted]", "no").await;
+    browser
+        .until(
+            "two are there",
+            "return document.querySelectorAll('tbody tr').length === 2",
+        )
+        .await;
+    browser
+        .reads("tbody tr:first-child td[data-label=Encrypted]", "no")
+        .await;
 
     browser.fill("#keep", "none").await;
     browser.press("Save").await;
-    browser.reads("#keep-help", "Keep must be a whole number from 1 to 365.").await;
+    browser
+        .reads("#keep-help", "Keep must be a whole number from 1 to 365.")
+        .await;
     browser.fill("#keep", "30").await;
     browser.choose("#hour", "5").await;
     browser.press("Save").await;
     browser.arrives("/backups").await;
-    browser.until("it is saved", "return document.querySelector('#keep').value === '30'").await;
+    browser
+        .until(
+            "it is saved",
+            "return document.querySelector('#keep').value === '30'",
+        )
+        .await;
     assert_eq!(browser.value("#hour").await, "5");
 
     browser.press_in("//tbody/tr[1]", "Delete …").await;
@@ -40,7 +82,12 @@ async fn from_none_to_one_and_back(browser: &Browser) {
         .await;
     browser.press("Delete this backup").await;
     browser.arrives("/backups").await;
-    browser.until("one is there", "return document.querySelectorAll('tbody tr').length === 1").await;
+    browser
+        .until(
+            "one is there",
+            "return document.querySelectorAll('tbody tr').length === 1",
+        )
+        .await;
     browser.has_nothing_to_complain_of().await;
 }
 

@@ -1,5 +1,5 @@
-//! Charts in a real browser: they follow live, wait while their figures are read, and are links without JavaScript; as files they keep to
-//! the colour scheme.
+//! Charts in a real browser: they follow live, wait while their figures are read, and are links
+//! without JavaScript; as files they keep to the colour scheme.
 
 use super::driver::Browser;
 use crate::harness::Manager;
@@ -12,22 +12,47 @@ const CHARTS: &str = "return document.querySelector('#charts').textContent";
 async fn charts_follow_live_and_wait_while_their_figures_are_read() {
     let (manager, id) = Manager::measured().await;
     let browser = Browser::open().await;
-    browser.go(&manager.url(&format!("/metrics/{id}?range=1h"))).await;
+    browser
+        .go(&manager.url(&format!("/metrics/{id}?range=1h")))
+        .await;
     let before = browser.ask(CHARTS).await;
-    browser.until("the page follows", &format!("return document.querySelector('#charts').textContent !== {before}")).await;
+    browser
+        .until(
+            "the page follows",
+            &format!("return document.querySelector('#charts').textContent !== {before}"),
+        )
+        .await;
 
     // The figures come when they are asked for.
     browser.click("#charts section:first-of-type summary").await;
-    browser.until("the table is there", "return document.querySelectorAll('#charts details[open] tbody tr').length > 0").await;
-    let cells = browser.ask("return document.querySelector('#charts details[open] tbody tr').textContent").await;
+    browser
+        .until(
+            "the table is there",
+            "return document.querySelectorAll('#charts details[open] tbody tr').length > 0",
+        )
+        .await;
+    let cells = browser
+        .ask("return document.querySelector('#charts details[open] tbody tr').textContent")
+        .await;
     assert!(cells.as_str().unwrap().contains("H/s"), "{cells}");
     let held = browser.ask(CHARTS).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(browser.ask(CHARTS).await, held, "it moved under the reader's eyes");
+    assert_eq!(
+        browser.ask(CHARTS).await,
+        held,
+        "it moved under the reader's eyes"
+    );
     browser.click("#charts section:first-of-type summary").await;
-    browser.until("it follows again", &format!("return document.querySelector('#charts').textContent !== {held}")).await;
+    browser
+        .until(
+            "it follows again",
+            &format!("return document.querySelector('#charts').textContent !== {held}"),
+        )
+        .await;
     // The figures of the chart are those of the API.
-    let shown = browser.text("#charts section:first-of-type table tbody tr:nth-child(2) td:nth-child(2)").await;
+    let shown = browser
+        .text("#charts section:first-of-type table tbody tr:nth-child(2) td:nth-child(2)")
+        .await;
     assert!(shown.contains("TH/s"), "{shown}");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -40,18 +65,32 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
     browser.press("Metrics").await;
     browser.go(&manager.url(&format!("/metrics/{id}"))).await;
     browser.press("1 hour").await;
-    browser.reads("nav[aria-label='Stretch of time'] [aria-current]", "1 hour").await;
+    browser
+        .reads("nav[aria-label='Stretch of time'] [aria-current]", "1 hour")
+        .await;
     browser.press("minutes").await;
-    browser.reads("nav[aria-label='Stretch of time'] ~ p b", "minutes").await;
+    browser
+        .reads("nav[aria-label='Stretch of time'] ~ p b", "minutes")
+        .await;
     browser.click("#charts section:first-of-type summary").await;
     browser.press("Show them as a table").await;
-    browser.until("the table", "return location.pathname.includes('/hashrate_measured/timeseries')").await;
+    browser
+        .until(
+            "the table",
+            "return location.pathname.includes('/hashrate_measured/timeseries')",
+        )
+        .await;
     assert!(browser.text("table tbody").await.contains("H/s"));
     // Two instances in one chart, by a plain form.
     browser.go(&manager.url("/metrics")).await;
     browser.choose("#metric", "memory_bytes").await;
     browser.press("Show").await;
-    browser.until("the chart of memory", "return document.querySelector('h2#cmp')?.innerText.includes('Memory')").await;
+    browser
+        .until(
+            "the chart of memory",
+            "return document.querySelector('h2#cmp')?.innerText.includes('Memory')",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +99,9 @@ async fn a_chart_as_a_file_keeps_to_the_colour_scheme() {
     let browser = Browser::open().await;
     let mut grounds = Vec::new();
     for dark in [false, true] {
-        browser.go(&manager.url(&format!("/metrics/{id}/memory_bytes/chart?range=1h"))).await;
+        browser
+            .go(&manager.url(&format!("/metrics/{id}/memory_bytes/chart?range=1h")))
+            .await;
         browser.look(900, dark).await;
         let style = "const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]";
         grounds.push(browser.ask(style).await);

@@ -1,4 +1,5 @@
-//! A manager that is gone or silent, and a session that has ended: pages say so, clocks stop, no action fails unseen and no input is lost.
+//! A manager that is gone or silent, and a session that has ended: pages say so, clocks stop, no
+//! action fails unseen and no input is lost.
 
 use super::driver::Browser;
 use crate::harness::{Manager, signal};
@@ -17,7 +18,12 @@ async fn banner_after(browser: &Browser, begun: Instant) -> Duration {
 }
 
 async fn until_connected(browser: &Browser) {
-    browser.until("no banner any more", "return document.querySelector('#connection').innerText === ''").await;
+    browser
+        .until(
+            "no banner any more",
+            "return document.querySelector('#connection').innerText === ''",
+        )
+        .await;
 }
 
 async fn running() -> (Manager, String) {
@@ -35,11 +41,18 @@ const CLOCK: &str = "return document.querySelector('time[data-since]').innerText
 async fn every_page_shows_that_the_manager_is_gone_and_that_it_is_back() {
     let (mut manager, id) = running().await;
     let browser = Browser::open().await;
-    for page in ["/", "/instances", "/events", "/saved-configs", "/alerts", "/setup"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(["", "/events", "/settings"].map(|page| format!("/instances/{id}{page}")))
-        .chain(["metrics", "health", "setup/watch"].map(|page| format!("/{page}/{id}")))
+    for page in [
+        "/",
+        "/instances",
+        "/events",
+        "/saved-configs",
+        "/alerts",
+        "/setup",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(["", "/events", "/settings"].map(|page| format!("/instances/{id}{page}")))
+    .chain(["metrics", "health", "setup/watch"].map(|page| format!("/{page}/{id}")))
     {
         browser.go(&manager.url(&page)).await;
         assert_eq!(browser.ask(BANNER).await, "", "{page}");
@@ -69,10 +82,17 @@ async fn clocks_stop_and_actions_fail_visibly_while_the_manager_is_gone() {
         tokio::time::sleep(Duration::from_millis(2500)).await;
         assert_eq!(browser.ask(CLOCK).await, stopped, "{page}");
         browser.press("Restart").await;
-        browser.reads("#notices p", "“Restart barn” was not sent: there is no connection to jd-manager.").await;
+        browser
+            .reads(
+                "#notices p",
+                "“Restart barn” was not sent: there is no connection to jd-manager.",
+            )
+            .await;
         manager.begin();
         until_connected(&browser).await;
-        browser.until("the clock runs again", &format!("{CLOCK} !== {stopped}")).await;
+        browser
+            .until("the clock runs again", &format!("{CLOCK} !== {stopped}"))
+            .await;
     }
 
     // A page without a stream, and a plain form: it stays, with what was typed.
@@ -80,13 +100,20 @@ async fn clocks_stop_and_actions_fail_visibly_while_the_manager_is_gone() {
     browser.fill("#name", "home, solo").await;
     manager.kill();
     browser.press("Save").await;
-    browser.reads("#notices p", "“Save” was not sent: there is no connection to jd-manager. Your input is still here.").await;
+    browser
+        .reads(
+            "#notices p",
+            "“Save” was not sent: there is no connection to jd-manager. Your input is still here.",
+        )
+        .await;
     banner_after(&browser, Instant::now()).await;
     assert_eq!(browser.value("#name").await, "home, solo");
     manager.begin();
     until_connected(&browser).await;
     browser.press("Save").await;
-    browser.until("it was sent", "return document.title.startsWith('To mend')").await;
+    browser
+        .until("it was sent", "return document.title.startsWith('To mend')")
+        .await;
 }
 
 /// As with a network that drops everything: connections are open and silent.
@@ -94,7 +121,11 @@ async fn clocks_stop_and_actions_fail_visibly_while_the_manager_is_gone() {
 async fn a_silent_manager_is_a_lost_one() {
     let (manager, id) = running().await;
     let browser = Browser::open().await;
-    for page in [format!("/instances/{id}"), "/saved-configs/new".to_owned(), "/".to_owned()] {
+    for page in [
+        format!("/instances/{id}"),
+        "/saved-configs/new".to_owned(),
+        "/".to_owned(),
+    ] {
         browser.go(&manager.url(&page)).await;
         // The stream has been heard.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -107,7 +138,12 @@ async fn a_silent_manager_is_a_lost_one() {
     // An action on its way when the manager falls silent is named.
     signal(manager.pid(), Signal::STOP);
     browser.press("Restart").await;
-    browser.reads("#notices p", "“Restart barn” is not answered yet: the connection is lost.").await;
+    browser
+        .reads(
+            "#notices p",
+            "“Restart barn” is not answered yet: the connection is lost.",
+        )
+        .await;
     signal(manager.pid(), Signal::CONT);
     until_connected(&browser).await;
     manager.until_state(&id, "running").await;
@@ -132,9 +168,22 @@ async fn sign_in(browser: &Browser) {
 
 /// Ends all sessions but that of this request.
 async fn end_sessions(manager: &Manager) {
-    let login = manager.post_json("/login", &json!({ "name": "ada", "password": PASSWORD })).await;
-    let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let ended = manager.request("POST", "/api/account/sessions/end").header("cookie", cookie).send().await.unwrap();
+    let login = manager
+        .post_json("/login", &json!({ "name": "ada", "password": PASSWORD }))
+        .await;
+    let cookie = login.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let ended = manager
+        .request("POST", "/api/account/sessions/end")
+        .header("cookie", cookie)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(ended.status(), 200);
 }
 
@@ -154,11 +203,22 @@ async fn a_form_outlives_its_session() {
         )
         .await;
     assert_eq!(browser.path().await, "/users");
-    assert_eq!((browser.value("#name").await.as_str(), browser.value("#password").await.as_str()), ("grace", PASSWORD));
+    assert_eq!(
+        (
+            browser.value("#name").await.as_str(),
+            browser.value("#password").await.as_str()
+        ),
+        ("grace", PASSWORD)
+    );
     // In another tab she signs in.
     browser.ask(&format!("return fetch('/login', {{ method: 'POST', body: new URLSearchParams({{ name: 'ada', password: '{PASSWORD}' }}) }}).then(() => 1)")).await;
     browser.press("Make it").await;
-    browser.until("she is made", "return document.querySelector('tbody').innerText.includes('grace')").await;
+    browser
+        .until(
+            "she is made",
+            "return document.querySelector('tbody').innerText.includes('grace')",
+        )
+        .await;
 
     // A live page says so, too, and an action by htmx.
     browser.go(&manager.url("/")).await;
@@ -167,7 +227,9 @@ async fn a_form_outlives_its_session() {
         .until("the banner", "return document.querySelector('#connection').innerText.startsWith('Your session has ended.')")
         .await;
     browser.press("Sign in").await;
-    browser.until("the login", "return location.pathname === '/login'").await;
+    browser
+        .until("the login", "return location.pathname === '/login'")
+        .await;
     sign_in(&browser).await;
     browser.arrives("/").await;
 }
@@ -176,7 +238,9 @@ async fn a_form_outlives_its_session() {
 async fn a_form_outlives_its_session_without_javascript() {
     let browser = Browser::without_javascript().await;
     let manager = signed_in(&browser).await;
-    browser.go(&manager.url("/alerts/channels/new?kind=ntfy")).await;
+    browser
+        .go(&manager.url("/alerts/channels/new?kind=ntfy"))
+        .await;
     browser.fill("#name", "my phone & \"watch\"").await;
     browser.fill("#topic", "a-long-topic").await;
     browser.fill("#token", "tk_hush").await;
@@ -186,12 +250,25 @@ async fn a_form_outlives_its_session_without_javascript() {
         .reads("section.attention p", "Your session has ended, so nothing was saved. Sign in to go on. Your input is kept, but not passwords, keys and files.")
         .await;
     let html = "return document.documentElement.outerHTML";
-    assert!(!browser.ask(html).await.as_str().unwrap().contains("tk_hush"), "a secret is never repeated");
+    assert!(
+        !browser
+            .ask(html)
+            .await
+            .as_str()
+            .unwrap()
+            .contains("tk_hush"),
+        "a secret is never repeated"
+    );
     // A wrong password does not lose it.
     browser.fill("#name", "ada").await;
     browser.fill("#password", "not the password").await;
     browser.press("Log in").await;
-    browser.until("the login once more", "return document.querySelector('section.attention[data-focus]')").await;
+    browser
+        .until(
+            "the login once more",
+            "return document.querySelector('section.attention[data-focus]')",
+        )
+        .await;
     sign_in(&browser).await;
     browser.reads("h1", "Submit your form").await;
     browser.press("Submit it now").await;

@@ -1,7 +1,8 @@
 //! A headless Chromium of one test, led through its own ChromeDriver.
 //!
-//! Knows WebDriver and what a person does with a page: look, type, choose, press. Knows nothing of the pages. Every wait ends
-//! after [`PATIENCE`] with a message that says what was waited for and what the page said instead.
+//! Knows WebDriver and what a person does with a page: look, type, choose, press. Knows nothing of
+//! the pages. Every wait ends after [`PATIENCE`] with a message that says what was waited for and
+//! what the page said instead.
 
 use crate::harness::{free_port, told};
 use fantoccini::elements::Element;
@@ -36,7 +37,11 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { javascript: true, width: 1280, dark: false }
+        Self {
+            javascript: true,
+            width: 1280,
+            dark: false,
+        }
     }
 }
 
@@ -57,8 +62,16 @@ pub struct Browser {
 struct Vendor(&'static str, Value);
 
 impl WebDriverCompatibleCommand for Vendor {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as std::str::FromStr>::Err> {
-        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.0))
+    fn endpoint(
+        &self,
+        base: &Url,
+        session: Option<&str>,
+    ) -> Result<Url, <Url as std::str::FromStr>::Err> {
+        base.join(&format!(
+            "session/{}/{}",
+            session.unwrap_or_default(),
+            self.0
+        ))
     }
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
@@ -74,12 +87,22 @@ impl Browser {
 
     /// The same without JavaScript, as a person switches it off in the settings.
     pub async fn without_javascript() -> Self {
-        Self::set_up(Setup { javascript: false, ..Setup::default() }).await
+        Self::set_up(Setup {
+            javascript: false,
+            ..Setup::default()
+        })
+        .await
     }
 
     /// A browser as wanted.
     pub async fn set_up(setup: Setup) -> Self {
-        let (port, profile) = (free_port(), tempfile::Builder::new().prefix("jd-manager-browser").tempdir().unwrap());
+        let (port, profile) = (
+            free_port(),
+            tempfile::Builder::new()
+                .prefix("jd-manager-browser")
+                .tempdir()
+                .unwrap(),
+        );
         let driver = Command::new(told("JD_MANAGER_TEST_CHROMEDRIVER"))
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())
@@ -90,7 +113,10 @@ impl Browser {
         let mut starting = Starting(Some(driver));
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "ChromeDriver never listened on {port}");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "ChromeDriver never listened on {port}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let mut args: Vec<String> = [
@@ -115,37 +141,68 @@ impl Browser {
                 "prefs": { "profile.managed_default_content_settings.javascript": if setup.javascript { 1 } else { 2 } },
             },
         });
-        let Value::Object(capabilities) = capabilities else { unreachable!("an object was written above") };
+        let Value::Object(capabilities) = capabilities else {
+            unreachable!("an object was written above")
+        };
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(Capabilities::from_iter(capabilities))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("Chromium starts");
-        let session = client.session_id().await.unwrap().expect("there is a session");
+        let session = client
+            .session_id()
+            .await
+            .unwrap()
+            .expect("there is a session");
         let driver = starting.0.take().expect("it was put there above");
-        let browser = Self { javascript: setup.javascript, client, driver, port, session, _profile: profile };
+        let browser = Self {
+            javascript: setup.javascript,
+            client,
+            driver,
+            port,
+            session,
+            _profile: profile,
+        };
         browser.look(setup.width, setup.dark).await;
         browser
     }
 
     /// Makes the page so wide, and says which colours the system prefers.
     pub async fn look(&self, width: u32, dark: bool) {
-        let screen = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
-        let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
+        let screen =
+            json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+        let scheme =
+            json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
         // Transitions would be photographed half way.
         let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
-        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme, still] })).await;
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [scheme, still] }),
+        )
+        .await;
     }
 
     /// Lets the scripts of all pages from now on see a clock that is so many minutes ahead.
     pub async fn set_clock_ahead(&self, minutes: u32) {
-        let script = format!("{{ const now = Date.now; Date.now = () => now() + {minutes} * 60000; }}");
-        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+        let script =
+            format!("{{ const now = Date.now; Date.now = () => now() + {minutes} * 60000; }}");
+        self.devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": script }),
+        )
+        .await;
     }
 
     async fn devtools(&self, command: &str, params: Value) -> Value {
-        self.client.issue_cmd(Vendor("goog/cdp/execute", json!({ "cmd": command, "params": params }))).await.unwrap()
+        self.client
+            .issue_cmd(Vendor(
+                "goog/cdp/execute",
+                json!({ "cmd": command, "params": params }),
+            ))
+            .await
+            .unwrap()
     }
 
     /// Opens an address.
@@ -163,16 +220,28 @@ impl Browser {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
-    /// Waits until an element reads so: after a press the page before may be there for a moment longer.
+    /// Waits until an element reads so: after a press the page before may be there for a moment
+    /// longer.
     pub async fn reads(&self, css: &str, words: &str) {
         let quoted = |text: &str| serde_json::to_string(text).unwrap();
-        let script = format!("return document.querySelector({})?.innerText.trim() === {}", quoted(css), quoted(words));
+        let script = format!(
+            "return document.querySelector({})?.innerText.trim() === {}",
+            quoted(css),
+            quoted(words)
+        );
         self.until(&format!("{css} reads {words:?}"), &script).await;
     }
 
     /// Waits until the page is at this address.
     pub async fn arrives(&self, path: &str) {
-        self.until(path, &format!("return location.pathname === {}", serde_json::to_string(path).unwrap())).await;
+        self.until(
+            path,
+            &format!(
+                "return location.pathname === {}",
+                serde_json::to_string(path).unwrap()
+            ),
+        )
+        .await;
     }
 
     /// The title of the page.
@@ -180,9 +249,13 @@ impl Browser {
         self.client.title().await.unwrap()
     }
 
-    /// What a script gives, run from outside the page: that works with the page's own scripts switched off, too.
+    /// What a script gives, run from outside the page: that works with the page's own scripts
+    /// switched off, too.
     pub async fn ask(&self, script: &str) -> Value {
-        self.client.execute(script, Vec::new()).await.unwrap_or_else(|e| panic!("{e}: {script}"))
+        self.client
+            .execute(script, Vec::new())
+            .await
+            .unwrap_or_else(|e| panic!("{e}: {script}"))
     }
 
     /// Waits until a script gives something other than `null` and `false`.
@@ -197,7 +270,10 @@ impl Browser {
                 return value.clone();
             }
             if begun.elapsed() > PATIENCE {
-                panic!("waited in vain: {what} ({answer:?})\n{}", self.told_by_page().await);
+                panic!(
+                    "waited in vain: {what} ({answer:?})\n{}",
+                    self.told_by_page().await
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -207,13 +283,20 @@ impl Browser {
     pub async fn told_by_page(&self) -> String {
         let script = "return location + '\\n' + document.title + '\\n' + document.body.innerText.slice(0, 4000)";
         let text = self.client.execute(script, Vec::new()).await;
-        let text = text.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let text = text
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default();
         format!("{text}\n{}", self.complaints().await.join("\n"))
     }
 
-    /// Does something with an element, waited for. A page may be swapped or loaded anew between finding and doing; then it is
-    /// found again.
-    async fn with<T>(&self, locator: Locator<'_>, act: impl AsyncFn(Element) -> Result<T, CmdError>) -> T {
+    /// Does something with an element, waited for. A page may be swapped or loaded anew between
+    /// finding and doing; then it is found again.
+    async fn with<T>(
+        &self,
+        locator: Locator<'_>,
+        act: impl AsyncFn(Element) -> Result<T, CmdError>,
+    ) -> T {
         let begun = Instant::now();
         loop {
             let done = match self.client.find(locator).await {
@@ -222,7 +305,9 @@ impl Browser {
             };
             match done {
                 Ok(value) => return value,
-                Err(e) if begun.elapsed() > PATIENCE => panic!("{locator:?}: {e}\n{}", self.told_by_page().await),
+                Err(e) if begun.elapsed() > PATIENCE => {
+                    panic!("{locator:?}: {e}\n{}", self.told_by_page().await)
+                }
                 Err(e) if e.is_no_such_element() || e.is_stale_element_reference() => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -233,12 +318,15 @@ impl Browser {
 
     /// The text of an element as it is seen, waited for.
     pub async fn text(&self, css: &str) -> String {
-        self.with(Locator::Css(css), async |element| element.text().await).await
+        self.with(Locator::Css(css), async |element| element.text().await)
+            .await
     }
 
     /// What stands in a field.
     pub async fn value(&self, css: &str) -> String {
-        self.with(Locator::Css(css), async |field| field.prop("value").await).await.unwrap_or_default()
+        self.with(Locator::Css(css), async |field| field.prop("value").await)
+            .await
+            .unwrap_or_default()
     }
 
     /// Types into a field in place of what stands there.
@@ -252,25 +340,43 @@ impl Browser {
 
     /// Chooses an option of a list by its value.
     pub async fn choose(&self, css: &str, value: &str) {
-        self.with(Locator::Css(css), async |list| list.select_by_value(value).await).await;
+        self.with(Locator::Css(css), async |list| {
+            list.select_by_value(value).await
+        })
+        .await;
     }
 
     /// Sends keys to whatever has the focus.
     pub async fn keys(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        self.client
+            .active_element()
+            .await
+            .unwrap()
+            .send_keys(keys)
+            .await
+            .unwrap();
     }
 
     /// Clicks on an element.
     pub async fn click(&self, css: &str) {
-        self.with(Locator::Css(css), async |element| element.click().await).await;
+        self.with(Locator::Css(css), async |element| element.click().await)
+            .await;
     }
 
     /// Clicks twice, as fast as a nervous hand does.
     pub async fn double_click(&self, css: &str) {
-        let (x, y, width, height) = self.with(Locator::Css(css), async |element| element.rectangle().await).await;
-        for (kind, count) in [("mousePressed", 1), ("mouseReleased", 1), ("mousePressed", 2), ("mouseReleased", 2)] {
+        let (x, y, width, height) = self
+            .with(Locator::Css(css), async |element| element.rectangle().await)
+            .await;
+        for (kind, count) in [
+            ("mousePressed", 1),
+            ("mouseReleased", 1),
+            ("mousePressed", 2),
+            ("mouseReleased", 2),
+        ] {
             let (x, y) = (x + width / 2.0, y + height / 2.0);
-            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": count });
+            let event =
+                json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": count });
             self.devtools("Input.dispatchMouseEvent", event).await;
             if kind == "mouseReleased" {
                 tokio::time::sleep(Duration::from_millis(150)).await;
@@ -278,46 +384,72 @@ impl Browser {
         }
     }
 
-    /// Presses the first button or link that reads so, waited for: anywhere on the page, or within the part that an XPath names.
+    /// Presses the first button or link that reads so, waited for: anywhere on the page, or within
+    /// the part that an XPath names.
     pub async fn press(&self, words: &str) {
         self.press_in("", words).await;
     }
 
     /// As [`Browser::press`], within the first element of an XPath.
     pub async fn press_in(&self, within: &str, words: &str) {
-        let path = format!("{within}//*[self::button or self::a or self::summary][normalize-space()='{words}']");
-        self.with(Locator::XPath(&path), async |element| element.click().await).await;
+        let path = format!(
+            "{within}//*[self::button or self::a or self::summary][normalize-space()='{words}']"
+        );
+        self.with(Locator::XPath(&path), async |element| element.click().await)
+            .await;
     }
 
     /// Whether a button or link reads so.
     pub async fn offers(&self, words: &str) -> bool {
         let path = format!("//*[self::button or self::a][normalize-space()='{words}']");
-        !self.client.find_all(Locator::XPath(&path)).await.unwrap().is_empty()
+        !self
+            .client
+            .find_all(Locator::XPath(&path))
+            .await
+            .unwrap()
+            .is_empty()
     }
 
-    /// What the browser's console was told since the last call: whatever a page does wrong or its policy forbids.
+    /// What the browser's console was told since the last call: whatever a page does wrong or its
+    /// policy forbids.
     pub async fn complaints(&self) -> Vec<String> {
-        let log = self.client.issue_cmd(Vendor("se/log", json!({ "type": "browser" }))).await.unwrap();
+        let log = self
+            .client
+            .issue_cmd(Vendor("se/log", json!({ "type": "browser" })))
+            .await
+            .unwrap();
         let entries = log.as_array().cloned().unwrap_or_default();
-        entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
+        entries
+            .iter()
+            .map(|entry| format!("{}: {}", entry["level"], entry["message"]))
+            .collect()
     }
 
-    /// Fails if the console was told anything but the statuses of refused forms, which the browser notes by itself.
+    /// Fails if the console was told anything but the statuses of refused forms, which the browser
+    /// notes by itself.
     pub async fn has_nothing_to_complain_of(&self) {
         let complaints = self.complaints().await;
-        let own: Vec<_> = complaints.iter().filter(|one| !one.contains("Failed to load resource")).collect();
+        let own: Vec<_> = complaints
+            .iter()
+            .filter(|one| !one.contains("Failed to load resource"))
+            .collect();
         assert!(own.is_empty(), "{own:?}");
     }
 
     /// A picture of the whole page as a PNG file, made by a screen that is as high as the page.
     pub async fn picture(&self, file: &std::path::Path) {
-        let size = self.ask("return [innerWidth, document.documentElement.scrollHeight]").await;
-        let mut screen = json!({ "width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", screen.clone()).await;
+        let size = self
+            .ask("return [innerWidth, document.documentElement.scrollHeight]")
+            .await;
+        let mut screen =
+            json!({ "width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen.clone())
+            .await;
         let shot = self.client.screenshot().await.unwrap();
         std::fs::write(file, shot).unwrap();
         screen["height"] = json!(HEIGHT);
-        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
+            .await;
     }
 }
 
@@ -339,8 +471,8 @@ fn end(driver: &mut Child) {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ending the session ends Chromium with all its processes; a killed ChromeDriver would leave them behind. By hand, since
-        // this must be done before the runtime goes.
+        // Ending the session ends Chromium with all its processes; a killed ChromeDriver would
+        // leave them behind. By hand, since this must be done before the runtime goes.
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let head = format!(

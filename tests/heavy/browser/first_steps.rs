@@ -23,11 +23,25 @@ async fn the_same_without_javascript() {
 
 async fn go_through(manager: &Manager, browser: &Browser) {
     browser.go(&manager.url("/")).await;
-    // Scripts of the page run, or do not: a switch that does not work would make half of these tests the same as the others.
-    assert_eq!(browser.ask("return document.documentElement.classList.contains('js')").await, browser.javascript);
-    assert_eq!(browser.ask("return matchMedia('(scripting: enabled)').matches").await, browser.javascript);
+    // Scripts of the page run, or do not: a switch that does not work would make half of these
+    // tests the same as the others.
+    assert_eq!(
+        browser
+            .ask("return document.documentElement.classList.contains('js')")
+            .await,
+        browser.javascript
+    );
+    assert_eq!(
+        browser
+            .ask("return matchMedia('(scripting: enabled)').matches")
+            .await,
+        browser.javascript
+    );
     assert_eq!(browser.text("h1").await, "No instance yet");
-    assert!(!browser.offers("New instance").await, "an instance needs a configuration first");
+    assert!(
+        !browser.offers("New instance").await,
+        "an instance needs a configuration first"
+    );
 
     browser.press("New configuration").await;
     browser.arrives("/saved-configs/new").await;
@@ -35,13 +49,25 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.choose("#mode", "SOLOMINING").await;
     browser.fill("#coinbase_reward_script", PAYOUT).await;
     browser.choose("#template_provider", "sv2tp").await;
-    browser.fill("#template_provider_type-Sv2Tp-address", &format!("127.0.0.1:{}", free_port())).await;
+    browser
+        .fill(
+            "#template_provider_type-Sv2Tp-address",
+            &format!("127.0.0.1:{}", free_port()),
+        )
+        .await;
     let miners = format!("127.0.0.1:{}", free_port());
     browser.fill("#listening_address", &miners).await;
     browser.click("details.rare > summary").await;
-    browser.fill("#monitoring_address", &format!("127.0.0.1:{}", free_port())).await;
+    browser
+        .fill("#monitoring_address", &format!("127.0.0.1:{}", free_port()))
+        .await;
     browser.press("Save").await;
-    browser.until("the configuration is shown", "return document.querySelector('h1')?.innerText === 'home solo'").await;
+    browser
+        .until(
+            "the configuration is shown",
+            "return document.querySelector('h1')?.innerText === 'home solo'",
+        )
+        .await;
     assert!(browser.text("main").await.contains(PAYOUT));
 
     browser.press("Overview").await;
@@ -53,7 +79,13 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     assert_eq!(browser.text("#status .state").await, "stopped");
     assert!(browser.title().await.starts_with("stopped · barn"));
     assert!(browser.text("main").await.contains("Nothing logged yet"));
-    assert!(browser.text("main").await.contains(&format!("stratum2+tcp://{miners}/")), "where to point the miners");
+    assert!(
+        browser
+            .text("main")
+            .await
+            .contains(&format!("stratum2+tcp://{miners}/")),
+        "where to point the miners"
+    );
 
     browser.ask("window.unchanged = 1").await;
     browser.press("Start").await;
@@ -61,37 +93,68 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     let first = lines(browser).await;
     let begun = Instant::now();
     while lines(browser).await < first + 10 {
-        assert!(begun.elapsed() < PATIENCE, "no new lines after {first}\n{}", browser.told_by_page().await);
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no new lines after {first}\n{}",
+            browser.told_by_page().await
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
         if !browser.javascript {
             browser.reload().await;
         }
     }
-    assert!(!browser.text("main").await.contains("Nothing logged yet"), "there are lines");
-    assert!(browser.title().await.starts_with("running · barn"), "{}", browser.title().await);
+    assert!(
+        !browser.text("main").await.contains("Nothing logged yet"),
+        "there are lines"
+    );
+    assert!(
+        browser.title().await.starts_with("running · barn"),
+        "{}",
+        browser.title().await
+    );
 
     browser.press("Stop").await;
     until_state(browser, "stopped").await;
     if browser.javascript {
-        assert_eq!(browser.ask("return window.unchanged").await, 1, "the page was never loaded again");
+        assert_eq!(
+            browser.ask("return window.unchanged").await,
+            1,
+            "the page was never loaded again"
+        );
     }
     browser.press("Events").await;
-    browser.until("the events", "return location.pathname.endsWith('/events')").await;
+    browser
+        .until("the events", "return location.pathname.endsWith('/events')")
+        .await;
     let newest = browser.text(".timeline li:first-child").await;
-    assert!(newest.contains("stopped") && newest.contains("code 0"), "{newest}");
-    assert_eq!(browser.ask("return document.querySelectorAll('.timeline li').length").await, 4);
+    assert!(
+        newest.contains("stopped") && newest.contains("code 0"),
+        "{newest}"
+    );
+    assert_eq!(
+        browser
+            .ask("return document.querySelectorAll('.timeline li').length")
+            .await,
+        4
+    );
 }
 
-/// Waits until the head of the instance's page names a state; without scripts by loading it again and again, as the page itself
-/// does through `meta refresh` while something is under way.
+/// Waits until the head of the instance's page names a state; without scripts by loading it again
+/// and again, as the page itself does through `meta refresh` while something is under way.
 pub async fn until_state(browser: &Browser, state: &str) {
     let begun = Instant::now();
     loop {
-        let words = browser.ask("return document.querySelector('#status .state')?.innerText").await;
+        let words = browser
+            .ask("return document.querySelector('#status .state')?.innerText")
+            .await;
         if words == state {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "never {state}: {words}\n{}", browser.told_by_page().await);
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "never {state}: {words}\n{}",
+            browser.told_by_page().await
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
         if !browser.javascript {
             browser.reload().await;
@@ -100,5 +163,9 @@ pub async fn until_state(browser: &Browser, state: &str) {
 }
 
 async fn lines(browser: &Browser) -> u64 {
-    browser.ask("return document.querySelectorAll('#log .line').length").await.as_u64().unwrap()
+    browser
+        .ask("return document.querySelectorAll('#log .line').length")
+        .await
+        .as_u64()
+        .unwrap()
 }

@@ -1,5 +1,6 @@
-//! The pages of instances that have run for ten minutes while one fails: with one, four and 200 of them, at six widths. Sparklines, long uptimes
-//! and a cause of failure make columns that a table of young, healthy instances does not have.
+//! The pages of instances that have run for ten minutes while one fails: with one, four and 200 of
+//! them, at six widths. Sparklines, long uptimes and a cause of failure make columns that a table
+//! of young, healthy instances does not have.
 
 use super::driver::Browser;
 use super::layout::look_at;
@@ -15,29 +16,55 @@ const AHEAD: u32 = 16;
 /// The environment of a process whose clock is so many minutes ahead.
 fn ahead(minutes: u32) -> Vec<(String, String)> {
     let offset = format!("+{minutes}m");
-    let faketime =
-        Command::new(told("JD_MANAGER_TEST_FAKETIME")).args(["-f", &offset, "printenv", "LD_PRELOAD"]).output().unwrap();
+    let faketime = Command::new(told("JD_MANAGER_TEST_FAKETIME"))
+        .args(["-f", &offset, "printenv", "LD_PRELOAD"])
+        .output()
+        .unwrap();
     assert!(faketime.status.success(), "{faketime:?}");
-    let library = String::from_utf8(faketime.stdout).unwrap().trim().to_owned();
-    let real =
-        ["FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "NO_FAKE_STAT"].map(|name| (name.to_owned(), "1".to_owned()));
-    [("LD_PRELOAD".to_owned(), library), ("FAKETIME".to_owned(), offset)].into_iter().chain(real).collect()
+    let library = String::from_utf8(faketime.stdout)
+        .unwrap()
+        .trim()
+        .to_owned();
+    let real = [
+        "FAKETIME_DONT_FAKE_MONOTONIC",
+        "DONT_FAKE_MONOTONIC",
+        "NO_FAKE_STAT",
+    ]
+    .map(|name| (name.to_owned(), "1".to_owned()));
+    [
+        ("LD_PRELOAD".to_owned(), library),
+        ("FAKETIME".to_owned(), offset),
+    ]
+    .into_iter()
+    .chain(real)
+    .collect()
 }
 
 /// How often the hashrate of an instance was sampled.
 async fn samples(manager: &Manager, id: &str) -> usize {
-    let rows = manager.json(&format!("/api/metrics/{id}?metric_type=hashrate_measured&limit=1000")).await;
+    let rows = manager
+        .json(&format!(
+            "/api/metrics/{id}?metric_type=hashrate_measured&limit=1000"
+        ))
+        .await;
     rows["metrics"].as_array().unwrap().len()
 }
 
-/// A manager with instances that have run for 16 minutes by its clock. Samples were taken at the start and six minutes later, which are two
-/// points of the small charts.
+/// A manager with instances that have run for 16 minutes by its clock. Samples were taken at the
+/// start and six minutes later, which are two points of the small charts.
 async fn aged(running: &[&str]) -> (Manager, Vec<String>) {
     let flags = vec!["--sample-interval".into(), "1s".into()];
-    let mut manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let mut manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags,
+    })
+    .await;
     let mut ids = Vec::new();
     for name in running {
-        let config = manager.save_config(name, &solo_config(free_port(), free_port(), 1)).await;
+        let config = manager
+            .save_config(name, &solo_config(free_port(), free_port(), 1))
+            .await;
         let id = manager.instance_of(name, &config).await;
         manager.act(&format!("/api/instances/{id}/start")).await;
         ids.push(id);
@@ -46,7 +73,10 @@ async fn aged(running: &[&str]) -> (Manager, Vec<String>) {
         for id in &ids {
             manager.until_state(id, "running").await;
             let before = samples(&manager, id).await;
-            until("samples of a while ago", || async { (samples(&manager, id).await >= before + 2).then_some(()) }).await;
+            until("samples of a while ago", || async {
+                (samples(&manager, id).await >= before + 2).then_some(())
+            })
+            .await;
         }
         manager.kill();
         manager.env = ahead(minutes);
@@ -57,7 +87,9 @@ async fn aged(running: &[&str]) -> (Manager, Vec<String>) {
 
 /// One more instance, whose client fails again and again.
 async fn failing(manager: &Manager, name: &str) -> String {
-    let config = manager.save_config(name, &solo_config(free_port(), free_port(), 1)).await;
+    let config = manager
+        .save_config(name, &solo_config(free_port(), free_port(), 1))
+        .await;
     let id = manager.instance_of(name, &config).await;
     manager.steer(&["--fail-with", "template-provider", "--retry-pause", "10ms"]);
     manager.act(&format!("/api/instances/{id}/start")).await;
@@ -65,8 +97,17 @@ async fn failing(manager: &Manager, name: &str) -> String {
     id
 }
 
-async fn look_at_pages(manager: &Manager, browser: &Browser, name: &str, ids: &[&String], found: &mut Vec<String>) {
-    let mut pages = vec![("/".to_owned(), "overview".to_owned()), ("/instances".to_owned(), "list".to_owned())];
+async fn look_at_pages(
+    manager: &Manager,
+    browser: &Browser,
+    name: &str,
+    ids: &[&String],
+    found: &mut Vec<String>,
+) {
+    let mut pages = vec![
+        ("/".to_owned(), "overview".to_owned()),
+        ("/instances".to_owned(), "list".to_owned()),
+    ];
     for (at, id) in ids.iter().enumerate() {
         pages.push((format!("/instances/{id}"), format!("instance{at}")));
         pages.push((format!("/health/{id}"), format!("health{at}")));
@@ -95,33 +136,73 @@ async fn pages_fit_with_one_four_and_200_instances_one_failing_after_ten_minutes
         until("the small charts", || async {
             let page = manager.page("/instances").await;
             let (_, row) = page.split_once(&format!("<tr id=\"i-{id}\""))?;
-            row.split("</tr>").next()?.contains("class=\"spark\"").then_some(())
+            row.split("</tr>")
+                .next()?
+                .contains("class=\"spark\"")
+                .then_some(())
         })
         .await;
-        let uptime = manager.json(&format!("/api/instances/{id}")).await["uptime"].as_u64().unwrap();
+        let uptime = manager.json(&format!("/api/instances/{id}")).await["uptime"]
+            .as_u64()
+            .unwrap();
         assert!((900..1500).contains(&uptime), "it has run for {uptime} s");
     }
     look_at_pages(&manager, &browser, "four", &[&ids[2], &failed], &mut found).await;
 
-    let config = manager.save_config("for all of them", &solo_config(free_port(), free_port(), 1)).await;
+    let config = manager
+        .save_config("for all of them", &solo_config(free_port(), free_port(), 1))
+        .await;
     for number in 4..200 {
-        manager.instance_of(&format!("rack{:02}-{:02}", number / 24, number % 24), &config).await;
+        manager
+            .instance_of(
+                &format!("rack{:02}-{:02}", number / 24, number % 24),
+                &config,
+            )
+            .await;
     }
     look_at_pages(&manager, &browser, "many", &[], &mut found).await;
     browser.go(&manager.url("/instances")).await;
-    assert_eq!(browser.ask("return document.querySelectorAll('tbody tr').length").await, json!(200));
+    assert_eq!(
+        browser
+            .ask("return document.querySelectorAll('tbody tr').length")
+            .await,
+        json!(200)
+    );
 
-    // The measure itself: the failing row is no higher than the others, and what is cut off is there in full.
+    // The measure itself: the failing row is no higher than the others, and what is cut off is
+    // there in full.
     browser.look(1024, false).await;
     let row = format!("const row = document.querySelector('#i-{failed}'); ");
-    let sizes =
-        browser.ask(&(row.clone() + "return [row.offsetHeight, row.cells[0].offsetWidth, row.cells[1].offsetWidth]")).await;
-    let sizes: Vec<u64> = sizes.as_array().unwrap().iter().map(|size| size.as_u64().unwrap()).collect();
-    assert!(sizes[0] <= 48 && sizes[1] >= 120 && sizes[2] >= 120, "{sizes:?}");
-    let cause = manager.json(&format!("/api/instances/{failed}")).await["cause"]["what"].as_str().unwrap().to_lowercase();
-    let title = browser.ask(&(row + "return row.cells[1].querySelector('[title*=\" \"]:not(time)').title")).await;
+    let sizes = browser
+        .ask(
+            &(row.clone()
+                + "return [row.offsetHeight, row.cells[0].offsetWidth, row.cells[1].offsetWidth]"),
+        )
+        .await;
+    let sizes: Vec<u64> = sizes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|size| size.as_u64().unwrap())
+        .collect();
+    assert!(
+        sizes[0] <= 48 && sizes[1] >= 120 && sizes[2] >= 120,
+        "{sizes:?}"
+    );
+    let cause = manager.json(&format!("/api/instances/{failed}")).await["cause"]["what"]
+        .as_str()
+        .unwrap()
+        .to_lowercase();
+    let title = browser
+        .ask(&(row + "return row.cells[1].querySelector('[title*=\" \"]:not(time)').title"))
+        .await;
     assert_eq!(title.as_str().unwrap().to_lowercase(), cause);
 
     found.sort();
-    assert!(found.is_empty(), "{} defects:\n{}", found.len(), found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{} defects:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }

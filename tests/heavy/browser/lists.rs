@@ -1,4 +1,5 @@
-//! The list of instances: actions in its rows, changes made elsewhere, names that try to be more than names.
+//! The list of instances: actions in its rows, changes made elsewhere, names that try to be more
+//! than names.
 
 use super::driver::Browser;
 use super::first_steps::until_state;
@@ -14,14 +15,20 @@ fn row(id: &str) -> String {
 }
 
 async fn until_row(browser: &Browser, id: &str, state: &str) {
-    let script = format!("return document.querySelector('#i-{id} .state')?.innerText === '{state}'");
-    browser.until(&format!("the row says {state}"), &script).await;
+    let script =
+        format!("return document.querySelector('#i-{id} .state')?.innerText === '{state}'");
+    browser
+        .until(&format!("the row says {state}"), &script)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_in_one_page_shows_in_the_other() {
     let manager = Manager::start().await;
-    let (barn, garage) = (manager.instance("barn").await, manager.instance("garage").await);
+    let (barn, garage) = (
+        manager.instance("barn").await,
+        manager.instance("garage").await,
+    );
     let (one, other) = (Browser::open().await, Browser::open().await);
     one.go(&manager.url("/")).await;
     other.go(&manager.url("/instances")).await;
@@ -32,7 +39,12 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     one.press_in(&row(&barn), "Start").await;
     until_row(&one, &barn, "running").await;
     until_row(&other, &barn, "running").await;
-    other.until("the headline counts", "return document.querySelector('h1').innerText === '2 instances, 1 serving miners'").await;
+    other
+        .until(
+            "the headline counts",
+            "return document.querySelector('h1').innerText === '2 instances, 1 serving miners'",
+        )
+        .await;
     until_row(&other, &garage, "stopped").await;
 
     other.press_in(&row(&barn), "Stop").await;
@@ -43,13 +55,22 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     one.go(&manager.url(&format!("/instances/{garage}"))).await;
     other.press_in(&row(&garage), "Start").await;
     until_state(&one, "running").await;
-    one.until("the title follows", "return document.title.startsWith('running · garage')").await;
+    one.until(
+        "the title follows",
+        "return document.title.startsWith('running · garage')",
+    )
+    .await;
 
     // One more, and one less.
     let attic = manager.instance("attic").await;
     until_row(&other, &attic, "stopped").await;
     manager.delete(&format!("/api/instances/{attic}")).await;
-    other.until("it is gone", &format!("return !document.querySelector('#i-{attic}')")).await;
+    other
+        .until(
+            "it is gone",
+            &format!("return !document.querySelector('#i-{attic}')"),
+        )
+        .await;
     assert_eq!(other.ask("return window.unchanged").await, 1);
     for browser in [&one, &other] {
         assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -61,7 +82,9 @@ async fn a_list_that_was_cut_off_shows_what_happened_meanwhile() {
     let mut manager = Manager::start().await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
-    let pid = manager.until_state(&id, "running").await["pid"].as_u64().unwrap();
+    let pid = manager.until_state(&id, "running").await["pid"]
+        .as_u64()
+        .unwrap();
     let browser = Browser::open().await;
     browser.go(&manager.url("/")).await;
     until_row(&browser, &id, "running").await;
@@ -98,7 +121,12 @@ async fn a_list_whose_stream_never_began_gets_one_later() {
              htmx.process(fresh);",
         )
         .await;
-    browser.until("it was refused", "return window.fresh._htmx && !window.fresh._htmx.sse").await;
+    browser
+        .until(
+            "it was refused",
+            "return window.fresh._htmx && !window.fresh._htmx.sse",
+        )
+        .await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     manager.begin();
     manager.act(&format!("/api/instances/{id}/start")).await;
@@ -130,11 +158,19 @@ async fn the_focus_stays_where_an_action_was() {
     let id = manager.instance("barn").await;
     let browser = Browser::open().await;
     browser.go(&manager.url("/")).await;
-    browser.ask(&format!("document.querySelector('#i-{id} .do button').focus()")).await;
+    browser
+        .ask(&format!(
+            "document.querySelector('#i-{id} .do button').focus()"
+        ))
+        .await;
     browser.keys("\u{e007}").await;
     until_row(&browser, &id, "running").await;
     assert_eq!(
-        browser.ask(&format!("return document.querySelector('#i-{id} .do').contains(document.activeElement)")).await,
+        browser
+            .ask(&format!(
+                "return document.querySelector('#i-{id} .do').contains(document.activeElement)"
+            ))
+            .await,
         true
     );
 
@@ -142,7 +178,12 @@ async fn the_focus_stays_where_an_action_was() {
     browser.ask("[...document.querySelectorAll('#status .actions button')].find(b => b.innerText === 'Stop').focus()").await;
     browser.keys("\u{e007}").await;
     until_state(&browser, "stopped").await;
-    assert_eq!(browser.ask("return document.querySelector('#status').contains(document.activeElement)").await, true);
+    assert_eq!(
+        browser
+            .ask("return document.querySelector('#status').contains(document.activeElement)")
+            .await,
+        true
+    );
 }
 
 /// The second half of a double click must not hit what has taken the place of the button.
@@ -159,27 +200,40 @@ async fn a_double_click_is_one_action() {
     assert_eq!(manager.states(&id).await, ["starting", "running"]);
 }
 
-/// What was chosen in the list stays chosen while the list is renewed, and many are started with one press.
+/// What was chosen in the list stays chosen while the list is renewed, and many are started with
+/// one press.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_selection_outlives_changes_and_is_acted_on() {
     let manager = Manager::start().await;
-    let (barn, garage, attic) =
-        (manager.instance("barn").await, manager.instance("garage").await, manager.instance("attic").await);
+    let (barn, garage, attic) = (
+        manager.instance("barn").await,
+        manager.instance("garage").await,
+        manager.instance("attic").await,
+    );
     for browser in [Browser::open().await, Browser::without_javascript().await] {
         browser.go(&manager.url("/instances")).await;
         for id in [&barn, &attic] {
-            browser.click(&format!("#i-{id} input[type=checkbox]")).await;
+            browser
+                .click(&format!("#i-{id} input[type=checkbox]"))
+                .await;
         }
         manager.act(&format!("/api/instances/{garage}/start")).await;
         if browser.javascript {
             until_row(&browser, &garage, "running").await;
         }
-        let chosen = browser.ask("return [...document.querySelectorAll('tbody :checked')].map(c => c.value).sort()").await;
+        let chosen = browser
+            .ask("return [...document.querySelectorAll('tbody :checked')].map(c => c.value).sort()")
+            .await;
         let mut expected = [&barn, &attic];
         expected.sort();
         assert_eq!(chosen, json!(expected));
         browser.press_in("//form[@id='bulk']", "Start").await;
-        browser.until("what became of both", "return document.querySelector('h1')?.innerText.includes('2 of 2')").await;
+        browser
+            .until(
+                "what became of both",
+                "return document.querySelector('h1')?.innerText.includes('2 of 2')",
+            )
+            .await;
         for id in [&barn, &garage, &attic] {
             manager.until_state(id, "running").await;
             manager.act(&format!("/api/instances/{id}/stop")).await;
@@ -187,7 +241,8 @@ async fn a_selection_outlives_changes_and_is_acted_on() {
     }
 }
 
-/// The events of an instance have no stream of their own; an action there leads to where its end is seen.
+/// The events of an instance have no stream of their own; an action there leads to where its end is
+/// seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_among_the_events_ends_in_a_visible_result() {
     let manager = Manager::with_simulated(&["--ignore-sigint"]).await;
@@ -195,7 +250,9 @@ async fn an_action_among_the_events_ends_in_a_visible_result() {
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     let browser = Browser::open().await;
-    browser.go(&manager.url(&format!("/instances/{id}/events"))).await;
+    browser
+        .go(&manager.url(&format!("/instances/{id}/events")))
+        .await;
     browser.press("Stop").await;
     manager.until_state(&id, "stopped").await;
     until_state(&browser, "stopped").await;
@@ -217,7 +274,9 @@ async fn a_refused_action_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_text_wherever_they_stand() {
     let manager = Manager::start().await;
-    let config = manager.save_config(HOSTILE, &solo_config(free_port(), free_port(), 1)).await;
+    let config = manager
+        .save_config(HOSTILE, &solo_config(free_port(), free_port(), 1))
+        .await;
     let id = manager.instance_of(HOSTILE, &config).await;
     let browser = Browser::open().await;
     let live = format!("/instances/{id}");
@@ -228,7 +287,10 @@ async fn names_are_text_wherever_they_stand() {
         .into_iter()
         .map(str::to_owned)
         .chain(["events", "settings", "delete"].map(|page| format!("{live}/{page}")))
-        .chain(["", "/edit", "/toml", "/revisions", "/delete"].map(|page| format!("/saved-configs/{config}{page}")))
+        .chain(
+            ["", "/edit", "/toml", "/revisions", "/delete"]
+                .map(|page| format!("/saved-configs/{config}{page}")),
+        )
     {
         browser.go(&manager.url(&page)).await;
         let shown = format!(
@@ -237,12 +299,17 @@ async fn names_are_text_wherever_they_stand() {
         );
         browser.until(&format!("the name on {page}"), &shown).await;
         assert_eq!(
-            browser.ask("return [document.querySelector('img'), window.hit ?? null]").await,
+            browser
+                .ask("return [document.querySelector('img'), window.hit ?? null]")
+                .await,
             json!([null, null]),
             "{page}"
         );
         if page == live {
-            assert_eq!(browser.title().await, format!("running · {HOSTILE} · jd-manager"));
+            assert_eq!(
+                browser.title().await,
+                format!("running · {HOSTILE} · jd-manager")
+            );
         }
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());

@@ -1,7 +1,8 @@
-//! The pages as people see them: a real headless Chromium with a real manager and simulated clients.
+//! The pages as people see them: a real headless Chromium with a real manager and simulated
+//! clients.
 //!
-//! Every flow that does not need scripts is gone through with and without them. The order of the modules is that of a first
-//! evening with the program.
+//! Every flow that does not need scripts is gone through with and without them. The order of the
+//! modules is that of a first evening with the program.
 
 mod access;
 mod backups;

@@ -1,4 +1,5 @@
-//! From no client to one in use, to the next, to one that fails and back, in a real browser, with and without JavaScript.
+//! From no client to one in use, to the next, to one that fails and back, in a real browser, with
+//! and without JavaScript.
 
 use super::driver::Browser;
 use super::layout::look_at;
@@ -13,21 +14,48 @@ async fn releases() -> Releases {
     let dying = program(&["--pretend-version", "0.7.0", "--die-after", "300ms"]);
     let slow = Manner::Drips(30_000, Duration::from_millis(300));
     Releases::serve(vec![
-        Offered { prerelease: true, ..Offered::new("v0.9.0", &dying) },
-        Offered { manner: slow, ..Offered::new("v0.8.0", &version("0.6.0")) },
+        Offered {
+            prerelease: true,
+            ..Offered::new("v0.9.0", &dying)
+        },
+        Offered {
+            manner: slow,
+            ..Offered::new("v0.8.0", &version("0.6.0"))
+        },
         Offered::new("v0.7.0", &version("0.5.0")),
     ])
     .await
 }
 
-/// Presses the button that installs a release on its row, and goes through the question to the end of the work.
+/// Presses the button that installs a release on its row, and goes through the question to the end
+/// of the work.
 async fn install(browser: &Browser, tag: &str) {
-    browser.press_in(&format!("//section[@aria-labelledby='releases']//tr[contains(., '{tag}')]"), "Install …").await;
-    browser.until("the question", "return location.pathname === '/updates/install'").await;
+    browser
+        .press_in(
+            &format!("//section[@aria-labelledby='releases']//tr[contains(., '{tag}')]"),
+            "Install …",
+        )
+        .await;
+    browser
+        .until(
+            "the question",
+            "return location.pathname === '/updates/install'",
+        )
+        .await;
     assert!(browser.text("h1").await.contains(tag));
     browser.press("Download and install").await;
-    browser.until("its page", "return location.pathname.startsWith('/updates/jobs/')").await;
-    browser.until("it is installed", "return document.querySelector('#job')?.innerText.includes('is installed')").await;
+    browser
+        .until(
+            "its page",
+            "return location.pathname.startsWith('/updates/jobs/')",
+        )
+        .await;
+    browser
+        .until(
+            "it is installed",
+            "return document.querySelector('#job')?.innerText.includes('is installed')",
+        )
+        .await;
 }
 
 async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
@@ -36,9 +64,19 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     // The first start leads here.
     browser.go(&manager.url("/")).await;
     browser.press("Get a client").await;
-    browser.until("the page of updates", "return location.pathname === '/updates'").await;
+    browser
+        .until(
+            "the page of updates",
+            "return location.pathname === '/updates'",
+        )
+        .await;
     browser.press("Look for releases").await;
-    browser.until("releases", "return document.querySelector('#releases ~ table')").await;
+    browser
+        .until(
+            "releases",
+            "return document.querySelector('#releases ~ table')",
+        )
+        .await;
     install(browser, "v0.7.0").await;
     assert!(browser.text("#job").await.contains("it is in use"));
 
@@ -49,17 +87,52 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     // A newer one: its download shows how far it is.
     browser.go(&manager.url("/updates")).await;
     assert!(browser.text("h1").await.contains("release v0.8.0 is newer"));
-    browser.press_in("//section[@aria-labelledby='releases']//tr[contains(., 'v0.8.0')]", "Install …").await;
-    browser.until("the question", "return location.pathname === '/updates/install'").await;
+    browser
+        .press_in(
+            "//section[@aria-labelledby='releases']//tr[contains(., 'v0.8.0')]",
+            "Install …",
+        )
+        .await;
+    browser
+        .until(
+            "the question",
+            "return location.pathname === '/updates/install'",
+        )
+        .await;
     browser.press("Download and install").await;
-    browser.until("a bar", "return document.querySelector('progress[value]')?.value > 0").await;
+    browser
+        .until(
+            "a bar",
+            "return document.querySelector('progress[value]')?.value > 0",
+        )
+        .await;
     browser.reload().await;
-    browser.until("it is installed", "return document.querySelector('#job')?.innerText.includes('is installed')").await;
+    browser
+        .until(
+            "it is installed",
+            "return document.querySelector('#job')?.innerText.includes('is installed')",
+        )
+        .await;
     browser.press("Use 0.6.0 …").await;
-    browser.until("the question", "return location.pathname === '/updates/switch'").await;
+    browser
+        .until(
+            "the question",
+            "return location.pathname === '/updates/switch'",
+        )
+        .await;
     browser.press("Switch to 0.6.0").await;
-    browser.until("its page", "return location.pathname.startsWith('/updates/jobs/')").await;
-    browser.until("it is tried", "return document.querySelector('#job')?.innerText.includes('trying it')").await;
+    browser
+        .until(
+            "its page",
+            "return location.pathname.startsWith('/updates/jobs/')",
+        )
+        .await;
+    browser
+        .until(
+            "it is tried",
+            "return document.querySelector('#job')?.innerText.includes('trying it')",
+        )
+        .await;
     if has_scripts {
         browser.ask("window.unchanged = 1").await;
     }
@@ -75,34 +148,89 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     browser
         .until("it is in use", "return document.querySelector('#job').innerText.includes('is in use, and 1 instance runs it')")
         .await;
-    assert!(browser.text("#job table").await.contains("of which its start took"));
+    assert!(
+        browser
+            .text("#job table")
+            .await
+            .contains("of which its start took")
+    );
     if has_scripts {
-        assert_eq!(browser.ask("return window.unchanged").await, 1, "the page followed without being loaded anew");
+        assert_eq!(
+            browser.ask("return window.unchanged").await,
+            1,
+            "the page followed without being loaded anew"
+        );
         // What is over is not followed any more.
-        assert_eq!(browser.ask("return document.getElementById('job-stream')").await, serde_json::Value::Null);
+        assert_eq!(
+            browser
+                .ask("return document.getElementById('job-stream')")
+                .await,
+            serde_json::Value::Null
+        );
     }
-    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.6.0");
+    assert_eq!(
+        manager.until_state(&id, "running").await["running_version"],
+        "0.6.0"
+    );
 
     // One that fails goes back by itself.
     browser.press("Updates").await;
-    browser.until("the page of updates", "return document.querySelector('#releases')").await;
+    browser
+        .until(
+            "the page of updates",
+            "return document.querySelector('#releases')",
+        )
+        .await;
     install(browser, "v0.9.0").await;
     browser.press("Use 0.7.0 …").await;
-    browser.until("the question", "return location.pathname === '/updates/switch'").await;
+    browser
+        .until(
+            "the question",
+            "return location.pathname === '/updates/switch'",
+        )
+        .await;
     browser.press("Switch to 0.7.0").await;
-    browser.until("it went back", "return document.querySelector('#job')?.innerText.includes('It is back on 0.6.0')").await;
-    assert!(browser.text("#excerpt ~ pre").await.contains("INFO"), "the end of its log is there");
-    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.6.0");
+    browser
+        .until(
+            "it went back",
+            "return document.querySelector('#job')?.innerText.includes('It is back on 0.6.0')",
+        )
+        .await;
+    assert!(
+        browser.text("#excerpt ~ pre").await.contains("INFO"),
+        "the end of its log is there"
+    );
+    assert_eq!(
+        manager.until_state(&id, "running").await["running_version"],
+        "0.6.0"
+    );
 
     // And back by a button.
     browser.press("Updates").await;
-    browser.until("the page of updates", "return document.querySelector('#installed')").await;
-    browser.press("Roll back to 0.5.0 …").await;
-    browser.until("the question", "return location.pathname === '/updates/switch'").await;
-    browser.press("Roll back to 0.5.0").await;
-    browser.until("its page", "return location.pathname.startsWith('/updates/jobs/')").await;
-    crate::harness::until("it is in use", || async { (manager.json("/api/updates").await["current"] == "0.5.0").then_some(()) })
+    browser
+        .until(
+            "the page of updates",
+            "return document.querySelector('#installed')",
+        )
         .await;
+    browser.press("Roll back to 0.5.0 …").await;
+    browser
+        .until(
+            "the question",
+            "return location.pathname === '/updates/switch'",
+        )
+        .await;
+    browser.press("Roll back to 0.5.0").await;
+    browser
+        .until(
+            "its page",
+            "return location.pathname.startsWith('/updates/jobs/')",
+        )
+        .await;
+    crate::harness::until("it is in use", || async {
+        (manager.json("/api/updates").await["current"] == "0.5.0").then_some(())
+    })
+    .await;
     if has_scripts {
         assert_eq!(browser.complaints().await, Vec::<String>::new());
     }
@@ -128,11 +256,20 @@ async fn every_page_of_updates_fits_and_can_be_used() {
         look_at(&browser, "updates-first", &mut found).await;
         for version in ["v0.7.0", "v0.8.0", "v0.9.0"] {
             let known = manager.json("/api/updates").await;
-            if known["installed"].as_array().unwrap().iter().all(|one| one["manifest"]["tag"] != version) {
+            if known["installed"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one["manifest"]["tag"] != version)
+            {
                 update_jobs::install(&manager, version).await;
             }
         }
-        if manager.json("/api/instances").await["instances"].as_array().unwrap().is_empty() {
+        if manager.json("/api/instances").await["instances"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+        {
             let id = manager.instance("barn").await;
             manager.act(&format!("/api/instances/{id}/start")).await;
             manager.until_state(&id, "running").await;
@@ -156,10 +293,20 @@ async fn every_page_of_updates_fits_and_can_be_used() {
         browser.go(&manager.url("/updates")).await;
         browser.fill("#path", "relative").await;
         browser.press("Copy and install").await;
-        browser.until("the form comes back", "return document.querySelector('#path[aria-invalid=true]')").await;
+        browser
+            .until(
+                "the form comes back",
+                "return document.querySelector('#path[aria-invalid=true]')",
+            )
+            .await;
         // What is wrong stands at the top, too, and leads to its field.
         browser.click("p[role=alert] a[href='#path']").await;
         look_at(&browser, "updates-errors", &mut found).await;
-        assert!(found.is_empty(), "{} defects:\n{}", found.len(), found.join("\n"));
+        assert!(
+            found.is_empty(),
+            "{} defects:\n{}",
+            found.len(),
+            found.join("\n")
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Whatever passes our rules the real client can read: random configurations, each as a file for it.
+//! Whatever passes our rules the real client can read: random configurations, each as a file for
+//! it.
 //!
-//! The client has no way to check a file without starting. Its first line of log comes right after it has read the file, so that is
-//! when it is killed; a file it does not take ends it at once, with the reason on standard error.
+//! The client has no way to check a file without starting. Its first line of log comes right after
+//! it has read the file, so that is when it is killed; a file it does not take ends it at once,
+//! with the reason on standard error.
 
 use crate::harness::{configurations, told};
 use jd_manager::domain::configs::toml_file::render;
@@ -24,24 +26,40 @@ fn any_configuration_that_we_accept_is_one_that_the_client_parses() {
     let file = dir.path().join("client.toml");
     let begun = Instant::now();
     let tried = std::cell::Cell::new(0);
-    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 100, ..Config::default() };
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
     let result = TestRunner::new(config).run(&configurations::any(), |value| {
         if begun.elapsed() > ENOUGH {
             return Ok(());
         }
-        let accepted =
-            read(&at_home(value), None).map_err(|found| TestCaseError::fail(format!("we refuse it: {:?}", found.errors)))?;
+        let accepted = read(&at_home(value), None)
+            .map_err(|found| TestCaseError::fail(format!("we refuse it: {:?}", found.errors)))?;
         let text = render(&accepted.config, &ClientVersion::NEWEST_KNOWN)
             .map_err(|errors| TestCaseError::fail(format!("{errors:?}")))?;
         std::fs::write(&file, &text).unwrap();
         tried.set(tried.get() + 1);
-        parses(dir.path(), &file).map_err(|reason| TestCaseError::fail(format!("the client refuses it: {reason}\n{text}")))
+        parses(dir.path(), &file).map_err(|reason| {
+            TestCaseError::fail(format!("the client refuses it: {reason}\n{text}"))
+        })
     });
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    println!("the real client parsed {} random configurations in {:?}", tried.get(), begun.elapsed());
-    assert!(tried.get() >= 100, "only {} were tried in {:?}", tried.get(), begun.elapsed());
+    println!(
+        "the real client parsed {} random configurations in {:?}",
+        tried.get(),
+        begun.elapsed()
+    );
+    assert!(
+        tried.get() >= 100,
+        "only {} were tried in {:?}",
+        tried.get(),
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -50,10 +68,14 @@ fn what_the_client_does_not_parse_is_noticed() {
     let file = dir.path().join("client.toml");
     std::fs::write(&file, "mode = \"SOLOMINING\"\n").unwrap();
     let reason = parses(dir.path(), &file).unwrap_err();
-    assert!(reason.contains("missing field `listening_address`"), "{reason}");
+    assert!(
+        reason.contains("missing field `listening_address`"),
+        "{reason}"
+    );
 }
 
-/// With Bitcoin Core the client goes on to the pools at once; those are on this machine then, and no network is searched.
+/// With Bitcoin Core the client goes on to the pools at once; those are on this machine then, and
+/// no network is searched.
 fn at_home(mut config: Value) -> Value {
     if config["template_provider_type"]["BitcoinCoreIpc"].is_object() {
         config.as_object_mut().unwrap().remove("miner_telemetry");
@@ -65,7 +87,8 @@ fn at_home(mut config: Value) -> Value {
     config
 }
 
-/// Starts the client with a file and ends it as soon as it has read it; the reason if it did not take it.
+/// Starts the client with a file and ends it as soon as it has read it; the reason if it did not
+/// take it.
 fn parses(dir: &Path, file: &Path) -> Result<(), String> {
     let mut client = Command::new(told("JD_MANAGER_TEST_CLIENT"))
         .arg("-c")
@@ -78,10 +101,21 @@ fn parses(dir: &Path, file: &Path) -> Result<(), String> {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(client.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     client.kill().unwrap();
     let mut said = String::new();
-    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    client
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
     client.wait().unwrap();
-    if line.contains("jd_client_sv2") && said.is_empty() { Ok(()) } else { Err(format!("{line}{said}")) }
+    if line.contains("jd_client_sv2") && said.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{line}{said}"))
+    }
 }

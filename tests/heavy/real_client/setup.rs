@@ -1,4 +1,5 @@
-//! Setup in a browser, with and without JavaScript: from nothing to a miner's accepted share, alone and with a pool.
+//! Setup in a browser, with and without JavaScript: from nothing to a miner's accepted share, alone
+//! and with a pool.
 
 use super::{Peer, log, manager};
 use crate::browser::driver::{Browser, PATIENCE};
@@ -32,8 +33,15 @@ async fn alone(browser: Browser) {
     let manager = manager().await;
     begin(&manager, &browser, "SOLOMINING", provider).await;
     let (miner, id) = end(&manager, &browser).await;
-    until("the client accepts a share", || async { miner.has_said("share ok").then_some(()) }).await;
-    assert!(!log(&manager, &id, "Starting+in+solo+mining+mode").await.is_empty());
+    until("the client accepts a share", || async {
+        miner.has_said("share ok").then_some(())
+    })
+    .await;
+    assert!(
+        !log(&manager, &id, "Starting+in+solo+mining+mode")
+            .await
+            .is_empty()
+    );
 }
 
 async fn with_a_pool(browser: Browser) {
@@ -54,13 +62,26 @@ async fn with_a_pool(browser: Browser) {
     }
     browser.press("Continue").await;
     let (_miner, id) = end(&manager, &browser).await;
-    until("the pool accepts a share", || async { pool.has_said("share ok").then_some(()) }).await;
-    until("a job is declared", || async { (!log(&manager, &id, "DeclareMiningJobSuccess").await.is_empty()).then_some(()) })
-        .await;
+    until("the pool accepts a share", || async {
+        pool.has_said("share ok").then_some(())
+    })
+    .await;
+    until("a job is declared", || async {
+        (!log(&manager, &id, "DeclareMiningJobSuccess")
+            .await
+            .is_empty())
+        .then_some(())
+    })
+    .await;
 }
 
 async fn until_step(browser: &Browser, step: &str) {
-    browser.until(step, &format!("return location.pathname.endsWith('/{step}')")).await;
+    browser
+        .until(
+            step,
+            &format!("return location.pathname.endsWith('/{step}')"),
+        )
+        .await;
 }
 
 /// The mode and the template provider.
@@ -71,10 +92,25 @@ async fn begin(manager: &Manager, browser: &Browser, mode: &str, provider: u16) 
     browser.press("Continue").await;
     until_step(browser, "provider").await;
     browser.choose("#template_provider", "sv2tp").await;
-    browser.fill("#template_provider_type-Sv2Tp-address", &format!("127.0.0.1:{provider}")).await;
-    browser.fill("#template_provider_type-Sv2Tp-public_key", PUBLIC_KEY).await;
+    browser
+        .fill(
+            "#template_provider_type-Sv2Tp-address",
+            &format!("127.0.0.1:{provider}"),
+        )
+        .await;
+    browser
+        .fill("#template_provider_type-Sv2Tp-public_key", PUBLIC_KEY)
+        .await;
     browser.press("Continue").await;
-    until_step(browser, if mode == "SOLOMINING" { "payout" } else { "pools" }).await;
+    until_step(
+        browser,
+        if mode == "SOLOMINING" {
+            "payout"
+        } else {
+            "pools"
+        },
+    )
+    .await;
 }
 
 /// From the payout to a client that serves miners, and a miner that is given what the page says.
@@ -85,23 +121,55 @@ async fn end(manager: &Manager, browser: &Browser) -> (Peer, String) {
     browser.press("Continue").await;
     until_step(browser, "name").await;
     browser.choose("#reach", "local").await;
-    browser.fill("#listening_port", &free_port().to_string()).await;
-    browser.fill("#monitoring_port", &free_port().to_string()).await;
+    browser
+        .fill("#listening_port", &free_port().to_string())
+        .await;
+    browser
+        .fill("#monitoring_port", &free_port().to_string())
+        .await;
     browser.press("Continue").await;
     until_step(browser, "review").await;
     let review = browser.text("main").await;
     assert!(!review.contains('⚠'), "everybody listens: {review}");
     browser.press("Save, create and start").await;
-    browser.until("it is watched", "return location.pathname.startsWith('/setup/watch/')").await;
-    let id = browser.path().await.trim_start_matches("/setup/watch/").to_owned();
+    browser
+        .until(
+            "it is watched",
+            "return location.pathname.startsWith('/setup/watch/')",
+        )
+        .await;
+    let id = browser
+        .path()
+        .await
+        .trim_start_matches("/setup/watch/")
+        .to_owned();
     let begun = Instant::now();
     while browser.text("h1").await != "home serves miners" {
-        assert!(begun.elapsed() < PATIENCE, "{}\n{}", browser.told_by_page().await, manager.log_text(&id));
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{}\n{}",
+            browser.told_by_page().await,
+            manager.log_text(&id)
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let said = browser.text("main").await;
-    let (_, rest) = said.split_once("stratum2+tcp://127.0.0.1:").unwrap_or_else(|| panic!("no address: {said}"));
+    let (_, rest) = said
+        .split_once("stratum2+tcp://127.0.0.1:")
+        .unwrap_or_else(|| panic!("no address: {said}"));
     let port = rest.split('/').next().unwrap();
-    let (miner, _) = Peer::start("miner.py", &["--port", port, "--user", "rig1.w1", "--hashrate", "200", "--seconds", "60"]);
+    let (miner, _) = Peer::start(
+        "miner.py",
+        &[
+            "--port",
+            port,
+            "--user",
+            "rig1.w1",
+            "--hashrate",
+            "200",
+            "--seconds",
+            "60",
+        ],
+    );
     (miner, id)
 }

@@ -1,4 +1,5 @@
-//! A configuration tried with the real client: what it takes, what it does not, and how soon it is gone.
+//! A configuration tried with the real client: what it takes, what it does not, and how soon it is
+//! gone.
 
 use super::manager;
 use crate::harness::{Manager, PUBLIC_KEY, free_port, pool_config, solo_config};
@@ -8,7 +9,9 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 async fn tried(manager: &Manager, config: &str) -> Value {
-    let (status, body) = manager.act(&format!("/api/saved-configs/{config}/trial")).await;
+    let (status, body) = manager
+        .act(&format!("/api/saved-configs/{config}/trial"))
+        .await;
     assert_eq!(status, 200, "{body}");
     body
 }
@@ -24,12 +27,24 @@ async fn the_real_client_takes_every_kind_and_reaches_nobody() {
     node["template_provider_type"] = json!({
         "BitcoinCoreIpc": { "version": 31, "network": "signet", "fee_threshold": 100, "min_interval": 5 }
     });
-    for (name, config) in [("pool", pool), ("solo", solo_config(free_port(), free_port(), port)), ("node", node)] {
+    for (name, config) in [
+        ("pool", pool),
+        ("solo", solo_config(free_port(), free_port(), port)),
+        ("node", node),
+    ] {
         let config = manager.save_config(name, &config).await;
         let begun = Instant::now();
         let told = tried(&manager, &config).await;
-        assert_eq!((&told["accepted"], &told["client_version"]), (&json!(true), &json!("0.6.0")), "{name}: {told}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{name}: {:?}", begun.elapsed());
+        assert_eq!(
+            (&told["accepted"], &told["client_version"]),
+            (&json!(true), &json!("0.6.0")),
+            "{name}: {told}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
     }
     assert!(listener.accept().is_err(), "somebody was reached");
     assert!(!manager.data_dir().join("trials").exists());
@@ -38,19 +53,42 @@ async fn the_real_client_takes_every_kind_and_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_real_client_does_not_take_is_said_in_plain_words() {
     let mut manager = manager().await;
-    let config = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
-    // No configuration that can be saved is refused by the client, so one is spoilt where it is kept.
+    let config = manager
+        .save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3))
+        .await;
+    // No configuration that can be saved is refused by the client, so one is spoilt where it is
+    // kept.
     manager.terminate();
     let db = Db::open(&manager.data_dir()).unwrap();
     let spoil = format!(
         "UPDATE configurations SET config_json = replace(config_json, '{PUBLIC_KEY}', '9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73')"
     );
-    db.write(move |c| Ok(diesel::sql_query(spoil).execute(c)?)).await.unwrap();
+    db.write(move |c| Ok(diesel::sql_query(spoil).execute(c)?))
+        .await
+        .unwrap();
     drop(db);
     manager.begin();
     let told = tried(&manager, &config).await;
     assert_eq!(told["accepted"], false, "{told}");
-    assert!(told["message"].as_str().unwrap().contains("a key in its configuration has a typing error"), "{told}");
-    assert!(told["advice"].as_str().unwrap().contains("Copy the keys once more"), "{told}");
-    assert!(told["said"].as_str().unwrap().contains("Base58 code error: invalid checksum"), "{told}");
+    assert!(
+        told["message"]
+            .as_str()
+            .unwrap()
+            .contains("a key in its configuration has a typing error"),
+        "{told}"
+    );
+    assert!(
+        told["advice"]
+            .as_str()
+            .unwrap()
+            .contains("Copy the keys once more"),
+        "{told}"
+    );
+    assert!(
+        told["said"]
+            .as_str()
+            .unwrap()
+            .contains("Base58 code error: invalid checksum"),
+        "{told}"
+    );
 }

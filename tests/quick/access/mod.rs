@@ -31,7 +31,12 @@ pub fn run(manager: &Manager, arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -56,12 +61,16 @@ impl Visitor {
 
     /// A program with a token.
     pub fn with_token(token: &str) -> Self {
-        Self { shows: Some(("authorization", format!("Bearer {token}"))) }
+        Self {
+            shows: Some(("authorization", format!("Bearer {token}"))),
+        }
     }
 
     /// A browser with this cookie.
     pub fn with_cookie(cookie: &str) -> Self {
-        Self { shows: Some(("cookie", cookie.to_owned())) }
+        Self {
+            shows: Some(("cookie", cookie.to_owned())),
+        }
     }
 
     /// A request of theirs.
@@ -75,17 +84,36 @@ impl Visitor {
 
     /// GET as JSON.
     pub async fn get(&self, manager: &Manager, path: &str) -> Answer {
-        Answer::to(self.request(manager, "GET", path).header("accept", "application/json")).await
+        Answer::to(
+            self.request(manager, "GET", path)
+                .header("accept", "application/json"),
+        )
+        .await
     }
 
     /// GET as a page.
     pub async fn page(&self, manager: &Manager, path: &str) -> Answer {
-        Answer::to(self.request(manager, "GET", path).header("accept", "text/html")).await
+        Answer::to(
+            self.request(manager, "GET", path)
+                .header("accept", "text/html"),
+        )
+        .await
     }
 
     /// A request with a body of JSON.
-    pub async fn send(&self, manager: &Manager, method: &str, path: &str, body: &serde_json::Value) -> Answer {
-        Answer::to(self.request(manager, method, path).header("accept", "application/json").json(body)).await
+    pub async fn send(
+        &self,
+        manager: &Manager,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Answer {
+        Answer::to(
+            self.request(manager, method, path)
+                .header("accept", "application/json")
+                .json(body),
+        )
+        .await
     }
 }
 
@@ -99,7 +127,9 @@ pub async fn with_admin() -> Manager {
 /// Logs in; what the cookie was set to.
 pub async fn log_in(manager: &Manager, name: &str, password: &str) -> Result<Visitor, Answer> {
     let body = json!({ "name": name, "password": password });
-    let answer = Visitor::stranger().send(manager, "POST", "/login", &body).await;
+    let answer = Visitor::stranger()
+        .send(manager, "POST", "/login", &body)
+        .await;
     if answer.status != 200 {
         return Err(answer);
     }
@@ -108,7 +138,9 @@ pub async fn log_in(manager: &Manager, name: &str, password: &str) -> Result<Vis
 
 /// The pair of the cookie that an answer sets.
 pub fn cookie_of(answer: &Answer) -> String {
-    let cookie = answer.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {answer:?}"));
+    let cookie = answer
+        .header("set-cookie")
+        .unwrap_or_else(|| panic!("no cookie: {answer:?}"));
     cookie.split(';').next().unwrap().to_owned()
 }
 
@@ -120,6 +152,9 @@ pub async fn ada(manager: &Manager) -> Visitor {
 /// A user of a role, made by `admin`, logged in. Named like the role.
 pub async fn user(manager: &Manager, admin: &Visitor, role: &str) -> Visitor {
     let body = json!({ "name": role, "role": role, "password": PASSWORD });
-    admin.send(manager, "POST", "/api/users", &body).await.json(201);
+    admin
+        .send(manager, "POST", "/api/users", &body)
+        .await
+        .json(201);
     log_in(manager, role, PASSWORD).await.unwrap()
 }

@@ -87,7 +87,12 @@ fn all() -> BTreeSet<(String, String)> {
     let routes = routes::of_the_router();
     routes
         .into_iter()
-        .flat_map(|(path, methods)| methods.split(' ').map(|m| (m.to_owned(), path.clone())).collect::<Vec<_>>())
+        .flat_map(|(path, methods)| {
+            methods
+                .split(' ')
+                .map(|m| (m.to_owned(), path.clone()))
+                .collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -105,27 +110,38 @@ fn path_of(pattern: &str) -> String {
 fn the_lists_name_routes_that_there_are() {
     let all = all();
     for (method, pattern) in [ANYBODY, OF_VIEWERS, OF_OPERATORS].concat() {
-        assert!(all.contains(&(method.to_owned(), pattern.to_owned())), "{method} {pattern}");
+        assert!(
+            all.contains(&(method.to_owned(), pattern.to_owned())),
+            "{method} {pattern}"
+        );
     }
     for pattern in SHOWN_TO_ADMINS {
-        assert!(all.contains(&("get".to_owned(), (*pattern).to_owned())), "{pattern}");
+        assert!(
+            all.contains(&("get".to_owned(), (*pattern).to_owned())),
+            "{pattern}"
+        );
     }
 }
 
 #[test]
 fn the_table_has_a_line_for_every_change_and_none_for_a_missing_route() {
     let all = all();
-    let lines: BTreeSet<(String, String)> =
-        jd_manager::server::permissions::permissions().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();
+    let lines: BTreeSet<(String, String)> = jd_manager::server::permissions::permissions()
+        .map(|(method, path)| (method.to_lowercase(), path.to_owned()))
+        .collect();
     for door in &lines {
         assert!(all.contains(door), "there is no {door:?}");
     }
     for door in all.iter().filter(|(method, _)| method != "get") {
-        assert!(lines.contains(door), "{door:?} has no line in src/server/permissions.rs");
+        assert!(
+            lines.contains(door),
+            "{door:?} has no line in src/server/permissions.rs"
+        );
     }
 }
 
-/// Everybody who may come, with their rank; one more than the highest: known, but turned away for another reason.
+/// Everybody who may come, with their rank; one more than the highest: known, but turned away for
+/// another reason.
 struct Everybody {
     known: Vec<(&'static str, Visitor, usize)>,
     unknown: Vec<(&'static str, Visitor)>,
@@ -151,15 +167,28 @@ impl Everybody {
         let expired = token("five", "admin");
         expire(manager, "five").await;
         let over = ada(manager).await;
-        over.send(manager, "POST", "/logout", &serde_json::json!({})).await.json(200);
+        over.send(manager, "POST", "/logout", &serde_json::json!({}))
+            .await
+            .json(200);
         let unknown = vec![
             ("nobody", Visitor::stranger()),
             ("a revoked token", revoked),
             ("an expired token", expired),
             ("a session that was ended", over),
-            ("a made-up token", Visitor::with_token("jdm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
-            ("a made-up session", Visitor::with_cookie("jd-manager=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
-            ("another scheme", Visitor { shows: Some(("authorization", "Basic YWRhOmNvcnJlY3QgaG9yc2U=".into())) }),
+            (
+                "a made-up token",
+                Visitor::with_token("jdm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+            ),
+            (
+                "a made-up session",
+                Visitor::with_cookie("jd-manager=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+            ),
+            (
+                "another scheme",
+                Visitor {
+                    shows: Some(("authorization", "Basic YWRhOmNvcnJlY3QgaG9yc2U=".into())),
+                },
+            ),
         ];
         Self { known, unknown }
     }
@@ -170,7 +199,10 @@ async fn expire(manager: &Manager, name: &'static str) {
     use diesel::RunQueryDsl;
     let db = jd_manager::infra::db::Db::open(&manager.data_dir()).unwrap();
     let sql = format!("UPDATE tokens SET expires_at = 1000 WHERE name = '{name}'");
-    let changed = db.write(move |c| Ok(diesel::sql_query(sql).execute(c)?)).await.unwrap();
+    let changed = db
+        .write(move |c| Ok(diesel::sql_query(sql).execute(c)?))
+        .await
+        .unwrap();
     assert_eq!(changed, 1);
 }
 
@@ -189,39 +221,72 @@ async fn every_route_lets_in_those_who_may_and_nobody_else() {
     let everybody = Everybody::at(&manager).await;
     for (method, pattern) in all() {
         let needed = rank_needed(&method, &pattern);
-        let prefixes: &[&str] = if pattern.starts_with("/static") { &[""] } else { &["", "/api"] };
+        let prefixes: &[&str] = if pattern.starts_with("/static") {
+            &[""]
+        } else {
+            &["", "/api"]
+        };
         for prefix in prefixes {
             let path = format!("{prefix}{}", path_of(&pattern));
-            let ask =
-                |visitor: &Visitor| visitor.request(&manager, &method.to_uppercase(), &path).header("accept", "application/json");
+            let ask = |visitor: &Visitor| {
+                visitor
+                    .request(&manager, &method.to_uppercase(), &path)
+                    .header("accept", "application/json")
+            };
             for (who, visitor) in &everybody.unknown {
                 let answer = Answer::to(ask(visitor)).await;
                 if needed == 0 {
-                    assert!(answer.status != 403 && (answer.status != 401 || pattern == "/login"), "{who}: {answer:?}");
+                    assert!(
+                        answer.status != 403 && (answer.status != 401 || pattern == "/login"),
+                        "{who}: {answer:?}"
+                    );
                 } else {
                     answer.problem(401);
-                    assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"jd-manager\""), "{who}: {answer:?}");
+                    assert_eq!(
+                        answer.header("www-authenticate"),
+                        Some("Bearer realm=\"jd-manager\""),
+                        "{who}: {answer:?}"
+                    );
                 }
             }
             for (who, visitor, rank) in &everybody.known {
-                if ends_sessions(&pattern) && visitor.shows.as_ref().is_some_and(|(name, _)| *name == "cookie") {
+                if ends_sessions(&pattern)
+                    && visitor
+                        .shows
+                        .as_ref()
+                        .is_some_and(|(name, _)| *name == "cookie")
+                {
                     continue;
                 }
                 let answer = Answer::to(ask(visitor)).await;
                 if *rank < needed {
-                    assert!(is_refused_for_the_role(&answer), "{who} at {method} {path}: {answer:?}");
+                    assert!(
+                        is_refused_for_the_role(&answer),
+                        "{who} at {method} {path}: {answer:?}"
+                    );
                 } else {
-                    assert!(!is_refused_for_the_role(&answer), "{who} at {method} {path}: {answer:?}");
+                    assert!(
+                        !is_refused_for_the_role(&answer),
+                        "{who} at {method} {path}: {answer:?}"
+                    );
                     // There is nothing at the address that releases are asked of here.
-                    let is_well = answer.status < 500 || (answer.status == 503 && pattern.starts_with("/updates/"));
-                    assert!(is_well && (answer.status != 401 || needed == 0), "{who} at {method} {path}: {answer:?}");
+                    let is_well = answer.status < 500
+                        || (answer.status == 503 && pattern.starts_with("/updates/"));
+                    assert!(
+                        is_well && (answer.status != 401 || needed == 0),
+                        "{who} at {method} {path}: {answer:?}"
+                    );
                 }
             }
             let admin = &everybody.known[2].1;
-            let from_elsewhere = Answer::to(ask(admin).header("sec-fetch-site", "cross-site")).await;
+            let from_elsewhere =
+                Answer::to(ask(admin).header("sec-fetch-site", "cross-site")).await;
             if method != "get" {
                 let said = from_elsewhere.problem(403);
-                assert!(said["detail"].as_str().unwrap().starts_with("Another site"), "{said}");
+                assert!(
+                    said["detail"].as_str().unwrap().starts_with("Another site"),
+                    "{said}"
+                );
             }
             let of_another_name = Answer::to(ask(admin).header("host", "evil.example")).await;
             of_another_name.problem(421);
@@ -236,11 +301,24 @@ async fn logging_out_and_ending_the_others_is_for_everybody() {
     user(&manager, &admin, "viewer").await;
     for path in ["/logout", "/api/logout"] {
         let viewer = log_in(&manager, "viewer", PASSWORD).await.unwrap();
-        viewer.send(&manager, "POST", path, &serde_json::json!({})).await.json(200);
+        viewer
+            .send(&manager, "POST", path, &serde_json::json!({}))
+            .await
+            .json(200);
         viewer.get(&manager, "/api/instances").await.problem(401);
     }
-    let (one, two) = (log_in(&manager, "viewer", PASSWORD).await.unwrap(), log_in(&manager, "viewer", PASSWORD).await.unwrap());
-    one.send(&manager, "POST", "/account/sessions/end", &serde_json::json!({})).await.json(200);
+    let (one, two) = (
+        log_in(&manager, "viewer", PASSWORD).await.unwrap(),
+        log_in(&manager, "viewer", PASSWORD).await.unwrap(),
+    );
+    one.send(
+        &manager,
+        "POST",
+        "/account/sessions/end",
+        &serde_json::json!({}),
+    )
+    .await
+    .json(200);
     two.get(&manager, "/api/instances").await.problem(401);
     one.get(&manager, "/api/instances").await.json(200);
     admin.get(&manager, "/api/instances").await.json(200);
@@ -251,37 +329,115 @@ async fn pages_lead_people_to_the_login_and_back() {
     let manager = with_admin().await;
     let stranger = Visitor::stranger();
     let led = stranger.page(&manager, "/instances?x=1&y=ü").await;
-    assert_eq!((led.status, led.header("location")), (303, Some("/login?next=%2Finstances%3Fx%3D1%26y%3D%25C3%25BC")));
-    assert_eq!(stranger.page(&manager, "/").await.header("location"), Some("/login"));
-    let posted = Answer::to(manager.request("POST", "/saved-configs").header("accept", "text/html").form(&[("name", "x")])).await;
+    assert_eq!(
+        (led.status, led.header("location")),
+        (
+            303,
+            Some("/login?next=%2Finstances%3Fx%3D1%26y%3D%25C3%25BC")
+        )
+    );
+    assert_eq!(
+        stranger.page(&manager, "/").await.header("location"),
+        Some("/login")
+    );
+    let posted = Answer::to(
+        manager
+            .request("POST", "/saved-configs")
+            .header("accept", "text/html")
+            .form(&[("name", "x")]),
+    )
+    .await;
     // A form is not lost: the login carries its input along, but no secret.
     let page = posted.page(401);
-    assert!(page.one("section.attention").starts_with("Your session has ended, so nothing was saved."));
+    assert!(
+        page.one("section.attention")
+            .starts_with("Your session has ended, so nothing was saved.")
+    );
     assert_eq!(page.attr("input[name='kept:name']", "value"), "x");
     let secret = [("name", "x"), ("authority_secret_key", "hush")];
-    let posted = Answer::to(manager.request("POST", "/saved-configs").header("accept", "text/html").form(&secret)).await;
-    assert!(!posted.text.contains("hush") && posted.text.contains("but not passwords, keys and files"), "{posted:?}");
-    let notice = manager.request("POST", "/instances/actions").header("accept", "text/html").header("hx-request", "true");
-    let notice = Answer::to(notice.form(&[("action", "start")])).await.notice(401);
-    assert_eq!(notice.one("section.attention p:first-child"), "Your session has ended. Sign in, then try again.");
+    let posted = Answer::to(
+        manager
+            .request("POST", "/saved-configs")
+            .header("accept", "text/html")
+            .form(&secret),
+    )
+    .await;
+    assert!(
+        !posted.text.contains("hush") && posted.text.contains("but not passwords, keys and files"),
+        "{posted:?}"
+    );
+    let notice = manager
+        .request("POST", "/instances/actions")
+        .header("accept", "text/html")
+        .header("hx-request", "true");
+    let notice = Answer::to(notice.form(&[("action", "start")]))
+        .await
+        .notice(401);
+    assert_eq!(
+        notice.one("section.attention p:first-child"),
+        "Your session has ended. Sign in, then try again."
+    );
     assert_eq!(notice.attr("a", "href"), "/login");
     let fragment = manager.fragment("/instances", "div#table").await;
-    assert_eq!((fragment.status, fragment.header("hx-redirect"), fragment.text.as_str()), (200, Some("/login"), ""));
-    stranger.page(&manager, "/nothing/at/all").await.header("location").unwrap();
-    let page = stranger.page(&manager, "/login?next=%2Finstances").await.page(200);
+    assert_eq!(
+        (
+            fragment.status,
+            fragment.header("hx-redirect"),
+            fragment.text.as_str()
+        ),
+        (200, Some("/login"), "")
+    );
+    stranger
+        .page(&manager, "/nothing/at/all")
+        .await
+        .header("location")
+        .unwrap();
+    let page = stranger
+        .page(&manager, "/login?next=%2Finstances")
+        .await
+        .page(200);
     assert_eq!(page.attr("input[name=next]", "value"), "/instances");
     // What would lead elsewhere leads home.
-    for bad in ["//evil.example", "https%3A%2F%2Fevil.example", "%2F%5Cevil.example"] {
-        let page = stranger.page(&manager, &format!("/login?next={bad}")).await.page(200);
+    for bad in [
+        "//evil.example",
+        "https%3A%2F%2Fevil.example",
+        "%2F%5Cevil.example",
+    ] {
+        let page = stranger
+            .page(&manager, &format!("/login?next={bad}"))
+            .await
+            .page(200);
         assert_eq!(page.attr("input[name=next]", "value"), "/", "{bad}");
     }
-    let form = [("name", "ada"), ("password", PASSWORD), ("next", "/instances")];
-    let welcome = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&form)).await;
-    assert_eq!((welcome.status, welcome.header("location")), (303, Some("/instances")));
+    let form = [
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("next", "/instances"),
+    ];
+    let welcome = Answer::to(
+        manager
+            .request("POST", "/login")
+            .header("accept", "text/html")
+            .form(&form),
+    )
+    .await;
+    assert_eq!(
+        (welcome.status, welcome.header("location")),
+        (303, Some("/instances"))
+    );
     let ada = Visitor::with_cookie(&super::cookie_of(&welcome));
     let page = ada.page(&manager, "/instances").await.page(200);
-    assert!(page.one("header.bar .end").contains("ada"), "{:?}", page.one("header.bar .end"));
-    assert_eq!(ada.page(&manager, "/login?next=%2Fevents").await.header("location"), Some("/events"));
+    assert!(
+        page.one("header.bar .end").contains("ada"),
+        "{:?}",
+        page.one("header.bar .end")
+    );
+    assert_eq!(
+        ada.page(&manager, "/login?next=%2Fevents")
+            .await
+            .header("location"),
+        Some("/events")
+    );
     // What was kept is submitted after signing in; it leads to no other site.
     let kept = [
         ("name", "ada"),
@@ -290,16 +446,44 @@ async fn pages_lead_people_to_the_login_and_back() {
         ("kept:action", "start"),
         ("kept:password", "hush"),
     ];
-    let page = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&kept)).await;
+    let page = Answer::to(
+        manager
+            .request("POST", "/login")
+            .header("accept", "text/html")
+            .form(&kept),
+    )
+    .await;
     assert!(page.header("set-cookie").is_some() && !page.text.contains("hush"));
     let page = page.page(200);
     assert_eq!(
-        (page.attr("main form", "action"), page.attr("main input[name=action]", "value")),
+        (
+            page.attr("main form", "action"),
+            page.attr("main input[name=action]", "value")
+        ),
         ("/instances/actions".into(), "start".into())
     );
-    let kept = [("name", "ada"), ("password", PASSWORD), ("kept_action", "//evil.example")];
-    let elsewhere = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&kept)).await;
-    assert_eq!((elsewhere.status, elsewhere.header("location")), (303, Some("/")));
+    let kept = [
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("kept_action", "//evil.example"),
+    ];
+    let elsewhere = Answer::to(
+        manager
+            .request("POST", "/login")
+            .header("accept", "text/html")
+            .form(&kept),
+    )
+    .await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.header("location")),
+        (303, Some("/"))
+    );
     // An error is shown to her as hers, too.
-    assert!(ada.page(&manager, "/nothing").await.page(404).one("header.bar .end").contains("ada"));
+    assert!(
+        ada.page(&manager, "/nothing")
+            .await
+            .page(404)
+            .one("header.bar .end")
+            .contains("ada")
+    );
 }

@@ -17,7 +17,11 @@ fn hidden() -> String {
         rules.push_str(piece.split_once("*/").map_or(piece, |(_, rest)| rest));
     }
     let (selectors, rest) = rules.split_once('{').unwrap();
-    assert_eq!(rest.trim(), "display: none }", "the sheet is one rule, which this test reads");
+    assert_eq!(
+        rest.trim(),
+        "display: none }",
+        "the sheet is one rule, which this test reads"
+    );
     selectors.trim().to_owned()
 }
 
@@ -34,13 +38,27 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
         let answer = admin.send(&manager, "POST", path, &body).await;
         answer.json(201)[id].as_str().unwrap().to_owned()
     };
-    let config = crate::harness::solo_config(crate::harness::free_port(), crate::harness::free_port(), 1);
-    let config = made("/api/saved-configs", json!({ "name": "home", "config": config }), "config_id").await;
-    let instance = made("/api/instances", json!({ "name": "barn", "config_id": config }), "instance_id").await;
+    let config =
+        crate::harness::solo_config(crate::harness::free_port(), crate::harness::free_port(), 1);
+    let config = made(
+        "/api/saved-configs",
+        json!({ "name": "home", "config": config }),
+        "config_id",
+    )
+    .await;
+    let instance = made(
+        "/api/instances",
+        json!({ "name": "barn", "config_id": config }),
+        "instance_id",
+    )
+    .await;
     let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
     let channel = made("/api/alerts/channels", channel, "channel_id").await;
     let silence = json!({ "instance_id": instance, "minutes": 30 });
-    admin.send(&manager, "POST", "/api/alerts/silences", &silence).await.json(200);
+    admin
+        .send(&manager, "POST", "/api/alerts/silences", &silence)
+        .await
+        .json(200);
     let pages = [
         "/".to_owned(),
         "/instances".into(),
@@ -65,8 +83,10 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
         "/account".into(),
         "/tokens".into(),
     ];
-    let viewers: [(Role, Visitor); 2] =
-        [(Role::Viewer, user(&manager, &admin, "viewer").await), (Role::Operator, user(&manager, &admin, "operator").await)];
+    let viewers: [(Role, Visitor); 2] = [
+        (Role::Viewer, user(&manager, &admin, "viewer").await),
+        (Role::Operator, user(&manager, &admin, "operator").await),
+    ];
     let (mut shown, mut kept_back, mut wrong) = (0, 0, Vec::new());
     for (role, visitor) in &viewers {
         for path in &pages {
@@ -74,13 +94,20 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
             assert_eq!(page.attrs("body", "data-role"), [role.name()], "{path}");
             assert_eq!(page.count("link[href*='roles']"), 1, "{path}");
             for (action, is_hidden) in page.posts(&hidden()) {
-                let action = if action.is_empty() { path.clone() } else { action };
+                let action = if action.is_empty() {
+                    path.clone()
+                } else {
+                    action
+                };
                 let may = match permission(&Method::POST, Some(&pattern(&action))).who {
                     RequiredRole::Anybody => true,
                     RequiredRole::From(needed) => *role >= needed,
                 };
                 if may == is_hidden {
-                    wrong.push(format!("{role} at {path}: {action} is {}", if is_hidden { "hidden" } else { "shown" }));
+                    wrong.push(format!(
+                        "{role} at {path}: {action} is {}",
+                        if is_hidden { "hidden" } else { "shown" }
+                    ));
                 }
                 shown += usize::from(may);
                 kept_back += usize::from(!may);
@@ -90,7 +117,17 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
     wrong.sort();
     wrong.dedup();
     assert_eq!(wrong, Vec::<String>::new());
-    assert!(shown > 20 && kept_back > 20, "{shown} shown, {kept_back} kept back");
+    assert!(
+        shown > 20 && kept_back > 20,
+        "{shown} shown, {kept_back} kept back"
+    );
     // An admin's pages do without.
-    assert_eq!(admin.page(&manager, "/").await.page(200).count("link[href*='roles'], [data-role]"), 0);
+    assert_eq!(
+        admin
+            .page(&manager, "/")
+            .await
+            .page(200)
+            .count("link[href*='roles'], [data-role]"),
+        0
+    );
 }

@@ -8,51 +8,129 @@ use std::os::unix::fs::PermissionsExt;
 #[tokio::test]
 async fn a_file_comes_in_is_shown_and_goes_out_again() {
     let manager = Manager::start().await;
-    assert!(ask(&manager, &["configs"]).well().contains("no configuration yet"));
+    assert!(
+        ask(&manager, &["configs"])
+            .well()
+            .contains("no configuration yet")
+    );
     let config = solo_config(free_port(), free_port(), 8442);
     let file = manager.scratch().join("jdc.toml");
-    fs::write(&file, format!("# the barn's own\n{}", toml::to_string(&config).unwrap())).unwrap();
+    fs::write(
+        &file,
+        format!("# the barn's own\n{}", toml::to_string(&config).unwrap()),
+    )
+    .unwrap();
     let path = file.to_str().unwrap();
     // Checked, which saves nothing.
     let checked = ask(&manager, &["configs", "check", path]).well();
-    assert!(checked.contains("warning: ") && checked.ends_with("It is valid, with 2 warnings.\n"), "{checked}");
+    assert!(
+        checked.contains("warning: ") && checked.ends_with("It is valid, with 2 warnings.\n"),
+        "{checked}"
+    );
     let checked = ask(&manager, &["configs", "check", path, "--json"]).json();
     assert_eq!(checked["valid"], true);
-    assert!(ask(&manager, &["configs"]).well().contains("no configuration yet"));
-    let imported = ask(&manager, &["configs", "import", path, "--name", "Home, solo"]);
-    assert_eq!((imported.code, imported.out.as_str()), (0, "\"Home, solo\" is imported.\n"), "{imported:?}");
+    assert!(
+        ask(&manager, &["configs"])
+            .well()
+            .contains("no configuration yet")
+    );
+    let imported = ask(
+        &manager,
+        &["configs", "import", path, "--name", "Home, solo"],
+    );
+    assert_eq!(
+        (imported.code, imported.out.as_str()),
+        (0, "\"Home, solo\" is imported.\n"),
+        "{imported:?}"
+    );
     let table = ask(&manager, &["configs", "list", "--search", "home"]).well();
     let cells = row(&table, "Home, solo");
-    assert_eq!((cells[1].as_str(), cells[2].as_str()), ("SOLOMINING", config["listening_address"].as_str().unwrap()), "{table}");
-    assert_eq!(ask(&manager, &["configs", "--json"]).json(), manager.json("/api/saved-configs").await);
+    assert_eq!(
+        (cells[1].as_str(), cells[2].as_str()),
+        ("SOLOMINING", config["listening_address"].as_str().unwrap()),
+        "{table}"
+    );
+    assert_eq!(
+        ask(&manager, &["configs", "--json"]).json(),
+        manager.json("/api/saved-configs").await
+    );
     let shown = ask(&manager, &["configs", "show", "home, SOLO"]);
-    assert!(shown.code == 0 && shown.out.contains("mode = \"SOLOMINING\"") && shown.err.contains("warning: "), "{shown:?}");
-    let older = ask(&manager, &["configs", "show", "Home, solo", "--client-version", "0.1.0"]).wrong(1);
-    assert!(older.contains("error: mode: Client 0.1.0 has no solo mining"), "{older}");
+    assert!(
+        shown.code == 0
+            && shown.out.contains("mode = \"SOLOMINING\"")
+            && shown.err.contains("warning: "),
+        "{shown:?}"
+    );
+    let older = ask(
+        &manager,
+        &["configs", "show", "Home, solo", "--client-version", "0.1.0"],
+    )
+    .wrong(1);
+    assert!(
+        older.contains("error: mode: Client 0.1.0 has no solo mining"),
+        "{older}"
+    );
     // Out again, with its comment and without its key; checked here it is known again.
     let exported = ask(&manager, &["configs", "export", "Home, solo"]).well();
-    assert!(exported.contains("# the barn's own") && exported.contains("********"), "{exported}");
+    assert!(
+        exported.contains("# the barn's own") && exported.contains("********"),
+        "{exported}"
+    );
     let again = run_with(at(&manager, &["configs", "check", "-"]), &exported);
-    assert!(again.code == 0 && again.out.contains("It is valid"), "{again:?}");
+    assert!(
+        again.code == 0 && again.out.contains("It is valid"),
+        "{again:?}"
+    );
     let whole = manager.scratch().join("whole.toml");
     let to = whole.to_str().unwrap();
-    assert_eq!(ask(&manager, &["configs", "export", "Home, solo", "--with-secret", "-o", to]).well(), "");
+    assert_eq!(
+        ask(
+            &manager,
+            &["configs", "export", "Home, solo", "--with-secret", "-o", to]
+        )
+        .well(),
+        ""
+    );
     assert!(fs::read_to_string(&whole).unwrap().contains(SECRET_KEY));
-    assert_eq!(fs::metadata(&whole).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&whole).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let said = ask(&manager, &["configs", "export", "Home, solo", "-o", to]).wrong(1);
     assert!(said.contains("whole.toml cannot be written"), "{said}");
     // A client reads it.
     let tried = ask(&manager, &["configs", "try", "Home, solo"]).well();
     assert!(tried.contains("takes this configuration"), "{tried}");
     // In use it stays; else it goes, if that is meant.
-    assert_eq!(ask(&manager, &["instances", "create", "barn", "--config", "Home, solo"]).well(), "barn is saved.\n");
+    assert_eq!(
+        ask(
+            &manager,
+            &["instances", "create", "barn", "--config", "Home, solo"]
+        )
+        .well(),
+        "barn is saved.\n"
+    );
     let said = ask(&manager, &["configs", "delete", "Home, solo"]).wrong(2);
-    assert!(said.contains("no terminal") && said.contains("--yes"), "{said}");
+    assert!(
+        said.contains("no terminal") && said.contains("--yes"),
+        "{said}"
+    );
     let said = ask(&manager, &["configs", "delete", "Home, solo", "--yes"]).wrong(1);
     assert!(said.contains("barn"), "{said}");
-    assert_eq!(ask(&manager, &["instances", "delete", "barn", "--yes"]).well(), "barn and all its files are deleted.\n");
-    assert!(ask(&manager, &["configs", "rm", "Home, solo", "-y"]).well().contains("deleted"));
-    assert!(ask(&manager, &["configs"]).well().contains("no configuration yet"));
+    assert_eq!(
+        ask(&manager, &["instances", "delete", "barn", "--yes"]).well(),
+        "barn and all its files are deleted.\n"
+    );
+    assert!(
+        ask(&manager, &["configs", "rm", "Home, solo", "-y"])
+            .well()
+            .contains("deleted")
+    );
+    assert!(
+        ask(&manager, &["configs"])
+            .well()
+            .contains("no configuration yet")
+    );
 }
 
 #[tokio::test]
@@ -64,12 +142,22 @@ async fn what_is_wrong_with_a_file_is_said_key_by_key() {
     let toml = toml::to_string(&config).unwrap();
     let checked = run_with(at(&manager, &["configs", "check", "-"]), &toml);
     assert_eq!(checked.code, 1, "{checked:?}");
-    assert!(checked.out.contains("error: mode: ") && checked.out.contains("error: cert_validity_sec: "), "{checked:?}");
+    assert!(
+        checked.out.contains("error: mode: ") && checked.out.contains("error: cert_validity_sec: "),
+        "{checked:?}"
+    );
     let checked = run_with(at(&manager, &["configs", "check", "-", "--json"]), &toml);
     let problem: serde_json::Value = serde_json::from_str(&checked.err).unwrap();
-    assert_eq!((checked.code, problem["errors"].as_array().map(Vec::len)), (1, Some(2)), "{problem}");
+    assert_eq!(
+        (checked.code, problem["errors"].as_array().map(Vec::len)),
+        (1, Some(2)),
+        "{problem}"
+    );
     let imported = run_with(at(&manager, &["configs", "import", "-"]), &toml).wrong(1);
-    assert!(imported.contains("mode: “SOLO” is not a mode") && imported.contains("cert_validity_sec"), "{imported}");
+    assert!(
+        imported.contains("mode: “SOLO” is not a mode") && imported.contains("cert_validity_sec"),
+        "{imported}"
+    );
     let nonsense = run_with(at(&manager, &["configs", "check", "-"]), "mode = = 1").wrong(1);
     assert!(nonsense.contains("no TOML"), "{nonsense}");
     let said = ask(&manager, &["configs", "show", "none"]).wrong(1);

@@ -1,4 +1,5 @@
-//! How a manager is reached: by its socket, by an address, with a token, over HTTPS; and what is said when it is not.
+//! How a manager is reached: by its socket, by an address, with a token, over HTTPS; and what is
+//! said when it is not.
 
 use super::{at, program, run, run_with};
 use crate::harness::{Manager, Plan};
@@ -15,7 +16,10 @@ async fn with_user() -> Manager {
 }
 
 fn token(manager: &Manager, role: &str) -> String {
-    run(at(manager, &["token", "create", role, "--role", role])).well().trim().to_owned()
+    run(at(manager, &["token", "create", role, "--role", role]))
+        .well()
+        .trim()
+        .to_owned()
 }
 
 /// The command on an address, with this token in the environment.
@@ -37,47 +41,88 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     // Nobody is known without one.
     let none = run(by_url(&manager, &["instances"], None));
     let said = none.wrong(1);
-    assert!(said.contains("JD_MANAGER_TOKEN") && said.contains("--token-file") && said.contains("token create"), "{said}");
+    assert!(
+        said.contains("JD_MANAGER_TOKEN")
+            && said.contains("--token-file")
+            && said.contains("token create"),
+        "{said}"
+    );
     // A viewer sees and does nothing.
     let seen = run(by_url(&manager, &["instances"], Some(&viewer))).well();
     assert!(seen.contains("barn"), "{seen}");
-    let refused = run(by_url(&manager, &["instances", "start", "barn"], Some(&viewer)));
+    let refused = run(by_url(
+        &manager,
+        &["instances", "start", "barn"],
+        Some(&viewer),
+    ));
     everything.push_str(&format!("{refused:?}"));
     let said = refused.wrong(1);
-    assert!(said.contains("operator") && said.contains("the token in JD_MANAGER_TOKEN"), "{said}");
+    assert!(
+        said.contains("operator") && said.contains("the token in JD_MANAGER_TOKEN"),
+        "{said}"
+    );
     // An operator starts, and decides nothing.
     let mut start = by_url(&manager, &["instances", "start", "barn"], None);
     let file = manager.scratch().join("token");
     fs::write(&file, format!("{operator}\n")).unwrap();
     start.arg("--token-file").arg(&file);
     assert_eq!(run(start).well(), "barn runs and serves miners.\n");
-    let refused = run(by_url(&manager, &["instances", "delete", &id, "--yes"], Some(&operator)));
+    let refused = run(by_url(
+        &manager,
+        &["instances", "delete", &id, "--yes"],
+        Some(&operator),
+    ));
     let said = refused.wrong(1);
     assert!(said.contains("--role admin"), "{said}");
     // A token that nobody knows.
     let wrong = "jdm_0123456789012345678901234567890123456789012";
     let refused = run(by_url(&manager, &["instances"], Some(wrong)));
     everything.push_str(&format!("{refused:?}"));
-    assert!(refused.err.contains("does not know the token in JD_MANAGER_TOKEN"), "{refused:?}");
+    assert!(
+        refused
+            .err
+            .contains("does not know the token in JD_MANAGER_TOKEN"),
+        "{refused:?}"
+    );
     // As problem details, for programs: the manager's own.
     let refused = run(by_url(&manager, &["instances", "--json"], Some(wrong)));
     let problem: serde_json::Value = serde_json::from_str(&refused.err).unwrap();
-    assert_eq!((refused.code, refused.out.as_str(), problem["status"].as_u64()), (1, "", Some(401)), "{refused:?}");
+    assert_eq!(
+        (
+            refused.code,
+            refused.out.as_str(),
+            problem["status"].as_u64()
+        ),
+        (1, "", Some(401)),
+        "{refused:?}"
+    );
     for secret in [&viewer, &operator, wrong] {
         assert!(!everything.contains(secret), "{everything}");
     }
-    // Where others could read it, that is said; this machine by another name than its own is one of these.
+    // Where others could read it, that is said; this machine by another name than its own is one of
+    // these.
     let elsewhere = manager.url("/").replace("127.0.0.1", "0.0.0.0");
     let mut open = program(&["instances", "--url", &elsewhere]);
     open.env("JD_MANAGER_TOKEN", &viewer);
     let said = run(open).err;
-    assert!(said.contains("without encryption") && !said.contains(&viewer), "{said}");
-    assert!(!run(program(&["instances", "--url", &elsewhere])).err.contains("without encryption"), "there is no token");
-    // Whoever may open the socket needs none, and a lesser one in the environment takes nothing away.
+    assert!(
+        said.contains("without encryption") && !said.contains(&viewer),
+        "{said}"
+    );
+    assert!(
+        !run(program(&["instances", "--url", &elsewhere]))
+            .err
+            .contains("without encryption"),
+        "there is no token"
+    );
+    // Whoever may open the socket needs none, and a lesser one in the environment takes nothing
+    // away.
     let mut by_socket = at(&manager, &["instances", "stop", "barn"]);
     let lesser = manager.scratch().join("lesser");
     fs::write(&lesser, &viewer).unwrap();
-    by_socket.env("JD_MANAGER_TOKEN", &viewer).env("JD_MANAGER_TOKEN_FILE", &lesser);
+    by_socket
+        .env("JD_MANAGER_TOKEN", &viewer)
+        .env("JD_MANAGER_TOKEN_FILE", &lesser);
     assert_eq!(run(by_socket).well(), "barn is stopped.\n");
     // That directory is meant, whatever the environment says.
     let mut here = at(&manager, &["instances"]);
@@ -87,10 +132,18 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
 
 /// Makes an instance by the socket; returns its id.
 fn manager_with_instance(manager: &Manager) -> String {
-    let config = crate::harness::solo_config(crate::harness::free_port(), crate::harness::free_port(), 1);
+    let config =
+        crate::harness::solo_config(crate::harness::free_port(), crate::harness::free_port(), 1);
     let toml = toml::to_string(&config).unwrap();
-    run_with(at(manager, &["configs", "import", "-", "--name", "Home"]), &toml);
-    let made = run(at(manager, &["instances", "create", "barn", "--config", "Home", "--json"])).json();
+    run_with(
+        at(manager, &["configs", "import", "-", "--name", "Home"]),
+        &toml,
+    );
+    let made = run(at(
+        manager,
+        &["instances", "create", "barn", "--config", "Home", "--json"],
+    ))
+    .json();
     made["instance_id"].as_str().unwrap().to_owned()
 }
 
@@ -103,22 +156,56 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
         run(command)
     };
     let said = nobody(&[]).wrong(1);
-    assert!(said.contains("no jd-manager runs on") && said.contains("Start it there with"), "{said}");
+    assert!(
+        said.contains("no jd-manager runs on") && said.contains("Start it there with"),
+        "{said}"
+    );
     let problem: serde_json::Value = serde_json::from_str(&nobody(&["--json"]).wrong(1)).unwrap();
-    assert!(problem["detail"].as_str().unwrap().contains("no jd-manager runs"), "{problem}");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no jd-manager runs"),
+        "{problem}"
+    );
     // Nothing was made there, and nobody else was asked.
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let at_url = |url: &str| run(program(&["instances", "--url", url]));
     let said = at_url(&format!("http://127.0.0.1:{}", crate::harness::free_port())).wrong(1);
-    assert!(said.contains("nobody answers at http://127.0.0.1:"), "{said}");
-    for wrong in ["ftp://localhost/", "not an address", "http://ada:secret@localhost/", "http://localhost/?token=x"] {
+    assert!(
+        said.contains("nobody answers at http://127.0.0.1:"),
+        "{said}"
+    );
+    for wrong in [
+        "ftp://localhost/",
+        "not an address",
+        "http://ada:secret@localhost/",
+        "http://localhost/?token=x",
+    ] {
         let said = at_url(wrong).wrong(2);
         assert!(said.contains("--url") && !said.contains("secret"), "{said}");
     }
     assert_eq!(run(program(&["instances", "sart", "barn"])).code, 2);
     assert_eq!(run(program(&["instances", "start"])).code, 2);
-    assert_eq!(run(program(&["instances", "--url", "http://localhost", "--data-dir", "x"])).code, 2);
-    let said = run(program(&["instances", "--url", "http://localhost", "--token-file", "/nowhere/token"])).wrong(2);
+    assert_eq!(
+        run(program(&[
+            "instances",
+            "--url",
+            "http://localhost",
+            "--data-dir",
+            "x"
+        ]))
+        .code,
+        2
+    );
+    let said = run(program(&[
+        "instances",
+        "--url",
+        "http://localhost",
+        "--token-file",
+        "/nowhere/token",
+    ]))
+    .wrong(2);
     assert!(said.contains("/nowhere/token"), "{said}");
 }
 
@@ -130,16 +217,31 @@ async fn a_certificate_of_ones_own_is_named() {
         let text = base64::engine::general_purpose::STANDARD.encode(der);
         format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
     };
-    // As `openssl req -x509` makes it: an authority, which as a server's own no rule would let pass.
+    // As `openssl req -x509` makes it: an authority, which as a server's own no rule would let
+    // pass.
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
     wanted.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let (certificate, secret) = (dir.path().join("its.crt"), dir.path().join("its.key"));
-    fs::write(&certificate, pem("CERTIFICATE", wanted.self_signed(&key).unwrap().der())).unwrap();
+    fs::write(
+        &certificate,
+        pem("CERTIFICATE", wanted.self_signed(&key).unwrap().der()),
+    )
+    .unwrap();
     fs::write(&secret, pem("PRIVATE KEY", &key.serialize_der())).unwrap();
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let flags = vec!["--tls-cert".into(), path(&certificate), "--tls-key".into(), path(&secret)];
-    let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let flags = vec![
+        "--tls-cert".into(),
+        path(&certificate),
+        "--tls-key".into(),
+        path(&secret),
+    ];
+    let manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags,
+    })
+    .await;
     let said = run(by_url(&manager, &["instances"], None)).wrong(1);
     assert!(said.contains("--tls-ca"), "{said}");
     let mut trusting = by_url(&manager, &["instances"], None);

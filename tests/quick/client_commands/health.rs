@@ -6,14 +6,27 @@ use crate::harness::{Manager, free_port, pool_config, until};
 #[tokio::test]
 async fn the_exit_code_says_whether_all_is_well() {
     let manager = Manager::with_simulated(&["--fail-with", "pool"]).await;
-    assert!(ask(&manager, &["health"]).well().contains("no instance yet"));
+    assert!(
+        ask(&manager, &["health"])
+            .well()
+            .contains("no instance yet")
+    );
     let attic = manager.instance("attic").await;
     // One that is stopped is not judged.
     let table = ask(&manager, &["health"]).well();
-    assert_eq!(row(&table, "attic")[1..], ["stopped", "unknown", "-", "-"], "{table}");
+    assert_eq!(
+        row(&table, "attic")[1..],
+        ["stopped", "unknown", "-", "-"],
+        "{table}"
+    );
     // A client that mines solo though it has a pool.
     let (miners, monitoring, provider) = (free_port(), free_port(), free_port());
-    let config = manager.save_config("pool", &pool_config(miners, monitoring, provider, free_port(), free_port())).await;
+    let config = manager
+        .save_config(
+            "pool",
+            &pool_config(miners, monitoring, provider, free_port(), free_port()),
+        )
+        .await;
     let barn = manager.instance_of("barn", &config).await;
     manager.act(&format!("/api/instances/{barn}/start")).await;
     let found = until("it is found out", || async {
@@ -25,17 +38,31 @@ async fn the_exit_code_says_whether_all_is_well() {
     assert_eq!(row(&found.out, "barn")[2], "unhealthy", "{}", found.out);
     assert!(found.out.contains("WHAT IS THE CASE"), "{}", found.out);
     let one = ask(&manager, &["health", "barn"]);
-    assert!(one.code == 3 && one.out.starts_with("barn is unhealthy, "), "{one:?}");
+    assert!(
+        one.code == 3 && one.out.starts_with("barn is unhealthy, "),
+        "{one:?}"
+    );
     assert_eq!(row(&one.out, "upstream")[1], "unhealthy", "{}", one.out);
     let looked = ask(&manager, &["health", "check", "barn", &attic]);
-    assert!(looked.code == 3 && looked.out.contains("\nattic is not judged"), "{looked:?}");
+    assert!(
+        looked.code == 3 && looked.out.contains("\nattic is not judged"),
+        "{looked:?}"
+    );
     assert_eq!(ask(&manager, &["health", "attic"]).code, 0);
     // For programs: the API's own answer in each.
     let all = ask(&manager, &["health", "--json"]);
     let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
-    let names: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["attic", "barn"]);
-    assert!(all[1]["health"]["results"].as_array().unwrap().len() == 10, "{all}");
+    assert!(
+        all[1]["health"]["results"].as_array().unwrap().len() == 10,
+        "{all}"
+    );
     let one = ask(&manager, &["health", "barn", "--json"]);
     let one: serde_json::Value = serde_json::from_str(&one.out).unwrap();
     assert_eq!(one["status"], "unhealthy");
@@ -43,7 +70,13 @@ async fn the_exit_code_says_whether_all_is_well() {
     assert!(said.contains("attic, barn"), "{said}");
     let alerts = ask(&manager, &["alerts"]).well();
     assert!(alerts.contains("There is no channel"), "{alerts}");
-    assert!(ask(&manager, &["alerts", "--json"]).json()["rules"].as_array().unwrap().len() == 3);
+    assert!(
+        ask(&manager, &["alerts", "--json"]).json()["rules"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 3
+    );
 }
 
 #[tokio::test]

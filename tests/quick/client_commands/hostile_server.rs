@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::json;
 
-/// Turns red, clears the screen, sets the title, rings, goes back, reverses, and is no character at all.
-const NASTY: &str = "ba\u{1b}[31mrn\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}1A\r\n\u{8}\u{202e}\u{200b}x\u{2061}";
+/// Turns red, clears the screen, sets the title, rings, goes back, reverses, and is no character at
+/// all.
+const NASTY: &str =
+    "ba\u{1b}[31mrn\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}1A\r\n\u{8}\u{202e}\u{200b}x\u{2061}";
 
 async fn serve(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -21,7 +23,8 @@ async fn serve(app: Router) -> String {
 fn nasty_answer(path: &str) -> serde_json::Value {
     let instance = json!({ "id": NASTY, "name": NASTY, "status": NASTY, "config_name": NASTY, "last_error": NASTY,
         "health": { "status": NASTY, "place": NASTY, "trouble": NASTY }, "unheard_of": [1, 2] });
-    let finding = json!({ "check_type": NASTY, "status": "warning", "message": NASTY, "since": NASTY });
+    let finding =
+        json!({ "check_type": NASTY, "status": "warning", "message": NASTY, "since": NASTY });
     match path {
         "instances" => json!({ "instances": [instance] }),
         "metrics" => json!({}),
@@ -38,8 +41,12 @@ fn nasty_answer(path: &str) -> serde_json::Value {
         path if path.ends_with("/logs") => {
             json!({ "last": 1, "logs": [{ "level": NASTY, "timestamp": NASTY, "target": NASTY, "message": NASTY }] })
         }
-        path if path.ends_with("/toml") => json!({ "toml": NASTY, "warnings": [{ "pointer": NASTY, "detail": NASTY }] }),
-        path if path.starts_with("health/") => json!({ "status": NASTY, "score": 3, "place": NASTY, "results": [finding] }),
+        path if path.ends_with("/toml") => {
+            json!({ "toml": NASTY, "warnings": [{ "pointer": NASTY, "detail": NASTY }] })
+        }
+        path if path.starts_with("health/") => {
+            json!({ "status": NASTY, "score": 3, "place": NASTY, "results": [finding] })
+        }
         path if path.starts_with("instances/") => instance,
         _ => json!({ "message": NASTY }),
     }
@@ -67,10 +74,15 @@ async fn nothing_of_what_it_says_reaches_the_terminal_as_a_command() {
         command.args(["--url", &url]);
         let said = run(command);
         let text = format!("{}{}", said.out, said.err);
-        assert!(text.contains("barn"), "{arguments:?} shows nothing of it: {said:?}");
+        assert!(
+            text.contains("barn"),
+            "{arguments:?} shows nothing of it: {said:?}"
+        );
         let obeyed: Vec<char> = text
             .chars()
-            .filter(|c| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{2061}'))
+            .filter(|c| {
+                (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{2061}')
+            })
             .collect();
         assert!(obeyed.is_empty(), "{obeyed:?} of {arguments:?}: {said:?}");
     }
@@ -85,22 +97,36 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     };
     let login = serve(Router::new().fallback(|| async { Redirect::to("/login?next=%2F") })).await;
     let said = ask(&login).wrong(1);
-    assert!(said.contains("sends us on to /login") && said.contains("JD_MANAGER_TOKEN"), "{said}");
-    let elsewhere = serve(Router::new().fallback(|| async { Redirect::permanent("https://elsewhere.example/") })).await;
+    assert!(
+        said.contains("sends us on to /login") && said.contains("JD_MANAGER_TOKEN"),
+        "{said}"
+    );
+    let elsewhere = serve(
+        Router::new().fallback(|| async { Redirect::permanent("https://elsewhere.example/") }),
+    )
+    .await;
     let said = ask(&elsewhere).wrong(1);
-    assert!(said.contains("https://elsewhere.example/") && said.contains("--url"), "{said}");
-    let broken = serve(Router::new().fallback(|| async { (StatusCode::BAD_GATEWAY, "<html>nginx</html>") })).await;
+    assert!(
+        said.contains("https://elsewhere.example/") && said.contains("--url"),
+        "{said}"
+    );
+    let broken =
+        serve(Router::new().fallback(|| async { (StatusCode::BAD_GATEWAY, "<html>nginx</html>") }))
+            .await;
     let said = ask(&broken).wrong(1);
     assert!(said.contains("502"), "{said}");
     let page = serve(Router::new().fallback(|| async { "<html>hello</html>" })).await;
     let said = ask(&page).wrong(1);
     assert!(said.contains("cannot be understood"), "{said}");
     // An older or newer one says less and more.
-    let other =
-        serve(Router::new().fallback(|| async { axum::Json(json!({ "instances": [{ "name": "barn", "moon": {} }] })) })).await;
+    let other = serve(Router::new().fallback(|| async {
+        axum::Json(json!({ "instances": [{ "name": "barn", "moon": {} }] }))
+    }))
+    .await;
     let said = ask(&other).well();
     assert!(said.contains("barn"), "{said}");
-    let silent: fn() -> std::future::Ready<Response> = || std::future::ready(StatusCode::NO_CONTENT.into_response());
+    let silent: fn() -> std::future::Ready<Response> =
+        || std::future::ready(StatusCode::NO_CONTENT.into_response());
     let said = ask(&serve(Router::new().fallback(silent)).await).wrong(1);
     assert!(said.contains("cannot be understood"), "{said}");
 }
@@ -109,9 +135,14 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
 async fn an_answer_without_end_is_not_read_into_memory() {
     let endless = || async {
         let piece = axum::body::Bytes::from(vec![b' '; 1 << 20]);
-        axum::body::Body::from_stream(futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
+        axum::body::Body::from_stream(futures_util::stream::repeat_with(move || {
+            Ok::<_, std::io::Error>(piece.clone())
+        }))
     };
     let url = serve(Router::new().fallback(endless)).await;
     let said = run(program(&["instances", "--url", &url])).wrong(1);
-    assert!(said.contains("sent more than jd-manager ever answers"), "{said}");
+    assert!(
+        said.contains("sent more than jd-manager ever answers"),
+        "{said}"
+    );
 }

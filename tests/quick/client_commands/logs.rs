@@ -13,7 +13,11 @@ struct Following {
 
 impl Following {
     fn begin(manager: &Manager, arguments: &[&str]) -> Self {
-        let mut child = at(manager, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = at(manager, arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
     }
@@ -23,7 +27,11 @@ impl Following {
         let mut heard = Vec::new();
         loop {
             let mut line = String::new();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended after {heard:?}");
+            assert_ne!(
+                self.lines.read_line(&mut line).unwrap(),
+                0,
+                "it ended after {heard:?}"
+            );
             heard.push(line.trim_end().to_owned());
             if fits(heard.last().unwrap()) {
                 return heard;
@@ -41,27 +49,59 @@ impl Drop for Following {
 
 #[tokio::test]
 async fn a_log_is_read_by_its_end_its_level_and_its_words() {
-    let manager = Manager::with_simulated(&["--lines-total", "1500", "--lines-per-second", "max"]).await;
+    let manager =
+        Manager::with_simulated(&["--lines-total", "1500", "--lines-per-second", "max"]).await;
     let id = manager.instance("barn").await;
     assert_eq!(ask(&manager, &["logs", "barn"]).well(), "");
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    until("1500 lines", || async { (manager.log_text(&id).lines().count() > 1500).then_some(()) }).await;
+    until("1500 lines", || async {
+        (manager.log_text(&id).lines().count() > 1500).then_some(())
+    })
+    .await;
     assert_eq!(ask(&manager, &["logs", "barn"]).well().lines().count(), 100);
-    assert_eq!(ask(&manager, &["logs", "barn", "-n", "7"]).well().lines().count(), 7);
+    assert_eq!(
+        ask(&manager, &["logs", "barn", "-n", "7"])
+            .well()
+            .lines()
+            .count(),
+        7
+    );
     // More than come at once, in their order and without a hole.
     let many = ask(&manager, &["logs", "barn", "-n", "1200", "--json"]).well();
-    let seqs: Vec<u64> =
-        many.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<u64> = many
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
     assert_eq!(seqs.len(), 1200);
     assert!(seqs.windows(2).all(|two| two[0] < two[1]));
-    let newest = manager.json(&format!("/api/instances/{id}/logs?count=1000")).await;
-    let of_api: Vec<u64> = newest["logs"].as_array().unwrap().iter().map(|one| one["seq"].as_u64().unwrap()).collect();
-    assert!(seqs.ends_with(&of_api[..900]) || of_api.iter().filter(|seq| seqs.contains(seq)).count() > 900);
+    let newest = manager
+        .json(&format!("/api/instances/{id}/logs?count=1000"))
+        .await;
+    let of_api: Vec<u64> = newest["logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["seq"].as_u64().unwrap())
+        .collect();
+    assert!(
+        seqs.ends_with(&of_api[..900])
+            || of_api.iter().filter(|seq| seqs.contains(seq)).count() > 900
+    );
     let warnings = ask(&manager, &["logs", "barn", "--level", "warn", "-n", "1000"]).well();
-    assert!(warnings.lines().all(|line| !line.contains(" INFO ")), "{warnings}");
+    assert!(
+        warnings.lines().all(|line| !line.contains(" INFO ")),
+        "{warnings}"
+    );
     let found = ask(&manager, &["logs", "barn", "--grep", "READY TO ACCEPT"]).well();
-    assert!(found.lines().count() >= 1 && found.lines().all(|line| line.contains("ready to accept")), "{found}");
+    assert!(
+        found.lines().count() >= 1 && found.lines().all(|line| line.contains("ready to accept")),
+        "{found}"
+    );
     assert_eq!(ask(&manager, &["logs", "barn", "--level", "loud"]).code, 2);
 }
 
@@ -82,13 +122,21 @@ async fn a_log_is_followed_over_the_end_of_a_manager() {
     manager.begin();
     let templates = |text: &str| text.matches("Received: NewTemplate").count();
     let before = templates(&manager.log_text(&id));
-    until("templates that came later", || async { (templates(&manager.log_text(&id)) > before + 3).then_some(()) }).await;
+    until("templates that came later", || async {
+        (templates(&manager.log_text(&id)) > before + 3).then_some(())
+    })
+    .await;
     manager.act(&format!("/api/instances/{id}/stop")).await;
     following.until(|line| line == "-- barn is stopped --");
     // Every record once, in its order, though the connection was lost.
     let all = ask(&manager, &["logs", "barn", "-n", "100000", "--json"]).well();
-    let (all, last): (Vec<&str>, _) =
-        (all.lines().skip_while(|line| *line != first).skip(2).collect(), all.lines().last().unwrap());
+    let (all, last): (Vec<&str>, _) = (
+        all.lines()
+            .skip_while(|line| *line != first)
+            .skip(2)
+            .collect(),
+        all.lines().last().unwrap(),
+    );
     assert_eq!(raw.until(|line| line == last), all);
     // Whoever is deleted is not followed any more.
     assert_eq!(ask(&manager, &["instances", "rm", "barn", "--yes"]).code, 0);
@@ -98,17 +146,37 @@ async fn a_log_is_followed_over_the_end_of_a_manager() {
 
 #[tokio::test]
 async fn output_that_nobody_reads_ends_the_command_quietly() {
-    let manager = Manager::with_simulated(&["--lines-total", "3000", "--lines-per-second", "max"]).await;
+    let manager =
+        Manager::with_simulated(&["--lines-total", "3000", "--lines-per-second", "max"]).await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    until("3000 lines", || async { (manager.log_text(&id).lines().count() > 3000).then_some(()) }).await;
-    for arguments in [&["logs", "barn", "-n", "3000"][..], &["logs", "barn", "-f", "-n", "3000"]] {
-        let mut child = at(&manager, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("3000 lines", || async {
+        (manager.log_text(&id).lines().count() > 3000).then_some(())
+    })
+    .await;
+    for arguments in [
+        &["logs", "barn", "-n", "3000"][..],
+        &["logs", "barn", "-f", "-n", "3000"],
+    ] {
+        let mut child = at(&manager, arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         // As `head -1` does.
         let mut line = String::new();
-        BufReader::with_capacity(64, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::with_capacity(64, child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{arguments:?}");
+        assert_eq!(
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).as_ref()
+            ),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `logs`, `updates` and `alerts`, run as people and scripts run them
-//! against a real manager.
+//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `logs`,
+//! `updates` and `alerts`, run as people and scripts run them against a real manager.
 
 mod configs;
 mod connection;
@@ -51,7 +51,12 @@ impl Run {
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     let home = std::env::temp_dir().join("jd-manager-test-nowhere");
-    command.args(arguments).env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null());
     command
 }
 
@@ -60,15 +65,35 @@ pub fn run(mut command: Command) -> Run {
     ended(command.output().unwrap())
 }
 
-fn ended(Output { status, stdout, stderr }: Output) -> Run {
+fn ended(
+    Output {
+        status,
+        stdout,
+        stderr,
+    }: Output,
+) -> Run {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Run { code: status.code().expect("it ended by itself"), out: text(stdout), err: text(stderr) }
+    Run {
+        code: status.code().expect("it ended by itself"),
+        out: text(stdout),
+        err: text(stderr),
+    }
 }
 
 /// The same with something at its standard input.
 pub fn run_with(mut command: Command, input: &str) -> Run {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     ended(child.wait_with_output().unwrap())
 }
 
@@ -86,7 +111,13 @@ pub fn ask(manager: &Manager, arguments: &[&str]) -> Run {
 
 /// The lines of a table with this name at their beginning, cut at every gap.
 pub fn row(table: &str, name: &str) -> Vec<String> {
-    let line = table.lines().find(|line| line.split("  ").next().unwrap().trim_end() == name);
+    let line = table
+        .lines()
+        .find(|line| line.split("  ").next().unwrap().trim_end() == name);
     let line = line.unwrap_or_else(|| panic!("no row {name:?} in\n{table}"));
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+    line.split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

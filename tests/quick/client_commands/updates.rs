@@ -12,52 +12,109 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
     let releases = Releases::serve(vec![newer, Offered::new("v0.7.0", &version("0.5.0"))]).await;
     let manager = Manager::with_store(&releases.base(), &[]).await;
     let said = ask(&manager, &["updates"]).well();
-    assert!(said.starts_with("No client is in use, and no release is known; jd-manager updates check"), "{said}");
+    assert!(
+        said.starts_with("No client is in use, and no release is known; jd-manager updates check"),
+        "{said}"
+    );
     let found = ask(&manager, &["updates", "check"]).well();
-    assert!(found.contains("v0.8.0 (client 0.6.0)") && found.contains("v0.7.0"), "{found}");
-    assert_eq!(ask(&manager, &["updates", "check", "--json"]).json()["latest"], "v0.8.0");
+    assert!(
+        found.contains("v0.8.0 (client 0.6.0)") && found.contains("v0.7.0"),
+        "{found}"
+    );
+    assert_eq!(
+        ask(&manager, &["updates", "check", "--json"]).json()["latest"],
+        "v0.8.0"
+    );
     // Progress beside the result.
     let installed = ask(&manager, &["updates", "install", "v0.7.0"]);
     assert_eq!(installed.code, 0, "{installed:?}");
-    assert!(installed.out.contains("0.5.0") && installed.err.lines().count() >= 1, "{installed:?}");
+    assert!(
+        installed.out.contains("0.5.0") && installed.err.lines().count() >= 1,
+        "{installed:?}"
+    );
     assert!(!installed.err.contains('\r'), "{installed:?}");
     let table = ask(&manager, &["updates"]).well();
-    assert_eq!(row(&table, "0.5.0")[1..4], ["in use", "v0.7.0", "release"], "{table}");
-    assert!(table.starts_with("Client 0.5.0 is in use. Release v0.8.0 (client 0.6.0) is newer."), "{table}");
+    assert_eq!(
+        row(&table, "0.5.0")[1..4],
+        ["in use", "v0.7.0", "release"],
+        "{table}"
+    );
+    assert!(
+        table.starts_with("Client 0.5.0 is in use. Release v0.8.0 (client 0.6.0) is newer."),
+        "{table}"
+    );
     let id = manager.instance("barn").await;
     assert_eq!(ask(&manager, &["instances", "start", "barn"]).code, 0);
     let begun = ask(&manager, &["updates", "install", "--no-wait", "--json"]).json();
     let job = begun["job"].as_str().unwrap().to_owned();
     crate::harness::until("it is installed", || async {
-        (manager.json(&format!("/api/updates/jobs/{job}")).await["stage"] == "installed").then_some(())
+        (manager.json(&format!("/api/updates/jobs/{job}")).await["stage"] == "installed")
+            .then_some(())
     })
     .await;
     let gate = ["--ready-within", "20", "--watch", "1"];
-    let switched = ask(&manager, &[&["updates", "switch", "0.6.0"][..], &gate].concat());
+    let switched = ask(
+        &manager,
+        &[&["updates", "switch", "0.6.0"][..], &gate].concat(),
+    );
     assert_eq!(switched.code, 0, "{switched:?}");
     assert!(switched.err.contains("barn: switched"), "{switched:?}");
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["running_version"], "0.6.0");
-    let back = ask(&manager, &[&["updates", "rollback", "--json"][..], &gate].concat());
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["running_version"],
+        "0.6.0"
+    );
+    let back = ask(
+        &manager,
+        &[&["updates", "rollback", "--json"][..], &gate].concat(),
+    );
     let job: Value = serde_json::from_str(&back.out).unwrap();
-    assert_eq!((back.code, job["stage"].as_str()), (0, Some("switched")), "{back:?}");
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["running_version"], "0.5.0");
+    assert_eq!(
+        (back.code, job["stage"].as_str()),
+        (0, Some("switched")),
+        "{back:?}"
+    );
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["running_version"],
+        "0.5.0"
+    );
     // What goes wrong: the newer one does not come up, and the instance goes back.
     std::fs::write(manager.instance_dir(&id).join("die-0.6.0"), "").unwrap();
-    let failed = ask(&manager, &[&["updates", "switch", "0.6.0", "barn"][..], &gate].concat());
+    let failed = ask(
+        &manager,
+        &[&["updates", "switch", "0.6.0", "barn"][..], &gate].concat(),
+    );
     assert_eq!((failed.code, failed.out.as_str()), (1, ""), "{failed:?}");
     assert!(
-        failed.err.contains("barn: went-back") && failed.err.lines().last().unwrap().starts_with("jd-manager: "),
+        failed.err.contains("barn: went-back")
+            && failed
+                .err
+                .lines()
+                .last()
+                .unwrap()
+                .starts_with("jd-manager: "),
         "{failed:?}"
     );
     let said = ask(&manager, &["updates", "install", "v0.7.0"]).wrong(1);
     assert!(said.contains("installed already"), "{said}");
     let said = ask(&manager, &["updates", "install", "v9.9.9"]).wrong(1);
-    assert!(said.starts_with("jd-manager: ") && said.contains("v9.9.9"), "{said}");
+    assert!(
+        said.starts_with("jd-manager: ") && said.contains("v9.9.9"),
+        "{said}"
+    );
     let said = ask(&manager, &["updates", "remove", "0.6.0"]).wrong(2);
     assert!(said.contains("--yes"), "{said}");
-    assert_eq!(ask(&manager, &["updates", "remove", "0.6.0", "--yes"]).code, 0);
-    assert_eq!(ask(&manager, &["updates", "remove", "0.5.0", "--yes"]).code, 1);
-    assert_eq!(ask(&manager, &["updates", "cancel"]).wrong(1), "jd-manager: no work is under way\n");
+    assert_eq!(
+        ask(&manager, &["updates", "remove", "0.6.0", "--yes"]).code,
+        0
+    );
+    assert_eq!(
+        ask(&manager, &["updates", "remove", "0.5.0", "--yes"]).code,
+        1
+    );
+    assert_eq!(
+        ask(&manager, &["updates", "cancel"]).wrong(1),
+        "jd-manager: no work is under way\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,14 +127,25 @@ async fn work_that_fails_or_is_cancelled_fails_the_command() {
     let manager = Manager::with_store(&releases.base(), &[]).await;
     let failed = ask(&manager, &["updates", "install", "v0.8.0"]);
     assert_eq!((failed.code, failed.out.as_str()), (1, ""), "{failed:?}");
-    assert!(failed.err.lines().last().unwrap().starts_with("jd-manager: "), "{failed:?}");
+    assert!(
+        failed
+            .err
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("jd-manager: "),
+        "{failed:?}"
+    );
     let waiting = super::at(&manager, &["updates", "install", "v0.7.0"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     crate::harness::until("it is under way", || async {
-        (ask(&manager, &["updates"]).out.contains("Under way: install v0.7.0")).then_some(())
+        (ask(&manager, &["updates"])
+            .out
+            .contains("Under way: install v0.7.0"))
+        .then_some(())
     })
     .await;
     assert_eq!(ask(&manager, &["updates", "cancel"]).code, 0);

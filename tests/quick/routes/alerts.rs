@@ -39,12 +39,15 @@ impl Receiver {
                     assert_ne!(count, 0, "a request without its body");
                     text.extend_from_slice(&part[..count]);
                     let end = text.windows(4).position(|window| window == b"\r\n\r\n");
-                    if let Some(body) = end.and_then(|end| serde_json::from_slice(&text[end + 4..]).ok()) {
+                    if let Some(body) =
+                        end.and_then(|end| serde_json::from_slice(&text[end + 4..]).ok())
+                    {
                         break body;
                     }
                 };
                 kept.lock().unwrap().push(body);
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 connection.write_all(answer.as_bytes()).await.unwrap();
             }
         });
@@ -52,13 +55,20 @@ impl Receiver {
     }
 
     fn titles(&self) -> Vec<String> {
-        self.bodies.lock().unwrap().iter().map(|body| body["title"].as_str().unwrap().to_owned()).collect()
+        self.bodies
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|body| body["title"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 async fn webhook(manager: &Manager, name: &str, url: &str) -> String {
     let body = json!({ "name": name, "kind": "webhook", "url": url, "secret": SECRET });
-    let made = send(manager, "POST", "/api/alerts/channels", &body).await.json(201);
+    let made = send(manager, "POST", "/api/alerts/channels", &body)
+        .await
+        .json(201);
     made["channel_id"].as_str().unwrap().to_owned()
 }
 
@@ -70,14 +80,23 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     assert_eq!(page.one("nav a[aria-current=page]"), "Alerts");
     assert_eq!(page.one("#first"), "First: a channel");
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
-    assert_eq!(page.texts("a[href^='/alerts/rules/'] strong"), ["Instance is down", "Health is bad", "Block found"]);
+    assert_eq!(
+        page.texts("a[href^='/alerts/rules/'] strong"),
+        ["Instance is down", "Health is bad", "Block found"]
+    );
     let all = manager.json("/api/alerts").await;
     let down = json!({
         "id": DOWN, "name": "Instance is down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 60, "clear_s": 60,
         "tell_cleared": true, "channels": [], "enabled": true,
     });
     assert_eq!(all["rules"][0], down);
-    for empty in ["channels", "silences", "deliveries", "standing", "unreadable"] {
+    for empty in [
+        "channels",
+        "silences",
+        "deliveries",
+        "standing",
+        "unreadable",
+    ] {
         assert_eq!(all[empty], json!([]), "{empty}");
     }
     let part = manager.fragment("/alerts", "main#main").await.fragment(200);
@@ -88,7 +107,13 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
 async fn a_channel_is_made_changed_and_deleted_by_programs() {
     let manager = Manager::start().await;
     let body = json!({ "name": "phone", "kind": "ntfy", "topic": "barn-7f3a", "token": SECRET });
-    let made = send(&manager, "POST", "/api/alerts/channels", &json!({ "name": "x", "kind": "ntfy" })).await;
+    let made = send(
+        &manager,
+        "POST",
+        "/api/alerts/channels",
+        &json!({ "name": "x", "kind": "ntfy" }),
+    )
+    .await;
     assert_eq!(made.pointers(), ["/topic"]);
     let made = send(&manager, "POST", "/api/alerts/channels", &body).await;
     let id = made.json(201)["channel_id"].as_str().unwrap().to_owned();
@@ -96,29 +121,75 @@ async fn a_channel_is_made_changed_and_deleted_by_programs() {
     assert_eq!(made.header("location"), Some(at.as_str()));
     assert!(!made.text.contains(SECRET));
     let got = bare(&manager, "GET", &at).await.json(200);
-    assert_eq!((&got["kind"], &got["topic"], &got["server"]), (&json!("ntfy"), &json!("barn-7f3a"), &json!("https://ntfy.sh")));
-    assert_eq!((&got["token"], &got["name"], &got["id"]), (&json!(MASK), &json!("phone"), &json!(id)));
+    assert_eq!(
+        (&got["kind"], &got["topic"], &got["server"]),
+        (
+            &json!("ntfy"),
+            &json!("barn-7f3a"),
+            &json!("https://ntfy.sh")
+        )
+    );
+    assert_eq!(
+        (&got["token"], &got["name"], &got["id"]),
+        (&json!(MASK), &json!("phone"), &json!(id))
+    );
     // What was got can be sent back as it is.
-    assert_eq!(send(&manager, "PUT", &at, &got).await.json(200)["channel"], got);
-    let changed = send(&manager, "PUT", &at, &json!({ "name": "my phone" })).await.json(200);
-    assert_eq!((&changed["success"], &changed["channel"]["name"]), (&json!(true), &json!("my phone")));
-    assert_eq!(manager.json("/api/alerts").await["channels"], json!([changed["channel"]]));
-    let taken =
-        send(&manager, "POST", "/api/alerts/channels", &json!({ "name": "MY PHONE", "kind": "ntfy", "topic": "b" })).await;
-    assert!(taken.problem(409)["detail"].as_str().unwrap().contains("MY PHONE"));
-    assert_eq!(bare(&manager, "DELETE", &at).await.json(200)["success"], true);
-    for (method, path) in [("GET", at.clone()), ("DELETE", at.clone()), ("POST", format!("{at}/test"))] {
+    assert_eq!(
+        send(&manager, "PUT", &at, &got).await.json(200)["channel"],
+        got
+    );
+    let changed = send(&manager, "PUT", &at, &json!({ "name": "my phone" }))
+        .await
+        .json(200);
+    assert_eq!(
+        (&changed["success"], &changed["channel"]["name"]),
+        (&json!(true), &json!("my phone"))
+    );
+    assert_eq!(
+        manager.json("/api/alerts").await["channels"],
+        json!([changed["channel"]])
+    );
+    let taken = send(
+        &manager,
+        "POST",
+        "/api/alerts/channels",
+        &json!({ "name": "MY PHONE", "kind": "ntfy", "topic": "b" }),
+    )
+    .await;
+    assert!(
+        taken.problem(409)["detail"]
+            .as_str()
+            .unwrap()
+            .contains("MY PHONE")
+    );
+    assert_eq!(
+        bare(&manager, "DELETE", &at).await.json(200)["success"],
+        true
+    );
+    for (method, path) in [
+        ("GET", at.clone()),
+        ("DELETE", at.clone()),
+        ("POST", format!("{at}/test")),
+    ] {
         bare(&manager, method, &path).await.problem(404);
     }
     send(&manager, "PUT", &at, &json!({})).await.problem(404);
-    assert_eq!(send(&manager, "POST", "/api/alerts/channels", &json!([])).await.pointers(), [""]);
+    assert_eq!(
+        send(&manager, "POST", "/api/alerts/channels", &json!([]))
+            .await
+            .pointers(),
+        [""]
+    );
 }
 
 #[tokio::test]
 async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     let manager = Manager::start().await;
     for kind in ["ntfy", "telegram", "email", "webhook"] {
-        let page = manager.ask(&format!("/alerts/channels/new?kind={kind}"), "text/html").await.page(200);
+        let page = manager
+            .ask(&format!("/alerts/channels/new?kind={kind}"), "text/html")
+            .await
+            .page(200);
         assert_eq!(page.attrs("form input[type=hidden]", "value"), [kind]);
         let fields = page.count("form#form label");
         assert_eq!(
@@ -127,8 +198,17 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
             "help beside each field of {kind}"
         );
     }
-    assert_eq!(manager.ask("/api/alerts/channels/new?kind=pigeon", "*/*").await.pointers(), ["/kind"]);
-    let page = manager.ask("/alerts/channels/new", "text/html").await.page(200);
+    assert_eq!(
+        manager
+            .ask("/api/alerts/channels/new?kind=pigeon", "*/*")
+            .await
+            .pointers(),
+        ["/kind"]
+    );
+    let page = manager
+        .ask("/alerts/channels/new", "text/html")
+        .await
+        .page(200);
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
 
     let typed = [
@@ -139,15 +219,19 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
         ("port", "0"),
         ("password", SECRET),
     ];
-    for answer in
-        [form(&manager, "/alerts/channels", &typed).await, swap(&manager, "/alerts/channels", "main#main", &typed).await]
-    {
+    for answer in [
+        form(&manager, "/alerts/channels", &typed).await,
+        swap(&manager, "/alerts/channels", "main#main", &typed).await,
+    ] {
         assert_eq!(answer.status, 422);
         assert!(!answer.text.contains(SECRET), "{}", answer.text);
     }
     let page = form(&manager, "/alerts/channels", &typed).await.page(422);
     assert_eq!(page.attr("#name", "value"), "office <b>");
-    assert_eq!((page.attr("#to", "value"), page.attr("#host", "value")), ("a@example.org".into(), "two words".into()));
+    assert_eq!(
+        (page.attr("#to", "value"), page.attr("#host", "value")),
+        ("a@example.org".into(), "two words".into())
+    );
     assert_eq!(page.attr("#port", "aria-invalid"), "true");
     assert!(page.attrs(".attention a", "href").contains(&"#port".into()));
     assert!(page.one(".attention").contains("Type the secret again"));
@@ -156,44 +240,115 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     let saved = form(
         &manager,
         "/alerts/channels",
-        &[("kind", "webhook"), ("name", "hook"), ("url", "http://127.0.0.1:9/x"), ("secret", SECRET)],
+        &[
+            ("kind", "webhook"),
+            ("name", "hook"),
+            ("url", "http://127.0.0.1:9/x"),
+            ("secret", SECRET),
+        ],
     );
     let saved = saved.await;
-    assert_eq!((saved.status, saved.header("location")), (303, Some("/alerts")));
-    let id = manager.json("/api/alerts").await["channels"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (saved.status, saved.header("location")),
+        (303, Some("/alerts"))
+    );
+    let id = manager.json("/api/alerts").await["channels"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = format!("/alerts/channels/{id}");
     let page = manager.ask(&path, "text/html").await.page(200);
-    assert_eq!((page.attr("#secret", "placeholder"), page.attr("#secret", "value")), (MASK.to_owned(), String::new()));
+    assert_eq!(
+        (
+            page.attr("#secret", "placeholder"),
+            page.attr("#secret", "value")
+        ),
+        (MASK.to_owned(), String::new())
+    );
     assert_eq!(page.attr("#url", "value"), "http://127.0.0.1:9/x");
-    let taken =
-        form(&manager, "/alerts/channels", &[("kind", "webhook"), ("name", "Hook"), ("url", "http://127.0.0.1:9/y")]).await;
+    let taken = form(
+        &manager,
+        "/alerts/channels",
+        &[
+            ("kind", "webhook"),
+            ("name", "Hook"),
+            ("url", "http://127.0.0.1:9/y"),
+        ],
+    )
+    .await;
     assert_eq!(taken.page(409).attr("#name", "aria-invalid"), "true");
     // An empty secret stays as it was.
-    let changed =
-        form(&manager, &path, &[("kind", "webhook"), ("name", "hook"), ("url", "http://127.0.0.1:9/z"), ("secret", "")]).await;
+    let changed = form(
+        &manager,
+        &path,
+        &[
+            ("kind", "webhook"),
+            ("name", "hook"),
+            ("url", "http://127.0.0.1:9/z"),
+            ("secret", ""),
+        ],
+    )
+    .await;
     assert_eq!(changed.status, 303);
     let got = bare(&manager, "GET", &path).await.json(200);
-    assert_eq!((&got["url"], &got["secret"]), (&json!("http://127.0.0.1:9/z"), &json!(MASK)));
-    assert!(!manager.log().contains(SECRET), "a secret is in the manager's log");
+    assert_eq!(
+        (&got["url"], &got["secret"]),
+        (&json!("http://127.0.0.1:9/z"), &json!(MASK))
+    );
+    assert!(
+        !manager.log().contains(SECRET),
+        "a secret is in the manager's log"
+    );
 }
 
 #[tokio::test]
 async fn a_test_says_what_became_of_it() {
     let manager = Manager::start().await;
-    let (good, bad) = (Receiver::start("204 No Content").await, Receiver::start("404 Not Found").await);
-    let (good_id, bad_id) = (webhook(&manager, "good", &good.url).await, webhook(&manager, "bad", &bad.url).await);
-    let taken = bare(&manager, "POST", &format!("/api/alerts/channels/{good_id}/test")).await.json(200);
+    let (good, bad) = (
+        Receiver::start("204 No Content").await,
+        Receiver::start("404 Not Found").await,
+    );
+    let (good_id, bad_id) = (
+        webhook(&manager, "good", &good.url).await,
+        webhook(&manager, "bad", &bad.url).await,
+    );
+    let taken = bare(
+        &manager,
+        "POST",
+        &format!("/api/alerts/channels/{good_id}/test"),
+    )
+    .await
+    .json(200);
     assert_eq!(taken["success"], true);
-    assert!(taken["message"].as_str().unwrap().contains("webhook to"), "{taken}");
-    let refused = bare(&manager, "POST", &format!("/api/alerts/channels/{bad_id}/test")).await.json(502);
+    assert!(
+        taken["message"].as_str().unwrap().contains("webhook to"),
+        "{taken}"
+    );
+    let refused = bare(
+        &manager,
+        "POST",
+        &format!("/api/alerts/channels/{bad_id}/test"),
+    )
+    .await
+    .json(502);
     assert_eq!(refused["success"], false);
-    assert!(refused["message"].as_str().unwrap().contains("404"), "{refused}");
-    let page = form(&manager, &format!("/alerts/channels/{bad_id}/test"), &[]).await.page(502);
+    assert!(
+        refused["message"].as_str().unwrap().contains("404"),
+        "{refused}"
+    );
+    let page = form(&manager, &format!("/alerts/channels/{bad_id}/test"), &[])
+        .await
+        .page(502);
     assert_eq!(page.one("h1"), "The test failed");
-    let page = form(&manager, &format!("/alerts/channels/{good_id}/test"), &[]).await.page(200);
+    let page = form(&manager, &format!("/alerts/channels/{good_id}/test"), &[])
+        .await
+        .page(200);
     assert_eq!(page.one("h1"), "The test was taken");
     assert_eq!(good.titles(), ["Test from jd-manager"; 2]);
-    assert_eq!(manager.json("/api/alerts/deliveries").await, json!({ "deliveries": [] }));
+    assert_eq!(
+        manager.json("/api/alerts/deliveries").await,
+        json!({ "deliveries": [] })
+    );
 }
 
 #[tokio::test]
@@ -213,29 +368,75 @@ async fn a_rule_is_made_changed_and_deleted_by_programs() {
     for (name, value) in body.as_object().unwrap() {
         assert_eq!(got[name], *value, "{name}");
     }
-    assert_eq!(send(&manager, "PUT", &at, &got).await.json(200)["rule"], got, "what was got can be sent back");
-    let off = send(&manager, "PUT", &at, &json!({ "enabled": false, "instance_id": null })).await.json(200);
-    assert_eq!((&off["rule"]["enabled"], off["rule"].get("instance_id")), (&json!(false), None));
+    assert_eq!(
+        send(&manager, "PUT", &at, &got).await.json(200)["rule"],
+        got,
+        "what was got can be sent back"
+    );
+    let off = send(
+        &manager,
+        "PUT",
+        &at,
+        &json!({ "enabled": false, "instance_id": null }),
+    )
+    .await
+    .json(200);
+    assert_eq!(
+        (&off["rule"]["enabled"], off["rule"].get("instance_id")),
+        (&json!(false), None)
+    );
     let wrong = json!({ "condition": { "kind": "check", "at_least": "bad" }, "for_s": "soon", "instance_id": NOBODY, "channels": [NOBODY] });
     assert_eq!(
-        send(&manager, "POST", "/api/alerts/rules", &wrong).await.pointers(),
+        send(&manager, "POST", "/api/alerts/rules", &wrong)
+            .await
+            .pointers(),
         ["/condition/at_least", "/for_s", "/instance_id", "/channels"]
     );
     // The only channel of a rule stays.
-    let kept = bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}")).await.problem(409);
-    assert!(kept["detail"].as_str().unwrap().contains("\"Weak\""), "{kept}");
-    let page = manager.ask(&format!("/alerts/channels/{phone}/delete"), "text/html").await.page(200);
+    let kept = bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}"))
+        .await
+        .problem(409);
+    assert!(
+        kept["detail"].as_str().unwrap().contains("\"Weak\""),
+        "{kept}"
+    );
+    let page = manager
+        .ask(&format!("/alerts/channels/{phone}/delete"), "text/html")
+        .await
+        .page(200);
     assert_eq!(page.one("h1"), "phone cannot be deleted");
     assert_eq!(page.count("main form"), 0);
-    assert_eq!(bare(&manager, "DELETE", &at).await.json(200)["success"], true);
+    assert_eq!(
+        bare(&manager, "DELETE", &at).await.json(200)["success"],
+        true
+    );
     bare(&manager, "GET", &at).await.problem(404);
-    bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}")).await.json(200);
-    // A rule of one instance goes with it.
-    send(&manager, "POST", "/api/alerts/rules", &json!({ "condition": { "kind": "block-found" }, "instance_id": instance }))
+    bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}"))
         .await
-        .json(201);
-    assert_eq!(manager.delete(&format!("/api/instances/{instance}")).await.status(), 200);
-    assert_eq!(manager.json("/api/alerts").await["rules"].as_array().unwrap().len(), 3);
+        .json(200);
+    // A rule of one instance goes with it.
+    send(
+        &manager,
+        "POST",
+        "/api/alerts/rules",
+        &json!({ "condition": { "kind": "block-found" }, "instance_id": instance }),
+    )
+    .await
+    .json(201);
+    assert_eq!(
+        manager
+            .delete(&format!("/api/instances/{instance}"))
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(
+        manager.json("/api/alerts").await["rules"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test]
@@ -243,20 +444,51 @@ async fn a_rule_is_made_and_changed_in_forms() {
     let manager = Manager::start().await;
     let instance = manager.instance("barn").await;
     let phone = webhook(&manager, "phone", "http://127.0.0.1:9/").await;
-    let page = manager.ask("/alerts/rules/new", "text/html").await.page(200);
+    let page = manager
+        .ask("/alerts/rules/new", "text/html")
+        .await
+        .page(200);
     assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 6);
-    for kind in ["state", "check", "metric", "block-found", "best-difficulty", "update-available"] {
-        let page = manager.ask(&format!("/alerts/rules/new?kind={kind}"), "text/html").await.page(200);
-        assert_eq!(page.count("#for_s"), usize::from(!["block-found", "best-difficulty"].contains(&kind)), "{kind}");
+    for kind in [
+        "state",
+        "check",
+        "metric",
+        "block-found",
+        "best-difficulty",
+        "update-available",
+    ] {
+        let page = manager
+            .ask(&format!("/alerts/rules/new?kind={kind}"), "text/html")
+            .await
+            .page(200);
+        assert_eq!(
+            page.count("#for_s"),
+            usize::from(!["block-found", "best-difficulty"].contains(&kind)),
+            "{kind}"
+        );
         assert_eq!(page.count("#instance_id option"), 2);
         // As it stands it can be sent.
         let values: Vec<(String, String)> = ["is", "at_least", "metric", "side"]
             .iter()
             .filter(|name| page.count(&format!("#{name}")) > 0)
-            .map(|name| ((*name).to_owned(), page.attr(&format!("#{name} option[selected]"), "value")))
+            .map(|name| {
+                (
+                    (*name).to_owned(),
+                    page.attr(&format!("#{name} option[selected]"), "value"),
+                )
+            })
             .collect();
-        let mut fields: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        fields.extend([("kind", kind), ("name", ""), ("enabled", "on"), ("quiet_from", ""), ("quiet_to", "")]);
+        let mut fields: Vec<(&str, &str)> = values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        fields.extend([
+            ("kind", kind),
+            ("name", ""),
+            ("enabled", "on"),
+            ("quiet_from", ""),
+            ("quiet_to", ""),
+        ]);
         if kind == "metric" {
             let refused = form(&manager, "/alerts/rules", &fields).await.page(422);
             assert_eq!(refused.attr("#threshold", "aria-invalid"), "true");
@@ -264,15 +496,31 @@ async fn a_rule_is_made_and_changed_in_forms() {
             fields.push(("threshold", "1.5 T"));
         }
         let saved = form(&manager, "/alerts/rules", &fields).await;
-        assert_eq!((saved.status, saved.header("location")), (303, Some("/alerts")), "{kind}: {}", saved.text);
+        assert_eq!(
+            (saved.status, saved.header("location")),
+            (303, Some("/alerts")),
+            "{kind}: {}",
+            saved.text
+        );
     }
     let all = manager.json("/api/alerts").await;
-    let metric = all["rules"].as_array().unwrap().iter().find(|rule| rule["condition"]["kind"] == "metric").unwrap();
+    let metric = all["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["condition"]["kind"] == "metric")
+        .unwrap();
     assert_eq!(metric["condition"]["threshold"], 1.5e12);
     assert_eq!(metric["name"], "Hashrate of the miners is below 1.5 TH/s");
     let at = format!("/alerts/rules/{}", metric["id"].as_str().unwrap());
     let page = manager.ask(&at, "text/html").await.page(200);
-    assert_eq!((page.attr("#threshold", "value"), page.count("#enabled[checked]")), ("1.5 TH/s".into(), 1));
+    assert_eq!(
+        (
+            page.attr("#threshold", "value"),
+            page.count("#enabled[checked]")
+        ),
+        ("1.5 TH/s".into(), 1)
+    );
     let fields = [
         ("kind", "metric"),
         ("metric", "miners"),
@@ -290,18 +538,47 @@ async fn a_rule_is_made_and_changed_in_forms() {
     assert_eq!(form(&manager, &at, &fields).await.status, 303);
     let changed = bare(&manager, "GET", &at).await.json(200);
     assert_eq!(
-        (&changed["enabled"], &changed["tell_cleared"], &changed["channels"]),
+        (
+            &changed["enabled"],
+            &changed["tell_cleared"],
+            &changed["channels"]
+        ),
         (&json!(false), &json!(false), &json!([phone]))
     );
     assert_eq!(changed["quiet"], json!({ "from": 1350, "to": 420 }));
     let page = manager.ask(&at, "text/html").await.page(200);
-    assert_eq!((page.attr("#quiet_from", "value"), page.count("input[name=channels][checked]")), ("22:30".into(), 1));
+    assert_eq!(
+        (
+            page.attr("#quiet_from", "value"),
+            page.count("input[name=channels][checked]")
+        ),
+        ("22:30".into(), 1)
+    );
     let list = manager.ask("/alerts", "text/html").await.page(200);
-    let row = ["Miners is below 2", "barn", "after 1 min, again every 10 min, not from 22:30 to 07:00", "phone"];
-    assert!(list.texts("td").windows(5).any(|cells| cells[0] == "Few ○ off" && cells[1..] == row), "{:?}", list.texts("td"));
-    let asked = manager.ask(&format!("{at}/delete"), "text/html").await.page(200);
+    let row = [
+        "Miners is below 2",
+        "barn",
+        "after 1 min, again every 10 min, not from 22:30 to 07:00",
+        "phone",
+    ];
+    assert!(
+        list.texts("td")
+            .windows(5)
+            .any(|cells| cells[0] == "Few ○ off" && cells[1..] == row),
+        "{:?}",
+        list.texts("td")
+    );
+    let asked = manager
+        .ask(&format!("{at}/delete"), "text/html")
+        .await
+        .page(200);
     assert_eq!(asked.attr("main form", "action"), format!("{at}/delete"));
-    assert_eq!(form(&manager, &format!("{at}/delete"), &[]).await.header("location"), Some("/alerts"));
+    assert_eq!(
+        form(&manager, &format!("{at}/delete"), &[])
+            .await
+            .header("location"),
+        Some("/alerts")
+    );
     bare(&manager, "GET", &at).await.problem(404);
 }
 
@@ -312,32 +589,82 @@ async fn an_instance_is_silenced_for_a_while() {
     let path = "/api/alerts/silences";
     for (body, named) in [
         (json!({}), vec!["/instance_id", "/minutes"]),
-        (json!({ "instance_id": id, "minutes": 31 }), vec!["/minutes"]),
-        (json!({ "instance_id": id, "minutes": 100_000 }), vec!["/minutes"]),
-        (json!({ "instance_id": NOBODY, "minutes": 30 }), vec!["/instance_id"]),
-        (json!({ "instance_id": "barn", "minutes": 30 }), vec!["/instance_id"]),
+        (
+            json!({ "instance_id": id, "minutes": 31 }),
+            vec!["/minutes"],
+        ),
+        (
+            json!({ "instance_id": id, "minutes": 100_000 }),
+            vec!["/minutes"],
+        ),
+        (
+            json!({ "instance_id": NOBODY, "minutes": 30 }),
+            vec!["/instance_id"],
+        ),
+        (
+            json!({ "instance_id": "barn", "minutes": 30 }),
+            vec!["/instance_id"],
+        ),
     ] {
-        assert_eq!(send(&manager, "POST", path, &body).await.pointers(), named, "{body}");
+        assert_eq!(
+            send(&manager, "POST", path, &body).await.pointers(),
+            named,
+            "{body}"
+        );
     }
-    let made = send(&manager, "POST", path, &json!({ "instance_id": id, "minutes": 120 })).await.json(200);
+    let made = send(
+        &manager,
+        "POST",
+        path,
+        &json!({ "instance_id": id, "minutes": 120 }),
+    )
+    .await
+    .json(200);
     let silences = manager.json("/api/alerts").await["silences"].clone();
-    assert_eq!(silences, json!([{ "instance_id": id, "instance": "barn", "until": made["until"] }]));
-    assert_eq!(bare(&manager, "DELETE", &format!("{path}/{id}")).await.json(200)["success"], true);
-    bare(&manager, "DELETE", &format!("{path}/{id}")).await.problem(404);
+    assert_eq!(
+        silences,
+        json!([{ "instance_id": id, "instance": "barn", "until": made["until"] }])
+    );
+    assert_eq!(
+        bare(&manager, "DELETE", &format!("{path}/{id}"))
+            .await
+            .json(200)["success"],
+        true
+    );
+    bare(&manager, "DELETE", &format!("{path}/{id}"))
+        .await
+        .problem(404);
     let here = format!("/instances/{id}");
-    let silenced = form(&manager, "/alerts/silences", &[("instance_id", &id), ("minutes", "30"), ("next", &here)]).await;
-    assert_eq!((silenced.status, silenced.header("location")), (303, Some(here.as_str())));
+    let silenced = form(
+        &manager,
+        "/alerts/silences",
+        &[("instance_id", &id), ("minutes", "30"), ("next", &here)],
+    )
+    .await;
+    assert_eq!(
+        (silenced.status, silenced.header("location")),
+        (303, Some(here.as_str()))
+    );
     let page = manager.ask("/alerts", "text/html").await.page(200);
-    assert_eq!(page.attrs("form[action^='/alerts/silences/']", "action"), [format!("/alerts/silences/{id}/delete")]);
+    assert_eq!(
+        page.attrs("form[action^='/alerts/silences/']", "action"),
+        [format!("/alerts/silences/{id}/delete")]
+    );
     let ended = form(&manager, &format!("/alerts/silences/{id}/delete"), &[]).await;
-    assert_eq!((ended.status, ended.header("location")), (303, Some("/alerts")));
+    assert_eq!(
+        (ended.status, ended.header("location")),
+        (303, Some("/alerts"))
+    );
     assert_eq!(manager.json("/api/alerts").await["silences"], json!([]));
 }
 
-/// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is not there.
+/// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is
+/// not there.
 async fn seen_down(manager: &Manager, id: &str) {
     let db = Db::open(&manager.data_dir()).unwrap();
-    let vault = jd_manager::server::app::open_vault(&manager.data_dir(), &db).await.unwrap();
+    let vault = jd_manager::server::app::open_vault(&manager.data_dir(), &db)
+        .await
+        .unwrap();
     let alerts = Alerts::new(db, vault, NotifySender::new(), SystemClock);
     for seconds in [70, 30, 0] {
         let seen = InstanceObservation {
@@ -364,37 +691,82 @@ async fn what_was_noticed_before_a_restart_is_sent_after_it_and_listed() {
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "backing-off").await;
-    let (good, bad) = (Receiver::start("200 OK").await, Receiver::start("410 Gone").await);
+    let (good, bad) = (
+        Receiver::start("200 OK").await,
+        Receiver::start("410 Gone").await,
+    );
     webhook(&manager, "good", &good.url).await;
     webhook(&manager, "bad", &bad.url).await;
     manager.kill();
     seen_down(&manager, &id).await;
     manager.begin();
     let all = until("both deliveries to be done", || async {
-        let all = manager.json("/api/alerts/deliveries").await["deliveries"].as_array().unwrap().clone();
+        let all = manager.json("/api/alerts/deliveries").await["deliveries"]
+            .as_array()
+            .unwrap()
+            .clone();
         (all.len() == 2 && all.iter().all(|one| one["state"] != "waiting")).then_some(all)
     })
     .await;
     assert_eq!(good.titles(), ["barn: not running though it should be"]);
-    let of = |name: &str| all.iter().find(|one| one["channel"] == name).unwrap().clone();
-    assert_eq!((&of("good")["state"], &of("good")["tries"], of("good").get("last_error")), (&json!("sent"), &json!(1), None));
+    let of = |name: &str| {
+        all.iter()
+            .find(|one| one["channel"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (
+            &of("good")["state"],
+            &of("good")["tries"],
+            of("good").get("last_error")
+        ),
+        (&json!("sent"), &json!(1), None)
+    );
     let failed = of("bad");
-    assert_eq!((&failed["state"], &failed["data"]["event"]), (&json!("failed"), &json!("raised")));
-    assert!(failed["last_error"].as_str().unwrap().contains("410"), "{failed}");
+    assert_eq!(
+        (&failed["state"], &failed["data"]["event"]),
+        (&json!("failed"), &json!("raised"))
+    );
+    assert!(
+        failed["last_error"].as_str().unwrap().contains("410"),
+        "{failed}"
+    );
     let standing = manager.json("/api/alerts").await["standing"].clone();
-    assert_eq!((&standing[0]["instance_id"], &standing[0]["rule_id"]), (&json!(id), &json!(DOWN)));
+    assert_eq!(
+        (&standing[0]["instance_id"], &standing[0]["rule_id"]),
+        (&json!(id), &json!(DOWN))
+    );
 
     let page = manager.ask("/alerts", "text/html").await.page(200);
     assert_eq!(page.one("#now ~ ul strong"), "barn");
     assert_eq!(page.count("form[action$='/again']"), 1);
     let again = page.attr("form[action$='/again']", "action");
     let asked = form(&manager, &again, &[("next", "/alerts/deliveries")]).await;
-    assert_eq!((asked.status, asked.header("location")), (303, Some("/alerts/deliveries")));
-    until("it to be sent again", || async { (bad.titles().len() == 2).then_some(()) }).await;
+    assert_eq!(
+        (asked.status, asked.header("location")),
+        (303, Some("/alerts/deliveries"))
+    );
+    until("it to be sent again", || async {
+        (bad.titles().len() == 2).then_some(())
+    })
+    .await;
     let sent = of("good")["id"].as_i64().unwrap();
-    bare(&manager, "POST", &format!("/api/alerts/deliveries/{sent}/again")).await.problem(409);
+    bare(
+        &manager,
+        "POST",
+        &format!("/api/alerts/deliveries/{sent}/again"),
+    )
+    .await
+    .problem(409);
     for nothing in ["999", "x", NOBODY] {
-        bare(&manager, "POST", &format!("/api/alerts/deliveries/{nothing}/again")).await.problem(404);
+        bare(
+            &manager,
+            "POST",
+            &format!("/api/alerts/deliveries/{nothing}/again"),
+        )
+        .await
+        .problem(404);
     }
     assert_eq!(good.titles().len(), 1, "nothing is sent twice");
 }
@@ -411,17 +783,48 @@ async fn deliveries_come_in_parts() {
     seen_down(&manager, &id).await;
     manager.begin();
     let first = manager.json("/api/alerts/deliveries?limit=2").await;
-    let ids =
-        |part: &Value| part["deliveries"].as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect::<Vec<_>>();
-    assert_eq!((ids(&first).len(), &first["next"]), (2, &json!(ids(&first)[1])));
-    let rest = manager.json(&format!("/api/alerts/deliveries?limit=2&before={}", first["next"])).await;
+    let ids = |part: &Value| {
+        part["deliveries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (ids(&first).len(), &first["next"]),
+        (2, &json!(ids(&first)[1]))
+    );
+    let rest = manager
+        .json(&format!(
+            "/api/alerts/deliveries?limit=2&before={}",
+            first["next"]
+        ))
+        .await;
     assert_eq!((ids(&rest).len(), rest.get("next")), (1, None));
     assert!(ids(&rest)[0] < ids(&first)[1]);
-    let page = manager.ask("/alerts/deliveries?limit=2", "text/html").await.page(200);
+    let page = manager
+        .ask("/alerts/deliveries?limit=2", "text/html")
+        .await
+        .page(200);
     assert_eq!(page.count("tbody tr"), 2);
-    assert!(page.attrs("a.button", "href").iter().any(|href| href.starts_with("/alerts/deliveries?before=")));
-    for (query, named) in [("limit=0", "/limit"), ("limit=1001", "/limit"), ("before=x", "/before")] {
-        assert_eq!(manager.ask(&format!("/api/alerts/deliveries?{query}"), "*/*").await.pointers(), [named]);
+    assert!(
+        page.attrs("a.button", "href")
+            .iter()
+            .any(|href| href.starts_with("/alerts/deliveries?before="))
+    );
+    for (query, named) in [
+        ("limit=0", "/limit"),
+        ("limit=1001", "/limit"),
+        ("before=x", "/before"),
+    ] {
+        assert_eq!(
+            manager
+                .ask(&format!("/api/alerts/deliveries?{query}"), "*/*")
+                .await
+                .pointers(),
+            [named]
+        );
     }
 }
 
@@ -439,16 +842,19 @@ async fn each_address_takes_its_methods_only() {
         refused.problem(405);
         assert_eq!(refused.allow(), allowed, "{path}");
     }
-    let text = manager.request("POST", "/api/alerts/channels").header("content-type", "text/plain").body("x");
+    let text = manager
+        .request("POST", "/api/alerts/channels")
+        .header("content-type", "text/plain")
+        .body("x");
     Answer::to(text).await.problem(415);
 }
 
-/// Whoever may change where a channel leads must not be able to send its secret there, neither masked nor by leaving it out.
+/// Whoever may change where a channel leads must not be able to send its secret there, neither
+/// masked nor by leaving it out.
 #[tokio::test]
 async fn a_secret_does_not_follow_a_channel_to_another_server() {
     let manager = Manager::start().await;
-    let ntfy =
-        json!({ "name": "phone", "kind": "ntfy", "server": "https://ntfy.example.org", "topic": "mining", "token": SECRET });
+    let ntfy = json!({ "name": "phone", "kind": "ntfy", "server": "https://ntfy.example.org", "topic": "mining", "token": SECRET });
     let mail = json!({ "name": "mail", "kind": "email", "host": "mail.example.org", "port": 465, "security": "tls", "username": "me",
         "password": SECRET, "from": "a@example.org", "to": "b@example.org" });
     let chat = json!({ "name": "chat", "kind": "telegram", "token": format!("1:{SECRET}"), "chat_id": "5" });
@@ -457,44 +863,80 @@ async fn a_secret_does_not_follow_a_channel_to_another_server() {
         (mail, "host", "127.0.0.1", "password"),
         (chat, "server", "http://127.0.0.1:9", "token"),
     ] {
-        let made = send(&manager, "POST", "/api/alerts/channels", &body).await.json(201);
-        let path = format!("/api/alerts/channels/{}", made["channel_id"].as_str().unwrap());
-        for given in
-            [json!({ place: elsewhere }), json!({ place: elsewhere, secret: MASK }), json!({ place: elsewhere, secret: "" })]
-        {
+        let made = send(&manager, "POST", "/api/alerts/channels", &body)
+            .await
+            .json(201);
+        let path = format!(
+            "/api/alerts/channels/{}",
+            made["channel_id"].as_str().unwrap()
+        );
+        for given in [
+            json!({ place: elsewhere }),
+            json!({ place: elsewhere, secret: MASK }),
+            json!({ place: elsewhere, secret: "" }),
+        ] {
             let refused = send(&manager, "PUT", &path, &given).await;
             assert_eq!(refused.pointers(), [format!("/{secret}")], "{given}");
         }
         // What does not lead elsewhere keeps it.
-        send(&manager, "PUT", &path, &json!({ "name": "renamed" })).await.json(200);
+        send(&manager, "PUT", &path, &json!({ "name": "renamed" }))
+            .await
+            .json(200);
         assert_eq!(manager.json(&path).await[secret], MASK);
-        send(&manager, "PUT", &path, &json!({ "name": body["name"] })).await.json(200);
+        send(&manager, "PUT", &path, &json!({ "name": body["name"] }))
+            .await
+            .json(200);
     }
 }
 
 #[tokio::test]
 async fn a_rule_for_one_instance_is_begun_on_its_page() {
     let manager = Manager::start().await;
-    let (barn, shed) = (manager.instance("barn").await, manager.instance("shed").await);
-    let health = manager.ask(&format!("/health/{shed}"), "text/html").await.page(200);
-    let link = health.attrs("a.button", "href").into_iter().find(|href| href.starts_with("/alerts/rules/new")).unwrap();
+    let (barn, shed) = (
+        manager.instance("barn").await,
+        manager.instance("shed").await,
+    );
+    let health = manager
+        .ask(&format!("/health/{shed}"), "text/html")
+        .await
+        .page(200);
+    let link = health
+        .attrs("a.button", "href")
+        .into_iter()
+        .find(|href| href.starts_with("/alerts/rules/new"))
+        .unwrap();
     assert_eq!(link, format!("/alerts/rules/new?instance={shed}"));
     let kinds = manager.ask(&link, "text/html").await.page(200);
     assert_eq!(kinds.one("h2"), "When do you want to be told of shed?");
     let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
     assert_eq!(links.len(), 6);
     let page = manager.ask(&links[0], "text/html").await.page(200);
-    assert_eq!(page.attrs("#instance_id option[selected]", "value"), std::slice::from_ref(&shed));
+    assert_eq!(
+        page.attrs("#instance_id option[selected]", "value"),
+        std::slice::from_ref(&shed)
+    );
     // Without it, and for one that is not there, the rule is about all of them.
-    for path in ["/alerts/rules/new?kind=state".to_owned(), format!("/alerts/rules/new?kind=state&instance={NOBODY}")] {
+    for path in [
+        "/alerts/rules/new?kind=state".to_owned(),
+        format!("/alerts/rules/new?kind=state&instance={NOBODY}"),
+    ] {
         let page = manager.ask(&path, "text/html").await.page(200);
         assert_eq!(
-            (page.attrs("#instance_id option[selected]", "value"), page.count("#instance_id option")),
+            (
+                page.attrs("#instance_id option[selected]", "value"),
+                page.count("#instance_id option")
+            ),
             (vec![String::new()], 3)
         );
         assert!(!page.one("h1").contains(&barn));
     }
-    assert_eq!(manager.ask("/api/alerts/rules/new?kind=state&instance=barn", "*/*").await.pointers(), ["/instance"]);
+    assert_eq!(
+        manager
+            .ask("/api/alerts/rules/new?kind=state&instance=barn", "*/*")
+            .await
+            .pointers(),
+        ["/instance"]
+    );
 }
 
 #[tokio::test]
@@ -506,8 +948,12 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     let spoil = |c: &mut diesel::SqliteConnection| {
         use diesel::RunQueryDsl;
         for text in [
-            format!("UPDATE alert_channels SET target = '{{\"kind\":\"pigeon\",\"secret\":\"{SECRET}\"}}'"),
-            format!("UPDATE alert_rules SET condition = '{{\"kind\":\"mood\"}}' WHERE id = '{DOWN}'"),
+            format!(
+                "UPDATE alert_channels SET target = '{{\"kind\":\"pigeon\",\"secret\":\"{SECRET}\"}}'"
+            ),
+            format!(
+                "UPDATE alert_rules SET condition = '{{\"kind\":\"mood\"}}' WHERE id = '{DOWN}'"
+            ),
         ] {
             diesel::sql_query(text).execute(c)?;
         }
@@ -517,29 +963,72 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     drop(db);
     manager.begin();
     let all = manager.json("/api/alerts").await;
-    assert_eq!((all["rules"].as_array().unwrap().len(), &all["channels"]), (2, &json!([])));
+    assert_eq!(
+        (all["rules"].as_array().unwrap().len(), &all["channels"]),
+        (2, &json!([]))
+    );
     let rows = all["unreadable"].as_array().unwrap();
-    assert_eq!((&rows[0]["id"], &rows[0]["name"]), (&json!(DOWN), &json!("Instance is down")));
-    assert_eq!((&rows[1]["id"], &rows[1]["name"]), (&json!(id), &json!("pigeon <b>")));
+    assert_eq!(
+        (&rows[0]["id"], &rows[0]["name"]),
+        (&json!(DOWN), &json!("Instance is down"))
+    );
+    assert_eq!(
+        (&rows[1]["id"], &rows[1]["name"]),
+        (&json!(id), &json!("pigeon <b>"))
+    );
     let page = manager.ask("/alerts", "text/html").await.page(200);
-    assert_eq!(page.texts("#unreadable ~ ul strong"), ["Instance is down", "pigeon <b>"]);
+    assert_eq!(
+        page.texts("#unreadable ~ ul strong"),
+        ["Instance is down", "pigeon <b>"]
+    );
     assert!(!manager.page("/alerts").await.contains(SECRET));
-    for (method, path) in [("GET", format!("/api/alerts/rules/{DOWN}")), ("POST", format!("/api/alerts/channels/{id}/test"))] {
+    for (method, path) in [
+        ("GET", format!("/api/alerts/rules/{DOWN}")),
+        ("POST", format!("/api/alerts/channels/{id}/test")),
+    ] {
         let refused = bare(&manager, method, &path).await.problem(409);
-        assert!(refused["detail"].as_str().unwrap().contains("cannot be read"), "{refused}");
+        assert!(
+            refused["detail"]
+                .as_str()
+                .unwrap()
+                .contains("cannot be read"),
+            "{refused}"
+        );
     }
     let asked = page.attrs("#unreadable ~ ul a.danger", "href");
     let question = manager.ask(&asked[1], "text/html").await.page(200);
-    assert_eq!((question.one("h1"), question.attr("main form", "action")), ("Delete pigeon <b>?".into(), asked[1].clone()));
-    assert_eq!(form(&manager, &asked[1], &[]).await.header("location"), Some("/alerts"));
+    assert_eq!(
+        (question.one("h1"), question.attr("main form", "action")),
+        ("Delete pigeon <b>?".into(), asked[1].clone())
+    );
+    assert_eq!(
+        form(&manager, &asked[1], &[]).await.header("location"),
+        Some("/alerts")
+    );
     let place = rows[0]["place"].as_str().unwrap();
-    let gone = bare(&manager, "DELETE", &format!("/api/alerts/unreadable/{place}")).await.json(200);
+    let gone = bare(
+        &manager,
+        "DELETE",
+        &format!("/api/alerts/unreadable/{place}"),
+    )
+    .await
+    .json(200);
     assert_eq!(gone["success"], true);
     assert_eq!(manager.json("/api/alerts").await["unreadable"], json!([]));
     for nothing in [place, "rule-x", "rule", "instance-1"] {
-        bare(&manager, "DELETE", &format!("/api/alerts/unreadable/{nothing}")).await.problem(404);
+        bare(
+            &manager,
+            "DELETE",
+            &format!("/api/alerts/unreadable/{nothing}"),
+        )
+        .await
+        .problem(404);
     }
-    let said = manager.log().lines().filter(|line| line.contains("cannot be read and is left out")).count();
+    let said = manager
+        .log()
+        .lines()
+        .filter(|line| line.contains("cannot be read and is left out"))
+        .count();
     assert_eq!(said, 2, "once for each");
     assert!(!manager.log().contains(SECRET));
 }
@@ -548,14 +1037,27 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
     let (manager, id) = Manager::measured().await;
-    let page = manager.ask("/alerts/rules/new?kind=metric", "text/html").await.page(200);
+    let page = manager
+        .ask("/alerts/rules/new?kind=metric", "text/html")
+        .await
+        .page(200);
     let offered = page.attrs("#metric option", "value");
-    assert!(offered.contains(&"health_score".to_owned()) && !offered.contains(&"miner_hashrate".to_owned()), "{offered:?}");
+    assert!(
+        offered.contains(&"health_score".to_owned())
+            && !offered.contains(&"miner_hashrate".to_owned()),
+        "{offered:?}"
+    );
     for metric in offered {
-        let condition = json!({ "kind": "metric", "metric": metric, "side": "above", "threshold": -1 });
-        send(&manager, "POST", "/api/alerts/rules", &json!({ "name": metric, "condition": condition, "for_s": 0 }))
-            .await
-            .json(201);
+        let condition =
+            json!({ "kind": "metric", "metric": metric, "side": "above", "threshold": -1 });
+        send(
+            &manager,
+            "POST",
+            "/api/alerts/rules",
+            &json!({ "name": metric, "condition": condition, "for_s": 0 }),
+        )
+        .await
+        .json(201);
     }
     let wanted = [
         "health_score",
@@ -569,13 +1071,26 @@ async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
     ];
     until("these are seen", || async {
         let all = manager.json("/api/alerts").await;
-        let standing: Vec<String> =
-            all["standing"].as_array().unwrap().iter().map(|one| one["rule"].as_str().unwrap().to_owned()).collect();
-        let missing: Vec<&str> = wanted.into_iter().filter(|name| !standing.iter().any(|known| known == name)).collect();
+        let standing: Vec<String> = all["standing"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["rule"].as_str().unwrap().to_owned())
+            .collect();
+        let missing: Vec<&str> = wanted
+            .into_iter()
+            .filter(|name| !standing.iter().any(|known| known == name))
+            .collect();
         (missing.is_empty()).then_some(())
     })
     .await;
-    let checks = manager.ask("/alerts/rules/new?kind=check", "text/html").await.page(200);
+    let checks = manager
+        .ask("/alerts/rules/new?kind=check", "text/html")
+        .await
+        .page(200);
     assert_eq!(checks.texts("#check option").len(), 11);
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "running");
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["status"],
+        "running"
+    );
 }

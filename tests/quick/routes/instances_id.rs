@@ -27,7 +27,9 @@ const ASKED: [(&str, &str); 16] = [
 
 async fn one() -> (Manager, String, String) {
     let manager = Manager::start().await;
-    let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
+    let config = manager
+        .save_config("solo", &solo_config(free_port(), free_port(), 1))
+        .await;
     let id = manager.instance_of("barn", &config).await;
     (manager, config, id)
 }
@@ -39,7 +41,9 @@ async fn an_unknown_id_is_not_found_in_every_form() {
         for id in [NOBODY, "7", "barn", "%00", "x%2Fy"] {
             let path = format!("/instances/{id}{rest}");
             let asked = |prefix: &str, accept: &str| {
-                let request = manager.request(method, &format!("{prefix}{path}")).header("accept", accept);
+                let request = manager
+                    .request(method, &format!("{prefix}{path}"))
+                    .header("accept", accept);
                 Answer::to(if method == "PATCH" || (method, rest) == ("POST", "") {
                     request.json(&json!({ "name": "x" }))
                 } else {
@@ -58,57 +62,134 @@ async fn an_unknown_id_is_not_found_in_every_form() {
             assert!(!asked("/api", "*/*").await.text.contains("Invalid URL"));
         }
     }
-    let request =
-        manager.request("POST", &format!("/instances/{NOBODY}/start")).header("hx-request", "true").header("accept", "text/html");
-    assert!(Answer::to(request).await.notice(404).one("p:first-child").contains(NOBODY));
+    let request = manager
+        .request("POST", &format!("/instances/{NOBODY}/start"))
+        .header("hx-request", "true")
+        .header("accept", "text/html");
+    assert!(
+        Answer::to(request)
+            .await
+            .notice(404)
+            .one("p:first-child")
+            .contains(NOBODY)
+    );
     // A stream is refused as well, not opened and left silent.
-    manager.ask(&format!("/api/instances/{NOBODY}/logs"), "text/event-stream").await.problem(404);
+    manager
+        .ask(
+            &format!("/api/instances/{NOBODY}/logs"),
+            "text/event-stream",
+        )
+        .await
+        .problem(404);
 }
 
 #[tokio::test]
 async fn it_is_the_same_as_in_the_list() {
     let (manager, _, id) = one().await;
     let list = manager.json("/api/instances").await;
-    let mut one = bare(&manager, "GET", &format!("/api/instances/{id}")).await.json(200);
-    assert!(one.as_object_mut().unwrap().remove("config_doubts").is_some(), "that is told of one only");
+    let mut one = bare(&manager, "GET", &format!("/api/instances/{id}"))
+        .await
+        .json(200);
+    assert!(
+        one.as_object_mut()
+            .unwrap()
+            .remove("config_doubts")
+            .is_some(),
+        "that is told of one only"
+    );
     assert_eq!(one, list["instances"][0]);
     // Ids are taken in either case.
-    assert_eq!(bare(&manager, "GET", &format!("/api/instances/{}", id.to_uppercase())).await.json(200)["id"], json!(id));
+    assert_eq!(
+        bare(
+            &manager,
+            "GET",
+            &format!("/api/instances/{}", id.to_uppercase())
+        )
+        .await
+        .json(200)["id"],
+        json!(id)
+    );
 }
 
 #[tokio::test]
 async fn its_page_shows_state_log_and_where_miners_connect() {
     let (manager, _, id) = one().await;
-    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    let page = manager
+        .ask(&format!("/instances/{id}"), "text/html")
+        .await
+        .page(200);
     assert_eq!(page.one("#status h1"), "barn");
     assert_eq!(page.one("#status .state.stopped"), "stopped");
     assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Log");
-    assert_eq!(page.attr("#status form", "action"), format!("/instances/{id}/start"));
-    assert!(page.attr("#log-stream", "hx-sse:connect").starts_with(&format!("/instances/{id}/logs?after=")));
-    assert!(page.one("section.miners code").starts_with("stratum2+tcp://127.0.0.1:"));
-    let first = page.texts("main > *").into_iter().take(2).collect::<Vec<_>>();
-    assert!(first[1].starts_with("Miner address:"), "it is at the top of the page: {first:?}");
-    let fragment = manager.fragment(&format!("/instances/{id}"), "main#main").await.fragment(200);
-    assert_eq!((fragment.one("#status h1"), fragment.count("nav[aria-label=Main]")), ("barn".to_owned(), 0));
+    assert_eq!(
+        page.attr("#status form", "action"),
+        format!("/instances/{id}/start")
+    );
+    assert!(
+        page.attr("#log-stream", "hx-sse:connect")
+            .starts_with(&format!("/instances/{id}/logs?after="))
+    );
+    assert!(
+        page.one("section.miners code")
+            .starts_with("stratum2+tcp://127.0.0.1:")
+    );
+    let first = page
+        .texts("main > *")
+        .into_iter()
+        .take(2)
+        .collect::<Vec<_>>();
+    assert!(
+        first[1].starts_with("Miner address:"),
+        "it is at the top of the page: {first:?}"
+    );
+    let fragment = manager
+        .fragment(&format!("/instances/{id}"), "main#main")
+        .await
+        .fragment(200);
+    assert_eq!(
+        (
+            fragment.one("#status h1"),
+            fragment.count("nav[aria-label=Main]")
+        ),
+        ("barn".to_owned(), 0)
+    );
 }
 
 #[tokio::test]
 async fn a_patch_changes_what_it_mentions_and_nothing_else() {
     let (manager, _, id) = one().await;
     let path = format!("/api/instances/{id}");
-    let other = manager.save_config("other", &solo_config(free_port(), free_port(), 1)).await;
+    let other = manager
+        .save_config("other", &solo_config(free_port(), free_port(), 1))
+        .await;
     for (change, member, value) in [
         (json!({ "name": "shed" }), "name", json!("shed")),
         (json!({ "config_id": other }), "config_id", json!(other)),
-        (json!({ "restart_policy": "never" }), "restart_policy", json!("never")),
+        (
+            json!({ "restart_policy": "never" }),
+            "restart_policy",
+            json!("never"),
+        ),
         (json!({ "autostart": true }), "autostart", json!(true)),
-        (json!({ "client_version": "0.5.0" }), "client_version", json!("0.5.0")),
-        (json!({ "client_version": null }), "client_version", json!(null)),
+        (
+            json!({ "client_version": "0.5.0" }),
+            "client_version",
+            json!("0.5.0"),
+        ),
+        (
+            json!({ "client_version": null }),
+            "client_version",
+            json!(null),
+        ),
         (json!({}), "name", json!("shed")),
     ] {
         let mut before = manager.json(&path).await;
         let body = send(&manager, "PATCH", &path, &change).await.json(200);
-        assert_eq!((&body["success"], &body["message"]), (&json!(true), &json!("shed is saved.")), "{change}");
+        assert_eq!(
+            (&body["success"], &body["message"]),
+            (&json!(true), &json!("shed is saved.")),
+            "{change}"
+        );
         let after = manager.json(&path).await;
         assert_eq!(after[member], value, "{change}");
         before[member] = value;
@@ -116,12 +197,22 @@ async fn a_patch_changes_what_it_mentions_and_nothing_else() {
             before["config_name"] = json!("other");
         }
         let mut after = after;
-        after.as_object_mut().unwrap().entry("client_version").or_insert(json!(null));
-        before.as_object_mut().unwrap().entry("client_version").or_insert(json!(null));
+        after
+            .as_object_mut()
+            .unwrap()
+            .entry("client_version")
+            .or_insert(json!(null));
+        before
+            .as_object_mut()
+            .unwrap()
+            .entry("client_version")
+            .or_insert(json!(null));
         assert_eq!(after, before, "{change}");
     }
     // A form's POST to the same place says the same in JSON.
-    send(&manager, "POST", &path, &json!({ "name": "hut" })).await.json(200);
+    send(&manager, "POST", &path, &json!({ "name": "hut" }))
+        .await
+        .json(200);
     assert_eq!(manager.json(&path).await["name"], "hut");
 }
 
@@ -132,13 +223,22 @@ async fn a_patch_with_anything_wrong_changes_nothing() {
     let path = format!("/api/instances/{id}");
     let before = manager.json(&path).await;
     for (change, pointers) in [
-        (json!({ "name": "shed", "restart_policy": "sometimes", "autostart": 3 }), vec!["/autostart", "/restart_policy"]),
+        (
+            json!({ "name": "shed", "restart_policy": "sometimes", "autostart": 3 }),
+            vec!["/autostart", "/restart_policy"],
+        ),
         (json!({ "name": "a\nb" }), vec!["/name"]),
         (json!({ "name": "" }), vec!["/name"]),
-        (json!({ "config_id": NOBODY, "name": "shed" }), vec!["/config_id"]),
+        (
+            json!({ "config_id": NOBODY, "name": "shed" }),
+            vec!["/config_id"],
+        ),
         (json!({ "config_id": "" }), vec!["/config_id"]),
         (json!({ "restart_policy": "" }), vec!["/restart_policy"]),
-        (json!({ "client_version": "0.6.0/../../x" }), vec!["/client_version"]),
+        (
+            json!({ "client_version": "0.6.0/../../x" }),
+            vec!["/client_version"],
+        ),
         (json!([]), vec![""]),
     ] {
         let refused = send(&manager, "PATCH", &path, &change).await;
@@ -146,19 +246,41 @@ async fn a_patch_with_anything_wrong_changes_nothing() {
         found.sort();
         assert_eq!(found, pointers, "{change}");
     }
-    send(&manager, "PATCH", &path, &json!({ "name": "GARAGE", "autostart": true })).await.problem(409);
+    send(
+        &manager,
+        "PATCH",
+        &path,
+        &json!({ "name": "GARAGE", "autostart": true }),
+    )
+    .await
+    .problem(409);
     let patch = |kind: &'static str, body: &'static str| {
-        Answer::to(manager.request("PATCH", &path).header("content-type", kind).body(body))
+        Answer::to(
+            manager
+                .request("PATCH", &path)
+                .header("content-type", kind)
+                .body(body),
+        )
     };
     patch("application/json", "{").await.problem(400);
-    patch("text/plain", "{\"name\": \"shed\"}").await.problem(415);
-    let request = manager.request("PATCH", &path).header("accept", "image/png").json(&json!({ "name": "shed" }));
+    patch("text/plain", "{\"name\": \"shed\"}")
+        .await
+        .problem(415);
+    let request = manager
+        .request("PATCH", &path)
+        .header("accept", "image/png")
+        .json(&json!({ "name": "shed" }));
     Answer::to(request).await.problem(406);
-    let request = manager.request("PATCH", &path).header("content-type", "application/json").body(" ".repeat(TOO_LARGE));
+    let request = manager
+        .request("PATCH", &path)
+        .header("content-type", "application/json")
+        .body(" ".repeat(TOO_LARGE));
     Answer::to(request).await.problem(413);
     assert_eq!(manager.json(&path).await, before);
     // Its own name in another case is no other's.
-    send(&manager, "PATCH", &path, &json!({ "name": "BARN" })).await.json(200);
+    send(&manager, "PATCH", &path, &json!({ "name": "BARN" }))
+        .await
+        .json(200);
 }
 
 #[tokio::test]
@@ -166,26 +288,81 @@ async fn the_settings_page_changes_it_and_comes_back_when_something_is_wrong() {
     let (manager, config, id) = one().await;
     manager.instance_of("garage", &config).await;
     let path = format!("/instances/{id}");
-    let page = manager.ask(&format!("{path}/settings"), "text/html").await.page(200);
+    let page = manager
+        .ask(&format!("{path}/settings"), "text/html")
+        .await
+        .page(200);
     assert_eq!(page.attr("input#name", "value"), "barn");
     assert_eq!(page.attr("main form", "action"), path);
-    assert_eq!(page.attr("select#restart_policy option[selected]", "value"), "on-failure");
+    assert_eq!(
+        page.attr("select#restart_policy option[selected]", "value"),
+        "on-failure"
+    );
     assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Settings");
-    assert!(page.attrs("main a", "href").contains(&format!("{path}/delete")));
+    assert!(
+        page.attrs("main a", "href")
+            .contains(&format!("{path}/delete"))
+    );
 
-    let saved =
-        form(&manager, &path, &[("name", "shed"), ("config_id", &config), ("restart_policy", "always"), ("autostart", "on")])
-            .await;
-    assert_eq!((saved.status, saved.header("location")), (303, Some(path.as_str())));
-    assert_eq!(manager.json(&format!("/api{path}")).await["autostart"], true);
+    let saved = form(
+        &manager,
+        &path,
+        &[
+            ("name", "shed"),
+            ("config_id", &config),
+            ("restart_policy", "always"),
+            ("autostart", "on"),
+        ],
+    )
+    .await;
+    assert_eq!(
+        (saved.status, saved.header("location")),
+        (303, Some(path.as_str()))
+    );
+    assert_eq!(
+        manager.json(&format!("/api{path}")).await["autostart"],
+        true
+    );
     // An unticked box is not sent.
-    form(&manager, &path, &[("name", "shed"), ("config_id", &config), ("restart_policy", "always")]).await;
-    assert_eq!(manager.json(&format!("/api{path}")).await["autostart"], false);
+    form(
+        &manager,
+        &path,
+        &[
+            ("name", "shed"),
+            ("config_id", &config),
+            ("restart_policy", "always"),
+        ],
+    )
+    .await;
+    assert_eq!(
+        manager.json(&format!("/api{path}")).await["autostart"],
+        false
+    );
 
-    let taken = form(&manager, &path, &[("name", "Garage"), ("config_id", &config), ("restart_policy", "never")]).await.page(409);
+    let taken = form(
+        &manager,
+        &path,
+        &[
+            ("name", "Garage"),
+            ("config_id", &config),
+            ("restart_policy", "never"),
+        ],
+    )
+    .await
+    .page(409);
     assert_eq!(taken.attr("input#name", "value"), "Garage");
     assert_eq!(taken.one("h1"), "shed");
-    let wrong = form(&manager, &path, &[("name", ""), ("config_id", &config), ("restart_policy", "never")]).await.page(422);
+    let wrong = form(
+        &manager,
+        &path,
+        &[
+            ("name", ""),
+            ("config_id", &config),
+            ("restart_policy", "never"),
+        ],
+    )
+    .await
+    .page(422);
     assert_eq!(wrong.attr("input#name", "aria-invalid"), "true");
     assert_eq!(manager.json(&format!("/api{path}")).await["name"], "shed");
 }
@@ -194,33 +371,78 @@ async fn the_settings_page_changes_it_and_comes_back_when_something_is_wrong() {
 async fn actions_answer_programs_browsers_and_htmx_in_their_own_ways() {
     let (manager, _, id) = one().await;
     let path = format!("/instances/{id}");
-    let started = bare(&manager, "POST", &format!("{path}/start")).await.json(200);
-    assert_eq!((&started["success"], started["pid"].is_u64(), started["message"].is_string()), (&json!(true), true, true));
+    let started = bare(&manager, "POST", &format!("{path}/start"))
+        .await
+        .json(200);
+    assert_eq!(
+        (
+            &started["success"],
+            started["pid"].is_u64(),
+            started["message"].is_string()
+        ),
+        (&json!(true), true, true)
+    );
     manager.until_state(&id, "running").await;
 
-    let again = form(&manager, &format!("{path}/start"), &[]).await.page(409);
-    assert!(again.one("main section.attention p:first-child").contains("barn is already running"));
+    let again = form(&manager, &format!("{path}/start"), &[])
+        .await
+        .page(409);
+    assert!(
+        again
+            .one("main section.attention p:first-child")
+            .contains("barn is already running")
+    );
     assert_eq!(
-        swap(&manager, &format!("{path}/start"), "div#status", &[]).await.notice(409).one("p:first-child"),
+        swap(&manager, &format!("{path}/start"), "div#status", &[])
+            .await
+            .notice(409)
+            .one("p:first-child"),
         "barn is already running."
     );
 
     let stopped = form(&manager, &format!("{path}/stop"), &[("next", "/instances")]).await;
-    assert_eq!((stopped.status, stopped.header("location")), (303, Some("/instances")));
+    assert_eq!(
+        (stopped.status, stopped.header("location")),
+        (303, Some("/instances"))
+    );
     manager.until_state(&id, "stopped").await;
-    bare(&manager, "POST", &format!("{path}/stop")).await.problem(409);
-    for elsewhere in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/a\r\nX-Evil: 1"]
-    {
+    bare(&manager, "POST", &format!("{path}/stop"))
+        .await
+        .problem(409);
+    for elsewhere in [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "",
+        "/a\r\nX-Evil: 1",
+    ] {
         let restarted = form(&manager, &format!("{path}/restart"), &[("next", elsewhere)]).await;
-        assert_eq!((restarted.status, restarted.header("location")), (303, Some(path.as_str())), "{elsewhere:?}");
+        assert_eq!(
+            (restarted.status, restarted.header("location")),
+            (303, Some(path.as_str())),
+            "{elsewhere:?}"
+        );
         assert!(restarted.header("x-evil").is_none());
     }
     manager.until_state(&id, "running").await;
 
-    let head = swap(&manager, &format!("{path}/restart"), "div#status", &[]).await.fragment(200);
-    assert_eq!((head.count("div#status"), head.one("h1")), (1, "barn".to_owned()));
+    let head = swap(&manager, &format!("{path}/restart"), "div#status", &[])
+        .await
+        .fragment(200);
+    assert_eq!(
+        (head.count("div#status"), head.one("h1")),
+        (1, "barn".to_owned())
+    );
     manager.until_state(&id, "running").await;
-    let row = swap(&manager, &format!("{path}/stop"), &format!("tr#i-{id}"), &[]).await.fragment(200);
+    let row = swap(
+        &manager,
+        &format!("{path}/stop"),
+        &format!("tr#i-{id}"),
+        &[],
+    )
+    .await
+    .fragment(200);
     assert_eq!(row.count(&format!("tr[id='i-{id}']")), 1);
     manager.until_state(&id, "stopped").await;
 }
@@ -230,9 +452,13 @@ async fn an_action_that_is_refused_has_done_nothing() {
     let (manager, _, id) = one().await;
     let path = format!("/api/instances/{id}");
     for verb in ["start", "restart", "stop"] {
-        let unacceptable = manager.request("POST", &format!("{path}/{verb}")).header("accept", "image/png");
+        let unacceptable = manager
+            .request("POST", &format!("{path}/{verb}"))
+            .header("accept", "image/png");
         Answer::to(unacceptable).await.problem(406);
-        let huge = manager.request("POST", &format!("{path}/{verb}")).body("x".repeat(TOO_LARGE));
+        let huge = manager
+            .request("POST", &format!("{path}/{verb}"))
+            .body("x".repeat(TOO_LARGE));
         Answer::to(huge).await.problem(413);
         for method in ["GET", "PUT", "DELETE", "PATCH"] {
             let refused = bare(&manager, method, &format!("{path}/{verb}")).await;
@@ -240,7 +466,13 @@ async fn an_action_that_is_refused_has_done_nothing() {
             assert_eq!(refused.allow(), ["POST"], "{method} {verb}");
         }
     }
-    Answer::to(manager.request("DELETE", &path).header("accept", "image/png")).await.problem(406);
+    Answer::to(
+        manager
+            .request("DELETE", &path)
+            .header("accept", "image/png"),
+    )
+    .await
+    .problem(406);
     for (rest, methods) in [
         ("", vec!["DELETE", "GET", "HEAD", "PATCH", "POST"]),
         ("/delete", vec!["GET", "HEAD", "POST"]),
@@ -263,30 +495,82 @@ async fn a_start_that_cannot_work_says_so_in_each_form() {
     let (manager, _, id) = one().await;
     std::fs::remove_file(manager.scratch().join("client")).unwrap();
     let path = format!("/instances/{id}/start");
-    assert!(bare(&manager, "POST", &path).await.problem(503)["detail"].as_str().unwrap().contains("does not exist"));
-    assert!(form(&manager, &path, &[]).await.page(503).one("main section.attention p:first-child").contains("does not exist"));
-    assert!(swap(&manager, &path, "div#status", &[]).await.notice(503).one("p:first-child").contains("does not exist"));
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "stopped");
+    assert!(
+        bare(&manager, "POST", &path).await.problem(503)["detail"]
+            .as_str()
+            .unwrap()
+            .contains("does not exist")
+    );
+    assert!(
+        form(&manager, &path, &[])
+            .await
+            .page(503)
+            .one("main section.attention p:first-child")
+            .contains("does not exist")
+    );
+    assert!(
+        swap(&manager, &path, "div#status", &[])
+            .await
+            .notice(503)
+            .one("p:first-child")
+            .contains("does not exist")
+    );
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["status"],
+        "stopped"
+    );
 }
 
 #[tokio::test]
 async fn deleting_asks_first_where_people_do_it() {
     let (manager, config, id) = one().await;
     let path = format!("/instances/{id}");
-    let page = manager.ask(&format!("{path}/delete"), "text/html").await.page(200);
+    let page = manager
+        .ask(&format!("{path}/delete"), "text/html")
+        .await
+        .page(200);
     assert_eq!(page.one("h1"), "Delete barn?");
     assert_eq!(page.attr("main form", "action"), format!("{path}/delete"));
-    assert_eq!(manager.json(&format!("/api{path}")).await["id"], json!(id), "asking deletes nothing");
+    assert_eq!(
+        manager.json(&format!("/api{path}")).await["id"],
+        json!(id),
+        "asking deletes nothing"
+    );
 
     let gone = form(&manager, &format!("{path}/delete"), &[]).await;
-    assert_eq!((gone.status, gone.header("location")), (303, Some("/instances")));
-    form(&manager, &format!("{path}/delete"), &[]).await.page(404);
+    assert_eq!(
+        (gone.status, gone.header("location")),
+        (303, Some("/instances"))
+    );
+    form(&manager, &format!("{path}/delete"), &[])
+        .await
+        .page(404);
 
     let id = manager.instance_of("barn", &config).await;
-    let gone = swap(&manager, &format!("/instances/{id}/delete"), "main#main", &[]).await;
-    assert_eq!((gone.status, gone.header("hx-redirect")), (200, Some("/instances")));
+    let gone = swap(
+        &manager,
+        &format!("/instances/{id}/delete"),
+        "main#main",
+        &[],
+    )
+    .await;
+    assert_eq!(
+        (gone.status, gone.header("hx-redirect")),
+        (200, Some("/instances"))
+    );
     let id = manager.instance_of("barn", &config).await;
-    let gone = bare(&manager, "DELETE", &format!("/api/instances/{id}")).await.json(200);
-    assert_eq!((&gone["success"], gone["message"].as_str().is_some_and(|m| m.contains("barn"))), (&json!(true), true));
-    assert_eq!(manager.json("/api/instances").await, json!({ "instances": [] }));
+    let gone = bare(&manager, "DELETE", &format!("/api/instances/{id}"))
+        .await
+        .json(200);
+    assert_eq!(
+        (
+            &gone["success"],
+            gone["message"].as_str().is_some_and(|m| m.contains("barn"))
+        ),
+        (&json!(true), true)
+    );
+    assert_eq!(
+        manager.json("/api/instances").await,
+        json!({ "instances": [] })
+    );
 }

@@ -25,17 +25,29 @@ async fn a_fresh_pair_is_usable_and_each_is_another() {
     made.sort();
     made.dedup();
     assert_eq!(made.len(), 4);
-    assert!(made.iter().all(|key| !manager.log().contains(key)), "a key is in the manager's log");
+    assert!(
+        made.iter().all(|key| !manager.log().contains(key)),
+        "a key is in the manager's log"
+    );
 }
 
 #[tokio::test]
 async fn a_person_sees_it_once_on_a_page() {
     let manager = Manager::start().await;
-    let shown = |request: reqwest::RequestBuilder| Answer::to(request.header("accept", "text/html"));
-    let page = shown(manager.request("POST", "/keys/generate")).await.page(200);
+    let shown =
+        |request: reqwest::RequestBuilder| Answer::to(request.header("accept", "text/html"));
+    let page = shown(manager.request("POST", "/keys/generate"))
+        .await
+        .page(200);
     let keys = page.texts("dl.facts code");
-    assert_eq!((keys.len(), page.attrs("button[data-copy]", "data-copy")), (2, keys.clone()));
-    let request = manager.request("POST", "/keys/generate").header("hx-request", "true").header("hx-target", "main#main");
+    assert_eq!(
+        (keys.len(), page.attrs("button[data-copy]", "data-copy")),
+        (2, keys.clone())
+    );
+    let request = manager
+        .request("POST", "/keys/generate")
+        .header("hx-request", "true")
+        .header("hx-target", "main#main");
     let part = shown(request).await.fragment(200);
     assert_eq!(part.count("dl.facts code"), 2);
     assert_ne!(part.texts("dl.facts code"), keys);
@@ -49,7 +61,15 @@ async fn it_is_made_on_purpose_only() {
         refused.problem(405);
         assert_eq!(refused.allow(), ["POST"]);
     }
-    let foreign = manager.request("POST", "/keys/generate").header("origin", "http://evil.example");
+    let foreign = manager
+        .request("POST", "/keys/generate")
+        .header("origin", "http://evil.example");
     assert_eq!(Answer::to(foreign).await.status, 403);
-    Answer::to(manager.request("POST", "/keys/generate").header("accept", "image/png")).await.problem(406);
+    Answer::to(
+        manager
+            .request("POST", "/keys/generate")
+            .header("accept", "image/png"),
+    )
+    .await
+    .problem(406);
 }

@@ -1,4 +1,5 @@
-//! Lists whose entries hold long texts come in parts of limited size, and each part says where the next one begins.
+//! Lists whose entries hold long texts come in parts of limited size, and each part says where the
+//! next one begins.
 
 use crate::harness::Manager;
 use jd_manager::infra::db::Db;
@@ -27,10 +28,25 @@ async fn fill(manager: &mut Manager, statements: Vec<String>) {
 async fn all_of(manager: &Manager, path: &str, list: &str, name: &str) -> (Vec<Value>, usize) {
     let (mut found, mut parts, mut before) = (Vec::new(), 0, String::new());
     loop {
-        let answer = manager.ask(&format!("/api{path}?limit=1000{before}"), "application/json").await;
-        assert!(answer.text.len() < MOST, "{path}{before}: {} bytes", answer.text.len());
+        let answer = manager
+            .ask(
+                &format!("/api{path}?limit=1000{before}"),
+                "application/json",
+            )
+            .await;
+        assert!(
+            answer.text.len() < MOST,
+            "{path}{before}: {} bytes",
+            answer.text.len()
+        );
         let part = answer.json(200);
-        found.extend(part[list].as_array().unwrap().iter().map(|one| one[name].clone()));
+        found.extend(
+            part[list]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one[name].clone()),
+        );
         parts += 1;
         match part.get("next") {
             Some(next) => before = format!("&before={}", next.to_string().trim_matches('"')),
@@ -80,27 +96,59 @@ async fn the_history_of_updates_and_all_releases_come_in_parts() {
     assert_eq!((ids.len(), sorted.len()), (150, 150));
     assert!(parts > 10, "{parts}");
     let (times, _) = all_of(&manager, "/updates/history", "history", "created_at").await;
-    assert!(times.is_sorted_by(|a, b| a.as_str() >= b.as_str()), "newest first");
+    assert!(
+        times.is_sorted_by(|a, b| a.as_str() >= b.as_str()),
+        "newest first"
+    );
     // A page shows less of each and so more of them.
     let page = manager.ask("/updates/history?limit=150", "text/html").await;
     assert!(page.text.len() < MOST, "{} bytes", page.text.len());
     assert_eq!(page.page(200).count("tbody tr"), 150);
-    let page = manager.ask("/updates/history?limit=100", "text/html").await.page(200);
-    let older = page.attrs("main a.button", "href").into_iter().find(|to| to.contains("before=")).unwrap();
-    assert_eq!(manager.ask(&older, "text/html").await.page(200).count("tbody tr"), 50);
-    let gone = manager.json("/api/updates/history?before=00000000-0000-4000-8000-000000000000").await;
+    let page = manager
+        .ask("/updates/history?limit=100", "text/html")
+        .await
+        .page(200);
+    let older = page
+        .attrs("main a.button", "href")
+        .into_iter()
+        .find(|to| to.contains("before="))
+        .unwrap();
+    assert_eq!(
+        manager
+            .ask(&older, "text/html")
+            .await
+            .page(200)
+            .count("tbody tr"),
+        50
+    );
+    let gone = manager
+        .json("/api/updates/history?before=00000000-0000-4000-8000-000000000000")
+        .await;
     assert_eq!(gone, json!({ "history": [] }));
     let all = manager.ask("/api/updates", "application/json").await;
-    assert!(all.text.len() < MOST && !all.json(200)["history"].as_array().unwrap().is_empty(), "{} bytes", all.text.len());
+    assert!(
+        all.text.len() < MOST && !all.json(200)["history"].as_array().unwrap().is_empty(),
+        "{} bytes",
+        all.text.len()
+    );
     for query in ["limit=0", "before=x"] {
         let named = format!("/{}", query.split('=').next().unwrap());
         for path in ["history", "all"] {
-            assert_eq!(manager.ask(&format!("/api/updates/{path}?{query}"), "*/*").await.pointers(), [named.as_str()]);
+            assert_eq!(
+                manager
+                    .ask(&format!("/api/updates/{path}?{query}"), "*/*")
+                    .await
+                    .pointers(),
+                [named.as_str()]
+            );
         }
     }
 
     let (versions, parts) = all_of(&manager, "/updates/all", "updates", "version").await;
-    let expected: Vec<Value> = (0..150).rev().map(|number| json!(format!("w{number}"))).collect();
+    let expected: Vec<Value> = (0..150)
+        .rev()
+        .map(|number| json!(format!("w{number}")))
+        .collect();
     assert_eq!(versions, expected);
     assert!(parts > 2, "{parts}");
 }
@@ -110,8 +158,9 @@ async fn messages_with_much_data_come_in_parts() {
     let mut manager = Manager::start().await;
     let channel = "20000000-0000-4000-8000-000000000001";
     let data = json!({ "instances": vec![json!({ "name": "n".repeat(60), "text": "t".repeat(900) }); 50] });
-    let mut statements =
-        vec![format!("INSERT INTO alert_channels (id, name, target, created_at) VALUES ('{channel}', 'phone', '{{}}', 1)")];
+    let mut statements = vec![format!(
+        "INSERT INTO alert_channels (id, name, target, created_at) VALUES ('{channel}', 'phone', '{{}}', 1)"
+    )];
     for _ in 0..120 {
         statements.push(format!(
             "INSERT INTO alert_deliveries (channel_id, message_id, at, title, text, mood, data, state, queued_at, due_at, done_at) \
@@ -123,11 +172,27 @@ async fn messages_with_much_data_come_in_parts() {
     assert_eq!(ids, (1..=120).rev().map(Value::from).collect::<Vec<_>>());
     assert!(parts > 10, "{parts}");
     for path in ["/api/alerts", "/alerts", "/alerts/deliveries?limit=1000"] {
-        let answer = manager.ask(path, if path.starts_with("/api") { "*/*" } else { "text/html" }).await;
+        let answer = manager
+            .ask(
+                path,
+                if path.starts_with("/api") {
+                    "*/*"
+                } else {
+                    "text/html"
+                },
+            )
+            .await;
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.text.len() < 500_000, "{path}: {} bytes", answer.text.len());
+        assert!(
+            answer.text.len() < 500_000,
+            "{path}: {} bytes",
+            answer.text.len()
+        );
     }
-    let shown = manager.json("/api/alerts").await["deliveries"].as_array().unwrap().len();
+    let shown = manager.json("/api/alerts").await["deliveries"]
+        .as_array()
+        .unwrap()
+        .len();
     assert!((2..50).contains(&shown), "{shown}");
 }
 
@@ -149,22 +214,45 @@ async fn names_of_miners_do_not_add_up_to_a_large_answer() {
     ];
     fill(&mut manager, statements).await;
 
-    let types = manager.ask(&format!("/api/metrics/{id}/types"), "*/*").await;
+    let types = manager
+        .ask(&format!("/api/metrics/{id}/types"), "*/*")
+        .await;
     assert!(types.text.len() < MOST, "{} bytes", types.text.len());
     let types = types.json(200);
-    let (listed, omitted) = (types["metricTypes"].as_array().unwrap(), types["omitted"].as_u64().unwrap());
+    let (listed, omitted) = (
+        types["metricTypes"].as_array().unwrap(),
+        types["omitted"].as_u64().unwrap(),
+    );
     // Health adds a few.
-    assert!(listed[0] == "threads" && (10_001..10_020).contains(&(listed.len() as u64 + omitted)), "{omitted}");
-    let page = manager.ask(&format!("/metrics/{id}?range=1h"), "text/html").await;
+    assert!(
+        listed[0] == "threads" && (10_001..10_020).contains(&(listed.len() as u64 + omitted)),
+        "{omitted}"
+    );
+    let page = manager
+        .ask(&format!("/metrics/{id}?range=1h"), "text/html")
+        .await;
     assert!(page.text.len() < MOST, "{} bytes", page.text.len());
     let page = page.page(200);
     assert_eq!(page.count("#miners ~ table tbody tr"), 256);
-    assert_eq!(page.one("#miners ~ p.help"), "4744 more miners are not listed. All metrics");
+    assert_eq!(
+        page.one("#miners ~ p.help"),
+        "4744 more miners are not listed. All metrics"
+    );
     let all = manager.json("/api/metrics").await;
     let metrics = all["instances"][0]["metrics"].as_object().unwrap();
-    assert!(metrics["threads"] == 1.0 && metrics.keys().all(|name| !name.starts_with("miner_")), "{metrics:?}");
-    let rows = manager.ask(&format!("/api/metrics/{id}?limit=1000"), "*/*").await;
+    assert!(
+        metrics["threads"] == 1.0 && metrics.keys().all(|name| !name.starts_with("miner_")),
+        "{metrics:?}"
+    );
+    let rows = manager
+        .ask(&format!("/api/metrics/{id}?limit=1000"), "*/*")
+        .await;
     assert!(rows.text.len() < MOST, "{} bytes", rows.text.len());
-    let table = manager.ask(&format!("/metrics/{id}?limit=1000"), "text/csv").await;
-    assert_eq!((table.text.lines().count(), table.text.ends_with("\r\n")), (1001, true));
+    let table = manager
+        .ask(&format!("/metrics/{id}?limit=1000"), "text/csv")
+        .await;
+    assert_eq!(
+        (table.text.lines().count(), table.text.ends_with("\r\n")),
+        (1001, true)
+    );
 }

@@ -1,5 +1,5 @@
-//! Every URL over HTTP: status, headers and shape as JSON, as a page and as the fragment htmx asks for, and
-//! how each refuses what it cannot take. One module for each group of URLs.
+//! Every URL over HTTP: status, headers and shape as JSON, as a page and as the fragment htmx asks
+//! for, and how each refuses what it cannot take. One module for each group of URLs.
 
 mod alerts;
 mod events;
@@ -29,21 +29,41 @@ const TOO_LARGE: usize = 1024 * 1024 + 1;
 
 /// A request with a JSON body, as a program sends it.
 async fn send(manager: &Manager, method: &str, path: &str, body: &serde_json::Value) -> Answer {
-    Answer::to(manager.request(method, path).header("accept", "application/json").json(body)).await
+    Answer::to(
+        manager
+            .request(method, path)
+            .header("accept", "application/json")
+            .json(body),
+    )
+    .await
 }
 
 /// A request without a body, as a program sends it.
 async fn bare(manager: &Manager, method: &str, path: &str) -> Answer {
-    Answer::to(manager.request(method, path).header("accept", "application/json")).await
+    Answer::to(
+        manager
+            .request(method, path)
+            .header("accept", "application/json"),
+    )
+    .await
 }
 
 /// A plain form, as a browser sends it.
 async fn form(manager: &Manager, path: &str, fields: &[(&str, &str)]) -> Answer {
-    Answer::to(manager.request("POST", path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").form(fields)).await
+    Answer::to(
+        manager
+            .request("POST", path)
+            .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+            .form(fields),
+    )
+    .await
 }
 
 /// A form that htmx sends to fill `target`.
 async fn swap(manager: &Manager, path: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
-    let request = manager.request("POST", path).header("accept", "text/html").header("hx-request", "true");
+    let request = manager
+        .request("POST", path)
+        .header("accept", "text/html")
+        .header("hx-request", "true");
     Answer::to(request.header("hx-target", target).form(fields)).await
 }

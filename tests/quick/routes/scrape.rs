@@ -1,4 +1,5 @@
-//! `/metrics` as Prometheus reads it: both formats, whose figures are in it, and counters that only ever grow.
+//! `/metrics` as Prometheus reads it: both formats, whose figures are in it, and counters that only
+//! ever grow.
 
 use crate::harness::{Manager, Plan, free_port, is_alive, signal, solo_config, until};
 use rustix::process::Signal;
@@ -11,8 +12,18 @@ const CLASSIC: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
 /// A manager that samples every second.
 async fn sampling() -> Manager {
     let flags = vec!["--sample-interval".into(), "1s".into()];
-    let simulate = vec!["--hashrate".into(), "7e14".into(), "--lines-per-second".into(), "20".into()];
-    Manager::launch(Plan { simulate, client: None, flags }).await
+    let simulate = vec![
+        "--hashrate".into(),
+        "7e14".into(),
+        "--lines-per-second".into(),
+        "20".into(),
+    ];
+    Manager::launch(Plan {
+        simulate,
+        client: None,
+        flags,
+    })
+    .await
 }
 
 /// The samples of a scrape by name and labels.
@@ -21,8 +32,16 @@ async fn scrape(manager: &Manager) -> BTreeMap<String, f64> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let samples = answer.text.lines().filter(|line| !line.starts_with('#'));
     let samples: Vec<_> = samples.map(|line| line.rsplit_once(' ').unwrap()).collect();
-    let all: BTreeMap<String, f64> = samples.iter().map(|(name, value)| ((*name).to_owned(), value.parse().unwrap())).collect();
-    assert_eq!(all.len(), samples.len(), "a sample stands there twice: {}", answer.text);
+    let all: BTreeMap<String, f64> = samples
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.parse().unwrap()))
+        .collect();
+    assert_eq!(
+        all.len(),
+        samples.len(),
+        "a sample stands there twice: {}",
+        answer.text
+    );
     all
 }
 
@@ -35,7 +54,10 @@ fn of(id: &str, name: &str) -> String {
 async fn until_told(manager: &Manager, names: &[String]) -> BTreeMap<String, f64> {
     until(&format!("{names:?}"), || async {
         let told = scrape(manager).await;
-        names.iter().all(|name| told.contains_key(name)).then_some(told)
+        names
+            .iter()
+            .all(|name| told.contains_key(name))
+            .then_some(told)
     })
     .await
 }
@@ -47,19 +69,39 @@ async fn each_scraper_gets_the_format_it_reads() {
     for path in ["/metrics", "/api/metrics", "/metrics?range=nonsense"] {
         let openmetrics = manager.ask(path, OPENMETRICS).await;
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        assert_eq!((openmetrics.status, openmetrics.header("content-type")), (200, Some(kind)), "{path}");
-        assert!(openmetrics.text.ends_with("\n# EOF\n") && openmetrics.text.contains("\n# UNIT "), "{}", openmetrics.text);
+        assert_eq!(
+            (openmetrics.status, openmetrics.header("content-type")),
+            (200, Some(kind)),
+            "{path}"
+        );
+        assert!(
+            openmetrics.text.ends_with("\n# EOF\n") && openmetrics.text.contains("\n# UNIT "),
+            "{}",
+            openmetrics.text
+        );
         let classic = manager.ask(path, CLASSIC).await;
         let kind = "text/plain; version=0.0.4; charset=utf-8";
-        assert_eq!((classic.status, classic.header("content-type")), (200, Some(kind)), "{path}");
-        assert!(!classic.text.contains("# EOF") && classic.text.contains("\njd_manager_instances{state=\"stopped\"} 1.0\n"));
+        assert_eq!(
+            (classic.status, classic.header("content-type")),
+            (200, Some(kind)),
+            "{path}"
+        );
+        assert!(
+            !classic.text.contains("# EOF")
+                && classic
+                    .text
+                    .contains("\njd_manager_instances{state=\"stopped\"} 1.0\n")
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_client_tells_its_figures_and_a_stopped_one_keeps_its_counters() {
     let manager = sampling().await;
-    let (id, idle) = (manager.instance("the \"barn\" \\ 50 \u{20bf}").await, manager.instance("idle").await);
+    let (id, idle) = (
+        manager.instance("the \"barn\" \\ 50 \u{20bf}").await,
+        manager.instance("idle").await,
+    );
     manager.act(&format!("/api/instances/{id}/start")).await;
     let running = manager.until_state(&id, "running").await;
     let of_barn = of(&id, "the \\\"barn\\\" \\\\ 50 \u{20bf}");
@@ -76,48 +118,113 @@ async fn a_running_client_tells_its_figures_and_a_stopped_one_keeps_its_counters
         ("monitoring_up", 1.0),
         ("miners", latest["miners"].as_f64().unwrap()),
         ("threads", latest["threads"].as_f64().unwrap()),
-        ("start_time_seconds", running["startTime"].as_f64().unwrap() / 1000.0),
+        (
+            "start_time_seconds",
+            running["startTime"].as_f64().unwrap() / 1000.0,
+        ),
         ("restarts_total", 0.0),
     ] {
-        assert_eq!(told[&format!("jd_client_{name}{{{of_barn}}}")], value, "{name}");
+        assert_eq!(
+            told[&format!("jd_client_{name}{{{of_barn}}}")],
+            value,
+            "{name}"
+        );
     }
-    assert_eq!(told[&format!("jd_client_state{{{of_barn},state=\"running\"}}")], 1.0);
-    assert_eq!(told[&format!("jd_client_state{{{of_barn},state=\"stopped\"}}")], 0.0);
-    assert_eq!((told["jd_manager_instances{state=\"running\"}"], told["jd_manager_instances{state=\"stopped\"}"]), (1.0, 1.0));
+    assert_eq!(
+        told[&format!("jd_client_state{{{of_barn},state=\"running\"}}")],
+        1.0
+    );
+    assert_eq!(
+        told[&format!("jd_client_state{{{of_barn},state=\"stopped\"}}")],
+        0.0
+    );
+    assert_eq!(
+        (
+            told["jd_manager_instances{state=\"running\"}"],
+            told["jd_manager_instances{state=\"stopped\"}"]
+        ),
+        (1.0, 1.0)
+    );
     assert!(told[&format!("jd_client_log_lines_total{{{of_barn},level=\"info\"}}")] > 0.0);
-    assert!(told["jd_manager_resident_memory_bytes"] > 1e6 && told["jd_manager_cpu_seconds_total"] > 0.0);
-    assert!(!told.keys().any(|name| name.contains("miner_")), "miners have no series of their own");
+    assert!(
+        told["jd_manager_resident_memory_bytes"] > 1e6
+            && told["jd_manager_cpu_seconds_total"] > 0.0
+    );
+    assert!(
+        !told.keys().any(|name| name.contains("miner_")),
+        "miners have no series of their own"
+    );
 
     // It never ran: nothing is made up for it.
     let idle = of(&idle, "idle");
     let of_idle: Vec<&String> = told.keys().filter(|name| name.contains(&idle)).collect();
-    assert_eq!(of_idle.iter().filter(|name| !name.contains("_state{") && !name.contains("_log_")).count(), 2, "{of_idle:?}");
+    assert_eq!(
+        of_idle
+            .iter()
+            .filter(|name| !name.contains("_state{") && !name.contains("_log_"))
+            .count(),
+        2,
+        "{of_idle:?}"
+    );
 
     manager.act(&format!("/api/instances/{id}/stop")).await;
     let stopped = scrape(&manager).await;
     assert_eq!(stopped[&format!("jd_client_up{{{of_barn}}}")], 0.0);
-    let gone: Vec<&String> = told.keys().filter(|name| !stopped.contains_key(*name)).collect();
-    assert!(gone.contains(&&rate) && !gone.iter().any(|name| name.contains("_total{")), "{gone:?}");
-    let readings =
-        ["hashes_per_second", "miners", "channels", "cpu", "memory", "threads", "files", "monitoring", "uptime", "start_time"];
+    let gone: Vec<&String> = told
+        .keys()
+        .filter(|name| !stopped.contains_key(*name))
+        .collect();
+    assert!(
+        gone.contains(&&rate) && !gone.iter().any(|name| name.contains("_total{")),
+        "{gone:?}"
+    );
+    let readings = [
+        "hashes_per_second",
+        "miners",
+        "channels",
+        "cpu",
+        "memory",
+        "threads",
+        "files",
+        "monitoring",
+        "uptime",
+        "start_time",
+    ];
     for name in stopped.keys().filter(|name| name.contains(&of_barn)) {
-        assert!(!readings.iter().any(|reading| name.split('{').next().unwrap().contains(reading)), "{name}");
+        assert!(
+            !readings
+                .iter()
+                .any(|reading| name.split('{').next().unwrap().contains(reading)),
+            "{name}"
+        );
     }
 }
 
-/// Neither a restart of the client, nor its violent end, nor that of the manager takes anything from what was counted.
+/// Neither a restart of the client, nor its violent end, nor that of the manager takes anything
+/// from what was counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_never_go_down() {
     let mut manager = sampling().await;
     let mut config = solo_config(free_port(), free_port(), 1);
     config["shares_per_minute"] = 300.0.into();
-    let id = manager.instance_of("barn", &manager.save_config("barn", &config).await).await;
-    let lines = format!("jd_client_log_lines_total{{{},level=\"info\"}}", of(&id, "barn"));
+    let id = manager
+        .instance_of("barn", &manager.save_config("barn", &config).await)
+        .await;
+    let lines = format!(
+        "jd_client_log_lines_total{{{},level=\"info\"}}",
+        of(&id, "barn")
+    );
     let shares = format!("jd_client_shares_accepted_total{{{}}}", of(&id, "barn"));
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     let mut before = until_told(&manager, &[lines.clone(), shares.clone()]).await;
-    for blow in ["restart", "kill the client", "kill the manager", "kill both", "stop"] {
+    for blow in [
+        "restart",
+        "kill the client",
+        "kill the manager",
+        "kill both",
+        "stop",
+    ] {
         // Something has been counted since the blow before.
         let known = (before[&lines], before[&shares]);
         before = until(blow, || async {
@@ -137,7 +244,10 @@ async fn counters_never_go_down() {
                     for client in &clients {
                         signal(*client, Signal::KILL);
                     }
-                    until("the client's end", || async { clients.iter().all(|pid| !is_alive(*pid)).then_some(()) }).await;
+                    until("the client's end", || async {
+                        clients.iter().all(|pid| !is_alive(*pid)).then_some(())
+                    })
+                    .await;
                 }
                 if blow != "kill the client" {
                     manager.begin();
@@ -147,7 +257,10 @@ async fn counters_never_go_down() {
         // At once and for some rounds of samples.
         for _ in 0..15 {
             let after = scrape(&manager).await;
-            for (name, value) in before.iter().filter(|(name, _)| name.starts_with("jd_client_") && name.contains("_total{")) {
+            for (name, value) in before
+                .iter()
+                .filter(|(name, _)| name.starts_with("jd_client_") && name.contains("_total{"))
+            {
                 assert!(
                     after.get(name).is_some_and(|after| after >= value),
                     "{blow}: {name} was {value} and is {:?}",
@@ -161,5 +274,8 @@ async fn counters_never_go_down() {
             manager.until_state(&id, "running").await;
         }
     }
-    assert!(before[&format!("jd_client_restarts_total{{{}}}", of(&id, "barn"))] >= 2.0, "the killed clients were started again");
+    assert!(
+        before[&format!("jd_client_restarts_total{{{}}}", of(&id, "barn"))] >= 2.0,
+        "the killed clients were started again"
+    );
 }

@@ -1,8 +1,11 @@
-//! The manager is killed at every step of an installation and of a switch, at places that only test builds have. The next one finds a client that runs, tells
-//! the truth about the work, and leaves no litter.
+//! The manager is killed at every step of an installation and of a switch, at places that only test
+//! builds have. The next one finds a client that runs, tells the truth about the work, and leaves
+//! no litter.
 
 use crate::harness::clients::{program, version};
-use crate::harness::update_jobs::{current, install, over, running_on_the_older, soon, store, two_releases, until_tried};
+use crate::harness::update_jobs::{
+    current, install, over, running_on_the_older, soon, store, two_releases, until_tried,
+};
 use crate::harness::{Manager, until};
 use serde_json::{Value, json};
 
@@ -18,16 +21,27 @@ async fn killed(manager: &mut Manager, path: &str, body: &Value) {
     // The answer may not come any more.
     let answer = manager.request("POST", path).json(body).send().await;
     if let Ok(answer) = answer {
-        println!("{}: {}", answer.status(), answer.text().await.unwrap_or_default());
+        println!(
+            "{}: {}",
+            answer.status(),
+            answer.text().await.unwrap_or_default()
+        );
     }
     let status = manager.ended().await;
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "it was not the place that ended it: {status}");
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9),
+        "it was not the place that ended it: {status}"
+    );
     manager.env.clear();
     manager.begin();
 }
 
 async fn newest_job(manager: &Manager) -> Value {
-    let id = manager.json("/api/updates/history").await["history"][0]["id"].as_str().unwrap().to_owned();
+    let id = manager.json("/api/updates/history").await["history"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     over(manager, &id).await
 }
 
@@ -48,10 +62,19 @@ async fn an_installation_killed_at_every_step() {
     ] {
         let mut manager = Manager::with_store(&releases.base(), &[]).await;
         set_up(&mut manager, place).await;
-        killed(&mut manager, "/api/updates/install", &json!({ "version": "v0.8.0" })).await;
+        killed(
+            &mut manager,
+            "/api/updates/install",
+            &json!({ "version": "v0.8.0" }),
+        )
+        .await;
         let job = newest_job(&manager).await;
         if comes {
-            assert_eq!((&job["stage"], &job["installed"]), (&json!("installed"), &json!("0.6.0")), "{place}: {job}");
+            assert_eq!(
+                (&job["stage"], &job["installed"]),
+                (&json!("installed"), &json!("0.6.0")),
+                "{place}: {job}"
+            );
             assert_eq!(
                 (store(&manager), current(&manager).as_deref()),
                 (vec!["0.6.0".to_owned(), "current".into()], Some("0.6.0")),
@@ -59,15 +82,29 @@ async fn an_installation_killed_at_every_step() {
             );
         } else {
             assert_eq!(job["stage"], "failed", "{place}: {job}");
-            assert!(job["message"].as_str().unwrap().contains("ended in the middle"), "{place}: {job}");
+            assert!(
+                job["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("ended in the middle"),
+                "{place}: {job}"
+            );
             assert_eq!(store(&manager), Vec::<String>::new(), "{place}");
             // And then it goes.
             install(&manager, "v0.8.0").await;
         }
-        assert_eq!(manager.json("/api/updates/version").await["version"], "0.6.0", "{place}");
+        assert_eq!(
+            manager.json("/api/updates/version").await["version"],
+            "0.6.0",
+            "{place}"
+        );
         let all = manager.json("/api/updates/all").await;
         assert!(
-            all["updates"].as_array().unwrap().iter().any(|row| row["version"] == "v0.8.0" && row["installed"] == true),
+            all["updates"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|row| row["version"] == "v0.8.0" && row["installed"] == true),
             "{place}"
         );
     }
@@ -97,9 +134,20 @@ async fn a_switch_killed_at_every_step_is_gone_on_with() {
         assert_eq!(job["stage"], "switched", "{place}: {job}");
         assert_eq!(current(&manager).as_deref(), Some(to), "{place}");
         let instance = manager.until_state(&id, "running").await;
-        assert_eq!((instance["running_version"].as_str(), &instance["trial_version"]), (Some(to), &Value::Null), "{place}");
+        assert_eq!(
+            (
+                instance["running_version"].as_str(),
+                &instance["trial_version"]
+            ),
+            (Some(to), &Value::Null),
+            "{place}"
+        );
         assert_eq!(store(&manager), ["0.5.0", "0.6.0", "current"], "{place}");
-        assert_eq!(manager.clients(&id).len(), 1, "{place}: one client, not two");
+        assert_eq!(
+            manager.clients(&id).len(),
+            1,
+            "{place}: one client, not two"
+        );
         to = if to == "0.6.0" { "0.5.0" } else { "0.6.0" };
     }
 }
@@ -110,7 +158,12 @@ async fn a_switch_to_a_bad_client_killed_on_its_way_back_comes_back() {
     let releases = two_releases(&dying).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
     let id = running_on_the_older(&manager).await;
-    for place in ["switch.trial", "switch.restarted", "switch.judged", "switch.back"] {
+    for place in [
+        "switch.trial",
+        "switch.restarted",
+        "switch.judged",
+        "switch.back",
+    ] {
         set_up(&mut manager, place).await;
         manager.until_state(&id, "running").await;
         killed(&mut manager, "/api/updates/switch", &soon("0.6.0")).await;
@@ -119,8 +172,10 @@ async fn a_switch_to_a_bad_client_killed_on_its_way_back_comes_back() {
         assert_eq!(current(&manager).as_deref(), Some("0.5.0"), "{place}");
         until("it is back", || async {
             let instance = manager.json(&format!("/api/instances/{id}")).await;
-            (instance["status"] == "running" && instance["running_version"] == "0.5.0" && instance["trial_version"].is_null())
-                .then_some(())
+            (instance["status"] == "running"
+                && instance["running_version"] == "0.5.0"
+                && instance["trial_version"].is_null())
+            .then_some(())
         })
         .await;
     }
@@ -133,9 +188,20 @@ async fn a_removal_killed_in_the_middle_is_finished() {
     install(&manager, "v0.8.0").await;
     install(&manager, "v0.7.0").await;
     set_up(&mut manager, "remove.renamed").await;
-    killed(&mut manager, "/api/updates/installed/0.5.0/delete", &json!({})).await;
+    killed(
+        &mut manager,
+        "/api/updates/installed/0.5.0/delete",
+        &json!({}),
+    )
+    .await;
     assert_eq!(store(&manager), ["0.6.0", "current"]);
-    assert_eq!(manager.json("/api/updates").await["installed"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        manager.json("/api/updates").await["installed"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -151,7 +217,11 @@ async fn a_manager_that_ends_in_order_leaves_a_switch_to_the_next_one() {
     manager.begin();
     let job = newest_job(&manager).await;
     assert_eq!(job["stage"], "switched", "{job}");
-    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["pid"], pid, "what was tried was not restarted");
+    assert_eq!(
+        manager.json(&format!("/api/instances/{id}")).await["pid"],
+        pid,
+        "what was tried was not restarted"
+    );
     assert_eq!(current(&manager).as_deref(), Some("0.6.0"));
 }
 
@@ -164,7 +234,16 @@ async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_afte
         install(&manager, "v0.8.0").await;
         let id = manager.instance("barn").await;
         let change = json!({ "autostart": autostart });
-        assert_eq!(manager.request("PATCH", &format!("/api/instances/{id}")).json(&change).send().await.unwrap().status(), 200);
+        assert_eq!(
+            manager
+                .request("PATCH", &format!("/api/instances/{id}"))
+                .json(&change)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
         manager.act(&format!("/api/instances/{id}/start")).await;
         manager.until_state(&id, "running").await;
         let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
@@ -178,12 +257,25 @@ async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_afte
         if autostart {
             // It came up with the new version, was judged, and all is as it says.
             assert_eq!(job["stage"], "switched", "{job}");
-            assert_eq!((current(&manager).as_deref(), &instance["running_version"]), (Some("0.6.0"), &json!("0.6.0")));
+            assert_eq!(
+                (current(&manager).as_deref(), &instance["running_version"]),
+                (Some("0.6.0"), &json!("0.6.0"))
+            );
         } else {
-            assert!(job["stage"] == "failed" && job["message"].as_str().unwrap().contains("could not be judged"), "{job}");
+            assert!(
+                job["stage"] == "failed"
+                    && job["message"]
+                        .as_str()
+                        .unwrap()
+                        .contains("could not be judged"),
+                "{job}"
+            );
             assert_eq!(current(&manager).as_deref(), Some("0.5.0"));
             manager.act(&format!("/api/instances/{id}/start")).await;
-            assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.5.0");
+            assert_eq!(
+                manager.until_state(&id, "running").await["running_version"],
+                "0.5.0"
+            );
         }
     }
 }
@@ -196,13 +288,26 @@ async fn what_was_cancelled_stays_cancelled_when_the_manager_is_killed_on_the_wa
     set_up(&mut manager, "switch.back").await;
     manager.until_state(&id, "running").await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 60 });
-    let told: Value = manager.post_json("/api/updates/switch", &order).await.json().await.unwrap();
+    let told: Value = manager
+        .post_json("/api/updates/switch", &order)
+        .await
+        .json()
+        .await
+        .unwrap();
     let job = told["job"].as_str().unwrap().to_owned();
     until_tried(&manager, &id).await;
-    killed(&mut manager, &format!("/api/updates/jobs/{job}/cancel"), &json!({})).await;
+    killed(
+        &mut manager,
+        &format!("/api/updates/jobs/{job}/cancel"),
+        &json!({}),
+    )
+    .await;
     let job = over(&manager, &job).await;
     assert_eq!(job["stage"], "cancelled", "{job}");
-    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.5.0");
+    assert_eq!(
+        manager.until_state(&id, "running").await["running_version"],
+        "0.5.0"
+    );
     assert_eq!(current(&manager).as_deref(), Some("0.5.0"));
 }
 
@@ -213,10 +318,22 @@ async fn a_wish_to_switch_outlives_the_manager() {
         let mut manager = Manager::with_store(&releases.base(), &[]).await;
         install(&manager, "v0.7.0").await;
         set_up(&mut manager, place).await;
-        killed(&mut manager, "/api/updates/install", &json!({ "version": "v0.8.0", "switch": true })).await;
-        until("it is switched to", || async { (current(&manager).as_deref() == Some("0.6.0")).then_some(()) }).await;
+        killed(
+            &mut manager,
+            "/api/updates/install",
+            &json!({ "version": "v0.8.0", "switch": true }),
+        )
+        .await;
+        until("it is switched to", || async {
+            (current(&manager).as_deref() == Some("0.6.0")).then_some(())
+        })
+        .await;
         let job = newest_job(&manager).await;
-        assert_eq!((&job["task"], &job["stage"]), (&json!("switch"), &json!("switched")), "{place}: {job}");
+        assert_eq!(
+            (&job["task"], &job["stage"]),
+            (&json!("switch"), &json!("switched")),
+            "{place}: {job}"
+        );
     }
 }
 
@@ -228,8 +345,14 @@ async fn a_killed_keeper_is_not_held_against_the_client_that_is_tried() {
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
     manager.post_json("/api/updates/switch", &order).await;
     until_tried(&manager, &id).await;
-    crate::harness::signal(manager.keeper_pid(&id).unwrap(), rustix::process::Signal::KILL);
+    crate::harness::signal(
+        manager.keeper_pid(&id).unwrap(),
+        rustix::process::Signal::KILL,
+    );
     let job = newest_job(&manager).await;
     assert_eq!(job["stage"], "switched", "{job}");
-    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.6.0");
+    assert_eq!(
+        manager.until_state(&id, "running").await["running_version"],
+        "0.6.0"
+    );
 }

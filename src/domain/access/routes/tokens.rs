@@ -15,7 +15,10 @@ use crate::domain::access::service::Access;
 use crate::domain::access::tokens::TokenRequest;
 use crate::domain::access::views::{AccessDeletePage, FormInput, TokenPage, TokensPage};
 use crate::web::extract::MemberReader;
-use crate::web::{Caller, ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role};
+use crate::web::{
+    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext,
+    RequestInput, Role,
+};
 
 const HERE: &str = "/tokens";
 
@@ -26,7 +29,12 @@ pub async fn list(
     caller: Caller,
     want: RequestContext,
 ) -> Reply {
-    want.respond(&TokensPage::new(frame, access.tokens(&caller).await?, FormInput::default(), Timestamp::now()))
+    want.respond(&TokensPage::new(
+        frame,
+        access.tokens(&caller).await?,
+        FormInput::default(),
+        Timestamp::now(),
+    ))
 }
 
 /// `POST /tokens`: the answer shows the token, this once.
@@ -45,14 +53,32 @@ pub async fn create(
     };
     match made {
         Ok(made) => {
-            let at = if want.asked.api { format!("/api{HERE}") } else { HERE.into() };
-            let mut response = want.respond_with(StatusCode::CREATED, &TokenPage::new(frame, made.token, made.secret))?;
-            response.headers_mut().insert(LOCATION, HeaderValue::try_from(at).map_err(Error::internal)?);
+            let at = if want.asked.api {
+                format!("/api{HERE}")
+            } else {
+                HERE.into()
+            };
+            let mut response = want.respond_with(
+                StatusCode::CREATED,
+                &TokenPage::new(frame, made.token, made.secret),
+            )?;
+            response.headers_mut().insert(
+                LOCATION,
+                HeaderValue::try_from(at).map_err(Error::internal)?,
+            );
             Ok(response)
         }
         Err(error) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &TokensPage::new(frame, access.tokens(&caller).await?, again, Timestamp::now()))
+            want.respond_with(
+                status,
+                &TokensPage::new(
+                    frame,
+                    access.tokens(&caller).await?,
+                    again,
+                    Timestamp::now(),
+                ),
+            )
         }
     }
 }
@@ -69,9 +95,15 @@ fn wish(value: serde_json::Value) -> Result<TokenRequest> {
     members.finish(value)
 }
 
-async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::domain::access::ApiToken> {
+async fn seen(
+    access: &Access,
+    caller: &Caller,
+    id: TokenId,
+) -> Result<crate::domain::access::ApiToken> {
     let mine = access.tokens(caller).await?;
-    mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))
+    mine.into_iter()
+        .find(|token| token.id == id)
+        .ok_or_else(|| Error::not_found("token", id))
 }
 
 /// `GET /tokens/{id}/delete`: the question.
@@ -82,7 +114,10 @@ pub async fn ask_revoke(
     want: RequestContext,
     PathId(id): PathId<TokenId>,
 ) -> Reply {
-    want.respond(&AccessDeletePage::of_token(frame, seen(&access, &caller, id).await?))
+    want.respond(&AccessDeletePage::of_token(
+        frame,
+        seen(&access, &caller, id).await?,
+    ))
 }
 
 /// `DELETE /tokens/{id}`, and `POST /tokens/{id}/delete` for forms.
@@ -99,5 +134,10 @@ pub async fn revoke(
     }
     let gone = access.revoke_token(&caller, id).await?;
     let json = MessageResponse::new(format!("\"{}\" is revoked.", gone.name));
-    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: HERE.into(),
+    }
+    .respond(&want)
 }

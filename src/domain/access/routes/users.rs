@@ -11,14 +11,24 @@ use crate::domain::access::responses::{UserChanged, UserMade};
 use crate::domain::access::service::{Access, UserChange};
 use crate::domain::access::views::{AccessDeletePage, FormInput, UserPage, UsersPage};
 use crate::web::extract::MemberReader;
-use crate::web::{ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role};
+use crate::web::{
+    ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role,
+};
 
 const HERE: &str = "/users";
 const ROLES: &str = "viewer, operator or admin";
 
 /// `GET /users`.
-pub async fn list(State(access): State<Access>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
-    want.respond(&UsersPage::new(frame, access.users().await?, FormInput::default()))
+pub async fn list(
+    State(access): State<Access>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+) -> Reply {
+    want.respond(&UsersPage::new(
+        frame,
+        access.users().await?,
+        FormInput::default(),
+    ))
 }
 
 /// `POST /users`.
@@ -38,8 +48,18 @@ pub async fn create(
         Ok(user) => {
             let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
             let created = Some(format!("{HERE}/{}", user.id));
-            let json = UserMade { success: true, user_id: user.id, message, user };
-            ChangeResponse { json, created, next: HERE.into() }.respond(&want)
+            let json = UserMade {
+                success: true,
+                user_id: user.id,
+                message,
+                user,
+            };
+            ChangeResponse {
+                json,
+                created,
+                next: HERE.into(),
+            }
+            .respond(&want)
         }
         Err(error) => {
             let (status, again) = fix_form(&want, input.form, error)?;
@@ -79,7 +99,11 @@ pub async fn show(
     want: RequestContext,
     PathId(id): PathId<UserId>,
 ) -> Reply {
-    want.respond(&UserPage::new(frame, access.user(id).await?, FormInput::default()))
+    want.respond(&UserPage::new(
+        frame,
+        access.user(id).await?,
+        FormInput::default(),
+    ))
 }
 
 /// `PATCH /users/{id}`, and `POST` for forms.
@@ -99,7 +123,16 @@ pub async fn change(
     match changed {
         Ok(user) => {
             let message = format!("\"{}\" is changed.", user.name);
-            ChangeResponse { json: UserChanged { success: true, message, user }, created: None, next: HERE.into() }.respond(&want)
+            ChangeResponse {
+                json: UserChanged {
+                    success: true,
+                    message,
+                    user,
+                },
+                created: None,
+                next: HERE.into(),
+            }
+            .respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
         Err(error) => {
@@ -115,7 +148,12 @@ fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
     let role = members.parsed::<Role>("role", ROLES);
     let password = password(&mut members);
     let without_second_factor = members.flag("without_second_factor").unwrap_or(false);
-    members.finish(Some(UserChange { name, role, password, without_second_factor }))
+    members.finish(Some(UserChange {
+        name,
+        role,
+        password,
+        without_second_factor,
+    }))
 }
 
 /// `GET /users/{id}/delete`: the question.
@@ -138,5 +176,10 @@ pub async fn delete(
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
     let json = MessageResponse::new(format!("\"{}\" is deleted.", gone.name));
-    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
+    ChangeResponse {
+        json,
+        created: None,
+        next: HERE.into(),
+    }
+    .respond(&want)
 }

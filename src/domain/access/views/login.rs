@@ -25,7 +25,8 @@ pub struct LoginPage {
     has_users: bool,
     /// Nobody has, and one can be set at `/login/first`.
     first_visit: bool,
-    /// Another site led here, and then browsers leave the session out: the page asks once more by itself.
+    /// Another site led here, and then browsers leave the session out: the page asks once more by
+    /// itself.
     #[serde(skip)]
     ask_again: bool,
     /// A form that was sent without a valid session.
@@ -37,20 +38,52 @@ view!(LoginPage { "main" => as_main });
 impl LoginPage {
     /// The empty login.
     #[must_use]
-    pub fn new(frame: PageFrame, next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
-        Self { frame, next, name: String::new(), refused: None, has_users, first_visit, ask_again, kept: None }
+    pub fn new(
+        frame: PageFrame,
+        next: String,
+        (has_users, first_visit): (bool, bool),
+        ask_again: bool,
+    ) -> Self {
+        Self {
+            frame,
+            next,
+            name: String::new(),
+            refused: None,
+            has_users,
+            first_visit,
+            ask_again,
+            kept: None,
+        }
     }
 
     /// The login once more, with why it was refused.
     #[must_use]
-    pub fn refused(frame: PageFrame, next: String, name: String, why: String, kept: Option<KeptForm>) -> Self {
-        Self { frame, next, name, refused: Some(why), has_users: true, first_visit: false, ask_again: false, kept }
+    pub fn refused(
+        frame: PageFrame,
+        next: String,
+        name: String,
+        why: String,
+        kept: Option<KeptForm>,
+    ) -> Self {
+        Self {
+            frame,
+            next,
+            name,
+            refused: Some(why),
+            has_users: true,
+            first_visit: false,
+            ask_again: false,
+            kept,
+        }
     }
 
     /// The login for somebody whose form was sent without a valid session.
     #[must_use]
     pub fn keeping(frame: PageFrame, kept: KeptForm) -> Self {
-        Self { kept: Some(kept), ..Self::new(frame, "/".into(), (true, false), false) }
+        Self {
+            kept: Some(kept),
+            ..Self::new(frame, "/".into(), (true, false), false)
+        }
     }
 }
 

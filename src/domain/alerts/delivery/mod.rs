@@ -1,5 +1,5 @@
-//! Deliveries: one notice on its way to one channel, held for a moment in case there is more to tell, then tried until it is taken, refused
-//! for good, or a day old.
+//! Deliveries: one notice on its way to one channel, held for a moment in case there is more to
+//! tell, then tried until it is taken, refused for good, or a day old.
 //!
 //! Knows neither rules nor instances: only what is to be said, and where.
 
@@ -16,8 +16,8 @@ use crate::infra::notify::{NotifyChannel, NotifyMessage, SendError};
 
 pub(super) use worker::DeliveryWorker;
 
-/// A delivery is held for so long before it is sent, so that one message can tell of all that a rule comes to hold of meanwhile: longer than
-/// from one look at everybody to the next.
+/// A delivery is held for so long before it is sent, so that one message can tell of all that a
+/// rule comes to hold of meanwhile: longer than from one look at everybody to the next.
 pub(super) const HOLD: Duration = Duration::from_secs(8);
 /// A delivery that failed is tried again after this, twice this, four times this, …
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -122,16 +122,33 @@ impl DeliveryResult {
     pub fn after(parcel: &PendingDelivery, result: &Result<(), SendError>, now: Timestamp) -> Self {
         let tries = parcel.tries.saturating_add(1);
         let Err(failed) = result else {
-            return Self { state: DeliveryProgress::Sent, tries, at: now, due_at: now, last_error: None };
+            return Self {
+                state: DeliveryProgress::Sent,
+                tries,
+                at: now,
+                due_at: now,
+                last_error: None,
+            };
         };
         let is_over = failed.is_final || now.since(parcel.queued_at) >= PATIENCE;
-        let state = if is_over { DeliveryProgress::Failed } else { DeliveryProgress::Waiting };
+        let state = if is_over {
+            DeliveryProgress::Failed
+        } else {
+            DeliveryProgress::Waiting
+        };
         let due_at = now.after(wait(tries, failed.retry_after));
-        Self { state, tries, at: now, due_at, last_error: Some(failed.words.clone()) }
+        Self {
+            state,
+            tries,
+            at: now,
+            due_at,
+            last_error: Some(failed.words.clone()),
+        }
     }
 }
 
-/// How long to wait after so many tries: what the receiver asked for, but neither less than the first wait nor more than there is patience.
+/// How long to wait after so many tries: what the receiver asked for, but neither less than the
+/// first wait nor more than there is patience.
 fn wait(tries: i32, asked: Option<Duration>) -> Duration {
     match asked {
         Some(asked) => asked.clamp(FIRST_WAIT, PATIENCE),
@@ -143,7 +160,8 @@ fn wait(tries: i32, asked: Option<Duration>) -> Duration {
 }
 
 impl PendingDelivery {
-    /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to be comes from a clock that was wrong.
+    /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to
+    /// be comes from a clock that was wrong.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         let longest = if self.tries == 0 { HOLD } else { PATIENCE };

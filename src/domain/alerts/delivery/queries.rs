@@ -28,9 +28,22 @@ pub fn insert_delivery(
 ) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (
-        (d::channel_id.eq(channel), d::message_id.eq(uuid::Uuid::new_v4().to_string()), d::at.eq(at)),
-        (d::title.eq(&said.title), d::text.eq(&said.text), d::mood.eq(mood_word(&said.mood)), d::data.eq(said.data.to_string())),
-        (d::state.eq(DeliveryProgress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(due_at)),
+        (
+            d::channel_id.eq(channel),
+            d::message_id.eq(uuid::Uuid::new_v4().to_string()),
+            d::at.eq(at),
+        ),
+        (
+            d::title.eq(&said.title),
+            d::text.eq(&said.text),
+            d::mood.eq(mood_word(&said.mood)),
+            d::data.eq(said.data.to_string()),
+        ),
+        (
+            d::state.eq(DeliveryProgress::Waiting.as_str()),
+            d::queued_at.eq(at),
+            d::due_at.eq(due_at),
+        ),
     );
     diesel::insert_into(d::table).values(values).execute(db)
 }
@@ -46,25 +59,44 @@ pub struct HeldDelivery {
     pub data: serde_json::Value,
 }
 
-/// What is held for a channel at `now`, the newest first. `latest`: nothing is held for longer than until then.
-pub fn held(db: &mut Db, channel: ChannelId, now: Timestamp, latest: Timestamp) -> QueryResult<Vec<HeldDelivery>> {
+/// What is held for a channel at `now`, the newest first. `latest`: nothing is held for longer than
+/// until then.
+pub fn held(
+    db: &mut Db,
+    channel: ChannelId,
+    now: Timestamp,
+    latest: Timestamp,
+) -> QueryResult<Vec<HeldDelivery>> {
     use alert_deliveries as d;
-    let is_held =
-        d::state.eq(DeliveryProgress::Waiting.as_str()).and(d::tries.eq(0)).and(d::due_at.gt(now)).and(d::due_at.le(latest));
+    let is_held = d::state
+        .eq(DeliveryProgress::Waiting.as_str())
+        .and(d::tries.eq(0))
+        .and(d::due_at.gt(now))
+        .and(d::due_at.le(latest));
     let rows = d::table
         .filter(d::channel_id.eq(channel).and(is_held))
         .order(d::id.desc())
         .select((d::id, d::at, d::data))
         .load::<(i64, Timestamp, String)>(db)?;
-    let held = |(id, at, data): (_, _, String)| HeldDelivery { id, at, data: serde_json::from_str(&data).unwrap_or_default() };
+    let held = |(id, at, data): (_, _, String)| HeldDelivery {
+        id,
+        at,
+        data: serde_json::from_str(&data).unwrap_or_default(),
+    };
     Ok(rows.into_iter().map(held).collect())
 }
 
 /// Gives a delivery other words.
 pub fn reword(db: &mut Db, id: i64, said: &Notification) -> QueryResult<usize> {
     use alert_deliveries as d;
-    let values = (d::title.eq(&said.title), d::text.eq(&said.text), d::data.eq(said.data.to_string()));
-    diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
+    let values = (
+        d::title.eq(&said.title),
+        d::text.eq(&said.text),
+        d::data.eq(said.data.to_string()),
+    );
+    diesel::update(d::table.filter(d::id.eq(id)))
+        .set(values)
+        .execute(db)
 }
 
 const fn mood_word(mood: &Tone) -> &'static str {
@@ -83,11 +115,20 @@ fn mood_of(word: &str) -> Tone {
     }
 }
 
-type DeliveryRow =
-    ((i64, String, String), (Timestamp, String, String, String), (String, i32, Timestamp), (Option<Timestamp>, Option<String>));
+type DeliveryRow = (
+    (i64, String, String),
+    (Timestamp, String, String, String),
+    (String, i32, Timestamp),
+    (Option<Timestamp>, Option<String>),
+);
 
-/// At most `limit` deliveries, fewer if they are long, newest first, and whether there are more; `before`: only those with a smaller number.
-pub fn deliveries(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<Delivery>, bool)> {
+/// At most `limit` deliveries, fewer if they are long, newest first, and whether there are more;
+/// `before`: only those with a smaller number.
+pub fn deliveries(
+    db: &mut Db,
+    before: Option<i64>,
+    limit: usize,
+) -> QueryResult<(Vec<Delivery>, bool)> {
     use alert_deliveries as d;
     let rows = d::table
         .inner_join(alert_channels::table)
@@ -101,27 +142,54 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult
         ))
         .load_iter::<DeliveryRow, DefaultLoadingMode>(db)?;
     let size = |((_, _, channel), (_, title, text, data), _, (_, error)): &DeliveryRow| {
-        400 + channel.len() + title.len() + text.len() + data.len() + error.as_ref().map_or(0, String::len)
+        400 + channel.len()
+            + title.len()
+            + text.len()
+            + data.len()
+            + error.as_ref().map_or(0, String::len)
     };
     let (rows, has_more) = load_bounded(rows, limit, LIST_BYTES, size)?;
-    let delivery =
-        |((id, channel_id, channel), (at, title, text, data), (state, tries, due_at), (done_at, last_error)): DeliveryRow| {
-            let state = match state.as_str() {
-                "sent" => DeliveryProgress::Sent,
-                "failed" => DeliveryProgress::Failed,
-                _ => DeliveryProgress::Waiting,
-            };
-            let data = serde_json::from_str(&data).unwrap_or_default();
-            let next_try_at = (state == DeliveryProgress::Waiting).then_some(due_at);
-            let channel_id = channel_id.parse().ok()?;
-            Some(Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error })
+    let delivery = |(
+        (id, channel_id, channel),
+        (at, title, text, data),
+        (state, tries, due_at),
+        (done_at, last_error),
+    ): DeliveryRow| {
+        let state = match state.as_str() {
+            "sent" => DeliveryProgress::Sent,
+            "failed" => DeliveryProgress::Failed,
+            _ => DeliveryProgress::Waiting,
         };
+        let data = serde_json::from_str(&data).unwrap_or_default();
+        let next_try_at = (state == DeliveryProgress::Waiting).then_some(due_at);
+        let channel_id = channel_id.parse().ok()?;
+        Some(Delivery {
+            id,
+            channel_id,
+            channel,
+            at,
+            title,
+            text,
+            data,
+            state,
+            tries,
+            next_try_at,
+            done_at,
+            last_error,
+        })
+    };
     Ok((rows.into_iter().filter_map(delivery).collect(), has_more))
 }
 
-type ParcelRow = ((i64, String, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
+type ParcelRow = (
+    (i64, String, String),
+    (String, Timestamp, String, String),
+    (String, String),
+    (i32, Timestamp, Timestamp),
+);
 
-/// The oldest delivery that waits, of each channel that can be read; those of others wait until it can be.
+/// The oldest delivery that waits, of each channel that can be read; those of others wait until it
+/// can be.
 pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
     use alert_deliveries as d;
     let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
@@ -139,20 +207,32 @@ pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
             (d::tries, d::queued_at, d::due_at),
         ))
         .load::<ParcelRow>(db)?;
-    let parcel =
-        |((id, channel_id, target), (message_id, at, title, text), (mood, data), (tries, queued_at, due_at)): ParcelRow| {
-            let data = serde_json::from_str(&data).unwrap_or_default();
-            let message = NotifyMessage { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
-            Some(PendingDelivery {
-                id,
-                target: target_of(vault, &channel_id, &target)?,
-                channel_id: channel_id.parse().ok()?,
-                message,
-                tries,
-                queued_at,
-                due_at,
-            })
+    let parcel = |(
+        (id, channel_id, target),
+        (message_id, at, title, text),
+        (mood, data),
+        (tries, queued_at, due_at),
+    ): ParcelRow| {
+        let data = serde_json::from_str(&data).unwrap_or_default();
+        let message = NotifyMessage {
+            id: message_id,
+            at: at.0,
+            title,
+            text,
+            mood: mood_of(&mood),
+            link: None,
+            data,
         };
+        Some(PendingDelivery {
+            id,
+            target: target_of(vault, &channel_id, &target)?,
+            channel_id: channel_id.parse().ok()?,
+            message,
+            tries,
+            queued_at,
+            due_at,
+        })
+    };
     Ok(rows.into_iter().filter_map(parcel).collect())
 }
 
@@ -173,19 +253,38 @@ pub fn finish(db: &mut Db, id: i64, settled: &DeliveryResult) -> QueryResult<usi
 
 /// Where a delivery stands; none: there is none of this number.
 pub fn progress(db: &mut Db, id: i64) -> QueryResult<Option<String>> {
-    alert_deliveries::table.filter(alert_deliveries::id.eq(id)).select(alert_deliveries::state).first(db).optional()
+    alert_deliveries::table
+        .filter(alert_deliveries::id.eq(id))
+        .select(alert_deliveries::state)
+        .first(db)
+        .optional()
 }
 
 /// Puts a delivery that was given up on its way once more.
 pub fn requeue(db: &mut Db, id: i64, now: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
     let state = d::state.eq(DeliveryProgress::Waiting.as_str());
-    let values = (state, d::tries.eq(0), d::queued_at.eq(now), d::due_at.eq(now), d::done_at.eq(None::<Timestamp>));
-    diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
+    let values = (
+        state,
+        d::tries.eq(0),
+        d::queued_at.eq(now),
+        d::due_at.eq(now),
+        d::done_at.eq(None::<Timestamp>),
+    );
+    diesel::update(d::table.filter(d::id.eq(id)))
+        .set(values)
+        .execute(db)
 }
 
 /// Removes deliveries from before a moment that are done.
 pub fn prune_before(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
-    diesel::delete(d::table.filter(d::at.lt(before).and(d::state.ne(DeliveryProgress::Waiting.as_str())))).execute(db)
+    diesel::delete(
+        d::table.filter(
+            d::at
+                .lt(before)
+                .and(d::state.ne(DeliveryProgress::Waiting.as_str())),
+        ),
+    )
+    .execute(db)
 }

@@ -12,7 +12,12 @@ async fn post(world: &AlertTestBed, channel: ChannelId, titles: &[&str]) {
     let titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
     let write = move |c: &mut diesel::SqliteConnection| {
         for title in titles {
-            let said = Notification { title, text: "Text.".into(), mood: Tone::Bad, data: json!({ "event": "raised" }) };
+            let said = Notification {
+                title,
+                text: "Text.".into(),
+                mood: Tone::Bad,
+                data: json!({ "event": "raised" }),
+            };
             queries::insert_delivery(c, channel, at, at, &said)?;
         }
         Ok(())
@@ -22,23 +27,39 @@ async fn post(world: &AlertTestBed, channel: ChannelId, titles: &[&str]) {
 }
 
 async fn progress(world: &AlertTestBed) -> Vec<(DeliveryProgress, i32)> {
-    let mut all: Vec<_> =
-        world.alerts.deliveries(None, 100).await.unwrap().0.into_iter().map(|one| (one.state, one.tries)).collect();
+    let mut all: Vec<_> = world
+        .alerts
+        .deliveries(None, 100)
+        .await
+        .unwrap()
+        .0
+        .into_iter()
+        .map(|one| (one.state, one.tries))
+        .collect();
     all.reverse();
     all
 }
 
 async fn until_progress(world: &AlertTestBed, expected: &[(DeliveryProgress, i32)]) {
-    until(&format!("{expected:?}"), || async { progress(world).await == expected }).await;
+    until(&format!("{expected:?}"), || async {
+        progress(world).await == expected
+    })
+    .await;
 }
 
 #[test]
 fn waits_double_from_ten_seconds_to_an_hour() {
     let waits: Vec<u64> = (1..=11).map(|tries| wait(tries, None).as_secs()).collect();
-    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+    assert_eq!(
+        waits,
+        [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    );
     assert_eq!(wait(i32::MAX, None), LONGEST_WAIT);
     let asked = |seconds| wait(3, Some(Duration::from_secs(seconds))).as_secs();
-    assert_eq!([asked(0), asked(25), asked(7200), asked(u64::MAX)], [10, 25, 7200, 86_400]);
+    assert_eq!(
+        [asked(0), asked(25), asked(7200), asked(u64::MAX)],
+        [10, 25, 7200, 86_400]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +75,11 @@ async fn a_channel_gets_its_deliveries_one_by_one_and_in_order() {
     receiver.until(4).await;
     until_progress(&world, &[(DeliveryProgress::Sent, 1); 4]).await;
     assert_eq!(receiver.titles(), ["one", "two", "three", "four"]);
-    let ids: std::collections::BTreeSet<String> = receiver.got().iter().map(|body| body["id"].to_string()).collect();
+    let ids: std::collections::BTreeSet<String> = receiver
+        .got()
+        .iter()
+        .map(|body| body["id"].to_string())
+        .collect();
     assert_eq!(ids.len(), 4, "each has an id of its own");
     assert_eq!(receiver.got()[0]["event"], "raised");
     stop.cancel();
@@ -69,7 +94,12 @@ async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     post(&world, channel.id, &["raised", "cleared"]).await;
-    let waiting = |tries| [(DeliveryProgress::Waiting, tries), (DeliveryProgress::Waiting, 0)];
+    let waiting = |tries| {
+        [
+            (DeliveryProgress::Waiting, tries),
+            (DeliveryProgress::Waiting, 0),
+        ]
+    };
     until_progress(&world, &waiting(1)).await;
     world.pass(9);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -80,13 +110,31 @@ async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
     until_progress(&world, &waiting(3)).await;
     world.pass(119);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.got().len(), 3, "the receiver asked for two minutes");
-    let error = world.alerts.deliveries(None, 10).await.unwrap().0[1].last_error.clone().unwrap();
+    assert_eq!(
+        receiver.got().len(),
+        3,
+        "the receiver asked for two minutes"
+    );
+    let error = world.alerts.deliveries(None, 10).await.unwrap().0[1]
+        .last_error
+        .clone()
+        .unwrap();
     assert!(error.contains("429"), "{error}");
     world.pass(1);
-    until_progress(&world, &[(DeliveryProgress::Sent, 4), (DeliveryProgress::Sent, 1)]).await;
-    assert_eq!(receiver.titles(), ["raised", "raised", "raised", "raised", "cleared"]);
-    assert_eq!(receiver.got()[0]["id"], receiver.got()[3]["id"], "so that the receiver knows it again");
+    until_progress(
+        &world,
+        &[(DeliveryProgress::Sent, 4), (DeliveryProgress::Sent, 1)],
+    )
+    .await;
+    assert_eq!(
+        receiver.titles(),
+        ["raised", "raised", "raised", "raised", "cleared"]
+    );
+    assert_eq!(
+        receiver.got()[0]["id"],
+        receiver.got()[3]["id"],
+        "so that the receiver knows it again"
+    );
     stop.cancel();
 }
 
@@ -98,12 +146,29 @@ async fn a_final_failure_is_given_up_at_once_and_can_be_sent_again() {
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     post(&world, channel.id, &["one", "two"]).await;
-    until_progress(&world, &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Sent, 1)]).await;
-    let [second, first] = &world.alerts.deliveries(None, 10).await.unwrap().0[..] else { panic!("there are two") };
-    assert!(first.last_error.as_ref().unwrap().contains("404") && first.next_try_at.is_none() && first.done_at.is_some());
-    assert!(world.alerts.send_again(second.id).await.is_err(), "it was sent");
+    until_progress(
+        &world,
+        &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Sent, 1)],
+    )
+    .await;
+    let [second, first] = &world.alerts.deliveries(None, 10).await.unwrap().0[..] else {
+        panic!("there are two")
+    };
+    assert!(
+        first.last_error.as_ref().unwrap().contains("404")
+            && first.next_try_at.is_none()
+            && first.done_at.is_some()
+    );
+    assert!(
+        world.alerts.send_again(second.id).await.is_err(),
+        "it was sent"
+    );
     world.alerts.send_again(first.id).await.unwrap();
-    until_progress(&world, &[(DeliveryProgress::Sent, 1), (DeliveryProgress::Sent, 1)]).await;
+    until_progress(
+        &world,
+        &[(DeliveryProgress::Sent, 1), (DeliveryProgress::Sent, 1)],
+    )
+    .await;
     assert_eq!(receiver.titles(), ["one", "two", "one"]);
     assert!(world.alerts.send_again(99).await.is_err());
     stop.cancel();
@@ -118,22 +183,40 @@ async fn it_is_given_up_after_a_day_but_never_untried() {
     world.pass(24 * 3600);
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
-    until_progress(&world, &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Failed, 1)]).await;
+    until_progress(
+        &world,
+        &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Failed, 1)],
+    )
+    .await;
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_does_not_answer_holds_up_no_other() {
     let world = AlertTestBed::new();
-    let (slow, quick) = (TestReceiver::start(&[]).await, TestReceiver::start(&[]).await);
+    let (slow, quick) = (
+        TestReceiver::start(&[]).await,
+        TestReceiver::start(&[]).await,
+    );
     *slow.pause.lock().unwrap() = Duration::from_millis(1500);
-    let (first, second) = (world.channel("slow", &slow.url).await, world.channel("quick", &quick.url).await);
+    let (first, second) = (
+        world.channel("slow", &slow.url).await,
+        world.channel("quick", &quick.url).await,
+    );
     let stop = CancellationToken::new();
     let ended = world.alerts.clone().run(stop.clone());
     post(&world, first.id, &["one"]).await;
     slow.until(1).await;
     post(&world, second.id, &["two", "three"]).await;
-    until_progress(&world, &[(DeliveryProgress::Waiting, 0), (DeliveryProgress::Sent, 1), (DeliveryProgress::Sent, 1)]).await;
+    until_progress(
+        &world,
+        &[
+            (DeliveryProgress::Waiting, 0),
+            (DeliveryProgress::Sent, 1),
+            (DeliveryProgress::Sent, 1),
+        ],
+    )
+    .await;
     // The end waits for what is on its way, so that it is not sent again after a restart.
     stop.cancel();
     ended.await.unwrap();
@@ -198,8 +281,19 @@ async fn a_delivery_that_is_held_is_sent_when_it_is_due() {
     let channel = world.channel("hook", &receiver.url).await;
     let at = crate::base::clock::Clock::now(&world.clock);
     let write = move |c: &mut diesel::SqliteConnection| {
-        let said = Notification { title: "held".into(), text: String::new(), mood: Tone::Bad, data: json!({}) };
-        Ok(queries::insert_delivery(c, channel.id, at, at.after(HOLD), &said)?)
+        let said = Notification {
+            title: "held".into(),
+            text: String::new(),
+            mood: Tone::Bad,
+            data: json!({}),
+        };
+        Ok(queries::insert_delivery(
+            c,
+            channel.id,
+            at,
+            at.after(HOLD),
+            &said,
+        )?)
     };
     world.db.write(write).await.unwrap();
     let stop = CancellationToken::new();

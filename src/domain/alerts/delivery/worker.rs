@@ -1,4 +1,5 @@
-//! The courier: takes what waits to its channels, one delivery at a time and in order for each channel, all channels at once.
+//! The courier: takes what waits to its channels, one delivery at a time and in order for each
+//! channel, all channels at once.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -15,7 +16,8 @@ use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::notify::NotifySender;
 
-/// It looks again after so long even if nobody calls and nothing is due: clocks are set, and databases have other writers.
+/// It looks again after so long even if nobody calls and nothing is due: clocks are set, and
+/// databases have other writers.
 const LOOK: Duration = Duration::from_secs(60);
 /// The database is asked again after so long when it could not be read or written.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -28,12 +30,14 @@ pub struct DeliveryWorker {
     pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
     /// Called when something new waits.
     pub(in crate::domain::alerts) wake: Arc<Notify>,
-    /// Which deliveries it has taken up. Locked while it looks for more, so that nothing is added to one between the look and the sending.
+    /// Which deliveries it has taken up. Locked while it looks for more, so that nothing is added
+    /// to one between the look and the sending.
     pub(in crate::domain::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
 }
 
 impl DeliveryWorker {
-    /// Sends until `stop`; what is on its way then is still waited for, so that it is not sent twice.
+    /// Sends until `stop`; what is on its way then is still waited for, so that it is not sent
+    /// twice.
     pub async fn run(self, stop: CancellationToken) {
         let mut away = FuturesUnordered::new();
         let mut busy: HashSet<ChannelId> = HashSet::new();
@@ -54,7 +58,12 @@ impl DeliveryWorker {
                         in_hand.insert(parcel.id);
                         away.push(self.claim(parcel, stop.clone()));
                     }
-                    later.iter().map(|parcel| parcel.due_at.since(now)).min().unwrap_or(LOOK).min(LOOK)
+                    later
+                        .iter()
+                        .map(|parcel| parcel.due_at.since(now))
+                        .min()
+                        .unwrap_or(LOOK)
+                        .min(LOOK)
                 }
                 Err(e) => {
                     if !std::mem::replace(&mut is_failing, true) {
@@ -77,13 +86,15 @@ impl DeliveryWorker {
         while away.next().await.is_some() {}
     }
 
-    /// One try, and what became of it. The channel is busy until that is stored: what was sent must not be sent again because the disk was
-    /// full for a while.
+    /// One try, and what became of it. The channel is busy until that is stored: what was sent must
+    /// not be sent again because the disk was full for a while.
     async fn claim(&self, parcel: PendingDelivery, stop: CancellationToken) -> (i64, ChannelId) {
         let result = self.sender.send(&parcel.target, &parcel.message).await;
         let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
         match settled.state {
-            DeliveryProgress::Sent => tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told"),
+            DeliveryProgress::Sent => {
+                tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told")
+            }
             DeliveryProgress::Failed => {
                 let cause = settled.last_error.as_deref().unwrap_or_default();
                 tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "given up");
@@ -92,9 +103,15 @@ impl DeliveryWorker {
         }
         loop {
             let (id, stored) = (parcel.id, settled.clone());
-            match self.db.write(move |c| Ok(queries::finish(c, id, &stored)?)).await {
+            match self
+                .db
+                .write(move |c| Ok(queries::finish(c, id, &stored)?))
+                .await
+            {
                 Ok(_) => return (parcel.id, parcel.channel_id),
-                Err(e) => tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again"),
+                Err(e) => {
+                    tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again")
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return (parcel.id, parcel.channel_id),

@@ -17,21 +17,37 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.pass(1);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["barn: not running though it should be"]);
+    assert_eq!(
+        world.titles().await,
+        ["barn: not running though it should be"]
+    );
     let standing = world.alerts.everything().await.unwrap().standing;
-    assert_eq!((standing.len(), standing[0].rule.as_str(), standing[0].told), (1, "Instance is down", Some(world.clock.now())));
+    assert_eq!(
+        (standing.len(), standing[0].rule.as_str(), standing[0].told),
+        (1, "Instance is down", Some(world.clock.now()))
+    );
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    assert_eq!(world.titles().await[1..], ["barn: over: not running though it should be"]);
+    assert_eq!(
+        world.titles().await[1..],
+        ["barn: over: not running though it should be"]
+    );
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert!(
-        told[0].text.starts_with("It lasted 1 min, from ") && told[0].text.ends_with("Rule: Instance is down."),
+        told[0].text.starts_with("It lasted 1 min, from ")
+            && told[0].text.ends_with("Rule: Instance is down."),
         "{}",
         told[0].text
     );
-    assert_eq!((&told[0].data["event"], &told[1].data["event"]), (&json!("cleared"), &json!("raised")));
-    assert_eq!(told[1].data["instance"], json!({ "id": barn, "name": "barn" }));
+    assert_eq!(
+        (&told[0].data["event"], &told[1].data["event"]),
+        (&json!("cleared"), &json!("raised"))
+    );
+    assert_eq!(
+        told[1].data["instance"],
+        json!({ "id": barn, "name": "barn" })
+    );
 }
 
 #[tokio::test]
@@ -72,15 +88,31 @@ async fn every_channel_of_a_rule_is_told_and_no_other() {
     let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
     world.channel("desk", "http://127.0.0.1:9/b").await;
     let down = json!({ "kind": "state", "is": "not-running" });
-    world.rule(json!({ "name": "To one", "condition": down, "for_s": 0, "channels": [phone.id] })).await;
-    world.rule(json!({ "name": "To all", "condition": down, "for_s": 0 })).await;
-    world.rule(json!({ "name": "To nobody", "condition": down, "for_s": 0, "enabled": false })).await;
+    world
+        .rule(json!({ "name": "To one", "condition": down, "for_s": 0, "channels": [phone.id] }))
+        .await;
+    world
+        .rule(json!({ "name": "To all", "condition": down, "for_s": 0 }))
+        .await;
+    world
+        .rule(json!({ "name": "To nobody", "condition": down, "for_s": 0, "enabled": false }))
+        .await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
-    let mut pairs: Vec<(&str, &str)> =
-        told.iter().map(|one| (one.data["rule"]["name"].as_str().unwrap(), one.channel.as_str())).collect();
+    let mut pairs: Vec<(&str, &str)> = told
+        .iter()
+        .map(|one| {
+            (
+                one.data["rule"]["name"].as_str().unwrap(),
+                one.channel.as_str(),
+            )
+        })
+        .collect();
     pairs.sort_unstable();
-    assert_eq!(pairs, [("To all", "desk"), ("To all", "phone"), ("To one", "phone")]);
+    assert_eq!(
+        pairs,
+        [("To all", "desk"), ("To all", "phone"), ("To one", "phone")]
+    );
 }
 
 #[tokio::test]
@@ -89,8 +121,21 @@ async fn a_rule_for_one_instance_leaves_the_others_alone() {
     let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "instance_id": shed })).await;
-    world.alerts.observe(vec![world.down(barn), InstanceObservation { name: "shed".into(), ..world.down(shed) }]).await.unwrap();
-    assert_eq!(world.titles().await, ["shed: not running though it should be"]);
+    world
+        .alerts
+        .observe(vec![
+            world.down(barn),
+            InstanceObservation {
+                name: "shed".into(),
+                ..world.down(shed)
+            },
+        ])
+        .await
+        .unwrap();
+    assert_eq!(
+        world.titles().await,
+        ["shed: not running though it should be"]
+    );
 }
 
 #[tokio::test]
@@ -99,12 +144,23 @@ async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_f
     let barn = world.instance("barn").await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     world.pass(100);
-    world.alerts.observe(vec![InstanceObservation { blocks: 1, ..world.down(barn) }]).await.unwrap();
+    world
+        .alerts
+        .observe(vec![InstanceObservation {
+            blocks: 1,
+            ..world.down(barn)
+        }])
+        .await
+        .unwrap();
     world.pass(100);
     world.channel("phone", "http://127.0.0.1:9/").await;
     assert!(world.titles().await.is_empty());
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["barn: not running though it should be"], "and not the block of the past");
+    assert_eq!(
+        world.titles().await,
+        ["barn: not running though it should be"],
+        "and not the block of the past"
+    );
 }
 
 #[tokio::test]
@@ -112,19 +168,33 @@ async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
     let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
-    world.rule(json!({ "condition": { "kind": "block-found" } })).await;
-    world.rule(json!({ "condition": { "kind": "best-difficulty" } })).await;
-    let mut seen = InstanceObservation { blocks: 4, best_difficulty: Some(0.1 + 0.2), ..world.well(barn) };
+    world
+        .rule(json!({ "condition": { "kind": "block-found" } }))
+        .await;
+    world
+        .rule(json!({ "condition": { "kind": "best-difficulty" } }))
+        .await;
+    let mut seen = InstanceObservation {
+        blocks: 4,
+        best_difficulty: Some(0.1 + 0.2),
+        ..world.well(barn)
+    };
     world.alerts.observe(vec![seen.clone()]).await.unwrap();
     assert!(world.titles().await.is_empty());
     let world = world.restarted();
     world.alerts.observe(vec![seen.clone()]).await.unwrap();
-    assert!(world.titles().await.is_empty(), "the very same figure after a restart is no growth");
+    assert!(
+        world.titles().await.is_empty(),
+        "the very same figure after a restart is no growth"
+    );
     seen.best_difficulty = Some(1_200_000.0);
     seen.blocks = 5;
     world.alerts.observe(vec![seen.clone()]).await.unwrap();
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["barn: block found", "barn: new best difficulty 1.2 M"]);
+    assert_eq!(
+        world.titles().await,
+        ["barn: block found", "barn: new best difficulty 1.2 M"]
+    );
     seen.blocks = 7;
     seen.best_difficulty = None;
     world.alerts.observe(vec![seen]).await.unwrap();
@@ -139,7 +209,11 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
     world.alerts.silence(barn, 30).await.unwrap();
     world.alerts.silence(shed, 30).await.unwrap();
-    world.alerts.observe(vec![world.down(barn), world.down(shed)]).await.unwrap();
+    world
+        .alerts
+        .observe(vec![world.down(barn), world.down(shed)])
+        .await
+        .unwrap();
     world.pass(600);
     world.alerts.observe(vec![world.well(shed)]).await.unwrap();
     assert!(world.titles().await.is_empty());
@@ -148,7 +222,10 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     assert!(world.titles().await.is_empty());
     world.pass(1);
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["barn: not running though it should be"]);
+    assert_eq!(
+        world.titles().await,
+        ["barn: not running though it should be"]
+    );
 }
 
 #[tokio::test]
@@ -157,12 +234,21 @@ async fn figures_that_are_absent_neither_raise_nor_clear() {
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let metric = json!({ "kind": "metric", "metric": "miners", "side": "below", "threshold": 2 });
-    world.rule(json!({ "condition": metric, "for_s": 0, "clear_s": 0 })).await;
+    world
+        .rule(json!({ "condition": metric, "for_s": 0, "clear_s": 0 }))
+        .await;
     let with = |miners: Option<f64>| InstanceObservation {
         figures: miners.map(|n| ("miners".into(), n)).into_iter().collect(),
         ..world.well(barn)
     };
-    for (miners, told) in [(None, 0), (Some(1.0), 1), (None, 1), (Some(1.0), 1), (Some(2.0), 2), (None, 2)] {
+    for (miners, told) in [
+        (None, 0),
+        (Some(1.0), 1),
+        (None, 1),
+        (Some(1.0), 1),
+        (Some(2.0), 2),
+        (None, 2),
+    ] {
         world.pass(10);
         world.alerts.observe(vec![with(miners)]).await.unwrap();
         assert_eq!(world.titles().await.len(), told, "{miners:?}");
@@ -174,18 +260,29 @@ async fn the_words_of_a_check_are_in_the_notice() {
     let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
-    let words = "Mining solo though a pool is configured. Check that pool.example:3333 can be reached.";
+    let words =
+        "Mining solo though a pool is configured. Check that pool.example:3333 can be reached.";
     for _ in 0..2 {
         world
             .alerts
-            .observe(vec![InstanceObservation { checks: vec![check("upstream", "unhealthy", words)], ..world.well(barn) }])
+            .observe(vec![InstanceObservation {
+                checks: vec![check("upstream", "unhealthy", words)],
+                ..world.well(barn)
+            }])
             .await
             .unwrap();
         world.pass(60);
     }
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
-    assert_eq!(told[0].title, "barn: Mining solo though a pool is configured");
-    assert!(told[0].text.starts_with(words) && told[0].text.contains("\nSince 20"), "{}", told[0].text);
+    assert_eq!(
+        told[0].title,
+        "barn: Mining solo though a pool is configured"
+    );
+    assert!(
+        told[0].text.starts_with(words) && told[0].text.contains("\nSince 20"),
+        "{}",
+        told[0].text
+    );
 }
 
 #[tokio::test]
@@ -199,7 +296,11 @@ async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
     world.pass(60);
     world.alerts.tick().await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
-    assert_eq!(world.titles().await.len(), 1, "seen once more after it was deleted");
+    assert_eq!(
+        world.titles().await.len(),
+        1,
+        "seen once more after it was deleted"
+    );
     world.alerts.clear_instance(barn).await;
     world.pass(60);
     world.alerts.tick().await;
@@ -214,14 +315,33 @@ async fn a_rule_that_is_about_something_else_now_begins_anew() {
     world.channel("phone", "http://127.0.0.1:9/").await;
     let rule = world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
-    world.alerts.update_rule(rule.id, json!({ "name": "Down", "clear_s": 5 }).into()).await.unwrap();
+    world
+        .alerts
+        .update_rule(rule.id, json!({ "name": "Down", "clear_s": 5 }).into())
+        .await
+        .unwrap();
     world.alerts.tick().await;
-    assert_eq!(world.titles().await.len(), 1, "another name changes nothing");
-    world.alerts.update_rule(rule.id, json!({ "condition": { "kind": "state", "is": "failed" } }).into()).await.unwrap();
+    assert_eq!(
+        world.titles().await.len(),
+        1,
+        "another name changes nothing"
+    );
+    world
+        .alerts
+        .update_rule(
+            rule.id,
+            json!({ "condition": { "kind": "state", "is": "failed" } }).into(),
+        )
+        .await
+        .unwrap();
     world.alerts.tick().await;
     world.pass(10);
     world.alerts.tick().await;
-    assert_eq!(world.titles().await.len(), 1, "what it was about before is not cleared by what it is about now");
+    assert_eq!(
+        world.titles().await.len(),
+        1,
+        "what it was about before is not cleared by what it is about now"
+    );
 }
 
 #[tokio::test]
@@ -229,12 +349,17 @@ async fn what_cannot_be_saved_is_neither_lost_nor_doubled() {
     let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
-    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    world
+        .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
+        .await;
     world
         .sql("CREATE TRIGGER full BEFORE INSERT ON alert_deliveries BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
         .await;
     assert!(world.alerts.observe(vec![world.down(barn)]).await.is_err());
-    assert!(world.alerts.everything().await.unwrap().standing.is_empty(), "memory and delivery are one transaction");
+    assert!(
+        world.alerts.everything().await.unwrap().standing.is_empty(),
+        "memory and delivery are one transaction"
+    );
     world.sql("DROP TRIGGER full").await;
     world.alerts.tick().await;
     world.alerts.tick().await;
@@ -258,8 +383,12 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
         })
         .await
         .unwrap();
-    world.sql("UPDATE alert_deliveries SET state = 'sent' WHERE id = 1; ").await;
-    world.sql("UPDATE alert_deliveries SET state = 'failed' WHERE id = 2").await;
+    world
+        .sql("UPDATE alert_deliveries SET state = 'sent' WHERE id = 1; ")
+        .await;
+    world
+        .sql("UPDATE alert_deliveries SET state = 'failed' WHERE id = 2")
+        .await;
     world.alerts.silence(barn, 30).await.unwrap();
     world.pass(30 * 86_400 - 1);
     world.alerts.prune().await.unwrap();
@@ -279,20 +408,42 @@ async fn herd(world: &AlertTestBed, count: usize) -> Vec<(InstanceId, String)> {
     herd
 }
 
-async fn see(world: &AlertTestBed, herd: &[(InstanceId, String)], of: fn(&AlertTestBed, InstanceId) -> InstanceObservation) {
-    let seen = herd.iter().map(|(id, name)| InstanceObservation { name: name.clone(), ..of(world, *id) }).collect();
+async fn see(
+    world: &AlertTestBed,
+    herd: &[(InstanceId, String)],
+    of: fn(&AlertTestBed, InstanceId) -> InstanceObservation,
+) {
+    let seen = herd
+        .iter()
+        .map(|(id, name)| InstanceObservation {
+            name: name.clone(),
+            ..of(world, *id)
+        })
+        .collect();
     world.alerts.observe(seen).await.unwrap();
 }
 
 async fn listed(world: &AlertTestBed) -> Vec<Vec<String>> {
-    let mut all: Vec<Vec<String>> =
-        world.alerts.deliveries(None, 100).await.unwrap().0.iter().map(|one| names(&one.data)).collect();
+    let mut all: Vec<Vec<String>> = world
+        .alerts
+        .deliveries(None, 100)
+        .await
+        .unwrap()
+        .0
+        .iter()
+        .map(|one| names(&one.data))
+        .collect();
     all.reverse();
     all
 }
 
 fn names(data: &serde_json::Value) -> Vec<String> {
-    data["instances"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    data["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -309,11 +460,17 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     see(&world, &herd[20..], AlertTestBed::down).await;
     world.pass(58);
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["20 instances: not running though it should be"; 2]);
+    assert_eq!(
+        world.titles().await,
+        ["20 instances: not running though it should be"; 2]
+    );
     world.pass(5);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(world.titles().await, ["50 instances: not running though it should be"; 2]);
+    assert_eq!(
+        world.titles().await,
+        ["50 instances: not running though it should be"; 2]
+    );
     let all: Vec<String> = herd.iter().map(|(_, name)| name.clone()).collect();
     for mut names in listed(&world).await {
         names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
@@ -325,7 +482,10 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     see(&world, &herd, AlertTestBed::down).await;
     assert_eq!(world.titles().await.len(), 2);
     see(&world, &herd, AlertTestBed::well).await;
-    assert_eq!(world.titles().await[2..], ["50 instances: over: not running though it should be"; 2]);
+    assert_eq!(
+        world.titles().await[2..],
+        ["50 instances: over: not running though it should be"; 2]
+    );
 }
 
 #[tokio::test]
@@ -333,7 +493,9 @@ async fn a_message_tells_of_fifty_at_most() {
     let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 120).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
-    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    world
+        .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
+        .await;
     see(&world, &herd[..110], AlertTestBed::down).await;
     see(&world, &herd[110..], AlertTestBed::down).await;
     let sizes: Vec<usize> = listed(&world).await.iter().map(Vec::len).collect();
@@ -348,16 +510,26 @@ async fn what_comes_after_a_moment_is_a_message_of_its_own() {
     let herd = herd(&world, 3).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let down = json!({ "kind": "state", "is": "not-running" });
-    world.rule(json!({ "name": "Down", "condition": down, "for_s": 0, "clear_s": 0 })).await;
+    world
+        .rule(json!({ "name": "Down", "condition": down, "for_s": 0, "clear_s": 0 }))
+        .await;
     world.rule(json!({ "name": "Also down", "condition": down, "for_s": 0, "clear_s": 0, "instance_id": herd[0].0 })).await;
     see(&world, &herd[..1], AlertTestBed::down).await;
-    assert_eq!(listed(&world).await, [["i0"], ["i0"]], "each rule has its own");
+    assert_eq!(
+        listed(&world).await,
+        [["i0"], ["i0"]],
+        "each rule has its own"
+    );
     world.pass(7);
     see(&world, &herd[1..2], AlertTestBed::down).await;
     assert_eq!(listed(&world).await[0], ["i0", "i1"]);
     world.pass(1);
     see(&world, &herd[2..], AlertTestBed::down).await;
-    assert_eq!(listed(&world).await.len(), 3, "the first is on its way by now");
+    assert_eq!(
+        listed(&world).await.len(),
+        3,
+        "the first is on its way by now"
+    );
 }
 
 #[tokio::test]
@@ -373,13 +545,27 @@ async fn what_is_told_of_an_instance_stays_in_order() {
     see(&world, &herd[..2], AlertTestBed::well).await;
     let over = "over: not running though it should be";
     let down = "not running though it should be";
-    let titles = [format!("i0: {down}"), format!("i0: {over}"), format!("3 instances: {down}"), format!("2 instances: {over}")];
+    let titles = [
+        format!("i0: {down}"),
+        format!("i0: {over}"),
+        format!("3 instances: {down}"),
+        format!("2 instances: {over}"),
+    ];
     assert_eq!(world.titles().await, titles);
     // A block found twice is told twice.
     world.sql("DELETE FROM alert_rules").await;
-    world.rule(json!({ "name": "Block", "condition": { "kind": "block-found" } })).await;
+    world
+        .rule(json!({ "name": "Block", "condition": { "kind": "block-found" } }))
+        .await;
     for blocks in 0..3 {
-        world.alerts.observe(vec![InstanceObservation { blocks, ..world.well(herd[0].0) }]).await.unwrap();
+        world
+            .alerts
+            .observe(vec![InstanceObservation {
+                blocks,
+                ..world.well(herd[0].0)
+            }])
+            .await
+            .unwrap();
     }
     assert_eq!(world.titles().await[4..], ["barn: block found"; 2]);
 }
@@ -390,7 +576,9 @@ async fn a_clock_that_is_set_back_neither_holds_a_message_up_nor_adds_to_it_for_
     let herd = herd(&world, 2).await;
     let receiver = TestReceiver::start(&[]).await;
     world.channel("phone", &receiver.url).await;
-    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    world
+        .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
+        .await;
     see(&world, &herd[..1], AlertTestBed::down).await;
     world.pass(-3600);
     see(&world, &herd[1..], AlertTestBed::down).await;
@@ -411,7 +599,9 @@ async fn nothing_is_added_to_a_message_that_is_being_sent() {
     let receiver = TestReceiver::start(&[]).await;
     *receiver.pause.lock().unwrap() = Duration::from_millis(300);
     world.channel("phone", &receiver.url).await;
-    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    world
+        .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
+        .await;
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     see(&world, &herd[..1], AlertTestBed::down).await;
@@ -430,7 +620,12 @@ async fn nothing_is_added_to_a_message_that_is_being_sent() {
     })
     .await;
     let mut told: Vec<String> = receiver.got().iter().flat_map(names).collect();
-    assert_eq!((told.len(), receiver.got().len()), (40, 2), "{:?}", receiver.titles());
+    assert_eq!(
+        (told.len(), receiver.got().len()),
+        (40, 2),
+        "{:?}",
+        receiver.titles()
+    );
     told.sort();
     told.dedup();
     assert_eq!(told.len(), 40);

@@ -23,91 +23,207 @@ fn seen(state: InstanceState, is_wanted: bool) -> InstanceObservation {
 }
 
 fn words(verdict: &ConditionResult) -> Option<&str> {
-    if let ConditionResult::Holds(why) = verdict { Some(&why.words) } else { None }
+    if let ConditionResult::Holds(why) = verdict {
+        Some(&why.words)
+    } else {
+        None
+    }
 }
 
 #[test]
 fn an_instance_is_down_only_if_it_is_wanted() {
-    let down = RuleCondition::State { is: InstanceProblem::NotRunning };
+    let down = RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    };
     for state in InstanceState::ALL {
-        let holds = matches!(evaluate(&down, &seen(state, true)), ConditionResult::Holds(_));
+        let holds = matches!(
+            evaluate(&down, &seen(state, true)),
+            ConditionResult::Holds(_)
+        );
         assert_eq!(holds, state != InstanceState::Running, "{state}");
-        assert_eq!(evaluate(&down, &seen(state, false)), ConditionResult::Not, "{state}");
-        let holds = |is| matches!(evaluate(&RuleCondition::State { is }, &seen(state, true)), ConditionResult::Holds(_));
-        assert_eq!(holds(InstanceProblem::Failed), state == InstanceState::Failed);
-        assert_eq!(holds(InstanceProblem::BackingOff), state == InstanceState::BackingOff);
+        assert_eq!(
+            evaluate(&down, &seen(state, false)),
+            ConditionResult::Not,
+            "{state}"
+        );
+        let holds = |is| {
+            matches!(
+                evaluate(&RuleCondition::State { is }, &seen(state, true)),
+                ConditionResult::Holds(_)
+            )
+        };
+        assert_eq!(
+            holds(InstanceProblem::Failed),
+            state == InstanceState::Failed
+        );
+        assert_eq!(
+            holds(InstanceProblem::BackingOff),
+            state == InstanceState::BackingOff
+        );
     }
 }
 
 #[test]
 fn the_worst_check_gives_the_title_and_all_bad_ones_the_text() {
-    let any = RuleCondition::Check { check: None, at_least: AlertSeverity::Warning };
+    let any = RuleCondition::Check {
+        check: None,
+        at_least: AlertSeverity::Warning,
+    };
     let mut at = seen(InstanceState::Running, true);
-    assert_eq!(evaluate(&any, &at), ConditionResult::Unknown, "nobody has looked");
-    at.checks = vec![check("disk", "unknown", ""), check("clock", "healthy", "Fine.")];
+    assert_eq!(
+        evaluate(&any, &at),
+        ConditionResult::Unknown,
+        "nobody has looked"
+    );
+    at.checks = vec![
+        check("disk", "unknown", ""),
+        check("clock", "healthy", "Fine."),
+    ];
     assert_eq!(evaluate(&any, &at), ConditionResult::Not);
-    at.checks.push(check("shares", "warning", "Every tenth share is refused. Look at the miners' clocks."));
+    at.checks.push(check(
+        "shares",
+        "warning",
+        "Every tenth share is refused. Look at the miners' clocks.",
+    ));
     at.checks.push(check(
         "upstream",
         "unhealthy",
         "Mining solo though a pool is configured. Check that pool.example:3333 can be reached.",
     ));
-    let ConditionResult::Holds(why) = evaluate(&any, &at) else { panic!("it holds") };
-    assert_eq!(why.words, "Mining solo though a pool is configured (and 1 more)");
+    let ConditionResult::Holds(why) = evaluate(&any, &at) else {
+        panic!("it holds")
+    };
+    assert_eq!(
+        why.words,
+        "Mining solo though a pool is configured (and 1 more)"
+    );
     assert_eq!(why.text.lines().count(), 2);
-    assert!(why.text.starts_with("Mining solo though a pool is configured. Check that"), "{}", why.text);
-    let worse = RuleCondition::Check { check: None, at_least: AlertSeverity::Unhealthy };
-    assert_eq!(words(&evaluate(&worse, &at)), Some("Mining solo though a pool is configured"));
-    let one = |name: &str| evaluate(&RuleCondition::Check { check: Some(name.into()), at_least: AlertSeverity::Unhealthy }, &at);
+    assert!(
+        why.text
+            .starts_with("Mining solo though a pool is configured. Check that"),
+        "{}",
+        why.text
+    );
+    let worse = RuleCondition::Check {
+        check: None,
+        at_least: AlertSeverity::Unhealthy,
+    };
+    assert_eq!(
+        words(&evaluate(&worse, &at)),
+        Some("Mining solo though a pool is configured")
+    );
+    let one = |name: &str| {
+        evaluate(
+            &RuleCondition::Check {
+                check: Some(name.into()),
+                at_least: AlertSeverity::Unhealthy,
+            },
+            &at,
+        )
+    };
     assert_eq!(one("shares"), ConditionResult::Not);
-    assert_eq!((one("disk"), one("mood")), (ConditionResult::Unknown, ConditionResult::Unknown));
+    assert_eq!(
+        (one("disk"), one("mood")),
+        (ConditionResult::Unknown, ConditionResult::Unknown)
+    );
 }
 
 #[test]
 fn a_figure_that_is_absent_is_neither_above_nor_below() {
     let mut at = seen(InstanceState::Running, true);
-    let below = |threshold| RuleCondition::Metric { metric: "hashrate_miners".into(), side: ThresholdSide::Below, threshold };
+    let below = |threshold| RuleCondition::Metric {
+        metric: "hashrate_miners".into(),
+        side: ThresholdSide::Below,
+        threshold,
+    };
     assert_eq!(evaluate(&below(1e12), &at), ConditionResult::Unknown);
     at.figures.insert("hashrate_miners".into(), f64::NAN);
     assert_eq!(evaluate(&below(1e12), &at), ConditionResult::Unknown);
     at.figures.insert("hashrate_miners".into(), 5e11);
-    assert_eq!(words(&evaluate(&below(1e12), &at)), Some("Hashrate of the miners is 500 GH/s, below 1 TH/s"));
-    assert_eq!(evaluate(&below(5e11), &at), ConditionResult::Not, "just at it is not below it");
-    let above = RuleCondition::Metric { metric: "hashrate_miners".into(), side: ThresholdSide::Above, threshold: 4e11 };
-    assert_eq!(words(&evaluate(&above, &at)), Some("Hashrate of the miners is 500 GH/s, above 400 GH/s"));
+    assert_eq!(
+        words(&evaluate(&below(1e12), &at)),
+        Some("Hashrate of the miners is 500 GH/s, below 1 TH/s")
+    );
+    assert_eq!(
+        evaluate(&below(5e11), &at),
+        ConditionResult::Not,
+        "just at it is not below it"
+    );
+    let above = RuleCondition::Metric {
+        metric: "hashrate_miners".into(),
+        side: ThresholdSide::Above,
+        threshold: 4e11,
+    };
+    assert_eq!(
+        words(&evaluate(&above, &at)),
+        Some("Hashrate of the miners is 500 GH/s, above 400 GH/s")
+    );
 }
 
 #[test]
 fn blocks_and_shares_are_figures_that_grow() {
     let mut at = seen(InstanceState::Running, true);
     at.blocks = 2;
-    assert_eq!(evaluate(&RuleCondition::BlockFound, &at), ConditionResult::Figure(2.0));
-    assert_eq!(evaluate(&RuleCondition::BestDifficulty, &at), ConditionResult::Unknown);
+    assert_eq!(
+        evaluate(&RuleCondition::BlockFound, &at),
+        ConditionResult::Figure(2.0)
+    );
+    assert_eq!(
+        evaluate(&RuleCondition::BestDifficulty, &at),
+        ConditionResult::Unknown
+    );
     at.best_difficulty = Some(1.5e6);
-    assert_eq!(evaluate(&RuleCondition::BestDifficulty, &at), ConditionResult::Figure(1.5e6));
+    assert_eq!(
+        evaluate(&RuleCondition::BestDifficulty, &at),
+        ConditionResult::Figure(1.5e6)
+    );
 }
 
 #[test]
 fn an_available_update_is_no_health_warning() {
     let mut at = seen(InstanceState::Running, true);
-    assert_eq!(evaluate(&RuleCondition::UpdateAvailable, &at), ConditionResult::Unknown);
+    assert_eq!(
+        evaluate(&RuleCondition::UpdateAvailable, &at),
+        ConditionResult::Unknown
+    );
     at.available_update = Some(None);
-    assert_eq!(evaluate(&RuleCondition::UpdateAvailable, &at), ConditionResult::Not);
+    assert_eq!(
+        evaluate(&RuleCondition::UpdateAvailable, &at),
+        ConditionResult::Not
+    );
     let text = "Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0. Install it under Updates.";
     at.available_update = Some(Some(text.into()));
     at.checks = vec![check("version", "healthy", text)];
     let newer = evaluate(&RuleCondition::UpdateAvailable, &at);
-    assert_eq!(words(&newer), Some("Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0"));
-    assert_eq!(evaluate(&RuleCondition::Check { check: None, at_least: AlertSeverity::Warning }, &at), ConditionResult::Not);
+    assert_eq!(
+        words(&newer),
+        Some("Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0")
+    );
+    assert_eq!(
+        evaluate(
+            &RuleCondition::Check {
+                check: None,
+                at_least: AlertSeverity::Warning
+            },
+            &at
+        ),
+        ConditionResult::Not
+    );
 }
 
 #[test]
 fn a_title_is_one_short_sentence() {
     let first = |text: &str| first_sentence(text).unwrap();
-    assert_eq!(first("Version 0.6.0 is old. Update."), "Version 0.6.0 is old");
+    assert_eq!(
+        first("Version 0.6.0 is old. Update."),
+        "Version 0.6.0 is old"
+    );
     assert_eq!(first("Only this"), "Only this");
     assert_eq!(first("One line.\nAnother."), "One line");
     assert_eq!(first_sentence(" \n "), None);
     let long = first(&"ü".repeat(500));
-    assert_eq!((long.chars().count(), long.ends_with('…')), (LONGEST_LINE + 1, true));
+    assert_eq!(
+        (long.chars().count(), long.ends_with('…')),
+        (LONGEST_LINE + 1, true)
+    );
 }

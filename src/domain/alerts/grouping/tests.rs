@@ -36,50 +36,120 @@ const AT: Timestamp = Timestamp(1_800_000_090_000);
 
 #[test]
 fn one_instance_is_spoken_of_by_its_name() {
-    let rule = rule(RuleCondition::State { is: InstanceProblem::NotRunning });
+    let rule = rule(RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    });
     let barn = item("barn", "not running", "Start it again.");
-    let raised = said(&rule, NotificationEvent::Raised, std::slice::from_ref(&barn), AT);
-    assert_eq!((raised.title.as_str(), raised.mood), ("barn: not running", Tone::Bad));
-    assert!(raised.text.starts_with("Start it again.\nSince 20") && raised.text.ends_with(".\nRule: Down."), "{}", raised.text);
-    assert_eq!(raised.data["instance"], json!({ "id": barn.id, "name": "barn" }));
+    let raised = said(
+        &rule,
+        NotificationEvent::Raised,
+        std::slice::from_ref(&barn),
+        AT,
+    );
+    assert_eq!(
+        (raised.title.as_str(), raised.mood),
+        ("barn: not running", Tone::Bad)
+    );
+    assert!(
+        raised.text.starts_with("Start it again.\nSince 20")
+            && raised.text.ends_with(".\nRule: Down."),
+        "{}",
+        raised.text
+    );
+    assert_eq!(
+        raised.data["instance"],
+        json!({ "id": barn.id, "name": "barn" })
+    );
     assert_eq!(raised.data["since"], raised.data["instances"][0]["since"]);
-    let again = said(&rule, NotificationEvent::Again, std::slice::from_ref(&barn), AT);
+    let again = said(
+        &rule,
+        NotificationEvent::Again,
+        std::slice::from_ref(&barn),
+        AT,
+    );
     assert_eq!(again.title, "barn: not running (for 1 min)");
-    let over = NotificationItem { until: Some(AT), text: String::new(), ..barn };
+    let over = NotificationItem {
+        until: Some(AT),
+        text: String::new(),
+        ..barn
+    };
     let cleared = said(&rule, NotificationEvent::Cleared, &[over], AT);
-    assert_eq!((cleared.title.as_str(), cleared.mood), ("barn: over: not running", Tone::Good));
-    assert!(cleared.text.starts_with("It lasted 1 min, from "), "{}", cleared.text);
+    assert_eq!(
+        (cleared.title.as_str(), cleared.mood),
+        ("barn: over: not running", Tone::Good)
+    );
+    assert!(
+        cleared.text.starts_with("It lasted 1 min, from "),
+        "{}",
+        cleared.text
+    );
     assert_eq!(cleared.data["until"], json!(AT));
 }
 
 #[test]
 fn many_are_counted_in_the_title_and_listed_in_the_text() {
-    let rule = rule(RuleCondition::State { is: InstanceProblem::NotRunning });
-    let items = [item("barn", "not running", "Start it again."), item("shed", "not running", "Start it again.")];
+    let rule = rule(RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    });
+    let items = [
+        item("barn", "not running", "Start it again."),
+        item("shed", "not running", "Start it again."),
+    ];
     let raised = said(&rule, NotificationEvent::Raised, &items, AT);
     assert_eq!(raised.title, "2 instances: not running");
     let lines: Vec<&str> = raised.text.lines().collect();
-    assert_eq!((lines.len(), lines[0], lines[1], lines[3]), (4, "barn, shed.", "Start it again.", "Rule: Down."));
+    assert_eq!(
+        (lines.len(), lines[0], lines[1], lines[3]),
+        (4, "barn, shed.", "Start it again.", "Rule: Down.")
+    );
     assert!(lines[2].starts_with("The first since 20"), "{}", lines[2]);
     assert_eq!(raised.data["instances"].as_array().unwrap().len(), 2);
     assert_eq!(raised.data["instance"]["name"], "barn");
-    assert_eq!(said(&rule, NotificationEvent::Again, &items, AT).title, "2 instances: still: not running");
-    let over = items.map(|item| NotificationItem { until: Some(AT), ..item });
+    assert_eq!(
+        said(&rule, NotificationEvent::Again, &items, AT).title,
+        "2 instances: still: not running"
+    );
+    let over = items.map(|item| NotificationItem {
+        until: Some(AT),
+        ..item
+    });
     let cleared = said(&rule, NotificationEvent::Cleared, &over, AT);
     assert_eq!(cleared.title, "2 instances: over: not running");
-    assert!(cleared.text.contains("\nIt lasted from 20") && !cleared.text.contains("Start it"), "{}", cleared.text);
+    assert!(
+        cleared.text.contains("\nIt lasted from 20") && !cleared.text.contains("Start it"),
+        "{}",
+        cleared.text
+    );
 }
 
 #[test]
 fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end() {
-    let rule = rule(RuleCondition::Check { check: None, at_least: AlertSeverity::Warning });
-    let items: Vec<NotificationItem> =
-        (0..50).map(|n| item(&format!("i{n}"), ["solo", "slow"][n % 2], &format!("Advice {n}."))).collect();
+    let rule = rule(RuleCondition::Check {
+        check: None,
+        at_least: AlertSeverity::Warning,
+    });
+    let items: Vec<NotificationItem> = (0..50)
+        .map(|n| {
+            item(
+                &format!("i{n}"),
+                ["solo", "slow"][n % 2],
+                &format!("Advice {n}."),
+            )
+        })
+        .collect();
     let raised = said(&rule, NotificationEvent::Raised, &items, AT);
     assert_eq!(raised.title, "50 instances: Down");
-    assert!(raised.text.starts_with("i0, i2, i4,") && raised.text.contains("i48: solo\ni1, i3,"), "{}", raised.text);
+    assert!(
+        raised.text.starts_with("i0, i2, i4,") && raised.text.contains("i48: solo\ni1, i3,"),
+        "{}",
+        raised.text
+    );
     assert_eq!(raised.text.matches("Advice").count(), ADVICE);
-    assert!(raised.text.contains("stands on their pages"), "{}", raised.text);
+    assert!(
+        raised.text.contains("stands on their pages"),
+        "{}",
+        raised.text
+    );
     for n in 0..50 {
         assert_eq!(raised.data["instances"][n]["name"], format!("i{n}"));
     }
@@ -93,30 +163,89 @@ fn what_happened_is_good_news_or_none() {
         before: Some(2.0),
         ..item(name, "block found", "It has found 3.")
     };
-    let blocks = said(&rule(RuleCondition::BlockFound), NotificationEvent::Happened, &[found("barn")], AT);
-    assert_eq!((blocks.title.as_str(), blocks.text.as_str()), ("barn: block found", "It has found 3.\nRule: Down."));
-    assert_eq!((blocks.mood, &blocks.data["figure"], &blocks.data["before"]), (Tone::Good, &json!(3.0), &json!(2.0)));
-    let two = said(&rule(RuleCondition::BlockFound), NotificationEvent::Happened, &[found("barn"), found("shed")], AT);
-    assert_eq!((two.title.as_str(), two.text.as_str()), ("2 instances: block found", "barn, shed.\nRule: Down."));
-    assert_eq!(said(&rule(RuleCondition::BestDifficulty), NotificationEvent::Happened, &[found("barn")], AT).mood, Tone::Plain);
+    let blocks = said(
+        &rule(RuleCondition::BlockFound),
+        NotificationEvent::Happened,
+        &[found("barn")],
+        AT,
+    );
+    assert_eq!(
+        (blocks.title.as_str(), blocks.text.as_str()),
+        ("barn: block found", "It has found 3.\nRule: Down.")
+    );
+    assert_eq!(
+        (blocks.mood, &blocks.data["figure"], &blocks.data["before"]),
+        (Tone::Good, &json!(3.0), &json!(2.0))
+    );
+    let two = said(
+        &rule(RuleCondition::BlockFound),
+        NotificationEvent::Happened,
+        &[found("barn"), found("shed")],
+        AT,
+    );
+    assert_eq!(
+        (two.title.as_str(), two.text.as_str()),
+        ("2 instances: block found", "barn, shed.\nRule: Down.")
+    );
+    assert_eq!(
+        said(
+            &rule(RuleCondition::BestDifficulty),
+            NotificationEvent::Happened,
+            &[found("barn")],
+            AT
+        )
+        .mood,
+        Tone::Plain
+    );
 }
 
 #[test]
 fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
-    let rule = rule(RuleCondition::State { is: InstanceProblem::NotRunning });
-    let items = [item("barn", "not running", ""), item("shed", "not running", "")];
+    let rule = rule(RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    });
+    let items = [
+        item("barn", "not running", ""),
+        item("shed", "not running", ""),
+    ];
     let data = said(&rule, NotificationEvent::Raised, &items, AT).data;
     // As it comes back from the database.
     let data: Value = serde_json::from_str(&data.to_string()).unwrap();
-    assert_eq!(items_of(&data, &rule, NotificationEvent::Raised).unwrap(), items);
+    assert_eq!(
+        items_of(&data, &rule, NotificationEvent::Raised).unwrap(),
+        items
+    );
     assert_eq!(rule_of(&data), Some(rule.id));
     assert!(items_of(&data, &rule, NotificationEvent::Cleared).is_none());
-    assert!(items_of(&data, &AlertRule { id: RuleId::random(), ..rule.clone() }, NotificationEvent::Raised).is_none());
-    let other = RuleCondition::Metric { metric: "miners".into(), side: ThresholdSide::Below, threshold: 1.0 };
-    assert!(items_of(&data, &AlertRule { condition: other, ..rule.clone() }, NotificationEvent::Raised).is_none());
+    assert!(
+        items_of(
+            &data,
+            &AlertRule {
+                id: RuleId::random(),
+                ..rule.clone()
+            },
+            NotificationEvent::Raised
+        )
+        .is_none()
+    );
+    let other = RuleCondition::Metric {
+        metric: "miners".into(),
+        side: ThresholdSide::Below,
+        threshold: 1.0,
+    };
+    assert!(
+        items_of(
+            &data,
+            &AlertRule {
+                condition: other,
+                ..rule.clone()
+            },
+            NotificationEvent::Raised
+        )
+        .is_none()
+    );
     // Those of an older version have no list.
-    let old =
-        json!({ "event": "raised", "rule": { "id": rule.id }, "condition": rule.condition, "instance": { "id": items[0].id } });
+    let old = json!({ "event": "raised", "rule": { "id": rule.id }, "condition": rule.condition, "instance": { "id": items[0].id } });
     assert!(items_of(&old, &rule, NotificationEvent::Raised).is_none());
     assert!(items_of(&json!("x"), &rule, NotificationEvent::Raised).is_none());
 }

@@ -16,8 +16,17 @@ async fn a_new_database_has_rules_and_no_channel() {
     assert_eq!(names, ["Instance is down", "Health is bad", "Block found"]);
     let conditions: Vec<&str> = all.rules.iter().map(|rule| rule.condition.kind()).collect();
     assert_eq!(conditions, ["state", "check", "block-found"]);
-    assert!(all.rules.iter().all(|rule| rule.enabled && rule.instance_id.is_none() && rule.channels.is_empty()));
-    assert!(all.channels.is_empty() && all.deliveries.is_empty() && all.silences.is_empty() && all.standing.is_empty());
+    assert!(
+        all.rules
+            .iter()
+            .all(|rule| rule.enabled && rule.instance_id.is_none() && rule.channels.is_empty())
+    );
+    assert!(
+        all.channels.is_empty()
+            && all.deliveries.is_empty()
+            && all.silences.is_empty()
+            && all.standing.is_empty()
+    );
 }
 
 #[tokio::test]
@@ -31,43 +40,88 @@ async fn rules_and_channels_come_back_as_they_were_saved() {
         "channels": [phone.id], "enabled": true,
     });
     let rule = world.rule(body).await;
-    let other = world.rule(json!({ "condition": { "kind": "best-difficulty" } })).await;
+    let other = world
+        .rule(json!({ "condition": { "kind": "best-difficulty" } }))
+        .await;
     let world = world.restarted();
     let all = world.alerts.everything().await.unwrap();
     assert_eq!(all.rules, [rule.clone(), other.clone()]);
     assert_eq!(all.channels, [phone]);
-    let changed =
-        world.alerts.update_rule(rule.id, json!({ "channels": [], "quiet": null, "instance_id": null }).into()).await.unwrap();
-    assert_eq!(changed, AlertRule { channels: Vec::new(), quiet: None, instance_id: None, ..rule });
+    let changed = world
+        .alerts
+        .update_rule(
+            rule.id,
+            json!({ "channels": [], "quiet": null, "instance_id": null }).into(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        changed,
+        AlertRule {
+            channels: Vec::new(),
+            quiet: None,
+            instance_id: None,
+            ..rule
+        }
+    );
     assert_eq!(world.alerts.rule(changed.id).await.unwrap(), changed);
     world.alerts.delete_rule(other.id).await.unwrap();
-    assert!(matches!(world.alerts.delete_rule(other.id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        world.alerts.delete_rule(other.id).await,
+        Err(Error::NotFound { .. })
+    ));
 }
 
 #[tokio::test]
 async fn two_channels_have_two_names() {
     let world = AlertTestBed::new();
     let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
-    let again = world.alerts.create_channel(draft(json!({ "name": "Phone", "kind": "ntfy", "topic": "barn" }))).await;
+    let again = world
+        .alerts
+        .create_channel(draft(
+            json!({ "name": "Phone", "kind": "ntfy", "topic": "barn" }),
+        ))
+        .await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
     let other = world.channel("desk", "http://127.0.0.1:9/b").await;
-    let renamed = world.alerts.update_channel(other.id, draft(json!({ "name": "PHONE" }))).await;
+    let renamed = world
+        .alerts
+        .update_channel(other.id, draft(json!({ "name": "PHONE" })))
+        .await;
     assert!(matches!(renamed, Err(Error::Conflict(_))), "{renamed:?}");
-    let own = world.alerts.update_channel(phone.id, draft(json!({ "name": "Phone" }))).await.unwrap();
+    let own = world
+        .alerts
+        .update_channel(phone.id, draft(json!({ "name": "Phone" })))
+        .await
+        .unwrap();
     assert_eq!((own.name.as_str(), &own.target), ("Phone", &phone.target));
 }
 
 #[tokio::test]
 async fn the_only_channel_of_a_rule_stays() {
     let world = AlertTestBed::new();
-    let (phone, desk) =
-        (world.channel("phone", "http://127.0.0.1:9/a").await, world.channel("desk", "http://127.0.0.1:9/b").await);
+    let (phone, desk) = (
+        world.channel("phone", "http://127.0.0.1:9/a").await,
+        world.channel("desk", "http://127.0.0.1:9/b").await,
+    );
     let rule = world.rule(json!({ "name": "Found", "condition": { "kind": "block-found" }, "channels": [phone.id] })).await;
-    let Err(Error::Conflict(words)) = world.alerts.delete_channel(phone.id).await else { panic!("it is gone") };
-    assert!(words.contains("\"Found\"") && words.contains("\"phone\""), "{words}");
-    world.alerts.update_rule(rule.id, json!({ "channels": [phone.id, desk.id] }).into()).await.unwrap();
+    let Err(Error::Conflict(words)) = world.alerts.delete_channel(phone.id).await else {
+        panic!("it is gone")
+    };
+    assert!(
+        words.contains("\"Found\"") && words.contains("\"phone\""),
+        "{words}"
+    );
+    world
+        .alerts
+        .update_rule(rule.id, json!({ "channels": [phone.id, desk.id] }).into())
+        .await
+        .unwrap();
     world.alerts.delete_channel(phone.id).await.unwrap();
-    assert_eq!(world.alerts.rule(rule.id).await.unwrap().channels, [desk.id]);
+    assert_eq!(
+        world.alerts.rule(rule.id).await.unwrap().channels,
+        [desk.id]
+    );
 }
 
 #[tokio::test]
@@ -87,15 +141,27 @@ async fn a_test_is_sent_at_once_and_its_end_is_told() {
 async fn a_silence_lasts_for_one_of_four_times_and_can_be_ended() {
     let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
-    assert!(matches!(world.alerts.silence(barn, 31).await, Err(Error::Invalid(_))));
-    assert!(matches!(world.alerts.silence(InstanceId::random(), 30).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        world.alerts.silence(barn, 31).await,
+        Err(Error::Invalid(_))
+    ));
+    assert!(matches!(
+        world.alerts.silence(InstanceId::random(), 30).await,
+        Err(Error::Invalid(_))
+    ));
     world.alerts.silence(barn, 1440).await.unwrap();
     let silence = world.alerts.silence(barn, 30).await.unwrap();
-    assert_eq!((silence.instance.as_str(), silence.until), ("barn", world.clock.now().after(Duration::from_secs(1800))));
+    assert_eq!(
+        (silence.instance.as_str(), silence.until),
+        ("barn", world.clock.now().after(Duration::from_secs(1800)))
+    );
     assert_eq!(world.alerts.everything().await.unwrap().silences, [silence]);
     world.pass(1800);
     assert!(world.alerts.everything().await.unwrap().silences.is_empty());
     world.alerts.silence(barn, 120).await.unwrap();
     world.alerts.end_silence(barn).await.unwrap();
-    assert!(matches!(world.alerts.end_silence(barn).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        world.alerts.end_silence(barn).await,
+        Err(Error::NotFound { .. })
+    ));
 }

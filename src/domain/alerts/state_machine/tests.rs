@@ -9,7 +9,9 @@ fn rule(for_s: u32, clear_s: u32) -> AlertRule {
     AlertRule {
         id: RuleId::random(),
         name: "Instance is down".into(),
-        condition: RuleCondition::State { is: InstanceProblem::NotRunning },
+        condition: RuleCondition::State {
+            is: InstanceProblem::NotRunning,
+        },
         instance_id: None,
         for_s,
         clear_s,
@@ -25,13 +27,21 @@ fn at(second: i64) -> Timestamp {
     Timestamp(1_800_000_000_000 + second * 1000)
 }
 
-/// Plays looks of (second, holds) through a rule whose day begins at second 0; what is told, by second.
+/// Plays looks of (second, holds) through a rule whose day begins at second 0; what is told, by
+/// second.
 fn play(rule: &AlertRule, looks: &[(i64, bool)]) -> Vec<(i64, NoticeKind)> {
     let mut memory = RuleState::default();
     let mut told = Vec::new();
     for (second, holds) in looks {
         let minute = u16::try_from(second.div_euclid(60) % 1440).unwrap();
-        let notice = step(rule, &mut memory, holds.then_some("it is down"), at(*second), minute, false);
+        let notice = step(
+            rule,
+            &mut memory,
+            holds.then_some("it is down"),
+            at(*second),
+            minute,
+            false,
+        );
         told.extend(notice.map(|notice| (*second, notice.kind)));
     }
     told
@@ -44,9 +54,17 @@ fn stretch(from: i64, to: i64, holds: bool) -> impl Iterator<Item = (i64, bool)>
 
 #[test]
 fn it_is_told_once_it_has_held_for_long_enough_and_cleared_once_it_was_gone_for_long_enough() {
-    let looks: Vec<_> = stretch(0, 200, true).chain(stretch(200, 400, false)).collect();
-    assert_eq!(play(&rule(60, 30), &looks), [(60, NoticeKind::Raised), (230, NoticeKind::Cleared)]);
-    assert_eq!(play(&rule(0, 0), &looks), [(0, NoticeKind::Raised), (200, NoticeKind::Cleared)]);
+    let looks: Vec<_> = stretch(0, 200, true)
+        .chain(stretch(200, 400, false))
+        .collect();
+    assert_eq!(
+        play(&rule(60, 30), &looks),
+        [(60, NoticeKind::Raised), (230, NoticeKind::Cleared)]
+    );
+    assert_eq!(
+        play(&rule(0, 0), &looks),
+        [(0, NoticeKind::Raised), (200, NoticeKind::Cleared)]
+    );
 }
 
 #[test]
@@ -54,50 +72,118 @@ fn a_notice_says_from_when_to_when() {
     let rule = rule(60, 30);
     let mut memory = RuleState::default();
     for second in (0..60).step_by(10) {
-        assert_eq!(step(&rule, &mut memory, Some("early words"), at(second), 0, false), None);
+        assert_eq!(
+            step(
+                &rule,
+                &mut memory,
+                Some("early words"),
+                at(second),
+                0,
+                false
+            ),
+            None
+        );
     }
     let raised = step(&rule, &mut memory, Some("it is down"), at(60), 0, false).unwrap();
-    assert_eq!(raised, RuleTransition { kind: NoticeKind::Raised, words: "it is down".into(), since: at(0), until: None });
-    assert_eq!(step(&rule, &mut memory, Some("other words"), at(70), 0, false), None);
+    assert_eq!(
+        raised,
+        RuleTransition {
+            kind: NoticeKind::Raised,
+            words: "it is down".into(),
+            since: at(0),
+            until: None
+        }
+    );
+    assert_eq!(
+        step(&rule, &mut memory, Some("other words"), at(70), 0, false),
+        None
+    );
     assert_eq!(step(&rule, &mut memory, None, at(80), 0, false), None);
     let cleared = step(&rule, &mut memory, None, at(110), 0, false).unwrap();
     assert_eq!(
         cleared,
-        RuleTransition { kind: NoticeKind::Cleared, words: "it is down".into(), since: at(0), until: Some(at(80)) }
+        RuleTransition {
+            kind: NoticeKind::Cleared,
+            words: "it is down".into(),
+            since: at(0),
+            until: Some(at(80))
+        }
     );
     assert_eq!(memory, RuleState::default(), "nothing is left of it");
 }
 
 #[test]
 fn it_is_told_again_while_it_lasts_and_not_in_a_gap() {
-    let rule = AlertRule { repeat_s: Some(100), ..rule(0, 30) };
-    let looks: Vec<_> = stretch(0, 190, true).chain(stretch(190, 210, false)).chain(stretch(210, 250, true)).collect();
-    assert_eq!(play(&rule, &looks), [(0, NoticeKind::Raised), (100, NoticeKind::Again), (210, NoticeKind::Again)]);
+    let rule = AlertRule {
+        repeat_s: Some(100),
+        ..rule(0, 30)
+    };
+    let looks: Vec<_> = stretch(0, 190, true)
+        .chain(stretch(190, 210, false))
+        .chain(stretch(210, 250, true))
+        .collect();
+    assert_eq!(
+        play(&rule, &looks),
+        [
+            (0, NoticeKind::Raised),
+            (100, NoticeKind::Again),
+            (210, NoticeKind::Again)
+        ]
+    );
 }
 
 #[test]
 fn an_end_that_is_not_to_be_told_is_not_told() {
-    let rule = AlertRule { tell_cleared: false, ..rule(0, 0) };
+    let rule = AlertRule {
+        tell_cleared: false,
+        ..rule(0, 0)
+    };
     let looks = [(0, true), (10, false), (20, true), (30, false)];
-    assert_eq!(play(&rule, &looks), [(0, NoticeKind::Raised), (20, NoticeKind::Raised)]);
+    assert_eq!(
+        play(&rule, &looks),
+        [(0, NoticeKind::Raised), (20, NoticeKind::Raised)]
+    );
 }
 
 #[test]
 fn what_lasts_beyond_the_quiet_time_is_told_at_its_end_and_what_came_and_went_is_not() {
-    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(60, 0) };
-    let lasting: Vec<_> = stretch(0, 660, false).chain(stretch(660, 1500, true)).collect();
+    let rule = AlertRule {
+        quiet: Some(QuietHours { from: 10, to: 20 }),
+        ..rule(60, 0)
+    };
+    let lasting: Vec<_> = stretch(0, 660, false)
+        .chain(stretch(660, 1500, true))
+        .collect();
     assert_eq!(play(&rule, &lasting), [(1200, NoticeKind::Raised)]);
-    let passing: Vec<_> = stretch(0, 660, false).chain(stretch(660, 900, true)).chain(stretch(900, 1500, false)).collect();
+    let passing: Vec<_> = stretch(0, 660, false)
+        .chain(stretch(660, 900, true))
+        .chain(stretch(900, 1500, false))
+        .collect();
     assert_eq!(play(&rule, &passing), []);
 }
 
 #[test]
 fn what_was_told_before_the_quiet_time_and_ended_within_it_is_cleared_after_it() {
-    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(0, 0) };
-    let ended: Vec<_> = stretch(0, 700, true).chain(stretch(700, 1500, false)).collect();
-    assert_eq!(play(&rule, &ended), [(0, NoticeKind::Raised), (1200, NoticeKind::Cleared)]);
-    let back: Vec<_> = stretch(0, 700, true).chain(stretch(700, 800, false)).chain(stretch(800, 1500, true)).collect();
-    assert_eq!(play(&rule, &back), [(0, NoticeKind::Raised)], "it lasts, as people believe");
+    let rule = AlertRule {
+        quiet: Some(QuietHours { from: 10, to: 20 }),
+        ..rule(0, 0)
+    };
+    let ended: Vec<_> = stretch(0, 700, true)
+        .chain(stretch(700, 1500, false))
+        .collect();
+    assert_eq!(
+        play(&rule, &ended),
+        [(0, NoticeKind::Raised), (1200, NoticeKind::Cleared)]
+    );
+    let back: Vec<_> = stretch(0, 700, true)
+        .chain(stretch(700, 800, false))
+        .chain(stretch(800, 1500, true))
+        .collect();
+    assert_eq!(
+        play(&rule, &back),
+        [(0, NoticeKind::Raised)],
+        "it lasts, as people believe"
+    );
 }
 
 #[test]
@@ -105,28 +191,68 @@ fn a_silence_delays_as_a_quiet_time_does() {
     let rule = rule(0, 0);
     let mut memory = RuleState::default();
     assert_eq!(step(&rule, &mut memory, Some("down"), at(0), 0, true), None);
-    assert_eq!(step(&rule, &mut memory, Some("down"), at(10), 0, false).map(|n| n.kind), Some(NoticeKind::Raised));
+    assert_eq!(
+        step(&rule, &mut memory, Some("down"), at(10), 0, false).map(|n| n.kind),
+        Some(NoticeKind::Raised)
+    );
     assert_eq!(step(&rule, &mut memory, None, at(20), 0, true), None);
     let cleared = step(&rule, &mut memory, None, at(30), 0, false).unwrap();
-    assert_eq!((cleared.kind, cleared.since, cleared.until), (NoticeKind::Cleared, at(0), Some(at(20))));
+    assert_eq!(
+        (cleared.kind, cleared.since, cleared.until),
+        (NoticeKind::Cleared, at(0), Some(at(20)))
+    );
 }
 
 #[test]
 fn a_clock_that_is_set_back_delays_by_no_more_than_the_rule_does() {
     let rule = rule(60, 60);
     let mut memory = RuleState::default();
-    assert_eq!(step(&rule, &mut memory, Some("down"), at(100_000), 0, false), None);
-    assert_eq!(step(&rule, &mut memory, Some("down"), at(0), 0, false), None);
+    assert_eq!(
+        step(&rule, &mut memory, Some("down"), at(100_000), 0, false),
+        None
+    );
+    assert_eq!(
+        step(&rule, &mut memory, Some("down"), at(0), 0, false),
+        None
+    );
     assert!(step(&rule, &mut memory, Some("down"), at(60), 0, false).is_some());
 }
 
 #[test]
 fn a_figure_that_grows_is_told_from_its_second_sight_on_and_never_twice() {
-    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(0, 0) };
+    let rule = AlertRule {
+        quiet: Some(QuietHours { from: 10, to: 20 }),
+        ..rule(0, 0)
+    };
     let mut memory = RuleState::default();
-    let told = [(3.0, 0), (3.0, 0), (4.0, 1), (4.0, 2), (5.0, 10), (7.0, 19), (7.0, 20), (7.0, 21), (2.0, 22), (7.0, 23)]
-        .map(|(figure, minute)| grown(&rule, &mut memory, figure, minute, false));
-    assert_eq!(told, [None, None, Some(3.0), None, None, None, Some(4.0), None, None, None]);
+    let told = [
+        (3.0, 0),
+        (3.0, 0),
+        (4.0, 1),
+        (4.0, 2),
+        (5.0, 10),
+        (7.0, 19),
+        (7.0, 20),
+        (7.0, 21),
+        (2.0, 22),
+        (7.0, 23),
+    ]
+    .map(|(figure, minute)| grown(&rule, &mut memory, figure, minute, false));
+    assert_eq!(
+        told,
+        [
+            None,
+            None,
+            Some(3.0),
+            None,
+            None,
+            None,
+            Some(4.0),
+            None,
+            None,
+            None
+        ]
+    );
     assert_eq!(grown(&rule, &mut memory, 8.0, 30, true), None);
     assert_eq!(grown(&rule, &mut memory, 8.0, 30, false), Some(7.0));
 }
@@ -134,20 +260,31 @@ fn a_figure_that_grows_is_told_from_its_second_sight_on_and_never_twice() {
 /// One look: seconds since the one before, whether it holds, whether it is silenced.
 fn looks() -> impl Strategy<Value = Vec<(i64, bool, bool)>> {
     // Stretches, so that something comes to count.
-    let stretch = (prop::bool::ANY, prop::bool::weighted(0.2), prop::collection::vec(0..40_i64, 1..12));
+    let stretch = (
+        prop::bool::ANY,
+        prop::bool::weighted(0.2),
+        prop::collection::vec(0..40_i64, 1..12),
+    );
     prop::collection::vec(stretch, 1..12).prop_map(|stretches| {
-        let each = stretches.into_iter().flat_map(|(holds, silent, waits)| waits.into_iter().map(move |w| (w, holds, silent)));
+        let each = stretches
+            .into_iter()
+            .flat_map(|(holds, silent, waits)| waits.into_iter().map(move |w| (w, holds, silent)));
         each.collect()
     })
 }
 
 fn rules() -> impl Strategy<Value = AlertRule> {
-    let quiet = prop::option::weighted(0.5, (0..30_u16, 0..30_u16).prop_map(|(from, to)| QuietHours { from, to }));
-    (0..120_u32, 0..120_u32, prop::option::of(1..200_u32), quiet).prop_map(|(for_s, clear_s, repeat_s, quiet)| AlertRule {
-        repeat_s,
-        quiet,
-        ..rule(for_s, clear_s)
-    })
+    let quiet = prop::option::weighted(
+        0.5,
+        (0..30_u16, 0..30_u16).prop_map(|(from, to)| QuietHours { from, to }),
+    );
+    (0..120_u32, 0..120_u32, prop::option::of(1..200_u32), quiet).prop_map(
+        |(for_s, clear_s, repeat_s, quiet)| AlertRule {
+            repeat_s,
+            quiet,
+            ..rule(for_s, clear_s)
+        },
+    )
 }
 
 fn minute(second: i64) -> u16 {

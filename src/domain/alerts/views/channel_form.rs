@@ -1,4 +1,5 @@
-//! The form of a channel: which kind, then its fields with help beside each. A secret never gets in here.
+//! The form of a channel: which kind, then its fields with help beside each. A secret never gets in
+//! here.
 
 use askama::Template;
 use serde::Serialize;
@@ -10,7 +11,9 @@ use super::fields::{AlertFormField, FieldInput, error_of};
 use super::responses::ChannelKinds;
 use crate::base::error::FieldError;
 use crate::base::ids::ChannelId;
-use crate::domain::alerts::channel_kinds::{ChannelField, ChannelFieldInput, ChannelKind, KINDS, kind};
+use crate::domain::alerts::channel_kinds::{
+    ChannelField, ChannelFieldInput, ChannelKind, KINDS, kind,
+};
 use crate::domain::alerts::model::SavedChannel;
 use crate::domain::configs::MASK;
 use crate::view;
@@ -47,11 +50,17 @@ impl ChannelPage {
     /// A new channel; without a kind the page asks for it.
     #[must_use]
     pub fn new(frame: PageFrame, kind: Option<&'static ChannelKind>) -> Self {
-        let defaults = kind.iter().flat_map(|kind| kind.fields).map(|field| (field.name.to_owned(), field.default.to_owned()));
+        let defaults = kind
+            .iter()
+            .flat_map(|kind| kind.fields)
+            .map(|field| (field.name.to_owned(), field.default.to_owned()));
         Self {
             frame,
             id: None,
-            title: kind.map_or_else(|| "New channel".into(), |kind| format!("New channel: {}", kind.title)),
+            title: kind.map_or_else(
+                || "New channel".into(),
+                |kind| format!("New channel: {}", kind.title),
+            ),
             kind,
             values: defaults.collect(),
             errors: Vec::new(),
@@ -65,9 +74,17 @@ impl ChannelPage {
     pub fn edit(frame: PageFrame, saved: SavedChannel) -> Self {
         let (id, name) = (saved.id, saved.name.clone());
         let view = ChannelView::from(saved);
-        let own_kind = view.target.get("kind").and_then(Value::as_str).and_then(kind);
+        let own_kind = view
+            .target
+            .get("kind")
+            .and_then(Value::as_str)
+            .and_then(kind);
         let mut values = BTreeMap::from([("name".to_owned(), name.clone())]);
-        for field in own_kind.iter().flat_map(|kind| kind.fields).filter(|field| field.how != ChannelFieldInput::Secret) {
+        for field in own_kind
+            .iter()
+            .flat_map(|kind| kind.fields)
+            .filter(|field| field.how != ChannelFieldInput::Secret)
+        {
             let value = match view.target.get(field.name) {
                 Some(Value::String(text)) => text.clone(),
                 Some(Value::Number(number)) => number.to_string(),
@@ -76,19 +93,37 @@ impl ChannelPage {
             values.insert(field.name.to_owned(), value);
         }
         let json = serde_json::to_value(&view).unwrap_or_default();
-        Self { id: Some(id), title: name, values, json, ..Self::new(frame, own_kind) }
+        Self {
+            id: Some(id),
+            title: name,
+            values,
+            json,
+            ..Self::new(frame, own_kind)
+        }
     }
 
     /// The form as it was sent, with what is wrong.
     #[must_use]
-    pub fn refused(frame: PageFrame, saved: Option<SavedChannel>, pairs: &[(String, String)], errors: Vec<FieldError>) -> Self {
-        let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| kind(name));
+    pub fn refused(
+        frame: PageFrame,
+        saved: Option<SavedChannel>,
+        pairs: &[(String, String)],
+        errors: Vec<FieldError>,
+    ) -> Self {
+        let sent = pairs
+            .iter()
+            .find(|(name, _)| name == "kind")
+            .and_then(|(_, name)| kind(name));
         let mut page = match saved {
             Some(saved) => Self::edit(frame, saved),
             None => Self::new(frame, sent),
         };
         for (name, text) in pairs {
-            let field = page.kind.iter().flat_map(|kind| kind.fields).find(|field| field.name == name);
+            let field = page
+                .kind
+                .iter()
+                .flat_map(|kind| kind.fields)
+                .find(|field| field.name == name);
             if field.is_some_and(|field| field.how == ChannelFieldInput::Secret) {
                 page.secret_was_dropped |= !text.trim().is_empty() && text != MASK;
             } else if field.is_some() || name == "name" {
@@ -99,7 +134,10 @@ impl ChannelPage {
     }
 
     fn action(&self) -> String {
-        self.id.map_or_else(|| "/alerts/channels".into(), |id| format!("/alerts/channels/{id}"))
+        self.id.map_or_else(
+            || "/alerts/channels".into(),
+            |id| format!("/alerts/channels/{id}"),
+        )
     }
 
     fn kinds(&self) -> &'static [ChannelKind] {
@@ -107,30 +145,59 @@ impl ChannelPage {
     }
 
     fn fields(&self) -> Vec<AlertFormField> {
-        let name = AlertFormField::text("name", "Name", "By which you know it: my phone, the office.", self.value("name"));
-        let own = self.kind.iter().flat_map(|kind| kind.fields).map(|field| self.shown(field));
-        let with_error = |shown: AlertFormField| AlertFormField { error: error_of(&self.errors, shown.name), ..shown };
+        let name = AlertFormField::text(
+            "name",
+            "Name",
+            "By which you know it: my phone, the office.",
+            self.value("name"),
+        );
+        let own = self
+            .kind
+            .iter()
+            .flat_map(|kind| kind.fields)
+            .map(|field| self.shown(field));
+        let with_error = |shown: AlertFormField| AlertFormField {
+            error: error_of(&self.errors, shown.name),
+            ..shown
+        };
         std::iter::once(name).chain(own).map(with_error).collect()
     }
 
     fn shown(&self, field: &ChannelField) -> AlertFormField {
-        let plain = AlertFormField::text(field.name, field.label, field.help, self.value(field.name));
+        let plain =
+            AlertFormField::text(field.name, field.label, field.help, self.value(field.name));
         match field.how {
             ChannelFieldInput::Text => plain,
-            ChannelFieldInput::Port => AlertFormField { input: FieldInput::Number, ..plain },
-            ChannelFieldInput::Secret => {
-                AlertFormField { input: FieldInput::Secret, value: String::new(), hint: self.hint(field.name), ..plain }
-            }
+            ChannelFieldInput::Port => AlertFormField {
+                input: FieldInput::Number,
+                ..plain
+            },
+            ChannelFieldInput::Secret => AlertFormField {
+                input: FieldInput::Secret,
+                value: String::new(),
+                hint: self.hint(field.name),
+                ..plain
+            },
             ChannelFieldInput::Choice(options) => {
-                let options = options.iter().map(|(value, words)| ((*value).to_owned(), (*words).to_owned())).collect();
-                AlertFormField { input: FieldInput::Choice, options, ..plain }
+                let options = options
+                    .iter()
+                    .map(|(value, words)| ((*value).to_owned(), (*words).to_owned()))
+                    .collect();
+                AlertFormField {
+                    input: FieldInput::Choice,
+                    options,
+                    ..plain
+                }
             }
         }
     }
 
     /// What stands in the empty field of a secret that is kept.
     fn hint(&self, name: &str) -> String {
-        self.json.get(name).and_then(Value::as_str).map_or_else(String::new, |_| MASK.to_owned())
+        self.json
+            .get(name)
+            .and_then(Value::as_str)
+            .map_or_else(String::new, |_| MASK.to_owned())
     }
 
     fn value(&self, name: &str) -> String {
@@ -140,11 +207,17 @@ impl ChannelPage {
     /// There is a secret that stays if its field is left empty.
     fn keeps_a_secret(&self) -> bool {
         let fields = self.kind.iter().flat_map(|kind| kind.fields);
-        fields.filter(|field| field.how == ChannelFieldInput::Secret).any(|field| !self.hint(field.name).is_empty())
+        fields
+            .filter(|field| field.how == ChannelFieldInput::Secret)
+            .any(|field| !self.hint(field.name).is_empty())
     }
 
     fn link(&self, error: &FieldError) -> String {
         let name = error.pointer.trim_start_matches('/');
-        if self.fields().iter().any(|field| field.name == name) { format!("#{name}") } else { "#form".into() }
+        if self.fields().iter().any(|field| field.name == name) {
+            format!("#{name}")
+        } else {
+            "#form".into()
+        }
     }
 }

@@ -40,8 +40,22 @@ pub struct AlertFormField {
 
 impl AlertFormField {
     /// A line of text; other kinds are made from it.
-    pub fn text(name: &'static str, label: &'static str, help: &'static str, value: String) -> Self {
-        Self { name, label, help, value, input: FieldInput::Text, options: Vec::new(), hint: String::new(), error: None }
+    pub fn text(
+        name: &'static str,
+        label: &'static str,
+        help: &'static str,
+        value: String,
+    ) -> Self {
+        Self {
+            name,
+            label,
+            help,
+            value,
+            input: FieldInput::Text,
+            options: Vec::new(),
+            hint: String::new(),
+            error: None,
+        }
     }
 
     /// The value of the attribute `type`.
@@ -55,7 +69,11 @@ impl AlertFormField {
 
     /// The value of the attribute `inputmode`.
     pub fn mode(&self) -> &'static str {
-        if self.input == FieldInput::Number { "numeric" } else { "text" }
+        if self.input == FieldInput::Number {
+            "numeric"
+        } else {
+            "text"
+        }
     }
 
     /// One has to be chosen.
@@ -65,13 +83,20 @@ impl AlertFormField {
 
     /// The cursor helper that a browser may offer: never old passwords.
     pub fn completes(&self) -> &'static str {
-        if self.input == FieldInput::Secret { "new-password" } else { "off" }
+        if self.input == FieldInput::Secret {
+            "new-password"
+        } else {
+            "off"
+        }
     }
 }
 
 /// What is wrong with the field of this name.
 pub fn error_of(errors: &[FieldError], name: &str) -> Option<String> {
-    errors.iter().find(|error| error.pointer.strip_prefix('/') == Some(name)).map(|error| error.page_text().into_owned())
+    errors
+        .iter()
+        .find(|error| error.pointer.strip_prefix('/') == Some(name))
+        .map(|error| error.page_text().into_owned())
 }
 
 /// A minute of the day as time fields have it: `07:05`.

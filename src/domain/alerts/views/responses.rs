@@ -66,11 +66,15 @@ impl ChannelKinds {
     /// All of them.
     #[must_use]
     pub fn all() -> Self {
-        let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| ChannelKindResponse {
-            kind: kind.name,
-            fields: kind.fields.iter().map(|field| field.name).collect(),
+        let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| {
+            ChannelKindResponse {
+                kind: kind.name,
+                fields: kind.fields.iter().map(|field| field.name).collect(),
+            }
         };
-        Self { kinds: KINDS.iter().map(of).collect() }
+        Self {
+            kinds: KINDS.iter().map(of).collect(),
+        }
     }
 }
 

@@ -20,12 +20,28 @@ use crate::web::PageFrame;
 
 /// What a rule can be about: kind, title, and what that means.
 const KINDS: [(&str, &str, &str); 6] = [
-    ("state", "An instance is in trouble", "It failed, waits to be started again, or is not running though it should be."),
+    (
+        "state",
+        "An instance is in trouble",
+        "It failed, waits to be started again, or is not running though it should be.",
+    ),
     ("check", "A health check is bad", "One of them, or any."),
-    ("metric", "A figure is too high or too low", "Such as the hashrate, the number of miners or the memory."),
+    (
+        "metric",
+        "A figure is too high or too low",
+        "Such as the hashrate, the number of miners or the memory.",
+    ),
     ("block-found", "A block is found", "Told once for each."),
-    ("best-difficulty", "A share is better than all before", "Told once for each."),
-    ("update-available", "A newer client is there", "Than the one that an instance runs. Releases are looked for once a day."),
+    (
+        "best-difficulty",
+        "A share is better than all before",
+        "Told once for each.",
+    ),
+    (
+        "update-available",
+        "A newer client is there",
+        "Than the one that an instance runs. Releases are looked for once a day.",
+    ),
 ];
 
 /// What the form can choose from.
@@ -39,7 +55,10 @@ pub struct RuleFormOptions {
 
 impl From<service::Choices> for RuleFormOptions {
     fn from((instances, channels): service::Choices) -> Self {
-        Self { instances, channels }
+        Self {
+            instances,
+            channels,
+        }
     }
 }
 
@@ -75,7 +94,9 @@ view!(RulePage { "main" => as_main });
 /// The name of a kind as it stands in the table.
 #[must_use]
 pub fn known_kind(name: &str) -> Option<&'static str> {
-    RuleCondition::KINDS.into_iter().find(|known| *known == name)
+    RuleCondition::KINDS
+        .into_iter()
+        .find(|known| *known == name)
 }
 
 impl RulePage {
@@ -96,7 +117,12 @@ impl RulePage {
         let instance = instance.filter(|id| choices.instances.iter().any(|(known, _)| known == id));
         let instance = instance.map(|id| id.to_string()).unwrap_or_default();
         let usual = USUAL.to_string();
-        let values = [("is", "not-running"), ("at_least", "unhealthy"), ("side", "below"), ("metric", "hashrate_miners")];
+        let values = [
+            ("is", "not-running"),
+            ("at_least", "unhealthy"),
+            ("side", "below"),
+            ("metric", "hashrate_miners"),
+        ];
         let values = values.into_iter().chain([
             ("for_s", &*usual),
             ("clear_s", &*usual),
@@ -104,17 +130,25 @@ impl RulePage {
             ("enabled", "on"),
             ("instance_id", &*instance),
         ]);
-        let words = KINDS.iter().find(|(name, ..)| Some(*name) == kind).map(|(_, words, _)| *words);
+        let words = KINDS
+            .iter()
+            .find(|(name, ..)| Some(*name) == kind)
+            .map(|(_, words, _)| *words);
         Self {
             frame,
             id: None,
             title: words.map_or_else(|| "New rule".into(), |words| format!("New rule: {words}")),
             kind: kind.unwrap_or_default(),
-            values: values.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            values: values
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             chosen: Vec::new(),
             choices,
             errors: Vec::new(),
-            json: serde_json::to_value(RuleKinds { kinds: RuleCondition::KINDS }).unwrap_or_default(),
+            json: serde_json::to_value(RuleKinds {
+                kinds: RuleCondition::KINDS,
+            })
+            .unwrap_or_default(),
         }
     }
 
@@ -125,20 +159,47 @@ impl RulePage {
         let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
         if let Ok(Value::Object(members)) = serde_json::to_value(&rule.condition) {
             for (name, value) in members {
-                put(&name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                put(
+                    &name,
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned),
+                );
             }
         }
-        if let RuleCondition::Metric { metric, threshold, .. } = &rule.condition {
+        if let RuleCondition::Metric {
+            metric, threshold, ..
+        } = &rule.condition
+        {
             put("threshold", typed(metric, *threshold));
         }
         put("name", rule.name.clone());
-        put("instance_id", rule.instance_id.map(|id| id.to_string()).unwrap_or_default());
+        put(
+            "instance_id",
+            rule.instance_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+        );
         put("for_s", rule.for_s.to_string());
         put("clear_s", rule.clear_s.to_string());
-        put("repeat_s", rule.repeat_s.map(|every| every.to_string()).unwrap_or_default());
-        put("quiet_from", rule.quiet.map(|quiet| time(quiet.from)).unwrap_or_default());
-        put("quiet_to", rule.quiet.map(|quiet| time(quiet.to)).unwrap_or_default());
-        for (name, is_ticked) in [("tell_cleared", rule.tell_cleared), ("enabled", rule.enabled)] {
+        put(
+            "repeat_s",
+            rule.repeat_s
+                .map(|every| every.to_string())
+                .unwrap_or_default(),
+        );
+        put(
+            "quiet_from",
+            rule.quiet.map(|quiet| time(quiet.from)).unwrap_or_default(),
+        );
+        put(
+            "quiet_to",
+            rule.quiet.map(|quiet| time(quiet.to)).unwrap_or_default(),
+        );
+        for (name, is_ticked) in [
+            ("tell_cleared", rule.tell_cleared),
+            ("enabled", rule.enabled),
+        ] {
             put(name, if is_ticked { "on" } else { "" }.to_owned());
         }
         Self {
@@ -160,32 +221,50 @@ impl RulePage {
         errors: Vec<FieldError>,
         choices: RuleFormOptions,
     ) -> Self {
-        let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| known_kind(name));
+        let sent = pairs
+            .iter()
+            .find(|(name, _)| name == "kind")
+            .and_then(|(_, name)| known_kind(name));
         let mut page = match saved {
             Some(rule) => Self::edit(frame, rule, choices),
             None => Self::new(frame, sent, choices),
         };
         page.kind = sent.unwrap_or(page.kind);
         page.values = pairs.iter().cloned().collect();
-        page.chosen = pairs.iter().filter(|(name, _)| name == "channels").map(|(_, id)| id.clone()).collect();
+        page.chosen = pairs
+            .iter()
+            .filter(|(name, _)| name == "channels")
+            .map(|(_, id)| id.clone())
+            .collect();
         Self { errors, ..page }
     }
 
     fn action(&self) -> String {
-        self.id.map_or_else(|| "/alerts/rules".into(), |id| format!("/alerts/rules/{id}"))
+        self.id.map_or_else(
+            || "/alerts/rules".into(),
+            |id| format!("/alerts/rules/{id}"),
+        )
     }
 
     /// The address of the form for a kind, for the instance that was asked for.
     fn form_of(&self, kind: &str) -> String {
         let instance = self.value("instance_id");
-        let instance = if instance.is_empty() { instance } else { format!("&instance={instance}") };
+        let instance = if instance.is_empty() {
+            instance
+        } else {
+            format!("&instance={instance}")
+        };
         format!("/alerts/rules/new?kind={kind}{instance}")
     }
 
     /// The instance that was asked for.
     fn whose(&self) -> Option<&str> {
         let id = self.values.get("instance_id")?;
-        self.choices.instances.iter().find(|(known, _)| known.to_string() == *id).map(|(_, name)| name.as_str())
+        self.choices
+            .instances
+            .iter()
+            .find(|(known, _)| known.to_string() == *id)
+            .map(|(_, name)| name.as_str())
     }
 
     fn kinds(&self) -> &'static [(&'static str, &'static str, &'static str)] {
@@ -194,7 +273,10 @@ impl RulePage {
 
     /// What the kind means.
     fn about(&self) -> &'static str {
-        KINDS.iter().find(|(name, ..)| *name == self.kind).map_or("", |(_, words, _)| words)
+        KINDS
+            .iter()
+            .find(|(name, ..)| *name == self.kind)
+            .map_or("", |(_, words, _)| words)
     }
 
     fn lasts(&self) -> bool {
@@ -218,7 +300,10 @@ impl RulePage {
     }
 
     fn text(&self, name: &'static str, label: &'static str, help: &'static str) -> AlertFormField {
-        AlertFormField { error: self.error(name), ..AlertFormField::text(name, label, help, self.value(name)) }
+        AlertFormField {
+            error: self.error(name),
+            ..AlertFormField::text(name, label, help, self.value(name))
+        }
     }
 
     fn choice<V: ToString, W: ToString>(
@@ -228,8 +313,15 @@ impl RulePage {
         help: &'static str,
         options: impl IntoIterator<Item = (V, W)>,
     ) -> AlertFormField {
-        let options = options.into_iter().map(|(value, words)| (value.to_string(), words.to_string())).collect();
-        AlertFormField { input: FieldInput::Choice, options, ..self.text(name, label, help) }
+        let options = options
+            .into_iter()
+            .map(|(value, words)| (value.to_string(), words.to_string()))
+            .collect();
+        AlertFormField {
+            input: FieldInput::Choice,
+            options,
+            ..self.text(name, label, help)
+        }
     }
 
     /// What it is about, in detail.
@@ -249,16 +341,32 @@ impl RulePage {
                 )]
             }
             "check" => {
-                let options = [("unhealthy", "is unhealthy"), ("warning", "has a warning or worse")];
+                let options = [
+                    ("unhealthy", "is unhealthy"),
+                    ("warning", "has a warning or worse"),
+                ];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
-                checks.extend(HealthCheck::ALL.map(|check| (check.as_str().to_owned(), check.title().to_owned())));
+                checks.extend(
+                    HealthCheck::ALL
+                        .map(|check| (check.as_str().to_owned(), check.title().to_owned())),
+                );
                 let own = self.value("check");
                 if !checks.iter().any(|(name, _)| *name == own) {
                     checks.push((own.clone(), own));
                 }
                 vec![
-                    self.choice("check", "Health check", "As on the health page of an instance.", checks),
-                    self.choice("at_least", "How bad", "A warning may pass by itself.", options),
+                    self.choice(
+                        "check",
+                        "Health check",
+                        "As on the health page of an instance.",
+                        checks,
+                    ),
+                    self.choice(
+                        "at_least",
+                        "How bad",
+                        "A warning may pass by itself.",
+                        options,
+                    ),
                 ]
             }
             "metric" => {
@@ -294,18 +402,42 @@ impl RulePage {
     /// Of which instance, and under which name.
     fn common_fields(&self) -> Vec<AlertFormField> {
         let all = std::iter::once((String::new(), "all of them".to_owned()));
-        let instances = self.choices.instances.iter().map(|(id, name)| (id.to_string(), name.clone()));
+        let instances = self
+            .choices
+            .instances
+            .iter()
+            .map(|(id, name)| (id.to_string(), name.clone()));
         vec![
-            self.choice("instance_id", "Of which instance", "A new one is among all of them by itself.", all.chain(instances)),
-            self.text("name", "Name of the rule", "It stands in each message. Empty: one is made up."),
+            self.choice(
+                "instance_id",
+                "Of which instance",
+                "A new one is among all of them by itself.",
+                all.chain(instances),
+            ),
+            self.text(
+                "name",
+                "Name of the rule",
+                "It stands in each message. Empty: one is made up.",
+            ),
         ]
     }
 
     fn time_fields(&self) -> Vec<AlertFormField> {
-        let number = |shown| AlertFormField { input: FieldInput::Number, ..shown };
+        let number = |shown| AlertFormField {
+            input: FieldInput::Number,
+            ..shown
+        };
         vec![
-            number(self.text("for_s", "Tell after, seconds", "It must hold for so long without a break. 0: at once.")),
-            number(self.text("clear_s", "Over after, seconds", "A shorter break does not count.")),
+            number(self.text(
+                "for_s",
+                "Tell after, seconds",
+                "It must hold for so long without a break. 0: at once.",
+            )),
+            number(self.text(
+                "clear_s",
+                "Over after, seconds",
+                "A shorter break does not count.",
+            )),
             number(self.text(
                 "repeat_s",
                 "Tell again every, seconds (optional)",
@@ -315,14 +447,21 @@ impl RulePage {
     }
 
     fn quiet_fields(&self) -> Vec<AlertFormField> {
-        let time = |shown| AlertFormField { input: FieldInput::Time, ..shown };
+        let time = |shown| AlertFormField {
+            input: FieldInput::Time,
+            ..shown
+        };
         let end = if self.lasts() {
             "What still lasts then is told; what came and went is not."
         } else {
             "What happened is told then."
         };
         vec![
-            time(self.text("quiet_from", "Quiet from (optional)", "By the clock of this machine. Nothing is sent then.")),
+            time(self.text(
+                "quiet_from",
+                "Quiet from (optional)",
+                "By the clock of this machine. Nothing is sent then.",
+            )),
             time(self.text("quiet_to", "Quiet to (optional)", end)),
         ]
     }
@@ -330,10 +469,19 @@ impl RulePage {
     fn link(&self, error: &FieldError) -> String {
         let name = error.pointer.trim_start_matches('/');
         let has_place = name == "channels"
-            || [self.condition_fields(), self.common_fields(), self.time_fields(), self.quiet_fields()]
-                .iter()
-                .flatten()
-                .any(|field| field.name == name);
-        if has_place { format!("#{name}") } else { "#form".into() }
+            || [
+                self.condition_fields(),
+                self.common_fields(),
+                self.time_fields(),
+                self.quiet_fields(),
+            ]
+            .iter()
+            .flatten()
+            .any(|field| field.name == name);
+        if has_place {
+            format!("#{name}")
+        } else {
+            "#form".into()
+        }
     }
 }

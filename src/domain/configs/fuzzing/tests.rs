@@ -74,7 +74,8 @@ const WORDS: [&str; 56] = [
 
 /// What was found once.
 const FOUND: [&str; 1] = [
-    // A secret key in the middle of a key that nobody knows, which is kept with the words of a file and goes out again.
+    // A secret key in the middle of a key that nobody knows, which is kept with the words of a file
+    // and goes out again.
     "jdc_signaturmkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2ne = \"x\"\n",
 ];
 
@@ -83,20 +84,30 @@ fn seeds() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seeds: Vec<String> = vec![samples::SOLO_FILE.into(), samples::POOL_FILE.into()];
     // One in a text that is published in blocks, which was taken once.
-    seeds.push(samples::SOLO_FILE.replace("Sv2MinerSignature", "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n!"));
+    seeds.push(samples::SOLO_FILE.replace(
+        "Sv2MinerSignature",
+        "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n!",
+    ));
     seeds.extend(FOUND.map(|found| format!("{found}{}", samples::SOLO_FILE)));
     for dir in ["fuzz/seeds/import", "tests/data/jd-client"] {
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "toml" || extension == "json") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml" || extension == "json")
+            {
                 seeds.push(std::fs::read_to_string(path).unwrap());
             }
         }
     }
     for config in samples::all() {
         seeds.push(config.to_stored_value().to_string());
-        seeds.push(serde_json::json!({ "name": "x", "config": config.to_stored_value() }).to_string());
-        seeds.push(serde_json::json!({ "config_json": config.to_stored_value().to_string() }).to_string());
+        seeds.push(
+            serde_json::json!({ "name": "x", "config": config.to_stored_value() }).to_string(),
+        );
+        seeds.push(
+            serde_json::json!({ "config_json": config.to_stored_value().to_string() }).to_string(),
+        );
         seeds.push(export_whole(&config, None));
     }
     seeds
@@ -148,7 +159,11 @@ fn mutate(text: &mut Vec<u8>, seeds: &[String], dice: &mut Dice) {
         }
         _ => {
             let word = WORDS[dice.below(WORDS.len())].as_bytes();
-            let range = if dice.below(2) == 0 { range.start..range.start } else { range };
+            let range = if dice.below(2) == 0 {
+                range.start..range.start
+            } else {
+                range
+            };
             text.splice(range, word.to_vec());
         }
     }
@@ -156,11 +171,18 @@ fn mutate(text: &mut Vec<u8>, seeds: &[String], dice: &mut Dice) {
 
 #[test]
 fn whatever_is_imported_holds() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
     let seconds = number(SECONDS);
     let limit = seconds.map_or(LONGEST, Duration::from_secs);
     let seeds = seeds();
-    assert!(seeds.len() > 15 && seeds.iter().filter(|seed| import_holds(seed)).count() > 10, "seeds that are taken");
+    assert!(
+        seeds.len() > 15 && seeds.iter().filter(|seed| import_holds(seed)).count() > 10,
+        "seeds that are taken"
+    );
     let mut dice = Dice(number(BEGIN).unwrap_or(0x9e37_79b9_7f4a_7c15) | 1);
     let (begun, mut tried, mut taken) = (Instant::now(), 0_u64, 0_u64);
     while begun.elapsed() < limit && (seconds.is_some() || tried < TEXTS) {
@@ -175,6 +197,12 @@ fn whatever_is_imported_holds() {
         }
         tried += 1;
     }
-    println!("{tried} texts in {:?}, {taken} of them taken", begun.elapsed());
-    assert!(tried > 100 && taken > tried / 50, "{taken} of {tried}: what is tried must also be right now and then");
+    println!(
+        "{tried} texts in {:?}, {taken} of them taken",
+        begun.elapsed()
+    );
+    assert!(
+        tried > 100 && taken > tried / 50,
+        "{taken} of {tried}: what is tried must also be right now and then"
+    );
 }

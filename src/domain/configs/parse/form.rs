@@ -1,17 +1,21 @@
-//! Urlencoded forms: from flat names to the JSON shape that [`read`](super::read) takes, and from a complaint's pointer back
-//! to the name of its field.
+//! Urlencoded forms: from flat names to the JSON shape that [`read`](super::read) takes, and from a
+//! complaint's pointer back to the name of its field.
 //!
-//! Names are the fields' own, with dots between levels and numbers for pools: `listening_address`, `upstreams.0.pool_port`,
-//! `template_provider_type.Sv2Tp.address`, `miner_telemetry.cidrs`. Besides:
-//! * the select field `template_provider` (`sv2tp` or `ipc`) says which kind is meant; the fields of the other kind may be in
-//!   the form, they are dropped. Without that field the kind is the one whose fields are not all empty;
-//! * pools whose fields are all empty are dropped, so that a form may offer a spare row; the others close up in the order of
-//!   their numbers, and pointers count the rows that are left;
-//! * lists (`supported_extensions`, `required_extensions`, `miner_telemetry.cidrs`) are one text, elements separated by
-//!   commas, space or lines; several fields of that name add up. For every other name the last one counts;
+//! Names are the fields' own, with dots between levels and numbers for pools: `listening_address`,
+//! `upstreams.0.pool_port`, `template_provider_type.Sv2Tp.address`, `miner_telemetry.cidrs`.
+//! Besides:
+//! * the select field `template_provider` (`sv2tp` or `ipc`) says which kind is meant; the fields
+//!   of the other kind may be in the form, they are dropped. Without that field the kind is the one
+//!   whose fields are not all empty;
+//! * pools whose fields are all empty are dropped, so that a form may offer a spare row; the others
+//!   close up in the order of their numbers, and pointers count the rows that are left;
+//! * lists (`supported_extensions`, `required_extensions`, `miner_telemetry.cidrs`) are one text,
+//!   elements separated by commas, space or lines; several fields of that name add up. For every
+//!   other name the last one counts;
 //! * an optional section is chosen by filling it in: empty text is "not set".
 //!
-//! What else is in the form (a name, a description) the caller takes out first, else it comes back as a warning.
+//! What else is in the form (a name, a description) the caller takes out first, else it comes back
+//! as a warning.
 
 use super::table::split_list;
 use serde_json::{Map, Value};
@@ -33,13 +37,27 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
             ["template_provider"] => chosen = Some(text),
             ["upstreams", row, field] if row.parse::<u32>().is_ok() => {
                 let row = row.parse().unwrap_or_default();
-                pools.entry(row).or_default().insert(field.into(), text.into());
+                pools
+                    .entry(row)
+                    .or_default()
+                    .insert(field.into(), text.into());
             }
-            ["template_provider_type", kind @ ("Sv2Tp" | "BitcoinCoreIpc"), field] => {
-                providers.entry(kind.into()).or_default().insert(field.into(), text.into());
+            [
+                "template_provider_type",
+                kind @ ("Sv2Tp" | "BitcoinCoreIpc"),
+                field,
+            ] => {
+                providers
+                    .entry(kind.into())
+                    .or_default()
+                    .insert(field.into(), text.into());
             }
-            ["miner_telemetry", list @ "cidrs"] | [list @ ("supported_extensions" | "required_extensions")] => {
-                lists.entry(list.into()).or_default().extend(split_list(&text).map(Value::from));
+            ["miner_telemetry", list @ "cidrs"]
+            | [list @ ("supported_extensions" | "required_extensions")] => {
+                lists
+                    .entry(list.into())
+                    .or_default()
+                    .extend(split_list(&text).map(Value::from));
             }
             _ => {
                 top.insert(name, text.into());
@@ -47,18 +65,31 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
         }
     }
     pools.retain(|_, fields| !all_empty(fields));
-    top.insert("upstreams".into(), pools.into_values().map(Value::Object).collect());
+    top.insert(
+        "upstreams".into(),
+        pools.into_values().map(Value::Object).collect(),
+    );
     if let Some(cidrs) = lists.remove("cidrs") {
-        top.insert("miner_telemetry".into(), Value::Object(Map::from_iter([("cidrs".to_owned(), Value::Array(cidrs))])));
+        top.insert(
+            "miner_telemetry".into(),
+            Value::Object(Map::from_iter([("cidrs".to_owned(), Value::Array(cidrs))])),
+        );
     }
-    top.extend(lists.into_iter().map(|(name, list)| (name, Value::Array(list))));
+    top.extend(
+        lists
+            .into_iter()
+            .map(|(name, list)| (name, Value::Array(list))),
+    );
     if let Some(choice) = provider_choice(chosen, providers) {
         top.insert("template_provider_type".into(), choice);
     }
     Value::Object(top)
 }
 
-fn provider_choice(chosen: Option<String>, mut providers: BTreeMap<String, Map<String, Value>>) -> Option<Value> {
+fn provider_choice(
+    chosen: Option<String>,
+    mut providers: BTreeMap<String, Map<String, Value>>,
+) -> Option<Value> {
     match chosen {
         None => providers.retain(|_, fields| !all_empty(fields)),
         Some(chosen) => match KINDS.iter().find(|(name, _)| *name == chosen.trim()) {
@@ -73,16 +104,21 @@ fn provider_choice(chosen: Option<String>, mut providers: BTreeMap<String, Map<S
     if providers.is_empty() {
         return None;
     }
-    Some(Value::Object(providers.into_iter().map(|(kind, fields)| (kind, Value::Object(fields))).collect()))
+    Some(Value::Object(
+        providers
+            .into_iter()
+            .map(|(kind, fields)| (kind, Value::Object(fields)))
+            .collect(),
+    ))
 }
 
 fn all_empty(fields: &Map<String, Value>) -> bool {
     fields.values().all(super::is_blank)
 }
 
-/// The name of the form field that a complaint at `pointer` (relative to the configuration) belongs to:
-/// `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field of the list, the choice of a
-/// template provider to `template_provider`.
+/// The name of the form field that a complaint at `pointer` (relative to the configuration) belongs
+/// to: `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field
+/// of the list, the choice of a template provider to `template_provider`.
 #[must_use]
 pub fn form_name(pointer: &str) -> String {
     let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
@@ -103,7 +139,11 @@ mod tests {
     use serde_json::json;
 
     fn form(pairs: &[(&str, &str)]) -> Value {
-        form_to_value(pairs.iter().map(|(name, text)| (name.to_string(), text.to_string())))
+        form_to_value(
+            pairs
+                .iter()
+                .map(|(name, text)| (name.to_string(), text.to_string())),
+        )
     }
 
     #[test]
@@ -139,7 +179,10 @@ mod tests {
             ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
             ("template_provider_type.BitcoinCoreIpc.version", "31"),
             ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
-            ("template_provider_type.BitcoinCoreIpc.data_dir", "/srv/bitcoin"),
+            (
+                "template_provider_type.BitcoinCoreIpc.data_dir",
+                "/srv/bitcoin",
+            ),
             ("template_provider_type.BitcoinCoreIpc.fee_threshold", "100"),
             ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
             ("monitoring_address", "127.0.0.1:9091"),
@@ -150,31 +193,52 @@ mod tests {
             ("miner_telemetry.cidrs", "192.168.1.0/24\r\n"),
             ("max_past_jobs", "3"),
         ]);
-        assert_eq!(read(&value, None).unwrap().config, samples::with_everything());
+        assert_eq!(
+            read(&value, None).unwrap().config,
+            samples::with_everything()
+        );
     }
 
     #[test]
     fn empty_rows_go_and_the_others_close_up() {
-        let value =
-            form(&[("upstreams.2.pool_port", "1"), ("upstreams.0.pool_port", ""), ("upstreams.4294967295.pool_port", "2")]);
-        assert_eq!(value["upstreams"], json!([{"pool_port": "1"}, {"pool_port": "2"}]));
+        let value = form(&[
+            ("upstreams.2.pool_port", "1"),
+            ("upstreams.0.pool_port", ""),
+            ("upstreams.4294967295.pool_port", "2"),
+        ]);
+        assert_eq!(
+            value["upstreams"],
+            json!([{"pool_port": "1"}, {"pool_port": "2"}])
+        );
         assert_eq!(form(&[])["upstreams"], json!([]));
     }
 
     #[test]
     fn the_kind_of_provider_is_chosen_or_follows_from_what_is_filled_in() {
-        let (tp, ipc) = ("template_provider_type.Sv2Tp.address", "template_provider_type.BitcoinCoreIpc.version");
+        let (tp, ipc) = (
+            "template_provider_type.Sv2Tp.address",
+            "template_provider_type.BitcoinCoreIpc.version",
+        );
         let kinds = |pairs: &[(&str, &str)]| match &form(pairs)["template_provider_type"] {
             Value::Object(kinds) => kinds.keys().cloned().collect::<Vec<_>>().join("+"),
             other => other.to_string(),
         };
-        assert_eq!(kinds(&[("template_provider", "sv2tp"), (tp, "a:1"), (ipc, "30")]), "Sv2Tp");
-        assert_eq!(kinds(&[(ipc, "30"), (tp, "a:1"), ("template_provider", "ipc")]), "BitcoinCoreIpc");
+        assert_eq!(
+            kinds(&[("template_provider", "sv2tp"), (tp, "a:1"), (ipc, "30")]),
+            "Sv2Tp"
+        );
+        assert_eq!(
+            kinds(&[(ipc, "30"), (tp, "a:1"), ("template_provider", "ipc")]),
+            "BitcoinCoreIpc"
+        );
         assert_eq!(kinds(&[("template_provider", "ipc")]), "BitcoinCoreIpc");
         assert_eq!(kinds(&[(tp, " "), (ipc, "30")]), "BitcoinCoreIpc");
         assert_eq!(kinds(&[(tp, "a:1"), (ipc, "30")]), "BitcoinCoreIpc+Sv2Tp");
         assert_eq!(kinds(&[(tp, "")]), "null");
-        assert_eq!(kinds(&[("template_provider", "other"), (tp, "a:1")]), "\"other\"");
+        assert_eq!(
+            kinds(&[("template_provider", "other"), (tp, "a:1")]),
+            "\"other\""
+        );
     }
 
     #[test]
@@ -184,7 +248,10 @@ mod tests {
             ("/upstreams/0/pool_port", "upstreams.0.pool_port"),
             ("/upstreams", "upstreams"),
             ("/template_provider_type", "template_provider"),
-            ("/template_provider_type/Sv2Tp/address", "template_provider_type.Sv2Tp.address"),
+            (
+                "/template_provider_type/Sv2Tp/address",
+                "template_provider_type.Sv2Tp.address",
+            ),
             ("/supported_extensions/3", "supported_extensions"),
             ("/miner_telemetry/cidrs/0", "miner_telemetry.cidrs"),
         ] {

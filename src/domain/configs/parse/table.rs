@@ -1,40 +1,95 @@
-//! A JSON object being read field by field: where it stands, which of its keys have been read, and the words for what is
-//! missing.
+//! A JSON object being read field by field: where it stands, which of its keys have been read, and
+//! the words for what is missing.
 
 use crate::domain::configs::rules::{ConfigFindings, scalar};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Warnings of unknown keys that one object may cause; a body of a megabyte could hold a hundred thousand.
+/// Warnings of unknown keys that one object may cause; a body of a megabyte could hold a hundred
+/// thousand.
 const MOST_UNKNOWN: usize = 20;
 
 /// What a required field is, for the sentence that says it is missing.
 const FIELDS: &[(&str, &str)] = &[
-    ("listening_address", "the address and port on which miners connect, such as 0.0.0.0:34265"),
-    ("max_supported_version", "the highest protocol version; use 2"),
-    ("min_supported_version", "the lowest protocol version; use 2"),
-    ("authority_public_key", "the public key by which miners recognise the client. Make a pair of keys"),
-    ("authority_secret_key", "the secret key that belongs to the public key. Make a pair of keys"),
-    ("cert_validity_sec", "how many seconds a certificate is valid, such as 3600"),
-    ("shares_per_minute", "how many shares a miner should find per minute, such as 6.0"),
-    ("share_batch_size", "after how many shares a miner is sent an acknowledgement, such as 10"),
+    (
+        "listening_address",
+        "the address and port on which miners connect, such as 0.0.0.0:34265",
+    ),
+    (
+        "max_supported_version",
+        "the highest protocol version; use 2",
+    ),
+    (
+        "min_supported_version",
+        "the lowest protocol version; use 2",
+    ),
+    (
+        "authority_public_key",
+        "the public key by which miners recognise the client. Make a pair of keys",
+    ),
+    (
+        "authority_secret_key",
+        "the secret key that belongs to the public key. Make a pair of keys",
+    ),
+    (
+        "cert_validity_sec",
+        "how many seconds a certificate is valid, such as 3600",
+    ),
+    (
+        "shares_per_minute",
+        "how many shares a miner should find per minute, such as 6.0",
+    ),
+    (
+        "share_batch_size",
+        "after how many shares a miner is sent an acknowledgement, such as 10",
+    ),
     ("mode", "FULLTEMPLATE, COINBASEONLY or SOLOMINING"),
-    ("jdc_signature", "the text to put into blocks; it may be empty"),
-    ("coinbase_reward_script", "where rewards go; write addr(<your address>)"),
-    ("template_provider_type", "where block templates come from, Sv2Tp or BitcoinCoreIpc"),
+    (
+        "jdc_signature",
+        "the text to put into blocks; it may be empty",
+    ),
+    (
+        "coinbase_reward_script",
+        "where rewards go; write addr(<your address>)",
+    ),
+    (
+        "template_provider_type",
+        "where block templates come from, Sv2Tp or BitcoinCoreIpc",
+    ),
     ("sv2_tp", "the address of the template provider"),
     ("bitcoin_core_ipc", "how to reach Bitcoin Core"),
-    ("authority_pubkey", "the public key of the pool; its operator publishes it"),
+    (
+        "authority_pubkey",
+        "the public key of the pool; its operator publishes it",
+    ),
     ("pool_address", "the host name or IP address of the pool"),
     ("pool_port", "the port of the pool"),
-    ("jds_address", "the host name or IP address of the pool's job declarator server"),
+    (
+        "jds_address",
+        "the host name or IP address of the pool's job declarator server",
+    ),
     ("jds_port", "the port of the job declarator server"),
-    ("user_identity", "your account at the pool; without it the pool cannot pay you"),
-    ("address", "host and port of the template provider, such as 127.0.0.1:8442"),
+    (
+        "user_identity",
+        "your account at the pool; without it the pool cannot pay you",
+    ),
+    (
+        "address",
+        "host and port of the template provider, such as 127.0.0.1:8442",
+    ),
     ("version", "the major version of Bitcoin Core, 30 or 31"),
-    ("network", "the chain the node follows: mainnet, testnet4, signet or regtest"),
-    ("fee_threshold", "by how many satoshis in fees a new template must be better, such as 100"),
-    ("min_interval", "how many seconds at least lie between two templates, such as 5"),
+    (
+        "network",
+        "the chain the node follows: mainnet, testnet4, signet or regtest",
+    ),
+    (
+        "fee_threshold",
+        "by how many satoshis in fees a new template must be better, such as 100",
+    ),
+    (
+        "min_interval",
+        "how many seconds at least lie between two templates, such as 5",
+    ),
     ("output_script_type", "the kind of output, such as P2WPKH"),
     ("output_script_value", "the key or hash of the output"),
 ];
@@ -54,10 +109,24 @@ impl<'v> ObjectReader<'v> {
 
     fn from(value: &'v Value, pointer: String, found: &mut ConfigFindings) -> Option<Self> {
         match value {
-            Value::Object(entries) => Some(Self { pointer, entries, read: BTreeSet::new() }),
+            Value::Object(entries) => Some(Self {
+                pointer,
+                entries,
+                read: BTreeSet::new(),
+            }),
             other => {
-                let what = if pointer.is_empty() { "The configuration" } else { "This" };
-                found.error(pointer, format!("{what} must be an object with named fields, not {}.", scalar::kind(other)));
+                let what = if pointer.is_empty() {
+                    "The configuration"
+                } else {
+                    "This"
+                };
+                found.error(
+                    pointer,
+                    format!(
+                        "{what} must be an object with named fields, not {}.",
+                        scalar::kind(other)
+                    ),
+                );
                 None
             }
         }
@@ -65,7 +134,11 @@ impl<'v> ObjectReader<'v> {
 
     /// The pointer to `key` in this object.
     pub fn at(&self, key: &str) -> String {
-        format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
+        format!(
+            "{}/{}",
+            self.pointer,
+            key.replace('~', "~0").replace('/', "~1")
+        )
     }
 
     /// The value of `key`, without counting it as read; null is absent.
@@ -112,7 +185,8 @@ impl<'v> ObjectReader<'v> {
         }
     }
 
-    /// A field that may be absent or empty; `None` then, and also when it is wrong, with a complaint.
+    /// A field that may be absent or empty; `None` then, and also when it is wrong, with a
+    /// complaint.
     pub fn optional<T>(
         &mut self,
         key: &'static str,
@@ -120,11 +194,19 @@ impl<'v> ObjectReader<'v> {
         rule: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         self.skip(key);
-        if self.peek(key).is_none_or(is_blank) { None } else { self.present(key, found, rule) }
+        if self.peek(key).is_none_or(is_blank) {
+            None
+        } else {
+            self.present(key, found, rule)
+        }
     }
 
     /// An object that must be there.
-    pub fn table(&mut self, key: &'static str, found: &mut ConfigFindings) -> Option<ObjectReader<'v>> {
+    pub fn table(
+        &mut self,
+        key: &'static str,
+        found: &mut ConfigFindings,
+    ) -> Option<ObjectReader<'v>> {
         self.skip(key);
         match self.peek(key) {
             Some(value) if !is_blank(value) => Self::from(value, self.at(key), found),
@@ -136,13 +218,24 @@ impl<'v> ObjectReader<'v> {
     }
 
     /// A list of objects, if it is there; too long a list is read as far as allowed.
-    pub fn tables(&mut self, key: &'static str, most: usize, found: &mut ConfigFindings) -> Option<Vec<ObjectReader<'v>>> {
+    pub fn tables(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        found: &mut ConfigFindings,
+    ) -> Option<Vec<ObjectReader<'v>>> {
         let list = self.elements(key, most, found)?;
         let at = self.at(key);
-        Some(list.iter().enumerate().filter_map(|(i, value)| Self::from(value, format!("{at}/{i}"), found)).collect())
+        Some(
+            list.iter()
+                .enumerate()
+                .filter_map(|(i, value)| Self::from(value, format!("{at}/{i}"), found))
+                .collect(),
+        )
     }
 
-    /// A list of single values, empty when absent. A list may also be one text, its elements separated by commas or space.
+    /// A list of single values, empty when absent. A list may also be one text, its elements
+    /// separated by commas or space.
     pub fn list<T>(
         &mut self,
         key: &'static str,
@@ -169,38 +262,63 @@ impl<'v> ObjectReader<'v> {
         elements
     }
 
-    fn elements(&mut self, key: &'static str, most: usize, found: &mut ConfigFindings) -> Option<&'v [Value]> {
+    fn elements(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        found: &mut ConfigFindings,
+    ) -> Option<&'v [Value]> {
         self.skip(key);
         match self.peek(key)? {
             Value::Array(list) => Some(self.limited(key, list, most, found)),
             value if is_blank(value) => None,
             other => {
-                found.error(self.at(key), format!("This must be a list, not {}.", scalar::kind(other)));
+                found.error(
+                    self.at(key),
+                    format!("This must be a list, not {}.", scalar::kind(other)),
+                );
                 None
             }
         }
     }
 
-    fn limited<'l>(&self, key: &str, list: &'l [Value], most: usize, found: &mut ConfigFindings) -> &'l [Value] {
+    fn limited<'l>(
+        &self,
+        key: &str,
+        list: &'l [Value],
+        most: usize,
+        found: &mut ConfigFindings,
+    ) -> &'l [Value] {
         if list.len() > most {
-            found.error(self.at(key), format!("There are too many entries; at most {most} are accepted."));
+            found.error(
+                self.at(key),
+                format!("There are too many entries; at most {most} are accepted."),
+            );
         }
         &list[..list.len().min(most)]
     }
 
     /// Warns of every key that nothing has asked for.
     pub fn warn_of_unknown(&self, found: &mut ConfigFindings) {
-        for key in self.entries.keys().filter(|key| !self.read.contains(key.as_str())).take(MOST_UNKNOWN) {
+        for key in self
+            .entries
+            .keys()
+            .filter(|key| !self.read.contains(key.as_str()))
+            .take(MOST_UNKNOWN)
+        {
             let short: String = key.chars().take(60).collect();
             let lower = key.to_ascii_lowercase();
-            let near = self
-                .read
-                .iter()
-                .find(|known| known.eq_ignore_ascii_case(&lower) || known.replace('_', "") == lower.replace(['_', '-'], ""));
+            let near = self.read.iter().find(|known| {
+                known.eq_ignore_ascii_case(&lower)
+                    || known.replace('_', "") == lower.replace(['_', '-'], "")
+            });
             let hint = near.map_or_else(String::new, |known| format!(" Did you mean {known}?"));
             found.warn(
                 self.at(&short),
-                format!("{} is not a field of a configuration and was left out.{hint}", scalar::shown(&short)),
+                format!(
+                    "{} is not a field of a configuration and was left out.{hint}",
+                    scalar::shown(&short)
+                ),
             );
         }
     }
@@ -217,7 +335,8 @@ pub fn is_blank(value: &Value) -> bool {
 
 /// The elements of a list written as text: separated by commas, semicolons, spaces or line breaks.
 pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty())
+    text.split(|c: char| c == ',' || c == ';' || c.is_whitespace())
+        .filter(|part| !part.is_empty())
 }
 
 fn missing(key: &str) -> String {

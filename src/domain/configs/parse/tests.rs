@@ -24,7 +24,11 @@ fn changed(mut config: Value, pointer: &str, value: Value) -> Value {
 /// Pointers of all errors, or of all warnings behind a `~` when there are no errors.
 fn judged(config: &Value) -> Vec<String> {
     match read(config, None) {
-        Ok(accepted) => accepted.warnings.into_iter().map(|one| format!("~{}", one.pointer)).collect(),
+        Ok(accepted) => accepted
+            .warnings
+            .into_iter()
+            .map(|one| format!("~{}", one.pointer))
+            .collect(),
         Err(found) => found.errors.into_iter().map(|one| one.pointer).collect(),
     }
 }
@@ -32,7 +36,10 @@ fn judged(config: &Value) -> Vec<String> {
 fn only_error(config: &Value) -> (String, String) {
     let found = read(config, None).expect_err("it should be refused");
     assert_eq!(found.errors.len(), 1, "{:?}", found.errors);
-    (found.errors[0].pointer.clone(), found.errors[0].detail.clone())
+    (
+        found.errors[0].pointer.clone(),
+        found.errors[0].detail.clone(),
+    )
 }
 
 #[test]
@@ -49,23 +56,44 @@ fn each_missing_field_is_missed_by_its_own_name() {
     for key in whole.as_object().unwrap().keys() {
         let judgement = judged(&changed(whole.clone(), &format!("/{key}"), Value::Null));
         let optional = key.starts_with("monitoring_");
-        assert_eq!(judgement, if optional { vec![] } else { vec![format!("/{key}")] }, "{key}");
+        assert_eq!(
+            judgement,
+            if optional {
+                vec![]
+            } else {
+                vec![format!("/{key}")]
+            },
+            "{key}"
+        );
     }
     for key in whole["upstreams"][0].as_object().unwrap().keys() {
         let pointer = format!("/upstreams/0/{key}");
-        assert_eq!(judged(&changed(whole.clone(), &pointer, Value::Null)), [pointer]);
+        assert_eq!(
+            judged(&changed(whole.clone(), &pointer, Value::Null)),
+            [pointer]
+        );
     }
     let ipc = samples::with_everything().to_stored_value();
     for key in ["version", "network", "fee_threshold", "min_interval"] {
         let pointer = format!("/template_provider_type/BitcoinCoreIpc/{key}");
-        assert_eq!(judged(&changed(ipc.clone(), &pointer, Value::Null)), [pointer]);
+        assert_eq!(
+            judged(&changed(ipc.clone(), &pointer, Value::Null)),
+            [pointer]
+        );
     }
     assert_eq!(
-        judged(&changed(whole, "/template_provider_type/Sv2Tp/address", "".into())),
+        judged(&changed(
+            whole,
+            "/template_provider_type/Sv2Tp/address",
+            "".into()
+        )),
         ["/template_provider_type/Sv2Tp/address"]
     );
     let (_, detail) = only_error(&with("listening_address", Value::Null));
-    assert_eq!(detail, "This is missing: the address and port on which miners connect, such as 0.0.0.0:34265.");
+    assert_eq!(
+        detail,
+        "This is missing: the address and port on which miners connect, such as 0.0.0.0:34265."
+    );
 }
 
 #[test]
@@ -77,7 +105,10 @@ fn everything_wrong_is_told_at_once() {
         ("/mode", json!("FOO")),
         ("/upstreams/0/pool_port", json!(70000)),
         ("/upstreams/0/authority_pubkey", json!("x")),
-        ("/template_provider_type", json!({"Sv2Tp": {"address": "tp", "public_key": "y"}})),
+        (
+            "/template_provider_type",
+            json!({"Sv2Tp": {"address": "tp", "public_key": "y"}}),
+        ),
         ("/coinbase_reward_script", json!("")),
         ("/monitoring_cache_refresh_secs", json!(0)),
         ("/supported_extensions", json!([1, "a", 70000])),
@@ -108,81 +139,261 @@ fn everything_wrong_is_told_at_once() {
 #[test]
 fn wrong_values_are_refused_at_their_field() {
     let ipc = |key: &str, value: Value| {
-        changed(samples::with_everything().to_stored_value(), &format!("/template_provider_type/BitcoinCoreIpc/{key}"), value)
+        changed(
+            samples::with_everything().to_stored_value(),
+            &format!("/template_provider_type/BitcoinCoreIpc/{key}"),
+            value,
+        )
     };
-    let pool = |key: &str, value: Value| changed(samples::pool().to_stored_value(), &format!("/upstreams/0/{key}"), value);
+    let pool = |key: &str, value: Value| {
+        changed(
+            samples::pool().to_stored_value(),
+            &format!("/upstreams/0/{key}"),
+            value,
+        )
+    };
     for (config, pointer, says) in [
-        (with("listening_address", json!("nonsense")), "/listening_address", "not an address with a port"),
-        (with("max_supported_version", json!("abc")), "/max_supported_version", "not a whole number"),
-        (with("max_supported_version", json!(70000)), "/max_supported_version", "0 to 65535"),
-        (with("min_supported_version", json!(3)), "/min_supported_version", "above the highest"),
-        (with("cert_validity_sec", json!(-1)), "/cert_validity_sec", "1 to 4294967295"),
         (
-            with("authority_public_key", json!("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73")),
+            with("listening_address", json!("nonsense")),
+            "/listening_address",
+            "not an address with a port",
+        ),
+        (
+            with("max_supported_version", json!("abc")),
+            "/max_supported_version",
+            "not a whole number",
+        ),
+        (
+            with("max_supported_version", json!(70000)),
+            "/max_supported_version",
+            "0 to 65535",
+        ),
+        (
+            with("min_supported_version", json!(3)),
+            "/min_supported_version",
+            "above the highest",
+        ),
+        (
+            with("cert_validity_sec", json!(-1)),
+            "/cert_validity_sec",
+            "1 to 4294967295",
+        ),
+        (
+            with(
+                "authority_public_key",
+                json!("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73"),
+            ),
             "/authority_public_key",
             "checksum",
         ),
-        (with("authority_public_key", json!("0bDu")), "/authority_public_key", "position 1"),
         (
-            with("authority_public_key", json!("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY")),
+            with("authority_public_key", json!("0bDu")),
+            "/authority_public_key",
+            "position 1",
+        ),
+        (
+            with(
+                "authority_public_key",
+                json!("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY"),
+            ),
             "/authority_public_key",
             "version 12",
         ),
         (
-            with("authority_public_key", json!("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c")),
+            with(
+                "authority_public_key",
+                json!("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c"),
+            ),
             "/authority_public_key",
             "33 bytes",
         ),
-        (with("authority_secret_key", json!(samples::PUBLIC)), "/authority_secret_key", "public key, not a secret"),
-        (with("authority_secret_key", json!("")), "/authority_secret_key", "missing"),
-        (with("authority_secret_key", json!(MASK)), "/authority_secret_key", "mask"),
-        (with("authority_public_key", json!(samples::POOL_KEY)), "/authority_secret_key", "does not belong"),
-        (with("template_provider_type", json!({"foo": {}})), "/template_provider_type", "Sv2Tp"),
-        (with("template_provider_type", json!({"Sv2Tp": {}, "BitcoinCoreIpc": {}})), "/template_provider_type", "two"),
-        (with("template_provider_type", json!({"Sv2Tp": {}})), "/template_provider_type/Sv2Tp/address", "missing"),
-        (with("template_provider_type", json!({"Sv2Tp": 5})), "/template_provider_type/Sv2Tp", "an object"),
-        (ipc("version", json!(29)), "/template_provider_type/BitcoinCoreIpc/version", "30 and 31, not 29"),
-        (ipc("network", json!("testnet3")), "/template_provider_type/BitcoinCoreIpc/network", "testnet4"),
-        (ipc("min_interval", json!(300)), "/template_provider_type/BitcoinCoreIpc/min_interval", "0 to 255"),
-        (ipc("fee_threshold", json!(u64::MAX)), "/template_provider_type/BitcoinCoreIpc/fee_threshold", "outside"),
-        (ipc("data_dir", json!("$HOME/.bitcoin")), "/template_provider_type/BitcoinCoreIpc/data_dir", "variables"),
-        (with("upstreams", json!([])), "/upstreams", "at least one pool"),
+        (
+            with("authority_secret_key", json!(samples::PUBLIC)),
+            "/authority_secret_key",
+            "public key, not a secret",
+        ),
+        (
+            with("authority_secret_key", json!("")),
+            "/authority_secret_key",
+            "missing",
+        ),
+        (
+            with("authority_secret_key", json!(MASK)),
+            "/authority_secret_key",
+            "mask",
+        ),
+        (
+            with("authority_public_key", json!(samples::POOL_KEY)),
+            "/authority_secret_key",
+            "does not belong",
+        ),
+        (
+            with("template_provider_type", json!({"foo": {}})),
+            "/template_provider_type",
+            "Sv2Tp",
+        ),
+        (
+            with(
+                "template_provider_type",
+                json!({"Sv2Tp": {}, "BitcoinCoreIpc": {}}),
+            ),
+            "/template_provider_type",
+            "two",
+        ),
+        (
+            with("template_provider_type", json!({"Sv2Tp": {}})),
+            "/template_provider_type/Sv2Tp/address",
+            "missing",
+        ),
+        (
+            with("template_provider_type", json!({"Sv2Tp": 5})),
+            "/template_provider_type/Sv2Tp",
+            "an object",
+        ),
+        (
+            ipc("version", json!(29)),
+            "/template_provider_type/BitcoinCoreIpc/version",
+            "30 and 31, not 29",
+        ),
+        (
+            ipc("network", json!("testnet3")),
+            "/template_provider_type/BitcoinCoreIpc/network",
+            "testnet4",
+        ),
+        (
+            ipc("min_interval", json!(300)),
+            "/template_provider_type/BitcoinCoreIpc/min_interval",
+            "0 to 255",
+        ),
+        (
+            ipc("fee_threshold", json!(u64::MAX)),
+            "/template_provider_type/BitcoinCoreIpc/fee_threshold",
+            "outside",
+        ),
+        (
+            ipc("data_dir", json!("$HOME/.bitcoin")),
+            "/template_provider_type/BitcoinCoreIpc/data_dir",
+            "variables",
+        ),
+        (
+            with("upstreams", json!([])),
+            "/upstreams",
+            "at least one pool",
+        ),
         (with("upstreams", json!("x")), "/upstreams", "a list"),
         (with("upstreams", json!([7])), "/upstreams/0", "an object"),
         (
-            with("coinbase_reward_script", json!("tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft")),
+            with(
+                "coinbase_reward_script",
+                json!("tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft"),
+            ),
             "/coinbase_reward_script",
             "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
         ),
-        (with("coinbase_reward_script", json!("addr(tb1qxxx)")), "/coinbase_reward_script", "not a Bitcoin address"),
         (
-            with("coinbase_reward_script", json!("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7")),
+            with("coinbase_reward_script", json!("addr(tb1qxxx)")),
+            "/coinbase_reward_script",
+            "not a Bitcoin address",
+        ),
+        (
+            with(
+                "coinbase_reward_script",
+                json!("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7"),
+            ),
             "/coinbase_reward_script",
             "expected wdnlkpe8",
         ),
-        (with("jdc_signature", json!("x".repeat(65))), "/jdc_signature", "65 bytes"),
-        (with("jdc_signature", json!("a\nb = 1")), "/jdc_signature", "control character"),
-        (with("shares_per_minute", json!(0)), "/shares_per_minute", "above 0"),
-        (with("share_batch_size", json!(0)), "/share_batch_size", "outside"),
+        (
+            with("jdc_signature", json!("x".repeat(65))),
+            "/jdc_signature",
+            "65 bytes",
+        ),
+        (
+            with("jdc_signature", json!("a\nb = 1")),
+            "/jdc_signature",
+            "control character",
+        ),
+        (
+            with("shares_per_minute", json!(0)),
+            "/shares_per_minute",
+            "above 0",
+        ),
+        (
+            with("share_batch_size", json!(0)),
+            "/share_batch_size",
+            "outside",
+        ),
         (with("mode", json!("FOO")), "/mode", "SOLOMINING"),
-        (with("monitoring_address", json!("localhost:9091")), "/monitoring_address", "no host names"),
-        (with("monitoring_address", json!("127.0.0.1:34265")), "/monitoring_address", "another port"),
-        (with("monitoring_cache_refresh_secs", json!(0)), "/monitoring_cache_refresh_secs", "outside"),
-        (with("supported_extensions", json!(["a"])), "/supported_extensions/0", "not a whole number"),
-        (with("required_extensions", json!(7)), "/required_extensions", "a list"),
+        (
+            with("monitoring_address", json!("localhost:9091")),
+            "/monitoring_address",
+            "no host names",
+        ),
+        (
+            with("monitoring_address", json!("127.0.0.1:34265")),
+            "/monitoring_address",
+            "another port",
+        ),
+        (
+            with("monitoring_cache_refresh_secs", json!(0)),
+            "/monitoring_cache_refresh_secs",
+            "outside",
+        ),
+        (
+            with("supported_extensions", json!(["a"])),
+            "/supported_extensions/0",
+            "not a whole number",
+        ),
+        (
+            with("required_extensions", json!(7)),
+            "/required_extensions",
+            "a list",
+        ),
         (
             with("reserved_downstream_rollable_extranonce_size", json!(300)),
             "/reserved_downstream_rollable_extranonce_size",
             "0 to 255",
         ),
-        (with("miner_telemetry", json!({"cidrs": ["8.8.8.0/24"]})), "/miner_telemetry/cidrs/0", "private"),
-        (pool("user_identity", json!(" ")), "/upstreams/0/user_identity", "account at the pool"),
-        (pool("user_identity", json!("x".repeat(256))), "/upstreams/0/user_identity", "at most 255"),
-        (pool("pool_port", json!(70000)), "/upstreams/0/pool_port", "1 to 65535"),
-        (pool("pool_port", json!(0)), "/upstreams/0/pool_port", "1 to 65535"),
-        (pool("pool_address", json!("pool.attic.localhost:4444")), "/upstreams/0/pool_address", "contradicts"),
-        (pool("jds_address", json!("a b")), "/upstreams/0/jds_address", "neither"),
-        (pool("authority_pubkey", json!("z")), "/upstreams/0/authority_pubkey", "1 characters"),
+        (
+            with("miner_telemetry", json!({"cidrs": ["8.8.8.0/24"]})),
+            "/miner_telemetry/cidrs/0",
+            "private",
+        ),
+        (
+            pool("user_identity", json!(" ")),
+            "/upstreams/0/user_identity",
+            "account at the pool",
+        ),
+        (
+            pool("user_identity", json!("x".repeat(256))),
+            "/upstreams/0/user_identity",
+            "at most 255",
+        ),
+        (
+            pool("pool_port", json!(70000)),
+            "/upstreams/0/pool_port",
+            "1 to 65535",
+        ),
+        (
+            pool("pool_port", json!(0)),
+            "/upstreams/0/pool_port",
+            "1 to 65535",
+        ),
+        (
+            pool("pool_address", json!("pool.attic.localhost:4444")),
+            "/upstreams/0/pool_address",
+            "contradicts",
+        ),
+        (
+            pool("jds_address", json!("a b")),
+            "/upstreams/0/jds_address",
+            "neither",
+        ),
+        (
+            pool("authority_pubkey", json!("z")),
+            "/upstreams/0/authority_pubkey",
+            "1 characters",
+        ),
         (json!([]), "", "must be an object"),
     ] {
         let (at, detail) = only_error(&config);
@@ -193,20 +404,37 @@ fn wrong_values_are_refused_at_their_field() {
 
 #[test]
 fn doubtful_values_are_taken_with_a_warning() {
-    let example_pair = changed(with("authority_public_key", json!(EXAMPLE_PUBLIC_KEY)), "/authority_secret_key", {
-        json!("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n")
-    });
+    let example_pair = changed(
+        with("authority_public_key", json!(EXAMPLE_PUBLIC_KEY)),
+        "/authority_secret_key",
+        { json!("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n") },
+    );
     for (config, warnings) in [
         (example_pair, &["~/authority_public_key"][..]),
-        (with("jdc_signature", json!("x".repeat(53))), &["~/jdc_signature"]),
+        (
+            with("jdc_signature", json!("x".repeat(53))),
+            &["~/jdc_signature"],
+        ),
         (with("jdc_signature", json!("")), &[]),
-        (with("monitoring_address", json!("0.0.0.0:9091")), &["~/monitoring_address"]),
-        (with("max_supported_version", json!(3)), &["~/max_supported_version"]),
+        (
+            with("monitoring_address", json!("0.0.0.0:9091")),
+            &["~/monitoring_address"],
+        ),
+        (
+            with("max_supported_version", json!(3)),
+            &["~/max_supported_version"],
+        ),
         (with("mode", json!("solomining")), &["~/upstreams"]),
-        (with("user_identity", json!("somebody.else")), &["~/user_identity"]),
+        (
+            with("user_identity", json!("somebody.else")),
+            &["~/user_identity"],
+        ),
         (with("poolAddress", json!(1)), &["~/poolAddress"]),
         (
-            with("coinbase_reward_script", json!("addr(bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j)")),
+            with(
+                "coinbase_reward_script",
+                json!("addr(bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j)"),
+            ),
             &["~/coinbase_reward_script"],
         ),
     ] {
@@ -221,7 +449,11 @@ fn unknown_keys_are_named_with_the_field_that_was_probably_meant() {
         config[key] = json!(1);
         read(&config, None).unwrap().warnings.remove(0)
     };
-    assert!(warning("listeningAddress").detail.ends_with("Did you mean listening_address?"));
+    assert!(
+        warning("listeningAddress")
+            .detail
+            .ends_with("Did you mean listening_address?")
+    );
     assert!(warning("MODE").detail.ends_with("Did you mean mode?"));
     assert_eq!(warning("a/b~c").pointer, "/a~1b~0c");
     let mut many = samples::pool().to_stored_value();
@@ -239,27 +471,43 @@ fn numbers_and_lists_may_be_text() {
         ("/cert_validity_sec", json!("3600")),
         ("/shares_per_minute", json!("6.0")),
         ("/upstreams/0/pool_port", json!(" 3333 ")),
-        ("/template_provider_type/BitcoinCoreIpc/version", json!("31")),
+        (
+            "/template_provider_type/BitcoinCoreIpc/version",
+            json!("31"),
+        ),
         ("/supported_extensions", json!("2")),
         ("/required_extensions", json!("1, 65535")),
         ("/miner_telemetry/cidrs", json!("192.168.1.0/24\n")),
     ] {
         config = changed(config, pointer, value);
     }
-    assert_eq!(read(&config, None).unwrap().config, samples::with_everything());
+    assert_eq!(
+        read(&config, None).unwrap().config,
+        samples::with_everything()
+    );
 }
 
 #[test]
 fn optional_fields_that_are_null_or_empty_are_not_set() {
     let mut config = samples::pool().to_stored_value();
-    for key in ["user_identity", "monitoring_address", "monitoring_cache_refresh_secs", "max_past_jobs", "miner_telemetry"] {
+    for key in [
+        "user_identity",
+        "monitoring_address",
+        "monitoring_cache_refresh_secs",
+        "max_past_jobs",
+        "miner_telemetry",
+    ] {
         config[key] = json!(" ");
     }
     config["reserved_downstream_rollable_extranonce_size"] = Value::Null;
     config["supported_extensions"] = json!("");
     config["required_extensions"] = json!([]);
     config["template_provider_type"]["Sv2Tp"]["public_key"] = json!("");
-    let expected = ClientConfig { monitoring_address: None, monitoring_cache_refresh_secs: None, ..samples::pool() };
+    let expected = ClientConfig {
+        monitoring_address: None,
+        monitoring_cache_refresh_secs: None,
+        ..samples::pool()
+    };
     assert_eq!(read(&config, None).unwrap().config, expected);
 }
 
@@ -272,9 +520,15 @@ fn the_shape_of_older_clients_is_taken() {
     older["template_provider_type"] = json!("Sv2Tp");
     older["sv2_tp"] = json!({"address": "127.0.0.1:8442", "public_key": ""});
     older["bitcoin_core_ipc"] = json!({"network": ""});
-    let expected = ClientConfig { user_identity: Some("alice.attic".into()), ..samples::pool() };
+    let expected = ClientConfig {
+        user_identity: Some("alice.attic".into()),
+        ..samples::pool()
+    };
     let accepted = read(&older, None).unwrap();
-    assert_eq!((accepted.config, accepted.warnings), (expected.clone(), vec![]));
+    assert_eq!(
+        (accepted.config, accepted.warnings),
+        (expected.clone(), vec![])
+    );
 
     let mut flat = older.clone();
     flat.as_object_mut().unwrap().remove("upstreams");
@@ -292,7 +546,8 @@ fn the_shape_of_older_clients_is_taken() {
     older["user_identity"] = json!("alice.attic");
 
     older["template_provider_type"] = json!("BitcoinCoreIpc");
-    older["bitcoin_core_ipc"] = json!({"network": "testnet4", "fee_threshold": 100, "min_interval": 5});
+    older["bitcoin_core_ipc"] =
+        json!({"network": "testnet4", "fee_threshold": 100, "min_interval": 5});
     let accepted = read(&older, None).unwrap();
     assert_eq!(
         accepted.config.template_provider_type,
@@ -304,8 +559,15 @@ fn the_shape_of_older_clients_is_taken() {
             min_interval: 5
         }
     );
-    let warned: Vec<&str> = accepted.warnings.iter().map(|one| one.pointer.as_str()).collect();
-    assert_eq!(warned, ["/bitcoin_core_ipc/version", "/coinbase_reward_script"]);
+    let warned: Vec<&str> = accepted
+        .warnings
+        .iter()
+        .map(|one| one.pointer.as_str())
+        .collect();
+    assert_eq!(
+        warned,
+        ["/bitcoin_core_ipc/version", "/coinbase_reward_script"]
+    );
 
     older["template_provider_type"] = json!("Sv2Tp");
     older["sv2_tp"] = json!({"address": "tp"});
@@ -314,9 +576,18 @@ fn the_shape_of_older_clients_is_taken() {
     assert_eq!(judged(&older), ["/template_provider_type"]);
 
     let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-    let legacy = with("coinbase_reward_script", json!({"output_script_type": "P2WPKH", "output_script_value": key}));
-    assert_eq!(read(&legacy, None).unwrap().config.coinbase_reward_script, format!("wpkh({key})"));
-    let wrong = with("coinbase_reward_script", json!({"output_script_type": "P2WPKH", "output_script_value": "zz"}));
+    let legacy = with(
+        "coinbase_reward_script",
+        json!({"output_script_type": "P2WPKH", "output_script_value": key}),
+    );
+    assert_eq!(
+        read(&legacy, None).unwrap().config.coinbase_reward_script,
+        format!("wpkh({key})")
+    );
+    let wrong = with(
+        "coinbase_reward_script",
+        json!({"output_script_type": "P2WPKH", "output_script_value": "zz"}),
+    );
     assert_eq!(judged(&wrong), ["/coinbase_reward_script"]);
 }
 
@@ -326,18 +597,37 @@ fn the_mask_keeps_the_previous_secret_as_long_as_the_public_key_stays() {
     for secret in [json!(MASK), json!(""), Value::Null] {
         let config = with("authority_secret_key", secret.clone());
         assert_eq!(read(&config, Some(&previous)).unwrap().config, previous);
-        let other = changed(config.clone(), "/authority_public_key", json!(samples::POOL_KEY));
+        let other = changed(
+            config.clone(),
+            "/authority_public_key",
+            json!(samples::POOL_KEY),
+        );
         let found = read(&other, Some(&previous)).unwrap_err();
-        assert_eq!((found.errors.len(), found.errors[0].pointer.as_str()), (1, "/authority_secret_key"));
+        assert_eq!(
+            (found.errors.len(), found.errors[0].pointer.as_str()),
+            (1, "/authority_secret_key")
+        );
         assert!(found.errors[0].detail.contains("public key was changed"));
         let unreadable = changed(config, "/authority_public_key", json!("?"));
         let found = read(&unreadable, Some(&previous)).unwrap_err();
-        assert_eq!((found.errors.len(), found.errors[0].pointer.as_str()), (1, "/authority_public_key"));
+        assert_eq!(
+            (found.errors.len(), found.errors[0].pointer.as_str()),
+            (1, "/authority_public_key")
+        );
     }
     let pair = KeyPair::generate().unwrap();
-    let replaced =
-        changed(with("authority_secret_key", json!(pair.secret_key.reveal())), "/authority_public_key", json!(pair.public_key));
-    assert_eq!(read(&replaced, Some(&previous)).unwrap().config.authority_secret_key, pair.secret_key);
+    let replaced = changed(
+        with("authority_secret_key", json!(pair.secret_key.reveal())),
+        "/authority_public_key",
+        json!(pair.public_key),
+    );
+    assert_eq!(
+        read(&replaced, Some(&previous))
+            .unwrap()
+            .config
+            .authority_secret_key,
+        pair.secret_key
+    );
 }
 
 #[test]
@@ -352,12 +642,20 @@ fn solo_mining_needs_no_pool() {
 fn lists_have_an_end() {
     let pools = |count: u16| -> Value {
         let pool = samples::pool().to_stored_value()["upstreams"][0].clone();
-        (0..count).map(|at| changed(pool.clone(), "/pool_port", json!(4000 + at))).collect()
+        (0..count)
+            .map(|at| changed(pool.clone(), "/pool_port", json!(4000 + at)))
+            .collect()
     };
     assert_eq!(judged(&with("upstreams", pools(16))), [""; 0]);
     assert_eq!(judged(&with("upstreams", pools(17))), ["/upstreams"]);
-    assert_eq!(judged(&with("upstreams", Value::Array(vec![json!({}); 100_000]))).len(), 1 + 16 * 6);
-    assert_eq!(judged(&with("supported_extensions", json!("1 ".repeat(100_000)))), ["/supported_extensions"]);
+    assert_eq!(
+        judged(&with("upstreams", Value::Array(vec![json!({}); 100_000]))).len(),
+        1 + 16 * 6
+    );
+    assert_eq!(
+        judged(&with("supported_extensions", json!("1 ".repeat(100_000)))),
+        ["/supported_extensions"]
+    );
 }
 
 #[test]
@@ -371,6 +669,9 @@ fn no_complaint_quotes_the_secret() {
         with("coinbase_reward_script", json!(format!("addr({secret})"))),
     ] {
         let found = read(&config, None).unwrap_err();
-        assert!(!serde_json::to_string(&found).unwrap().contains(secret), "{found:?}");
+        assert!(
+            !serde_json::to_string(&found).unwrap().contains(secret),
+            "{found:?}"
+        );
     }
 }

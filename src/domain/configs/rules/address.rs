@@ -1,4 +1,5 @@
-//! Where things are: socket addresses, hosts, networks, directories, checked as the client (0.6.0) reads them.
+//! Where things are: socket addresses, hosts, networks, directories, checked as the client (0.6.0)
+//! reads them.
 
 use super::scalar::shown;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +9,8 @@ const LONGEST_HOST: usize = 253;
 /// Bytes of the longest path of a Unix socket on Linux, without the NUL at its end.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no host names here.
+/// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no
+/// host names here.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     match text.parse::<SocketAddr>() {
@@ -31,7 +33,10 @@ fn listen_error(text: &str) -> String {
         return format!("The port is missing: write {}.", SocketAddr::new(ip, 34265));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return format!("{} is not an address with a port, such as 0.0.0.0:34265 (all addresses of this machine).", shown(text));
+        return format!(
+            "{} is not an address with a port, such as 0.0.0.0:34265 (all addresses of this machine).",
+            shown(text)
+        );
     };
     if let Err(fault) = port_number(port) {
         return fault;
@@ -53,14 +58,20 @@ pub fn host(text: &str) -> Result<String, String> {
         return Err("The host is missing: a name or an IP address.".into());
     }
     if text.contains("://") || text.contains('/') {
-        return Err(format!("{} is more than a host: leave out the scheme and anything after a slash.", shown(text)));
+        return Err(format!(
+            "{} is more than a host: leave out the scheme and anything after a slash.",
+            shown(text)
+        ));
     }
     if text.parse::<IpAddr>().is_ok() || bracketed(text).is_some() {
         return Ok(text.into());
     }
     if let Some((host, port)) = text.rsplit_once(':') {
         return Err(match port_number(port) {
-            Ok(_) => format!("The port {port} belongs into its own field; here only {} is wanted.", shown(host)),
+            Ok(_) => format!(
+                "The port {port} belongs into its own field; here only {} is wanted.",
+                shown(host)
+            ),
             Err(_) => format!("{} is neither a host name nor an IP address.", shown(text)),
         });
     }
@@ -69,22 +80,36 @@ pub fn host(text: &str) -> Result<String, String> {
 
 fn host_name(text: &str) -> Result<String, String> {
     if !text.is_ascii() {
-        return Err(format!("{} has letters beyond ASCII: write the name's xn-- form.", shown(text)));
+        return Err(format!(
+            "{} has letters beyond ASCII: write the name's xn-- form.",
+            shown(text)
+        ));
     }
     if text.len() > LONGEST_HOST {
-        return Err(format!("A host name has at most {LONGEST_HOST} characters; this has {}.", text.len()));
+        return Err(format!(
+            "A host name has at most {LONGEST_HOST} characters; this has {}.",
+            text.len()
+        ));
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     // A last label of digits alone is never a name (RFC 1123, 2.1): it is a mistyped IPv4 address.
-    let last_is_number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let last_is_number = name
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if !name.split('.').all(label) || last_is_number {
-        return Err(format!("{} is neither a host name nor an IP address.", shown(text)));
+        return Err(format!(
+            "{} is neither a host name nor an IP address.",
+            shown(text)
+        ));
     }
     Ok(text.into())
 }
@@ -93,16 +118,27 @@ fn host_name(text: &str) -> Result<String, String> {
 pub fn host_port(text: &str) -> Result<(String, u16), String> {
     let text = text.trim();
     if text.contains("://") {
-        return Err(format!("{} is a URL; only host:port is wanted, such as 127.0.0.1:8442.", shown(text)));
+        return Err(format!(
+            "{} is a URL; only host:port is wanted, such as 127.0.0.1:8442.",
+            shown(text)
+        ));
     }
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Err(format!("The port is missing: write {}.", SocketAddr::new(ip, 8442)));
+        return Err(format!(
+            "The port is missing: write {}.",
+            SocketAddr::new(ip, 8442)
+        ));
     }
     let Some((host_part, port)) = text.rsplit_once(':') else {
-        return Err(format!("{} has no port: write it as host:port, such as 127.0.0.1:8442.", shown(text)));
+        return Err(format!(
+            "{} has no port: write it as host:port, such as 127.0.0.1:8442.",
+            shown(text)
+        ));
     };
     if host_part.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!("An IPv6 address needs brackets before its port: [{host_part}]:{port}."));
+        return Err(format!(
+            "An IPv6 address needs brackets before its port: [{host_part}]:{port}."
+        ));
     }
     Ok((host(host_part)?, port_number(port)?))
 }
@@ -115,26 +151,47 @@ fn port_number(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if port > 0 && digits => Ok(port),
-        _ => Err(format!("{} is not a port: a number from 1 to 65535 is wanted behind the colon.", shown(text))),
+        _ => Err(format!(
+            "{} is not a port: a number from 1 to 65535 is wanted behind the colon.",
+            shown(text)
+        )),
     }
 }
 
-/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`: others the client passes over with a warning.
+/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`: others the client passes over
+/// with a warning.
 pub fn private_network(text: &str) -> Result<String, String> {
     let text = text.trim();
     let Some((address, prefix)) = text.split_once('/') else {
-        return Err(format!("{} has no prefix: write a network such as 192.168.1.0/24.", shown(text)));
+        return Err(format!(
+            "{} has no prefix: write a network such as 192.168.1.0/24.",
+            shown(text)
+        ));
     };
     let Ok(address) = address.parse::<Ipv4Addr>() else {
-        return Err(format!("{} is not an IPv4 address; the client searches IPv4 networks only.", shown(address)));
+        return Err(format!(
+            "{} is not an IPv4 address; the client searches IPv4 networks only.",
+            shown(address)
+        ));
     };
     match prefix.parse::<u8>() {
         Ok(24..=32) => {}
-        Ok(0..=23) => return Err(format!("/{prefix} is too many addresses to search: /24 (256 addresses) is the largest.")),
-        _ => return Err(format!("{} is not a prefix: a number from 24 to 32 is wanted.", shown(prefix))),
+        Ok(0..=23) => {
+            return Err(format!(
+                "/{prefix} is too many addresses to search: /24 (256 addresses) is the largest."
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "{} is not a prefix: a number from 24 to 32 is wanted.",
+                shown(prefix)
+            ));
+        }
     }
     if !address.is_private() {
-        return Err(format!("{address} is not a private address; only 10.x, 172.16.x to 172.31.x and 192.168.x are searched."));
+        return Err(format!(
+            "{address} is not a private address; only 10.x, 172.16.x to 172.31.x and 192.168.x are searched."
+        ));
     }
     Ok(text.into())
 }
@@ -145,17 +202,24 @@ pub fn addresses_in(network: &str) -> Option<u32> {
     1_u32.checked_shl(32_u32.checked_sub(prefix)?)
 }
 
-/// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on mainnet): absolute or below `~`.
+/// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on
+/// mainnet): absolute or below `~`.
 ///
-/// The client would expand variables and take relative paths from its own directory; both mean something else there than
-/// where the path was written, because each client runs in a directory and an environment of its own.
+/// The client would expand variables and take relative paths from its own directory; both mean
+/// something else there than where the path was written, because each client runs in a directory
+/// and an environment of its own.
 pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {
-        return Err("Write the directory out: the client does not see your shell's variables.".into());
+        return Err(
+            "Write the directory out: the client does not see your shell's variables.".into(),
+        );
     }
     if !(text.starts_with('/') || text == "~" || text.starts_with("~/")) {
-        return Err(format!("{} is not a full path: write it from the root, such as /home/me/.bitcoin.", shown(text)));
+        return Err(format!(
+            "{} is not a full path: write it from the root, such as /home/me/.bitcoin.",
+            shown(text)
+        ));
     }
     let socket = text.trim_end_matches('/').len() + 1 + chain_folder.len() + "/node.sock".len();
     if socket > LONGEST_SOCKET_PATH {
@@ -167,7 +231,8 @@ pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// Whether two listeners cannot exist beside each other: same port, and the same address or one that covers the other.
+/// Whether two listeners cannot exist beside each other: same port, and the same address or one
+/// that covers the other.
 pub fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     // `[::]` takes IPv4 connections too on Linux unless told otherwise, so it covers everything.
     let covers = |one: IpAddr, other: IpAddr| match one {
@@ -184,7 +249,12 @@ mod tests {
 
     #[test]
     fn something_that_listens_has_an_ip_and_a_port() {
-        for good in ["0.0.0.0:34265", " [::1]:34265 ", "[::]:1", "192.168.1.9:65535"] {
+        for good in [
+            "0.0.0.0:34265",
+            " [::1]:34265 ",
+            "[::]:1",
+            "192.168.1.9:65535",
+        ] {
             assert_eq!(listening(good), Ok(good.trim().parse().unwrap()));
         }
         for (bad, says) in [
@@ -243,7 +313,10 @@ mod tests {
 
     #[test]
     fn something_to_connect_to_has_a_host_and_a_port() {
-        assert_eq!(host_port("tp.example.com:8442"), Ok(("tp.example.com".into(), 8442)));
+        assert_eq!(
+            host_port("tp.example.com:8442"),
+            Ok(("tp.example.com".into(), 8442))
+        );
         assert_eq!(host_port(" 127.0.0.1:1 "), Ok(("127.0.0.1".into(), 1)));
         assert_eq!(host_port("[::1]:8442"), Ok(("[::1]".into(), 8442)));
         for (bad, says) in [
@@ -284,7 +357,10 @@ mod tests {
 
     #[test]
     fn a_networks_addresses_are_counted() {
-        assert_eq!(["10.0.0.0/24", "10.0.0.1/32", "10.0.0.0/0", "x"].map(addresses_in), [Some(256), Some(1), None, None]);
+        assert_eq!(
+            ["10.0.0.0/24", "10.0.0.1/32", "10.0.0.0/0", "x"].map(addresses_in),
+            [Some(256), Some(1), None, None]
+        );
     }
 
     #[test]
@@ -295,7 +371,10 @@ mod tests {
         for bad in ["bitcoin", "./x", "$HOME/.bitcoin", "~other/x", ""] {
             assert!(data_dir(bad, "").is_err(), "{bad}");
         }
-        let longest = format!("/{}", "d".repeat(LONGEST_SOCKET_PATH - "//node.sock".len() - "signet".len() - 1));
+        let longest = format!(
+            "/{}",
+            "d".repeat(LONGEST_SOCKET_PATH - "//node.sock".len() - "signet".len() - 1)
+        );
         assert!(data_dir(&longest, "signet").is_ok());
         assert!(data_dir(&format!("{longest}d"), "signet").is_err());
     }
@@ -311,7 +390,11 @@ mod tests {
             ("0.0.0.0:1", "[::1]:1", false),
             ("192.168.1.2:1", "127.0.0.1:1", false),
         ] {
-            assert_eq!((overlap(at(a), at(b)), overlap(at(b), at(a))), (overlaps, overlaps), "{a} {b}");
+            assert_eq!(
+                (overlap(at(a), at(b)), overlap(at(b), at(a))),
+                (overlaps, overlaps),
+                "{a} {b}"
+            );
         }
     }
 

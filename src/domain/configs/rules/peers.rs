@@ -1,4 +1,5 @@
-//! The pools and the template provider as peers of this client: whom it cannot mean, and whom it would trust blindly.
+//! The pools and the template provider as peers of this client: whom it cannot mean, and whom it
+//! would trust blindly.
 
 use super::{ConfigFindings, address};
 use crate::domain::configs::model::{ClientConfig, ConfigUpstream, TemplateProvider};
@@ -15,8 +16,17 @@ pub(super) fn check(config: &ClientConfig, found: &mut ConfigFindings) {
 }
 
 fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
-    let TemplateProvider::Sv2Tp { address, public_key, .. } = provider else { return };
-    let Ok((host, _)) = address::host_port(address) else { return };
+    let TemplateProvider::Sv2Tp {
+        address,
+        public_key,
+        ..
+    } = provider
+    else {
+        return;
+    };
+    let Ok((host, _)) = address::host_port(address) else {
+        return;
+    };
     let at = "/template_provider_type/Sv2Tp";
     documentation(&format!("{at}/address"), &host, found);
     if public_key.is_none() && !is_this_machine(&host) {
@@ -36,17 +46,36 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
     if (&pool.pool_address, pool.pool_port) == (&pool.jds_address, pool.jds_port) {
         found.warn(field("jds_port"), "Pool and job declarator server share host and port. They are two services; the pool's operator publishes both ports.");
     }
-    if pool.authority_pubkey == config.authority_public_key && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY {
-        found.warn(field("authority_pubkey"), "This is the public key of this client itself. Enter that of the pool.");
-    }
-    for (name, host, port) in [("pool_port", &pool.pool_address, pool.pool_port), ("jds_port", &pool.jds_address, pool.jds_port)]
+    if pool.authority_pubkey == config.authority_public_key
+        && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY
     {
+        found.warn(
+            field("authority_pubkey"),
+            "This is the public key of this client itself. Enter that of the pool.",
+        );
+    }
+    for (name, host, port) in [
+        ("pool_port", &pool.pool_address, pool.pool_port),
+        ("jds_port", &pool.jds_address, pool.jds_port),
+    ] {
         if points_to(host, port, config.listening_address) {
-            found.warn(field(name), format!("On port {port} of this machine this client itself listens for miners."));
+            found.warn(
+                field(name),
+                format!("On port {port} of this machine this client itself listens for miners."),
+            );
         }
     }
-    if let Some(same) = config.upstreams[..at].iter().position(|other| other == pool) {
-        found.warn(field("pool_address"), format!("This is pool {} once more: when that fails, this does, too.", same + 1));
+    if let Some(same) = config.upstreams[..at]
+        .iter()
+        .position(|other| other == pool)
+    {
+        found.warn(
+            field("pool_address"),
+            format!(
+                "This is pool {} once more: when that fails, this does, too.",
+                same + 1
+            ),
+        );
     }
 }
 
@@ -59,9 +88,14 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 fn points_to(host: &str, port: u16, listener: SocketAddr) -> bool {
-    let is_same = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip == listener.ip());
+    let is_same = host
+        .trim_matches(['[', ']'])
+        .parse::<IpAddr>()
+        .is_ok_and(|ip| ip == listener.ip());
     port == listener.port()
-        && (is_same || is_this_machine(host) && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
+        && (is_same
+            || is_this_machine(host)
+                && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
 }
 
 /// Names and addresses that stand for others in documents: nobody will ever answer there.
@@ -77,9 +111,16 @@ pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_documentation(),
         Ok(IpAddr::V6(ip)) => ip.segments()[..2] == [0x2001, 0xdb8],
-        Err(_) => {
-            ["example", "invalid", "test", "example.com", "example.net", "example.org"].iter().any(|name| is_below(host, name))
-        }
+        Err(_) => [
+            "example",
+            "invalid",
+            "test",
+            "example.com",
+            "example.net",
+            "example.org",
+        ]
+        .iter()
+        .any(|name| is_below(host, name)),
     }
 }
 
@@ -91,7 +132,8 @@ pub(in crate::domain::configs) fn is_localhost(host: &str) -> bool {
 
 fn is_below(host: &str, name: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    host.strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -121,8 +163,15 @@ mod tests {
         ] {
             assert!(is_for_documents(host), "{host}");
         }
-        for host in ["pool.attic.lan", "myexample.com", "example.com.evil.lan", "latest", "192.0.3.7", "2001:db9::1", "localhost"]
-        {
+        for host in [
+            "pool.attic.lan",
+            "myexample.com",
+            "example.com.evil.lan",
+            "latest",
+            "192.0.3.7",
+            "2001:db9::1",
+            "localhost",
+        ] {
             assert!(!is_for_documents(host), "{host}");
         }
     }
@@ -131,17 +180,36 @@ mod tests {
     fn a_provider_elsewhere_needs_a_key() {
         let provider = |address: &str, key: bool| {
             let public_key = key.then(|| samples::POOL_KEY.to_owned());
-            let template_provider_type = TemplateProvider::Sv2Tp { address: address.into(), public_key, network: None };
-            told(&ClientConfig { template_provider_type, ..samples::pool() })
+            let template_provider_type = TemplateProvider::Sv2Tp {
+                address: address.into(),
+                public_key,
+                network: None,
+            };
+            told(&ClientConfig {
+                template_provider_type,
+                ..samples::pool()
+            })
         };
-        for near in ["127.0.0.1:8442", "localhost:8442", "[::1]:8442", "tp.localhost:1"] {
+        for near in [
+            "127.0.0.1:8442",
+            "localhost:8442",
+            "[::1]:8442",
+            "tp.localhost:1",
+        ] {
             assert_eq!(provider(near, false), Vec::<String>::new(), "{near}");
         }
         for far in ["tp.attic.lan:8442", "10.0.0.3:8442", "[fd12::3]:8442"] {
-            assert_eq!(provider(far, false), ["/template_provider_type/Sv2Tp/public_key"], "{far}");
+            assert_eq!(
+                provider(far, false),
+                ["/template_provider_type/Sv2Tp/public_key"],
+                "{far}"
+            );
             assert_eq!(provider(far, true), Vec::<String>::new(), "{far}");
         }
-        assert_eq!(provider("tp.example.net:8442", true), ["/template_provider_type/Sv2Tp/address"]);
+        assert_eq!(
+            provider("tp.example.net:8442", true),
+            ["/template_provider_type/Sv2Tp/address"]
+        );
     }
 
     #[test]
@@ -152,12 +220,31 @@ mod tests {
             told(&config)
         };
         assert_eq!(pool(&|_| ()), Vec::<String>::new());
-        assert_eq!(pool(&|p| p.pool_address = "pool.example.com".into()), ["/upstreams/0/pool_address"]);
-        assert_eq!(pool(&|p| p.jds_address = "192.0.2.7".into()), ["/upstreams/0/jds_address"]);
-        assert_eq!(pool(&|p| (p.jds_address, p.jds_port) = (p.pool_address.clone(), p.pool_port)), ["/upstreams/0/jds_port"]);
-        assert_eq!(pool(&|p| p.authority_pubkey = samples::PUBLIC.into()), ["/upstreams/0/authority_pubkey"]);
-        assert_eq!(pool(&|p| (p.pool_address, p.pool_port) = ("localhost".into(), 34265)), ["/upstreams/0/pool_port"]);
-        assert_eq!(pool(&|p| p.authority_pubkey = EXAMPLE_PUBLIC_KEY.into()), Vec::<String>::new(), "real pools use it");
+        assert_eq!(
+            pool(&|p| p.pool_address = "pool.example.com".into()),
+            ["/upstreams/0/pool_address"]
+        );
+        assert_eq!(
+            pool(&|p| p.jds_address = "192.0.2.7".into()),
+            ["/upstreams/0/jds_address"]
+        );
+        assert_eq!(
+            pool(&|p| (p.jds_address, p.jds_port) = (p.pool_address.clone(), p.pool_port)),
+            ["/upstreams/0/jds_port"]
+        );
+        assert_eq!(
+            pool(&|p| p.authority_pubkey = samples::PUBLIC.into()),
+            ["/upstreams/0/authority_pubkey"]
+        );
+        assert_eq!(
+            pool(&|p| (p.pool_address, p.pool_port) = ("localhost".into(), 34265)),
+            ["/upstreams/0/pool_port"]
+        );
+        assert_eq!(
+            pool(&|p| p.authority_pubkey = EXAMPLE_PUBLIC_KEY.into()),
+            Vec::<String>::new(),
+            "real pools use it"
+        );
         let mut twice = samples::pool();
         twice.upstreams.push(twice.upstreams[0].clone());
         assert_eq!(told(&twice), ["/upstreams/1/pool_address"]);

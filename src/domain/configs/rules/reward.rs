@@ -1,13 +1,16 @@
 //! Where rewards go: the output descriptor of the coinbase, judged as the client judges it.
 //!
-//! The client (stratum-apps 0.8.0 on miniscript 13) takes `addr(…)`, `raw(hex)` and every descriptor with definite keys:
-//! no wildcard, no hardened step, no alternatives, no private key. The script such a text means has no network, and the
-//! client never compares networks; [`RewardScript::fits`] is there so that we can.
+//! The client (stratum-apps 0.8.0 on miniscript 13) takes `addr(…)`, `raw(hex)` and every
+//! descriptor with definite keys: no wildcard, no hardened step, no alternatives, no private key.
+//! The script such a text means has no network, and the client never compares networks;
+//! [`RewardScript::fits`] is there so that we can.
 
 use super::scalar::shown;
 use crate::domain::configs::model::BitcoinNetwork;
 use miniscript::bitcoin::address::NetworkUnchecked;
-use miniscript::bitcoin::{Address, Network, PrivateKey, PublicKey, ScriptBuf, ScriptHash, WScriptHash, XOnlyPublicKey};
+use miniscript::bitcoin::{
+    Address, Network, PrivateKey, PublicKey, ScriptBuf, ScriptHash, WScriptHash, XOnlyPublicKey,
+};
 use miniscript::{DefiniteDescriptorKey, Descriptor};
 
 /// Bytes a descriptor may have: wallets of many keys need more than other texts.
@@ -27,28 +30,36 @@ impl RewardScript {
         self.script.to_hex_string()
     }
 
-    /// Whether it is meant for `network`: an address of another network is not; a descriptor without address is for all.
+    /// Whether it is meant for `network`: an address of another network is not; a descriptor
+    /// without address is for all.
     #[must_use]
     pub fn fits(&self, network: BitcoinNetwork) -> bool {
         let network = match network {
             BitcoinNetwork::Mainnet => Network::Bitcoin,
-            // Test networks share one form of address, and miniscript's bitcoin tells them apart nowhere.
+            // Test networks share one form of address, and miniscript's bitcoin tells them apart
+            // nowhere.
             BitcoinNetwork::Testnet4 | BitcoinNetwork::Signet => Network::Testnet,
             BitcoinNetwork::Regtest => Network::Regtest,
         };
-        self.address.as_ref().is_none_or(|address| address.is_valid_for_network(network))
+        self.address
+            .as_ref()
+            .is_none_or(|address| address.is_valid_for_network(network))
     }
 
     /// Which chain its address is for; none: it is no address.
     #[must_use]
     pub fn chain(&self) -> Option<AddressChain> {
         let address = self.address.as_ref()?;
-        Some(match [Network::Bitcoin, Network::Testnet, Network::Regtest].map(|network| address.is_valid_for_network(network)) {
-            [true, ..] => AddressChain::Main,
-            [_, true, true] => AddressChain::TestOrRegtest,
-            [_, true, _] => AddressChain::Test,
-            _ => AddressChain::Regtest,
-        })
+        Some(
+            match [Network::Bitcoin, Network::Testnet, Network::Regtest]
+                .map(|network| address.is_valid_for_network(network))
+            {
+                [true, ..] => AddressChain::Main,
+                [_, true, true] => AddressChain::TestOrRegtest,
+                [_, true, _] => AddressChain::Test,
+                _ => AddressChain::Regtest,
+            },
+        )
     }
 
     /// Why a reward paid to it would be lost, if it would.
@@ -57,9 +68,9 @@ impl RewardScript {
         if self.script.is_empty() {
             return Some("An empty script can be spent by anyone: the reward would be lost.");
         }
-        self.script
-            .is_op_return()
-            .then_some("A script that begins with OP_RETURN can be spent by nobody: the reward would be lost.")
+        self.script.is_op_return().then_some(
+            "A script that begins with OP_RETURN can be spent by nobody: the reward would be lost.",
+        )
     }
 }
 
@@ -76,46 +87,65 @@ pub enum AddressChain {
     Regtest,
 }
 
-/// Reads a descriptor; the error says what is wrong with it and, for a bare address, what would be right.
+/// Reads a descriptor; the error says what is wrong with it and, for a bare address, what would be
+/// right.
 pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("The payout is missing: write addr(…) with your own address in it.".into());
     }
     if text.parse::<Address<NetworkUnchecked>>().is_ok() {
-        return Err(format!("This is a bare address; the client wants a descriptor. Write addr({text})."));
+        return Err(format!(
+            "This is a bare address; the client wants a descriptor. Write addr({text})."
+        ));
     }
     if has_private_key(text) {
         return Err(
             "This contains a private key, which the client neither needs nor takes. Use an address or public keys.".into()
         );
     }
-    let body = miniscript::descriptor::checksum::verify_checksum(text).map_err(|fault| sentence(&fault))?;
+    let body = miniscript::descriptor::checksum::verify_checksum(text)
+        .map_err(|fault| sentence(&fault))?;
     if let Some(address) = inside(body, "addr") {
         let address: Address<NetworkUnchecked> = address.parse().map_err(
             |_| "What stands in addr(…) is not a Bitcoin address: a character is wrong, missing or too many. Copy it again.",
         )?;
-        return Ok(RewardScript { script: address.assume_checked_ref().script_pubkey(), address: Some(address) });
+        return Ok(RewardScript {
+            script: address.assume_checked_ref().script_pubkey(),
+            address: Some(address),
+        });
     }
     if let Some(hex) = inside(body, "raw") {
         let script = ScriptBuf::from_hex(hex).map_err(|_| {
             "Between the brackets of raw(…) an output script in hexadecimal is wanted, two digits to a byte.".to_owned()
         })?;
-        return Ok(RewardScript { script, address: None });
+        return Ok(RewardScript {
+            script,
+            address: None,
+        });
     }
-    let descriptor: Descriptor<DefiniteDescriptorKey> = text.parse().map_err(|fault| refusal(text, &fault))?;
-    Ok(RewardScript { script: descriptor.script_pubkey(), address: None })
+    let descriptor: Descriptor<DefiniteDescriptorKey> =
+        text.parse().map_err(|fault| refusal(text, &fault))?;
+    Ok(RewardScript {
+        script: descriptor.script_pubkey(),
+        address: None,
+    })
 }
 
-/// Whether one of the words in `text` is a private key, single (WIF) or extended. Such a text is never quoted.
+/// Whether one of the words in `text` is a private key, single (WIF) or extended. Such a text is
+/// never quoted.
 fn has_private_key(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric())
-        .any(|word| word.get(1..4) == Some("prv") && word.len() > 100 || PrivateKey::from_wif(word).is_ok())
+        .any(|word| {
+            word.get(1..4) == Some("prv") && word.len() > 100 || PrivateKey::from_wif(word).is_ok()
+        })
 }
 
 /// What stands in the brackets of `name(…)`, if `body` is nothing but that.
 fn inside<'t>(body: &'t str, name: &str) -> Option<&'t str> {
-    body.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')
+    body.strip_prefix(name)?
+        .strip_prefix('(')?
+        .strip_suffix(')')
 }
 
 fn refusal(text: &str, fault: &miniscript::Error) -> String {
@@ -136,34 +166,64 @@ fn refusal(text: &str, fault: &miniscript::Error) -> String {
 
 /// A library's message as a sentence of ours.
 fn sentence(fault: &impl std::fmt::Display) -> String {
-    let fault: String = fault.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+    let fault: String = fault
+        .to_string()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
     format!(
         "This is not a descriptor the client takes: {}. The simplest one is addr(<your address>).",
         fault.trim_end_matches('.')
     )
 }
 
-/// The descriptor of the older table `{output_script_type, output_script_value}`: the same output script, as the client
-/// derives it from the table.
+/// The descriptor of the older table `{output_script_type, output_script_value}`: the same output
+/// script, as the client derives it from the table.
 pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
     let key = || {
-        value.parse::<PublicKey>().map_err(|_| format!("{} is not a public key in hexadecimal, as {kind} wants.", shown(value)))
+        value.parse::<PublicKey>().map_err(|_| {
+            format!(
+                "{} is not a public key in hexadecimal, as {kind} wants.",
+                shown(value)
+            )
+        })
     };
-    let hash = || format!("{} is not a script hash in hexadecimal, as {kind} wants.", shown(value));
+    let hash = || {
+        format!(
+            "{} is not a script hash in hexadecimal, as {kind} wants.",
+            shown(value)
+        )
+    };
     Ok(match kind {
         "P2PK" => format!("pk({})", key()?),
         "P2PKH" | "TEST" => format!("pkh({})", key()?),
         "P2WPKH" if key()?.compressed => format!("wpkh({})", key()?),
         "P2WPKH" => return Err("P2WPKH wants a compressed public key (33 bytes).".into()),
-        "P2SH" => format!("raw({})", ScriptBuf::new_p2sh(&value.parse::<ScriptHash>().map_err(|_| hash())?).to_hex_string()),
-        "P2WSH" => format!("raw({})", ScriptBuf::new_p2wsh(&value.parse::<WScriptHash>().map_err(|_| hash())?).to_hex_string()),
+        "P2SH" => format!(
+            "raw({})",
+            ScriptBuf::new_p2sh(&value.parse::<ScriptHash>().map_err(|_| hash())?).to_hex_string()
+        ),
+        "P2WSH" => format!(
+            "raw({})",
+            ScriptBuf::new_p2wsh(&value.parse::<WScriptHash>().map_err(|_| hash())?)
+                .to_hex_string()
+        ),
         "P2TR" => {
-            let key: XOnlyPublicKey = value
-                .parse()
-                .map_err(|_| format!("{} is not an x-only public key in hexadecimal, as P2TR wants.", shown(value)))?;
+            let key: XOnlyPublicKey = value.parse().map_err(|_| {
+                format!(
+                    "{} is not an x-only public key in hexadecimal, as P2TR wants.",
+                    shown(value)
+                )
+            })?;
             format!("tr({key})")
         }
-        _ => return Err(format!("{} is not a kind of output: P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR is wanted.", shown(kind))),
+        _ => {
+            return Err(format!(
+                "{} is not a kind of output: P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR is wanted.",
+                shown(kind)
+            ));
+        }
     })
 }
 
@@ -173,26 +233,48 @@ mod tests {
     use proptest::prelude::*;
 
     const KEY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-    const XPUB: &str =
-        "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8";
+    const XPUB: &str = "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8";
 
     fn hex(text: &str) -> String {
-        reward_script(text).unwrap_or_else(|fault| panic!("{text}: {fault}")).script_hex()
+        reward_script(text)
+            .unwrap_or_else(|fault| panic!("{text}: {fault}"))
+            .script_hex()
     }
 
     /// Texts and scripts from the tests of the client's own library (stratum-apps 0.8.0).
     #[test]
     fn what_the_client_takes_means_the_same_script() {
         for (text, script) in [
-            ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe8", "76a91477bff20c60e522dfaa3350c39b030a5d004e839a88ac"),
-            ("addr(3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy)#rsjl0crt", "a914b472a266d0bd89c13706a4132ccfb16f7c3b9fcb87"),
-            ("addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)#uyjndxcw", "0014751e76e8199196d454941c45d1b3a323f1433bd6"),
-            (" addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2) ", "76a91477bff20c60e522dfaa3350c39b030a5d004e839a88ac"),
+            (
+                "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe8",
+                "76a91477bff20c60e522dfaa3350c39b030a5d004e839a88ac",
+            ),
+            (
+                "addr(3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy)#rsjl0crt",
+                "a914b472a266d0bd89c13706a4132ccfb16f7c3b9fcb87",
+            ),
+            (
+                "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)#uyjndxcw",
+                "0014751e76e8199196d454941c45d1b3a323f1433bd6",
+            ),
+            (
+                " addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2) ",
+                "76a91477bff20c60e522dfaa3350c39b030a5d004e839a88ac",
+            ),
             ("raw(DEADbeef)", "deadbeef"),
             ("raw()", ""),
-            (&format!("tr({KEY})"), "5120da4710964f7852695de2da025290e24af6d8c281de5a0b902b7135fd9fd74d21"),
-            (&format!("pkh({XPUB})"), "76a9143442193e1bb70916e914552172cd4e2dbc9df81188ac"),
-            (&format!("pkh({XPUB}/1/2/3)"), "76a914f2d2e1401c88353c2298d1a928d4ed827ff46ff688ac"),
+            (
+                &format!("tr({KEY})"),
+                "5120da4710964f7852695de2da025290e24af6d8c281de5a0b902b7135fd9fd74d21",
+            ),
+            (
+                &format!("pkh({XPUB})"),
+                "76a9143442193e1bb70916e914552172cd4e2dbc9df81188ac",
+            ),
+            (
+                &format!("pkh({XPUB}/1/2/3)"),
+                "76a914f2d2e1401c88353c2298d1a928d4ed827ff46ff688ac",
+            ),
             (
                 "sh(wsh(multi(2,0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798,\
                  03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556)))#qpcmf2lu",
@@ -208,13 +290,28 @@ mod tests {
         let multi = format!("musig({KEY},{KEY})");
         for (text, says) in [
             ("", "payout is missing"),
-            ("tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft", "Write addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)"),
+            (
+                "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft",
+                "Write addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+            ),
             ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "Write addr(1Bv"),
-            ("tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphfu", "neither a Bitcoin address"),
-            ("addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t3)", "not a Bitcoin address"),
+            (
+                "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphfu",
+                "neither a Bitcoin address",
+            ),
+            (
+                "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t3)",
+                "not a Bitcoin address",
+            ),
             ("addr()", "not a Bitcoin address"),
-            ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2,)", "not a Bitcoin address"),
-            ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7", "expected wdnlkpe8"),
+            (
+                "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2,)",
+                "not a Bitcoin address",
+            ),
+            (
+                "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7",
+                "expected wdnlkpe8",
+            ),
             ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#", "checksum"),
             ("addr(🙃)", "invalid character"),
             ("raw(0)", "hexadecimal"),
@@ -235,13 +332,20 @@ mod tests {
 
     #[test]
     fn a_private_key_is_never_quoted() {
-        const XPRV: &str =
-            "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi";
+        const XPRV: &str = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi";
         const WIF: &str = "L4rK1yDtCWekvXuE6oXD9jCYfFNV2cWRpVuPLBcCU2z8TrisoyY1";
-        for text in [WIF.to_owned(), XPRV.to_owned(), format!("pkh({WIF})"), format!("addr({WIF})"), format!("pkh({XPRV}/1)")] {
+        for text in [
+            WIF.to_owned(),
+            XPRV.to_owned(),
+            format!("pkh({WIF})"),
+            format!("addr({WIF})"),
+            format!("pkh({XPRV}/1)"),
+        ] {
             let message = reward_script(&text).unwrap_err();
             assert!(
-                message.contains("private key") && !message.contains("L4rK") && !message.contains("xprv9"),
+                message.contains("private key")
+                    && !message.contains("L4rK")
+                    && !message.contains("xprv9"),
                 "{text}: {message}"
             );
         }
@@ -251,16 +355,35 @@ mod tests {
     fn addresses_fit_their_network_and_descriptors_fit_all() {
         use BitcoinNetwork::{Mainnet, Regtest, Signet, Testnet4};
         for (text, fits) in [
-            ("addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)", [true, false, false, false]),
-            ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)", [true, false, false, false]),
-            ("addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", [false, true, true, false]),
-            ("addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)", [false, false, false, true]),
-            ("addr(mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn)", [false, true, true, true]),
+            (
+                "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)",
+                [true, false, false, false],
+            ),
+            (
+                "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)",
+                [true, false, false, false],
+            ),
+            (
+                "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+                [false, true, true, false],
+            ),
+            (
+                "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)",
+                [false, false, false, true],
+            ),
+            (
+                "addr(mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn)",
+                [false, true, true, true],
+            ),
             ("raw(51)", [true; 4]),
             (&format!("wpkh({KEY})"), [true; 4]),
         ] {
             let script = reward_script(text).unwrap();
-            assert_eq!([Mainnet, Testnet4, Signet, Regtest].map(|network| script.fits(network)), fits, "{text}");
+            assert_eq!(
+                [Mainnet, Testnet4, Signet, Regtest].map(|network| script.fits(network)),
+                fits,
+                "{text}"
+            );
         }
     }
 
@@ -268,7 +391,12 @@ mod tests {
     fn scripts_that_lose_the_reward_are_known() {
         assert!(reward_script("raw()").unwrap().loss().is_some());
         assert!(reward_script("raw(6a0100)").unwrap().loss().is_some());
-        assert!(reward_script(&format!("wpkh({KEY})")).unwrap().loss().is_none());
+        assert!(
+            reward_script(&format!("wpkh({KEY})"))
+                .unwrap()
+                .loss()
+                .is_none()
+        );
     }
 
     #[test]
@@ -278,32 +406,68 @@ mod tests {
         let x_only = &KEY[2..];
         for (kind, value, script) in [
             ("P2PK", KEY, format!("21{KEY}ac")),
-            ("P2PKH", KEY, "76a914751e76e8199196d454941c45d1b3a323f1433bd688ac".into()),
-            ("TEST", KEY, "76a914751e76e8199196d454941c45d1b3a323f1433bd688ac".into()),
-            ("P2WPKH", KEY, "0014751e76e8199196d454941c45d1b3a323f1433bd6".into()),
+            (
+                "P2PKH",
+                KEY,
+                "76a914751e76e8199196d454941c45d1b3a323f1433bd688ac".into(),
+            ),
+            (
+                "TEST",
+                KEY,
+                "76a914751e76e8199196d454941c45d1b3a323f1433bd688ac".into(),
+            ),
+            (
+                "P2WPKH",
+                KEY,
+                "0014751e76e8199196d454941c45d1b3a323f1433bd6".into(),
+            ),
             ("P2SH", hash.as_str(), format!("a914{hash}87")),
             ("P2WSH", long_hash.as_str(), format!("0020{long_hash}")),
-            ("P2TR", x_only, "5120da4710964f7852695de2da025290e24af6d8c281de5a0b902b7135fd9fd74d21".into()),
+            (
+                "P2TR",
+                x_only,
+                "5120da4710964f7852695de2da025290e24af6d8c281de5a0b902b7135fd9fd74d21".into(),
+            ),
         ] {
             let descriptor = legacy_descriptor(kind, value).unwrap();
             assert_eq!(hex(&descriptor), script, "{kind}: {descriptor}");
         }
         let uncompressed = "04678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb6\
                             49f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5f";
-        assert!(legacy_descriptor("P2WPKH", uncompressed).unwrap_err().contains("compressed"));
-        assert!(legacy_descriptor("P2PKH", "zz").unwrap_err().contains("not a public key"));
-        assert!(legacy_descriptor("P2XX", KEY).unwrap_err().contains("not a kind"));
+        assert!(
+            legacy_descriptor("P2WPKH", uncompressed)
+                .unwrap_err()
+                .contains("compressed")
+        );
+        assert!(
+            legacy_descriptor("P2PKH", "zz")
+                .unwrap_err()
+                .contains("not a public key")
+        );
+        assert!(
+            legacy_descriptor("P2XX", KEY)
+                .unwrap_err()
+                .contains("not a kind")
+        );
     }
 
     /// As much as fits into a text of the longest length, nested as deeply as it goes.
     #[test]
     fn nesting_is_no_way_to_exhaust_the_stack() {
-        for (open, middle, close) in
-            [("sh(", KEY, ")"), ("and_v(v:pk(02),", "1", ")"), ("{", KEY, "}"), ("n:", "pk(02)", ""), ("(", "", ")")]
-        {
+        for (open, middle, close) in [
+            ("sh(", KEY, ")"),
+            ("and_v(v:pk(02),", "1", ")"),
+            ("{", KEY, "}"),
+            ("n:", "pk(02)", ""),
+            ("(", "", ")"),
+        ] {
             let levels = (LONGEST_DESCRIPTOR - KEY.len() - 80) / (open.len() + close.len());
             for head in ["wsh(", &format!("tr({KEY},")] {
-                let text = format!("{head}{}{middle}{})", open.repeat(levels), close.repeat(levels));
+                let text = format!(
+                    "{head}{}{middle}{})",
+                    open.repeat(levels),
+                    close.repeat(levels)
+                );
                 assert!(text.len() <= LONGEST_DESCRIPTOR && reward_script(&text).is_err());
             }
         }

@@ -1,14 +1,15 @@
 //! Single values: text and numbers, from JSON of any origin.
 //!
-//! Forms and old files write numbers as text, so both are taken. Nothing here knows which field it looks at; the error is
-//! the sentence that stands beside the field.
+//! Forms and old files write numbers as text, so both are taken. Nothing here knows which field it
+//! looks at; the error is the sentence that stands beside the field.
 
 use serde_json::Value;
 
 /// Bytes a text may have unless its field says otherwise. No field of the client needs as many.
 pub const LONGEST_TEXT: usize = 1024;
 
-/// Text of at most `longest` bytes without control characters. A whole number is taken as its digits, as the client does.
+/// Text of at most `longest` bytes without control characters. A whole number is taken as its
+/// digits, as the client does.
 pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -16,7 +17,10 @@ pub fn text(value: &Value, longest: usize) -> Result<String, String> {
         other => return Err(format!("This must be text, not {}.", kind(other))),
     };
     if text.len() > longest {
-        return Err(format!("This is {} bytes long; at most {longest} are accepted.", text.len()));
+        return Err(format!(
+            "This is {} bytes long; at most {longest} are accepted.",
+            text.len()
+        ));
     }
     match text.chars().position(char::is_control) {
         Some(at) => Err(format!(
@@ -29,13 +33,21 @@ pub fn text(value: &Value, longest: usize) -> Result<String, String> {
 
 /// A whole number from `least` to `most`.
 pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
-    let outside = |found: &dyn std::fmt::Display| format!("{found} is outside what is possible, {least} to {most}.");
+    let outside = |found: &dyn std::fmt::Display| {
+        format!("{found} is outside what is possible, {least} to {most}.")
+    };
     let number = match value {
         Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
             (Some(whole), _, _) => i128::from(whole),
             (None, Some(negative), _) => i128::from(negative),
-            (None, None, Some(float)) if float.fract() == 0.0 && float.abs() < 1e15 => float as i128,
-            _ => return Err(format!("{number} is not a whole number from {least} to {most}.")),
+            (None, None, Some(float)) if float.fract() == 0.0 && float.abs() < 1e15 => {
+                float as i128
+            }
+            _ => {
+                return Err(format!(
+                    "{number} is not a whole number from {least} to {most}."
+                ));
+            }
         },
         Value::String(text) => {
             let trimmed = text.trim();
@@ -43,31 +55,57 @@ pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
                 Some(digits) => i128::from_str_radix(digits, 16),
                 None => trimmed.parse(),
             };
-            parsed.map_err(|_| match trimmed.bytes().all(|b| b.is_ascii_digit()) && !trimmed.is_empty() {
-                true => outside(&shown(trimmed)),
-                false => format!("{} is not a whole number; one from {least} to {most} is wanted.", shown(trimmed)),
+            parsed.map_err(|_| {
+                match trimmed.bytes().all(|b| b.is_ascii_digit()) && !trimmed.is_empty() {
+                    true => outside(&shown(trimmed)),
+                    false => format!(
+                        "{} is not a whole number; one from {least} to {most} is wanted.",
+                        shown(trimmed)
+                    ),
+                }
             })?
         }
-        other => return Err(format!("This must be a whole number from {least} to {most}, not {}.", kind(other))),
+        other => {
+            return Err(format!(
+                "This must be a whole number from {least} to {most}, not {}.",
+                kind(other)
+            ));
+        }
     };
-    u64::try_from(number).ok().filter(|n| (least..=most).contains(n)).ok_or_else(|| outside(&number))
+    u64::try_from(number)
+        .ok()
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| outside(&number))
 }
 
 /// A finite number above 0, as far as a 32-bit float goes: the client reads it into one.
 pub fn above_zero(value: &Value) -> Result<f64, String> {
     let number = match value {
-        Value::Number(number) => number.as_f64().ok_or_else(|| format!("{number} is not a number the client can hold."))?,
+        Value::Number(number) => number
+            .as_f64()
+            .ok_or_else(|| format!("{number} is not a number the client can hold."))?,
         Value::String(text) => text.trim().parse::<f64>().map_err(|_| {
-            let comma = if text.contains(',') { " Write a point, not a comma: 6.0." } else { "" };
+            let comma = if text.contains(',') {
+                " Write a point, not a comma: 6.0."
+            } else {
+                ""
+            };
             format!("{} is not a number.{comma}", shown(text.trim()))
         })?,
-        other => return Err(format!("This must be a number above 0, such as 6.0, not {}.", kind(other))),
+        other => {
+            return Err(format!(
+                "This must be a number above 0, such as 6.0, not {}.",
+                kind(other)
+            ));
+        }
     };
     let held = number as f32;
     if held.is_finite() && held > 0.0 {
         Ok(number)
     } else {
-        Err(format!("{number} will not do: a number above 0 is wanted, such as 6.0."))
+        Err(format!(
+            "{number} will not do: a number above 0 is wanted, such as 6.0."
+        ))
     }
 }
 
@@ -80,7 +118,8 @@ pub fn clipped(text: &str, most: usize) -> String {
     short
 }
 
-/// `text` in quotation marks for a message: shortened to 60 characters, invisible ones made visible.
+/// `text` in quotation marks for a message: shortened to 60 characters, invisible ones made
+/// visible.
 pub fn shown(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
@@ -117,13 +156,37 @@ mod tests {
         ] {
             assert_eq!(whole(&value, 1, 65535), Ok(number), "{value}");
         }
-        for value in
-            [json!(0), json!(65536), json!(-1), json!("70000"), json!("99999999999999999999999999999999999999999"), json!("-3")]
-        {
-            assert!(whole(&value, 1, 65535).unwrap_err().contains("outside what is possible, 1 to 65535"), "{value}");
+        for value in [
+            json!(0),
+            json!(65536),
+            json!(-1),
+            json!("70000"),
+            json!("99999999999999999999999999999999999999999"),
+            json!("-3"),
+        ] {
+            assert!(
+                whole(&value, 1, 65535)
+                    .unwrap_err()
+                    .contains("outside what is possible, 1 to 65535"),
+                "{value}"
+            );
         }
-        for value in [json!(1.5), json!("abc"), json!(""), json!(true), json!([1]), json!({}), json!(null), json!(1e300)] {
-            assert!(whole(&value, 1, 65535).unwrap_err().contains("whole number"), "{value}");
+        for value in [
+            json!(1.5),
+            json!("abc"),
+            json!(""),
+            json!(true),
+            json!([1]),
+            json!({}),
+            json!(null),
+            json!(1e300),
+        ] {
+            assert!(
+                whole(&value, 1, 65535)
+                    .unwrap_err()
+                    .contains("whole number"),
+                "{value}"
+            );
         }
         assert_eq!(whole(&json!(u64::MAX), 0, u64::MAX), Ok(u64::MAX));
     }
@@ -132,18 +195,39 @@ mod tests {
     fn decimals_must_be_finite_and_above_zero_in_32_bits() {
         assert_eq!(above_zero(&json!("6.5")), Ok(6.5));
         assert_eq!(above_zero(&json!(6)), Ok(6.0));
-        for value in [json!(0), json!(-1.0), json!("inf"), json!("NaN"), json!(1e-60), json!(1e60), json!("six"), json!([])] {
+        for value in [
+            json!(0),
+            json!(-1.0),
+            json!("inf"),
+            json!("NaN"),
+            json!(1e-60),
+            json!(1e60),
+            json!("six"),
+            json!([]),
+        ] {
             assert!(above_zero(&value).is_err(), "{value}");
         }
-        assert!(above_zero(&json!("6,0")).unwrap_err().contains("not a comma"));
+        assert!(
+            above_zero(&json!("6,0"))
+                .unwrap_err()
+                .contains("not a comma")
+        );
     }
 
     #[test]
     fn text_has_no_control_characters_and_an_end() {
-        assert_eq!(text(&json!("ümläut 🙂 \"'\\"), 99).as_deref(), Ok("ümläut 🙂 \"'\\"));
+        assert_eq!(
+            text(&json!("ümläut 🙂 \"'\\"), 99).as_deref(),
+            Ok("ümläut 🙂 \"'\\")
+        );
         assert_eq!(text(&json!(12345), 99).as_deref(), Ok("12345"));
         for bad in ["a\nb", "\0", "tab\t", "\u{7f}", "\u{85}", "\u{1b}[0m"] {
-            assert!(text(&json!(bad), 99).unwrap_err().contains("control character"), "{bad:?}");
+            assert!(
+                text(&json!(bad), 99)
+                    .unwrap_err()
+                    .contains("control character"),
+                "{bad:?}"
+            );
         }
         assert!(text(&json!("ééé"), 5).unwrap_err().contains("6 bytes"));
         assert!(text(&json!(1.5), 5).unwrap_err().contains("not a number"));

@@ -1,4 +1,5 @@
-//! The secret key stands in its own field and in no other: what is in the others is shown, sent to pools and published in blocks.
+//! The secret key stands in its own field and in no other: what is in the others is shown, sent to
+//! pools and published in blocks.
 
 use serde_json::Value;
 
@@ -7,7 +8,12 @@ use crate::domain::configs::model::ClientConfig;
 
 /// No other value may hold the secret key of this configuration, also not between other letters.
 pub fn secret_elsewhere(config: &ClientConfig, found: &mut ConfigFindings) {
-    search(&config.masked(), "", config.authority_secret_key.reveal(), found);
+    search(
+        &config.masked(),
+        "",
+        config.authority_secret_key.reveal(),
+        found,
+    );
 }
 
 fn search(value: &Value, at: &str, secret: &str, found: &mut ConfigFindings) {
@@ -15,8 +21,13 @@ fn search(value: &Value, at: &str, secret: &str, found: &mut ConfigFindings) {
         Value::String(text) if text.contains(secret) => {
             found.error(at, "This holds the secret key of this client, and others would see it. Take it out, and make a new pair of keys if it was sent anywhere.");
         }
-        Value::Array(list) => list.iter().enumerate().for_each(|(row, one)| search(one, &format!("{at}/{row}"), secret, found)),
-        Value::Object(members) => members.iter().for_each(|(key, one)| search(one, &format!("{at}/{key}"), secret, found)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(row, one)| search(one, &format!("{at}/{row}"), secret, found)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(key, one)| search(one, &format!("{at}/{key}"), secret, found)),
         _ => {}
     }
 }
@@ -35,8 +46,17 @@ mod tests {
         config.jdc_signature = format!("mine{}", samples::SECRET);
         config.upstreams[0].user_identity = samples::SECRET.into();
         secret_elsewhere(&config, &mut found);
-        let at: Vec<&str> = found.errors.iter().map(|one| one.pointer.as_str()).collect();
+        let at: Vec<&str> = found
+            .errors
+            .iter()
+            .map(|one| one.pointer.as_str())
+            .collect();
         assert_eq!(at, ["/jdc_signature", "/upstreams/0/user_identity"]);
-        assert!(found.errors.iter().all(|one| !one.detail.contains(&samples::SECRET[..16])));
+        assert!(
+            found
+                .errors
+                .iter()
+                .all(|one| !one.detail.contains(&samples::SECRET[..16]))
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! A configuration as a file to be taken elsewhere: complete, for clients of every version, and with the words of the file it was
-//! once imported from.
+//! A configuration as a file to be taken elsewhere: complete, for clients of every version, and
+//! with the words of the file it was once imported from.
 //!
-//! Other than a file for one version it holds all that is set: clients pass over what they do not know. What the imported file
-//! held besides, comments, unknown keys and the order of things, stays where it was.
+//! Other than a file for one version it holds all that is set: clients pass over what they do not
+//! know. What the imported file held besides, comments, unknown keys and the order of things, stays
+//! where it was.
 
 use super::import::proper_name;
 use super::render::complete;
@@ -32,9 +33,19 @@ fn with_secret(config: &ClientConfig, source: Option<&str>, secret: &str) -> Doc
 #[must_use]
 pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     let mut document = with_secret(config, source, MASK);
-    let name = document.iter().map(|(key, _)| key.to_owned()).find(|key| key.eq_ignore_ascii_case(SECRET));
-    if let Some(value) = name.and_then(|name| document.get_mut(&name)).and_then(Item::as_value_mut) {
-        let has_comment = value.decor().suffix().and_then(|suffix| suffix.as_str()).is_some_and(|suffix| suffix.contains('#'));
+    let name = document
+        .iter()
+        .map(|(key, _)| key.to_owned())
+        .find(|key| key.eq_ignore_ascii_case(SECRET));
+    if let Some(value) = name
+        .and_then(|name| document.get_mut(&name))
+        .and_then(Item::as_value_mut)
+    {
+        let has_comment = value
+            .decor()
+            .suffix()
+            .and_then(|suffix| suffix.as_str())
+            .is_some_and(|suffix| suffix.contains('#'));
         if !has_comment {
             value.decor_mut().set_suffix(WHERE_THE_SECRET_IS);
         }
@@ -52,20 +63,31 @@ pub fn export_whole(config: &ClientConfig, source: Option<&str>) -> String {
 #[must_use]
 pub fn text_of(file: &str) -> Option<String> {
     let mut document: DocumentMut = file.parse().ok()?;
-    let names: Vec<String> =
-        document.iter().map(|(key, _)| key.to_owned()).filter(|key| key.eq_ignore_ascii_case(SECRET)).collect();
+    let names: Vec<String> = document
+        .iter()
+        .map(|(key, _)| key.to_owned())
+        .filter(|key| key.eq_ignore_ascii_case(SECRET))
+        .collect();
     for name in names {
-        set_entry(document.as_table_mut(), &name, &Ours::String(MASK.into()), SECRET);
+        set_entry(
+            document.as_table_mut(),
+            &name,
+            &Ours::String(MASK.into()),
+            SECRET,
+        );
     }
     Some(without_secret_keys(&document.to_string()))
 }
 
-/// Makes the known keys of a table say what `ours` says. `path` is how the version table names what stands in it.
+/// Makes the known keys of a table say what `ours` says. `path` is how the version table names what
+/// stands in it.
 fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in &keys {
         // The manager has no use for it; whoever takes the file elsewhere may.
-        let Some(name) = proper_name(path, key).filter(|name| *name != "log_file") else { continue };
+        let Some(name) = proper_name(path, key).filter(|name| *name != "log_file") else {
+            continue;
+        };
         match ours.get(name) {
             Some(value) => set_entry(table, key, value, &format!("{path}{name}")),
             None => drop(table.remove(key)),
@@ -79,7 +101,9 @@ fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
 }
 
 fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
-    let Some(there) = table.get_mut(key) else { return };
+    let Some(there) = table.get_mut(key) else {
+        return;
+    };
     match (there, value) {
         (there, value) if there.as_value().is_some_and(|there| is_same(there, value)) => {}
         (Item::ArrayOfTables(tables), Ours::Array(list)) if !list.is_empty() => {
@@ -106,9 +130,10 @@ fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
                 merge(there, ours, &format!("{path}."));
             }
         }
-        (Item::Value(there), Ours::String(_) | Ours::Integer(_) | Ours::Float(_) | Ours::Boolean(_))
-            if !there.is_inline_table() =>
-        {
+        (
+            Item::Value(there),
+            Ours::String(_) | Ours::Integer(_) | Ours::Float(_) | Ours::Boolean(_),
+        ) if !there.is_inline_table() => {
             let decor = there.decor().clone();
             *there = single(value);
             *there.decor_mut() = decor;
@@ -124,14 +149,25 @@ fn is_same(there: &Value, ours: &Ours) -> bool {
     match ours {
         Ours::String(text) => there.as_str() == Some(text),
         Ours::Integer(number) => there.as_integer() == Some(*number),
-        Ours::Float(number) => there.as_float().or(there.as_integer().map(|whole| whole as f64)) == Some(*number),
+        Ours::Float(number) => {
+            there
+                .as_float()
+                .or(there.as_integer().map(|whole| whole as f64))
+                == Some(*number)
+        }
         Ours::Boolean(yes) => there.as_bool() == Some(*yes),
-        Ours::Array(list) => there
-            .as_array()
-            .is_some_and(|there| there.len() == list.len() && there.iter().zip(list).all(|(there, ours)| is_same(there, ours))),
-        Ours::Table(table) => there
-            .as_inline_table()
-            .is_some_and(|there| table.iter().all(|(key, ours)| there.get(key).is_some_and(|there| is_same(there, ours)))),
+        Ours::Array(list) => there.as_array().is_some_and(|there| {
+            there.len() == list.len()
+                && there
+                    .iter()
+                    .zip(list)
+                    .all(|(there, ours)| is_same(there, ours))
+        }),
+        Ours::Table(table) => there.as_inline_table().is_some_and(|there| {
+            table
+                .iter()
+                .all(|(key, ours)| there.get(key).is_some_and(|there| is_same(there, ours)))
+        }),
         Ours::Datetime(_) => false,
     }
 }
@@ -184,7 +220,9 @@ mod tests {
     }
 
     fn imported(text: &str) -> ClientConfig {
-        import(text).unwrap_or_else(|errors| panic!("{errors:?}\n{text}")).config
+        import(text)
+            .unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
+            .config
     }
 
     #[test]
@@ -213,7 +251,10 @@ mod tests {
         let file = POOL_FILE
             .replace("share_batch_size = 3", "share_batch_size = 3 # three")
             .replace("monitoring_address", "# figures\nmonitoring_address")
-            .replace("user_identity = \"acct.worker\"", "user_identity = \"acct.worker\" # me\nfriend = true");
+            .replace(
+                "user_identity = \"acct.worker\"",
+                "user_identity = \"acct.worker\" # me\nfriend = true",
+            );
         let mut config = imported(&file);
         config.share_batch_size = 7;
         config.monitoring_address = None;
@@ -233,25 +274,48 @@ mod tests {
         config.mode = MiningMode::SoloMining;
         config.upstreams.clear();
         let solo = whole(&config, Some(&text));
-        assert!(solo.contains("upstreams = []\n") && !solo.contains("[[upstreams]]"), "{solo}");
+        assert!(
+            solo.contains("upstreams = []\n") && !solo.contains("[[upstreams]]"),
+            "{solo}"
+        );
         assert_eq!(imported(&solo), config);
         config.upstreams = imported(&file).upstreams;
         config.upstreams.push(samples::pool().upstreams.remove(0));
         config.template_provider_type = samples::with_everything().template_provider_type;
         config.coinbase_reward_script = samples::REWARD.into();
         let again = whole(&config, Some(&solo));
-        assert_eq!((imported(&again), again.matches("[[upstreams]]").count()), (config, 2), "{again}");
+        assert_eq!(
+            (imported(&again), again.matches("[[upstreams]]").count()),
+            (config, 2),
+            "{again}"
+        );
     }
 
     #[test]
     fn the_older_shape_becomes_todays() {
         let file = POOL_FILE
-            .replace("pool_address = \"127.0.0.1\"\npool_port = 25333", "pool_address = \"127.0.0.1:25333\"")
-            .replace("jds_address = \"127.0.0.1\"\njds_port = 25334", "jd_address = \"127.0.0.1:25334\"")
+            .replace(
+                "pool_address = \"127.0.0.1\"\npool_port = 25333",
+                "pool_address = \"127.0.0.1:25333\"",
+            )
+            .replace(
+                "jds_address = \"127.0.0.1\"\njds_port = 25334",
+                "jd_address = \"127.0.0.1:25334\"",
+            )
             .replace("cert_validity_sec = 3600", "CERT_validity_sec = \"3600\"");
         let text = whole(&imported(&file), Some(&file));
-        assert!(import(&text).unwrap().remarks.iter().all(|remark| !remark.detail.contains("passes over")), "{text}");
-        assert!(text.contains("CERT_validity_sec = 3600\n") && !text.contains("jd_address"), "{text}");
+        assert!(
+            import(&text)
+                .unwrap()
+                .remarks
+                .iter()
+                .all(|remark| !remark.detail.contains("passes over")),
+            "{text}"
+        );
+        assert!(
+            text.contains("CERT_validity_sec = 3600\n") && !text.contains("jd_address"),
+            "{text}"
+        );
         assert_eq!(imported(&text), imported(&file));
     }
 
@@ -259,15 +323,27 @@ mod tests {
     fn secrets_stay_here_wherever_they_stood() {
         let file = SOLO_FILE.replace(
             "cert_validity",
-            &format!("# before: authority_secret_key = \"{}\"\nspare = '{}'\ncert_validity", samples::SECRET, samples::SECRET),
+            &format!(
+                "# before: authority_secret_key = \"{}\"\nspare = '{}'\ncert_validity",
+                samples::SECRET,
+                samples::SECRET
+            ),
         );
         let words = text_of(&file).unwrap();
-        assert!(!words.contains(samples::SECRET) && !words.contains("mkDLTB"), "{words}");
+        assert!(
+            !words.contains(samples::SECRET) && !words.contains("mkDLTB"),
+            "{words}"
+        );
         assert_eq!(words.matches(MASK).count(), 3);
         let config = imported(&file);
         for source in [None, Some(words.as_str())] {
             let out = export(&config, source);
-            assert!(out.contains(&format!("authority_secret_key = \"{MASK}\"{WHERE_THE_SECRET_IS}\n")), "{out}");
+            assert!(
+                out.contains(&format!(
+                    "authority_secret_key = \"{MASK}\"{WHERE_THE_SECRET_IS}\n"
+                )),
+                "{out}"
+            );
             assert!(!out.contains("mkDLTB") && !out.contains(samples::SECRET));
             // Taken in and out once more nothing is added.
             assert_eq!(export(&config, Some(&out)), out);

@@ -1,8 +1,9 @@
 //! Reading a client's file of any version, saying of everything where it stands.
 //!
-//! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and remembers the line of every key;
-//! [`TomlConfig::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
-//! reader it does not mind the case of keys and passes over keys it does not know, but says so.
+//! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and
+//! remembers the line of every key; [`TomlConfig::locate`] then turns a complaint about that shape
+//! into key and line. [`import`] does both. Like the client's own reader it does not mind the case
+//! of keys and passes over keys it does not know, but says so.
 
 use crate::base::error::FieldError;
 use crate::domain::configs::model::{ClientConfig, MiningMode};
@@ -22,7 +23,8 @@ const MOST_REMARKS: usize = 50;
 /// Something to say about a place in a file, be it an error or only worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FileRemark {
-    /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a whole is meant.
+    /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a
+    /// whole is meant.
     pub key: String,
     /// The line, counted from 1, if there is one.
     pub line: Option<usize>,
@@ -39,7 +41,8 @@ pub struct TomlConfig {
     pub remarks: Vec<FileRemark>,
     /// Key and line of every pointer into `value` that stands in the file.
     places: BTreeMap<String, FilePosition>,
-    /// Lines of keys of the top that stand below a table and therefore belong to it, with that table's name.
+    /// Lines of keys of the top that stand below a table and therefore belong to it, with that
+    /// table's name.
     misplaced: BTreeMap<&'static str, (usize, String)>,
 }
 
@@ -64,22 +67,40 @@ pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     match read(&parsed.value, None) {
         Ok(accepted) => {
             let mut remarks = parsed.remarks.clone();
-            remarks.extend(accepted.warnings.iter().map(|warning| parsed.locate(warning)));
-            Ok(TomlImport { config: accepted.config, remarks })
+            remarks.extend(
+                accepted
+                    .warnings
+                    .iter()
+                    .map(|warning| parsed.locate(warning)),
+            );
+            Ok(TomlImport {
+                config: accepted.config,
+                remarks,
+            })
         }
-        Err(findings) => Err(findings.errors.iter().map(|error| parsed.locate(error)).collect()),
+        Err(findings) => Err(findings
+            .errors
+            .iter()
+            .map(|error| parsed.locate(error))
+            .collect()),
     }
 }
 
-/// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there twice.
+/// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there
+/// twice.
 pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
     let lines = LineStarts::of(text);
     let (document, faults) = DeTable::parse_recoverable(text);
     if !faults.is_empty() {
         return Err(syntax_errors(&faults, &lines));
     }
-    let mut reader =
-        TomlReader { lines, remarks: Vec::new(), errors: Vec::new(), places: BTreeMap::new(), misplaced: BTreeMap::new() };
+    let mut reader = TomlReader {
+        lines,
+        remarks: Vec::new(),
+        errors: Vec::new(),
+        places: BTreeMap::new(),
+        misplaced: BTreeMap::new(),
+    };
     let mut value = reader.table(document.get_ref(), "", "", "");
     reader.fill_in(&mut value);
     if reader.errors.is_empty() {
@@ -95,19 +116,32 @@ pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
 }
 
 impl TomlConfig {
-    /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that is missing it is the
-    /// table that should have it, or the line where it stands in the wrong table.
+    /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that
+    /// is missing it is the table that should have it, or the line where it stands in the wrong
+    /// table.
     #[must_use]
     pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {
-            return FileRemark { key: place.key.clone(), line: Some(place.line), detail };
+            return FileRemark {
+                key: place.key.clone(),
+                line: Some(place.line),
+                detail,
+            };
         }
-        if let Some((line, table)) = complaint.pointer.strip_prefix('/').and_then(|key| self.misplaced.get(key)) {
+        if let Some((line, table)) = complaint
+            .pointer
+            .strip_prefix('/')
+            .and_then(|key| self.misplaced.get(key))
+        {
             let detail = format!(
                 "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
             );
-            return FileRemark { key: complaint.pointer[1..].into(), line: Some(*line), detail };
+            return FileRemark {
+                key: complaint.pointer[1..].into(),
+                line: Some(*line),
+                detail,
+            };
         }
         let mut key = String::new();
         let mut pointer = String::new();
@@ -130,7 +164,11 @@ fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRema
         let line = fault.span().map(|span| lines.number(&span));
         // More than one on a line are echoes of the first.
         if remarks.len() < MOST_SYNTAX_ERRORS && remarks.iter().all(|told| told.line != line) {
-            remarks.push(FileRemark { key: String::new(), line, detail: format!("This is not TOML: {}.", fault.message()) });
+            remarks.push(FileRemark {
+                key: String::new(),
+                line,
+                detail: format!("This is not TOML: {}.", fault.message()),
+            });
         }
     }
     remarks
@@ -141,7 +179,13 @@ struct LineStarts(Vec<usize>);
 
 impl LineStarts {
     fn of(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+        Self(
+            text.bytes()
+                .enumerate()
+                .filter(|(_, byte)| *byte == b'\n')
+                .map(|(at, _)| at)
+                .collect(),
+        )
     }
 
     /// The line, from 1, on which `span` begins.
@@ -159,9 +203,16 @@ struct TomlReader {
 }
 
 impl TomlReader {
-    /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer` leads to the table in the
-    /// value, `key` is how it is written in full in the file, `path` how the version table names what stands in it.
-    fn table(&mut self, table: &DeTable, pointer: &str, key: &str, path: &str) -> Map<String, Value> {
+    /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer`
+    /// leads to the table in the value, `key` is how it is written in full in the file, `path` how
+    /// the version table names what stands in it.
+    fn table(
+        &mut self,
+        table: &DeTable,
+        pointer: &str,
+        key: &str,
+        path: &str,
+    ) -> Map<String, Value> {
         let mut entries = Map::new();
         for (written, value) in table.iter() {
             let line = self.lines.number(&written.span());
@@ -169,19 +220,35 @@ impl TomlReader {
                 self.remark_unknown(written.get_ref(), line, key);
                 continue;
             };
-            let full = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+            let full = if key.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{key}.{name}")
+            };
             if path.is_empty() && name == "log_file" {
                 self.remark(full, line, "The manager keeps the client's output itself, so no client here is told of it; it is kept for when this is exported.");
                 continue;
             }
             let here = format!("{pointer}/{name}");
             if let Some(first) = self.places.get(&here) {
-                let detail =
-                    format!("This key stands in line {} already; the client does not tell upper from lower case.", first.line);
-                self.errors.push(FileRemark { key: full, line: Some(line), detail });
+                let detail = format!(
+                    "This key stands in line {} already; the client does not tell upper from lower case.",
+                    first.line
+                );
+                self.errors.push(FileRemark {
+                    key: full,
+                    line: Some(line),
+                    detail,
+                });
                 continue;
             }
-            self.places.insert(here.clone(), FilePosition { key: full.clone(), line });
+            self.places.insert(
+                here.clone(),
+                FilePosition {
+                    key: full.clone(),
+                    line,
+                },
+            );
             let value = self.value(value, &here, &full, &format!("{path}{name}"));
             entries.insert(name.into(), value);
         }
@@ -191,12 +258,19 @@ impl TomlReader {
     fn value(&mut self, value: &Spanned<DeValue>, pointer: &str, key: &str, path: &str) -> Value {
         match value.get_ref() {
             DeValue::String(text) => text.as_ref().into(),
-            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => number.into(),
-                // Too large for TOML; as text it is too large for its field as well.
-                Err(_) => number.as_str().into(),
-            },
-            DeValue::Float(number) => match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => number.into(),
+                    // Too large for TOML; as text it is too large for its field as well.
+                    Err(_) => number.as_str().into(),
+                }
+            }
+            DeValue::Float(number) => match number
+                .as_str()
+                .parse::<f64>()
+                .ok()
+                .and_then(serde_json::Number::from_f64)
+            {
                 Some(number) => Value::Number(number),
                 // inf and nan: no JSON numbers, and no values of any field.
                 None => number.as_str().into(),
@@ -207,28 +281,45 @@ impl TomlReader {
                 let mut list = Vec::new();
                 for (i, element) in elements.iter().enumerate() {
                     let (here, full) = (format!("{pointer}/{i}"), format!("{key}[{i}]"));
-                    self.places
-                        .insert(here.clone(), FilePosition { key: full.clone(), line: self.lines.number(&element.span()) });
+                    self.places.insert(
+                        here.clone(),
+                        FilePosition {
+                            key: full.clone(),
+                            line: self.lines.number(&element.span()),
+                        },
+                    );
                     list.push(self.value(element, &here, &full, &format!("{path}[]")));
                 }
                 list.into()
             }
-            DeValue::Table(table) => Value::Object(self.table(table, pointer, key, &format!("{path}."))),
+            DeValue::Table(table) => {
+                Value::Object(self.table(table, pointer, key, &format!("{path}.")))
+            }
         }
     }
 
     fn remark(&mut self, key: String, line: usize, detail: impl Into<String>) {
         if self.remarks.len() < MOST_REMARKS {
-            self.remarks.push(FileRemark { key, line: Some(line), detail: detail.into() });
+            self.remarks.push(FileRemark {
+                key,
+                line: Some(line),
+                detail: detail.into(),
+            });
         }
     }
 
     fn remark_unknown(&mut self, written: &str, line: usize, table: &str) {
-        let short: String = written.chars().filter(|c| !c.is_control()).take(60).collect();
+        let short: String = written
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(60)
+            .collect();
         if !table.is_empty()
             && let Some(name) = proper_name("", written)
         {
-            self.misplaced.entry(name).or_insert((line, table.to_owned()));
+            self.misplaced
+                .entry(name)
+                .or_insert((line, table.to_owned()));
             self.remark(
                 format!("{table}.{short}"),
                 line,
@@ -239,8 +330,15 @@ impl TomlReader {
             );
             return;
         }
-        let full = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
-        let hint = match OUTDATED.iter().find(|(key, _)| key.eq_ignore_ascii_case(written)) {
+        let full = if table.is_empty() {
+            short.clone()
+        } else {
+            format!("{table}.{short}")
+        };
+        let hint = match OUTDATED
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(written))
+        {
             Some((_, hint)) => format!(" {hint}"),
             None => String::new(),
         };
@@ -262,27 +360,39 @@ impl TomlReader {
             });
         }
         let had_own_accounts = self.distribute_identity(top);
-        let since_0_2 = had_own_accounts || top.contains_key("reserved_downstream_rollable_extranonce_size");
-        if let Some(Value::Object(ipc)) =
-            top.get_mut("template_provider_type").and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
+        let since_0_2 =
+            had_own_accounts || top.contains_key("reserved_downstream_rollable_extranonce_size");
+        if let Some(Value::Object(ipc)) = top
+            .get_mut("template_provider_type")
+            .and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
             && !ipc.contains_key("version")
         {
-            // Before 0.4.0 there was no such key: 0.1.x spoke with Bitcoin Core 30, 0.2.0 and 0.3.0 with 31.
+            // Before 0.4.0 there was no such key: 0.1.x spoke with Bitcoin Core 30, 0.2.0 and 0.3.0
+            // with 31.
             let version = if since_0_2 { 31 } else { 30 };
             ipc.insert("version".into(), version.into());
             let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
             let detail = format!(
                 "Not set, as in files of older clients; Bitcoin Core {version} was assumed. Change it if the node is another."
             );
-            self.remarks.push(FileRemark { key, line: None, detail });
+            self.remarks.push(FileRemark {
+                key,
+                line: None,
+                detail,
+            });
         }
     }
 
-    /// Gives the one account of older files to the pools that have none. Returns whether the file is of the newer kind: the
-    /// pools had their own, or there are none and no common account either.
+    /// Gives the one account of older files to the pools that have none. Returns whether the file
+    /// is of the newer kind: the pools had their own, or there are none and no common account
+    /// either.
     fn distribute_identity(&mut self, top: &mut Map<String, Value>) -> bool {
-        let Some(common) = top.get("user_identity").cloned() else { return true };
-        let Some(Value::Array(pools)) = top.get_mut("upstreams") else { return false };
+        let Some(common) = top.get("user_identity").cloned() else {
+            return true;
+        };
+        let Some(Value::Array(pools)) = top.get_mut("upstreams") else {
+            return false;
+        };
         let (mut given, mut own) = (0, 0);
         for (i, pool) in pools.iter_mut().enumerate() {
             let Value::Object(pool) = pool else { continue };
@@ -293,7 +403,8 @@ impl TomlReader {
             pool.insert("user_identity".into(), common.clone());
             given += 1;
             if let Some(place) = self.places.get("/user_identity").cloned() {
-                self.places.insert(format!("/upstreams/{i}/user_identity"), place);
+                self.places
+                    .insert(format!("/upstreams/{i}/user_identity"), place);
             }
         }
         if given > 0 && own == 0 {
@@ -305,22 +416,37 @@ impl TomlReader {
 
 /// Keys of earlier programs, with what became of them.
 const OUTDATED: &[(&str, &str)] = &[
-    ("tp_address", "It is template_provider_type.Sv2Tp.address now."),
-    ("tp_authority_public_key", "It is template_provider_type.Sv2Tp.public_key now."),
+    (
+        "tp_address",
+        "It is template_provider_type.Sv2Tp.address now.",
+    ),
+    (
+        "tp_authority_public_key",
+        "It is template_provider_type.Sv2Tp.public_key now.",
+    ),
     ("downstream_address", "It is part of listening_address now."),
     ("downstream_port", "It is part of listening_address now."),
     ("coinbase_outputs", "It is coinbase_reward_script now."),
     ("pool_signature", "It is jdc_signature now."),
-    ("unix_socket_path", "The socket follows from network and data_dir now."),
+    (
+        "unix_socket_path",
+        "The socket follows from network and data_dir now.",
+    ),
 ];
 
-/// How a key below `path` (as in the version table, with its separator) is spelt, if it is one. Besides those of the version
-/// table there is `jd_address`, which `configs::parse` reads from older pools, and the table of older reward scripts.
+/// How a key below `path` (as in the version table, with its separator) is spelt, if it is one.
+/// Besides those of the version table there is `jd_address`, which `configs::parse` reads from
+/// older pools, and the table of older reward scripts.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
-    const OLDER: [&str; 3] =
-        ["upstreams[].jd_address", "coinbase_reward_script.output_script_type", "coinbase_reward_script.output_script_value"];
+    const OLDER: [&str; 3] = [
+        "upstreams[].jd_address",
+        "coinbase_reward_script.output_script_type",
+        "coinbase_reward_script.output_script_value",
+    ];
     let known = MATRIX.iter().map(|row| row.key).chain(OLDER);
-    known.filter_map(|key| key.strip_prefix(path)).find(|rest| !rest.contains(['.', '[']) && rest.eq_ignore_ascii_case(written))
+    known
+        .filter_map(|key| key.strip_prefix(path))
+        .find(|rest| !rest.contains(['.', '[']) && rest.eq_ignore_ascii_case(written))
 }
 
 #[cfg(test)]

@@ -1,21 +1,31 @@
 //! Writing the file for one version of the client.
 
 use crate::base::error::FieldError;
-use crate::domain::configs::model::{ClientConfig, ConfigUpstream, MASK, MiningMode, TemplateProvider};
+use crate::domain::configs::model::{
+    ClientConfig, ConfigUpstream, MASK, MiningMode, TemplateProvider,
+};
 use crate::programs::jd_client::version::ClientVersion;
 use toml::{Table, Value};
 
-/// The file for a client of `version`, with the secret in it; or why that version cannot run this configuration, by field.
+/// The file for a client of `version`, with the secret in it; or why that version cannot run this
+/// configuration, by field.
 pub fn render(config: &ClientConfig, version: &ClientVersion) -> Result<String, Vec<FieldError>> {
     render_with(config, *version, config.authority_secret_key.reveal())
 }
 
 /// The same file with [`MASK`] in the place of the secret, for looking at.
-pub fn render_masked(config: &ClientConfig, version: &ClientVersion) -> Result<String, Vec<FieldError>> {
+pub fn render_masked(
+    config: &ClientConfig,
+    version: &ClientVersion,
+) -> Result<String, Vec<FieldError>> {
     render_with(config, *version, MASK)
 }
 
-fn render_with(config: &ClientConfig, version: ClientVersion, secret: &str) -> Result<String, Vec<FieldError>> {
+fn render_with(
+    config: &ClientConfig,
+    version: ClientVersion,
+    secret: &str,
+) -> Result<String, Vec<FieldError>> {
     let lacking = lacking(config, &version);
     if !lacking.is_empty() {
         return Err(lacking);
@@ -30,8 +40,8 @@ pub fn complete(config: &ClientConfig, secret: &str) -> Table {
     document(config, None, secret)
 }
 
-/// What the configuration needs and a client of `version` does not have. Such a client would start and do something else, or
-/// not start.
+/// What the configuration needs and a client of `version` does not have. Such a client would start
+/// and do something else, or not start.
 #[must_use]
 pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -44,7 +54,11 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
     if let TemplateProvider::BitcoinCoreIpc { version: core, .. } = &config.template_provider_type
         && !version.core_ipc_versions().contains(core)
     {
-        let known: Vec<String> = version.core_ipc_versions().iter().map(u8::to_string).collect();
+        let known: Vec<String> = version
+            .core_ipc_versions()
+            .iter()
+            .map(u8::to_string)
+            .collect();
         errors.push(FieldError::new(
             "/template_provider_type/BitcoinCoreIpc/version",
             format!(
@@ -53,8 +67,15 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
             ),
         ));
     }
-    if config.mode.needs_pool() && !version.reads("upstreams[].user_identity") && config.common_user_identity().is_none() {
-        let other = config.upstreams.iter().position(|pool| pool.user_identity != config.upstreams[0].user_identity).unwrap_or(0);
+    if config.mode.needs_pool()
+        && !version.reads("upstreams[].user_identity")
+        && config.common_user_identity().is_none()
+    {
+        let other = config
+            .upstreams
+            .iter()
+            .position(|pool| pool.user_identity != config.upstreams[0].user_identity)
+            .unwrap_or(0);
         errors.push(FieldError::new(
             format!("/upstreams/{other}/user_identity"),
             format!(
@@ -66,28 +87,48 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
     errors
 }
 
-/// What is set in the configuration and has no effect on a client of `version`, because it does not know the key.
+/// What is set in the configuration and has no effect on a client of `version`, because it does not
+/// know the key.
 #[must_use]
 pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let set = [
-        ("reserved_downstream_rollable_extranonce_size", config.reserved_downstream_rollable_extranonce_size.is_some()),
+        (
+            "reserved_downstream_rollable_extranonce_size",
+            config
+                .reserved_downstream_rollable_extranonce_size
+                .is_some(),
+        ),
         ("miner_telemetry", config.miner_telemetry.is_some()),
         ("max_past_jobs", config.max_past_jobs.is_some()),
     ];
     set.into_iter()
         .filter(|(key, set)| *set && !version.reads(key))
         .map(|(key, _)| {
-            FieldError::new(format!("/{key}"), format!("Client {version} does not know {key}; it is left out of its file."))
+            FieldError::new(
+                format!("/{key}"),
+                format!("Client {version} does not know {key}; it is left out of its file."),
+            )
         })
         .collect()
 }
 
-/// The document for a version, or all there is for none. TOML wants the keys of the top before any table, or they end up inside it; so the tables come last.
+/// The document for a version, or all there is for none. TOML wants the keys of the top before any
+/// table, or they end up inside it; so the tables come last.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
-    let mut top = TomlSection { version, path: String::new(), table: Table::new() };
+    let mut top = TomlSection {
+        version,
+        path: String::new(),
+        table: Table::new(),
+    };
     top.set_entry("listening_address", config.listening_address.to_string());
-    top.set_entry("max_supported_version", i64::from(config.max_supported_version));
-    top.set_entry("min_supported_version", i64::from(config.min_supported_version));
+    top.set_entry(
+        "max_supported_version",
+        i64::from(config.max_supported_version),
+    );
+    top.set_entry(
+        "min_supported_version",
+        i64::from(config.min_supported_version),
+    );
     top.set_entry("authority_public_key", config.authority_public_key.as_str());
     top.set_entry("authority_secret_key", secret);
     top.set_entry("cert_validity_sec", i64::from(config.cert_validity_sec));
@@ -95,29 +136,56 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
     top.set_entry("share_batch_size", i64::from(config.share_batch_size));
     top.set_entry("mode", config.mode.as_str());
     top.set_entry("jdc_signature", config.jdc_signature.as_str());
-    top.set_entry("coinbase_reward_script", config.coinbase_reward_script.as_str());
+    top.set_entry(
+        "coinbase_reward_script",
+        config.coinbase_reward_script.as_str(),
+    );
     match version {
         // Versions that read it require it, also in solo mining, where it is not used.
-        Some(_) => top.set_entry("user_identity", config.common_user_identity().unwrap_or_default()),
+        Some(_) => top.set_entry(
+            "user_identity",
+            config.common_user_identity().unwrap_or_default(),
+        ),
         None => top.set_optional("user_identity", config.user_identity.clone()),
     }
     if !config.supported_extensions.is_empty() {
-        top.set_entry("supported_extensions", numbers(&config.supported_extensions));
+        top.set_entry(
+            "supported_extensions",
+            numbers(&config.supported_extensions),
+        );
     }
     if !config.required_extensions.is_empty() {
         top.set_entry("required_extensions", numbers(&config.required_extensions));
     }
-    top.set_optional("monitoring_address", config.monitoring_address.map(|address| address.to_string()));
-    top.set_optional("monitoring_cache_refresh_secs", config.monitoring_cache_refresh_secs.map(i64::from));
+    top.set_optional(
+        "monitoring_address",
+        config.monitoring_address.map(|address| address.to_string()),
+    );
+    top.set_optional(
+        "monitoring_cache_refresh_secs",
+        config.monitoring_cache_refresh_secs.map(i64::from),
+    );
     top.set_optional(
         "reserved_downstream_rollable_extranonce_size",
-        config.reserved_downstream_rollable_extranonce_size.map(i64::from),
+        config
+            .reserved_downstream_rollable_extranonce_size
+            .map(i64::from),
     );
     top.set_optional("max_past_jobs", config.max_past_jobs.map(i64::from));
 
-    // The key is required in solo mining too, where the list must be empty to have the same meaning in every version.
-    let used: &[ConfigUpstream] = if config.mode.needs_pool() || version.is_none() { &config.upstreams } else { &[] };
-    top.set_entry("upstreams", used.iter().map(|pool| upstream(pool, version)).collect::<Vec<_>>());
+    // The key is required in solo mining too, where the list must be empty to have the same meaning
+    // in every version.
+    let used: &[ConfigUpstream] = if config.mode.needs_pool() || version.is_none() {
+        &config.upstreams
+    } else {
+        &[]
+    };
+    top.set_entry(
+        "upstreams",
+        used.iter()
+            .map(|pool| upstream(pool, version))
+            .collect::<Vec<_>>(),
+    );
     if let Some(telemetry) = &config.miner_telemetry {
         let mut table = top.below("miner_telemetry");
         table.set_entry("cidrs", telemetry.cidrs.clone());
@@ -129,7 +197,11 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
 }
 
 fn upstream(pool: &ConfigUpstream, version: Option<ClientVersion>) -> Value {
-    let mut table = TomlSection { version, path: "upstreams[].".into(), table: Table::new() };
+    let mut table = TomlSection {
+        version,
+        path: "upstreams[].".into(),
+        table: Table::new(),
+    };
     table.set_entry("authority_pubkey", pool.authority_pubkey.as_str());
     table.set_entry("pool_address", pool.pool_address.as_str());
     table.set_entry("pool_port", i64::from(pool.pool_port));
@@ -143,18 +215,31 @@ fn provider(provider: &TemplateProvider, top: &TomlSection) -> Table {
     let mut choice = top.below("template_provider_type");
     match provider {
         // The chain behind it is ours to know; no client reads it.
-        TemplateProvider::Sv2Tp { address, public_key, network: _ } => {
+        TemplateProvider::Sv2Tp {
+            address,
+            public_key,
+            network: _,
+        } => {
             let mut table = choice.below("Sv2Tp");
             table.set_entry("address", address.as_str());
             table.set_optional("public_key", public_key.clone());
             choice.set_entry("Sv2Tp", table.table);
         }
-        TemplateProvider::BitcoinCoreIpc { version, network, data_dir, fee_threshold, min_interval } => {
+        TemplateProvider::BitcoinCoreIpc {
+            version,
+            network,
+            data_dir,
+            fee_threshold,
+            min_interval,
+        } => {
             let mut table = choice.below("BitcoinCoreIpc");
             table.set_entry("version", i64::from(*version));
             table.set_entry("network", network.as_str());
             table.set_optional("data_dir", data_dir.clone());
-            table.set_entry("fee_threshold", i64::try_from(*fee_threshold).unwrap_or(i64::MAX));
+            table.set_entry(
+                "fee_threshold",
+                i64::try_from(*fee_threshold).unwrap_or(i64::MAX),
+            );
             table.set_entry("min_interval", i64::from(*min_interval));
             choice.set_entry("BitcoinCoreIpc", table.table);
         }
@@ -177,11 +262,18 @@ struct TomlSection {
 
 impl TomlSection {
     fn below(&self, key: &str) -> Self {
-        Self { version: self.version, path: format!("{}{key}.", self.path), table: Table::new() }
+        Self {
+            version: self.version,
+            path: format!("{}{key}.", self.path),
+            table: Table::new(),
+        }
     }
 
     fn set_entry(&mut self, key: &str, value: impl Into<Value>) {
-        if self.version.is_none_or(|version| version.reads(&format!("{}{key}", self.path))) {
+        if self
+            .version
+            .is_none_or(|version| version.reads(&format!("{}{key}", self.path)))
+        {
             self.table.insert(key.into(), value.into());
         }
     }
@@ -259,14 +351,20 @@ min_interval = 5
             reward = samples::REWARD,
             pool = samples::POOL_KEY,
         );
-        assert_eq!(render_masked(&samples::with_everything(), &ClientVersion::NEWEST_KNOWN).unwrap(), expected);
+        assert_eq!(
+            render_masked(&samples::with_everything(), &ClientVersion::NEWEST_KNOWN).unwrap(),
+            expected
+        );
         let real = render(&samples::with_everything(), &ClientVersion::NEWEST_KNOWN).unwrap();
         assert_eq!(real, expected.replace(MASK, samples::SECRET));
     }
 
     #[test]
     fn solo_mining_has_an_empty_list_of_pools_whatever_is_kept() {
-        let kept = ClientConfig { upstreams: samples::pool().upstreams, ..samples::solo() };
+        let kept = ClientConfig {
+            upstreams: samples::pool().upstreams,
+            ..samples::solo()
+        };
         for config in [samples::solo(), kept] {
             let text = render(&config, &v("0.6.0")).unwrap();
             assert!(text.contains("\nupstreams = []\n"), "{text}");
@@ -277,15 +375,28 @@ min_interval = 5
     #[test]
     fn each_version_gets_the_account_where_it_looks_for_it() {
         let config = samples::pool();
-        for (version, top, pool) in
-            [("0.1.0", true, false), ("0.2.0", true, false), ("0.3.0", false, true), ("0.6.0", false, true)]
-        {
+        for (version, top, pool) in [
+            ("0.1.0", true, false),
+            ("0.2.0", true, false),
+            ("0.3.0", false, true),
+            ("0.6.0", false, true),
+        ] {
             let file = parsed(&config, version);
             assert_eq!(file.get("user_identity").is_some(), top, "{version}");
-            assert_eq!(file["upstreams"][0].get("user_identity").is_some(), pool, "{version}");
+            assert_eq!(
+                file["upstreams"][0].get("user_identity").is_some(),
+                pool,
+                "{version}"
+            );
         }
-        assert_eq!(parsed(&config, "0.2.0")["user_identity"].as_str(), Some("alice.attic"));
-        assert_eq!(parsed(&samples::solo(), "0.2.0")["user_identity"].as_str(), Some(""));
+        assert_eq!(
+            parsed(&config, "0.2.0")["user_identity"].as_str(),
+            Some("alice.attic")
+        );
+        assert_eq!(
+            parsed(&samples::solo(), "0.2.0")["user_identity"].as_str(),
+            Some("")
+        );
     }
 
     #[test]
@@ -293,27 +404,48 @@ min_interval = 5
         let config = samples::with_everything();
         let file = parsed(&config, "0.4.0");
         assert!(file.get("max_past_jobs").is_none() && file.get("miner_telemetry").is_none());
-        assert!(file.get("reserved_downstream_rollable_extranonce_size").is_some());
-        let left: Vec<String> = left_out(&config, &v("0.4.0")).into_iter().map(|one| one.pointer).collect();
+        assert!(
+            file.get("reserved_downstream_rollable_extranonce_size")
+                .is_some()
+        );
+        let left: Vec<String> = left_out(&config, &v("0.4.0"))
+            .into_iter()
+            .map(|one| one.pointer)
+            .collect();
         assert_eq!(left, ["/miner_telemetry", "/max_past_jobs"]);
         assert!(left_out(&config, &v("0.6.0")).is_empty());
-        assert!(parsed(&config, "0.3.0")["template_provider_type"]["BitcoinCoreIpc"].get("version").is_none());
+        assert!(
+            parsed(&config, "0.3.0")["template_provider_type"]["BitcoinCoreIpc"]
+                .get("version")
+                .is_none()
+        );
     }
 
     #[test]
     fn every_required_key_of_every_version_is_written() {
         for config in samples::all() {
-            for version in ClientVersion::KNOWN.into_iter().filter(|version| lacking(&config, version).is_empty()) {
+            for version in ClientVersion::KNOWN
+                .into_iter()
+                .filter(|version| lacking(&config, version).is_empty())
+            {
                 let file = Value::Table(parsed(&config, &version.to_string()));
                 for row in crate::programs::jd_client::version::MATRIX
                     .iter()
-                    .filter(|row| version.presence(row.key) == crate::domain::configs::KeyPresence::Required)
+                    .filter(|row| {
+                        version.presence(row.key) == crate::domain::configs::KeyPresence::Required
+                    })
                 {
                     let present = match row.key.rsplit_once("[].") {
-                        Some((list, key)) => file[list].as_array().unwrap().iter().all(|pool| pool.get(key).is_some()),
+                        Some((list, key)) => file[list]
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .all(|pool| pool.get(key).is_some()),
                         None => match row.key.split('.').collect::<Vec<_>>()[..] {
                             [top] => file.get(top).is_some(),
-                            [top, kind, key] => file[top].get(kind).is_none_or(|table| table.get(key).is_some()),
+                            [top, kind, key] => file[top]
+                                .get(kind)
+                                .is_none_or(|table| table.get(key).is_some()),
                             _ => panic!("{}", row.key),
                         },
                     };
@@ -326,7 +458,10 @@ min_interval = 5
     #[test]
     fn what_a_version_cannot_do_is_refused_with_the_field_and_the_way_out() {
         let refused = |config: &ClientConfig, version: &str| -> Vec<String> {
-            render(config, &v(version)).map_or_else(|errors| errors.into_iter().map(|one| one.pointer).collect(), |_| vec![])
+            render(config, &v(version)).map_or_else(
+                |errors| errors.into_iter().map(|one| one.pointer).collect(),
+                |_| vec![],
+            )
         };
         assert_eq!(refused(&samples::solo(), "0.1.2"), ["/mode"]);
         assert_eq!(refused(&samples::solo(), "0.1.3"), [""; 0]);
@@ -334,21 +469,30 @@ min_interval = 5
         assert_eq!(refused(&samples::with_everything(), "0.1.5"), [core]);
         assert_eq!(refused(&samples::with_everything(), "0.2.0"), [""; 0]);
         let mut two = samples::pool();
-        two.upstreams.push(ConfigUpstream { user_identity: "bob".into(), ..two.upstreams[0].clone() });
+        two.upstreams.push(ConfigUpstream {
+            user_identity: "bob".into(),
+            ..two.upstreams[0].clone()
+        });
         assert_eq!(refused(&two, "0.2.0"), ["/upstreams/1/user_identity"]);
         assert_eq!(refused(&two, "0.3.0"), [""; 0]);
         two.user_identity = Some("carol".into());
-        assert_eq!(parsed(&two, "0.2.0")["user_identity"].as_str(), Some("carol"));
+        assert_eq!(
+            parsed(&two, "0.2.0")["user_identity"].as_str(),
+            Some("carol")
+        );
     }
 
-    /// What is left of a configuration once a client of `version` has been told of it and its file is read back.
+    /// What is left of a configuration once a client of `version` has been told of it and its file
+    /// is read back.
     fn as_told(config: &ClientConfig, version: ClientVersion) -> ClientConfig {
         let mut told = config.clone();
         for key in left_out(config, &version) {
             match key.pointer.as_str() {
                 "/miner_telemetry" => told.miner_telemetry = None,
                 "/max_past_jobs" => told.max_past_jobs = None,
-                "/reserved_downstream_rollable_extranonce_size" => told.reserved_downstream_rollable_extranonce_size = None,
+                "/reserved_downstream_rollable_extranonce_size" => {
+                    told.reserved_downstream_rollable_extranonce_size = None
+                }
                 other => panic!("{other}"),
             }
         }
@@ -359,21 +503,28 @@ min_interval = 5
     fn what_is_written_for_any_version_reads_back_the_same() {
         for config in samples::all() {
             for mode in MiningMode::ALL {
-                let mut config = ClientConfig { mode, ..config.clone() };
+                let mut config = ClientConfig {
+                    mode,
+                    ..config.clone()
+                };
                 match mode {
                     MiningMode::SoloMining => config.upstreams.clear(),
                     _ => config.upstreams.extend(samples::pool().upstreams),
                 }
                 for version in ClientVersion::KNOWN {
-                    // Files before 0.4.0 do not say which Bitcoin Core they are for; import then goes by their other keys.
-                    if let TemplateProvider::BitcoinCoreIpc { version: core, .. } = &mut config.template_provider_type {
+                    // Files before 0.4.0 do not say which Bitcoin Core they are for; import then
+                    // goes by their other keys.
+                    if let TemplateProvider::BitcoinCoreIpc { version: core, .. } =
+                        &mut config.template_provider_type
+                    {
                         *core = version.core_ipc_versions().last().copied().unwrap();
                     }
                     let Ok(text) = render(&config, &version) else {
                         assert!(mode == MiningMode::SoloMining && !version.mines_solo());
                         continue;
                     };
-                    let read = import(&text).unwrap_or_else(|errors| panic!("{version} {errors:?}\n{text}"));
+                    let read = import(&text)
+                        .unwrap_or_else(|errors| panic!("{version} {errors:?}\n{text}"));
                     assert_eq!(read.config, as_told(&config, version), "{version}\n{text}");
                 }
             }

@@ -1,7 +1,8 @@
 //! The page of a configuration's form, with what is wrong beside each field.
 //!
-//! The fields' names are those of [`form_to_value`](crate::domain::configs::form_to_value); a field's id is its name with dashes for dots. A
-//! secret key never gets into the form: whoever typed one types it again.
+//! The fields' names are those of [`form_to_value`](crate::domain::configs::form_to_value); a
+//! field's id is its name with dashes for dots. A secret key never gets into the form: whoever
+//! typed one types it again.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -51,7 +52,8 @@ pub struct ConfigFormError {
     pub detail: String,
 }
 
-/// `GET /saved-configs/new`, `GET /saved-configs/{id}/edit`, and both again when something is wrong.
+/// `GET /saved-configs/new`, `GET /saved-configs/{id}/edit`, and both again when something is
+/// wrong.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/form.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationForm")]
@@ -91,11 +93,20 @@ impl ConfigFormPage {
         Self {
             frame,
             id: saved.map(|saved| saved.id),
-            title: saved.map_or_else(|| "New configuration".into(), |saved| format!("Edit {}", saved.name)),
+            title: saved.map_or_else(
+                || "New configuration".into(),
+                |saved| format!("Edit {}", saved.name),
+            ),
             revision: saved.map(|saved| saved.revision),
-            based_on: values.get("revision").parse().ok().or(saved.map(|saved| saved.revision)),
+            based_on: values
+                .get("revision")
+                .parse()
+                .ok()
+                .or(saved.map(|saved| saved.revision)),
             used_by: saved.map(|saved| saved.used_by.clone()).unwrap_or_default(),
-            runs_on: saved.map(|saved| versions_text(&saved.config)).unwrap_or_default(),
+            runs_on: saved
+                .map(|saved| versions_text(&saved.config))
+                .unwrap_or_default(),
             values,
             found: ConfigFindings::default(),
             is_checked: false,
@@ -117,20 +128,41 @@ impl ConfigFormPage {
     #[must_use]
     pub fn edit(frame: PageFrame, saved: &SavedConfig) -> Self {
         let values = FormValues::of_config(&saved.name, &saved.description, &saved.config);
-        Self { found: judged(&saved.config), ..Self::over(frame, Some(saved), values) }
+        Self {
+            found: judged(&saved.config),
+            ..Self::over(frame, Some(saved), values)
+        }
     }
 
     /// The form as it was sent to be checked, with everything there is to say about it.
     #[must_use]
-    pub fn checked(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, found: ConfigFindings) -> Self {
-        let page = Self::over(frame, saved, FormValues::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
-        Self { found, is_checked: true, ..page }
+    pub fn checked(
+        frame: PageFrame,
+        saved: Option<&SavedConfig>,
+        pairs: &Pairs,
+        found: ConfigFindings,
+    ) -> Self {
+        let page = Self::over(frame, saved, FormValues::of_pairs(pairs, false))
+            .noticing_secret(pairs)
+            .with_a_row();
+        Self {
+            found,
+            is_checked: true,
+            ..page
+        }
     }
 
     /// The form as it was sent, with what is wrong.
     #[must_use]
-    pub fn refused(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, error: Error) -> Self {
-        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
+    pub fn refused(
+        frame: PageFrame,
+        saved: Option<&SavedConfig>,
+        pairs: &Pairs,
+        error: Error,
+    ) -> Self {
+        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, false))
+            .noticing_secret(pairs)
+            .with_a_row();
         page.found.errors = match error {
             Error::Invalid(errors) => errors,
             Error::Conflict(detail) if page.based_on != page.revision => {
@@ -146,8 +178,14 @@ impl ConfigFormPage {
 
     /// The form as it was sent, with its pools rearranged.
     #[must_use]
-    pub fn rearranged(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, how: RowEdit) -> Self {
-        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
+    pub fn rearranged(
+        frame: PageFrame,
+        saved: Option<&SavedConfig>,
+        pairs: &Pairs,
+        how: RowEdit,
+    ) -> Self {
+        let mut page =
+            Self::over(frame, saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
         let rows = page.values.rows;
         let focus = match how {
             RowEdit::Add if rows < MOST_UPSTREAMS => {
@@ -169,9 +207,10 @@ impl ConfigFormPage {
     }
 
     fn noticing_secret(mut self, pairs: &Pairs) -> Self {
-        self.secret_was_dropped = pairs
-            .iter()
-            .any(|(name, text)| (name == "authority_secret_key" && !text.trim().is_empty()) || SecretKey::parse(text).is_ok());
+        self.secret_was_dropped = pairs.iter().any(|(name, text)| {
+            (name == "authority_secret_key" && !text.trim().is_empty())
+                || SecretKey::parse(text).is_ok()
+        });
         self.values.fields.retain(|name, _| name != "action");
         self
     }
@@ -184,12 +223,18 @@ impl ConfigFormPage {
 
     /// Where the form is sent.
     fn action(&self) -> String {
-        self.id.map_or_else(|| "/saved-configs".into(), |id| format!("/saved-configs/{id}"))
+        self.id.map_or_else(
+            || "/saved-configs".into(),
+            |id| format!("/saved-configs/{id}"),
+        )
     }
 
     /// Where it is checked without being saved.
     fn check(&self) -> String {
-        self.id.map_or_else(|| "/saved-configs/check".into(), |id| format!("/saved-configs/{id}/check"))
+        self.id.map_or_else(
+            || "/saved-configs/check".into(),
+            |id| format!("/saved-configs/{id}/check"),
+        )
     }
 
     fn rows(&self) -> Range<usize> {
@@ -201,7 +246,10 @@ impl ConfigFormPage {
     }
 
     fn provider_kinds(&self) -> Vec<(String, String)> {
-        options([("sv2tp", "Stratum V2 template provider, by address"), ("ipc", "Bitcoin Core on this machine (IPC)")])
+        options([
+            ("sv2tp", "Stratum V2 template provider, by address"),
+            ("ipc", "Bitcoin Core on this machine (IPC)"),
+        ])
     }
 
     fn networks(&self) -> Vec<(String, String)> {
@@ -210,7 +258,10 @@ impl ConfigFormPage {
 
     /// Chains that need not be said.
     fn chains(&self) -> Vec<(String, String)> {
-        options([("", "not said")]).into_iter().chain(self.networks()).collect()
+        options([("", "not said")])
+            .into_iter()
+            .chain(self.networks())
+            .collect()
     }
 
     fn core_versions(&self) -> Vec<(String, String)> {
@@ -223,43 +274,86 @@ impl ConfigFormPage {
 
     /// The field of this name; unknown names are a mistake in the template that a test notices.
     fn field(&self, name: &str) -> ConfigFormField<'_> {
-        let label = LABELS.iter().find(|(known, _)| *known == name).map_or("", |(_, label)| label);
+        let label = LABELS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, label)| label);
         self.field_called(name.to_owned(), label)
     }
 
     fn pool_field(&self, row: &usize, field: &str) -> ConfigFormField<'_> {
-        let label = POOL_LABELS.iter().find(|(known, _)| *known == field).map_or("", |(_, label)| label);
+        let label = POOL_LABELS
+            .iter()
+            .find(|(known, _)| *known == field)
+            .map_or("", |(_, label)| label);
         self.field_called(format!("upstreams.{row}.{field}"), label)
     }
 
     fn field_called(&self, name: String, label: &'static str) -> ConfigFormField<'_> {
-        let ConfigFindings { errors, warnings, hints } = &self.found;
+        let ConfigFindings {
+            errors,
+            warnings,
+            hints,
+        } = &self.found;
         let [errors, warnings, hints] = [errors, warnings, hints].map(|list| told(list, &name));
         let has_focus = self.focus.as_ref() == Some(&name);
-        ConfigFormField { id: id_of(&name), value: self.values.get(&name), label, errors, warnings, hints, has_focus, name }
+        ConfigFormField {
+            id: id_of(&name),
+            value: self.values.get(&name),
+            label,
+            errors,
+            warnings,
+            hints,
+            has_focus,
+            name,
+        }
     }
 
     /// What is wrong, in the order of the form, each with a link to its field.
     fn complaints(&self) -> Vec<ConfigFormError> {
-        let complaint = |error: &FieldError| match field_name(&error.pointer).and_then(|name| Some((place_of(&name)?, name))) {
+        let complaint = |error: &FieldError| match field_name(&error.pointer)
+            .and_then(|name| Some((place_of(&name)?, name)))
+        {
             Some((place, name)) if place.1 < self.values.rows => (
                 Some(place),
-                ConfigFormError { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() },
+                ConfigFormError {
+                    href: format!("#{}", id_of(&name)),
+                    label: label_of(&name),
+                    detail: error.detail.clone(),
+                },
             ),
             _ => {
                 // What is not about a field is about what was saved meanwhile.
-                let history = self.id.filter(|_| error.pointer.is_empty()).map(|id| format!("/saved-configs/{id}/revisions"));
-                let label = if history.is_some() { "History" } else { "The form" };
+                let history = self
+                    .id
+                    .filter(|_| error.pointer.is_empty())
+                    .map(|id| format!("/saved-configs/{id}/revisions"));
+                let label = if history.is_some() {
+                    "History"
+                } else {
+                    "The form"
+                };
                 let href = history.unwrap_or_else(|| "#form".into());
-                (None, ConfigFormError { href, label: label.into(), detail: error.detail.clone() })
+                (
+                    None,
+                    ConfigFormError {
+                        href,
+                        label: label.into(),
+                        detail: error.detail.clone(),
+                    },
+                )
             }
         };
         let mut complaints: Vec<_> = self.found.errors.iter().map(complaint).collect();
         complaints.sort_by_key(|(place, _)| *place);
-        complaints.into_iter().map(|(_, complaint)| complaint).collect()
+        complaints
+            .into_iter()
+            .map(|(_, complaint)| complaint)
+            .collect()
     }
 
-    /// Whether a complaint leads to another page, which must not take the place of what was typed here.
+    /// Whether a complaint leads to another page, which must not take the place of what was typed
+    /// here.
     fn leads_away(&self, complaint: &ConfigFormError) -> bool {
         complaint.href.starts_with('/')
     }
@@ -267,7 +361,8 @@ impl ConfigFormPage {
     /// Whether the folded part holds something to mend, to look at or to type again.
     fn opens_rare(&self) -> bool {
         let mut told = self.found.errors.iter().chain(&self.found.warnings);
-        self.secret_was_dropped || told.any(|one| field_name(&one.pointer).is_some_and(|name| is_rare(&name)))
+        self.secret_was_dropped
+            || told.any(|one| field_name(&one.pointer).is_some_and(|name| is_rare(&name)))
     }
 
     /// What stands in the empty field of a secret that is kept.
@@ -278,11 +373,19 @@ impl ConfigFormPage {
 
 /// What is said about the field of this name.
 fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
-    let is_here = |error: &&FieldError| field_name(&error.pointer).is_some_and(|field| field == name);
-    list.iter().filter(is_here).map(|error| error.detail.as_str()).collect()
+    let is_here =
+        |error: &&FieldError| field_name(&error.pointer).is_some_and(|field| field == name);
+    list.iter()
+        .filter(is_here)
+        .map(|error| error.detail.as_str())
+        .collect()
 }
 
 /// Values to choose from, with what they are called.
-fn options<V: ToString, W: ToString>(list: impl IntoIterator<Item = (V, W)>) -> Vec<(String, String)> {
-    list.into_iter().map(|(value, words)| (value.to_string(), words.to_string())).collect()
+fn options<V: ToString, W: ToString>(
+    list: impl IntoIterator<Item = (V, W)>,
+) -> Vec<(String, String)> {
+    list.into_iter()
+        .map(|(value, words)| (value.to_string(), words.to_string()))
+        .collect()
 }

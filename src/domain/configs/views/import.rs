@@ -1,4 +1,5 @@
-//! The page for importing a client's file, and the file on its way back to the page without its secrets.
+//! The page for importing a client's file, and the file on its way back to the page without its
+//! secrets.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -46,7 +47,13 @@ impl ImportPage {
     /// What was sent, with what is wrong.
     #[must_use]
     pub fn refused(frame: PageFrame, pairs: &Pairs, error: Error) -> Self {
-        let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, text)| text.as_str());
+        let sent = |name: &str| {
+            pairs
+                .iter()
+                .rev()
+                .find(|(key, _)| key == name)
+                .map_or("", |(_, text)| text.as_str())
+        };
         let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
         let errors = match error {
             Error::Invalid(errors) => errors,
@@ -66,23 +73,36 @@ impl ImportPage {
 
     /// Whether a complaint is about this field; those about the file's keys belong to the file.
     fn is_at(&self, error: &FieldError, field: &str) -> bool {
-        let own = ["/name", "/description"].iter().find(|own| **own == error.pointer);
+        let own = ["/name", "/description"]
+            .iter()
+            .find(|own| **own == error.pointer);
         own.map_or("toml", |own| &own[1..]) == field
     }
 
     fn at<'p>(&'p self, field: &'static str) -> Vec<&'p FieldError> {
-        self.errors.iter().filter(|error| self.is_at(error, field)).collect()
+        self.errors
+            .iter()
+            .filter(|error| self.is_at(error, field))
+            .collect()
     }
 
     fn field_of(&self, error: &FieldError) -> &'static str {
-        ["name", "description"].into_iter().find(|field| self.is_at(error, field)).unwrap_or("toml")
+        ["name", "description"]
+            .into_iter()
+            .find(|field| self.is_at(error, field))
+            .unwrap_or("toml")
     }
 }
 
-/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one: usable keys wherever they stand, and
-/// whatever is assigned to a key with "secret" in its name, however mistyped.
+/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one:
+/// usable keys wherever they stand, and whatever is assigned to a key with "secret" in its name,
+/// however mistyped.
 pub(super) fn without_secrets(text: &str) -> (String, bool) {
-    let masked = if text.trim_start().starts_with('{') { without_member_secrets(text) } else { without_assigned_secrets(text) };
+    let masked = if text.trim_start().starts_with('{') {
+        without_member_secrets(text)
+    } else {
+        without_assigned_secrets(text)
+    };
     let clean = without_secret_keys(&masked);
     let was_there = clean != text;
     (clean, was_there)
@@ -93,21 +113,29 @@ fn without_assigned_secrets(text: &str) -> String {
     let mut rest = text;
     while !rest.is_empty() {
         let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-        let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.to_ascii_lowercase().contains("secret")) else {
+        let Some((key, value)) = line
+            .split_once('=')
+            .filter(|(key, _)| key.to_ascii_lowercase().contains("secret"))
+        else {
             clean.push_str(line);
             rest = &rest[line.len()..];
             continue;
         };
         // A text over several lines ends with its own quotes, or never.
-        let opened = ["\"\"\"", "'''"].into_iter().find(|quotes| value.trim_start().starts_with(quotes));
+        let opened = ["\"\"\"", "'''"]
+            .into_iter()
+            .find(|quotes| value.trim_start().starts_with(quotes));
         let length = match opened {
             Some(quotes) => {
                 let start = line.len() - value.trim_start().len() + quotes.len();
-                rest[start..].find(quotes).map_or(rest.len(), |end| start + end + quotes.len())
+                rest[start..]
+                    .find(quotes)
+                    .map_or(rest.len(), |end| start + end + quotes.len())
             }
             None => line.trim_end().len(),
         };
-        let is_empty = opened.is_none() && matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
+        let is_empty =
+            opened.is_none() && matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
         match is_empty {
             true => clean.push_str(&rest[..length]),
             false => clean.push_str(&format!("{key}= \"{MASK}\"")),
@@ -123,9 +151,14 @@ fn without_member_secrets(text: &str) -> String {
     let mut rest = text;
     // A name in quotes, a colon, and a text in quotes or without an end.
     while let Some(name) = rest.to_ascii_lowercase().find("secret") {
-        let named = rest[name..].find('"').map_or(rest.len(), |end| name + end + 1);
+        let named = rest[name..]
+            .find('"')
+            .map_or(rest.len(), |end| name + end + 1);
         let after = rest[named..].trim_start();
-        let value = after.strip_prefix(':').map(str::trim_start).and_then(|value| value.strip_prefix('"'));
+        let value = after
+            .strip_prefix(':')
+            .map(str::trim_start)
+            .and_then(|value| value.strip_prefix('"'));
         let Some(value) = value else {
             clean.push_str(&rest[..named]);
             rest = &rest[named..];

@@ -27,18 +27,33 @@ pub struct FindingNotes<'f> {
 pub fn notes(found: &ConfigFindings) -> Vec<FindingNotes<'_>> {
     let kinds = [
         ("To mend", "errors", "panel attention", &found.errors),
-        ("Worth a look", "doubts", "panel attention warn", &found.warnings),
+        (
+            "Worth a look",
+            "doubts",
+            "panel attention warn",
+            &found.warnings,
+        ),
         ("Good to know", "hints", "panel", &found.hints),
     ];
     let told = kinds.into_iter().filter(|(.., list)| !list.is_empty());
-    told.map(|(title, id, class, list)| FindingNotes { title, id, class, list: list.iter().map(labelled).collect() }).collect()
+    told.map(|(title, id, class, list)| FindingNotes {
+        title,
+        id,
+        class,
+        list: list.iter().map(labelled).collect(),
+    })
+    .collect()
 }
 
 fn labelled(one: &FieldError) -> (String, &str) {
-    (label(one.pointer.strip_prefix("/config").unwrap_or(&one.pointer)), one.detail.as_str())
+    (
+        label(one.pointer.strip_prefix("/config").unwrap_or(&one.pointer)),
+        one.detail.as_str(),
+    )
 }
 
-/// What people who look at something else should know of a configuration: what is wrong and what is doubtful.
+/// What people who look at something else should know of a configuration: what is wrong and what is
+/// doubtful.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Warnings {
     /// What must be mended; pointers below `/config`.
@@ -51,14 +66,20 @@ impl Warnings {
     /// About a configuration, by today's rules.
     #[must_use]
     pub fn about(config: &ClientConfig) -> Self {
-        let ConfigFindings { errors, warnings, .. } = judged(config);
+        let ConfigFindings {
+            errors, warnings, ..
+        } = judged(config);
         Self { errors, warnings }
     }
 
     /// Field and text of each, what is wrong first.
     #[must_use]
     pub fn list(&self) -> Vec<(String, &str)> {
-        self.errors.iter().chain(&self.warnings).map(labelled).collect()
+        self.errors
+            .iter()
+            .chain(&self.warnings)
+            .map(labelled)
+            .collect()
     }
 }
 
@@ -75,16 +96,25 @@ impl<'f> FieldNotes<'f> {
     #[must_use]
     pub fn new(pairs: &'f [(String, String)], found: &'f ConfigFindings) -> Self {
         let mut fields: Vec<ConfigFormField<'f>> = Vec::new();
-        for (name, text) in pairs.iter().filter(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b)))
-        {
+        for (name, text) in pairs.iter().filter(|(name, _)| {
+            name.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b))
+        }) {
             if fields.iter().any(|known| known.name == *name) {
                 continue;
             }
             let about = |list: &'f [FieldError]| -> Vec<&'f str> {
                 let is_here = |one: &&FieldError| field_name(&one.pointer).as_ref() == Some(name);
-                list.iter().filter(is_here).map(|one| one.detail.as_str()).collect()
+                list.iter()
+                    .filter(is_here)
+                    .map(|one| one.detail.as_str())
+                    .collect()
             };
-            let errors = if text.trim().is_empty() { Vec::new() } else { about(&found.errors) };
+            let errors = if text.trim().is_empty() {
+                Vec::new()
+            } else {
+                about(&found.errors)
+            };
             let (warnings, hints) = (about(&found.warnings), about(&found.hints));
             fields.push(ConfigFormField {
                 id: id_of(name),

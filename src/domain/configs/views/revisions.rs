@@ -31,7 +31,11 @@ impl RevisionChange {
             "/description" => "Description".into(),
             path => fields::label(path),
         };
-        Self { label, from: difference.from.clone(), to: difference.to.clone() }
+        Self {
+            label,
+            from: difference.from.clone(),
+            to: difference.to.clone(),
+        }
     }
 }
 
@@ -59,8 +63,19 @@ crate::view!(RevisionsPage { "main" => as_main });
 impl RevisionsPage {
     /// Part of a configuration's history.
     #[must_use]
-    pub fn new(frame: PageFrame, (saved, revisions): (SavedConfig, Vec<ConfigRevision>), now: Timestamp) -> Self {
-        Self { frame, now, config_id: saved.id, name: saved.name, revision: saved.revision, revisions }
+    pub fn new(
+        frame: PageFrame,
+        (saved, revisions): (SavedConfig, Vec<ConfigRevision>),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            frame,
+            now,
+            config_id: saved.id,
+            name: saved.name,
+            revision: saved.revision,
+            revisions,
+        }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
@@ -88,7 +103,10 @@ impl RevisionsPage {
 
     /// The oldest revision shown, if there are older ones.
     fn older(&self) -> Option<i32> {
-        self.revisions.last().map(|oldest| oldest.revision).filter(|oldest| *oldest > 1)
+        self.revisions
+            .last()
+            .map(|oldest| oldest.revision)
+            .filter(|oldest| *oldest > 1)
     }
 }
 
@@ -114,12 +132,26 @@ crate::view!(RevisionComparePage { "main" => as_main });
 impl RevisionComparePage {
     /// Two revisions and the files for a client of `client_version`.
     #[must_use]
-    pub fn new(frame: PageFrame, comparison: RevisionComparison, client_version: ClientVersion) -> Self {
+    pub fn new(
+        frame: PageFrame,
+        comparison: RevisionComparison,
+        client_version: ClientVersion,
+    ) -> Self {
         let restart_needed = comparison.needs_restart(client_version);
-        Self { frame, difference: comparison.files(client_version), comparison, client_version, restart_needed }
+        Self {
+            frame,
+            difference: comparison.files(client_version),
+            comparison,
+            client_version,
+            restart_needed,
+        }
     }
 
     fn changes(&self) -> Vec<RevisionChange> {
-        self.comparison.changes.iter().map(RevisionChange::of).collect()
+        self.comparison
+            .changes
+            .iter()
+            .map(RevisionChange::of)
+            .collect()
     }
 }

@@ -26,7 +26,12 @@ impl AskSecretPage {
     /// The question for this configuration.
     #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
-        Self { frame, id: saved.id, name: saved.name, public_key: saved.config.authority_public_key }
+        Self {
+            frame,
+            id: saved.id,
+            name: saved.name,
+            public_key: saved.config.authority_public_key,
+        }
     }
 }
 
@@ -57,7 +62,16 @@ impl SecretPage {
     #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         let secret_key = saved.config.authority_secret_key.reveal().to_owned();
-        let keys = KeyPairView { public_key: saved.config.authority_public_key, secret_key };
-        Self { frame, success: true, config_id: saved.id, name: saved.name, keys }
+        let keys = KeyPairView {
+            public_key: saved.config.authority_public_key,
+            secret_key,
+        };
+        Self {
+            frame,
+            success: true,
+            config_id: saved.id,
+            name: saved.name,
+            keys,
+        }
     }
 }

@@ -11,7 +11,9 @@ use crate::base::error::FieldError;
 use crate::domain::configs::config_view::{SavedConfig, judged, versions_for};
 use crate::domain::configs::model::TemplateProvider;
 use crate::domain::configs::service::revisions_text;
-use crate::domain::configs::{ClientVersion, ConfigFindings, VersionSupport, render_masked, support};
+use crate::domain::configs::{
+    ClientVersion, ConfigFindings, VersionSupport, render_masked, support,
+};
 use crate::web::PageFrame;
 
 /// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
@@ -57,7 +59,11 @@ struct ClientVersionGroup<'s> {
 impl ClientVersionGroup<'_> {
     /// `0.3.0–0.6.0`.
     fn versions(&self) -> String {
-        if self.oldest == self.newest { self.newest.to_string() } else { format!("{}–{}", self.oldest, self.newest) }
+        if self.oldest == self.newest {
+            self.newest.to_string()
+        } else {
+            format!("{}–{}", self.oldest, self.newest)
+        }
     }
 
     /// Its file has another shape than that for the newest version that runs the configuration.
@@ -67,8 +73,8 @@ impl ClientVersionGroup<'_> {
 }
 
 impl ShowPage {
-    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names,
-    /// `import_remarks` what was said of the file it came from.
+    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are
+    /// doubts about its host names, `import_remarks` what was said of the file it came from.
     #[must_use]
     pub fn new(
         frame: PageFrame,
@@ -80,7 +86,10 @@ impl ShowPage {
         let mut found = judged(&saved.config);
         found.warnings.extend(lost_hosts);
         let client_versions = versions_for(&saved.config);
-        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
+        let file_version = client_versions
+            .last()
+            .copied()
+            .unwrap_or(ClientVersion::NEWEST_KNOWN);
         Self {
             frame,
             now,
@@ -117,7 +126,11 @@ impl ShowPage {
         let mut clients: Vec<ClientVersionGroup<'_>> = Vec::new();
         for one in self.support.iter().rev() {
             let is_alike = |other: &&mut ClientVersionGroup<'_>| {
-                let pointers = |list: &[FieldError]| list.iter().map(|one| one.pointer.clone()).collect::<Vec<_>>();
+                let pointers = |list: &[FieldError]| {
+                    list.iter()
+                        .map(|one| one.pointer.clone())
+                        .collect::<Vec<_>>()
+                };
                 pointers(&one.errors) == pointers(&other.of.errors)
                     && pointers(&one.without_effect) == pointers(&other.of.without_effect)
                     && (one.runs, &one.keys_added, &one.keys_left_out)
@@ -125,7 +138,11 @@ impl ShowPage {
             };
             match clients.last_mut().filter(is_alike) {
                 Some(group) => group.oldest = one.client_version,
-                None => clients.push(ClientVersionGroup { oldest: one.client_version, newest: one.client_version, of: one }),
+                None => clients.push(ClientVersionGroup {
+                    oldest: one.client_version,
+                    newest: one.client_version,
+                    of: one,
+                }),
             }
         }
         clients

@@ -1,4 +1,5 @@
-//! What stands in the fields of a configuration's form: from a configuration, or as a form sent it. No secret gets in here.
+//! What stands in the fields of a configuration's form: from a configuration, or as a form sent it.
+//! No secret gets in here.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,8 +25,18 @@ pub type Pairs = [(String, String)];
 /// Label and value of the fields of the folded part that are set, besides the keys.
 pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
     let values = FormValues::of_config("", "", config);
-    let names = LABELS.iter().map(|(name, _)| *name).filter(|name| is_rare(name) && !name.starts_with("authority_"));
-    names.filter_map(|name| values.fields.get(name).map(|value| (label_of(name), value.clone()))).collect()
+    let names = LABELS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| is_rare(name) && !name.starts_with("authority_"));
+    names
+        .filter_map(|name| {
+            values
+                .fields
+                .get(name)
+                .map(|value| (label_of(name), value.clone()))
+        })
+        .collect()
 }
 
 /// What stands in the fields, by name; no secret is among it.
@@ -43,32 +54,53 @@ impl FormValues {
         let mut fields = BTreeMap::new();
         flatten(String::new(), &config.masked(), &mut fields);
         fields.remove("authority_secret_key");
-        let is_ipc = fields.keys().any(|name| name.starts_with("template_provider_type.BitcoinCoreIpc."));
-        fields.insert("template_provider".into(), if is_ipc { "ipc" } else { "sv2tp" }.into());
+        let is_ipc = fields
+            .keys()
+            .any(|name| name.starts_with("template_provider_type.BitcoinCoreIpc."));
+        fields.insert(
+            "template_provider".into(),
+            if is_ipc { "ipc" } else { "sv2tp" }.into(),
+        );
         if !is_ipc {
             fields.extend(OTHER_KIND.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
         fields.insert("name".into(), name.into());
         fields.insert("description".into(), description.into());
-        Self { fields, rows: config.upstreams.len().max(1) }
+        Self {
+            fields,
+            rows: config.upstreams.len().max(1),
+        }
     }
 
-    /// As sent, besides secrets. The rows close up; those left empty go, unless they are to be kept.
+    /// As sent, besides secrets. The rows close up; those left empty go, unless they are to be
+    /// kept.
     pub(super) fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
-        let shown = pairs.iter().filter(|(name, text)| name != "authority_secret_key" && SecretKey::parse(text).is_err());
+        let shown = pairs.iter().filter(|(name, text)| {
+            name != "authority_secret_key" && SecretKey::parse(text).is_err()
+        });
         for (name, text) in shown {
-            let pool = name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.'));
+            let pool = name
+                .strip_prefix("upstreams.")
+                .and_then(|rest| rest.split_once('.'));
             match pool.and_then(|(row, field)| Some((row.parse().ok()?, field))) {
                 Some((row, field)) => rows.entry(row).or_default().push((field, text)),
                 None => drop(fields.insert(name.clone(), text.clone())),
             }
         }
-        rows.retain(|_, fields| keep_empty_rows || fields.iter().any(|(_, text)| !text.trim().is_empty()));
-        let mut values = Self { fields, rows: rows.len().min(MOST_UPSTREAMS + 1) };
+        rows.retain(|_, fields| {
+            keep_empty_rows || fields.iter().any(|(_, text)| !text.trim().is_empty())
+        });
+        let mut values = Self {
+            fields,
+            rows: rows.len().min(MOST_UPSTREAMS + 1),
+        };
         for (row, pool) in rows.into_values().take(values.rows).enumerate() {
-            values.fields.extend(pool.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text.to_owned())));
+            values.fields.extend(
+                pool.into_iter()
+                    .map(|(field, text)| (format!("upstreams.{row}.{field}"), text.to_owned())),
+            );
         }
         values
     }
@@ -97,19 +129,33 @@ impl FormValues {
 
 /// Single values under their path with dots; lists of single values as one text.
 fn flatten(path: String, value: &Value, into: &mut BTreeMap<String, String>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(below(key), value, into)),
-        Value::Array(list) if list.iter().any(Value::is_object) => {
-            list.iter().enumerate().for_each(|(at, value)| flatten(below(&at.to_string()), value, into));
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
         }
-        Value::Array(list) => drop(into.insert(path, list.iter().map(single).collect::<Vec<_>>().join(", "))),
+    };
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(key, value)| flatten(below(key), value, into)),
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            list.iter()
+                .enumerate()
+                .for_each(|(at, value)| flatten(below(&at.to_string()), value, into));
+        }
+        Value::Array(list) => {
+            drop(into.insert(path, list.iter().map(single).collect::<Vec<_>>().join(", ")))
+        }
         single_value => drop(into.insert(path, single(single_value))),
     }
 }
 
 fn single(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A button that changes the form's rows instead of saving it.

@@ -28,7 +28,10 @@ impl Scene {
     fn well() -> Self {
         let mut instance = Instance::sample(InstanceState::Running);
         instance.start_time = Some(ago(7200).0);
-        let pool = PoolEndpoints { pool: ("pool.example".into(), 3333), jds: Some(("pool.example".into(), 3334)) };
+        let pool = PoolEndpoints {
+            pool: ("pool.example".into(), 3333),
+            jds: Some(("pool.example".into(), 3334)),
+        };
         let running = RunningConfig {
             is_solo: false,
             pools: vec![pool.clone(), pool],
@@ -36,7 +39,12 @@ impl Scene {
             refresh_s: 15,
             shares_per_minute: Some(6.0),
         };
-        let upstream = UpstreamAddress { number: 1, of: 2, pool: "pool.example:3333".into(), ..UpstreamAddress::default() };
+        let upstream = UpstreamAddress {
+            number: 1,
+            of: 2,
+            pool: "pool.example:3333".into(),
+            ..UpstreamAddress::default()
+        };
         let standing = ClientStatus {
             began: Some(ago(7200)),
             provider: ProviderState::Connected { since: ago(7200) },
@@ -47,9 +55,21 @@ impl Scene {
             upstream: Some(upstream),
             ..ClientStatus::default()
         };
-        let figures = [("miners", 2.0), ("channels_miners", 2.0), ("memory_bytes", 50e6), ("memory_private_bytes", 50e6)];
-        let figures: BTreeMap<String, f64> = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let measured = Some(LatestFigures { at: NOW.0 / 1000, figures, monitoring: Some(MonitoringState::Moving) });
+        let figures = [
+            ("miners", 2.0),
+            ("channels_miners", 2.0),
+            ("memory_bytes", 50e6),
+            ("memory_private_bytes", 50e6),
+        ];
+        let figures: BTreeMap<String, f64> = figures
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let measured = Some(LatestFigures {
+            at: NOW.0 / 1000,
+            figures,
+            monitoring: Some(MonitoringState::Moving),
+        });
         let counted = RecentCounts {
             accepted: 118.0,
             accepted_hour: 700.0,
@@ -58,7 +78,16 @@ impl Scene {
             ..RecentCounts::default()
         };
         let version = Some(ClientVersion::NEWEST_KNOWN);
-        Self { instance, running, standing, measured, counted, free: Some(10 << 30), version, latest: None }
+        Self {
+            instance,
+            running,
+            standing,
+            measured,
+            counted,
+            free: Some(10 << 30),
+            version,
+            latest: None,
+        }
     }
 
     fn findings(&self) -> Vec<CheckFinding> {
@@ -76,12 +105,20 @@ impl Scene {
     }
 
     fn find(&self, check: HealthCheck) -> (HealthGrade, String) {
-        let found = self.findings().into_iter().find(|finding| finding.check == check).unwrap();
+        let found = self
+            .findings()
+            .into_iter()
+            .find(|finding| finding.check == check)
+            .unwrap();
         (found.grade, found.message)
     }
 
     fn figure(&mut self, name: &str, value: f64) {
-        self.measured.as_mut().unwrap().figures.insert(name.into(), value);
+        self.measured
+            .as_mut()
+            .unwrap()
+            .figures
+            .insert(name.into(), value);
     }
 }
 
@@ -101,27 +138,81 @@ fn a_client_that_does_its_work_is_healthy_in_everything() {
     }
 }
 
-/// One thing is changed in a scene where all is well; one check says so, with these words, and no other minds.
+/// One thing is changed in a scene where all is well; one check says so, with these words, and no
+/// other minds.
 #[test]
 fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
     use HealthCheck::{Clock, Disk, Logs, Memory, Monitoring, Process, Shares, Template, Upstream};
     use HealthGrade::{Unhealthy, Unknown, Warning};
-    type Case = (&'static str, fn(&mut Scene), HealthCheck, HealthGrade, &'static str);
+    type Case = (
+        &'static str,
+        fn(&mut Scene),
+        HealthCheck,
+        HealthGrade,
+        &'static str,
+    );
     let cases: &[Case] = &[
-        ("panic", |s| s.standing.panicked = said("x"), Process, Warning, "panic"),
-        ("restarts", |s| s.counted.starts = 4, Process, Warning, "4 times"),
-        ("provider lost", |s| s.standing.provider = ProviderState::Lost { since: ago(5) }, Template, Unhealthy, "is lost"),
+        (
+            "panic",
+            |s| s.standing.panicked = said("x"),
+            Process,
+            Warning,
+            "panic",
+        ),
+        (
+            "restarts",
+            |s| s.counted.starts = 4,
+            Process,
+            Warning,
+            "4 times",
+        ),
+        (
+            "provider lost",
+            |s| s.standing.provider = ProviderState::Lost { since: ago(5) },
+            Template,
+            Unhealthy,
+            "is lost",
+        ),
         (
             "provider refused",
-            |s| s.standing.provider = ProviderState::Refused { since: ago(5), words: "Connection refused".into() },
+            |s| {
+                s.standing.provider = ProviderState::Refused {
+                    since: ago(5),
+                    words: "Connection refused".into(),
+                }
+            },
             Template,
             Unhealthy,
             "Connection refused",
         ),
-        ("short wait", |s| s.standing.waiting_since = Some(ago(20)), Template, Unknown, "first template"),
-        ("wait", |s| s.standing.waiting_since = Some(ago(90)), Template, Warning, "syncing"),
-        ("long wait", |s| s.standing.waiting_since = Some(ago(900)), Template, Unhealthy, "syncing"),
-        ("old template", |s| s.standing.template_at = Some(ago(6000)), Template, Warning, "lost its peers"),
+        (
+            "short wait",
+            |s| s.standing.waiting_since = Some(ago(20)),
+            Template,
+            Unknown,
+            "first template",
+        ),
+        (
+            "wait",
+            |s| s.standing.waiting_since = Some(ago(90)),
+            Template,
+            Warning,
+            "syncing",
+        ),
+        (
+            "long wait",
+            |s| s.standing.waiting_since = Some(ago(900)),
+            Template,
+            Unhealthy,
+            "syncing",
+        ),
+        (
+            "old template",
+            |s| s.standing.template_at = Some(ago(6000)),
+            Template,
+            Warning,
+            "lost its peers",
+        ),
         (
             "solo",
             |s| s.standing.work = WorkState::Solo { since: ago(60) },
@@ -129,40 +220,134 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             Unhealthy,
             "Mining solo though a pool is configured",
         ),
-        ("fallback", |s| s.standing.upstream.as_mut().unwrap().number = 2, Upstream, Warning, "pool 2 of 2"),
-        ("refused job", |s| s.standing.refused = said("invalid-job"), Upstream, Unhealthy, "invalid-job"),
-        ("trying", |s| s.standing.work = WorkState::Trying { since: ago(100) }, Upstream, Warning, "trying"),
-        ("just trying", |s| s.standing.work = WorkState::Trying { since: ago(10) }, Upstream, Unknown, "connecting"),
-        ("nobody", |s| s.figure("miners", 0.0), Shares, Warning, "No miner"),
-        ("no shares", |s| s.counted.accepted = 0.0, Shares, Unhealthy, "no share has come"),
-        ("few shares", |s| s.counted.accepted = 20.0, Shares, Warning, "fewer shares"),
-        ("some refused", |s| s.counted.refused_hour = 70.0, Shares, Warning, "more than 5 %"),
-        ("many refused", |s| s.counted.refused_hour = 700.0, Shares, Unhealthy, "more than 25 %"),
-        ("some rejected", |s| s.counted.rejected_hour = 70.0, Shares, Warning, "miners' shares"),
+        (
+            "fallback",
+            |s| s.standing.upstream.as_mut().unwrap().number = 2,
+            Upstream,
+            Warning,
+            "pool 2 of 2",
+        ),
+        (
+            "refused job",
+            |s| s.standing.refused = said("invalid-job"),
+            Upstream,
+            Unhealthy,
+            "invalid-job",
+        ),
+        (
+            "trying",
+            |s| s.standing.work = WorkState::Trying { since: ago(100) },
+            Upstream,
+            Warning,
+            "trying",
+        ),
+        (
+            "just trying",
+            |s| s.standing.work = WorkState::Trying { since: ago(10) },
+            Upstream,
+            Unknown,
+            "connecting",
+        ),
+        (
+            "nobody",
+            |s| s.figure("miners", 0.0),
+            Shares,
+            Warning,
+            "No miner",
+        ),
+        (
+            "no shares",
+            |s| s.counted.accepted = 0.0,
+            Shares,
+            Unhealthy,
+            "no share has come",
+        ),
+        (
+            "few shares",
+            |s| s.counted.accepted = 20.0,
+            Shares,
+            Warning,
+            "fewer shares",
+        ),
+        (
+            "some refused",
+            |s| s.counted.refused_hour = 70.0,
+            Shares,
+            Warning,
+            "more than 5 %",
+        ),
+        (
+            "many refused",
+            |s| s.counted.refused_hour = 700.0,
+            Shares,
+            Unhealthy,
+            "more than 25 %",
+        ),
+        (
+            "some rejected",
+            |s| s.counted.rejected_hour = 70.0,
+            Shares,
+            Warning,
+            "miners' shares",
+        ),
         (
             "frozen",
             |s| {
-                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Still(NOW.0 / 1000 - 200));
+                s.measured.as_mut().unwrap().monitoring =
+                    Some(MonitoringState::Still(NOW.0 / 1000 - 200));
                 s.standing.shares.marks = [Some(ago(10)), Some(ago(100))];
             },
             Monitoring,
             Unhealthy,
             "stood still",
         ),
-        ("refresh 0", |s| s.running.refresh_s = 0, Monitoring, Unhealthy, "monitoring_cache_refresh_secs"),
+        (
+            "refresh 0",
+            |s| s.running.refresh_s = 0,
+            Monitoring,
+            Unhealthy,
+            "monitoring_cache_refresh_secs",
+        ),
         (
             "no answer",
             |s| {
-                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Not(NOW.0 / 1000 - 90, "Nothing listens.".into()))
+                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Not(
+                    NOW.0 / 1000 - 90,
+                    "Nothing listens.".into(),
+                ))
             },
             Monitoring,
             Unhealthy,
             "Nothing listens.",
         ),
-        ("no monitoring", |s| s.running.has_monitoring = false, Monitoring, Unknown, "Add one"),
-        ("node's clock", |s| s.standing.node_clock_ahead_s = Some(-3600), Clock, Warning, "behind this machine's"),
-        ("memory near the limit", |s| limited(s, 58), Memory, Warning, "80 %"),
-        ("memory at the limit", |s| limited(s, 50), Memory, Unhealthy, "Raise the limit"),
+        (
+            "no monitoring",
+            |s| s.running.has_monitoring = false,
+            Monitoring,
+            Unknown,
+            "Add one",
+        ),
+        (
+            "node's clock",
+            |s| s.standing.node_clock_ahead_s = Some(-3600),
+            Clock,
+            Warning,
+            "behind this machine's",
+        ),
+        (
+            "memory near the limit",
+            |s| limited(s, 58),
+            Memory,
+            Warning,
+            "80 %",
+        ),
+        (
+            "memory at the limit",
+            |s| limited(s, 50),
+            Memory,
+            Unhealthy,
+            "Raise the limit",
+        ),
         (
             "growth",
             |s| {
@@ -173,26 +358,66 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             Warning,
             "grown",
         ),
-        ("disk", |s| s.free = Some(gib(1) / 2), Disk, Warning, "1 GiB"),
-        ("disk full", |s| s.free = Some(gib(1) / 10), Disk, Unhealthy, "200 MiB"),
-        ("errors", |s| s.counted.errors = 12.0, Logs, Warning, "ten errors"),
-        ("many errors", |s| s.counted.errors = 300.0, Logs, Unhealthy, "full of errors"),
-        ("storm", |s| s.counted.lines = 1e6, Logs, Warning, "hundred lines a second"),
+        (
+            "disk",
+            |s| s.free = Some(gib(1) / 2),
+            Disk,
+            Warning,
+            "1 GiB",
+        ),
+        (
+            "disk full",
+            |s| s.free = Some(gib(1) / 10),
+            Disk,
+            Unhealthy,
+            "200 MiB",
+        ),
+        (
+            "errors",
+            |s| s.counted.errors = 12.0,
+            Logs,
+            Warning,
+            "ten errors",
+        ),
+        (
+            "many errors",
+            |s| s.counted.errors = 300.0,
+            Logs,
+            Unhealthy,
+            "full of errors",
+        ),
+        (
+            "storm",
+            |s| s.counted.lines = 1e6,
+            Logs,
+            Warning,
+            "hundred lines a second",
+        ),
     ];
     for (name, change, check, grade, words) in cases {
         let mut scene = Scene::well();
         change(&mut scene);
         let found = scene.find(*check);
         assert_eq!(found.0, *grade, "{name}: {found:?}");
-        assert!(found.1.contains(words) && found.1.ends_with('.'), "{name}: {found:?}");
-        for other in scene.findings().iter().filter(|finding| finding.check != *check) {
+        assert!(
+            found.1.contains(words) && found.1.ends_with('.'),
+            "{name}: {found:?}"
+        );
+        for other in scene
+            .findings()
+            .iter()
+            .filter(|finding| finding.check != *check)
+        {
             assert_eq!(other.grade, HealthGrade::Healthy, "{name}: {other:?}");
         }
     }
 }
 
 fn said(words: &str) -> Option<ClientMessage> {
-    Some(ClientMessage { at: ago(10), words: words.into() })
+    Some(ClientMessage {
+        at: ago(10),
+        words: words.into(),
+    })
 }
 
 fn limited(scene: &mut Scene, mib: i32) {
@@ -216,12 +441,22 @@ fn who_was_stopped_is_not_judged_and_who_failed_is_bad() {
         scene.instance.last_error = Some("ERROR jd_client_sv2: Failed to bootstrap JDC".into());
         let found = scene.find(HealthCheck::Process);
         assert_eq!(found.0, grade, "{state:?}: {found:?}");
-        assert_eq!(found.1.contains("Failed to bootstrap"), grade == HealthGrade::Unhealthy, "{found:?}");
+        assert_eq!(
+            found.1.contains("Failed to bootstrap"),
+            grade == HealthGrade::Unhealthy,
+            "{found:?}"
+        );
         let others = scene.findings();
-        let judged = others
-            .iter()
-            .filter(|f| f.check != HealthCheck::Process && f.check != HealthCheck::Disk && f.grade != HealthGrade::Unknown);
-        assert_eq!(judged.count(), if state.has_client() { 8 } else { 0 }, "{state:?}");
+        let judged = others.iter().filter(|f| {
+            f.check != HealthCheck::Process
+                && f.check != HealthCheck::Disk
+                && f.grade != HealthGrade::Unknown
+        });
+        assert_eq!(
+            judged.count(),
+            if state.has_client() { 8 } else { 0 },
+            "{state:?}"
+        );
     }
 }
 
@@ -236,14 +471,20 @@ fn solo_is_well_when_it_is_meant() {
     assert_eq!(scene.find(HealthCheck::Upstream).0, HealthGrade::Healthy);
 }
 
-/// Without a share there is nothing that the figures would have to count, and one that has just come may not be counted yet.
+/// Without a share there is nothing that the figures would have to count, and one that has just
+/// come may not be counted yet.
 #[test]
 fn figures_that_need_not_move_are_not_frozen() {
     let mut scene = Scene::well();
-    scene.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Still(NOW.0 / 1000 - 86_400));
+    scene.measured.as_mut().unwrap().monitoring =
+        Some(MonitoringState::Still(NOW.0 / 1000 - 86_400));
     for share in [None, Some(ago(86_390)), Some(ago(20))] {
         scene.standing.shares.marks[0] = share;
-        assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Healthy, "{share:?}");
+        assert_eq!(
+            scene.find(HealthCheck::Monitoring).0,
+            HealthGrade::Healthy,
+            "{share:?}"
+        );
     }
     // A board that nobody renews says nothing of the client.
     scene.measured.as_mut().unwrap().at = NOW.0 / 1000 - 86_390;
@@ -256,12 +497,18 @@ fn a_client_whose_log_says_nothing_is_not_called_healthy() {
     let mut scene = Scene::well();
     scene.standing = ClientStatus::default();
     assert_eq!(
-        (scene.find(HealthCheck::Upstream).0, scene.find(HealthCheck::Template).0),
+        (
+            scene.find(HealthCheck::Upstream).0,
+            scene.find(HealthCheck::Template).0
+        ),
         (HealthGrade::Warning, HealthGrade::Warning)
     );
     scene.instance.start_time = Some(ago(60).0);
     assert_eq!(
-        (scene.find(HealthCheck::Upstream).0, scene.find(HealthCheck::Template).0),
+        (
+            scene.find(HealthCheck::Upstream).0,
+            scene.find(HealthCheck::Template).0
+        ),
         (HealthGrade::Unknown, HealthGrade::Unknown)
     );
 }
@@ -271,7 +518,12 @@ fn luck_is_not_trouble() {
     // A client with one slow miner, just started, and a handful of shares.
     let mut scene = Scene::well();
     scene.instance.start_time = Some(ago(120).0);
-    scene.counted = RecentCounts { accepted: 0.0, refused_hour: 3.0, acknowledged_hour: 2.0, ..RecentCounts::default() };
+    scene.counted = RecentCounts {
+        accepted: 0.0,
+        refused_hour: 3.0,
+        acknowledged_hour: 2.0,
+        ..RecentCounts::default()
+    };
     assert_eq!(scene.find(HealthCheck::Shares).0, HealthGrade::Healthy);
 }
 
@@ -279,14 +531,21 @@ fn luck_is_not_trouble() {
 #[test]
 fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
     let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
-    for (at, words) in
-        [(valid_from + 10, "key"), (valid_from - 3600, "clock is 1 h 0 min behind"), (not_valid_after + 60, "ahead")]
-    {
+    for (at, words) in [
+        (valid_from + 10, "key"),
+        (valid_from - 3600, "clock is 1 h 0 min behind"),
+        (not_valid_after + 60, "ahead"),
+    ] {
         let mut scene = Scene::well();
         let peer = crate::programs::jd_client::diagnosis::CertificateOwner::Provider;
         let at = Timestamp(at * 1000);
         scene.standing.certificate =
-            Some(crate::programs::jd_client::diagnosis::RejectedCertificate { at, peer, valid_from, not_valid_after });
+            Some(crate::programs::jd_client::diagnosis::RejectedCertificate {
+                at,
+                peer,
+                valid_from,
+                not_valid_after,
+            });
         let found = scene.find(HealthCheck::Clock);
         assert_eq!(found.0, HealthGrade::Unhealthy);
         assert!(found.1.contains(words), "{found:?}");
@@ -318,7 +577,9 @@ fn shifted(standing: &ClientStatus, by: i64) -> ClientStatus {
                 }
             }
             serde_json::Value::Array(list) => list.iter_mut().for_each(|value| walk(value, by)),
-            serde_json::Value::Object(object) => object.values_mut().for_each(|value| walk(value, by)),
+            serde_json::Value::Object(object) => {
+                object.values_mut().for_each(|value| walk(value, by))
+            }
             _ => {}
         }
     }
@@ -333,12 +594,33 @@ fn until<'a>(log: &'a str, words: &str) -> &'a str {
 
 #[test]
 fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
-    let pool = || RunningConfig::read(&include_str!("../../../../tests/data/jd-client/pool.toml").parse().unwrap());
-    let solo = || RunningConfig::read(&include_str!("../../../../tests/data/jd-client/solo.toml").parse().unwrap());
+    let pool = || {
+        RunningConfig::read(
+            &include_str!("../../../../tests/data/jd-client/pool.toml")
+                .parse()
+                .unwrap(),
+        )
+    };
+    let solo = || {
+        RunningConfig::read(
+            &include_str!("../../../../tests/data/jd-client/solo.toml")
+                .parse()
+                .unwrap(),
+        )
+    };
 
-    let log = include_str!("../../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
-    let before = after_log(until(log, "ERROR jd_client_sv2::io_task: Reader error"), pool());
-    assert_eq!(before.find(HealthCheck::Upstream).0, HealthGrade::Healthy, "{:?}", before.find(HealthCheck::Upstream));
+    let log =
+        include_str!("../../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+    let before = after_log(
+        until(log, "ERROR jd_client_sv2::io_task: Reader error"),
+        pool(),
+    );
+    assert_eq!(
+        before.find(HealthCheck::Upstream).0,
+        HealthGrade::Healthy,
+        "{:?}",
+        before.find(HealthCheck::Upstream)
+    );
     let after = after_log(until(log, "Ctrl+C received"), pool());
     let found = after.find(HealthCheck::Upstream);
     assert_eq!(found.0, HealthGrade::Unhealthy);
@@ -350,7 +632,10 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     let log = include_str!("../../../../tests/data/jd-client/pool_unreachable_solo.log");
     let found = after_log(log, pool()).find(HealthCheck::Upstream);
     assert_eq!(found.0, HealthGrade::Unhealthy);
-    assert!(found.1.contains("pool 1 of 1") && found.1.contains("could not be used"), "{found:?}");
+    assert!(
+        found.1.contains("pool 1 of 1") && found.1.contains("could not be used"),
+        "{found:?}"
+    );
 
     let log = include_str!("../../../../tests/data/jd-client/declare_rejected.log");
     let found = after_log(log, pool()).find(HealthCheck::Upstream);
@@ -359,8 +644,16 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
 
     let log = include_str!("../../../../tests/data/jd-client/refresh0_panic.log");
     let scene = after_log(until(log, "Ctrl+C received"), solo());
-    assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Unhealthy);
-    assert!(scene.find(HealthCheck::Monitoring).1.contains("monitoring_cache_refresh_secs is 0"));
+    assert_eq!(
+        scene.find(HealthCheck::Monitoring).0,
+        HealthGrade::Unhealthy
+    );
+    assert!(
+        scene
+            .find(HealthCheck::Monitoring)
+            .1
+            .contains("monitoring_cache_refresh_secs is 0")
+    );
     assert_eq!(scene.find(HealthCheck::Process).0, HealthGrade::Warning);
 
     for log in [
@@ -369,8 +662,18 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         include_str!("../../../../tests/data/jd-client/block_found.log"),
     ] {
         let scene = after_log(log.split("Ctrl+C received").next().unwrap(), solo());
-        for check in [HealthCheck::Process, HealthCheck::Template, HealthCheck::Upstream, HealthCheck::Clock] {
-            assert_eq!(scene.find(check).0, HealthGrade::Healthy, "{:?}", scene.find(check));
+        for check in [
+            HealthCheck::Process,
+            HealthCheck::Template,
+            HealthCheck::Upstream,
+            HealthCheck::Clock,
+        ] {
+            assert_eq!(
+                scene.find(check).0,
+                HealthGrade::Healthy,
+                "{:?}",
+                scene.find(check)
+            );
         }
     }
 
@@ -378,31 +681,58 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     let log = include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log");
     let scene = after_log(log, solo());
     assert_eq!(
-        (scene.find(HealthCheck::Template).0, scene.find(HealthCheck::Clock).0),
+        (
+            scene.find(HealthCheck::Template).0,
+            scene.find(HealthCheck::Clock).0
+        ),
         (HealthGrade::Unhealthy, HealthGrade::Unhealthy)
     );
     let mut standing = ClientStatus::default();
     for line in log.lines() {
         standing.apply_line(line.as_bytes());
     }
-    assert_eq!(certificate_text(&standing.certificate.unwrap()).code, "provider-key");
+    assert_eq!(
+        certificate_text(&standing.certificate.unwrap()).code,
+        "provider-key"
+    );
     let log = include_str!("../../../../tests/data/jd-client/tp_lost.log");
-    assert!(after_log(log, solo()).find(HealthCheck::Template).1.contains("is lost"));
+    assert!(
+        after_log(log, solo())
+            .find(HealthCheck::Template)
+            .1
+            .contains("is lost")
+    );
     let log = include_str!("../../../../tests/data/jd-client/tp_unreachable.log");
-    assert!(after_log(log, solo()).find(HealthCheck::Template).1.contains("cannot be used"));
+    assert!(
+        after_log(log, solo())
+            .find(HealthCheck::Template)
+            .1
+            .contains("cannot be used")
+    );
 }
 
 #[test]
 fn a_newer_release_is_told_with_what_it_carries() {
     let mut scene = Scene::well();
-    let latest = |tag: &str, client| Some(LatestRelease { tag: tag.into(), client });
+    let latest = |tag: &str, client| {
+        Some(LatestRelease {
+            tag: tag.into(),
+            client,
+        })
+    };
     scene.latest = latest("v0.8.0", Some(ClientVersion::NEWEST_KNOWN));
     assert_eq!(scene.find(HealthCheck::Version).0, HealthGrade::Healthy);
     scene.latest = latest("v0.9.0", Some(ClientVersion::new(0, 7, 0)));
     let (grade, message) = scene.find(HealthCheck::Version);
     assert_eq!(grade, HealthGrade::Healthy, "an update is information");
-    assert!(message.contains("Release v0.9.0 with client 0.7.0 is available"), "{message}");
+    assert!(
+        message.contains("Release v0.9.0 with client 0.7.0 is available"),
+        "{message}"
+    );
     scene.latest = latest("v1.0.0", None);
     let (grade, message) = scene.find(HealthCheck::Version);
-    assert!(grade == HealthGrade::Healthy && message.contains("Release v1.0.0 is available"), "{message}");
+    assert!(
+        grade == HealthGrade::Healthy && message.contains("Release v1.0.0 is available"),
+        "{message}"
+    );
 }

@@ -4,8 +4,14 @@ use super::*;
 use crate::programs::jd_client::monitoring::MinerReading;
 use proptest::prelude::*;
 
-const ONE: ProcessMark = ProcessMark { pid: 10, started_ticks: 5 };
-const OTHER: ProcessMark = ProcessMark { pid: 11, started_ticks: 9 };
+const ONE: ProcessMark = ProcessMark {
+    pid: 10,
+    started_ticks: 5,
+};
+const OTHER: ProcessMark = ProcessMark {
+    pid: 11,
+    started_ticks: 9,
+};
 
 fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> MinerChannelReading {
     MinerChannelReading {
@@ -23,7 +29,10 @@ fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> MinerChannelRea
 
 fn reading(channels: Vec<MinerChannelReading>) -> MonitoringReading {
     MonitoringReading {
-        clients: vec![MinerReading { client_id: 0, channels }],
+        clients: vec![MinerReading {
+            client_id: 0,
+            channels,
+        }],
         clients_hashrate: Some(3e12),
         ..MonitoringReading::default()
     }
@@ -33,12 +42,39 @@ fn reading(channels: Vec<MinerChannelReading>) -> MonitoringReading {
 fn counters_become_increments() {
     let mut b = CounterBaseline::default();
     let first = b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 10, 1)]));
-    assert_eq!((first["shares_accepted"], first["shares_rejected"], first["shares_rejected:stale-share"]), (10.0, 1.0, 1.0));
-    assert_eq!(first["hashrate_measured"], 20.0 * HASHES_PER_DIFFICULTY / 5.0);
+    assert_eq!(
+        (
+            first["shares_accepted"],
+            first["shares_rejected"],
+            first["shares_rejected:stale-share"]
+        ),
+        (10.0, 1.0, 1.0)
+    );
+    assert_eq!(
+        first["hashrate_measured"],
+        20.0 * HASHES_PER_DIFFICULTY / 5.0
+    );
     let second = b.count_reading(ONE, 15, 1010, &reading(vec![channel(1, "rig", 12, 1)]));
-    assert_eq!((second["shares_accepted"], second["shares_rejected"], second["miner_shares_accepted:rig"]), (2.0, 0.0, 2.0));
-    assert_eq!((second["hashrate_miners"], second["miner_hashrate:rig"], second["miners"]), (3e12, 1e12, 1.0));
-    assert_eq!(second["hashrate_measured"], 4.0 * HASHES_PER_DIFFICULTY / 10.0);
+    assert_eq!(
+        (
+            second["shares_accepted"],
+            second["shares_rejected"],
+            second["miner_shares_accepted:rig"]
+        ),
+        (2.0, 0.0, 2.0)
+    );
+    assert_eq!(
+        (
+            second["hashrate_miners"],
+            second["miner_hashrate:rig"],
+            second["miners"]
+        ),
+        (3e12, 1e12, 1.0)
+    );
+    assert_eq!(
+        second["hashrate_measured"],
+        4.0 * HASHES_PER_DIFFICULTY / 10.0
+    );
     assert!(!second.contains_key("shares_rejected:never"));
     assert_eq!(b.totals["shares_accepted"], 12.0);
 }
@@ -50,10 +86,17 @@ fn a_restart_is_neither_a_loss_nor_a_spike() {
     // Another process counts from nothing; the same channel number means nothing.
     let after = b.count_reading(OTHER, 4, 1010, &reading(vec![channel(1, "rig", 3, 0)]));
     assert_eq!(after["shares_accepted"], 3.0);
-    assert_eq!(after["hashrate_measured"], 6.0 * HASHES_PER_DIFFICULTY / 4.0, "over the time that the new process had");
+    assert_eq!(
+        after["hashrate_measured"],
+        6.0 * HASHES_PER_DIFFICULTY / 4.0,
+        "over the time that the new process had"
+    );
     // A channel that closes takes its counts along, and one that begins anew counts from nothing.
     let closed = b.count_reading(OTHER, 14, 1020, &reading(vec![]));
-    assert_eq!((closed["shares_accepted"], closed["hashrate_measured"]), (0.0, 0.0));
+    assert_eq!(
+        (closed["shares_accepted"], closed["hashrate_measured"]),
+        (0.0, 0.0)
+    );
     b.count_reading(OTHER, 24, 1030, &reading(vec![channel(2, "rig", 8, 0)]));
     let anew = b.count_reading(OTHER, 34, 1040, &reading(vec![channel(2, "rig", 2, 0)]));
     assert_eq!(anew["shares_accepted"], 2.0);
@@ -78,61 +121,147 @@ fn reasons_that_never_end_are_counted_together() {
         let mut one = channel(1, "rig", 0, n);
         one.rejected_by_reason = BTreeMap::from([(format!("job {n}"), n)]);
         let at = i64::try_from(n).unwrap() * 10;
-        b.count_reading(ProcessMark { pid: 1, started_ticks: n }, 5, at, &reading(vec![one]));
+        b.count_reading(
+            ProcessMark {
+                pid: 1,
+                started_ticks: n,
+            },
+            5,
+            at,
+            &reading(vec![one]),
+        );
     }
     let reasons: Vec<&String> = b.totals.keys().filter(|name| name.contains(':')).collect();
-    assert!(reasons.len() <= REASONS + 1 && b.totals.contains_key("shares_rejected:other"), "{reasons:?}");
+    assert!(
+        reasons.len() <= REASONS + 1 && b.totals.contains_key("shares_rejected:other"),
+        "{reasons:?}"
+    );
 }
 
 #[test]
 fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
     let mut b = CounterBaseline::default();
-    let first = b.count_reading(ONE, 100_000, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
+    let first = b.count_reading(
+        ONE,
+        100_000,
+        1000,
+        &reading(vec![channel(1, "rig", 5000, 0)]),
+    );
     assert!(!first.contains_key("shares_accepted") && first.contains_key("hashrate_miners"));
-    let second = b.count_reading(ONE, 100_010, 1010, &reading(vec![channel(1, "rig", 5001, 0)]));
+    let second = b.count_reading(
+        ONE,
+        100_010,
+        1010,
+        &reading(vec![channel(1, "rig", 5001, 0)]),
+    );
     assert_eq!(second["shares_accepted"], 1.0);
 }
 
 #[test]
 fn miners_beyond_the_cap_count_in_the_sums_and_long_gone_ones_make_room() {
     let mut b = CounterBaseline::default();
-    let many = (0..100).map(|n| channel(n, &format!("rig{n:03}"), 1, 0)).collect();
+    let many = (0..100)
+        .map(|n| channel(n, &format!("rig{n:03}"), 1, 0))
+        .collect();
     let samples = b.count_reading(ONE, 5, 1000, &reading(many));
     assert_eq!(samples["shares_accepted"], 100.0);
-    assert_eq!(samples.keys().filter(|name| name.starts_with("miner_hashrate:")).count(), MINERS);
-    let samples = b.count_reading(ONE, 5, 1000 + MINER_UNSEEN, &reading(vec![channel(200, "newcomer", 1, 0)]));
+    assert_eq!(
+        samples
+            .keys()
+            .filter(|name| name.starts_with("miner_hashrate:"))
+            .count(),
+        MINERS
+    );
+    let samples = b.count_reading(
+        ONE,
+        5,
+        1000 + MINER_UNSEEN,
+        &reading(vec![channel(200, "newcomer", 1, 0)]),
+    );
     assert!(samples.contains_key("miner_hashrate:newcomer"));
 }
 
 #[test]
 fn lines_are_counted_once_whoever_dies() {
-    let lines = |from, to, info| LevelCounts { from, to, info, ..LevelCounts::default() };
+    let lines = |from, to, info| LevelCounts {
+        from,
+        to,
+        info,
+        ..LevelCounts::default()
+    };
     let mut b = CounterBaseline::default();
     assert_eq!(b.uncounted(Some(&lines(0, 100, 5))), None);
-    assert_eq!(b.count_lines(Some(&lines(0, 100, 5)), &LevelCounts::default())["log_infos"], 5.0);
+    assert_eq!(
+        b.count_lines(Some(&lines(0, 100, 5)), &LevelCounts::default())["log_infos"],
+        5.0
+    );
     // The manager was away; the keeper counted on.
     let kept = serde_json::to_string(&b).unwrap();
     let mut b: CounterBaseline = serde_json::from_str(&kept).unwrap();
-    assert_eq!(b.count_lines(Some(&lines(0, 500, 25)), &LevelCounts::default())["log_infos"], 20.0);
-    // The keeper was killed at 700 and another one began to count there: what lies between is counted from the files.
-    assert_eq!(b.uncounted(Some(&lines(700, 900, 9))), Some(UncountedLog { from: 500, to: Some(700) }));
-    assert_eq!(b.count_lines(Some(&lines(700, 900, 9)), &lines(500, 700, 10))["log_infos"], 19.0);
+    assert_eq!(
+        b.count_lines(Some(&lines(0, 500, 25)), &LevelCounts::default())["log_infos"],
+        20.0
+    );
+    // The keeper was killed at 700 and another one began to count there: what lies between is
+    // counted from the files.
+    assert_eq!(
+        b.uncounted(Some(&lines(700, 900, 9))),
+        Some(UncountedLog {
+            from: 500,
+            to: Some(700)
+        })
+    );
+    assert_eq!(
+        b.count_lines(Some(&lines(700, 900, 9)), &lines(500, 700, 10))["log_infos"],
+        19.0
+    );
     // It ended.
-    assert_eq!(b.uncounted(None), Some(UncountedLog { from: 900, to: None }));
+    assert_eq!(
+        b.uncounted(None),
+        Some(UncountedLog {
+            from: 900,
+            to: None
+        })
+    );
     assert_eq!(b.count_lines(None, &lines(900, 950, 3))["log_infos"], 3.0);
-    assert_eq!(b.uncounted(None), Some(UncountedLog { from: 950, to: None }));
+    assert_eq!(
+        b.uncounted(None),
+        Some(UncountedLog {
+            from: 950,
+            to: None
+        })
+    );
     // A keeper that was not heard for a round: what it counted is not counted again.
     let mut silent = b.clone();
-    assert_eq!(silent.uncounted(Some(&lines(700, 990, 16))), Some(UncountedLog { from: 950, to: Some(990) }));
-    assert_eq!(silent.count_lines(Some(&lines(700, 990, 16)), &lines(950, 990, 4))["log_infos"], 4.0);
-    assert_eq!(silent.count_lines(Some(&lines(700, 999, 17)), &LevelCounts::default())["log_infos"], 1.0);
-    assert_eq!(b.count_lines(Some(&lines(950, 960, 1)), &LevelCounts::default())["log_infos"], 1.0);
+    assert_eq!(
+        silent.uncounted(Some(&lines(700, 990, 16))),
+        Some(UncountedLog {
+            from: 950,
+            to: Some(990)
+        })
+    );
+    assert_eq!(
+        silent.count_lines(Some(&lines(700, 990, 16)), &lines(950, 990, 4))["log_infos"],
+        4.0
+    );
+    assert_eq!(
+        silent.count_lines(Some(&lines(700, 999, 17)), &LevelCounts::default())["log_infos"],
+        1.0
+    );
+    assert_eq!(
+        b.count_lines(Some(&lines(950, 960, 1)), &LevelCounts::default())["log_infos"],
+        1.0
+    );
     assert_eq!(b.totals["log_infos"], 48.0);
-    assert_eq!((totals(&serde_json::to_string(&b).unwrap()), totals("")), (b.totals, BTreeMap::new()));
+    assert_eq!(
+        (totals(&serde_json::to_string(&b).unwrap()), totals("")),
+        (b.totals, BTreeMap::new())
+    );
 }
 
 proptest! {
-    /// Whatever a client does, the increments add up to the highest count each of its channels' lives reached.
+    /// Whatever a client does, the increments add up to the highest count each of its channels'
+    /// lives reached.
     #[test]
     fn increments_add_up(lives in prop::collection::vec(prop::collection::vec(0u64..50, 1..6), 1..6)) {
         let mut b = CounterBaseline::default();

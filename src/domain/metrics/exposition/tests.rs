@@ -18,7 +18,11 @@ fn manager() -> ManagerMetrics {
         started_ticks: 1,
         open_files_limit: None,
     };
-    ManagerMetrics { version: "0.1.0", started: Timestamp(1_795_389_899_500), process: Some(process) }
+    ManagerMetrics {
+        version: "0.1.0",
+        started: Timestamp(1_795_389_899_500),
+        process: Some(process),
+    }
 }
 
 fn stopped(name: &str) -> InstanceMetrics {
@@ -30,25 +34,42 @@ fn stopped(name: &str) -> InstanceMetrics {
         started: None,
         uptime: None,
         readings: BTreeMap::new(),
-        totals: BTreeMap::from([("shares_accepted".into(), 7.0), ("log_errors".into(), 1.0), ("miner_shares".into(), 5.0)]),
+        totals: BTreeMap::from([
+            ("shares_accepted".into(), 7.0),
+            ("log_errors".into(), 1.0),
+            ("miner_shares".into(), 5.0),
+        ]),
     }
 }
 
 fn running(name: &str) -> InstanceMetrics {
     let mut client = stopped(name);
-    (client.state, client.started, client.uptime) = (InstanceState::Running, Some(Timestamp(1_795_389_900_000)), Some(61));
-    for (series, value) in [("hashrate_miners", 5e14), ("cpu_percent", 12.5), ("memory_bytes", 1e7), ("monitoring_up", 1.0)] {
+    (client.state, client.started, client.uptime) = (
+        InstanceState::Running,
+        Some(Timestamp(1_795_389_900_000)),
+        Some(61),
+    );
+    for (series, value) in [
+        ("hashrate_miners", 5e14),
+        ("cpu_percent", 12.5),
+        ("memory_bytes", 1e7),
+        ("monitoring_up", 1.0),
+    ] {
         client.readings.insert(series.into(), value);
     }
-    for (series, value) in [("shares_rejected", 4.0), ("shares_rejected:stale-share", 3.0), ("shares_refused:worker \"b\"", 1.0)]
-    {
+    for (series, value) in [
+        ("shares_rejected", 4.0),
+        ("shares_rejected:stale-share", 3.0),
+        ("shares_refused:worker \"b\"", 1.0),
+    ] {
         client.totals.insert(series.into(), value);
     }
     client
 }
 
 fn both(clients: &[InstanceMetrics]) -> [String; 2] {
-    [ExpositionFormat::OpenMetrics, ExpositionFormat::Classic].map(|format| text(&manager(), clients, format).unwrap())
+    [ExpositionFormat::OpenMetrics, ExpositionFormat::Classic]
+        .map(|format| text(&manager(), clients, format).unwrap())
 }
 
 /// The lines of samples.
@@ -58,7 +79,10 @@ fn samples(text: &str) -> Vec<&str> {
 
 #[track_caller]
 fn has(text: &str, line: &str) {
-    assert!(text.lines().any(|other| other == line), "{line}\nis not in\n{text}");
+    assert!(
+        text.lines().any(|other| other == line),
+        "{line}\nis not in\n{text}"
+    );
 }
 
 #[test]
@@ -82,7 +106,10 @@ fn openmetrics_has_units_bare_names_of_counters_and_an_end() {
 #[test]
 fn the_classic_format_names_metrics_as_their_samples() {
     let [openmetrics, classic] = both(&[running("barn")]);
-    assert!(!classic.contains("# EOF") && !classic.contains("# UNIT"), "{classic}");
+    assert!(
+        !classic.contains("# EOF") && !classic.contains("# UNIT"),
+        "{classic}"
+    );
     for line in [
         "# HELP jd_manager_build_info Which jd-manager this is.",
         "# TYPE jd_manager_build_info gauge",
@@ -101,7 +128,11 @@ fn the_classic_format_names_metrics_as_their_samples() {
         if let Some(about) = line.strip_prefix("# TYPE ") {
             metric = about.split(' ').next().unwrap();
             assert!(seen.insert(metric), "{metric} twice");
-            assert!(classic.contains(&format!("# HELP {metric} ")) && classic.contains(&format!("\n{metric}")), "{metric}");
+            assert!(
+                classic.contains(&format!("# HELP {metric} "))
+                    && classic.contains(&format!("\n{metric}")),
+                "{metric}"
+            );
         } else if !line.starts_with('#') {
             assert_eq!(line.split(['{', ' ']).next(), Some(metric));
         }
@@ -126,7 +157,9 @@ fn an_instance_tells_its_state_its_readings_and_its_counters() {
             format!("jd_client_shares_accepted_total{of}}} 7.0"),
             format!("jd_client_shares_rejected_total{of}}} 4.0"),
             format!("jd_client_shares_rejected_by_reason_total{of},reason=\"stale-share\"}} 3.0"),
-            format!("jd_client_shares_refused_by_reason_total{of},reason=\"worker \\\"b\\\"\"}} 1.0"),
+            format!(
+                "jd_client_shares_refused_by_reason_total{of},reason=\"worker \\\"b\\\"\"}} 1.0"
+            ),
             format!("jd_client_log_lines_total{of},level=\"error\"}} 1.0"),
         ] {
             has(&text, &line);
@@ -138,10 +171,22 @@ fn an_instance_tells_its_state_its_readings_and_its_counters() {
 #[test]
 fn a_stopped_instance_has_its_state_and_its_counters_and_no_readings() {
     for text in both(&[stopped("barn")]) {
-        let told: Vec<&str> = samples(&text).into_iter().filter(|line| line.starts_with("jd_client_")).collect();
-        let mut names: Vec<&str> = told.iter().map(|line| line.split('{').next().unwrap()).collect();
+        let told: Vec<&str> = samples(&text)
+            .into_iter()
+            .filter(|line| line.starts_with("jd_client_"))
+            .collect();
+        let mut names: Vec<&str> = told
+            .iter()
+            .map(|line| line.split('{').next().unwrap())
+            .collect();
         names.dedup();
-        let expected = ["up", "state", "restarts_total", "shares_accepted_total", "log_lines_total"];
+        let expected = [
+            "up",
+            "state",
+            "restarts_total",
+            "shares_accepted_total",
+            "log_lines_total",
+        ];
         assert_eq!(names, expected.map(|name| format!("jd_client_{name}")));
         assert!(told[0].ends_with(" 0.0"), "{}", told[0]);
     }
@@ -152,12 +197,21 @@ fn without_instances_there_are_all_states_and_nothing_of_clients() {
     for text in both(&[]) {
         assert!(!text.contains("jd_client_"), "{text}");
         for state in InstanceState::ALL {
-            has(&text, &format!("jd_manager_instances{{state=\"{state}\"}} 0.0"));
+            has(
+                &text,
+                &format!("jd_manager_instances{{state=\"{state}\"}} 0.0"),
+            );
         }
     }
-    let unknown = ManagerMetrics { process: None, ..manager() };
+    let unknown = ManagerMetrics {
+        process: None,
+        ..manager()
+    };
     let text = text(&unknown, &[], ExpositionFormat::Classic).unwrap();
-    assert!(!text.contains("memory") && !text.contains("cpu"), "what is not known is not told: {text}");
+    assert!(
+        !text.contains("memory") && !text.contains("cpu"),
+        "what is not known is not told: {text}"
+    );
 }
 
 #[test]
@@ -172,7 +226,12 @@ fn instances_are_counted_by_state() {
 #[test]
 fn names_may_hold_anything() {
     for text in both(&[stopped("a\"b\\c\nd # EOF \u{20bf}{},=")]) {
-        has(&text, &format!("jd_client_up{{instance=\"{ID}\",name=\"a\\\"b\\\\c\\nd # EOF \u{20bf}{{}},=\"}} 0.0"));
+        has(
+            &text,
+            &format!(
+                "jd_client_up{{instance=\"{ID}\",name=\"a\\\"b\\\\c\\nd # EOF \u{20bf}{{}},=\"}} 0.0"
+            ),
+        );
     }
 }
 
@@ -180,38 +239,74 @@ fn names_may_hold_anything() {
 fn a_pool_with_ever_new_reasons_does_not_make_ever_more_series() {
     let mut client = running("barn");
     for reason in 0..500 {
-        client.totals.insert(format!("shares_refused:reason-{reason}"), f64::from(reason));
+        client
+            .totals
+            .insert(format!("shares_refused:reason-{reason}"), f64::from(reason));
     }
     for text in both(&[client.clone()]) {
-        let told: Vec<&str> = samples(&text).into_iter().filter(|line| line.contains("shares_refused_by_reason")).collect();
+        let told: Vec<&str> = samples(&text)
+            .into_iter()
+            .filter(|line| line.contains("shares_refused_by_reason"))
+            .collect();
         assert_eq!(told.len(), MOST_REASONS);
-        assert!(told.iter().any(|line| line.contains("reason-499")), "the most frequent ones");
+        assert!(
+            told.iter().any(|line| line.contains("reason-499")),
+            "the most frequent ones"
+        );
     }
 }
 
 /// So that a new metric of the model is either told here or left out on purpose.
 #[test]
 fn everything_in_the_model_is_told() {
-    let elsewhere =
-        ["health", "cpu_percent", "uptime_seconds", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
-    for metric in CATALOGUE.iter().filter(|metric| !elsewhere.contains(&metric.name)) {
+    let elsewhere = [
+        "health",
+        "cpu_percent",
+        "uptime_seconds",
+        "miner_hashrate",
+        "miner_shares_accepted",
+        "miner_shares_rejected",
+    ];
+    for metric in CATALOGUE
+        .iter()
+        .filter(|metric| !elsewhere.contains(&metric.name))
+    {
         let is_told = match metric.measure {
             MetricMeasure::Gauge => GAUGES.iter().any(|(name, _)| *name == metric.name),
-            MetricMeasure::Counter => COUNTERS.contains(&metric.name) || LEVELS.iter().any(|(_, name)| *name == metric.name),
+            MetricMeasure::Counter => {
+                COUNTERS.contains(&metric.name)
+                    || LEVELS.iter().any(|(_, name)| *name == metric.name)
+            }
         };
         assert!(is_told, "{}", metric.name);
     }
-    let told = GAUGES.iter().map(|(name, _)| name).chain(COUNTERS).chain(REASONED);
-    assert!(told.clone().all(|name| !help(name).is_empty()), "{:?}", told.collect::<Vec<_>>());
+    let told = GAUGES
+        .iter()
+        .map(|(name, _)| name)
+        .chain(COUNTERS)
+        .chain(REASONED);
+    assert!(
+        told.clone().all(|name| !help(name).is_empty()),
+        "{:?}",
+        told.collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn the_documentation_lists_every_name() {
     let mut client = running("barn");
-    client.readings.extend(GAUGES.iter().map(|(series, _)| ((*series).to_owned(), 1.0)));
+    client
+        .readings
+        .extend(GAUGES.iter().map(|(series, _)| ((*series).to_owned(), 1.0)));
     client.readings.insert("health:upstream".into(), 2.0);
-    client.totals.extend(COUNTERS.iter().map(|series| ((*series).to_owned(), 1.0)));
-    client.totals.extend(REASONED.iter().map(|series| (format!("{series}:stale-share"), 1.0)));
+    client
+        .totals
+        .extend(COUNTERS.iter().map(|series| ((*series).to_owned(), 1.0)));
+    client.totals.extend(
+        REASONED
+            .iter()
+            .map(|series| (format!("{series}:stale-share"), 1.0)),
+    );
     let docs = include_str!("../../../../docs/API.md");
     let text = text(&manager(), &[client], ExpositionFormat::Classic).unwrap();
     let names = |text: &str| -> BTreeSet<String> {
@@ -220,7 +315,10 @@ fn the_documentation_lists_every_name() {
             .map(str::to_owned)
             .collect()
     };
-    let rows: String = docs.lines().filter(|line| line.starts_with("| `jd_")).collect();
+    let rows: String = docs
+        .lines()
+        .filter(|line| line.starts_with("| `jd_"))
+        .collect();
     assert_eq!(names(&rows), names(&text));
 }
 

@@ -16,8 +16,12 @@ pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
         #[diesel(sql_type = Text)]
         state: String,
     }
-    let found: Vec<StoredFigure> = sql_query("SELECT instance_id, state FROM metric_baselines").load(db)?;
-    Ok(found.into_iter().map(|stored| (stored.instance_id, stored.state)).collect())
+    let found: Vec<StoredFigure> =
+        sql_query("SELECT instance_id, state FROM metric_baselines").load(db)?;
+    Ok(found
+        .into_iter()
+        .map(|stored| (stored.instance_id, stored.state))
+        .collect())
 }
 
 /// The readings of all instances in the round of this second, without those of single miners.
@@ -37,5 +41,8 @@ pub fn readings(db: &mut Db, at: i64) -> QueryResult<Vec<(InstanceId, String, f6
     )
     .bind::<BigInt, _>(at)
     .load(db)?;
-    Ok(found.into_iter().map(|reading| (reading.instance_id, reading.metric_type, reading.value)).collect())
+    Ok(found
+        .into_iter()
+        .map(|reading| (reading.instance_id, reading.metric_type, reading.value))
+        .collect())
 }

@@ -1,5 +1,6 @@
-//! Moving samples from the order of time into that of series, rolling them up, and forgetting what is too old: the statements, each a step that
-//! takes some milliseconds. Times are whole seconds since 1970 UTC.
+//! Moving samples from the order of time into that of series, rolling them up, and forgetting what
+//! is too old: the statements, each a step that takes some milliseconds. Times are whole seconds
+//! since 1970 UTC.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
@@ -15,8 +16,9 @@ const MOVED: i64 = 4_000;
 /// Series whose hours and days are rolled up in one step; each has sixty minutes to be looked at.
 const ROLLED: i64 = 64;
 
-/// The moments of samples that are still in the order of time, from one second to about another. The few series that are wanted are found by
-/// them; each step would look at all samples otherwise, of which there are many at an interval of a second.
+/// The moments of samples that are still in the order of time, from one second to about another.
+/// The few series that are wanted are found by them; each step would look at all samples otherwise,
+/// of which there are many at an interval of a second.
 const MOMENTS: &str = "moments (at) AS ( \
     SELECT MIN(at) FROM metric_fresh WHERE at >= ? \
     UNION ALL SELECT (SELECT MIN(at) FROM metric_fresh WHERE at > moments.at) FROM moments WHERE moments.at < ?)";
@@ -28,24 +30,39 @@ struct SeriesRange {
     to: i64,
 }
 
-/// Moves some samples of a window that is over at `now` into the order of series and rolls them up to minutes; true if there may be more.
-/// Nothing is done twice and nothing is left out, whenever the manager is killed: it is one transaction.
+/// Moves some samples of a window that is over at `now` into the order of series and rolls them up
+/// to minutes; true if there may be more. Nothing is done twice and nothing is left out, whenever
+/// the manager is killed: it is one transaction.
 pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     let open = floor(now, WINDOW);
-    let oldest = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?").number(open);
+    let oldest =
+        CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?")
+            .number(open);
     // Also those of the future: the clock was set back. Their window is as good as any other.
-    let future = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?").number(open + WINDOW);
-    let Some(oldest) = oldest.get_result::<Option<i64>>(db)?.or(future.get_result(db)?) else { return Ok(false) };
+    let future =
+        CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?")
+            .number(open + WINDOW);
+    let Some(oldest) = oldest
+        .get_result::<Option<i64>>(db)?
+        .or(future.get_result(db)?)
+    else {
+        return Ok(false);
+    };
     let window = floor(oldest, WINDOW);
     let text = format!(
         "WITH RECURSIVE {MOMENTS} SELECT MIN((SELECT MIN(series_id) FROM metric_fresh f WHERE f.at = moments.at)), COUNT(*) \
          FROM moments WHERE at < ?"
     );
-    let there =
-        CachedStatement::<(Nullable<BigInt>, BigInt)>::new(text).number(window).number(window + WINDOW).number(window + WINDOW);
+    let there = CachedStatement::<(Nullable<BigInt>, BigInt)>::new(text)
+        .number(window)
+        .number(window + WINDOW)
+        .number(window + WINDOW);
     let (first, moments): (Option<i64>, i64) = there.get_result(db)?;
     let from = first.unwrap_or(0);
-    let part = SeriesRange { from, to: from + (MOVED / moments.max(1)).max(1) };
+    let part = SeriesRange {
+        from,
+        to: from + (MOVED / moments.max(1)).max(1),
+    };
     move_window(db, part, window, window + WINDOW)?;
     roll_up(db, Resolution::Minute, part, window, window + WINDOW)?;
     // A window of an hour that was rolled up before: it came late.
@@ -58,16 +75,30 @@ pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     Ok(true)
 }
 
-/// Rolls hours and days that are over at `now` up, a day of them at most, of some series from number `after` on; returns the last of them, none
-/// when all were. To be called when there is nothing left to [`move_to_series`], again and again with the same `now` until [`is_rolled`]; what is
-/// broken off is begun anew.
+/// Rolls hours and days that are over at `now` up, a day of them at most, of some series from
+/// number `after` on; returns the last of them, none when all were. To be called when there is
+/// nothing left to [`move_to_series`], again and again with the same `now` until [`is_rolled`];
+/// what is broken off is begun anew.
 pub fn advance(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
-    let text = "SELECT MAX(id) FROM (SELECT id FROM metric_series WHERE id > ? ORDER BY id LIMIT ?)";
-    let last: Option<i64> = CachedStatement::<Nullable<BigInt>>::new(text).number(after).number(ROLLED).get_result(db)?;
+    let text =
+        "SELECT MAX(id) FROM (SELECT id FROM metric_series WHERE id > ? ORDER BY id LIMIT ?)";
+    let last: Option<i64> = CachedStatement::<Nullable<BigInt>>::new(text)
+        .number(after)
+        .number(ROLLED)
+        .get_result(db)?;
     for level in [Resolution::Hour, Resolution::Day] {
         let (done, over) = due(db, level, now)?;
         match last {
-            Some(last) => roll_up(db, level, SeriesRange { from: after + 1, to: last + 1 }, done, over)?,
+            Some(last) => roll_up(
+                db,
+                level,
+                SeriesRange {
+                    from: after + 1,
+                    to: last + 1,
+                },
+                done,
+                over,
+            )?,
             None => _ = set_until(db, level, over)?,
         }
     }
@@ -86,8 +117,11 @@ fn due(db: &mut Db, level: Resolution, now: i64) -> QueryResult<(i64, i64)> {
         // The first time ever. Looked for in all there is, which is little then.
         0 => {
             let oldest =
-                CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes").get_result::<Option<i64>>(db)?;
-            oldest.map_or(end, |oldest| floor(oldest, level.step())).min(end)
+                CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes")
+                    .get_result::<Option<i64>>(db)?;
+            oldest
+                .map_or(end, |oldest| floor(oldest, level.step()))
+                .min(end)
         }
         // The clock was ahead, and is right again: what comes is rolled up once more.
         ahead if ahead > end => end,
@@ -98,7 +132,8 @@ fn due(db: &mut Db, level: Resolution, now: i64) -> QueryResult<(i64, i64)> {
 
 /// Whether all hours and days that are over at `now` are rolled up.
 pub fn is_rolled(db: &mut Db, now: i64) -> QueryResult<bool> {
-    Ok(until(db, Resolution::Hour)? >= floor(now, 3600) && until(db, Resolution::Day)? >= floor(now, DAY))
+    Ok(until(db, Resolution::Hour)? >= floor(now, 3600)
+        && until(db, Resolution::Day)? >= floor(now, DAY))
 }
 
 fn move_window(db: &mut Db, part: SeriesRange, from: i64, to: i64) -> QueryResult<()> {
@@ -108,16 +143,30 @@ fn move_window(db: &mut Db, part: SeriesRange, from: i64, to: i64) -> QueryResul
          SELECT series_id, at, value FROM metric_fresh WHERE {which} ORDER BY series_id, at \
          ON CONFLICT (series_id, at) {MERGE}"
     );
-    for text in [moved, format!("WITH RECURSIVE {MOMENTS} DELETE FROM metric_fresh WHERE {which}")] {
-        let statement = CachedStatement::<()>::new(text).number(from).number(to).number(to);
+    for text in [
+        moved,
+        format!("WITH RECURSIVE {MOMENTS} DELETE FROM metric_fresh WHERE {which}"),
+    ] {
+        let statement = CachedStatement::<()>::new(text)
+            .number(from)
+            .number(to)
+            .number(to);
         statement.number(part.from).number(part.to).execute(db)?;
     }
     Ok(())
 }
 
 /// Rolls the next finer level up, for a part of the series, from `from` to before `to`.
-fn roll_up(db: &mut Db, level: Resolution, part: SeriesRange, from: i64, to: i64) -> QueryResult<()> {
-    let Some(finer) = level.finer() else { return Ok(()) };
+fn roll_up(
+    db: &mut Db,
+    level: Resolution,
+    part: SeriesRange,
+    from: i64,
+    to: i64,
+) -> QueryResult<()> {
+    let Some(finer) = level.finer() else {
+        return Ok(());
+    };
     if from >= to {
         return Ok(());
     }
@@ -126,8 +175,9 @@ fn roll_up(db: &mut Db, level: Resolution, part: SeriesRange, from: i64, to: i64
     } else {
         "SUM(s.count), SUM(s.sum), MIN(s.min), MAX(s.max)"
     };
-    // By series, since that is the order of the table: without it every sample there is would be looked at. A bucket of which part is
-    // forgotten already is not made smaller: a clock that was wrong must not undo what was right.
+    // By series, since that is the order of the table: without it every sample there is would be
+    // looked at. A bucket of which part is forgotten already is not made smaller: a clock that was
+    // wrong must not undo what was right.
     let statement = format!(
         "INSERT INTO {into} (series_id, at, count, sum, min, max) \
          SELECT s.series_id, s.at - s.at % {step}, {values} FROM metric_series n \
@@ -139,28 +189,50 @@ fn roll_up(db: &mut Db, level: Resolution, part: SeriesRange, from: i64, to: i64
         source = finer.table(),
         step = level.step(),
     );
-    CachedStatement::<()>::new(statement).number(from).number(to).number(part.from).number(part.to).execute(db)?;
+    CachedStatement::<()>::new(statement)
+        .number(from)
+        .number(to)
+        .number(part.from)
+        .number(part.to)
+        .execute(db)?;
     Ok(())
 }
 
-/// Removes at most about `most` rows of a level older than `before`, of all series from number `after` on; returns the last series that was
-/// looked at, none when all were. Of days only those of details (a miner, a reason, a check) are ever forgotten: there may be ever new ones.
-pub fn forget(db: &mut Db, level: Resolution, before: i64, after: i64, most: i64) -> QueryResult<Option<i64>> {
+/// Removes at most about `most` rows of a level older than `before`, of all series from number
+/// `after` on; returns the last series that was looked at, none when all were. Of days only those
+/// of details (a miner, a reason, a check) are ever forgotten: there may be ever new ones.
+pub fn forget(
+    db: &mut Db,
+    level: Resolution,
+    before: i64,
+    after: i64,
+    most: i64,
+) -> QueryResult<Option<i64>> {
     let mut left = most;
     let mut at = after;
     let next = match level {
-        Resolution::Day => "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0",
-        Resolution::Raw | Resolution::Minute | Resolution::Hour => "SELECT MIN(id) FROM metric_series WHERE id > ?",
+        Resolution::Day => {
+            "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0"
+        }
+        Resolution::Raw | Resolution::Minute | Resolution::Hour => {
+            "SELECT MIN(id) FROM metric_series WHERE id > ?"
+        }
     };
     while left > 0 {
         let next = CachedStatement::<Nullable<BigInt>>::new(next).number(at);
-        let Some(series) = next.get_result::<Option<i64>>(db)? else { return Ok(None) };
+        let Some(series) = next.get_result::<Option<i64>>(db)? else {
+            return Ok(None);
+        };
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? AND at < ? ORDER BY at LIMIT ?)",
             table = level.table()
         );
-        let removed =
-            CachedStatement::<()>::new(statement).number(series).number(series).number(before).number(left).execute(db)?;
+        let removed = CachedStatement::<()>::new(statement)
+            .number(series)
+            .number(series)
+            .number(before)
+            .number(left)
+            .execute(db)?;
         let removed = i64::try_from(removed).unwrap_or(i64::MAX);
         if removed < left {
             at = series;
@@ -170,17 +242,26 @@ pub fn forget(db: &mut Db, level: Resolution, before: i64, after: i64, most: i64
     Ok(Some(at))
 }
 
-/// Removes at most about `most` rows of series whose instance is gone or that hold nothing any more; true when none is left.
+/// Removes at most about `most` rows of series whose instance is gone or that hold nothing any
+/// more; true when none is left.
 pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
-    let lost = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL");
-    let Some(series) = lost.get_result::<Option<i64>>(db)? else { return Ok(true) };
+    let lost = CachedStatement::<Nullable<BigInt>>::new(
+        "SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL",
+    );
+    let Some(series) = lost.get_result::<Option<i64>>(db)? else {
+        return Ok(true);
+    };
     let mut left = most;
     for level in Resolution::ALL {
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? LIMIT ?)",
             table = level.table()
         );
-        let removed = CachedStatement::<()>::new(statement).number(series).number(series).number(left).execute(db)?;
+        let removed = CachedStatement::<()>::new(statement)
+            .number(series)
+            .number(series)
+            .number(left)
+            .execute(db)?;
         left -= i64::try_from(removed).unwrap_or(i64::MAX);
         if left <= 0 {
             return Ok(false);
@@ -188,13 +269,19 @@ pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
     }
     for sample in fresh(db, series, 0, i64::MAX, i64::MAX)? {
         let text = "DELETE FROM metric_fresh WHERE at = ? AND series_id = ?";
-        CachedStatement::<()>::new(text).number(sample.at).number(series).execute(db)?;
+        CachedStatement::<()>::new(text)
+            .number(sample.at)
+            .number(series)
+            .execute(db)?;
     }
-    CachedStatement::<()>::new("DELETE FROM metric_series WHERE id = ?").number(series).execute(db)?;
+    CachedStatement::<()>::new("DELETE FROM metric_series WHERE id = ?")
+        .number(series)
+        .execute(db)?;
     Ok(false)
 }
 
-/// Removes a series that belongs to an instance but holds nothing at any level any more: a miner that left long ago.
+/// Removes a series that belongs to an instance but holds nothing at any level any more: a miner
+/// that left long ago.
 pub fn prune_empty(db: &mut Db) -> QueryResult<usize> {
     CachedStatement::<()>::new(
         "DELETE FROM metric_series WHERE NOT EXISTS (SELECT 1 FROM metric_samples t WHERE t.series_id = metric_series.id) \

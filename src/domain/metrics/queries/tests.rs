@@ -1,4 +1,5 @@
-//! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was written.
+//! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was
+//! written.
 
 use super::rollup;
 use super::*;
@@ -48,15 +49,26 @@ fn points(db: &mut Db, id: i64, from: i64, to: i64, spacing: PointSpacing) -> Ve
 }
 
 fn rows(db: &mut Db, sql: &str) -> i64 {
-    CachedStatement::<BigInt>::new(format!("SELECT COUNT(*) FROM {sql}")).get_result(db).unwrap()
+    CachedStatement::<BigInt>::new(format!("SELECT COUNT(*) FROM {sql}"))
+        .get_result(db)
+        .unwrap()
 }
 
 /// Count, sum, least and greatest of the samples in a stretch.
 fn naive(samples: &[(i64, f64)], from: i64, to: i64) -> Option<(i64, f64, f64, f64)> {
-    let within: Vec<f64> = samples.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, value)| *value).collect();
+    let within: Vec<f64> = samples
+        .iter()
+        .filter(|(at, _)| (from..to).contains(at))
+        .map(|(_, value)| *value)
+        .collect();
     let first = *within.first()?;
     let count = i64::try_from(within.len()).unwrap();
-    Some((count, within.iter().sum(), within.iter().copied().fold(first, f64::min), within.iter().copied().fold(first, f64::max)))
+    Some((
+        count,
+        within.iter().sum(),
+        within.iter().copied().fold(first, f64::min),
+        within.iter().copied().fold(first, f64::max),
+    ))
 }
 
 fn told(bucket: &SampleBucket) -> (i64, f64, f64, f64) {
@@ -66,9 +78,16 @@ fn told(bucket: &SampleBucket) -> (i64, f64, f64, f64) {
 #[test]
 fn a_day_is_moved_and_rolled_up_and_reads_the_same() {
     let (mut db, instance) = database();
-    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
-    let other = series_id(&mut db, instance, "miners", false).unwrap().unwrap();
-    assert_eq!(series_id(&mut db, instance, "threads", false).unwrap(), Some(id));
+    let id = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
+    let other = series_id(&mut db, instance, "miners", false)
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        series_id(&mut db, instance, "threads", false).unwrap(),
+        Some(id)
+    );
     let mut samples = Vec::new();
     let end = MONDAY + 90_000;
     for at in (MONDAY..end).step_by(10) {
@@ -82,33 +101,72 @@ fn a_day_is_moved_and_rolled_up_and_reads_the_same() {
             settle(&mut db, at);
         }
     }
-    assert!(rows(&mut db, "metric_fresh") <= 2 * WINDOW / 10, "only the present window is in order of time");
-    assert_eq!(rows(&mut db, "metrics"), 2 * i64::try_from(samples.len()).unwrap(), "the view shows every sample once");
+    assert!(
+        rows(&mut db, "metric_fresh") <= 2 * WINDOW / 10,
+        "only the present window is in order of time"
+    );
+    assert_eq!(
+        rows(&mut db, "metrics"),
+        2 * i64::try_from(samples.len()).unwrap(),
+        "the view shows every sample once"
+    );
     assert_eq!(rows(&mut db, "metric_days"), 2);
-    for (from, to) in
-        [(MONDAY, end), (MONDAY + 1, end - 1), (MONDAY + 5_555, MONDAY + 80_001), (end - 30, end), (0, i64::MAX / 2)]
-    {
+    for (from, to) in [
+        (MONDAY, end),
+        (MONDAY + 1, end - 1),
+        (MONDAY + 5_555, MONDAY + 80_001),
+        (end - 30, end),
+        (0, i64::MAX / 2),
+    ] {
         let all = whole(&mut db, id, from, to);
-        assert_eq!(all.as_ref().map(told), naive(&samples, from, to), "{from}..{to}");
+        assert_eq!(
+            all.as_ref().map(told),
+            naive(&samples, from, to),
+            "{from}..{to}"
+        );
     }
     for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
         let points = points(&mut db, id, MONDAY, end, PointSpacing::of(level));
         for point in &points {
-            assert_eq!(Some(told(point)), naive(&samples, point.at, point.at + level.step()), "{level:?} {}", point.at);
+            assert_eq!(
+                Some(told(point)),
+                naive(&samples, point.at, point.at + level.step()),
+                "{level:?} {}",
+                point.at
+            );
         }
-        let is_whole = points.iter().map(|point| point.count).sum::<i64>() == i64::try_from(samples.len()).unwrap();
-        assert!(is_whole || (level == Resolution::Minute && points.len() == 1000), "{level:?}: the newest thousand, or all");
+        let is_whole = points.iter().map(|point| point.count).sum::<i64>()
+            == i64::try_from(samples.len()).unwrap();
+        assert!(
+            is_whole || (level == Resolution::Minute && points.len() == 1000),
+            "{level:?}: the newest thousand, or all"
+        );
     }
-    let gap = points(&mut db, id, MONDAY + 7_080, MONDAY + 10_560, PointSpacing::of(Resolution::Minute));
+    let gap = points(
+        &mut db,
+        id,
+        MONDAY + 7_080,
+        MONDAY + 10_560,
+        PointSpacing::of(Resolution::Minute),
+    );
     assert!(gap.is_empty(), "a gap has no points: {gap:?}");
-    let last: Vec<i64> = newest(&mut db, id, 100).unwrap().iter().map(|sample| sample.at).collect();
-    assert_eq!(last, (0..100).map(|n| end - 10 - n * 10).collect::<Vec<_>>());
+    let last: Vec<i64> = newest(&mut db, id, 100)
+        .unwrap()
+        .iter()
+        .map(|sample| sample.at)
+        .collect();
+    assert_eq!(
+        last,
+        (0..100).map(|n| end - 10 - n * 10).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn a_clock_that_is_set_back_and_forward_loses_nothing() {
     let (mut db, instance) = database();
-    let id = series_id(&mut db, instance, "shares_accepted", true).unwrap().unwrap();
+    let id = series_id(&mut db, instance, "shares_accepted", true)
+        .unwrap()
+        .unwrap();
     let put = |db: &mut Db, at: i64| {
         insert(db, at, &[(id, 1.0)]).unwrap();
         settle(db, at);
@@ -117,7 +175,10 @@ fn a_clock_that_is_set_back_and_forward_loses_nothing() {
         put(&mut db, at);
     }
     // A day forward, and back again.
-    for at in (MONDAY + 86_400..MONDAY + 87_000).step_by(10).chain((MONDAY + 7200..MONDAY + 14_400).step_by(10)) {
+    for at in (MONDAY + 86_400..MONDAY + 87_000)
+        .step_by(10)
+        .chain((MONDAY + 7200..MONDAY + 14_400).step_by(10))
+    {
         put(&mut db, at);
     }
     settle(&mut db, MONDAY + 14_400);
@@ -128,24 +189,41 @@ fn a_clock_that_is_set_back_and_forward_loses_nothing() {
         put(&mut db, at);
     }
     settle(&mut db, MONDAY + 14_400);
-    let hour = points(&mut db, id, MONDAY + 3600, MONDAY + 7200, PointSpacing::of(Resolution::Hour));
-    assert_eq!(hour.iter().map(|point| point.count).collect::<Vec<_>>(), [720]);
+    let hour = points(
+        &mut db,
+        id,
+        MONDAY + 3600,
+        MONDAY + 7200,
+        PointSpacing::of(Resolution::Hour),
+    );
+    assert_eq!(
+        hour.iter().map(|point| point.count).collect::<Vec<_>>(),
+        [720]
+    );
 }
 
 #[test]
 fn increments_of_one_second_add_up_and_readings_replace_each_other() {
     let (mut db, instance) = database();
-    let counter = series_id(&mut db, instance, "shares_accepted", true).unwrap().unwrap();
-    let gauge = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    let counter = series_id(&mut db, instance, "shares_accepted", true)
+        .unwrap()
+        .unwrap();
+    let gauge = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
     for _ in 0..2 {
-        // Exactly an hour back, so that the same seconds come again: once while they are fresh, once when they were moved.
+        // Exactly an hour back, so that the same seconds come again: once while they are fresh,
+        // once when they were moved.
         for at in (MONDAY..MONDAY + 3600).step_by(10) {
             insert(&mut db, at, &[(counter, 1.0), (gauge, 4.0)]).unwrap();
             insert(&mut db, at, &[(counter, 2.0), (gauge, 5.0)]).unwrap();
         }
         settle(&mut db, MONDAY + 4000);
     }
-    assert_eq!(whole(&mut db, counter, MONDAY, MONDAY + 3600).unwrap().sum, 360.0 * 6.0);
+    assert_eq!(
+        whole(&mut db, counter, MONDAY, MONDAY + 3600).unwrap().sum,
+        360.0 * 6.0
+    );
     let threads = whole(&mut db, gauge, MONDAY, MONDAY + 3600).unwrap();
     assert_eq!((threads.count, threads.sum), (360, 360.0 * 5.0));
 }
@@ -153,7 +231,9 @@ fn increments_of_one_second_add_up_and_readings_replace_each_other() {
 #[test]
 fn a_wrong_clock_makes_no_bucket_smaller() {
     let (mut db, instance) = database();
-    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    let id = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
     for at in (MONDAY..MONDAY + 2 * 86_400).step_by(60) {
         insert(&mut db, at, &[(id, 1.0)]).unwrap();
     }
@@ -162,18 +242,33 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
         rollup::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
     }
     // Years back, then into forgotten time, then right again.
-    for now in [MONDAY - 2000 * 86_400, MONDAY + 5000, MONDAY + 2 * 86_400 + 60] {
+    for now in [
+        MONDAY - 2000 * 86_400,
+        MONDAY + 5000,
+        MONDAY + 2 * 86_400 + 60,
+    ] {
         insert(&mut db, now, &[(id, 1.0)]).unwrap();
         settle(&mut db, now + 600);
     }
-    let days = points(&mut db, id, MONDAY, MONDAY + 2 * 86_400, PointSpacing::of(Resolution::Day));
-    assert_eq!(days.iter().map(|day| day.count).collect::<Vec<_>>(), [1440, 1440]);
+    let days = points(
+        &mut db,
+        id,
+        MONDAY,
+        MONDAY + 2 * 86_400,
+        PointSpacing::of(Resolution::Day),
+    );
+    assert_eq!(
+        days.iter().map(|day| day.count).collect::<Vec<_>>(),
+        [1440, 1440]
+    );
 }
 
 #[test]
 fn what_is_too_old_goes_in_steps_and_days_stay() {
     let (mut db, instance) = database();
-    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    let id = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
     for at in (MONDAY..MONDAY + 3 * 86_400).step_by(600) {
         insert(&mut db, at, &[(id, 2.0)]).unwrap();
     }
@@ -185,8 +280,15 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
             (after, steps) = (next, steps + 1);
             assert!(steps < 100, "it never ends");
         }
-        assert!(level == Resolution::Hour || steps >= 5, "{level:?} in small steps: {steps}");
-        assert_eq!(oldest(&mut db, level, id).unwrap(), Some(before), "{level:?}");
+        assert!(
+            level == Resolution::Hour || steps >= 5,
+            "{level:?} in small steps: {steps}"
+        );
+        assert_eq!(
+            oldest(&mut db, level, id).unwrap(),
+            Some(before),
+            "{level:?}"
+        );
     }
     assert_eq!(rows(&mut db, "metric_days"), 3);
     // The stretch begins with the day it lies in, since nothing finer is kept of it.
@@ -197,7 +299,9 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
 #[test]
 fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
     let (mut db, instance) = database();
-    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    let id = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
     for at in (MONDAY..MONDAY + 7200).step_by(10) {
         insert(&mut db, at, &[(id, 2.0)]).unwrap();
     }
@@ -210,16 +314,27 @@ fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
         steps += 1;
         assert!(steps < 100, "it never ends");
     }
-    for table in ["metric_series", "metric_fresh", "metric_samples", "metric_minutes", "metric_hours", "metric_baselines"] {
+    for table in [
+        "metric_series",
+        "metric_fresh",
+        "metric_samples",
+        "metric_minutes",
+        "metric_hours",
+        "metric_baselines",
+    ] {
         assert_eq!(rows(&mut db, table), 0, "{table}");
     }
-    assert_eq!(series_id(&mut db, instance, "threads", false).unwrap(), None);
+    assert_eq!(
+        series_id(&mut db, instance, "threads", false).unwrap(),
+        None
+    );
     assert_eq!(set_baseline(&mut db, instance, "{}").unwrap(), 0);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-    /// Whatever comes when, and whenever it is settled, sums over any stretch are those of the samples.
+    /// Whatever comes when, and whenever it is settled, sums over any stretch are those of the
+    /// samples.
     #[test]
     fn any_stretch_reads_as_it_was_written(
         steps in prop::collection::vec((1i64..4000, -1e6..1e6f64, any::<bool>()), 1..80),
@@ -249,7 +364,8 @@ proptest! {
     }
 }
 
-/// Miners come and go under ever new names; what they left goes after a year, what belongs to the instance stays.
+/// Miners come and go under ever new names; what they left goes after a year, what belongs to the
+/// instance stays.
 #[test]
 fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     let (mut db, instance) = database();
@@ -259,18 +375,31 @@ fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     }
     let day = |db: &mut Db, series: i64, at: i64| {
         let text = "INSERT INTO metric_days (series_id, at, count, sum, min, max) VALUES (?, ?, 1, 1, 1, 1)";
-        CachedStatement::<()>::new(text).number(series).number(at).execute(db).unwrap();
+        CachedStatement::<()>::new(text)
+            .number(series)
+            .number(at)
+            .execute(db)
+            .unwrap();
     };
     day(&mut db, made[0], MONDAY);
     day(&mut db, made[1], MONDAY);
     day(&mut db, made[2], MONDAY);
     day(&mut db, made[2], MONDAY + 400 * 86_400);
     let mut after = 0;
-    while let Some(next) = rollup::forget(&mut db, Resolution::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
+    while let Some(next) =
+        rollup::forget(&mut db, Resolution::Day, MONDAY + 365 * 86_400, after, 1).unwrap()
+    {
         after = next;
     }
     let left = |db: &mut Db, series| oldest(db, Resolution::Day, series).unwrap();
     assert_eq!(left(&mut db, made[0]), Some(MONDAY));
-    assert_eq!((left(&mut db, made[1]), left(&mut db, made[2])), (None, Some(MONDAY + 400 * 86_400)));
-    assert_eq!(rollup::prune_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
+    assert_eq!(
+        (left(&mut db, made[1]), left(&mut db, made[2])),
+        (None, Some(MONDAY + 400 * 86_400))
+    );
+    assert_eq!(
+        rollup::prune_empty(&mut db).unwrap(),
+        1,
+        "the series without a sample is gone"
+    );
 }

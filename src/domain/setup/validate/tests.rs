@@ -22,9 +22,14 @@ fn body() -> Value {
 }
 
 fn pointers(body: Value) -> Vec<String> {
-    let judged = CompleteSetup::of_body(body, &starting(), &built_in()).unwrap().judge();
+    let judged = CompleteSetup::of_body(body, &starting(), &built_in())
+        .unwrap()
+        .judge();
     assert_eq!(judged.config.is_none(), !judged.found.errors.is_empty());
-    let mut found: Vec<String> = seen_from_the_body(judged.found.errors).into_iter().map(|one| one.pointer).collect();
+    let mut found: Vec<String> = seen_from_the_body(judged.found.errors)
+        .into_iter()
+        .map(|one| one.pointer)
+        .collect();
     found.dedup();
     found
 }
@@ -37,22 +42,50 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
 
 #[test]
 fn a_body_is_a_configuration_with_keys_of_its_own() {
-    let judged = CompleteSetup::of_body(body(), &starting(), &built_in()).unwrap().judge();
-    let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
-    assert_eq!((config.mode, config.upstreams.len()), (MiningMode::FullTemplate, 1));
-    assert!(crate::domain::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
+    let judged = CompleteSetup::of_body(body(), &starting(), &built_in())
+        .unwrap()
+        .judge();
+    let config = judged
+        .config
+        .unwrap_or_else(|| panic!("{:?}", judged.found));
+    assert_eq!(
+        (config.mode, config.upstreams.len()),
+        (MiningMode::FullTemplate, 1)
+    );
+    assert!(crate::domain::keys::pair_matches(
+        &config.authority_public_key,
+        &config.authority_secret_key
+    ));
 }
 
 #[test]
 fn everything_wrong_is_named_where_the_program_wrote_it() {
-    assert_eq!(pointers(json!({})), ["/mode", "/template_provider", "/payout", "/name"]);
+    assert_eq!(
+        pointers(json!({})),
+        ["/mode", "/template_provider", "/payout", "/name"]
+    );
     assert_eq!(with(|b| b["payout"] = "hello".into()), ["/payout"]);
-    assert_eq!(with(|b| b["pools"][0]["pool_port"] = 0.into()), ["/pools/0/pool_port"]);
+    assert_eq!(
+        with(|b| b["pools"][0]["pool_port"] = 0.into()),
+        ["/pools/0/pool_port"]
+    );
     assert_eq!(with(|b| b["pools"] = json!([])), ["/pools"]);
-    assert_eq!(with(|b| b["pools"] = json!([{ "known": "nobody", "user_identity": "x" }])), ["/pools/0/known"]);
-    assert_eq!(with(|b| b["pools"] = json!([{ "known": "braiins", "user_identity": "x" }])), ["/pools/0/known"]);
-    assert_eq!(with(|b| b["pools"] = json!([{ "known": "sri" }])), ["/pools/0/user_identity"]);
-    assert_eq!(with(|b| b["pools"] = json!([{ "known": "sri", "user_identity": "alice" }])), Vec::<String>::new());
+    assert_eq!(
+        with(|b| b["pools"] = json!([{ "known": "nobody", "user_identity": "x" }])),
+        ["/pools/0/known"]
+    );
+    assert_eq!(
+        with(|b| b["pools"] = json!([{ "known": "braiins", "user_identity": "x" }])),
+        ["/pools/0/known"]
+    );
+    assert_eq!(
+        with(|b| b["pools"] = json!([{ "known": "sri" }])),
+        ["/pools/0/user_identity"]
+    );
+    assert_eq!(
+        with(|b| b["pools"] = json!([{ "known": "sri", "user_identity": "alice" }])),
+        Vec::<String>::new()
+    );
     assert_eq!(with(|b| b["network"] = "moon".into()), ["/network"]);
     assert_eq!(with(|b| b["start"] = "yes".into()), ["/start"]);
     assert_eq!(with(|b| b["name"] = 3.into()), ["/name"]);
@@ -64,10 +97,19 @@ fn what_stands_in_examples_is_refused_though_saving_would_only_warn() {
     let example = "addr(bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j)";
     assert_eq!(with(|b| b["payout"] = example.into()), ["/payout"]);
     assert_eq!(with(|b| b["payout"] = "raw()".into()), ["/payout"]);
-    assert_eq!(with(|b| b["pools"][0]["user_identity"] = "your_username_here".into()), ["/pools/0/user_identity"]);
-    assert_eq!(with(|b| b["pools"][0]["pool_address"] = "pool.example.com".into()), ["/pools/0/pool_address"]);
+    assert_eq!(
+        with(|b| b["pools"][0]["user_identity"] = "your_username_here".into()),
+        ["/pools/0/user_identity"]
+    );
+    assert_eq!(
+        with(|b| b["pools"][0]["pool_address"] = "pool.example.com".into()),
+        ["/pools/0/pool_address"]
+    );
     let provider = json!({ "Sv2Tp": { "address": "tp.example.com:8442", "public_key": POOL_KEY } });
-    assert_eq!(with(|b| b["template_provider"] = provider), ["/template_provider/Sv2Tp/address"]);
+    assert_eq!(
+        with(|b| b["template_provider"] = provider),
+        ["/template_provider/Sv2Tp/address"]
+    );
     // The published key is that of real pools, too.
     assert_eq!(
         with(|b| b["pools"][0]["authority_pubkey"] = crate::domain::keys::EXAMPLE_PUBLIC_KEY.into()),
@@ -88,8 +130,7 @@ fn a_payout_is_held_against_the_chain_that_is_named() {
     for network in ["mainnet", "signet", "testnet4"] {
         assert_eq!(said(regtest, network), ["/payout"], "{network}");
     }
-    let ipc =
-        |network: &str| json!({ "BitcoinCoreIpc": { "version": 31, "network": network, "fee_threshold": 1, "min_interval": 1 } });
+    let ipc = |network: &str| json!({ "BitcoinCoreIpc": { "version": 31, "network": network, "fee_threshold": 1, "min_interval": 1 } });
     for (network, errors) in [("regtest", 0), ("signet", 1), ("mainnet", 1)] {
         let found = with(|b| {
             b["payout"] = regtest.into();
@@ -102,7 +143,10 @@ fn a_payout_is_held_against_the_chain_that_is_named() {
 fn answers(list: &[(SetupStep, &[(&str, &str)])]) -> SetupAnswers {
     let mut answers = SetupAnswers::default();
     for (step, pairs) in list {
-        let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
         answers.apply_form(*step, &pairs);
     }
     answers
@@ -111,36 +155,94 @@ fn answers(list: &[(SetupStep, &[(&str, &str)])]) -> SetupAnswers {
 #[test]
 fn answers_are_judged_up_to_where_they_go() {
     let mode = (SetupStep::Mode, &[("mode", "FULLTEMPLATE")][..]);
-    let provider =
-        (SetupStep::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "nonsense")][..]);
+    let provider = (
+        SetupStep::Provider,
+        &[
+            ("template_provider", "sv2tp"),
+            ("template_provider_type.Sv2Tp.address", "nonsense"),
+        ][..],
+    );
     let found = |answers: &SetupAnswers, up_to| {
         let judged = CompleteSetup::of_answers(answers, up_to, &starting()).judge();
         let fields = judged.found.errors.iter().map(|one| field_of(&one.pointer));
-        fields.filter(|field| SetupStep::of_field(field) == Some(up_to)).collect::<Vec<_>>()
+        fields
+            .filter(|field| SetupStep::of_field(field) == Some(up_to))
+            .collect::<Vec<_>>()
     };
     assert_eq!(found(&SetupAnswers::default(), SetupStep::Mode), ["mode"]);
-    assert_eq!(found(&answers(&[mode]), SetupStep::Mode), Vec::<String>::new());
-    assert_eq!(found(&answers(&[mode, provider]), SetupStep::Provider), ["template_provider_type.Sv2Tp.address"]);
+    assert_eq!(
+        found(&answers(&[mode]), SetupStep::Mode),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        found(&answers(&[mode, provider]), SetupStep::Provider),
+        ["template_provider_type.Sv2Tp.address"]
+    );
     assert_eq!(found(&answers(&[mode]), SetupStep::Pools), ["upstreams"]);
-    assert_eq!(found(&answers(&[mode]), SetupStep::Payout), ["coinbase_reward_script"]);
-    let name = (SetupStep::Name, &[("listening_port", "x"), ("monitoring_port", "70000")][..]);
-    assert_eq!(found(&answers(&[mode, name]), SetupStep::Name), ["name", "listening_port", "monitoring_port"]);
+    assert_eq!(
+        found(&answers(&[mode]), SetupStep::Payout),
+        ["coinbase_reward_script"]
+    );
+    let name = (
+        SetupStep::Name,
+        &[("listening_port", "x"), ("monitoring_port", "70000")][..],
+    );
+    assert_eq!(
+        found(&answers(&[mode, name]), SetupStep::Name),
+        ["name", "listening_port", "monitoring_port"]
+    );
 }
 
 #[test]
 fn answers_become_the_configuration_they_mean() {
     let said = answers(&[
         (SetupStep::Mode, &[("mode", "SOLOMINING")]),
-        (SetupStep::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442")]),
+        (
+            SetupStep::Provider,
+            &[
+                ("template_provider", "sv2tp"),
+                ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
+            ],
+        ),
         // Typed before the mode was changed: kept, and not used.
-        (SetupStep::Pools, &[("upstreams.0.pool_address", "half a pool")]),
-        (SetupStep::Payout, &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")]),
-        (SetupStep::Name, &[("name", "barn"), ("reach", "local"), ("listening_port", "4000"), ("monitoring_port", "4001")]),
+        (
+            SetupStep::Pools,
+            &[("upstreams.0.pool_address", "half a pool")],
+        ),
+        (
+            SetupStep::Payout,
+            &[
+                ("coinbase_reward_script", PAYOUT),
+                ("network", "mainnet"),
+                ("jdc_signature", ""),
+            ],
+        ),
+        (
+            SetupStep::Name,
+            &[
+                ("name", "barn"),
+                ("reach", "local"),
+                ("listening_port", "4000"),
+                ("monitoring_port", "4001"),
+            ],
+        ),
     ]);
     let judged = CompleteSetup::of_answers(&said, SetupStep::Review, &starting()).judge();
-    let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
+    let config = judged
+        .config
+        .unwrap_or_else(|| panic!("{:?}", judged.found));
     assert_eq!(config.coinbase_reward_script, format!("addr({PAYOUT})"));
     assert_eq!(config.listening_address.to_string(), "127.0.0.1:4000");
-    assert_eq!(config.monitoring_address.unwrap().to_string(), "127.0.0.1:4001");
-    assert_eq!((config.mode, config.upstreams.len(), config.jdc_signature.as_str()), (MiningMode::SoloMining, 0, ""));
+    assert_eq!(
+        config.monitoring_address.unwrap().to_string(),
+        "127.0.0.1:4001"
+    );
+    assert_eq!(
+        (
+            config.mode,
+            config.upstreams.len(),
+            config.jdc_signature.as_str()
+        ),
+        (MiningMode::SoloMining, 0, "")
+    );
 }

@@ -29,15 +29,26 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 impl WatchPage {
     /// The instance as it is now, with what to give to its miners.
     #[must_use]
-    pub fn new(frame: PageFrame, instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
-        Self { frame, instance, miners, public_key }
+    pub fn new(
+        frame: PageFrame,
+        instance: Instance,
+        (miners, public_key): (Vec<String>, String),
+    ) -> Self {
+        Self {
+            frame,
+            instance,
+            miners,
+            public_key,
+        }
     }
 
     /// The changing part, to be put in the place of the one before.
     #[must_use]
     pub fn part(&self) -> Option<String> {
         let html = crate::web::html(&self.as_standing()).ok()?;
-        Some(format!("<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+        Some(format!(
+            "<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"
+        ))
     }
 
     fn is_serving(&self) -> bool {

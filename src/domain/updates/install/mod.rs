@@ -1,4 +1,5 @@
-//! The use cases around an installation: an order is looked at, begun, carried out, and what follows on it.
+//! The use cases around an installation: an order is looked at, begun, carried out, and what
+//! follows on it.
 
 pub mod pipeline;
 
@@ -42,8 +43,14 @@ impl UpdateService {
     /// Begins to install a client.
     ///
     /// # Errors
-    /// There is no such release, it has no file for this machine or no checksum that was not done without; other work is under way.
-    pub async fn install(&self, order: InstallRequest, with: InstallOptions, actor: &str) -> Result<UpdateJob> {
+    /// There is no such release, it has no file for this machine or no checksum that was not done
+    /// without; other work is under way.
+    pub async fn install(
+        &self,
+        order: InstallRequest,
+        with: InstallOptions,
+        actor: &str,
+    ) -> Result<UpdateJob> {
         self.check_managed()?;
         let (version, source): (String, Box<dyn ClientSource>) = match order {
             InstallRequest::Release(version) => {
@@ -52,13 +59,16 @@ impl UpdateService {
                     tracing::info!(%error, "installing from what was known of releases before");
                 }
                 let release = self.release(version.as_deref()).await?;
-                let known = self
-                    .installed()
-                    .await?
-                    .into_iter()
-                    .find(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(&release.tag)));
+                let known = self.installed().await?.into_iter().find(|one| {
+                    one.manifest
+                        .as_ref()
+                        .is_some_and(|m| m.tag.as_ref() == Some(&release.tag))
+                });
                 if let Some(known) = known {
-                    return Err(Error::Conflict(format!("Release {} is installed already, as {}.", release.tag, known.name)));
+                    return Err(Error::Conflict(format!(
+                        "Release {} is installed already, as {}.",
+                        release.tag, known.name
+                    )));
                 }
                 if let Some(obstacle) = release.asset.obstacle() {
                     return Err(Error::Conflict(obstacle));
@@ -71,11 +81,20 @@ impl UpdateService {
                         release.tag
                     )));
                 }
-                (release.tag.clone(), Box::new(FromRelease { fetcher: self.fetcher().clone(), release, key }))
+                (
+                    release.tag.clone(),
+                    Box::new(FromRelease {
+                        fetcher: self.fetcher().clone(),
+                        release,
+                        key,
+                    }),
+                )
             }
             InstallRequest::Build(version) => {
-                let version =
-                    version.parse::<ClientVersion>().map_err(|e| Error::invalid("/version", format!("{e}.")))?.to_string();
+                let version = version
+                    .parse::<ClientVersion>()
+                    .map_err(|e| Error::invalid("/version", format!("{e}.")))?
+                    .to_string();
                 let cargo = find_cargo().ok_or_else(|| {
                     Error::Conflict(
                         "There is no cargo here to build it with. Install Rust with rustup, or install a release.".into(),
@@ -85,18 +104,29 @@ impl UpdateService {
             }
             InstallRequest::File(path) => {
                 if !path.is_absolute() {
-                    return Err(Error::invalid("/path", "Give the whole path of the file, beginning with a slash."));
+                    return Err(Error::invalid(
+                        "/path",
+                        "Give the whole path of the file, beginning with a slash.",
+                    ));
                 }
                 let shown = path.display().to_string();
                 (
-                    path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned()),
-                    Box::new(FromFile { path, shown, is_ours: false }),
+                    path.file_name()
+                        .map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned()),
+                    Box::new(FromFile {
+                        path,
+                        shown,
+                        is_ours: false,
+                    }),
                 )
             }
         };
         let ticket = self
             .board()
-            .begin(UpdateJob { then_switch: with.switch, ..UpdateJob::new(JobTask::Install, version, actor, Timestamp::now()) })
+            .begin(UpdateJob {
+                then_switch: with.switch,
+                ..UpdateJob::new(JobTask::Install, version, actor, Timestamp::now())
+            })
             .await?;
         let job = ticket.job();
         let this = self.clone();
@@ -104,23 +134,46 @@ impl UpdateService {
         Ok(job)
     }
 
-    /// Begins to take in a file that is still to be received: gives the right to do so and where to write it.
+    /// Begins to take in a file that is still to be received: gives the right to do so and where to
+    /// write it.
     ///
     /// # Errors
     /// Other work is under way; the disk.
     pub async fn receive(&self, name: &str, actor: &str) -> Result<(JobGuard, PathBuf)> {
         self.check_managed()?;
-        let ticket = self.board().begin(UpdateJob::new(JobTask::Install, name, actor, Timestamp::now())).await?;
-        ticket.stage(JobStage::Downloading, format!("{name} is being received.")).await?;
+        let ticket = self
+            .board()
+            .begin(UpdateJob::new(
+                JobTask::Install,
+                name,
+                actor,
+                Timestamp::now(),
+            ))
+            .await?;
+        ticket
+            .stage(JobStage::Downloading, format!("{name} is being received."))
+            .await?;
         let (store, id) = (self.store().clone(), ticket.job().id);
-        let dir = tokio::task::spawn_blocking(move || store.incoming(id)).await.map_err(Error::internal)??;
+        let dir = tokio::task::spawn_blocking(move || store.incoming(id))
+            .await
+            .map_err(Error::internal)??;
         Ok((ticket, dir.join("received")))
     }
 
     /// Installs what was received at `file`.
-    pub fn install_received(&self, ticket: JobGuard, file: PathBuf, shown: String, with: InstallOptions) -> UpdateJob {
+    pub fn install_received(
+        &self,
+        ticket: JobGuard,
+        file: PathBuf,
+        shown: String,
+        with: InstallOptions,
+    ) -> UpdateJob {
         let (job, this) = (ticket.job(), self.clone());
-        let source = FromFile { path: file, shown, is_ours: true };
+        let source = FromFile {
+            path: file,
+            shown,
+            is_ours: true,
+        };
         tokio::spawn(async move { this.run_install(Box::new(source), with, ticket).await });
         job
     }
@@ -133,12 +186,23 @@ impl UpdateService {
         }
     }
 
-    async fn run_install(&self, source: Box<dyn ClientSource>, with: InstallOptions, ticket: JobGuard) {
-        let (came, manifest) = match fetch_into_store(self.store(), source.as_ref(), &ticket).await {
+    async fn run_install(
+        &self,
+        source: Box<dyn ClientSource>,
+        with: InstallOptions,
+        ticket: JobGuard,
+    ) {
+        let (came, manifest) = match fetch_into_store(self.store(), source.as_ref(), &ticket).await
+        {
             Ok(came) => came,
             Err(SourceError::Stopped) => return,
             Err(SourceError::Cancelled) => {
-                return ticket.end(JobStage::Cancelled, "It was cancelled; nothing was installed.").await;
+                return ticket
+                    .end(
+                        JobStage::Cancelled,
+                        "It was cancelled; nothing was installed.",
+                    )
+                    .await;
             }
             Err(SourceError::Failed { message, excerpt }) => {
                 ticket.show(|job| job.excerpt = excerpt);
@@ -149,9 +213,16 @@ impl UpdateService {
         drop(source);
         let (name, message) = match &came {
             InstallResult::New(name) => (name.clone(), format!("Client {name} is installed.")),
-            InstallResult::Known(name) => (name.clone(), format!("The very same program is installed already, as {name}.")),
+            InstallResult::Known(name) => (
+                name.clone(),
+                format!("The very same program is installed already, as {name}."),
+            ),
         };
-        let expected = manifest.tag.as_deref().and_then(client_of_tag).filter(|expected| expected.to_string() != manifest.client);
+        let expected = manifest
+            .tag
+            .as_deref()
+            .and_then(client_of_tag)
+            .filter(|expected| expected.to_string() != manifest.client);
         let message = match expected {
             Some(expected) => format!(
                 "{message} Release {} was expected to carry {expected}: look at its notes.",
@@ -160,11 +231,20 @@ impl UpdateService {
             None => message,
         };
         let actor = ticket.job().actor;
-        self.finish_install(ticket, &name, message, with.switch, &actor).await;
+        self.finish_install(ticket, &name, message, with.switch, &actor)
+            .await;
     }
 
-    /// What follows on a client that has come in: the first one is in use, and instances go over to it if that was wished.
-    pub(super) async fn finish_install(&self, ticket: JobGuard, name: &str, said: String, then_switch: bool, actor: &str) {
+    /// What follows on a client that has come in: the first one is in use, and instances go over to
+    /// it if that was wished.
+    pub(super) async fn finish_install(
+        &self,
+        ticket: JobGuard,
+        name: &str,
+        said: String,
+        then_switch: bool,
+        actor: &str,
+    ) {
         let mut message = said;
         let is_first = match self.set_first_in_use(name).await {
             Ok(is_first) => is_first,
@@ -179,14 +259,23 @@ impl UpdateService {
         self.scan_store().await;
         let mut next = None;
         if then_switch && !is_first {
-            match self.switch_job(name, None, HealthGate::default(), JobTask::Switch, actor).await {
+            match self
+                .switch_job(name, None, HealthGate::default(), JobTask::Switch, actor)
+                .await
+            {
                 Ok(job) => next = Some(job),
-                Err(error) => message.push_str(&format!(" Instances were not switched to it: {error}")),
+                Err(error) => {
+                    message.push_str(&format!(" Instances were not switched to it: {error}"))
+                }
             }
         }
-        // Written down before the installation is over: whoever comes after a kill in between goes on with it.
+        // Written down before the installation is over: whoever comes after a kill in between goes
+        // on with it.
         if let Some(job) = next.clone()
-            && let Err(error) = self.db().write(move |c| Ok(queries::upsert_job(c, &job)?)).await
+            && let Err(error) = self
+                .db()
+                .write(move |c| Ok(queries::upsert_job(c, &job)?))
+                .await
         {
             tracing::warn!(%error, "the switch that follows on an installation cannot be written down yet");
         }
@@ -207,11 +296,16 @@ impl UpdateService {
     /// Without a client in use the first one that is installed is. Tells whether that was so.
     pub(super) async fn set_first_in_use(&self, name: &str) -> Result<bool> {
         let source = self.instances().source();
-        if source.current().is_some_and(|current| self.store().has(&current)) {
+        if source
+            .current()
+            .is_some_and(|current| self.store().has(&current))
+        {
             return Ok(false);
         }
         let (store, name) = (self.store().clone(), name.to_owned());
-        tokio::task::spawn_blocking(move || store.set_in_use(&name)).await.map_err(Error::internal)??;
+        tokio::task::spawn_blocking(move || store.set_in_use(&name))
+            .await
+            .map_err(Error::internal)??;
         failpoint::reach("install.first-in-use");
         Ok(true)
     }
@@ -225,5 +319,8 @@ pub fn check_version(version: &str) -> Result<()> {
     if is_name(version) {
         return Ok(());
     }
-    Err(Error::invalid("/version", "A version is the tag of a release (v0.8.0) or that of a client (0.6.0)."))
+    Err(Error::invalid(
+        "/version",
+        "A version is the tag of a release (v0.8.0) or that of a client (0.6.0).",
+    ))
 }

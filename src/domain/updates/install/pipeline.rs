@@ -1,5 +1,5 @@
-//! The way of a client into the store: room on the disk, its source, what kind of program it is, a trial, and then one rename. Whatever happens on the
-//! way, the store is as before.
+//! The way of a client into the store: room on the disk, its source, what kind of program it is, a
+//! trial, and then one rename. Whatever happens on the way, the store is as before.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ const SPARE: u64 = 64 * 1024 * 1024;
 /// Brings a client in and says under which name it is installed.
 ///
 /// # Errors
-/// It cannot be had, is not a client for this machine, or was not wanted any more. The store is as it was.
+/// It cannot be had, is not a client for this machine, or was not wanted any more. The store is as
+/// it was.
 pub async fn fetch_into_store(
     store: &ClientStore,
     source: &dyn ClientSource,
@@ -36,15 +37,22 @@ pub async fn fetch_into_store(
         () = ticket.cancel.cancelled() => Err(SourceError::Cancelled),
         () = ticket.stop().cancelled() => Err(SourceError::Stopped),
     };
-    // From here on it goes on to its end, whoever wants it to stop: what blocks cannot be called back half-way.
+    // From here on it goes on to its end, whoever wants it to stop: what blocks cannot be called
+    // back half-way.
     let result = match tried {
         Ok((file, manifest)) => {
             let home = store.clone();
-            let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(InstallResult, ClientManifest)> {
-                let sha256 = crate::infra::verify::sha256(&file)?;
-                let manifest = ClientManifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
-                Ok((home.add(&file, &manifest)?, manifest))
-            });
+            let taken = tokio::task::spawn_blocking(
+                move || -> std::io::Result<(InstallResult, ClientManifest)> {
+                    let sha256 = crate::infra::verify::sha256(&file)?;
+                    let manifest = ClientManifest {
+                        sha256,
+                        size: std::fs::metadata(&file)?.len(),
+                        ..manifest
+                    };
+                    Ok((home.add(&file, &manifest)?, manifest))
+                },
+            );
             match taken.await {
                 Ok(taken) => taken.map_err(SourceError::from),
                 Err(error) => Err(error.into()),
@@ -67,7 +75,12 @@ async fn fetch_and_try(
     check_room(dir, source.room())?;
     failpoint::reach("install.begun");
     let obtained = source.fetch(dir, ticket).await?;
-    ticket.stage(JobStage::Testing, "It is asked for its version, shut in so that it can change nothing.").await?;
+    ticket
+        .stage(
+            JobStage::Testing,
+            "It is asked for its version, shut in so that it can change nothing.",
+        )
+        .await?;
     let client = run_trial(&obtained).await?;
     failpoint::reach("install.tried");
     let manifest = ClientManifest {
@@ -92,7 +105,11 @@ async fn fetch_and_try(
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), SourceError> {
     let needed = needed.max(1) + SPARE;
     // A file that is still to come lies in a directory that is there.
-    let dir = if dir.is_dir() { dir } else { dir.parent().unwrap_or(dir) };
+    let dir = if dir.is_dir() {
+        dir
+    } else {
+        dir.parent().unwrap_or(dir)
+    };
     match free_space(dir) {
         Ok(free) if free < needed => Err(SourceError::failed(format!(
             "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",
@@ -111,24 +128,37 @@ fn mebibytes(bytes: u64) -> String {
 /// What kind of file it is, and which version it says it is.
 async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> {
     let file = obtained.file.clone();
-    let looked = tokio::task::spawn_blocking(move || -> std::io::Result<Result<ExecutableKind, ExecutableError>> {
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
-        std::fs::File::open(&file)?.sync_all()?;
-        if std::fs::metadata(&file)?.len() > LARGEST {
-            return Ok(Err(ExecutableError::Foreign("it is too large".into())));
-        }
-        Ok(executable::kind(&file))
-    });
+    let looked = tokio::task::spawn_blocking(
+        move || -> std::io::Result<Result<ExecutableKind, ExecutableError>> {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
+            std::fs::File::open(&file)?.sync_all()?;
+            if std::fs::metadata(&file)?.len() > LARGEST {
+                return Ok(Err(ExecutableError::Foreign("it is too large".into())));
+            }
+            Ok(executable::kind(&file))
+        },
+    );
     match looked.await?? {
         Ok(ExecutableKind::Elf) => {}
-        Ok(ExecutableKind::Script) => return Err(refused("it is a script, and a client is a program of its own")),
+        Ok(ExecutableKind::Script) => {
+            return Err(refused(
+                "it is a script, and a client is a program of its own",
+            ));
+        }
         Err(ExecutableError::Foreign(what)) => return Err(refused(&what)),
         Err(other) => return Err(refused(&format!("it cannot be read ({other:?})"))),
     }
     let version = ask_version(&obtained.file, &[]).await.map_err(|why| {
         // The path is one that is about to vanish.
-        let why = why.replace(&format!("The client program {}", obtained.file.display()), "It");
-        refused(&format!("it failed its trial. {}", why.trim_end_matches(". Is it jd_client_sv2?").trim_end_matches('.')))
+        let why = why.replace(
+            &format!("The client program {}", obtained.file.display()),
+            "It",
+        );
+        refused(&format!(
+            "it failed its trial. {}",
+            why.trim_end_matches(". Is it jd_client_sv2?")
+                .trim_end_matches('.')
+        ))
     })?;
     Ok(version)
 }

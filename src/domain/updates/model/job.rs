@@ -40,7 +40,10 @@ impl JobStage {
     /// Nothing happens any more.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Installed | Self::Switched | Self::RolledBack | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Installed | Self::Switched | Self::RolledBack | Self::Failed | Self::Cancelled
+        )
     }
 
     /// It came out as it was meant.
@@ -145,7 +148,8 @@ pub struct UpdateJob {
     /// The name in the store of what it installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<String>,
-    /// What belongs to its end: the last lines of a build, the log of an instance that did not come up.
+    /// What belongs to its end: the last lines of a build, the log of an instance that did not come
+    /// up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<String>,
     /// Instances are to be switched to what it installs.
@@ -196,7 +200,8 @@ pub struct VersionSwitch {
     /// The version in use before; none: there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The version in use changes, for all that are not pinned; otherwise the chosen ones are pinned to the new one.
+    /// The version in use changes, for all that are not pinned; otherwise the chosen ones are
+    /// pinned to the new one.
     pub is_for_all: bool,
     /// How an instance shows that it has come up well.
     pub gate: HealthGate,
@@ -214,10 +219,14 @@ pub struct HealthGate {
 }
 
 impl Default for HealthGate {
-    /// A client that waits for pools that are out of reach takes up to half a minute (`jd_client_sv2` 0.6.0: three attempts for each upstream, some
-    /// seconds each); what the first minutes do not show, self-healing and alerts do.
+    /// A client that waits for pools that are out of reach takes up to half a minute
+    /// (`jd_client_sv2` 0.6.0: three attempts for each upstream, some seconds each); what the first
+    /// minutes do not show, self-healing and alerts do.
     fn default() -> Self {
-        Self { ready_within_s: 90, watch_s: 20 }
+        Self {
+            ready_within_s: 90,
+            watch_s: 20,
+        }
     }
 }
 
@@ -249,7 +258,8 @@ pub struct SwitchStep {
     /// What happened, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub words: String,
-    /// An earlier switch of all that did not come to its end left it pinned; after this one it follows the version in use again.
+    /// An earlier switch of all that did not come to its end left it pinned; after this one it
+    /// follows the version in use again.
     #[serde(default)]
     pub unpin: bool,
 }

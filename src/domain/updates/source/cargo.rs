@@ -1,5 +1,5 @@
-//! A client that is built here, from the cargo registry, by the user's own cargo. It takes long and needs a good deal of disk; cargo compares what it
-//! downloads with the registry's checksums.
+//! A client that is built here, from the cargo registry, by the user's own cargo. It takes long and
+//! needs a good deal of disk; cargo compares what it downloads with the registry's checksums.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -49,7 +49,11 @@ impl ClientSource for FromCargo {
         ROOM
     }
 
-    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
+    fn fetch<'a>(
+        &'a self,
+        dir: &'a Path,
+        ticket: &'a JobGuard,
+    ) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
         self.build(dir, ticket).boxed()
     }
 }
@@ -57,15 +61,36 @@ impl ClientSource for FromCargo {
 impl FromCargo {
     async fn build(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
         let shown = format!("cargo install {NAME} --version {} --locked", self.version);
-        ticket.stage(JobStage::Building, format!("{shown} is running. It takes some minutes.")).await?;
-        // By the chain-loader of clients: it dies with this process, cannot become somebody else, and steps back for those who mine.
+        ticket
+            .stage(
+                JobStage::Building,
+                format!("{shown} is running. It takes some minutes."),
+            )
+            .await?;
+        // By the chain-loader of clients: it dies with this process, cannot become somebody else,
+        // and steps back for those who mine.
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
-            .args(["exec", "--parent", &std::process::id().to_string(), "--nice=10", "--dir"])
+            .args([
+                "exec",
+                "--parent",
+                &std::process::id().to_string(),
+                "--nice=10",
+                "--dir",
+            ])
             .arg(dir)
             .arg("--")
             .arg(&self.cargo);
-        command.args(["install", NAME, "--version", &self.version, "--locked", "--root"]).arg(dir.join("root"));
+        command
+            .args([
+                "install",
+                NAME,
+                "--version",
+                &self.version,
+                "--locked",
+                "--root",
+            ])
+            .arg(dir.join("root"));
         command.env("CARGO_TARGET_DIR", dir.join("target"));
         // By this the next manager finds what it started.
         let mark = ticket.job().id.to_string();
@@ -75,17 +100,27 @@ impl FromCargo {
             ("CARGO_TERM_PROGRESS_WIDTH", "80"),
             ("CARGO_TERM_COLOR", "never"),
         ]);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JD_MANAGER_")) {
+        for (name, _) in std::env::vars_os()
+            .filter(|(name, _)| name.to_string_lossy().starts_with("JD_MANAGER_"))
+        {
             command.env_remove(name);
         }
         command.env(names::MARK, mark);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         // A session of its own, and with it a group, is what the chain-loader makes.
         command.kill_on_drop(true);
-        let mut child =
-            command.spawn().map_err(|e| SourceError::failed(format!("{} cannot be run: {e}.", self.cargo.display())))?;
+        let mut child = command.spawn().map_err(|e| {
+            SourceError::failed(format!("{} cannot be run: {e}.", self.cargo.display()))
+        })?;
         // cargo and the compilers it starts: gone when this is, however it ends.
-        let group = BuildProcesses(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let group = BuildProcesses(
+            child
+                .id()
+                .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+        );
         let mut lines = BuildOutput::default();
         let stderr = child.stderr.take();
         let work = async {
@@ -100,7 +135,8 @@ impl FromCargo {
             () = ticket.stop().cancelled() => return Err(SourceError::Stopped),
         };
         drop(group);
-        let status = ended.map_err(|e| SourceError::failed(format!("{shown} could not be waited for: {e}.")))?;
+        let status = ended
+            .map_err(|e| SourceError::failed(format!("{shown} could not be waited for: {e}.")))?;
         let file = dir.join("root/bin").join(NAME);
         if !status.success() || !file.is_file() {
             return Err(SourceError::Failed {
@@ -183,7 +219,10 @@ impl BuildOutput {
 
 /// `    Building [=======>        ] 45/373: serde, tokio`
 fn bar(line: &str) -> Option<(u64, u64)> {
-    let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
+    let (_, rest) = line
+        .trim_start()
+        .strip_prefix("Building [")?
+        .split_once("] ")?;
     let (done, rest) = rest.split_once('/')?;
     let total: String = rest.chars().take_while(char::is_ascii_digit).collect();
     let (done, total) = (done.trim().parse().ok()?, total.parse().ok()?);

@@ -1,4 +1,5 @@
-//! A client from a file that somebody gives: a program, or an archive as releases are. Who gives it vouches for it.
+//! A client from a file that somebody gives: a program, or an archive as releases are. Who gives it
+//! vouches for it.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,10 +30,13 @@ pub struct FromFile {
 impl ClientSource for FromFile {
     fn room(&self) -> u64 {
         let len = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-        // What comes out of an archive is about three times as large; what is ours already takes its room.
+        // What comes out of an archive is about three times as large; what is ours already takes
+        // its room.
         let is_archive = || {
             let mut head = [0; 2];
-            File::open(&self.path).and_then(|mut file| file.read_exact(&mut head)).is_ok_and(|()| head == ARCHIVE)
+            File::open(&self.path)
+                .and_then(|mut file| file.read_exact(&mut head))
+                .is_ok_and(|()| head == ARCHIVE)
         };
         match (self.is_ours, !self.is_ours || is_archive()) {
             (true, false) => 0,
@@ -40,26 +44,47 @@ impl ClientSource for FromFile {
         }
     }
 
-    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
+    fn fetch<'a>(
+        &'a self,
+        dir: &'a Path,
+        ticket: &'a JobGuard,
+    ) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
         self.copy_file(dir, ticket).boxed()
     }
 }
 
 impl FromFile {
     async fn copy_file(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
-        ticket.stage(JobStage::Unpacking, format!("{} is being read.", self.shown)).await?;
+        ticket
+            .stage(
+                JobStage::Unpacking,
+                format!("{} is being read.", self.shown),
+            )
+            .await?;
         let (path, copy, is_ours) = (self.path.clone(), dir.join("given"), self.is_ours);
         let into = copy.clone();
         let is_archive = tokio::task::spawn_blocking(move || take(&path, &into, is_ours)).await?;
         let is_archive = is_archive.map_err(|e| match e {
-            FileSelection::Source(e) => {
-                SourceError::failed(format!("{} cannot be read: {e}. Nothing was installed.", self.shown))
-            }
+            FileSelection::Source(e) => SourceError::failed(format!(
+                "{} cannot be read: {e}. Nothing was installed.",
+                self.shown
+            )),
             FileSelection::Copy(e) => e.into(),
         })?;
-        let file = if is_archive { unpack(copy, dir).await? } else { copy };
+        let file = if is_archive {
+            unpack(copy, dir).await?
+        } else {
+            copy
+        };
         let from = self.shown.clone();
-        Ok(SourceFile { file, origin: ClientOrigin::File, tag: None, from, proof: FileProof::None, notes: String::new() })
+        Ok(SourceFile {
+            file,
+            origin: ClientOrigin::File,
+            tag: None,
+            from,
+            proof: FileProof::None,
+            notes: String::new(),
+        })
     }
 }
 
@@ -68,25 +93,42 @@ enum FileSelection {
     Copy(io::Error),
 }
 
-/// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether it is a compressed archive.
+/// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether
+/// it is a compressed archive.
 fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> {
     // A pipe that nobody fills must not be waited for.
-    let source = File::options().read(true).custom_flags(NONBLOCK).open(path).map_err(FileSelection::Source)?;
+    let source = File::options()
+        .read(true)
+        .custom_flags(NONBLOCK)
+        .open(path)
+        .map_err(FileSelection::Source)?;
     let meta = source.metadata().map_err(FileSelection::Source)?;
     if !meta.is_file() {
         return Err(FileSelection::Source(io::Error::other("it is not a file")));
     }
     if meta.len() > LARGEST {
-        return Err(FileSelection::Source(io::Error::other(format!("it has {} bytes, more than a client may have", meta.len()))));
+        return Err(FileSelection::Source(io::Error::other(format!(
+            "it has {} bytes, more than a client may have",
+            meta.len()
+        ))));
     }
     let mut source = source.take(LARGEST);
     let mut head = Vec::with_capacity(2);
-    source.by_ref().take(2).read_to_end(&mut head).map_err(FileSelection::Source)?;
+    source
+        .by_ref()
+        .take(2)
+        .read_to_end(&mut head)
+        .map_err(FileSelection::Source)?;
     if is_ours {
         std::fs::rename(path, into).map_err(FileSelection::Copy)?;
         return Ok(head == ARCHIVE);
     }
-    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(FileSelection::Copy)?;
+    let mut copy = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(into)
+        .map_err(FileSelection::Copy)?;
     io::copy(&mut head.as_slice().chain(source), &mut copy).map_err(FileSelection::Copy)?;
     Ok(head == ARCHIVE)
 }

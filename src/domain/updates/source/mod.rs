@@ -1,5 +1,5 @@
-//! Where clients come from: each source brings one program file into a directory that is thrown away afterwards, and says what it knows of it.
-//! What happens with the file is `install`'s.
+//! Where clients come from: each source brings one program file into a directory that is thrown
+//! away afterwards, and says what it knows of it. What happens with the file is `install`'s.
 
 mod cargo;
 mod file;
@@ -20,7 +20,11 @@ use crate::infra::archive::ArchiveLimits;
 /// A program may have so many bytes. The real one has 50 MB when it is not stripped.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
 /// What an archive may hold. Those of releases hold four files.
-pub const LIMITS: ArchiveLimits = ArchiveLimits { file: LARGEST, all: 2 * LARGEST, entries: 1000 };
+pub const LIMITS: ArchiveLimits = ArchiveLimits {
+    file: LARGEST,
+    all: 2 * LARGEST,
+    entries: 1000,
+};
 
 /// A program file and what its source says of it.
 #[derive(Debug)]
@@ -58,15 +62,22 @@ pub enum SourceError {
 impl SourceError {
     /// It did not work.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::Failed { message: message.into(), excerpt: Vec::new() }
+        Self::Failed {
+            message: message.into(),
+            excerpt: Vec::new(),
+        }
     }
 }
 
 impl From<std::io::Error> for SourceError {
     fn from(error: std::io::Error) -> Self {
         let advice = match error.kind() {
-            std::io::ErrorKind::StorageFull => " Make room on the disk of the data directory and try again.",
-            std::io::ErrorKind::PermissionDenied => " Look at the permissions of the directory clients/ in the data directory.",
+            std::io::ErrorKind::StorageFull => {
+                " Make room on the disk of the data directory and try again."
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                " Look at the permissions of the directory clients/ in the data directory."
+            }
             _ => "",
         };
         Self::failed(format!("It cannot be written: {error}.{advice}"))
@@ -95,18 +106,26 @@ pub trait ClientSource: Send + Sync {
     fn room(&self) -> u64;
 
     /// Brings the program file into `dir`, telling how far it is.
-    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>>;
+    fn fetch<'a>(
+        &'a self,
+        dir: &'a Path,
+        ticket: &'a JobGuard,
+    ) -> BoxFuture<'a, Result<SourceFile, SourceError>>;
 }
 
 /// Takes the client out of an archive as releases are.
 async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, SourceError> {
     let into = dir.join("client");
     let file = into.clone();
-    let unpacked =
-        tokio::task::spawn_blocking(move || crate::infra::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)).await?;
+    let unpacked = tokio::task::spawn_blocking(move || {
+        crate::infra::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)
+    })
+    .await?;
     match unpacked {
         Ok(_) => Ok(file),
         Err(crate::infra::archive::ArchiveRefusal::Disk(error)) => Err(error.into()),
-        Err(refused) => Err(SourceError::failed(format!("Nothing was installed: {refused}."))),
+        Err(refused) => Err(SourceError::failed(format!(
+            "Nothing was installed: {refused}."
+        ))),
     }
 }

@@ -1,4 +1,5 @@
-//! A client from a release: downloaded, compared with the release's checksum and signature, unpacked.
+//! A client from a release: downloaded, compared with the release's checksum and signature,
+//! unpacked.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,28 +30,70 @@ pub struct FromRelease {
 impl ClientSource for FromRelease {
     /// The archive, what comes out of it, and as much again for a poor guess at that.
     fn room(&self) -> u64 {
-        self.release.asset.size().unwrap_or(0).saturating_mul(6).min(LARGEST)
+        self.release
+            .asset
+            .size()
+            .unwrap_or(0)
+            .saturating_mul(6)
+            .min(LARGEST)
     }
 
-    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
+    fn fetch<'a>(
+        &'a self,
+        dir: &'a Path,
+        ticket: &'a JobGuard,
+    ) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
         self.download_release(dir, ticket).boxed()
     }
 }
 
 impl FromRelease {
-    async fn download_release(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
+    async fn download_release(
+        &self,
+        dir: &Path,
+        ticket: &JobGuard,
+    ) -> Result<SourceFile, SourceError> {
         let tag = &self.release.tag;
-        let ReleaseAsset::Ready { name, url, size, sha256, signature } = &self.release.asset else {
-            return Err(SourceError::failed(self.release.asset.obstacle().unwrap_or_default()));
+        let ReleaseAsset::Ready {
+            name,
+            url,
+            size,
+            sha256,
+            signature,
+        } = &self.release.asset
+        else {
+            return Err(SourceError::failed(
+                self.release.asset.obstacle().unwrap_or_default(),
+            ));
         };
-        ticket.stage(JobStage::Downloading, format!("{name} of release {tag} is being downloaded.")).await?;
+        ticket
+            .stage(
+                JobStage::Downloading,
+                format!("{name} of release {tag} is being downloaded."),
+            )
+            .await?;
         let archive = dir.join("archive.tar.gz");
         let told = |done, total| ticket.progress(done, total);
-        let wanted = DownloadRequest { url, size: Some(*size), most: LARGEST, told: &told, cancel: &ticket.cancel };
-        let downloaded = self.fetcher.download(&wanted, &archive).await.map_err(|failed| ended(&failed, name))?;
+        let wanted = DownloadRequest {
+            url,
+            size: Some(*size),
+            most: LARGEST,
+            told: &told,
+            cancel: &ticket.cancel,
+        };
+        let downloaded = self
+            .fetcher
+            .download(&wanted, &archive)
+            .await
+            .map_err(|failed| ended(&failed, name))?;
         failpoint::reach("install.downloaded");
 
-        ticket.stage(JobStage::Verifying, "It is compared with what the release says of it.").await?;
+        ticket
+            .stage(
+                JobStage::Verifying,
+                "It is compared with what the release says of it.",
+            )
+            .await?;
         let mut proof = FileProof::None;
         if let Some(expected) = sha256 {
             if *expected != downloaded.sha256 {
@@ -69,23 +112,46 @@ impl FromRelease {
                 ))
             })?;
             let path = dir.join("signature");
-            let wanted = DownloadRequest { url: address, size: None, most: SIGNATURE, told: &|_, _| {}, cancel: &ticket.cancel };
-            self.fetcher.download(&wanted, &path).await.map_err(|failed| ended(&failed, "the signature"))?;
+            let wanted = DownloadRequest {
+                url: address,
+                size: None,
+                most: SIGNATURE,
+                told: &|_, _| {},
+                cancel: &ticket.cancel,
+            };
+            self.fetcher
+                .download(&wanted, &path)
+                .await
+                .map_err(|failed| ended(&failed, "the signature"))?;
             let (key, file) = (key.clone(), archive.clone());
             let checked = tokio::task::spawn_blocking(move || {
                 let signature = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
                 check_signature(&file, &key, &signature)
             });
-            checked.await?.map_err(|why| SourceError::failed(format!("{name} is refused: {why}. Nothing was installed.")))?;
+            checked.await?.map_err(|why| {
+                SourceError::failed(format!("{name} is refused: {why}. Nothing was installed."))
+            })?;
             proof = FileProof::Signature;
         }
         failpoint::reach("install.verified");
 
-        ticket.stage(JobStage::Unpacking, "The client is taken out of the archive.").await?;
+        ticket
+            .stage(
+                JobStage::Unpacking,
+                "The client is taken out of the archive.",
+            )
+            .await?;
         let file = unpack(archive, dir).await?;
         failpoint::reach("install.unpacked");
         let (from, notes) = (url.clone(), self.release.notes.clone());
-        Ok(SourceFile { file, origin: ClientOrigin::Release, tag: Some(tag.clone()), from, proof, notes })
+        Ok(SourceFile {
+            file,
+            origin: ClientOrigin::Release,
+            tag: Some(tag.clone()),
+            from,
+            proof,
+            notes,
+        })
     }
 }
 
@@ -95,6 +161,8 @@ fn ended(failed: &DownloadError, what: &str) -> SourceError {
         DownloadError::Disk(why) => SourceError::failed(format!(
             "{what} cannot be written down: {why}. Make room on the disk of the data directory and try again."
         )),
-        failed => SourceError::failed(format!("{what} could not be downloaded: {failed}. Nothing was changed; try again later.")),
+        failed => SourceError::failed(format!(
+            "{what} could not be downloaded: {failed}. Nothing was changed; try again later."
+        )),
     }
 }

@@ -43,11 +43,18 @@ fn message() -> NotifyMessage {
 }
 
 fn webhook(url: impl Into<String>) -> NotifyChannel {
-    NotifyChannel::Webhook { url: url.into(), secret: None }
+    NotifyChannel::Webhook {
+        url: url.into(),
+        secret: None,
+    }
 }
 
 fn ntfy(port: u16, token: Option<&str>) -> NotifyChannel {
-    NotifyChannel::Ntfy { server: format!("http://127.0.0.1:{port}"), topic: "mining".into(), token: token.map(Into::into) }
+    NotifyChannel::Ntfy {
+        server: format!("http://127.0.0.1:{port}"),
+        topic: "mining".into(),
+        token: token.map(Into::into),
+    }
 }
 
 fn telegram(port: u16) -> NotifyChannel {
@@ -75,8 +82,14 @@ const SECRET: &str = "Xq7-hidden_Treasure42";
 
 async fn failure(sender: &NotifySender, channel: &NotifyChannel) -> SendError {
     let failed = sender.send(channel, &message()).await.unwrap_err();
-    assert!(!failed.words.contains(SECRET) && !format!("{failed:?}").contains(SECRET), "{failed}");
-    assert!(failed.words.len() < 1_500 && !failed.words.contains(['\r', '\n']), "{failed}");
+    assert!(
+        !failed.words.contains(SECRET) && !format!("{failed:?}").contains(SECRET),
+        "{failed}"
+    );
+    assert!(
+        failed.words.len() < 1_500 && !failed.words.contains(['\r', '\n']),
+        "{failed}"
+    );
     assert!(failed.words.ends_with('.'), "{failed}");
     failed
 }

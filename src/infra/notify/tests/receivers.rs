@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -23,14 +25,19 @@ impl Authority {
 
     /// The same, its time over.
     pub fn expired(name: &str) -> Self {
-        Self::with(name, |params| params.not_after = rcgen::date_time_ymd(2001, 1, 1))
+        Self::with(name, |params| {
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1)
+        })
     }
 
     fn with(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
         change(&mut params);
-        Self { certificate: params.self_signed(&key).unwrap().der().clone(), key: key.serialize_der() }
+        Self {
+            certificate: params.self_signed(&key).unwrap().der().clone(),
+            key: key.serialize_der(),
+        }
     }
 
     pub fn certificate(&self) -> CertificateDer<'static> {
@@ -42,7 +49,10 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.certificate()], PrivatePkcs8KeyDer::from(self.key.clone()).into())
+            .with_single_cert(
+                vec![self.certificate()],
+                PrivatePkcs8KeyDer::from(self.key.clone()).into(),
+            )
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
@@ -61,8 +71,14 @@ impl Heard {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let mut fields = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        fields
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -102,16 +118,30 @@ impl Receiver {
     pub async fn start(answer: &str, then: Then, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (heard, poured) = (Arc::<Mutex<Vec<Heard>>>::default(), Arc::<Mutex<usize>>::default());
-        let receiver = Self { port, heard: Arc::clone(&heard), poured: Arc::clone(&poured) };
+        let (heard, poured) = (
+            Arc::<Mutex<Vec<Heard>>>::default(),
+            Arc::<Mutex<usize>>::default(),
+        );
+        let receiver = Self {
+            port,
+            heard: Arc::clone(&heard),
+            poured: Arc::clone(&poured),
+        };
         let answer = answer.to_owned();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (heard, poured, answer, tls) = (Arc::clone(&heard), Arc::clone(&poured), answer.clone(), tls.clone());
+                let (heard, poured, answer, tls) = (
+                    Arc::clone(&heard),
+                    Arc::clone(&poured),
+                    answer.clone(),
+                    tls.clone(),
+                );
                 tokio::spawn(async move {
                     match tls {
                         None => attend(stream, &answer, then, &heard, &poured).await,
-                        Some(tls) => attend(tls.accept(stream).await?, &answer, then, &heard, &poured).await,
+                        Some(tls) => {
+                            attend(tls.accept(stream).await?, &answer, then, &heard, &poured).await
+                        }
                     }
                 });
             }
@@ -129,7 +159,10 @@ impl Receiver {
 
 /// An answer of HTTP with a body of known length.
 pub fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
@@ -146,11 +179,18 @@ async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
             return Ok(());
         }
     }
-    request.body.resize(request.header("content-length").map_or(0, |length| length.parse().unwrap()), 0);
+    request.body.resize(
+        request
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap()),
+        0,
+    );
     stream.read_exact(&mut request.body).await?;
     heard.lock().unwrap().push(request.clone());
     let echo = format!("{}{}", request.head, String::from_utf8_lossy(&request.body));
-    stream.write_all(answer.replace("{request}", &echo).as_bytes()).await?;
+    stream
+        .write_all(answer.replace("{request}", &echo).as_bytes())
+        .await?;
     stream.flush().await?;
     match then {
         Then::Close => stream.shutdown().await,
@@ -169,8 +209,8 @@ async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
 /// How a mail server behaves.
 #[derive(Clone, Default)]
 pub struct Rules {
-    /// Replies other than usual: the first word of a command (`GREETING`, or `.` for the end of a message), and what is said then.
-    /// `{line}` in it stands for the command.
+    /// Replies other than usual: the first word of a command (`GREETING`, or `.` for the end of a
+    /// message), and what is said then. `{line}` in it stands for the command.
     pub replies: Vec<(&'static str, &'static str)>,
     /// Speaks TLS from the first byte.
     pub tls: Option<TlsAcceptor>,
@@ -182,7 +222,8 @@ pub struct Rules {
     pub babbles: bool,
 }
 
-/// A receiver of mail, which writes down each line that it hears. What was said in TLS has `*` before it.
+/// A receiver of mail, which writes down each line that it hears. What was said in TLS has `*`
+/// before it.
 pub struct MailHost {
     pub port: u16,
     lines: Arc<Mutex<Vec<String>>>,
@@ -191,18 +232,27 @@ pub struct MailHost {
 impl MailHost {
     pub async fn start(rules: Rules) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = Self { port: listener.local_addr().unwrap().port(), lines: Arc::default() };
+        let host = Self {
+            port: listener.local_addr().unwrap().port(),
+            lines: Arc::default(),
+        };
         let lines = Arc::clone(&host.lines);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (rules, lines) = (rules.clone(), Arc::clone(&lines));
                 tokio::spawn(async move {
                     if let Some(tls) = &rules.tls {
-                        return converse(tls.accept(stream).await?, &rules, &lines, true, true).await.map(drop);
+                        return converse(tls.accept(stream).await?, &rules, &lines, true, true)
+                            .await
+                            .map(drop);
                     }
-                    let Some(stream) = converse(stream, &rules, &lines, true, false).await? else { return Ok(()) };
+                    let Some(stream) = converse(stream, &rules, &lines, true, false).await? else {
+                        return Ok(());
+                    };
                     let stream = rules.starttls.as_ref().unwrap().accept(stream).await?;
-                    converse(stream, &rules, &lines, false, true).await.map(drop)
+                    converse(stream, &rules, &lines, false, true)
+                        .await
+                        .map(drop)
                 });
             }
         });
@@ -215,7 +265,11 @@ impl MailHost {
 
     /// The text of the message that came, without its dots, and whatever is before and behind it.
     pub fn mail(&self) -> String {
-        let lines: Vec<String> = self.lines().iter().map(|line| line.trim_start_matches('*').to_owned()).collect();
+        let lines: Vec<String> = self
+            .lines()
+            .iter()
+            .map(|line| line.trim_start_matches('*').to_owned())
+            .collect();
         let start = lines.iter().position(|line| line == "DATA").unwrap() + 1;
         let end = lines.iter().position(|line| line == ".").unwrap();
         lines[start..end].join("\n")
@@ -232,7 +286,13 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> std::io::Result<Option<S>> {
     let mut stream = BufReader::new(stream);
     let reply = |word: &str, usual: &str| {
-        rules.replies.iter().find(|(command, _)| *command == word).map_or(usual, |(_, reply)| *reply).to_owned() + "\r\n"
+        rules
+            .replies
+            .iter()
+            .find(|(command, _)| *command == word)
+            .map_or(usual, |(_, reply)| *reply)
+            .to_owned()
+            + "\r\n"
     };
     if rules.babbles {
         loop {
@@ -240,7 +300,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     if greets {
-        stream.write_all(reply("GREETING", "220 mail.example.org at your service").as_bytes()).await?;
+        stream
+            .write_all(reply("GREETING", "220 mail.example.org at your service").as_bytes())
+            .await?;
         stream.flush().await?;
     }
     let mut in_mail = false;
@@ -251,13 +313,20 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let line = line.strip_suffix("\r\n").expect("lines end with CR LF");
         assert!(!line.contains('\r'), "a CR on its own: {line:?}");
-        lines.lock().unwrap().push(format!("{}{line}", if secured { "*" } else { "" }));
+        lines
+            .lock()
+            .unwrap()
+            .push(format!("{}{line}", if secured { "*" } else { "" }));
         let word = line.split([' ', ':']).next().unwrap();
         if in_mail && line != "." {
             continue;
         }
         in_mail = word == "DATA";
-        let offers = if rules.starttls.is_some() && !secured { "250 STARTTLS" } else { "250-8BITMIME\r\n250 AUTH PLAIN LOGIN" };
+        let offers = if rules.starttls.is_some() && !secured {
+            "250 STARTTLS"
+        } else {
+            "250-8BITMIME\r\n250 AUTH PLAIN LOGIN"
+        };
         let usual = match word {
             "EHLO" => format!("250-mail.example.org\r\n{offers}"),
             "AUTH" => "235 welcome".into(),
@@ -267,7 +336,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             "QUIT" => "221 bye".into(),
             _ => "250 fine".to_owned(),
         };
-        stream.write_all(reply(word, &usual).replace("{line}", line).as_bytes()).await?;
+        stream
+            .write_all(reply(word, &usual).replace("{line}", line).as_bytes())
+            .await?;
         stream.flush().await?;
         if word == "STARTTLS" && rules.starttls.is_some() {
             stream.write_all(rules.injected.as_bytes()).await?;

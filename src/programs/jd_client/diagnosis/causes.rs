@@ -1,5 +1,6 @@
-//! The table of what the client says when it fails. The texts are those of jd_client_sv2 0.6.0 as it was seen to fail; most are the same
-//! in 0.1.0 to 0.5.0. More exact rules stand before more general ones.
+//! The table of what the client says when it fails. The texts are those of jd_client_sv2 0.6.0 as
+//! it was seen to fail; most are the same in 0.1.0 to 0.5.0. More exact rules stand before more
+//! general ones.
 
 /// One thing the client says, and what it means.
 pub(super) struct CauseRule {

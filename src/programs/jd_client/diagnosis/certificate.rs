@@ -1,7 +1,9 @@
-//! A peer's certificate that the client did not accept, and which of the two it was: a wrong clock or a wrong key.
+//! A peer's certificate that the client did not accept, and which of the two it was: a wrong clock
+//! or a wrong key.
 //!
-//! A certificate is signed with the peer's key for a stretch of time. 0.6.0 checks both and tells only that one of them was wrong, but it
-//! writes down the stretch. Must not know: the present time; what counts is the clock of the line that told it.
+//! A certificate is signed with the peer's key for a stretch of time. 0.6.0 checks both and tells
+//! only that one of them was wrong, but it writes down the stretch. Must not know: the present
+//! time; what counts is the clock of the line that told it.
 
 use super::EndCause;
 use crate::base::clock::{Timestamp, human_duration};
@@ -33,13 +35,15 @@ pub struct RejectedCertificate {
     pub at: Timestamp,
     /// Whose it is.
     pub peer: CertificateOwner,
-    /// From when it holds, in seconds since 1970. Peers make a certificate for each connection, so this is the peer's clock.
+    /// From when it holds, in seconds since 1970. Peers make a certificate for each connection, so
+    /// this is the peer's clock.
     pub valid_from: i64,
     /// Until when it holds, in seconds since 1970.
     pub not_valid_after: i64,
 }
 
-/// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`, `pool`, `job-server` or `miner` before it.
+/// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`,
+/// `pool`, `job-server` or `miner` before it.
 #[must_use]
 pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let (code, who, key) = match certificate.peer {
@@ -48,9 +52,11 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
             "the template provider",
             "Compare its public key in the configuration with the one it prints when it starts",
         ),
-        CertificateOwner::Pool => {
-            ("pool", "the pool", "Compare its public key in the configuration with the one that the pool publishes")
-        }
+        CertificateOwner::Pool => (
+            "pool",
+            "the pool",
+            "Compare its public key in the configuration with the one that the pool publishes",
+        ),
         CertificateOwner::JobServer => (
             "job-server",
             "the job declaration server",
@@ -59,13 +65,21 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
         CertificateOwner::Miner => ("miner", "the miner", "Compare the keys of both sides"),
     };
     let at = certificate.at.0.div_euclid(1000);
-    let (early, late) = (certificate.valid_from.saturating_sub(at), at.saturating_sub(certificate.not_valid_after));
+    let (early, late) = (
+        certificate.valid_from.saturating_sub(at),
+        at.saturating_sub(certificate.not_valid_after),
+    );
     let length = |seconds: i64| human_duration(Duration::from_secs(seconds.unsigned_abs()));
     let wrong = if early > LEEWAY_S {
-        Some(format!("this machine's clock is {} behind that of {who}", length(early)))
+        Some(format!(
+            "this machine's clock is {} behind that of {who}",
+            length(early)
+        ))
     } else if late > LEEWAY_S {
         let ahead = length(at.saturating_sub(certificate.valid_from));
-        Some(format!("this machine's clock is {ahead} ahead of that of {who}, so its certificate seems to have run out"))
+        Some(format!(
+            "this machine's clock is {ahead} ahead of that of {who}, so its certificate seems to have run out"
+        ))
     } else {
         None
     };
@@ -89,8 +103,16 @@ mod tests {
 
     fn words(at: i64, peer: CertificateOwner) -> (String, String) {
         let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
-        let cause = certificate_text(&RejectedCertificate { at: Timestamp(at * 1000 + 107), peer, valid_from, not_valid_after });
-        assert!(cause.advice.ends_with('.') && !cause.what.ends_with('.'), "{cause:?}");
+        let cause = certificate_text(&RejectedCertificate {
+            at: Timestamp(at * 1000 + 107),
+            peer,
+            valid_from,
+            not_valid_after,
+        });
+        assert!(
+            cause.advice.ends_with('.') && !cause.what.ends_with('.'),
+            "{cause:?}"
+        );
         (cause.code, cause.what)
     }
 
@@ -99,26 +121,44 @@ mod tests {
         for at in [1_795_383_243, 1_795_383_253, 1_795_386_863] {
             assert_eq!(
                 words(at, CertificateOwner::Provider),
-                ("provider-key".into(), "the key in the configuration is not that of the template provider".into())
+                (
+                    "provider-key".into(),
+                    "the key in the configuration is not that of the template provider".into()
+                )
             );
         }
-        assert_eq!(words(1_795_383_253, CertificateOwner::JobServer).0, "job-server-key");
+        assert_eq!(
+            words(1_795_383_253, CertificateOwner::JobServer).0,
+            "job-server-key"
+        );
     }
 
     #[test]
     fn outside_its_time_it_is_the_clock_by_so_much() {
         assert_eq!(
             words(1_795_383_253 - 11, CertificateOwner::Pool),
-            ("pool-clock".into(), "this machine's clock is 11 s behind that of the pool".into())
+            (
+                "pool-clock".into(),
+                "this machine's clock is 11 s behind that of the pool".into()
+            )
         );
         let (code, what) = words(1_795_386_853 + 3_600, CertificateOwner::JobServer);
         assert_eq!(code, "job-server-clock");
-        assert!(what.starts_with("this machine's clock is 2 h 0 min ahead of that of the job declaration server"), "{what}");
+        assert!(
+            what.starts_with(
+                "this machine's clock is 2 h 0 min ahead of that of the job declaration server"
+            ),
+            "{what}"
+        );
     }
 
     #[test]
     fn times_beyond_all_sense_are_spoken_all_the_same() {
-        for (at, from, until) in [(i64::MIN, i64::MAX, i64::MIN), (i64::MAX, i64::MIN, i64::MIN), (0, i64::MAX, i64::MAX)] {
+        for (at, from, until) in [
+            (i64::MIN, i64::MAX, i64::MIN),
+            (i64::MAX, i64::MIN, i64::MIN),
+            (0, i64::MAX, i64::MAX),
+        ] {
             let certificate = RejectedCertificate {
                 at: Timestamp(at),
                 peer: CertificateOwner::Miner,

@@ -1,7 +1,9 @@
-//! What a single line of the client's log says about how things stand: a [`LogFact`], found by one table of rules.
+//! What a single line of the client's log says about how things stand: a [`LogFact`], found by one
+//! table of rules.
 //!
-//! Nearly every line says nothing of the kind, and all of them come through here: a rule is looked for only among those whose text begins
-//! with the message's first byte, and nothing is allocated before one is found. Must not know: what was said before.
+//! Nearly every line says nothing of the kind, and all of them come through here: a rule is looked
+//! for only among those whose text begins with the message's first byte, and nothing is allocated
+//! before one is found. Must not know: what was said before.
 
 mod build;
 mod details;
@@ -11,7 +13,8 @@ use table::FACTS;
 
 pub(super) use details::{place_of_panic, words};
 
-/// Only so much of a message is looked at. What is taken out stands within its first hundreds of bytes; a line may be a megabyte.
+/// Only so much of a message is looked at. What is taken out stands within its first hundreds of
+/// bytes; a line may be a megabyte.
 const LOOKED_AT: usize = 4096;
 
 /// Whose lines count. The libraries under the client may use the same words.
@@ -40,14 +43,18 @@ pub(super) enum LogFact {
     /// The template provider is connected.
     ProviderConnected,
     /// The template provider cannot be used.
-    ProviderRefused { words: String, certificate: Option<CertificateValidity> },
+    ProviderRefused {
+        words: String,
+        certificate: Option<CertificateValidity>,
+    },
     /// No further tries with the template provider.
     ProviderGivenUp { words: String },
     /// The connection with the template provider ended.
     ProviderLost,
     /// A template came.
     Template,
-    /// A new block is on the chain. Its successor's time by the node's clock, in seconds since 1970.
+    /// A new block is on the chain. Its successor's time by the node's clock, in seconds since
+    /// 1970.
     PrevHash { header_time: Option<i64> },
     /// There is no template yet.
     Waiting,
@@ -56,7 +63,12 @@ pub(super) enum LogFact {
     /// The list of pools is gone through.
     PoolsTried,
     /// The next of them is tried.
-    PoolTried { number: u64, of: u64, pool: String, jds: String },
+    PoolTried {
+        number: u64,
+        of: u64,
+        pool: String,
+        jds: String,
+    },
     /// It was tried before in this run and is passed over.
     PoolSkipped,
     /// It is connected with once more.
@@ -64,7 +76,10 @@ pub(super) enum LogFact {
     /// It has shown who it is; its job declaration server comes next.
     PoolShookHands,
     /// Pool or job declaration server could not be connected with.
-    PoolTryFailed { words: String, certificate: Option<CertificateValidity> },
+    PoolTryFailed {
+        words: String,
+        certificate: Option<CertificateValidity>,
+    },
     /// The next pool's turn.
     PoolGivenUp,
     /// The pool said why it will not have the client; that ends the connection.
@@ -113,7 +128,8 @@ pub(super) struct FactRule {
     begins: &'static str,
     /// Further texts that are all in the message.
     has: &'static [&'static str],
-    /// Makes the fact of the message behind `begins`. None if the line says something else after all.
+    /// Makes the fact of the message behind `begins`. None if the line says something else after
+    /// all.
     means: fn(&[u8]) -> Option<LogFact>,
     /// A line that this rule is for; its test.
     #[cfg_attr(not(test), allow(dead_code))]
@@ -131,7 +147,10 @@ const fn by_first_byte() -> [(u8, u8); 256] {
         if bucket.1 == 0 {
             bucket.0 = rule as u8;
         } else {
-            assert!(bucket.1 as usize == rule, "rules that begin with the same byte stand together");
+            assert!(
+                bucket.1 as usize == rule,
+                "rules that begin with the same byte stand together"
+            );
         }
         rule += 1;
         assert!(rule < 256, "a rule's number is a byte");
@@ -147,21 +166,29 @@ pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<LogFact> {
         return None;
     }
     let message = &message[..message.len().min(LOOKED_AT)];
-    FACTS[usize::from(from)..usize::from(to)].iter().find_map(|rule| rule.apply(target, message))
+    FACTS[usize::from(from)..usize::from(to)]
+        .iter()
+        .find_map(|rule| rule.apply(target, message))
 }
 
 impl FactRule {
     fn apply(&self, target: &[u8], message: &[u8]) -> Option<LogFact> {
         let rest = message.strip_prefix(self.begins.as_bytes())?;
         let is_for = ends_with_modules(target, self.target.as_bytes())
-            && self.has.iter().all(|mark| details::position(rest, mark.as_bytes()).is_some());
+            && self
+                .has
+                .iter()
+                .all(|mark| details::position(rest, mark.as_bytes()).is_some());
         if is_for { (self.means)(rest) } else { None }
     }
 }
 
 /// Whether a target's last modules are these.
 fn ends_with_modules(target: &[u8], modules: &[u8]) -> bool {
-    modules.is_empty() || target.strip_suffix(modules).is_some_and(|before| before.is_empty() || before.ends_with(b"::"))
+    modules.is_empty()
+        || target
+            .strip_suffix(modules)
+            .is_some_and(|before| before.is_empty() || before.ends_with(b"::"))
 }
 
 #[cfg(test)]

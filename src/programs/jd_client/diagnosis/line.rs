@@ -1,6 +1,7 @@
-//! A line of the client's log taken apart: when it was said, by which part of the client, and what. Only the client's own format
-//! (`tracing-subscriber`, full, without colours, in UTC) is known here; every line is read, so it is done by bytes, without allocation.
-//! Must not know: what a message means.
+//! A line of the client's log taken apart: when it was said, by which part of the client, and what.
+//! Only the client's own format (`tracing-subscriber`, full, without colours, in UTC) is known
+//! here; every line is read, so it is done by bytes, without allocation. Must not know: what a
+//! message means.
 
 use crate::base::clock::Timestamp;
 
@@ -12,7 +13,8 @@ const SPAN: usize = 2048;
 pub(super) struct LineParts<'a> {
     /// When it was said.
     pub at: Timestamp,
-    /// Whether its level is `INFO` or graver. What is said below is for those who look for faults in the client.
+    /// Whether its level is `INFO` or graver. What is said below is for those who look for faults
+    /// in the client.
     pub is_loud: bool,
     /// The module that said it, e.g. `jd_client_sv2::jdc_runtime`; empty if it names none.
     pub target: &'a [u8],
@@ -33,7 +35,12 @@ impl<'a> LineParts<'a> {
         };
         let rest = rest.get(end + 1..).unwrap_or_default();
         let (target, message) = target(rest).unwrap_or((b"", rest));
-        Some(Self { at, is_loud, target, message: message.strip_suffix(b"\r").unwrap_or(message) })
+        Some(Self {
+            at,
+            is_loud,
+            target,
+            message: message.strip_suffix(b"\r").unwrap_or(message),
+        })
     }
 }
 
@@ -45,23 +52,37 @@ fn time(line: &[u8]) -> Option<(Timestamp, &[u8])> {
     {
         return Some((at, rest));
     }
-    // Other decimals or an offset. The shape is looked at first: most lines that come here begin with no time.
+    // Other decimals or an offset. The shape is looked at first: most lines that come here begin
+    // with no time.
     let shape = |at: usize, b: u8| line.get(at) == Some(&b);
     if !(shape(4, b'-') && shape(7, b'-') && shape(10, b'T') && shape(13, b':')) {
         return None;
     }
     let end = line.iter().take(40).position(|b| *b == b' ')?;
-    Some((std::str::from_utf8(&line[..end]).ok()?.parse().ok()?, &line[end..]))
+    Some((
+        std::str::from_utf8(&line[..end]).ok()?.parse().ok()?,
+        &line[end..],
+    ))
 }
 
 /// `2026-11-22T21:28:39.731870Z`, which is what the client writes, in whole milliseconds.
 fn microseconds_utc(text: &[u8; 28]) -> Option<Timestamp> {
     const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
-    let fits = text.iter().zip(SHAPE).fold(true, |fits, (b, s)| fits & if *s == b'0' { b.is_ascii_digit() } else { b == s });
+    let fits = text.iter().zip(SHAPE).fold(true, |fits, (b, s)| {
+        fits & if *s == b'0' {
+            b.is_ascii_digit()
+        } else {
+            b == s
+        }
+    });
     if !fits {
         return None;
     }
-    let number = |from: usize, to: usize| text[from..to].iter().fold(0_i64, |sum, b| sum * 10 + i64::from(b - b'0'));
+    let number = |from: usize, to: usize| {
+        text[from..to]
+            .iter()
+            .fold(0_i64, |sum, b| sum * 10 + i64::from(b - b'0'))
+    };
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
     let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
     // Days that are not in every month, and leap seconds, are left to the calendar.
@@ -88,7 +109,8 @@ fn is_day(year: i64, month: i64, day: i64) -> bool {
     (1..=last).contains(&day)
 }
 
-/// Days since 1970-01-01. Years are taken from March to February, so that the leap day is a year's last.
+/// Days since 1970-01-01. Years are taken from March to February, so that the leap day is a year's
+/// last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -96,10 +118,14 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The target that the rest of a line begins with, past any spans (there are some at `trace` only), and the message.
+/// The target that the rest of a line begins with, past any spans (there are some at `trace` only),
+/// and the message.
 fn target(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
     loop {
-        let end = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')))
+            .unwrap_or(rest.len());
         match (rest[..end].strip_suffix(b":"), rest.get(end)) {
             (Some(path), Some(b' ')) => return Some((path, &rest[end + 1..])),
             (Some(path), None) => return Some((path, b"")),
@@ -120,19 +146,31 @@ mod tests {
 
     fn read(line: &str) -> Option<(String, bool, &str, &str)> {
         let text = |bytes| std::str::from_utf8(bytes).unwrap();
-        LineParts::read(line.as_bytes()).map(|l| (l.at.to_string(), l.is_loud, text(l.target), text(l.message)))
+        LineParts::read(line.as_bytes())
+            .map(|l| (l.at.to_string(), l.is_loud, text(l.target), text(l.message)))
     }
 
     #[test]
     fn a_line_as_the_client_writes_it() {
         let at = "2026-11-22T21:28:39.731Z".to_owned();
         let line = "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::channel_manager: Failed: error attempt=1\r";
-        assert_eq!(read(line), Some((at.clone(), true, "jd_client_sv2::channel_manager", "Failed: error attempt=1")));
+        assert_eq!(
+            read(line),
+            Some((
+                at.clone(),
+                true,
+                "jd_client_sv2::channel_manager",
+                "Failed: error attempt=1"
+            ))
+        );
         let line = "2026-11-22T21:28:39.731870Z DEBUG a: b";
         assert_eq!(read(line), Some((at.clone(), false, "a", "b")));
         let line = "2026-11-22T22:28:39.731+01:00 ERROR task{file=\"a.rs\" n={1}}: a::b: c";
         assert_eq!(read(line), Some((at.clone(), true, "a::b", "c")));
-        assert_eq!(read("2026-11-22T21:28:39.731870Z  INFO"), Some((at, true, "", "")));
+        assert_eq!(
+            read("2026-11-22T21:28:39.731870Z  INFO"),
+            Some((at, true, "", ""))
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What the client's own last words say about why it ended: a cause in plain words, and what to do about it.
+//! What the client's own last words say about why it ended: a cause in plain words, and what to do
+//! about it.
 //!
-//! Pure: lines in, a [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of instances, files or the database. A cause is
-//! named only when a line says so; everything else is left to the last error line, which is always shown.
+//! Pure: lines in, a [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
+//! instances, files or the database. A cause is named only when a line says so; everything else is
+//! left to the last error line, which is always shown.
 
 mod causes;
 mod certificate;
@@ -17,10 +19,13 @@ use crate::base::clock::Timestamp;
 use causes::{CauseRule, RULES};
 
 pub use certificate::{CertificateOwner, RejectedCertificate, certificate_text};
-pub use status::{ClientMessage, ClientStatus, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState};
+pub use status::{
+    ClientMessage, ClientStatus, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState,
+    WorkState,
+};
 
-/// Lines older than this when the client ended are history, not the cause of its end. The slowest known failure, a template provider that
-/// does not speak Stratum V2, takes 34 s (0.6.0, measured).
+/// Lines older than this when the client ended are history, not the cause of its end. The slowest
+/// known failure, a template provider that does not speak Stratum V2, takes 34 s (0.6.0, measured).
 const RECENT: Duration = Duration::from_secs(60);
 
 /// Why a client ended.
@@ -43,9 +48,11 @@ pub enum ClientEnd {
     Signal(i32),
 }
 
-/// The cause, from the client's last warnings and errors, oldest first, and how it ended; none if they do not tell.
+/// The cause, from the client's last warnings and errors, oldest first, and how it ended; none if
+/// they do not tell.
 ///
-/// The latest line that tells something decides: what the client says after it is how it winds down.
+/// The latest line that tells something decides: what the client says after it is how it winds
+/// down.
 #[must_use]
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
     // Who was ended from outside did not end for what it said before.
@@ -60,9 +67,14 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
         at = time_of(line).or(at);
         let certificate = certificate_of(line);
         // By a clock that is wrong nothing is recent.
-        let is_clock = certificate.as_ref().is_some_and(|cause| cause.code == "provider-clock");
+        let is_clock = certificate
+            .as_ref()
+            .is_some_and(|cause| cause.code == "provider-clock");
         let is_recent = is_clock || at.is_none_or(|at| ended_at.since(at) <= RECENT);
-        if let Some(rule) = RULES.iter().find(|rule| rule.is_for(line)).filter(|rule| is_recent && (!is_crash || rule.may_crash))
+        if let Some(rule) = RULES
+            .iter()
+            .find(|rule| rule.is_for(line))
+            .filter(|rule| is_recent && (!is_crash || rule.may_crash))
         {
             told = certificate.or_else(|| rule.apply(line)).or(told);
         }
@@ -85,9 +97,11 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
             "something killed its process (SIGKILL)",
             "If nobody did, the machine may have run out of memory: the system's log (dmesg) says so then.",
         ),
-        ClientEnd::Signal(2 | 15 | 1) => {
-            ("ended-from-outside", "somebody else told its process to end", "Stop it here instead, so that it stays stopped.")
-        }
+        ClientEnd::Signal(2 | 15 | 1) => (
+            "ended-from-outside",
+            "somebody else told its process to end",
+            "Stop it here instead, so that it stays stopped.",
+        ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
             "the client crashed",
@@ -95,7 +109,11 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
         ),
         ClientEnd::Signal(_) | ClientEnd::Code(_) => return None,
     };
-    Some(EndCause { code: code.into(), what: what.into(), advice: advice.into() })
+    Some(EndCause {
+        code: code.into(),
+        what: what.into(),
+        advice: advice.into(),
+    })
 }
 
 /// The time a line in the client's format begins with.
@@ -113,11 +131,19 @@ impl CauseRule {
             None => self.what.to_owned(),
             Some((before, after)) => {
                 let rest = &line[line.find(before)? + before.len()..];
-                let detail: String = rest[..rest.find(after)?].chars().filter(|c| !c.is_control()).take(120).collect();
+                let detail: String = rest[..rest.find(after)?]
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(120)
+                    .collect();
                 self.what.replace("{}", &detail)
             }
         };
-        Some(EndCause { code: self.code.into(), what, advice: self.advice.into() })
+        Some(EndCause {
+            code: self.code.into(),
+            what,
+            advice: self.advice.into(),
+        })
     }
 }
 
@@ -126,7 +152,9 @@ mod tests {
     use super::*;
 
     fn lines(log: &str) -> Vec<String> {
-        let is_told = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ") || !line.starts_with("20");
+        let is_told = |line: &&str| {
+            line.contains(" WARN ") || line.contains("ERROR ") || !line.starts_with("20")
+        };
         log.lines().filter(is_told).map(str::to_owned).collect()
     }
 
@@ -178,7 +206,10 @@ mod tests {
             ),
         ];
         for (log, code, word, what) in table {
-            assert_eq!(of_log(log, ClientEnd::Code(code)), Some((word.to_owned(), what.to_owned())));
+            assert_eq!(
+                of_log(log, ClientEnd::Code(code)),
+                Some((word.to_owned(), what.to_owned()))
+            );
         }
     }
 
@@ -197,7 +228,10 @@ mod tests {
     fn each_configuration_error_of_the_real_client_is_named() {
         let errors = include_str!("../../../../tests/data/jd-client/config_errors.txt");
         let mut seen = 0;
-        for line in errors.lines().filter(|line| line.starts_with("Job Declarator Client config error")) {
+        for line in errors
+            .lines()
+            .filter(|line| line.starts_with("Job Declarator Client config error"))
+        {
             let cause = cause(&[line.to_owned()], Timestamp(0), Some(ClientEnd::Code(1))).unwrap();
             assert!(cause.code.starts_with("config"), "{line}: {cause:?}");
             assert!(!cause.what.contains("{}"), "{cause:?}");
@@ -213,7 +247,10 @@ mod tests {
                    attempt=1 MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }"
                 .to_owned();
         let at = time_of(&old).unwrap();
-        assert_eq!(cause(std::slice::from_ref(&old), at, None).unwrap().code, "provider-refused");
+        assert_eq!(
+            cause(std::slice::from_ref(&old), at, None).unwrap().code,
+            "provider-refused"
+        );
         let later = at.after(Duration::from_secs(61));
         assert_eq!(cause(&[old], later, Some(ClientEnd::Code(0))), None);
     }
@@ -223,19 +260,50 @@ mod tests {
         let refused = "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider \
                        attempt=1 MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }";
         let at = time_of(refused).unwrap();
-        let lines = [refused.to_owned(), "memory allocation of 4096 bytes failed".to_owned()];
-        assert_eq!(cause(&lines, at, Some(ClientEnd::Signal(9))).unwrap().code, "killed");
-        assert_eq!(cause(&lines[..1], at, Some(ClientEnd::Code(101))).unwrap().code, "crashed");
-        assert_eq!(cause(&lines, at, Some(ClientEnd::Signal(6))).unwrap().code, "memory-limit");
+        let lines = [
+            refused.to_owned(),
+            "memory allocation of 4096 bytes failed".to_owned(),
+        ];
+        assert_eq!(
+            cause(&lines, at, Some(ClientEnd::Signal(9))).unwrap().code,
+            "killed"
+        );
+        assert_eq!(
+            cause(&lines[..1], at, Some(ClientEnd::Code(101)))
+                .unwrap()
+                .code,
+            "crashed"
+        );
+        assert_eq!(
+            cause(&lines, at, Some(ClientEnd::Signal(6))).unwrap().code,
+            "memory-limit"
+        );
         // A bare line belongs to the time of the one before it.
         let old = [refused.to_owned(), "Too many open files".to_owned()];
-        assert_eq!(cause(&old, at.after(Duration::from_secs(3600)), Some(ClientEnd::Code(0))), None);
+        assert_eq!(
+            cause(
+                &old,
+                at.after(Duration::from_secs(3600)),
+                Some(ClientEnd::Code(0))
+            ),
+            None
+        );
     }
 
     #[test]
     fn an_end_without_words_tells_what_it_can() {
-        assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Signal(9))).unwrap().code, "killed");
-        assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Code(101))).unwrap().code, "crashed");
+        assert_eq!(
+            cause(&[], Timestamp(0), Some(ClientEnd::Signal(9)))
+                .unwrap()
+                .code,
+            "killed"
+        );
+        assert_eq!(
+            cause(&[], Timestamp(0), Some(ClientEnd::Code(101)))
+                .unwrap()
+                .code,
+            "crashed"
+        );
         assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Code(0))), None);
     }
 
@@ -243,9 +311,23 @@ mod tests {
     fn each_rule_has_its_example_and_words_that_fit() {
         for rule in RULES {
             let found = cause(&[rule.example.to_owned()], Timestamp(0), None);
-            assert_eq!(found.as_ref().map(|c| c.code.as_str()), Some(rule.code), "{}", rule.example);
-            assert_eq!(rule.what.contains("{}"), rule.detail.is_some(), "{}", rule.code);
-            assert!(!rule.what.ends_with('.') && rule.advice.ends_with('.'), "{}", rule.code);
+            assert_eq!(
+                found.as_ref().map(|c| c.code.as_str()),
+                Some(rule.code),
+                "{}",
+                rule.example
+            );
+            assert_eq!(
+                rule.what.contains("{}"),
+                rule.detail.is_some(),
+                "{}",
+                rule.code
+            );
+            assert!(
+                !rule.what.ends_with('.') && rule.advice.ends_with('.'),
+                "{}",
+                rule.code
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
-//! How things stand with a running client, from what its log says line by line: template provider, pool, jobs, shares, blocks.
+//! How things stand with a running client, from what its log says line by line: template provider,
+//! pool, jobs, shares, blocks.
 //!
-//! Pure: a line in, a changed [`ClientStatus`] out; it can be written down at any line and taken up again. Which texts mean what is known to
-//! `facts`. Must not know: files, instances, the present time.
+//! Pure: a line in, a changed [`ClientStatus`] out; it can be written down at any line and taken up
+//! again. Which texts mean what is known to `facts`. Must not know: files, instances, the present
+//! time.
 
 mod parts;
 mod pools;
@@ -11,7 +13,9 @@ use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
 use super::line::LineParts;
 use crate::base::clock::Timestamp;
 use parts::say;
-pub use parts::{ClientMessage, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState};
+pub use parts::{
+    ClientMessage, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -19,7 +23,8 @@ use std::time::Duration;
 /// The target of the keeper's own lines in the client's log.
 const KEEPER: &[u8] = b"jd_manager::keeper";
 
-/// What the monitoring's refresh dies of when its interval is 0. Its figures stay as they are from then on.
+/// What the monitoring's refresh dies of when its interval is 0. Its figures stay as they are from
+/// then on.
 const REFRESH_OF_ZERO: &str = "`period` must be non-zero";
 
 /// Two lines without a hash that are this near to each other are about one block.
@@ -40,14 +45,16 @@ pub struct ClientStatus {
     pub template_at: Option<Timestamp>,
     /// When the node last said that a new block is on the chain.
     pub prev_hash_at: Option<Timestamp>,
-    /// How far the node's clock was ahead of this machine's at that moment, in whole seconds; negative if behind. A node that has few
-    /// peers, or a chain with a time of its own, may be ahead without a fault of the clock.
+    /// How far the node's clock was ahead of this machine's at that moment, in whole seconds;
+    /// negative if behind. A node that has few peers, or a chain with a time of its own, may be
+    /// ahead without a fault of the clock.
     pub node_clock_ahead_s: Option<i64>,
     /// Since when the client has waited for its first template; none when it does not.
     pub waiting_since: Option<Timestamp>,
     /// Where work goes.
     pub work: WorkState,
-    /// The pool that work goes to or that is being tried. While solo: the pool that was lost, or else the last that failed.
+    /// The pool that work goes to or that is being tried. While solo: the pool that was lost, or
+    /// else the last that failed.
     pub upstream: Option<UpstreamAddress>,
     /// The pool that was last lost in this run, as it was then.
     pub lost: Option<UpstreamAddress>,
@@ -57,7 +64,8 @@ pub struct ClientStatus {
     pub declared_at: Option<Timestamp>,
     /// When a pool last took a job.
     pub accepted_at: Option<Timestamp>,
-    /// The last refusal of a job; none once a job was accepted. That a block came in between is no refusal.
+    /// The last refusal of a job; none once a job was accepted. That a block came in between is no
+    /// refusal.
     pub refused: Option<ClientMessage>,
     /// What became of shares.
     pub shares: ShareCounts,
@@ -67,10 +75,11 @@ pub struct ClientStatus {
     pub blocks: u64,
     /// The last certificate that was not accepted; none once that peer's was.
     pub certificate: Option<RejectedCertificate>,
-    /// A miner could not be answered to, for the authority's two keys in the configuration do not belong together; none once a miner
-    /// opened a channel.
+    /// A miner could not be answered to, for the authority's two keys in the configuration do not
+    /// belong together; none once a miner opened a channel.
     pub handshake_refused: Option<ClientMessage>,
-    /// The last panic of one of the client's tasks, by place and words. The client lives on without that task.
+    /// The last panic of one of the client's tasks, by place and words. The client lives on without
+    /// that task.
     pub panicked: Option<ClientMessage>,
     /// A panic was that of the monitoring's refresh: its figures have stood still since.
     pub frozen_by_panic: bool,
@@ -79,36 +88,58 @@ pub struct ClientStatus {
 }
 
 impl ClientStatus {
-    /// Takes one line without its line break. Tells whether anything but times and counters changed, so that it should be written down
-    /// and shown at once.
+    /// Takes one line without its line break. Tells whether anything but times and counters
+    /// changed, so that it should be written down and shown at once.
     pub fn apply_line(&mut self, line: &[u8]) -> bool {
-        let Some(line) = LineParts::read(line) else { return self.apply_bare_line(line) };
+        let Some(line) = LineParts::read(line) else {
+            return self.apply_bare_line(line);
+        };
         if line.target == KEEPER {
             return false;
         }
         self.heard = Some(line.at);
         let is_told = self.end_panic();
-        let fact = if line.is_loud { facts::recognise(line.target, line.message) } else { None };
+        let fact = if line.is_loud {
+            facts::recognise(line.target, line.message)
+        } else {
+            None
+        };
         fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
     }
 
-    /// The pool it last tried or lost refuses this client for what it is: a key that is not the pool's, an account it does not know, a protocol it
-    /// does not speak. Trying again without another configuration changes nothing.
+    /// The pool it last tried or lost refuses this client for what it is: a key that is not the
+    /// pool's, an account it does not know, a protocol it does not speak. Trying again without
+    /// another configuration changes nothing.
     #[must_use]
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
-            matches!(certificate.peer, CertificateOwner::Pool | CertificateOwner::JobServer)
-                && certificate_text(certificate).code.ends_with("-key")
+            matches!(
+                certificate.peer,
+                CertificateOwner::Pool | CertificateOwner::JobServer
+            ) && certificate_text(certificate).code.ends_with("-key")
         });
-        let refusals = ["unknown-user", "unsupported-protocol", "unsupported-feature-flags", "protocol-version-mismatch"];
-        let why = self.upstream.as_ref().and_then(|upstream| upstream.why.as_deref()).unwrap_or_default();
+        let refusals = [
+            "unknown-user",
+            "unsupported-protocol",
+            "unsupported-feature-flags",
+            "protocol-version-mismatch",
+        ];
+        let why = self
+            .upstream
+            .as_ref()
+            .and_then(|upstream| upstream.why.as_deref())
+            .unwrap_or_default();
         is_key || refusals.iter().any(|refusal| why.contains(refusal))
     }
 
-    /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing is known.
+    /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing
+    /// is known.
     #[must_use]
     pub fn place_text(&self) -> String {
-        let pool = self.upstream.as_ref().map_or_else(|| "pool".to_owned(), |u| format!("pool {} of {}", u.number, u.of));
+        let pool = self.upstream.as_ref().map_or_else(
+            || "pool".to_owned(),
+            |u| format!("pool {} of {}", u.number, u.of),
+        );
         match self.work {
             WorkState::Unknown => String::new(),
             WorkState::Solo { .. } => "solo".into(),
@@ -125,11 +156,14 @@ impl ClientStatus {
             LogFact::ProviderShookHands => self.accept_certificate(CertificateOwner::Provider),
             LogFact::ProviderConnected => self.provider_connected(at),
             LogFact::ProviderRefused { words, certificate } => {
-                let other = certificate.is_some_and(|validity| self.refuse_certificate(CertificateOwner::Provider, validity, at));
+                let other = certificate.is_some_and(|validity| {
+                    self.refuse_certificate(CertificateOwner::Provider, validity, at)
+                });
                 self.provider_refused(words, at) | other
             }
             LogFact::ProviderGivenUp { words } => {
-                !matches!(self.provider, ProviderState::Refused { .. }) && self.provider_refused(words, at)
+                !matches!(self.provider, ProviderState::Refused { .. })
+                    && self.provider_refused(words, at)
             }
             LogFact::ProviderLost => {
                 let is_new = !matches!(self.provider, ProviderState::Lost { .. });
@@ -140,18 +174,35 @@ impl ClientStatus {
             }
             LogFact::Template => self.provider_speaks(at),
             LogFact::PrevHash { header_time } => self.new_block(header_time, at),
-            LogFact::Waiting => self.waiting_since.replace(self.waiting_since.unwrap_or(at)).is_none(),
+            LogFact::Waiting => self
+                .waiting_since
+                .replace(self.waiting_since.unwrap_or(at))
+                .is_none(),
             LogFact::WaitingEnded => self.waiting_since.take().is_some(),
             LogFact::PoolsTried => self.try_pools(at),
-            LogFact::PoolTried { number, of, pool, jds } => {
+            LogFact::PoolTried {
+                number,
+                of,
+                pool,
+                jds,
+            } => {
                 self.try_pools(at);
-                self.upstream = Some(UpstreamAddress { number, of, pool, jds, since: at, ..UpstreamAddress::default() });
+                self.upstream = Some(UpstreamAddress {
+                    number,
+                    of,
+                    pool,
+                    jds,
+                    since: at,
+                    ..UpstreamAddress::default()
+                });
                 true
             }
             LogFact::PoolSkipped => self.pool_skipped(at),
             LogFact::PoolTriedAgain => self.upstream_becomes(UpstreamState::Trying, at),
             LogFact::PoolShookHands => self.pool_shook_hands(at),
-            LogFact::PoolTryFailed { words, certificate } => self.pool_try_failed(words, certificate, at),
+            LogFact::PoolTryFailed { words, certificate } => {
+                self.pool_try_failed(words, certificate, at)
+            }
             LogFact::PoolGivenUp => self.upstream_becomes(UpstreamState::Failed, at),
             LogFact::PoolRefused { words } => self.says_why(words),
             LogFact::PoolFailed { words } => self.mark_pool_lost(Some(words), at),
@@ -185,10 +236,17 @@ impl ClientStatus {
                 false
             }
             LogFact::Block { hash } => self.block_found(hash, at),
-            LogFact::MinerServed => self.handshake_refused.take().is_some() | self.accept_certificate(CertificateOwner::Miner),
+            LogFact::MinerServed => {
+                self.handshake_refused.take().is_some()
+                    | self.accept_certificate(CertificateOwner::Miner)
+            }
             LogFact::MinerRefused { words } => say(&mut self.handshake_refused, at, words),
-            LogFact::MinerCertificate { certificate } => self.refuse_certificate(CertificateOwner::Miner, certificate, at),
-            LogFact::Panicked { place } => say(&mut self.panicked, at, format!("panicked at {place}")),
+            LogFact::MinerCertificate { certificate } => {
+                self.refuse_certificate(CertificateOwner::Miner, certificate, at)
+            }
+            LogFact::Panicked { place } => {
+                say(&mut self.panicked, at, format!("panicked at {place}"))
+            }
             LogFact::Ended => {
                 let is_new = self.ended.is_none();
                 self.ended.get_or_insert(at);
@@ -199,7 +257,11 @@ impl ClientStatus {
 
     /// A new run begins; nothing that was said before holds any longer.
     fn begin(&mut self, at: Timestamp) -> bool {
-        *self = Self { began: Some(at), heard: Some(at), ..Self::default() };
+        *self = Self {
+            began: Some(at),
+            heard: Some(at),
+            ..Self::default()
+        };
         true
     }
 
@@ -228,7 +290,11 @@ impl ClientStatus {
     }
 
     fn provider_refused(&mut self, words: String, at: Timestamp) -> bool {
-        let since = if let ProviderState::Refused { since, words: before } = &self.provider {
+        let since = if let ProviderState::Refused {
+            since,
+            words: before,
+        } = &self.provider
+        {
             if *before == words {
                 return false;
             }
@@ -240,8 +306,8 @@ impl ClientStatus {
         true
     }
 
-    /// A template shows that there is a provider: Bitcoin Core's connection is said in no other way. One that was on its way when the
-    /// connection was lost shows nothing.
+    /// A template shows that there is a provider: Bitcoin Core's connection is said in no other
+    /// way. One that was on its way when the connection was lost shows nothing.
     fn provider_speaks(&mut self, at: Timestamp) -> bool {
         self.template_at = Some(at);
         !matches!(self.provider, ProviderState::Lost { .. }) && self.provider_connected(at)
@@ -255,8 +321,11 @@ impl ClientStatus {
         self.provider_speaks(at) | is_new
     }
     fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
-        // With a pool the client says each block twice, once for the miner's channel and once for the pool's.
-        let is_same = |said: &ClientMessage| said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK);
+        // With a pool the client says each block twice, once for the miner's channel and once for
+        // the pool's.
+        let is_same = |said: &ClientMessage| {
+            said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK)
+        };
         if self.block.as_ref().is_some_and(is_same) {
             return false;
         }
@@ -265,20 +334,39 @@ impl ClientStatus {
         true
     }
 
-    fn refuse_certificate(&mut self, peer: CertificateOwner, validity: CertificateValidity, at: Timestamp) -> bool {
-        let is_new = self.certificate.is_none_or(|certificate| certificate.peer != peer);
-        self.certificate = Some(RejectedCertificate { at, peer, valid_from: validity.from, not_valid_after: validity.until });
+    fn refuse_certificate(
+        &mut self,
+        peer: CertificateOwner,
+        validity: CertificateValidity,
+        at: Timestamp,
+    ) -> bool {
+        let is_new = self
+            .certificate
+            .is_none_or(|certificate| certificate.peer != peer);
+        self.certificate = Some(RejectedCertificate {
+            at,
+            peer,
+            valid_from: validity.from,
+            not_valid_after: validity.until,
+        });
         is_new
     }
 
     fn accept_certificate(&mut self, peer: CertificateOwner) -> bool {
-        self.certificate.take_if(|certificate| certificate.peer == peer).is_some()
+        self.certificate
+            .take_if(|certificate| certificate.peer == peer)
+            .is_some()
     }
 
-    /// A line outside the client's format. Only what a task said when it panicked is of use: it follows the line with the place. Rust
-    /// itself says both once more, and says it alone when the client's log is not open yet.
+    /// A line outside the client's format. Only what a task said when it panicked is of use: it
+    /// follows the line with the place. Rust itself says both once more, and says it alone when the
+    /// client's log is not open yet.
     fn apply_bare_line(&mut self, line: &[u8]) -> bool {
-        if let Some(said) = self.panicked.as_mut().filter(|said| said.words.ends_with(':')) {
+        if let Some(said) = self
+            .panicked
+            .as_mut()
+            .filter(|said| said.words.ends_with(':'))
+        {
             if line.first().is_none_or(u8::is_ascii_whitespace) {
                 return false;
             }
@@ -288,16 +376,29 @@ impl ClientStatus {
             self.end_panic();
             return true;
         }
-        let Some(at) = self.heard.filter(|_| line.starts_with(b"thread '")) else { return false };
-        let Some(place) = place_of_panic(line) else { return false };
+        let Some(at) = self.heard.filter(|_| line.starts_with(b"thread '")) else {
+            return false;
+        };
+        let Some(place) = place_of_panic(line) else {
+            return false;
+        };
         let place = format!("panicked at {place}");
-        let is_told = self.panicked.as_ref().is_some_and(|said| said.words.starts_with(&place));
+        let is_told = self
+            .panicked
+            .as_ref()
+            .is_some_and(|said| said.words.starts_with(&place));
         !is_told && say(&mut self.panicked, at, place)
     }
 
     /// What a panic said ends at the next line. While it is awaited, the words end with a colon.
     fn end_panic(&mut self) -> bool {
-        let Some(said) = self.panicked.as_mut().filter(|said| said.words.ends_with(':')) else { return false };
+        let Some(said) = self
+            .panicked
+            .as_mut()
+            .filter(|said| said.words.ends_with(':'))
+        else {
+            return false;
+        };
         said.words.truncate(said.words.trim_end_matches(':').len());
         true
     }

@@ -1,8 +1,10 @@
-//! What a JD client says of itself: a reader of its monitoring API (JSON over plain HTTP, no login).
+//! What a JD client says of itself: a reader of its monitoring API (JSON over plain HTTP, no
+//! login).
 //!
-//! Shapes, names and limits are those of `jd_client_sv2` 0.1.0 to 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`). Whoever listens at
-//! the address is not trusted: time, bytes, entries and requests of a reading are bounded, no redirect is followed, and what is
-//! odd is left out and counted. Knows no instance and keeps nothing between two readings but idle connections.
+//! Shapes, names and limits are those of `jd_client_sv2` 0.1.0 to 0.6.0 (`stratum-apps` 0.8.0,
+//! `monitoring/`). Whoever listens at the address is not trusted: time, bytes, entries and requests
+//! of a reading are bounded, no redirect is followed, and what is odd is left out and counted.
+//! Knows no instance and keeps nothing between two readings but idle connections.
 
 mod shapes;
 #[cfg(test)]
@@ -25,7 +27,8 @@ const MAX_READING: usize = 16 << 20;
 const MAX_CLIENTS: usize = 2_000;
 /// Channels that are listed at most, the pool's and the miners' together.
 const MAX_CHANNELS: usize = 10_000;
-/// Requests under way at a time in one reading. They are answered within a fraction of a millisecond, and each connection takes 34 KB here.
+/// Requests under way at a time in one reading. They are answered within a fraction of a
+/// millisecond, and each connection takes 34 KB here.
 const AT_A_TIME: usize = 1;
 /// Idle connections kept for each client. More would be held open at fifty clients for nothing.
 const KEPT: usize = AT_A_TIME;
@@ -40,10 +43,14 @@ pub enum MonitoringError {
     )]
     Refused,
     /// The reading took longer than 5 s.
-    #[error("The client's monitoring did not answer within 5 s. The client or the machine may be overloaded.")]
+    #[error(
+        "The client's monitoring did not answer within 5 s. The client or the machine may be overloaded."
+    )]
     TimedOut,
     /// More came than is read: 2 MiB for one request, 16 MiB in all.
-    #[error("More data came from the monitoring address than a JD client sends. Check that the address leads to the client.")]
+    #[error(
+        "More data came from the monitoring address than a JD client sends. Check that the address leads to the client."
+    )]
     TooLarge,
     /// An HTTP status other than 200, redirects included.
     #[error(
@@ -57,17 +64,21 @@ pub enum MonitoringError {
     )]
     NotJson,
     /// JSON, but not of the monitoring API.
-    #[error("The monitoring address answered with JSON that is not a JD client's. Check that it leads to the client.")]
+    #[error(
+        "The monitoring address answered with JSON that is not a JD client's. Check that it leads to the client."
+    )]
     NotTheApi,
     /// There was no connection, or it broke off, or does not speak HTTP; with the reason.
     #[error("The connection to the monitoring address failed: {0}.")]
     Connection(String),
 }
 
-/// What a client said. Any figure may be missing: older clients have fewer, and one that makes no sense is left out.
+/// What a client said. Any figure may be missing: older clients have fewer, and one that makes no
+/// sense is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MonitoringReading {
-    /// Seconds since the client's monitoring began, which is not always the client's own start: a fallback begins it anew.
+    /// Seconds since the client's monitoring began, which is not always the client's own start: a
+    /// fallback begins it anew.
     pub uptime_secs: Option<u64>,
     /// Hashrate of the channels to the pool, H/s.
     pub server_hashrate: Option<f64>,
@@ -77,13 +88,15 @@ pub struct MonitoringReading {
     pub server_channels: Vec<UpstreamChannelReading>,
     /// Connections from miners or translators, by number.
     pub clients: Vec<MinerReading>,
-    /// Not everything the client has is here: it has more than 2,000 connections or 10,000 channels, or its lists do not add up.
+    /// Not everything the client has is here: it has more than 2,000 connections or 10,000
+    /// channels, or its lists do not add up.
     pub truncated: bool,
     /// Members and entries that were left out because they made no sense.
     pub odd_fields: u32,
 }
 
-/// A channel of the client to the pool. Its counts begin with the channel, and a reconnection opens a new one.
+/// A channel of the client to the pool. Its counts begin with the channel, and a reconnection opens
+/// a new one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamChannelReading {
     /// The pool's number for it.
@@ -166,14 +179,16 @@ impl MonitoringClient {
         Self { http, patience }
     }
 
-    /// Reads all that the client at `address` tells. An address that stands for all of a machine's (`0.0.0.0`, `[::]`), as
-    /// clients listen on, is reached by loopback.
+    /// Reads all that the client at `address` tells. An address that stands for all of a machine's
+    /// (`0.0.0.0`, `[::]`), as clients listen on, is reached by loopback.
     ///
     /// # Errors
     /// Why there is no reading; half a reading is none.
     pub async fn read(&self, address: SocketAddr) -> Result<MonitoringReading, MonitoringError> {
         let walk = walk::PagedReading::new(&self.http, address);
-        tokio::time::timeout(self.patience, walk.reading()).await.unwrap_or(Err(MonitoringError::TimedOut))
+        tokio::time::timeout(self.patience, walk.reading())
+            .await
+            .unwrap_or(Err(MonitoringError::TimedOut))
     }
 }
 

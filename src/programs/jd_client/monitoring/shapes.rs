@@ -1,8 +1,9 @@
 //! The shapes of the monitoring API's bodies, read so that one odd member costs that member only.
 //!
-//! Knows no connection: text goes in, values and a count of oddities come out. Members are kept as text first and read one by
-//! one: a number that no computer holds (`1e999`) or a member given twice then spoils nothing else. Skipping over a member takes
-//! no stack, however deep it is nested.
+//! Knows no connection: text goes in, values and a count of oddities come out. Members are kept as
+//! text first and read one by one: a number that no computer holds (`1e999`) or a member given
+//! twice then spoils nothing else. Skipping over a member takes no stack, however deep it is
+//! nested.
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ const MAX_IDENTITY: usize = 128;
 const MAX_REASONS: usize = 32;
 /// Characters of a reason that are kept.
 const MAX_REASON: usize = 64;
-/// From here on no hashrate and no work is believed. Far above both, yet 10,000 of it still add up to a number.
+/// From here on no hashrate and no work is believed. Far above both, yet 10,000 of it still add up
+/// to a number.
 const BEYOND_BELIEF: f64 = 1e300;
 
 /// Why a body could not be read at all.
@@ -38,7 +40,11 @@ pub(super) enum ShapeError {
 
 impl From<serde_json::Error> for ShapeError {
     fn from(error: serde_json::Error) -> Self {
-        if error.is_data() { Self::NoObject } else { Self::NotJson }
+        if error.is_data() {
+            Self::NoObject
+        } else {
+            Self::NotJson
+        }
     }
 }
 
@@ -67,7 +73,9 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
                 let mut members = Vec::with_capacity(20);
                 while members.len() < MAX_MEMBERS {
-                    let Some(member) = map.next_entry()? else { return Ok(RawObject { members, odd: 0 }) };
+                    let Some(member) = map.next_entry()? else {
+                        return Ok(RawObject { members, odd: 0 });
+                    };
                     members.push(member);
                 }
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -94,7 +102,9 @@ impl<'de> Deserialize<'de> for RawList<'de> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawList<'de>, A::Error> {
                 let mut entries = Vec::new();
                 while entries.len() < MAX_ENTRIES {
-                    let Some(entry) = list.next_element()? else { return Ok(RawList(entries)) };
+                    let Some(entry) = list.next_element()? else {
+                        return Ok(RawList(entries));
+                    };
                     entries.push(entry);
                 }
                 while list.next_element::<IgnoredAny>()?.is_some() {}
@@ -116,11 +126,14 @@ impl<'a> RawObject<'a> {
         self.members.iter().any(|(member, _)| member.0 == name)
     }
 
-    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T` that `fits`.
+    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T`
+    /// that `fits`.
     fn read<T: Deserialize<'a>>(&mut self, name: &str, fits: impl FnOnce(&T) -> bool) -> Option<T> {
         let (_, text) = self.members.iter().find(|(member, _)| member.0 == name)?;
         let told = serde_json::from_str::<Option<T>>(text.get()).ok();
-        let odd = told.as_ref().is_none_or(|value| value.as_ref().is_some_and(|value| !fits(value)));
+        let odd = told
+            .as_ref()
+            .is_none_or(|value| value.as_ref().is_some_and(|value| !fits(value)));
         self.odd = self.odd.saturating_add(u32::from(odd));
         told.flatten().filter(|_| !odd)
     }
@@ -132,7 +145,8 @@ impl<'a> RawObject<'a> {
 
     /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
     pub(super) fn number(&mut self, name: &str) -> Option<f64> {
-        self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number)).map(f64::abs)
+        self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number))
+            .map(f64::abs)
     }
 
     /// The object that is a member of this one. What is odd in it is counted there.
@@ -141,12 +155,16 @@ impl<'a> RawObject<'a> {
     }
 
     fn identity(&mut self) -> String {
-        self.read("user_identity", |_| true).map(|MemberName(text)| clean(&text, MAX_IDENTITY)).unwrap_or_default()
+        self.read("user_identity", |_| true)
+            .map(|MemberName(text)| clean(&text, MAX_IDENTITY))
+            .unwrap_or_default()
     }
 
     fn reasons(&mut self) -> BTreeMap<String, u64> {
         let mut counted = BTreeMap::new();
-        let Some(reasons) = self.object("shares_rejected_by_reason") else { return counted };
+        let Some(reasons) = self.object("shares_rejected_by_reason") else {
+            return counted;
+        };
         for (MemberName(reason), text) in &reasons.members {
             match serde_json::from_str::<Option<u64>>(text.get()) {
                 Ok(Some(shares)) if counted.len() < MAX_REASONS => {
@@ -162,12 +180,16 @@ impl<'a> RawObject<'a> {
 
 /// The first `longest` characters that can be shown.
 fn clean(text: &str, longest: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(longest).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(longest)
+        .collect()
 }
 
 /// What the API's lists hold.
 pub(super) trait ListItem: Sized {
-    /// The lists a page has of them, each with the member that says how long the list is over all pages.
+    /// The lists a page has of them, each with the member that says how long the list is over all
+    /// pages.
     const LISTS: &[(&str, &str)];
     /// Reads one; `None` without an id.
     fn read(from: &mut RawObject) -> Option<Self>;
@@ -175,14 +197,18 @@ pub(super) trait ListItem: Sized {
     fn id(&self) -> u64;
 }
 
-const CHANNEL_LISTS: &[(&str, &str)] = &[("extended_channels", "total_extended"), ("standard_channels", "total_standard")];
+const CHANNEL_LISTS: &[(&str, &str)] = &[
+    ("extended_channels", "total_extended"),
+    ("standard_channels", "total_standard"),
+];
 
 /// Ids of channels have 32 bits in the protocol.
 fn channel_id(from: &mut RawObject) -> Option<u32> {
     from.read("channel_id", |_| true)
 }
 
-/// Clients before 0.3.0 have one sum of work, which counts what the pool acknowledged; the oldest call the shares accepted.
+/// Clients before 0.3.0 have one sum of work, which counts what the pool acknowledged; the oldest
+/// call the shares accepted.
 impl ListItem for UpstreamChannelReading {
     const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
 
@@ -191,11 +217,15 @@ impl ListItem for UpstreamChannelReading {
             channel_id: channel_id(from)?,
             user_identity: from.identity(),
             nominal_hashrate: from.number("nominal_hashrate"),
-            shares_acknowledged: from.count("shares_acknowledged").or_else(|| from.count("shares_accepted")),
+            shares_acknowledged: from
+                .count("shares_acknowledged")
+                .or_else(|| from.count("shares_accepted")),
             shares_submitted: from.count("shares_submitted"),
             shares_rejected: from.count("shares_rejected"),
             rejected_by_reason: from.reasons(),
-            acknowledged_work: from.number("acknowledged_work_sum").or_else(|| from.number("share_work_sum")),
+            acknowledged_work: from
+                .number("acknowledged_work_sum")
+                .or_else(|| from.number("share_work_sum")),
             validated_work: from.number("validated_work_sum"),
             best_difficulty: from.number("best_diff"),
             blocks_found: from.count("blocks_found"),
@@ -242,8 +272,12 @@ impl ListItem for MinerEntry {
 
     fn read(from: &mut RawObject) -> Option<Self> {
         let client_id = from.count("client_id")?;
-        let none = from.count("extended_channels_count") == Some(0) && from.count("standard_channels_count") == Some(0);
-        Some(Self { client_id, has_channels: !none })
+        let none = from.count("extended_channels_count") == Some(0)
+            && from.count("standard_channels_count") == Some(0);
+        Some(Self {
+            client_id,
+            has_channels: !none,
+        })
     }
 
     fn id(&self) -> u64 {
@@ -267,10 +301,17 @@ impl<T: ListItem> ApiListPage<T> {
     /// Reads a body. Entries without an id are left out and are odd.
     pub(super) fn of(body: &[u8]) -> Result<Self, ShapeError> {
         let mut object = RawObject::of(body)?;
-        let mut page = Self { entries: Vec::new(), length: 0, total: None, odd: 0 };
+        let mut page = Self {
+            entries: Vec::new(),
+            length: 0,
+            total: None,
+            odd: 0,
+        };
         for (list, total) in T::LISTS {
             page.total = page.total.max(object.count(total));
-            let Some(RawList(listed)) = object.read(list, |_| true) else { continue };
+            let Some(RawList(listed)) = object.read(list, |_| true) else {
+                continue;
+            };
             page.length = page.length.max(listed.len());
             for text in listed {
                 let Ok(mut object) = serde_json::from_str::<RawObject>(text.get()) else {

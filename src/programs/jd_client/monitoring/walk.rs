@@ -1,12 +1,14 @@
-//! One reading: which addresses are asked in which order, how pages are walked, and when it is enough.
+//! One reading: which addresses are asked in which order, how pages are walked, and when it is
+//! enough.
 //!
-//! Knows no member of a body. A server may lie about everything: a walk over pages goes on only while each page brings something
-//! new, and what a reading takes in is bounded by [`PagedReading`]'s two accounts.
+//! Knows no member of a body. A server may lie about everything: a walk over pages goes on only
+//! while each page brings something new, and what a reading takes in is bounded by
+//! [`PagedReading`]'s two accounts.
 
 use super::shapes::{ApiListPage, ListItem, MinerEntry, RawObject, ShapeError};
 use super::{
-    AT_A_TIME, MAX_BODY, MAX_CHANNELS, MAX_CLIENTS, MAX_READING, MinerChannelReading, MinerReading, MonitoringError,
-    MonitoringReading,
+    AT_A_TIME, MAX_BODY, MAX_CHANNELS, MAX_CLIENTS, MAX_READING, MinerChannelReading, MinerReading,
+    MonitoringError, MonitoringReading,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::HashSet;
@@ -37,12 +39,17 @@ struct CompleteList<T> {
 
 impl<T> Default for CompleteList<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), truncated: false, odd: 0 }
+        Self {
+            entries: Vec::new(),
+            truncated: false,
+            odd: 0,
+        }
     }
 }
 
 impl<T: ListItem> CompleteList<T> {
-    /// The entries in the order of their ids, which the API does not keep; what was wrong with them is noted in `reading`.
+    /// The entries in the order of their ids, which the API does not keep; what was wrong with them
+    /// is noted in `reading`.
     fn told_in(mut self, reading: &mut MonitoringReading) -> Vec<T> {
         reading.truncated |= self.truncated;
         reading.odd_fields = reading.odd_fields.saturating_add(self.odd);
@@ -63,58 +70,104 @@ impl<'a> PagedReading<'a> {
 
     /// The whole reading. What the summary says is empty is not asked for.
     pub(super) async fn reading(&self) -> Result<MonitoringReading, MonitoringError> {
-        let body = self.get("/global").await?.ok_or(MonitoringError::Status(404))?;
+        let body = self
+            .get("/global")
+            .await?
+            .ok_or(MonitoringError::Status(404))?;
         let mut global = RawObject::of(&body)?;
-        if !["server", "sv2_clients", "sv1_clients", "uptime_secs"].iter().any(|name| global.has(name)) {
+        if !["server", "sv2_clients", "sv1_clients", "uptime_secs"]
+            .iter()
+            .any(|name| global.has(name))
+        {
             return Err(MonitoringError::NotTheApi);
         }
-        let mut reading = MonitoringReading { uptime_secs: global.count("uptime_secs"), ..MonitoringReading::default() };
+        let mut reading = MonitoringReading {
+            uptime_secs: global.count("uptime_secs"),
+            ..MonitoringReading::default()
+        };
         let mut server = global.object("server").unwrap_or_default();
         reading.server_hashrate = server.number("total_hashrate");
         let no_channels = server.count("total_channels") == Some(0);
         let mut clients = global.object("sv2_clients").unwrap_or_default();
         reading.clients_hashrate = clients.number("total_hashrate");
         let no_clients = clients.count("total_clients") == Some(0);
-        reading.odd_fields = global.odd.saturating_add(server.odd).saturating_add(clients.odd);
+        reading.odd_fields = global
+            .odd
+            .saturating_add(server.odd)
+            .saturating_add(clients.odd);
         if !no_channels {
             let channels = self.list("/server/channels", &self.channels_left).await?;
-            reading.server_channels = channels.map(|whole| whole.told_in(&mut reading)).unwrap_or_default();
+            reading.server_channels = channels
+                .map(|whole| whole.told_in(&mut reading))
+                .unwrap_or_default();
         }
         if !no_clients {
-            let listed = self.list("/clients", &AtomicUsize::new(MAX_CLIENTS)).await?;
-            let listed = listed.map(|whole| whole.told_in(&mut reading)).unwrap_or_default();
-            let mut answers = stream::iter(listed.into_iter().map(|listed| self.channels_of(listed))).buffered(AT_A_TIME);
+            let listed = self
+                .list("/clients", &AtomicUsize::new(MAX_CLIENTS))
+                .await?;
+            let listed = listed
+                .map(|whole| whole.told_in(&mut reading))
+                .unwrap_or_default();
+            let mut answers =
+                stream::iter(listed.into_iter().map(|listed| self.channels_of(listed)))
+                    .buffered(AT_A_TIME);
             while let Some((client_id, channels)) = answers.try_next().await? {
                 // A connection that has ended since it was listed is left out.
                 let Some(channels) = channels else { continue };
                 let channels = channels.told_in(&mut reading);
-                reading.clients.push(MinerReading { client_id, channels });
+                reading.clients.push(MinerReading {
+                    client_id,
+                    channels,
+                });
             }
         }
         Ok(reading)
     }
 
-    async fn channels_of(&self, listed: MinerEntry) -> Result<(u64, Option<CompleteList<MinerChannelReading>>), MonitoringError> {
-        let MinerEntry { client_id, has_channels } = listed;
+    async fn channels_of(
+        &self,
+        listed: MinerEntry,
+    ) -> Result<(u64, Option<CompleteList<MinerChannelReading>>), MonitoringError> {
+        let MinerEntry {
+            client_id,
+            has_channels,
+        } = listed;
         if !has_channels {
             return Ok((client_id, Some(CompleteList::default())));
         }
-        Ok((client_id, self.list(&format!("/clients/{client_id}/channels"), &self.channels_left).await?))
+        Ok((
+            client_id,
+            self.list(
+                &format!("/clients/{client_id}/channels"),
+                &self.channels_left,
+            )
+            .await?,
+        ))
     }
 
-    /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API has no such list. Of entries
-    /// with the same id the first counts.
-    async fn list<T: ListItem>(&self, path: &str, left: &AtomicUsize) -> Result<Option<CompleteList<T>>, MonitoringError> {
+    /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API
+    /// has no such list. Of entries with the same id the first counts.
+    async fn list<T: ListItem>(
+        &self,
+        path: &str,
+        left: &AtomicUsize,
+    ) -> Result<Option<CompleteList<T>>, MonitoringError> {
         let mut whole = CompleteList::default();
         let mut seen = HashSet::new();
         let mut offset = 0;
-        // What there is room for could at the worst come one by one. The time for the reading ends that.
+        // What there is room for could at the worst come one by one. The time for the reading ends
+        // that.
         loop {
             if left.load(Ordering::Relaxed) == 0 {
                 whole.truncated = true;
                 return Ok(Some(whole));
             }
-            let Some(body) = self.get(&format!("{path}?offset={offset}&limit={PAGE}")).await? else { return Ok(None) };
+            let Some(body) = self
+                .get(&format!("{path}?offset={offset}&limit={PAGE}"))
+                .await?
+            else {
+                return Ok(None);
+            };
             let page = ApiListPage::<T>::of(&body)?;
             whole.odd = whole.odd.saturating_add(page.odd);
             let before = whole.entries.len();
@@ -142,7 +195,12 @@ impl<'a> PagedReading<'a> {
 
     /// The body at `path`; `None` when there is nothing at it.
     async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, MonitoringError> {
-        let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(|e| fault(&e))?;
+        let mut response = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .send()
+            .await
+            .map_err(|e| fault(&e))?;
         match response.status().as_u16() {
             200 => {}
             404 => return Ok(None),
@@ -161,7 +219,11 @@ impl<'a> PagedReading<'a> {
 
 /// Takes `amount` from an account, if it holds that much.
 fn use_budget(account: &AtomicUsize, amount: usize) -> bool {
-    account.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
+    account
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(amount)
+        })
+        .is_ok()
 }
 
 /// Where something that listens at `address` can be reached from this machine.

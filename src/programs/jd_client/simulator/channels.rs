@@ -1,7 +1,9 @@
-//! The accounts the client keeps for each channel, in the shape in which its monitoring API shows them.
+//! The accounts the client keeps for each channel, in the shape in which its monitoring API shows
+//! them.
 //!
-//! Knows no time and no log line. Field names and types are those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0,
-//! `monitoring/{client,server}.rs`); how shares and batches are counted follows `channels_sv2` 8.0.0.
+//! Knows no time and no log line. Field names and types are those of `jd_client_sv2` 0.6.0
+//! (`stratum-apps` 0.8.0, `monitoring/{client,server}.rs`); how shares and batches are counted
+//! follows `channels_sv2` 8.0.0.
 
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -9,17 +11,19 @@ use std::collections::BTreeMap;
 /// What difficulty 1 means, as a 256-bit number: 0xffff · 2²⁰⁸.
 const DIFFICULTY_ONE: f64 = 65_535.0 * (1_u128 << 104) as f64 * (1_u128 << 104) as f64;
 
-/// The difficulty at which `hashrate` (H/s) yields `per_minute` shares a minute, as the client computes it: the target is
-/// 2²⁵⁶ divided by the hashes expected between two shares.
+/// The difficulty at which `hashrate` (H/s) yields `per_minute` shares a minute, as the client
+/// computes it: the target is 2²⁵⁶ divided by the hashes expected between two shares.
 pub(super) fn difficulty(hashrate: f64, per_minute: f64) -> f64 {
     let hashes = (hashrate * 60.0 / per_minute).max(1.0);
     DIFFICULTY_ONE * hashes / f64::powi(2.0, 256)
 }
 
-/// The 256-bit number of the given difficulty as 64 hexadecimal digits, most significant first: a channel's target, or the
-/// hash of a share that just reaches it. A number keeps the 53 bits of a double; `below` fills the bytes under them.
+/// The 256-bit number of the given difficulty as 64 hexadecimal digits, most significant first: a
+/// channel's target, or the hash of a share that just reaches it. A number keeps the 53 bits of a
+/// double; `below` fills the bytes under them.
 pub(super) fn target_hex(difficulty: f64, mut below: impl FnMut() -> u8) -> String {
-    let value = (DIFFICULTY_ONE / difficulty).clamp(1.0, f64::powi(2.0, 256) * (1.0 - f64::EPSILON));
+    let value =
+        (DIFFICULTY_ONE / difficulty).clamp(1.0, f64::powi(2.0, 256) * (1.0 - f64::EPSILON));
     let bits = value.to_bits();
     let exponent = i32::try_from(bits >> 52).unwrap_or(0) - 1075;
     let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
@@ -32,7 +36,11 @@ pub(super) fn target_hex(difficulty: f64, mut below: impl FnMut() -> u8) -> Stri
     for (byte, part) in number[whole_bytes..].iter_mut().zip(shifted.to_le_bytes()) {
         *byte = part;
     }
-    number.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+    number
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn whole<S: Serializer>(sum: &f64, s: S) -> Result<S::Ok, S::Error> {
@@ -71,7 +79,8 @@ pub(super) struct SimulatedMinerChannel {
 }
 
 impl SimulatedMinerChannel {
-    /// A fresh channel of a miner that claims `hashrate` H/s, to be given `per_minute` shares a minute.
+    /// A fresh channel of a miner that claims `hashrate` H/s, to be given `per_minute` shares a
+    /// minute.
     pub(super) fn open(
         user_identity: String,
         hashrate: f64,
@@ -80,7 +89,8 @@ impl SimulatedMinerChannel {
         extranonce_prefix_hex: String,
     ) -> Self {
         let mut channel = Self {
-            // Each connection counts its channels from 1, and 1 is its group channel: the first real channel is always 2.
+            // Each connection counts its channels from 1, and 1 is its group channel: the first
+            // real channel is always 2.
             channel_id: 2,
             user_identity,
             nominal_hashrate: 0.0,
@@ -114,7 +124,8 @@ impl SimulatedMinerChannel {
         self.target_hex = target_hex(self.difficulty, || 0);
     }
 
-    /// Counts an accepted share that reached the difficulty `reached`; true when it completed a batch.
+    /// Counts an accepted share that reached the difficulty `reached`; true when it completed a
+    /// batch.
     pub(super) fn accept(&mut self, sequence_number: u32, reached: f64) -> bool {
         self.last_share_sequence_number = sequence_number;
         self.shares_accepted += 1;
@@ -130,7 +141,8 @@ impl SimulatedMinerChannel {
     }
 
     fn batch_is_full(&self) -> bool {
-        usize::try_from(self.last_batch_accepted).is_ok_and(|n| n == self.share_batch_size) && self.share_batch_size > 0
+        usize::try_from(self.last_batch_accepted).is_ok_and(|n| n == self.share_batch_size)
+            && self.share_batch_size > 0
     }
 
     /// Counts a rejected share.
@@ -185,7 +197,8 @@ impl SimulatedUpstreamChannel {
         }
     }
 
-    /// Counts a share sent to the pool, worth `work` and having reached `reached`; its sequence number on this channel.
+    /// Counts a share sent to the pool, worth `work` and having reached `reached`; its sequence
+    /// number on this channel.
     pub(super) fn submit(&mut self, work: f64, reached: f64) -> u32 {
         self.shares_submitted += 1;
         self.validated_work_sum += work;
@@ -216,7 +229,10 @@ pub(super) struct SimulatedMinerConnection {
 impl SimulatedMinerConnection {
     /// Sum of its channels, H/s. The sum of none is `-0.0`, as it is with the real client.
     pub(super) fn total_hashrate(&self) -> f32 {
-        self.channels.iter().map(|channel| channel.nominal_hashrate).sum()
+        self.channels
+            .iter()
+            .map(|channel| channel.nominal_hashrate)
+            .sum()
     }
 }
 
@@ -233,12 +249,21 @@ mod tests {
 
     #[test]
     fn a_difficulty_is_written_as_the_target_it_stands_for() {
-        assert_eq!(target_hex(1.0, || 0), format!("00000000ffff{}", "0".repeat(52)));
+        assert_eq!(
+            target_hex(1.0, || 0),
+            format!("00000000ffff{}", "0".repeat(52))
+        );
         // 100 TH/s at 6 shares a minute: one share is worth about 232,830 hashes of difficulty 1.
         let d = difficulty(1e14, 6.0);
         assert!((d / 232_827.0 - 1.0).abs() < 1e-4, "{d}");
-        assert_eq!(target_hex(65_535.0 / 65_536.0, || 0), format!("00000001{}", "0".repeat(56)));
-        assert_eq!(target_hex(1.0, || 0xab), format!("00000000ffff{}{}", "0".repeat(10), "ab".repeat(21)));
+        assert_eq!(
+            target_hex(65_535.0 / 65_536.0, || 0),
+            format!("00000001{}", "0".repeat(56))
+        );
+        assert_eq!(
+            target_hex(1.0, || 0xab),
+            format!("00000000ffff{}{}", "0".repeat(10), "ab".repeat(21))
+        );
         assert_eq!(target_hex(f64::MIN_POSITIVE, || 0).len(), 64);
         assert_eq!(target_hex(f64::MAX, || 0), format!("{}1", "0".repeat(63)));
     }
@@ -248,7 +273,10 @@ mod tests {
         let mut channel = SimulatedMinerChannel::open("rig1.w1".into(), 1e14, 6.0, 3, "00".into());
         let full: Vec<bool> = (1..=7).map(|n| channel.accept(n, 1.0)).collect();
         assert_eq!(full, [false, false, true, false, false, true, false]);
-        assert_eq!((channel.shares_accepted, channel.last_batch_accepted), (7, 1));
+        assert_eq!(
+            (channel.shares_accepted, channel.last_batch_accepted),
+            (7, 1)
+        );
         assert!((channel.share_work_sum - 7.0 * channel.difficulty).abs() < 1e-6);
 
         let mut never = SimulatedMinerChannel::open("rig1.w1".into(), 1e14, 6.0, 0, "00".into());

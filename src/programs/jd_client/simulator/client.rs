@@ -1,9 +1,10 @@
 //! The life of the simulated client, from its first line to its last.
 //!
-//! Owns the order of things: template provider, pool, services, miners, and each way to end. One task does it all in turn; the
-//! monitoring API, strangers at the miners' port and SIGINT have tasks of their own. Nothing here connects to a real template
-//! provider or pool: those of the configuration are only named in the log. One file, because the order of its steps is what it
-//! is about.
+//! Owns the order of things: template provider, pool, services, miners, and each way to end. One
+//! task does it all in turn; the monitoring API, strangers at the miners' port and SIGINT have
+//! tasks of their own. Nothing here connects to a real template provider or pool: those of the
+//! configuration are only named in the log. One file, because the order of its steps is what it is
+//! about.
 
 use super::SimulatorArgs;
 use super::channels::ChannelAccounts;
@@ -40,7 +41,12 @@ pub(super) enum ExitKind {
 /// # Errors
 ///
 /// The signal handlers cannot be installed.
-pub(super) async fn live(config: SimulatorConfig, args: SimulatorArgs, log: SimulatedLog, seed: u64) -> io::Result<ExitKind> {
+pub(super) async fn live(
+    config: SimulatorConfig,
+    args: SimulatorArgs,
+    log: SimulatedLog,
+    seed: u64,
+) -> io::Result<ExitKind> {
     let wrong = args.misbehaviour.clone();
     let interrupted = watch_interrupts(log.clone(), wrong.ignore_sigint)?;
     if wrong.ignore_sigterm {
@@ -49,14 +55,20 @@ pub(super) async fn live(config: SimulatorConfig, args: SimulatorArgs, log: Simu
     }
     if wrong.fork_grandchild {
         let pid = faults::start_grandchild()?;
-        log.say([SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2::simulate", format!("grandchild pid={pid}"))]);
+        log.say([SimulatedLine::new(
+            SimulatedLevel::Info,
+            "jd_client_sv2::simulate",
+            format!("grandchild pid={pid}"),
+        )]);
     }
     let death = async {
         match wrong.die_after {
             Some(after) => sleep(after).await,
             None => std::future::pending().await,
         }
-        wrong.die_by_signal.map_or(ExitKind::Exit(wrong.exit_code), ExitKind::Signal)
+        wrong
+            .die_by_signal
+            .map_or(ExitKind::Exit(wrong.exit_code), ExitKind::Signal)
     };
     let life = SimulatedClient::new(config, args, log, seed, interrupted).live();
     Ok(select! {
@@ -112,9 +124,11 @@ struct SimulatedClient {
     /// The world's time zero.
     began: Instant,
     accounts: watch::Sender<Arc<ChannelAccounts>>,
-    /// How many of the configured pools have been tried; each gets one chance only in the life of a process.
+    /// How many of the configured pools have been tried; each gets one chance only in the life of a
+    /// process.
     used: usize,
-    /// When pool and template provider are to be lost; set when miners are let in for the first time.
+    /// When pool and template provider are to be lost; set when miners are let in for the first
+    /// time.
     losses: Option<(Option<Instant>, Option<Instant>)>,
     numbered: Option<NumberedLines>,
     ballast: Option<MemoryBallast>,
@@ -201,7 +215,10 @@ impl SimulatedClient {
             // The real client does not look for an interrupt until it has given up.
             for attempt in 1..=3 {
                 let error = format!("{:?}", refused());
-                self.say(say::TEMPLATE_PROVIDER_REFUSES, &[("attempt", &attempt), ("error", &error)]);
+                self.say(
+                    say::TEMPLATE_PROVIDER_REFUSES,
+                    &[("attempt", &attempt), ("error", &error)],
+                );
                 if attempt < 3 {
                     sleep(self.args.retry_pause).await;
                 }
@@ -222,7 +239,8 @@ impl SimulatedClient {
         Ok(())
     }
 
-    /// The next pool that has not been tried, or none. After a fallback the client waits a second before each.
+    /// The next pool that has not been tried, or none. After a fallback the client waits a second
+    /// before each.
     async fn find_pool(&mut self, again: bool) -> Result<Option<SimulatedPool>, u8> {
         let mode = self.config.mode;
         if mode == SimulatedMode::SoloMining {
@@ -239,7 +257,15 @@ impl SimulatedClient {
         let upstreams = self.config.upstreams.clone();
         for (i, upstream) in upstreams.iter().enumerate() {
             let (pool, jds) = (&upstream.pool, &upstream.jds);
-            self.say(say::UPSTREAM, &[("i", &(i + 1)), ("n", &upstreams.len()), ("pool", pool), ("jds", jds)]);
+            self.say(
+                say::UPSTREAM,
+                &[
+                    ("i", &(i + 1)),
+                    ("n", &upstreams.len()),
+                    ("pool", pool),
+                    ("jds", jds),
+                ],
+            );
             if again && !self.pause(Duration::from_secs(1)).await {
                 return Err(self.give_up_pools());
             }
@@ -250,8 +276,19 @@ impl SimulatedClient {
             self.used = i + 1;
             if !self.fails_with(StartFailure::Pool) {
                 let flags = u8::from(mode == SimulatedMode::FullTemplate);
-                self.say(say::UPSTREAM_CONNECTED, &[("pool", pool), ("jds", jds), ("mode", &name), ("flags", &flags)]);
-                return Ok(Some(SimulatedPool { user_identity: upstream.user_identity.clone(), mode }));
+                self.say(
+                    say::UPSTREAM_CONNECTED,
+                    &[
+                        ("pool", pool),
+                        ("jds", jds),
+                        ("mode", &name),
+                        ("flags", &flags),
+                    ],
+                );
+                return Ok(Some(SimulatedPool {
+                    user_identity: upstream.user_identity.clone(),
+                    mode,
+                }));
             }
             for attempt in 1..=3 {
                 self.say(say::UPSTREAM_REFUSES, &[("attempt", &attempt)]);
@@ -259,7 +296,15 @@ impl SimulatedClient {
                     return Err(self.give_up_pools());
                 }
                 let error = format!("{:?}", refused());
-                self.say(say::UPSTREAM_TRY_FAILED, &[("attempt", &attempt), ("pool", pool), ("jds", jds), ("error", &error)]);
+                self.say(
+                    say::UPSTREAM_TRY_FAILED,
+                    &[
+                        ("attempt", &attempt),
+                        ("pool", pool),
+                        ("jds", jds),
+                        ("error", &error),
+                    ],
+                );
             }
             self.say(say::UPSTREAM_GIVEN_UP, &[("pool", pool), ("jds", jds)]);
         }
@@ -272,7 +317,10 @@ impl SimulatedClient {
     fn give_up_pools(&self) -> u8 {
         self.say(say::UPSTREAM_INTERRUPTED, &[]);
         self.say(say::SOLO, &[]);
-        self.last_words(&RunningParts { monitoring: false, ..RunningParts::default() });
+        self.last_words(&RunningParts {
+            monitoring: false,
+            ..RunningParts::default()
+        });
         0
     }
 
@@ -284,7 +332,10 @@ impl SimulatedClient {
         };
         let with_pool = pool.is_some();
         if !self.wait_for_template().await {
-            self.last_words(&RunningParts { pool: with_pool, ..RunningParts::default() });
+            self.last_words(&RunningParts {
+                pool: with_pool,
+                ..RunningParts::default()
+            });
             services.stop().await;
             return SessionEnd::End(0);
         }
@@ -293,9 +344,12 @@ impl SimulatedClient {
         self.log.say(first);
         self.say(say::READY, &[]);
         services.answer_strangers(&self.log);
-        let (pool_lost, template_provider_lost) = self.losses.unwrap_or_else(|| self.begin_to_misbehave());
+        let (pool_lost, template_provider_lost) =
+            self.losses.unwrap_or_else(|| self.begin_to_misbehave());
         if self.fails_with(StartFailure::Panic) {
-            self.panics("jd_client_sv2-0.6.0/src/lib/channel_manager/mod.rs:631:17:\nsimulated panic");
+            self.panics(
+                "jd_client_sv2-0.6.0/src/lib/channel_manager/mod.rs:631:17:\nsimulated panic",
+            );
             return SessionEnd::End(101);
         }
 
@@ -338,7 +392,8 @@ impl SimulatedClient {
             if let Some(last) = refreshed
                 && last + refresh <= now
             {
-                self.accounts.send_replace(Arc::new(self.world.accounts().clone()));
+                self.accounts
+                    .send_replace(Arc::new(self.world.accounts().clone()));
                 refreshed = Some(now);
             }
             if let Some(ballast) = &mut self.ballast {
@@ -353,16 +408,20 @@ impl SimulatedClient {
         }
     }
 
-    /// Miners are let in for the first time: all that is counted from then on begins. When pool and template provider are to be
-    /// lost.
+    /// Miners are let in for the first time: all that is counted from then on begins. When pool and
+    /// template provider are to be lost.
     fn begin_to_misbehave(&mut self) -> (Option<Instant>, Option<Instant>) {
         let now = Instant::now();
         let wrong = &self.args.misbehaviour;
-        let losses =
-            (wrong.fall_back_after.map(|after| now + after), wrong.lose_template_provider_after.map(|after| now + after));
+        let losses = (
+            wrong.fall_back_after.map(|after| now + after),
+            wrong.lose_template_provider_after.map(|after| now + after),
+        );
         self.losses = Some(losses);
-        self.numbered =
-            self.args.lines_per_second.map(|rate| NumberedLines::new(rate, self.args.line_bytes, self.args.lines_total));
+        self.numbered = self
+            .args
+            .lines_per_second
+            .map(|rate| NumberedLines::new(rate, self.args.line_bytes, self.args.lines_total));
         self.ballast = wrong.grow_memory.map(MemoryBallast::new);
         losses
     }
@@ -386,32 +445,49 @@ impl SimulatedClient {
         let refresh = format!("{:?}", self.config.refresh);
         let mut monitoring = Ok(None);
         if let Some(address) = self.config.monitoring {
-            self.say(say::MONITORING, &[("monitoring", &address), ("refresh", &refresh)]);
+            self.say(
+                say::MONITORING,
+                &[("monitoring", &address), ("refresh", &refresh)],
+            );
             monitoring = self.bind(address, StartFailure::MonitoringPort).await;
         }
-        if let SimulatedTemplateProvider::Core { version, socket } = &self.config.template_provider {
-            let text = if *version == 30 { say::CORE_CONNECTING_V30 } else { say::CORE_CONNECTING_V31 };
+        if let SimulatedTemplateProvider::Core { version, socket } = &self.config.template_provider
+        {
+            let text = if *version == 30 {
+                say::CORE_CONNECTING_V30
+            } else {
+                say::CORE_CONNECTING_V31
+            };
             self.say(text, &[("socket", &socket.display())]);
         }
         let listening = self.config.listening;
         self.say(say::LISTENING, &[("listen", &listening)]);
-        let miners = self.bind(listening, StartFailure::ListenPort).await.map_err(|error| {
-            self.say(say::LISTEN_FAILED, &[("listen", &listening), ("error", &format!("{error:?}"))]);
-            self.say_monitoring_up();
-            self.say_template_provider_stops();
-            self.say(say::CHANNEL_MANAGER_STOPS, &[]);
-            if self.config.monitoring.is_some() {
-                self.say(say::MONITORING_STOPS, &[]);
-            }
-            self.say(say::STOPPED, &[]);
-            1
-        })?;
+        let miners = self
+            .bind(listening, StartFailure::ListenPort)
+            .await
+            .map_err(|error| {
+                self.say(
+                    say::LISTEN_FAILED,
+                    &[("listen", &listening), ("error", &format!("{error:?}"))],
+                );
+                self.say_monitoring_up();
+                self.say_template_provider_stops();
+                self.say(say::CHANNEL_MANAGER_STOPS, &[]);
+                if self.config.monitoring.is_some() {
+                    self.say(say::MONITORING_STOPS, &[]);
+                }
+                self.say(say::STOPPED, &[]);
+                1
+            })?;
         self.say(say::SERVICES_UP, &[]);
         let monitoring = monitoring.map_err(|error| {
             self.say(say::MONITORING_FAILED, &[("error", &format!("{error:?}"))]);
             self.say_telemetry();
             self.say(say::WAITING, &[]);
-            self.last_words(&RunningParts { monitoring: false, ..RunningParts::default() });
+            self.last_words(&RunningParts {
+                monitoring: false,
+                ..RunningParts::default()
+            });
             0
         })?;
         self.say_monitoring_up();
@@ -421,7 +497,10 @@ impl SimulatedClient {
         if let SimulatedTemplateProvider::Core { version, socket } = &self.config.template_provider
             && self.fails_with(StartFailure::TemplateProvider)
         {
-            self.say(say::CORE_MISSING, &[("version", version), ("socket", &socket.display())]);
+            self.say(
+                say::CORE_MISSING,
+                &[("version", version), ("socket", &socket.display())],
+            );
             self.say(say::WAITING, &[]);
             self.last_words(&RunningParts::default());
             return Err(0);
@@ -434,14 +513,22 @@ impl SimulatedClient {
             } else if let Some(kind) = wrong.monitoring_garbage {
                 services.monitor_by(faults::answer_with(listener, kind));
             } else {
-                services.monitor(listener, self.accounts.subscribe(), wrong.freeze_monitoring_after);
+                services.monitor(
+                    listener,
+                    self.accounts.subscribe(),
+                    wrong.freeze_monitoring_after,
+                );
             }
         }
         Ok(services)
     }
 
     /// Binds the address; nothing with `--no-sockets`.
-    async fn bind(&self, address: SocketAddr, failure: StartFailure) -> io::Result<Option<TcpListener>> {
+    async fn bind(
+        &self,
+        address: SocketAddr,
+        failure: StartFailure,
+    ) -> io::Result<Option<TcpListener>> {
         if self.fails_with(failure) {
             return Err(rustix::io::Errno::ADDRINUSE.into());
         }
@@ -451,8 +538,8 @@ impl SimulatedClient {
         TcpListener::bind(address).await.map(Some)
     }
 
-    /// False when interrupted. Bitcoin Core's template comes after `--startup-delay`, a template provider's at once: there the
-    /// delay was in the connection.
+    /// False when interrupted. Bitcoin Core's template comes after `--startup-delay`, a template
+    /// provider's at once: there the delay was in the connection.
     async fn wait_for_template(&self) -> bool {
         let mut left = match self.config.template_provider {
             SimulatedTemplateProvider::Core { .. } => self.args.startup_delay,
@@ -480,7 +567,10 @@ impl SimulatedClient {
 
     fn say_telemetry(&self) {
         if self.config.telemetry {
-            self.say(say::TELEMETRY_ON, &[("refresh", &self.config.refresh.as_secs().max(1))]);
+            self.say(
+                say::TELEMETRY_ON,
+                &[("refresh", &self.config.refresh.as_secs().max(1))],
+            );
         } else {
             self.say(say::TELEMETRY_OFF, &[]);
         }
@@ -498,8 +588,17 @@ impl SimulatedClient {
 
     /// Says what a panic of one of the client's tasks leaves in log and on standard error.
     fn panics(&self, place: &str) {
-        let error = |message: String| SimulatedLine::new(SimulatedLevel::Error, "stratum_apps::config_helpers::logging", message);
-        self.log.say([error(format!("panic: panicked at {place}")), error(format!("Backtrace: {}", say::BACKTRACE))]);
+        let error = |message: String| {
+            SimulatedLine::new(
+                SimulatedLevel::Error,
+                "stratum_apps::config_helpers::logging",
+                message,
+            )
+        };
+        self.log.say([
+            error(format!("panic: panicked at {place}")),
+            error(format!("Backtrace: {}", say::BACKTRACE)),
+        ]);
         let thread = std::process::id();
         // Nobody may be there to hear it.
         let _ = writeln!(
@@ -535,7 +634,8 @@ impl SimulatedClient {
     }
 }
 
-/// What of the client is running when it has to stop. By default: all but a pool, and no miners let in yet.
+/// What of the client is running when it has to stop. By default: all but a pool, and no miners let
+/// in yet.
 struct RunningParts {
     /// How many miners there are; `None` before any are let in.
     miners: Option<usize>,
@@ -546,7 +646,12 @@ struct RunningParts {
 
 impl Default for RunningParts {
     fn default() -> Self {
-        Self { miners: None, monitoring: true, pool: false, template_provider: true }
+        Self {
+            miners: None,
+            monitoring: true,
+            pool: false,
+            template_provider: true,
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! The client's configuration file, as far as the stand-in needs it, and what the client says of a bad one.
+//! The client's configuration file, as far as the stand-in needs it, and what the client says of a
+//! bad one.
 //!
-//! Knows nothing of the manager's own model of a configuration: the stand-in has to judge a file as the client would, so it
-//! must not share code with what wrote the file. Keys and secrets are asked for but not looked into, nor is the payout script.
-//! Error texts are those of `jd_client_sv2` 0.6.0; where the client would name a key, its way of naming it is kept
+//! Knows nothing of the manager's own model of a configuration: the stand-in has to judge a file as
+//! the client would, so it must not share code with what wrote the file. Keys and secrets are asked
+//! for but not looked into, nor is the payout script. Error texts are those of `jd_client_sv2`
+//! 0.6.0; where the client would name a key, its way of naming it is kept
 //! (`upstreams[0]pool_port`).
 
 use std::net::SocketAddr;
@@ -56,18 +58,29 @@ pub(super) fn complaint(error: &str) -> String {
     format!("Job Declarator Client config error: Bad `config` TOML deserialize: `{error}`")
 }
 
-/// Reads the file, lets the `JDC__*` variables of `env` override it (scalars only, not the `JDC__UPSTREAM_*` form), and
-/// checks what came out.
+/// Reads the file, lets the `JDC__*` variables of `env` override it (scalars only, not the
+/// `JDC__UPSTREAM_*` form), and checks what came out.
 ///
 /// # Errors
 ///
 /// What the client says of it, without [`complaint`]'s introduction.
-pub(super) fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<SimulatorConfig, String> {
-    let overrides: Vec<(String, String)> =
-        env.filter_map(|(name, value)| Some((name.to_ascii_lowercase().strip_prefix("jdc__")?.to_owned(), value))).collect();
+pub(super) fn load(
+    path: &Path,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<SimulatorConfig, String> {
+    let overrides: Vec<(String, String)> = env
+        .filter_map(|(name, value)| {
+            Some((
+                name.to_ascii_lowercase().strip_prefix("jdc__")?.to_owned(),
+                value,
+            ))
+        })
+        .collect();
     let mut table = if path.exists() {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        let table = text.parse::<Table>().map_err(|error| format!("{error} in {}", path.display()))?;
+        let table = text
+            .parse::<Table>()
+            .map_err(|error| format!("{error} in {}", path.display()))?;
         with_lower_case_keys(table)
     } else if overrides.is_empty() {
         return Err(format!(
@@ -93,7 +106,10 @@ fn with_lower_case_keys(table: Table) -> Table {
             other => other,
         }
     }
-    table.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), lower(value))).collect()
+    table
+        .into_iter()
+        .map(|(key, value)| (key.to_ascii_lowercase(), lower(value)))
+        .collect()
 }
 
 fn set(table: &mut Table, path: &[&str], value: String) {
@@ -103,7 +119,9 @@ fn set(table: &mut Table, path: &[&str], value: String) {
             table.insert((*key).to_owned(), Value::String(value));
         }
         [key, rest @ ..] => {
-            let inner = table.entry((*key).to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            let inner = table
+                .entry((*key).to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 set(inner, rest, value);
             }
@@ -130,15 +148,24 @@ fn config(table: &Table) -> Result<SimulatorConfig, String> {
             "FULLTEMPLATE" => SimulatedMode::FullTemplate,
             "COINBASEONLY" => SimulatedMode::CoinbaseOnly,
             "SOLOMINING" => SimulatedMode::SoloMining,
-            _ => return Err(format!("unknown JDC mode `{name}`, expected FullTemplate, CoinbaseOnly, SoloMining")),
+            _ => {
+                return Err(format!(
+                    "unknown JDC mode `{name}`, expected FullTemplate, CoinbaseOnly, SoloMining"
+                ));
+            }
         },
     };
-    let monitoring = table.contains_key("monitoring_address").then(|| address(table, "monitoring_address")).transpose()?;
+    let monitoring = table
+        .contains_key("monitoring_address")
+        .then(|| address(table, "monitoring_address"))
+        .transpose()?;
     let refresh = match table.get("monitoring_cache_refresh_secs") {
         None => 15,
         Some(_) => integer(table, "", "monitoring_cache_refresh_secs", 64)?,
     };
-    let cidrs = table.get("miner_telemetry").and_then(|telemetry| telemetry.get("cidrs")?.as_array());
+    let cidrs = table
+        .get("miner_telemetry")
+        .and_then(|telemetry| telemetry.get("cidrs")?.as_array());
     Ok(SimulatorConfig {
         listening,
         monitoring,
@@ -154,31 +181,46 @@ fn config(table: &Table) -> Result<SimulatorConfig, String> {
 }
 
 fn template_provider(value: &Value) -> Result<SimulatedTemplateProvider, String> {
-    let variant = |name: &str| format!("enum TemplateProviderType does not have variant constructor {name}");
+    let variant =
+        |name: &str| format!("enum TemplateProviderType does not have variant constructor {name}");
     let Some((name, inner)) = value.as_table().and_then(|table| table.iter().next()) else {
         return Err(variant(&plain(value)));
     };
     let empty = Table::new();
     let inner = inner.as_table().unwrap_or(&empty);
     match name.as_str() {
-        "sv2tp" => Ok(SimulatedTemplateProvider::Sv2 { address: text(inner, "address")? }),
+        "sv2tp" => Ok(SimulatedTemplateProvider::Sv2 {
+            address: text(inner, "address")?,
+        }),
         "bitcoincoreipc" => {
             const WHERE: &str = "template_provider_type.";
             let version = integer(inner, WHERE, "version", 8)?;
             if !matches!(version, 30 | 31) {
-                return Err(format!("unsupported Bitcoin Core IPC version: {version}. expected 30 or 31"));
+                return Err(format!(
+                    "unsupported Bitcoin Core IPC version: {version}. expected 30 or 31"
+                ));
             }
             let network = text(inner, "network")?;
             integer(inner, WHERE, "fee_threshold", 64)?;
             integer(inner, WHERE, "min_interval", 8)?;
             let below = network.to_ascii_lowercase();
-            let data_dir = inner.get("data_dir").map_or_else(|| home().join(".bitcoin"), |path| PathBuf::from(plain(path)));
+            let data_dir = inner.get("data_dir").map_or_else(
+                || home().join(".bitcoin"),
+                |path| PathBuf::from(plain(path)),
+            );
             let directory = match below.as_str() {
                 "mainnet" => data_dir,
                 "testnet4" | "signet" | "regtest" => data_dir.join(below),
-                _ => return Err(format!("enum BitcoinNetwork does not have variant constructor {network}")),
+                _ => {
+                    return Err(format!(
+                        "enum BitcoinNetwork does not have variant constructor {network}"
+                    ));
+                }
             };
-            Ok(SimulatedTemplateProvider::Core { version, socket: directory.join("node.sock") })
+            Ok(SimulatedTemplateProvider::Core {
+                version,
+                socket: directory.join("node.sock"),
+            })
         }
         other => Err(variant(other)),
     }
@@ -190,7 +232,10 @@ fn home() -> PathBuf {
 
 fn upstreams(value: &Value) -> Result<Vec<SimulatedUpstream>, String> {
     let Value::Array(list) = value else {
-        return Err(format!("invalid type: string \"{}\", expected an array for key `upstreams`", plain(value)));
+        return Err(format!(
+            "invalid type: string \"{}\", expected an array for key `upstreams`",
+            plain(value)
+        ));
     };
     list.iter()
         .enumerate()
@@ -204,18 +249,26 @@ fn upstreams(value: &Value) -> Result<Vec<SimulatedUpstream>, String> {
             let jds = text(upstream, "jds_address")?;
             let jds_port = integer(upstream, &at, "jds_port", 16)?;
             let user_identity = text(upstream, "user_identity")?;
-            Ok(SimulatedUpstream { pool: format!("{pool}:{pool_port}"), jds: format!("{jds}:{jds_port}"), user_identity })
+            Ok(SimulatedUpstream {
+                pool: format!("{pool}:{pool_port}"),
+                jds: format!("{jds}:{jds_port}"),
+                user_identity,
+            })
         })
         .collect()
 }
 
 fn present<'a>(table: &'a Table, key: &str) -> Result<&'a Value, String> {
-    table.get(key).ok_or_else(|| format!("missing field `{key}`"))
+    table
+        .get(key)
+        .ok_or_else(|| format!("missing field `{key}`"))
 }
 
 /// A scalar as text, however it was written.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn text(table: &Table, key: &str) -> Result<String, String> {
@@ -223,17 +276,27 @@ fn text(table: &Table, key: &str) -> Result<String, String> {
 }
 
 fn address(table: &Table, key: &str) -> Result<SocketAddr, String> {
-    text(table, key)?.parse().map_err(|_| "invalid socket address syntax".to_owned())
+    text(table, key)?
+        .parse()
+        .map_err(|_| "invalid socket address syntax".to_owned())
 }
 
 fn float(table: &Table, key: &str) -> Result<f64, String> {
     let value = present(table, key)?;
-    let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64)).or_else(|| plain(value).parse().ok());
-    number.ok_or_else(|| format!("invalid type: string \"{}\", expected a floating point for key `{key}`", plain(value)))
+    let number = value
+        .as_float()
+        .or_else(|| value.as_integer().map(|n| n as f64))
+        .or_else(|| plain(value).parse().ok());
+    number.ok_or_else(|| {
+        format!(
+            "invalid type: string \"{}\", expected a floating point for key `{key}`",
+            plain(value)
+        )
+    })
 }
 
-/// An unsigned whole number of at most `bits` bits. Quoted numbers, truth values and fractions are taken as the client takes
-/// them.
+/// An unsigned whole number of at most `bits` bits. Quoted numbers, truth values and fractions are
+/// taken as the client takes them.
 fn integer(table: &Table, at: &str, key: &str, bits: u32) -> Result<u64, String> {
     let value = present(table, key)?;
     let number = match value {
@@ -248,7 +311,10 @@ fn integer(table: &Table, at: &str, key: &str, bits: u32) -> Result<u64, String>
         _ => None,
     };
     let Some(number) = number else {
-        return Err(format!("invalid type: string \"{}\", expected an integer for key `{at}{key}`", plain(value)));
+        return Err(format!(
+            "invalid type: string \"{}\", expected an integer for key `{at}{key}`",
+            plain(value)
+        ));
     };
     match u64::try_from(number) {
         Ok(number) if bits == 64 || number < 1 << bits => Ok(number),
@@ -256,8 +322,14 @@ fn integer(table: &Table, at: &str, key: &str, bits: u32) -> Result<u64, String>
             "invalid type: 64-bit unsigned integer `{number}`, expected an unsigned {bits} bit integer for key `{at}{key}`"
         )),
         Err(_) => {
-            let size = if bits == 64 { "64 bit or less".to_owned() } else { format!("{bits} bit") };
-            Err(format!("invalid type: 64-bit integer `{number}`, expected an unsigned {size} integer for key `{at}{key}`"))
+            let size = if bits == 64 {
+                "64 bit or less".to_owned()
+            } else {
+                format!("{bits} bit")
+            };
+            Err(format!(
+                "invalid type: 64-bit integer `{number}`, expected an unsigned {size} integer for key `{at}{key}`"
+            ))
         }
     }
 }
@@ -299,7 +371,10 @@ address = "127.0.0.1:25442"
         let config = read(POOL).unwrap();
         assert_eq!(config.listening, "127.0.0.1:25265".parse().unwrap());
         assert_eq!(config.monitoring, Some("127.0.0.1:25091".parse().unwrap()));
-        assert_eq!((config.refresh, config.mode), (Duration::from_secs(1), SimulatedMode::FullTemplate));
+        assert_eq!(
+            (config.refresh, config.mode),
+            (Duration::from_secs(1), SimulatedMode::FullTemplate)
+        );
         assert_eq!(
             config.upstreams,
             [SimulatedUpstream {
@@ -308,30 +383,56 @@ address = "127.0.0.1:25442"
                 user_identity: "acct.worker".into()
             }]
         );
-        assert_eq!(config.template_provider, SimulatedTemplateProvider::Sv2 { address: "127.0.0.1:25442".into() });
-        assert_eq!(read(&POOL.replace("max_supported_version", "MAX_SUPPORTED_VERSION")), Ok(config));
+        assert_eq!(
+            config.template_provider,
+            SimulatedTemplateProvider::Sv2 {
+                address: "127.0.0.1:25442".into()
+            }
+        );
+        assert_eq!(
+            read(&POOL.replace("max_supported_version", "MAX_SUPPORTED_VERSION")),
+            Ok(config)
+        );
     }
 
     #[test]
     fn every_key_the_client_cannot_do_without_is_missed_by_its_name() {
-        let keys = POOL.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+        let keys = POOL
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(key, _)| key);
         let optional = ["monitoring_address", "monitoring_cache_refresh_secs"];
         let mut missed = 0;
         for key in keys.filter(|key| !optional.contains(key)) {
-            let without: String = POOL.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+            let without: String = POOL
+                .lines()
+                .filter(|line| !line.starts_with(key))
+                .map(|line| format!("{line}\n"))
+                .collect();
             assert_eq!(read(&without), Err(format!("missing field `{key}`")));
             missed += 1;
         }
         assert_eq!(missed, 17);
         let cut = POOL.find("[template").unwrap();
-        assert_eq!(read(&POOL[..cut]), Err("missing field `template_provider_type`".into()));
+        assert_eq!(
+            read(&POOL[..cut]),
+            Err("missing field `template_provider_type`".into())
+        );
     }
 
     #[test]
     fn bad_values_are_complained_of_as_the_client_does() {
         for (from, to, error) in [
-            ("127.0.0.1:25265", "localhost:1", "invalid socket address syntax"),
-            ("127.0.0.1:25091", "localhost:1", "invalid socket address syntax"),
+            (
+                "127.0.0.1:25265",
+                "localhost:1",
+                "invalid socket address syntax",
+            ),
+            (
+                "127.0.0.1:25091",
+                "localhost:1",
+                "invalid socket address syntax",
+            ),
             (
                 "max_supported_version = 2",
                 "max_supported_version = \"abc\"",
@@ -357,7 +458,11 @@ address = "127.0.0.1:25442"
                 "share_batch_size = 3\nmode = \"FOO\"",
                 "unknown JDC mode `FOO`, expected FullTemplate, CoinbaseOnly, SoloMining",
             ),
-            ("Sv2Tp", "Foo", "enum TemplateProviderType does not have variant constructor foo"),
+            (
+                "Sv2Tp",
+                "Foo",
+                "enum TemplateProviderType does not have variant constructor foo",
+            ),
         ] {
             assert_eq!(read(&POOL.replace(from, to)), Err(error.to_owned()), "{to}");
         }
@@ -371,7 +476,10 @@ address = "127.0.0.1:25442"
              100\nmin_interval = 30\n",
             &POOL[..cut]
         );
-        let socket = SimulatedTemplateProvider::Core { version: 31, socket: "/data/regtest/node.sock".into() };
+        let socket = SimulatedTemplateProvider::Core {
+            version: 31,
+            socket: "/data/regtest/node.sock".into(),
+        };
         assert_eq!(read(&core).unwrap().template_provider, socket);
         assert_eq!(
             read(&core.replace("= 31", "= 29")),
@@ -382,7 +490,12 @@ address = "127.0.0.1:25442"
             Err("enum BitcoinNetwork does not have variant constructor testnet3".into())
         );
         let error = read(&core.replace("min_interval = 30", "min_interval = 300")).unwrap_err();
-        assert!(error.ends_with("expected an unsigned 8 bit integer for key `template_provider_type.min_interval`"), "{error}");
+        assert!(
+            error.ends_with(
+                "expected an unsigned 8 bit integer for key `template_provider_type.min_interval`"
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -390,14 +503,33 @@ address = "127.0.0.1:25442"
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jdc.toml");
         let error = load(&path, std::iter::empty()).unwrap_err();
-        assert!(error.starts_with("no configuration found: `") && error.contains("jdc.toml` does not exist"), "{error}");
+        assert!(
+            error.starts_with("no configuration found: `")
+                && error.contains("jdc.toml` does not exist"),
+            "{error}"
+        );
         let env = |name: &str, value: &str| std::iter::once((name.to_owned(), value.to_owned()));
-        assert_eq!(load(&path, env("JDC__MODE", "SOLOMINING")), Err("missing field `listening_address`".into()));
+        assert_eq!(
+            load(&path, env("JDC__MODE", "SOLOMINING")),
+            Err("missing field `listening_address`".into())
+        );
         std::fs::write(&path, POOL).unwrap();
-        let config = load(&path, env("JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS", "127.0.0.1:1")).unwrap();
-        assert_eq!(config.template_provider, SimulatedTemplateProvider::Sv2 { address: "127.0.0.1:1".into() });
+        let config = load(
+            &path,
+            env("JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS", "127.0.0.1:1"),
+        )
+        .unwrap();
+        assert_eq!(
+            config.template_provider,
+            SimulatedTemplateProvider::Sv2 {
+                address: "127.0.0.1:1".into()
+            }
+        );
         std::fs::write(&path, "invalid = [\n").unwrap();
         let error = load(&path, std::iter::empty()).unwrap_err();
-        assert!(error.starts_with("TOML parse error at line 1, column ") && error.ends_with(&format!(" in {}", path.display())));
+        assert!(
+            error.starts_with("TOML parse error at line 1, column ")
+                && error.ends_with(&format!(" in {}", path.display()))
+        );
     }
 }

@@ -1,11 +1,15 @@
-//! The world around a simulated client: its miners, the chain, the template provider and the pool, and what the client says
-//! of them.
+//! The world around a simulated client: its miners, the chain, the template provider and the pool,
+//! and what the client says of them.
 //!
-//! Pure: time comes in as a parameter (the length since the world began) and chance from a seed, so the same plan and seed
-//! always tell the same story. Log lines and accounts are changed by the same step, which is why log and monitoring API agree.
-//! Knows no socket and no file; the words are those of [`super::messages`].
+//! Pure: time comes in as a parameter (the length since the world began) and chance from a seed, so
+//! the same plan and seed always tell the same story. Log lines and accounts are changed by the
+//! same step, which is why log and monitoring API agree. Knows no socket and no file; the words are
+//! those of [`super::messages`].
 
-use super::channels::{ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel, target_hex};
+use super::channels::{
+    ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel,
+    target_hex,
+};
 use super::config::SimulatedMode;
 use super::log_lines::{SimulatedLine, script};
 use super::{messages, scripts};
@@ -25,7 +29,12 @@ const N_BITS: u32 = 0x1702_2e19;
 const NETWORK_DIFFICULTY: f64 = 65_535.0 * (1_u64 << 48) as f64 / 0x0002_2e19 as f64;
 
 /// Why shares are refused: mostly because they came late.
-const REFUSALS: [&str; 4] = ["stale-share", "stale-share", "stale-share", "difficulty-too-low"];
+const REFUSALS: [&str; 4] = [
+    "stale-share",
+    "stale-share",
+    "stale-share",
+    "difficulty-too-low",
+];
 
 /// What the world is to be like.
 #[derive(Clone, Debug)]
@@ -91,11 +100,17 @@ impl SimulatedNetwork {
     /// A world in which nothing happens yet.
     pub(super) fn new(plan: SimulationPlan, seed: u64) -> Self {
         let mut chance = RandomSource(seed);
-        let weights: Vec<f64> = (0..plan.miners).map(|_| 0.7 + 0.6 * chance.unit()).collect();
+        let weights: Vec<f64> = (0..plan.miners)
+            .map(|_| 0.7 + 0.6 * chance.unit())
+            .collect();
         let all: f64 = weights.iter().sum();
         let miners = weights
             .iter()
-            .map(|weight| SimulatedMiner { hashrate: plan.hashrate * weight / all, phase: chance.unit(), sent: 0 })
+            .map(|weight| SimulatedMiner {
+                hashrate: plan.hashrate * weight / all,
+                phase: chance.unit(),
+                sent: 0,
+            })
             .collect();
         Self {
             plan,
@@ -114,9 +129,13 @@ impl SimulatedNetwork {
         }
     }
 
-    /// The first template of a mining session comes in at `now`, for `pool` or for nobody, and the miners are on their way.
-    /// What the client says of the template.
-    pub(super) fn open(&mut self, now: Duration, pool: Option<SimulatedPool>) -> Vec<SimulatedLine> {
+    /// The first template of a mining session comes in at `now`, for `pool` or for nobody, and the
+    /// miners are on their way. What the client says of the template.
+    pub(super) fn open(
+        &mut self,
+        now: Duration,
+        pool: Option<SimulatedPool>,
+    ) -> Vec<SimulatedLine> {
         self.close();
         self.pool = pool;
         let mut out = Vec::new();
@@ -130,7 +149,10 @@ impl SimulatedNetwork {
         }
         out.push(self.new_prev_hash(now));
 
-        let apart = Duration::from_secs(5).checked_div(self.plan.miners).unwrap_or_default().min(Duration::from_millis(250));
+        let apart = Duration::from_secs(5)
+            .checked_div(self.plan.miners)
+            .unwrap_or_default()
+            .min(Duration::from_millis(250));
         for i in 0..self.miners.len() {
             let steps = u32::try_from(i).unwrap_or(u32::MAX).saturating_add(1);
             self.queue(now + apart * steps, SimulationEvent::Connect(i));
@@ -141,8 +163,8 @@ impl SimulatedNetwork {
         out
     }
 
-    /// Every connection with miners and pool ends: nothing happens any more and nothing is left to count. How many miners
-    /// there were.
+    /// Every connection with miners and pool ends: nothing happens any more and nothing is left to
+    /// count. How many miners there were.
     pub(super) fn close(&mut self) -> usize {
         self.queue.clear();
         self.pool = None;
@@ -160,7 +182,9 @@ impl SimulatedNetwork {
     pub(super) fn advance(&mut self, now: Duration) -> Vec<SimulatedLine> {
         let mut out = Vec::new();
         while self.next().is_some_and(|at| at <= now) {
-            let Some(Reverse((at, _, happening))) = self.queue.pop() else { break };
+            let Some(Reverse((at, _, happening))) = self.queue.pop() else {
+                break;
+            };
             match happening {
                 SimulationEvent::Connect(i) => self.connect(at, i, &mut out),
                 SimulationEvent::Share(i) => self.share(at, i, &mut out),
@@ -201,7 +225,9 @@ impl SimulatedNetwork {
         let rate = self.plan.shares_per_minute;
         // With a rate of zero or less the real client opens no channel at all.
         if rate.is_finite() && rate > 0.0 {
-            let wait = self.chance.wait(Duration::from_secs_f32((60.0 / rate).clamp(1e-4, 1e6)));
+            let wait = self
+                .chance
+                .wait(Duration::from_secs_f32((60.0 / rate).clamp(1e-4, 1e6)));
             self.queue(now + wait, SimulationEvent::Share(i));
         }
     }
@@ -216,21 +242,37 @@ impl SimulatedNetwork {
 
     fn connect(&mut self, now: Duration, i: usize, out: &mut Vec<SimulatedLine>) {
         // 192.0.2.0/24 is set aside for examples (RFC 5737): no address of anybody's.
-        out.push(messages::connection(format_args!("192.0.2.{}:{}", 1 + i % 254, 40_000 + i % 20_000)));
+        out.push(messages::connection(format_args!(
+            "192.0.2.{}:{}",
+            1 + i % 254,
+            40_000 + i % 20_000
+        )));
         out.push(messages::setup(self.plan.listening, i + 1));
         let (hashrate, per_minute) = (self.miners[i].hashrate, self.plan.shares_per_minute);
         let name = format!("rig{}.w1", i + 1);
-        let channel =
-            SimulatedMinerChannel::open(name, hashrate, per_minute, self.plan.share_batch_size, format!("{:024x}", i + 1));
-        let first_of_pool = self.pool.as_ref().filter(|_| self.accounts.server.is_empty());
+        let channel = SimulatedMinerChannel::open(
+            name,
+            hashrate,
+            per_minute,
+            self.plan.share_batch_size,
+            format!("{:024x}", i + 1),
+        );
+        let first_of_pool = self
+            .pool
+            .as_ref()
+            .filter(|_| self.accounts.server.is_empty());
         let opens_upstream = first_of_pool.is_some();
         if let Some(pool) = first_of_pool {
-            let upstream = SimulatedUpstreamChannel::open(pool.user_identity.clone(), hashrate, per_minute);
+            let upstream =
+                SimulatedUpstreamChannel::open(pool.user_identity.clone(), hashrate, per_minute);
             out.extend(messages::upstream_channel(&upstream));
             self.accounts.server.push(upstream);
         }
         out.push(messages::open_channel(&channel, i));
-        self.accounts.clients.push(SimulatedMinerConnection { client_id: i, channels: vec![channel] });
+        self.accounts.clients.push(SimulatedMinerConnection {
+            client_id: i,
+            channels: vec![channel],
+        });
         if opens_upstream {
             self.declare(out);
         }
@@ -254,8 +296,11 @@ impl SimulatedNetwork {
             out.push(messages::share_refused(id, sequence, reason));
             return;
         }
-        let reached =
-            if solves { NETWORK_DIFFICULTY * (1.0 + luck) } else { (work / (1.0 - luck)).min(NETWORK_DIFFICULTY * 0.9) };
+        let reached = if solves {
+            NETWORK_DIFFICULTY * (1.0 + luck)
+        } else {
+            (work / (1.0 - luck)).min(NETWORK_DIFFICULTY * 0.9)
+        };
         let hash = target_hex(reached, || self.chance.byte());
         let batch = channel.accept(sequence, reached);
         if solves {
@@ -268,7 +313,9 @@ impl SimulatedNetwork {
             out.push(messages::share_valid(id, sequence, &hash));
         }
 
-        let Some(upstream) = self.accounts.server.first_mut() else { return };
+        let Some(upstream) = self.accounts.server.first_mut() else {
+            return;
+        };
         let sequence = upstream.submit(work, reached);
         if solves {
             upstream.blocks_found += 1;
@@ -278,7 +325,11 @@ impl SimulatedNetwork {
         }
         if refused {
             upstream.reject(reason);
-            out.push(messages::pool_refuses(upstream.channel_id, sequence, reason));
+            out.push(messages::pool_refuses(
+                upstream.channel_id,
+                sequence,
+                reason,
+            ));
         } else {
             let work = work.round() as u64;
             upstream.acknowledge(work);
@@ -292,7 +343,8 @@ impl SimulatedNetwork {
             let found = self.true_hashrate(i, now);
             let channel = &mut self.accounts.clients[i].channels[0];
             // A change too small to tell from luck leaves the target alone.
-            channel.stable_hashrate = (found / f64::from(channel.nominal_hashrate) - 1.0).abs() < 0.005;
+            channel.stable_hashrate =
+                (found / f64::from(channel.nominal_hashrate) - 1.0).abs() < 0.005;
             if !channel.stable_hashrate {
                 channel.set_hashrate(found);
                 changed = true;
@@ -300,7 +352,13 @@ impl SimulatedNetwork {
         }
         let mut lines = script(scripts::VARDIFF, &[]);
         if changed && let Some(upstream) = self.accounts.server.first_mut() {
-            upstream.nominal_hashrate = Some(self.accounts.clients.iter().map(SimulatedMinerConnection::total_hashrate).sum());
+            upstream.nominal_hashrate = Some(
+                self.accounts
+                    .clients
+                    .iter()
+                    .map(SimulatedMinerConnection::total_hashrate)
+                    .sum(),
+            );
             lines.insert(1, messages::update_channel());
         }
         out.append(&mut lines);
@@ -316,9 +374,17 @@ impl SimulatedNetwork {
     }
 
     fn new_prev_hash(&mut self, now: Duration) -> SimulatedLine {
-        let hash = target_hex(NETWORK_DIFFICULTY * (1.0 + self.chance.unit()), || self.chance.byte());
+        let hash = target_hex(NETWORK_DIFFICULTY * (1.0 + self.chance.unit()), || {
+            self.chance.byte()
+        });
         let timestamp = self.plan.began + now.as_secs();
-        messages::new_prev_hash(self.template, &hash, timestamp, N_BITS, &target_hex(NETWORK_DIFFICULTY, || 0))
+        messages::new_prev_hash(
+            self.template,
+            &hash,
+            timestamp,
+            N_BITS,
+            &target_hex(NETWORK_DIFFICULTY, || 0),
+        )
     }
 
     fn token_allocated(&mut self) -> SimulatedLine {
@@ -330,8 +396,13 @@ impl SimulatedNetwork {
 
     /// The newest template becomes a job at the pool, if there is one with an open channel.
     fn declare(&mut self, out: &mut Vec<SimulatedLine>) {
-        let (Some(pool), Some(upstream)) = (&self.pool, self.accounts.server.first()) else { return };
-        let (full, channel_id) = (pool.mode == SimulatedMode::FullTemplate, upstream.channel_id);
+        let (Some(pool), Some(upstream)) = (&self.pool, self.accounts.server.first()) else {
+            return;
+        };
+        let (full, channel_id) = (
+            pool.mode == SimulatedMode::FullTemplate,
+            upstream.channel_id,
+        );
         if full {
             out.push(messages::transactions(self.template));
         }
@@ -348,7 +419,8 @@ impl SimulatedNetwork {
     }
 }
 
-/// Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014), good enough to look natural and always the same.
+/// Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014), good enough to look natural and
+/// always the same.
 struct RandomSource(u64);
 
 impl RandomSource {
@@ -398,13 +470,22 @@ mod tests {
     }
 
     fn pool(mode: SimulatedMode) -> Option<SimulatedPool> {
-        Some(SimulatedPool { user_identity: "acct.worker".into(), mode })
+        Some(SimulatedPool {
+            user_identity: "acct.worker".into(),
+            mode,
+        })
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn count(lines: &[SimulatedLine], parts: &[&str]) -> u32 {
-        u32::try_from(lines.iter().filter(|line| parts.iter().all(|part| line.message.contains(part))).count()).unwrap()
+        u32::try_from(
+            lines
+                .iter()
+                .filter(|line| parts.iter().all(|part| line.message.contains(part)))
+                .count(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -416,19 +497,48 @@ mod tests {
         }
         let accounts = world.accounts();
         assert_eq!(accounts.clients.len(), 3);
-        let accepted: u32 = accounts.clients.iter().map(|client| client.channels[0].shares_accepted).sum();
+        let accepted: u32 = accounts
+            .clients
+            .iter()
+            .map(|client| client.channels[0].shares_accepted)
+            .sum();
         let submitted = count(&lines, &["Received SubmitSharesExtended"]);
-        assert_eq!(accepted, submitted, "with a pool it is the pool that refuses");
-        assert_eq!(count(&lines, &["☑️"]) + count(&lines, &["on downstream channel: SubmitSharesSuccess"]), accepted);
-        assert!((900..1260).contains(&accepted), "three miners at six shares a minute sent {accepted} in an hour");
+        assert_eq!(
+            accepted, submitted,
+            "with a pool it is the pool that refuses"
+        );
+        assert_eq!(
+            count(&lines, &["☑️"]) + count(&lines, &["on downstream channel: SubmitSharesSuccess"]),
+            accepted
+        );
+        assert!(
+            (900..1260).contains(&accepted),
+            "three miners at six shares a minute sent {accepted} in an hour"
+        );
 
         let server = &accounts.server[0];
         assert_eq!(server.shares_submitted, accepted);
-        assert_eq!(server.shares_acknowledged, count(&lines, &["Received: SubmitSharesSuccess"]));
-        assert_eq!(server.shares_rejected, count(&lines, &["Received: SubmitSharesError"]));
-        assert_eq!(server.shares_acknowledged + server.shares_rejected, accepted);
-        assert!(server.shares_rejected > 20, "one in twenty is refused: {}", server.shares_rejected);
-        assert_eq!(server.shares_rejected_by_reason.values().sum::<u32>(), server.shares_rejected);
+        assert_eq!(
+            server.shares_acknowledged,
+            count(&lines, &["Received: SubmitSharesSuccess"])
+        );
+        assert_eq!(
+            server.shares_rejected,
+            count(&lines, &["Received: SubmitSharesError"])
+        );
+        assert_eq!(
+            server.shares_acknowledged + server.shares_rejected,
+            accepted
+        );
+        assert!(
+            server.shares_rejected > 20,
+            "one in twenty is refused: {}",
+            server.shares_rejected
+        );
+        assert_eq!(
+            server.shares_rejected_by_reason.values().sum::<u32>(),
+            server.shares_rejected
+        );
         for (reason, n) in &server.shares_rejected_by_reason {
             assert_eq!(count(&lines, &["Received: SubmitSharesError", reason]), *n);
         }
@@ -436,7 +546,10 @@ mod tests {
         let jobs = count(&lines, &["SetCustomMiningJobSuccess"]);
         assert_eq!(jobs, count(&lines, &["DeclareMiningJobSuccess"]));
         assert_eq!(jobs, count(&lines, &["Received: NewTemplate"]));
-        assert!(count(&lines, &["Received: SetNewPrevHash"]) > 1, "the chain goes on");
+        assert!(
+            count(&lines, &["Received: SetNewPrevHash"]) > 1,
+            "the chain goes on"
+        );
         assert_eq!(count(&lines, &["Vardiff update cycle complete"]), 60);
     }
 
@@ -446,7 +559,14 @@ mod tests {
         world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         world.advance(Duration::from_secs(2));
         let total = |world: &SimulatedNetwork| {
-            f64::from(world.accounts().clients.iter().map(SimulatedMinerConnection::total_hashrate).sum::<f32>())
+            f64::from(
+                world
+                    .accounts()
+                    .clients
+                    .iter()
+                    .map(SimulatedMinerConnection::total_hashrate)
+                    .sum::<f32>(),
+            )
         };
         assert!((total(&world) / 5e14 - 1.0).abs() < 1e-6);
         let mut seen = Vec::new();
@@ -454,10 +574,19 @@ mod tests {
             world.advance(Duration::from_secs(60 * minute));
             seen.push(total(&world));
         }
-        assert!(seen.iter().all(|rate| (rate / 5e14 - 1.0).abs() < 0.06), "{seen:?}");
-        assert!(seen.windows(2).filter(|pair| pair[0] != pair[1]).count() > 20, "{seen:?}");
+        assert!(
+            seen.iter().all(|rate| (rate / 5e14 - 1.0).abs() < 0.06),
+            "{seen:?}"
+        );
+        assert!(
+            seen.windows(2).filter(|pair| pair[0] != pair[1]).count() > 20,
+            "{seen:?}"
+        );
         let told = f64::from(world.accounts().server[0].nominal_hashrate.unwrap());
-        assert!((told / seen[29] - 1.0).abs() < 0.03, "the pool is told of it: {told}");
+        assert!(
+            (told / seen[29] - 1.0).abs() < 0.03,
+            "the pool is told of it: {told}"
+        );
     }
 
     #[test]
@@ -466,12 +595,24 @@ mod tests {
         let mut lines = world.open(Duration::ZERO, None);
         lines.extend(world.advance(HOUR));
         assert!(world.accounts().server.is_empty());
-        let channels = || world.accounts().clients.iter().map(|client| &client.channels[0]);
+        let channels = || {
+            world
+                .accounts()
+                .clients
+                .iter()
+                .map(|client| &client.channels[0])
+        };
         let refused: u32 = channels().map(|channel| channel.shares_rejected).sum();
         assert!(refused > 20);
-        assert_eq!(refused, count(&lines, &["❌ SubmitSharesError on downstream channel"]));
+        assert_eq!(
+            refused,
+            count(&lines, &["❌ SubmitSharesError on downstream channel"])
+        );
         let accepted: u32 = channels().map(|channel| channel.shares_accepted).sum();
-        assert_eq!(accepted + refused, count(&lines, &["Received SubmitSharesExtended"]));
+        assert_eq!(
+            accepted + refused,
+            count(&lines, &["Received SubmitSharesExtended"])
+        );
         for absent in ["upstream", "MiningJob", "Received: SubmitShares"] {
             assert_eq!(count(&lines, &[absent]), 0, "{absent}");
         }
@@ -488,17 +629,38 @@ mod tests {
 
     #[test]
     fn a_block_is_found_once_when_it_is_due() {
-        let mut world = SimulatedNetwork::new(SimulationPlan { block_after: Some(Duration::from_secs(60)), ..plan() }, 3);
+        let mut world = SimulatedNetwork::new(
+            SimulationPlan {
+                block_after: Some(Duration::from_secs(60)),
+                ..plan()
+            },
+            3,
+        );
         let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         lines.extend(world.advance(Duration::from_secs(60)));
         assert_eq!(count(&lines, &["Block Found"]), 0);
         lines.extend(world.advance(Duration::from_secs(600)));
-        let found: Vec<&str> = lines.iter().filter_map(|line| line.message.split_once("!!! 💰")).map(|(_, hash)| hash).collect();
+        let found: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line.message.split_once("!!! 💰"))
+            .map(|(_, hash)| hash)
+            .collect();
         assert_eq!(found.len(), 2, "on the miner's channel and on the pool's");
         assert_eq!(found[0], found[1]);
         assert!(found[0] <= target_hex(NETWORK_DIFFICULTY, || 0).as_str());
-        assert_eq!(count(&lines, &["Propagating solution to the Template Provider."]), 1);
-        assert_eq!(world.accounts().clients.iter().map(|client| client.channels[0].blocks_found).sum::<u32>(), 1);
+        assert_eq!(
+            count(&lines, &["Propagating solution to the Template Provider."]),
+            1
+        );
+        assert_eq!(
+            world
+                .accounts()
+                .clients
+                .iter()
+                .map(|client| client.channels[0].blocks_found)
+                .sum::<u32>(),
+            1
+        );
         assert_eq!(world.accounts().server[0].blocks_found, 1);
     }
 
@@ -531,7 +693,8 @@ mod tests {
         assert_ne!(story(5, 600), story(6, 600));
     }
 
-    /// Lines of the real client's log, with which the simulated ones have to agree but for the figures.
+    /// Lines of the real client's log, with which the simulated ones have to agree but for the
+    /// figures.
     #[test]
     fn what_is_said_has_the_clients_own_form() {
         const REAL: [&str; 13] = [
@@ -549,12 +712,20 @@ mod tests {
             "Received: SubmitSharesSuccess(channel_id=7, last_sequence_number=3, new_submits_accepted_count=1, new_shares_sum=1) ✅",
             "Received: SubmitSharesError(channel_id=7, sequence_number=5, error_code=stale-share) ❌",
         ];
-        /// Numbers, however long, read as one `#`; so do 256-bit numbers whatever their digits, and true as false.
+        /// Numbers, however long, read as one `#`; so do 256-bit numbers whatever their digits, and
+        /// true as false.
         fn masked(text: &str) -> String {
             let mut out = String::new();
-            for word in text.replace("true", "false").split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
-                let (word, end) = word.split_at(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len());
-                let number = word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit() || c == 'x');
+            for word in text
+                .replace("true", "false")
+                .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
+            {
+                let (word, end) = word.split_at(
+                    word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+                        .len(),
+                );
+                let number =
+                    word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit() || c == 'x');
                 if number || !word.is_empty() && word.chars().all(|c| c.is_ascii_digit()) {
                     out.push('#');
                 } else {
@@ -567,9 +738,14 @@ mod tests {
         let mut world = SimulatedNetwork::new(plan(), 7);
         let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         lines.extend(world.advance(HOUR));
-        let said: std::collections::BTreeSet<String> = lines.iter().map(|line| masked(&line.message)).collect();
+        let said: std::collections::BTreeSet<String> =
+            lines.iter().map(|line| masked(&line.message)).collect();
         for real in REAL {
-            assert!(said.contains(&masked(real)), "nothing like {}\nin {said:#?}", masked(real));
+            assert!(
+                said.contains(&masked(real)),
+                "nothing like {}\nin {said:#?}",
+                masked(real)
+            );
         }
     }
 }

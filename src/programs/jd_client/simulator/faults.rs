@@ -1,7 +1,7 @@
 //! How the stand-in can be made to go wrong on purpose.
 //!
-//! Holds the flags and those misdeeds that need nothing of the client's own life. Deaths, fallbacks and failed starts are
-//! told in [`super::client`], where the client's life is.
+//! Holds the flags and those misdeeds that need nothing of the client's own life. Deaths, fallbacks
+//! and failed starts are told in [`super::client`], where the client's life is.
 
 use clap::{Args, ValueEnum, value_parser};
 use humantime::parse_duration as duration;
@@ -67,7 +67,8 @@ pub(super) struct FaultArgs {
     /// Take no notice of SIGTERM
     #[arg(long)]
     pub(super) ignore_sigterm: bool,
-    /// Start a child that ignores SIGINT and SIGTERM, keeps standard output open and does nothing for an hour
+    /// Start a child that ignores SIGINT and SIGTERM, keeps standard output open and does nothing
+    /// for an hour
     #[arg(long)]
     pub(super) fork_grandchild: bool,
     /// Accept monitoring connections and never answer
@@ -82,7 +83,8 @@ pub(super) struct FaultArgs {
     /// Lose the pool this long after being ready; the next one is used, or none
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) fall_back_after: Option<Duration>,
-    /// Lose the template provider this long after being ready, which ends the client with exit code 0
+    /// Lose the template provider this long after being ready, which ends the client with exit code
+    /// 0
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) lose_template_provider_after: Option<Duration>,
     /// Take up this much more memory within two seconds of being ready
@@ -94,13 +96,16 @@ pub(super) struct FaultArgs {
 }
 
 impl FaultArgs {
-    /// What remains of the flags when `--once` has been asked: all of them, or none if an earlier run has misbehaved.
+    /// What remains of the flags when `--once` has been asked: all of them, or none if an earlier
+    /// run has misbehaved.
     ///
     /// # Errors
     ///
     /// The file of `--once` neither exists nor can be created.
     pub(super) fn this_time(self) -> io::Result<Self> {
-        let Some(file) = &self.once else { return Ok(self) };
+        let Some(file) = &self.once else {
+            return Ok(self);
+        };
         match OpenOptions::new().write(true).create_new(true).open(file) {
             Ok(_) => Ok(self),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self::default()),
@@ -109,8 +114,8 @@ impl FaultArgs {
     }
 }
 
-/// Starts the grandchild: this program once more, in the same process group and with the same standard output. Its process id,
-/// when it has learned to ignore signals.
+/// Starts the grandchild: this program once more, in the same process group and with the same
+/// standard output. Its process id, when it has learned to ignore signals.
 ///
 /// # Errors
 ///
@@ -118,12 +123,20 @@ impl FaultArgs {
 pub(super) fn start_grandchild() -> io::Result<u32> {
     let program = std::env::current_exe()?;
     let args = ["simulate", "--sleep-for-ever"];
-    let mut child = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut said = String::new();
     if let Some(stderr) = child.stderr.take() {
         BufReader::new(stderr).read_line(&mut said)?;
     }
-    if said == DEAF { Ok(child.id()) } else { Err(io::Error::other(said)) }
+    if said == DEAF {
+        Ok(child.id())
+    } else {
+        Err(io::Error::other(said))
+    }
 }
 
 /// What the grandchild says on standard error, which nobody hears but who started it.
@@ -165,8 +178,10 @@ async fn garbage(mut stream: TcpStream, kind: MonitoringGarbage) -> io::Result<(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 44\r\nconnection: close\r\n\r\n\
         {\"status\":\"ok\",\"total_hashrate\":[[[\"\xff\xfe, \"ser";
     const NO_HTTP: &[u8] = b"\x00\x01\x02SSH-2.0-not http at all\r\n\xff\xff\xff\xff";
-    const WITHOUT_END: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"status\":\"";
-    // The request is read to its end: closing on unread bytes would reset the connection and take the answer with it.
+    const WITHOUT_END: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"status\":\"";
+    // The request is read to its end: closing on unread bytes would reset the connection and take
+    // the answer with it.
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") && request.len() < 16 << 10 {
         if stream.read_buf(&mut request).await? == 0 {
@@ -200,7 +215,11 @@ impl MemoryBallast {
 
     /// Nothing yet; `mib` MiB in two seconds from now.
     pub(super) fn new(mib: usize) -> Self {
-        Self { step_bytes: (mib << 20) / Self::STEPS, steps: Vec::new(), began: Instant::now() }
+        Self {
+            step_bytes: (mib << 20) / Self::STEPS,
+            steps: Vec::new(),
+            began: Instant::now(),
+        }
     }
 
     /// When the next step is due, unless all are taken.
@@ -209,7 +228,8 @@ impl MemoryBallast {
         (self.steps.len() < Self::STEPS).then(|| self.began + Self::APART * next)
     }
 
-    /// Takes the steps that are due. The bytes are not zero, so that the system has to provide them.
+    /// Takes the steps that are due. The bytes are not zero, so that the system has to provide
+    /// them.
     pub(super) fn grow(&mut self, now: Instant) {
         while self.due().is_some_and(|due| due <= now) {
             self.steps.push(vec![0x5a; self.step_bytes]);
@@ -224,12 +244,27 @@ mod tests {
     #[test]
     fn once_misbehaves_the_first_time_only() {
         let dir = tempfile::tempdir().unwrap();
-        let flags = FaultArgs { ignore_sigint: true, once: Some(dir.path().join("seen")), ..FaultArgs::default() };
+        let flags = FaultArgs {
+            ignore_sigint: true,
+            once: Some(dir.path().join("seen")),
+            ..FaultArgs::default()
+        };
         assert!(flags.clone().this_time().unwrap().ignore_sigint);
         assert!(!flags.this_time().unwrap().ignore_sigint);
-        let nowhere = FaultArgs { once: Some(dir.path().join("no/such/dir")), ..FaultArgs::default() };
+        let nowhere = FaultArgs {
+            once: Some(dir.path().join("no/such/dir")),
+            ..FaultArgs::default()
+        };
         assert_eq!(nowhere.this_time().unwrap_err().kind(), ErrorKind::NotFound);
-        assert!(FaultArgs { ignore_sigint: true, ..FaultArgs::default() }.this_time().unwrap().ignore_sigint);
+        assert!(
+            FaultArgs {
+                ignore_sigint: true,
+                ..FaultArgs::default()
+            }
+            .this_time()
+            .unwrap()
+            .ignore_sigint
+        );
     }
 
     #[test]

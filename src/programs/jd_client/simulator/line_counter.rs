@@ -1,4 +1,5 @@
-//! Extra lines with consecutive numbers, with which a test sees whether a line was lost, doubled or torn.
+//! Extra lines with consecutive numbers, with which a test sees whether a line was lost, doubled or
+//! torn.
 //!
 //! Knows only a rate and a clock reading; writing is the log's.
 
@@ -20,7 +21,10 @@ impl std::str::FromStr for LineRate {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "max" | "0" => Ok(Self::Max),
-            number => number.parse().map(Self::PerSecond).map_err(|_| "expected a whole number, or max".to_owned()),
+            number => number
+                .parse()
+                .map(Self::PerSecond)
+                .map_err(|_| "expected a whole number, or max".to_owned()),
         }
     }
 }
@@ -42,7 +46,13 @@ pub(super) struct NumberedLines {
 impl NumberedLines {
     /// Begins now; ends after `total` lines, if told.
     pub(super) fn new(rate: LineRate, line_bytes: usize, total: Option<u64>) -> Self {
-        Self { rate, line_bytes, total: total.unwrap_or(u64::MAX), written: 0, began: Instant::now() }
+        Self {
+            rate,
+            line_bytes,
+            total: total.unwrap_or(u64::MAX),
+            written: 0,
+            began: Instant::now(),
+        }
     }
 
     /// When the next line or piece is due; `None` after the last.
@@ -53,15 +63,20 @@ impl NumberedLines {
         match self.rate {
             LineRate::Max => Some(self.began),
             LineRate::PerSecond(rate) => {
-                let piece = (rate / PIECES_PER_SECOND).max(1).min(self.total - self.written);
-                // A billionth of a second more, so that rounding down never comes a moment too early.
-                let after = Duration::from_secs_f64((self.written + piece) as f64 / rate as f64) + Duration::from_nanos(1);
+                let piece = (rate / PIECES_PER_SECOND)
+                    .max(1)
+                    .min(self.total - self.written);
+                // A billionth of a second more, so that rounding down never comes a moment too
+                // early.
+                let after = Duration::from_secs_f64((self.written + piece) as f64 / rate as f64)
+                    + Duration::from_nanos(1);
                 Some(self.began + after)
             }
         }
     }
 
-    /// Writes what is due, one piece at most; true when more is due already. When nobody reads any more, it was the last.
+    /// Writes what is due, one piece at most; true when more is due already. When nobody reads any
+    /// more, it was the last.
     pub(super) fn write(&mut self, now: Instant, log: &SimulatedLog) -> bool {
         let wanted = self.wanted(now);
         let most = u64::try_from(PIECE_BYTES / self.line_bytes.clamp(80, PIECE_BYTES)).unwrap_or(1);
@@ -69,7 +84,10 @@ impl NumberedLines {
         if last <= self.written {
             return false;
         }
-        if log.say_numbered(self.written + 1, last, self.line_bytes).is_err() {
+        if log
+            .say_numbered(self.written + 1, last, self.line_bytes)
+            .is_err()
+        {
             self.total = self.written;
             return false;
         }
@@ -95,7 +113,10 @@ mod tests {
     fn the_number_of_lines_follows_the_clock_up_to_the_total() {
         let numbered = NumberedLines::new(LineRate::PerSecond(1000), 120, Some(2500));
         let after = |ms: u64| numbered.wanted(numbered.began + Duration::from_millis(ms));
-        assert_eq!([after(0), after(1), after(1500), after(99_999)], [0, 1, 1500, 2500]);
+        assert_eq!(
+            [after(0), after(1), after(1500), after(99_999)],
+            [0, 1, 1500, 2500]
+        );
         let endless = NumberedLines::new(LineRate::Max, 120, None);
         assert_eq!(endless.wanted(endless.began), u64::MAX);
     }
@@ -106,7 +127,11 @@ mod tests {
             let mut numbered = NumberedLines::new(LineRate::PerSecond(rate), 120, Some(5000));
             while let Some(due) = numbered.due() {
                 let wanted = numbered.wanted(due);
-                assert!(wanted > numbered.written, "{rate} lines a second, {} written", numbered.written);
+                assert!(
+                    wanted > numbered.written,
+                    "{rate} lines a second, {} written",
+                    numbered.written
+                );
                 numbered.written = wanted;
             }
             assert_eq!(numbered.written, 5000);
@@ -115,7 +140,14 @@ mod tests {
 
     #[test]
     fn nought_and_max_are_as_fast_as_can_be() {
-        assert_eq!(("0".parse(), "max".parse(), "5".parse()), (Ok(LineRate::Max), Ok(LineRate::Max), Ok(LineRate::PerSecond(5))));
+        assert_eq!(
+            ("0".parse(), "max".parse(), "5".parse()),
+            (
+                Ok(LineRate::Max),
+                Ok(LineRate::Max),
+                Ok(LineRate::PerSecond(5))
+            )
+        );
         assert!("-1".parse::<LineRate>().is_err());
     }
 }

@@ -1,8 +1,9 @@
 //! Lines of the client's log: their exact form, and where they are written.
 //!
-//! Knows nothing of what the lines say. The form is that of `tracing_subscriber::fmt` with its defaults, which the real
-//! client uses: RFC 3339 in UTC with six decimals, the level right-aligned to five characters, the target, the message, then
-//! the fields as `name=value`. Colours are the ones the same crate writes to a terminal.
+//! Knows nothing of what the lines say. The form is that of `tracing_subscriber::fmt` with its
+//! defaults, which the real client uses: RFC 3339 in UTC with six decimals, the level right-aligned
+//! to five characters, the target, the message, then the fields as `name=value`. Colours are the
+//! ones the same crate writes to a terminal.
 
 use std::fmt::{Display, Write as _};
 use std::fs::File;
@@ -36,8 +37,9 @@ impl SimulatedLevel {
         }
     }
 
-    /// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or its number (0 to 5) is
-    /// understood, anything else means `info`: that is how the client reads the variable.
+    /// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or
+    /// its number (0 to 5) is understood, anything else means `info`: that is how the client reads
+    /// the variable.
     pub(super) fn from_rust_log(value: &str) -> Option<Self> {
         match value.to_ascii_lowercase().as_str() {
             "off" | "0" => None,
@@ -59,8 +61,17 @@ pub(super) struct SimulatedLine {
 
 impl SimulatedLine {
     /// A line of the given level and target, without fields.
-    pub(super) fn new(level: SimulatedLevel, target: &'static str, message: impl Into<String>) -> Self {
-        Self { level, target, message: message.into(), fields: Vec::new() }
+    pub(super) fn new(
+        level: SimulatedLevel,
+        target: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            level,
+            target,
+            message: message.into(),
+            fields: Vec::new(),
+        }
     }
 
     /// The same line with one more field behind the message.
@@ -69,61 +80,92 @@ impl SimulatedLine {
         self
     }
 
-    /// Appends the line with its line feed to `out`. A message may span lines, as the client's backtraces do.
+    /// Appends the line with its line feed to `out`. A message may span lines, as the client's
+    /// backtraces do.
     fn write(&self, out: &mut String, at: jiff::Timestamp, colour: bool) {
         prefix(out, self.level, self.target, at, colour);
         out.push_str(&self.message);
         for (name, value) in &self.fields {
             // Writing to a String cannot fail.
-            let _ =
-                if colour { write!(out, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}") } else { write!(out, " {name}={value}") };
+            let _ = if colour {
+                write!(out, " \x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
+            } else {
+                write!(out, " {name}={value}")
+            };
         }
         out.push('\n');
     }
 }
 
 /// Appends what stands before every message: time, level, target.
-fn prefix(out: &mut String, level: SimulatedLevel, target: &str, at: jiff::Timestamp, colour: bool) {
+fn prefix(
+    out: &mut String,
+    level: SimulatedLevel,
+    target: &str,
+    at: jiff::Timestamp,
+    colour: bool,
+) {
     let word = level.padded();
     let _ = if colour {
         let sgr = level.colour();
-        write!(out, "\x1b[2m{at:.6}\x1b[0m \x1b[{sgr}m{word}\x1b[0m \x1b[2m{target}\x1b[0m\x1b[2m:\x1b[0m ")
+        write!(
+            out,
+            "\x1b[2m{at:.6}\x1b[0m \x1b[{sgr}m{word}\x1b[0m \x1b[2m{target}\x1b[0m\x1b[2m:\x1b[0m "
+        )
     } else {
         write!(out, "{at:.6} {word} {target}: ")
     };
 }
 
-/// Lines from a block of text that looks like the client's log without its times: `LEVEL target: message`, one a line, each
-/// field behind its own `¦`. Every `{name}` of `values` is replaced in messages and fields.
+/// Lines from a block of text that looks like the client's log without its times: `LEVEL target:
+/// message`, one a line, each field behind its own `¦`. Every `{name}` of `values` is replaced in
+/// messages and fields.
 ///
 /// # Panics
 ///
-/// When `text` has not that form; the texts are constants of this module's neighbours and their tests read them all.
+/// When `text` has not that form; the texts are constants of this module's neighbours and their
+/// tests read them all.
 pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec<SimulatedLine> {
     let fill = |part: &str| {
-        values.iter().fold(part.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &value.to_string()))
+        values.iter().fold(part.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), &value.to_string())
+        })
     };
     text.lines()
         .map(|line| {
-            let (level, rest) = line.split_once(' ').expect("a scripted line begins with its level");
+            let (level, rest) = line
+                .split_once(' ')
+                .expect("a scripted line begins with its level");
             let level = match level {
                 "ERROR" => SimulatedLevel::Error,
                 "WARN" => SimulatedLevel::Warn,
                 _ => SimulatedLevel::Info,
             };
-            let (target, text) = rest.split_once(": ").expect("a scripted line names its target");
+            let (target, text) = rest
+                .split_once(": ")
+                .expect("a scripted line names its target");
             let mut parts = text.split('¦');
             let message = fill(parts.next().unwrap_or_default());
             let fields = parts
-                .map(|field| field.split_once('=').expect("a scripted field is name=value"))
+                .map(|field| {
+                    field
+                        .split_once('=')
+                        .expect("a scripted field is name=value")
+                })
                 .map(|(name, value)| (name, fill(value)))
                 .collect();
-            SimulatedLine { level, target, message, fields }
+            SimulatedLine {
+                level,
+                target,
+                message,
+                fields,
+            }
         })
         .collect()
 }
 
-/// Where the lines go: standard output and, when asked for, the client's log file. Cheap to clone; all clones are one log.
+/// Where the lines go: standard output and, when asked for, the client's log file. Cheap to clone;
+/// all clones are one log.
 #[derive(Clone)]
 pub(super) struct SimulatedLog(Arc<Mutex<LineSink>>);
 
@@ -136,18 +178,23 @@ struct LineSink {
 }
 
 impl SimulatedLog {
-    /// A log that writes to standard output, in colour if told, and to `file` (never in colour), and leaves out what is less
-    /// grave than `level`.
+    /// A log that writes to standard output, in colour if told, and to `file` (never in colour),
+    /// and leaves out what is less grave than `level`.
     pub(super) fn new(file: Option<File>, colour: bool, level: Option<SimulatedLevel>) -> Self {
-        Self(Arc::new(Mutex::new(LineSink { file, colour, level, text: String::new() })))
+        Self(Arc::new(Mutex::new(LineSink {
+            file,
+            colour,
+            level,
+            text: String::new(),
+        })))
     }
 
     fn sink(&self) -> MutexGuard<'_, LineSink> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is no reason to stop, as it
-    /// is none for the client.
+    /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is
+    /// no reason to stop, as it is none for the client.
     pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
         let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level <= least);
@@ -158,16 +205,21 @@ impl SimulatedLog {
         let at = jiff::Timestamp::now();
         if let Some(file) = &mut sink.file {
             sink.text.clear();
-            lines.iter().for_each(|line| line.write(&mut sink.text, at, false));
+            lines
+                .iter()
+                .for_each(|line| line.write(&mut sink.text, at, false));
             let _ = file.write_all(sink.text.as_bytes());
         }
         sink.text.clear();
-        lines.iter().for_each(|line| line.write(&mut sink.text, at, sink.colour));
+        lines
+            .iter()
+            .for_each(|line| line.write(&mut sink.text, at, sink.colour));
         let _ = to_stdout(sink.text.as_bytes());
     }
 
-    /// Writes the lines `line n=<first>` to `line n=<last>` (level INFO, both numbers included) in one piece, each padded to
-    /// `bytes` bytes without its line feed, and says whether anybody took them.
+    /// Writes the lines `line n=<first>` to `line n=<last>` (level INFO, both numbers included) in
+    /// one piece, each padded to `bytes` bytes without its line feed, and says whether anybody took
+    /// them.
     ///
     /// # Errors
     ///
@@ -193,13 +245,26 @@ fn to_stdout(text: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Fills `out` with the numbered lines. They share one time: the clock is too dear to be asked a hundred thousand times a
-/// second.
-fn numbered(out: &mut String, at: jiff::Timestamp, colour: bool, first: u64, last: u64, bytes: usize) {
+/// Fills `out` with the numbered lines. They share one time: the clock is too dear to be asked a
+/// hundred thousand times a second.
+fn numbered(
+    out: &mut String,
+    at: jiff::Timestamp,
+    colour: bool,
+    first: u64,
+    last: u64,
+    bytes: usize,
+) {
     const PADDING: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
     out.clear();
     let mut head = String::new();
-    prefix(&mut head, SimulatedLevel::Info, "jd_client_sv2::simulate", at, colour);
+    prefix(
+        &mut head,
+        SimulatedLevel::Info,
+        "jd_client_sv2::simulate",
+        at,
+        colour,
+    );
     for n in first..=last {
         let start = out.len();
         out.push_str(&head);
@@ -244,8 +309,12 @@ mod tests {
             "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider \
              attempt=1 MAX_RETRIES=3\n"
         );
-        let listen = SimulatedLine::new(SimulatedLevel::Error, "jd_client_sv2", "Failed to bootstrap JDC")
-            .with("kind", "CouldNotInitiateSystem");
+        let listen = SimulatedLine::new(
+            SimulatedLevel::Error,
+            "jd_client_sv2",
+            "Failed to bootstrap JDC",
+        )
+        .with("kind", "CouldNotInitiateSystem");
         assert_eq!(
             written(&listen, at("2026-11-22T21:28:43.733667Z"), false),
             "2026-11-22T21:28:43.733667Z ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem\n"
@@ -282,7 +351,11 @@ mod tests {
 
         for colour in [false, true] {
             let buffer = Buffer::default();
-            let subscriber = tracing_subscriber::fmt().with_writer(buffer.clone()).with_ansi(colour).with_timer(Fixed).finish();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(buffer.clone())
+                .with_ansi(colour)
+                .with_timer(Fixed)
+                .finish();
             tracing::subscriber::with_default(subscriber, || {
                 tracing::error!(target: "jd_client_sv2::a", "plain ✅");
                 tracing::warn!(target: "jd_client_sv2::b", attempt = 1, "with fields");
@@ -291,38 +364,65 @@ mod tests {
             let now = at("2026-11-22T21:28:39.73187Z");
             let ours: String = [
                 SimulatedLine::new(SimulatedLevel::Error, "jd_client_sv2::a", "plain ✅"),
-                SimulatedLine::new(SimulatedLevel::Warn, "jd_client_sv2::b", "with fields").with("attempt", 1),
-                SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2", "two").with("attempt", 1).with("error", "NotFound"),
+                SimulatedLine::new(SimulatedLevel::Warn, "jd_client_sv2::b", "with fields")
+                    .with("attempt", 1),
+                SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2", "two")
+                    .with("attempt", 1)
+                    .with("error", "NotFound"),
             ]
             .iter()
             .map(|line| written(line, now, colour))
             .collect();
-            assert_eq!(ours, String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap());
+            assert_eq!(
+                ours,
+                String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+            );
         }
     }
 
     #[test]
     fn numbered_lines_follow_one_another_and_have_the_length_asked_for() {
         let mut out = String::from("old");
-        numbered(&mut out, at("2026-11-22T21:28:39.73187Z"), false, 9, 11, 200);
+        numbered(
+            &mut out,
+            at("2026-11-22T21:28:39.73187Z"),
+            false,
+            9,
+            11,
+            200,
+        );
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines.len(), 3);
         for (line, n) in lines.iter().zip(9..) {
             assert!(
-                line.starts_with(&format!("2026-11-22T21:28:39.731870Z  INFO jd_client_sv2::simulate: line n={n} 0123")),
+                line.starts_with(&format!(
+                    "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2::simulate: line n={n} 0123"
+                )),
                 "{line}"
             );
             assert_eq!(line.len(), 200);
         }
         numbered(&mut out, at("2026-11-22T21:28:39.73187Z"), false, 1, 1, 0);
-        assert_eq!(out, "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2::simulate: line n=1\n");
+        assert_eq!(
+            out,
+            "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2::simulate: line n=1\n"
+        );
     }
 
     #[test]
     fn only_a_bare_level_in_rust_log_is_understood() {
         assert_eq!(SimulatedLevel::from_rust_log("off"), None);
-        assert_eq!(SimulatedLevel::from_rust_log("WARN"), Some(SimulatedLevel::Warn));
-        assert_eq!(SimulatedLevel::from_rust_log("1"), Some(SimulatedLevel::Error));
-        assert_eq!(SimulatedLevel::from_rust_log("jd_client_sv2=off"), Some(SimulatedLevel::Info));
+        assert_eq!(
+            SimulatedLevel::from_rust_log("WARN"),
+            Some(SimulatedLevel::Warn)
+        );
+        assert_eq!(
+            SimulatedLevel::from_rust_log("1"),
+            Some(SimulatedLevel::Error)
+        );
+        assert_eq!(
+            SimulatedLevel::from_rust_log("jd_client_sv2=off"),
+            Some(SimulatedLevel::Info)
+        );
     }
 }

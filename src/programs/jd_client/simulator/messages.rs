@@ -1,5 +1,5 @@
-//! What the client says of single messages from miners, template provider, pool and job declarator server, in the wording of
-//! `jd_client_sv2` 0.6.0.
+//! What the client says of single messages from miners, template provider, pool and job declarator
+//! server, in the wording of `jd_client_sv2` 0.6.0.
 //!
 //! Knows no state: every figure is handed in by [`super::environment`].
 
@@ -31,7 +31,8 @@ pub(super) fn connection(from: impl Display) -> SimulatedLine {
 
 /// And cannot shake hands; `error` is the name of the client's error.
 pub(super) fn handshake_failed(error: &str) -> SimulatedLine {
-    SimulatedLine::new(SimulatedLevel::Error, MANAGER, "Noise handshake failed").with("error", error)
+    SimulatedLine::new(SimulatedLevel::Error, MANAGER, "Noise handshake failed")
+        .with("error", error)
 }
 
 /// A miner introduces itself; `device` is its number among the simulated ones.
@@ -65,9 +66,15 @@ pub(super) fn upstream_channel(channel: &SimulatedUpstreamChannel) -> [Simulated
     let opened = format!(
         "Received: OpenExtendedMiningChannelSuccess(request_id: 1, channel_id: {}, target: U256({}), extranonce_size: {}, \
          extranonce_prefix: B032({}), group_channel_id: 1)",
-        channel.channel_id, channel.target_hex, channel.rollable_extranonce_size, channel.extranonce_prefix_hex
+        channel.channel_id,
+        channel.target_hex,
+        channel.rollable_extranonce_size,
+        channel.extranonce_prefix_hex
     );
-    [info(UPSTREAM, opened), info(UPSTREAM, "Extended mining channel successfully initialized")]
+    [
+        info(UPSTREAM, opened),
+        info(UPSTREAM, "Extended mining channel successfully initialized"),
+    ]
 }
 
 /// A share comes in.
@@ -77,7 +84,9 @@ pub(super) fn share() -> SimulatedLine {
 
 /// It is refused by the client itself.
 pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
-    let text = format!("❌ SubmitSharesError on downstream channel: ch={channel_id}, seq={sequence}, error={reason}");
+    let text = format!(
+        "❌ SubmitSharesError on downstream channel: ch={channel_id}, seq={sequence}, error={reason}"
+    );
     SimulatedLine::new(SimulatedLevel::Error, DOWNSTREAM, text)
 }
 
@@ -107,8 +116,14 @@ pub(super) fn batch_acknowledged(channel: &SimulatedMinerChannel, sequence: u32)
 /// It solves a block.
 pub(super) fn block(hash: &str) -> [SimulatedLine; 2] {
     [
-        info(DOWNSTREAM, format!("SubmitSharesExtended on downstream channel: 💰 Block Found!!! 💰{hash}")),
-        info(DOWNSTREAM, "SubmitSharesExtended: Propagating solution to the Template Provider."),
+        info(
+            DOWNSTREAM,
+            format!("SubmitSharesExtended on downstream channel: 💰 Block Found!!! 💰{hash}"),
+        ),
+        info(
+            DOWNSTREAM,
+            "SubmitSharesExtended: Propagating solution to the Template Provider.",
+        ),
     ]
 }
 
@@ -125,7 +140,10 @@ pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> Sim
 
 /// A share that solves a block goes on to the pool.
 pub(super) fn block_forwarded(hash: &str) -> SimulatedLine {
-    info(DOWNSTREAM, format!("SubmitSharesExtended forwarding it to upstream: 💰 Block Found!!! 💰{hash}"))
+    info(
+        DOWNSTREAM,
+        format!("SubmitSharesExtended forwarding it to upstream: 💰 Block Found!!! 💰{hash}"),
+    )
 }
 
 /// The pool has accepted a share of the given difficulty.
@@ -141,8 +159,9 @@ pub(super) fn pool_accepts(channel_id: u32, sequence: u32, work: u64) -> Simulat
 
 /// The pool has refused a share.
 pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
-    let text =
-        format!("Received: SubmitSharesError(channel_id={channel_id}, sequence_number={sequence}, error_code={reason}) ❌");
+    let text = format!(
+        "Received: SubmitSharesError(channel_id={channel_id}, sequence_number={sequence}, error_code={reason}) ❌"
+    );
     SimulatedLine::new(SimulatedLevel::Warn, UPSTREAM, text)
 }
 
@@ -151,8 +170,15 @@ pub(super) fn update_channel() -> SimulatedLine {
     info(MANAGER, "Sending update channel message upstream")
 }
 
-/// A template. `future`: for the block after the next block; `value`: what the coinbase may pay out, sat.
-pub(super) fn new_template(template: u64, future: bool, height: u32, value: usize, commitment: [u8; 32]) -> SimulatedLine {
+/// A template. `future`: for the block after the next block; `value`: what the coinbase may pay
+/// out, sat.
+pub(super) fn new_template(
+    template: u64,
+    future: bool,
+    height: u32,
+    value: usize,
+    commitment: [u8; 32],
+) -> SimulatedLine {
     info(
         TEMPLATES,
         format!(
@@ -160,7 +186,8 @@ pub(super) fn new_template(template: u64, future: bool, height: u32, value: usiz
              0x00000002, coinbase_prefix: B0255(03{}), coinbase_tx_input_sequence: 0xfffffffe, coinbase_tx_value_remaining: \
              {value}, coinbase_tx_outputs_count: 1, coinbase_tx_outputs: B064K(0000000000000000266a24aa21a9ed{}), \
              coinbase_tx_locktime: 0, merkle_path: Seq0255<len=0: [])",
-            // The height as a script number: its length, then three bytes for the heights of this century.
+            // The height as a script number: its length, then three bytes for the heights of this
+            // century.
             hex(&height.to_le_bytes()[..3]),
             hex(&commitment)
         ),
@@ -168,7 +195,13 @@ pub(super) fn new_template(template: u64, future: bool, height: u32, value: usiz
 }
 
 /// The chain has a new tip, on which the template builds. `timestamp`: seconds since 1970.
-pub(super) fn new_prev_hash(template: u64, hash: &str, timestamp: u64, n_bits: u32, target: &str) -> SimulatedLine {
+pub(super) fn new_prev_hash(
+    template: u64,
+    hash: &str,
+    timestamp: u64,
+    n_bits: u32,
+    target: &str,
+) -> SimulatedLine {
     info(
         TEMPLATES,
         format!(
@@ -188,7 +221,10 @@ pub(super) fn transactions(template: u64) -> SimulatedLine {
 
 /// The client asks for one token.
 pub(super) fn token_requested() -> SimulatedLine {
-    info(MANAGER, "Requested allocation of 1 mining job tokens to JDS")
+    info(
+        MANAGER,
+        "Requested allocation of 1 mining job tokens to JDS",
+    )
 }
 
 /// And gets it.
@@ -206,8 +242,14 @@ pub(super) fn token_allocated(request: u32, token: u64) -> SimulatedLine {
 /// The pool's share of the coinbase is known with the first token.
 pub(super) fn coinbase_outputs() -> [SimulatedLine; 2] {
     [
-        info(DECLARATION, "Coinbase outputs from JDS changed, recalculating constraints"),
-        info(DECLARATION, "Sent updated CoinbaseOutputConstraints to TP channel"),
+        info(
+            DECLARATION,
+            "Coinbase outputs from JDS changed, recalculating constraints",
+        ),
+        info(
+            DECLARATION,
+            "Sent updated CoinbaseOutputConstraints to TP channel",
+        ),
     ]
 }
 
@@ -217,14 +259,23 @@ pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [Simula
     [
         info(
             DECLARATION,
-            format!("Received: DeclareMiningJobSuccess(request_id: {request}, new_mining_job_token: B0255({token}))"),
+            format!(
+                "Received: DeclareMiningJobSuccess(request_id: {request}, new_mining_job_token: B0255({token}))"
+            ),
         ),
-        info(DECLARATION, format!("Successfully sent SetCustomMiningJob to the upstream with channel_id: {channel_id}")),
+        info(
+            DECLARATION,
+            format!(
+                "Successfully sent SetCustomMiningJob to the upstream with channel_id: {channel_id}"
+            ),
+        ),
     ]
 }
 
 /// The pool has taken it.
 pub(super) fn job_accepted(channel_id: u32, request: u32, job: u32) -> SimulatedLine {
-    let text = format!("SetCustomMiningJobSuccess(channel_id={channel_id}, request_id={request}, job_id={job}) ✅");
+    let text = format!(
+        "SetCustomMiningJobSuccess(channel_id={channel_id}, request_id={request}, job_id={job}) ✅"
+    );
     info(UPSTREAM, format!("Received: {text}"))
 }

@@ -40,7 +40,10 @@ use std::time::Duration;
 
 /// Arguments of the stand-in: first the client's own, then those that steer it.
 #[derive(Clone, Debug, clap::Args)]
-#[command(about = "A stand-in for the JD client, for tests and demonstrations", disable_version_flag = true)]
+#[command(
+    about = "A stand-in for the JD client, for tests and demonstrations",
+    disable_version_flag = true
+)]
 pub struct SimulatorArgs {
     /// Path to the TOML configuration file
     #[arg(short, long, value_name = "PATH", default_value = "jdc-config.toml")]
@@ -53,12 +56,18 @@ pub struct SimulatorArgs {
     version: bool,
 
     /// Version that --version prints
-    #[arg(long, value_name = "VERSION", default_value = "0.6.0", help_heading = "Steering")]
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "0.6.0",
+        help_heading = "Steering"
+    )]
     pretend_version: String,
     /// Time until the template provider answers
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Steering")]
     startup_delay: Duration,
-    /// Pause between two tries at a template provider that refuses; half of it between two tries at a pool
+    /// Pause between two tries at a template provider that refuses; half of it between two tries at
+    /// a pool
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Steering")]
     retry_pause: Duration,
     /// Bind neither address
@@ -91,7 +100,12 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "N|max", help_heading = "Numbered lines")]
     lines_per_second: Option<LineRate>,
     /// Length of a numbered line in bytes, without its line feed
-    #[arg(long, value_name = "B", default_value_t = 120, help_heading = "Numbered lines")]
+    #[arg(
+        long,
+        value_name = "B",
+        default_value_t = 120,
+        help_heading = "Numbered lines"
+    )]
     line_bytes: usize,
     /// Stop after so many numbered lines
     #[arg(long, value_name = "N", help_heading = "Numbered lines")]
@@ -106,17 +120,28 @@ pub struct SimulatorArgs {
 }
 
 fn hashrate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "expected a number of hashes a second".to_owned())?;
-    if rate > 0.0 && rate < 1e30 { Ok(rate) } else { Err("expected a number above 0 and below 1e30".to_owned()) }
+    let rate: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of hashes a second".to_owned())?;
+    if rate > 0.0 && rate < 1e30 {
+        Ok(rate)
+    } else {
+        Err("expected a number above 0 and below 1e30".to_owned())
+    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {
     let percent: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if (0.0..=100.0).contains(&percent) { Ok(percent) } else { Err("expected a number from 0 to 100".to_owned()) }
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err("expected a number from 0 to 100".to_owned())
+    }
 }
 
-/// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a signal. Makes an event loop of
-/// its own on the calling thread, so it must not be called from within one.
+/// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a
+/// signal. Makes an event loop of its own on the calling thread, so it must not be called from
+/// within one.
 #[must_use]
 pub fn run(mut args: SimulatorArgs) -> ExitCode {
     if args.sleep_for_ever {
@@ -130,14 +155,20 @@ pub fn run(mut args: SimulatorArgs) -> ExitCode {
     }
     args.misbehaviour = match args.misbehaviour.clone().this_time() {
         Ok(misbehaviour) => misbehaviour,
-        Err(error) => return fail(2, format_args!("simulate: cannot create the file of --once: {error}")),
+        Err(error) => {
+            return fail(
+                2,
+                format_args!("simulate: cannot create the file of --once: {error}"),
+            );
+        }
     };
     let loaded = if args.misbehaviour.fail_with == Some(StartFailure::Config) {
         Err("missing field `listening_address`".to_owned())
     } else {
         config::load(
             &args.config,
-            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
+            std::env::vars_os()
+                .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
         )
     };
     let config = match loaded {
@@ -159,23 +190,32 @@ pub fn run(mut args: SimulatorArgs) -> ExitCode {
             }
         },
     };
-    let level = std::env::var("RUST_LOG").map_or(Some(SimulatedLevel::Info), |value| SimulatedLevel::from_rust_log(&value));
+    let level = std::env::var("RUST_LOG").map_or(Some(SimulatedLevel::Info), |value| {
+        SimulatedLevel::from_rust_log(&value)
+    });
     let log = SimulatedLog::new(log_file, args.colour || io::stdout().is_terminal(), level);
     let seed = match args.seed {
         Some(seed) => Ok(seed),
         None => getrandom::u64().map_err(|error| io::Error::other(error.to_string())),
     };
     let ending = seed.and_then(|seed| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(client::live(config, args, log, seed))
     });
     match ending {
         Ok(ExitKind::Exit(code)) => ExitCode::from(code),
-        Ok(ExitKind::Signal(signal)) => match signal_hook::low_level::emulate_default_handler(signal) {
-            // Not every signal kills.
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(2, format_args!("simulate: cannot die by signal {signal}: {error}")),
-        },
+        Ok(ExitKind::Signal(signal)) => {
+            match signal_hook::low_level::emulate_default_handler(signal) {
+                // Not every signal kills.
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(
+                    2,
+                    format_args!("simulate: cannot die by signal {signal}: {error}"),
+                ),
+            }
+        }
         Err(error) => fail(2, format_args!("simulate: {error}")),
     }
 }

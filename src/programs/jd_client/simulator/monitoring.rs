@@ -1,10 +1,13 @@
 //! The client's monitoring API: read-only JSON and Prometheus text over plain HTTP, without login.
 //!
-//! Knows only accounts, which somebody else refreshes. Routes, fields, defaults and limits are those of `jd_client_sv2` 0.6.0
-//! (`stratum-apps` 0.8.0, `monitoring/`), so is its habit of writing the sum of nothing as `-0.0`. Its browsable
-//! documentation (`/swagger-ui`, `/api-docs/openapi.json`) is not simulated.
+//! Knows only accounts, which somebody else refreshes. Routes, fields, defaults and limits are
+//! those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`), so is its habit of writing
+//! the sum of nothing as `-0.0`. Its browsable documentation (`/swagger-ui`,
+//! `/api-docs/openapi.json`) is not simulated.
 
-use super::channels::{ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel};
+use super::channels::{
+    ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel,
+};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -41,7 +44,8 @@ struct SimulatedFigures {
     accounts: watch::Receiver<Arc<ChannelAccounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
-    /// From this age on, seconds, the figures stay as they are; the age itself goes on, as in the real client.
+    /// From this age on, seconds, the figures stay as they are; the age itself goes on, as in the
+    /// real client.
     still_at: u64,
     still: Arc<OnceLock<Arc<ChannelAccounts>>>,
 }
@@ -49,7 +53,11 @@ struct SimulatedFigures {
 impl SimulatedFigures {
     fn accounts(&self) -> Arc<ChannelAccounts> {
         let present = || Arc::clone(&self.accounts.borrow());
-        if self.uptime() < self.still_at { present() } else { Arc::clone(self.still.get_or_init(present)) }
+        if self.uptime() < self.still_at {
+            present()
+        } else {
+            Arc::clone(self.still.get_or_init(present))
+        }
     }
 
     fn uptime(&self) -> u64 {
@@ -59,11 +67,17 @@ impl SimulatedFigures {
 
 /// Whole seconds since 1970.
 pub(super) fn epoch_seconds() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
 }
 
 /// The API over `accounts`, its uptime beginning now; its figures stand still after `still_after`.
-pub(super) fn router(accounts: watch::Receiver<Arc<ChannelAccounts>>, still_after: Option<Duration>) -> Router {
+pub(super) fn router(
+    accounts: watch::Receiver<Arc<ChannelAccounts>>,
+    still_after: Option<Duration>,
+) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/metrics", get(metrics))
@@ -93,7 +107,8 @@ struct SimulatedPage {
 
 impl SimulatedPage {
     fn limit(&self) -> usize {
-        self.limit.map_or(DEFAULT_LIMIT, |limit| limit.min(MAX_LIMIT))
+        self.limit
+            .map_or(DEFAULT_LIMIT, |limit| limit.min(MAX_LIMIT))
     }
 
     fn of<'a, T>(&self, all: &'a [T]) -> &'a [T] {
@@ -136,15 +151,27 @@ async fn health() -> Json<Value> {
 }
 
 fn server_hashrate(accounts: &ChannelAccounts) -> f32 {
-    accounts.server.iter().filter_map(|channel| channel.nominal_hashrate).sum()
+    accounts
+        .server
+        .iter()
+        .filter_map(|channel| channel.nominal_hashrate)
+        .sum()
 }
 
 fn clients_hashrate(accounts: &ChannelAccounts) -> f32 {
-    accounts.clients.iter().map(SimulatedMinerConnection::total_hashrate).sum()
+    accounts
+        .clients
+        .iter()
+        .map(SimulatedMinerConnection::total_hashrate)
+        .sum()
 }
 
 fn client_channels_count(accounts: &ChannelAccounts) -> usize {
-    accounts.clients.iter().map(|client| client.channels.len()).sum()
+    accounts
+        .clients
+        .iter()
+        .map(|client| client.channels.len())
+        .sum()
 }
 
 #[derive(Serialize)]
@@ -239,8 +266,16 @@ impl<'a, T> SimulatedChannelPage<'a, T> {
     }
 }
 
-async fn server_channels(Query(page): Query<SimulatedPage>, State(figures): State<SimulatedFigures>) -> Response {
-    Json(SimulatedChannelPage::new(None, &page, &figures.accounts().server)).into_response()
+async fn server_channels(
+    Query(page): Query<SimulatedPage>,
+    State(figures): State<SimulatedFigures>,
+) -> Response {
+    Json(SimulatedChannelPage::new(
+        None,
+        &page,
+        &figures.accounts().server,
+    ))
+    .into_response()
 }
 
 #[derive(Serialize)]
@@ -278,15 +313,29 @@ struct MinerPage {
     items: Vec<ShownMiner>,
 }
 
-async fn clients(Query(page): Query<SimulatedPage>, State(figures): State<SimulatedFigures>) -> Response {
+async fn clients(
+    Query(page): Query<SimulatedPage>,
+    State(figures): State<SimulatedFigures>,
+) -> Response {
     let accounts = &*figures.accounts();
     let all = &accounts.clients;
     let items = page.of(all).iter().map(ShownMiner::from).collect();
-    Json(MinerPage { offset: page.offset, limit: page.limit(), total: all.len(), items }).into_response()
+    Json(MinerPage {
+        offset: page.offset,
+        limit: page.limit(),
+        total: all.len(),
+        items,
+    })
+    .into_response()
 }
 
 async fn client(Path(id): Path<usize>, State(figures): State<SimulatedFigures>) -> Response {
-    match figures.accounts().clients.iter().find(|client| client.client_id == id) {
+    match figures
+        .accounts()
+        .clients
+        .iter()
+        .find(|client| client.client_id == id)
+    {
         Some(client) => Json(ShownMiner::from(client)).into_response(),
         None => not_found(format!("Sv2 client {id} not found")),
     }
@@ -297,8 +346,15 @@ async fn client_channels(
     Query(page): Query<SimulatedPage>,
     State(figures): State<SimulatedFigures>,
 ) -> Response {
-    match figures.accounts().clients.iter().find(|client| client.client_id == id) {
-        Some(client) => Json(SimulatedChannelPage::new(Some(id), &page, &client.channels)).into_response(),
+    match figures
+        .accounts()
+        .clients
+        .iter()
+        .find(|client| client.client_id == id)
+    {
+        Some(client) => {
+            Json(SimulatedChannelPage::new(Some(id), &page, &client.channels)).into_response()
+        }
         None => not_found(format!("Sv2 client {id} not found")),
     }
 }
@@ -314,8 +370,8 @@ async fn metrics(State(figures): State<SimulatedFigures>) -> String {
 /// Labels of one value: name and value, ordered by name when written.
 type Labels = Vec<(&'static str, String)>;
 
-/// Prometheus text as the client's library writes it: families and labels in the order of their names, every family a gauge,
-/// families without a value left out.
+/// Prometheus text as the client's library writes it: families and labels in the order of their
+/// names, every family a gauge, families without a value left out.
 fn prometheus(accounts: &ChannelAccounts, uptime: u64) -> String {
     let mut out = ExpositionText::default();
     let channels: Vec<(Labels, &SimulatedMinerChannel)> = accounts
@@ -328,17 +384,38 @@ fn prometheus(accounts: &ChannelAccounts, uptime: u64) -> String {
             (labels, channel)
         })
         .collect();
-    let server: Vec<(Labels, &SimulatedUpstreamChannel)> =
-        accounts.server.iter().map(|channel| (channel_labels(channel.channel_id, &channel.user_identity), channel)).collect();
+    let server: Vec<(Labels, &SimulatedUpstreamChannel)> = accounts
+        .server
+        .iter()
+        .map(|channel| {
+            (
+                channel_labels(channel.channel_id, &channel.user_identity),
+                channel,
+            )
+        })
+        .collect();
 
-    let blocks: u32 = channels.iter().map(|(_, channel)| channel.blocks_found).sum();
-    out.one("sv2_client_blocks_found_total", "Total blocks found across all current client channels", f64::from(blocks));
+    let blocks: u32 = channels
+        .iter()
+        .map(|(_, channel)| channel.blocks_found)
+        .sum();
+    out.one(
+        "sv2_client_blocks_found_total",
+        "Total blocks found across all current client channels",
+        f64::from(blocks),
+    );
     out.family(
         "sv2_client_channel_hashrate",
         "Hashrate for individual client channels",
-        channels.iter().map(|(at, channel)| (at.clone(), f64::from(channel.nominal_hashrate))),
+        channels
+            .iter()
+            .map(|(at, channel)| (at.clone(), f64::from(channel.nominal_hashrate))),
     );
-    out.by_type("sv2_client_channels", "Number of client channels by type", channels.len());
+    out.by_type(
+        "sv2_client_channels",
+        "Number of client channels by type",
+        channels.len(),
+    );
     out.one(
         "sv2_client_hashrate_total",
         "Total hashrate for channels opened with clients",
@@ -347,22 +424,40 @@ fn prometheus(accounts: &ChannelAccounts, uptime: u64) -> String {
     out.family(
         "sv2_client_shares_accepted_total",
         "Total shares accepted per client channel",
-        channels.iter().map(|(at, channel)| (at.clone(), f64::from(channel.shares_accepted))),
+        channels
+            .iter()
+            .map(|(at, channel)| (at.clone(), f64::from(channel.shares_accepted))),
     );
     out.family(
         "sv2_client_shares_rejected_total",
         "Total shares rejected per client channel by error code",
-        channels.iter().flat_map(|(at, channel)| refusals(at, &channel.shares_rejected_by_reason)),
+        channels
+            .iter()
+            .flat_map(|(at, channel)| refusals(at, &channel.shares_rejected_by_reason)),
     );
-    out.one("sv2_clients_total", "Total number of connected clients", accounts.clients.len() as f64);
+    out.one(
+        "sv2_clients_total",
+        "Total number of connected clients",
+        accounts.clients.len() as f64,
+    );
     let blocks: u32 = server.iter().map(|(_, channel)| channel.blocks_found).sum();
-    out.one("sv2_server_blocks_found_total", "Total blocks found across all current server channels", f64::from(blocks));
+    out.one(
+        "sv2_server_blocks_found_total",
+        "Total blocks found across all current server channels",
+        f64::from(blocks),
+    );
     out.family(
         "sv2_server_channel_hashrate",
         "Hashrate for individual server channels",
-        server.iter().filter_map(|(at, channel)| Some((at.clone(), f64::from(channel.nominal_hashrate?)))),
+        server
+            .iter()
+            .filter_map(|(at, channel)| Some((at.clone(), f64::from(channel.nominal_hashrate?)))),
     );
-    out.by_type("sv2_server_channels", "Number of server channels by type", server.len());
+    out.by_type(
+        "sv2_server_channels",
+        "Number of server channels by type",
+        server.len(),
+    );
     out.one(
         "sv2_server_hashrate_total",
         "Total hashrate for channels opened with the server",
@@ -371,23 +466,37 @@ fn prometheus(accounts: &ChannelAccounts, uptime: u64) -> String {
     out.family(
         "sv2_server_shares_accepted_total",
         "Total shares accepted per server channel",
-        server.iter().map(|(at, channel)| (at.clone(), f64::from(channel.shares_acknowledged))),
+        server
+            .iter()
+            .map(|(at, channel)| (at.clone(), f64::from(channel.shares_acknowledged))),
     );
     out.family(
         "sv2_server_shares_rejected_total",
         "Total shares rejected per server channel by error code",
-        server.iter().flat_map(|(at, channel)| refusals(at, &channel.shares_rejected_by_reason)),
+        server
+            .iter()
+            .flat_map(|(at, channel)| refusals(at, &channel.shares_rejected_by_reason)),
     );
-    out.one("sv2_uptime_seconds", "Server uptime in seconds", uptime as f64);
+    out.one(
+        "sv2_uptime_seconds",
+        "Server uptime in seconds",
+        uptime as f64,
+    );
     out.0
 }
 
 fn channel_labels(channel_id: u32, user_identity: &str) -> Labels {
-    vec![("channel_id", channel_id.to_string()), ("user_identity", user_identity.to_owned())]
+    vec![
+        ("channel_id", channel_id.to_string()),
+        ("user_identity", user_identity.to_owned()),
+    ]
 }
 
 /// The refused shares of one channel, a value for each reason there is.
-fn refusals<'a>(at: &'a Labels, counted: &'a BTreeMap<&'static str, u32>) -> impl Iterator<Item = (Labels, f64)> + 'a {
+fn refusals<'a>(
+    at: &'a Labels,
+    counted: &'a BTreeMap<&'static str, u32>,
+) -> impl Iterator<Item = (Labels, f64)> + 'a {
     REFUSALS.iter().map(move |reason| {
         let mut labels = at.clone();
         labels.push(("error_code", (*reason).to_owned()));
@@ -407,9 +516,20 @@ impl ExpositionText {
                 let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
             }
             labels.sort();
-            let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let labels: Vec<String> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
-            let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let escaped = |text: &str| {
+                text.replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n")
+            };
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(name, text)| format!("{name}=\"{}\"", escaped(text)))
+                .collect();
+            let braces = if labels.is_empty() {
+                String::new()
+            } else {
+                format!("{{{}}}", labels.join(","))
+            };
             let _ = writeln!(self.0, "{name}{braces} {value}");
         }
     }
@@ -421,7 +541,11 @@ impl ExpositionText {
     /// All simulated channels are extended ones.
     fn by_type(&mut self, name: &str, help: &str, extended: usize) {
         let sample = |kind: &str, n: usize| (vec![("channel_type", kind.to_owned())], n as f64);
-        self.family(name, help, [sample("extended", extended), sample("standard", 0)].into_iter());
+        self.family(
+            name,
+            help,
+            [sample("extended", extended), sample("standard", 0)].into_iter(),
+        );
     }
 }
 
@@ -434,10 +558,19 @@ mod tests {
 
     fn accounts(miners: usize) -> Arc<ChannelAccounts> {
         let clients = (0..miners).map(|client_id| {
-            let mut channel = SimulatedMinerChannel::open(format!("rig{client_id}.w1"), 1e14, 6.0, 3, "00".into());
+            let mut channel = SimulatedMinerChannel::open(
+                format!("rig{client_id}.w1"),
+                1e14,
+                6.0,
+                3,
+                "00".into(),
+            );
             channel.accept(1, 5.0);
             channel.reject("stale-share");
-            SimulatedMinerConnection { client_id, channels: vec![channel] }
+            SimulatedMinerConnection {
+                client_id,
+                channels: vec![channel],
+            }
         });
         Arc::new(ChannelAccounts {
             server: vec![SimulatedUpstreamChannel::open("acct".into(), 1e14, 6.0)],
@@ -447,9 +580,14 @@ mod tests {
 
     async fn text(accounts: Arc<ChannelAccounts>, url: &str) -> (StatusCode, String) {
         let (_, figures) = watch::channel(accounts);
-        let response = router(figures, None).oneshot(Request::get(url).body(Body::empty()).unwrap()).await.unwrap();
+        let response = router(figures, None)
+            .oneshot(Request::get(url).body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -469,34 +607,82 @@ mod tests {
         assert_eq!(rest["items"].as_array().unwrap().len(), 30);
         assert_eq!(rest["items"][0]["client_id"], 100);
         let usual = body(accounts.clone(), "/api/v1/clients").await;
-        assert_eq!((&usual["limit"], usual["items"].as_array().unwrap().len()), (&json!(25), 25));
-        assert_eq!(body(accounts.clone(), "/api/v1/clients?offset=500").await["items"], json!([]));
-        assert_eq!(text(accounts, "/api/v1/clients?limit=many").await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            (&usual["limit"], usual["items"].as_array().unwrap().len()),
+            (&json!(25), 25)
+        );
+        assert_eq!(
+            body(accounts.clone(), "/api/v1/clients?offset=500").await["items"],
+            json!([])
+        );
+        assert_eq!(
+            text(accounts, "/api/v1/clients?limit=many").await.0,
+            StatusCode::BAD_REQUEST
+        );
     }
 
     #[tokio::test]
     async fn the_routes_have_the_clients_fields() {
         let accounts = accounts(2);
-        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         let global = body(accounts.clone(), "/api/v1/global").await;
         assert_eq!(global["sv2_clients"]["total_clients"], 2);
         assert_eq!(global["server"]["total_channels"], 1);
         assert!(global["sv1_clients"].is_null() && global["uptime_secs"].is_u64());
-        let channel = &body(accounts.clone(), "/api/v1/clients/1/channels").await["extended_channels"][0];
+        let channel =
+            &body(accounts.clone(), "/api/v1/clients/1/channels").await["extended_channels"][0];
         assert_eq!(keys(channel).len(), 20);
-        assert_eq!((&channel["shares_accepted"], &channel["shares_rejected"]), (&json!(1), &json!(1)));
-        let upstream = &body(accounts.clone(), "/api/v1/server/channels").await["extended_channels"][0];
+        assert_eq!(
+            (&channel["shares_accepted"], &channel["shares_rejected"]),
+            (&json!(1), &json!(1))
+        );
+        let upstream =
+            &body(accounts.clone(), "/api/v1/server/channels").await["extended_channels"][0];
         assert_eq!(keys(upstream).len(), 16);
-        assert_eq!(keys(&body(accounts.clone(), "/api/v1/clients/0").await).len(), 8);
-        assert_eq!(body(accounts.clone(), "/api/v1/health").await["status"], "ok");
+        assert_eq!(
+            keys(&body(accounts.clone(), "/api/v1/clients/0").await).len(),
+            8
+        );
+        assert_eq!(
+            body(accounts.clone(), "/api/v1/health").await["status"],
+            "ok"
+        );
         let listed = body(accounts.clone(), "/").await;
-        for url in keys(&listed["endpoints"]).iter().filter(|url| !url.contains("sv1")) {
-            assert_eq!(text(accounts.clone(), &url.replace("{client_id}", "1")).await.0, StatusCode::OK, "{url}");
+        for url in keys(&listed["endpoints"])
+            .iter()
+            .filter(|url| !url.contains("sv1"))
+        {
+            assert_eq!(
+                text(accounts.clone(), &url.replace("{client_id}", "1"))
+                    .await
+                    .0,
+                StatusCode::OK,
+                "{url}"
+            );
         }
         let missing = text(accounts.clone(), "/api/v1/clients/5").await;
-        assert_eq!(missing, (StatusCode::NOT_FOUND, r#"{"error":"Sv2 client 5 not found"}"#.into()));
+        assert_eq!(
+            missing,
+            (
+                StatusCode::NOT_FOUND,
+                r#"{"error":"Sv2 client 5 not found"}"#.into()
+            )
+        );
         let sv1 = text(accounts, "/api/v1/sv1/clients").await;
-        assert_eq!(sv1, (StatusCode::NOT_FOUND, r#"{"error":"Sv1 client monitoring not available"}"#.into()));
+        assert_eq!(
+            sv1,
+            (
+                StatusCode::NOT_FOUND,
+                r#"{"error":"Sv1 client monitoring not available"}"#.into()
+            )
+        );
     }
 
     #[tokio::test]
@@ -504,7 +690,10 @@ mod tests {
         let (_, global) = text(Arc::default(), "/api/v1/global").await;
         assert!(global.contains(r#""total_hashrate":-0.0"#), "{global}");
         let (_, metrics) = text(Arc::default(), "/metrics").await;
-        assert!(metrics.contains("\nsv2_client_hashrate_total -0\n"), "{metrics}");
+        assert!(
+            metrics.contains("\nsv2_client_hashrate_total -0\n"),
+            "{metrics}"
+        );
         assert!(!metrics.contains("sv2_client_channel_hashrate"));
     }
 
@@ -515,8 +704,12 @@ mod tests {
         let text = prometheus(&accounts, 61);
         let accepted = r#"sv2_client_shares_accepted_total{channel_id="2",client_id="0",user_identity="a\"b"} 1"#;
         assert!(text.contains(&format!("\n{accepted}\n")), "{text}");
-        let stale = r#"{channel_id="2",client_id="0",error_code="stale-share",user_identity="a\"b"} 1"#;
-        assert!(text.contains(&format!("\nsv2_client_shares_rejected_total{stale}\n")), "{text}");
+        let stale =
+            r#"{channel_id="2",client_id="0",error_code="stale-share",user_identity="a\"b"} 1"#;
+        assert!(
+            text.contains(&format!("\nsv2_client_shares_rejected_total{stale}\n")),
+            "{text}"
+        );
         assert_eq!(text.matches("sv2_client_shares_rejected_total{").count(), 8);
         assert!(text.ends_with(
             "# HELP sv2_uptime_seconds Server uptime in seconds\n# TYPE sv2_uptime_seconds gauge\nsv2_uptime_seconds 61\n"

@@ -1,8 +1,10 @@
-//! What the client says when it starts, falls back, fails and ends: the wording and the order of `jd_client_sv2` 0.6.0, taken
-//! from logs of the real program and, where it was not seen running, from its source.
+//! What the client says when it starts, falls back, fails and ends: the wording and the order of
+//! `jd_client_sv2` 0.6.0, taken from logs of the real program and, where it was not seen running,
+//! from its source.
 //!
-//! Knows no time and no state: each text is one script for [`super::log_lines::script`]. What is said about miners, shares and
-//! templates comes from [`super::environment`], which knows their figures.
+//! Knows no time and no state: each text is one script for [`super::log_lines::script`]. What is
+//! said about miners, shares and templates comes from [`super::environment`], which knows their
+//! figures.
 
 /// Declares the scripts, and for the tests the list of all of them.
 macro_rules! scripts {
@@ -38,7 +40,8 @@ INFO jd_client_sv2::jdc_runtime: Sv2 Template Provider setup done";
     HANDSHAKE_INTERRUPTED = "\
 INFO jd_client_sv2::template_receiver::sv2_tp: Shutdown received during handshake, dropping connection";
 
-    /// A try at a template provider that refuses the connection. `{attempt}` counts from 1, `{error}` is the system's.
+    /// A try at a template provider that refuses the connection. `{attempt}` counts from 1,
+    /// `{error}` is the system's.
     TEMPLATE_PROVIDER_REFUSES = "\
 INFO jd_client_sv2::template_receiver::sv2_tp: Connecting to template provider¦attempt={attempt}¦MAX_RETRIES=3
 WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider¦attempt={attempt}¦MAX_RETRIES=3¦error={error}";
@@ -56,7 +59,8 @@ ERROR jd_client_sv2: Failed to bootstrap JDC¦kind=CouldNotInitiateSystem";
     CORE = "\
 INFO jd_client_sv2::jdc_runtime: Using Bitcoin Core IPC socket at: {socket}";
 
-    /// The connection with Core, made while the rest goes on. `{socket}`: as above; the target names Core's major version.
+    /// The connection with Core, made while the rest goes on. `{socket}`: as above; the target
+    /// names Core's major version.
     CORE_CONNECTING_V30 = "\
 INFO bitcoin_core_sv2::unix_capnp::v30x::template_distribution_protocol: Creating new BitcoinCoreSv2TDP via IPC over UNIX socket: {socket}";
 
@@ -101,7 +105,8 @@ INFO jd_client_sv2::job_declarator::message_handler: Received: SetupConnectionSu
 INFO jd_client_sv2::job_declarator: Job declarator: SV2 handshake completed successfully.
 INFO jd_client_sv2::channel_manager: Requested allocation of 2 mining job tokens to JDS";
 
-    /// A pool that refuses the connection, up to the pause before the client counts the try as failed. `{attempt}` of 3.
+    /// A pool that refuses the connection, up to the pause before the client counts the try as
+    /// failed. `{attempt}` of 3.
     UPSTREAM_REFUSES = "\
 INFO jd_client_sv2::jdc_runtime: Connection attempt {attempt}/3...
 INFO jd_client_sv2::jdc_runtime: Upstream connection in-progress at initialize single
@@ -136,7 +141,8 @@ ERROR jd_client_sv2: Failed to bootstrap JDC¦kind=NoUpstreamConfig({mode})";
     SOLO = "\
 INFO jd_client_sv2::jdc_runtime: Starting in solo mining mode";
 
-    /// Before the monitoring server binds. `{monitoring}`: its address, `{refresh}`: the interval as Rust prints a duration.
+    /// Before the monitoring server binds. `{monitoring}`: its address, `{refresh}`: the interval
+    /// as Rust prints a duration.
     MONITORING = "\
 INFO jd_client_sv2::jdc_runtime: Initializing monitoring server on http://{monitoring}
 INFO stratum_apps::monitoring::http_server: Starting monitoring server on http://{monitoring}
@@ -192,7 +198,8 @@ INFO jd_client_sv2::channel_manager: Vardiff update cycle complete";
     READY = "\
 INFO jd_client_sv2::channel_manager: Required template data received, ready to accept connections";
 
-    /// The connection with the pool ends, and what follows until the client tries the list of pools again.
+    /// The connection with the pool ends, and what follows until the client tries the list of pools
+    /// again.
     POOL_LOST = "\
 ERROR jd_client_sv2::io_task: Reader error¦error=SocketClosed
 WARN jd_client_sv2::io_task: Reader task exited.
@@ -303,11 +310,14 @@ INFO jd_client_sv2: JobDeclaratorClient dropped
 INFO jd_client_sv2: JobDeclaratorClient dropped";
 }
 
-/// A refresh interval of zero: the task that refreshes panics, the rest lives on with frozen figures.
-pub(super) const REFRESH_PANIC: &str = "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:\n`period` must be non-zero.";
+/// A refresh interval of zero: the task that refreshes panics, the rest lives on with frozen
+/// figures.
+pub(super) const REFRESH_PANIC: &str =
+    "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:\n`period` must be non-zero.";
 
 /// A panic's backtrace, much shortened: what matters to a reader of the log is that it spans lines.
-pub(super) const BACKTRACE: &str = "   0: stratum_apps::config_helpers::logging::init_logging::{{closure}}
+pub(super) const BACKTRACE: &str =
+    "   0: stratum_apps::config_helpers::logging::init_logging::{{closure}}
    1: std::panicking::panic_with_hook
    2: std::panicking::panic_handler::{closure#0}
    3: __rustc::rust_begin_unwind
@@ -329,7 +339,9 @@ mod tests {
             assert_eq!(lines.len(), text.lines().count(), "{name}");
             for (line, written) in lines.iter().zip(text.lines()) {
                 assert!(
-                    ["jd_client_sv2", "stratum_apps", "bitcoin_core_sv2"].iter().any(|crate_| line.target.starts_with(crate_)),
+                    ["jd_client_sv2", "stratum_apps", "bitcoin_core_sv2"]
+                        .iter()
+                        .any(|crate_| line.target.starts_with(crate_)),
                     "{written}"
                 );
                 let level = match line.level {
@@ -337,7 +349,10 @@ mod tests {
                     SimulatedLevel::Warn => "WARN",
                     SimulatedLevel::Info => "INFO",
                 };
-                assert!(written.starts_with(&format!("{level} {}: {}", line.target, line.message)), "{written}");
+                assert!(
+                    written.starts_with(&format!("{level} {}: {}", line.target, line.message)),
+                    "{written}"
+                );
                 assert_eq!(line.fields.len(), written.matches('¦').count(), "{written}");
             }
         }

@@ -1,6 +1,8 @@
-//! The two ports of a mining session, served: the monitoring API, and strangers at the miners' port.
+//! The two ports of a mining session, served: the monitoring API, and strangers at the miners'
+//! port.
 //!
-//! Knows neither why they are opened nor what the client says about it; only the strangers' own lines are written here.
+//! Knows neither why they are opened nor what the client says about it; only the strangers' own
+//! lines are written here.
 
 use super::channels::ChannelAccounts;
 use super::log_lines::SimulatedLog;
@@ -27,7 +29,10 @@ pub(super) struct SimulatedServices {
 impl SimulatedServices {
     /// No task yet, but the miners' port is held, if there is one.
     pub(super) fn listening(miners: Option<TcpListener>) -> Self {
-        Self { waiting: miners, ..Self::default() }
+        Self {
+            waiting: miners,
+            ..Self::default()
+        }
     }
 
     /// Serves the monitoring API with these accounts; its own age stands still after `still_after`.
@@ -42,7 +47,10 @@ impl SimulatedServices {
         self.monitor_by(async move {
             let ended = async move { ended.await.unwrap_or(()) };
             // Ends only when told to; the type allows for an error that axum never gives.
-            axum::serve(listener, monitoring::router(accounts, still_after)).with_graceful_shutdown(ended).await.unwrap_or(());
+            axum::serve(listener, monitoring::router(accounts, still_after))
+                .with_graceful_shutdown(ended)
+                .await
+                .unwrap_or(());
         });
     }
 
@@ -58,14 +66,19 @@ impl SimulatedServices {
 
     /// Answers whoever connects to the miners' port.
     pub(super) fn answer_strangers(&mut self, log: &SimulatedLog) {
-        self.miners = self.waiting.take().map(|listener| tokio::spawn(accept_strangers(listener, log.clone())));
+        self.miners = self
+            .waiting
+            .take()
+            .map(|listener| tokio::spawn(accept_strangers(listener, log.clone())));
     }
 
     /// Gives the ports back. Monitoring requests under way get half a second to end.
     pub(super) async fn stop(self) {
         drop(self.monitoring_runs);
         if let Some(mut task) = self.monitoring
-            && timeout(Duration::from_millis(500), &mut task).await.is_err()
+            && timeout(Duration::from_millis(500), &mut task)
+                .await
+                .is_err()
         {
             end(task).await;
         }
@@ -82,8 +95,8 @@ async fn end(task: JoinHandle<()>) {
     let _ = task.await;
 }
 
-/// Real connections to the miners' port: the stand-in does not speak the miners' protocol, so each ends as with a peer that
-/// cannot shake hands.
+/// Real connections to the miners' port: the stand-in does not speak the miners' protocol, so each
+/// ends as with a peer that cannot shake hands.
 async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
     loop {
         let Ok((stream, address)) = listener.accept().await else {

@@ -1,5 +1,6 @@
-//! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept and shown. The text comes from miners
-//! and pools as well, so nothing is trusted in it. Must not know: which message it is.
+//! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept
+//! and shown. The text comes from miners and pools as well, so nothing is trusted in it. Must not
+//! know: which message it is.
 
 use super::CertificateValidity;
 
@@ -29,7 +30,10 @@ pub(super) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
 
 /// What stands before any of these bytes.
 pub(super) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
-    &text[..text.iter().position(|b| ends.contains(b)).unwrap_or(text.len())]
+    &text[..text
+        .iter()
+        .position(|b| ends.contains(b))
+        .unwrap_or(text.len())]
 }
 
 /// The number a text begins with. One that is too large is none.
@@ -43,22 +47,31 @@ pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
     number(after(text, mark)?)
 }
 
-/// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and no longer than people read.
+/// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and
+/// no longer than people read.
 pub(in super::super) fn words(text: &[u8]) -> String {
     let is_shown = |c: &char| !c.is_control() && !crate::base::visible::is_hidden(*c, None);
     let text = &text[..text.len().min(KEPT * 8)];
-    String::from_utf8_lossy(text).trim().chars().filter(is_shown).take(KEPT).collect()
+    String::from_utf8_lossy(text)
+        .trim()
+        .chars()
+        .filter(is_shown)
+        .take(KEPT)
+        .collect()
 }
 
 /// When the certificate in an error holds; none if the error is about something else.
 pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     let text = after(text, "InvalidCertificate")?;
     let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
-    Some(CertificateValidity { from: seconds("valid_from: ")?, until: seconds("not_valid_after: ")? })
+    Some(CertificateValidity {
+        from: seconds("valid_from: ")?,
+        until: seconds("not_valid_after: ")?,
+    })
 }
 
-/// An error of the client in few words. 0.6.0 writes its own structure of it (`JDCError { kind: Io(Os { … message: "…" }), action: …`),
-/// older versions a sentence.
+/// An error of the client in few words. 0.6.0 writes its own structure of it (`JDCError { kind:
+/// Io(Os { … message: "…" }), action: …`), older versions a sentence.
 pub(super) fn error(text: &[u8]) -> String {
     const KNOWN: &[(&str, &str)] = &[
         ("InvalidCertificate", "its certificate was not accepted"),
@@ -69,7 +82,10 @@ pub(super) fn error(text: &[u8]) -> String {
         ("DeclareMiningJobError", "a job was refused"),
         ("CustomJobError", "a job was refused"),
     ];
-    if let Some((_, known)) = KNOWN.iter().find(|(mark, _)| position(text, mark.as_bytes()).is_some()) {
+    if let Some((_, known)) = KNOWN
+        .iter()
+        .find(|(mark, _)| position(text, mark.as_bytes()).is_some())
+    {
         return (*known).to_owned();
     }
     for quoted in ["message: \"", "error: \""] {
@@ -81,7 +97,8 @@ pub(super) fn error(text: &[u8]) -> String {
     words(&text[..position(text, b", action: ").unwrap_or(text.len())])
 }
 
-/// Why Bitcoin Core's socket cannot be used, from the same: what the system says of the socket, else the details.
+/// Why Bitcoin Core's socket cannot be used, from the same: what the system says of the socket,
+/// else the details.
 pub(super) fn node_error(text: &[u8]) -> String {
     let details = after(text, "details: \"").unwrap_or(text);
     match after(details, "\\\", \\\"") {
@@ -90,24 +107,36 @@ pub(super) fn node_error(text: &[u8]) -> String {
     }
 }
 
-/// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a word or a few, so that a sentence
-/// about it is short enough to be kept.
+/// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a
+/// word or a few, so that a sentence about it is short enough to be kept.
 pub(super) fn code(text: &[u8]) -> Option<String> {
     let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
-    let code = words(until(code.strip_prefix(b":").or_else(|| code.strip_prefix(b"="))?, b",)"));
+    let code = words(until(
+        code.strip_prefix(b":")
+            .or_else(|| code.strip_prefix(b"="))?,
+        b",)",
+    ));
     (!code.is_empty()).then(|| code.chars().take(CODE).collect())
 }
 
-/// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its beginning is that of the machine the
-/// client was built on, with line and column. Ends with a colon.
+/// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its
+/// beginning is that of the machine the client was built on, with line and column. Ends with a
+/// colon.
 pub(super) fn panic_place(text: &[u8]) -> String {
     let path = until(text, b"\n\r");
-    let from = path.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(3).map_or(0, |(at, _)| at + 1);
+    let from = path
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, b)| **b == b'/')
+        .nth(3)
+        .map_or(0, |(at, _)| at + 1);
     let place = words(&path[from..]);
     format!("{}:", place.trim_end_matches([':', ' ']))
 }
 
-/// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at src/main.rs:33:18:`.
+/// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at
+/// src/main.rs:33:18:`.
 pub(in super::super) fn place_of_panic(line: &[u8]) -> Option<String> {
     after(&line[..line.len().min(super::LOOKED_AT)], " panicked at ").map(panic_place)
 }

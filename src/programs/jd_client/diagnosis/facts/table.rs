@@ -1,14 +1,30 @@
-//! The table of what the client says about how things stand. The texts are those of jd_client_sv2 0.6.0, as it was seen to run or from its
-//! source; they are the same in 0.1.0 to 0.5.0 where nothing else is said. Rules that begin with the same byte stand together.
+//! The table of what the client says about how things stand. The texts are those of jd_client_sv2
+//! 0.6.0, as it was seen to run or from its source; they are the same in 0.1.0 to 0.5.0 where
+//! nothing else is said. Rules that begin with the same byte stand together.
 
-use super::build::{block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused};
-use super::details::{after, certificate, code, error, node_error, number_after, panic_place, words};
+use super::build::{
+    block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused,
+};
+use super::details::{
+    after, certificate, code, error, node_error, number_after, panic_place, words,
+};
 use super::{FactRule, LogFact};
 
 type Means = fn(&[u8]) -> Option<LogFact>;
 
-const fn rule(target: &'static str, begins: &'static str, means: Means, example: &'static str) -> FactRule {
-    FactRule { target, begins, has: &[], means, example }
+const fn rule(
+    target: &'static str,
+    begins: &'static str,
+    means: Means,
+    example: &'static str,
+) -> FactRule {
+    FactRule {
+        target,
+        begins,
+        has: &[],
+        means,
+        example,
+    }
 }
 
 const TEMPLATES: &str = "channel_manager::template_message_handler";
@@ -37,15 +53,28 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         PROVIDER,
         "Connecting to template provider",
-        |rest| Some(LogFact::ProviderTried { attempt: number_after(rest, "attempt=").unwrap_or(1) }),
+        |rest| {
+            Some(LogFact::ProviderTried {
+                attempt: number_after(rest, "attempt=").unwrap_or(1),
+            })
+        },
         "jd_client_sv2::template_receiver::sv2_tp: Connecting to template provider attempt=2 MAX_RETRIES=3",
     ),
-    rule("", "Connection attempt ", |_| Some(LogFact::PoolTriedAgain), "jd_client_sv2::jdc_runtime: Connection attempt 1/3..."),
+    rule(
+        "",
+        "Connection attempt ",
+        |_| Some(LogFact::PoolTriedAgain),
+        "jd_client_sv2::jdc_runtime: Connection attempt 1/3...",
+    ),
     FactRule {
         target: "",
         begins: "ChannelManager::",
         has: &["requested fallback"],
-        means: |rest| Some(LogFact::PoolLost { words: after(rest, "error_kind=").map(error) }),
+        means: |rest| {
+            Some(LogFact::PoolLost {
+                words: after(rest, "error_kind=").map(error),
+            })
+        },
         example: "jd_client_sv2::channel_manager: ChannelManager::handle_jds_message requested fallback error_kind=DeclareMiningJobError",
     },
     FactRule {
@@ -65,7 +94,12 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         "template_receiver::bitcoin_core",
         "Failed to create BitcoinCoreToSv2: ",
-        |rest| Some(LogFact::ProviderRefused { words: node_error(rest), certificate: None }),
+        |rest| {
+            Some(LogFact::ProviderRefused {
+                words: node_error(rest),
+                certificate: None,
+            })
+        },
         "jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, protocol: \
          TDP, details: \"CannotConnectToUnixSocket(\\\"/nodata/regtest/node.sock\\\", \\\"No such file or directory (os error 2)\\\")\" }",
     ),
@@ -84,7 +118,12 @@ pub(super) const FACTS: &[FactRule] = &[
         "jd_client_sv2::jdc_runtime: Failed to initialize upstream: CouldNotInitiateSystem",
     ),
     // Versions below 0.6.0, after a fallback.
-    rule("", "Fallback to solo mining mode", |_| Some(LogFact::Solo), "jd_client_sv2: Fallback to solo mining mode"),
+    rule(
+        "",
+        "Fallback to solo mining mode",
+        |_| Some(LogFact::Solo),
+        "jd_client_sv2: Fallback to solo mining mode",
+    ),
     // Versions below 0.6.0.
     rule(
         "",
@@ -102,12 +141,26 @@ pub(super) const FACTS: &[FactRule] = &[
         target: "",
         begins: "JobDeclarator::",
         has: &["requested fallback"],
-        means: |rest| Some(LogFact::PoolLost { words: lost("job declaration server", rest) }),
+        means: |rest| {
+            Some(LogFact::PoolLost {
+                words: lost("job declaration server", rest),
+            })
+        },
         example: "jd_client_sv2::job_declarator: JobDeclarator::handle_job_declarator_message requested fallback \
                   error_kind=ChannelErrorReceiver(RecvError)",
     },
-    rule("", "JobDeclaratorClient dropped", |_| Some(LogFact::Ended), "jd_client_sv2: JobDeclaratorClient dropped"),
-    rule("", "JD Client shutdown complete", |_| Some(LogFact::Ended), "jd_client_sv2::jdc_runtime: JD Client shutdown complete."),
+    rule(
+        "",
+        "JobDeclaratorClient dropped",
+        |_| Some(LogFact::Ended),
+        "jd_client_sv2: JobDeclaratorClient dropped",
+    ),
+    rule(
+        "",
+        "JD Client shutdown complete",
+        |_| Some(LogFact::Ended),
+        "jd_client_sv2::jdc_runtime: JD Client shutdown complete.",
+    ),
     rule(
         "",
         "Max retries reached for pool=",
@@ -131,27 +184,43 @@ pub(super) const FACTS: &[FactRule] = &[
         target: "channel_manager",
         begins: "Noise handshake failed",
         has: &["InvalidKey"],
-        means: |rest| Some(LogFact::MinerRefused { words: words(after(rest, "error=").unwrap_or(rest)) }),
+        means: |rest| {
+            Some(LogFact::MinerRefused {
+                words: words(after(rest, "error=").unwrap_or(rest)),
+            })
+        },
         example: "jd_client_sv2::channel_manager: Noise handshake failed error=InvalidKey",
     },
     rule(
         "channel_manager",
         "Noise handshake failed",
-        |rest| Some(LogFact::MinerCertificate { certificate: certificate(rest)? }),
+        |rest| {
+            Some(LogFact::MinerCertificate {
+                certificate: certificate(rest)?,
+            })
+        },
         "jd_client_sv2::channel_manager: Noise handshake failed error=CodecError(NoiseSv2Error(InvalidCertificate(SignatureNoiseMessage { \
          version: 0, valid_from: 1795383253, not_valid_after: 1795386853, signature: [40] })))",
     ),
     rule(
         POOL,
         "Received: SubmitSharesSuccess(",
-        |rest| Some(LogFact::SharesAccepted { count: number_after(rest, "new_submits_accepted_count=")? }),
+        |rest| {
+            Some(LogFact::SharesAccepted {
+                count: number_after(rest, "new_submits_accepted_count=")?,
+            })
+        },
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SubmitSharesSuccess(channel_id=7, last_sequence_number=1, \
          new_submits_accepted_count=3, new_shares_sum=1) ✅",
     ),
     rule(
         POOL,
         "Received: SubmitSharesError(",
-        |rest| Some(LogFact::ShareRejected { reason: code(rest).unwrap_or_else(|| "unknown".into()) }),
+        |rest| {
+            Some(LogFact::ShareRejected {
+                reason: code(rest).unwrap_or_else(|| "unknown".into()),
+            })
+        },
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SubmitSharesError(channel_id=7, sequence_number=5, \
          error_code=stale-share) ❌",
     ),
@@ -167,7 +236,9 @@ pub(super) const FACTS: &[FactRule] = &[
         "Received: SetNewPrevHash",
         |rest| {
             Some(LogFact::PrevHash {
-                header_time: number_after(rest, "header_timestamp: ").and_then(|s| u32::try_from(s).ok()).map(i64::from),
+                header_time: number_after(rest, "header_timestamp: ")
+                    .and_then(|s| u32::try_from(s).ok())
+                    .map(i64::from),
             })
         },
         "jd_client_sv2::channel_manager::template_message_handler: Received: SetNewPrevHash { template_id: 1, prev_hash: U256(00), \
@@ -214,27 +285,45 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         POOL,
         "Received: OpenMiningChannelError(",
-        |rest| Some(LogFact::PoolRefused { words: format!("the pool opened no channel: {}", code(rest)?) }),
+        |rest| {
+            Some(LogFact::PoolRefused {
+                words: format!("the pool opened no channel: {}", code(rest)?),
+            })
+        },
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: unknown-user)",
     ),
     rule(
         "upstream::message_handler",
         "Received: SetupConnectionError(",
-        |rest| Some(LogFact::PoolRefused { words: format!("the pool refused the connection: {}", code(rest)?) }),
+        |rest| {
+            Some(LogFact::PoolRefused {
+                words: format!("the pool refused the connection: {}", code(rest)?),
+            })
+        },
         "jd_client_sv2::upstream::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
         "job_declarator::message_handler",
         "Received: SetupConnectionError(",
         |rest| {
-            Some(LogFact::PoolRefused { words: format!("the job declaration server refused the connection: {}", code(rest)?) })
+            Some(LogFact::PoolRefused {
+                words: format!(
+                    "the job declaration server refused the connection: {}",
+                    code(rest)?
+                ),
+            })
         },
         "jd_client_sv2::job_declarator::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
         "sv2_tp::message_handler",
         "Received: SetupConnectionError(",
-        |rest| Some(LogFact::ProviderRefused { words: code(rest)?, certificate: None }),
+        |rest| {
+            Some(LogFact::ProviderRefused {
+                words: code(rest)?,
+                certificate: None,
+            })
+        },
         "jd_client_sv2::template_receiver::sv2_tp::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: \
          protocol-version-mismatch)",
     ),
@@ -264,7 +353,12 @@ pub(super) const FACTS: &[FactRule] = &[
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard on downstream channel: valid share | channel_id: 2, \
          sequence_number: 1, share_hash: 01b318b0 ☑️",
     ),
-    rule("", "Starting in solo mining mode", |_| Some(LogFact::Solo), "jd_client_sv2::jdc_runtime: Starting in solo mining mode"),
+    rule(
+        "",
+        "Starting in solo mining mode",
+        |_| Some(LogFact::Solo),
+        "jd_client_sv2::jdc_runtime: Starting in solo mining mode",
+    ),
     rule(
         "",
         "Sv2 Template Provider setup done",
@@ -288,7 +382,11 @@ pub(super) const FACTS: &[FactRule] = &[
         PROVIDER,
         "TemplateReceiver template provider handler failed: ",
         // An error that is only logged ends nothing.
-        |rest| after(rest, "action: Log").is_none().then_some(LogFact::ProviderLost),
+        |rest| {
+            after(rest, "action: Log")
+                .is_none()
+                .then_some(LogFact::ProviderLost)
+        },
         "jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: \
          ChannelErrorReceiver(RecvError), action: Shutdown, _owner: PhantomData<…> }",
     ),
@@ -319,7 +417,11 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         "upstream",
         "Upstream: connection setup failed.",
-        |rest| Some(LogFact::PoolFailed { words: error(after(rest, "error=").unwrap_or(rest)) }),
+        |rest| {
+            Some(LogFact::PoolFailed {
+                words: error(after(rest, "error=").unwrap_or(rest)),
+            })
+        },
         "jd_client_sv2::upstream: Upstream: connection setup failed. error=JDCError { kind: ChannelErrorReceiver(RecvError), action: \
          Fallback, _owner: PhantomData<…> }",
     ),
@@ -333,7 +435,11 @@ pub(super) const FACTS: &[FactRule] = &[
         target: "",
         begins: "Upstream::",
         has: &["requested fallback"],
-        means: |rest| Some(LogFact::PoolLost { words: lost("pool", rest) }),
+        means: |rest| {
+            Some(LogFact::PoolLost {
+                words: lost("pool", rest),
+            })
+        },
         example: "jd_client_sv2::upstream: Upstream::handle_pool_message_frame requested fallback error_kind=ChannelErrorReceiver(RecvError)",
     },
     rule(
@@ -345,7 +451,11 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         "config_helpers::logging",
         "panic: panicked at ",
-        |rest| Some(LogFact::Panicked { place: panic_place(rest) }),
+        |rest| {
+            Some(LogFact::Panicked {
+                place: panic_place(rest),
+            })
+        },
         "stratum_apps::config_helpers::logging: panic: panicked at /b/registry/src/stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:",
     ),
     rule(
@@ -369,5 +479,10 @@ pub(super) const FACTS: &[FactRule] = &[
         "jd_client_sv2::channel_manager::downstream_message_handler: ❌ SubmitSharesError on downstream channel: ch=2, seq=9, error=stale-share",
     ),
     // A share that was kept until the pool accepted its job.
-    rule("utils", "💰 Block Found", block, "jd_client_sv2::utils: 💰 Block Found (cached extended)!!! 💰 01b318b0"),
+    rule(
+        "utils",
+        "💰 Block Found",
+        block,
+        "jd_client_sv2::utils: 💰 Block Found (cached extended)!!! 💰 01b318b0",
+    ),
 ];

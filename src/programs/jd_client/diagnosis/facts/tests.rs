@@ -16,66 +16,123 @@ fn fact(line: &str) -> Option<LogFact> {
 
 /// What each rule's example says, in the order of the table.
 fn expected() -> Vec<LogFact> {
-    let certificate = CertificateValidity { from: 1_795_383_253, until: 1_795_386_853 };
+    let certificate = CertificateValidity {
+        from: 1_795_383_253,
+        until: 1_795_386_853,
+    };
     let not_accepted = "its certificate was not accepted".to_owned();
     vec![
         LogFact::PoolsTried,
-        LogFact::PoolTryFailed { words: "Connection refused".into(), certificate: None },
+        LogFact::PoolTryFailed {
+            words: "Connection refused".into(),
+            certificate: None,
+        },
         LogFact::ProviderTried { attempt: 2 },
         LogFact::PoolTriedAgain,
-        LogFact::PoolLost { words: Some("a job was refused".into()) },
+        LogFact::PoolLost {
+            words: Some("a job was refused".into()),
+        },
         LogFact::WaitingEnded,
-        LogFact::ProviderRefused { words: "Connection refused".into(), certificate: None },
-        LogFact::ProviderRefused { words: "No such file or directory (os error 2)".into(), certificate: None },
-        LogFact::ProviderGivenUp { words: "no answer within the time for it".into() },
+        LogFact::ProviderRefused {
+            words: "Connection refused".into(),
+            certificate: None,
+        },
+        LogFact::ProviderRefused {
+            words: "No such file or directory (os error 2)".into(),
+            certificate: None,
+        },
+        LogFact::ProviderGivenUp {
+            words: "no answer within the time for it".into(),
+        },
         LogFact::Solo,
         LogFact::Solo,
         LogFact::ClientStarts,
         LogFact::PoolWorks,
-        LogFact::PoolLost { words: Some("the job declaration server closed the connection".into()) },
+        LogFact::PoolLost {
+            words: Some("the job declaration server closed the connection".into()),
+        },
         LogFact::Ended,
         LogFact::Ended,
         LogFact::PoolGivenUp,
         LogFact::ProviderShookHands,
-        LogFact::ProviderRefused { words: not_accepted, certificate: Some(certificate) },
-        LogFact::MinerRefused { words: "InvalidKey".into() },
+        LogFact::ProviderRefused {
+            words: not_accepted,
+            certificate: Some(certificate),
+        },
+        LogFact::MinerRefused {
+            words: "InvalidKey".into(),
+        },
         LogFact::MinerCertificate { certificate },
         LogFact::SharesAccepted { count: 3 },
-        LogFact::ShareRejected { reason: "stale-share".into() },
+        LogFact::ShareRejected {
+            reason: "stale-share".into(),
+        },
         LogFact::Template,
-        LogFact::PrevHash { header_time: Some(1_795_383_156) },
+        LogFact::PrevHash {
+            header_time: Some(1_795_383_156),
+        },
         LogFact::JobDeclared,
-        LogFact::JobRefused { words: Some("the job declaration server refused a job: invalid-job".into()) },
+        LogFact::JobRefused {
+            words: Some("the job declaration server refused a job: invalid-job".into()),
+        },
         LogFact::JobAccepted,
-        LogFact::JobRefused { words: Some("the pool refused a job: invalid-coinbase-tx".into()) },
+        LogFact::JobRefused {
+            words: Some("the pool refused a job: invalid-coinbase-tx".into()),
+        },
         LogFact::MinerServed,
         LogFact::MinerServed,
-        LogFact::PoolRefused { words: "the pool opened no channel: unknown-user".into() },
-        LogFact::PoolRefused { words: "the pool refused the connection: unsupported-protocol".into() },
-        LogFact::PoolRefused { words: "the job declaration server refused the connection: unsupported-protocol".into() },
-        LogFact::ProviderRefused { words: "protocol-version-mismatch".into(), certificate: None },
+        LogFact::PoolRefused {
+            words: "the pool opened no channel: unknown-user".into(),
+        },
+        LogFact::PoolRefused {
+            words: "the pool refused the connection: unsupported-protocol".into(),
+        },
+        LogFact::PoolRefused {
+            words: "the job declaration server refused the connection: unsupported-protocol".into(),
+        },
+        LogFact::ProviderRefused {
+            words: "protocol-version-mismatch".into(),
+            certificate: None,
+        },
         LogFact::WaitingEnded,
-        LogFact::Block { hash: "01b318b0".into() },
+        LogFact::Block {
+            hash: "01b318b0".into(),
+        },
         LogFact::MinerShareAccepted,
         LogFact::MinerShareAccepted,
         LogFact::Solo,
         LogFact::ProviderConnected,
-        LogFact::PoolTried { number: 1, of: 2, pool: "pool.example:25333".into(), jds: "[::1]:25334".into() },
-        LogFact::ProviderGivenUp { words: "the connection was closed".into() },
+        LogFact::PoolTried {
+            number: 1,
+            of: 2,
+            pool: "pool.example:25333".into(),
+            jds: "[::1]:25334".into(),
+        },
+        LogFact::ProviderGivenUp {
+            words: "the connection was closed".into(),
+        },
         LogFact::ProviderLost,
         LogFact::ProviderLost,
         LogFact::NodeTried,
         LogFact::PoolShookHands,
         LogFact::PoolSkipped,
-        LogFact::PoolFailed { words: "the connection was closed".into() },
+        LogFact::PoolFailed {
+            words: "the connection was closed".into(),
+        },
         LogFact::PoolLost { words: None },
-        LogFact::PoolLost { words: Some("the pool closed the connection".into()) },
+        LogFact::PoolLost {
+            words: Some("the pool closed the connection".into()),
+        },
         LogFact::Waiting,
-        LogFact::Panicked { place: "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:".into() },
+        LogFact::Panicked {
+            place: "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:".into(),
+        },
         LogFact::JobRefused { words: None },
         LogFact::JobRefused { words: None },
         LogFact::MinerShareRejected,
-        LogFact::Block { hash: "01b318b0".into() },
+        LogFact::Block {
+            hash: "01b318b0".into(),
+        },
     ]
 }
 
@@ -84,8 +141,15 @@ fn each_rule_knows_its_example_and_no_other_rule_does() {
     assert_eq!(FACTS.len(), expected().len());
     for (at, (rule, expected)) in FACTS.iter().zip(expected()).enumerate() {
         let (target, message) = parts(rule.example);
-        assert_eq!(recognise(target, message), Some(expected), "{}", rule.example);
-        let knows: Vec<usize> = (0..FACTS.len()).filter(|other| FACTS[*other].apply(target, message).is_some()).collect();
+        assert_eq!(
+            recognise(target, message),
+            Some(expected),
+            "{}",
+            rule.example
+        );
+        let knows: Vec<usize> = (0..FACTS.len())
+            .filter(|other| FACTS[*other].apply(target, message).is_some())
+            .collect();
         assert_eq!(knows, [at], "{}", rule.example);
     }
 }
@@ -133,17 +197,28 @@ fn versions_below_0_6_0_say_some_things_in_other_words() {
         (
             "jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 MAX_RETRIES=3 error=Connection \
              refused (os error 111)",
-            LogFact::ProviderRefused { words: "Connection refused (os error 111)".into(), certificate: None },
+            LogFact::ProviderRefused {
+                words: "Connection refused (os error 111)".into(),
+                certificate: None,
+            },
         ),
         (
             "jd_client_sv2: Attempt 2/3 failed for pool=p:1, jds=j:2: NetworkHelpersError(SocketClosed)",
-            LogFact::PoolTryFailed { words: "the connection was closed".into(), certificate: None },
+            LogFact::PoolTryFailed {
+                words: "the connection was closed".into(),
+                certificate: None,
+            },
         ),
         (
             "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard: 💰 Block Found!!! 💰",
-            LogFact::Block { hash: String::new() },
+            LogFact::Block {
+                hash: String::new(),
+            },
         ),
-        ("jd_client_sv2: Attempting to initialize Jd and upstream...", LogFact::PoolsTried),
+        (
+            "jd_client_sv2: Attempting to initialize Jd and upstream...",
+            LogFact::PoolsTried,
+        ),
     ] {
         assert_eq!(fact(line), Some(expected), "{line}");
     }
@@ -157,9 +232,21 @@ fn an_error_of_a_try_is_looked_for_behind_the_addresses() {
         "jd_client_sv2: Attempt 1/3 failed for pool=Timeout:1, jds=[::1]:2: JDCError {{ kind: {certificate}, action: Fallback }}"
     );
     let words = "its certificate was not accepted".to_owned();
-    assert_eq!(fact(&line), Some(LogFact::PoolTryFailed { words, certificate: Some(CertificateValidity { from: 5, until: 9 }) }));
+    assert_eq!(
+        fact(&line),
+        Some(LogFact::PoolTryFailed {
+            words,
+            certificate: Some(CertificateValidity { from: 5, until: 9 })
+        })
+    );
     let line = "jd_client_sv2: Attempt 1/3 failed for pool=Timeout:1, jds=h:2: JDCError { kind: Parser(Odd), action: Fallback }";
-    assert_eq!(fact(line), Some(LogFact::PoolTryFailed { words: "Parser(Odd)".into(), certificate: None }));
+    assert_eq!(
+        fact(line),
+        Some(LogFact::PoolTryFailed {
+            words: "Parser(Odd)".into(),
+            certificate: None
+        })
+    );
 }
 
 #[test]
@@ -171,22 +258,37 @@ fn words_that_are_kept_are_short_and_steer_nothing() {
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SubmitSharesError(error_code={})",
         "y".repeat(1_000_000)
     );
-    assert_eq!(fact(&line), Some(LogFact::ShareRejected { reason: "y".repeat(80) }));
+    assert_eq!(
+        fact(&line),
+        Some(LogFact::ShareRejected {
+            reason: "y".repeat(80)
+        })
+    );
 }
 
 #[test]
 fn the_place_of_a_panic_is_told_without_the_machine_it_was_built_on() {
     for (line, place) in [
-        ("thread 'main' (2679) panicked at src/main.rs:33:18:", "src/main.rs:33:18:"),
+        (
+            "thread 'main' (2679) panicked at src/main.rs:33:18:",
+            "src/main.rs:33:18:",
+        ),
         (
             "thread 'x' panicked at /b/.cargo/registry/src/i/tokio-1.40.0/src/time/interval.rs:9:5:",
             "tokio-1.40.0/src/time/interval.rs:9:5:",
         ),
         ("thread '<unnamed>' panicked at ", ":"),
     ] {
-        assert_eq!(place_of_panic(line.as_bytes()).as_deref(), Some(place), "{line}");
+        assert_eq!(
+            place_of_panic(line.as_bytes()).as_deref(),
+            Some(place),
+            "{line}"
+        );
     }
-    assert_eq!(place_of_panic(b"thread 'main' has overflowed its stack"), None);
+    assert_eq!(
+        place_of_panic(b"thread 'main' has overflowed its stack"),
+        None
+    );
 }
 
 proptest! {

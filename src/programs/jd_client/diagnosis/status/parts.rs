@@ -1,5 +1,5 @@
-//! What a [`Standing`](super::Standing) is made of: the states of template provider and work, the pool, shares, and what was said.
-//! Values only; how lines change them is not known here.
+//! What a [`Standing`](super::Standing) is made of: the states of template provider and work, the
+//! pool, shares, and what was said. Values only; how lines change them is not known here.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// So many reasons why a pool refuses shares are counted apart; a pool that makes up more has them counted under [`OTHER`].
+/// So many reasons why a pool refuses shares are counted apart; a pool that makes up more has them
+/// counted under [`OTHER`].
 const REASONS: usize = 16;
 
 /// The reason under which all further ones are counted.
@@ -75,7 +76,8 @@ pub enum UpstreamState {
     /// The client tries to connect with it.
     #[default]
     Trying,
-    /// The pool itself is connected. Work goes to it only when the job declaration server has agreed, too: see [`WorkState::Pool`].
+    /// The pool itself is connected. Work goes to it only when the job declaration server has
+    /// agreed, too: see [`WorkState::Pool`].
     Connected,
     /// Work went to it, until the connection ended.
     Lost,
@@ -123,7 +125,8 @@ pub struct ShareCounts {
     pub rejected_at: Option<Timestamp>,
     /// When the client itself last took a miner's share.
     pub miners_accepted_at: Option<Timestamp>,
-    /// Shares that the client itself took, one a minute at most, the newest first: figures that were read well after one must count it.
+    /// Shares that the client itself took, one a minute at most, the newest first: figures that
+    /// were read well after one must count it.
     pub marks: [Option<Timestamp>; 2],
     /// When the client itself last refused a miner's share.
     pub miners_rejected_at: Option<Timestamp>,
@@ -131,7 +134,8 @@ pub struct ShareCounts {
     pub accepted: u64,
     /// How many the pool refused.
     pub rejected: u64,
-    /// How many of them for which reason, in the pool's words; at most 16 reasons besides [`OTHER`].
+    /// How many of them for which reason, in the pool's words; at most 16 reasons besides
+    /// [`OTHER`].
     pub by_reason: BTreeMap<String, u64>,
 }
 
@@ -141,9 +145,10 @@ impl ProviderState {
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
-            Self::Connecting { since } | Self::Connected { since } | Self::Lost { since } | Self::Refused { since, .. } => {
-                Some(*since)
-            }
+            Self::Connecting { since }
+            | Self::Connected { since }
+            | Self::Lost { since }
+            | Self::Refused { since, .. } => Some(*since),
         }
     }
 }
@@ -184,7 +189,11 @@ impl ShareCounts {
         self.rejected_at = Some(at);
         self.rejected = self.rejected.saturating_add(1);
         let named = self.by_reason.len() - usize::from(self.by_reason.contains_key(OTHER));
-        let reason = if named < REASONS || self.by_reason.contains_key(&reason) { reason } else { OTHER.to_owned() };
+        let reason = if named < REASONS || self.by_reason.contains_key(&reason) {
+            reason
+        } else {
+            OTHER.to_owned()
+        };
         *self.by_reason.entry(reason).or_default() += 1;
     }
 }

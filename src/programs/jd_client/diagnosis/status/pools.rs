@@ -16,12 +16,17 @@ impl ClientStatus {
     }
 
     pub(super) fn upstream_becomes(&mut self, state: UpstreamState, at: Timestamp) -> bool {
-        self.upstream.as_mut().is_some_and(|upstream| upstream.becomes(state, at))
+        self.upstream
+            .as_mut()
+            .is_some_and(|upstream| upstream.becomes(state, at))
     }
 
-    /// The client uses each pool once in a run. What became of this one was said when it was used, if it is the one lost last.
+    /// The client uses each pool once in a run. What became of this one was said when it was used,
+    /// if it is the one lost last.
     pub(super) fn pool_skipped(&mut self, at: Timestamp) -> bool {
-        let Some(upstream) = &mut self.upstream else { return false };
+        let Some(upstream) = &mut self.upstream else {
+            return false;
+        };
         match &self.lost {
             Some(lost) if lost.number == upstream.number => *upstream = lost.clone(),
             _ => {
@@ -36,21 +41,41 @@ impl ClientStatus {
         if let Some(upstream) = &mut self.upstream {
             upstream.why = None;
         }
-        self.accept_certificate(CertificateOwner::Pool) | self.upstream_becomes(UpstreamState::Connected, at)
+        self.accept_certificate(CertificateOwner::Pool)
+            | self.upstream_becomes(UpstreamState::Connected, at)
     }
 
-    /// Until the pool has shown who it is, a try fails at the pool; from then on at its job declaration server.
-    pub(super) fn pool_try_failed(&mut self, words: String, certificate: Option<CertificateValidity>, at: Timestamp) -> bool {
-        let is_pool_connected = self.upstream.as_ref().is_some_and(|upstream| upstream.state == UpstreamState::Connected);
-        let peer = if is_pool_connected { CertificateOwner::JobServer } else { CertificateOwner::Pool };
-        let is_new = certificate.is_some_and(|validity| self.refuse_certificate(peer, validity, at));
+    /// Until the pool has shown who it is, a try fails at the pool; from then on at its job
+    /// declaration server.
+    pub(super) fn pool_try_failed(
+        &mut self,
+        words: String,
+        certificate: Option<CertificateValidity>,
+        at: Timestamp,
+    ) -> bool {
+        let is_pool_connected = self
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.state == UpstreamState::Connected);
+        let peer = if is_pool_connected {
+            CertificateOwner::JobServer
+        } else {
+            CertificateOwner::Pool
+        };
+        let is_new =
+            certificate.is_some_and(|validity| self.refuse_certificate(peer, validity, at));
         is_new | self.says_why(words) | self.upstream_becomes(UpstreamState::Trying, at)
     }
 
     /// Why a pool fails or is about to be lost.
     pub(super) fn says_why(&mut self, words: String) -> bool {
         match &mut self.upstream {
-            Some(upstream) if matches!(upstream.state, UpstreamState::Trying | UpstreamState::Connected) => {
+            Some(upstream)
+                if matches!(
+                    upstream.state,
+                    UpstreamState::Trying | UpstreamState::Connected
+                ) =>
+            {
                 let is_new = upstream.why.as_ref() != Some(&words);
                 upstream.why = Some(words);
                 is_new
@@ -59,11 +84,16 @@ impl ClientStatus {
         }
     }
 
-    /// The job declaration server has agreed. Whether or not the pool has, the client goes on to ask it.
+    /// The job declaration server has agreed. Whether or not the pool has, the client goes on to
+    /// ask it.
     pub(super) fn pool_works(&mut self, at: Timestamp) -> bool {
         let is_accepted = self.accept_certificate(CertificateOwner::JobServer);
         match &mut self.upstream {
-            Some(upstream) if matches!(upstream.state, UpstreamState::Failed | UpstreamState::Lost) => return is_accepted,
+            Some(upstream)
+                if matches!(upstream.state, UpstreamState::Failed | UpstreamState::Lost) =>
+            {
+                return is_accepted;
+            }
             Some(upstream) => {
                 upstream.becomes(UpstreamState::Connected, at);
                 upstream.why = None;
@@ -77,9 +107,13 @@ impl ClientStatus {
         is_new | is_accepted
     }
 
-    /// The connection with pool or job declaration server ended. The client says so several times, the first time best.
+    /// The connection with pool or job declaration server ended. The client says so several times,
+    /// the first time best.
     pub(super) fn mark_pool_lost(&mut self, words: Option<String>, at: Timestamp) -> bool {
-        let is_connected = self.upstream.as_ref().is_some_and(|upstream| upstream.state == UpstreamState::Connected);
+        let is_connected = self
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.state == UpstreamState::Connected);
         let state = match self.work {
             WorkState::Pool { .. } => UpstreamState::Lost,
             WorkState::Trying { .. } if is_connected => UpstreamState::Failed,

@@ -1,4 +1,5 @@
-//! The real client's logs, line by line: what the standing is at telling moments and at the end; and what holds for all lines.
+//! The real client's logs, line by line: what the standing is at telling moments and at the end;
+//! and what holds for all lines.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +8,15 @@ mod recovery;
 
 macro_rules! log {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../../../tests/data/jd-client/", $name, ".log")).as_slice())
+        (
+            $name,
+            include_bytes!(concat!(
+                "../../../../../tests/data/jd-client/",
+                $name,
+                ".log"
+            ))
+            .as_slice(),
+        )
     };
 }
 
@@ -28,7 +37,10 @@ const LOGS: &[(&str, &[u8])] = &[
 ];
 
 fn lines(name: &str) -> impl Iterator<Item = &'static [u8]> {
-    let (_, log) = LOGS.iter().find(|(of, _)| *of == name).expect("the log is listed");
+    let (_, log) = LOGS
+        .iter()
+        .find(|(of, _)| *of == name)
+        .expect("the log is listed");
     log.split(|b| *b == b'\n')
 }
 
@@ -54,8 +66,9 @@ fn told(standing: &ClientStatus) -> String {
         ProviderState::Lost { .. } => "lost",
         ProviderState::Refused { words, .. } => words,
     };
-    let pool =
-        standing.upstream.as_ref().map_or_else(String::new, |u| format!("{:?} {}", u.state, u.why.as_deref().unwrap_or("-")));
+    let pool = standing.upstream.as_ref().map_or_else(String::new, |u| {
+        format!("{:?} {}", u.state, u.why.as_deref().unwrap_or("-"))
+    });
     format!("{provider} | {} | {pool}", standing.place_text())
 }
 
@@ -67,30 +80,102 @@ fn at_telling_moments_the_standing_is_what_happened() {
         ("block_found", 12, "connecting |  | "),
         ("block_found", 13, "connected |  | "),
         ("block_found", 15, "connected | solo | "),
-        ("pool_shares_then_fallback_to_solo", 15, "connected | trying pool | "),
-        ("pool_shares_then_fallback_to_solo", 16, "connected | trying pool 1 of 1 | Trying -"),
-        ("pool_shares_then_fallback_to_solo", 20, "connected | trying pool 1 of 1 | Connected -"),
-        ("pool_shares_then_fallback_to_solo", 28, "connected | trying pool 1 of 1 | Connected -"),
-        ("pool_shares_then_fallback_to_solo", 29, "connected | pool 1 of 1 | Connected -"),
-        ("pool_shares_then_fallback_to_solo", 318, "connected | pool 1 of 1 | Connected -"),
-        ("pool_shares_then_fallback_to_solo", 319, "connected | trying pool 1 of 1 | Lost the pool closed the connection"),
-        ("pool_shares_then_fallback_to_solo", 338, "connected | trying pool 1 of 1 | Trying -"),
-        ("pool_shares_then_fallback_to_solo", 339, "connected | trying pool 1 of 1 | Lost the pool closed the connection"),
-        ("pool_shares_then_fallback_to_solo", all, "connected | solo | Lost the pool closed the connection"),
-        ("declare_rejected", 58, "connected | pool 1 of 1 | Connected -"),
-        ("declare_rejected", 62, "connected | trying pool 1 of 1 | Lost the job declaration server refused a job: invalid-job"),
-        ("declare_rejected", all, "connected | solo | Lost the job declaration server refused a job: invalid-job"),
-        ("pool_unreachable_solo", 20, "connected | trying pool 1 of 1 | Trying Connection refused"),
-        ("pool_unreachable_solo", 29, "connected | trying pool 1 of 1 | Failed Connection refused"),
-        ("pool_unreachable_solo", all, "connected | solo | Failed Connection refused"),
+        (
+            "pool_shares_then_fallback_to_solo",
+            15,
+            "connected | trying pool | ",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            16,
+            "connected | trying pool 1 of 1 | Trying -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            20,
+            "connected | trying pool 1 of 1 | Connected -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            28,
+            "connected | trying pool 1 of 1 | Connected -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            29,
+            "connected | pool 1 of 1 | Connected -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            318,
+            "connected | pool 1 of 1 | Connected -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            319,
+            "connected | trying pool 1 of 1 | Lost the pool closed the connection",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            338,
+            "connected | trying pool 1 of 1 | Trying -",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            339,
+            "connected | trying pool 1 of 1 | Lost the pool closed the connection",
+        ),
+        (
+            "pool_shares_then_fallback_to_solo",
+            all,
+            "connected | solo | Lost the pool closed the connection",
+        ),
+        (
+            "declare_rejected",
+            58,
+            "connected | pool 1 of 1 | Connected -",
+        ),
+        (
+            "declare_rejected",
+            62,
+            "connected | trying pool 1 of 1 | Lost the job declaration server refused a job: invalid-job",
+        ),
+        (
+            "declare_rejected",
+            all,
+            "connected | solo | Lost the job declaration server refused a job: invalid-job",
+        ),
+        (
+            "pool_unreachable_solo",
+            20,
+            "connected | trying pool 1 of 1 | Trying Connection refused",
+        ),
+        (
+            "pool_unreachable_solo",
+            29,
+            "connected | trying pool 1 of 1 | Failed Connection refused",
+        ),
+        (
+            "pool_unreachable_solo",
+            all,
+            "connected | solo | Failed Connection refused",
+        ),
         ("ipc_socket_missing", 3, "connecting | solo | "),
-        ("ipc_socket_missing", all, "No such file or directory (os error 2) | solo | "),
+        (
+            "ipc_socket_missing",
+            all,
+            "No such file or directory (os error 2) | solo | ",
+        ),
         ("tp_lost", 35, "connected | solo | "),
         ("tp_lost", all, "lost | solo | "),
         ("tp_unreachable", 1, "connecting |  | "),
         ("tp_unreachable", 4, "Connection refused |  | "),
         ("tp_unreachable", all, "Connection refused |  | "),
-        ("tp_wrong_pubkey", all, "its certificate was not accepted |  | "),
+        (
+            "tp_wrong_pubkey",
+            all,
+            "its certificate was not accepted |  | ",
+        ),
         ("listen_port_in_use", all, "connected | solo | "),
         ("monitoring_port_in_use", all, "connected | solo | "),
     ] {
@@ -112,11 +197,15 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
     let expected = ClientStatus {
         began: Some(at("21:32:32.175")),
         heard: Some(at("21:33:20.341")),
-        provider: ProviderState::Connected { since: at("21:32:33.297") },
+        provider: ProviderState::Connected {
+            since: at("21:32:33.297"),
+        },
         template_at: Some(at("21:33:06.401")),
         prev_hash_at: Some(at("21:33:06.401")),
         node_clock_ahead_s: Some(0),
-        work: WorkState::Solo { since: at("21:33:06.315") },
+        work: WorkState::Solo {
+            since: at("21:33:06.315"),
+        },
         upstream: Some(pool.clone()),
         lost: Some(pool),
         lost_pool_at: Some(at("21:33:05.313")),
@@ -135,7 +224,10 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
         ended: Some(at("21:33:20.341")),
         ..ClientStatus::default()
     };
-    assert_eq!(after("pool_shares_then_fallback_to_solo", usize::MAX), expected);
+    assert_eq!(
+        after("pool_shares_then_fallback_to_solo", usize::MAX),
+        expected
+    );
     assert_eq!(expected.work.since(), Some(at("21:33:06.315")));
     assert_eq!(expected.provider.since(), Some(at("21:32:33.297")));
 }
@@ -145,11 +237,15 @@ fn a_run_alone_ends_with_its_blocks() {
     let expected = ClientStatus {
         began: Some(at("21:35:40.119")),
         heard: Some(at("21:35:47.882")),
-        provider: ProviderState::Connected { since: at("21:35:41.420") },
+        provider: ProviderState::Connected {
+            since: at("21:35:41.420"),
+        },
         template_at: Some(at("21:35:41.467")),
         prev_hash_at: Some(at("21:35:41.467")),
         node_clock_ahead_s: Some(0),
-        work: WorkState::Solo { since: at("21:35:41.421") },
+        work: WorkState::Solo {
+            since: at("21:35:41.421"),
+        },
         block: Some(ClientMessage {
             at: at("21:35:47.479"),
             words: "0456d6911ca8bc6ecf5f15a21d134aff6558b981402b6024a303d270fe46d730".into(),
@@ -168,7 +264,13 @@ fn a_panic_is_kept_with_its_words_and_known_as_the_monitorings() {
     assert!(half.panicked.is_some() && !half.frozen_by_panic);
     let whole = after("refresh0_panic", usize::MAX);
     let words = "panicked at stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32: `period` must be non-zero.";
-    assert_eq!(whole.panicked, Some(ClientMessage { at: at("21:32:06.442"), words: words.into() }));
+    assert_eq!(
+        whole.panicked,
+        Some(ClientMessage {
+            at: at("21:32:06.442"),
+            words: words.into()
+        })
+    );
     assert!(whole.frozen_by_panic);
 }
 
@@ -176,18 +278,31 @@ fn a_panic_is_kept_with_its_words_and_known_as_the_monitorings() {
 fn a_wrong_key_of_the_template_provider_is_told_from_a_wrong_clock() {
     let certificate = after("tp_wrong_pubkey", usize::MAX).certificate.unwrap();
     assert_eq!(
-        (certificate.peer, certificate.valid_from, certificate.not_valid_after),
+        (
+            certificate.peer,
+            certificate.valid_from,
+            certificate.not_valid_after
+        ),
         (CertificateOwner::Provider, 1_795_383_253, 1_795_386_853)
     );
-    assert_eq!(super::super::certificate_text(&certificate).code, "provider-key");
+    assert_eq!(
+        super::super::certificate_text(&certificate).code,
+        "provider-key"
+    );
 }
 
 #[test]
 fn the_wait_for_a_template_has_a_beginning_and_an_end() {
     assert_eq!(after("block_found", 20).waiting_since, None);
-    assert_eq!(after("block_found", 30).waiting_since, Some(at("21:35:41.424")));
+    assert_eq!(
+        after("block_found", 30).waiting_since,
+        Some(at("21:35:41.424"))
+    );
     assert_eq!(after("block_found", 31).waiting_since, None);
-    assert_eq!(after("declare_rejected", 100).waiting_since, Some(at("21:35:57.192")));
+    assert_eq!(
+        after("declare_rejected", 100).waiting_since,
+        Some(at("21:35:57.192"))
+    );
     assert_eq!(after("declare_rejected", 108).waiting_since, None);
 }
 
@@ -195,7 +310,12 @@ fn the_wait_for_a_template_has_a_beginning_and_an_end() {
 fn the_time_of_the_first_word_of_the_end_is_that_of_the_end() {
     for (log, _) in LOGS {
         let standing = after(log, usize::MAX);
-        assert!(standing.ended.is_some() && standing.ended <= standing.heard && standing.began < standing.ended, "{log}");
+        assert!(
+            standing.ended.is_some()
+                && standing.ended <= standing.heard
+                && standing.began < standing.ended,
+            "{log}"
+        );
     }
     assert_eq!(after("tp_unreachable", 11).ended, None);
 }
@@ -217,16 +337,26 @@ fn to_be_taken_up_again_at_any_line_changes_nothing() {
 
 #[test]
 fn an_older_version_of_what_was_written_down_can_be_read() {
-    assert_eq!(serde_json::from_str::<ClientStatus>("{}").unwrap(), ClientStatus::default());
-    let older =
-        r#"{"work":{"state":"pool","since":"2026-11-22T21:28:39.731Z"},"upstream":{"number":2},"shares":{"accepted":7},"new":1}"#;
+    assert_eq!(
+        serde_json::from_str::<ClientStatus>("{}").unwrap(),
+        ClientStatus::default()
+    );
+    let older = r#"{"work":{"state":"pool","since":"2026-11-22T21:28:39.731Z"},"upstream":{"number":2},"shares":{"accepted":7},"new":1}"#;
     let standing: ClientStatus = serde_json::from_str(older).unwrap();
-    assert_eq!((standing.place_text().as_str(), standing.shares.accepted), ("pool 2 of 0", 7));
+    assert_eq!(
+        (standing.place_text().as_str(), standing.shares.accepted),
+        ("pool 2 of 0", 7)
+    );
 }
 
 /// A standing without what changes without being a change.
 fn without_times_and_counters(standing: &ClientStatus) -> ClientStatus {
-    let said = |said: &Option<ClientMessage>| said.clone().map(|said| ClientMessage { at: Timestamp::default(), ..said });
+    let said = |said: &Option<ClientMessage>| {
+        said.clone().map(|said| ClientMessage {
+            at: Timestamp::default(),
+            ..said
+        })
+    };
     ClientStatus {
         heard: None,
         template_at: None,
@@ -253,7 +383,12 @@ fn what_changed_is_told_and_nothing_else() {
         for (number, line) in lines(log).enumerate() {
             let before = without_times_and_counters(&standing);
             let is_told = standing.apply_line(line);
-            assert_eq!(is_told, without_times_and_counters(&standing) != before, "{log}, line {}", number + 1);
+            assert_eq!(
+                is_told,
+                without_times_and_counters(&standing) != before,
+                "{log}, line {}",
+                number + 1
+            );
         }
     }
 }
@@ -275,8 +410,16 @@ proptest! {
 
 /// Lines of all logs, whole or cut or with a byte changed, and noise.
 fn hostile_line() -> impl Strategy<Value = Vec<u8>> {
-    let all: Vec<&'static [u8]> = LOGS.iter().flat_map(|(_, log)| log.split(|b| *b == b'\n')).collect();
-    let real = (proptest::sample::select(all), any::<proptest::sample::Index>(), any::<u8>(), 0..3);
+    let all: Vec<&'static [u8]> = LOGS
+        .iter()
+        .flat_map(|(_, log)| log.split(|b| *b == b'\n'))
+        .collect();
+    let real = (
+        proptest::sample::select(all),
+        any::<proptest::sample::Index>(),
+        any::<u8>(),
+        0..3,
+    );
     prop_oneof![
         8 => real.prop_map(|(line, at, byte, how)| {
             let mut line = line.to_vec();

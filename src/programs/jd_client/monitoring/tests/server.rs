@@ -1,6 +1,8 @@
 //! A server on loopback that answers as a test says, honestly or not. Knows no body.
 
-use crate::programs::jd_client::monitoring::{MonitoringClient, MonitoringError, MonitoringReading};
+use crate::programs::jd_client::monitoring::{
+    MonitoringClient, MonitoringError, MonitoringReading,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +16,8 @@ pub(super) enum Answer {
     Body(String),
     /// These bytes, then the end.
     Bytes(String),
-    /// These bytes, then this text again and again, each time after a wait, until the other side is gone.
+    /// These bytes, then this text again and again, each time after a wait, until the other side is
+    /// gone.
     Forever(String, &'static str, Duration),
 }
 
@@ -42,9 +45,16 @@ impl Server {
         Self::at(IpAddr::from([127, 0, 0, 1]), answer).await
     }
 
-    pub(super) async fn at(ip: IpAddr, answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(super) async fn at(
+        ip: IpAddr,
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
-        let (address, seen, answer) = (listener.local_addr().unwrap(), Arc::new(Seen::default()), Arc::new(answer));
+        let (address, seen, answer) = (
+            listener.local_addr().unwrap(),
+            Arc::new(Seen::default()),
+            Arc::new(answer),
+        );
         let shared = Arc::clone(&seen);
         tokio::spawn(async move {
             loop {
@@ -59,7 +69,9 @@ impl Server {
     }
 
     pub(super) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
-        MonitoringClient::with_patience(Duration::from_secs(20)).read(self.address).await
+        MonitoringClient::with_patience(Duration::from_secs(20))
+            .read(self.address)
+            .await
     }
 
     pub(super) fn asked(&self) -> Vec<String> {
@@ -84,8 +96,16 @@ pub(super) async fn serve(
         let path = path.strip_prefix("/api/v1").unwrap_or(&path);
         *seen.head.lock().unwrap() = head.clone();
         seen.paths.lock().unwrap().push(path.to_owned());
-        seen.most_open.fetch_max(seen.open.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let whole = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        seen.most_open.fetch_max(
+            seen.open.fetch_add(1, Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+        let whole = |body: &str| {
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
         match answer(path) {
             Answer::Body(body) => {
                 // Others may ask meanwhile.

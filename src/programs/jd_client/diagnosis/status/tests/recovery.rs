@@ -1,11 +1,22 @@
-//! What the logs at hand do not show: recoveries, several pools, several runs, older versions, and a log that is taken up in its middle.
+//! What the logs at hand do not show: recoveries, several pools, several runs, older versions, and
+//! a log that is taken up in its middle.
 
 use super::*;
 
 /// A minute of lines without their head, one a second.
 fn hear(standing: &mut ClientStatus, script: &str) {
-    for (second, line) in script.lines().filter(|line| !line.trim().is_empty()).enumerate() {
-        standing.apply_line(format!("2026-11-22T21:00:{second:02}.000000Z  INFO jd_client_sv2::{}", line.trim()).as_bytes());
+    for (second, line) in script
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .enumerate()
+    {
+        standing.apply_line(
+            format!(
+                "2026-11-22T21:00:{second:02}.000000Z  INFO jd_client_sv2::{}",
+                line.trim()
+            )
+            .as_bytes(),
+        );
     }
 }
 
@@ -45,7 +56,10 @@ fn after_a_lost_pool_the_next_one_is_used() {
          job_declarator: Job declarator: SV2 handshake completed successfully.",
     );
     assert_eq!(told(&standing), "unknown | pool 2 of 2 | Connected -");
-    assert_eq!(standing.lost.as_ref().map(|u| (u.number, u.state)), Some((1, UpstreamState::Lost)));
+    assert_eq!(
+        standing.lost.as_ref().map(|u| (u.number, u.state)),
+        Some((1, UpstreamState::Lost))
+    );
 }
 
 #[test]
@@ -57,7 +71,10 @@ fn while_solo_the_pool_that_was_lost_is_named_not_the_one_that_then_failed() {
         "jdc_runtime: Attempt 3/3 failed for pool=b:1, jds=b:2: JDCError { kind: Timeout, action: Fallback }
          jdc_runtime: Max retries reached for pool=b:1, jds=b:2, moving to next upstream",
     );
-    assert_eq!(told(&standing), "unknown | trying pool 2 of 2 | Failed no answer within the time for it");
+    assert_eq!(
+        told(&standing),
+        "unknown | trying pool 2 of 2 | Failed no answer within the time for it"
+    );
     hear(&mut standing, "jdc_runtime: Starting in solo mining mode");
     assert_eq!(told(&standing), "unknown | solo | Lost -");
     assert_eq!(standing.upstream.unwrap().pool, "a:1");
@@ -67,8 +84,14 @@ fn while_solo_the_pool_that_was_lost_is_named_not_the_one_that_then_failed() {
 fn a_pool_that_failed_before_is_not_told_as_the_one_that_was_lost() {
     let mut standing = heard(POOL_1);
     hear(&mut standing, POOL_1_LOST);
-    hear(&mut standing, "jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.");
-    assert_eq!(told(&standing), "unknown | trying pool 2 of 2 | Failed it was tried before in this run");
+    hear(
+        &mut standing,
+        "jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.",
+    );
+    assert_eq!(
+        told(&standing),
+        "unknown | trying pool 2 of 2 | Failed it was tried before in this run"
+    );
 }
 
 #[test]
@@ -90,12 +113,18 @@ fn why_one_try_failed_is_forgotten_when_the_next_gets_further() {
          jdc_runtime: Connection attempt 2/3...
          jdc_runtime: Upstream connection done at initialize single",
     );
-    assert_eq!(told(&standing), "unknown | trying pool 1 of 1 | Connected -");
+    assert_eq!(
+        told(&standing),
+        "unknown | trying pool 1 of 1 | Connected -"
+    );
     hear(
         &mut standing,
         "job_declarator: JobDeclarator::setup_connection requested fallback error_kind=ChannelErrorReceiver(RecvError)",
     );
-    assert_eq!(told(&standing), "unknown | trying pool 1 of 1 | Failed the job declaration server closed the connection");
+    assert_eq!(
+        told(&standing),
+        "unknown | trying pool 1 of 1 | Failed the job declaration server closed the connection"
+    );
 }
 
 #[test]
@@ -123,21 +152,33 @@ fn an_accepted_job_clears_a_refusal() {
     );
     assert_eq!(
         standing.refused,
-        Some(ClientMessage { at: at("21:00:01"), words: "the pool refused a job: invalid-nbits".into() })
+        Some(ClientMessage {
+            at: at("21:00:01"),
+            words: "the pool refused a job: invalid-nbits".into()
+        })
     );
     let line = b"2026-11-22T21:00:02.000000Z  INFO jd_client_sv2::channel_manager::upstream_message_handler: Received: \
                  SetCustomMiningJobSuccess(channel_id=7, request_id=3, job_id=101)";
     assert!(standing.apply_line(line));
-    assert_eq!((standing.refused.clone(), standing.accepted_at), (None, Some(at("21:00:02"))));
-    assert!(!standing.apply_line(line), "a second one changes a time only");
+    assert_eq!(
+        (standing.refused.clone(), standing.accepted_at),
+        (None, Some(at("21:00:02")))
+    );
+    assert!(
+        !standing.apply_line(line),
+        "a second one changes a time only"
+    );
 }
 
 #[test]
 fn a_certificate_is_forgiven_when_the_same_peer_is_accepted() {
-    let provider_again = "template_receiver::sv2_tp: Noise handshake completed successfully attempt=2";
+    let provider_again =
+        "template_receiver::sv2_tp: Noise handshake completed successfully attempt=2";
     let pool_again = "jdc_runtime: Upstream connection done at initialize single";
     let jds_again = "job_declarator: Job declarator: SV2 handshake completed successfully.";
-    let provider = heard(&format!("template_receiver::sv2_tp: Noise handshake failed attempt=1 {CERTIFICATE}"));
+    let provider = heard(&format!(
+        "template_receiver::sv2_tp: Noise handshake failed attempt=1 {CERTIFICATE}"
+    ));
     let pool = heard(&format!(
         "jdc_runtime: Trying upstream 1 of 1: pool=a:1, jds=a:2
          jdc_runtime: Attempt 1/3 failed for pool=a:1, jds=a:2: {CERTIFICATE}"
@@ -148,12 +189,24 @@ fn a_certificate_is_forgiven_when_the_same_peer_is_accepted() {
          jdc_runtime: Attempt 1/3 failed for pool=a:1, jds=a:2: {CERTIFICATE}"
     ));
     for (standing, peer, again, other) in [
-        (provider, CertificateOwner::Provider, provider_again, pool_again),
+        (
+            provider,
+            CertificateOwner::Provider,
+            provider_again,
+            pool_again,
+        ),
         (pool, CertificateOwner::Pool, pool_again, provider_again),
         (jds, CertificateOwner::JobServer, jds_again, pool_again),
     ] {
         let certificate = standing.certificate.unwrap();
-        assert_eq!((certificate.peer, certificate.valid_from, certificate.not_valid_after), (peer, 5, 9));
+        assert_eq!(
+            (
+                certificate.peer,
+                certificate.valid_from,
+                certificate.not_valid_after
+            ),
+            (peer, 5, 9)
+        );
         let mut still = standing.clone();
         hear(&mut still, other);
         assert_eq!(still.certificate, Some(certificate), "{peer:?}");
@@ -166,7 +219,13 @@ fn a_certificate_is_forgiven_when_the_same_peer_is_accepted() {
 #[test]
 fn a_miner_that_is_served_shows_that_the_keys_fit() {
     let mut standing = heard("channel_manager: Noise handshake failed error=InvalidKey");
-    assert_eq!(standing.handshake_refused, Some(ClientMessage { at: at("21:00:00"), words: "InvalidKey".into() }));
+    assert_eq!(
+        standing.handshake_refused,
+        Some(ClientMessage {
+            at: at("21:00:00"),
+            words: "InvalidKey".into()
+        })
+    );
     hear(
         &mut standing,
         "channel_manager::downstream_message_handler: Received: OpenStandardMiningChannel(request_id: 1) downstream_id=0",
@@ -182,11 +241,26 @@ fn a_new_run_begins_from_nothing() {
     assert!(standing.apply_line(first));
     let now: Timestamp = "2026-11-23T01:00:00Z".parse().unwrap();
     let provider = ProviderState::Connecting { since: now };
-    assert_eq!(standing, ClientStatus { began: Some(now), heard: Some(now), provider, ..ClientStatus::default() });
-    // The second try is of the same run, the first of another begins one, whether or not the one before was heard to end.
-    hear(&mut standing, "template_receiver::sv2_tp: Connecting to template provider attempt=2");
+    assert_eq!(
+        standing,
+        ClientStatus {
+            began: Some(now),
+            heard: Some(now),
+            provider,
+            ..ClientStatus::default()
+        }
+    );
+    // The second try is of the same run, the first of another begins one, whether or not the one
+    // before was heard to end.
+    hear(
+        &mut standing,
+        "template_receiver::sv2_tp: Connecting to template provider attempt=2",
+    );
     assert_eq!(standing.began, Some(now));
-    hear(&mut standing, "jdc_runtime: Using Bitcoin Core IPC socket at: /n/node.sock");
+    hear(
+        &mut standing,
+        "jdc_runtime: Using Bitcoin Core IPC socket at: /n/node.sock",
+    );
     assert_eq!(standing.began, Some(at("21:00:00")));
 }
 
@@ -210,7 +284,8 @@ fn older_versions_begin_with_a_word_before_and_go_solo_in_fewer_words() {
 #[test]
 fn a_log_taken_up_in_its_middle_tells_what_it_can() {
     let share = "channel_manager::upstream_message_handler: Received: SubmitSharesSuccess(new_submits_accepted_count=2, new_shares_sum=1)";
-    let template = "channel_manager::template_message_handler: Received: NewTemplate(template_id: 1)";
+    let template =
+        "channel_manager::template_message_handler: Received: NewTemplate(template_id: 1)";
     let standing = heard(&format!("{share}\n{template}"));
     assert_eq!(told(&standing), "connected | pool | ");
     assert_eq!((standing.began, standing.shares.accepted), (None, 2));
@@ -218,10 +293,13 @@ fn a_log_taken_up_in_its_middle_tells_what_it_can() {
 
 #[test]
 fn a_template_that_was_on_its_way_brings_no_lost_provider_back() {
-    let lost =
-        "template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: X, action: Shutdown }";
-    let template = "channel_manager::template_message_handler: Received: NewTemplate(template_id: 1)";
-    assert_eq!(told(&heard(&format!("{template}\n{lost}\n{template}"))), "lost |  | ");
+    let lost = "template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: X, action: Shutdown }";
+    let template =
+        "channel_manager::template_message_handler: Received: NewTemplate(template_id: 1)";
+    assert_eq!(
+        told(&heard(&format!("{template}\n{lost}\n{template}"))),
+        "lost |  | "
+    );
 }
 
 #[test]
@@ -233,9 +311,18 @@ fn one_block_said_twice_is_one_block() {
          {handler} on downstream channel: 💰 Block Found!!! 💰bb
          utils: 💰 Block Found (cached extended)!!! 💰 bb"
     ));
-    assert_eq!((standing.blocks, standing.block.unwrap().words.as_str()), (2, "bb"));
+    assert_eq!(
+        (standing.blocks, standing.block.unwrap().words.as_str()),
+        (2, "bb")
+    );
     // Without hashes, as older versions say it, those a second apart are two.
-    assert_eq!(heard(&format!("{handler}: 💰 Block Found!!! 💰\n{handler}: 💰 Block Found!!! 💰")).blocks, 2);
+    assert_eq!(
+        heard(&format!(
+            "{handler}: 💰 Block Found!!! 💰\n{handler}: 💰 Block Found!!! 💰"
+        ))
+        .blocks,
+        2
+    );
 }
 
 #[test]
@@ -253,13 +340,15 @@ fn reasons_beyond_sixteen_are_counted_together() {
     }
     let shares = standing.shares;
     assert_eq!((shares.rejected, shares.by_reason.len()), (40, 17));
-    assert_eq!((shares.by_reason["reason-15"], shares.by_reason[OTHER]), (2, 8));
+    assert_eq!(
+        (shares.by_reason["reason-15"], shares.by_reason[OTHER]),
+        (2, 8)
+    );
 }
 
 #[test]
 fn the_nodes_clock_is_compared_with_the_lines() {
-    let block =
-        "channel_manager::template_message_handler: Received: SetNewPrevHash { template_id: 1, header_timestamp: 1795381203, }";
+    let block = "channel_manager::template_message_handler: Received: SetNewPrevHash { template_id: 1, header_timestamp: 1795381203, }";
     assert_eq!(at("21:00:00").0 / 1000, 1_795_381_200);
     assert_eq!(heard(block).node_clock_ahead_s, Some(3));
     let later = block.replace("1795381203", "99999999999999999999");
@@ -270,12 +359,23 @@ fn the_nodes_clock_is_compared_with_the_lines() {
 fn the_keepers_lines_faults_looked_for_and_bare_lines_are_passed_over() {
     let solo = "jd_client_sv2::jdc_runtime: Starting in solo mining mode";
     let mut standing = ClientStatus::default();
-    assert!(!standing.apply_line(b"2026-11-22T21:00:00.000000Z  INFO jd_manager::keeper: Starting in solo mining mode"));
+    assert!(!standing.apply_line(
+        b"2026-11-22T21:00:00.000000Z  INFO jd_manager::keeper: Starting in solo mining mode"
+    ));
     assert!(!standing.apply_line(solo.as_bytes()));
-    assert!(!standing.apply_line(b"thread 'main' panicked at a.rs:1:1:"), "nobody knows when");
+    assert!(
+        !standing.apply_line(b"thread 'main' panicked at a.rs:1:1:"),
+        "nobody knows when"
+    );
     assert_eq!(standing, ClientStatus::default());
     assert!(!standing.apply_line(format!("2026-11-22T21:00:01.000000Z DEBUG {solo}").as_bytes()));
-    assert_eq!(standing, ClientStatus { heard: Some(at("21:00:01")), ..ClientStatus::default() });
+    assert_eq!(
+        standing,
+        ClientStatus {
+            heard: Some(at("21:00:01")),
+            ..ClientStatus::default()
+        }
+    );
 }
 
 #[test]
@@ -285,9 +385,18 @@ fn a_panic_that_only_rust_itself_tells_is_kept_once_and_others_words_are_not_tak
     assert!(!standing.apply_line(b"   0: a backtrace"));
     assert!(standing.apply_line(b"it \x1b[1mbroke:"));
     assert!(!standing.apply_line(b"not this"));
-    assert!(!standing.apply_line(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"), "told already");
+    assert!(
+        !standing.apply_line(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"),
+        "told already"
+    );
     let words = "panicked at c-1.0/src/a/b.rs:1:2: it [1mbroke";
-    assert_eq!(standing.panicked, Some(ClientMessage { at: at("21:00:00"), words: words.into() }));
+    assert_eq!(
+        standing.panicked,
+        Some(ClientMessage {
+            at: at("21:00:00"),
+            words: words.into()
+        })
+    );
     // One without words ends at the next line with a head.
     hear(&mut standing, "x: y");
     assert!(standing.apply_line(b"thread 'b' panicked at b.rs:1:2:"));
@@ -305,8 +414,13 @@ fn a_line_of_a_megabyte_is_heard_like_any_other() {
          jdc_runtime: Trying upstream 1 of 1: pool={long}, jds=a:2
          channel_manager::downstream_message_handler: SubmitShares{long}"
     ));
-    let ProviderState::Refused { words, .. } = &standing.provider else { panic!("{:?}", standing.provider) };
+    let ProviderState::Refused { words, .. } = &standing.provider else {
+        panic!("{:?}", standing.provider)
+    };
     assert_eq!(words.len(), 160);
-    assert_eq!(standing.upstream, None, "a pool's address that does not end is none");
+    assert_eq!(
+        standing.upstream, None,
+        "a pool's address that does not end is none"
+    );
     assert!(!standing.apply_line(&[b'7'; 1_000_000]));
 }
