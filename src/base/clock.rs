@@ -23,13 +23,11 @@ pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// The moment as the machine's clock tells it.
-    #[must_use]
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
     }
 
     /// This moment moved by `by` towards the future; saturates at the end of time.
-    #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(
             self.0
@@ -38,7 +36,6 @@ impl Timestamp {
     }
 
     /// How long before this moment `earlier` was; zero when it was not (clocks are set back).
-    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -48,27 +45,23 @@ impl Timestamp {
     }
 
     /// In the machine's own time zone, to the second, for people: `2026-11-22 14:02:11`.
-    #[must_use]
     pub fn local(self) -> String {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
     /// The time of day in the machine's own time zone, to the minute, and the day before it unless
     /// that is today: `14:02`, `Nov 21, 14:02`.
-    #[must_use]
     pub fn local_minute(self) -> String {
         let is_today = self.zoned("%F") == Self::now().zoned("%F");
         self.zoned(if is_today { "%H:%M" } else { "%b %-d, %H:%M" })
     }
 
     /// The time of day in the machine's own time zone, to the millisecond: `14:02:11.204`.
-    #[must_use]
     pub fn local_time(self) -> String {
         self.zoned("%H:%M:%S%.3f")
     }
 
     /// The minute of the day in the machine's own time zone, 0 to 1439.
-    #[must_use]
     pub fn minute_of_day(self) -> u16 {
         let local = self.jiff().to_zoned(jiff::tz::TimeZone::system());
         u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
@@ -154,7 +147,6 @@ impl Clock for SystemClock {
 }
 
 /// A length of time as people say it: `12 s`, `4 min`, `3 h 5 min`, `3 d 4 h`.
-#[must_use]
 pub fn human_duration(length: Duration) -> String {
     let s = length.as_secs();
     match s {

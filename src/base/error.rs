@@ -33,7 +33,6 @@ impl FieldError {
 
     /// The same complaint seen from one level further out: `prefix` (with its leading slash) before
     /// the pointer.
-    #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
         self
@@ -41,7 +40,6 @@ impl FieldError {
 
     /// The detail for a page: a field's API name at its beginning reads as words, and its API
     /// values as what a person sees.
-    #[must_use]
     pub fn page_text(&self) -> Cow<'_, str> {
         let name = self
             .pointer

@@ -23,7 +23,6 @@ macro_rules! id {
 
         impl $name {
             /// A fresh random id (UUID version 4).
-            #[must_use]
             pub fn random() -> Self {
                 Self(uuid::Uuid::new_v4())
             }

@@ -15,7 +15,6 @@ const THOUSANDS: [&str; 8] = ["", "k", "m", "g", "t", "p", "e", "z"];
 /// Reads a number with or without its unit; the prefix may stand alone (`1.5 T`), large and small
 /// letters are the same. A prefix is of a thousand, and with an `i` of 1024. None if it is not a
 /// number of this unit.
-#[must_use]
 pub fn read_value(unit: Unit, text: &str) -> Option<f64> {
     // What is shown elsewhere can be typed here: other spaces, and a minus that is none on a
     // keyboard.
@@ -92,7 +91,6 @@ fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
 }
 
 /// The value as somebody would have typed it: in the largest unit in which it is short, and exact.
-#[must_use]
 pub fn typed_value(unit: Unit, value: f64) -> String {
     let plain = |name: &str| {
         if name.is_empty() {

@@ -25,7 +25,6 @@ impl Role {
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
     /// Its name in JSON, in forms and in the database.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -35,7 +34,6 @@ impl Role {
     }
 
     /// What it may do, for people.
-    #[must_use]
     pub fn about(self) -> &'static str {
         match self {
             Self::Viewer => "sees everything but secrets",

@@ -37,7 +37,6 @@ pub fn clean(value: f64) -> Option<f64> {
 /// A value with its unit, to three significant digits; whole counts below 10 000 and lengths of
 /// time are said in full: `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value
 /// that is not finite is `–`.
-#[must_use]
 pub fn format_value(unit: Unit, value: f64) -> String {
     let Some(value) = clean(value) else {
         return "–".to_owned();

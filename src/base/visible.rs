@@ -10,7 +10,6 @@ use std::fmt::Write;
 /// Whether a character hides something: marks, embeddings, overrides and isolates of the Unicode
 /// bidirectional algorithm (UAX #9), and what has no width. Joiners (U+200C, U+200D) shape scripts
 /// and emoji; they hide only where nothing is joined, which the character `before` decides.
-#[must_use]
 pub fn is_hidden(c: char, before: Option<char>) -> bool {
     match c {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -30,25 +29,21 @@ pub fn is_hidden(c: char, before: Option<char>) -> bool {
 }
 
 /// Whether any character hides something.
-#[must_use]
 pub fn has_hidden(text: &str) -> bool {
     !text.is_ascii() && hidden(text, |_| false).next().is_some()
 }
 
 /// Text whose control characters have to stay, or have gone already.
-#[must_use]
 pub fn in_log(text: &str) -> Cow<'_, str> {
     show(text, |_| false)
 }
 
 /// Text for a page: control characters other than blanks are shown, too.
-#[must_use]
 pub fn on_page(text: &str) -> Cow<'_, str> {
     show(text, |c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
 }
 
 /// Text for a terminal: nothing in it is obeyed.
-#[must_use]
 pub fn on_terminal(text: &str) -> Cow<'_, str> {
     show(text, |c| c.is_control() && !matches!(c, '\t' | '\n'))
 }

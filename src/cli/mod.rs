@@ -138,7 +138,6 @@ enum CliCommand {
 }
 
 /// Reads the command line and does what it says.
-#[must_use]
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {

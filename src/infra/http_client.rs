@@ -37,7 +37,6 @@ pub fn plain() -> reqwest::ClientBuilder {
 ///
 /// # Panics
 /// Never, as [`plain`].
-#[must_use]
 pub fn no_trusted_roots() -> ClientConfig {
     tls(RootCertStore::empty()).expect("ring knows the default versions of TLS")
 }
@@ -166,7 +165,6 @@ impl ServerCertVerifier for PinnedCertificates {
 
 /// The certificate authorities of this machine. Reads the disk for about 20 ms; files that cannot
 /// be read are told of in the log and left out.
-#[must_use]
 pub fn authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

@@ -41,14 +41,12 @@ impl ManagerNotice {
     }
 
     /// The same with a link to the page at `path`.
-    #[must_use]
     pub fn with_link(mut self, path: &'static str, text: &'static str) -> Self {
         self.link = Some((path, text));
         self
     }
 
     /// How long ago jd-manager noticed it, for people.
-    #[must_use]
     pub fn age(&self) -> String {
         human_duration(Timestamp::now().since(self.since))
     }
@@ -75,7 +73,6 @@ impl ManagerNotices {
     }
 
     /// All notices, the oldest first.
-    #[must_use]
     pub fn list(&self) -> Vec<ManagerNotice> {
         let mut all: Vec<_> = self.0.borrow().values().cloned().collect();
         all.sort_by_key(|notice| notice.since);
@@ -83,7 +80,6 @@ impl ManagerNotices {
     }
 
     /// Wakes when a notice is set, changed or cleared.
-    #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<BTreeMap<&'static str, ManagerNotice>> {
         self.0.subscribe()
     }

@@ -148,7 +148,6 @@ fn soft_limit(limits: &str) -> Option<u64> {
 /// Each reading comes with its moment, counted from any fixed point. `None` when the id belongs to
 /// another process by now, or when no time has passed. Never negative. The kernel counts in ticks
 /// of usually 10 ms: over 10 s the figure is true to about 0.1.
-#[must_use]
 pub fn cpu_percent(
     before: &(Duration, ProcessReading),
     after: &(Duration, ProcessReading),

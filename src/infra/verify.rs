@@ -12,7 +12,6 @@ use std::path::Path;
 const PIECE: usize = 64 * 1024;
 
 /// A SHA-256 in lower-case hexadecimal, of the form a release gives it in: `sha256:<64 digits>`.
-#[must_use]
 pub fn digest_of(text: &str) -> Option<String> {
     let (kind, digits) = text.trim().split_once(':')?;
     let is_right = kind.eq_ignore_ascii_case("sha256")

@@ -24,7 +24,6 @@ impl Default for Backoff {
 impl Backoff {
     /// The wait after the `failures`-th failure in a row (counted from 1). `chance` is a random
     /// number; all of its values are as good as each other.
-    #[must_use]
     pub fn wait(&self, failures: u32, chance: u64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let plain = self.first.saturating_mul(1 << doublings).min(self.longest);

@@ -21,7 +21,6 @@ pub struct ControlConnection {
 
 impl ControlConnection {
     /// A conversation over a stream that does not block.
-    #[must_use]
     pub fn new(stream: UnixStream) -> Self {
         Self {
             stream,

@@ -206,7 +206,6 @@ impl JournalWriter {
     }
 
     /// Something waits to be written.
-    #[must_use]
     pub fn is_behind(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -283,7 +282,6 @@ impl JournalWriter {
     }
 
     /// The offset behind the last entry.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.layout.offset(self.len)
     }

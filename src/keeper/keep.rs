@@ -36,7 +36,6 @@ const CONNECTIONS: usize = 32;
 
 /// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready`
 /// to standard output once it listens, or why it cannot.
-#[must_use]
 pub fn keep(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only

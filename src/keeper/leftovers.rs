@@ -38,7 +38,6 @@ pub struct CleanupResult {
 
 /// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL,
 /// until none is left. Reaps them.
-#[must_use]
 pub fn end_children() -> CleanupResult {
     let begun = Instant::now();
     let mut found = BTreeSet::new();
@@ -117,7 +116,6 @@ fn signal_with_group(child: Pid, signal: Signal) {
 /// not its descendants. They are known by the mark of the instance `id` in their environment, never
 /// by a process id, which may long be somebody else's. Returns how many there were, once they are
 /// gone or two seconds have passed.
-#[must_use]
 pub fn end_marked(id: &str) -> usize {
     let mark = format!("{}={id}", names::MARK);
     let begun = Instant::now();

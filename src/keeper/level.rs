@@ -48,7 +48,6 @@ impl LogLevel {
     ];
 
     /// Its name in the log, in JSON and in queries: `TRACE` … `ERROR`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Trace => "TRACE",
@@ -144,7 +143,6 @@ pub struct LineHeader<'a> {
 ///
 /// A single span without fields before the target (`span: target: message`) cannot be told from a
 /// target and is taken for one; the client's own spans have fields.
-#[must_use]
 pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
     let parts = parts(line)?;
     // Both ranges were matched byte by byte against ASCII.
@@ -160,7 +158,6 @@ pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
 /// The level of a line (without its newline); `None` exactly when [`header`] gives none. Looks at
 /// no more than the first [`PREFIX`] bytes, and for lines as the client writes them only at fixed
 /// positions.
-#[must_use]
 pub fn level_of_line(line: &[u8]) -> Option<LogLevel> {
     prefix(line).map(|(_, level, _)| level)
 }

@@ -68,7 +68,6 @@ impl LogFile {
     }
 
     /// The offset behind the last byte.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.base + self.len
     }

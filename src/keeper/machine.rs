@@ -47,7 +47,6 @@ impl InstanceState {
     ];
 
     /// As written in JSON, in the database and on pages.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
@@ -60,13 +59,11 @@ impl InstanceState {
     }
 
     /// A client process exists.
-    #[must_use]
     pub const fn has_client(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 
     /// Nothing happens any more until somebody asks for it.
-    #[must_use]
     pub const fn is_at_rest(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)
     }
@@ -106,7 +103,6 @@ pub enum RestartPolicy {
 
 impl RestartPolicy {
     /// As written in JSON, in the database and on pages.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Never => "never",
@@ -324,7 +320,6 @@ pub struct LifecycleMachine {
 
 impl LifecycleMachine {
     /// A machine at rest.
-    #[must_use]
     pub fn new(rules: MachineRules) -> Self {
         Self {
             rules,
@@ -339,19 +334,16 @@ impl LifecycleMachine {
     }
 
     /// The present state.
-    #[must_use]
     pub fn state(&self) -> InstanceState {
         self.state
     }
 
     /// Failures in a row.
-    #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// When to send the next [`MachineInput::Tick`], if one is wanted.
-    #[must_use]
     pub fn alarm(&self) -> Option<u64> {
         self.alarm
     }

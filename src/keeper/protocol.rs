@@ -71,7 +71,6 @@ fn default_segments() -> usize {
 
 impl KeeperSpec {
     /// A specification with the product's defaults.
-    #[must_use]
     pub fn new(program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         Self {
             program,
@@ -100,7 +99,6 @@ impl KeeperSpec {
     }
 
     /// The rules for the state machine.
-    #[must_use]
     pub fn rules(&self) -> MachineRules {
         MachineRules {
             policy: self.policy,
@@ -194,7 +192,6 @@ pub struct KeeperStatus {
 impl KeeperStatus {
     /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds
     /// since 1970.
-    #[must_use]
     pub fn blank(keeper_pid: u32, since: i64) -> Self {
         Self {
             v: VERSION,

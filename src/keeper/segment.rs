@@ -18,13 +18,11 @@ const SUFFIX: &str = ".log";
 
 /// The name of the segment file whose first byte has the stream offset `base`:
 /// `00000000000010485760.log`.
-#[must_use]
 pub fn file_name(base: u64) -> String {
     format!("{base:020}{SUFFIX}")
 }
 
 /// The base in the name of a segment file; `None` for any other name.
-#[must_use]
 pub fn parse_file_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
     if digits.len() != DIGITS || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -46,7 +44,6 @@ pub struct LogSegment {
 
 impl LogSegment {
     /// The stream offset just past its last byte, which is the base of the next segment.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.base.saturating_add(self.len)
     }

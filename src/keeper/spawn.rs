@@ -100,7 +100,6 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
 }
 
 /// The subcommand `exec`: becomes the client. Returns only if it could not.
-#[must_use]
 pub fn exec(args: &ExecArgs) -> ExitCode {
     let verdict = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
     let reason = exec_client(args);

@@ -117,13 +117,11 @@ impl LineWatcher {
     }
 
     /// Lines so far by level; the offsets are not known here.
-    #[must_use]
     pub fn lines(&self) -> LevelCounts {
         self.lines
     }
 
     /// Bytes of the line that has not ended yet; it is not counted yet.
-    #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.unfinished
     }

@@ -340,7 +340,6 @@ const TABLE: &[(&str, &str, RequiredRole, &str)] = &[
 ];
 
 /// The door of a method at a route's pattern, without `/api`; `None`: no route is there.
-#[must_use]
 pub fn permission(method: &Method, pattern: Option<&str>) -> Permission {
     // Whoever asks for the head of a page asks for the page.
     let method = if *method == Method::HEAD {

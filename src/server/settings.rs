@@ -120,7 +120,6 @@ impl Settings {
     }
 
     /// The keys of settings that are not the same in both.
-    #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Without `..`: a new setting has to be thought of here.
         let Self {
@@ -300,7 +299,6 @@ impl Settings {
     }
 
     /// The Unix socket's file, if there is to be one.
-    #[must_use]
     pub fn socket_path(&self) -> Option<PathBuf> {
         match &self.socket {
             SocketAt::DataDir => Some(self.data_dir.join("manager.sock")),

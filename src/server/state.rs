@@ -73,7 +73,6 @@ pub struct ManagerHealth {
 
 impl AppState {
     /// That the manager is well.
-    #[must_use]
     pub fn manager_health(&self) -> ManagerHealth {
         let notices = self.notices.list().iter().map(|notice| notice.id).collect();
         ManagerHealth {

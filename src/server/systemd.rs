@@ -33,7 +33,6 @@ pub fn alive(status: &str) {
 
 /// Time between two signs of life, if any are waited for: a third of what the watchdog bears, so
 /// that one may be late.
-#[must_use]
 pub fn watchdog_loop() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| (limit / 3).max(Duration::from_millis(50)))
 }

@@ -89,7 +89,6 @@ fn find(name: &str) -> Option<&'static StaticAsset> {
 
 /// The address of a static file, with its hash; without one if there is no such file, which a test
 /// notices.
-#[must_use]
 pub fn url(name: &str) -> String {
     match find(name) {
         Some(asset) => format!("/static/{name}?{}", asset.hash),

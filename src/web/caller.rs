@@ -28,14 +28,12 @@ pub struct PeerAddress {
 impl PeerAddress {
     /// The one behind a request; one that nothing is known of where no listener has said anything,
     /// which is trusted with nothing.
-    #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
 
     /// Who counts as one where something is counted by address: a network of IPv6 that one customer
     /// has (/64), and an IPv4 address in either form.
-    #[must_use]
     pub fn client_network(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
@@ -71,7 +69,6 @@ impl Caller {
     pub const MACHINE: &'static str = "this machine";
 
     /// The machine's own user, trusted without a password.
-    #[must_use]
     pub fn machine(peer: PeerAddress) -> Self {
         Self {
             name: Self::MACHINE.into(),
@@ -82,7 +79,6 @@ impl Caller {
     }
 
     /// The name for histories: a token's beside its user's.
-    #[must_use]
     pub fn title(&self) -> String {
         match &self.token {
             Some(token) => format!("{} (token {token})", self.name),

@@ -61,7 +61,6 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
 
 impl QueryParams {
     /// The text of a parameter; empty counts as absent, as in a form whose field was left blank.
-    #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.given
             .get(name)
@@ -125,7 +124,6 @@ pub struct KnownField {
 pub struct BodyFields(pub &'static [KnownField]);
 
 /// The error about a `kind` of thing that there is not, with what there is instead.
-#[must_use]
 pub fn unknown_field(kind: &str, name: &str, known: &[KnownField]) -> FieldError {
     // A longer name, or one of other characters, is no field that somebody misspelled. It may be a
     // secret that is in the wrong place.
@@ -259,7 +257,6 @@ pub struct EmptyForm(HashMap<String, String>);
 
 impl EmptyForm {
     /// The text of a field.
-    #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -343,13 +340,11 @@ impl MemberReader {
     }
 
     /// Whether a member is mentioned at all, null included.
-    #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
     /// Whether a member is text with nothing in it.
-    #[must_use]
     pub fn is_empty_text(&self, name: &str) -> bool {
         self.members
             .get(name)
@@ -358,7 +353,6 @@ impl MemberReader {
     }
 
     /// Whether a member was already found wrong.
-    #[must_use]
     pub fn is_refused(&self, name: &str) -> bool {
         self.errors
             .iter()
@@ -430,7 +424,6 @@ impl MemberReader {
 
     /// An error for each unknown member, which is one that was not taken; `known` are those that
     /// may be left.
-    #[must_use]
     pub fn unknown(&self, known: &[&str]) -> Vec<FieldError> {
         let unknown = self
             .members
@@ -443,7 +436,6 @@ impl MemberReader {
     }
 
     /// What was found wrong so far.
-    #[must_use]
     pub fn refused(self) -> Vec<FieldError> {
         self.errors
     }

@@ -39,7 +39,6 @@ const VERSION: Name<'static> = Name::new_unchecked("version");
 
 impl Representation {
     /// Its media type without parameters.
-    #[must_use]
     pub const fn media_type(self) -> MediaType<'static> {
         use mediatype::names::{APPLICATION, CSV, HTML, JSON, PLAIN, TEXT};
         match self {
@@ -58,7 +57,6 @@ impl Representation {
     }
 
     /// The version of its media type, where there are several.
-    #[must_use]
     pub const fn version(self) -> Option<&'static str> {
         match self {
             Self::OpenMetrics => Some("1.0.0"),
@@ -84,7 +82,6 @@ pub struct RequestedFormat {
 impl RequestedFormat {
     /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a
     /// boosted link, nor a history restore, nor a request that htmx itself calls full.
-    #[must_use]
     pub fn read(path: &str, headers: &HeaderMap) -> Self {
         let is = |name: &str, value: &str| {
             headers
@@ -112,7 +109,6 @@ impl RequestedFormat {
 
     /// The best of `offered` (in the server's order) for this request; `None`: nothing is
     /// acceptable.
-    #[must_use]
     pub fn choose(&self, offered: &[Representation]) -> Option<Representation> {
         let mut order = offered.to_vec();
         let accept = self.accept.as_deref().map(str::parse::<Accept>);
@@ -144,7 +140,6 @@ impl RequestedFormat {
 
     /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept
     /// neither, since then a program asks.
-    #[must_use]
     pub fn for_errors(&self) -> Representation {
         self.choose(&[Representation::Html, Representation::Json])
             .unwrap_or(Representation::Json)
@@ -265,7 +260,6 @@ pub struct RequestContext<O: Offers = PageForms> {
 
 impl<O: Offers> RequestContext<O> {
     /// A fragment of a page is wanted, not a whole one.
-    #[must_use]
     pub fn is_fragment(&self) -> bool {
         self.form == Representation::Html && self.asked.fragment
     }

@@ -28,7 +28,6 @@ pub struct AllowedHosts {
 impl AllowedHosts {
     /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it,
     /// the machine's `own` name, plain and as the local network knows it (RFC 6762).
-    #[must_use]
     pub fn of(at: std::net::SocketAddr, own: &str, given: &[String]) -> Self {
         let mut names = given.to_vec();
         let any_address = !at.ip().is_loopback();

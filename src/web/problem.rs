@@ -38,27 +38,23 @@ impl ProblemResponse {
     }
 
     /// Adds a header the client needs to make sense of the status (`Allow`, `Retry-After`).
-    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
         self
     }
 
     /// Adds a member of its own to the JSON, for programs that look for it.
-    #[must_use]
     pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// The HTTP status.
-    #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
     /// One entry per wrong field.
-    #[must_use]
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }

@@ -49,7 +49,6 @@ struct RequestCounts {
 
 impl RateLimiter {
     /// `rate` requests a second of one address, for long; 0: nobody is held back.
-    #[must_use]
     pub fn of(rate: u32) -> Self {
         Self(NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);

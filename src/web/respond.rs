@@ -31,7 +31,6 @@ pub struct PageFrame {
 
 impl PageFrame {
     /// Whether the one who looks may do what needs this role: what they may not is not offered.
-    #[must_use]
     pub fn may(&self, needed: Role) -> bool {
         self.caller
             .as_ref()
@@ -39,7 +38,6 @@ impl PageFrame {
     }
 
     /// Their role if there is something that it does not allow.
-    #[must_use]
     pub fn role_that_lacks(&self) -> Option<Role> {
         self.caller
             .as_ref()
@@ -48,19 +46,16 @@ impl PageFrame {
     }
 
     /// Whether they may decide everything.
-    #[must_use]
     pub fn may_decide(&self) -> bool {
         self.may(Role::Admin)
     }
 
     /// The name to greet them by.
-    #[must_use]
     pub fn who(&self) -> &str {
         self.caller.as_ref().map_or("", |caller| &caller.name)
     }
 
     /// Where a static file is, with its content's hash so that it can be cached for good.
-    #[must_use]
     pub fn asset(&self, name: &str) -> String {
         super::assets::url(name)
     }
@@ -255,7 +250,6 @@ pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next)
 
 /// The next page a form names in its hidden field `next`, if it is a path on this site; else
 /// `otherwise`.
-#[must_use]
 pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
     match given {
         // `//host` and `/\host` would lead elsewhere, control characters would break the header.

@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The `BackupOutcomes-Event-ID` a browser or program sends when it comes back, as a position.
-#[must_use]
 pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
     headers
         .get("last-event-id")?

@@ -20,7 +20,9 @@ pub fn program(flags: &[&str]) -> Vec<u8> {
     static MADE: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::new(None);
     let mut made = MADE.lock().unwrap();
     let made = made.get_or_insert_default();
-    made.entry(flags.join("\n")).or_insert_with(|| compile(flags)).clone()
+    made.entry(flags.join("\n"))
+        .or_insert_with(|| compile(flags))
+        .clone()
 }
 
 /// One that says it is this version and behaves, unless the file `die-<version>` lies in its
@@ -32,7 +34,11 @@ pub fn version(version: &str) -> Vec<u8> {
 fn compile(flags: &[&str]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let (source, into) = (dir.path().join("client.c"), dir.path().join("client"));
-    let version = flags.iter().skip_while(|flag| **flag != "--pretend-version").nth(1).unwrap_or(&"none");
+    let version = flags
+        .iter()
+        .skip_while(|flag| **flag != "--pretend-version")
+        .nth(1)
+        .unwrap_or(&"none");
     let given: String = flags.iter().map(|flag| format!("\"{flag}\", ")).collect();
     let text = format!(
         "#include <unistd.h>\n#include <stdlib.h>\n\
@@ -48,7 +54,13 @@ fn compile(flags: &[&str]) -> Vec<u8> {
          }}\n"
     );
     fs::write(&source, text).unwrap();
-    let compiled = Command::new("cc").arg("-O1").arg("-o").arg(&into).arg(&source).status().unwrap();
+    let compiled = Command::new("cc")
+        .arg("-O1")
+        .arg("-o")
+        .arg(&into)
+        .arg(&source)
+        .status()
+        .unwrap();
     assert!(compiled.success(), "cc cannot compile {}", source.display());
     fs::read(into).unwrap()
 }
@@ -68,7 +80,11 @@ pub fn archive(client: &[u8]) -> Vec<u8> {
         ("./", EntryType::Directory, b"".as_slice()),
         ("./jd-client/", EntryType::Directory, b""),
         (MEMBER, EntryType::Regular, client),
-        ("./jd-client/jdc-config.toml", EntryType::Regular, b"mode = \"SOLOMINING\"\n"),
+        (
+            "./jd-client/jdc-config.toml",
+            EntryType::Regular,
+            b"mode = \"SOLOMINING\"\n",
+        ),
         ("./translator/translator_sv2", EntryType::Regular, &noise),
     ])
 }
@@ -93,5 +109,8 @@ pub fn pack(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
 
 /// A SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -23,10 +23,24 @@ impl SmallDisk {
 
     /// One on a directory that exists.
     pub fn mount_at(path: &Path, size: &str) -> Self {
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(path).status();
-        assert!(status.unwrap().success(), "a small file system is mounted for this test, for which it has to run as root");
-        Self { path: path.into(), dir: None }
+        let status = Command::new("mount")
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=0700"),
+                "tmpfs",
+            ])
+            .arg(path)
+            .status();
+        assert!(
+            status.unwrap().success(),
+            "a small file system is mounted for this test, for which it has to run as root"
+        );
+        Self {
+            path: path.into(),
+            dir: None,
+        }
     }
 
     /// Where it is mounted.
@@ -36,7 +50,14 @@ impl SmallDisk {
 
     /// Makes it read-only.
     pub fn make_read_only(&self) {
-        assert!(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.path).status().unwrap().success());
+        assert!(
+            Command::new("mount")
+                .args(["-o", "remount,ro"])
+                .arg(&self.path)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Fills it to the last byte with a file, which is gone with what is returned.

@@ -58,12 +58,19 @@ pub async fn many_connections() -> tokio::sync::MutexGuard<'static, ()> {
 }
 
 /// Waits until `is_so` gives something, at most 30 s; `what` is said when it does not come.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut is_so: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut is_so: impl FnMut() -> F,
+) -> T {
     until_within(Duration::from_secs(30), what, &mut is_so).await
 }
 
 /// As [`until`], with another limit.
-pub async fn until_within<T, F: Future<Output = Option<T>>>(limit: Duration, what: &str, is_so: &mut impl FnMut() -> F) -> T {
+pub async fn until_within<T, F: Future<Output = Option<T>>>(
+    limit: Duration,
+    what: &str,
+    is_so: &mut impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(value) = is_so().await {
@@ -76,7 +83,10 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(limit: Duration, wha
 
 /// A client that follows no redirection and goes through no proxy.
 pub fn connections() -> reqwest::Client {
-    jd_manager::infra::http_client::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    jd_manager::infra::http_client::plain()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
 }
 
 /// How a manager is started.
@@ -116,24 +126,42 @@ impl Manager {
 
     /// A manager whose simulated clients get these flags.
     pub async fn with_simulated(flags: &[&str]) -> Self {
-        Self::launch(Plan { simulate: flags.iter().map(ToString::to_string).collect(), client: None, flags: Vec::new() }).await
+        Self::launch(Plan {
+            simulate: flags.iter().map(ToString::to_string).collect(),
+            client: None,
+            flags: Vec::new(),
+        })
+        .await
     }
 
     /// A manager with a client program of the test's choice.
     pub async fn with_client(client: impl Into<PathBuf>) -> Self {
-        Self::launch(Plan { simulate: Vec::new(), client: Some(client.into()), flags: Vec::new() }).await
+        Self::launch(Plan {
+            simulate: Vec::new(),
+            client: Some(client.into()),
+            flags: Vec::new(),
+        })
+        .await
     }
 
     /// A manager that keeps clients of its own, which it gets from the release API at this address.
     pub async fn with_store(releases: &str, flags: &[&str]) -> Self {
         let mut flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         flags.extend(["--release-api".into(), releases.into()]);
-        Self::launch(Plan { simulate: Vec::new(), client: Some(PathBuf::new()), flags }).await
+        Self::launch(Plan {
+            simulate: Vec::new(),
+            client: Some(PathBuf::new()),
+            flags,
+        })
+        .await
     }
 
     /// A manager started by a plan.
     pub async fn launch(plan: Plan) -> Self {
-        let dir = tempfile::Builder::new().prefix("jd-manager-test").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("jd-manager-test")
+            .tempdir()
+            .unwrap();
         let http = connections();
         let mut manager = Self {
             dir,
@@ -154,7 +182,10 @@ impl Manager {
     /// Gives simulated clients that start from now on other flags.
     pub fn steer<S: AsRef<str>>(&self, flags: &[S]) {
         let flags: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        self.write_client(&format!("exec '{PROGRAM}' simulate {} \"$@\"", flags.join(" ")));
+        self.write_client(&format!(
+            "exec '{PROGRAM}' simulate {} \"$@\"",
+            flags.join(" ")
+        ));
     }
 
     /// Makes this shell script the client that is started from now on.
@@ -175,18 +206,43 @@ impl Manager {
         assert!(self.child.is_none(), "the manager runs already");
         // No connection to the one before is used again.
         self.http = connections();
-        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("manager.log")).unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("manager.log"))
+            .unwrap();
         let client = self.plan.client.clone().unwrap_or_else(|| self.simulated());
-        let client: Vec<PathBuf> = if client.as_os_str().is_empty() { Vec::new() } else { vec!["--client".into(), client] };
-        let program: Vec<&str> = self.wrapper.iter().map(String::as_str).chain([PROGRAM]).collect();
+        let client: Vec<PathBuf> = if client.as_os_str().is_empty() {
+            Vec::new()
+        } else {
+            vec!["--client".into(), client]
+        };
+        let program: Vec<&str> = self
+            .wrapper
+            .iter()
+            .map(String::as_str)
+            .chain([PROGRAM])
+            .collect();
         let mut child = Command::new(program[0])
             .args(&program[1..])
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &self.address.to_string()])
             // A settings file of the test's own says itself what is logged.
-            .args(self.plan.flags.iter().all(|flag| flag != "--settings").then_some("--log=info,jd_manager=debug"))
-            .args(self.plan.flags.iter().all(|flag| flag != "--release-api").then_some("--release-api=http://127.0.0.1:9"))
+            .args(
+                self.plan
+                    .flags
+                    .iter()
+                    .all(|flag| flag != "--settings")
+                    .then_some("--log=info,jd_manager=debug"),
+            )
+            .args(
+                self.plan
+                    .flags
+                    .iter()
+                    .all(|flag| flag != "--release-api")
+                    .then_some("--release-api=http://127.0.0.1:9"),
+            )
             .args(client)
             .args(&self.plan.flags)
             .env_remove("RUST_LOG")
@@ -197,7 +253,9 @@ impl Manager {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let Some((said, rest)) = line.split_once("://") else {
             let _ = child.kill();
             panic!("the manager did not come up: {line:?}\n{}", self.log());
@@ -220,7 +278,15 @@ impl Manager {
         self.terminate();
         let dir = self.data_dir();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(&dir);
+        mount
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=700"),
+                "tmpfs",
+            ])
+            .arg(&dir);
         assert!(
             mount.status().unwrap().success(),
             "a small file system is mounted for this test, for which it has to run as root"
@@ -256,12 +322,19 @@ impl Manager {
     /// that instance's id.
     pub async fn measured() -> (Self, String) {
         let flags = vec!["--sample-interval".into(), "1s".into()];
-        let manager = Self::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+        let manager = Self::launch(Plan {
+            simulate: Vec::new(),
+            client: None,
+            flags,
+        })
+        .await;
         let id = manager.instance("barn").await;
         manager.act(&format!("/api/instances/{id}/start")).await;
         manager.until_state(&id, "running").await;
         until("a few samples", || async {
-            let rows = manager.json(&format!("/api/metrics/{id}?metric_type=hashrate_miners")).await;
+            let rows = manager
+                .json(&format!("/api/metrics/{id}?metric_type=hashrate_miners"))
+                .await;
             (rows["metrics"].as_array().unwrap().len() >= 3).then_some(())
         })
         .await;
@@ -310,7 +383,10 @@ impl Manager {
 
     /// What htmx gets when it wants to fill the element `target` (`div#status`).
     pub async fn fragment(&self, path: &str, target: &str) -> answer::Answer {
-        let request = self.request("GET", path).header("accept", "text/html").header("hx-request", "true");
+        let request = self
+            .request("GET", path)
+            .header("accept", "text/html")
+            .header("hx-request", "true");
         answer::Answer::to(request.header("hx-target", target)).await
     }
 
@@ -326,7 +402,9 @@ impl Manager {
             let _ = connection.read_to_end(&mut answer).await;
             String::from_utf8_lossy(&answer).into_owned()
         };
-        tokio::time::timeout(Duration::from_secs(30), talk).await.expect("a connection hangs")
+        tokio::time::timeout(Duration::from_secs(30), talk)
+            .await
+            .expect("a connection hangs")
     }
 
     /// GET without an `Accept` header of note.
@@ -336,7 +414,12 @@ impl Manager {
 
     /// GET as JSON.
     pub async fn json(&self, path: &str) -> Value {
-        let response = self.request("GET", path).header("accept", "application/json").send().await.unwrap();
+        let response = self
+            .request("GET", path)
+            .header("accept", "application/json")
+            .send()
+            .await
+            .unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "GET {path}: {status} {text}");
@@ -345,7 +428,12 @@ impl Manager {
 
     /// GET as a page.
     pub async fn page(&self, path: &str) -> String {
-        let response = self.request("GET", path).header("accept", "text/html").send().await.unwrap();
+        let response = self
+            .request("GET", path)
+            .header("accept", "text/html")
+            .send()
+            .await
+            .unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "GET {path}: {status} {text}");
@@ -354,34 +442,63 @@ impl Manager {
 
     /// POST of JSON.
     pub async fn post_json(&self, path: &str, body: &Value) -> reqwest::Response {
-        self.request("POST", path).header("accept", "application/json").json(body).send().await.unwrap()
+        self.request("POST", path)
+            .header("accept", "application/json")
+            .json(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// PUT of JSON.
     pub async fn put_json(&self, path: &str, body: &Value) -> reqwest::Response {
-        self.request("PUT", path).header("accept", "application/json").json(body).send().await.unwrap()
+        self.request("PUT", path)
+            .header("accept", "application/json")
+            .json(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// POST as a plain form of a browser does it.
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::Response {
-        self.request("POST", path).header("accept", "text/html").form(fields).send().await.unwrap()
+        self.request("POST", path)
+            .header("accept", "text/html")
+            .form(fields)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// DELETE.
     pub async fn delete(&self, path: &str) -> reqwest::Response {
-        self.request("DELETE", path).header("accept", "application/json").send().await.unwrap()
+        self.request("DELETE", path)
+            .header("accept", "application/json")
+            .send()
+            .await
+            .unwrap()
     }
 
     /// POST without a body, as a program does it; the answer's status and JSON.
     pub async fn act(&self, path: &str) -> (u16, Value) {
-        let response = self.request("POST", path).header("accept", "application/json").send().await.unwrap();
+        let response = self
+            .request("POST", path)
+            .header("accept", "application/json")
+            .send()
+            .await
+            .unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
     }
 
     /// Saves a configuration; returns its id.
     pub async fn save_config(&self, name: &str, config: &Value) -> String {
-        let response = self.post_json("/api/saved-configs", &json!({ "name": name, "config": config })).await;
+        let response = self
+            .post_json(
+                "/api/saved-configs",
+                &json!({ "name": name, "config": config }),
+            )
+            .await;
         let status = response.status();
         let body: Value = response.json().await.unwrap();
         assert_eq!(status, 201, "{body}");
@@ -390,13 +507,20 @@ impl Manager {
 
     /// Saves a solo configuration on free ports and an instance of it; returns the instance's id.
     pub async fn instance(&self, name: &str) -> String {
-        let config = self.save_config(name, &solo_config(free_port(), free_port(), 1)).await;
+        let config = self
+            .save_config(name, &solo_config(free_port(), free_port(), 1))
+            .await;
         self.instance_of(name, &config).await
     }
 
     /// Saves an instance of a configuration; returns its id.
     pub async fn instance_of(&self, name: &str, config: &str) -> String {
-        let response = self.post_json("/api/instances", &json!({ "name": name, "config_id": config })).await;
+        let response = self
+            .post_json(
+                "/api/instances",
+                &json!({ "name": name, "config_id": config }),
+            )
+            .await;
         let status = response.status();
         let body: Value = response.json().await.unwrap();
         assert_eq!(status, 201, "{body}");
@@ -417,43 +541,70 @@ impl Manager {
                 }
                 last = instance;
             }
-            assert!(begun.elapsed() < Duration::from_secs(40), "never {state}: {last}\n{}", self.log());
+            assert!(
+                begun.elapsed() < Duration::from_secs(40),
+                "never {state}: {last}\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// The history of an instance, oldest first.
     pub async fn events(&self, id: &str) -> Vec<Value> {
-        let mut events = self.json(&format!("/api/instances/{id}/events?limit=1000")).await["events"].as_array().unwrap().clone();
+        let mut events = self
+            .json(&format!("/api/instances/{id}/events?limit=1000"))
+            .await["events"]
+            .as_array()
+            .unwrap()
+            .clone();
         events.reverse();
         events
     }
 
     /// The states an instance went through, oldest first.
     pub async fn states(&self, id: &str) -> Vec<String> {
-        self.events(id).await.iter().map(|e| e["to"].as_str().unwrap().to_owned()).collect()
+        self.events(id)
+            .await
+            .iter()
+            .map(|e| e["to"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// All the text an instance's log files hold, in order.
     pub fn log_text(&self, id: &str) -> String {
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(self.instance_dir(id).join("logs")).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = fs::read_dir(self.instance_dir(id).join("logs"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         files.sort();
-        files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+        files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect()
     }
 
     /// The same where the client may have written what is no text; nothing before it has written
     /// anything.
     pub fn log_text_lossy(&self, id: &str) -> String {
-        let Ok(files) = fs::read_dir(self.instance_dir(id).join("logs")) else { return String::new() };
+        let Ok(files) = fs::read_dir(self.instance_dir(id).join("logs")) else {
+            return String::new();
+        };
         let mut files: Vec<PathBuf> = files.map(|e| e.unwrap().path()).collect();
         files.sort();
-        files.iter().map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()).collect()
+        files
+            .iter()
+            .map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
+            .collect()
     }
 
     /// The keeper's process id of an instance, if its lock names one.
     pub fn keeper_pid(&self, id: &str) -> Option<u32> {
-        fs::read_to_string(self.instance_dir(id).join("keeper.lock")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.instance_dir(id).join("keeper.lock"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// The processes that run an instance's client: those its keeper marked.
@@ -469,7 +620,8 @@ pub fn marked(mark: &str) -> Vec<u32> {
         .unwrap()
         .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| {
-            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
         })
         .collect()
 }
@@ -485,7 +637,9 @@ impl Drop for Manager {
         }
         // Keepers outlive a killed manager, as they should; they end their clients when they are
         // ended.
-        let instances = fs::read_dir(self.data_dir().join("instances")).into_iter().flatten();
+        let instances = fs::read_dir(self.data_dir().join("instances"))
+            .into_iter()
+            .flatten();
         for instance in instances.flatten() {
             let id = instance.file_name().to_string_lossy().into_owned();
             if let Some(pid) = self.keeper_pid(&id)
@@ -507,8 +661,11 @@ impl Drop for Manager {
 
 /// The processes whose working directory is this one; zombies have none.
 pub fn processes_in(dir: &Path) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir)).collect()
+    let pids = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir))
+        .collect()
 }
 
 /// Sends a signal to one process.
@@ -519,7 +676,8 @@ pub fn signal(pid: u32, signal: rustix::process::Signal) {
 
 /// Whether a process exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("Z").starts_with('Z'))
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("Z").starts_with('Z'))
 }
 
 /// The published example pair of keys, which the mock peers use too.
@@ -543,7 +701,13 @@ pub fn solo_config(listening: u16, monitoring: u16, template_provider: u16) -> V
 }
 
 /// The same with one pool.
-pub fn pool_config(listening: u16, monitoring: u16, template_provider: u16, pool: u16, jds: u16) -> Value {
+pub fn pool_config(
+    listening: u16,
+    monitoring: u16,
+    template_provider: u16,
+    pool: u16,
+    jds: u16,
+) -> Value {
     let mut config = solo_config(listening, monitoring, template_provider);
     config["mode"] = json!("FULLTEMPLATE");
     config["upstreams"] = json!([{

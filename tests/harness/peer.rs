@@ -15,7 +15,9 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer and waits for its first line.
     pub fn start(script: &str, args: &[&str]) -> (Self, String) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/peers")
+            .join(script);
         let mut child = Command::new(told("JD_MANAGER_TEST_PYTHON"))
             .arg("-u")
             .arg(path)
@@ -26,7 +28,10 @@ impl Peer {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap_or_else(|| panic!("{script} said nothing")).unwrap();
+        let first = lines
+            .next()
+            .unwrap_or_else(|| panic!("{script} said nothing"))
+            .unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
         let collected = said.clone();
         std::thread::spawn(move || {
@@ -40,8 +45,13 @@ impl Peer {
     /// A peer that listens, with its ports.
     pub fn listening(script: &str, args: &[&str]) -> (Self, Vec<u16>) {
         let (peer, first) = Self::start(script, args);
-        let ports = first.strip_prefix("listening ").unwrap_or_else(|| panic!("{script}: {first}"));
-        (peer, ports.split(' ').map(|port| port.parse().unwrap()).collect())
+        let ports = first
+            .strip_prefix("listening ")
+            .unwrap_or_else(|| panic!("{script}: {first}"));
+        (
+            peer,
+            ports.split(' ').map(|port| port.parse().unwrap()).collect(),
+        )
     }
 
     pub fn template_provider(args: &[&str]) -> (Self, u16) {
@@ -50,7 +60,11 @@ impl Peer {
     }
 
     pub fn has_said(&self, start: &str) -> bool {
-        self.said.lock().unwrap().iter().any(|line| line.starts_with(start))
+        self.said
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.starts_with(start))
     }
 }
 

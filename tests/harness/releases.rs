@@ -91,7 +91,11 @@ impl Releases {
     pub async fn serve(offered: Vec<Offered>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let this = Self(Arc::new(Mutex::new(Script { offered, address: Some(address), ..Script::default() })));
+        let this = Self(Arc::new(Mutex::new(Script {
+            offered,
+            address: Some(address),
+            ..Script::default()
+        })));
         let app = Router::new()
             .route("/repo/releases", get(list))
             .route("/repo/releases/tags/{tag}", get(one))
@@ -117,13 +121,24 @@ impl Releases {
 
     /// How often something was asked for.
     pub fn count(&self, part: &str) -> usize {
-        self.0.lock().unwrap().asked.iter().filter(|(path, _)| path.contains(part)).count()
+        self.0
+            .lock()
+            .unwrap()
+            .asked
+            .iter()
+            .filter(|(path, _)| path.contains(part))
+            .count()
     }
 
     /// With which authorisations files and lists were asked for.
     pub fn authorisations(&self, part: &str) -> Vec<Option<String>> {
         let script = self.0.lock().unwrap();
-        script.asked.iter().filter(|(path, _)| path.contains(part)).map(|(_, with)| with.clone()).collect()
+        script
+            .asked
+            .iter()
+            .filter(|(path, _)| path.contains(part))
+            .map(|(_, with)| with.clone())
+            .collect()
     }
 
     /// How often the answer was that nothing has changed.
@@ -132,20 +147,27 @@ impl Releases {
     }
 
     fn note(&self, path: String, headers: &HeaderMap) {
-        let with = headers.get(header::AUTHORIZATION).map(|v| v.to_str().unwrap().to_owned());
+        let with = headers
+            .get(header::AUTHORIZATION)
+            .map(|v| v.to_str().unwrap().to_owned());
         self.0.lock().unwrap().asked.push((path, with));
     }
 }
 
 /// The name of the file for this machine.
 pub fn asset_name() -> String {
-    format!("miner-apps-{}-unknown-linux-musl.tar.gz", std::env::consts::ARCH)
+    format!(
+        "miner-apps-{}-unknown-linux-musl.tar.gz",
+        std::env::consts::ARCH
+    )
 }
 
 fn told(offered: &Offered, address: SocketAddr) -> Value {
     let name = asset_name();
     let url = |name: &str| format!("http://{address}/files/{}/{name}", offered.tag);
-    let mut assets = vec![json!({ "name": "miner-apps-aarch64-apple-darwin.tar.gz", "state": "uploaded", "size": 5 })];
+    let mut assets = vec![
+        json!({ "name": "miner-apps-aarch64-apple-darwin.tar.gz", "state": "uploaded", "size": 5 }),
+    ];
     if !offered.state.is_empty() {
         assets.push(json!({
             "name": name, "state": offered.state, "size": offered.size.unwrap_or(offered.file.len() as u64),
@@ -174,16 +196,37 @@ async fn list(State(releases): State<Releases>, headers: HeaderMap) -> Response 
         return response;
     }
     let address = script.address.unwrap();
-    let text = Value::from(script.offered.iter().map(|offered| told(offered, address)).collect::<Vec<_>>()).to_string();
+    let text = Value::from(
+        script
+            .offered
+            .iter()
+            .map(|offered| told(offered, address))
+            .collect::<Vec<_>>(),
+    )
+    .to_string();
     let etag = format!("\"{}\"", &sha256(text.as_bytes())[..16]);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
+    {
         script.unchanged += 1;
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    ([(header::ETAG, etag), (header::CONTENT_TYPE, "application/json".into())], text).into_response()
+    (
+        [
+            (header::ETAG, etag),
+            (header::CONTENT_TYPE, "application/json".into()),
+        ],
+        text,
+    )
+        .into_response()
 }
 
-async fn one(State(releases): State<Releases>, Path(tag): Path<String>, headers: HeaderMap) -> Response {
+async fn one(
+    State(releases): State<Releases>,
+    Path(tag): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     releases.note(format!("/releases/tags/{tag}"), &headers);
     let script = releases.0.lock().unwrap();
     match script.offered.iter().find(|offered| offered.tag == tag) {
@@ -192,13 +235,26 @@ async fn one(State(releases): State<Releases>, Path(tag): Path<String>, headers:
     }
 }
 
-async fn file(State(releases): State<Releases>, Path(params): Path<HashMap<String, String>>, headers: HeaderMap) -> Response {
-    releases.note(format!("/files/{}/{}", params["tag"], params["name"]), &headers);
+async fn file(
+    State(releases): State<Releases>,
+    Path(params): Path<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    releases.note(
+        format!("/files/{}/{}", params["tag"], params["name"]),
+        &headers,
+    );
     let offered = {
         let script = releases.0.lock().unwrap();
-        script.offered.iter().find(|offered| offered.tag == params["tag"]).cloned()
+        script
+            .offered
+            .iter()
+            .find(|offered| offered.tag == params["tag"])
+            .cloned()
     };
-    let Some(offered) = offered else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(offered) = offered else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     if params["name"].ends_with(".minisig") {
         return offered.signature.unwrap_or_default().into_response();
     }
@@ -211,35 +267,59 @@ async fn file(State(releases): State<Releases>, Path(params): Path<HashMap<Strin
     let rest = offered.file[from.min(offered.file.len())..].to_vec();
     let length = rest.len();
     let body = match offered.manner.clone() {
-        Manner::Redirects(to) => return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        Manner::Redirects(to) => {
+            return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+        }
         Manner::Status(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Manner::Well => Body::from(rest),
         Manner::Breaks(after) | Manner::BreaksForGood(after) if rest.len() > after => {
-            let pieces = vec![Ok(Bytes::from(rest[..after].to_vec())), Err(std::io::Error::other("broken"))];
+            let pieces = vec![
+                Ok(Bytes::from(rest[..after].to_vec())),
+                Err(std::io::Error::other("broken")),
+            ];
             // The pieces have to leave before the connection breaks.
-            Body::from_stream(futures_util::StreamExt::then(futures_util::stream::iter(pieces), |piece| async move {
-                if piece.is_err() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                piece
-            }))
+            Body::from_stream(futures_util::StreamExt::then(
+                futures_util::stream::iter(pieces),
+                |piece| async move {
+                    if piece.is_err() {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    piece
+                },
+            ))
         }
         Manner::Breaks(_) | Manner::BreaksForGood(_) => Body::from(rest),
         Manner::Drips(bytes, pause) => {
-            let pieces: Vec<Bytes> = rest.chunks(bytes).map(|piece| Bytes::from(piece.to_vec())).collect();
-            Body::from_stream(futures_util::StreamExt::then(futures_util::stream::iter(pieces), move |piece| async move {
-                tokio::time::sleep(pause).await;
-                Ok::<_, std::io::Error>(piece)
-            }))
+            let pieces: Vec<Bytes> = rest
+                .chunks(bytes)
+                .map(|piece| Bytes::from(piece.to_vec()))
+                .collect();
+            Body::from_stream(futures_util::StreamExt::then(
+                futures_util::stream::iter(pieces),
+                move |piece| async move {
+                    tokio::time::sleep(pause).await;
+                    Ok::<_, std::io::Error>(piece)
+                },
+            ))
         }
     };
     let total = offered.file.len();
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, format!("\"{}\"", &sha256(&offered.file)[..16]).parse().unwrap());
+    headers.insert(
+        header::ETAG,
+        format!("\"{}\"", &sha256(&offered.file)[..16])
+            .parse()
+            .unwrap(),
+    );
     headers.insert(header::CONTENT_LENGTH, length.into());
     if from > 0 {
-        headers.insert(header::CONTENT_RANGE, format!("bytes {from}-{}/{total}", total - 1).parse().unwrap());
+        headers.insert(
+            header::CONTENT_RANGE,
+            format!("bytes {from}-{}/{total}", total - 1)
+                .parse()
+                .unwrap(),
+        );
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     response

@@ -11,10 +11,17 @@ pub fn pattern_of(path: &str, method: &str) -> Option<String> {
     let path = path.split('?').next().unwrap();
     let fits = |pattern: &str| {
         pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(wanted, is)| wanted.starts_with('{') || wanted == is)
+            && pattern
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(wanted, is)| wanted.starts_with('{') || wanted == is)
     };
-    let fitting = ALL.iter().filter(|(pattern, methods)| fits(pattern) && methods.split(' ').any(|one| one == method));
-    fitting.min_by_key(|(pattern, _)| pattern.matches('{').count()).map(|(pattern, _)| pattern.clone())
+    let fitting = ALL
+        .iter()
+        .filter(|(pattern, methods)| fits(pattern) && methods.split(' ').any(|one| one == method));
+    fitting
+        .min_by_key(|(pattern, _)| pattern.matches('{').count())
+        .map(|(pattern, _)| pattern.clone())
 }
 
 /// Every route: its pattern, and its methods in lower case, sorted, with blanks between.
@@ -32,7 +39,9 @@ pub fn of_the_router() -> BTreeSet<(String, String)> {
         });
         let call = &rest[..end.unwrap().0];
         let mut methods: Vec<&str> = Vec::new();
-        for method in ["get", "patch", "put", "post", "delete", "head", "options", "any"] {
+        for method in [
+            "get", "patch", "put", "post", "delete", "head", "options", "any",
+        ] {
             if call
                 .split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_')
                 .any(|word| word.starts_with(&format!("{method}(")))

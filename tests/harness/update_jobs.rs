@@ -26,24 +26,39 @@ pub async fn done(manager: &Manager, path: &str, body: &Value) -> Value {
 /// Begins something; returns the id of the work.
 pub async fn begun(manager: &Manager, path: &str, body: &Value) -> String {
     let response = manager.post_json(path, body).await;
-    let (status, location) = (response.status(), response.headers().get("location").cloned());
+    let (status, location) = (
+        response.status(),
+        response.headers().get("location").cloned(),
+    );
     let told: Value = response.json().await.unwrap();
     assert_eq!(status, 202, "{told}");
     let id = told["job"].as_str().unwrap().to_owned();
-    assert_eq!(location.unwrap().to_str().unwrap(), format!("/api/updates/jobs/{id}"));
+    assert_eq!(
+        location.unwrap().to_str().unwrap(),
+        format!("/api/updates/jobs/{id}")
+    );
     id
 }
 
 /// Installs a version; returns the work, which went well.
 pub async fn install(manager: &Manager, version: &str) -> Value {
-    let job = done(manager, "/api/updates/install", &json!({ "version": version })).await;
+    let job = done(
+        manager,
+        "/api/updates/install",
+        &json!({ "version": version }),
+    )
+    .await;
     assert_eq!(job["stage"], "installed", "{job}");
     job
 }
 
 /// A release of 0.5.0, and a newer one with this client.
 pub async fn two_releases(newer: &[u8]) -> Releases {
-    Releases::serve(vec![Offered::new("v0.8.0", newer), Offered::new("v0.7.0", &version("0.5.0"))]).await
+    Releases::serve(vec![
+        Offered::new("v0.8.0", newer),
+        Offered::new("v0.7.0", &version("0.5.0")),
+    ])
+    .await
 }
 
 /// Installs both of [`two_releases`], with 0.5.0 in use, and starts an instance; returns its id.
@@ -72,8 +87,12 @@ pub fn soon(version: &str) -> Value {
 
 /// What lies in the directory of clients, hidden things included.
 pub fn store(manager: &Manager) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(manager.data_dir().join("clients")) else { return Vec::new() };
-    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let Ok(entries) = fs::read_dir(manager.data_dir().join("clients")) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

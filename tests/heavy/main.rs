@@ -4,6 +4,9 @@
 //! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
 //! database::`.
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod browser;
 mod database;
 mod prometheus;

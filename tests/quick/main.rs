@@ -3,6 +3,9 @@
 //!
 //! One area: `cargo test --test quick supervision::`.
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod access;
 mod automatic_restarts;
 mod backups;

@@ -783,8 +783,8 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     );
 
     // Everything that can be reached, as a page, as JSON, as text and as a fragment.
-    let mut first = all_pages(&id, &instance);
-    first.extend([
+    let mut start = all_pages(&id, &instance);
+    start.extend([
         format!("/instances/{instance}/log.txt"),
         "/saved-configs/active".into(),
         "/config".into(),
@@ -792,14 +792,14 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         "/health".into(),
         "/api".into(),
     ]);
-    first.extend(
+    start.extend(
         ["mode", "provider", "pools", "payout", "name", "review"]
             .map(|step| format!("{setup}/{step}")),
     );
     // These all, and where they lead.
     let mut crawl = Crawl {
-        todo: first.iter().cloned().collect(),
-        known: first.into_iter().collect(),
+        todo: start.iter().cloned().collect(),
+        known: start.into_iter().collect(),
         ..Crawl::default()
     };
     while let Some(path) = crawl.todo.pop_front() {

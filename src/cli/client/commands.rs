@@ -114,7 +114,6 @@ impl ClientCommand {
 }
 
 /// Does what a subcommand says.
-#[must_use]
 pub fn run(daily: ClientCommand) -> ExitCode {
     let way = daily.way().clone();
     let json = way.json;

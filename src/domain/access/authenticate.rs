@@ -24,7 +24,6 @@ pub struct Credentials {
 
 /// The cookie of the session, by the connection: over HTTPS with the prefix that keeps every other
 /// host from setting it (RFC 6265bis, 4.1.3.2).
-#[must_use]
 pub fn cookie_name(secure: bool) -> &'static str {
     if secure {
         "__Host-jd-manager"
@@ -35,7 +34,6 @@ pub fn cookie_name(secure: bool) -> &'static str {
 
 impl Credentials {
     /// Reads the headers of a request.
-    #[must_use]
     pub fn of(headers: &HeaderMap, peer: PeerAddress) -> Self {
         let text = |name| {
             headers

@@ -78,7 +78,6 @@ pub struct LoginSession {
 
 impl LoginSession {
     /// Whether a session that began and was last used then is over.
-    #[must_use]
     pub fn is_over(created_at: Timestamp, used_at: Timestamp, now: Timestamp) -> bool {
         now.since(used_at) >= IDLE || now.since(created_at) >= LONGEST
     }
@@ -156,7 +155,6 @@ pub struct AuditRow {
 
 impl AuditRow {
     /// It was done, not refused.
-    #[must_use]
     pub fn is_done(&self) -> bool {
         self.status < 400
     }

@@ -36,7 +36,6 @@ fn role(about: &'static str) -> RequestField {
 }
 
 /// The operations of the login and of one's own account.
-#[must_use]
 pub fn own() -> Vec<ApiOperation> {
     let not_by_token = "Not with a token.";
     vec![
@@ -158,7 +157,6 @@ pub fn own() -> Vec<ApiOperation> {
 }
 
 /// The operations of users, tokens and the audit log.
-#[must_use]
 pub fn others() -> Vec<ApiOperation> {
     vec![
         get("/users", "listUsers", "Who may log in.").gives::<UsersPage>(PAGE),

@@ -67,7 +67,6 @@ pub fn hash(password: &str) -> Result<String> {
 
 /// Whether it is the password of this hash, compared in constant time. Without a hash, for a name
 /// nobody has, it takes as long.
-#[must_use]
 pub fn matches(password: &str, hash: Option<&str>) -> bool {
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_of_nobody().unwrap_or_default());
     let known = hash.is_some();

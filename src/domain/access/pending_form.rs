@@ -69,7 +69,6 @@ impl KeptForm {
     }
 
     /// What a login form carries along; none: nothing.
-    #[must_use]
     pub fn read(pairs: &[(String, String)]) -> Option<Self> {
         let text = |name: &str| {
             pairs
@@ -90,7 +89,6 @@ impl KeptForm {
     }
 
     /// The hidden fields of the login form: names and values.
-    #[must_use]
     pub fn hidden(&self) -> Vec<(String, &str)> {
         let own = [(ACTION.to_owned(), self.action.as_str())].into_iter();
         let mark = self.is_incomplete.then(|| (INCOMPLETE.to_owned(), "true"));

@@ -28,14 +28,12 @@ fn generator(secret: &str) -> Option<TOTP> {
 }
 
 /// Whether a text is a secret that codes can be made with.
-#[must_use]
 pub fn is_secret(text: &str) -> bool {
     generator(text).is_some()
 }
 
 /// The step whose code was typed: this one or a neighbour (clocks differ), and later than `last`,
 /// since none counts twice. All are compared, each in constant time.
-#[must_use]
 pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i64> {
     let typed: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     let generator = generator(secret)?;
@@ -51,7 +49,6 @@ pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i
 }
 
 /// What an authenticator reads from a picture, of the secret of the user `name`.
-#[must_use]
 pub fn address(secret: &str, name: &str) -> String {
     let name: String = form_urlencoded::byte_serialize(name.as_bytes())
         .collect::<String>()

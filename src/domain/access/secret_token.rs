@@ -23,7 +23,6 @@ pub fn fresh(prefix: &str) -> Result<String> {
 }
 
 /// What is kept of one: SHA-256, in hexadecimal digits.
-#[must_use]
 pub fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes())
         .iter()
@@ -53,7 +52,6 @@ pub fn code() -> Result<String> {
 
 /// Whether a typed code is this one, whatever its case, spaces and dashes; compared in constant
 /// time.
-#[must_use]
 pub fn is_code(typed: &str, code: &str) -> bool {
     let plain = |text: &str| {
         text.chars()

@@ -38,7 +38,6 @@ impl FirstCode {
     }
 
     /// For the terminal, and nothing else.
-    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -69,7 +68,6 @@ impl std::fmt::Debug for Access {
 
 impl Access {
     /// `code`: that of the first visit, if there may be one.
-    #[must_use]
     pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
         Self {
             audit: Arc::new(AuditQueue::new(db.clone())),

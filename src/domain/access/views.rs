@@ -28,7 +28,6 @@ pub struct FormInput {
 
 impl FormInput {
     /// The text of a field; never of one that holds a secret.
-    #[must_use]
     pub fn text(&self, name: &str) -> &str {
         self.given
             .iter()
@@ -37,7 +36,6 @@ impl FormInput {
     }
 
     /// What is wrong with a field.
-    #[must_use]
     pub fn wrong(&self, name: &str) -> Option<Cow<'_, str>> {
         self.errors
             .iter()
@@ -62,7 +60,6 @@ view!(FirstPage { "main" => as_main });
 
 impl FirstPage {
     /// The form, empty or again.
-    #[must_use]
     pub fn new(frame: PageFrame, again: FormInput) -> Self {
         Self {
             frame,
@@ -100,7 +97,6 @@ view!(AccountPage { "main" => as_main });
 
 impl AccountPage {
     /// Of whoever asks.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         caller: (String, Role),
@@ -126,7 +122,6 @@ impl AccountPage {
     }
 
     /// With what is wrong with a form of it.
-    #[must_use]
     pub fn again(self, again: FormInput) -> Self {
         Self { again, ..self }
     }
@@ -217,7 +212,6 @@ view!(UsersPage { "main" => as_main });
 
 impl UsersPage {
     /// All users, and the form for another.
-    #[must_use]
     pub fn new(frame: PageFrame, users: Vec<UserAccount>, again: FormInput) -> Self {
         Self {
             frame,
@@ -261,7 +255,6 @@ view!(UserPage { "main" => as_main });
 
 impl UserPage {
     /// The user and the form to change it.
-    #[must_use]
     pub fn new(frame: PageFrame, user: UserAccount, again: FormInput) -> Self {
         Self {
             frame,
@@ -302,7 +295,6 @@ view!(AccessDeletePage { "main" => as_main });
 
 impl AccessDeletePage {
     /// Of a user.
-    #[must_use]
     pub fn of_user(frame: PageFrame, user: UserAccount) -> Self {
         let lost =
             "Its sessions and tokens end at once. What it did stays in the audit log.".into();
@@ -317,7 +309,6 @@ impl AccessDeletePage {
     }
 
     /// Of a token.
-    #[must_use]
     pub fn of_token(frame: PageFrame, token: ApiToken) -> Self {
         let lost =
             "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
@@ -350,7 +341,6 @@ view!(TokensPage { "main" => as_main });
 
 impl TokensPage {
     /// The tokens, and the form for another.
-    #[must_use]
     pub fn new(frame: PageFrame, tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
         Self {
             frame,
@@ -406,7 +396,6 @@ view!(TokenPage { "main" => as_main });
 
 impl TokenPage {
     /// The token `secret` and what is kept of it.
-    #[must_use]
     pub fn new(frame: PageFrame, token_info: ApiToken, secret: String) -> Self {
         let message = format!(
             "\"{}\" is made. Copy the token now: it is not shown again.",
@@ -442,7 +431,6 @@ view!(AuditPage { "main" => as_main });
 
 impl AuditPage {
     /// Lines of the log; `actor`: only those of one.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         entries: Vec<AuditRow>,

@@ -16,7 +16,6 @@ pub struct ChannelDraft(Value);
 
 impl ChannelDraft {
     /// Of a body: a JSON object, or the fields of a form.
-    #[must_use]
     pub const fn of(body: Value) -> Self {
         Self(body)
     }

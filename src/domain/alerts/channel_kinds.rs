@@ -188,13 +188,11 @@ pub const KINDS: [ChannelKind; 4] = [
 ];
 
 /// The kind of this name.
-#[must_use]
 pub fn kind(name: &str) -> Option<&'static ChannelKind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// The port of a mail server with this encryption.
-#[must_use]
 pub fn usual_port(security: &str) -> u16 {
     match security {
         "starttls" => 587,

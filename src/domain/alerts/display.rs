@@ -14,7 +14,6 @@ use crate::domain::metrics::model::title;
 use crate::infra::notify::Tone;
 
 /// A notice in words. `why`: why it holds now; none for what is over.
-#[must_use]
 pub fn of_notice(
     seen: &InstanceObservation,
     notice: &RuleTransition,
@@ -37,7 +36,6 @@ pub fn of_notice(
 }
 
 /// What happened, from the figure it was last told of to the present one.
-#[must_use]
 pub fn of_growth(
     rule: &AlertRule,
     seen: &InstanceObservation,
@@ -85,7 +83,6 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
 }
 
 /// What a test says.
-#[must_use]
 pub fn of_test() -> Notification {
     Notification {
         title: "Test from jd-manager".into(),
@@ -97,7 +94,6 @@ pub fn of_test() -> Notification {
 
 /// A condition in words, as they stand behind "Tell when …": `an instance is not running though it
 /// should be`.
-#[must_use]
 pub fn of_condition(condition: &RuleCondition) -> String {
     match condition {
         RuleCondition::State {

@@ -34,7 +34,6 @@ pub struct ConditionReason {
 }
 
 /// Judges a condition by what was seen.
-#[must_use]
 pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
     match condition {
         RuleCondition::State { is } => {
@@ -183,7 +182,6 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
 }
 
 /// A figure of a metric as people read it.
-#[must_use]
 pub fn figure(name: &str, value: f64) -> String {
     metric(name).map_or_else(
         || value.to_string(),
@@ -192,7 +190,6 @@ pub fn figure(name: &str, value: f64) -> String {
 }
 
 /// A threshold of a metric as somebody would type it, not rounded.
-#[must_use]
 pub fn typed(name: &str, threshold: f64) -> String {
     metric(name).map_or_else(
         || threshold.to_string(),
@@ -216,7 +213,6 @@ fn first_sentence(text: &str) -> Option<String> {
 }
 
 /// A line of at most so many characters.
-#[must_use]
 pub fn cut(line: &str) -> String {
     match line.char_indices().nth(LONGEST_LINE) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),

@@ -40,7 +40,6 @@ pub struct AlertFeed {
 
 impl AlertFeed {
     /// Nothing is looked at yet.
-    #[must_use]
     pub fn new(alerts: Alerts, health: HealthService, metrics: MetricService) -> Self {
         Self {
             alerts,

@@ -34,7 +34,6 @@ pub enum NotificationEvent {
 
 impl NotificationEvent {
     /// As in JSON.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Raised => "raised",
@@ -81,7 +80,6 @@ pub struct NotificationItem {
 }
 
 /// The message of one or more items. `at`: when the first of them was noticed.
-#[must_use]
 pub fn said(
     rule: &AlertRule,
     event: NotificationEvent,
@@ -129,7 +127,6 @@ pub fn said(
 }
 
 /// The items of a message that was made by [`said`] for this rule and event; none for any other.
-#[must_use]
 pub fn items_of(
     data: &Value,
     rule: &AlertRule,
@@ -145,7 +142,6 @@ pub fn items_of(
 }
 
 /// Of which rule a message is.
-#[must_use]
 pub fn rule_of(data: &Value) -> Option<RuleId> {
     data["rule"]["id"].as_str()?.parse().ok()
 }

@@ -55,7 +55,6 @@ impl RuleCondition {
     ];
 
     /// Its kind's name in JSON.
-    #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::State { .. } => "state",
@@ -68,7 +67,6 @@ impl RuleCondition {
     }
 
     /// It lasts and can be over, rather than happening at a moment.
-    #[must_use]
     pub const fn lasts(&self) -> bool {
         matches!(
             self,
@@ -103,7 +101,6 @@ pub enum AlertSeverity {
 
 impl AlertSeverity {
     /// How bad the status of a check is; none: healthy, unknown, or a word nobody knows.
-    #[must_use]
     pub fn of(status: &str) -> Option<Self> {
         match status {
             "warning" => Some(Self::Warning),
@@ -135,7 +132,6 @@ pub struct QuietHours {
 
 impl QuietHours {
     /// Whether a minute of the day lies in it.
-    #[must_use]
     pub const fn holds(self, minute: u16) -> bool {
         if self.from <= self.to {
             self.from <= minute && minute < self.to
@@ -177,7 +173,6 @@ pub struct AlertRule {
 
 impl AlertRule {
     /// Whether it is about this instance.
-    #[must_use]
     pub fn is_about(&self, instance: InstanceId) -> bool {
         self.instance_id.is_none_or(|only| only == instance)
     }
@@ -296,7 +291,6 @@ pub enum AlertRowKind {
 
 impl AlertRowKind {
     /// What it is called, also in addresses.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rule => "rule",

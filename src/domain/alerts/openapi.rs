@@ -112,7 +112,6 @@ fn next() -> RequestField {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let place = || text("id", "Its `place`.").like("rule-3");

@@ -51,7 +51,6 @@ pub struct RuleReferences {
 
 impl RuleDraft {
     /// Of a body.
-    #[must_use]
     pub fn of(input: RequestInput) -> Self {
         Self {
             value: input.value,
@@ -301,7 +300,6 @@ fn check(members: &mut MemberReader) -> Option<String> {
 
 /// Whether instances are looked at for a figure of this name. Of those with a detail it is only
 /// what the checks found; without one, some have no value.
-#[must_use]
 pub fn is_watched(name: &str) -> bool {
     match metric(name) {
         Some((metric, None)) => !ONLY_WITH_DETAIL.contains(&metric.name),

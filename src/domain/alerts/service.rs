@@ -78,7 +78,6 @@ pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 
 impl Alerts {
     /// Over the tables in `db`, secrets sealed by `vault`.
-    #[must_use]
     pub fn new(db: Db, vault: Vault, sender: NotifySender, clock: impl Clock) -> Self {
         let (sender, clock) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();

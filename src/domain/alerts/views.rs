@@ -87,7 +87,6 @@ view!(AlertsPage { "main" => as_main });
 
 impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         all: AlertOverview,
@@ -221,7 +220,6 @@ view!(DeliveriesPage { "main" => as_main });
 
 impl DeliveriesPage {
     /// A part of them, and whether there are more; `limit`: how many were asked for.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         (deliveries, has_more): (Vec<Delivery>, bool),
@@ -260,7 +258,6 @@ view!(TestPage { "main" => as_main });
 
 impl TestPage {
     /// `wrong`: why it was not taken; none: it was.
-    #[must_use]
     pub fn new(frame: PageFrame, channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
@@ -309,7 +306,6 @@ pub struct RuleName {
 
 impl AlertDeletePage {
     /// Of a channel; `users`: the rules that send to it alone.
-    #[must_use]
     pub fn of_channel(frame: PageFrame, channel: SavedChannel, users: Vec<AlertRule>) -> Self {
         Self {
             frame,
@@ -331,7 +327,6 @@ impl AlertDeletePage {
     }
 
     /// Of what cannot be read.
-    #[must_use]
     pub fn of_unreadable(frame: PageFrame, row: UnreadableAlertRow) -> Self {
         let lost = match row.place.kind {
             AlertRowKind::Rule => {
@@ -353,7 +348,6 @@ impl AlertDeletePage {
     }
 
     /// Of a rule.
-    #[must_use]
     pub fn of_rule(frame: PageFrame, rule: AlertRule) -> Self {
         Self {
             frame,

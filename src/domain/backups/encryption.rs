@@ -48,7 +48,6 @@ impl BackupPassphrase {
     }
 
     /// One to open with, whatever it is.
-    #[must_use]
     pub fn given(text: String) -> Self {
         Self(SecretString::from(text))
     }

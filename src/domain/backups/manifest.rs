@@ -21,7 +21,6 @@ const FORMAT: u32 = 1;
 pub const LARGEST: u64 = 64 << 20;
 
 /// The largest manifest of a backup with so many files, bytes.
-#[must_use]
 pub fn largest_for(files: usize) -> u64 {
     LARGEST.min(64 * 1024 + 1024 * files as u64)
 }
@@ -65,7 +64,6 @@ pub struct BackupMember {
 
 impl BackupManifest {
     /// One of today.
-    #[must_use]
     pub fn new(created_at: Timestamp, schema: String) -> Self {
         Self {
             format: FORMAT,
@@ -149,13 +147,11 @@ impl BackupManifest {
 }
 
 /// Bytes as hexadecimal digits.
-#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a file of this path may be in a backup.
-#[must_use]
 pub fn is_member(path: &str) -> bool {
     if [FILE, db::FILE, KEY_FILE, POOLS].contains(&path) {
         return true;

@@ -20,7 +20,6 @@ fn wanted() -> [RequestField; 3] {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
         get(

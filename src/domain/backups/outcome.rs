@@ -35,7 +35,6 @@ pub struct BackupOutcomes {
 
 impl BackupOutcomes {
     /// Takes over what is newer in `other`.
-    #[must_use]
     pub fn merged(self, other: Self) -> Self {
         Self {
             manual: other.manual.or(self.manual),
@@ -45,7 +44,6 @@ impl BackupOutcomes {
 
     /// The failures that no success came after. A manual backup also counts as repeated by a
     /// nightly one.
-    #[must_use]
     pub fn failures(&self, wanted: &BackupSettings) -> Vec<(BackupKind, &BackupOutcome)> {
         let has_failed = |ended: &&BackupOutcome| ended.error.is_some();
         let made = [&self.manual, &self.nightly]
@@ -82,7 +80,6 @@ impl BackupKind {
 }
 
 /// The notice about a failure, with what to do.
-#[must_use]
 pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice {
     let error = ended
         .error

@@ -84,7 +84,6 @@ pub struct BackupOverview {
 
 impl Backups {
     /// Of this database and its data directory; none is begun after `stop`.
-    #[must_use]
     pub fn new(db: Db, data_dir: &Path, stop: CancellationToken) -> Self {
         Self {
             db,
@@ -97,7 +96,6 @@ impl Backups {
     }
 
     /// The same, with the secrets of `source` hidden in backups without the key.
-    #[must_use]
     pub fn hiding(self, source: SecretSource) -> Self {
         Self {
             secrets: Some(source),
@@ -391,6 +389,7 @@ impl Backups {
 }
 
 /// Whoever makes one; the next may begin when it is dropped.
+#[must_use = "it ends when it is dropped"]
 struct BackupTurn(Arc<Mutex<Option<BackupJob>>>);
 
 impl Drop for BackupTurn {

@@ -63,7 +63,6 @@ impl BackupSettings {
 
     /// Whether one is due at `now`, whose hour of the local day is `hour`; `last`: when the newest
     /// one was made.
-    #[must_use]
     pub fn is_due(&self, now: Timestamp, hour: u8, last: Option<Timestamp>) -> bool {
         if !self.nightly {
             return false;

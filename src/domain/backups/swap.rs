@@ -21,6 +21,7 @@ const LOCK: &str = "manager.lock";
 const MARKER: &str = ".restore.lock";
 
 /// The place of a data directory, held against managers.
+#[must_use = "it ends when it is dropped"]
 pub struct DataDirLock {
     data_dir: PathBuf,
     /// It cannot be renamed.

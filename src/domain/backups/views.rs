@@ -40,7 +40,6 @@ crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 
 impl BackupsPage {
     /// All there is about backups; `errors`: what was wrong with a form.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         all: BackupOverview,
@@ -112,7 +111,6 @@ crate::view!(BackupDeletePage { "main" => as_main });
 
 impl BackupDeletePage {
     /// The question whether to delete it.
-    #[must_use]
     pub fn new(frame: PageFrame, backup: Backup, others: usize) -> Self {
         Self {
             frame,

@@ -29,7 +29,6 @@ pub struct VersionSupport {
 }
 
 /// One for each known version, oldest first.
-#[must_use]
 pub fn support(config: &ClientConfig) -> Vec<VersionSupport> {
     let newest = ClientVersion::KNOWN
         .into_iter()
@@ -108,7 +107,6 @@ pub struct VersionDiffLine {
 }
 
 /// Two files line by line.
-#[must_use]
 pub fn compared(before: &str, after: &str) -> Vec<VersionDiffLine> {
     let diff = TextDiff::from_lines(before, after);
     let line = |change: similar::Change<&str>| VersionDiffLine {

@@ -120,7 +120,6 @@ pub struct ConfigSummary {
 
 impl ConfigSummary {
     /// Whether a text, in small letters, is somewhere in it.
-    #[must_use]
     pub fn holds(&self, text: &str) -> bool {
         [&self.name, &self.description, &self.config_json]
             .into_iter()
@@ -234,7 +233,6 @@ pub struct RevisionComparison {
 
 impl RevisionComparison {
     /// The files for a client of `version`, line by line; none: that client cannot run both.
-    #[must_use]
     pub fn files(&self, version: ClientVersion) -> Option<Vec<VersionDiffLine>> {
         let file = |config| render_masked(config, &version).ok();
         Some(compared(&file(&self.former)?, &file(&self.config)?))
@@ -242,7 +240,6 @@ impl RevisionComparison {
 
     /// Whether a client of `version` that runs with the one has to be restarted to do as the other
     /// says: it would be told something else.
-    #[must_use]
     pub fn needs_restart(&self, version: ClientVersion) -> bool {
         self.former.authority_secret_key != self.config.authority_secret_key
             || self
@@ -281,7 +278,6 @@ pub struct ConfigValidation {
 
 /// Everything there is to say about a configuration that was saved, by today's rules; pointers
 /// below `/config`.
-#[must_use]
 pub fn judged(config: &ClientConfig) -> ConfigFindings {
     let found = match read(&config.to_stored_value(), None) {
         Ok(ParsedConfig {
@@ -297,7 +293,6 @@ pub fn judged(config: &ClientConfig) -> ConfigFindings {
 }
 
 /// The known versions of the client that can run `config`, oldest first.
-#[must_use]
 pub fn versions_for(config: &ClientConfig) -> Vec<ClientVersion> {
     ClientVersion::KNOWN
         .into_iter()

@@ -23,7 +23,6 @@ pub struct FieldDifference {
 
 /// Every field in which `new` differs from `old`, in the order of their paths. A changed secret is
 /// only said to have changed.
-#[must_use]
 pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifference> {
     let mut list = Vec::new();
     compare(

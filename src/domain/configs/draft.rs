@@ -127,7 +127,6 @@ impl ConfigDraft {
 
     /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout
     /// that is only an address is meant as the descriptor of that address.
-    #[must_use]
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
         let outer = |name: &str| {
             pairs
@@ -162,7 +161,6 @@ impl ConfigDraft {
 
     /// A configuration alone, as the first generation sends it; without a name the previous one
     /// stays.
-    #[must_use]
     pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
         Self {
             name,
@@ -176,7 +174,6 @@ impl ConfigDraft {
     }
 
     /// A state that was saved before, to be saved again.
-    #[must_use]
     pub fn of_config(description: String, config: &ClientConfig) -> Self {
         let config = config.to_stored_value();
         Self {

@@ -155,7 +155,6 @@ impl ConfigImport {
 
 /// What there is to say about a file besides its values: what clients pass over and what was
 /// assumed.
-#[must_use]
 pub fn remarks(file: &str) -> Vec<FieldError> {
     parse(file)
         .map(|parsed| parsed.remarks.into_iter().map(placed).collect())

@@ -94,7 +94,6 @@ impl MiningMode {
     pub const ALL: [Self; 3] = [Self::FullTemplate, Self::CoinbaseOnly, Self::SoloMining];
 
     /// As in the client's file.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FullTemplate => "FULLTEMPLATE",
@@ -104,7 +103,6 @@ impl MiningMode {
     }
 
     /// Whether pools are used.
-    #[must_use]
     pub fn needs_pool(self) -> bool {
         self != Self::SoloMining
     }
@@ -184,7 +182,6 @@ impl BitcoinNetwork {
     pub const ALL: [Self; 4] = [Self::Mainnet, Self::Testnet4, Self::Signet, Self::Regtest];
 
     /// As in the client's file.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mainnet => "mainnet",
@@ -217,7 +214,6 @@ impl ClientConfig {
     /// network and on loopback none could connect. Its figures stay on loopback: they are not
     /// protected and only the manager reads them. The other values are those of the client's
     /// example files.
-    #[must_use]
     pub fn starting(keys: KeyPair) -> Self {
         Self {
             listening_address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 34265)),
@@ -249,14 +245,12 @@ impl ClientConfig {
     }
 
     /// The JSON object with [`MASK`] in the place of the secret: for pages, lists and answers.
-    #[must_use]
     pub fn masked(&self) -> serde_json::Value {
         serde_json::to_value(self)
             .expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
     /// The JSON object with the secret in it: for checking it once more, and for nothing else.
-    #[must_use]
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();
         value["authority_secret_key"] = self.authority_secret_key.reveal().into();
@@ -265,7 +259,6 @@ impl ClientConfig {
 
     /// The account a client up to 0.2.0 uses for every pool: the one set for that, or else the one
     /// on which the pools agree. `None` when there is none or when they differ.
-    #[must_use]
     pub fn common_user_identity(&self) -> Option<&str> {
         if let Some(identity) = &self.user_identity {
             return Some(identity);

@@ -86,7 +86,6 @@ fn version(name: &'static str, about: &'static str) -> RequestField {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let sent = crate::web::openapi::shape::<ConfigBody>();
     vec![
@@ -169,7 +168,6 @@ pub fn operations() -> Vec<ApiOperation> {
 }
 
 /// A configuration alone, in any of its shapes.
-#[must_use]
 pub fn alone() -> RequestField {
     member(
         "config",

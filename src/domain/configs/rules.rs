@@ -91,7 +91,6 @@ impl ConfigFindings {
 
     /// The same findings seen from further out: `prefix`, with its leading slash, before every
     /// pointer.
-    #[must_use]
     pub fn under(self, prefix: &str) -> Self {
         let outer =
             |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();

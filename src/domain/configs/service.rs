@@ -40,7 +40,6 @@ pub struct ConfigService {
 
 impl ConfigService {
     /// Over the tables in `db`, secrets sealed by `vault`.
-    #[must_use]
     pub fn new(db: Db, vault: Vault) -> Self {
         Self {
             db,
@@ -52,7 +51,6 @@ impl ConfigService {
     }
 
     /// The same, with `author` in the history of what is saved by it.
-    #[must_use]
     pub fn by(self, author: &str) -> Self {
         Self {
             author: author.into(),
@@ -70,7 +68,6 @@ impl ConfigService {
     }
 
     /// The secret keys that must not be shown, whoever says them.
-    #[must_use]
     pub fn secret_mask(&self) -> SecretMask {
         self.secrets.clone()
     }
@@ -534,7 +531,6 @@ fn still_in_use(saved: &SavedConfig) -> String {
 }
 
 /// `1 revision`, `7 revisions`.
-#[must_use]
 pub fn revisions_text(count: i32) -> String {
     if count == 1 {
         "1 revision".into()

@@ -99,7 +99,6 @@ crate::view!(ConfigListPage { "main" => as_main });
 
 impl ConfigListPage {
     /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         (configurations, total): (Vec<ConfigSummary>, i64),
@@ -180,7 +179,6 @@ crate::view!(ConfigDeletePage { "main" => as_main });
 
 impl ConfigDeletePage {
     /// The question whether to delete it.
-    #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         let SavedConfig {
             id,
@@ -234,7 +232,6 @@ crate::view!(TomlPage { "main" => as_main });
 
 impl TomlPage {
     /// The file for a client of `client_version`, compared with that for a client of `against`.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         saved: &SavedConfig,

@@ -62,7 +62,6 @@ const DISK_WARNING: u64 = 1024 * MIB;
 const DISK_FULL: u64 = 200 * MIB;
 
 /// All checks of an instance.
-#[must_use]
 pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
     let of = |check: HealthCheck| {
         let (grade, message) = match check {
@@ -465,7 +464,6 @@ fn version(look: &Snapshot<'_>) -> Told {
 }
 
 /// The newer client that could be installed, in sentences.
-#[must_use]
 pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {

@@ -43,7 +43,6 @@ impl HealthService {
 
     /// The newer client that is available for an instance. The outer `None` means that the version
     /// of its client is unknown.
-    #[must_use]
     pub fn available_update(&self, id: InstanceId) -> Option<Option<String>> {
         self.0
             .kept()

@@ -37,7 +37,6 @@ pub struct HealthLogReader {
 
 impl HealthLogReader {
     /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
-    #[must_use]
     pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -52,7 +51,6 @@ impl HealthLogReader {
     }
 
     /// The same, deaf to the secrets of `mask`: what it understands is shown to everybody.
-    #[must_use]
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
@@ -63,7 +61,6 @@ impl HealthLogReader {
     }
 
     /// The offset up to which everything is understood: where another reader would go on.
-    #[must_use]
     pub fn offset(&self) -> u64 {
         self.line_start
     }

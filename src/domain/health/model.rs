@@ -23,7 +23,6 @@ pub enum HealthGrade {
 
 impl HealthGrade {
     /// The word programs get.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -34,7 +33,6 @@ impl HealthGrade {
     }
 
     /// As the value of a series: 0 healthy, 1 warning, 2 unhealthy; none for what cannot be told.
-    #[must_use]
     pub const fn value(self) -> Option<f64> {
         match self {
             Self::Unknown => None,
@@ -99,7 +97,6 @@ impl HealthCheck {
     ];
 
     /// The word programs get.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
@@ -116,7 +113,6 @@ impl HealthCheck {
     }
 
     /// Its name for people.
-    #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Process => "Process",
@@ -134,7 +130,6 @@ impl HealthCheck {
 
     /// What it counts in the score. All weights together are 100; docs/API.md has them too, and a
     /// test compares.
-    #[must_use]
     pub const fn weight(self) -> u32 {
         match self {
             Self::Process => 25,
@@ -189,7 +184,6 @@ pub struct CheckResult {
 /// be told, where healthy counts fully, a warning half and unhealthy nothing. Whoever does not run
 /// though wanted scores 0; nobody scores more than 50 without templates or without the pool that is
 /// configured. None if nothing could be told, as of a stopped instance.
-#[must_use]
 pub fn score(results: &[CheckResult]) -> Option<u32> {
     let grade = |check: HealthCheck| {
         results
@@ -223,7 +217,6 @@ pub fn score(results: &[CheckResult]) -> Option<u32> {
 }
 
 /// How the instance is as a whole: its worst check; unknown when it is not to be judged.
-#[must_use]
 pub fn overall(results: &[CheckResult]) -> HealthGrade {
     if score(results).is_none() {
         return HealthGrade::Unknown;
@@ -236,7 +229,6 @@ pub fn overall(results: &[CheckResult]) -> HealthGrade {
 }
 
 /// The check to look at first: the gravest, of equals the one mining depends on most.
-#[must_use]
 pub fn gravest(results: &[CheckResult]) -> Option<&CheckResult> {
     let grave = results.iter().filter(|r| r.status >= HealthGrade::Warning);
     grave.max_by_key(|r| {

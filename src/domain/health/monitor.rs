@@ -74,7 +74,6 @@ struct MonitoredInstance {
 
 impl HealthMonitor {
     /// Looks at everybody at least every `interval`.
-    #[must_use]
     pub fn new(health: HealthService, interval: Duration) -> Self {
         Self {
             health,

@@ -18,7 +18,6 @@ fn cures() -> impl Iterator<Item = RequestField> {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
         get(

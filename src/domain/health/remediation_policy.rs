@@ -34,7 +34,6 @@ impl Remediation {
     pub const ALL: [Self; 3] = [Self::Solo, Self::Frozen, Self::Memory];
 
     /// The word programs get.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Solo => "solo",
@@ -44,7 +43,6 @@ impl Remediation {
     }
 
     /// What it does, for people who switch it on or off.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
@@ -82,7 +80,6 @@ pub type Off = BTreeSet<Remediation>;
 
 /// Those that are switched off, as they are stored. A word that only a newer version knows must not
 /// switch the others on.
-#[must_use]
 pub fn off_of(stored: &str) -> Off {
     let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
     words
@@ -105,7 +102,6 @@ struct RemediationAttempt {
 impl RemediationHistory {
     /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A
     /// try that seems to lie in the future, since the clock was set back, counts as now.
-    #[must_use]
     pub fn due(&self, cure: Remediation, now: Timestamp) -> Timestamp {
         self.0.get(&cure).map_or(Timestamp(0), |tried| {
             tried.last.min(now).after(cure.wait(tried.count))
@@ -123,7 +119,6 @@ impl RemediationHistory {
     }
 
     /// How often it was tried without lasting.
-    #[must_use]
     pub fn count(&self, cure: Remediation) -> u32 {
         self.0.get(&cure).map_or(0, |tried| tried.count)
     }

@@ -31,7 +31,6 @@ pub struct HealthStatuses {
 
 impl HealthStatuses {
     /// By their names.
-    #[must_use]
     pub fn of(results: Vec<CheckResult>) -> Self {
         Self {
             status: results

@@ -35,7 +35,6 @@ pub struct PoolEndpoints {
 
 impl PoolEndpoints {
     /// The pool's address for people.
-    #[must_use]
     pub fn words(&self) -> String {
         match self.pool.0.contains(':') {
             true => format!("[{}]:{}", self.pool.0, self.pool.1),
@@ -46,7 +45,6 @@ impl PoolEndpoints {
 
 impl RunningConfig {
     /// Reads the client's file.
-    #[must_use]
     pub fn read(file: &toml::Table) -> Self {
         let text = |table: &toml::Table, key: &str| {
             table
@@ -100,7 +98,6 @@ impl RunningConfig {
     }
 
     /// A pool is configured and it is to be used.
-    #[must_use]
     pub fn wants_pool(&self) -> bool {
         !self.is_solo && !self.pools.is_empty()
     }

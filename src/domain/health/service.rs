@@ -116,7 +116,6 @@ pub struct HealthReport {
 impl HealthService {
     /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and
     /// database are.
-    #[must_use]
     pub fn new(
         db: Db,
         instances: InstanceService,
@@ -141,7 +140,6 @@ impl HealthService {
     }
 
     /// The instances this is about.
-    #[must_use]
     pub fn instances(&self) -> &InstanceService {
         &self.0.instances
     }
@@ -184,7 +182,6 @@ impl HealthService {
 
     /// What the last checks of an instance found; nothing before the first one that this manager
     /// made.
-    #[must_use]
     pub fn results(&self, id: InstanceId) -> Vec<CheckResult> {
         self.0
             .kept()

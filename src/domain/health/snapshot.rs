@@ -75,7 +75,6 @@ pub struct LatestRelease {
 
 impl Snapshot<'_> {
     /// For how long the present client runs.
-    #[must_use]
     pub fn age(&self) -> Duration {
         self.instance
             .start_time
@@ -83,14 +82,12 @@ impl Snapshot<'_> {
     }
 
     /// One of the figures that were measured last.
-    #[must_use]
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.measured?.figures.get(name).copied()
     }
 
     /// For how long the figures of its monitoring have stood still although the log tells of shares
     /// that they would have to count; none if they need not have moved.
-    #[must_use]
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
         let Some(MonitoringState::Still(since)) = measured.monitoring else {
@@ -118,14 +115,12 @@ impl Snapshot<'_> {
     }
 
     /// How much of its memory limit it has reached, per cent; none without a limit.
-    #[must_use]
     pub fn memory_reached(&self) -> Option<f64> {
         let limit = self.instance.memory_limit_mib.filter(|limit| *limit > 0)?;
         Some(100.0 * self.figure("memory_private_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
     }
 
     /// It mines solo though it has pools to mine for.
-    #[must_use]
     pub fn is_solo_unasked(&self) -> bool {
         self.running.wants_pool() && matches!(self.standing.work, WorkState::Solo { .. })
     }

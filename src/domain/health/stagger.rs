@@ -30,6 +30,7 @@ pub(super) struct StaggerQueue {
 
 /// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others
 /// catch up all at once.
+#[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
     #[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,

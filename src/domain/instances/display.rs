@@ -11,7 +11,6 @@ use crate::keeper::machine::InstanceState;
 
 impl Instance {
     /// The state as a person reads it.
-    #[must_use]
     pub fn state_text(&self) -> &'static str {
         match self.status {
             InstanceState::BackingOff => "backing off",
@@ -20,7 +19,6 @@ impl Instance {
     }
 
     /// The average hashrate of the last ten minutes; none while it is unknown.
-    #[must_use]
     pub fn hashrate_text(&self) -> Option<String> {
         self.hashrate
             .map(|rate| format_value(Unit::HashesPerSecond, rate))
@@ -28,20 +26,17 @@ impl Instance {
 
     /// Milliseconds since 1970 of the moment since which the state holds, for a time element that
     /// counts on.
-    #[must_use]
     pub fn since_ms(&self) -> Option<i64> {
         self.since.map(|at| at.0)
     }
 
     /// How long the state has held.
-    #[must_use]
     pub fn since_text(&self) -> Option<String> {
         self.since
             .map(|at| human_duration(Timestamp::now().since(at)))
     }
 
     /// How long until the next try.
-    #[must_use]
     pub fn retry_text(&self) -> Option<String> {
         let left = self.retry_at?.since(Timestamp::now());
         Some(if left < Duration::from_secs(1) {
@@ -52,7 +47,6 @@ impl Instance {
     }
 
     /// The state will change by itself within seconds: a page without JavaScript asks again.
-    #[must_use]
     pub fn is_in_motion(&self) -> bool {
         matches!(
             self.status,
@@ -63,25 +57,21 @@ impl Instance {
     }
 
     /// Why its last client ended, as the beginning of a sentence.
-    #[must_use]
     pub fn cause_text(&self) -> Option<String> {
         self.cause.as_ref().map(|told| capitalised(&told.0.what))
     }
 
     /// What to do about it.
-    #[must_use]
     pub fn advice(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.advice.as_str())
     }
 
     /// Which attempt the next one will be, the first included.
-    #[must_use]
     pub fn next_attempt(&self) -> u32 {
         self.failures.saturating_add(1)
     }
 
     /// What its checks found to be looked at first, while it runs.
-    #[must_use]
     pub fn trouble(&self) -> Option<&str> {
         self.health
             .as_ref()
@@ -90,13 +80,11 @@ impl Instance {
     }
 
     /// It runs, and yet does not do its work.
-    #[must_use]
     pub fn is_ailing(&self) -> bool {
         self.running && self.health.as_ref().is_some_and(HealthSummary::is_bad)
     }
 
     /// It does not do what the user wants of it.
-    #[must_use]
     pub fn needs_attention(&self) -> bool {
         matches!(
             self.status,
@@ -105,7 +93,6 @@ impl Instance {
     }
 
     /// The client's own last words, without time stamp and module, short enough for a list.
-    #[must_use]
     pub fn last_output_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
@@ -119,7 +106,6 @@ fn capitalised(text: &str) -> String {
 }
 
 /// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
-#[must_use]
 pub fn short_error(line: &str) -> String {
     let message = crate::keeper::level::header(line.as_bytes())
         .and_then(|header| line.get(header.message..))
@@ -133,13 +119,11 @@ pub fn short_error(line: &str) -> String {
 
 impl InstanceEvent {
     /// When, in the machine's own time.
-    #[must_use]
     pub fn local(&self) -> String {
         self.at.local()
     }
 
     /// The new state as a person reads it.
-    #[must_use]
     pub fn to_text(&self) -> &str {
         if self.to_state == "backing-off" {
             "backing off"
@@ -149,13 +133,11 @@ impl InstanceEvent {
     }
 
     /// Why the client ended, where it is known.
-    #[must_use]
     pub fn cause_text(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.what.as_str())
     }
 
     /// How the client ended, if it did.
-    #[must_use]
     pub fn end_text(&self) -> Option<String> {
         use crate::keeper::machine::ProcessExit;
         match (self.exit_code, self.exit_signal) {
@@ -166,13 +148,11 @@ impl InstanceEvent {
     }
 
     /// The last error line in short.
-    #[must_use]
     pub fn error_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
 
     /// When the next try was due, seen from the event.
-    #[must_use]
     pub fn wait_text(&self) -> Option<String> {
         self.retry_at
             .map(|at| human_duration(at.since(self.at) + Duration::from_millis(500)))
@@ -180,7 +160,6 @@ impl InstanceEvent {
 }
 
 /// An amount of log as people read it: `12.3 kB`, `4.0 MB`.
-#[must_use]
 pub fn size_text(bytes: u64) -> String {
     match bytes {
         n if n < 1_000_000 => format!(

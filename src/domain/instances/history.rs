@@ -67,7 +67,6 @@ pub struct InstanceEvent {
 
 impl InstanceEvent {
     /// About how many bytes of text it has.
-    #[must_use]
     pub fn text_len(&self) -> usize {
         let cause = self
             .cause
@@ -77,7 +76,6 @@ impl InstanceEvent {
     }
 
     /// The same without secret keys in what the client said.
-    #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
         Self {
@@ -89,7 +87,6 @@ impl InstanceEvent {
 }
 
 /// Events without secret keys: earlier versions kept last words as the client wrote them.
-#[must_use]
 pub fn covered(
     events: Vec<(InstanceEvent, String)>,
     secrets: &SecretMask,
@@ -121,7 +118,6 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// From a line of the keeper's journal.
-    #[must_use]
     pub fn of(instance_id: InstanceId, entry: &JournalEntry) -> Self {
         let (exit_code, exit_signal) = split(entry.exit);
         Self {
@@ -143,7 +139,6 @@ impl NewEvent {
 }
 
 /// Why the client of an entry ended, if it ended unasked and its last lines tell.
-#[must_use]
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
     if !matches!(
         entry.reason,
@@ -173,7 +168,6 @@ pub struct StoredCause(pub EndCause);
 
 impl StoredCause {
     /// The same without secret keys in what the client said.
-    #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
         Self(EndCause {
             what: secrets.covered(self.0.what),
@@ -197,7 +191,6 @@ impl ToSql<Text, Sqlite> for StoredCause {
 }
 
 /// Code and signal of an end, in the two columns that hold them.
-#[must_use]
 pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
     match exit {
         Some(ProcessExit::Code(code)) => (Some(code), None),
@@ -208,7 +201,6 @@ pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
 
 /// How much of the time from `from` to `to` was spent serving miners, given the changes of state in
 /// order of time.
-#[must_use]
 pub fn running_time(
     changes: &[(Timestamp, InstanceState)],
     from: Timestamp,

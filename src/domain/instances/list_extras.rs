@@ -27,7 +27,6 @@ pub struct ListStats {
 
 impl ListStats {
     /// Accepted shares, and the rejected ones if there are any.
-    #[must_use]
     pub fn shares_text(&self) -> Option<String> {
         let say = |count: f64| format_value(Unit::Count, count);
         match (self.accepted > 0.0, self.rejected > 0.0) {
@@ -38,7 +37,6 @@ impl ListStats {
     }
 
     /// The drawing as it goes into a page.
-    #[must_use]
     pub fn drawing(&self) -> SparklineSvg<'_> {
         SparklineSvg(&self.spark)
     }
@@ -78,13 +76,11 @@ pub struct HealthSummary {
 
 impl HealthSummary {
     /// It does not do its work, though its process may run.
-    #[must_use]
     pub fn is_bad(&self) -> bool {
         self.status == "unhealthy"
     }
 
     /// Status and score for people.
-    #[must_use]
     pub fn words(&self) -> String {
         if self.status == "unknown" {
             "–".into()
@@ -107,7 +103,6 @@ struct ExtraSources {
 
 impl ListExtras {
     /// What there is to say of new clients; none: nothing.
-    #[must_use]
     pub fn news(&self) -> Option<String> {
         self.0
             .read()
@@ -122,7 +117,6 @@ impl ListExtras {
     }
 
     /// The figures and the health of one instance, as far as they are known.
-    #[must_use]
     pub fn of(&self, id: InstanceId) -> (Option<ListStats>, Option<HealthSummary>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         (
@@ -140,7 +134,6 @@ impl ListExtras {
     }
 
     /// Replaces what is known of one's health; none: nothing any more. Tells whether that is news.
-    #[must_use]
     pub fn set_wellbeing(&self, id: InstanceId, wellbeing: Option<HealthSummary>) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = match &wellbeing {

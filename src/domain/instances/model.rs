@@ -82,7 +82,6 @@ pub struct InstanceRow {
 
 impl InstanceRow {
     /// The client version it is started with; none: the one in use.
-    #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.trial_version
             .as_deref()
@@ -90,19 +89,16 @@ impl InstanceRow {
     }
 
     /// The last known state; an unreadable one counts as failed.
-    #[must_use]
     pub fn state(&self) -> InstanceState {
         self.status.parse().unwrap_or(InstanceState::Failed)
     }
 
     /// The restart policy; an unreadable one counts as the default.
-    #[must_use]
     pub fn policy(&self) -> RestartPolicy {
         self.restart_policy.parse().unwrap_or_default()
     }
 
     /// When to give up, if ever.
-    #[must_use]
     pub fn limit(&self) -> Option<RestartLimit> {
         let (failures, within_s) = self
             .restart_limit_failures
@@ -114,14 +110,12 @@ impl InstanceRow {
     }
 
     /// Whether the user wants it to run.
-    #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.desired == "running"
     }
 }
 
 /// The two values of `desired`.
-#[must_use]
 pub const fn desired(running: bool) -> &'static str {
     if running { "running" } else { "stopped" }
 }
@@ -229,7 +223,6 @@ pub struct Instance {
 impl Instance {
     /// The same without secret keys in what the client said: an earlier version kept that as it
     /// was.
-    #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
         Self {
@@ -241,7 +234,6 @@ impl Instance {
 
     /// Puts row, configuration and keeper's word together. Without a living keeper only states at
     /// rest are believed. One that starts for longer than `slow_start` is warned of.
-    #[must_use]
     pub fn assemble(
         (row, config_name, config_revision): (InstanceRow, String, i32),
         told: Option<&KeeperStatus>,
@@ -339,14 +331,12 @@ impl Instance {
     }
 
     /// The client runs with an older revision of its configuration than the saved one.
-    #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.running_revision
             .is_some_and(|running| running != self.config_revision)
     }
 
     /// What starting it now would be called.
-    #[must_use]
     pub fn can_start(&self) -> bool {
         matches!(
             self.status,
@@ -355,7 +345,6 @@ impl Instance {
     }
 
     /// Whether there is something to stop.
-    #[must_use]
     pub fn can_stop(&self) -> bool {
         matches!(
             self.status,
@@ -369,7 +358,6 @@ impl Instance {
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The answer to an id that is not there.
-#[must_use]
 pub fn unknown(id: InstanceId) -> Error {
     Error::not_found("instance", id)
 }

@@ -14,7 +14,6 @@ use crate::web::openapi::{
 };
 
 /// Where a form goes afterwards.
-#[must_use]
 pub fn next() -> RequestField {
     text(
         "next",
@@ -115,7 +114,6 @@ fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOper
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let overview = "As JSON the same as `/instances`. As an event stream: events `instance` and `list`, from now on.";
     vec![
@@ -166,7 +164,6 @@ pub fn operations() -> Vec<ApiOperation> {
 }
 
 /// What is done with an instance of a configuration and belongs to configurations.
-#[must_use]
 pub fn trial() -> ApiOperation {
     post(
         "/saved-configs/{id}/trial",

@@ -64,7 +64,6 @@ fn listeners() -> Vec<PortListener> {
 
 /// The port of `address`, or the next one at which nobody listens and that is not among `not`;
 /// none: there is none within reach.
-#[must_use]
 pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
     free_after(&listeners(), address, 0, not)
 }
@@ -84,7 +83,6 @@ fn free_after(
 }
 
 /// The first of `wanted` that somebody else than the instance `own` holds.
-#[must_use]
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<PortConflict> {
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {

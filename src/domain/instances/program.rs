@@ -90,7 +90,6 @@ struct FileIdentity {
 
 impl ProgramSource {
     /// The program given with `--client`, else the managed store in `data_dir`.
-    #[must_use]
     pub fn new(client: Option<PathBuf>, data_dir: &Path) -> Self {
         Self {
             fixed: client.map(|path| (path, Vec::new())),
@@ -101,7 +100,6 @@ impl ProgramSource {
 
     /// The stand-in built into this program. Its path means the same to a keeper, which is this
     /// program too, and stays right when the file is replaced on disk.
-    #[must_use]
     pub fn simulated(first_args: Vec<String>, data_dir: &Path) -> Self {
         Self {
             fixed: Some(("/proc/self/exe".into(), first_args)),
@@ -111,19 +109,16 @@ impl ProgramSource {
 
     /// The program given with `--client`, which stands for every version; none: the managed store
     /// is used.
-    #[must_use]
     pub fn fixed(&self) -> Option<&Path> {
         self.fixed.as_ref().map(|(path, _)| path.as_path())
     }
 
     /// `clients/` in the data directory.
-    #[must_use]
     pub fn store(&self) -> &Path {
         &self.store
     }
 
     /// The name of the version in use in the managed store; none: there is none. Reads a link.
-    #[must_use]
     pub fn current(&self) -> Option<String> {
         let target = fs::read_link(self.store.join(CURRENT)).ok()?;
         Some(target.file_name()?.to_str()?.to_owned())

@@ -63,7 +63,6 @@ pub struct InstanceActionResult {
 impl InstanceService {
     /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned
     /// of. Nothing is touched yet.
-    #[must_use]
     pub fn new(
         db: Db,
         configs: ConfigService,
@@ -101,32 +100,27 @@ impl InstanceService {
     }
 
     /// Where those who measure instances put what a list shows of it.
-    #[must_use]
     pub fn glances(&self) -> ListExtras {
         self.glances.clone()
     }
 
     /// The ids of instances as they change.
-    #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<InstanceId> {
         self.supervisor.changes()
     }
 
     /// Where the log files of an instance lie.
-    #[must_use]
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
     /// The log of an instance, as anybody may see it: without the secret keys that the manager
     /// knows.
-    #[must_use]
     pub fn log(&self, id: InstanceId) -> InstanceLog {
         InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
     }
 
     /// The secret keys that must not be shown, whoever says them.
-    #[must_use]
     pub fn secret_mask(&self) -> SecretMask {
         self.preparation.configs().secret_mask()
     }

@@ -155,7 +155,6 @@ fn event_of(
 
 /// The head of an instance's pages as it is put in place of the present one; none if the template
 /// failed, which is a fault of ours.
-#[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
     let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
     Some(format!(
@@ -164,7 +163,6 @@ pub fn status_part(instance: Instance) -> Option<String> {
 }
 
 /// A change of one instance for its own page.
-#[must_use]
 pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
     if as_html {
         Some(SseEvent::default().data(status_part(instance)?))

@@ -141,7 +141,6 @@ impl Supervisor {
     }
 
     /// What the keeper of an instance last said; none: there is no keeper.
-    #[must_use]
     pub fn told(&self, id: InstanceId) -> Option<KeeperStatus> {
         self.handle(id)
             .ok()
@@ -149,7 +148,6 @@ impl Supervisor {
     }
 
     /// The ids of instances as they change.
-    #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<InstanceId> {
         self.0.changes.subscribe()
     }

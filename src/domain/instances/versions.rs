@@ -45,7 +45,6 @@ impl InstanceService {
     }
 
     /// Where client programs come from.
-    #[must_use]
     pub fn source(&self) -> &ProgramSource {
         &self.source
     }

@@ -355,7 +355,6 @@ pub struct EventItem {
 
 impl EventItem {
     /// As HTML; none if the template failed, which is a fault of ours.
-    #[must_use]
     pub fn render_item(&self) -> Option<String> {
         crate::web::html(self).ok()
     }
@@ -425,7 +424,6 @@ pub struct InstanceChangeResponse {
 }
 
 /// The element id of an instance's row.
-#[must_use]
 pub fn row_id(id: InstanceId) -> String {
     format!("i-{id}")
 }

@@ -134,13 +134,11 @@ impl SecretKey {
 
     /// The key itself, for the client's file, the database and the one time it is shown after being
     /// made.
-    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
     /// The public key that belongs to it.
-    #[must_use]
     pub fn public_key(&self) -> String {
         let secret: Secp256k1SecretKey = self
             .0
@@ -251,7 +249,6 @@ pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
 
 /// Whether the two belong together. The client itself never checks it at its start: with a wrong
 /// pair every miner's handshake fails instead.
-#[must_use]
 pub fn pair_matches(public_key: &str, secret_key: &SecretKey) -> bool {
     parse_public_key(public_key).is_ok_and(|public| public == secret_key.public_key())
 }
@@ -297,7 +294,6 @@ fn payload(text: &str) -> Result<Vec<u8>, KeyFormatError> {
 /// A text with [`MASK`] in the place of every usable secret key, wherever it stands, between other
 /// letters, too: people paste a key into the wrong field, and what is said about that field must
 /// not repeat it.
-#[must_use]
 pub fn without_secret_keys(text: &str) -> String {
     let is_key_letter = |c: char| c.is_ascii_alphanumeric();
     let mut tries = MOST_TRIES;

@@ -4,7 +4,6 @@ use super::views::PairPage;
 use crate::web::openapi::{ApiOperation, PAGE, post};
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
         post(

@@ -24,7 +24,6 @@ crate::view!(PairPage { "main" => as_main });
 
 impl PairPage {
     /// Shows this pair.
-    #[must_use]
     pub fn new(frame: PageFrame, keys: KeyPair) -> Self {
         Self {
             frame,

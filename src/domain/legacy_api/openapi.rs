@@ -16,7 +16,6 @@ fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOper
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
         act(

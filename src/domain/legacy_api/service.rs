@@ -30,7 +30,6 @@ pub struct LegacyConfigBody {
 
 impl LegacyConfigBody {
     /// From a body, or from what a form makes of its fields.
-    #[must_use]
     pub fn of(mut body: Value) -> Self {
         match body
             .get_mut("config")
@@ -60,13 +59,11 @@ fn seen_from_the_body(complaints: Vec<FieldError>, is_member: bool) -> Vec<Field
 
 impl FirstGeneration {
     /// Over these services.
-    #[must_use]
     pub fn new(configs: ConfigService, instances: InstanceService) -> Self {
         Self { configs, instances }
     }
 
     /// The instances, for what is done with the one of this API.
-    #[must_use]
     pub fn instances(&self) -> &InstanceService {
         &self.instances
     }

@@ -36,7 +36,6 @@ pub struct LegacyStatus {
 
 impl LegacyStatus {
     /// Of the instance, or of none.
-    #[must_use]
     pub fn of(instance: Option<Instance>) -> Self {
         instance.map_or_else(Self::default, |instance| Self {
             running: instance.running,
@@ -73,7 +72,6 @@ pub struct LegacyConfig {
 
 impl LegacyConfig {
     /// The active configuration and its file.
-    #[must_use]
     pub fn new((saved, toml): (SavedConfig, String)) -> Self {
         let SavedConfig {
             id,
@@ -113,7 +111,6 @@ crate::view!(ValidPage { "main" => as_main });
 
 impl ValidPage {
     /// The file that would come of it, and what is doubtful.
-    #[must_use]
     pub fn new(frame: PageFrame, (toml, found): (String, ConfigFindings)) -> Self {
         Self {
             frame,

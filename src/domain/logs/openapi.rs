@@ -7,7 +7,6 @@ use crate::web::openapi::{
 use serde_json::json;
 
 /// Which part of a log.
-#[must_use]
 pub fn part() -> [RequestField; 5] {
     let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
     let [level, q] = filter();
@@ -44,7 +43,6 @@ fn filter() -> [RequestField; 2] {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     vec![
         get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
@@ -62,7 +60,6 @@ pub fn operations() -> Vec<ApiOperation> {
 }
 
 /// The page of an instance, which shows its log and belongs to instances.
-#[must_use]
 pub fn instance() -> ApiOperation {
     get(
         "/instances/{id}",

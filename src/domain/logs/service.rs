@@ -39,7 +39,6 @@ pub enum LogPosition {
 
 impl LogService {
     /// `stop`: following ends with it.
-    #[must_use]
     pub fn new(instances: InstanceService, stop: CancellationToken) -> Self {
         Self {
             instances,
@@ -62,13 +61,11 @@ impl LogService {
     }
 
     /// The instances whose logs these are.
-    #[must_use]
     pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
     /// Cancelled when the manager ends.
-    #[must_use]
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }

@@ -20,19 +20,16 @@ use crate::web::PageFrame;
 impl LogRecord {
     /// The time of day in the machine's own zone, to the millisecond; empty if the record has no
     /// time.
-    #[must_use]
     pub fn time_of_day(&self) -> String {
         self.moment().map(Timestamp::local_time).unwrap_or_default()
     }
 
     /// The moment, if the record has a readable one.
-    #[must_use]
     pub fn moment(&self) -> Option<Timestamp> {
         self.timestamp.as_deref()?.parse().ok()
     }
 
     /// The module without the program's name, which is the same on nearly all lines.
-    #[must_use]
     pub fn module(&self) -> &str {
         let target = self.target.as_deref().unwrap_or_default();
         match target.strip_prefix("jd_client_sv2::") {
@@ -43,7 +40,6 @@ impl LogRecord {
     }
 
     /// The message in runs of one colour.
-    #[must_use]
     pub fn spans(&self) -> Vec<StyleSpan> {
         ansi::spans(&self.message)
     }
@@ -90,7 +86,6 @@ pub struct LogPart {
 
 impl LogPart {
     /// A page of a log as read at `place` through `filter`; `dropped_bytes` of older log are gone.
-    #[must_use]
     pub fn new(
         page: RecordPage,
         dropped_bytes: u64,
@@ -226,7 +221,6 @@ pub struct PendingRevision {
 
 impl PendingRevision {
     /// For a client of `version`.
-    #[must_use]
     pub fn new(comparison: RevisionComparison, version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(version);
         Self {
@@ -262,7 +256,6 @@ pub struct LogLinesFragment<'a> {
 }
 
 /// What a live page says about lines it will not see.
-#[must_use]
 pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
     format!(

@@ -36,7 +36,6 @@ pub struct ChartOptions {
 
 impl ChartOptions {
     /// As query parameters.
-    #[must_use]
     pub fn query(&self) -> String {
         self.with(self.range, self.interval)
     }

@@ -93,7 +93,6 @@ pub type Samples = BTreeMap<String, f64>;
 impl CounterBaseline {
     /// Which part of the log has to be counted from the files before
     /// [`CounterBaseline::count_lines`], given what the keeper says.
-    #[must_use]
     pub fn uncounted(&self, told: Option<&LevelCounts>) -> Option<UncountedLog> {
         match (&self.log, told) {
             (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
@@ -361,7 +360,6 @@ impl CounterBaseline {
 }
 
 /// The totals in a stored [`CounterBaseline`]; nothing else of it is read.
-#[must_use]
 pub fn totals(stored: &str) -> BTreeMap<String, f64> {
     #[derive(Default, Deserialize)]
     #[serde(default)]

@@ -73,7 +73,6 @@ pub enum ExpositionFormat {
 
 impl ExpositionFormat {
     /// What `MarkerContent-Type` says of it.
-    #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

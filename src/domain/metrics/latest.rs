@@ -44,7 +44,6 @@ pub struct LatestMetrics(Arc<RwLock<HashMap<InstanceId, LatestFigures>>>);
 
 impl LatestMetrics {
     /// Those of one instance; none before its first sample.
-    #[must_use]
     pub fn of(&self, id: InstanceId) -> Option<LatestFigures> {
         self.0
             .read()

@@ -253,7 +253,6 @@ pub const CATALOGUE: &[MetricKind] = &[
 
 /// The metric that a name belongs to, and the detail after its colon. None for a name nobody ever
 /// wrote.
-#[must_use]
 pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> {
     let (name, detail) = match metric_type.split_once(':') {
         Some((name, detail)) => (name, Some(detail)),
@@ -266,7 +265,6 @@ pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> 
 }
 
 /// What a chart of a series is called.
-#[must_use]
 pub fn title(metric_type: &str) -> String {
     match metric(metric_type) {
         Some((metric, Some(detail))) => format!("{}: {detail}", metric.title),
@@ -277,7 +275,6 @@ pub fn title(metric_type: &str) -> String {
 
 /// The place of a name in a page's order: that of its metric, those with details after the ones
 /// without.
-#[must_use]
 pub fn rank(metric_type: &str) -> (bool, usize) {
     let at = CATALOGUE
         .iter()

@@ -36,7 +36,6 @@ fn series(path: &'static str, name: &'static str, summary: &'static str) -> ApiO
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     vec![

@@ -95,7 +95,6 @@ fn label(metric_type: &str) -> String {
 }
 
 /// The names of a chart asked for by its first series and further ones.
-#[must_use]
 pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
     let further = with
         .unwrap_or_default()

@@ -41,7 +41,6 @@ impl Resolution {
     pub const ALL: [Self; 4] = [Self::Raw, Self::Minute, Self::Hour, Self::Day];
 
     /// The length of a bucket, seconds; 1 for raw samples.
-    #[must_use]
     pub const fn step(self) -> i64 {
         match self {
             Self::Raw => 1,
@@ -52,7 +51,6 @@ impl Resolution {
     }
 
     /// The next finer one.
-    #[must_use]
     pub const fn finer(self) -> Option<Self> {
         match self {
             Self::Raw => None,
@@ -63,7 +61,6 @@ impl Resolution {
     }
 
     /// The table that holds it; of raw samples the one that is in order of series.
-    #[must_use]
     pub const fn table(self) -> &'static str {
         match self {
             Self::Raw => "metric_samples",
@@ -91,7 +88,6 @@ pub struct SampleBucket {
 
 impl SampleBucket {
     /// This one and another, of whatever times.
-    #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self {
             at: self.at.min(other.at),
@@ -103,7 +99,6 @@ impl SampleBucket {
     }
 
     /// The mean; 0 without samples.
-    #[must_use]
     pub fn average(&self) -> f64 {
         #[allow(
             clippy::cast_precision_loss,
@@ -226,7 +221,6 @@ pub(super) fn set_until(db: &mut Db, level: Resolution, until: i64) -> QueryResu
 }
 
 /// `at` rounded down to a multiple of `step`, both in seconds.
-#[must_use]
 pub const fn floor(at: i64, step: i64) -> i64 {
     at - at.rem_euclid(step)
 }

@@ -104,7 +104,6 @@ pub struct Retention {
 impl Retention {
     /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the
     /// raw samples if that is longer.
-    #[must_use]
     pub fn raw_days(days: u32) -> Self {
         let days = i64::from(days);
         Self {
@@ -126,7 +125,6 @@ pub struct PointSpacing {
 
 impl PointSpacing {
     /// Buckets of one level.
-    #[must_use]
     pub const fn of(level: Resolution) -> Self {
         Self {
             level,
@@ -137,7 +135,6 @@ impl PointSpacing {
     /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without
     /// reading much more rows than that. `sample` is the distance of samples, `age` how long ago
     /// the stretch begins; both in seconds.
-    #[must_use]
     pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention) -> Self {
         let sample = sample.max(1);
         let fits =

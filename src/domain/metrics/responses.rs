@@ -67,7 +67,6 @@ pub struct SeriesSummaryResponse {
 
 impl SeriesSummaryResponse {
     /// Of a series, or of none.
-    #[must_use]
     pub fn of(metric_type: String, all: Option<service::SeriesSummary>) -> Self {
         match all {
             Some(all) => Self {

@@ -57,7 +57,6 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells
     /// `rounds` the second of each once it is saved.
-    #[must_use]
     pub fn new(
         db: Db,
         instances: InstanceService,

@@ -109,7 +109,6 @@ pub struct SeriesQuery {
 impl MetricService {
     /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has
     /// the newest.
-    #[must_use]
     pub fn new(
         db: Db,
         instances: InstanceService,
@@ -129,13 +128,11 @@ impl MetricService {
     }
 
     /// What was measured of an instance last; none before its first sample since the manager began.
-    #[must_use]
     pub fn measured(&self, id: InstanceId) -> Option<LatestFigures> {
         self.board.of(id)
     }
 
     /// The same, unless it is older than a few intervals.
-    #[must_use]
     pub fn current(&self, id: InstanceId) -> Option<LatestFigures> {
         self.measured(id)
             .filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
@@ -193,19 +190,16 @@ impl MetricService {
     }
 
     /// The instances whose metrics these are.
-    #[must_use]
     pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
     /// The second of the last round of samples, and of each one to come.
-    #[must_use]
     pub fn rounds(&self) -> watch::Receiver<i64> {
         self.rounds.clone()
     }
 
     /// The distance of samples, seconds.
-    #[must_use]
     pub fn interval_s(&self) -> i64 {
         i64::try_from(self.interval.as_secs()).unwrap_or(10).max(1)
     }

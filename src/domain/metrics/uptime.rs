@@ -62,7 +62,6 @@ impl MetricService {
 impl RunningShare {
     /// As a sentence that names the time it covers. None if the instance was created after that
     /// time.
-    #[must_use]
     pub fn text(&self, choice: &ChartOptions) -> Option<String> {
         let Self { percent, since } = *self;
         if since >= choice.to {

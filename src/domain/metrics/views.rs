@@ -99,7 +99,6 @@ impl SeriesChart {
     }
 
     /// What the cards of the series say: words and figure.
-    #[must_use]
     pub fn cards(&self) -> Vec<(&'static str, String)> {
         let Some(all) = self.summary else {
             return Vec::new();
@@ -155,7 +154,6 @@ pub struct ChartGroup {
 
 impl ChartGroup {
     /// The chart.
-    #[must_use]
     pub fn chart(&self, width: u32, height: u32) -> Chart {
         let first = self.drawn.first();
         let found = first.and_then(|drawn| metric(&drawn.metric_type));

@@ -48,7 +48,6 @@ pub struct NodeSocket {
 
 impl NodeSocket {
     /// How it was found, in a few words.
-    #[must_use]
     pub fn words(&self) -> &'static str {
         match self.standing {
             NodeSocketState::Answers => "answers",
@@ -60,7 +59,6 @@ impl NodeSocket {
     }
 
     /// What to do so that a client can use it; nothing if one can.
-    #[must_use]
     pub fn advice(&self) -> Option<String> {
         let conf = match self.network {
             BitcoinNetwork::Mainnet => "ipcbind=unix".to_owned(),
@@ -85,7 +83,6 @@ impl NodeSocket {
 
 /// The sockets of all chains in the usual data directory and in `given`, and those that are there
 /// in other places where systems keep the node.
-#[must_use]
 pub fn look(given: &str) -> Vec<NodeSocket> {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
     probe_socket(
@@ -112,7 +109,6 @@ fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeS
 
 /// The socket that a client with these settings will use; none: the usual data directory is not
 /// known.
-#[must_use]
 pub fn socket(network: BitcoinNetwork, data_dir: &str) -> Option<NodeSocket> {
     let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
     let found = probe_socket(usual.as_deref(), data_dir, &[]);

@@ -13,7 +13,6 @@ use crate::web::openapi::{
 };
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let modes = MiningMode::ALL.map(MiningMode::as_str);
     let step = || one_of("step", "Which step.", &SetupStep::ALL.map(SetupStep::slug));

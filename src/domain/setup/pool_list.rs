@@ -54,7 +54,6 @@ pub struct KnownPools {
 
 impl KnownPools {
     /// The one with this id.
-    #[must_use]
     pub fn get(&self, id: &str) -> Option<&KnownPool> {
         self.pools.iter().find(|pool| pool.id == id)
     }
@@ -62,13 +61,11 @@ impl KnownPools {
 
 impl KnownPool {
     /// Whether jobs can be declared to it.
-    #[must_use]
     pub fn declares(&self) -> bool {
         self.jds_address.is_some() && self.jds_port.is_some()
     }
 
     /// Its fields in a configuration, as a form names them; the account is the user's.
-    #[must_use]
     pub fn fields(&self) -> [(&'static str, String); 5] {
         [
             ("pool_address", self.pool_address.clone()),
@@ -105,7 +102,6 @@ static POOLS: LazyLock<Vec<KnownPool>> = LazyLock::new(|| {
 });
 
 /// The list that is part of the program.
-#[must_use]
 pub fn built_in() -> KnownPools {
     KnownPools {
         pools: POOLS.clone(),
@@ -115,7 +111,6 @@ pub fn built_in() -> KnownPools {
 
 /// The list that counts, with the user's own at `path`. It is read anew each time, so that a change
 /// counts at once. Blocks.
-#[must_use]
 pub fn read(path: &Path) -> KnownPools {
     let text = open_regular(path, std::fs::File::options().read(true)).and_then(|file| {
         let mut text = String::new();

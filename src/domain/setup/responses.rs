@@ -56,7 +56,6 @@ pub enum SetupAction {
 
 impl SetupAction {
     /// The button's value; what is not known goes on.
-    #[must_use]
     pub fn of(pairs: &[(String, String)]) -> Self {
         let action = pairs
             .iter()
@@ -86,7 +85,6 @@ impl SetupAction {
 
 impl SetupAnswers {
     /// What stands in a field.
-    #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
@@ -104,7 +102,6 @@ impl SetupAnswers {
     }
 
     /// Whether anything was answered in a step.
-    #[must_use]
     pub fn has(&self, step: SetupStep) -> bool {
         self.0
             .keys()
@@ -112,7 +109,6 @@ impl SetupAnswers {
     }
 
     /// Whether pools are wanted; before the mode is known they are.
-    #[must_use]
     pub fn needs_pool(&self) -> bool {
         !self
             .get("mode")
@@ -120,7 +116,6 @@ impl SetupAnswers {
     }
 
     /// How many rows of pools there are.
-    #[must_use]
     pub fn rows(&self) -> usize {
         let rows = self.0.keys().filter_map(|name| {
             name.strip_prefix("upstreams.")?

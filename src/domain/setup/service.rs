@@ -70,7 +70,6 @@ impl SetupProgress {
     }
 
     /// The first step that nothing was answered in.
-    #[must_use]
     pub fn open_step(&self) -> SetupStep {
         let path = SetupStep::path(self.answers.needs_pool());
         path.into_iter()
@@ -100,7 +99,6 @@ pub enum SetupNext {
 
 impl SetupService {
     /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
-    #[must_use]
     pub fn new(
         db: Db,
         configs: ConfigService,

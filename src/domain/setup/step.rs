@@ -34,7 +34,6 @@ impl SetupStep {
     ];
 
     /// Its part of the address.
-    #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
             Self::Mode => "mode",
@@ -47,13 +46,11 @@ impl SetupStep {
     }
 
     /// The step of an address.
-    #[must_use]
     pub fn of_slug(slug: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|step| step.slug() == slug)
     }
 
     /// What it is called in the row of steps.
-    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Mode => "Mode",
@@ -66,7 +63,6 @@ impl SetupStep {
     }
 
     /// The headline of its page.
-    #[must_use]
     pub fn question(self) -> &'static str {
         match self {
             Self::Mode => "How do you want to mine?",
@@ -79,7 +75,6 @@ impl SetupStep {
     }
 
     /// The steps of somebody who mines with or without pools.
-    #[must_use]
     pub fn path(needs_pool: bool) -> Vec<Self> {
         Self::ALL
             .into_iter()
@@ -88,7 +83,6 @@ impl SetupStep {
     }
 
     /// The step in which the field of this name is filled in; none: no form of setup has it.
-    #[must_use]
     pub fn of_field(name: &str) -> Option<Self> {
         const PROVIDER: [&str; 7] = [
             "Sv2Tp.address",

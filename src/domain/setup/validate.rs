@@ -54,7 +54,6 @@ pub struct SetupValidation {
 impl CompleteSetup {
     /// From the answers up to a step, over `starting`; what later steps ask for has values that
     /// nothing can be said about.
-    #[must_use]
     pub fn of_answers(answers: &SetupAnswers, up_to: SetupStep, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
         let simple = ["name", "network", "reach"];
@@ -231,7 +230,6 @@ impl CompleteSetup {
     }
 
     /// Finds everything there is to say about it.
-    #[must_use]
     pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
         // Which chain the template provider follows is kept with it, so that the payout is held
@@ -308,7 +306,6 @@ fn is_never_meant(pointer: &str) -> bool {
 }
 
 /// Who listens: the field of its port and its address.
-#[must_use]
 pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
     let reach = if answers.get("reach") == "local" {
         Ipv4Addr::LOCALHOST
@@ -330,7 +327,6 @@ fn descriptor(text: &str) -> String {
 }
 
 /// What was found, seen from a program's body.
-#[must_use]
 pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
     let outer = |one: FieldError| {
         let path = one.pointer.trim_start_matches('/');
@@ -352,7 +348,6 @@ pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
 }
 
 /// The field of setup's pages that a pointer into the configuration belongs to.
-#[must_use]
 pub fn field_of(pointer: &str) -> String {
     match pointer {
         "/listening_address" => "listening_port".into(),

@@ -99,7 +99,6 @@ crate::view!(StepPage { "main" => as_main });
 
 impl StepPage {
     /// The first page, with the setups that can be gone on with.
-    #[must_use]
     pub fn start(
         frame: PageFrame,
         unfinished: Vec<SetupProgress>,
@@ -117,7 +116,6 @@ impl StepPage {
     }
 
     /// A step of a setup; `answers` as they are to stand in the fields.
-    #[must_use]
     pub fn of(
         frame: PageFrame,
         setup: SetupProgress,
@@ -150,7 +148,6 @@ impl StepPage {
     }
 
     /// With what there is to say; `is_refused`: the form was sent and is not right.
-    #[must_use]
     pub fn saying(self, found: ConfigFindings, is_refused: bool) -> Self {
         Self {
             found,
@@ -160,13 +157,11 @@ impl StepPage {
     }
 
     /// With what was found of Bitcoin Core.
-    #[must_use]
     pub fn with_nodes(self, nodes: Vec<NodeSocket>) -> Self {
         Self { nodes, ..self }
     }
 
     /// With the pools that are known.
-    #[must_use]
     pub fn with_pools(self, known: KnownPools) -> Self {
         Self {
             known_pools: known.pools,
@@ -177,7 +172,6 @@ impl StepPage {
 
     /// What stands beside the fields that were sent, while they are being filled in. That one is
     /// still empty is not yet worth a word.
-    #[must_use]
     pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
         let mut fields: Vec<ConfigFormField<'_>> = Vec::new();
         for (name, text) in pairs
@@ -208,7 +202,6 @@ impl StepPage {
 
     /// With what is to be saved, who of those it speaks to listens, and why it cannot be started,
     /// if so.
-    #[must_use]
     pub fn with_preview(
         self,
         preview: Option<(ClientConfig, Vec<ProbeResult>)>,

@@ -185,6 +185,7 @@ impl JobTracker {
 ///
 /// It owns its job and the board shows a copy: when the job has ended, the board may already show
 /// the next one, and nothing that comes late from this one may change that.
+#[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub struct JobGuard {
     board: JobTracker,

@@ -64,13 +64,11 @@ pub enum ReleaseAsset {
 
 impl ReleaseAsset {
     /// It can be downloaded.
-    #[must_use]
     pub const fn is_ready(&self) -> bool {
         matches!(self, Self::Ready { .. })
     }
 
     /// Where it is; empty if nowhere.
-    #[must_use]
     pub fn url(&self) -> &str {
         if let Self::Ready { url, .. } = self {
             url
@@ -80,7 +78,6 @@ impl ReleaseAsset {
     }
 
     /// Its SHA-256 in hexadecimal, if the release gives one.
-    #[must_use]
     pub fn sha256(&self) -> Option<&str> {
         if let Self::Ready { sha256, .. } = self {
             sha256.as_deref()
@@ -90,7 +87,6 @@ impl ReleaseAsset {
     }
 
     /// Its length, bytes.
-    #[must_use]
     pub const fn size(&self) -> Option<u64> {
         if let Self::Ready { size, .. } = self {
             Some(*size)
@@ -100,7 +96,6 @@ impl ReleaseAsset {
     }
 
     /// Why it cannot be downloaded, in a sentence; none: it can.
-    #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         match self {
             Self::Ready { .. } => None,
@@ -114,14 +109,12 @@ impl ReleaseAsset {
 
 impl ClientRelease {
     /// Which client it carries, as far as is known before it is installed.
-    #[must_use]
     pub fn client(&self) -> Option<ClientVersion> {
         client_of_tag(&self.tag)
     }
 }
 
 /// The newest release that is meant for everybody, whether or not its file is there.
-#[must_use]
 pub fn newest(releases: &[ClientRelease]) -> Option<&ClientRelease> {
     releases
         .iter()
@@ -130,7 +123,6 @@ pub fn newest(releases: &[ClientRelease]) -> Option<&ClientRelease> {
 }
 
 /// Whether a release is newer than what is in use.
-#[must_use]
 pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
     if let Some(tag) = &in_use.tag {
         return order_of_tag(&release.tag) > order_of_tag(tag);
@@ -172,7 +164,6 @@ pub enum ClientOrigin {
 
 impl ClientOrigin {
     /// For people.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Release => "release",
@@ -200,7 +191,6 @@ pub enum FileProof {
 
 impl FileProof {
     /// For people.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Signature => "its signature fits",
@@ -240,7 +230,6 @@ pub struct ClientManifest {
 
 impl ClientManifest {
     /// The beginning of its SHA-256.
-    #[must_use]
     pub fn short_sha256(&self) -> &str {
         self.sha256.get(..12).unwrap_or(&self.sha256)
     }
@@ -276,7 +265,6 @@ pub struct ClientUser {
 
 impl InstalledClient {
     /// Why it cannot be removed, in a sentence; none: it can.
-    #[must_use]
     pub fn obstacle(&self) -> Option<String> {
         if self.in_use {
             return Some(format!(

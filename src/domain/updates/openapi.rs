@@ -51,7 +51,6 @@ fn version(about: &'static str) -> RequestField {
 }
 
 /// The operations.
-#[must_use]
 pub fn operations() -> Vec<ApiOperation> {
     let file: &[&str] = &[
         "application/octet-stream",

@@ -123,7 +123,6 @@ impl UpdateService {
     }
 
     /// The instances that run clients.
-    #[must_use]
     pub fn instances(&self) -> &InstanceService {
         self.0.health.instances()
     }
@@ -149,7 +148,6 @@ impl UpdateService {
     }
 
     /// Ends with the manager.
-    #[must_use]
     pub fn stop(&self) -> &CancellationToken {
         &self.0.stop
     }
@@ -168,13 +166,11 @@ impl UpdateService {
     }
 
     /// The work under way or the last that was, as it changes.
-    #[must_use]
     pub fn follow(&self) -> watch::Receiver<Option<UpdateJob>> {
         self.0.board.follow()
     }
 
     /// The work under way.
-    #[must_use]
     pub fn present(&self) -> Option<UpdateJob> {
         self.0.board.present().filter(|job| !job.stage.is_over())
     }
@@ -273,7 +269,6 @@ impl UpdateService {
 
     /// The program given with `--client`, which stands for all versions; none: clients are managed
     /// here.
-    #[must_use]
     pub fn fixed(&self) -> Option<&Path> {
         self.instances().source().fixed()
     }

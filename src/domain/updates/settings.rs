@@ -91,7 +91,6 @@ impl UpdateSettings {
     }
 
     /// Whether a minute of the local day lies in the window.
-    #[must_use]
     pub const fn is_time(&self, minute: u16) -> bool {
         if self.window_from < self.window_to {
             self.window_from <= minute && minute < self.window_to
@@ -101,7 +100,6 @@ impl UpdateSettings {
     }
 
     /// The window's ends as times of day.
-    #[must_use]
     pub fn window(&self) -> (String, String) {
         (text_of(self.window_from), text_of(self.window_to))
     }

@@ -25,7 +25,6 @@ const TAGS: [(&str, ClientVersion); 12] = [
 
 /// Which client a release carries as far as is known before it is installed; v0.7.0 is the one
 /// between two that are known.
-#[must_use]
 pub fn client_of_tag(tag: &str) -> Option<ClientVersion> {
     if tag == "v0.7.0" {
         return Some(ClientVersion::new(0, 5, 0));
@@ -37,7 +36,6 @@ pub fn client_of_tag(tag: &str) -> Option<ClientVersion> {
 
 /// The order of tags: by their numbers, a pre-release (`v0.9.0-rc1`) before its release, what
 /// cannot be read before everything.
-#[must_use]
 pub fn order_of_tag(tag: &str) -> Option<(Vec<u64>, bool)> {
     let (core, pre) = match tag.trim_start_matches(['v', 'V']).split_once('-') {
         Some((core, pre)) => (core, Some(pre)),
@@ -52,7 +50,6 @@ pub fn order_of_tag(tag: &str) -> Option<(Vec<u64>, bool)> {
 
 /// A name under which a version may be asked for or stored: of a tag, a client version, a
 /// directory. Short, and never a path.
-#[must_use]
 pub fn is_name(text: &str) -> bool {
     (1..=48).contains(&text.len())
         && !text.contains("..")
@@ -65,7 +62,6 @@ pub fn is_name(text: &str) -> bool {
 /// The file of a release that is for this machine, e.g.
 /// `miner-apps-x86_64-unknown-linux-musl.tar.gz`; none: releases have none for it. The programs for
 /// Linux are linked statically, so they run with every C library.
-#[must_use]
 pub fn asset_name() -> Option<String> {
     let target = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", arch @ ("x86_64" | "aarch64")) => format!("{arch}-unknown-linux-musl"),

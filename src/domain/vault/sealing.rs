@@ -15,7 +15,6 @@ const MARK: &str = "sealed:1:";
 const NONCE: usize = 24;
 
 /// Whether a text is one that [`Vault::seal`] made.
-#[must_use]
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK)
 }
@@ -42,7 +41,6 @@ impl Vault {
 
     /// A vault of a test's own, whose key is nowhere else.
     #[cfg(test)]
-    #[must_use]
     pub fn of_a_test() -> Self {
         Self::with(&VaultKey([7; super::key::KEY_BYTES]))
     }

@@ -98,14 +98,12 @@ pub struct Chart {
 impl Chart {
     /// The chart as an element of a page that has [`PAGE_RULES`] in its style sheet. `id` makes ids
     /// unique within that page; only its ASCII letters, digits, `-` and `_` are used.
-    #[must_use]
     pub fn inline(&self, id: &str) -> String {
         draw::svg(self, id, draw::SvgPlacement::Inline)
     }
 
     /// The chart as an SVG file for `<img>`, with [`STYLE`] in it. It fills the box that the page
     /// gives it.
-    #[must_use]
     pub fn standalone(&self, id: &str) -> String {
         draw::svg(self, id, draw::SvgPlacement::Standalone)
     }

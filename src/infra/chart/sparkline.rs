@@ -14,7 +14,6 @@ const RIM: f64 = 1.0;
 /// `to`. Where more than 1.5 `step` (milliseconds) lie between two points is a gap. It is stretched
 /// to the size it is given; `width` and `height` are what it is likely to be, in CSS pixels.
 /// Programs that read pages aloud pass over it: the value must stand beside it.
-#[must_use]
 pub fn sparkline(
     points: &[(i64, f64)],
     from: i64,

@@ -133,20 +133,17 @@ impl Db {
     }
 
     /// The confirmed changes that the database had lost when it was opened.
-    #[must_use]
     pub fn lost_changes(&self) -> Option<LostChanges> {
         self.writer.marker.lost()
     }
 
     /// Whether the last write failed because another process holds the database's lock.
-    #[must_use]
     pub fn is_locked(&self) -> bool {
         self.writer.is_locked()
     }
 
     /// What SQLite says of a damaged file, from when it is noticed; none: nothing is known of
     /// damage.
-    #[must_use]
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damage.subscribe()
     }

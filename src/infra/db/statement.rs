@@ -28,7 +28,6 @@ pub struct CachedStatement<Columns> {
 
 impl<Columns> CachedStatement<Columns> {
     /// The statement of this text, whose first `?` has no value yet.
-    #[must_use]
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             text: text.into(),
@@ -38,14 +37,12 @@ impl<Columns> CachedStatement<Columns> {
     }
 
     /// With a number for the next `?`.
-    #[must_use]
     pub fn number(mut self, number: i64) -> Self {
         self.values.push(StatementValue::Number(number));
         self
     }
 
     /// With a text for the next `?`.
-    #[must_use]
     pub fn text(mut self, text: impl ToString) -> Self {
         self.values.push(StatementValue::Text(text.to_string()));
         self

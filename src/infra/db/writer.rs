@@ -44,7 +44,6 @@ impl WriteMode {
 
     /// The same, failing within 300 ms if it cannot be done. For what a request must not wait for;
     /// somebody has to try again later.
-    #[must_use]
     pub const fn prompt(self) -> Self {
         Self {
             is_prompt: true,

@@ -255,7 +255,6 @@ impl Drop for TrialProcess {
 const BOXED: i32 = 113;
 
 /// The subcommand `trial`: becomes the program, shut in. Returns only if it could not.
-#[must_use]
 pub fn trial(args: &TrialArgs) -> ExitCode {
     eprintln!("{}", enter_sandbox(&args.command));
     ExitCode::from(u8::try_from(BOXED).unwrap_or(1))

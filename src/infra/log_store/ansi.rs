@@ -28,7 +28,6 @@ pub struct StyleSpan {
 /// 256 and true colours the nearest of the sixteen); every other escape and control character is
 /// removed; characters that hide something or turn the direction of text are shown as `[U+202E]`.
 /// An escape sequence that is never finished hides no more than its own line.
-#[must_use]
 pub fn spans(text: &str) -> Vec<StyleSpan> {
     if is_clean(text) {
         return if text.is_empty() {
@@ -52,7 +51,6 @@ pub fn spans(text: &str) -> Vec<StyleSpan> {
 }
 
 /// The text of a message alone, for JSON and plain text: what [`spans`] shows, without styles.
-#[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     if is_clean(text) {
         Cow::Borrowed(text)

@@ -100,7 +100,6 @@ impl LineCounts {
     }
 
     /// Lines of a level.
-    #[must_use]
     pub fn of(&self, level: LogLevel) -> u64 {
         self.by_level[level as usize]
     }

@@ -19,14 +19,12 @@ pub struct LogFilter {
 
 impl LogFilter {
     /// Whether every record passes.
-    #[must_use]
     pub fn is_everything(&self) -> bool {
         self.min_level.is_none_or(|level| level == LogLevel::Trace)
             && self.text.as_deref().unwrap_or_default().is_empty()
     }
 
     /// Whether `record` passes.
-    #[must_use]
     pub fn matches(&self, record: &LogRecord) -> bool {
         let target = record.target.as_deref().unwrap_or_default();
         LogMatcher::of(self).passes(record.level, target.as_bytes(), record.message.as_bytes())

@@ -81,7 +81,6 @@ impl LogHub {
     }
 
     /// A hub for this log.
-    #[must_use]
     pub fn of(log: InstanceLog, shutdown: CancellationToken) -> Self {
         Self(Arc::new(LogHubShared {
             log,
@@ -92,13 +91,11 @@ impl LogHub {
     }
 
     /// The log itself, for paging.
-    #[must_use]
     pub fn log(&self) -> &InstanceLog {
         &self.0.log
     }
 
     /// Whether the task runs, that is whether anybody follows (or stopped to within the last tick).
-    #[must_use]
     pub fn is_tailing(&self) -> bool {
         self.0.state().ring.is_some()
     }
@@ -347,7 +344,6 @@ pub struct LogFollower {
 impl LogFollower {
     /// The sequence number up to which everything has been told: where another follower would go
     /// on.
-    #[must_use]
     pub fn position(&self) -> u64 {
         self.at
     }

@@ -62,7 +62,6 @@ impl SecretMask {
     }
 
     /// The keys it knows.
-    #[must_use]
     pub fn all(&self) -> Vec<String> {
         self.known()
             .iter()
@@ -71,7 +70,6 @@ impl SecretMask {
     }
 
     /// Whether `bytes` hold something to cover.
-    #[must_use]
     pub fn finds_in(&self, bytes: &[u8]) -> bool {
         let known = self.known();
         runs(bytes).any(|(start, end)| !covers(&known, bytes, start, end).is_empty())
@@ -123,7 +121,6 @@ impl SecretMask {
     }
 
     /// A text that may be the part of a longer one, without keys.
-    #[must_use]
     pub fn covered(&self, text: String) -> String {
         let mut bytes = text.into_bytes();
         self.cover(&mut bytes);
@@ -272,7 +269,6 @@ pub struct StreamMask {
 
 impl StreamMask {
     /// Before the first piece.
-    #[must_use]
     pub fn new(mask: SecretMask) -> Self {
         Self {
             mask,

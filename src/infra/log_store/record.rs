@@ -74,45 +74,38 @@ pub struct RawRecord<'a> {
 
 impl<'a> RawRecord<'a> {
     /// See [`LogRecord::seq`].
-    #[must_use]
     pub fn seq(self) -> u64 {
         self.pending.seq
     }
 
     /// Stream offset of the record's first byte.
-    #[must_use]
     pub fn start(self) -> u64 {
         self.pending.start
     }
 
     /// Whether it begins with a line in the log's format, and not with the bare text of a panic or
     /// another error.
-    #[must_use]
     pub fn has_timestamp(self) -> bool {
         !self.pending.header.timestamp.is_empty()
     }
 
     /// See [`LogRecord::level`].
-    #[must_use]
     pub fn level(self) -> LogLevel {
         self.pending.header.level
     }
 
     /// How many lines the parser has been given up to and with the last line of this record.
-    #[must_use]
     pub fn lines(self) -> u64 {
         self.pending.lines
     }
 
     /// Header and message as written, at most [`TEXT_MAX`] bytes, without carriage returns and
     /// newline at the end of lines.
-    #[must_use]
     pub fn text(self) -> &'a [u8] {
         self.pending.text.trim_ascii_end()
     }
 
     /// The message; not necessarily UTF-8.
-    #[must_use]
     pub fn message(self) -> &'a [u8] {
         self.text()
             .get(self.pending.header.message..)
@@ -120,14 +113,12 @@ impl<'a> RawRecord<'a> {
     }
 
     /// See [`LogRecord::target`]; empty if there is none.
-    #[must_use]
     pub fn target(self) -> &'a [u8] {
         &self.pending.text[self.pending.header.target.clone()]
     }
 
     /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become
     /// U+FFFD.
-    #[must_use]
     pub fn to_record(self, longest: usize) -> LogRecord {
         let ascii = |range: &Range<usize>| {
             (!range.is_empty())
@@ -189,7 +180,6 @@ pub struct LogParser {
 
 impl LogParser {
     /// A parser for the bytes from stream offset `at` on, which must be the beginning of a line.
-    #[must_use]
     pub fn new(at: u64) -> Self {
         Self {
             at,
@@ -218,13 +208,11 @@ impl LogParser {
     }
 
     /// The same, with the secrets of `mask` covered.
-    #[must_use]
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
     /// The same, when the last header before `at` is known to begin at stream offset `header`.
-    #[must_use]
     pub fn after_header(at: u64, header: u64) -> Self {
         Self {
             anchor: Some(header / CELL),
@@ -233,25 +221,21 @@ impl LogParser {
     }
 
     /// Stream offset of the next byte it expects.
-    #[must_use]
     pub fn at(&self) -> u64 {
         self.at
     }
 
     /// Stream offset where the complete part ends: just past the last newline.
-    #[must_use]
     pub fn complete(&self) -> u64 {
         self.line_start
     }
 
     /// Whether a record of complete lines waits for its continuation.
-    #[must_use]
     pub fn has_pending(&self) -> bool {
         self.pending.open
     }
 
     /// How many lines have ended.
-    #[must_use]
     pub fn lines(&self) -> u64 {
         self.lines
     }

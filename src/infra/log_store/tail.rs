@@ -89,13 +89,11 @@ impl InstanceLog {
     }
 
     /// The same, with the secrets of `mask` covered in everything that is read.
-    #[must_use]
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
     /// Where its segment files are.
-    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }

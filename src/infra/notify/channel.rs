@@ -96,7 +96,6 @@ fn telegram_server() -> String {
 
 impl NotifyChannel {
     /// The name of its kind, as in JSON.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Webhook { .. } => "webhook",
@@ -108,7 +107,6 @@ impl NotifyChannel {
 
     /// What keeps it from being used: the field's name in JSON, and a sentence that says what to
     /// enter. Empty: nothing.
-    #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = ChannelProblems(Vec::new());
         match self {
@@ -214,7 +212,6 @@ impl NotifyChannel {
     /// Its JSON for pages and programs. A secret that is set reads `********`, one that is not
     /// `null`; addresses are shown without user, password, values behind `?` and segments that look
     /// drawn at random.
-    #[must_use]
     pub fn masked(&self) -> Value {
         let veil = |secret: &Option<String>| filled(secret.as_deref()).map(|_| MASK);
         let kind = self.kind();
@@ -321,7 +318,6 @@ impl NotifyChannel {
 
     /// Where it leads, for people and without secrets: `webhook to https://example.org/…`, `e-mail
     /// to me@example.org`.
-    #[must_use]
     pub fn words(&self) -> String {
         match self {
             Self::Webhook { url, .. } => format!("webhook to {}", addresses::words(url)),

@@ -141,7 +141,6 @@ struct SendAttempt<'a> {
 impl NotifySender {
     /// A sender that trusts the certificate authorities of this machine. Without any it works, too,
     /// but not with TLS.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             ready: Arc::default(),

@@ -62,7 +62,6 @@ impl ClientVersion {
     ];
 
     /// The version of these three numbers, supported or not.
-    #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self {
             major,
@@ -115,14 +114,12 @@ impl ClientVersion {
 
     /// Whether the schema of this very version is known, rather than assumed to be that of
     /// [`Self::NEWEST_KNOWN`] or of the release before it.
-    #[must_use]
     pub fn is_known(self) -> bool {
         Self::KNOWN.contains(&self)
     }
 
     /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table
     /// are [`KeyPresence::Absent`].
-    #[must_use]
     pub fn presence(self, key: &str) -> KeyPresence {
         MATRIX
             .iter()
@@ -131,7 +128,6 @@ impl ClientVersion {
     }
 
     /// Whether `key` is to be written for this version: it is read there.
-    #[must_use]
     pub fn reads(self, key: &str) -> bool {
         matches!(
             self.presence(key),
@@ -141,13 +137,11 @@ impl ClientVersion {
 
     /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for
     /// `FULLTEMPLATE`, silently.
-    #[must_use]
     pub fn mines_solo(self) -> bool {
         SOLO_MINING[self.column()]
     }
 
     /// The major versions of Bitcoin Core with whose IPC interface this version can talk.
-    #[must_use]
     pub fn core_ipc_versions(self) -> &'static [u8] {
         CORE_IPC[self.column()]
     }

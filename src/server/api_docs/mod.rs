@@ -168,7 +168,6 @@ fn document() -> ApiDocument {
 }
 
 /// The document as text, for a file.
-#[must_use]
 pub fn text() -> String {
     format!("{:#}", document().build())
 }

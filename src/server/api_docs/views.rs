@@ -84,7 +84,6 @@ struct ShapeView {
 
 impl ApiPage {
     /// The page of a document.
-    #[must_use]
     pub fn new(frame: PageFrame, documented: ApiDocument) -> Self {
         let document = documented.build();
         let schemas = document["components"]["schemas"].as_object();

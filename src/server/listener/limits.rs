@@ -46,6 +46,7 @@ struct SlotCounts {
 }
 
 /// One connection's seat; dropped, it is free.
+#[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     taken: Arc<Mutex<SlotCounts>>,
@@ -164,7 +165,7 @@ mod tests {
             seats.take(from("127.0.0.1"), false).is_none()
                 && seats.take(from("10.0.0.9"), true).is_none()
         );
-        held.remove(0);
+        drop(held.remove(0));
         held.push(seats.take(from("10.0.0.1"), true).unwrap());
         drop(held);
         let taken = seats.taken.lock().unwrap();

@@ -79,7 +79,6 @@ pub struct ListenerControl {
 
 impl ListenerControl {
     /// The certificate in use, if there is one.
-    #[must_use]
     pub fn tls(&self) -> Option<&Arc<TlsState>> {
         self.tls.as_ref()
     }
@@ -136,26 +135,22 @@ impl BoundListener {
     }
 
     /// The address and port that TCP connections come to.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The first page's address.
-    #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/", self.address)
     }
 
     /// The Unix socket's file, if there is one.
-    #[must_use]
     pub fn socket(&self) -> Option<&std::path::Path> {
         self.socket.as_ref().map(UnixListenSocket::path)
     }
 
     /// What can be changed later.
-    #[must_use]
     pub fn control(&self) -> ListenerControl {
         ListenerControl {
             tls: self.tls.clone(),

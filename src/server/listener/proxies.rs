@@ -38,7 +38,6 @@ pub(super) struct NearEnd {
 
 impl TrustedProxies {
     /// These networks' word counts.
-    #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }

@@ -11,7 +11,6 @@ pub struct InitialPassword(String);
 
 impl InitialPassword {
     /// The password, to be hashed.
-    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }

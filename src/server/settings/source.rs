@@ -102,7 +102,6 @@ pub struct SettingsInput {
 
 impl SettingsInput {
     /// Nothing but where everything is kept.
-    #[must_use]
     pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
         Self {
             data_dir,

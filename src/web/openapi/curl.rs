@@ -8,7 +8,6 @@ use super::operation::{ApiOperation, RequestBody};
 use super::{FORM, JSON};
 
 /// The line for an operation: what has to be said is in it, what may be said is not.
-#[must_use]
 pub fn curl(operation: &ApiOperation) -> String {
     let mut line = String::from("curl");
     let sends_json = matches!(operation.body, Some(RequestBody::Fields(_) | RequestBody::Shaped(..)) if operation.needs_body);

@@ -87,7 +87,6 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
 
 impl ApiDocument {
     /// The document.
-    #[must_use]
     pub fn build(&self) -> Value {
         let mut settings = SchemaSettings::draft2020_12().for_serialize();
         settings.definitions_path = "/components/schemas".into();
@@ -234,7 +233,6 @@ fn response(
 }
 
 /// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
-#[must_use]
 pub fn short_type(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str() {
         return name.rsplit('/').next().unwrap_or_default().to_owned();

@@ -20,7 +20,6 @@ pub struct RequestField {
 }
 
 /// A field of any schema.
-#[must_use]
 pub fn member(name: &'static str, about: &'static str, schema: Value) -> RequestField {
     let schema = match schema {
         Value::Object(schema) => schema,
@@ -36,13 +35,11 @@ pub fn member(name: &'static str, about: &'static str, schema: Value) -> Request
 }
 
 /// Text.
-#[must_use]
 pub fn text(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string" }))
 }
 
 /// A whole number in a range.
-#[must_use]
 pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> RequestField {
     member(
         name,
@@ -52,31 +49,26 @@ pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> Req
 }
 
 /// A whole number that is the id or the number of something.
-#[must_use]
 pub fn number(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "integer", "format": "int64" }))
 }
 
 /// Yes or no.
-#[must_use]
 pub fn flag(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "boolean" }))
 }
 
 /// One of some words.
-#[must_use]
 pub fn one_of(name: &'static str, about: &'static str, words: &[&str]) -> RequestField {
     member(name, about, json!({ "type": "string", "enum": words }))
 }
 
 /// The id of a thing: a UUID.
-#[must_use]
 pub fn id(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string", "format": "uuid" }))
 }
 
 /// A moment, RFC 3339.
-#[must_use]
 pub fn moment(name: &'static str, about: &'static str) -> RequestField {
     member(
         name,
@@ -86,7 +78,6 @@ pub fn moment(name: &'static str, about: &'static str) -> RequestField {
 }
 
 /// A list of ids.
-#[must_use]
 pub fn list(name: &'static str, about: &'static str) -> RequestField {
     member(
         name,
@@ -96,7 +87,6 @@ pub fn list(name: &'static str, about: &'static str) -> RequestField {
 }
 
 /// A JSON object of such fields.
-#[must_use]
 pub fn object(fields: &[RequestField]) -> Schema {
     let mut properties = Map::new();
     for field in fields {
@@ -120,39 +110,33 @@ pub fn object(fields: &[RequestField]) -> Schema {
 
 impl RequestField {
     /// The request is refused without it.
-    #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
     /// What it is called elsewhere.
-    #[must_use]
     pub fn also_called(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
     }
 
     /// What holds when it is left out.
-    #[must_use]
     pub fn or(self, default: impl Into<Value>) -> Self {
         self.with("default", default)
     }
 
     /// What it may look like.
-    #[must_use]
     pub fn like(self, example: impl Into<Value>) -> Self {
         self.with("examples", vec![example.into()])
     }
 
     /// At most so many characters, and one at least.
-    #[must_use]
     pub fn longest(self, most: u64) -> Self {
         self.with("minLength", 1).with("maxLength", most)
     }
 
     /// Null is an answer, too.
-    #[must_use]
     pub fn or_null(self) -> Self {
         match self.schema.get("type").cloned() {
             Some(kind @ Value::String(_)) => self.with("type", vec![kind, "null".into()]),
@@ -161,14 +145,12 @@ impl RequestField {
     }
 
     /// With one more keyword of JSON Schema.
-    #[must_use]
     pub fn with(mut self, keyword: &str, value: impl Into<Value>) -> Self {
         self.schema.insert(keyword.into(), value.into());
         self
     }
 
     /// What it may look like: an example, the default, or something of its type.
-    #[must_use]
     pub fn example(&self) -> Value {
         let first = |keyword: &str| {
             self.schema

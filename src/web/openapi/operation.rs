@@ -10,7 +10,6 @@ use super::{FORM, HTML, JSON};
 pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// The shape of a type that is serialised.
-#[must_use]
 pub fn shape<T: JsonSchema>() -> Shape {
     |generator| generator.subschema_for::<T>()
 }
@@ -73,7 +72,6 @@ pub struct ApiOperation {
 macro_rules! method {
     ($($name:ident),+) => {$(
         #[doc = concat!("An operation with the method `", stringify!($name), "`: path, name, summary.")]
-        #[must_use]
         pub fn $name(path: &'static str, id: &'static str, summary: &'static str) -> ApiOperation {
             ApiOperation::new(stringify!($name), path, id, summary)
         }
@@ -110,14 +108,12 @@ impl ApiOperation {
     }
 
     /// What else there is to know.
-    #[must_use]
     pub fn about(mut self, about: &'static str) -> Self {
         self.about = about;
         self
     }
 
     /// What a parameter in the path is; without this it is the id of something.
-    #[must_use]
     pub fn named(mut self, field: RequestField) -> Self {
         let field = field.required();
         match self
@@ -133,14 +129,12 @@ impl ApiOperation {
     }
 
     /// Parameters in the query.
-    #[must_use]
     pub fn asks(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         self.query.extend(fields);
         self
     }
 
     /// A body of these members, as JSON or as a form; it has to be there if one of them has.
-    #[must_use]
     pub fn takes(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         let fields: Vec<RequestField> = fields.into_iter().collect();
         self.needs_body = true;
@@ -149,7 +143,6 @@ impl ApiOperation {
     }
 
     /// The same, and no body at all will do.
-    #[must_use]
     pub fn may_take(self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         let mut this = self.takes(fields);
         this.needs_body = false;
@@ -157,14 +150,12 @@ impl ApiOperation {
     }
 
     /// The body may have fields that are not listed.
-    #[must_use]
     pub fn open(mut self) -> Self {
         self.has_open_body = true;
         self
     }
 
     /// More members of the body.
-    #[must_use]
     pub fn more(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         match &mut self.body {
             Some(
@@ -179,14 +170,12 @@ impl ApiOperation {
     }
 
     /// An action that needs no body; a form may have these fields.
-    #[must_use]
     pub fn acts(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         self.body = Some(RequestBody::Form(fields.into_iter().collect()));
         self
     }
 
     /// A body of JSON of a shape of its own, or a form of which only these fields are said.
-    #[must_use]
     pub fn takes_shape(
         mut self,
         shape: Shape,
@@ -198,7 +187,6 @@ impl ApiOperation {
     }
 
     /// A file as the body in one of these media types, or JSON or a form with it as a member.
-    #[must_use]
     pub fn takes_file(
         mut self,
         types: &'static [&'static str],
@@ -210,19 +198,16 @@ impl ApiOperation {
     }
 
     /// 200 in these media types, the JSON of which is a `T`.
-    #[must_use]
     pub fn gives<T: JsonSchema>(self, types: &'static [&'static str]) -> Self {
         self.answer(200, "", types, Some(shape::<T>()))
     }
 
     /// 200 as a file, for whatever is accepted.
-    #[must_use]
     pub fn gives_file(self, types: &'static [&'static str]) -> Self {
         self.answer(200, "", types, None)
     }
 
     /// A change: 200 with a `T` for programs, 303 for a form that asks for HTML.
-    #[must_use]
     pub fn does<T: JsonSchema>(self) -> Self {
         self.answer(200, "Done.", &[JSON], Some(shape::<T>()))
             .next_page()
@@ -230,7 +215,6 @@ impl ApiOperation {
 
     /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks
     /// for HTML.
-    #[must_use]
     pub fn makes<T: JsonSchema>(self) -> Self {
         self.answer(
             201,
@@ -243,7 +227,6 @@ impl ApiOperation {
 
     /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for
     /// HTML.
-    #[must_use]
     pub fn begins<T: JsonSchema>(self) -> Self {
         self.answer(
             202,
@@ -264,7 +247,6 @@ impl ApiOperation {
     }
 
     /// Any other answer.
-    #[must_use]
     pub fn answer(
         mut self,
         status: u16,
@@ -282,7 +264,6 @@ impl ApiOperation {
     }
 
     /// Statuses of problems, besides those that follow from the rest.
-    #[must_use]
     pub fn fails(mut self, statuses: &[u16]) -> Self {
         self.problems.extend_from_slice(statuses);
         self
@@ -365,7 +346,6 @@ impl RequestBody {
     }
 
     /// The fields that are said of it.
-    #[must_use]
     pub fn fields(&self) -> &[RequestField] {
         match self {
             Self::Fields(fields)

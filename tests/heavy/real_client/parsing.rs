@@ -6,8 +6,7 @@
 //! with the reason on standard error.
 
 use crate::harness::{configurations, told};
-use jd_manager::domain::configs::toml_file::render;
-use jd_manager::domain::configs::{ClientVersion, read};
+use jd_manager::domain::configs::{ClientVersion, read, render};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};

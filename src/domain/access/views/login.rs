@@ -37,7 +37,6 @@ view!(LoginPage { "main" => as_main });
 
 impl LoginPage {
     /// The empty login.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         next: String,
@@ -57,7 +56,6 @@ impl LoginPage {
     }
 
     /// The login once more, with why it was refused.
-    #[must_use]
     pub fn refused(
         frame: PageFrame,
         next: String,
@@ -78,7 +76,6 @@ impl LoginPage {
     }
 
     /// The login for somebody whose form was sent without a valid session.
-    #[must_use]
     pub fn keeping(frame: PageFrame, kept: KeptForm) -> Self {
         Self {
             kept: Some(kept),
@@ -100,7 +97,6 @@ view!(KeptPage { "main" => as_main });
 
 impl KeptPage {
     /// The page that hands a form back.
-    #[must_use]
     pub fn new(frame: PageFrame, kept: KeptForm) -> Self {
         Self { frame, kept }
     }

@@ -40,7 +40,6 @@ pub enum DeliveryProgress {
 
 impl DeliveryProgress {
     /// As in JSON and in the database.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -118,7 +117,6 @@ pub struct DeliveryResult {
 
 impl DeliveryResult {
     /// After a try that ended at `now`: taken, or why not.
-    #[must_use]
     pub fn after(parcel: &PendingDelivery, result: &Result<(), SendError>, now: Timestamp) -> Self {
         let tries = parcel.tries.saturating_add(1);
         let Err(failed) = result else {
@@ -162,7 +160,6 @@ fn wait(tries: i32, asked: Option<Duration>) -> Duration {
 impl PendingDelivery {
     /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to
     /// be comes from a clock that was wrong.
-    #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         let longest = if self.tries == 0 { HOLD } else { PATIENCE };
         self.due_at <= now || self.due_at > now.after(longest)

@@ -48,7 +48,6 @@ view!(ChannelPage { "main" => as_main });
 
 impl ChannelPage {
     /// A new channel; without a kind the page asks for it.
-    #[must_use]
     pub fn new(frame: PageFrame, kind: Option<&'static ChannelKind>) -> Self {
         let defaults = kind
             .iter()
@@ -70,7 +69,6 @@ impl ChannelPage {
     }
 
     /// A saved channel.
-    #[must_use]
     pub fn edit(frame: PageFrame, saved: SavedChannel) -> Self {
         let (id, name) = (saved.id, saved.name.clone());
         let view = ChannelView::from(saved);
@@ -103,7 +101,6 @@ impl ChannelPage {
     }
 
     /// The form as it was sent, with what is wrong.
-    #[must_use]
     pub fn refused(
         frame: PageFrame,
         saved: Option<SavedChannel>,

@@ -64,7 +64,6 @@ pub struct ChannelKindResponse {
 
 impl ChannelKinds {
     /// All of them.
-    #[must_use]
     pub fn all() -> Self {
         let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| {
             ChannelKindResponse {

@@ -92,7 +92,6 @@ pub struct RulePage {
 view!(RulePage { "main" => as_main });
 
 /// The name of a kind as it stands in the table.
-#[must_use]
 pub fn known_kind(name: &str) -> Option<&'static str> {
     RuleCondition::KINDS
         .into_iter()
@@ -101,13 +100,11 @@ pub fn known_kind(name: &str) -> Option<&'static str> {
 
 impl RulePage {
     /// A new rule; without a kind the page asks for it.
-    #[must_use]
     pub fn new(frame: PageFrame, kind: Option<&'static str>, choices: RuleFormOptions) -> Self {
         Self::for_instance(frame, kind, None, choices)
     }
 
     /// A new rule of an instance, if there is one of this id; of all otherwise.
-    #[must_use]
     pub fn for_instance(
         frame: PageFrame,
         kind: Option<&'static str>,
@@ -153,7 +150,6 @@ impl RulePage {
     }
 
     /// A saved rule.
-    #[must_use]
     pub fn edit(frame: PageFrame, rule: &AlertRule, choices: RuleFormOptions) -> Self {
         let mut values = BTreeMap::new();
         let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
@@ -213,7 +209,6 @@ impl RulePage {
     }
 
     /// The form as it was sent, with what is wrong.
-    #[must_use]
     pub fn refused(
         frame: PageFrame,
         saved: Option<&AlertRule>,

@@ -119,7 +119,6 @@ fn all_empty(fields: &Map<String, Value>) -> bool {
 /// The name of the form field that a complaint at `pointer` (relative to the configuration) belongs
 /// to: `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field
 /// of the list, the choice of a template provider to `template_provider`.
-#[must_use]
 pub fn form_name(pointer: &str) -> String {
     let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
     match path[..] {

@@ -407,7 +407,7 @@ fn doubtful_values_are_taken_with_a_warning() {
     let example_pair = changed(
         with("authority_public_key", json!(EXAMPLE_PUBLIC_KEY)),
         "/authority_secret_key",
-        { json!("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n") },
+        json!("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n"),
     );
     for (config, warnings) in [
         (example_pair, &["~/authority_public_key"][..]),

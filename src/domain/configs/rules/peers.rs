@@ -106,7 +106,6 @@ fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
 }
 
 /// Whether a host is one of those that documents are written with (RFC 2606, 6761, 5737, 3849).
-#[must_use]
 pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_documentation(),
@@ -125,7 +124,6 @@ pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
 }
 
 /// Whether a name is this machine's own by agreement (RFC 6761).
-#[must_use]
 pub(in crate::domain::configs) fn is_localhost(host: &str) -> bool {
     is_below(host, "localhost")
 }

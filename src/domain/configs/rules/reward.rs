@@ -25,14 +25,12 @@ pub struct RewardScript {
 
 impl RewardScript {
     /// The output script, in hexadecimal.
-    #[must_use]
     pub fn script_hex(&self) -> String {
         self.script.to_hex_string()
     }
 
     /// Whether it is meant for `network`: an address of another network is not; a descriptor
     /// without address is for all.
-    #[must_use]
     pub fn fits(&self, network: BitcoinNetwork) -> bool {
         let network = match network {
             BitcoinNetwork::Mainnet => Network::Bitcoin,
@@ -47,7 +45,6 @@ impl RewardScript {
     }
 
     /// Which chain its address is for; none: it is no address.
-    #[must_use]
     pub fn chain(&self) -> Option<AddressChain> {
         let address = self.address.as_ref()?;
         Some(
@@ -63,7 +60,6 @@ impl RewardScript {
     }
 
     /// Why a reward paid to it would be lost, if it would.
-    #[must_use]
     pub fn loss(&self) -> Option<&'static str> {
         if self.script.is_empty() {
             return Some("An empty script can be spent by anyone: the reward would be lost.");

@@ -30,7 +30,6 @@ fn with_secret(config: &ClientConfig, source: Option<&str>, secret: &str) -> Doc
 }
 
 /// The file with [`MASK`] in the place of the secret.
-#[must_use]
 pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     let mut document = with_secret(config, source, MASK);
     let name = document
@@ -54,13 +53,11 @@ pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
 }
 
 /// The file with the secret in it: for those who may see it, and for nobody else.
-#[must_use]
 pub fn export_whole(config: &ClientConfig, source: Option<&str>) -> String {
     with_secret(config, source, config.authority_secret_key.reveal()).to_string()
 }
 
 /// A file that was imported, to be kept for its words: without its secrets, wherever they stand.
-#[must_use]
 pub fn text_of(file: &str) -> Option<String> {
     let mut document: DocumentMut = file.parse().ok()?;
     let names: Vec<String> = document

@@ -119,7 +119,6 @@ impl TomlConfig {
     /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that
     /// is missing it is the table that should have it, or the line where it stands in the wrong
     /// table.
-    #[must_use]
     pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {

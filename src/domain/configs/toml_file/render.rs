@@ -35,14 +35,12 @@ fn render_with(
 }
 
 /// Everything that is set, whatever version reads it.
-#[must_use]
 pub fn complete(config: &ClientConfig, secret: &str) -> Table {
     document(config, None, secret)
 }
 
 /// What the configuration needs and a client of `version` does not have. Such a client would start
 /// and do something else, or not start.
-#[must_use]
 pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if config.mode == MiningMode::SoloMining && !version.mines_solo() {
@@ -89,7 +87,6 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
 
 /// What is set in the configuration and has no effect on a client of `version`, because it does not
 /// know the key.
-#[must_use]
 pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let set = [
         (

@@ -116,7 +116,6 @@ impl ConfigFormPage {
     }
 
     /// A new configuration, from what most people need.
-    #[must_use]
     pub fn new(frame: PageFrame, starting: &ClientConfig) -> Self {
         let mut values = FormValues::of_config("", "", starting);
         // A new one gets keys of its own when it is saved.
@@ -125,7 +124,6 @@ impl ConfigFormPage {
     }
 
     /// A saved configuration, with what there is to say about it.
-    #[must_use]
     pub fn edit(frame: PageFrame, saved: &SavedConfig) -> Self {
         let values = FormValues::of_config(&saved.name, &saved.description, &saved.config);
         Self {
@@ -135,7 +133,6 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent to be checked, with everything there is to say about it.
-    #[must_use]
     pub fn checked(
         frame: PageFrame,
         saved: Option<&SavedConfig>,
@@ -153,7 +150,6 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent, with what is wrong.
-    #[must_use]
     pub fn refused(
         frame: PageFrame,
         saved: Option<&SavedConfig>,
@@ -177,7 +173,6 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent, with its pools rearranged.
-    #[must_use]
     pub fn rearranged(
         frame: PageFrame,
         saved: Option<&SavedConfig>,

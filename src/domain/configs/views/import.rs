@@ -31,7 +31,6 @@ crate::view!(ImportPage { "main" => as_main });
 
 impl ImportPage {
     /// The empty page.
-    #[must_use]
     pub fn new(frame: PageFrame) -> Self {
         Self {
             frame,
@@ -45,7 +44,6 @@ impl ImportPage {
     }
 
     /// What was sent, with what is wrong.
-    #[must_use]
     pub fn refused(frame: PageFrame, pairs: &Pairs, error: Error) -> Self {
         let sent = |name: &str| {
             pairs

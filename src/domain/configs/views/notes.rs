@@ -23,7 +23,6 @@ pub struct FindingNotes<'f> {
 }
 
 /// The findings that there are, by kind, worst first.
-#[must_use]
 pub fn notes(found: &ConfigFindings) -> Vec<FindingNotes<'_>> {
     let kinds = [
         ("To mend", "errors", "panel attention", &found.errors),
@@ -64,7 +63,6 @@ pub struct Warnings {
 
 impl Warnings {
     /// About a configuration, by today's rules.
-    #[must_use]
     pub fn about(config: &ClientConfig) -> Self {
         let ConfigFindings {
             errors, warnings, ..
@@ -73,7 +71,6 @@ impl Warnings {
     }
 
     /// Field and text of each, what is wrong first.
-    #[must_use]
     pub fn list(&self) -> Vec<(String, &str)> {
         self.errors
             .iter()
@@ -93,7 +90,6 @@ pub struct FieldNotes<'f> {
 
 impl<'f> FieldNotes<'f> {
     /// Of a form as it stands. That a field is still empty is not yet worth a word.
-    #[must_use]
     pub fn new(pairs: &'f [(String, String)], found: &'f ConfigFindings) -> Self {
         let mut fields: Vec<ConfigFormField<'f>> = Vec::new();
         for (name, text) in pairs.iter().filter(|(name, _)| {

@@ -24,7 +24,6 @@ pub struct RevisionChange {
 
 impl RevisionChange {
     /// With the label of its field.
-    #[must_use]
     pub fn of(difference: &FieldDifference) -> Self {
         let label = match difference.path.as_str() {
             "/name" => "Name".into(),
@@ -62,7 +61,6 @@ crate::view!(RevisionsPage { "main" => as_main });
 
 impl RevisionsPage {
     /// Part of a configuration's history.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         (saved, revisions): (SavedConfig, Vec<ConfigRevision>),
@@ -131,7 +129,6 @@ crate::view!(RevisionComparePage { "main" => as_main });
 
 impl RevisionComparePage {
     /// Two revisions and the files for a client of `client_version`.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         comparison: RevisionComparison,

@@ -24,7 +24,6 @@ crate::view!(AskSecretPage { "main" => as_main });
 
 impl AskSecretPage {
     /// The question for this configuration.
-    #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         Self {
             frame,
@@ -59,7 +58,6 @@ crate::view!(SecretPage { "main" => as_main });
 
 impl SecretPage {
     /// Shows the keys of this configuration.
-    #[must_use]
     pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         let secret_key = saved.config.authority_secret_key.reveal().to_owned();
         let keys = KeyPairView {

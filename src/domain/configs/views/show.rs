@@ -75,7 +75,6 @@ impl ClientVersionGroup<'_> {
 impl ShowPage {
     /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are
     /// doubts about its host names, `import_remarks` what was said of the file it came from.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         saved: SavedConfig,

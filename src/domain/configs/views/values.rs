@@ -171,7 +171,6 @@ pub enum RowEdit {
 
 impl RowEdit {
     /// The button that sent the form, if it is one of these.
-    #[must_use]
     pub fn of(pairs: &Pairs) -> Option<Self> {
         let (_, action) = pairs.iter().rev().find(|(name, _)| name == "action")?;
         match action.split_once('.') {

@@ -28,7 +28,6 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 
 impl WatchPage {
     /// The instance as it is now, with what to give to its miners.
-    #[must_use]
     pub fn new(
         frame: PageFrame,
         instance: Instance,
@@ -43,7 +42,6 @@ impl WatchPage {
     }
 
     /// The changing part, to be put in the place of the one before.
-    #[must_use]
     pub fn part(&self) -> Option<String> {
         let html = crate::web::html(&self.as_standing()).ok()?;
         Some(format!(

@@ -38,7 +38,6 @@ pub enum JobStage {
 
 impl JobStage {
     /// Nothing happens any more.
-    #[must_use]
     pub const fn is_over(self) -> bool {
         matches!(
             self,
@@ -47,13 +46,11 @@ impl JobStage {
     }
 
     /// It came out as it was meant.
-    #[must_use]
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Installed | Self::Switched)
     }
 
     /// The word programs get.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -72,7 +69,6 @@ impl JobStage {
     }
 
     /// For people.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Queued => "waiting",
@@ -96,7 +92,6 @@ pub enum JobTask {
 
 impl JobTask {
     /// The word programs get.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Install => "install",
@@ -106,7 +101,6 @@ impl JobTask {
     }
 
     /// For people.
-    #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Install => "Install",
@@ -165,7 +159,6 @@ pub struct UpdateJob {
 
 impl UpdateJob {
     /// One that is about to begin.
-    #[must_use]
     pub fn new(task: JobTask, version: impl Into<String>, actor: &str, now: Timestamp) -> Self {
         Self {
             id: JobId::random(),
@@ -188,7 +181,6 @@ impl UpdateJob {
     }
 
     /// In a few words: `Install v0.8.0`.
-    #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.task.title(), self.version)
     }
@@ -288,7 +280,6 @@ pub enum StepState {
 
 impl StepState {
     /// For people.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",

@@ -32,7 +32,6 @@ pub struct FromCargo {
 }
 
 /// The user's cargo, if there is one: in the search path, or where rustup puts it.
-#[must_use]
 pub fn find_cargo() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::var_os("CARGO_HOME")

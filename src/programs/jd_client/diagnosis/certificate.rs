@@ -44,7 +44,6 @@ pub struct RejectedCertificate {
 
 /// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`,
 /// `pool`, `job-server` or `miner` before it.
-#[must_use]
 pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let (code, who, key) = match certificate.peer {
         CertificateOwner::Provider => (

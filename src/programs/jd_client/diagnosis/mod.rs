@@ -53,7 +53,6 @@ pub enum ClientEnd {
 ///
 /// The latest line that tells something decides: what the client says after it is how it winds
 /// down.
-#[must_use]
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
     // Who was ended from outside did not end for what it said before.
     if let Some(told @ ClientEnd::Signal(1 | 2 | 9 | 15)) = end {

@@ -110,7 +110,6 @@ impl ClientStatus {
     /// The pool it last tried or lost refuses this client for what it is: a key that is not the
     /// pool's, an account it does not know, a protocol it does not speak. Trying again without
     /// another configuration changes nothing.
-    #[must_use]
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
             matches!(
@@ -134,7 +133,6 @@ impl ClientStatus {
 
     /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing
     /// is known.
-    #[must_use]
     pub fn place_text(&self) -> String {
         let pool = self.upstream.as_ref().map_or_else(
             || "pool".to_owned(),

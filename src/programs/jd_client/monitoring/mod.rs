@@ -164,7 +164,6 @@ pub struct MonitoringClient {
 
 impl MonitoringClient {
     /// A reader without connections as yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::with_patience(PATIENCE)
     }

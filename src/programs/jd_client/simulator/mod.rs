@@ -142,7 +142,6 @@ fn percent(text: &str) -> Result<f64, String> {
 /// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a
 /// signal. Makes an event loop of its own on the calling thread, so it must not be called from
 /// within one.
-#[must_use]
 pub fn run(mut args: SimulatorArgs) -> ExitCode {
     if args.sleep_for_ever {
         return faults::sleep_for_ever();

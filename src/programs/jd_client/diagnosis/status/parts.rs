@@ -141,7 +141,6 @@ pub struct ShareCounts {
 
 impl ProviderState {
     /// Since when it has been so; none while nothing is known.
-    #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
@@ -155,7 +154,6 @@ impl ProviderState {
 
 impl WorkState {
     /// Since when it has been so; none while nothing is known.
-    #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
