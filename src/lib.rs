@@ -17,7 +17,7 @@
 //! # Folders
 //!
 //! In import order: a folder imports only the folders above it. [`keeper`] and [`web`] do not
-//! import each other. `tests/architecture` enforces this.
+//! import each other. `tests/quick/architecture` enforces this.
 //!
 //! * [`base`]: shared vocabulary such as time, errors and ids; imports nothing of ours.
 //! * [`keeper`]: the keeper process, and the protocol and file formats it shares with the manager.

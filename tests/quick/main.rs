@@ -7,6 +7,7 @@
 mod harness;
 
 mod access;
+mod architecture;
 mod automatic_restarts;
 mod backups;
 mod cli;
