@@ -2,7 +2,7 @@
 
 use super::model::LONGEST_TOKEN;
 use super::password::SHORTEST;
-use super::responses::{LoginResponse, UserChanged, UserMade};
+use super::responses::{LoginResponse, UserChangeResponse, UserCreatedResponse};
 use super::views::{
     AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage,
     TokensPage, UserPage, UsersPage,
@@ -170,7 +170,7 @@ pub fn others() -> Vec<ApiOperation> {
             role("What it may do.").required(),
             password("Its password.").required(),
         ])
-        .makes::<UserMade>()
+        .makes::<UserCreatedResponse>()
         .fails(&[409]),
         get(
             "/users/{id}",
@@ -189,7 +189,7 @@ pub fn others() -> Vec<ApiOperation> {
             password("A new one; its sessions end."),
             flag("without_second_factor", "Its second factor is taken away.").or(false),
         ])
-        .does::<UserChanged>()
+        .does::<UserChangeResponse>()
         .fails(&[409]),
         post(
             "/users/{id}",
@@ -202,7 +202,7 @@ pub fn others() -> Vec<ApiOperation> {
             password("A new one; its sessions end."),
             flag("without_second_factor", "Its second factor is taken away.").or(false),
         ])
-        .does::<UserChanged>()
+        .does::<UserChangeResponse>()
         .fails(&[409]),
         delete(
             "/users/{id}",

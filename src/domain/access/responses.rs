@@ -19,7 +19,7 @@ pub struct LoginResponse {
 
 /// A user was made.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct UserMade {
+pub struct UserCreatedResponse {
     /// It was.
     pub success: bool,
     /// Which.
@@ -32,7 +32,7 @@ pub struct UserMade {
 
 /// A user was changed.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct UserChanged {
+pub struct UserChangeResponse {
     /// It was.
     pub success: bool,
     /// That in a sentence.

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::channel_kinds::KINDS;
 use super::model::{AlertRule, RuleCondition};
 use super::rule_draft::{LONGEST, SHORTEST_REPEAT};
-use super::views::responses::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, SilenceResponse};
+use super::views::responses::{
+    ChannelKinds, ChannelResponse, RuleKinds, RuleResponse, SilenceResponse,
+};
 use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
@@ -133,7 +135,7 @@ pub fn operations() -> Vec<ApiOperation> {
             "Makes a channel that alerts are sent to.",
         )
         .takes(channel(true))
-        .makes::<ChannelSaved>()
+        .makes::<ChannelResponse>()
         .fails(&[409]),
         get(
             "/alerts/channels/new",
@@ -156,7 +158,7 @@ pub fn operations() -> Vec<ApiOperation> {
         )
         .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
         .takes(channel(false))
-        .does::<ChannelSaved>()
+        .does::<ChannelResponse>()
         .fails(&[409]),
         post(
             "/alerts/channels/{id}",
@@ -164,7 +166,7 @@ pub fn operations() -> Vec<ApiOperation> {
             "The same as PUT, for forms.",
         )
         .takes(channel(false))
-        .does::<ChannelSaved>()
+        .does::<ChannelResponse>()
         .fails(&[409]),
         delete(
             "/alerts/channels/{id}",
@@ -206,7 +208,7 @@ pub fn operations() -> Vec<ApiOperation> {
             "Makes a rule that is watched from now on.",
         )
         .takes(rule(true))
-        .makes::<RuleSaved>()
+        .makes::<RuleResponse>()
         .fails(&[409]),
         get(
             "/alerts/rules/new",
@@ -231,7 +233,7 @@ pub fn operations() -> Vec<ApiOperation> {
             "Changes what is mentioned of a rule.",
         )
         .takes(rule(false))
-        .does::<RuleSaved>()
+        .does::<RuleResponse>()
         .fails(&[409]),
         post(
             "/alerts/rules/{id}",
@@ -239,7 +241,7 @@ pub fn operations() -> Vec<ApiOperation> {
             "The same as PUT, for forms.",
         )
         .takes(rule(false))
-        .does::<RuleSaved>()
+        .does::<RuleResponse>()
         .fails(&[409]),
         delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.")
             .does::<MessageResponse>()

@@ -10,7 +10,7 @@ use super::model::{AlertRowId, AlertRule, RuleCondition, SavedChannel};
 use super::rule_draft::RuleDraft;
 use super::service::Alerts;
 use super::views::channel_form::ChannelPage;
-use super::views::responses::{ChannelSaved, RuleSaved, SilenceResponse};
+use super::views::responses::{ChannelResponse, RuleResponse, SilenceResponse};
 use super::views::rule_form::{RulePage, known_kind};
 use super::views::{AlertDeletePage, AlertsPage, DeliveriesPage, TestPage};
 use crate::base::clock::Timestamp;
@@ -146,7 +146,7 @@ fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Re
         "\"{}\" is saved. Send a test to see whether it works.",
         saved.name
     );
-    let json = ChannelSaved {
+    let json = ChannelResponse {
         success: true,
         channel_id: saved.id,
         message,
@@ -294,7 +294,7 @@ fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
         saved.name,
         if saved.enabled { "" } else { ", switched off" }
     );
-    let json = RuleSaved {
+    let json = RuleResponse {
         success: true,
         rule_id: saved.id,
         message,

@@ -1,7 +1,9 @@
 //! What the API's documentation says of health.
 
 use super::remediation_policy::Remediation;
-use super::responses::{CheckHistory, CheckResponse, CuresSaved, HealthScore, HealthStatuses};
+use super::responses::{
+    CheckHistory, CheckResponse, HealthScore, HealthStatuses, RemediationSettingsResponse,
+};
 use super::views::HealthPage;
 use crate::web::openapi::{
     ApiOperation, HTML, JSON, PAGE_OR_STREAM, PROGRAMS, RequestField, flag, get, number, patch,
@@ -72,13 +74,13 @@ pub fn operations() -> Vec<ApiOperation> {
             "Chooses which cures are tried on an instance.",
         )
         .takes(cures())
-        .does::<CuresSaved>(),
+        .does::<RemediationSettingsResponse>(),
         post(
             "/health/{id}/cures",
             "changeCuresByForm",
             "The same as PATCH, for forms: what is not ticked is off.",
         )
         .takes(cures())
-        .does::<CuresSaved>(),
+        .does::<RemediationSettingsResponse>(),
     ]
 }

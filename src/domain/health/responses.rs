@@ -52,7 +52,7 @@ pub struct HealthScore {
 
 /// Which cures are tried was changed.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct CuresSaved {
+pub struct RemediationSettingsResponse {
     /// It was.
     pub success: bool,
     /// As it is now.

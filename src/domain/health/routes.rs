@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::remediation_policy::Remediation;
-use super::responses::{CheckHistory, CheckResponse, CuresSaved, HealthScore, HealthStatuses};
+use super::responses::{
+    CheckHistory, CheckResponse, HealthScore, HealthStatuses, RemediationSettingsResponse,
+};
 use super::service::HealthService;
 use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
 use crate::base::clock::Timestamp;
@@ -142,7 +144,7 @@ pub async fn cures(
         .collect();
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
-    let json = CuresSaved {
+    let json = RemediationSettingsResponse {
         success: true,
         cures: report.cures,
     };

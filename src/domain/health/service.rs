@@ -39,11 +39,11 @@ const START_SLACK_MS: i64 = 2000;
 
 /// Everything that can be done with health; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct HealthService(pub(super) Arc<HealthShared>);
+pub struct HealthService(pub(super) Arc<HealthServiceInner>);
 
 /// What all parts of health share.
 #[derive(Debug)]
-pub(super) struct HealthShared {
+pub(super) struct HealthServiceInner {
     pub(super) db: Db,
     pub(super) instances: InstanceService,
     pub(super) metrics: MetricService,
@@ -122,7 +122,7 @@ impl HealthService {
         metrics: MetricService,
         data_dir: PathBuf,
     ) -> Self {
-        Self(Arc::new(HealthShared {
+        Self(Arc::new(HealthServiceInner {
             db,
             instances,
             metrics,
@@ -460,7 +460,7 @@ impl HealthService {
     }
 }
 
-impl HealthShared {
+impl HealthServiceInner {
     pub(super) fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, CachedHealth>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

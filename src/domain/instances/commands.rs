@@ -55,7 +55,7 @@ pub(super) struct TaskHandle {
 
 /// What all tasks share.
 #[derive(Debug)]
-pub(super) struct SupervisorShared {
+pub(super) struct SupervisorInner {
     pub(super) db: Db,
     pub(super) preparation: StartPreparation,
     pub(super) handles: RwLock<HashMap<InstanceId, TaskHandle>>,

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commands::{CommandEnvelope, InstanceCommand, SupervisorShared, TaskHandle};
+use super::commands::{CommandEnvelope, InstanceCommand, SupervisorInner, TaskHandle};
 use super::model::{STOP_PATIENCE, unknown};
 use super::preparation::StartPreparation;
 use super::queries;
@@ -43,14 +43,14 @@ pub enum ShutdownMode {
 
 /// All instances' tasks.
 #[derive(Clone, Debug)]
-pub struct Supervisor(Arc<SupervisorShared>);
+pub struct Supervisor(Arc<SupervisorInner>);
 
 impl Supervisor {
     /// A supervisor without instances; a client that starts for longer than `slow_start` is warned
     /// of.
     pub fn new(db: Db, preparation: StartPreparation, slow_start: Duration) -> Self {
         let (changes, _) = broadcast::channel(1024);
-        Self(Arc::new(SupervisorShared {
+        Self(Arc::new(SupervisorInner {
             db,
             preparation,
             handles: RwLock::default(),

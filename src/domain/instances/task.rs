@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::commands::{CommandEnvelope, InstanceCommand, SupervisorShared};
+use super::commands::{CommandEnvelope, InstanceCommand, SupervisorInner};
 use super::conversation::KeeperStream;
 use super::model::{InstanceRow, STOP_PATIENCE, unknown};
 use super::queries;
@@ -52,7 +52,7 @@ enum KeeperConnection {
 pub(super) struct InstanceTask {
     id: InstanceId,
     dir: PathBuf,
-    shared: Arc<SupervisorShared>,
+    shared: Arc<SupervisorInner>,
     tell: watch::Sender<Option<KeeperStatus>>,
     /// Up to here the journal is in the database.
     offset: u64,
@@ -84,7 +84,7 @@ impl InstanceTask {
     /// `offset`: up to here the journal has been read into the history, bytes.
     pub(super) fn new(
         id: InstanceId,
-        shared: Arc<SupervisorShared>,
+        shared: Arc<SupervisorInner>,
         tell: watch::Sender<Option<KeeperStatus>>,
         offset: u64,
     ) -> Self {

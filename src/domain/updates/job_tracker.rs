@@ -20,10 +20,10 @@ const REMEMBERED: i64 = 200;
 
 /// Where the work under way is seen; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct JobTracker(Arc<JobTrackerShared>);
+pub struct JobTracker(Arc<JobTrackerInner>);
 
 #[derive(Debug)]
-struct JobTrackerShared {
+struct JobTrackerInner {
     db: Db,
     told: watch::Sender<Option<UpdateJob>>,
     cancel: Mutex<Option<(JobId, CancellationToken)>>,
@@ -36,7 +36,7 @@ impl JobTracker {
     /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the
     /// next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
-        Self(Arc::new(JobTrackerShared {
+        Self(Arc::new(JobTrackerInner {
             db,
             told: watch::Sender::new(None),
             cancel: Mutex::default(),

@@ -1,7 +1,7 @@
 //! What the API's documentation says of clients and their updates.
 
 use super::release_check::ReleaseStatus;
-use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, WantedSaved};
+use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
 use super::service::ClientInUse;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
 use crate::web::MessageResponse;
@@ -138,9 +138,9 @@ pub fn operations() -> Vec<ApiOperation> {
             .fails(&[409, 422]),
         patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
             .takes(wanted())
-            .does::<WantedSaved>(),
+            .does::<UpdateSettingsResponse>(),
         post("/updates/settings", "changeUpdateSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
             .takes(wanted())
-            .does::<WantedSaved>(),
+            .does::<UpdateSettingsResponse>(),
     ]
 }

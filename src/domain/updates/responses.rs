@@ -44,7 +44,7 @@ pub struct JobCancelResponse {
 
 /// What is wanted of updates was changed.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct WantedSaved {
+pub struct UpdateSettingsResponse {
     /// It was.
     pub success: bool,
     /// That in a sentence.

@@ -12,7 +12,7 @@ use super::install::{InstallRequest, check_version};
 use super::model::{HealthGate, JobTask, UpdateJob};
 use super::release_check::ReleaseStatus;
 use super::requests::{chosen, read_gate, read_order};
-use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, WantedSaved};
+use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
 use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
 use super::upload;
@@ -522,7 +522,7 @@ pub async fn settings(
     match changed {
         Ok(wanted) => {
             updates.set_wanted(&wanted).await?;
-            let json = WantedSaved {
+            let json = UpdateSettingsResponse {
                 success: true,
                 message: "Saved.".into(),
                 settings: wanted,

@@ -28,10 +28,10 @@ use crate::infra::notices::ManagerNotices;
 
 /// Everything that can be done about clients; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct UpdateService(Arc<UpdateShared>);
+pub struct UpdateService(Arc<UpdateServiceInner>);
 
 #[derive(Debug)]
-struct UpdateShared {
+struct UpdateServiceInner {
     db: Db,
     health: HealthService,
     logs: LogService,
@@ -91,7 +91,7 @@ impl UpdateService {
         let board = JobTracker::new(db.clone(), stop.clone());
         let ReleaseSource { base, token_file } = place;
         let checking = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(UpdateShared {
+        Ok(Self(Arc::new(UpdateServiceInner {
             db,
             health,
             logs,

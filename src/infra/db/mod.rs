@@ -8,10 +8,10 @@
 //! itself, not only in the log beside it (`checkpoints`). Reads never wait for a writer, in this
 //! process or another one.
 
-mod bounded;
 mod checkpoints;
 mod copies;
 mod integrity;
+mod load;
 mod marker;
 mod open;
 pub mod schema;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-pub use bounded::load_bounded;
 pub use copies::{change_copy, copy, read_copy};
+pub use load::load_bounded;
 pub use marker::{LostChanges, MARKER_FILE};
 pub use open::{OpenError, check_copy};
 pub use writer::WriteMode;

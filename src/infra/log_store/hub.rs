@@ -53,10 +53,10 @@ pub enum LogEvent {
 
 /// One instance's log, to be followed by many. Clones are the same hub.
 #[derive(Clone, Debug)]
-pub struct LogHub(Arc<LogHubShared>);
+pub struct LogHub(Arc<LogHubInner>);
 
 #[derive(Debug)]
-struct LogHubShared {
+struct LogHubInner {
     log: InstanceLog,
     shutdown: CancellationToken,
     state: Mutex<LogHubState>,
@@ -82,7 +82,7 @@ impl LogHub {
 
     /// A hub for this log.
     pub fn of(log: InstanceLog, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(LogHubShared {
+        Self(Arc::new(LogHubInner {
             log,
             shutdown,
             state: Mutex::default(),
@@ -165,7 +165,7 @@ impl LogHub {
     }
 }
 
-impl LogHubShared {
+impl LogHubInner {
     fn state(&self) -> MutexGuard<'_, LogHubState> {
         // Nothing in here panics while it holds the lock; if it did, the ring would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,7 +174,7 @@ impl LogHubShared {
 
 /// The task that reads the log while there are followers.
 struct LogTailer {
-    shared: Arc<LogHubShared>,
+    shared: Arc<LogHubInner>,
     cursor: LogCursor,
     parser: LogParser,
     buffer: Vec<u8>,
@@ -313,7 +313,7 @@ impl LogHubState {
 /// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it
 /// ended because nobody was left, the ring may already be another task's.
 struct TailerEnd {
-    shared: Arc<LogHubShared>,
+    shared: Arc<LogHubInner>,
     by_itself: bool,
 }
 
@@ -329,7 +329,7 @@ impl Drop for TailerEnd {
 /// One viewer's place in the log. Dropping it ends following.
 #[derive(Debug)]
 pub struct LogFollower {
-    shared: Arc<LogHubShared>,
+    shared: Arc<LogHubInner>,
     published: watch::Receiver<u64>,
     /// Position reached.
     at: u64,

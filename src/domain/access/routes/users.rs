@@ -7,7 +7,7 @@ use super::{fix_form, in_person};
 use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
 use crate::domain::access::model::LoginMethod;
-use crate::domain::access::responses::{UserChanged, UserMade};
+use crate::domain::access::responses::{UserChangeResponse, UserCreatedResponse};
 use crate::domain::access::service::{Access, UserChange};
 use crate::domain::access::views::{AccessDeletePage, FormInput, UserPage, UsersPage};
 use crate::web::extract::MemberReader;
@@ -48,7 +48,7 @@ pub async fn create(
         Ok(user) => {
             let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
             let created = Some(format!("{HERE}/{}", user.id));
-            let json = UserMade {
+            let json = UserCreatedResponse {
                 success: true,
                 user_id: user.id,
                 message,
@@ -124,7 +124,7 @@ pub async fn change(
         Ok(user) => {
             let message = format!("\"{}\" is changed.", user.name);
             ChangeResponse {
-                json: UserChanged {
+                json: UserChangeResponse {
                     success: true,
                     message,
                     user,

@@ -11,7 +11,7 @@ use crate::domain::alerts::model::AlertRule;
 
 /// A channel was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct ChannelSaved {
+pub struct ChannelResponse {
     /// It was.
     pub success: bool,
     /// Which.
@@ -24,7 +24,7 @@ pub struct ChannelSaved {
 
 /// A rule was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct RuleSaved {
+pub struct RuleResponse {
     /// It was.
     pub success: bool,
     /// Which.
