@@ -1,8 +1,4 @@
-//! Measuring what runs: processes ([`procfs`]), what a client says of itself ([`monitoring`]), and
-//! room on a disk.
-//!
-//! Each reading is one look at one thing. Knows no instance, no database and no page, keeps no
-//! history and decides nothing; when to look and what to make of it is the caller's.
+//! Free space on a disk.
 
 use std::io;
 use std::path::Path;

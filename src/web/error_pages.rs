@@ -1,7 +1,7 @@
 //! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for
 //! people, a notice for htmx.
 //!
-//! [`render`] writes out each [`Problem`] in the form that was asked for. Answers of the framework
+//! [`render`] writes out each [`ProblemResponse`] in the form that was asked for. Answers of the framework
 //! itself (404, 405, 413, timeouts, panics) take the same path.
 
 use askama::Template;

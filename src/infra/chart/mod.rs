@@ -6,11 +6,12 @@
 //! `<svg>` and text is placed in percent. The element's height is the chart's; a page must not set
 //! `height: auto` on it. All colours come from CSS classes.
 //!
-//! * [`units`]: what a number means and how it is said. [`typed`]: how it is typed. `scale`: ticks
-//!   of the values. `time`: ticks of the local time.
-//! * `draw`: plotters draws the lines. `trace`: its SVG to classed paths. `path`: short path data.
-//! * `labels`: every text around the lines. [`theme`]: the CSS. [`spark`]: the tiny one without
+//! * `scale`: ticks of the values. `time`: ticks of the local time.
+//! * `draw`: plotters draws the lines. `backend`: its SVG to classed paths. `path`: short path data.
+//! * `labels`: every text around the lines. [`theme`]: the CSS. `sparkline`: the tiny one without
 //!   axes.
+//!
+//! Units and the text of values are in `base`.
 //!
 //! Must not know: any domain, HTTP, the database.
 
