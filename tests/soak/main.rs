@@ -4,6 +4,9 @@
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod kills;
 mod updates;
 
