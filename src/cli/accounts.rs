@@ -67,17 +67,17 @@ async fn open(settings: &Settings) -> Result<Access, String> {
 }
 
 /// Writes down what was done here.
-async fn note(access: &Access, deed: &str) -> Result<(), String> {
-    let deed = AuditEntry {
+async fn note(access: &Access, action: &str) -> Result<(), String> {
+    let entry = AuditEntry {
         user: Caller::MACHINE.into(),
         actor: Caller::MACHINE.into(),
         role: Role::Admin.name().into(),
         address: String::new(),
-        deed: format!("{deed}, on the command line"),
+        deed: format!("{action}, on the command line"),
         path: String::new(),
         status: 200,
     };
-    access.note(deed).await.map_err(|e| e.to_string())
+    access.note(entry).await.map_err(|e| e.to_string())
 }
 
 /// The subcommand `set-password`.

@@ -62,7 +62,7 @@ pub fn end_children() -> CleanupResult {
                 signal_with_group(child, signal);
             }
         }
-        // A child that forks and ends at once is caught only by looking again without a pause.
+        // A child that forks and ends at once is caught only by checking again without a pause.
         if signal == Signal::TERM || !is_growing {
             std::thread::sleep(PAUSE);
         }

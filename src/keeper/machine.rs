@@ -29,7 +29,7 @@ pub enum InstanceState {
     Running,
     /// No client; the next try is due at a known time.
     BackingOff,
-    /// Told to end, still there.
+    /// Asked to end, still running.
     Stopping,
     /// No client, and no further try will be made by itself.
     Failed,

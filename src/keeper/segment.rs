@@ -50,7 +50,7 @@ impl LogSegment {
 }
 
 /// The segments in `dir`, oldest first; none if the directory does not exist. Other files are
-/// ignored, and so are segments deleted while looking.
+/// ignored, and so are segments deleted meanwhile.
 ///
 /// # Errors
 /// If the directory or a file in it cannot be looked at.

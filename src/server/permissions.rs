@@ -351,18 +351,18 @@ pub fn permission(method: &Method, pattern: Option<&str>) -> Permission {
         Some(*at) == pattern && methods.split(' ').any(|one| one == method)
     });
     match found {
-        Some((_, _, who, deed)) => Permission {
+        Some((_, _, who, action)) => Permission {
             who: *who,
-            deed: Some(*deed).filter(|deed| !deed.is_empty()),
+            audit_action: Some(*action).filter(|action| !action.is_empty()),
         },
         None if method == "GET" => Permission {
             who: VIEWER,
-            deed: None,
+            audit_action: None,
         },
         // Methods that the address does not take, too: nothing happens there.
         None => Permission {
             who: if pattern.is_some() { ADMIN } else { VIEWER },
-            deed: pattern.map(|_| "changed something"),
+            audit_action: pattern.map(|_| "changed something"),
         },
     }
 }
@@ -394,21 +394,21 @@ mod tests {
             of(Method::POST, Some("/new")),
             Permission {
                 who: ADMIN,
-                deed: Some("changed something")
+                audit_action: Some("changed something")
             }
         );
         assert_eq!(
             of(Method::GET, Some("/new")),
             Permission {
                 who: VIEWER,
-                deed: None
+                audit_action: None
             }
         );
         assert_eq!(
             of(Method::GET, None),
             Permission {
                 who: VIEWER,
-                deed: None
+                audit_action: None
             }
         );
         assert_eq!(of(Method::HEAD, Some("/users")).who, ADMIN);
@@ -416,7 +416,7 @@ mod tests {
             of(Method::POST, Some("/instances/{id}/start")),
             Permission {
                 who: OPERATOR,
-                deed: Some("started an instance")
+                audit_action: Some("started an instance")
             }
         );
     }

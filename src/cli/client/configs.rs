@@ -286,7 +286,7 @@ pub(super) async fn run(
             if remarks.accepted == Some(true) {
                 Ok(())
             } else {
-                Err(CommandError::Told(FAILED))
+                Err(CommandError::Reported(FAILED))
             }
         }
         ConfigsCommand::Delete(DeletionTarget {
@@ -401,7 +401,7 @@ async fn show(
     if remarks.toml.is_some() {
         Ok(())
     } else {
-        Err(CommandError::Told(FAILED))
+        Err(CommandError::Reported(FAILED))
     }
 }
 
@@ -509,6 +509,6 @@ async fn check(
     if is_valid {
         Ok(())
     } else {
-        Err(CommandError::Told(FAILED))
+        Err(CommandError::Reported(FAILED))
     }
 }

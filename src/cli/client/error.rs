@@ -26,7 +26,7 @@ pub(super) enum CommandError {
     /// Whoever read the output has gone; nothing is to be said.
     Unread,
     /// The output has said it already; this is the exit code.
-    Told(u8),
+    Reported(u8),
 }
 
 /// A refusal of the manager: problem details, or what something in between said instead.
@@ -93,12 +93,12 @@ impl CommandError {
             Self::Refused(_) | Self::Failed(_) => (FAILED, "Not done"),
             Self::Misused(_) => (MISUSED, "Misused"),
             Self::Unread => (0, ""),
-            Self::Told(code) => (*code, ""),
+            Self::Reported(code) => (*code, ""),
         };
         let lines = match self {
             Self::Refused(refusal) => refusal.text(),
             Self::Failed(sentence) | Self::Misused(sentence) => vec![sentence.clone()],
-            Self::Unread | Self::Told(_) => Vec::new(),
+            Self::Unread | Self::Reported(_) => Vec::new(),
         };
         if as_json
             && let Self::Refused(refusal) = self

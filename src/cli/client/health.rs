@@ -30,7 +30,7 @@ pub struct HealthArgs {
 /// The subcommands of `jd-manager health`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum HealthCommand {
-    /// Look now instead of telling what was found last.
+    /// Check now instead of showing the last results.
     Check {
         /// Their names, ids, or the beginnings of their ids.
         #[arg(required = true, value_name = "NAME")]
@@ -88,7 +88,7 @@ pub(super) async fn run(
     };
     let is_bad = |status: &String| status == "unhealthy" || (args.strict && status == "warning");
     if found.iter().any(is_bad) {
-        Err(CommandError::Told(UNHEALTHY))
+        Err(CommandError::Reported(UNHEALTHY))
     } else {
         Ok(())
     }

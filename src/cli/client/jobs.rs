@@ -81,7 +81,7 @@ pub(super) async fn follow(
         }
         paper.flush()?;
         if !job.is_good() {
-            return Err(CommandError::Told(FAILED));
+            return Err(CommandError::Reported(FAILED));
         }
         next = job.next;
     }

@@ -74,13 +74,13 @@ struct ApiActionOutcome {
 
 /// Does it, says what came of each, and fails if one of them failed.
 pub(super) async fn run(
-    deed: LifecycleAction,
+    action: LifecycleAction,
     targets: &LifecycleTargets,
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
 ) -> Result<(), CommandError> {
     let body = if targets.all {
-        json!({ "action": deed.word(), "all": true })
+        json!({ "action": action.word(), "all": true })
     } else {
         let all = names(manager).await?;
         let ids: Vec<&str> = targets
@@ -88,7 +88,7 @@ pub(super) async fn run(
             .iter()
             .map(|name| Ok(find_in(&all, name)?.id.as_str()))
             .collect::<Result<_, CommandError>>()?;
-        json!({ "action": deed.word(), "ids": ids })
+        json!({ "action": action.word(), "ids": ids })
     };
     // Before it is done, so that nothing is missed.
     let changes = manager.listen("/api/instances", None).await?;
@@ -112,11 +112,11 @@ pub(super) async fn run(
             waited.push((done.id, name));
         }
     }
-    is_well &= wait(deed, waited, changes, targets.timeout, manager, paper).await?;
+    is_well &= wait(action, waited, changes, targets.timeout, manager, paper).await?;
     if is_well {
         Ok(())
     } else {
-        Err(CommandError::Told(FAILED))
+        Err(CommandError::Reported(FAILED))
     }
 }
 
@@ -147,7 +147,7 @@ fn said(
 
 /// Whether an instance has come to where it shall be: how that is said, and whether it is bad.
 /// None: not yet.
-fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
+fn verdict(action: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
     let why = || {
         let cause = one
             .cause
@@ -158,7 +158,7 @@ fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
             .or_else(|| one.last_error.clone())
             .unwrap_or_else(|| "its log says more".into())
     };
-    match (deed, one.status.as_str()) {
+    match (action, one.status.as_str()) {
         (LifecycleAction::Stop, "stopped") => Some(("is stopped.".into(), false)),
         (LifecycleAction::Stop, "starting" | "running" | "backing-off") => {
             Some(("was started again meanwhile.".into(), true))
@@ -175,7 +175,7 @@ fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
 /// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all
 /// went well.
 async fn wait(
-    deed: LifecycleAction,
+    action: LifecycleAction,
     mut left: Vec<(String, String)>,
     mut changes: ApiStream,
     timeout: u64,
@@ -195,7 +195,7 @@ async fn wait(
         let mut waiting = Vec::new();
         for (id, name) in left {
             let found = match now.get(&id) {
-                Some(one) => verdict(deed, one),
+                Some(one) => verdict(action, one),
                 None => Some(("was deleted meanwhile.".into(), true)),
             };
             match found {
@@ -220,7 +220,7 @@ async fn wait(
             }
             Err(_) => {
                 for (_, name) in &left {
-                    let words = match deed {
+                    let words = match action {
                         LifecycleAction::Stop => "its client has not ended",
                         _ => {
                             "it does not serve miners yet; it goes on starting, and its log says what it waits for"

@@ -43,11 +43,11 @@ impl AuditQueue {
     }
 
     /// Writes an entry into the audit log, within 300 ms; otherwise jd-manager goes on trying.
-    pub(super) async fn record(self: &Arc<Self>, deed: AuditEntry, now: Timestamp) {
+    pub(super) async fn record(self: &Arc<Self>, entry: AuditEntry, now: Timestamp) {
         {
             let mut waiting = self.waiting();
             if waiting.len() < LONGEST {
-                waiting.push_back((deed.clone(), now));
+                waiting.push_back((entry.clone(), now));
             }
         }
         let is_retrying = self.is_retrying.load(Ordering::Acquire);
@@ -58,9 +58,9 @@ impl AuditQueue {
         };
         match error {
             Some(Ok(())) => {}
-            None => tracing::error!(?deed, "an audit entry waits for the database"),
+            None => tracing::error!(?entry, "an audit entry waits for the database"),
             Some(Err(error)) => {
-                tracing::error!(%error, ?deed, "an audit entry cannot be written yet");
+                tracing::error!(%error, ?entry, "an audit entry cannot be written yet");
                 self.retry_entries();
             }
         }
@@ -81,15 +81,15 @@ impl AuditQueue {
         }
         let count = batch.len();
         // What changed something was confirmed, so its entry must last, too.
-        let is_change = batch.iter().any(|(deed, _)| deed.status < 400);
+        let is_change = batch.iter().any(|(entry, _)| entry.status < 400);
         let mode = if is_change {
             WriteMode::DURABLE
         } else {
             WriteMode::UNSYNCED
         };
         let write = self.db.write_as(mode.prompt(), move |c| {
-            for (deed, at) in &batch {
-                queries::note(c, deed, *at)?;
+            for (entry, at) in &batch {
+                queries::note(c, entry, *at)?;
             }
             Ok(())
         });

@@ -66,14 +66,14 @@ mod tests {
     use crate::infra::db::Db;
     use tokio_util::sync::CancellationToken;
 
-    fn entry(deed: &str) -> AuditEntry {
+    fn entry(action: &str) -> AuditEntry {
         let text = String::new;
         AuditEntry {
             user: "ada".into(),
             actor: "ada".into(),
             role: "admin".into(),
             address: text(),
-            deed: deed.into(),
+            deed: action.into(),
             path: text(),
             status: 200,
         }

@@ -38,7 +38,7 @@ pub struct Permission {
     pub who: RequiredRole,
     /// What happens behind it, in the past tense, for the audit log; `None` where nothing is
     /// changed.
-    pub deed: Option<&'static str>,
+    pub audit_action: Option<&'static str>,
 }
 
 /// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no
@@ -88,12 +88,12 @@ pub async fn gate(
         }
         Authentication::Forwarded => return forwarded().into_response(),
     };
-    let mut deed = door.deed.map(|deed| AuditEntry {
+    let mut entry = door.audit_action.map(|action| AuditEntry {
         user: caller.name.clone(),
         actor: caller.title(),
         role: caller.role.name().into(),
         address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
-        deed: deed.into(),
+        deed: action.into(),
         path: request.uri().path().chars().take(300).collect(),
         status: 0,
     });
@@ -110,10 +110,10 @@ pub async fn gate(
             next.run(request).await
         }
     };
-    if let Some(deed) = &mut deed {
-        deed.status = response.status().as_u16();
+    if let Some(entry) = &mut entry {
+        entry.status = response.status().as_u16();
         // Before it is answered: what is acknowledged is written down.
-        access.record(deed.clone()).await;
+        access.record(entry.clone()).await;
     }
     let mut response = while_let_in(access, response, shown, peer, (caller, proof));
     if let Some(frame) = frame {
@@ -122,7 +122,7 @@ pub async fn gate(
     response
 }
 
-/// Tells the pages who is looking at them; an error's page, too, which is made further out.
+/// Tells the pages who the user is; an error's page, too, which is made further out.
 fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option<PageFrame> {
     let frame = request.extensions_mut().get_mut::<PageFrame>()?;
     frame.caller = Some(caller.clone());

@@ -403,7 +403,7 @@ const MOST_DONE: i64 = 1000;
 
 /// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour
 /// is counted in that entry. So is everything beyond the number of entries a user may cause.
-pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
+pub fn note(db: &mut Db, entry: &AuditEntry, at: Timestamp) -> QueryResult<()> {
     let since = Timestamp(at.0 - COUNTED_WITHIN);
     let older = audit::table
         .filter(audit::at.le(since))
@@ -411,22 +411,22 @@ pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
         .select(audit::id)
         .first::<i64>(db);
     let after = older.optional()?.unwrap_or(0);
-    let is_refused = deed.status >= 400;
-    let mut actor = &deed.actor;
+    let is_refused = entry.status >= 400;
+    let mut actor = &entry.actor;
     let mut counted = if is_refused {
-        equal_entry(db, deed, actor, Some(deed.address.as_str()), after, since)?
+        equal_entry(db, entry, actor, Some(entry.address.as_str()), after, since)?
     } else {
         None
     };
-    if counted.is_none() && (is_refused || deed.role != Role::Admin.name()) {
+    if counted.is_none() && (is_refused || entry.role != Role::Admin.name()) {
         let most = if is_refused { MOST_REFUSED } else { MOST_DONE };
-        if entries_of_user(db, &deed.user, is_refused, after)? >= most {
-            actor = &deed.user;
-            counted = equal_entry(db, deed, actor, None, after, since)?;
+        if entries_of_user(db, &entry.user, is_refused, after)? >= most {
+            actor = &entry.user;
+            counted = equal_entry(db, entry, actor, None, after, since)?;
         }
     }
     let (mut address, mut path, mut times, mut first_at) =
-        (deed.address.clone(), deed.path.clone(), 1, at);
+        (entry.address.clone(), entry.path.clone(), 1, at);
     if let Some(entry) = counted {
         diesel::delete(audit::table.find(entry.id)).execute(db)?;
         if entry.address != address {
@@ -441,11 +441,11 @@ pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
             audit::at.eq(at),
             audit::first_at.eq(first_at),
             audit::actor.eq(actor),
-            audit::role.eq(&deed.role),
+            audit::role.eq(&entry.role),
             audit::address.eq(address),
-            audit::deed.eq(&deed.deed),
+            audit::deed.eq(&entry.deed),
             audit::path.eq(path),
-            audit::status.eq(i32::from(deed.status)),
+            audit::status.eq(i32::from(entry.status)),
             audit::times.eq(i32::try_from(times).unwrap_or(i32::MAX)),
         ))
         .execute(db)
@@ -456,7 +456,7 @@ pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
 /// path, and for its address if none is given.
 fn equal_entry(
     db: &mut Db,
-    deed: &AuditEntry,
+    entry: &AuditEntry,
     actor: &str,
     address: Option<&str>,
     after: i64,
@@ -466,8 +466,8 @@ fn equal_entry(
         .filter(audit::actor.eq(actor))
         .filter(audit::id.gt(after))
         .filter(audit::first_at.gt(since))
-        .filter(audit::deed.eq(&deed.deed))
-        .filter(audit::status.eq(i32::from(deed.status)))
+        .filter(audit::deed.eq(&entry.deed))
+        .filter(audit::status.eq(i32::from(entry.status)))
         .order(audit::id.desc())
         .into_boxed();
     if let Some(address) = address {

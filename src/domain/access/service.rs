@@ -51,10 +51,10 @@ pub struct Access {
     pub(super) clock: Arc<dyn Clock>,
     /// Guesses of late; in memory, since a restart of the manager is not in a guesser's hand.
     pub(super) attempts: Arc<Mutex<LoginAttempts>>,
-    pub(super) looking: Arc<Semaphore>,
+    pub(super) login_checks: Arc<Semaphore>,
     /// The code of the first visit, until it was used.
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
-    /// Told when somebody may do less than before: streams look whether they may go on.
+    /// Notified when somebody may do less than before: streams look whether they may go on.
     pub(super) changed: watch::Sender<()>,
     audit: Arc<AuditQueue>,
     pub(super) last_uses: Arc<LastUses>,
@@ -76,7 +76,7 @@ impl Access {
             vault,
             clock: Arc::new(clock),
             attempts: Arc::default(),
-            looking: Arc::new(Semaphore::new(LOOKED_AT)),
+            login_checks: Arc::new(Semaphore::new(LOOKED_AT)),
             code: Arc::new(Mutex::new(code)),
             changed: watch::Sender::new(()),
         }
@@ -87,8 +87,8 @@ impl Access {
     }
 
     /// Writes an entry into the audit log, now or as soon as the database can be written.
-    pub(super) async fn record(&self, deed: AuditEntry) {
-        self.audit.record(deed, self.now()).await;
+    pub(super) async fn record(&self, entry: AuditEntry) {
+        self.audit.record(entry, self.now()).await;
     }
 
     /// Whether anybody may log in. Until then the machine's own user is trusted.
@@ -128,14 +128,14 @@ impl Access {
 
     /// Looks at a password off the threads that others wait for, few at once.
     pub(super) async fn is_right(&self, typed: String, hash: Option<String>) -> Result<bool> {
-        let _turn = self.looking.acquire().await.map_err(Error::internal)?;
+        let _turn = self.login_checks.acquire().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || password::matches(&typed, hash.as_deref()))
             .await
             .map_err(Error::internal)
     }
 
     pub(super) async fn hashed(&self, typed: String) -> Result<String> {
-        let _turn = self.looking.acquire().await.map_err(Error::internal)?;
+        let _turn = self.login_checks.acquire().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || password::hash(&typed))
             .await
             .map_err(Error::internal)?
@@ -365,14 +365,14 @@ impl Access {
         Ok(ended)
     }
 
-    /// Writes down a deed.
+    /// Writes an audit entry.
     ///
     /// # Errors
     /// The database.
-    pub async fn note(&self, deed: AuditEntry) -> Result<()> {
+    pub async fn note(&self, entry: AuditEntry) -> Result<()> {
         let at = self.now();
         self.db
-            .write(move |c| Ok(queries::note(c, &deed, at)?))
+            .write(move |c| Ok(queries::note(c, &entry, at)?))
             .await
     }
 

@@ -48,7 +48,7 @@ pub struct NewSession {
 
 impl std::fmt::Debug for NewSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begun")
+        f.debug_struct("NewSession")
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
@@ -141,13 +141,13 @@ impl Access {
         let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         tracing::warn!(address, "a login was refused");
-        let (deed, path) = ("tried to log in".into(), "/login".into());
+        let (action, path) = ("tried to log in".into(), "/login".into());
         self.record(AuditEntry {
             user: actor.clone(),
             actor,
             role: String::new(),
             address,
-            deed,
+            deed: action,
             path,
             status: 401,
         })
@@ -169,7 +169,7 @@ impl Access {
             .take(200)
             .collect();
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
-        let deed = AuditEntry {
+        let entry = AuditEntry {
             user: user.name.clone(),
             actor: user.name.clone(),
             role: user.role.name().into(),
@@ -198,7 +198,7 @@ impl Access {
                 }
                 queries::end_oldest_sessions(c, id, MOST_SESSIONS - 1)?;
                 queries::insert_session(c, &session, &hash, id)?;
-                Ok(queries::note(c, &deed, now)?)
+                Ok(queries::note(c, &entry, now)?)
             })
             .await?;
         Ok(NewSession { user, cookie })

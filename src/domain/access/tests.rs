@@ -46,7 +46,7 @@ impl World {
         let add = move |c: &mut diesel::SqliteConnection| {
             deeds
                 .iter()
-                .try_for_each(|deed| queries::note(c, deed, at))?;
+                .try_for_each(|entry| queries::note(c, entry, at))?;
             Ok(())
         };
         self.access.db.write(add).await.unwrap();

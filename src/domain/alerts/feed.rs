@@ -17,7 +17,7 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::MetricService;
 use crate::keeper::machine::InstanceState;
 
-/// Everybody is looked at so often, for figures that rise and fall without anybody telling.
+/// Everybody is looked at so often, for figures that rise and fall without an event.
 const ROUND: Duration = Duration::from_secs(10);
 /// An instance that is to run may rest for so long before that means something: a stop takes 15 s
 /// at most.

@@ -157,7 +157,7 @@ pub struct AlertRule {
     pub for_s: u32,
     /// It must not hold for so long before it counts as over, seconds.
     pub clear_s: u32,
-    /// Told again so often while it lasts, seconds; none: never.
+    /// How often the notice is repeated while the condition lasts, seconds; none: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat_s: Option<u32>,
     /// Its end is told, too.

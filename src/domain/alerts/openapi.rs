@@ -89,7 +89,7 @@ fn rule(is_new: bool) -> Vec<RequestField> {
         .or(60),
         whole(
             "repeat_s",
-            "Told again so often while it lasts, seconds; null: never.",
+            "How often the notice is repeated while the condition lasts, seconds; null: never.",
             SHORTEST_REPEAT,
             LONGEST,
         )

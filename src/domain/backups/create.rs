@@ -51,7 +51,7 @@ pub struct BackupProgress {
 }
 
 /// Who is told how far it is, and says whether to go on.
-type Told<'t> = &'t dyn Fn(BackupProgress) -> bool;
+type ProgressCallback<'t> = &'t dyn Fn(BackupProgress) -> bool;
 
 /// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it
 /// is whole and on the disk. `told` hears of each step and says whether to go on.
@@ -62,7 +62,7 @@ pub fn make(
     data_dir: &Path,
     order: &BackupRequest,
     to: &Path,
-    told: Told<'_>,
+    told: ProgressCallback<'_>,
 ) -> Result<BackupManifest, BackupError> {
     let name = to.file_name().ok_or_else(|| {
         BackupError::refused(format!("{} is not the name of a file.", to.display()))
@@ -114,7 +114,7 @@ fn write(
     order: &BackupRequest,
     draft: &Path,
     snapshot: &Path,
-    told: Told<'_>,
+    told: ProgressCallback<'_>,
 ) -> Result<BackupManifest, BackupError> {
     let _ = fs::remove_file(snapshot);
     let snapshot = BackupDraft(snapshot.to_owned());
@@ -212,7 +212,7 @@ struct BackupArchive<'p> {
     /// Covers secrets in what clients wrote.
     mask: Option<SecretMask>,
     progress: BackupProgress,
-    told: Told<'p>,
+    told: ProgressCallback<'p>,
     draft: &'p Path,
 }
 
@@ -377,7 +377,7 @@ struct ProgressReader<'w, R> {
     inner: io::Take<R>,
     hash: Sha256,
     progress: &'w mut BackupProgress,
-    told: Told<'w>,
+    told: ProgressCallback<'w>,
     has_stopped: bool,
 }
 

@@ -89,25 +89,25 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
     HealthCheck::ALL.into_iter().map(of).collect()
 }
 
-type Told = (HealthGrade, String);
+type CheckOutcome = (HealthGrade, String);
 
-fn well(message: impl Into<String>) -> Told {
+fn well(message: impl Into<String>) -> CheckOutcome {
     (HealthGrade::Healthy, message.into())
 }
 
-fn warning(message: impl Into<String>) -> Told {
+fn warning(message: impl Into<String>) -> CheckOutcome {
     (HealthGrade::Warning, message.into())
 }
 
-fn bad(message: impl Into<String>) -> Told {
+fn bad(message: impl Into<String>) -> CheckOutcome {
     (HealthGrade::Unhealthy, message.into())
 }
 
-fn unknown(message: impl Into<String>) -> Told {
+fn unknown(message: impl Into<String>) -> CheckOutcome {
     (HealthGrade::Unknown, message.into())
 }
 
-fn process(look: &Snapshot<'_>) -> Told {
+fn process(look: &Snapshot<'_>) -> CheckOutcome {
     let instance = look.instance;
     let cause = || {
         let told = instance
@@ -157,7 +157,7 @@ fn process(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn template(look: &Snapshot<'_>) -> Told {
+fn template(look: &Snapshot<'_>) -> CheckOutcome {
     let standing = look.standing;
     match &standing.provider {
         ProviderState::Lost { .. } => {
@@ -195,7 +195,7 @@ fn template(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn upstream(look: &Snapshot<'_>) -> Told {
+fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
     let (standing, running) = (look.standing, look.running);
     match standing.work {
         _ if running.is_solo => well("It mines solo, as its configuration says."),
@@ -255,7 +255,7 @@ fn upstream(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn shares(look: &Snapshot<'_>) -> Told {
+fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
         return unknown("Its monitoring tells no figures, so shares are not counted.");
@@ -338,7 +338,7 @@ fn shares(look: &Snapshot<'_>) -> Told {
     well("Shares come as expected, and few are refused.")
 }
 
-fn monitoring(look: &Snapshot<'_>) -> Told {
+fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     if !look.running.has_monitoring {
         return unknown(
             "Its configuration has no monitoring address: hashrate and shares cannot be measured. Add one to see them.",
@@ -377,7 +377,7 @@ fn minutes(length: Duration) -> Duration {
     Duration::from_secs(60 * if minutes > 10 { 10 } else { minutes.min(1) })
 }
 
-fn clock(look: &Snapshot<'_>) -> Told {
+fn clock(look: &Snapshot<'_>) -> CheckOutcome {
     if let Some(certificate) = &look.standing.certificate {
         let told = certificate_text(certificate);
         return bad(format!("{}. {}", capitalised(&told.what), told.advice));
@@ -398,7 +398,7 @@ fn clock(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn memory(look: &Snapshot<'_>) -> Told {
+fn memory(look: &Snapshot<'_>) -> CheckOutcome {
     let Some(now) = look.figure("memory_bytes") else {
         return unknown("Its memory was not measured yet.");
     };
@@ -423,7 +423,7 @@ fn memory(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn disk(look: &Snapshot<'_>) -> Told {
+fn disk(look: &Snapshot<'_>) -> CheckOutcome {
     match look.free {
         None => unknown("How much room is left cannot be told."),
         Some(free) if free < DISK_FULL => bad(
@@ -436,7 +436,7 @@ fn disk(look: &Snapshot<'_>) -> Told {
     }
 }
 
-fn logs(look: &Snapshot<'_>) -> Told {
+fn logs(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     if counted.lines > STORM_LINES {
         return warning(
@@ -453,7 +453,7 @@ fn logs(look: &Snapshot<'_>) -> Told {
 }
 
 /// A newer client is information and no reason to score less: the present one works.
-fn version(look: &Snapshot<'_>) -> Told {
+fn version(look: &Snapshot<'_>) -> CheckOutcome {
     match (look.version, available_update(look)) {
         (None, _) => unknown("The version of its client is not known."),
         (_, Some(text)) => well(text),

@@ -52,7 +52,7 @@ pub(super) struct HealthServiceInner {
     pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
     latest: Mutex<Option<LatestRelease>>,
     /// One look at a time: what it finds is compared with what was found before.
-    looking: tokio::sync::Mutex<()>,
+    check_lock: tokio::sync::Mutex<()>,
 }
 
 /// What is kept of an instance in memory; all of it is in the database as well.
@@ -130,7 +130,7 @@ impl HealthService {
             kept: Mutex::default(),
             free: Mutex::default(),
             latest: Mutex::default(),
-            looking: tokio::sync::Mutex::default(),
+            check_lock: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -195,7 +195,7 @@ impl HealthService {
     /// # Errors
     /// There is no such instance; the database cannot be written.
     pub async fn set_cures(&self, id: InstanceId, wanted: &[(Remediation, bool)]) -> Result<()> {
-        let _one_at_a_time = self.0.looking.lock().await;
+        let _one_at_a_time = self.0.check_lock.lock().await;
         self.0.instances.get(id).await?;
         let mut off = self.kept(id).await?.off;
         for (cure, is_on) in wanted {
@@ -304,7 +304,7 @@ impl HealthService {
     /// # Errors
     /// There is no such instance; the database cannot be read or written.
     pub(super) async fn check_instance(&self, id: InstanceId, all: bool) -> Result<()> {
-        let _one_at_a_time = self.0.looking.lock().await;
+        let _one_at_a_time = self.0.check_lock.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
         let is_same = |at: Instant, state, started| {

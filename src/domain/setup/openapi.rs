@@ -64,7 +64,7 @@ pub fn operations() -> Vec<ApiOperation> {
             ])
             .answer(
                 201,
-                "It is made; `Location` says where it is. Begun by a form: `setup_id` and `next`.",
+                "It is made; `Location` says where it is. Started by a form: `setup_id` and `next`.",
                 &["application/json"],
                 Some(|g| {
                     let both = [shape::<SetupResult>()(g), shape::<SetupDraft>()(g)];

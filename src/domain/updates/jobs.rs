@@ -40,7 +40,7 @@ pub async fn begin(
         async move { check_if_due(&updates).await }
     };
     schedule
-        .recurring(DAILY, AFTER_START, "looking for releases", work)
+        .recurring(DAILY, AFTER_START, "release check", work)
         .await?;
     let (updates, stop) = (updates.clone(), stop.clone());
     tokio::spawn(follow_jobs(updates.clone(), stop.clone()));

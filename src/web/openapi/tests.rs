@@ -13,7 +13,7 @@ struct Cow {
 }
 
 #[derive(JsonSchema, Serialize)]
-struct Told {
+struct Herd {
     detail: String,
 }
 
@@ -29,8 +29,8 @@ fn document() -> Value {
             .makes::<Cow>(),
         post("/cows/{id}/milk", "milkCow", "Milks a cow.")
             .acts([text("next", "The next page.")])
-            .does::<Told>(),
-        get("/open", "open", "For all.").gives::<Told>(PROGRAMS),
+            .does::<Herd>(),
+        get("/open", "open", "For all.").gives::<Herd>(PROGRAMS),
     ];
     let role = |method: &str, path: &str| match (method, path) {
         (_, "/open") => None,
@@ -43,7 +43,7 @@ fn document() -> Value {
         operations,
     }];
     let security = json!({ "token": { "type": "http", "scheme": "bearer" } });
-    let problem = shape::<Told>();
+    let problem = shape::<Herd>();
     ApiDocument {
         title: "Farm",
         version: "1.2.3",
@@ -138,7 +138,7 @@ fn problems_follow_from_what_is_asked_for() {
     for (_, response) in document["components"]["responses"].as_object().unwrap() {
         assert_eq!(
             response["content"]["application/problem+json"]["schema"]["$ref"],
-            "#/components/schemas/Told"
+            "#/components/schemas/Herd"
         );
     }
 }
@@ -196,35 +196,35 @@ fn a_line_for_the_shell_says_what_has_to_be_said() {
     };
     for (operation, line) in [
         (
-            get("/cows/{id}", "a", "").gives::<Told>(PAGE),
+            get("/cows/{id}", "a", "").gives::<Herd>(PAGE),
             "curl \"$API/cows/$ID\"",
         ),
         (
-            delete("/cows/{id}", "a", "").does::<Told>(),
+            delete("/cows/{id}", "a", "").does::<Herd>(),
             "curl -X DELETE \"$API/cows/$ID\"",
         ),
         (
-            post("/cows", "a", "").takes(cow()).does::<Told>(),
+            post("/cows", "a", "").takes(cow()).does::<Herd>(),
             "curl \"$API/cows\" --json '{\"name\":\"Berta\"}'",
         ),
         (
             patch("/cows", "a", "")
                 .takes([flag("bell", "")])
-                .does::<Told>(),
+                .does::<Herd>(),
             "curl -X PATCH \"$API/cows\" --json '{\"bell\":true}'",
         ),
         (
-            post("/cows/{id}/milk", "a", "").acts([]).does::<Told>(),
+            post("/cows/{id}/milk", "a", "").acts([]).does::<Herd>(),
             "curl -X POST \"$API/cows/$ID/milk\"",
         ),
         (
             post("/cows", "a", "")
                 .takes_shape(shape::<Cow>(), [])
-                .does::<Told>(),
+                .does::<Herd>(),
             "curl \"$API/cows\" --json @body.json",
         ),
         (
-            post("/hay", "a", "").takes_file(&[TEXT], []).does::<Told>(),
+            post("/hay", "a", "").takes_file(&[TEXT], []).does::<Herd>(),
             "curl \"$API/hay\" -H 'Content-Type: text/plain' --data-binary @file",
         ),
         (

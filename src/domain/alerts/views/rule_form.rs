@@ -31,11 +31,11 @@ const KINDS: [(&str, &str, &str); 6] = [
         "A figure is too high or too low",
         "Such as the hashrate, the number of miners or the memory.",
     ),
-    ("block-found", "A block is found", "Told once for each."),
+    ("block-found", "A block is found", "Sent once for each."),
     (
         "best-difficulty",
         "A share is better than all before",
-        "Told once for each.",
+        "Sent once for each.",
     ),
     (
         "update-available",

@@ -13,7 +13,7 @@ pub fn render(config: &ClientConfig, version: &ClientVersion) -> Result<String, 
     render_with(config, *version, config.authority_secret_key.reveal())
 }
 
-/// The same file with [`MASK`] in the place of the secret, for looking at.
+/// The same file with [`MASK`] in the place of the secret, for display.
 pub fn render_masked(
     config: &ClientConfig,
     version: &ClientVersion,

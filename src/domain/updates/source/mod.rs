@@ -105,7 +105,7 @@ pub trait ClientSource: Send + Sync {
     /// Bytes of disk it needs at most on the way, the client itself included.
     fn room(&self) -> u64;
 
-    /// Brings the program file into `dir`, telling how far it is.
+    /// Brings the program file into `dir`, reporting progress.
     fn fetch<'a>(
         &'a self,
         dir: &'a Path,

@@ -313,7 +313,7 @@ impl SimulatedClient {
         Ok(None)
     }
 
-    /// An interrupt while looking for a pool.
+    /// An interrupt before a pool is found.
     fn give_up_pools(&self) -> u8 {
         self.say(say::UPSTREAM_INTERRUPTED, &[]);
         self.say(say::SOLO, &[]);

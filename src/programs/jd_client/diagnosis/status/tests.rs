@@ -1,4 +1,4 @@
-//! The real client's logs, line by line: what the standing is at telling moments and at the end;
+//! The real client's logs, line by line: what the standing is at important moments and at the end;
 //! and what holds for all lines.
 
 use super::*;
