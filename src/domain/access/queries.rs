@@ -473,7 +473,7 @@ fn equal_entry(
     if let Some(address) = address {
         equal = equal.filter(audit::address.eq(address.to_owned()));
     }
-    Ok(equal.first::<AuditColumns>(db).optional()?.map(entry))
+    Ok(equal.first::<AuditColumns>(db).optional()?.map(audit_row))
 }
 
 /// How many entries with a number above `after` a user and the user's tokens have caused.
@@ -522,7 +522,7 @@ type AuditColumns = (
     Timestamp,
 );
 
-fn entry(
+fn audit_row(
     (id, at, actor, role, address, deed, path, status, times, first_at): AuditColumns,
 ) -> AuditRow {
     let (status, times) = (
