@@ -563,7 +563,7 @@ pub fn entries(
     Ok(wanted
         .load::<AuditColumns>(db)?
         .into_iter()
-        .map(entry)
+        .map(audit_row)
         .collect())
 }
 
