@@ -17,6 +17,7 @@ const LEEWAY_S: i64 = 10;
 /// Who showed a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Peer")]
 pub enum CertificateOwner {
     /// The template provider.
     Provider,
