@@ -145,6 +145,25 @@ fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
 }
 
 #[test]
+fn every_schema_has_a_name_of_its_own() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    // The generator numbers types that share a name.
+    let numbered: Vec<&String> = schemas
+        .keys()
+        .filter(|name| name.ends_with(|c: char| c.is_ascii_digit()))
+        .collect();
+    assert_eq!(numbered, Vec::<&String>::new());
+    // Two types of one module that share a name would be one schema.
+    let result = &schemas["CheckResult"];
+    assert_eq!(
+        result["properties"]["check_type"]["$ref"],
+        "#/components/schemas/HealthCheck"
+    );
+    assert_eq!(schemas["HealthCheck"]["properties"], Value::Null);
+}
+
+#[test]
 fn every_operation_says_what_it_does_and_who_may() {
     let document = document();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));

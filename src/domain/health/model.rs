@@ -166,7 +166,6 @@ pub struct CheckFinding {
 
 /// A finding and its times, as it is kept and as programs get it.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[schemars(rename = "HealthCheck")]
 pub struct CheckResult {
     /// What was checked.
     pub check_type: HealthCheck,

@@ -111,7 +111,6 @@ impl RevisionsPage {
 /// `GET /saved-configs/{id}/compare`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/compare.html", blocks = ["main"])]
-#[schemars(rename = "RevisionComparison")]
 pub struct RevisionComparePage {
     #[serde(skip)]
     frame: PageFrame,
