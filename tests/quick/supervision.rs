@@ -515,9 +515,10 @@ async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let (status, body) = manager.act(&format!("/api/instances/{barn}/start")).await;
     assert_eq!(status, 409);
     assert!(
-        body["detail"].as_str().unwrap().contains(&format!(
-            "{monitoring} for monitoring is taken by supervision"
-        )),
+        body["detail"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("{monitoring} for monitoring is taken by quick")),
         "{body}"
     );
     drop(other);
@@ -547,7 +548,7 @@ async fn an_autostart_that_cannot_be_is_said_and_tried_again() {
         waiting["last_error"]
             .as_str()
             .unwrap()
-            .contains("for miners is taken by supervision"),
+            .contains("for miners is taken by quick"),
         "{waiting}"
     );
     assert!(waiting["retry_at"].is_string());
