@@ -492,11 +492,13 @@ async fn look_at_setup(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_fits_and_can_be_used() {
+    let _busy = super::BUSY_BROWSERS.read().await;
     look_at_everything(&Browser::open().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_fits_and_can_be_used_without_javascript() {
+    let _busy = super::BUSY_BROWSERS.read().await;
     look_at_everything(&Browser::without_javascript().await).await;
 }
 

@@ -56,6 +56,7 @@ async fn gaps(browser: &Browser, newest: usize) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
+    let _alone = super::BUSY_BROWSERS.write().await;
     let (manager, id) = running(&["--lines-per-second", "500"]).await;
     let browser = Browser::open().await;
     browser.go(&manager.url(&format!("/instances/{id}"))).await;
