@@ -15,9 +15,14 @@ use crate::domain::access::{Access, FirstCode};
 use crate::domain::alerts::{AlertFeed, Alerts};
 use crate::domain::backups::{self, Backups};
 use crate::domain::configs::{ConfigService, add_secrets};
+use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::health::{self, HealthMonitor, HealthService};
+use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
+use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
+use crate::domain::logs::routes::LogPagesState;
+use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
@@ -186,21 +191,37 @@ where
         &settings.data_dir,
         stop.clone(),
     );
+    let instance_lists = InstanceListState {
+        instances: instances.clone(),
+        configs: configs.clone(),
+        notices: notices.clone(),
+        stop: stop.clone(),
+    };
     let state = AppState {
         access,
+        legacy: FirstGeneration::new(configs.clone(), instances.clone()),
+        logs: LogPagesState {
+            logs,
+            configs: configs.clone(),
+        },
         configs,
         instances: instances.clone(),
+        instance_lists,
         setups,
-        logs,
-        metrics,
-        health,
+        metrics: MetricsRoutesState {
+            metrics,
+            stop: stop.clone(),
+            started: started_at,
+        },
+        health: HealthRoutesState {
+            health,
+            stop: stop.clone(),
+        },
         updates,
         alerts,
         backups,
         notices,
-        stop: stop.clone(),
         started: begun,
-        started_at,
     };
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
     let app = router::router(

@@ -4,21 +4,17 @@ use axum::extract::FromRef;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::base::clock::Timestamp;
 use crate::domain::access::Access;
 use crate::domain::alerts::Alerts;
 use crate::domain::backups::Backups;
 use crate::domain::configs::ConfigService;
-use crate::domain::health::HealthService;
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::instances::InstanceService;
 use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
-use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
-use crate::domain::metrics::MetricService;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
@@ -33,14 +29,16 @@ pub struct AppState {
     pub configs: ConfigService,
     /// Instances.
     pub instances: InstanceService,
+    /// Lists of instances.
+    pub instance_lists: InstanceListState,
     /// Setups that were begun.
     pub setups: SetupService,
     /// Their logs.
-    pub logs: LogService,
+    pub logs: LogPagesState,
     /// Their metrics.
-    pub metrics: MetricService,
+    pub metrics: MetricsRoutesState,
     /// Their health.
-    pub health: HealthService,
+    pub health: HealthRoutesState,
     /// Clients: which there are and which is in use.
     pub updates: UpdateService,
     /// Alerts.
@@ -49,12 +47,10 @@ pub struct AppState {
     pub backups: Backups,
     /// Problems of the manager itself.
     pub notices: ManagerNotices,
-    /// Cancelled when the manager ends.
-    pub stop: CancellationToken,
+    /// The API of one client.
+    pub legacy: FirstGeneration,
     /// When the manager was started.
     pub started: Instant,
-    /// The same by the clock.
-    pub started_at: Timestamp,
 }
 
 /// How the manager itself is.
@@ -84,89 +80,27 @@ impl AppState {
     }
 }
 
-impl FromRef<AppState> for Access {
-    fn from_ref(state: &AppState) -> Self {
-        state.access.clone()
-    }
-}
-
-impl FromRef<AppState> for ConfigService {
-    fn from_ref(state: &AppState) -> Self {
-        state.configs.clone()
-    }
-}
-
-impl FromRef<AppState> for InstanceService {
-    fn from_ref(state: &AppState) -> Self {
-        state.instances.clone()
-    }
-}
-
-impl FromRef<AppState> for SetupService {
-    fn from_ref(state: &AppState) -> Self {
-        state.setups.clone()
-    }
-}
-
-impl FromRef<AppState> for UpdateService {
-    fn from_ref(state: &AppState) -> Self {
-        state.updates.clone()
-    }
-}
-
-impl FromRef<AppState> for Alerts {
-    fn from_ref(state: &AppState) -> Self {
-        state.alerts.clone()
-    }
-}
-
-impl FromRef<AppState> for Backups {
-    fn from_ref(state: &AppState) -> Self {
-        state.backups.clone()
-    }
-}
-
-impl FromRef<AppState> for InstanceListState {
-    fn from_ref(state: &AppState) -> Self {
-        Self {
-            instances: state.instances.clone(),
-            configs: state.configs.clone(),
-            notices: state.notices.clone(),
-            stop: state.stop.clone(),
+/// Lets handlers ask for these members of the state with `State`.
+macro_rules! services {
+    ($($field:ident: $service:ty),+ $(,)?) => {$(
+        impl FromRef<AppState> for $service {
+            fn from_ref(state: &AppState) -> Self {
+                state.$field.clone()
+            }
         }
-    }
+    )+};
 }
-
-impl FromRef<AppState> for MetricsRoutesState {
-    fn from_ref(state: &AppState) -> Self {
-        Self {
-            metrics: state.metrics.clone(),
-            stop: state.stop.clone(),
-            started: state.started_at,
-        }
-    }
-}
-
-impl FromRef<AppState> for HealthRoutesState {
-    fn from_ref(state: &AppState) -> Self {
-        Self {
-            health: state.health.clone(),
-            stop: state.stop.clone(),
-        }
-    }
-}
-
-impl FromRef<AppState> for FirstGeneration {
-    fn from_ref(state: &AppState) -> Self {
-        Self::new(state.configs.clone(), state.instances.clone())
-    }
-}
-
-impl FromRef<AppState> for LogPagesState {
-    fn from_ref(state: &AppState) -> Self {
-        Self {
-            logs: state.logs.clone(),
-            configs: state.configs.clone(),
-        }
-    }
+services! {
+    access: Access,
+    configs: ConfigService,
+    instances: InstanceService,
+    instance_lists: InstanceListState,
+    setups: SetupService,
+    logs: LogPagesState,
+    metrics: MetricsRoutesState,
+    health: HealthRoutesState,
+    updates: UpdateService,
+    alerts: Alerts,
+    backups: Backups,
+    legacy: FirstGeneration,
 }

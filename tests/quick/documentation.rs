@@ -72,40 +72,6 @@ fn path_of<'p>(address: &str, paths: impl Iterator<Item = &'p str>) -> Option<&'
 }
 
 #[test]
-fn every_operation_is_documented_and_no_other() {
-    // A file of the pages, and another address of the overview.
-    let are_none = ["/static/{name}", "/api/"];
-    let routes = routes::of_the_router()
-        .into_iter()
-        .filter(|(path, _)| !are_none.contains(&path.as_str()));
-    let of_the_router: BTreeSet<(String, String)> = routes
-        .flat_map(|(path, methods)| {
-            methods
-                .split(' ')
-                .map(|method| (method.to_ascii_uppercase(), path.clone()))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let document = document();
-    let documented: BTreeSet<(String, String)> = operations(&document)
-        .into_iter()
-        .map(|(method, path, _)| (method, path))
-        .collect();
-    let undocumented: Vec<_> = of_the_router.difference(&documented).collect();
-    assert_eq!(
-        undocumented,
-        Vec::<&(String, String)>::new(),
-        "these need an entry in a documented.rs"
-    );
-    let gone: Vec<_> = documented.difference(&of_the_router).collect();
-    assert_eq!(
-        gone,
-        Vec::<&(String, String)>::new(),
-        "the router does not have these"
-    );
-}
-
-#[test]
 fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     let document = document();
     let operations = operations(&document);

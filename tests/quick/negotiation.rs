@@ -440,7 +440,7 @@ fn the_table_lists_every_route() {
         .map(|(methods, path, _)| (*path, *methods))
         .chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
     assert_eq!(
-        routes::of_the_router(),
+        routes::all(),
         listed
             .map(|(path, methods)| (path.to_owned(), sorted(methods)))
             .collect::<BTreeSet<_>>()

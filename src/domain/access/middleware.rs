@@ -7,50 +7,29 @@
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticate::{Authentication, Credentials};
 use super::model::{AuditEntry, LoginMethod};
 use super::pending_form::KeptForm;
+use super::permissions::PermissionTable;
 use super::service::Access;
 use super::views::LoginPage;
 use crate::web::negotiation::{Representation, RequestedFormat};
 use crate::web::respond::FormattedError;
-use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse, Role};
-
-/// Who may pass a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequiredRole {
-    /// Whoever can reach the manager.
-    Anybody,
-    /// Those with at least this role.
-    From(Role),
-}
-
-/// What the house says of a method at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permission {
-    /// Who may pass.
-    pub who: RequiredRole,
-    /// What happens behind it, in the past tense, for the audit log; `None` where nothing is
-    /// changed.
-    pub audit_action: Option<&'static str>,
-}
-
-/// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no
-/// route is.
-pub type Doors = fn(&Method, Option<&str>) -> Permission;
+use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse};
 
 /// Streams look at least so often whether they may go on.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Middleware: lets through whoever may pass.
-pub async fn gate(
-    State((access, doors)): State<(Access, Doors)>,
+pub async fn require_role(
+    State((access, permissions)): State<(Access, Arc<PermissionTable>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -63,10 +42,10 @@ pub async fn gate(
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path)
     });
-    let door = doors(request.method(), pattern);
-    if door.who == RequiredRole::Anybody {
+    let permission = permissions.get(request.method(), pattern);
+    let Some(needed) = permission.role else {
         return next.run(request).await;
-    }
+    };
     let peer = PeerAddress::of(request.extensions());
     let shown = Credentials::of(request.headers(), peer);
     let known = match access.recognise(shown.clone(), peer).await {
@@ -88,7 +67,7 @@ pub async fn gate(
         }
         Authentication::Forwarded => return forwarded().into_response(),
     };
-    let mut entry = door.audit_action.map(|action| AuditEntry {
+    let mut entry = permission.audit_action.map(|action| AuditEntry {
         user: caller.name.clone(),
         actor: caller.title(),
         role: caller.role.name().into(),
@@ -98,13 +77,9 @@ pub async fn gate(
         status: 0,
     });
     let frame = framed(&mut request, &caller, &proof);
-    let response = match door.who {
-        RequiredRole::From(needed) if caller.role < needed => caller
-            .must_be(needed)
-            .map_or_else(IntoResponse::into_response, |()| {
-                StatusCode::FORBIDDEN.into_response()
-            }),
-        _ => {
+    let response = match caller.must_be(needed) {
+        Err(problem) => problem.into_response(),
+        Ok(()) => {
             request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(proof.clone());
             next.run(request).await

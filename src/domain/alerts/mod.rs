@@ -29,9 +29,9 @@ mod feed;
 mod grouping;
 mod jobs;
 pub mod model;
-pub mod openapi;
 mod quarantine;
 mod queries;
+pub mod route_table;
 pub mod routes;
 mod rule_draft;
 #[cfg(test)]

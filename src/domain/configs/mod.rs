@@ -33,8 +33,8 @@
 mod compatibility;
 mod diff;
 mod model;
-pub mod openapi;
 mod parse;
+pub mod route_table;
 mod rules;
 #[cfg(test)]
 mod samples;

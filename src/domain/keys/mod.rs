@@ -6,7 +6,7 @@
 //! client reads them (base58check, see `model`). Knows no configuration, instance or storage.
 
 mod model;
-pub mod openapi;
+pub mod route_table;
 
 pub use model::{
     EXAMPLE_PUBLIC_KEY, KeyFormatError, KeyPair, MASK, SecretKey, pair_matches, parse_public_key,

@@ -5,7 +5,7 @@
 //! it has no state of its own; the first start creates the instance, which runs whatever
 //! configuration is active when it is started.
 
-pub mod openapi;
+pub mod route_table;
 pub mod routes;
 mod service;
 mod views;

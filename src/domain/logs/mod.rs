@@ -4,7 +4,7 @@
 //! The files are the truth: nothing about a log is stored anywhere else. A record's sequence number
 //! is its offset in the log, so paging and resuming survive every restart.
 
-pub mod openapi;
+pub mod route_table;
 pub mod routes;
 mod service;
 pub mod views;

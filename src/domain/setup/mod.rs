@@ -19,11 +19,11 @@
 mod defaults;
 mod finish;
 mod node;
-pub mod openapi;
 mod pool_list;
 mod probe;
 mod queries;
 mod responses;
+pub mod route_table;
 pub mod routes;
 mod service;
 mod step;

@@ -24,10 +24,10 @@ mod github;
 mod health_gate;
 mod job_tracker;
 mod jobs;
-pub mod openapi;
 mod release_check;
 mod responses;
 mod revert;
+pub mod route_table;
 
 mod install;
 pub mod model;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::base::error::{Error, FieldError};
+use crate::server::route_table;
 use crate::web::ProblemResponse;
 use crate::web::extract::{BodyFields, KnownField, MOST_UNKNOWN, unknown_field};
 use crate::web::openapi::{RequestBody, RequestField};
@@ -34,7 +35,7 @@ fn known(fields: &[RequestField]) -> Vec<KnownField> {
 fn all() -> &'static HashMap<String, OperationParameters> {
     static ALL: OnceLock<HashMap<String, OperationParameters>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let operations = super::parts().into_iter().flat_map(|part| part.operations);
+        let operations = route_table::operations();
         let entry = |operation: crate::web::openapi::ApiOperation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some([

@@ -4,8 +4,8 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::PageFrame;
 use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_type};
+use crate::web::{PageFrame, Role};
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]
@@ -32,10 +32,10 @@ struct PartView {
 
 #[derive(Debug)]
 struct OperationView {
-    id: &'static str,
+    id: String,
     method: String,
     path: &'static str,
-    summary: &'static str,
+    summary: String,
     about: &'static str,
     role: Option<&'static str>,
     parameters: Vec<DocumentedMember>,
@@ -146,12 +146,12 @@ impl OperationView {
             .map(|(name, _)| name.as_str())
             .collect();
         Self {
-            id: operation.id,
+            id: operation.id.to_string(),
             method: operation.method.to_ascii_uppercase(),
             path: operation.path,
-            summary: operation.summary,
+            summary: operation.summary.to_string(),
             about: operation.about,
-            role: (documented.role)(operation.method, operation.path),
+            role: operation.role.map(Role::name),
             parameters: fields
                 .map(|field| DocumentedMember::of_field(field, known))
                 .collect(),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::field::RequestField;
 use super::operation::{ApiOperation, ResponseSpec, Shape};
 use super::{HTML, JSON, PROBLEM};
+use crate::base::role::Role;
 
 /// Operations that belong together.
 #[derive(Clone, Debug)]
@@ -34,8 +35,6 @@ pub struct ApiDocument {
     pub security: Value,
     /// The shape of problem details.
     pub problem: Shape,
-    /// Which role an operation needs, by method and path; none: whoever asks.
-    pub role: fn(&str, &str) -> Option<&'static str>,
     /// The operations.
     pub parts: Vec<OperationGroup>,
 }
@@ -126,7 +125,7 @@ impl ApiDocument {
         operation: &ApiOperation,
         generator: &mut SchemaGenerator,
     ) -> Value {
-        let role = (self.role)(operation.method, operation.path);
+        let role = operation.role.map(Role::name);
         let needs = match role {
             Some(role) => format!("Needs the role {role}."),
             None => "Needs no login.".to_owned(),
@@ -142,7 +141,7 @@ impl ApiDocument {
             "description": about,
             "tags": [tag],
             "x-role": role,
-            "responses": responses(operation, role.is_none(), generator),
+            "responses": responses(operation, generator),
         });
         let fields = operation
             .path_fields
@@ -179,13 +178,9 @@ fn parameter(place: &str, field: &RequestField) -> Value {
     json!({ "name": field.name, "in": place, "description": field.about, "required": field.required, "schema": field.schema })
 }
 
-fn responses(
-    operation: &ApiOperation,
-    is_open: bool,
-    generator: &mut SchemaGenerator,
-) -> Map<String, Value> {
+fn responses(operation: &ApiOperation, generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut all = Map::new();
-    for status in operation.all_problems(is_open) {
+    for status in operation.all_problems() {
         let name = PROBLEMS
             .iter()
             .find(|known| known.0 == status)
@@ -210,7 +205,7 @@ fn response(
     generator: &mut SchemaGenerator,
 ) -> Value {
     let about = if answer.about.is_empty() {
-        operation.summary
+        &operation.summary
     } else {
         answer.about
     };

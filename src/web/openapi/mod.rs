@@ -1,7 +1,6 @@
-//! Documentation of an HTTP API by machine: operations as they are written down, and the OpenAPI
-//! 3.1 document that is made of them.
+//! Tables of routes, and the OpenAPI 3.1 document that is made of them.
 //!
-//! Knows no domain, no router and no role. What an answer holds is told by the type that is
+//! Knows no domain and no router. What an answer holds is told by the type that is
 //! serialised (`schemars`); what is asked for is told by [`RequestField`]s, since bodies are read
 //! member by member and by hand. Nothing is kept: a document is made when one is asked for.
 
@@ -9,6 +8,7 @@ mod curl;
 mod document;
 mod field;
 mod operation;
+mod route;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +20,7 @@ pub use field::{
 pub use operation::{
     ApiOperation, RequestBody, ResponseSpec, Shape, delete, get, patch, post, put, shape,
 };
+pub use route::{Route, RouteTable, RouterState};
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";

@@ -1,9 +1,12 @@
 //! One operation of an API: a method on a path, what it is sent and what it answers.
 
+use axum::http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::borrow::Cow;
 
 use super::field::{RequestField, id as id_of, object};
 use super::{FORM, HTML, JSON};
+use crate::base::role::Role;
 
 /// Makes the schema of a type; types that have a name are put beside the operations once and
 /// referred to.
@@ -48,9 +51,9 @@ pub struct ApiOperation {
     /// Its path without prefix, as the router has it.
     pub path: &'static str,
     /// Its name, unique.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// What it does, one sentence.
-    pub summary: &'static str,
+    pub summary: Cow<'static, str>,
     /// What else there is to know.
     pub about: &'static str,
     /// Parameters in the path.
@@ -67,6 +70,12 @@ pub struct ApiOperation {
     pub answers: Vec<ResponseSpec>,
     /// Statuses of problems, besides those that follow from the rest.
     pub problems: Vec<u16>,
+    /// The least role that may call it; none: whoever reaches the manager.
+    pub role: Option<Role>,
+    /// What the audit log says was done, in the past tense; none where nothing is changed.
+    pub audit_action: Option<&'static str>,
+    /// Its body is a large file: of other limits than the rest.
+    pub is_upload: bool,
 }
 
 macro_rules! method {
@@ -91,11 +100,13 @@ impl ApiOperation {
             .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
             .map(|name| id_of(name, "Its id.").required())
             .collect();
+        // What says nothing else is safe: reading is for viewers, changes are for admins.
+        let reads = method == "get";
         Self {
             method,
             path,
-            id,
-            summary,
+            id: id.into(),
+            summary: summary.into(),
             about: "",
             path_fields,
             query: Vec::new(),
@@ -104,7 +115,74 @@ impl ApiOperation {
             has_open_body: false,
             answers: Vec::new(),
             problems: Vec::new(),
+            role: Some(if reads { Role::Viewer } else { Role::Admin }),
+            audit_action: (!reads).then_some("changed something"),
+            is_upload: false,
         }
+    }
+
+    /// The same operation for forms, by POST at `path`.
+    pub(super) fn by_form(self, path: &'static str) -> Self {
+        Self {
+            method: "post",
+            path,
+            id: format!("{}ByForm", self.id).into(),
+            summary: format!("The same as {}, for forms.", self.method.to_uppercase()).into(),
+            about: "",
+            ..self
+        }
+    }
+
+    /// Its method.
+    pub fn http_method(&self) -> Method {
+        match self.method {
+            "post" => Method::POST,
+            "put" => Method::PUT,
+            "patch" => Method::PATCH,
+            "delete" => Method::DELETE,
+            // The only one left that an operation can be made with.
+            _ => Method::GET,
+        }
+    }
+
+    /// Whoever reaches the manager may call it.
+    pub fn for_anybody(mut self) -> Self {
+        self.role = None;
+        self.audit_action = None;
+        self
+    }
+
+    /// Viewers may call it.
+    pub fn for_viewers(mut self) -> Self {
+        self.role = Some(Role::Viewer);
+        self.audit_action = None;
+        self
+    }
+
+    /// Operators and admins may call it.
+    pub fn for_operators(mut self) -> Self {
+        self.role = Some(Role::Operator);
+        self.audit_action = None;
+        self
+    }
+
+    /// Only admins may call it.
+    pub fn for_admins(mut self) -> Self {
+        self.role = Some(Role::Admin);
+        self.audit_action = None;
+        self
+    }
+
+    /// What the audit log says was done, in the past tense.
+    pub fn audited(mut self, action: &'static str) -> Self {
+        self.audit_action = Some(action);
+        self
+    }
+
+    /// Its body is a large file.
+    pub fn uploads(mut self) -> Self {
+        self.is_upload = true;
+        self
     }
 
     /// What else there is to know.
@@ -278,14 +356,13 @@ impl ApiOperation {
         changes || several || self.answers.iter().any(|a| a.types.contains(&HTML))
     }
 
-    /// The statuses of every problem it may answer with, in order. `is_open`: nobody has to say who
-    /// asks.
-    pub(super) fn all_problems(&self, is_open: bool) -> Vec<u16> {
+    /// The statuses of every problem it may answer with, in order.
+    pub(super) fn all_problems(&self) -> Vec<u16> {
         let mut all = self.problems.clone();
         // Who asks from where; and a disk or a database may be full or busy at any time.
         // An unknown query parameter is refused.
         all.extend([421, 422, 503]);
-        if !is_open {
+        if self.role.is_some() {
             all.extend([401, 403]);
         }
         if self.method != "get" {

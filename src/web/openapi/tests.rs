@@ -30,13 +30,10 @@ fn document() -> Value {
         post("/cows/{id}/milk", "milkCow", "Milks a cow.")
             .acts([text("next", "The next page.")])
             .does::<Herd>(),
-        get("/open", "open", "For all.").gives::<Herd>(PROGRAMS),
+        get("/open", "open", "For all.")
+            .for_anybody()
+            .gives::<Herd>(PROGRAMS),
     ];
-    let role = |method: &str, path: &str| match (method, path) {
-        (_, "/open") => None,
-        ("get", _) => Some("viewer"),
-        _ => Some("admin"),
-    };
     let parts = vec![OperationGroup {
         tag: "Cows",
         about: "All of them.",
@@ -51,7 +48,6 @@ fn document() -> Value {
         prefix: "/api",
         security,
         problem,
-        role,
         parts,
     }
     .build()

@@ -1,5 +1,8 @@
-//! What the API's documentation says of saved configurations.
+//! The routes of saved configurations: operation, role, audit text and handler of each.
 
+use super::routes;
+use super::service::ConfigService;
+use axum::extract::FromRef;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 
@@ -12,8 +15,8 @@ use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
 use crate::web::openapi::{
-    ApiOperation, PAGE, RequestField, delete, flag, get, member, number, object, one_of, post, put,
-    text, whole,
+    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, member, number, object, one_of,
+    post, put, text, whole,
 };
 
 /// A configuration as it is sent.
@@ -86,27 +89,31 @@ fn version(name: &'static str, about: &'static str) -> RequestField {
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    ConfigService: FromRef<S>,
+{
     let sent = crate::web::openapi::shape::<ConfigBody>();
-    vec![
-        get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
+    RouteTable::new()
+.add(get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
             .asks([
                 whole("limit", "At most so many.", 1, 1000).or(1000),
                 whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
                 text("q", "Only those that hold this text, whatever the case."),
             ])
-            .gives::<ConfigListPage>(PAGE),
-        post("/saved-configs", "createConfiguration", "Saves a new configuration.")
+            .gives::<ConfigListPage>(PAGE), routes::list)
+.add(post("/saved-configs", "createConfiguration", "Saves a new configuration.")
             .takes_shape(sent, form())
             .makes::<ConfigChangeResult>()
-            .fails(&[409]),
-        get("/saved-configs/new", "showNewConfiguration", "The form of a new configuration, for people.").gives::<ConfigFormPage>(PAGE),
-        get("/saved-configs/active", "getActiveConfiguration", "The active configuration.").gives::<ShowPage>(PAGE).fails(&[404]),
-        post("/saved-configs/check", "checkConfiguration", "Says what there is to say about a new configuration and saves nothing.")
+            .fails(&[409]).for_admins().audited("saved a configuration"), routes::create)
+.add(get("/saved-configs/new", "showNewConfiguration", "The form of a new configuration, for people.").gives::<ConfigFormPage>(PAGE), routes::new)
+.add(get("/saved-configs/active", "getActiveConfiguration", "The active configuration.").gives::<ShowPage>(PAGE).fails(&[404]), routes::active)
+.add(post("/saved-configs/check", "checkConfiguration", "Says what there is to say about a new configuration and saves nothing.")
             .takes_shape(sent, form())
-            .gives::<ConfigValidation>(PAGE),
-        get("/saved-configs/import", "showImport", "The form for a client's file, for people.").gives::<ImportPage>(PAGE),
-        post("/saved-configs/import", "importConfiguration", "Saves a client's file of any version as a configuration.")
+            .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check)
+.add(get("/saved-configs/import", "showImport", "The form for a client's file, for people.").gives::<ImportPage>(PAGE), routes::ask_import)
+.add(post("/saved-configs/import", "importConfiguration", "Saves a client's file of any version as a configuration.")
             .asks([text("name", "Its name, where the file is the body itself.").like("From a file")])
             .takes_file(
                 &["application/toml", "text/x-toml", "text/plain", "application/octet-stream"],
@@ -118,53 +125,47 @@ pub fn operations() -> Vec<ApiOperation> {
                 ],
             )
             .makes::<ConfigChangeResult>()
-            .fails(&[409]),
-        get("/saved-configs/{id}", "getConfiguration", "A saved configuration.").gives::<ShowPage>(PAGE),
-        put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as the newest revision.")
+            .fails(&[409]).for_admins().audited("imported a configuration"), routes::import)
+.add(get("/saved-configs/{id}", "getConfiguration", "A saved configuration.").gives::<ShowPage>(PAGE), routes::show)
+.add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as the newest revision.")
             .about("A secret key that is masked, empty or absent stays, as long as the public key stays. Clients that run take it up when they are next started.")
             .takes_shape(sent, form())
             .does::<ConfigChangeResult>()
-            .fails(&[409]),
-        post("/saved-configs/{id}", "changeConfigurationByForm", "The same as PUT, for forms.")
+            .fails(&[409]).for_admins().audited("changed a configuration"), routes::update, "/saved-configs/{id}")
+.add_with_form(delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<ConfigChangeResult>().fails(&[409]).for_admins().audited("deleted a configuration"), routes::delete, "/saved-configs/{id}/delete")
+.add(post("/saved-configs/{id}/check", "checkSavedConfiguration", "Says what there is to say about what would take its place and saves nothing.")
             .takes_shape(sent, form())
-            .does::<ConfigChangeResult>()
-            .fails(&[409]),
-        delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<ConfigChangeResult>().fails(&[409]),
-        post("/saved-configs/{id}/check", "checkSavedConfiguration", "Says what there is to say about what would take its place and saves nothing.")
-            .takes_shape(sent, form())
-            .gives::<ConfigValidation>(PAGE),
-        get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<ConfigFormPage>(PAGE),
-        get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfigDeletePage>(PAGE),
-        post("/saved-configs/{id}/delete", "deleteConfigurationByForm", "The same as DELETE, for forms.").does::<ConfigChangeResult>().fails(&[409]),
-        post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<ConfigChangeResult>().fails(&[409]),
-        post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one and no other.")
+            .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check_saved)
+.add(get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<ConfigFormPage>(PAGE), routes::edit)
+.add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfigDeletePage>(PAGE), routes::ask_delete)
+.add(post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<ConfigChangeResult>().fails(&[409]).for_admins().audited("duplicated a configuration"), routes::duplicate)
+.add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one and no other.")
             .acts([text("next", "The page a browser is sent to afterwards, a path on this site.").like("/saved-configs")])
-            .does::<ConfigChangeResult>(),
-        get("/saved-configs/{id}/toml", "getConfigurationFile", "The file as a client will get it, with the secret masked.")
+            .does::<ConfigChangeResult>().for_admins().audited("made a configuration the active one"), routes::set_active)
+.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "The file as a client will get it, with the secret masked.")
             .asks([version("client_version", "The client it is written for.").or("0.6.0"), version("against", "Beside the file for this client.")])
-            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())),
-        get("/saved-configs/{id}/export", "exportConfiguration", "The file to be taken elsewhere, complete, with the secret masked.").gives_file(&["application/toml"]),
-        post("/saved-configs/{id}/export", "exportConfigurationWhole", "The same file, with the secret key if that is asked for.")
+            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())), routes::toml)
+.add(get("/saved-configs/{id}/export", "exportConfiguration", "The file to be taken elsewhere, complete, with the secret masked.").gives_file(&["application/toml"]), routes::export)
+.add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "The same file, with the secret key if that is asked for.")
             .asks([one_of("secret", "With it; as a form it may be in the body.", &["include"])])
             .acts([one_of("secret", "With it.", &["include"])])
-            .gives_file(&["application/toml"]),
-        get("/saved-configs/{id}/secret", "askSecret", "The question before a secret key is shown, for people.").gives::<AskSecretPage>(PAGE),
-        post("/saved-configs/{id}/secret", "showSecret", "Shows the pair of keys of a configuration in plain text.").gives::<SecretPage>(PAGE),
-        get("/saved-configs/{id}/compare", "compareRevisions", "What differs between two revisions of a configuration.")
+            .gives_file(&["application/toml"]).for_admins().audited("exported a configuration, with its secret key if that was asked for"), routes::export_whole)
+.add(get("/saved-configs/{id}/secret", "askSecret", "The question before a secret key is shown, for people.").gives::<AskSecretPage>(PAGE).for_admins(), routes::ask_secret)
+.add(post("/saved-configs/{id}/secret", "showSecret", "Shows the pair of keys of a configuration in plain text.").gives::<SecretPage>(PAGE).for_admins().audited("looked at the secret key of a configuration"), routes::secret)
+.add(get("/saved-configs/{id}/compare", "compareRevisions", "What differs between two revisions of a configuration.")
             .asks([
                 whole("from", "The former; without it the one before.", 1, i32::MAX.into()),
                 whole("to", "The latter; without it the newest.", 1, i32::MAX.into()),
                 version("client_version", "The client the files are written for.").or("0.6.0"),
             ])
-            .gives::<RevisionComparePage>(PAGE),
-        get("/saved-configs/{id}/revisions", "listRevisions", "The revisions of a configuration, newest first.")
+            .gives::<RevisionComparePage>(PAGE), routes::compare)
+.add(get("/saved-configs/{id}/revisions", "listRevisions", "The revisions of a configuration, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(50), whole("before", "Those before this revision.", 1, i32::MAX.into())])
-            .gives::<RevisionsPage>(PAGE),
-        post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves a former revision as the newest one.")
+            .gives::<RevisionsPage>(PAGE), routes::revisions)
+.add(post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves a former revision as the newest one.")
             .named(number("n", "The number of the revision.").like(1))
             .does::<ConfigChangeResult>()
-            .fails(&[409, 422]),
-    ]
+            .fails(&[409, 422]).for_admins().audited("restored a revision"), routes::restore)
 }
 
 /// A configuration alone, in any of its shapes.

@@ -1,14 +1,17 @@
-//! What the API's documentation says of clients and their updates.
+//! The routes of clients and their updates: operation, role, audit text and handler of each.
 
 use super::release_check::ReleaseStatus;
 use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
+use super::routes;
 use super::service::ClientInUse;
+use super::service::UpdateService;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    ApiOperation, PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, delete, flag, get, id, list,
-    number, one_of, patch, post, text, whole,
+    PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, RouteTable, RouterState, delete, flag, get, id,
+    list, number, one_of, patch, post, text, whole,
 };
+use axum::extract::FromRef;
 
 fn gate() -> [RequestField; 2] {
     [
@@ -51,34 +54,38 @@ fn version(about: &'static str) -> RequestField {
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    UpdateService: FromRef<S>,
+{
     let file: &[&str] = &[
         "application/octet-stream",
         "application/gzip",
         "multipart/form-data",
     ];
-    vec![
-        get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
-            .gives::<UpdatesPage>(PAGE),
-        get("/updates/check", "checkUpdates", "Looks for releases and tells what there is.")
+    RouteTable::new()
+.add(get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
+            .gives::<UpdatesPage>(PAGE), routes::show)
+.add(get("/updates/check", "checkUpdates", "Looks for releases and tells what there is.")
             .gives::<ReleaseStatus>(PROGRAMS)
-            .fails(&[409]),
-        post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.")
+            .fails(&[409]), routes::check)
+.add(post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.")
             .acts([])
             .does::<ReleaseStatus>()
-            .fails(&[409]),
-        get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
+            .fails(&[409]).for_operators().audited("looked for releases"), routes::look)
+.add(get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(1000), number("before", "Those before this one.")])
-            .gives::<ReleaseList>(PROGRAMS),
-        get("/updates/version", "getClientVersion", "The client in use.").gives::<ClientInUse>(PROGRAMS),
-        get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
+            .gives::<ReleaseList>(PROGRAMS), routes::all)
+.add(get("/updates/version", "getClientVersion", "The client in use.").gives::<ClientInUse>(PROGRAMS), routes::version)
+.add(get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(100), id("before", "Those before this piece of work.")])
-            .gives::<HistoryPage>(PAGE),
-        get("/updates/install", "askInstall", "The question before an installation, for people.")
+            .gives::<HistoryPage>(PAGE), routes::history)
+.add(get("/updates/install", "askInstall", "The question before an installation, for people.")
             .asks([version("Which release; without it the newest.")])
             .gives::<InstallPage>(PAGE)
-            .fails(&[404, 409]),
-        post("/updates/install", "installClient", "Installs a client: a release, one that is built, or a file on this machine.")
+            .fails(&[404, 409]), routes::ask_install)
+.add(post("/updates/install", "installClient", "Installs a client: a release, one that is built, or a file on this machine.")
             .may_take([
                 version("Which; without it the newest release."),
                 one_of("source", "Where it comes from.", &["release", "build", "file"]).or("release"),
@@ -87,60 +94,59 @@ pub fn operations() -> Vec<ApiOperation> {
                 flag("switch", "Instances are switched to it afterwards.").or(false),
             ])
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]),
-        post("/updates/upload", "uploadClient", "Installs a client that is sent: the program, or a release's archive.")
+            .fails(&[404, 409]).for_operators().audited("began to install a client"), routes::install)
+.add(post("/updates/upload", "uploadClient", "Installs a client that is sent: the program, or a release's archive.")
             .asks([
                 text("name", "What it is called, for people."),
                 flag("switch", "Instances are switched to it afterwards.").or(false),
             ])
             .takes_file(file, [])
             .begins::<JobStartResponse>()
-            .fails(&[409, 422]),
-        get("/updates/switch", "askSwitch", "The question before a switch, for people.")
+            .fails(&[409, 422]).for_admins().audited("uploaded a client").uploads(), routes::upload)
+.add(get("/updates/switch", "askSwitch", "The question before a switch, for people.")
             .asks([version("To which installed client.").like("0.6.0")])
             .gives::<SwitchPage>(PAGE)
-            .fails(&[404, 409]),
-        post("/updates/switch", "switchClient", "Takes instances to an installed client, one after the other.")
+            .fails(&[404, 409]), routes::ask_switch)
+.add(post("/updates/switch", "switchClient", "Takes instances to an installed client, one after the other.")
             .takes([
                 version("Its name in the store.").like("0.6.0").required(),
                 list("instances", "These, which are then pinned to it; left out: all that follow the version in use."),
             ])
             .more(gate())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]),
-        post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
+            .fails(&[404, 409]).for_operators().audited("began to switch clients"), routes::switch)
+.add(post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
             .may_take([version("To which installed client; without it the one before.").like("0.5.0")])
             .more(gate())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]),
-        get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")
+            .fails(&[404, 409]).for_operators().audited("went back to the client before"), routes::rollback)
+.add(get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")
             .about("As an event stream: an event `job` at the opening and as it changes, until it is over.")
-            .gives::<JobPage>(PAGE_OR_STREAM),
-        post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.")
+            .gives::<JobPage>(PAGE_OR_STREAM), routes::job)
+.add(post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.")
             .acts([])
             .does::<JobCancelResponse>()
-            .fails(&[409]),
-        delete("/updates/installed/{name}", "removeClient", "Removes an installed client.")
+            .fails(&[409]).for_operators().audited("cancelled a piece of work"), routes::cancel)
+.add(delete("/updates/installed/{name}", "removeClient", "Removes an installed client.")
             .named(name())
             .does::<MessageResponse>()
-            .fails(&[409, 422]),
-        get(
+            .fails(&[409, 422]).for_admins().audited("removed a client"), routes::remove)
+.add(get(
             "/updates/installed/{name}/delete",
             "askRemoveClient",
             "The question before an installed client is removed, for people.",
         )
         .named(name())
-        .gives::<RemovePage>(PAGE),
-        post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
+        .gives::<RemovePage>(PAGE), routes::ask_remove)
+.add(post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
             .named(name())
             .acts([])
             .does::<MessageResponse>()
-            .fails(&[409, 422]),
-        patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
+            .fails(&[409, 422]).for_admins().audited("removed a client"), routes::remove)
+.add(patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
             .takes(wanted())
-            .does::<UpdateSettingsResponse>(),
-        post("/updates/settings", "changeUpdateSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
+            .does::<UpdateSettingsResponse>().for_admins().audited("changed the settings of updates"), routes::settings)
+.add(post("/updates/settings", "changeUpdateSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
             .takes(wanted())
-            .does::<UpdateSettingsResponse>(),
-    ]
+            .does::<UpdateSettingsResponse>().for_admins().audited("changed the settings of updates"), routes::settings)
 }

@@ -1,5 +1,8 @@
-//! What the API's documentation says of alerts.
+//! The routes of alerts: operation, role, audit text and handler of each.
 
+use super::routes;
+use super::service::Alerts;
+use axum::extract::FromRef;
 use serde_json::json;
 
 use super::channel_kinds::KINDS;
@@ -11,8 +14,8 @@ use super::views::responses::{
 use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    ApiOperation, PAGE, RequestField, delete, flag, get, id, list, member, number, one_of, post,
-    put, shape, text, whole,
+    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, id, list, member, number,
+    one_of, post, put, shape, text, whole,
 };
 
 fn channel(is_new: bool) -> Vec<RequestField> {
@@ -114,12 +117,16 @@ fn next() -> RequestField {
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    Alerts: FromRef<S>,
+{
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let place = || text("id", "Its `place`.").like("rule-3");
     let delivery = || number("id", "Its number.").like(7);
-    vec![
-        get(
+    RouteTable::new()
+.add(get(
             "/alerts",
             "getAlerts",
             "Rules, channels, what holds now, silences, the last deliveries.",
@@ -128,30 +135,30 @@ pub fn operations() -> Vec<ApiOperation> {
             "instance",
             "For people: the instance that is to be silenced.",
         )])
-        .gives::<AlertsPage>(PAGE),
-        post(
+        .gives::<AlertsPage>(PAGE), routes::show)
+.add(post(
             "/alerts/channels",
             "createChannel",
             "Makes a channel that alerts are sent to.",
         )
         .takes(channel(true))
         .makes::<ChannelResponse>()
-        .fails(&[409]),
-        get(
+        .fails(&[409]).for_admins().audited("made a channel"), routes::create_channel)
+.add(get(
             "/alerts/channels/new",
             "showNewChannel",
             "The form of a new channel, for people.",
         )
         .asks([one_of("kind", "Of this kind.", &kinds)])
-        .gives::<ChannelKinds>(PAGE),
-        get(
+        .gives::<ChannelKinds>(PAGE), routes::new_channel)
+.add(get(
             "/alerts/channels/{id}",
             "getChannel",
             "A channel; for people its form.",
         )
         .gives::<ChannelView>(PAGE)
-        .fails(&[409]),
-        put(
+        .fails(&[409]), routes::channel)
+.add_with_form(put(
             "/alerts/channels/{id}",
             "changeChannel",
             "Changes what is mentioned of a channel.",
@@ -159,37 +166,22 @@ pub fn operations() -> Vec<ApiOperation> {
         .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
         .takes(channel(false))
         .does::<ChannelResponse>()
-        .fails(&[409]),
-        post(
-            "/alerts/channels/{id}",
-            "changeChannelByForm",
-            "The same as PUT, for forms.",
-        )
-        .takes(channel(false))
-        .does::<ChannelResponse>()
-        .fails(&[409]),
-        delete(
+        .fails(&[409]).for_admins().audited("changed a channel"), routes::update_channel, "/alerts/channels/{id}")
+.add_with_form(delete(
             "/alerts/channels/{id}",
             "deleteChannel",
             "Deletes a channel and what waits for it.",
         )
         .does::<MessageResponse>()
-        .fails(&[409]),
-        get(
+        .fails(&[409]).for_admins().audited("deleted a channel"), routes::delete_channel, "/alerts/channels/{id}/delete")
+.add(get(
             "/alerts/channels/{id}/delete",
             "askDeleteChannel",
             "The question before a channel is deleted, for people.",
         )
         .gives::<AlertDeletePage>(PAGE)
-        .fails(&[409]),
-        post(
-            "/alerts/channels/{id}/delete",
-            "deleteChannelByForm",
-            "The same as DELETE, for forms.",
-        )
-        .does::<MessageResponse>()
-        .fails(&[409]),
-        post(
+        .fails(&[409]), routes::ask_delete_channel)
+.add(post(
             "/alerts/channels/{id}/test",
             "testChannel",
             "Sends a test message at once.",
@@ -201,16 +193,16 @@ pub fn operations() -> Vec<ApiOperation> {
             PAGE,
             Some(shape::<TestPage>()),
         )
-        .fails(&[409]),
-        post(
+        .fails(&[409]).for_operators().audited("sent a test message"), routes::test_channel)
+.add(post(
             "/alerts/rules",
             "createRule",
             "Makes a rule that is watched from now on.",
         )
         .takes(rule(true))
         .makes::<RuleResponse>()
-        .fails(&[409]),
-        get(
+        .fails(&[409]).for_admins().audited("made a rule"), routes::create_rule)
+.add(get(
             "/alerts/rules/new",
             "showNewRule",
             "The form of a new rule, for people.",
@@ -219,71 +211,48 @@ pub fn operations() -> Vec<ApiOperation> {
             one_of("kind", "Of this kind.", &RuleCondition::KINDS),
             id("instance", "Of this instance."),
         ])
-        .gives::<RuleKinds>(PAGE),
-        get(
+        .gives::<RuleKinds>(PAGE), routes::new_rule)
+.add(get(
             "/alerts/rules/{id}",
             "getRule",
             "A rule; for people its form.",
         )
         .gives::<AlertRule>(PAGE)
-        .fails(&[409]),
-        put(
+        .fails(&[409]), routes::rule)
+.add_with_form(put(
             "/alerts/rules/{id}",
             "changeRule",
             "Changes what is mentioned of a rule.",
         )
         .takes(rule(false))
         .does::<RuleResponse>()
-        .fails(&[409]),
-        post(
-            "/alerts/rules/{id}",
-            "changeRuleByForm",
-            "The same as PUT, for forms.",
-        )
-        .takes(rule(false))
-        .does::<RuleResponse>()
-        .fails(&[409]),
-        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.")
+        .fails(&[409]).for_admins().audited("changed a rule"), routes::update_rule, "/alerts/rules/{id}")
+.add_with_form(delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.")
             .does::<MessageResponse>()
-            .fails(&[409]),
-        get(
+            .fails(&[409]).for_admins().audited("deleted a rule"), routes::delete_rule, "/alerts/rules/{id}/delete")
+.add(get(
             "/alerts/rules/{id}/delete",
             "askDeleteRule",
             "The question before a rule is deleted, for people.",
         )
         .gives::<AlertDeletePage>(PAGE)
-        .fails(&[409]),
-        post(
-            "/alerts/rules/{id}/delete",
-            "deleteRuleByForm",
-            "The same as DELETE, for forms.",
-        )
-        .does::<MessageResponse>()
-        .fails(&[409]),
-        delete(
+        .fails(&[409]), routes::ask_delete_rule)
+.add_with_form(delete(
             "/alerts/unreadable/{id}",
             "deleteUnreadable",
             "Deletes a rule or a channel that cannot be read.",
         )
         .named(place())
         .does::<MessageResponse>()
-        .fails(&[409]),
-        get(
+        .fails(&[409]).for_admins().audited("deleted what cannot be read"), routes::delete_unreadable, "/alerts/unreadable/{id}/delete")
+.add(get(
             "/alerts/unreadable/{id}/delete",
             "askDeleteUnreadable",
             "The question before that, for people.",
         )
         .named(place())
-        .gives::<AlertDeletePage>(PAGE),
-        post(
-            "/alerts/unreadable/{id}/delete",
-            "deleteUnreadableByForm",
-            "The same as DELETE, for forms.",
-        )
-        .named(place())
-        .does::<MessageResponse>()
-        .fails(&[409]),
-        post(
+        .gives::<AlertDeletePage>(PAGE), routes::ask_delete_unreadable)
+.add(post(
             "/alerts/silences",
             "silence",
             "Tells nothing of an instance for a while.",
@@ -298,21 +267,21 @@ pub fn operations() -> Vec<ApiOperation> {
             .required(),
             next(),
         ])
-        .does::<SilenceResponse>(),
-        delete(
+        .does::<SilenceResponse>().for_operators().audited("silenced an instance"), routes::silence)
+.add(delete(
             "/alerts/silences/{id}",
             "endSilence",
             "Ends the silence of an instance.",
         )
-        .does::<MessageResponse>(),
-        post(
+        .does::<MessageResponse>().for_operators().audited("ended a silence"), routes::end_silence)
+.add(post(
             "/alerts/silences/{id}/delete",
             "endSilenceByForm",
             "The same as DELETE, for forms.",
         )
         .acts([next()])
-        .does::<MessageResponse>(),
-        get(
+        .does::<MessageResponse>().for_operators().audited("ended a silence"), routes::end_silence)
+.add(get(
             "/alerts/deliveries",
             "listDeliveries",
             "Messages on their way and what became of them, newest first.",
@@ -321,8 +290,8 @@ pub fn operations() -> Vec<ApiOperation> {
             whole("limit", "At most so many.", 1, 1000).or(100),
             number("before", "Those before this one."),
         ])
-        .gives::<DeliveriesPage>(PAGE),
-        post(
+        .gives::<DeliveriesPage>(PAGE), routes::deliveries)
+.add(post(
             "/alerts/deliveries/{id}/again",
             "sendAgain",
             "Tries a message that was given up once more.",
@@ -330,6 +299,5 @@ pub fn operations() -> Vec<ApiOperation> {
         .named(delivery())
         .acts([next()])
         .does::<MessageResponse>()
-        .fails(&[409]),
-    ]
+        .fails(&[409]).for_operators().audited("sent a message again"), routes::again)
 }

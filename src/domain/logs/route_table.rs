@@ -1,9 +1,11 @@
-//! What the API's documentation says of logs.
+//! The routes of logs: operation, role, audit text and handler of each.
 
+use super::routes::{self, LogPagesState};
 use super::views::{InstancePage, LogPage};
 use crate::web::openapi::{
-    ApiOperation, LOG, PAGE, RequestField, TEXT, get, member, one_of, text, whole,
+    LOG, PAGE, RequestField, RouteTable, RouterState, TEXT, get, member, one_of, text, whole,
 };
+use axum::extract::FromRef;
 use serde_json::json;
 
 /// Which part of a log.
@@ -43,28 +45,38 @@ fn filter() -> [RequestField; 2] {
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
-    vec![
-        get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    LogPagesState: FromRef<S>,
+{
+    RouteTable::new()
+.add(get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
             .about(
                 "As an event stream: records as they come, `instance` after each change, `skipped` when lines were missed. As plain text: \
                  all that is kept, as the client wrote it.",
             )
             .asks(part())
-            .gives::<LogPage>(LOG),
-        get("/instances/{id}/log.txt", "downloadLog", "The whole log of an instance as plain text, for a link.")
+            .gives::<LogPage>(LOG), routes::log)
+.add(get("/instances/{id}/log.txt", "downloadLog", "The whole log of an instance as plain text, for a link.")
             .asks(filter())
             .gives_file(&[TEXT])
-            .fails(&[422]),
-    ]
+            .fails(&[422]), routes::file)
 }
 
 /// The page of an instance, which shows its log and belongs to instances.
-pub fn instance() -> ApiOperation {
-    get(
-        "/instances/{id}",
-        "getInstance",
-        "An instance, with what is doubtful about its configuration.",
+pub fn instance_routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    LogPagesState: FromRef<S>,
+{
+    RouteTable::new().add(
+        get(
+            "/instances/{id}",
+            "getInstance",
+            "An instance, with what is doubtful about its configuration.",
+        )
+        .gives::<InstancePage>(PAGE),
+        routes::show,
     )
-    .gives::<InstancePage>(PAGE)
 }

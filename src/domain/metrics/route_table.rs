@@ -1,15 +1,17 @@
-//! What the API's documentation says of metrics.
+//! The routes of metrics: operation, role, audit text and handler of each.
 
 use super::chart_options::RANGES;
 use super::model::FiguresResponse;
 use super::responses::{
     MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse,
 };
+use super::routes::{self, MetricsRoutesState};
 use super::views::MetricsComparePage;
 use crate::web::openapi::{
-    ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, STREAM, TEXT, get, list, moment, one_of,
-    shape, text, whole,
+    ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, RouteTable, RouterState, STREAM, TEXT,
+    get, list, moment, one_of, shape, text, whole,
 };
+use axum::extract::FromRef;
 
 fn time() -> Vec<RequestField> {
     let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
@@ -36,38 +38,41 @@ fn series(path: &'static str, name: &'static str, summary: &'static str) -> ApiO
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    MetricsRoutesState: FromRef<S>,
+{
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
-    vec![
-        get("/metrics", "getMetrics", "The latest figures of every instance; for Prometheus, in its formats, those of jd-manager besides.")
+    RouteTable::new()
+.add(get("/metrics", "getMetrics", "The latest figures of every instance; for Prometheus, in its formats, those of jd-manager besides.")
             .asks([text("metric", "For people: which metric is drawn.").or("hashrate_miners"), list("ids", "For people: of these instances.")])
             .asks(time())
-            .answer(200, "The figures.", scraped, Some(shape::<MetricsComparePage>())),
-        get("/metrics/{id}", "listSamples", "The newest samples of an instance, newest first.")
+            .answer(200, "The figures.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
+.add(get("/metrics/{id}", "listSamples", "The newest samples of an instance, newest first.")
             .about("As an event stream: an event `metrics` with the latest figures after each round of samples. As a page: its charts.")
             .asks([text("metric_type", "Only of this metric.").like("hashrate_miners")])
             .asks(time())
-            .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())),
-        get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<FiguresResponse>(PROGRAMS),
-        get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<MetricTypes>(PROGRAMS),
-        get("/metrics/{id}/uptime", "getUptime", "For how much of the last hours an instance served miners, per cent.")
+            .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())), routes::show)
+.add(get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<FiguresResponse>(PROGRAMS), routes::latest)
+.add(get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)
+.add(get("/metrics/{id}/uptime", "getUptime", "For how much of the last hours an instance served miners, per cent.")
             .asks([whole("hours", "Of so many hours.", 1, 87_600).or(24)])
-            .gives::<UptimeResponse>(PROGRAMS),
-        series("/metrics/{id}/{type}/summary", "getSummary", "A series from a moment on in one row.")
+            .gives::<UptimeResponse>(PROGRAMS), routes::uptime)
+.add(series("/metrics/{id}/{type}/summary", "getSummary", "A series from a moment on in one row.")
             .asks([moment("since", "From then on; without it all there is.")])
-            .gives::<SeriesSummaryResponse>(PROGRAMS),
-        series("/metrics/{id}/{type}/timeseries", "getTimeSeries", "The points of a series, oldest first.")
+            .gives::<SeriesSummaryResponse>(PROGRAMS), routes::summary)
+.add(series("/metrics/{id}/{type}/timeseries", "getTimeSeries", "The points of a series, oldest first.")
             .asks(time())
             .asks([with()])
-            .answer(200, "The points.", &[JSON, HTML, CSV], Some(shape::<TimeSeries>())),
-        series("/metrics/{id}/{type}/timeseries.csv", "downloadTimeSeries", "The points of series as a table, for a link.")
+            .answer(200, "The points.", &[JSON, HTML, CSV], Some(shape::<TimeSeries>())), routes::timeseries)
+.add(series("/metrics/{id}/{type}/timeseries.csv", "downloadTimeSeries", "The points of series as a table, for a link.")
             .asks(time())
             .asks([with()])
-            .gives_file(&[CSV]),
-        series("/metrics/{id}/{type}/chart", "getChart", "A chart of series as a picture.")
+            .gives_file(&[CSV]), routes::csv)
+.add(series("/metrics/{id}/{type}/chart", "getChart", "A chart of series as a picture.")
             .asks(time())
             .asks([with(), whole("width", "Its width, pixels.", 160, 4000).or(900), whole("height", "Its height, pixels.", 80, 2000).or(280)])
             .gives_file(&["image/svg+xml"])
-            .answer(304, "The picture you have is still the same.", &[], None),
-    ]
+            .answer(304, "The picture you have is still the same.", &[], None), routes::chart)
 }

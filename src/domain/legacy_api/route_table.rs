@@ -1,12 +1,18 @@
-//! What the API's documentation says of the first generation's API.
+//! The routes of the first generation's API: operation, role, audit text and handler of each.
 
+use super::routes;
+use super::service::FirstGeneration;
 use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
 use crate::domain::configs::ConfigChangeResult as Saved;
-use crate::domain::configs::openapi::alone;
+use crate::domain::configs::route_table::alone;
 use crate::domain::instances::InstanceActionResult;
-use crate::domain::logs::openapi::part;
+use crate::domain::logs::route_table::part;
+use crate::domain::logs::routes::LogPagesState;
 use crate::domain::logs::views::LogPage;
-use crate::web::openapi::{ApiOperation, LOG, PAGE, PROGRAMS, get, post, shape};
+use crate::web::openapi::{
+    ApiOperation, LOG, PAGE, PROGRAMS, RouteTable, RouterState, get, post, shape,
+};
+use axum::extract::FromRef;
 
 fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     post(path, name, summary)
@@ -16,26 +22,31 @@ fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOper
 }
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
-    vec![
-        act(
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    FirstGeneration: FromRef<S>,
+    LogPagesState: FromRef<S>,
+{
+    RouteTable::new()
+.add(act(
             "/jdc/start",
             "startDefault",
             "Starts the instance `default` on the active configuration; the first start makes it.",
-        ),
-        act("/jdc/stop", "stopDefault", "Stops the instance `default`."),
-        act(
+        ).for_operators().audited("started the default instance"), routes::start)
+.add(act("/jdc/stop", "stopDefault", "Stops the instance `default`.").for_operators().audited("stopped the default instance"), routes::stop)
+.add(act(
             "/jdc/restart",
             "restartDefault",
             "Restarts the instance `default` on the active configuration.",
-        ),
-        get(
+        ).for_operators().audited("restarted the default instance"), routes::restart)
+.add(get(
             "/jdc/status",
             "getDefaultStatus",
             "How the instance `default` is.",
         )
-        .gives::<LegacyStatus>(PROGRAMS),
-        get(
+        .gives::<LegacyStatus>(PROGRAMS), routes::status)
+.add(get(
             "/jdc/logs",
             "getDefaultLog",
             "Part of the log of the instance `default`.",
@@ -50,15 +61,15 @@ pub fn operations() -> Vec<ApiOperation> {
                 schemars::json_schema!({ "anyOf": both })
             }),
         )
-        .fails(&[404]),
-        get(
+        .fails(&[404]), routes::log)
+.add(get(
             "/config",
             "getActiveConfig",
             "The active configuration and its file, secrets masked.",
         )
         .gives::<LegacyConfig>(PROGRAMS)
-        .fails(&[404, 422]),
-        post(
+        .fails(&[404, 422]), routes::config)
+.add(post(
             "/config",
             "saveActiveConfig",
             "Saves a new revision of the active configuration, or the first one.",
@@ -66,14 +77,13 @@ pub fn operations() -> Vec<ApiOperation> {
         .takes([alone()])
         .open()
         .does::<Saved>()
-        .fails(&[409]),
-        post(
+        .fails(&[409]).for_admins().audited("saved the active configuration"), routes::save)
+.add(post(
             "/config/validate",
             "validateConfig",
             "Says whether a configuration could be saved and run; nothing is saved.",
         )
         .takes([alone()])
         .open()
-        .gives::<ValidPage>(PAGE),
-    ]
+        .gives::<ValidPage>(PAGE).for_viewers(), routes::validate)
 }

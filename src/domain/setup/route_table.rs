@@ -1,5 +1,8 @@
-//! What the API's documentation says of setup.
+//! The routes of setup: operation, role, audit text and handler of each.
 
+use super::routes;
+use super::service::SetupService;
+use axum::extract::FromRef;
 use serde_json::json;
 
 use super::responses::{SetupDraft, SetupResult};
@@ -9,11 +12,15 @@ use super::views::watch::WatchPage;
 use crate::domain::configs::{ConfigValidation, MiningMode};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    ApiOperation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text,
+    PAGE, PAGE_OR_STREAM, RouteTable, RouterState, flag, get, member, one_of, post, shape, text,
 };
 
 /// The operations.
-pub fn operations() -> Vec<ApiOperation> {
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    SetupService: FromRef<S>,
+{
     let modes = MiningMode::ALL.map(MiningMode::as_str);
     let step = || one_of("step", "Which step.", &SetupStep::ALL.map(SetupStep::slug));
     let rejected = || {
@@ -30,11 +37,11 @@ pub fn operations() -> Vec<ApiOperation> {
         )
         .like("127.0.0.1:34265")
     };
-    vec![
-        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
+    RouteTable::new()
+.add(get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
             .asks([rejected()])
-            .gives::<StepPage>(PAGE),
-        post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
+            .gives::<StepPage>(PAGE), routes::start)
+.add(post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
             .takes([
                 text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
                 one_of("mode", "As in a configuration.", &modes).like("SOLOMINING").required(),
@@ -72,12 +79,12 @@ pub fn operations() -> Vec<ApiOperation> {
                 }),
             )
             .answer(303, "For a form that asks for HTML: the next page.", &[], None)
-            .fails(&[409]),
-        get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
+            .fails(&[409]).for_admins().audited("began a setup"), routes::begin)
+.add(get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
             .about("As an event stream: events `instance`.")
-            .gives::<WatchPage>(PAGE_OR_STREAM),
-        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE),
-        post(
+            .gives::<WatchPage>(PAGE_OR_STREAM), routes::watch)
+.add(get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE), routes::show)
+.add(post(
             "/setup/{id}/{step}",
             "answerSetupStep",
             "Keeps what was typed and goes on; in the last step saves, makes and starts.",
@@ -89,13 +96,12 @@ pub fn operations() -> Vec<ApiOperation> {
         .answer(200, "The next step.", &["application/json"], Some(shape::<SetupDraft>()))
         .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<SetupResult>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
-        .fails(&[409]),
-        post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
+        .fails(&[409]).for_admins().audited("answered a step of a setup"), routes::answer)
+.add(post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
             .named(step())
             .takes([text("action", "Passed over.")])
             .open()
             .gives::<ConfigValidation>(PAGE)
-            .fails(&[409]),
-        post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<MessageResponse>(),
-    ]
+            .fails(&[409]).for_admins(), routes::check)
+.add(post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<MessageResponse>().for_admins().audited("gave up a setup"), routes::discard)
 }

@@ -1,0 +1,73 @@
+//! A table of routes: what is documented of an operation, who may call it, and the handler that
+//! answers. Router, permissions and OpenAPI document are derived from it.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::operation::ApiOperation;
+
+/// The state of a router.
+pub trait RouterState: Clone + Send + Sync + 'static {}
+
+impl<S: Clone + Send + Sync + 'static> RouterState for S {}
+
+/// An operation and its handler.
+#[derive(Debug)]
+pub struct Route<S> {
+    /// What is documented of it.
+    pub operation: ApiOperation,
+    handler: MethodRouter<S>,
+}
+
+/// The routes of a domain, in the order of the documentation.
+#[derive(Debug)]
+pub struct RouteTable<S>(Vec<Route<S>>);
+
+impl<S: RouterState> RouteTable<S> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// With one more operation.
+    pub fn add<H: Handler<T, S>, T: 'static>(
+        mut self,
+        operation: ApiOperation,
+        handler: H,
+    ) -> Self {
+        // There is a filter for each of the methods that an operation can have.
+        let filter = MethodFilter::try_from(operation.http_method()).unwrap_or(MethodFilter::GET);
+        let handler = on(filter, handler);
+        self.0.push(Route { operation, handler });
+        self
+    }
+
+    /// With an operation that forms reach by POST at `path`, since HTML knows no other method for a
+    /// change. The second one is named after the first, with `ByForm`.
+    pub fn add_with_form<H: Handler<T, S>, T: 'static>(
+        self,
+        operation: ApiOperation,
+        handler: H,
+        path: &'static str,
+    ) -> Self {
+        let by_form = operation.clone().by_form(path);
+        self.add(operation, handler.clone()).add(by_form, handler)
+    }
+}
+
+impl<S> IntoIterator for RouteTable<S> {
+    type Item = Route<S>;
+    type IntoIter = std::vec::IntoIter<Route<S>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<S: RouterState> Route<S> {
+    /// Adds the route to a router.
+    pub fn register(self, router: Router<S>) -> Router<S> {
+        router.route(self.operation.path, self.handler)
+    }
+}
