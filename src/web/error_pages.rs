@@ -20,7 +20,8 @@ use std::borrow::Cow;
 
 use super::negotiation::{Representation, RequestedFormat};
 use super::problem::ProblemResponse;
-use super::respond::{FormattedError, PageFrame, html};
+use super::page_frame::PageFrame;
+use super::respond::{FormattedError, html, html_with};
 use crate::base::error::FieldError;
 
 /// RFC 9457 members, and `success` and `error` for clients of the first generation.
@@ -43,7 +44,6 @@ pub struct ProblemDetails<'a> {
 #[derive(Template)]
 #[template(path = "error.html", blocks = ["notice"])]
 struct ErrorPage<'a> {
-    frame: PageFrame,
     title: &'a str,
     detail: &'a str,
     errors: &'a [FieldError],
@@ -142,7 +142,6 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
     };
     let needs_login = problem.status == StatusCode::UNAUTHORIZED;
     let page = ErrorPage {
-        frame,
         title: page_title(problem.status),
         detail: &text,
         errors,
@@ -160,7 +159,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
                 .insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
-        Representation::Html => Html(html(&page).unwrap_or_default()).into_response(),
+        Representation::Html => Html(html_with(&page, &frame).unwrap_or_default()).into_response(),
         _ => {
             let details = ProblemDetails {
                 r#type: "about:blank",

@@ -1,7 +1,7 @@
 //! Shared by all HTTP routes. Knows no domain and no database.
 //!
 //! * [`negotiation`]: which representation a request gets. [`extract`]: ids, parameters and bodies.
-//! * [`respond`]: how a page leaves as HTML, fragment or JSON. [`problem`]: how every error leaves.
+//! * [`respond`]: how a page leaves as HTML, fragment or JSON. [`page_frame`]: what is around it. [`problem`]: how every error leaves.
 //! * [`caller`]: who sent the request. [`origin`]: which hosts and sites may send one.
 //! * [`rate_limit`]: requests per address. [`csp`]: security headers. [`sse`]: event streams.
 //! * [`assets`]: static files. [`openapi`]: how operations are described, and the document.
@@ -16,6 +16,7 @@ pub mod extract;
 pub mod negotiation;
 pub mod openapi;
 pub mod origin;
+pub mod page_frame;
 pub mod problem;
 pub mod rate_limit;
 pub mod respond;
@@ -26,5 +27,6 @@ pub use extract::{PathId, QueryParams, RequestInput};
 pub use negotiation::{
     LogForms, PageForms, PageOrStream, Representation, RequestContext, TextForms,
 };
+pub use page_frame::PageFrame;
 pub use problem::{ProblemResponse, Reply};
-pub use respond::{ChangeResponse, MessageResponse, PageFrame, PageView, html};
+pub use respond::{ChangeResponse, MessageResponse, PageView, html, html_with};

@@ -14,6 +14,7 @@ use headers_accept::Accept;
 use mediatype::{MediaType, MediaTypeBuf, Name, ReadParams, WriteParams, names};
 use std::marker::PhantomData;
 
+use super::page_frame::PageFrame;
 use super::problem::ProblemResponse;
 
 /// The forms a resource can be served in.
@@ -255,6 +256,8 @@ pub struct RequestContext<O: Offers = PageForms> {
     pub form: Representation,
     /// What the request said.
     pub asked: RequestedFormat,
+    /// The frame around the page.
+    pub frame: PageFrame,
     offer: PhantomData<O>,
 }
 
@@ -278,6 +281,7 @@ impl<S: Send + Sync, O: Offers> FromRequestParts<S> for RequestContext<O> {
             Some(form) => Ok(Self {
                 form,
                 asked,
+                frame: parts.extensions.get().cloned().unwrap_or_default(),
                 offer: PhantomData,
             }),
             None => {

@@ -11,67 +11,33 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
-use super::caller::{Caller, Role};
 use super::negotiation::{Offers, Representation, RequestContext};
+use super::page_frame::PageFrame;
 use super::problem::{ProblemResponse, Reply};
 use crate::base::error::Error;
-
-/// What the frame around every page needs to know; the same for all pages of one running manager.
-#[derive(Clone, Debug, Default)]
-pub struct PageFrame {
-    /// Everything shown is simulated (`jd-manager demo`): said on every page.
-    pub simulated: bool,
-    /// The manager's own version.
-    pub version: &'static str,
-    /// Who looks at the page; `None` where nobody has to be known.
-    pub caller: Option<Caller>,
-    /// The one who looks has logged in, and so can log out.
-    pub has_session: bool,
-}
-
-impl PageFrame {
-    /// Whether the one who looks may do what needs this role: what they may not is not offered.
-    pub fn may(&self, needed: Role) -> bool {
-        self.caller
-            .as_ref()
-            .is_some_and(|caller| caller.role >= needed)
-    }
-
-    /// Their role if there is something that it does not allow.
-    pub fn role_that_lacks(&self) -> Option<Role> {
-        self.caller
-            .as_ref()
-            .map(|caller| caller.role)
-            .filter(|role| *role < Role::Admin)
-    }
-
-    /// Whether they may decide everything.
-    pub fn may_decide(&self) -> bool {
-        self.may(Role::Admin)
-    }
-
-    /// The name to greet them by.
-    pub fn who(&self) -> &str {
-        self.caller.as_ref().map_or("", |caller| &caller.name)
-    }
-
-    /// Where a static file is, with its content's hash so that it can be cached for good.
-    pub fn asset(&self, name: &str) -> String {
-        super::assets::url(name)
-    }
-}
 
 /// Marks an error response whose body a handler has already written in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedError;
 
-/// Renders a template for a browser. The only way out for HTML: whatever text of others is in it,
-/// characters that hide something are shown.
+/// Renders a part of a page that does not need the frame.
 ///
 /// # Errors
 /// A template that fails to render is a fault of ours.
 pub fn html(template: &impl askama::Template) -> askama::Result<String> {
-    let rendered = template.render()?;
+    html_with(template, askama::NO_VALUES)
+}
+
+/// Renders a template for a browser, with the frame of the page as its values. The only way out for
+/// HTML: whatever text of others is in it, characters that hide something are shown.
+///
+/// # Errors
+/// A template that fails to render is a fault of ours.
+pub fn html_with(
+    template: &impl askama::Template,
+    values: &dyn askama::Values,
+) -> askama::Result<String> {
+    let rendered = template.render_with_values(values)?;
     Ok(match crate::base::visible::on_page(&rendered) {
         Cow::Borrowed(_) => rendered,
         Cow::Owned(shown) => shown,
@@ -81,7 +47,7 @@ pub fn html(template: &impl askama::Template) -> askama::Result<String> {
 /// A page: a template and, serialised, the JSON of the same resource.
 pub trait PageView: askama::Template + Serialize {
     /// The named block alone (an htmx target's id); `None` when the page has no such block.
-    fn block(&self, name: &str) -> Option<askama::Result<String>>;
+    fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>>;
 }
 
 /// Implements [`PageView`] for a page struct: which block answers for which target id. `main` is
@@ -90,9 +56,13 @@ pub trait PageView: askama::Template + Serialize {
 macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
         impl $crate::web::PageView for $page {
-            fn block(&self, name: &str) -> Option<askama::Result<String>> {
+            fn block(
+                &self,
+                name: &str,
+                frame: &$crate::web::PageFrame,
+            ) -> Option<askama::Result<String>> {
                 match name {
-                    $($id => Some($crate::web::html(&self.$block())),)+
+                    $($id => Some($crate::web::html_with(&self.$block(), frame)),)+
                     _ => None,
                 }
             }
@@ -153,11 +123,11 @@ impl<O: Offers> RequestContext<O> {
             Representation::Html => {
                 let page = if self.asked.fragment {
                     let target = self.asked.target.as_deref().unwrap_or("main");
-                    view.block(target)
-                        .or_else(|| view.block("main"))
-                        .unwrap_or_else(|| html(view))
+                    view.block(target, &self.frame)
+                        .or_else(|| view.block("main", &self.frame))
+                        .unwrap_or_else(|| html_with(view, &self.frame))
                 } else {
-                    html(view)
+                    html_with(view, &self.frame)
                 };
                 Html(page.map_err(Error::internal)?).into_response()
             }

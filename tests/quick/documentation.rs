@@ -2,7 +2,7 @@
 //! same operations.
 
 use crate::harness::answer::Answer;
-use crate::harness::{Manager, PROGRAM, routes};
+use crate::harness::{Manager, PROGRAM};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -149,8 +149,8 @@ async fn store_form(request: Request, is_fragment: bool) -> Response {
         .get::<PageFrame>()
         .cloned()
         .unwrap_or_default();
-    let page = LoginPage::keeping(frame, KeptForm::of(request).await);
-    match crate::web::html(&page) {
+    let page = LoginPage::keeping(KeptForm::of(request).await);
+    match crate::web::html_with(&page, &frame) {
         Ok(html) => {
             let mut response = (StatusCode::UNAUTHORIZED, Html(html)).into_response();
             response.extensions_mut().insert(FormattedError);

@@ -25,7 +25,7 @@ use crate::base::ids::SessionId;
 use crate::web::extract::EmptyForm;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, PeerAddress, ProblemResponse,
+    Caller, ChangeResponse, MessageResponse, PathId, PeerAddress, ProblemResponse,
     QueryParams, Reply, Representation, RequestContext, RequestInput, Role,
 };
 
@@ -140,7 +140,6 @@ pub(super) fn problem(refused: LoginRefusal) -> ProblemResponse {
 /// `GET /login`.
 pub async fn login_page(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     peer: PeerAddress,
     headers: HeaderMap,
     want: RequestContext,
@@ -162,13 +161,12 @@ pub async fn login_page(
         access.has_users().await?,
         access.awaits_first_visit().await?,
     );
-    want.respond(&LoginPage::new(frame, next, there, is_led))
+    want.respond(&LoginPage::new(next, there, is_led))
 }
 
 /// `POST /login`.
 pub async fn log_in(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     peer: PeerAddress,
     headers: HeaderMap,
     want: RequestContext,
@@ -188,7 +186,7 @@ pub async fn log_in(
     {
         Ok(begun) => match kept.filter(|_| want.form == Representation::Html) {
             Some(kept) => {
-                let mut response = want.respond(&KeptPage::new(frame, kept))?;
+                let mut response = want.respond(&KeptPage::new(kept))?;
                 response
                     .headers_mut()
                     .append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
@@ -200,7 +198,7 @@ pub async fn log_in(
             let (status, detail, wait) = why(refused)?;
             let mut response = want.respond_with(
                 status,
-                &LoginPage::refused(frame, next, typed.name, detail, kept),
+                &LoginPage::refused(next, typed.name, detail, kept),
             )?;
             if let Some(wait) = wait {
                 response
@@ -216,13 +214,12 @@ pub async fn log_in(
 /// `GET /login/first`: the first visit.
 pub async fn first_page(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
 ) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
-    want.respond(&FirstPage::new(frame, FormInput::default()))
+    want.respond(&FirstPage::new(FormInput::default()))
 }
 
 fn no_first_visit() -> ProblemResponse {
@@ -235,7 +232,6 @@ fn no_first_visit() -> ProblemResponse {
 /// `POST /login/first`.
 pub async fn first_visit(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     peer: PeerAddress,
     headers: HeaderMap,
     want: RequestContext,
@@ -262,7 +258,7 @@ pub async fn first_visit(
         Err(wait) => return Err(problem(wait)),
     };
     let (status, again) = fix_form(&want, input.form, error)?;
-    want.respond_with(status, &FirstPage::new(frame, again))
+    want.respond_with(status, &FirstPage::new(again))
 }
 
 /// `POST /logout`.
@@ -297,7 +293,6 @@ fn session_of(proof: &LoginMethod) -> Option<SessionId> {
 
 async fn account_page(
     access: &Access,
-    frame: PageFrame,
     caller: &Caller,
     proof: &LoginMethod,
 ) -> Result<AccountPage, Error> {
@@ -316,7 +311,6 @@ async fn account_page(
         }
     };
     Ok(AccountPage::new(
-        frame,
         (caller.name.clone(), caller.role),
         user,
         has_users,
@@ -327,12 +321,11 @@ async fn account_page(
 /// `GET /account`.
 pub async fn account(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     caller: Caller,
     want: RequestContext,
 ) -> Reply {
-    want.respond(&account_page(&access, frame, &caller, &proof).await?)
+    want.respond(&account_page(&access, &caller, &proof).await?)
 }
 
 /// A person at a page changes what protects them; a token of theirs, which may have been stolen,
@@ -359,7 +352,6 @@ fn done(want: &RequestContext, message: impl Into<String>, next: &str) -> Reply 
 /// `POST /account/password`.
 pub async fn change_password(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     peer: PeerAddress,
     caller: Caller,
@@ -382,7 +374,7 @@ pub async fn change_password(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &account_page(&access, frame, &caller, &proof)
+                &account_page(&access, &caller, &proof)
                     .await?
                     .again(again),
             )
@@ -427,7 +419,6 @@ pub async fn end_sessions(
 /// `GET /account/second-factor`.
 pub async fn second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     caller: Caller,
     want: RequestContext,
@@ -435,7 +426,6 @@ pub async fn second_factor(
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     want.respond(&SecondFactorPage::new(
-        frame,
         access.fresh_second_factor()?,
         &me.name,
         FormInput::default(),
@@ -445,7 +435,6 @@ pub async fn second_factor(
 /// `POST /account/second-factor`.
 pub async fn set_second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     peer: PeerAddress,
     caller: Caller,
@@ -477,7 +466,7 @@ pub async fn set_second_factor(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &SecondFactorPage::new(frame, secret, &me.name, again)?,
+                &SecondFactorPage::new(secret, &me.name, again)?,
             )
         }
         Err(refused) => Err(problem(refused)),
@@ -487,7 +476,6 @@ pub async fn set_second_factor(
 /// `POST /account/second-factor/remove`.
 pub async fn remove_second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     peer: PeerAddress,
     caller: Caller,
@@ -509,7 +497,7 @@ pub async fn remove_second_factor(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &account_page(&access, frame, &caller, &proof)
+                &account_page(&access, &caller, &proof)
                     .await?
                     .again(again),
             )
@@ -521,7 +509,6 @@ pub async fn remove_second_factor(
 /// `GET /audit`.
 pub async fn audit(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     caller: Caller,
     want: RequestContext,
     mut params: QueryParams,
@@ -534,6 +521,6 @@ pub async fn audit(
     let (entries, actors) = access
         .entries(i64::try_from(limit).unwrap_or(100), before, actor.clone())
         .await?;
-    want.respond_blocking(AuditPage::new(frame, entries, actors, actor, limit))
+    want.respond_blocking(AuditPage::new(entries, actors, actor, limit))
         .await
 }

@@ -49,8 +49,6 @@ impl FormInput {
 #[template(path = "access/first.html", blocks = ["main"])]
 #[schemars(rename = "FirstVisit")]
 pub struct FirstPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The fewest characters of a password.
     shortest_password: usize,
     #[serde(skip)]
@@ -60,9 +58,8 @@ view!(FirstPage { "main" => as_main });
 
 impl FirstPage {
     /// The form, empty or again.
-    pub fn new(frame: PageFrame, again: FormInput) -> Self {
+    pub fn new(again: FormInput) -> Self {
         Self {
-            frame,
             shortest_password: password::SHORTEST,
             again,
         }
@@ -74,8 +71,6 @@ impl FirstPage {
 #[template(path = "access/account.html", blocks = ["main"])]
 #[schemars(rename = "Account")]
 pub struct AccountPage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// The name; "this machine" for the machine's own user.
@@ -98,7 +93,6 @@ view!(AccountPage { "main" => as_main });
 impl AccountPage {
     /// Of whoever asks.
     pub fn new(
-        frame: PageFrame,
         caller: (String, Role),
         user: Option<(UserAccount, Vec<LoginSession>)>,
         has_users: bool,
@@ -109,7 +103,6 @@ impl AccountPage {
         });
         let shortest_password = password::SHORTEST;
         Self {
-            frame,
             now,
             name: caller.0,
             role: caller.1,
@@ -148,8 +141,6 @@ impl askama::filters::HtmlSafe for QrImage {}
 #[template(path = "access/second_factor.html", blocks = ["main"])]
 #[schemars(rename = "SecondFactor")]
 pub struct SecondFactorPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The secret in base32.
     secret: String,
     /// The same as authenticators read it.
@@ -167,7 +158,6 @@ impl SecondFactorPage {
     /// # Errors
     /// The picture cannot be drawn.
     pub fn new(
-        frame: PageFrame,
         secret: String,
         name: &str,
         again: FormInput,
@@ -175,7 +165,6 @@ impl SecondFactorPage {
         let address = second_factor::address(&secret, name);
         let picture = QrImage(second_factor::picture(&address)?);
         Ok(Self {
-            frame,
             secret,
             address,
             picture,
@@ -199,8 +188,6 @@ impl SecondFactorPage {
 #[template(path = "access/users.html", blocks = ["main"])]
 #[schemars(rename = "Users")]
 pub struct UsersPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// All users, by name.
     users: Vec<UserAccount>,
     #[serde(skip)]
@@ -212,9 +199,8 @@ view!(UsersPage { "main" => as_main });
 
 impl UsersPage {
     /// All users, and the form for another.
-    pub fn new(frame: PageFrame, users: Vec<UserAccount>, again: FormInput) -> Self {
+    pub fn new(users: Vec<UserAccount>, again: FormInput) -> Self {
         Self {
-            frame,
             users,
             again,
             shortest_password: password::SHORTEST,
@@ -242,8 +228,6 @@ impl UsersPage {
 #[template(path = "access/user.html", blocks = ["main"])]
 #[schemars(rename = "UserInFull")]
 pub struct UserPage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(flatten)]
     user: UserAccount,
     #[serde(skip)]
@@ -255,9 +239,8 @@ view!(UserPage { "main" => as_main });
 
 impl UserPage {
     /// The user and the form to change it.
-    pub fn new(frame: PageFrame, user: UserAccount, again: FormInput) -> Self {
+    pub fn new(user: UserAccount, again: FormInput) -> Self {
         Self {
-            frame,
             user,
             again,
             shortest_password: password::SHORTEST,
@@ -278,8 +261,6 @@ impl UserPage {
 #[template(path = "access/delete.html", blocks = ["main"])]
 #[schemars(rename = "AccessDeletion")]
 pub struct AccessDeletePage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// What it is called.
     name: String,
     /// What goes with it.
@@ -295,11 +276,10 @@ view!(AccessDeletePage { "main" => as_main });
 
 impl AccessDeletePage {
     /// Of a user.
-    pub fn of_user(frame: PageFrame, user: UserAccount) -> Self {
+    pub fn of_user(user: UserAccount) -> Self {
         let lost =
             "Its sessions and tokens end at once. What it did stays in the audit log.".into();
         Self {
-            frame,
             at: format!("/users/{}/delete", user.id),
             name: user.name,
             lost,
@@ -309,11 +289,10 @@ impl AccessDeletePage {
     }
 
     /// Of a token.
-    pub fn of_token(frame: PageFrame, token: ApiToken) -> Self {
+    pub fn of_token(token: ApiToken) -> Self {
         let lost =
             "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
         Self {
-            frame,
             at: format!("/tokens/{}/delete", token.id),
             name: token.name,
             lost,
@@ -329,8 +308,6 @@ impl AccessDeletePage {
 #[schemars(rename = "Tokens")]
 pub struct TokensPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     now: Timestamp,
     /// The tokens one may see, by name.
     tokens: Vec<ApiToken>,
@@ -341,9 +318,8 @@ view!(TokensPage { "main" => as_main });
 
 impl TokensPage {
     /// The tokens, and the form for another.
-    pub fn new(frame: PageFrame, tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
+    pub fn new(tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
         Self {
-            frame,
             now,
             tokens,
             again,
@@ -351,10 +327,10 @@ impl TokensPage {
     }
 
     /// The roles that a token of the one who looks can have.
-    fn roles(&self) -> Vec<Role> {
+    fn roles(&self, frame: &PageFrame) -> Vec<Role> {
         Role::ALL
             .into_iter()
-            .filter(|role| self.frame.may(*role))
+            .filter(|role| frame.may(*role))
             .collect()
     }
 
@@ -383,8 +359,6 @@ impl TokensPage {
 #[template(path = "access/token.html", blocks = ["main"])]
 #[schemars(rename = "TokenMade")]
 pub struct TokenPage {
-    #[serde(skip)]
-    frame: PageFrame,
     success: bool,
     message: String,
     /// What is kept of it.
@@ -396,13 +370,12 @@ view!(TokenPage { "main" => as_main });
 
 impl TokenPage {
     /// The token `secret` and what is kept of it.
-    pub fn new(frame: PageFrame, token_info: ApiToken, secret: String) -> Self {
+    pub fn new(token_info: ApiToken, secret: String) -> Self {
         let message = format!(
             "\"{}\" is made. Copy the token now: it is not shown again.",
             token_info.name
         );
         Self {
-            frame,
             success: true,
             message,
             token_info,
@@ -416,8 +389,6 @@ impl TokenPage {
 #[template(path = "access/audit.html", blocks = ["main"])]
 #[schemars(rename = "Audit")]
 pub struct AuditPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The lines, the newest first.
     entries: Vec<AuditRow>,
     /// Everybody who is in the log.
@@ -432,14 +403,12 @@ view!(AuditPage { "main" => as_main });
 impl AuditPage {
     /// Lines of the log; `actor`: only those of one.
     pub fn new(
-        frame: PageFrame,
         entries: Vec<AuditRow>,
         actors: Vec<String>,
         actor: Option<String>,
         limit: u64,
     ) -> Self {
         Self {
-            frame,
             entries,
             actors,
             actor: actor.unwrap_or_default(),

@@ -1,6 +1,5 @@
 //! The handlers of `/alerts`: they take a request apart, call the service and choose the page.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 
@@ -19,7 +18,7 @@ use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::web::extract::{EmptyForm, MemberReader};
 use crate::web::respond::next_page;
 use crate::web::{
-    ChangeResponse, MessageResponse, PageFrame, PathId, QueryParams, Reply, Representation,
+    ChangeResponse, MessageResponse, PathId, QueryParams, Reply, Representation,
     RequestContext, RequestInput,
 };
 
@@ -29,14 +28,12 @@ const HERE: &str = "/alerts";
 /// `GET /alerts`.
 pub async fn show(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
     let chosen = params.get::<InstanceId>("instance", "the id of an instance");
     params.finish()?;
     want.respond_blocking(AlertsPage::new(
-        frame,
         alerts.everything().await?,
         chosen,
         Timestamp::now(),
@@ -46,7 +43,6 @@ pub async fn show(
 
 /// `GET /alerts/channels/new?kind=`.
 pub async fn new_channel(
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
@@ -56,7 +52,7 @@ pub async fn new_channel(
             Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?)
         }
     };
-    want.respond(&ChannelPage::new(frame, chosen))
+    want.respond(&ChannelPage::new(chosen))
 }
 
 fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
@@ -70,17 +66,15 @@ fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
 /// `GET /alerts/channels/{id}`: the channel for programs, its form for people.
 pub async fn channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ChannelId>,
 ) -> Reply {
-    want.respond(&ChannelPage::edit(frame, alerts.channel(id).await?))
+    want.respond(&ChannelPage::edit(alerts.channel(id).await?))
 }
 
 /// `POST /alerts/channels`.
 pub async fn create_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -88,7 +82,7 @@ pub async fn create_channel(
         Ok(saved) => saved_channel(&want, saved, true),
         Err(error) => {
             let (pairs, status, errors) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &ChannelPage::refused(frame, None, &pairs, errors))
+            want.respond_with(status, &ChannelPage::refused(None, &pairs, errors))
         }
     }
 }
@@ -96,7 +90,6 @@ pub async fn create_channel(
 /// `PUT /alerts/channels/{id}`, and `POST` for forms.
 pub async fn update_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ChannelId>,
     input: RequestInput,
@@ -110,7 +103,7 @@ pub async fn update_channel(
             let (pairs, status, errors) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &ChannelPage::refused(frame, Some(alerts.channel(id).await?), &pairs, errors),
+                &ChannelPage::refused(Some(alerts.channel(id).await?), &pairs, errors),
             )
         }
     }
@@ -163,12 +156,11 @@ fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Re
 /// `GET /alerts/channels/{id}/delete`: the question.
 pub async fn ask_delete_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let (channel, users) = alerts.channel_with_users(id).await?;
-    want.respond(&AlertDeletePage::of_channel(frame, channel, users))
+    want.respond(&AlertDeletePage::of_channel(channel, users))
 }
 
 /// `DELETE /alerts/channels/{id}`, and `POST /alerts/channels/{id}/delete` for forms.
@@ -193,12 +185,11 @@ fn done(want: &RequestContext, message: String, next: String) -> Reply {
 /// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
 pub async fn test_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let (channel, result) = alerts.test_channel(id).await?;
-    let page = TestPage::new(frame, channel, result.err().map(|failed| failed.words));
+    let page = TestPage::new(channel, result.err().map(|failed| failed.words));
     want.respond_with(
         if page.success {
             StatusCode::OK
@@ -212,7 +203,6 @@ pub async fn test_channel(
 /// `GET /alerts/rules/new?kind=&instance=`.
 pub async fn new_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
@@ -223,7 +213,6 @@ pub async fn new_rule(
     };
     params.finish()?;
     want.respond(&RulePage::for_instance(
-        frame,
         kind,
         instance,
         alerts.choices().await?.into(),
@@ -233,13 +222,11 @@ pub async fn new_rule(
 /// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
 pub async fn rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<RuleId>,
 ) -> Reply {
     let rule = alerts.rule(id).await?;
     want.respond(&RulePage::edit(
-        frame,
         &rule,
         alerts.choices().await?.into(),
     ))
@@ -248,7 +235,6 @@ pub async fn rule(
 /// `POST /alerts/rules`.
 pub async fn create_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -259,7 +245,7 @@ pub async fn create_rule(
             let (pairs, status, errors) = fix_form(&want, pairs, error)?;
             want.respond_with(
                 status,
-                &RulePage::refused(frame, None, &pairs, errors, alerts.choices().await?.into()),
+                &RulePage::refused(None, &pairs, errors, alerts.choices().await?.into()),
             )
         }
     }
@@ -268,7 +254,6 @@ pub async fn create_rule(
 /// `PUT /alerts/rules/{id}`, and `POST` for forms.
 pub async fn update_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<RuleId>,
     input: RequestInput,
@@ -281,7 +266,7 @@ pub async fn update_rule(
             let (saved, choices) = (alerts.rule(id).await?, alerts.choices().await?.into());
             want.respond_with(
                 status,
-                &RulePage::refused(frame, Some(&saved), &pairs, errors, choices),
+                &RulePage::refused(Some(&saved), &pairs, errors, choices),
             )
         }
     }
@@ -311,11 +296,10 @@ fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
 /// `GET /alerts/rules/{id}/delete`: the question.
 pub async fn ask_delete_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<RuleId>,
 ) -> Reply {
-    want.respond(&AlertDeletePage::of_rule(frame, alerts.rule(id).await?))
+    want.respond(&AlertDeletePage::of_rule(alerts.rule(id).await?))
 }
 
 /// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
@@ -331,12 +315,10 @@ pub async fn delete_rule(
 /// `GET /alerts/unreadable/{id}/delete`: the question.
 pub async fn ask_delete_unreadable(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(place): PathId<AlertRowId>,
 ) -> Reply {
     want.respond(&AlertDeletePage::of_unreadable(
-        frame,
         alerts.unreadable(place).await?,
     ))
 }
@@ -406,7 +388,6 @@ pub async fn end_silence(
 /// `GET /alerts/deliveries?limit=&before=`.
 pub async fn deliveries(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
@@ -416,7 +397,7 @@ pub async fn deliveries(
     let found = alerts
         .deliveries(before, usize::try_from(limit).unwrap_or(usize::MAX))
         .await?;
-    want.respond_blocking(DeliveriesPage::new(frame, found, limit, Timestamp::now()))
+    want.respond_blocking(DeliveriesPage::new(found, limit, Timestamp::now()))
         .await
 }
 

@@ -22,7 +22,6 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::infra::notify::NotifyChannel as Target;
 use crate::view;
-use crate::web::PageFrame;
 
 /// A channel for everybody: without its secrets.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -66,8 +65,6 @@ impl From<SavedChannel> for ChannelView {
 #[schemars(rename = "Alerts")]
 pub struct AlertsPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     now: Timestamp,
     rules: Vec<AlertRule>,
     channels: Vec<ChannelView>,
@@ -88,7 +85,6 @@ view!(AlertsPage { "main" => as_main });
 impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
     pub fn new(
-        frame: PageFrame,
         all: AlertOverview,
         chosen: Option<InstanceId>,
         now: Timestamp,
@@ -104,7 +100,6 @@ impl AlertsPage {
         } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
         Self {
-            frame,
             now,
             rules,
             channels,
@@ -205,8 +200,6 @@ impl AlertsPage {
 #[schemars(rename = "Deliveries")]
 pub struct DeliveriesPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     now: Timestamp,
     /// Newest first.
     deliveries: Vec<Delivery>,
@@ -221,14 +214,12 @@ view!(DeliveriesPage { "main" => as_main });
 impl DeliveriesPage {
     /// A part of them, and whether there are more; `limit`: how many were asked for.
     pub fn new(
-        frame: PageFrame,
         (deliveries, has_more): (Vec<Delivery>, bool),
         limit: u64,
         now: Timestamp,
     ) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
         Self {
-            frame,
             now,
             deliveries,
             next,
@@ -246,8 +237,6 @@ impl DeliveriesPage {
 #[template(path = "alerts/test.html", blocks = ["main"])]
 #[schemars(rename = "ChannelTest")]
 pub struct TestPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The receiver took it.
     pub success: bool,
     message: String,
@@ -258,7 +247,7 @@ view!(TestPage { "main" => as_main });
 
 impl TestPage {
     /// `wrong`: why it was not taken; none: it was.
-    pub fn new(frame: PageFrame, channel: SavedChannel, wrong: Option<String>) -> Self {
+    pub fn new(channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
         let message = wrong.unwrap_or_else(|| {
@@ -268,7 +257,6 @@ impl TestPage {
             )
         });
         Self {
-            frame,
             success,
             message,
             channel,
@@ -281,8 +269,6 @@ impl TestPage {
 #[template(path = "alerts/delete.html", blocks = ["main"])]
 #[schemars(rename = "AlertDeletion")]
 pub struct AlertDeletePage {
-    #[serde(skip)]
-    frame: PageFrame,
     id: String,
     name: String,
     /// Its address.
@@ -306,9 +292,8 @@ pub struct RuleName {
 
 impl AlertDeletePage {
     /// Of a channel; `users`: the rules that send to it alone.
-    pub fn of_channel(frame: PageFrame, channel: SavedChannel, users: Vec<AlertRule>) -> Self {
+    pub fn of_channel(channel: SavedChannel, users: Vec<AlertRule>) -> Self {
         Self {
-            frame,
             at: format!("/alerts/channels/{}", channel.id),
             lost: format!(
                 "Nothing is sent to {} any more, not even what waits to be. The list of what was sent there goes, too.",
@@ -327,7 +312,7 @@ impl AlertDeletePage {
     }
 
     /// Of what cannot be read.
-    pub fn of_unreadable(frame: PageFrame, row: UnreadableAlertRow) -> Self {
+    pub fn of_unreadable(row: UnreadableAlertRow) -> Self {
         let lost = match row.place.kind {
             AlertRowKind::Rule => {
                 "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again."
@@ -338,7 +323,6 @@ impl AlertDeletePage {
             }
         };
         Self {
-            frame,
             at: format!("/alerts/unreadable/{}", row.place),
             lost: lost.into(),
             id: row.id,
@@ -348,9 +332,8 @@ impl AlertDeletePage {
     }
 
     /// Of a rule.
-    pub fn of_rule(frame: PageFrame, rule: AlertRule) -> Self {
+    pub fn of_rule(rule: AlertRule) -> Self {
         Self {
-            frame,
             at: format!("/alerts/rules/{}", rule.id),
             lost: format!(
                 "You are no longer told when {}. To stop it for a while, switch the rule off instead.",

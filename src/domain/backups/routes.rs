@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use axum::{Extension, Json};
+use axum::Json;
 
 use super::create::BackupRequest;
 use super::encryption::BackupPassphrase;
@@ -16,7 +16,7 @@ use crate::base::error::{Error, FieldError, Result};
 use crate::web::extract::{MaybeInput, MemberReader};
 use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, Reply, RequestContext, RequestInput, Role,
+    Caller, ChangeResponse, MessageResponse, Reply, RequestContext, RequestInput, Role,
 };
 
 const HERE: &str = "/backups";
@@ -24,17 +24,15 @@ const HERE: &str = "/backups";
 /// `GET /backups`.
 pub async fn show(
     State(backups): State<Backups>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     caller: Caller,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
-    want.respond(&page(&backups, frame, Vec::new()).await?)
+    want.respond(&page(&backups, Vec::new()).await?)
 }
 
-async fn page(backups: &Backups, frame: PageFrame, errors: Vec<FieldError>) -> Result<BackupsPage> {
+async fn page(backups: &Backups, errors: Vec<FieldError>) -> Result<BackupsPage> {
     Ok(BackupsPage::new(
-        frame,
         backups.everything().await?,
         errors,
         Timestamp::now(),
@@ -44,7 +42,6 @@ async fn page(backups: &Backups, frame: PageFrame, errors: Vec<FieldError>) -> R
 /// `POST /backups`: begins to make one.
 pub async fn create(
     State(backups): State<Backups>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     caller: Caller,
     MaybeInput(input): MaybeInput,
@@ -56,7 +53,7 @@ pub async fn create(
         Err(Error::Invalid(errors)) if want.form == Representation::Html => {
             return want.respond_with(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                &page(&backups, frame, errors).await?,
+                &page(&backups, errors).await?,
             );
         }
         Err(other) => return Err(other.into()),
@@ -148,7 +145,6 @@ pub async fn download(
 /// `GET /backups/{name}/delete`: the question.
 pub async fn ask_delete(
     State(backups): State<Backups>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     Path(name): Path<String>,
     caller: Caller,
@@ -156,7 +152,6 @@ pub async fn ask_delete(
     caller.must_be(Role::Admin)?;
     let (backup, all) = (backups.get(&name).await?, backups.list().await?);
     want.respond(&BackupDeletePage::new(
-        frame,
         backup,
         all.len().saturating_sub(1),
     ))
@@ -188,7 +183,6 @@ pub async fn delete(
 /// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
 pub async fn settings(
     State(backups): State<Backups>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     caller: Caller,
     input: RequestInput,
@@ -206,7 +200,7 @@ pub async fn settings(
         .respond(&want),
         Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
             StatusCode::UNPROCESSABLE_ENTITY,
-            &page(&backups, frame, errors).await?,
+            &page(&backups, errors).await?,
         ),
         Err(other) => Err(other.into()),
     }

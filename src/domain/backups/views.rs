@@ -11,15 +11,12 @@ use super::service::{Backup, BackupJob, BackupOverview};
 use super::settings::BackupSettings;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
-use crate::web::PageFrame;
 
 /// `GET /backups`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "backups/show.html", blocks = ["main", "backups"])]
 #[schemars(rename = "Backups")]
 pub struct BackupsPage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// Those that are there, newest first.
@@ -41,14 +38,12 @@ crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 impl BackupsPage {
     /// All there is about backups; `errors`: what was wrong with a form.
     pub fn new(
-        frame: PageFrame,
         all: BackupOverview,
         errors: Vec<FieldError>,
         now: Timestamp,
     ) -> Self {
         let directory = all.dir.display().to_string();
         Self {
-            frame,
             now,
             backups: all.backups,
             making: all.making,
@@ -99,8 +94,6 @@ impl BackupsPage {
 #[template(path = "backups/delete.html", blocks = ["main"])]
 #[schemars(rename = "BackupDeletion")]
 pub struct BackupDeletePage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(flatten)]
     backup: Backup,
     /// So many others stay.
@@ -111,9 +104,8 @@ crate::view!(BackupDeletePage { "main" => as_main });
 
 impl BackupDeletePage {
     /// The question whether to delete it.
-    pub fn new(frame: PageFrame, backup: Backup, others: usize) -> Self {
+    pub fn new(backup: Backup, others: usize) -> Self {
         Self {
-            frame,
             backup,
             others,
         }

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
-use axum::{Extension, Json};
+use axum::Json;
 
 use super::config_view::ConfigChangeResult;
 use super::draft::ConfigDraft;
@@ -27,7 +27,7 @@ use crate::web::extract::{EmptyForm, PlainText};
 use crate::web::negotiation::Offers;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, PageFrame, PathId, ProblemResponse, QueryParams, Reply, Representation,
+    Caller, ChangeResponse, PathId, ProblemResponse, QueryParams, Reply, Representation,
     RequestContext, RequestInput, Role, TextForms, html,
 };
 
@@ -37,7 +37,6 @@ const LIST: &str = "/saved-configs";
 /// `GET /saved-configs?limit=&offset=&q=`.
 pub async fn list(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
@@ -51,39 +50,35 @@ pub async fn list(
         .filter(|q| !q.is_empty());
     params.finish()?;
     let found = configs.page(part.0, part.1, q.clone()).await?;
-    want.respond_blocking(ConfigListPage::new(frame, found, part, q, Timestamp::now()))
+    want.respond_blocking(ConfigListPage::new(found, part, q, Timestamp::now()))
         .await
 }
 
 /// `GET /saved-configs/{id}`.
 pub async fn show(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    show_page(&configs, frame, &want, configs.get(id).await?).await
+    show_page(&configs, &want, configs.get(id).await?).await
 }
 
 /// `GET /saved-configs/active`.
 pub async fn active(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
 ) -> Reply {
-    show_page(&configs, frame, &want, configs.active().await?).await
+    show_page(&configs, &want, configs.active().await?).await
 }
 
 async fn show_page(
     configs: &ConfigService,
-    frame: PageFrame,
     want: &RequestContext,
     saved: super::SavedConfig,
 ) -> Reply {
     let lost_hosts = configs.lost_hosts(&saved.config).await;
     let remarks = configs.import_remarks(saved.id).await?;
     want.respond(&ShowPage::new(
-        frame,
         saved,
         lost_hosts,
         remarks,
@@ -94,33 +89,29 @@ async fn show_page(
 /// `GET /saved-configs/new`.
 pub async fn new(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
 ) -> Reply {
-    want.respond(&ConfigFormPage::new(frame, &configs.starting().await?))
+    want.respond(&ConfigFormPage::new(&configs.starting().await?))
 }
 
 /// `GET /saved-configs/{id}/edit`.
 pub async fn edit(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    want.respond(&ConfigFormPage::edit(frame, &configs.get(id).await?))
+    want.respond(&ConfigFormPage::edit(&configs.get(id).await?))
 }
 
 /// `POST /saved-configs`.
 pub async fn create(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     caller: Caller,
     input: RequestInput,
 ) -> Reply {
     save(
         &configs.by(&author(&want, &caller)),
-        frame,
         &want,
         None,
         input,
@@ -131,7 +122,6 @@ pub async fn create(
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
 pub async fn update(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
     caller: Caller,
@@ -139,7 +129,6 @@ pub async fn update(
 ) -> Reply {
     save(
         &configs.by(&author(&want, &caller)),
-        frame,
         &want,
         Some(id),
         input,
@@ -150,29 +139,26 @@ pub async fn update(
 /// `POST /saved-configs/check`: a new one, without saving it.
 pub async fn check(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    judge(&configs, frame, &want, None, input).await
+    judge(&configs, &want, None, input).await
 }
 
 /// `POST /saved-configs/{id}/check`: what would take its place, without saving it.
 pub async fn check_saved(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
     input: RequestInput,
 ) -> Reply {
-    judge(&configs, frame, &want, Some(id), input).await
+    judge(&configs, &want, Some(id), input).await
 }
 
 /// Programs are told what there is to say; a page that is being filled in gets it beside its
 /// fields; a plain form comes back with it.
 async fn judge(
     configs: &ConfigService,
-    frame: PageFrame,
     want: &RequestContext,
     id: Option<ConfigId>,
     input: RequestInput,
@@ -191,7 +177,6 @@ async fn judge(
         Some(pairs) => {
             let saved = existing(configs, id).await?;
             want.respond(&ConfigFormPage::checked(
-                frame,
                 saved.as_ref(),
                 &pairs,
                 verdict.found,
@@ -203,7 +188,6 @@ async fn judge(
 /// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.
 async fn save(
     configs: &ConfigService,
-    frame: PageFrame,
     want: &RequestContext,
     id: Option<ConfigId>,
     input: RequestInput,
@@ -217,7 +201,6 @@ async fn save(
     {
         let saved = existing(configs, id).await?;
         return want.respond(&ConfigFormPage::rearranged(
-            frame,
             saved.as_ref(),
             pairs,
             how,
@@ -238,7 +221,7 @@ async fn save(
     let saved = existing(configs, id).await?;
     want.respond_with(
         status,
-        &ConfigFormPage::refused(frame, saved.as_ref(), &pairs, error),
+        &ConfigFormPage::refused(saved.as_ref(), &pairs, error),
     )
 }
 
@@ -293,11 +276,10 @@ fn saved<O: Offers>(
 /// `GET /saved-configs/{id}/delete`: the question.
 pub async fn ask_delete(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    want.respond(&ConfigDeletePage::new(frame, configs.get(id).await?))
+    want.respond(&ConfigDeletePage::new(configs.get(id).await?))
 }
 
 /// `DELETE /saved-configs/{id}`, and `POST /saved-configs/{id}/delete` for forms.
@@ -348,7 +330,6 @@ pub async fn duplicate(
 /// `GET /saved-configs/{id}/toml?client_version=&against=`.
 pub async fn toml(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext<TextForms>,
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
@@ -357,7 +338,6 @@ pub async fn toml(
         .map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
     params.finish()?;
     let page = TomlPage::new(
-        frame,
         &configs.get(id).await?,
         version.unwrap_or(ClientVersion::NEWEST_KNOWN),
         against,
@@ -371,24 +351,21 @@ pub async fn toml(
 /// `GET /saved-configs/{id}/secret`: the question whether the secret key is to be shown.
 pub async fn ask_secret(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    want.respond(&AskSecretPage::new(frame, configs.get(id).await?))
+    want.respond(&AskSecretPage::new(configs.get(id).await?))
 }
 
 /// `POST /saved-configs/{id}/secret`: shows it, to admins alone.
 pub async fn secret(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
     caller: Caller,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     want.respond(&SecretPage::new(
-        frame,
         configs
             .by(&author(&want, &caller))
             .reveal(id, "shown")
@@ -448,7 +425,6 @@ fn as_file((saved, text): (super::SavedConfig, String)) -> Reply {
 /// `GET /saved-configs/{id}/revisions?limit=&before=`.
 pub async fn revisions(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
@@ -459,7 +435,6 @@ pub async fn revisions(
     );
     params.finish()?;
     let page = RevisionsPage::new(
-        frame,
         configs.revisions(id, before, limit).await?,
         Timestamp::now(),
     );
@@ -469,7 +444,6 @@ pub async fn revisions(
 /// `GET /saved-configs/{id}/compare?from=&to=&client_version=`.
 pub async fn compare(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
@@ -480,7 +454,6 @@ pub async fn compare(
     params.finish()?;
     let comparison = configs.compare(id, from, to).await?;
     want.respond(&RevisionComparePage::new(
-        frame,
         comparison,
         version.unwrap_or(ClientVersion::NEWEST_KNOWN),
     ))
@@ -509,14 +482,13 @@ pub async fn restore(
 }
 
 /// `GET /saved-configs/import`.
-pub async fn ask_import(Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
-    want.respond(&ImportPage::new(frame))
+pub async fn ask_import(want: RequestContext) -> Reply {
+    want.respond(&ImportPage::new())
 }
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
 pub async fn import(
     State(configs): State<ConfigService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     caller: Caller,
     file: ImportBody,
@@ -534,7 +506,7 @@ pub async fn import(
         is_fixable(&error),
     ) {
         (Some(pairs), Some(status)) => {
-            want.respond_with(status, &ImportPage::refused(frame, &pairs, error))
+            want.respond_with(status, &ImportPage::refused(&pairs, error))
         }
         _ => Err(error.into()),
     }

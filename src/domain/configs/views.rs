@@ -24,7 +24,6 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
 use crate::programs::jd_client::version::ClientVersion;
-use crate::web::PageFrame;
 
 fn mode_text(mode: MiningMode) -> &'static str {
     match mode {
@@ -80,8 +79,6 @@ fn versions_text(config: &ClientConfig) -> String {
 #[schemars(rename = "Configurations")]
 pub struct ConfigListPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     now: Timestamp,
     configurations: Vec<ConfigSummary>,
     /// How many there are in all.
@@ -100,14 +97,12 @@ crate::view!(ConfigListPage { "main" => as_main });
 impl ConfigListPage {
     /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
     pub fn new(
-        frame: PageFrame,
         (configurations, total): (Vec<ConfigSummary>, i64),
         (limit, offset): (u64, u64),
         q: Option<String>,
         now: Timestamp,
     ) -> Self {
         Self {
-            frame,
             now,
             configurations,
             total,
@@ -163,8 +158,6 @@ impl ConfigListPage {
 #[template(path = "configs/delete.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationDeletion")]
 pub struct ConfigDeletePage {
-    #[serde(skip)]
-    frame: PageFrame,
     id: ConfigId,
     name: String,
     is_active: bool,
@@ -179,7 +172,7 @@ crate::view!(ConfigDeletePage { "main" => as_main });
 
 impl ConfigDeletePage {
     /// The question whether to delete it.
-    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
+    pub fn new(saved: SavedConfig) -> Self {
         let SavedConfig {
             id,
             name,
@@ -190,7 +183,6 @@ impl ConfigDeletePage {
             ..
         } = saved;
         Self {
-            frame,
             id,
             name,
             is_active,
@@ -210,8 +202,6 @@ impl ConfigDeletePage {
 #[template(path = "configs/toml.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationFile")]
 pub struct TomlPage {
-    #[serde(skip)]
-    frame: PageFrame,
     config_id: ConfigId,
     name: String,
     /// For which client the file is written.
@@ -233,7 +223,6 @@ crate::view!(TomlPage { "main" => as_main });
 impl TomlPage {
     /// The file for a client of `client_version`, compared with that for a client of `against`.
     pub fn new(
-        frame: PageFrame,
         saved: &SavedConfig,
         client_version: ClientVersion,
         against: Option<ClientVersion>,
@@ -248,7 +237,6 @@ impl TomlPage {
         let below_config =
             |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
         Self {
-            frame,
             config_id: saved.id,
             name: saved.name.clone(),
             client_version,

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::Json;
 use futures_util::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::domain::instances::streams::{changes_of, status_part};
 use crate::web::extract::MemberReader;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    ChangeResponse, PageFrame, PageOrStream, PathId, QueryParams, Reply, RequestContext,
+    ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext,
     RequestInput, sse,
 };
 
@@ -41,17 +41,16 @@ pub struct HealthRoutesState {
 /// `GET /health/{id}`.
 pub async fn show(
     State(ward): State<HealthRoutesState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<PageOrStream>,
 ) -> Reply {
     if want.form == Representation::EventStream {
-        return Ok(follow(ward, frame, id, want.asked.fragment).await?);
+        return Ok(follow(ward, id, want.asked.fragment).await?);
     }
-    want.respond(&page(&ward.health, frame, id).await?)
+    want.respond(&page(&ward.health, id).await?)
 }
 
-async fn page(health: &HealthService, frame: PageFrame, id: InstanceId) -> Result<HealthPage> {
+async fn page(health: &HealthService, id: InstanceId) -> Result<HealthPage> {
     let (instance, report) = health.report(id).await?;
     let now = Timestamp::now();
     let strip = health
@@ -63,7 +62,6 @@ async fn page(health: &HealthService, frame: PageFrame, id: InstanceId) -> Resul
         )
         .await?;
     Ok(HealthPage {
-        frame,
         instance,
         report,
         strip,
@@ -74,13 +72,12 @@ async fn page(health: &HealthService, frame: PageFrame, id: InstanceId) -> Resul
 /// `POST /health/{id}/check`: looks now.
 pub async fn check(
     State(ward): State<HealthRoutesState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
 ) -> Reply {
     let results = ward.health.check(id).await?;
     if want.is_fragment() {
-        return want.respond(&page(&ward.health, frame, id).await?);
+        return want.respond(&page(&ward.health, id).await?);
     }
     ChangeResponse {
         json: CheckResponse { results },
@@ -160,23 +157,22 @@ pub async fn cures(
 /// part with the checks.
 async fn follow(
     ward: HealthRoutesState,
-    frame: PageFrame,
     id: InstanceId,
     as_html: bool,
 ) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
     // Also what changed between the page and its stream.
-    let first = event(&ward.health, frame.clone(), id, as_html).await?;
+    let first = event(&ward.health, id, as_html).await?;
     let health = ward.health.clone();
     // Times of the last template and the last share change without any other news.
     let rest = futures_util::stream::unfold(Box::pin(changes), move |mut changes| {
-        let (health, frame) = (health.clone(), frame.clone());
+        let health = health.clone();
         async move {
             if let Ok(None) = tokio::time::timeout(RENEWED, changes.next()).await {
                 return None;
             }
             // It was deleted.
-            let event = event(&health, frame, id, as_html).await.ok()?;
+            let event = event(&health, id, as_html).await.ok()?;
             Some((event, changes))
         }
     });
@@ -189,11 +185,10 @@ async fn follow(
 
 async fn event(
     health: &HealthService,
-    frame: PageFrame,
     id: InstanceId,
     as_html: bool,
 ) -> Result<SseEvent> {
-    let page = page(health, frame, id).await?;
+    let page = page(health, id).await?;
     if !as_html {
         return SseEvent::default()
             .event("health")

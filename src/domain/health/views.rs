@@ -12,7 +12,6 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::instances::Instance;
 use crate::programs::jd_client::diagnosis::{ProviderState, WorkState};
 use crate::view;
-use crate::web::PageFrame;
 
 /// What the strip shows, and in how many parts.
 pub const STRIP_HOURS: i64 = 24;
@@ -27,8 +26,6 @@ const HEIGHT: usize = 24;
 #[template(path = "health/show.html", blocks = ["main", "checks"])]
 #[schemars(rename = "Health")]
 pub struct HealthPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     /// How it is.
@@ -233,7 +230,6 @@ mod tests {
         };
         let strip = vec![Healthy, Healthy, Unknown, Healthy, Unhealthy, Unhealthy];
         let page = HealthPage {
-            frame: PageFrame::default(),
             instance,
             report,
             strip,

@@ -7,7 +7,6 @@ use super::views::InstanceListPage;
 use crate::base::error::Result;
 use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
-use crate::web::PageFrame;
 
 /// What the list needs of the house.
 #[derive(Clone, Debug)]
@@ -25,7 +24,6 @@ pub struct InstanceListState {
 /// The page as it is now.
 pub(super) async fn list_page(
     lists: &InstanceListState,
-    frame: PageFrame,
     is_overview: bool,
     is_html: bool,
 ) -> Result<InstanceListPage> {
@@ -42,7 +40,6 @@ pub(super) async fn list_page(
     let news = lists.instances.glances().news();
     let notices = lists.notices.list();
     Ok(InstanceListPage {
-        frame,
         is_overview,
         nothing_selected: false,
         has_configs,

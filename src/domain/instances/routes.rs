@@ -1,6 +1,5 @@
 //! The URLs of instances. Each handler says which use case and which page; nothing else.
 
-use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -24,7 +23,7 @@ use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::respond::{count_fitting, next_page};
 use crate::web::{
-    ChangeResponse, PageForms, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams,
+    ChangeResponse, PageForms, PageOrStream, PathId, ProblemResponse, QueryParams,
     Reply, RequestContext, RequestInput, sse,
 };
 
@@ -39,26 +38,23 @@ pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 /// `GET /`: the overview.
 pub async fn overview(
     lists: State<InstanceListState>,
-    frame: Extension<PageFrame>,
     want: RequestContext<PageOrStream>,
     params: QueryParams,
 ) -> Reply {
-    show_list(lists, frame, want, params, true).await
+    show_list(lists, want, params, true).await
 }
 
 /// `GET /instances`.
 pub async fn list(
     lists: State<InstanceListState>,
-    frame: Extension<PageFrame>,
     want: RequestContext<PageOrStream>,
     params: QueryParams,
 ) -> Reply {
-    show_list(lists, frame, want, params, false).await
+    show_list(lists, want, params, false).await
 }
 
 async fn show_list(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext<PageOrStream>,
     mut params: QueryParams,
     is_overview: bool,
@@ -68,11 +64,10 @@ async fn show_list(
     let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
     if want.form == Representation::EventStream {
-        return Ok(follow(lists, frame, want.asked.fragment, is_overview).await);
+        return Ok(follow(lists, want.asked.fragment, is_overview).await);
     }
     let mut page = list_page(
         &lists,
-        frame,
         is_overview,
         want.form == Representation::Html,
     )
@@ -91,19 +86,17 @@ async fn show_list(
 /// `GET /instances/new`.
 pub async fn new(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     query: Query<HashMap<String, String>>,
     want: RequestContext,
 ) -> Reply {
     // A person who makes an instance wants it back after a reboot.
     let given = json!({ "config_id": query.get("config"), "autostart": true });
-    want.respond(&form_page(&lists, frame, None, &given, Vec::new()).await?)
+    want.respond(&form_page(&lists, None, &given, Vec::new()).await?)
 }
 
 /// `POST /instances`.
 pub async fn create(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -126,14 +119,13 @@ pub async fn create(
             }
             .respond(&want)
         }
-        Err(e) => refuse(&lists, frame, &want, None, &input.value, e).await,
+        Err(e) => refuse(&lists, &want, None, &input.value, e).await,
     }
 }
 
 /// `GET /instances/{id}/settings`.
 pub async fn settings(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
 ) -> Reply {
@@ -145,13 +137,12 @@ pub async fn settings(
         "memory_limit_mib": instance.memory_limit_mib, "open_files_limit": instance.open_files_limit,
         "nice": Some(instance.nice).filter(|nice| *nice != 0),
     });
-    want.respond(&form_page(&lists, frame, Some(instance), &given, Vec::new()).await?)
+    want.respond(&form_page(&lists, Some(instance), &given, Vec::new()).await?)
 }
 
 /// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which know no PATCH.
 pub async fn change(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
     input: RequestInput,
@@ -177,14 +168,13 @@ pub async fn change(
             }
             .respond(&want)
         }
-        Err(e) => refuse(&lists, frame, &want, Some(instance), &input.value, e).await,
+        Err(e) => refuse(&lists, &want, Some(instance), &input.value, e).await,
     }
 }
 
 /// A page gets its form back with what was typed and what was wrong; a program gets the problem.
 async fn refuse(
     lists: &InstanceListState,
-    frame: PageFrame,
     want: &RequestContext,
     instance: Option<Instance>,
     given: &Value,
@@ -200,13 +190,12 @@ async fn refuse(
     };
     want.respond_with(
         status,
-        &form_page(lists, frame, instance, given, errors).await?,
+        &form_page(lists, instance, given, errors).await?,
     )
 }
 
 async fn form_page(
     lists: &InstanceListState,
-    frame: PageFrame,
     instance: Option<Instance>,
     given: &Value,
     errors: Vec<FieldError>,
@@ -227,7 +216,6 @@ async fn form_page(
         .collect();
     let versions = lists.instances.versions().await;
     Ok(InstanceFormPage {
-        frame,
         instance,
         configs,
         versions,
@@ -272,7 +260,6 @@ pub async fn restart(
 /// `POST /instances/actions`: one action on many.
 pub async fn bulk(
     State(s): State<InstanceService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -294,7 +281,6 @@ pub async fn bulk(
     let action = bulk.action;
     let results = s.bulk(bulk, actor(&want), patience(&want)).await?;
     want.respond(&BulkPage {
-        frame,
         action,
         success: results.iter().all(|r| r.success),
         results,
@@ -304,14 +290,12 @@ pub async fn bulk(
 /// `GET /instances/{id}/delete`: the question.
 pub async fn ask_delete(
     State(s): State<InstanceService>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
 ) -> Reply {
     let instance = s.get(id).await?;
     let log_bytes = s.log_bytes(id).await?;
     want.respond(&InstanceDeletePage {
-        frame,
         instance,
         log_bytes,
     })
@@ -335,29 +319,26 @@ pub async fn delete(
 /// `GET /events`.
 pub async fn all_events(
     lists: State<InstanceListState>,
-    frame: Extension<PageFrame>,
     want: RequestContext<PageOrStream>,
     headers: HeaderMap,
     params: QueryParams,
 ) -> Reply {
-    show_events(lists, frame, None, want, &headers, params).await
+    show_events(lists, None, want, &headers, params).await
 }
 
 /// `GET /instances/{id}/events`.
 pub async fn events(
     lists: State<InstanceListState>,
-    frame: Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<PageOrStream>,
     headers: HeaderMap,
     params: QueryParams,
 ) -> Reply {
-    show_events(lists, frame, Some(id), want, &headers, params).await
+    show_events(lists, Some(id), want, &headers, params).await
 }
 
 async fn show_events(
     State(lists): State<InstanceListState>,
-    Extension(frame): Extension<PageFrame>,
     id: Option<InstanceId>,
     want: RequestContext<PageOrStream>,
     headers: &HeaderMap,
@@ -377,13 +358,12 @@ async fn show_events(
             want.asked.fragment,
         ));
     }
-    want.respond_blocking(events_page(&lists.instances, frame, id, params).await?)
+    want.respond_blocking(events_page(&lists.instances, id, params).await?)
         .await
 }
 
 async fn events_page(
     s: &InstanceService,
-    frame: PageFrame,
     id: Option<InstanceId>,
     mut params: QueryParams,
 ) -> Result<EventsPage> {
@@ -409,7 +389,6 @@ async fn events_page(
         })
         .collect();
     Ok(EventsPage {
-        frame,
         instance,
         events,
         next,
@@ -421,7 +400,6 @@ async fn events_page(
 /// `POST /saved-configs/{id}/trial`: whether a client takes it, the one in use or `client_version`.
 pub async fn try_config(
     State(s): State<InstanceService>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<ConfigId>,
     want: RequestContext,
     MaybeInput(input): MaybeInput,
@@ -440,7 +418,6 @@ pub async fn try_config(
     let version = body.finish(Some(version))?;
     let (saved, tried) = s.try_config(id, version.as_deref()).await?;
     want.respond(&TrialPage {
-        frame,
         name: saved.name,
         tried,
         versions: s.versions().await,

@@ -13,7 +13,7 @@ use super::model::Instance;
 use super::service::InstanceService;
 use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::ids::InstanceId;
-use crate::web::{PageFrame, sse};
+use crate::web::sse;
 
 /// Between two new tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
@@ -24,7 +24,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// itself changed, the whole table.
 pub(super) async fn follow(
     lists: InstanceListState,
-    frame: PageFrame,
     as_html: bool,
     is_overview: bool,
 ) -> Response {
@@ -33,7 +32,7 @@ pub(super) async fn follow(
     let notices = lists.notices.subscribe();
     // What changed between the page and its stream is in the first table.
     let first = if as_html {
-        table(&lists, frame.clone(), is_overview).await
+        table(&lists, is_overview).await
     } else {
         None
     };
@@ -41,7 +40,6 @@ pub(super) async fn follow(
     let events = stream::unfold(
         (changes, notices, lists),
         move |(mut changes, mut notices, lists)| {
-            let frame = frame.clone();
             async move {
                 loop {
                     let changed = tokio::select! {
@@ -69,7 +67,7 @@ pub(super) async fn follow(
                         // A change that cannot be shown at the moment (the database is busy) is
                         // shown a moment later, not never.
                         (_, true) => loop {
-                            if let Some(html) = table(&lists, frame.clone(), is_overview).await {
+                            if let Some(html) = table(&lists, is_overview).await {
                                 break Some(SseEvent::default().data(html));
                             }
                             tokio::time::sleep(AGAIN).await;
@@ -85,8 +83,8 @@ pub(super) async fn follow(
     sse::respond(stream::iter(first).chain(events), stop, as_html)
 }
 
-async fn table(lists: &InstanceListState, frame: PageFrame, is_overview: bool) -> Option<String> {
-    let page = list_page(lists, frame, is_overview, true).await.ok()?;
+async fn table(lists: &InstanceListState, is_overview: bool) -> Option<String> {
+    let page = list_page(lists, is_overview, true).await.ok()?;
     let html = crate::web::html(&page.as_table()).ok()?;
     Some(format!(
         "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"

@@ -12,21 +12,19 @@ use super::display::size_text;
 use super::history::InstanceEvent;
 use super::list_extras::ListStats;
 use super::model::Instance;
+use crate::web::PageFrame;
 use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::{InstanceState, RestartPolicy};
 use crate::view;
-use crate::web::PageFrame;
 
 /// `/` and `/instances`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/list.html", blocks = ["main", "table"])]
 #[schemars(rename = "Instances")]
 pub struct InstanceListPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
@@ -128,7 +126,7 @@ pub struct InstanceFragments {
 }
 
 impl crate::web::PageView for InstanceFragments {
-    fn block(&self, name: &str) -> Option<askama::Result<String>> {
+    fn block(&self, name: &str, _: &PageFrame) -> Option<askama::Result<String>> {
         Some(if name.starts_with("i-") {
             crate::web::html(&self.as_row())
         } else {
@@ -142,8 +140,6 @@ impl crate::web::PageView for InstanceFragments {
 #[template(path = "instances/trial.html", blocks = ["main"])]
 #[schemars(rename = "Trial")]
 pub struct TrialPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// What the configuration is called.
     pub name: String,
     /// What came of it.
@@ -167,8 +163,6 @@ struct LimitField {
 #[template(path = "instances/form.html", blocks = ["main"])]
 #[schemars(rename = "InstanceForm")]
 pub struct InstanceFormPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The instance that is changed; none: a new one.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
@@ -276,8 +270,6 @@ impl InstanceFormPage {
 #[template(path = "instances/bulk.html", blocks = ["main"])]
 #[schemars(rename = "BulkResult")]
 pub struct BulkPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// What was done.
     pub action: BulkAction,
     /// Whether it was done with all of them.
@@ -313,8 +305,6 @@ impl BulkPage {
 #[template(path = "instances/delete.html", blocks = ["main"])]
 #[schemars(rename = "InstanceDeletion")]
 pub struct InstanceDeletePage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The instance.
     pub instance: Instance,
     /// How much log goes with it, bytes.
@@ -365,8 +355,6 @@ impl EventItem {
 #[template(path = "instances/events.html", blocks = ["main"])]
 #[schemars(rename = "Events")]
 pub struct EventsPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// Whose history; none: everybody's.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,

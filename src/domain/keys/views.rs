@@ -5,15 +5,12 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::KeyPair;
-use crate::web::PageFrame;
 
 /// A fresh pair. Nothing of it is kept here.
 #[derive(Template, JsonSchema, Serialize)]
 #[template(path = "keys/pair.html", blocks = ["main"])]
 #[schemars(rename = "FreshKeys")]
 pub struct PairPage {
-    #[serde(skip)]
-    frame: PageFrame,
     success: bool,
     #[serde(serialize_with = "revealed")]
     #[schemars(with = "RevealedKeyPair")]
@@ -24,9 +21,8 @@ crate::view!(PairPage { "main" => as_main });
 
 impl PairPage {
     /// Shows this pair.
-    pub fn new(frame: PageFrame, keys: KeyPair) -> Self {
+    pub fn new(keys: KeyPair) -> Self {
         Self {
-            frame,
             success: true,
             keys,
         }
@@ -56,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_fresh_pair_is_shown_whole_on_the_page_and_in_the_json() {
-        let page = PairPage::new(PageFrame::default(), KeyPair::generate().unwrap());
+        let page = PairPage::new(KeyPair::generate().unwrap());
         let json = serde_json::to_value(&page).unwrap();
         let secret = SecretKey::parse(json["keys"]["secret_key"].as_str().unwrap()).unwrap();
         assert!(pair_matches(

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::{Extension, Json};
+use axum::Json;
 
 use super::service::{FirstGeneration, LegacyConfigBody};
 use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
@@ -17,7 +17,7 @@ use crate::domain::logs::routes::LogPagesState;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, LogForms, PageFrame, PathId, ProblemResponse, QueryParams, Reply,
+    Caller, ChangeResponse, LogForms, PathId, ProblemResponse, QueryParams, Reply,
     RequestContext, RequestInput,
 };
 
@@ -60,13 +60,12 @@ pub async fn status(State(first): State<FirstGeneration>) -> Reply {
 pub async fn log(
     State(first): State<FirstGeneration>,
     State(pages): State<LogPagesState>,
-    frame: Extension<PageFrame>,
     want: RequestContext<LogForms>,
     headers: HeaderMap,
     params: QueryParams,
 ) -> Reply {
     match first.made().await {
-        Ok(id) => logs::log(State(pages), frame, PathId(id), want, headers, params).await,
+        Ok(id) => logs::log(State(pages), PathId(id), want, headers, params).await,
         Err(Error::NotFound { .. }) if want.form == Representation::Json => {
             Ok(Json(NoLog::default()).into_response())
         }
@@ -98,12 +97,11 @@ pub async fn save(
 /// `POST /config/validate`: nothing is saved.
 pub async fn validate(
     State(first): State<FirstGeneration>,
-    frame: Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
     match first.validate(sent(input)).await {
-        Ok(valid) => want.respond(&ValidPage::new(frame.0, valid)),
+        Ok(valid) => want.respond(&ValidPage::new(valid)),
         Err(error @ Error::Invalid(_)) => {
             Err(ProblemResponse::from(error).with_member("valid", false))
         }

@@ -9,7 +9,6 @@ use crate::base::ids::{ConfigId, InstanceId};
 use crate::domain::configs::{ClientConfig, ConfigFindings, SavedConfig};
 use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
-use crate::web::PageFrame;
 
 /// `GET /jdc/status`.
 #[derive(Debug, Default, JsonSchema, Serialize)]
@@ -96,8 +95,6 @@ impl LegacyConfig {
 #[template(path = "first_generation/valid.html", blocks = ["main"])]
 #[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
-    #[serde(skip)]
-    frame: PageFrame,
     valid: bool,
     /// The file for the client in use, secret masked.
     toml: String,
@@ -111,9 +108,8 @@ crate::view!(ValidPage { "main" => as_main });
 
 impl ValidPage {
     /// The file that would come of it, and what is doubtful.
-    pub fn new(frame: PageFrame, (toml, found): (String, ConfigFindings)) -> Self {
+    pub fn new((toml, found): (String, ConfigFindings)) -> Self {
         Self {
-            frame,
             valid: true,
             toml,
             warnings: found.warnings,

@@ -1,6 +1,5 @@
 //! The URLs of an instance's page and log.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -23,7 +22,7 @@ use crate::domain::configs::{ClientVersion, ConfigService};
 use crate::domain::instances::{Instance, miner_urls, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
 use crate::web::negotiation::Representation;
-use crate::web::{LogForms, PageForms, PageFrame, PathId, QueryParams, Reply, RequestContext, sse};
+use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
 
 /// Records on a page without being asked for more.
 const COUNT: u64 = 100;
@@ -70,7 +69,6 @@ impl LogPagesState {
 /// `GET /instances/{id}`.
 pub async fn show(
     State(pages): State<LogPagesState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<PageForms>,
 ) -> Reply {
@@ -87,7 +85,6 @@ pub async fn show(
     let told = ConfigSummaryView::of(&pages, &instance).await;
     let log = LogPart::new(page, dropped, LogFilter::default(), LogPosition::End);
     want.respond_blocking(InstancePage {
-        frame,
         instance,
         told,
         log,
@@ -98,7 +95,6 @@ pub async fn show(
 /// `GET /instances/{id}/logs` in its four forms.
 pub async fn log(
     State(pages): State<LogPagesState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<LogForms>,
     headers: HeaderMap,
@@ -135,7 +131,6 @@ pub async fn log(
             };
             let log = LogPart::new(page, dropped, asked.filter, asked.place);
             want.respond_blocking(LogPage {
-                frame,
                 instance,
                 told,
                 log,

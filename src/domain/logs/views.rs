@@ -15,7 +15,6 @@ use crate::infra::log_store::ansi::{self, StyleSpan};
 use crate::infra::log_store::record::SHOWN_MAX;
 use crate::infra::log_store::{LogFilter, LogLevel, LogRecord, RecordPage};
 use crate::view;
-use crate::web::PageFrame;
 
 impl LogRecord {
     /// The time of day in the machine's own zone, to the millisecond; empty if the record has no
@@ -163,8 +162,6 @@ impl LogPart {
 #[template(path = "logs/show.html", blocks = ["main"])]
 #[schemars(rename = "InstanceInFull")]
 pub struct InstancePage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
@@ -180,8 +177,6 @@ view!(InstancePage { "main" => as_main });
 #[template(path = "logs/show.html", blocks = ["main"])]
 #[schemars(rename = "Log")]
 pub struct LogPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]

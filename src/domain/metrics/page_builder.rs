@@ -15,7 +15,6 @@ use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
-use crate::web::PageFrame;
 
 /// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a
 /// time, and of more in the course of days.
@@ -123,7 +122,6 @@ pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
 /// There is no such instance.
 pub async fn page(
     metrics: &MetricService,
-    frame: PageFrame,
     id: InstanceId,
     (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
@@ -177,7 +175,6 @@ pub async fn page(
     };
     let (miners, more_miners) = miners(metrics, &instance, &types, stretch).await?;
     Ok(MetricsPage {
-        frame,
         instance,
         choice,
         groups,
@@ -249,7 +246,6 @@ async fn miners(
 /// There is no such instance.
 pub async fn series_page(
     metrics: &MetricService,
-    frame: PageFrame,
     id: InstanceId,
     names: (String, Vec<String>),
     (choice, stretch): (ChartOptions, SeriesQuery),
@@ -262,7 +258,6 @@ pub async fn series_page(
         (drawn.points.step, drawn.points.points.clone())
     });
     Ok(SeriesPage {
-        frame,
         instance,
         group,
         step,
@@ -276,7 +271,6 @@ pub async fn series_page(
 /// The database cannot be read.
 pub async fn compare(
     metrics: &MetricService,
-    frame: PageFrame,
     (metric_type, chosen): (String, Vec<InstanceId>),
     (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
@@ -331,7 +325,6 @@ pub async fn compare(
         id: "c-compare".into(),
     });
     Ok(MetricsComparePage {
-        frame,
         choice,
         metric_type,
         chosen: shown,

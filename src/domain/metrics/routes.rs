@@ -8,7 +8,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::Json;
 use futures_util::stream;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,7 +28,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::status_part;
 use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
-use crate::web::{PageFrame, PathId, QueryParams, Reply, Representation, RequestContext, sse};
+use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext, sse};
 
 /// Points of a series that are answered if neither a limit nor times are given.
 const LIMIT: usize = 50;
@@ -64,7 +64,6 @@ fn named(path: &HashMap<String, String>) -> Result<(InstanceId, String)> {
 /// `GET /metrics/{id}`.
 pub async fn show(
     State(board): State<MetricsRoutesState>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<MetricForms>,
     mut params: QueryParams,
@@ -75,11 +74,10 @@ pub async fn show(
     ) {
         let asked = MetricQuery::read(params, Timestamp::now(), "6h")?;
         if want.form == Representation::EventStream {
-            return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
+            return Ok(follow(board, id, asked, want.asked.fragment).await?);
         }
         let page = page_builder::page(
             &board.metrics,
-            frame,
             id,
             (asked.choice, asked.stretch),
             Timestamp::now(),
@@ -107,7 +105,6 @@ pub async fn show(
 /// figures of all as it reads them.
 pub async fn compare(
     State(board): State<MetricsRoutesState>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext<ScrapeForms>,
     axum::extract::RawQuery(query): axum::extract::RawQuery,
     params: QueryParams,
@@ -120,7 +117,7 @@ pub async fn compare(
     if let Some(format) = scraped {
         let text = board
             .metrics
-            .exposition(frame.version, board.started, format)
+            .exposition(want.frame.version, board.started, format)
             .await?;
         return Ok(([(CONTENT_TYPE, format.content_type())], text).into_response());
     }
@@ -141,7 +138,6 @@ pub async fn compare(
     let time = (asked.choice, asked.stretch);
     let page = page_builder::compare(
         &board.metrics,
-        frame,
         (metric_type, chosen),
         time,
         Timestamp::now(),
@@ -212,7 +208,6 @@ pub async fn summary(
 /// `GET /metrics/{id}/{type}/timeseries`.
 pub async fn timeseries(
     State(board): State<MetricsRoutesState>,
-    Extension(frame): Extension<PageFrame>,
     Path(path): Path<HashMap<String, String>>,
     want: RequestContext<SeriesForms>,
     params: QueryParams,
@@ -229,7 +224,7 @@ pub async fn timeseries(
         _ => {
             let time = (asked.choice, asked.stretch);
             let page =
-                page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now())
+                page_builder::series_page(&board.metrics, id, names, time, Timestamp::now())
                     .await?;
             want.respond_blocking(page).await
         }
@@ -411,7 +406,6 @@ fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
 /// that watches from afar and is slow gets fewer of them.
 async fn follow(
     board: MetricsRoutesState,
-    frame: PageFrame,
     id: InstanceId,
     asked: MetricQuery,
     as_html: bool,
@@ -421,12 +415,12 @@ async fn follow(
     let length = asked.choice.to.since(asked.choice.from);
     let stop = board.stop.clone();
     let events = stream::unfold((board, rounds), move |(board, mut rounds)| {
-        let (frame, asked) = (frame.clone(), asked.clone());
+        let asked = asked.clone();
         async move {
             loop {
                 rounds.changed().await.ok()?;
                 let event = if as_html {
-                    charts(&board, frame.clone(), id, asked.clone(), length).await
+                    charts(&board, id, asked.clone(), length).await
                 } else {
                     figures(&board, id).await
                 };
@@ -444,7 +438,6 @@ async fn follow(
 
 async fn charts(
     board: &MetricsRoutesState,
-    frame: PageFrame,
     id: InstanceId,
     mut asked: MetricQuery,
     length: Duration,
@@ -458,7 +451,6 @@ async fn charts(
     }
     let page = page_builder::page(
         &board.metrics,
-        frame,
         id,
         (asked.choice, asked.stretch),
         now,

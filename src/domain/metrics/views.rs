@@ -10,12 +10,12 @@ use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::model::{FiguresResponse, MetricMeasure, metric, title};
 use super::service::{SampleRow, SeriesPoint, SeriesPoints, SeriesSummary};
 use super::uptime::RunningShare;
+use crate::web::{PageFrame, html_with};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_value};
 use crate::view;
-use crate::web::PageFrame;
 
 /// Which series a page draws together: title, and of each series its name and what it is called
 /// among the others.
@@ -291,8 +291,6 @@ pub struct MinerRow {
 #[template(path = "metrics/show.html", blocks = ["main", "charts"])]
 pub struct MetricsPage {
     #[serde(skip)]
-    pub(super) frame: PageFrame,
-    #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
     pub(super) choice: ChartOptions,
@@ -325,8 +323,6 @@ impl MetricsPage {
 #[template(path = "metrics/series.html", blocks = ["main", "figures"])]
 pub struct SeriesPage {
     #[serde(skip)]
-    pub(super) frame: PageFrame,
-    #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
     pub(super) group: ChartGroup,
@@ -339,10 +335,10 @@ pub struct SeriesPage {
 
 impl crate::web::PageView for SeriesPage {
     /// Beside the whole the figures alone, for whichever chart of a page asks for them.
-    fn block(&self, name: &str) -> Option<askama::Result<String>> {
+    fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>> {
         match name {
-            "main" => Some(crate::web::html(&self.as_main())),
-            name if name.starts_with("figures") => Some(crate::web::html(&self.as_figures())),
+            "main" => Some(html_with(&self.as_main(), frame)),
+            name if name.starts_with("figures") => Some(html_with(&self.as_figures(), frame)),
             _ => None,
         }
     }
@@ -353,8 +349,6 @@ impl crate::web::PageView for SeriesPage {
 #[template(path = "metrics/compare.html", blocks = ["main"])]
 #[schemars(rename = "LatestOfAll")]
 pub struct MetricsComparePage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) choice: ChartOptions,
     #[serde(skip)]

@@ -4,7 +4,7 @@
 use axum::extract::{Path, State};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::{Extension, Json};
+use axum::Json;
 use futures_util::{StreamExt, stream};
 
 use super::pool_list::KnownPools;
@@ -24,7 +24,7 @@ use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, PageOrStream, PathId, ProblemResponse,
+    Caller, ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse,
     QueryParams, Reply, RequestContext, RequestInput, html, sse,
 };
 
@@ -34,7 +34,6 @@ const REJECTED: &str = "rejected";
 /// `GET /setup`.
 pub async fn start(
     State(s): State<SetupService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
@@ -46,7 +45,6 @@ pub async fn start(
     };
     let no_client = s.client().await.err().map(|error| error.to_string());
     want.respond(&StepPage::start(
-        frame,
         s.unfinished().await?,
         no_client,
         found,
@@ -114,7 +112,6 @@ async fn place(
 /// `GET /setup/{id}/{step}`.
 pub async fn show(
     State(s): State<SetupService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     Path((id, step)): Path<(String, String)>,
     params: QueryParams,
@@ -140,12 +137,11 @@ pub async fn show(
         }
     };
     let is_refused = is_rejected && !found.errors.is_empty();
-    want.respond(&page(&s, frame, setup, step, found, is_refused).await?)
+    want.respond(&page(&s, setup, step, found, is_refused).await?)
 }
 
 async fn page(
     s: &SetupService,
-    frame: PageFrame,
     setup: SetupProgress,
     step: SetupStep,
     found: ConfigFindings,
@@ -162,7 +158,7 @@ async fn page(
     } else {
         KnownPools::default()
     };
-    let page = StepPage::of(frame, setup.clone(), step, answers)
+    let page = StepPage::of(setup.clone(), step, answers)
         .saying(found, is_refused)
         .with_nodes(nodes)
         .with_pools(known);
@@ -224,7 +220,6 @@ pub async fn answer(
 /// beside its fields; nothing is kept.
 pub async fn check(
     State(s): State<SetupService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     Path((id, step)): Path<(String, String)>,
     input: RequestInput,
@@ -240,10 +235,10 @@ pub async fn check(
         .into_response());
     }
     if want.is_fragment() {
-        let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
+        let page = StepPage::of(setup.clone(), step, setup.answers).saying(found, false);
         return Ok(Html(html(&page.notes(&pairs)).map_err(Error::internal)?).into_response());
     }
-    want.respond(&page(&s, frame, setup, step, found, false).await?)
+    want.respond(&page(&s, setup, step, found, false).await?)
 }
 
 /// `POST /setup/{id}/delete`.
@@ -265,21 +260,20 @@ pub async fn discard(
 /// `GET /setup/watch/{id}`: a new instance until it serves miners.
 pub async fn watch(
     State(s): State<SetupService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext<PageOrStream>,
     PathId(id): PathId<InstanceId>,
 ) -> Reply {
     let instance = s.instances().get(id).await?;
     let miners = s.miners(&instance).await?;
     if want.form != Representation::EventStream {
-        return want.respond(&WatchPage::new(frame, instance, miners));
+        return want.respond(&WatchPage::new(instance, miners));
     }
     let as_html = want.asked.fragment;
     // Listened to before it is looked at: a change in between is told twice rather than not at all.
     let changes = changes_of(s.instances(), id);
     let now = s.instances().get(id).await?;
     let event = move |instance: Instance| {
-        let page = WatchPage::new(frame.clone(), instance, miners.clone());
+        let page = WatchPage::new(instance, miners.clone());
         let event = if as_html {
             page.part().map(|html| SseEvent::default().data(html))
         } else {

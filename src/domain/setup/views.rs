@@ -23,7 +23,6 @@ use crate::domain::configs::views::notes::FieldNotes;
 use crate::domain::configs::{
     BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, TemplateProvider,
 };
-use crate::web::PageFrame;
 
 /// A step in the row at the top of each page.
 struct StepLink {
@@ -57,8 +56,6 @@ struct ReviewSection {
 #[template(path = "setup/step.html", blocks = ["main"])]
 #[schemars(rename = "SetupPage")]
 pub struct StepPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The setup; none: it is not begun yet.
     id: Option<SetupId>,
     /// Where this is.
@@ -100,7 +97,6 @@ crate::view!(StepPage { "main" => as_main });
 impl StepPage {
     /// The first page, with the setups that can be gone on with.
     pub fn start(
-        frame: PageFrame,
         unfinished: Vec<SetupProgress>,
         no_client: Option<String>,
         found: ConfigFindings,
@@ -111,26 +107,24 @@ impl StepPage {
             no_client,
             found,
             is_refused,
-            ..Self::over(frame, None, SetupStep::Mode, SetupAnswers::default())
+            ..Self::over(None, SetupStep::Mode, SetupAnswers::default())
         }
     }
 
     /// A step of a setup; `answers` as they are to stand in the fields.
     pub fn of(
-        frame: PageFrame,
         setup: SetupProgress,
         step: SetupStep,
         answers: SetupAnswers,
     ) -> Self {
         Self {
             instance_id: setup.instance_id,
-            ..Self::over(frame, Some(setup.id), step, answers)
+            ..Self::over(Some(setup.id), step, answers)
         }
     }
 
-    fn over(frame: PageFrame, id: Option<SetupId>, step: SetupStep, answers: SetupAnswers) -> Self {
+    fn over(id: Option<SetupId>, step: SetupStep, answers: SetupAnswers) -> Self {
         Self {
-            frame,
             id,
             step,
             answers,
@@ -568,7 +562,6 @@ mod tests {
                 updated_at: Timestamp::now(),
             };
             let page = StepPage::of(
-                PageFrame::default(),
                 setup.clone(),
                 step,
                 setup.answers.clone(),

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::Json;
 use futures_util::{StreamExt, stream};
 
 use super::install::{InstallRequest, check_version};
@@ -23,7 +23,7 @@ use crate::base::ids::JobId;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
 use crate::web::negotiation::{Offers, PageOrStream, Representation};
 use crate::web::{
-    ChangeResponse, MessageResponse, PageFrame, ProblemResponse, QueryParams, Reply,
+    ChangeResponse, MessageResponse, ProblemResponse, QueryParams, Reply,
     RequestContext, RequestInput, sse,
 };
 
@@ -32,13 +32,11 @@ const HERE: &str = "/updates";
 /// `GET /updates`.
 pub async fn show(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
 ) -> Reply {
     want.respond(
         &show_page(
             &updates,
-            frame,
             Vec::new(),
             want.form == Representation::Html,
         )
@@ -48,20 +46,17 @@ pub async fn show(
 
 async fn page(
     updates: &UpdateService,
-    frame: PageFrame,
     errors: Vec<FieldError>,
 ) -> Result<UpdatesPage> {
-    show_page(updates, frame, errors, true).await
+    show_page(updates, errors, true).await
 }
 
 async fn show_page(
     updates: &UpdateService,
-    frame: PageFrame,
     errors: Vec<FieldError>,
     is_html: bool,
 ) -> Result<UpdatesPage> {
     Ok(UpdatesPage {
-        frame,
         now: Timestamp::now(),
         fixed: updates.fixed().map(|path| path.display().to_string()),
         no_client: updates
@@ -141,7 +136,6 @@ pub async fn version(
 /// `GET /updates/history?limit=&before=`.
 pub async fn history(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
@@ -154,7 +148,6 @@ pub async fn history(
         .await?;
     let next = history.last().map(|last| last.id).filter(|_| has_more);
     want.respond_blocking(HistoryPage {
-        frame,
         now: Timestamp::now(),
         history,
         next,
@@ -166,25 +159,23 @@ pub async fn history(
 /// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.
 pub async fn job(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     PathId(id): PathId<JobId>,
     want: RequestContext<PageOrStream>,
 ) -> Reply {
     let job = updates.job(id).await?;
     if want.form == Representation::EventStream {
-        return Ok(follow(&updates, job, frame, want.asked.fragment));
+        return Ok(follow(&updates, job, want.asked.fragment));
     }
-    want.respond(&JobPage { frame, job })
+    want.respond(&JobPage { job })
 }
 
 /// The work as it is and each time it changes, until it is over.
-fn follow(updates: &UpdateService, job: UpdateJob, frame: PageFrame, as_html: bool) -> Response {
+fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
     let (id, told) = (job.id, updates.follow());
     let event = move |job: UpdateJob| {
         if as_html {
             let html = crate::web::html(
                 &JobPage {
-                    frame: frame.clone(),
                     job,
                 }
                 .as_job(),
@@ -240,7 +231,6 @@ pub async fn cancel(
 /// `GET /updates/install?version=`: the question.
 pub async fn ask_install(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
@@ -248,19 +238,17 @@ pub async fn ask_install(
     if let Some(version) = &version {
         check_version(version)?;
     }
-    want.respond(&install_page(&updates, frame, version.as_deref(), Vec::new()).await?)
+    want.respond(&install_page(&updates, version.as_deref(), Vec::new()).await?)
 }
 
 async fn install_page(
     updates: &UpdateService,
-    frame: PageFrame,
     version: Option<&str>,
     errors: Vec<FieldError>,
 ) -> Result<InstallPage> {
     // Looking asks nobody for what is not known: any page of another site can make a browser look.
     let release = updates.known_release(version).await?;
     Ok(InstallPage {
-        frame,
         obstacle: release.asset.obstacle(),
         signed_by: updates.wanted().await?.signed_by,
         has_client: updates.instances().client().await.is_ok(),
@@ -272,7 +260,6 @@ async fn install_page(
 /// `POST /updates/install`.
 pub async fn install(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
@@ -283,7 +270,7 @@ pub async fn install(
             let errors = vec![FieldError::new("", detail)];
             match order {
                 InstallRequest::Release(version) => {
-                    match install_page(&updates, frame, version.as_deref(), errors.clone()).await {
+                    match install_page(&updates, version.as_deref(), errors.clone()).await {
                         Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
                         // One that was only asked for has no page of its own.
                         Err(_) => Err(Error::Conflict(
@@ -292,12 +279,12 @@ pub async fn install(
                         .into()),
                     }
                 }
-                _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, frame, errors).await?),
+                _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, errors).await?),
             }
         }
         Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
             StatusCode::UNPROCESSABLE_ENTITY,
-            &page(&updates, frame, errors).await?,
+            &page(&updates, errors).await?,
         ),
         Err(error) => Err(error.into()),
     }
@@ -336,7 +323,6 @@ pub async fn upload(
 /// `GET /updates/switch?version=`: the question.
 pub async fn ask_switch(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
@@ -356,12 +342,11 @@ pub async fn ask_switch(
         }
     };
     check_version(&version)?;
-    want.respond(&switch_page(&updates, frame, version, Vec::new()).await?)
+    want.respond(&switch_page(&updates, version, Vec::new()).await?)
 }
 
 async fn switch_page(
     updates: &UpdateService,
-    frame: PageFrame,
     version: String,
     errors: Vec<FieldError>,
 ) -> Result<SwitchPage> {
@@ -381,7 +366,6 @@ async fn switch_page(
     let held = updates.held(&instances).await?;
     let is_rollback = updates.previous().await?.as_ref() == Some(&version);
     Ok(SwitchPage {
-        frame,
         version,
         from,
         instances,
@@ -396,7 +380,6 @@ async fn switch_page(
 /// `POST /updates/switch`.
 pub async fn switch(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -430,7 +413,7 @@ pub async fn switch(
             if want.form == Representation::Html
                 && errors.iter().all(|e| e.pointer == "/instances") =>
         {
-            let page = switch_page(&updates, frame, version.unwrap_or_default(), errors).await?;
+            let page = switch_page(&updates, version.unwrap_or_default(), errors).await?;
             return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
         Err(error) => return Err(error.into()),
@@ -442,7 +425,7 @@ pub async fn switch(
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Representation::Html => {
             let page =
-                switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;
+                switch_page(&updates, version, vec![FieldError::new("", detail)]).await?;
             want.respond_with(StatusCode::CONFLICT, &page)
         }
         Err(error) => Err(error.into()),
@@ -474,7 +457,6 @@ pub async fn rollback(
 /// `GET /updates/installed/{name}/delete`: the question.
 pub async fn ask_remove(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     Path(name): Path<String>,
     want: RequestContext,
 ) -> Reply {
@@ -485,7 +467,6 @@ pub async fn ask_remove(
         .find(|one| one.name == name);
     let client = client.ok_or_else(|| Error::not_found("installed client", name))?;
     want.respond(&RemovePage {
-        frame,
         obstacle: client.obstacle(),
         client,
     })
@@ -511,7 +492,6 @@ pub async fn remove(
 /// `PATCH /updates/settings`, and `POST` for forms.
 pub async fn settings(
     State(updates): State<UpdateService>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -536,7 +516,7 @@ pub async fn settings(
         }
         Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
             StatusCode::UNPROCESSABLE_ENTITY,
-            &page(&updates, frame, errors).await?,
+            &page(&updates, errors).await?,
         ),
         Err(error) => Err(error.into()),
     }

@@ -17,15 +17,12 @@ use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::{Instance, size_text};
 use crate::view;
-use crate::web::PageFrame;
 
 /// `/updates`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/show.html", blocks = ["main"])]
 #[schemars(rename = "Updates")]
 pub struct UpdatesPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) now: Timestamp,
     /// The program given with `--client`; none: clients are managed here.
@@ -121,8 +118,6 @@ impl UpdatesPage {
 #[schemars(rename = "JobHistory")]
 pub struct HistoryPage {
     #[serde(skip)]
-    pub(super) frame: PageFrame,
-    #[serde(skip)]
     pub(super) now: Timestamp,
     /// What was done, newest first.
     pub(super) history: Vec<UpdateJob>,
@@ -145,8 +140,6 @@ impl HistoryPage {
 #[template(path = "updates/job.html", blocks = ["main", "job"])]
 #[schemars(rename = "JobInFull")]
 pub struct JobPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The work.
     #[serde(flatten)]
     pub(super) job: UpdateJob,
@@ -234,8 +227,6 @@ impl JobPage {
 #[template(path = "updates/install.html", blocks = ["main"])]
 #[schemars(rename = "InstallQuestion")]
 pub struct InstallPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The release.
     pub(super) release: ClientRelease,
     /// Why it cannot be installed, if so.
@@ -282,8 +273,6 @@ impl InstallPage {
 #[template(path = "updates/switch.html", blocks = ["main"])]
 #[schemars(rename = "SwitchQuestion")]
 pub struct SwitchPage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// To which version.
     pub(super) version: String,
     /// The version in use now.
@@ -350,8 +339,6 @@ impl SwitchPage {
 #[template(path = "updates/remove.html", blocks = ["main"])]
 #[schemars(rename = "RemoveQuestion")]
 pub struct RemovePage {
-    #[serde(skip)]
-    pub(super) frame: PageFrame,
     /// The client.
     #[serde(flatten)]
     pub(super) client: InstalledClient,

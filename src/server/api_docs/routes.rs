@@ -1,14 +1,14 @@
 //! The URLs of the documentation.
 
 use axum::response::IntoResponse;
-use axum::{Extension, Json};
+use axum::Json;
 
 use super::views::ApiPage;
-use crate::web::{PageFrame, Reply, RequestContext};
+use crate::web::{Reply, RequestContext};
 
 /// `GET /openapi`: for people a page, for programs the document.
-pub async fn show(Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
-    want.respond(&ApiPage::new(frame, super::document()))
+pub async fn show(want: RequestContext) -> Reply {
+    want.respond(&ApiPage::new(super::document()))
 }
 
 /// `GET /openapi.json`: the document, for whatever is accepted.

@@ -5,14 +5,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_type};
-use crate::web::{PageFrame, Role};
+use crate::web::Role;
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "documentation/show.html", blocks = ["main"])]
 pub struct ApiPage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(skip)]
     parts: Vec<PartView>,
     #[serde(skip)]
@@ -84,7 +82,7 @@ struct ShapeView {
 
 impl ApiPage {
     /// The page of a document.
-    pub fn new(frame: PageFrame, documented: ApiDocument) -> Self {
+    pub fn new(documented: ApiDocument) -> Self {
         let document = documented.build();
         let schemas = document["components"]["schemas"].as_object();
         let known: Vec<&str> = schemas
@@ -107,12 +105,11 @@ impl ApiPage {
                 operations: part
                     .operations
                     .iter()
-                    .map(|operation| OperationView::of(operation, &documented, &document, &known))
+                    .map(|operation| OperationView::of(operation, &document, &known))
                     .collect(),
             })
             .collect();
         Self {
-            frame,
             parts,
             shapes,
             document,
@@ -132,7 +129,6 @@ impl ApiPage {
 impl OperationView {
     fn of(
         operation: &ApiOperation,
-        documented: &ApiDocument,
         document: &Value,
         known: &[&str],
     ) -> Self {

@@ -16,7 +16,7 @@ use crate::domain::access::tokens::TokenRequest;
 use crate::domain::access::views::{AccessDeletePage, FormInput, TokenPage, TokensPage};
 use crate::web::extract::MemberReader;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext,
+    Caller, ChangeResponse, MessageResponse, PathId, Reply, RequestContext,
     RequestInput, Role,
 };
 
@@ -25,12 +25,10 @@ const HERE: &str = "/tokens";
 /// `GET /tokens`.
 pub async fn list(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     caller: Caller,
     want: RequestContext,
 ) -> Reply {
     want.respond(&TokensPage::new(
-        frame,
         access.tokens(&caller).await?,
         FormInput::default(),
         Timestamp::now(),
@@ -40,7 +38,6 @@ pub async fn list(
 /// `POST /tokens`: the answer shows the token, this once.
 pub async fn create(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     caller: Caller,
     want: RequestContext,
@@ -60,7 +57,7 @@ pub async fn create(
             };
             let mut response = want.respond_with(
                 StatusCode::CREATED,
-                &TokenPage::new(frame, made.token, made.secret),
+                &TokenPage::new(made.token, made.secret),
             )?;
             response.headers_mut().insert(
                 LOCATION,
@@ -73,7 +70,6 @@ pub async fn create(
             want.respond_with(
                 status,
                 &TokensPage::new(
-                    frame,
                     access.tokens(&caller).await?,
                     again,
                     Timestamp::now(),
@@ -109,13 +105,11 @@ async fn seen(
 /// `GET /tokens/{id}/delete`: the question.
 pub async fn ask_revoke(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     caller: Caller,
     want: RequestContext,
     PathId(id): PathId<TokenId>,
 ) -> Reply {
     want.respond(&AccessDeletePage::of_token(
-        frame,
         seen(&access, &caller, id).await?,
     ))
 }

@@ -12,7 +12,7 @@ use crate::domain::access::service::{Access, UserChange};
 use crate::domain::access::views::{AccessDeletePage, FormInput, UserPage, UsersPage};
 use crate::web::extract::MemberReader;
 use crate::web::{
-    ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role,
+    ChangeResponse, MessageResponse, PathId, Reply, RequestContext, RequestInput, Role,
 };
 
 const HERE: &str = "/users";
@@ -21,11 +21,9 @@ const ROLES: &str = "viewer, operator or admin";
 /// `GET /users`.
 pub async fn list(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
 ) -> Reply {
     want.respond(&UsersPage::new(
-        frame,
         access.users().await?,
         FormInput::default(),
     ))
@@ -34,7 +32,6 @@ pub async fn list(
 /// `POST /users`.
 pub async fn create(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     want: RequestContext,
     input: RequestInput,
@@ -63,7 +60,7 @@ pub async fn create(
         }
         Err(error) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &UsersPage::new(frame, access.users().await?, again))
+            want.respond_with(status, &UsersPage::new(access.users().await?, again))
         }
     }
 }
@@ -95,12 +92,10 @@ fn password(members: &mut MemberReader) -> Option<String> {
 /// `GET /users/{id}`.
 pub async fn show(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<UserId>,
 ) -> Reply {
     want.respond(&UserPage::new(
-        frame,
         access.user(id).await?,
         FormInput::default(),
     ))
@@ -109,7 +104,6 @@ pub async fn show(
 /// `PATCH /users/{id}`, and `POST` for forms.
 pub async fn change(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     Extension(proof): Extension<LoginMethod>,
     want: RequestContext,
     PathId(id): PathId<UserId>,
@@ -137,7 +131,7 @@ pub async fn change(
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
         Err(error) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(status, &UserPage::new(frame, access.user(id).await?, again))
+            want.respond_with(status, &UserPage::new(access.user(id).await?, again))
         }
     }
 }
@@ -159,11 +153,10 @@ fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
 /// `GET /users/{id}/delete`: the question.
 pub async fn ask_delete(
     State(access): State<Access>,
-    Extension(frame): Extension<PageFrame>,
     want: RequestContext,
     PathId(id): PathId<UserId>,
 ) -> Reply {
-    want.respond(&AccessDeletePage::of_user(frame, access.user(id).await?))
+    want.respond(&AccessDeletePage::of_user(access.user(id).await?))
 }
 
 /// `DELETE /users/{id}`, and `POST /users/{id}/delete` for forms.

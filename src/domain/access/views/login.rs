@@ -6,15 +6,12 @@ use serde::Serialize;
 
 use crate::domain::access::pending_form::KeptForm;
 use crate::view;
-use crate::web::PageFrame;
 
 /// `GET /login` and a login that was refused.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/login.html", blocks = ["main"])]
 #[schemars(rename = "Login")]
 pub struct LoginPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// Where one goes then.
     next: String,
     #[serde(skip)]
@@ -38,13 +35,11 @@ view!(LoginPage { "main" => as_main });
 impl LoginPage {
     /// The empty login.
     pub fn new(
-        frame: PageFrame,
         next: String,
         (has_users, first_visit): (bool, bool),
         ask_again: bool,
     ) -> Self {
         Self {
-            frame,
             next,
             name: String::new(),
             refused: None,
@@ -57,14 +52,12 @@ impl LoginPage {
 
     /// The login once more, with why it was refused.
     pub fn refused(
-        frame: PageFrame,
         next: String,
         name: String,
         why: String,
         kept: Option<KeptForm>,
     ) -> Self {
         Self {
-            frame,
             next,
             name,
             refused: Some(why),
@@ -76,10 +69,10 @@ impl LoginPage {
     }
 
     /// The login for somebody whose form was sent without a valid session.
-    pub fn keeping(frame: PageFrame, kept: KeptForm) -> Self {
+    pub fn keeping(kept: KeptForm) -> Self {
         Self {
             kept: Some(kept),
-            ..Self::new(frame, "/".into(), (true, false), false)
+            ..Self::new("/".into(), (true, false), false)
         }
     }
 }
@@ -89,15 +82,13 @@ impl LoginPage {
 #[template(path = "access/kept.html", blocks = ["main"])]
 pub struct KeptPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     kept: KeptForm,
 }
 view!(KeptPage { "main" => as_main });
 
 impl KeptPage {
     /// The page that hands a form back.
-    pub fn new(frame: PageFrame, kept: KeptForm) -> Self {
-        Self { frame, kept }
+    pub fn new(kept: KeptForm) -> Self {
+        Self { kept }
     }
 }

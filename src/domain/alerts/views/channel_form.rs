@@ -17,14 +17,11 @@ use crate::domain::alerts::channel_kinds::{
 use crate::domain::alerts::model::SavedChannel;
 use crate::domain::configs::MASK;
 use crate::view;
-use crate::web::PageFrame;
 
 /// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both again when something is wrong.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "alerts/channel.html", blocks = ["main"])]
 pub struct ChannelPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The one that is changed; none: a new one.
     #[serde(skip)]
     id: Option<ChannelId>,
@@ -48,13 +45,12 @@ view!(ChannelPage { "main" => as_main });
 
 impl ChannelPage {
     /// A new channel; without a kind the page asks for it.
-    pub fn new(frame: PageFrame, kind: Option<&'static ChannelKind>) -> Self {
+    pub fn new(kind: Option<&'static ChannelKind>) -> Self {
         let defaults = kind
             .iter()
             .flat_map(|kind| kind.fields)
             .map(|field| (field.name.to_owned(), field.default.to_owned()));
         Self {
-            frame,
             id: None,
             title: kind.map_or_else(
                 || "New channel".into(),
@@ -69,7 +65,7 @@ impl ChannelPage {
     }
 
     /// A saved channel.
-    pub fn edit(frame: PageFrame, saved: SavedChannel) -> Self {
+    pub fn edit(saved: SavedChannel) -> Self {
         let (id, name) = (saved.id, saved.name.clone());
         let view = ChannelView::from(saved);
         let own_kind = view
@@ -96,13 +92,12 @@ impl ChannelPage {
             title: name,
             values,
             json,
-            ..Self::new(frame, own_kind)
+            ..Self::new(own_kind)
         }
     }
 
     /// The form as it was sent, with what is wrong.
     pub fn refused(
-        frame: PageFrame,
         saved: Option<SavedChannel>,
         pairs: &[(String, String)],
         errors: Vec<FieldError>,
@@ -112,8 +107,8 @@ impl ChannelPage {
             .find(|(name, _)| name == "kind")
             .and_then(|(_, name)| kind(name));
         let mut page = match saved {
-            Some(saved) => Self::edit(frame, saved),
-            None => Self::new(frame, sent),
+            Some(saved) => Self::edit(saved),
+            None => Self::new(sent),
         };
         for (name, text) in pairs {
             let field = page

@@ -16,7 +16,6 @@ use crate::domain::alerts::views::responses::RuleKinds;
 use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
-use crate::web::PageFrame;
 
 /// What a rule can be about: kind, title, and what that means.
 const KINDS: [(&str, &str, &str); 6] = [
@@ -66,8 +65,6 @@ impl From<service::Choices> for RuleFormOptions {
 #[derive(Debug, Template, Serialize)]
 #[template(path = "alerts/rule.html", blocks = ["main"])]
 pub struct RulePage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The one that is changed; none: a new one.
     #[serde(skip)]
     id: Option<RuleId>,
@@ -100,13 +97,12 @@ pub fn known_kind(name: &str) -> Option<&'static str> {
 
 impl RulePage {
     /// A new rule; without a kind the page asks for it.
-    pub fn new(frame: PageFrame, kind: Option<&'static str>, choices: RuleFormOptions) -> Self {
-        Self::for_instance(frame, kind, None, choices)
+    pub fn new(kind: Option<&'static str>, choices: RuleFormOptions) -> Self {
+        Self::for_instance(kind, None, choices)
     }
 
     /// A new rule of an instance, if there is one of this id; of all otherwise.
     pub fn for_instance(
-        frame: PageFrame,
         kind: Option<&'static str>,
         instance: Option<InstanceId>,
         choices: RuleFormOptions,
@@ -132,7 +128,6 @@ impl RulePage {
             .find(|(name, ..)| Some(*name) == kind)
             .map(|(_, words, _)| *words);
         Self {
-            frame,
             id: None,
             title: words.map_or_else(|| "New rule".into(), |words| format!("New rule: {words}")),
             kind: kind.unwrap_or_default(),
@@ -150,7 +145,7 @@ impl RulePage {
     }
 
     /// A saved rule.
-    pub fn edit(frame: PageFrame, rule: &AlertRule, choices: RuleFormOptions) -> Self {
+    pub fn edit(rule: &AlertRule, choices: RuleFormOptions) -> Self {
         let mut values = BTreeMap::new();
         let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
         if let Ok(Value::Object(members)) = serde_json::to_value(&rule.condition) {
@@ -204,13 +199,12 @@ impl RulePage {
             values,
             chosen: rule.channels.iter().map(ToString::to_string).collect(),
             json: serde_json::to_value(rule).unwrap_or_default(),
-            ..Self::new(frame, Some(rule.condition.kind()), choices)
+            ..Self::new(Some(rule.condition.kind()), choices)
         }
     }
 
     /// The form as it was sent, with what is wrong.
     pub fn refused(
-        frame: PageFrame,
         saved: Option<&AlertRule>,
         pairs: &[(String, String)],
         errors: Vec<FieldError>,
@@ -221,8 +215,8 @@ impl RulePage {
             .find(|(name, _)| name == "kind")
             .and_then(|(_, name)| known_kind(name));
         let mut page = match saved {
-            Some(rule) => Self::edit(frame, rule, choices),
-            None => Self::new(frame, sent, choices),
+            Some(rule) => Self::edit(rule, choices),
+            None => Self::new(sent, choices),
         };
         page.kind = sent.unwrap_or(page.kind);
         page.values = pairs.iter().cloned().collect();

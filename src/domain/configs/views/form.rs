@@ -18,7 +18,6 @@ use crate::domain::configs::config_view::{ConfigUser, SavedConfig, judged};
 use crate::domain::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
 use crate::domain::configs::{BitcoinNetwork, ClientConfig, ConfigFindings, MASK, MiningMode};
 use crate::domain::keys::SecretKey;
-use crate::web::PageFrame;
 
 /// A field as the page shows it.
 #[derive(Clone, Debug)]
@@ -58,8 +57,6 @@ pub struct ConfigFormError {
 #[template(path = "configs/form.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationForm")]
 pub struct ConfigFormPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The one that is edited; none: a new one.
     id: Option<ConfigId>,
     #[serde(skip)]
@@ -89,9 +86,8 @@ pub struct ConfigFormPage {
 crate::view!(ConfigFormPage { "main" => as_main });
 
 impl ConfigFormPage {
-    fn over(frame: PageFrame, saved: Option<&SavedConfig>, values: FormValues) -> Self {
+    fn over(saved: Option<&SavedConfig>, values: FormValues) -> Self {
         Self {
-            frame,
             id: saved.map(|saved| saved.id),
             title: saved.map_or_else(
                 || "New configuration".into(),
@@ -116,30 +112,29 @@ impl ConfigFormPage {
     }
 
     /// A new configuration, from what most people need.
-    pub fn new(frame: PageFrame, starting: &ClientConfig) -> Self {
+    pub fn new(starting: &ClientConfig) -> Self {
         let mut values = FormValues::of_config("", "", starting);
         // A new one gets keys of its own when it is saved.
         values.fields.remove("authority_public_key");
-        Self::over(frame, None, values)
+        Self::over(None, values)
     }
 
     /// A saved configuration, with what there is to say about it.
-    pub fn edit(frame: PageFrame, saved: &SavedConfig) -> Self {
+    pub fn edit(saved: &SavedConfig) -> Self {
         let values = FormValues::of_config(&saved.name, &saved.description, &saved.config);
         Self {
             found: judged(&saved.config),
-            ..Self::over(frame, Some(saved), values)
+            ..Self::over(Some(saved), values)
         }
     }
 
     /// The form as it was sent to be checked, with everything there is to say about it.
     pub fn checked(
-        frame: PageFrame,
         saved: Option<&SavedConfig>,
         pairs: &Pairs,
         found: ConfigFindings,
     ) -> Self {
-        let page = Self::over(frame, saved, FormValues::of_pairs(pairs, false))
+        let page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
             .with_a_row();
         Self {
@@ -151,12 +146,11 @@ impl ConfigFormPage {
 
     /// The form as it was sent, with what is wrong.
     pub fn refused(
-        frame: PageFrame,
         saved: Option<&SavedConfig>,
         pairs: &Pairs,
         error: Error,
     ) -> Self {
-        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, false))
+        let mut page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
             .with_a_row();
         page.found.errors = match error {
@@ -174,13 +168,12 @@ impl ConfigFormPage {
 
     /// The form as it was sent, with its pools rearranged.
     pub fn rearranged(
-        frame: PageFrame,
         saved: Option<&SavedConfig>,
         pairs: &Pairs,
         how: RowEdit,
     ) -> Self {
         let mut page =
-            Self::over(frame, saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
+            Self::over(saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
         let rows = page.values.rows;
         let focus = match how {
             RowEdit::Add if rows < MOST_UPSTREAMS => {

@@ -8,15 +8,12 @@ use serde::Serialize;
 use super::values::Pairs;
 use crate::base::error::{Error, FieldError};
 use crate::domain::keys::{MASK, without_secret_keys};
-use crate::web::PageFrame;
 
 /// `GET /saved-configs/import`, and again when something is wrong.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/import.html", blocks = ["main"])]
 #[schemars(rename = "ImportForm")]
 pub struct ImportPage {
-    #[serde(skip)]
-    frame: PageFrame,
     name: String,
     description: String,
     /// The file, secrets taken out.
@@ -31,9 +28,8 @@ crate::view!(ImportPage { "main" => as_main });
 
 impl ImportPage {
     /// The empty page.
-    pub fn new(frame: PageFrame) -> Self {
+    pub fn new() -> Self {
         Self {
-            frame,
             name: String::new(),
             description: String::new(),
             toml: String::new(),
@@ -44,7 +40,7 @@ impl ImportPage {
     }
 
     /// What was sent, with what is wrong.
-    pub fn refused(frame: PageFrame, pairs: &Pairs, error: Error) -> Self {
+    pub fn refused(pairs: &Pairs, error: Error) -> Self {
         let sent = |name: &str| {
             pairs
                 .iter()
@@ -65,7 +61,7 @@ impl ImportPage {
             fresh_keys: !sent("fresh_keys").is_empty(),
             errors,
             secret_was_taken_out,
-            ..Self::new(frame)
+            ..Self::new()
         }
     }
 

@@ -9,7 +9,6 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::ConfigId;
 use crate::domain::configs::config_view::{ConfigRevision, RevisionComparison, SavedConfig};
 use crate::domain::configs::{ClientVersion, FieldDifference, VersionDiffLine};
-use crate::web::PageFrame;
 
 /// What changed in a field, with the field's label.
 #[derive(Clone, Debug)]
@@ -44,8 +43,6 @@ impl RevisionChange {
 #[schemars(rename = "Revisions")]
 pub struct RevisionsPage {
     #[serde(skip)]
-    frame: PageFrame,
-    #[serde(skip)]
     now: Timestamp,
     /// Whose history it is.
     config_id: ConfigId,
@@ -62,12 +59,10 @@ crate::view!(RevisionsPage { "main" => as_main });
 impl RevisionsPage {
     /// Part of a configuration's history.
     pub fn new(
-        frame: PageFrame,
         (saved, revisions): (SavedConfig, Vec<ConfigRevision>),
         now: Timestamp,
     ) -> Self {
         Self {
-            frame,
             now,
             config_id: saved.id,
             name: saved.name,
@@ -112,8 +107,6 @@ impl RevisionsPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/compare.html", blocks = ["main"])]
 pub struct RevisionComparePage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(flatten)]
     comparison: RevisionComparison,
     /// For which client the files are written.
@@ -129,13 +122,11 @@ crate::view!(RevisionComparePage { "main" => as_main });
 impl RevisionComparePage {
     /// Two revisions and the files for a client of `client_version`.
     pub fn new(
-        frame: PageFrame,
         comparison: RevisionComparison,
         client_version: ClientVersion,
     ) -> Self {
         let restart_needed = comparison.needs_restart(client_version);
         Self {
-            frame,
             difference: comparison.files(client_version),
             comparison,
             client_version,

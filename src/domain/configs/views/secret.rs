@@ -6,15 +6,12 @@ use serde::Serialize;
 
 use crate::base::ids::ConfigId;
 use crate::domain::configs::SavedConfig;
-use crate::web::PageFrame;
 
 /// `GET /saved-configs/{id}/secret`: what it means, and the button.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/ask_secret.html", blocks = ["main"])]
 #[schemars(rename = "SecretQuestion")]
 pub struct AskSecretPage {
-    #[serde(skip)]
-    frame: PageFrame,
     id: ConfigId,
     name: String,
     public_key: String,
@@ -24,9 +21,8 @@ crate::view!(AskSecretPage { "main" => as_main });
 
 impl AskSecretPage {
     /// The question for this configuration.
-    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
+    pub fn new(saved: SavedConfig) -> Self {
         Self {
-            frame,
             id: saved.id,
             name: saved.name,
             public_key: saved.config.authority_public_key,
@@ -39,8 +35,6 @@ impl AskSecretPage {
 #[template(path = "configs/secret.html", blocks = ["main"])]
 #[schemars(rename = "Secret")]
 pub struct SecretPage {
-    #[serde(skip)]
-    frame: PageFrame,
     success: bool,
     config_id: ConfigId,
     name: String,
@@ -58,14 +52,13 @@ crate::view!(SecretPage { "main" => as_main });
 
 impl SecretPage {
     /// Shows the keys of this configuration.
-    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
+    pub fn new(saved: SavedConfig) -> Self {
         let secret_key = saved.config.authority_secret_key.reveal().to_owned();
         let keys = KeyPairView {
             public_key: saved.config.authority_public_key,
             secret_key,
         };
         Self {
-            frame,
             success: true,
             config_id: saved.id,
             name: saved.name,

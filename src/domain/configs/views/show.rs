@@ -14,15 +14,12 @@ use crate::domain::configs::service::revisions_text;
 use crate::domain::configs::{
     ClientVersion, ConfigFindings, VersionSupport, render_masked, support,
 };
-use crate::web::PageFrame;
 
 /// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/show.html", blocks = ["main"])]
 #[schemars(rename = "Configuration")]
 pub struct ShowPage {
-    #[serde(skip)]
-    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     #[serde(flatten)]
@@ -76,7 +73,6 @@ impl ShowPage {
     /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are
     /// doubts about its host names, `import_remarks` what was said of the file it came from.
     pub fn new(
-        frame: PageFrame,
         saved: SavedConfig,
         lost_hosts: Vec<FieldError>,
         import_remarks: Vec<FieldError>,
@@ -90,7 +86,6 @@ impl ShowPage {
             .copied()
             .unwrap_or(ClientVersion::NEWEST_KNOWN);
         Self {
-            frame,
             now,
             config_json: saved.config.masked().to_string(),
             found,

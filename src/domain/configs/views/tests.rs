@@ -141,7 +141,7 @@ fn answered(saved: Option<&SavedConfig>, pairs: Vec<(String, String)>) -> Config
         .check(saved)
         .err()
         .expect("something is wrong in it");
-    ConfigFormPage::refused(PageFrame::default(), saved, &pairs, error)
+    ConfigFormPage::refused(saved, &pairs, error)
 }
 
 #[test]
@@ -150,33 +150,29 @@ fn every_page_is_sound_and_keeps_the_secret() {
         let saved = saved(&config);
         let summary = ConfigSummary::from(saved.clone());
         sound(&ConfigListPage::new(
-            PageFrame::default(),
             (vec![summary], 3),
             (1, 0),
             None,
             Timestamp(0),
         ));
         sound(&ShowPage::new(
-            PageFrame::default(),
             saved.clone(),
             Vec::new(),
             Vec::new(),
             Timestamp(99_000),
         ));
-        sound(&ConfigFormPage::new(PageFrame::default(), &config));
-        sound(&ConfigFormPage::edit(PageFrame::default(), &saved));
-        sound(&ConfigDeletePage::new(PageFrame::default(), saved.clone()));
+        sound(&ConfigFormPage::new(&config));
+        sound(&ConfigFormPage::edit(&saved));
+        sound(&ConfigDeletePage::new(saved.clone()));
         sound(&ConfigDeletePage::new(
-            PageFrame::default(),
             SavedConfig {
                 used_by: Vec::new(),
                 ..saved.clone()
             },
         ));
         for version in ClientVersion::KNOWN {
-            sound(&TomlPage::new(PageFrame::default(), &saved, version, None));
+            sound(&TomlPage::new(&saved, version, None));
             sound(&TomlPage::new(
-                PageFrame::default(),
                 &saved,
                 version,
                 Some(ClientVersion::NEWEST_KNOWN),
@@ -192,19 +188,17 @@ fn every_page_is_sound_and_keeps_the_secret() {
             config,
         };
         sound(&RevisionsPage::new(
-            PageFrame::default(),
             (saved, vec![revision]),
             Timestamp(0),
         ));
     }
     sound(&ConfigListPage::new(
-        PageFrame::default(),
         (Vec::new(), 0),
         (1000, 0),
         None,
         Timestamp(0),
     ));
-    sound(&ImportPage::new(PageFrame::default()));
+    sound(&ImportPage::new());
 }
 
 #[test]
@@ -216,7 +210,7 @@ fn the_form_sent_back_unchanged_is_the_configuration_it_showed() {
         } else {
             config.upstreams.clone()
         };
-        let page = sound(&ConfigFormPage::edit(PageFrame::default(), &saved));
+        let page = sound(&ConfigFormPage::edit(&saved));
         let checked = ConfigDraft::of_form(submitted(&page))
             .check(Some(&saved))
             .unwrap_or_else(|error| panic!("{error:?}"));
@@ -235,7 +229,6 @@ fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
         ..samples::pool()
     };
     let mut pairs = submitted(&sound(&ConfigFormPage::new(
-        PageFrame::default(),
         &starting,
     )));
     let page = sound(&answered(None, pairs.clone()));
@@ -253,7 +246,7 @@ fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
 #[test]
 fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is_lost() {
     let saved = saved(&samples::pool());
-    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     let long = "x".repeat(71);
     let wrong = [
         ("cert_validity_sec", "soon"),
@@ -309,7 +302,7 @@ fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is
 #[test]
 fn a_secret_in_the_wrong_field_is_not_sent_back_either() {
     let saved = saved(&samples::pool());
-    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     set(&mut pairs, "authority_public_key", samples::SECRET);
     set(&mut pairs, "description", samples::SECRET);
     let page = sound(&answered(Some(&saved), pairs));
@@ -319,10 +312,9 @@ fn a_secret_in_the_wrong_field_is_not_sent_back_either() {
 #[test]
 fn pools_are_added_raised_and_removed_without_losing_anything() {
     let saved = saved(&samples::with_everything());
-    let pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     let hosts = |how: RowEdit, pairs: &[(String, String)]| {
         let page = sound(&ConfigFormPage::rearranged(
-            PageFrame::default(),
             Some(&saved),
             pairs,
             how,
@@ -391,7 +383,7 @@ fn pools_are_added_raised_and_removed_without_losing_anything() {
 #[test]
 fn complaints_count_the_rows_that_are_left() {
     let saved = saved(&samples::with_everything());
-    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     for field in [
         "pool_address",
         "pool_port",
@@ -414,10 +406,9 @@ fn complaints_count_the_rows_that_are_left() {
 #[test]
 fn a_conflict_is_shown_at_the_name_or_as_what_happened_meanwhile() {
     let saved = saved(&samples::pool());
-    let pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     let refused = |saved: &SavedConfig, pairs: &[(String, String)], error| {
         sound(&ConfigFormPage::refused(
-            PageFrame::default(),
             Some(saved),
             pairs,
             error,
@@ -501,7 +492,6 @@ fn an_imported_file_comes_back_without_its_secrets() {
         FieldError::new("/name", "No."),
     ];
     let page = sound(&ImportPage::refused(
-        PageFrame::default(),
         &pairs,
         Error::Invalid(errors),
     ));
@@ -552,7 +542,6 @@ fn the_list_says_where_work_goes_and_what_is_active() {
         summary(&samples::solo()),
     ];
     let page = sound(&ConfigListPage::new(
-        PageFrame::default(),
         (list, 9),
         (2, 0),
         None,
@@ -576,7 +565,6 @@ fn the_list_says_where_work_goes_and_what_is_active() {
         1
     );
     let empty = sound(&ConfigListPage::new(
-        PageFrame::default(),
         (Vec::new(), 0),
         (1000, 0),
         None,
@@ -592,7 +580,6 @@ fn the_list_says_where_work_goes_and_what_is_active() {
 fn the_json_of_one_holds_the_row_and_the_configuration() {
     let saved = saved(&samples::pool());
     let json = serde_json::to_value(ShowPage::new(
-        PageFrame::default(),
         saved.clone(),
         Vec::new(),
         Vec::new(),
@@ -630,12 +617,11 @@ fn the_json_of_one_holds_the_row_and_the_configuration() {
 #[test]
 fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
     let saved = saved(&samples::solo());
-    let page = TomlPage::new(PageFrame::default(), &saved, ClientVersion::OLDEST, None);
+    let page = TomlPage::new(&saved, ClientVersion::OLDEST, None);
     assert!(
         matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode")
     );
     let text = TomlPage::new(
-        PageFrame::default(),
         &saved,
         ClientVersion::NEWEST_KNOWN,
         None,
@@ -647,7 +633,6 @@ fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
             && text.contains("mode = \"SOLOMINING\"")
     );
     let newer = sound(&TomlPage::new(
-        PageFrame::default(),
         &saved,
         ClientVersion::new(1, 2, 3),
         None,
@@ -684,7 +669,6 @@ fn what_there_is_to_say_is_told_by_kind() {
     config.coinbase_reward_script = "addr(tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t)".into();
     let lost = vec![FieldError::new("/config/upstreams/0/pool_address", "lost")];
     let page = sound(&ShowPage::new(
-        PageFrame::default(),
         saved(&config),
         lost,
         Vec::new(),
@@ -712,7 +696,6 @@ fn what_there_is_to_say_is_told_by_kind() {
     // Saved before there was a rule against it.
     config.jdc_signature = "x".repeat(65);
     let page = ShowPage::new(
-        PageFrame::default(),
         saved(&config),
         Vec::new(),
         Vec::new(),
@@ -731,7 +714,6 @@ fn what_there_is_to_say_is_told_by_kind() {
 #[test]
 fn a_field_that_is_being_filled_in_is_told_of_alone() {
     let mut pairs = submitted(&sound(&ConfigFormPage::new(
-        PageFrame::default(),
         &samples::solo(),
     )));
     set(&mut pairs, "name", "");
@@ -762,7 +744,7 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
     assert!(!part("jdc_signature").contains("class="));
     assert!(!html.contains("script>") && !html.contains(samples::SECRET));
     // Each has its place on the page.
-    let page = sound(&ConfigFormPage::new(PageFrame::default(), &samples::solo()));
+    let page = sound(&ConfigFormPage::new(&samples::solo()));
     for (name, _) in pairs
         .iter()
         .filter(|(name, _)| !name.contains('<') && name != "revision")
@@ -779,7 +761,6 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
 fn clients_that_make_the_same_of_it_stand_together() {
     let rows = |config: &ClientConfig| -> Vec<String> {
         let page = sound(&ShowPage::new(
-            PageFrame::default(),
             saved(config),
             Vec::new(),
             Vec::new(),
@@ -820,7 +801,6 @@ fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
     let saved = saved(&samples::pool());
     let compare = |version: &str, against: &str| {
         TomlPage::new(
-            PageFrame::default(),
             &saved,
             version.parse().unwrap(),
             Some(against.parse().unwrap()),
@@ -883,7 +863,6 @@ fn two_revisions_are_compared_field_by_field_and_line_by_line() {
             config: config.clone(),
         };
         RevisionComparePage::new(
-            PageFrame::default(),
             comparison,
             ClientVersion::NEWEST_KNOWN,
         )

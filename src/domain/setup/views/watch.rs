@@ -6,15 +6,12 @@ use serde::Serialize;
 
 use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
-use crate::web::PageFrame;
 
 /// `GET /setup/watch/{id}`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "setup/watch.html", blocks = ["main", "standing"])]
 #[schemars(rename = "SetupWatch")]
 pub struct WatchPage {
-    #[serde(skip)]
-    frame: PageFrame,
     /// The instance.
     #[serde(flatten)]
     instance: Instance,
@@ -29,12 +26,10 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 impl WatchPage {
     /// The instance as it is now, with what to give to its miners.
     pub fn new(
-        frame: PageFrame,
         instance: Instance,
         (miners, public_key): (Vec<String>, String),
     ) -> Self {
         Self {
-            frame,
             instance,
             miners,
             public_key,
