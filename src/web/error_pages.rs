@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 use super::negotiation::{Representation, RequestedFormat};
-use super::problem::ProblemResponse;
 use super::page_frame::PageFrame;
+use super::problem::ProblemResponse;
 use super::respond::{FormattedError, html, html_with};
 use crate::base::error::FieldError;
 

@@ -114,6 +114,18 @@ impl<O: Offers> RequestContext<O> {
             .map_err(Error::internal)?
     }
 
+    /// Where a browser goes next: 303 for a plain form, for htmx the order to go there.
+    ///
+    /// # Errors
+    /// A path that no header can hold is a fault of ours.
+    pub fn redirect(&self, next: &str) -> Reply {
+        if !self.asked.fragment {
+            return Ok(Redirect::to(next).into_response());
+        }
+        let to = HeaderValue::try_from(next).map_err(Error::internal)?;
+        Ok([(HeaderName::from_static("hx-redirect"), to)].into_response())
+    }
+
     /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
     ///
     /// # Errors
@@ -147,42 +159,76 @@ impl<O: Offers> RequestContext<O> {
 /// A change that was made: what programs are told and where people are sent.
 #[derive(Debug)]
 pub struct ChangeResponse<J> {
-    /// The JSON, e.g. `{success: true, …}`.
-    pub json: J,
-    /// The URL of a thing that was made: 201 and `Location` for programs.
-    pub created: Option<String>,
+    json: J,
+    status: StatusCode,
+    /// The URL of what was made or has begun.
+    location: Option<String>,
     /// Where a browser goes next (303).
-    pub next: String,
+    next: String,
+}
+
+/// What programs are told of a change: that it was made, and its details.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "{T}Response")]
+pub(crate) struct SuccessResponse<T> {
+    /// Always true; an error is a problem.
+    success: bool,
+    #[serde(flatten)]
+    details: T,
 }
 
 impl<J: Serialize> ChangeResponse<J> {
-    /// For programs the JSON (201 with `Location` for something made, else 200), for a plain form a
-    /// 303 to the next page, for htmx the order to go there.
+    /// Programs get the details with 200, browsers go to `next`.
+    pub fn new(json: J, next: impl Into<String>) -> Self {
+        Self {
+            json,
+            status: StatusCode::OK,
+            location: None,
+            next: next.into(),
+        }
+    }
+
+    /// Something was made, with this URL: 201.
+    pub fn created(self, location: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::CREATED,
+            location: Some(location.into()),
+            ..self
+        }
+    }
+
+    /// As [`created`](Self::created) if it is new.
+    pub fn created_if(self, is_new: bool, location: impl Into<String>) -> Self {
+        if is_new { self.created(location) } else { self }
+    }
+
+    /// Work has begun and can be followed at this URL: 202.
+    pub fn accepted(self, location: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::ACCEPTED,
+            ..self.created(location)
+        }
+    }
+
+    /// For programs the JSON, for a plain form a 303 to the next page, for htmx the order to go
+    /// there.
     ///
     /// # Errors
     /// None in practice; the type is that of a handler.
     pub fn respond<O: Offers>(self, want: &RequestContext<O>) -> Reply {
-        Ok(match (want.form, self.created) {
-            (Representation::Html, _) if want.asked.fragment => {
-                let to = HeaderValue::try_from(self.next).map_err(Error::internal)?;
-                (
-                    [(HeaderName::from_static("hx-redirect"), to)],
-                    StatusCode::OK,
-                )
-                    .into_response()
-            }
-            (Representation::Html, _) => Redirect::to(&self.next).into_response(),
-            (_, Some(at)) => {
-                // Below `/api` the new thing's address is below `/api` as well.
-                let at = if want.asked.api {
-                    format!("/api{at}")
-                } else {
-                    at
-                };
-                (StatusCode::CREATED, [(LOCATION, at)], Json(self.json)).into_response()
-            }
-            (_, None) => Json(self.json).into_response(),
-        })
+        if want.form == Representation::Html {
+            return want.redirect(&self.next);
+        }
+        let json = Json(SuccessResponse {
+            success: true,
+            details: self.json,
+        });
+        // Below `/api` the new thing's address is below `/api` as well.
+        let prefix = if want.asked.api { "/api" } else { "" };
+        let location = self
+            .location
+            .map(|at| [(LOCATION, format!("{prefix}{at}"))]);
+        Ok((self.status, location, json).into_response())
     }
 }
 
@@ -190,7 +236,6 @@ impl<J: Serialize> ChangeResponse<J> {
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Done")]
 pub struct MessageResponse {
-    success: bool,
     /// What was done, for people.
     message: String,
 }
@@ -199,7 +244,6 @@ impl MessageResponse {
     /// It was done.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
-            success: true,
             message: message.into(),
         }
     }

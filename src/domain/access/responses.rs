@@ -9,8 +9,6 @@ use crate::base::ids::UserId;
 /// Somebody was let in.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LoginResponse {
-    /// It was.
-    pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// Who.
@@ -20,8 +18,6 @@ pub struct LoginResponse {
 /// A user was made.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UserCreatedResponse {
-    /// It was.
-    pub success: bool,
     /// Which.
     pub user_id: UserId,
     /// That in a sentence.
@@ -33,8 +29,6 @@ pub struct UserCreatedResponse {
 /// A user was changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UserChangeResponse {
-    /// It was.
-    pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// As it is now.

@@ -25,8 +25,8 @@ use crate::base::ids::SessionId;
 use crate::web::extract::EmptyForm;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PathId, PeerAddress, ProblemResponse,
-    QueryParams, Reply, Representation, RequestContext, RequestInput, Role,
+    Caller, ChangeResponse, MessageResponse, PathId, PeerAddress, ProblemResponse, QueryParams,
+    Reply, Representation, RequestContext, RequestInput, Role,
 };
 
 /// How long a browser keeps the cookie, seconds: as long as a session can last.
@@ -93,16 +93,10 @@ fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
 fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAddress) -> Reply {
     let message = format!("Welcome, {}.", begun.user.name);
     let json = LoginResponse {
-        success: true,
         message,
         user: begun.user,
     };
-    let mut response = ChangeResponse {
-        json,
-        created: None,
-        next,
-    }
-    .respond(want)?;
+    let mut response = ChangeResponse::new(json, next).respond(want)?;
     response
         .headers_mut()
         .append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
@@ -196,10 +190,8 @@ pub async fn log_in(
         },
         Err(refused) if want.form == Representation::Html => {
             let (status, detail, wait) = why(refused)?;
-            let mut response = want.respond_with(
-                status,
-                &LoginPage::refused(next, typed.name, detail, kept),
-            )?;
+            let mut response =
+                want.respond_with(status, &LoginPage::refused(next, typed.name, detail, kept))?;
             if let Some(wait) = wait {
                 response
                     .headers_mut()
@@ -212,10 +204,7 @@ pub async fn log_in(
 }
 
 /// `GET /login/first`: the first visit.
-pub async fn first_page(
-    State(access): State<Access>,
-    want: RequestContext,
-) -> Reply {
+pub async fn first_page(State(access): State<Access>, want: RequestContext) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
@@ -272,12 +261,7 @@ pub async fn log_out(
         access.log_out(session).await?;
     }
     let json = MessageResponse::new("Logged out.");
-    let mut response = ChangeResponse {
-        json,
-        created: None,
-        next: "/login".into(),
-    }
-    .respond(&want)?;
+    let mut response = ChangeResponse::new(json, "/login").respond(&want)?;
     response
         .headers_mut()
         .append(SET_COOKIE, cookie("", 0, peer));
@@ -341,12 +325,7 @@ pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
 }
 
 fn done(want: &RequestContext, message: impl Into<String>, next: &str) -> Reply {
-    ChangeResponse {
-        json: MessageResponse::new(message),
-        created: None,
-        next: next.into(),
-    }
-    .respond(want)
+    ChangeResponse::new(MessageResponse::new(message), next).respond(want)
 }
 
 /// `POST /account/password`.
@@ -374,9 +353,7 @@ pub async fn change_password(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &account_page(&access, &caller, &proof)
-                    .await?
-                    .again(again),
+                &account_page(&access, &caller, &proof).await?.again(again),
             )
         }
         Err(refused) => Err(problem(refused)),
@@ -464,10 +441,7 @@ pub async fn set_second_factor(
         // A secret that cannot be one is not worth a picture.
         Err(LoginRefusal::Because(error)) if super::second_factor::is_secret(&secret) => {
             let (status, again) = fix_form(&want, input.form, error)?;
-            want.respond_with(
-                status,
-                &SecondFactorPage::new(secret, &me.name, again)?,
-            )
+            want.respond_with(status, &SecondFactorPage::new(secret, &me.name, again)?)
         }
         Err(refused) => Err(problem(refused)),
     }
@@ -497,9 +471,7 @@ pub async fn remove_second_factor(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &account_page(&access, &caller, &proof)
-                    .await?
-                    .again(again),
+                &account_page(&access, &caller, &proof).await?.again(again),
             )
         }
         Err(refused) => Err(problem(refused)),

@@ -157,11 +157,7 @@ impl SecondFactorPage {
     ///
     /// # Errors
     /// The picture cannot be drawn.
-    pub fn new(
-        secret: String,
-        name: &str,
-        again: FormInput,
-    ) -> crate::base::error::Result<Self> {
+    pub fn new(secret: String, name: &str, again: FormInput) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
         let picture = QrImage(second_factor::picture(&address)?);
         Ok(Self {
@@ -319,11 +315,7 @@ view!(TokensPage { "main" => as_main });
 impl TokensPage {
     /// The tokens, and the form for another.
     pub fn new(tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
-        Self {
-            now,
-            tokens,
-            again,
-        }
+        Self { now, tokens, again }
     }
 
     /// The roles that a token of the one who looks can have.

@@ -18,8 +18,8 @@ use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::web::extract::{EmptyForm, MemberReader};
 use crate::web::respond::next_page;
 use crate::web::{
-    ChangeResponse, MessageResponse, PathId, QueryParams, Reply, Representation,
-    RequestContext, RequestInput,
+    ChangeResponse, MessageResponse, PathId, QueryParams, Reply, Representation, RequestContext,
+    RequestInput,
 };
 
 /// Where all of it is.
@@ -42,10 +42,7 @@ pub async fn show(
 }
 
 /// `GET /alerts/channels/new?kind=`.
-pub async fn new_channel(
-    want: RequestContext,
-    params: QueryParams,
-) -> Reply {
+pub async fn new_channel(want: RequestContext, params: QueryParams) -> Reply {
     let chosen = match params.text("kind") {
         None => None,
         Some(name) => {
@@ -140,17 +137,13 @@ fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Re
         saved.name
     );
     let json = ChannelResponse {
-        success: true,
         channel_id: saved.id,
         message,
         channel: saved.into(),
     };
-    ChangeResponse {
-        json,
-        created: is_new.then_some(at),
-        next: HERE.into(),
-    }
-    .respond(want)
+    ChangeResponse::new(json, HERE)
+        .created_if(is_new, at)
+        .respond(want)
 }
 
 /// `GET /alerts/channels/{id}/delete`: the question.
@@ -174,12 +167,7 @@ pub async fn delete_channel(
 }
 
 fn done(want: &RequestContext, message: String, next: String) -> Reply {
-    ChangeResponse {
-        json: MessageResponse::new(message),
-        created: None,
-        next,
-    }
-    .respond(want)
+    ChangeResponse::new(MessageResponse::new(message), next).respond(want)
 }
 
 /// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
@@ -226,10 +214,7 @@ pub async fn rule(
     PathId(id): PathId<RuleId>,
 ) -> Reply {
     let rule = alerts.rule(id).await?;
-    want.respond(&RulePage::edit(
-        &rule,
-        alerts.choices().await?.into(),
-    ))
+    want.respond(&RulePage::edit(&rule, alerts.choices().await?.into()))
 }
 
 /// `POST /alerts/rules`.
@@ -280,17 +265,13 @@ fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
         if saved.enabled { "" } else { ", switched off" }
     );
     let json = RuleResponse {
-        success: true,
         rule_id: saved.id,
         message,
         rule: saved,
     };
-    ChangeResponse {
-        json,
-        created: is_new.then_some(at),
-        next: HERE.into(),
-    }
-    .respond(want)
+    ChangeResponse::new(json, HERE)
+        .created_if(is_new, at)
+        .respond(want)
 }
 
 /// `GET /alerts/rules/{id}/delete`: the question.
@@ -357,17 +338,11 @@ pub async fn silence(
         made.until.local()
     );
     let json = SilenceResponse {
-        success: true,
         message,
         instance_id: instance,
         until: made.until,
     };
-    ChangeResponse {
-        json,
-        created: None,
-        next,
-    }
-    .respond(&want)
+    ChangeResponse::new(json, next).respond(&want)
 }
 
 /// `DELETE /alerts/silences/{id}`, and `POST /alerts/silences/{id}/delete` for forms.

@@ -84,11 +84,7 @@ view!(AlertsPage { "main" => as_main });
 
 impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
-    pub fn new(
-        all: AlertOverview,
-        chosen: Option<InstanceId>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(all: AlertOverview, chosen: Option<InstanceId>, now: Timestamp) -> Self {
         let AlertOverview {
             rules,
             channels,
@@ -213,11 +209,7 @@ view!(DeliveriesPage { "main" => as_main });
 
 impl DeliveriesPage {
     /// A part of them, and whether there are more; `limit`: how many were asked for.
-    pub fn new(
-        (deliveries, has_more): (Vec<Delivery>, bool),
-        limit: u64,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new((deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
         Self {
             now,

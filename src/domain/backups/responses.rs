@@ -9,8 +9,6 @@ use super::settings::BackupSettings;
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupBegun")]
 pub struct BackupStartResponse {
-    /// It is.
-    pub success: bool,
     /// What it will be called.
     pub name: String,
     /// That in a sentence.
@@ -21,8 +19,6 @@ pub struct BackupStartResponse {
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupSettingsSaved")]
 pub struct BackupSettingsResponse {
-    /// It was.
-    pub success: bool,
     /// As it is now.
     pub settings: BackupSettings,
 }

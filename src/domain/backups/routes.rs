@@ -1,10 +1,9 @@
 //! The handlers of `/backups`. All of it is for admins: a backup is everything there is.
 
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use axum::Json;
 
 use super::create::BackupRequest;
 use super::encryption::BackupPassphrase;
@@ -22,11 +21,7 @@ use crate::web::{
 const HERE: &str = "/backups";
 
 /// `GET /backups`.
-pub async fn show(
-    State(backups): State<Backups>,
-    want: RequestContext,
-    caller: Caller,
-) -> Reply {
+pub async fn show(State(backups): State<Backups>, want: RequestContext, caller: Caller) -> Reply {
     caller.must_be(Role::Admin)?;
     want.respond(&page(&backups, Vec::new()).await?)
 }
@@ -64,21 +59,13 @@ pub async fn create(
         "a backup was asked for"
     );
     if want.form == Representation::Html {
-        return ChangeResponse {
-            json: (),
-            created: None,
-            next: HERE.into(),
-        }
-        .respond(&want);
+        // The page of backups says that it is being made.
+        return want.redirect(HERE);
     }
-    let at = format!("{}{HERE}/{name}", if want.asked.api { "/api" } else { "" });
+    let at = format!("{HERE}/{name}");
     let message = "The backup is being made. It is in the list of /backups once it is whole.";
-    let json = BackupStartResponse {
-        success: true,
-        name,
-        message,
-    };
-    Ok((StatusCode::ACCEPTED, [(LOCATION, at)], Json(json)).into_response())
+    let json = BackupStartResponse { name, message };
+    ChangeResponse::new(json, HERE).accepted(at).respond(&want)
 }
 
 /// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of
@@ -151,10 +138,7 @@ pub async fn ask_delete(
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     let (backup, all) = (backups.get(&name).await?, backups.list().await?);
-    want.respond(&BackupDeletePage::new(
-        backup,
-        all.len().saturating_sub(1),
-    ))
+    want.respond(&BackupDeletePage::new(backup, all.len().saturating_sub(1)))
 }
 
 /// `DELETE /backups/{name}`, and `POST /backups/{name}/delete` for forms.
@@ -172,12 +156,7 @@ pub async fn delete(
         "a backup was deleted"
     );
     let json = MessageResponse::new(format!("{} is deleted.", gone.name));
-    ChangeResponse {
-        json,
-        created: None,
-        next: HERE.into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, HERE).respond(&want)
 }
 
 /// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
@@ -189,15 +168,9 @@ pub async fn settings(
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     match backups.change(input.value, input.form.is_some()).await {
-        Ok(settings) => ChangeResponse {
-            json: BackupSettingsResponse {
-                success: true,
-                settings,
-            },
-            created: None,
-            next: HERE.into(),
+        Ok(settings) => {
+            ChangeResponse::new(BackupSettingsResponse { settings }, HERE).respond(&want)
         }
-        .respond(&want),
         Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
             StatusCode::UNPROCESSABLE_ENTITY,
             &page(&backups, errors).await?,

@@ -37,11 +37,7 @@ crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 
 impl BackupsPage {
     /// All there is about backups; `errors`: what was wrong with a form.
-    pub fn new(
-        all: BackupOverview,
-        errors: Vec<FieldError>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(all: BackupOverview, errors: Vec<FieldError>, now: Timestamp) -> Self {
         let directory = all.dir.display().to_string();
         Self {
             now,
@@ -105,10 +101,7 @@ crate::view!(BackupDeletePage { "main" => as_main });
 impl BackupDeletePage {
     /// The question whether to delete it.
     pub fn new(backup: Backup, others: usize) -> Self {
-        Self {
-            backup,
-            others,
-        }
+        Self { backup, others }
     }
 
     fn size(&self) -> String {

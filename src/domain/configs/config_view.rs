@@ -252,8 +252,6 @@ impl RevisionComparison {
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationOutcome")]
 pub struct ConfigChangeResult {
-    /// Always true: failures are problems.
-    pub success: bool,
     /// Which configuration it is about.
     pub config_id: ConfigId,
     /// Its newest revision.

@@ -1,11 +1,11 @@
 //! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the
 //! service and choose the page.
 
+use axum::Json;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
-use axum::Json;
 
 use super::config_view::ConfigChangeResult;
 use super::draft::ConfigDraft;
@@ -64,10 +64,7 @@ pub async fn show(
 }
 
 /// `GET /saved-configs/active`.
-pub async fn active(
-    State(configs): State<ConfigService>,
-    want: RequestContext,
-) -> Reply {
+pub async fn active(State(configs): State<ConfigService>, want: RequestContext) -> Reply {
     show_page(&configs, &want, configs.active().await?).await
 }
 
@@ -78,19 +75,11 @@ async fn show_page(
 ) -> Reply {
     let lost_hosts = configs.lost_hosts(&saved.config).await;
     let remarks = configs.import_remarks(saved.id).await?;
-    want.respond(&ShowPage::new(
-        saved,
-        lost_hosts,
-        remarks,
-        Timestamp::now(),
-    ))
+    want.respond(&ShowPage::new(saved, lost_hosts, remarks, Timestamp::now()))
 }
 
 /// `GET /saved-configs/new`.
-pub async fn new(
-    State(configs): State<ConfigService>,
-    want: RequestContext,
-) -> Reply {
+pub async fn new(State(configs): State<ConfigService>, want: RequestContext) -> Reply {
     want.respond(&ConfigFormPage::new(&configs.starting().await?))
 }
 
@@ -110,13 +99,7 @@ pub async fn create(
     caller: Caller,
     input: RequestInput,
 ) -> Reply {
-    save(
-        &configs.by(&author(&want, &caller)),
-        &want,
-        None,
-        input,
-    )
-    .await
+    save(&configs.by(&author(&want, &caller)), &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -127,13 +110,7 @@ pub async fn update(
     caller: Caller,
     input: RequestInput,
 ) -> Reply {
-    save(
-        &configs.by(&author(&want, &caller)),
-        &want,
-        Some(id),
-        input,
-    )
-    .await
+    save(&configs.by(&author(&want, &caller)), &want, Some(id), input).await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
@@ -200,11 +177,7 @@ async fn save(
         && let Some(how) = RowEdit::of(pairs)
     {
         let saved = existing(configs, id).await?;
-        return want.respond(&ConfigFormPage::rearranged(
-            saved.as_ref(),
-            pairs,
-            how,
-        ));
+        return want.respond(&ConfigFormPage::rearranged(saved.as_ref(), pairs, how));
     }
     let draft = ConfigDraft::of(input)?;
     let result = match id {
@@ -265,12 +238,9 @@ fn saved<O: Offers>(
     below: &str,
 ) -> Reply {
     let at = format!("{LIST}/{}", outcome.config_id);
-    ChangeResponse {
-        next: format!("{at}{below}"),
-        created: is_new.then_some(at),
-        json: outcome,
-    }
-    .respond(want)
+    ChangeResponse::new(outcome, format!("{at}{below}"))
+        .created_if(is_new, at)
+        .respond(want)
 }
 
 /// `GET /saved-configs/{id}/delete`: the question.
@@ -288,12 +258,7 @@ pub async fn delete(
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    ChangeResponse {
-        json: configs.delete(id).await?,
-        created: None,
-        next: LIST.into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(configs.delete(id).await?, LIST).respond(&want)
 }
 
 /// `POST /saved-configs/{id}/set-active`.
@@ -304,12 +269,7 @@ pub async fn set_active(
     fields: EmptyForm,
 ) -> Reply {
     let next = next_page(fields.text("next"), &format!("{LIST}/{id}"));
-    ChangeResponse {
-        json: configs.set_active(id).await?,
-        created: None,
-        next,
-    }
-    .respond(&want)
+    ChangeResponse::new(configs.set_active(id).await?, next).respond(&want)
 }
 
 /// `POST /saved-configs/{id}/duplicate`.

@@ -496,7 +496,6 @@ pub(super) fn check_free(
 
 pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResult {
     ConfigChangeResult {
-        success: true,
         config_id: saved.id,
         revision: saved.revision,
         message,

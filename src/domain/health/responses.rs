@@ -53,8 +53,6 @@ pub struct HealthScore {
 /// Which cures are tried was changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RemediationSettingsResponse {
-    /// It was.
-    pub success: bool,
     /// As it is now.
     pub cures: BTreeMap<&'static str, bool>,
 }

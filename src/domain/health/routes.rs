@@ -1,10 +1,10 @@
 //! The URLs of health. Each handler says which use case and which page; nothing else.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures_util::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,7 @@ use crate::domain::instances::streams::{changes_of, status_part};
 use crate::web::extract::MemberReader;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext,
-    RequestInput, sse,
+    ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse,
 };
 
 /// A page that follows is renewed so often when nothing changes.
@@ -79,12 +78,10 @@ pub async fn check(
     if want.is_fragment() {
         return want.respond(&page(&ward.health, id).await?);
     }
-    ChangeResponse {
-        json: CheckResponse { results },
-        created: None,
-        next: format!("/health/{id}"),
+    if want.form == Representation::Html {
+        return want.redirect(&format!("/health/{id}"));
     }
-    .respond(&want)
+    Ok(Json(CheckResponse { results }).into_response())
 }
 
 /// `GET /health/{id}/history`.
@@ -142,24 +139,14 @@ pub async fn cures(
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
     let json = RemediationSettingsResponse {
-        success: true,
         cures: report.cures,
     };
-    ChangeResponse {
-        json,
-        created: None,
-        next: format!("/health/{id}"),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, format!("/health/{id}")).respond(&want)
 }
 
 /// How an instance is, now and after each change: for programs the JSON of its page, for a page its
 /// part with the checks.
-async fn follow(
-    ward: HealthRoutesState,
-    id: InstanceId,
-    as_html: bool,
-) -> Result<Response> {
+async fn follow(ward: HealthRoutesState, id: InstanceId, as_html: bool) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
     // Also what changed between the page and its stream.
     let first = event(&ward.health, id, as_html).await?;
@@ -183,11 +170,7 @@ async fn follow(
     ))
 }
 
-async fn event(
-    health: &HealthService,
-    id: InstanceId,
-    as_html: bool,
-) -> Result<SseEvent> {
+async fn event(health: &HealthService, id: InstanceId, as_html: bool) -> Result<SseEvent> {
     let page = page(health, id).await?;
     if !as_html {
         return SseEvent::default()

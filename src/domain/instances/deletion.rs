@@ -44,7 +44,6 @@ impl InstanceService {
         }
         self.supervisor.announce(id);
         Ok(InstanceActionResult {
-            success: true,
             pid: None,
             status: InstanceState::Stopped,
             message: format!("{} and all its files are deleted.", instance.name),

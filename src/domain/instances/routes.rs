@@ -23,8 +23,8 @@ use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::respond::{count_fitting, next_page};
 use crate::web::{
-    ChangeResponse, PageForms, PageOrStream, PathId, ProblemResponse, QueryParams,
-    Reply, RequestContext, RequestInput, sse,
+    ChangeResponse, PageForms, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
+    RequestContext, RequestInput, sse,
 };
 
 /// A person without JavaScript waits this long for a stop before the page shows it as under way;
@@ -66,12 +66,7 @@ async fn show_list(
     if want.form == Representation::EventStream {
         return Ok(follow(lists, want.asked.fragment, is_overview).await);
     }
-    let mut page = list_page(
-        &lists,
-        is_overview,
-        want.form == Representation::Html,
-    )
-    .await?;
+    let mut page = list_page(&lists, is_overview, want.form == Representation::Html).await?;
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     page.nothing_selected = nothing_selected;
     page.instances = page
@@ -108,16 +103,12 @@ pub async fn create(
         Ok(id) => {
             let name = lists.instances.get(id).await?.name;
             let json = InstanceCreatedResponse {
-                success: true,
                 instance_id: id,
                 message: format!("{name} is saved."),
             };
-            ChangeResponse {
-                json,
-                created: Some(format!("/instances/{id}")),
-                next: format!("/instances/{id}"),
-            }
-            .respond(&want)
+            ChangeResponse::new(json, format!("/instances/{id}"))
+                .created(format!("/instances/{id}"))
+                .respond(&want)
         }
         Err(e) => refuse(&lists, &want, None, &input.value, e).await,
     }
@@ -156,17 +147,8 @@ pub async fn change(
         Ok(()) => {
             let instance = lists.instances.get(id).await?;
             let message = format!("{} is saved.", instance.name);
-            let json = InstanceChangeResponse {
-                success: true,
-                message,
-                instance,
-            };
-            ChangeResponse {
-                json,
-                created: None,
-                next: format!("/instances/{id}"),
-            }
-            .respond(&want)
+            let json = InstanceChangeResponse { message, instance };
+            ChangeResponse::new(json, format!("/instances/{id}")).respond(&want)
         }
         Err(e) => refuse(&lists, &want, Some(instance), &input.value, e).await,
     }
@@ -188,10 +170,7 @@ async fn refuse(
         Error::Conflict(detail) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
         other => return Err(other.into()),
     };
-    want.respond_with(
-        status,
-        &form_page(lists, instance, given, errors).await?,
-    )
+    want.respond_with(status, &form_page(lists, instance, given, errors).await?)
 }
 
 async fn form_page(
@@ -308,12 +287,7 @@ pub async fn delete(
     want: RequestContext,
 ) -> Reply {
     let json = s.delete(id, actor(&want)).await?;
-    ChangeResponse {
-        json,
-        created: None,
-        next: "/instances".into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, "/instances").respond(&want)
 }
 
 /// `GET /events`.
@@ -462,11 +436,7 @@ async fn acted(
         });
     }
     let next = next_page(fields.text("next"), &format!("/instances/{id}"));
-    Ok(ChangeResponse {
-        json: outcome,
-        created: None,
-        next,
-    }
-    .respond(want)?
-    .into_response())
+    Ok(ChangeResponse::new(outcome, next)
+        .respond(want)?
+        .into_response())
 }

@@ -49,8 +49,6 @@ pub struct InstanceService {
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceOutcome")]
 pub struct InstanceActionResult {
-    /// Always true: failures are problems.
-    pub success: bool,
     /// The client's process id if there is one now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -478,7 +476,6 @@ impl InstanceService {
             InstanceState::Failed => format!("{name} could not be started: {}", reason(&instance)),
         };
         Ok(InstanceActionResult {
-            success: true,
             pid: instance.pid,
             status: instance.status,
             message,

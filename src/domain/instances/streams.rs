@@ -22,11 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list
 /// itself changed, the whole table.
-pub(super) async fn follow(
-    lists: InstanceListState,
-    as_html: bool,
-    is_overview: bool,
-) -> Response {
+pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let notices = lists.notices.subscribe();

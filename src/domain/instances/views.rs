@@ -12,13 +12,13 @@ use super::display::size_text;
 use super::history::InstanceEvent;
 use super::list_extras::ListStats;
 use super::model::Instance;
-use crate::web::PageFrame;
 use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::{InstanceState, RestartPolicy};
 use crate::view;
+use crate::web::PageFrame;
 
 /// `/` and `/instances`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -391,8 +391,6 @@ impl EventsPage {
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceMade")]
 pub struct InstanceCreatedResponse {
-    /// It was.
-    pub success: bool,
     /// Which.
     pub instance_id: InstanceId,
     /// That in a sentence.
@@ -403,8 +401,6 @@ pub struct InstanceCreatedResponse {
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceChanged")]
 pub struct InstanceChangeResponse {
-    /// It was changed.
-    pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// As it is now.

@@ -1,6 +1,5 @@
 //! The handler of `/keys/generate`.
 
-
 use super::KeyPair;
 use super::views::PairPage;
 use crate::base::error::Error;

@@ -1,10 +1,10 @@
 //! The first generation's URLs: `/jdc/…` and `/config`. Each finds the instance or configuration
 //! that is meant and hands over to today's handler or service.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::Json;
 
 use super::service::{FirstGeneration, LegacyConfigBody};
 use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
@@ -17,8 +17,8 @@ use crate::domain::logs::routes::LogPagesState;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, LogForms, PathId, ProblemResponse, QueryParams, Reply,
-    RequestContext, RequestInput,
+    Caller, ChangeResponse, LogForms, PathId, ProblemResponse, QueryParams, Reply, RequestContext,
+    RequestInput,
 };
 
 /// `POST /jdc/start`.
@@ -86,12 +86,7 @@ pub async fn save(
     input: RequestInput,
 ) -> Reply {
     let outcome = first.save(sent(input), &author(&want, &caller)).await?;
-    ChangeResponse {
-        next: format!("/saved-configs/{}", outcome.config_id),
-        created: None,
-        json: outcome,
-    }
-    .respond(&want)
+    ChangeResponse::new(outcome, format!("/saved-configs/{}", outcome.config_id)).respond(&want)
 }
 
 /// `POST /config/validate`: nothing is saved.

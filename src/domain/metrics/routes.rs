@@ -1,5 +1,6 @@
 //! Handlers of metrics: read what is asked for, ask the service, answer with a page struct.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{
@@ -8,7 +9,6 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures_util::stream;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -223,9 +223,8 @@ pub async fn timeseries(
         }
         _ => {
             let time = (asked.choice, asked.stretch);
-            let page =
-                page_builder::series_page(&board.metrics, id, names, time, Timestamp::now())
-                    .await?;
+            let page = page_builder::series_page(&board.metrics, id, names, time, Timestamp::now())
+                .await?;
             want.respond_blocking(page).await
         }
     }
@@ -449,13 +448,7 @@ async fn charts(
         (asked.choice.from, asked.choice.to) = (from, now);
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
-    let page = page_builder::page(
-        &board.metrics,
-        id,
-        (asked.choice, asked.stretch),
-        now,
-    )
-    .await?;
+    let page = page_builder::page(&board.metrics, id, (asked.choice, asked.stretch), now).await?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     let drawn = tokio::task::spawn_blocking(move || crate::web::html(&page.as_charts()));
     let html = drawn

@@ -10,12 +10,12 @@ use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::model::{FiguresResponse, MetricMeasure, metric, title};
 use super::service::{SampleRow, SeriesPoint, SeriesPoints, SeriesSummary};
 use super::uptime::RunningShare;
-use crate::web::{PageFrame, html_with};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_value};
 use crate::view;
+use crate::web::{PageFrame, html_with};
 
 /// Which series a page draws together: title, and of each series its name and what it is called
 /// among the others.

@@ -126,7 +126,6 @@ impl SetupService {
             None => format!("{name} is saved."),
         };
         Ok(SetupResult {
-            success: true,
             config_id: instance.config_id,
             instance_id: instance.id,
             started: instance.running,

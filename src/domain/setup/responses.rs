@@ -235,8 +235,6 @@ impl SetupAnswers {
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupBegun")]
 pub struct SetupDraft {
-    /// Always true: failures are problems.
-    pub success: bool,
     /// Which.
     pub setup_id: SetupId,
     /// The address of the next step.
@@ -247,8 +245,6 @@ pub struct SetupDraft {
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupMade")]
 pub struct SetupResult {
-    /// Always true: failures are problems.
-    pub success: bool,
     /// The configuration that was saved.
     pub config_id: ConfigId,
     /// The instance that was made.

@@ -14,6 +14,7 @@ use crate::web::MessageResponse;
 use crate::web::openapi::{
     PAGE, PAGE_OR_STREAM, RouteTable, RouterState, flag, get, member, one_of, post, shape, text,
 };
+use crate::web::respond::SuccessResponse;
 
 /// The operations.
 pub fn routes<S>() -> RouteTable<S>
@@ -93,8 +94,8 @@ where
         .named(step())
         .takes([text("action", "`back`: to the step before.")])
         .open()
-        .answer(200, "The next step.", &["application/json"], Some(shape::<SetupDraft>()))
-        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<SetupResult>()))
+        .answer(200, "The next step.", &["application/json"], Some(shape::<SuccessResponse<SetupDraft>>()))
+        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<SuccessResponse<SetupResult>>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
         .fails(&[409]).for_admins().audited("answered a step of a setup"), routes::answer)
 .add(post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")

@@ -1,10 +1,10 @@
 //! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the
 //! page.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::Json;
 use futures_util::{StreamExt, stream};
 
 use super::pool_list::KnownPools;
@@ -24,8 +24,8 @@ use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
 use crate::web::negotiation::{Offers, Representation};
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse,
-    QueryParams, Reply, RequestContext, RequestInput, html, sse,
+    Caller, ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse, QueryParams,
+    Reply, RequestContext, RequestInput, html, sse,
 };
 
 /// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
@@ -44,11 +44,7 @@ pub async fn start(
         ConfigFindings::default()
     };
     let no_client = s.client().await.err().map(|error| error.to_string());
-    want.respond(&StepPage::start(
-        s.unfinished().await?,
-        no_client,
-        found,
-    ))
+    want.respond(&StepPage::start(s.unfinished().await?, no_client, found))
 }
 
 /// Where a rejected form leads: back to its page by a redirect, so that the browser's *Back* and
@@ -70,27 +66,20 @@ pub async fn begin(
             format!("/instances/{}", made.instance_id),
             watched(made.instance_id),
         );
-        return ChangeResponse {
-            json: made,
-            created: Some(instance),
-            next,
-        }
-        .respond(&want);
+        return ChangeResponse::new(made, next)
+            .created(instance)
+            .respond(&want);
     };
     match s.begin(&pairs).await {
         Ok(id) => {
             let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
             let json = SetupDraft {
-                success: true,
                 setup_id: id,
                 next: next.clone(),
             };
-            ChangeResponse {
-                json,
-                created: Some(format!("/setup/{id}/mode")),
-                next,
-            }
-            .respond(&want)
+            ChangeResponse::new(json, next)
+                .created(format!("/setup/{id}/mode"))
+                .respond(&want)
         }
         Err(Error::Invalid(_)) if want.form == Representation::Html => Ok(reject("/setup")),
         Err(other) => Err(other.into()),
@@ -186,15 +175,13 @@ pub async fn answer(
     {
         SetupNext::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
-            ChangeResponse {
-                json: SetupDraft {
-                    success: true,
+            ChangeResponse::new(
+                SetupDraft {
                     setup_id: setup.id,
                     next: next.clone(),
                 },
-                created: None,
                 next,
-            }
+            )
             .respond(&want)
         }
         SetupNext::Made(made) => {
@@ -202,12 +189,9 @@ pub async fn answer(
                 format!("/instances/{}", made.instance_id),
                 watched(made.instance_id),
             );
-            ChangeResponse {
-                json: *made,
-                created: Some(instance),
-                next,
-            }
-            .respond(&want)
+            ChangeResponse::new(*made, next)
+                .created(instance)
+                .respond(&want)
         }
         SetupNext::Mend(found) if want.form != Representation::Html => {
             Err(Error::Invalid(found.errors).into())
@@ -249,12 +233,7 @@ pub async fn discard(
 ) -> Reply {
     s.discard(id).await?;
     let json = MessageResponse::new("What was typed is thrown away.");
-    ChangeResponse {
-        json,
-        created: None,
-        next: "/setup".into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, "/setup").respond(&want)
 }
 
 /// `GET /setup/watch/{id}`: a new instance until it serves miners.

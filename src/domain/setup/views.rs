@@ -112,11 +112,7 @@ impl StepPage {
     }
 
     /// A step of a setup; `answers` as they are to stand in the fields.
-    pub fn of(
-        setup: SetupProgress,
-        step: SetupStep,
-        answers: SetupAnswers,
-    ) -> Self {
+    pub fn of(setup: SetupProgress, step: SetupStep, answers: SetupAnswers) -> Self {
         Self {
             instance_id: setup.instance_id,
             ..Self::over(Some(setup.id), step, answers)
@@ -561,11 +557,7 @@ mod tests {
                 instance_id: None,
                 updated_at: Timestamp::now(),
             };
-            let page = StepPage::of(
-                setup.clone(),
-                step,
-                setup.answers.clone(),
-            );
+            let page = StepPage::of(setup.clone(), step, setup.answers.clone());
             let html = page.render().unwrap();
             assert!(html.contains(step.question()), "{html}");
             assert!(

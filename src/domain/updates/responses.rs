@@ -21,8 +21,6 @@ pub struct ReleaseList {
 /// A piece of work has begun.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct JobStartResponse {
-    /// It has.
-    pub success: bool,
     /// Which.
     pub job: JobId,
     /// About which client.
@@ -34,8 +32,6 @@ pub struct JobStartResponse {
 /// A piece of work is being cancelled.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct JobCancelResponse {
-    /// It is.
-    pub success: bool,
     /// Which.
     pub job: JobId,
     /// That in a sentence.
@@ -45,8 +41,6 @@ pub struct JobCancelResponse {
 /// What is wanted of updates was changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UpdateSettingsResponse {
-    /// It was.
-    pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// As it is now.

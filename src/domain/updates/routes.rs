@@ -1,11 +1,11 @@
 //! The URLs of updates. Each handler says which use case and which page; nothing else.
 
+use axum::Json;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures_util::{StreamExt, stream};
 
 use super::install::{InstallRequest, check_version};
@@ -23,31 +23,18 @@ use crate::base::ids::JobId;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
 use crate::web::negotiation::{Offers, PageOrStream, Representation};
 use crate::web::{
-    ChangeResponse, MessageResponse, ProblemResponse, QueryParams, Reply,
-    RequestContext, RequestInput, sse,
+    ChangeResponse, MessageResponse, ProblemResponse, QueryParams, Reply, RequestContext,
+    RequestInput, sse,
 };
 
 const HERE: &str = "/updates";
 
 /// `GET /updates`.
-pub async fn show(
-    State(updates): State<UpdateService>,
-    want: RequestContext,
-) -> Reply {
-    want.respond(
-        &show_page(
-            &updates,
-            Vec::new(),
-            want.form == Representation::Html,
-        )
-        .await?,
-    )
+pub async fn show(State(updates): State<UpdateService>, want: RequestContext) -> Reply {
+    want.respond(&show_page(&updates, Vec::new(), want.form == Representation::Html).await?)
 }
 
-async fn page(
-    updates: &UpdateService,
-    errors: Vec<FieldError>,
-) -> Result<UpdatesPage> {
+async fn page(updates: &UpdateService, errors: Vec<FieldError>) -> Result<UpdatesPage> {
     show_page(updates, errors, true).await
 }
 
@@ -91,19 +78,11 @@ pub async fn look(
     _: EmptyForm,
 ) -> Reply {
     match updates.check().await {
-        Ok(news) => ChangeResponse {
-            json: news,
-            created: None,
-            next: HERE.into(),
-        }
-        .respond(&want),
         // The page says what was the matter.
-        Err(Error::Unavailable { .. }) if want.form == Representation::Html => ChangeResponse {
-            json: (),
-            created: None,
-            next: HERE.into(),
+        Ok(_) | Err(Error::Unavailable { .. }) if want.form == Representation::Html => {
+            want.redirect(HERE)
         }
-        .respond(&want),
+        Ok(status) => Ok(Json(status).into_response()),
         Err(error) => Err(error.into()),
     }
 }
@@ -174,13 +153,7 @@ fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
     let (id, told) = (job.id, updates.follow());
     let event = move |job: UpdateJob| {
         if as_html {
-            let html = crate::web::html(
-                &JobPage {
-                    job,
-                }
-                .as_job(),
-            )
-            .ok()?;
+            let html = crate::web::html(&JobPage { job }.as_job()).ok()?;
             return Some(Event::default().data(format!(
                 "<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>"
             )));
@@ -215,17 +188,8 @@ pub async fn cancel(
 ) -> Reply {
     let job = updates.cancel(id).await?;
     let message = format!("\"{}\" is being cancelled.", job.title());
-    let json = JobCancelResponse {
-        success: true,
-        job: id,
-        message,
-    };
-    ChangeResponse {
-        json,
-        created: None,
-        next: format!("{HERE}/jobs/{id}"),
-    }
-    .respond(&want)
+    let json = JobCancelResponse { job: id, message };
+    ChangeResponse::new(json, format!("{HERE}/jobs/{id}")).respond(&want)
 }
 
 /// `GET /updates/install?version=`: the question.
@@ -424,8 +388,7 @@ pub async fn switch(
     {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Representation::Html => {
-            let page =
-                switch_page(&updates, version, vec![FieldError::new("", detail)]).await?;
+            let page = switch_page(&updates, version, vec![FieldError::new("", detail)]).await?;
             want.respond_with(StatusCode::CONFLICT, &page)
         }
         Err(error) => Err(error.into()),
@@ -481,12 +444,7 @@ pub async fn remove(
 ) -> Reply {
     updates.remove(&name).await?;
     let json = MessageResponse::new(format!("Client {name} is removed."));
-    ChangeResponse {
-        json,
-        created: None,
-        next: HERE.into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, HERE).respond(&want)
 }
 
 /// `PATCH /updates/settings`, and `POST` for forms.
@@ -503,16 +461,10 @@ pub async fn settings(
         Ok(wanted) => {
             updates.set_wanted(&wanted).await?;
             let json = UpdateSettingsResponse {
-                success: true,
                 message: "Saved.".into(),
                 settings: wanted,
             };
-            ChangeResponse {
-                json,
-                created: None,
-                next: format!("{HERE}#settings"),
-            }
-            .respond(&want)
+            ChangeResponse::new(json, format!("{HERE}#settings")).respond(&want)
         }
         Err(Error::Invalid(errors)) if want.form == Representation::Html => want.respond_with(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -526,32 +478,13 @@ pub async fn settings(
 fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
     let at = format!("{HERE}/jobs/{}", job.id);
     let json = JobStartResponse {
-        success: true,
         job: job.id,
         version: job.version.clone(),
         message: format!("\"{}\" has begun.", job.title()),
     };
-    let mut response = ChangeResponse {
-        json,
-        created: None,
-        next: at.clone(),
-    }
-    .respond(want)?
-    .into_response();
-    if want.form != Representation::Html {
-        *response.status_mut() = StatusCode::ACCEPTED;
-        let at = if want.asked.api {
-            format!("/api{at}")
-        } else {
-            at
-        };
-        if let Ok(at) = at.try_into() {
-            response
-                .headers_mut()
-                .insert(axum::http::header::LOCATION, at);
-        }
-    }
-    Ok(response)
+    ChangeResponse::new(json, at.clone())
+        .accepted(at)
+        .respond(want)
 }
 
 fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {

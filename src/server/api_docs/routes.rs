@@ -1,7 +1,7 @@
 //! The URLs of the documentation.
 
-use axum::response::IntoResponse;
 use axum::Json;
+use axum::response::IntoResponse;
 
 use super::views::ApiPage;
 use crate::web::{Reply, RequestContext};

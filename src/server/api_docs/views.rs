@@ -4,8 +4,8 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_type};
 use crate::web::Role;
+use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_type};
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]
@@ -127,11 +127,7 @@ impl ApiPage {
 }
 
 impl OperationView {
-    fn of(
-        operation: &ApiOperation,
-        document: &Value,
-        known: &[&str],
-    ) -> Self {
+    fn of(operation: &ApiOperation, document: &Value, known: &[&str]) -> Self {
         let said = &document["paths"][operation.path][operation.method];
         let fields = operation.path_fields.iter().chain(&operation.query);
         let members = operation.body.iter().flat_map(|body| body.fields());

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::field::{RequestField, id as id_of, object};
 use super::{FORM, HTML, JSON};
 use crate::base::role::Role;
+use crate::web::respond::SuccessResponse;
 
 /// Makes the schema of a type; types that have a name are put beside the operations once and
 /// referred to.
@@ -287,8 +288,8 @@ impl ApiOperation {
 
     /// A change: 200 with a `T` for programs, 303 for a form that asks for HTML.
     pub fn does<T: JsonSchema>(self) -> Self {
-        self.answer(200, "Done.", &[JSON], Some(shape::<T>()))
-            .next_page()
+        self.answer(200, "Done.", &[JSON], Some(shape::<SuccessResponse<T>>()))
+            .or_next_page()
     }
 
     /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks
@@ -298,9 +299,9 @@ impl ApiOperation {
             201,
             "It is made; `Location` says where it is.",
             &[JSON],
-            Some(shape::<T>()),
+            Some(shape::<SuccessResponse<T>>()),
         )
-        .next_page()
+        .or_next_page()
     }
 
     /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for
@@ -310,12 +311,13 @@ impl ApiOperation {
             202,
             "It has begun; `Location` says where it can be followed.",
             &[JSON],
-            Some(shape::<T>()),
+            Some(shape::<SuccessResponse<T>>()),
         )
-        .next_page()
+        .or_next_page()
     }
 
-    fn next_page(self) -> Self {
+    /// 303 for a form that asks for HTML.
+    pub fn or_next_page(self) -> Self {
         self.answer(
             303,
             "For a form that asks for HTML: the next page.",

@@ -16,18 +16,13 @@ use crate::domain::access::tokens::TokenRequest;
 use crate::domain::access::views::{AccessDeletePage, FormInput, TokenPage, TokensPage};
 use crate::web::extract::MemberReader;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PathId, Reply, RequestContext,
-    RequestInput, Role,
+    Caller, ChangeResponse, MessageResponse, PathId, Reply, RequestContext, RequestInput, Role,
 };
 
 const HERE: &str = "/tokens";
 
 /// `GET /tokens`.
-pub async fn list(
-    State(access): State<Access>,
-    caller: Caller,
-    want: RequestContext,
-) -> Reply {
+pub async fn list(State(access): State<Access>, caller: Caller, want: RequestContext) -> Reply {
     want.respond(&TokensPage::new(
         access.tokens(&caller).await?,
         FormInput::default(),
@@ -69,11 +64,7 @@ pub async fn create(
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(
                 status,
-                &TokensPage::new(
-                    access.tokens(&caller).await?,
-                    again,
-                    Timestamp::now(),
-                ),
+                &TokensPage::new(access.tokens(&caller).await?, again, Timestamp::now()),
             )
         }
     }
@@ -128,10 +119,5 @@ pub async fn revoke(
     }
     let gone = access.revoke_token(&caller, id).await?;
     let json = MessageResponse::new(format!("\"{}\" is revoked.", gone.name));
-    ChangeResponse {
-        json,
-        created: None,
-        next: HERE.into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, HERE).respond(&want)
 }

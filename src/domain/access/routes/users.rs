@@ -19,14 +19,8 @@ const HERE: &str = "/users";
 const ROLES: &str = "viewer, operator or admin";
 
 /// `GET /users`.
-pub async fn list(
-    State(access): State<Access>,
-    want: RequestContext,
-) -> Reply {
-    want.respond(&UsersPage::new(
-        access.users().await?,
-        FormInput::default(),
-    ))
+pub async fn list(State(access): State<Access>, want: RequestContext) -> Reply {
+    want.respond(&UsersPage::new(access.users().await?, FormInput::default()))
 }
 
 /// `POST /users`.
@@ -44,19 +38,13 @@ pub async fn create(
     match made {
         Ok(user) => {
             let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
-            let created = Some(format!("{HERE}/{}", user.id));
+            let at = format!("{HERE}/{}", user.id);
             let json = UserCreatedResponse {
-                success: true,
                 user_id: user.id,
                 message,
                 user,
             };
-            ChangeResponse {
-                json,
-                created,
-                next: HERE.into(),
-            }
-            .respond(&want)
+            ChangeResponse::new(json, HERE).created(at).respond(&want)
         }
         Err(error) => {
             let (status, again) = fix_form(&want, input.form, error)?;
@@ -95,10 +83,7 @@ pub async fn show(
     want: RequestContext,
     PathId(id): PathId<UserId>,
 ) -> Reply {
-    want.respond(&UserPage::new(
-        access.user(id).await?,
-        FormInput::default(),
-    ))
+    want.respond(&UserPage::new(access.user(id).await?, FormInput::default()))
 }
 
 /// `PATCH /users/{id}`, and `POST` for forms.
@@ -117,16 +102,7 @@ pub async fn change(
     match changed {
         Ok(user) => {
             let message = format!("\"{}\" is changed.", user.name);
-            ChangeResponse {
-                json: UserChangeResponse {
-                    success: true,
-                    message,
-                    user,
-                },
-                created: None,
-                next: HERE.into(),
-            }
-            .respond(&want)
+            ChangeResponse::new(UserChangeResponse { message, user }, HERE).respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
         Err(error) => {
@@ -169,10 +145,5 @@ pub async fn delete(
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
     let json = MessageResponse::new(format!("\"{}\" is deleted.", gone.name));
-    ChangeResponse {
-        json,
-        created: None,
-        next: HERE.into(),
-    }
-    .respond(&want)
+    ChangeResponse::new(json, HERE).respond(&want)
 }

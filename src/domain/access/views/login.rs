@@ -34,11 +34,7 @@ view!(LoginPage { "main" => as_main });
 
 impl LoginPage {
     /// The empty login.
-    pub fn new(
-        next: String,
-        (has_users, first_visit): (bool, bool),
-        ask_again: bool,
-    ) -> Self {
+    pub fn new(next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
         Self {
             next,
             name: String::new(),
@@ -51,12 +47,7 @@ impl LoginPage {
     }
 
     /// The login once more, with why it was refused.
-    pub fn refused(
-        next: String,
-        name: String,
-        why: String,
-        kept: Option<KeptForm>,
-    ) -> Self {
+    pub fn refused(next: String, name: String, why: String, kept: Option<KeptForm>) -> Self {
         Self {
             next,
             name,

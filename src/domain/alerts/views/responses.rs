@@ -12,8 +12,6 @@ use crate::domain::alerts::model::AlertRule;
 /// A channel was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelResponse {
-    /// It was.
-    pub success: bool,
     /// Which.
     pub channel_id: ChannelId,
     /// That in a sentence.
@@ -25,8 +23,6 @@ pub struct ChannelResponse {
 /// A rule was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleResponse {
-    /// It was.
-    pub success: bool,
     /// Which.
     pub rule_id: RuleId,
     /// That in a sentence.
@@ -38,8 +34,6 @@ pub struct RuleResponse {
 /// Nothing is told of an instance for a while.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct SilenceResponse {
-    /// It was done.
-    pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// Which instance.

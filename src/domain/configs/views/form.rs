@@ -129,11 +129,7 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent to be checked, with everything there is to say about it.
-    pub fn checked(
-        saved: Option<&SavedConfig>,
-        pairs: &Pairs,
-        found: ConfigFindings,
-    ) -> Self {
+    pub fn checked(saved: Option<&SavedConfig>, pairs: &Pairs, found: ConfigFindings) -> Self {
         let page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
             .with_a_row();
@@ -145,11 +141,7 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent, with what is wrong.
-    pub fn refused(
-        saved: Option<&SavedConfig>,
-        pairs: &Pairs,
-        error: Error,
-    ) -> Self {
+    pub fn refused(saved: Option<&SavedConfig>, pairs: &Pairs, error: Error) -> Self {
         let mut page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
             .with_a_row();
@@ -167,13 +159,8 @@ impl ConfigFormPage {
     }
 
     /// The form as it was sent, with its pools rearranged.
-    pub fn rearranged(
-        saved: Option<&SavedConfig>,
-        pairs: &Pairs,
-        how: RowEdit,
-    ) -> Self {
-        let mut page =
-            Self::over(saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
+    pub fn rearranged(saved: Option<&SavedConfig>, pairs: &Pairs, how: RowEdit) -> Self {
+        let mut page = Self::over(saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
         let rows = page.values.rows;
         let focus = match how {
             RowEdit::Add if rows < MOST_UPSTREAMS => {

@@ -58,10 +58,7 @@ crate::view!(RevisionsPage { "main" => as_main });
 
 impl RevisionsPage {
     /// Part of a configuration's history.
-    pub fn new(
-        (saved, revisions): (SavedConfig, Vec<ConfigRevision>),
-        now: Timestamp,
-    ) -> Self {
+    pub fn new((saved, revisions): (SavedConfig, Vec<ConfigRevision>), now: Timestamp) -> Self {
         Self {
             now,
             config_id: saved.id,
@@ -121,10 +118,7 @@ crate::view!(RevisionComparePage { "main" => as_main });
 
 impl RevisionComparePage {
     /// Two revisions and the files for a client of `client_version`.
-    pub fn new(
-        comparison: RevisionComparison,
-        client_version: ClientVersion,
-    ) -> Self {
+    pub fn new(comparison: RevisionComparison, client_version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(client_version);
         Self {
             difference: comparison.files(client_version),

@@ -164,12 +164,10 @@ fn every_page_is_sound_and_keeps_the_secret() {
         sound(&ConfigFormPage::new(&config));
         sound(&ConfigFormPage::edit(&saved));
         sound(&ConfigDeletePage::new(saved.clone()));
-        sound(&ConfigDeletePage::new(
-            SavedConfig {
-                used_by: Vec::new(),
-                ..saved.clone()
-            },
-        ));
+        sound(&ConfigDeletePage::new(SavedConfig {
+            used_by: Vec::new(),
+            ..saved.clone()
+        }));
         for version in ClientVersion::KNOWN {
             sound(&TomlPage::new(&saved, version, None));
             sound(&TomlPage::new(
@@ -187,10 +185,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
             changes: differences(&samples::pool(), &config),
             config,
         };
-        sound(&RevisionsPage::new(
-            (saved, vec![revision]),
-            Timestamp(0),
-        ));
+        sound(&RevisionsPage::new((saved, vec![revision]), Timestamp(0)));
     }
     sound(&ConfigListPage::new(
         (Vec::new(), 0),
@@ -228,9 +223,7 @@ fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
         upstreams: Vec::new(),
         ..samples::pool()
     };
-    let mut pairs = submitted(&sound(&ConfigFormPage::new(
-        &starting,
-    )));
+    let mut pairs = submitted(&sound(&ConfigFormPage::new(&starting)));
     let page = sound(&answered(None, pairs.clone()));
     let links: Vec<String> = all(&page, "section.attention a")
         .into_iter()
@@ -314,11 +307,7 @@ fn pools_are_added_raised_and_removed_without_losing_anything() {
     let saved = saved(&samples::with_everything());
     let pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     let hosts = |how: RowEdit, pairs: &[(String, String)]| {
-        let page = sound(&ConfigFormPage::rearranged(
-            Some(&saved),
-            pairs,
-            how,
-        ));
+        let page = sound(&ConfigFormPage::rearranged(Some(&saved), pairs, how));
         let hosts: Vec<String> = all(&page, "input[id$=-pool_address]")
             .into_iter()
             .map(|field| field.attr("value").unwrap().to_owned())
@@ -408,11 +397,7 @@ fn a_conflict_is_shown_at_the_name_or_as_what_happened_meanwhile() {
     let saved = saved(&samples::pool());
     let pairs = submitted(&sound(&ConfigFormPage::edit(&saved)));
     let refused = |saved: &SavedConfig, pairs: &[(String, String)], error| {
-        sound(&ConfigFormPage::refused(
-            Some(saved),
-            pairs,
-            error,
-        ))
+        sound(&ConfigFormPage::refused(Some(saved), pairs, error))
     };
     let page = refused(&saved, &pairs, Error::Conflict("It is taken.".into()));
     assert_eq!(text(all(&page, "#name-help .error")[0]), "It is taken.");
@@ -491,10 +476,7 @@ fn an_imported_file_comes_back_without_its_secrets() {
         FieldError::new("/mode", "Line 1: no."),
         FieldError::new("/name", "No."),
     ];
-    let page = sound(&ImportPage::refused(
-        &pairs,
-        Error::Invalid(errors),
-    ));
+    let page = sound(&ImportPage::refused(&pairs, Error::Invalid(errors)));
     assert_eq!(
         text(all(&page, "textarea#toml")[0]),
         "authority_secret_key = \"********\""
@@ -621,22 +603,14 @@ fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
     assert!(
         matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode")
     );
-    let text = TomlPage::new(
-        &saved,
-        ClientVersion::NEWEST_KNOWN,
-        None,
-    )
-    .into_text()
-    .unwrap();
+    let text = TomlPage::new(&saved, ClientVersion::NEWEST_KNOWN, None)
+        .into_text()
+        .unwrap();
     assert!(
         text.contains("authority_secret_key = \"********\"")
             && text.contains("mode = \"SOLOMINING\"")
     );
-    let newer = sound(&TomlPage::new(
-        &saved,
-        ClientVersion::new(1, 2, 3),
-        None,
-    ));
+    let newer = sound(&TomlPage::new(&saved, ClientVersion::new(1, 2, 3), None));
     assert_eq!(
         all(&newer, "option[selected]")
             .into_iter()
@@ -695,12 +669,7 @@ fn what_there_is_to_say_is_told_by_kind() {
 
     // Saved before there was a rule against it.
     config.jdc_signature = "x".repeat(65);
-    let page = ShowPage::new(
-        saved(&config),
-        Vec::new(),
-        Vec::new(),
-        Timestamp(0),
-    );
+    let page = ShowPage::new(saved(&config), Vec::new(), Vec::new(), Timestamp(0));
     assert_eq!(
         serde_json::to_value(&page).unwrap()["errors"][0]["pointer"],
         "/config/jdc_signature"
@@ -713,9 +682,7 @@ fn what_there_is_to_say_is_told_by_kind() {
 
 #[test]
 fn a_field_that_is_being_filled_in_is_told_of_alone() {
-    let mut pairs = submitted(&sound(&ConfigFormPage::new(
-        &samples::solo(),
-    )));
+    let mut pairs = submitted(&sound(&ConfigFormPage::new(&samples::solo())));
     set(&mut pairs, "name", "");
     set(&mut pairs, "listening_address", "nowhere");
     set(
@@ -862,10 +829,7 @@ fn two_revisions_are_compared_field_by_field_and_line_by_line() {
             former: former.clone(),
             config: config.clone(),
         };
-        RevisionComparePage::new(
-            comparison,
-            ClientVersion::NEWEST_KNOWN,
-        )
+        RevisionComparePage::new(comparison, ClientVersion::NEWEST_KNOWN)
     };
     let old = samples::pool();
     let new = ClientConfig {

@@ -25,10 +25,7 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 
 impl WatchPage {
     /// The instance as it is now, with what to give to its miners.
-    pub fn new(
-        instance: Instance,
-        (miners, public_key): (Vec<String>, String),
-    ) -> Self {
+    pub fn new(instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
         Self {
             instance,
             miners,
