@@ -4,14 +4,15 @@
 //!
 //! Must not know: how colours look.
 
-use crate::infra::chart::backend::{self, ChartInk, InkShape};
+use crate::infra::chart::backend::{ChartInk, InkShape, PathBackend, ShapeForm};
 use crate::infra::chart::labels::{self, PlotFrame};
 use crate::infra::chart::scale::ValueAxis;
 use crate::infra::chart::theme::{DASHES, STYLE};
 use crate::infra::chart::{Chart, ChartKind, DISTINCT_LINES, drawable, stretches, time};
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::cell::RefCell;
 use std::fmt::Write;
+use std::rc::Rc;
 
 /// Units of the drawing in a pixel.
 const SCALE: f64 = 10.0;
@@ -39,9 +40,6 @@ struct SortedPlot<'a> {
     times: Vec<(i64, String)>,
     frame: PlotFrame,
 }
-
-type Canvas<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn<'a> = DrawResult<(), SVGBackend<'a>>;
 
 /// The whole SVG.
 pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
@@ -78,8 +76,11 @@ pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
             height * SCALE
         ),
     );
-    for shape in plot.shapes() {
-        plot.write(&mut out, &shape);
+    let shapes = plot.draw().expect(
+        "a backend in memory takes every shape, and the frame is large enough to be divided",
+    );
+    for shape in shapes {
+        plot.write(&mut out, shape);
     }
     out.push_str("</svg>");
     plot.write_labels(&mut out);
@@ -133,15 +134,7 @@ impl<'a> SortedPlot<'a> {
         (at - self.from) as f64
     }
 
-    fn shapes(&self) -> Vec<InkShape> {
-        let mut svg = String::with_capacity(16 * 1024);
-        self.draw(&mut svg).expect(
-            "an SVG in memory takes every shape, and the frame is large enough to be divided",
-        );
-        backend::shapes(&svg)
-    }
-
-    fn draw<'b>(&self, svg: &'b mut String) -> Drawn<'b> {
+    fn draw(&self) -> DrawResult<Vec<InkShape>, PathBackend> {
         let PlotFrame {
             width,
             height,
@@ -151,8 +144,12 @@ impl<'a> SortedPlot<'a> {
             bottom,
         } = self.frame;
         let pixels = |size: f64| (size * SCALE) as i32;
-        let root = SVGBackend::with_string(svg, ((width * SCALE) as u32, (height * SCALE) as u32))
-            .into_drawing_area();
+        let backend = Rc::new(RefCell::new(PathBackend {
+            size: ((width * SCALE) as u32, (height * SCALE) as u32),
+            ink: ChartInk::Grid,
+            shapes: Vec::new(),
+        }));
+        let root = DrawingArea::from(&backend);
         let (low, high) = self
             .values
             .as_ref()
@@ -165,77 +162,47 @@ impl<'a> SortedPlot<'a> {
             .build_cartesian_2d(0.0..self.since_start(self.to), low..high)?;
         for (value, _) in self.values.iter().flat_map(|axis| &axis.ticks) {
             let y = canvas.backend_coord(&(0.0, *value)).1;
-            root.draw(&PathElement::new(
-                [(0, y), (pixels(width), y)],
-                ChartInk::Grid.colour(),
-            ))?;
+            root.draw(&PathElement::new([(0, y), (pixels(width), y)], BLACK))?;
         }
         for (at, _) in &self.times {
             let (x, y) = canvas.backend_coord(&(self.since_start(*at), low));
-            root.draw(&PathElement::new(
-                [(x, y), (x, y + TICK)],
-                ChartInk::Grid.colour(),
-            ))?;
+            root.draw(&PathElement::new([(x, y), (x, y + TICK)], BLACK))?;
         }
+        backend.borrow_mut().ink = ChartInk::Axis;
         let y = canvas.backend_coord(&(0.0, low)).1;
-        root.draw(&PathElement::new(
-            [(0, y), (pixels(width), y)],
-            ChartInk::Axis.colour(),
-        ))?;
-        for (number, mark) in (0..=u16::MAX).zip(&self.chart.marks) {
+        root.draw(&PathElement::new([(0, y), (pixels(width), y)], BLACK))?;
+        for (number, mark) in self.chart.marks.iter().enumerate() {
             if (self.from..=self.to).contains(&mark.at) {
+                backend.borrow_mut().ink = ChartInk::Mark(number);
                 let x = self.since_start(mark.at);
-                canvas.draw_series([PathElement::new(
-                    [(x, high), (x, low)],
-                    ChartInk::Mark(number).colour(),
-                )])?;
+                canvas.draw_series(LineSeries::new([(x, high), (x, low)], BLACK))?;
             }
         }
-        for (number, line) in (0..=u16::MAX).zip(&self.lines) {
-            self.draw_line(
-                &mut canvas,
-                ChartInk::Line(number).colour(),
-                line,
-                0f64.clamp(low, high),
-            )?;
+        for (number, line) in self.lines.iter().enumerate() {
+            backend.borrow_mut().ink = ChartInk::Line(number);
+            for stretch in stretches(line, self.chart.step) {
+                let points = stretch
+                    .iter()
+                    .map(|&(at, value)| (self.since_start(at), value));
+                if self.chart.kind == ChartKind::Area && stretch.len() > 1 {
+                    let ground = 0f64.clamp(low, high);
+                    canvas
+                        .draw_series(AreaSeries::new(points, ground, BLACK).border_style(BLACK))?;
+                } else {
+                    canvas.draw_series(LineSeries::new(points, BLACK))?;
+                }
+            }
         }
-        root.present()
+        Ok(std::mem::take(&mut backend.borrow_mut().shapes))
     }
 
-    fn draw_line<'b>(
-        &self,
-        canvas: &mut Canvas<'_, 'b>,
-        ink: RGBColor,
-        line: &[(i64, f64)],
-        ground: f64,
-    ) -> Drawn<'b> {
-        for stretch in stretches(line, self.chart.step) {
-            let points = stretch
-                .iter()
-                .map(|&(at, value)| (self.since_start(at), value));
-            if let [(at, value)] = stretch {
-                canvas.draw_series([Circle::new(
-                    (self.since_start(*at), *value),
-                    1,
-                    ink.filled(),
-                )])?;
-                continue;
-            }
-            if self.chart.kind == ChartKind::Area {
-                canvas.draw_series(AreaSeries::new(points.clone(), ground, ink))?;
-            }
-            canvas.draw_series(LineSeries::new(points, ink))?;
-        }
-        Ok(())
-    }
-
-    fn write(&self, out: &mut String, shape: &InkShape) {
-        let data = &shape.data;
+    fn write(&self, out: &mut String, shape: InkShape) {
+        let data = shape.data.into_text();
         match shape.ink {
             ChartInk::Grid => push(out, format_args!("<path class=\"g\" d=\"{data}\"/>")),
             ChartInk::Axis => push(out, format_args!("<path class=\"x\" d=\"{data}\"/>")),
             ChartInk::Mark(number) => {
-                let mark = &self.chart.marks[usize::from(number)];
+                let mark = &self.chart.marks[number];
                 push(
                     out,
                     format_args!("<path class=\"k\" stroke-dasharray=\"3 3\" d=\"{data}\"><title>"),
@@ -247,14 +214,14 @@ impl<'a> SortedPlot<'a> {
                 );
             }
             ChartInk::Line(number) => {
-                let look = usize::from(number) % DISTINCT_LINES;
+                let look = number % DISTINCT_LINES;
                 let class = match shape.form {
-                    backend::ShapeForm::Stroke => "",
-                    backend::ShapeForm::Area => " a",
-                    backend::ShapeForm::Dot => " d",
+                    ShapeForm::Stroke => "",
+                    ShapeForm::Area => " a",
+                    ShapeForm::Dot => " d",
                 };
                 push(out, format_args!("<path class=\"s{look}{class}\""));
-                if shape.form == backend::ShapeForm::Stroke && look > 0 {
+                if shape.form == ShapeForm::Stroke && look > 0 {
                     push(out, format_args!(" stroke-dasharray=\"{}\"", DASHES[look]));
                 }
                 push(out, format_args!(" d=\"{data}\"/>"));

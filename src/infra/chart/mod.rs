@@ -7,7 +7,8 @@
 //! `height: auto` on it. All colours come from CSS classes.
 //!
 //! * `scale`: ticks of the values. `time`: ticks of the local time.
-//! * `draw`: plotters draws the lines. `backend`: its SVG to classed paths. `path`: short path data.
+//! * `draw`: plotters draws the lines. `backend`: its shapes to classed paths. `path`: short path
+//!   data.
 //! * `labels`: every text around the lines. [`theme`]: the CSS. `sparkline`: the tiny one without
 //!   axes.
 //!

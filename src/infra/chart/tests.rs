@@ -1,8 +1,12 @@
 //! What holds for every chart, and how the axes read.
 
+use crate::infra::chart::backend::{ChartInk, PathBackend, ShapeForm};
 use crate::infra::chart::scale::ValueAxis;
 use crate::infra::chart::*;
+use plotters::style::BLACK;
+use plotters_backend::{DrawingBackend, DrawingErrorKind};
 use proptest::prelude::*;
+use std::convert::Infallible;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -349,6 +353,36 @@ fn a_gap_is_shown_as_a_gap_and_a_lone_point_as_a_dot() {
         [2, 1]
     );
     assert_eq!(stretches(&late, 0).count(), 1);
+}
+
+#[test]
+fn shapes_of_one_ink_and_form_are_one_path() -> Result<(), DrawingErrorKind<Infallible>> {
+    let mut backend = PathBackend {
+        size: (100, 50),
+        ink: ChartInk::Line(0),
+        shapes: Vec::new(),
+    };
+    backend.draw_path([(1, 2)], &BLACK)?;
+    backend.draw_path([(3, 4), (5, 4)], &BLACK)?;
+    backend.fill_polygon([(0, 9), (3, 0), (6, 9)], &BLACK)?;
+    backend.ink = ChartInk::Line(1);
+    backend.draw_path([(0, 0), (0, 8)], &BLACK)?;
+    backend.ink = ChartInk::Line(0);
+    backend.draw_path([(7, 8), (9, 9), (10, 9)], &BLACK)?;
+    backend.draw_path([(6, 6)], &BLACK)?;
+    let shapes = backend.shapes.into_iter();
+    let expected = [
+        (0, ShapeForm::Dot, "M1 2h0M6 6h0"),
+        (0, ShapeForm::Stroke, "M3 4h2M7 8l2 1 1 0"),
+        (0, ShapeForm::Area, "M0 9l3-9 3 9z"),
+        (1, ShapeForm::Stroke, "M0 0v8"),
+    ];
+    assert!(
+        shapes
+            .map(|shape| (shape.ink, shape.form, shape.data.into_text()))
+            .eq(expected.map(|(line, form, data)| (ChartInk::Line(line), form, data.to_owned())))
+    );
+    Ok(())
 }
 
 #[test]
