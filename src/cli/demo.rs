@@ -5,6 +5,7 @@ use serde_json::json;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 
+use crate::base::actor::Actor;
 use crate::base::error::{Error, Result};
 use crate::domain::configs::ConfigDraft;
 use crate::domain::instances::InstanceDraft;
@@ -91,7 +92,7 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
         };
         let id = state.instances.create(wishes).await?;
         if at < 2 {
-            state.instances.start(id, "demo").await?;
+            state.instances.start(id, &Actor::manager("demo")).await?;
         }
     }
     Ok(())

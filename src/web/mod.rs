@@ -8,6 +8,7 @@
 //!
 //! `server/router.rs` puts the middleware in order.
 
+mod actor;
 pub mod assets;
 pub mod caller;
 pub mod csp;

@@ -19,6 +19,7 @@ use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::values::RowEdit;
 use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
@@ -27,8 +28,8 @@ use crate::web::extract::{EmptyForm, PlainText};
 use crate::web::negotiation::Offers;
 use crate::web::respond::next_page;
 use crate::web::{
-    Caller, ChangeResponse, PathId, ProblemResponse, QueryParams, Reply, Representation,
-    RequestContext, RequestInput, Role, TextForms, html,
+    ChangeResponse, PathId, ProblemResponse, QueryParams, Reply, Representation, RequestContext,
+    RequestInput, TextForms, html,
 };
 
 /// Where the list is.
@@ -96,10 +97,10 @@ pub async fn edit(
 pub async fn create(
     State(configs): State<ConfigService>,
     want: RequestContext,
-    caller: Caller,
+    actor: Actor,
     input: RequestInput,
 ) -> Reply {
-    save(&configs.by(&author(&want, &caller)), &want, None, input).await
+    save(&configs.by(&actor), &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -107,10 +108,10 @@ pub async fn update(
     State(configs): State<ConfigService>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
-    caller: Caller,
+    actor: Actor,
     input: RequestInput,
 ) -> Reply {
-    save(&configs.by(&author(&want, &caller)), &want, Some(id), input).await
+    save(&configs.by(&actor), &want, Some(id), input).await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
@@ -217,19 +218,6 @@ fn is_fixable(error: &Error) -> Option<StatusCode> {
     }
 }
 
-/// Who saves, for the history: `alice (page)`, `alice (api)`.
-pub fn author<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> String {
-    format!(
-        "{} ({})",
-        caller.title(),
-        if want.form == Representation::Html {
-            "page"
-        } else {
-            "api"
-        }
-    )
-}
-
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
 fn saved<O: Offers>(
     want: &RequestContext<O>,
@@ -277,11 +265,11 @@ pub async fn duplicate(
     State(configs): State<ConfigService>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
-    caller: Caller,
+    actor: Actor,
 ) -> Reply {
     saved(
         &want,
-        configs.by(&author(&want, &caller)).duplicate(id).await?,
+        configs.by(&actor).duplicate(id).await?,
         true,
         "/edit",
     )
@@ -322,14 +310,10 @@ pub async fn secret(
     State(configs): State<ConfigService>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
-    caller: Caller,
+    actor: Actor,
 ) -> Reply {
-    caller.must_be(Role::Admin)?;
     want.respond(&SecretPage::new(
-        configs
-            .by(&author(&want, &caller))
-            .reveal(id, "shown")
-            .await?,
+        configs.by(&actor).reveal(id, "shown").await?,
     ))
 }
 
@@ -343,7 +327,7 @@ pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<Con
 pub async fn export_whole(
     State(configs): State<ConfigService>,
     PathId(id): PathId<ConfigId>,
-    caller: Caller,
+    actor: Actor,
     params: QueryParams,
     fields: EmptyForm,
 ) -> Reply {
@@ -354,10 +338,7 @@ pub async fn export_whole(
     params.finish()?;
     match wanted.as_deref() {
         None => as_file(configs.export(id).await?),
-        Some("include") => {
-            caller.must_be(Role::Admin)?;
-            as_file(configs.by(&caller.title()).export_whole(id).await?)
-        }
+        Some("include") => as_file(configs.by(&actor).export_whole(id).await?),
         Some(_) => {
             Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into())
         }
@@ -424,7 +405,7 @@ pub async fn restore(
     State(configs): State<ConfigService>,
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
-    caller: Caller,
+    actor: Actor,
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
     let number = revision
@@ -432,10 +413,7 @@ pub async fn restore(
         .map_err(|_| Error::not_found("revision", revision))?;
     saved(
         &want,
-        configs
-            .by(&author(&want, &caller))
-            .restore(id, number)
-            .await?,
+        configs.by(&actor).restore(id, number).await?,
         false,
         "",
     )
@@ -450,14 +428,10 @@ pub async fn ask_import(want: RequestContext) -> Reply {
 pub async fn import(
     State(configs): State<ConfigService>,
     want: RequestContext,
-    caller: Caller,
+    actor: Actor,
     file: ImportBody,
 ) -> Reply {
-    let error = match configs
-        .by(&author(&want, &caller))
-        .import(file.import)
-        .await
-    {
+    let error = match configs.by(&actor).import(file.import).await {
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };

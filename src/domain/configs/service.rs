@@ -14,6 +14,7 @@ use super::naming::free_name;
 use super::ports;
 use super::queries;
 use super::storage::add_secrets;
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::ConfigId;
@@ -50,10 +51,10 @@ impl ConfigService {
         }
     }
 
-    /// The same, with `author` in the history of what is saved by it.
-    pub fn by(self, author: &str) -> Self {
+    /// The same, with the actor in the history of what is saved by it.
+    pub fn by(self, actor: &Actor) -> Self {
         Self {
-            author: author.into(),
+            author: actor.to_string().into(),
             ..self
         }
     }

@@ -9,6 +9,7 @@ use super::remediation_policy::{Remediation, RemediationHistory};
 use super::service::{HealthAssessment, HealthService};
 use super::snapshot::{RecentCounts, Snapshot};
 use super::stagger::StaggerQueue;
+use crate::base::actor::Actor;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
@@ -21,7 +22,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A restart is waited for so long before it counts as under way.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
 /// Who acts, in the timeline.
-const ACTOR: &str = "self-healing";
+const ACTOR: Actor = Actor::manager("self-healing");
 
 impl HealthAssessment {
     /// The cure that would help now, with the reason it is tried for.
@@ -141,7 +142,7 @@ pub(super) async fn restart(
         drop(turn);
         health
             .instances()
-            .restart_of(id, started, ACTOR, RESTART_PATIENCE)
+            .restart_of(id, started, &ACTOR, RESTART_PATIENCE)
             .await
     };
     let result: Result<()> = result.await;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::service::InstanceService;
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
@@ -135,7 +136,7 @@ impl InstanceService {
     pub async fn bulk(
         &self,
         bulk: BulkRequest,
-        actor: &'static str,
+        actor: &Actor,
         patience: Duration,
     ) -> Result<Vec<BulkItemResult>> {
         let known = self.list().await?;

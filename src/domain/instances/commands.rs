@@ -8,10 +8,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::preparation::StartPreparation;
+use crate::base::actor::Actor;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
 use crate::keeper::protocol::KeeperStatus;
+
+/// The start of the manager.
+pub(super) static AUTOSTART: Actor = Actor::manager("autostart");
+/// The end of the manager.
+pub(super) static SHUTDOWN: Actor = Actor::manager("shutdown");
+/// The supervision of instances.
+pub(super) static SUPERVISION: Actor = Actor::manager("manager");
 
 /// What can be asked of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +49,7 @@ pub enum InstanceCommand {
 /// Something asked of an instance, and where the answer goes.
 pub(super) struct CommandEnvelope {
     pub(super) ask: InstanceCommand,
-    pub(super) actor: &'static str,
+    pub(super) actor: Actor,
     pub(super) answer: oneshot::Sender<Result<KeeperStatus>>,
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::queries;
 use super::service::{InstanceActionResult, InstanceService, to_the_end};
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
@@ -18,20 +19,12 @@ impl InstanceService {
     ///
     /// # Errors
     /// There is none with this id; its client cannot be ended.
-    pub async fn delete(
-        &self,
-        id: InstanceId,
-        actor: &'static str,
-    ) -> Result<InstanceActionResult> {
-        let this = self.clone();
-        to_the_end(async move { this.delete_whole(id, actor).await }).await
+    pub async fn delete(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
+        let (this, actor) = (self.clone(), actor.clone());
+        to_the_end(async move { this.delete_whole(id, &actor).await }).await
     }
 
-    async fn delete_whole(
-        &self,
-        id: InstanceId,
-        actor: &'static str,
-    ) -> Result<InstanceActionResult> {
+    async fn delete_whole(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
         if let Err(e) = self.remove(id).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::history::InstanceEvent;
 use super::list_extras::HealthSummary;
 use super::model::Instance;
+use crate::base::actor::actor_text;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::InstanceState;
@@ -135,6 +136,11 @@ impl InstanceEvent {
     /// Why the client ended, where it is known.
     pub fn cause_text(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.what.as_str())
+    }
+
+    /// Who caused it: `by ada on a page`.
+    pub fn actor_text(&self) -> Option<String> {
+        actor_text(self.actor.as_deref()?)
     }
 
     /// How the client ended, if it did.

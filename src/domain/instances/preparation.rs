@@ -187,11 +187,22 @@ impl StartPreparation {
         let advice = free
             .map(|port| format!(" Port {port} is free."))
             .unwrap_or_default();
-        Err(Error::Conflict(format!(
-            "It cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
+        let reason = format!(
+            "cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
             address.port(),
             saved.name,
-        )))
+        );
+        Err(self.conflict(id, &reason).await)
+    }
+
+    /// A refusal about an instance, which its name begins.
+    pub async fn conflict(&self, id: InstanceId, reason: &str) -> Error {
+        let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await;
+        let name = match row {
+            Ok(Some((row, _, _))) => row.name,
+            _ => "The instance".into(),
+        };
+        Error::Conflict(format!("{name} {reason}"))
     }
 
     /// Writes a changed policy for a keeper that runs already.

@@ -6,6 +6,7 @@ use diesel::sqlite::SqliteConnection as Db;
 use super::draft::InstanceDraft;
 use super::history::{InstanceEvent, NewEvent, cause, split};
 use super::model::{InstanceRow, desired};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::{configurations, events, instances};
@@ -251,7 +252,7 @@ pub fn note(
     db: &mut Db,
     id: InstanceId,
     words: &str,
-    actor: Option<&str>,
+    actor: Option<&Actor>,
     at: Timestamp,
 ) -> QueryResult<usize> {
     let text = "INSERT INTO events (instance_id, at, from_state, to_state, reason, actor, failures) \
@@ -259,7 +260,7 @@ pub fn note(
     CachedStatement::<()>::new(text)
         .number(at.0)
         .text(words)
-        .text(actor.unwrap_or_default())
+        .text(&actor.map(Actor::to_string).unwrap_or_default())
         .text(id)
         .execute(db)
 }

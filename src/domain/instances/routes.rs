@@ -17,10 +17,11 @@ use super::views::{
     BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage,
     InstanceFormPage, InstanceFragments, ListedEvent, TrialPage, row_id,
 };
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
-use crate::web::negotiation::{Offers, Representation};
+use crate::web::negotiation::Representation;
 use crate::web::respond::{count_fitting, next_page};
 use crate::web::{
     ChangeResponse, PageForms, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
@@ -206,39 +207,43 @@ async fn form_page(
 /// `POST /instances/{id}/start`.
 pub async fn start(
     State(s): State<InstanceService>,
+    actor: Actor,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
-    let outcome = s.start(id, actor(&want)).await?;
+    let outcome = s.start(id, &actor).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/{id}/stop`.
 pub async fn stop(
     State(s): State<InstanceService>,
+    actor: Actor,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
-    let outcome = s.stop(id, actor(&want), patience(&want)).await?;
+    let outcome = s.stop(id, &actor, patience(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/{id}/restart`.
 pub async fn restart(
     State(s): State<InstanceService>,
+    actor: Actor,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
-    let outcome = s.restart(id, actor(&want), patience(&want)).await?;
+    let outcome = s.restart(id, &actor, patience(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/actions`: one action on many.
 pub async fn bulk(
     State(s): State<InstanceService>,
+    actor: Actor,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -258,7 +263,7 @@ pub async fn bulk(
         read => read?,
     };
     let action = bulk.action;
-    let results = s.bulk(bulk, actor(&want), patience(&want)).await?;
+    let results = s.bulk(bulk, &actor, patience(&want)).await?;
     want.respond(&BulkPage {
         action,
         success: results.iter().all(|r| r.success),
@@ -283,10 +288,11 @@ pub async fn ask_delete(
 /// `DELETE /instances/{id}`, and `POST /instances/{id}/delete` for forms.
 pub async fn delete(
     State(s): State<InstanceService>,
+    actor: Actor,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
 ) -> Reply {
-    let json = s.delete(id, actor(&want)).await?;
+    let json = s.delete(id, &actor).await?;
     ChangeResponse::new(json, "/instances").respond(&want)
 }
 
@@ -396,15 +402,6 @@ pub async fn try_config(
         tried,
         versions: s.versions().await,
     })
-}
-
-/// Who acts, for the history.
-fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
-    if want.form == Representation::Html {
-        "page"
-    } else {
-        "api"
-    }
 }
 
 fn patience(want: &RequestContext) -> Duration {

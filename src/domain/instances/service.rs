@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
 use super::commands::InstanceCommand;
+use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
 use super::history::{self, InstanceEvent};
 use super::list_extras::ListExtras;
@@ -16,6 +17,7 @@ use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::queries;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
@@ -198,7 +200,8 @@ impl InstanceService {
         }
         let asked = tokio::time::timeout(
             COUNT_PATIENCE,
-            self.supervisor.ask(id, InstanceCommand::Count, "manager"),
+            self.supervisor
+                .ask(id, InstanceCommand::Count, &SUPERVISION),
         )
         .await;
         let late = || Error::Unavailable {
@@ -323,7 +326,7 @@ impl InstanceService {
             .await?;
         if policy_changes {
             self.supervisor
-                .ask(id, InstanceCommand::Reload, "page")
+                .ask(id, InstanceCommand::Reload, &SUPERVISION)
                 .await?;
         }
         self.supervisor.announce(id);
@@ -335,12 +338,10 @@ impl InstanceService {
     ///
     /// # Errors
     /// It runs already; there is no usable client; its configuration does not fit the client.
-    pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
-        self.named(
-            id,
-            self.supervisor.ask(id, InstanceCommand::Start, actor).await,
-        )
-        .await?;
+    pub async fn start(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
+        self.supervisor
+            .ask(id, InstanceCommand::Start, actor)
+            .await?;
         self.settle(id, STOP_PATIENCE).await;
         self.outcome(id).await
     }
@@ -352,14 +353,12 @@ impl InstanceService {
     pub async fn stop(
         &self,
         id: InstanceId,
-        actor: &'static str,
+        actor: &Actor,
         patience: Duration,
     ) -> Result<InstanceActionResult> {
-        self.named(
-            id,
-            self.supervisor.ask(id, InstanceCommand::Stop, actor).await,
-        )
-        .await?;
+        self.supervisor
+            .ask(id, InstanceCommand::Stop, actor)
+            .await?;
         self.supervisor.wait(id, patience, has_ended).await;
         self.outcome(id).await
     }
@@ -372,16 +371,12 @@ impl InstanceService {
     pub async fn restart(
         &self,
         id: InstanceId,
-        actor: &'static str,
+        actor: &Actor,
         patience: Duration,
     ) -> Result<InstanceActionResult> {
-        self.named(
-            id,
-            self.supervisor
-                .ask(id, InstanceCommand::Restart, actor)
-                .await,
-        )
-        .await?;
+        self.supervisor
+            .ask(id, InstanceCommand::Restart, actor)
+            .await?;
         self.settle(id, patience).await;
         self.outcome(id).await
     }
@@ -443,17 +438,6 @@ impl InstanceService {
             })
         };
         self.supervisor.wait(id, patience, is_settled).await;
-    }
-
-    /// Puts the instance's name before a refusal.
-    async fn named<T>(&self, id: InstanceId, result: Result<T>) -> Result<T> {
-        match result {
-            Err(Error::Conflict(detail)) if detail.starts_with("It ") => {
-                let name = self.get(id).await?.name;
-                Err(Error::Conflict(format!("{name}{}", &detail[2..])))
-            }
-            other => other,
-        }
     }
 
     async fn outcome(&self, id: InstanceId) -> Result<InstanceActionResult> {

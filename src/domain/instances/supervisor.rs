@@ -10,11 +10,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commands::{AUTOSTART, SHUTDOWN};
 use super::commands::{CommandEnvelope, InstanceCommand, SupervisorInner, TaskHandle};
 use super::model::{STOP_PATIENCE, unknown};
 use super::preparation::StartPreparation;
 use super::queries;
 use super::task::InstanceTask;
+use crate::base::actor::Actor;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
@@ -96,7 +98,7 @@ impl Supervisor {
                     }
                     if has_ended(handle.told.borrow().as_ref()) {
                         // Whether it worked is in the history either way.
-                        let _ = order(&handle, InstanceCommand::StartByItself, "autostart").await;
+                        let _ = order(&handle, InstanceCommand::StartByItself, &AUTOSTART).await;
                         tokio::time::sleep(SPREAD).await;
                     }
                 }
@@ -166,7 +168,7 @@ impl Supervisor {
         &self,
         id: InstanceId,
         ask: InstanceCommand,
-        actor: &'static str,
+        actor: &Actor,
     ) -> Result<KeeperStatus> {
         order(&self.new_handle(id).await?, ask, actor).await
     }
@@ -202,7 +204,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// The client could not be ended.
-    pub async fn retire(&self, id: InstanceId, actor: &'static str) -> Result<()> {
+    pub async fn retire(&self, id: InstanceId, actor: &Actor) -> Result<()> {
         order(&self.handle(id)?, InstanceCommand::Retire, actor).await?;
         self.0
             .handles
@@ -231,7 +233,7 @@ impl Supervisor {
             tracing::info!(running, "stopping all instances");
             // To all of them: the order queues behind a start that is under way.
             let stops = handles.iter().map(|(id, handle)| async move {
-                let _ = order(handle, InstanceCommand::Stop, "shutdown").await;
+                let _ = order(handle, InstanceCommand::Stop, &SHUTDOWN).await;
                 self.wait(*id, STOP_PATIENCE, has_ended).await;
             });
             let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
@@ -241,7 +243,7 @@ impl Supervisor {
         } else {
             tracing::info!(running, "leaving all instances to their keepers");
             let left = handles.iter().filter(|(_, handle)| is_up(handle));
-            let told = left.map(|(_, handle)| order(handle, InstanceCommand::Leave, "shutdown"));
+            let told = left.map(|(_, handle)| order(handle, InstanceCommand::Leave, &SHUTDOWN));
             let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
         }
         for (_, handle) in handles {
@@ -257,11 +259,7 @@ pub(super) fn has_ended(told: Option<&KeeperStatus>) -> bool {
     told.is_none_or(|told| told.keeper_pid == 0 && told.state.is_at_rest())
 }
 
-async fn order(
-    handle: &TaskHandle,
-    ask: InstanceCommand,
-    actor: &'static str,
-) -> Result<KeeperStatus> {
+async fn order(handle: &TaskHandle, ask: InstanceCommand, actor: &Actor) -> Result<KeeperStatus> {
     let gone = || Error::Unavailable {
         detail: "The instance is being removed or the manager is ending.".into(),
         retry_after: None,
@@ -269,7 +267,11 @@ async fn order(
     let (answer, answered) = oneshot::channel();
     handle
         .orders
-        .send(CommandEnvelope { ask, actor, answer })
+        .send(CommandEnvelope {
+            ask,
+            actor: actor.clone(),
+            answer,
+        })
         .await
         .map_err(|_| gone())?;
     answered.await.map_err(|_| gone())?

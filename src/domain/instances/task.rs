@@ -16,9 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{CommandEnvelope, InstanceCommand, SupervisorInner};
+use super::commands::{SHUTDOWN, SUPERVISION};
 use super::conversation::KeeperStream;
 use super::model::{InstanceRow, STOP_PATIENCE, unknown};
 use super::queries;
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -133,7 +135,7 @@ impl InstanceTask {
                     if order.ask == InstanceCommand::Count && order.answer.is_closed() {
                         continue;
                     }
-                    let result = self.execute(order.ask, order.actor).await;
+                    let result = self.execute(order.ask, &order.actor).await;
                     let is_retired = order.ask == InstanceCommand::Retire && result.is_ok();
                     let _ = order.answer.send(result);
                     if is_retired {
@@ -143,7 +145,7 @@ impl InstanceTask {
                 () = sleep_until(relaunch) => {
                     self.relaunch = None;
                     // Whether it worked is in the history either way.
-                    let _ = self.execute(InstanceCommand::StartByItself, "manager").await;
+                    let _ = self.execute(InstanceCommand::StartByItself, &SUPERVISION).await;
                 }
                 () = sleep_until(look_again) => self.check_again().await,
                 () = sleep_until(slow) => {
@@ -159,7 +161,7 @@ impl InstanceTask {
         self.tell.borrow().as_ref().map(|status| status.state)
     }
 
-    async fn execute(&mut self, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
+    async fn execute(&mut self, ask: InstanceCommand, actor: &Actor) -> Result<KeeperStatus> {
         if self.shared.closing.is_cancelled()
             && matches!(
                 ask,
@@ -196,9 +198,8 @@ impl InstanceTask {
                     told.state == InstanceState::Running && told.started_at == Some(started_at)
                 });
                 if !is_that {
-                    return Err(Error::Conflict(
-                        "It was stopped or started anew meanwhile.".into(),
-                    ));
+                    let reason = "was stopped or started anew meanwhile.";
+                    return Err(self.shared.preparation.conflict(self.id, reason).await);
                 }
                 self.start(InstanceCommand::Restart, actor).await
             }
@@ -230,7 +231,7 @@ impl InstanceTask {
             InstanceCommand::Leave => {
                 let state = self.state().unwrap_or_default();
                 self.record(JournalEntry {
-                    actor: Some(actor.into()),
+                    actor: Some(actor.to_string()),
                     ..self.change(state, state, ChangeReason::LeftRunning)
                 })
                 .await;
@@ -246,7 +247,7 @@ impl InstanceTask {
         }
     }
 
-    async fn start(&mut self, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
+    async fn start(&mut self, ask: InstanceCommand, actor: &Actor) -> Result<KeeperStatus> {
         let is_present = matches!(self.keeper, KeeperConnection::Present(_));
         if ask == InstanceCommand::Start
             && is_present
@@ -255,7 +256,8 @@ impl InstanceTask {
                 Some(InstanceState::Starting | InstanceState::Running)
             )
         {
-            return Err(Error::Conflict("It is already running.".into()));
+            let reason = "is already running.";
+            return Err(self.shared.preparation.conflict(self.id, reason).await);
         }
         self.shared.preparation.prepare(self.id).await?;
         self.set_desired(true, WriteMode::DURABLE).await?;
@@ -286,7 +288,7 @@ impl InstanceTask {
 
     /// The client is told first and the wish is saved afterwards: a full disk or a locked database
     /// must not keep anything running.
-    async fn stop(&mut self, actor: &'static str) -> Result<KeeperStatus> {
+    async fn stop(&mut self, actor: &Actor) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {
             (KeeperConnection::Silent, _) => Err(silent()),
             (KeeperConnection::Present(_), _) => {
@@ -309,7 +311,7 @@ impl InstanceTask {
                 );
                 let is_saved = self
                     .record(JournalEntry {
-                        actor: Some(actor.into()),
+                        actor: Some(actor.to_string()),
                         ..entry
                     })
                     .await;
@@ -322,15 +324,16 @@ impl InstanceTask {
                 Ok(no_keeper())
             }
             (KeeperConnection::Absent, _) => {
-                if actor != "shutdown" {
+                if *actor != SHUTDOWN {
                     self.set_desired_with_retry(false).await;
                 }
-                Err(Error::Conflict("It is already stopped.".into()))
+                let reason = "is already stopped.";
+                Err(self.shared.preparation.conflict(self.id, reason).await)
             }
         }
     }
 
-    async fn retire(&mut self, actor: &'static str) -> Result<KeeperStatus> {
+    async fn retire(&mut self, actor: &Actor) -> Result<KeeperStatus> {
         match self.keeper {
             KeeperConnection::Silent => return Err(silent()),
             KeeperConnection::Present(_) => {
@@ -611,7 +614,7 @@ impl InstanceTask {
 
     async fn converse(&mut self) -> io::Result<()> {
         self.keeper = KeeperConnection::Present(KeeperStream::open(&self.dir).await?);
-        let answer = self.request(KeeperCommand::Watch, "manager").await;
+        let answer = self.request(KeeperCommand::Watch, &SUPERVISION).await;
         if let Ok(Some(_)) = answer {
             return Ok(());
         }
@@ -625,7 +628,7 @@ impl InstanceTask {
     async fn request(
         &mut self,
         command: KeeperCommand,
-        actor: &'static str,
+        actor: &Actor,
     ) -> Result<Option<KeeperStatus>> {
         self.requests += 1;
         let id = self.requests;
@@ -633,7 +636,7 @@ impl InstanceTask {
             v: protocol::VERSION,
             command,
             id: Some(id),
-            actor: Some(actor.into()),
+            actor: Some(actor.to_string()),
             ingested: Some(self.offset),
         };
         let KeeperConnection::Present(conversation) = &mut self.keeper else {

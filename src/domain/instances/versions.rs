@@ -9,6 +9,7 @@ use super::model::Instance;
 use super::program::{self, ClientProgram, ProgramSource};
 use super::queries;
 use super::service::InstanceService;
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
@@ -119,14 +120,17 @@ impl InstanceService {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn note(
-        &self,
-        id: InstanceId,
-        words: String,
-        actor: Option<&'static str>,
-    ) -> Result<()> {
+    pub async fn note(&self, id: InstanceId, words: String, actor: Option<Actor>) -> Result<()> {
         self.db
-            .write(move |c| Ok(queries::note(c, id, &words, actor, Timestamp::now())?))
+            .write(move |c| {
+                Ok(queries::note(
+                    c,
+                    id,
+                    &words,
+                    actor.as_ref(),
+                    Timestamp::now(),
+                )?)
+            })
             .await?;
         self.supervisor.announce(id);
         Ok(())
@@ -142,7 +146,7 @@ impl InstanceService {
         &self,
         id: InstanceId,
         started_at: i64,
-        actor: &'static str,
+        actor: &Actor,
         patience: Duration,
     ) -> Result<()> {
         self.supervisor

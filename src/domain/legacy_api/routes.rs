@@ -8,47 +8,71 @@ use axum::response::IntoResponse;
 
 use super::service::{FirstGeneration, LegacyConfigBody};
 use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
+use crate::base::actor::Actor;
 use crate::base::error::Error;
 use crate::domain::configs::form_to_value;
-use crate::domain::configs::routes::author;
 use crate::domain::instances::routes as instance;
 use crate::domain::logs::routes as logs;
 use crate::domain::logs::routes::LogPagesState;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, LogForms, PathId, ProblemResponse, QueryParams, Reply, RequestContext,
+    ChangeResponse, LogForms, PathId, ProblemResponse, QueryParams, Reply, RequestContext,
     RequestInput,
 };
 
 /// `POST /jdc/start`.
 pub async fn start(
     State(first): State<FirstGeneration>,
+    actor: Actor,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
     let id = first.to_start(false).await?;
-    instance::start(State(first.instances().clone()), PathId(id), want, fields).await
+    instance::start(
+        State(first.instances().clone()),
+        actor,
+        PathId(id),
+        want,
+        fields,
+    )
+    .await
 }
 
 /// `POST /jdc/stop`.
 pub async fn stop(
     State(first): State<FirstGeneration>,
+    actor: Actor,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
     let id = first.to_stop().await?;
-    instance::stop(State(first.instances().clone()), PathId(id), want, fields).await
+    instance::stop(
+        State(first.instances().clone()),
+        actor,
+        PathId(id),
+        want,
+        fields,
+    )
+    .await
 }
 
 /// `POST /jdc/restart`.
 pub async fn restart(
     State(first): State<FirstGeneration>,
+    actor: Actor,
     want: RequestContext,
     fields: EmptyForm,
 ) -> Reply {
     let id = first.to_start(true).await?;
-    instance::restart(State(first.instances().clone()), PathId(id), want, fields).await
+    instance::restart(
+        State(first.instances().clone()),
+        actor,
+        PathId(id),
+        want,
+        fields,
+    )
+    .await
 }
 
 /// `GET /jdc/status`.
@@ -82,11 +106,12 @@ pub async fn config(State(first): State<FirstGeneration>) -> Reply {
 pub async fn save(
     State(first): State<FirstGeneration>,
     want: RequestContext,
-    caller: Caller,
+    actor: Actor,
     input: RequestInput,
 ) -> Reply {
-    let outcome = first.save(sent(input), &author(&want, &caller)).await?;
-    ChangeResponse::new(outcome, format!("/saved-configs/{}", outcome.config_id)).respond(&want)
+    let outcome = first.save(sent(input), &actor).await?;
+    let next = format!("/saved-configs/{}", outcome.config_id);
+    ChangeResponse::new(outcome, next).respond(&want)
 }
 
 /// `POST /config/validate`: nothing is saved.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{
@@ -192,9 +193,9 @@ impl FirstGeneration {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn save(&self, sent: LegacyConfigBody, author: &str) -> Result<ConfigChangeResult> {
+    pub async fn save(&self, sent: LegacyConfigBody, actor: &Actor) -> Result<ConfigChangeResult> {
         let is_member = sent.is_member;
-        let configs = self.configs.clone().by(author);
+        let configs = self.configs.clone().by(actor);
         let outcome = configs
             .save_active(sent.config, NAME)
             .await

@@ -4,8 +4,9 @@ use serde_json::Value;
 use std::net::SocketAddr;
 
 use super::responses::SetupResult;
-use super::service::{SetupActor, SetupService};
+use super::service::SetupService;
 use super::validate::{CompleteSetup, SetupValidation, seen_from_the_body};
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::{ConfigDraft, lacking};
 use crate::domain::instances::{Instance, InstanceDraft, miner_urls};
@@ -15,7 +16,7 @@ impl SetupService {
     ///
     /// # Errors
     /// Names every wrong member; there is no client to start.
-    pub async fn create(&self, body: Value, actor: &SetupActor) -> Result<SetupResult> {
+    pub async fn create(&self, body: Value, actor: &Actor) -> Result<SetupResult> {
         let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
         let proposed =
             ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
@@ -55,11 +56,7 @@ impl SetupService {
     ///
     /// # Errors
     /// Names every wrong field; there is no client to start.
-    pub(super) async fn make(
-        &self,
-        whole: &CompleteSetup,
-        actor: &SetupActor,
-    ) -> Result<SetupResult> {
+    pub(super) async fn make(&self, whole: &CompleteSetup, actor: &Actor) -> Result<SetupResult> {
         let SetupValidation { config, found } = self.judged(whole, true).await?;
         let Some(config) = config else {
             return Err(Error::Invalid(found.errors));
@@ -73,7 +70,7 @@ impl SetupService {
         }
         let draft =
             ConfigDraft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
-        let saved = self.configs.clone().by(&actor.author).create(draft).await?;
+        let saved = self.configs.clone().by(actor).create(draft).await?;
         let wishes = InstanceDraft {
             name: Some(whole.name.clone()),
             config_id: Some(saved.config_id),
@@ -88,7 +85,7 @@ impl SetupService {
             }
         };
         let refused = if whole.start {
-            self.instances.start(id, actor.way).await.err()
+            self.instances.start(id, actor).await.err()
         } else {
             None
         };

@@ -10,22 +10,21 @@ use futures_util::{StreamExt, stream};
 use super::pool_list::KnownPools;
 use super::responses::SetupAnswers;
 use super::responses::SetupDraft;
-use super::service::SetupActor;
 use super::service::{SetupNext, SetupProgress, SetupService};
 use super::step::SetupStep;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
+use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
-use crate::domain::configs::routes::author;
 use crate::domain::configs::{ConfigFindings, ConfigValidation};
 use crate::domain::instances::Instance;
 use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
-use crate::web::negotiation::{Offers, Representation};
+use crate::web::negotiation::Representation;
 use crate::web::{
-    Caller, ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse, QueryParams,
-    Reply, RequestContext, RequestInput, html, sse,
+    ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
+    RequestContext, RequestInput, html, sse,
 };
 
 /// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
@@ -57,11 +56,11 @@ fn reject(page: &str) -> Response {
 pub async fn begin(
     State(s): State<SetupService>,
     want: RequestContext,
-    caller: Caller,
+    actor: Actor,
     input: RequestInput,
 ) -> Reply {
     let Some(pairs) = input.form else {
-        let made = s.create(input.value, &actor(&want, &caller)).await?;
+        let made = s.create(input.value, &actor).await?;
         let (instance, next) = (
             format!("/instances/{}", made.instance_id),
             watched(made.instance_id),
@@ -164,15 +163,12 @@ pub async fn answer(
     State(s): State<SetupService>,
     want: RequestContext,
     Path((id, step)): Path<(String, String)>,
-    caller: Caller,
+    actor: Actor,
     input: RequestInput,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
     let pairs = texts(input)?;
-    match s
-        .answer(setup.id, step, &pairs, &actor(&want, &caller))
-        .await?
-    {
+    match s.answer(setup.id, step, &pairs, &actor).await? {
         SetupNext::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
             ChangeResponse::new(
@@ -297,16 +293,4 @@ fn texts(input: RequestInput) -> Result<Vec<(String, String)>> {
 
 fn watched(id: InstanceId) -> String {
     format!("/setup/watch/{id}")
-}
-
-/// Who acts, for the histories.
-fn actor<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> SetupActor {
-    SetupActor {
-        way: if want.form == Representation::Html {
-            "page"
-        } else {
-            "api"
-        },
-        author: author(want, caller),
-    }
 }

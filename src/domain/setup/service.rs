@@ -16,6 +16,7 @@ use super::queries::{self, SetupRow};
 use super::responses::{SetupAction, SetupAnswers, SetupEdit, SetupResult};
 use super::step::SetupStep;
 use super::validate::{CompleteSetup, SetupValidation, field_of};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
@@ -76,15 +77,6 @@ impl SetupProgress {
             .find(|step| !self.answers.has(*step))
             .unwrap_or(SetupStep::Review)
     }
-}
-
-/// Who sets up, for the histories.
-#[derive(Clone, Debug)]
-pub struct SetupActor {
-    /// How: `page` or `api`.
-    pub way: &'static str,
-    /// Who, and how.
-    pub author: String,
 }
 
 /// Where a form leads.
@@ -247,7 +239,7 @@ impl SetupService {
         id: SetupId,
         step: SetupStep,
         pairs: &[(String, String)],
-        actor: &SetupActor,
+        actor: &Actor,
     ) -> Result<SetupNext> {
         let mut setup = self.get(id).await?;
         let action = SetupAction::of(pairs);
@@ -409,7 +401,7 @@ impl SetupService {
         Ok(Some((config, tried)))
     }
 
-    async fn finish(&self, id: SetupId, actor: &SetupActor) -> Result<SetupNext> {
+    async fn finish(&self, id: SetupId, actor: &Actor) -> Result<SetupNext> {
         let guard = self.finishing.clone().lock_owned().await;
         let mut setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {

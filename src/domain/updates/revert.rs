@@ -116,7 +116,7 @@ impl UpdateService {
         if !is_done
             && let Err(error) = self
                 .instances()
-                .restart(step.id, ACTOR, RESTART_PATIENCE)
+                .restart(step.id, &ACTOR, RESTART_PATIENCE)
                 .await
         {
             let runs = instance.running_version.unwrap_or_default();

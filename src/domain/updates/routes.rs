@@ -17,6 +17,7 @@ use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
 use super::upload;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::JobId;
@@ -224,11 +225,15 @@ async fn install_page(
 /// `POST /updates/install`.
 pub async fn install(
     State(updates): State<UpdateService>,
+    actor: Actor,
     want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
     let (order, with) = read_order(input.value.clone())?;
-    match updates.install(order.clone(), with, actor(&want)).await {
+    match updates
+        .install(order.clone(), with, &actor.to_string())
+        .await
+    {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Representation::Html => {
             let errors = vec![FieldError::new("", detail)];
@@ -257,6 +262,7 @@ pub async fn install(
 /// `POST /updates/upload`: a client as a file, by a form (`file`) or as the body itself.
 pub async fn upload(
     State(updates): State<UpdateService>,
+    actor: Actor,
     want: RequestContext,
     request: Request,
 ) -> Reply {
@@ -270,11 +276,11 @@ pub async fn upload(
         let form = Multipart::from_request(request, &())
             .await
             .map_err(|e| ProblemResponse::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-        upload::by_form(&updates, form, actor(&want)).await?
+        upload::by_form(&updates, form, &actor.to_string()).await?
     } else if media_type.starts_with("application/octet-stream")
         || media_type.starts_with("application/gzip")
     {
-        upload::by_body(&updates, request, actor(&want)).await?
+        upload::by_body(&updates, request, &actor.to_string()).await?
     } else {
         return Err(ProblemResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -344,6 +350,7 @@ async fn switch_page(
 /// `POST /updates/switch`.
 pub async fn switch(
     State(updates): State<UpdateService>,
+    actor: Actor,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
@@ -383,7 +390,7 @@ pub async fn switch(
         Err(error) => return Err(error.into()),
     };
     match updates
-        .switch(&version, chosen, gate, task, actor(&want))
+        .switch(&version, chosen, gate, task, &actor.to_string())
         .await
     {
         Ok(job) => begun(&want, &job),
@@ -398,6 +405,7 @@ pub async fn switch(
 /// `POST /updates/rollback`.
 pub async fn rollback(
     State(updates): State<UpdateService>,
+    actor: Actor,
     want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
@@ -413,7 +421,9 @@ pub async fn rollback(
         );
     }
     let version = body.finish(Some(version))?;
-    let job = updates.plan_rollback(version, gate, actor(&want)).await?;
+    let job = updates
+        .plan_rollback(version, gate, &actor.to_string())
+        .await?;
     begun(&want, &job)
 }
 
@@ -485,12 +495,4 @@ fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
     ChangeResponse::new(json, at.clone())
         .accepted(at)
         .respond(want)
-}
-
-fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
-    if want.form == Representation::Html {
-        "page"
-    } else {
-        "api"
-    }
 }

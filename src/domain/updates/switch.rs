@@ -12,6 +12,7 @@ use super::health_gate::{self, GateResult, length};
 use super::job_tracker::JobGuard;
 use super::model::{JobStage, StepState, SwitchStep, UpdateJob, VersionSwitch};
 use super::service::UpdateService;
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::failpoint;
@@ -20,7 +21,7 @@ use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
 
 /// Who acts, for the history.
-pub(super) const ACTOR: &str = "update";
+pub(super) const ACTOR: Actor = Actor::manager("update");
 /// So long is waited for a restart to have begun; the longest stop takes 18 s.
 pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(25);
 /// After a start of the manager an instance that was being tried and starts by itself is waited
@@ -314,7 +315,7 @@ impl UpdateService {
         .await?;
         if let Err(error) = self
             .instances()
-            .restart(step.id, ACTOR, RESTART_PATIENCE)
+            .restart(step.id, &ACTOR, RESTART_PATIENCE)
             .await
         {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
+use crate::base::actor::actor_text;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::ConfigId;
 use crate::domain::configs::config_view::{ConfigRevision, RevisionComparison, SavedConfig};
@@ -78,17 +79,7 @@ impl RevisionsPage {
 
     /// Who saved it, in words.
     fn author(&self, revision: &ConfigRevision) -> Option<String> {
-        match revision.author.as_str() {
-            "" => None,
-            // Of a time when it was not noted who.
-            "page" => Some("on a page".into()),
-            "api" => Some("by a program".into()),
-            "jd-manager" => Some("by jd-manager itself".into()),
-            author => Some(match author.strip_suffix(" (page)") {
-                Some(who) => format!("by {who} on a page"),
-                None => format!("by {}", author.replace(" (api)", " through the API")),
-            }),
-        }
+        actor_text(&revision.author)
     }
 
     /// The oldest revision shown, if there are older ones.

@@ -1,0 +1,94 @@
+//! Who caused a change, for histories.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Somebody, or a part of the manager, that causes a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    name: Cow<'static, str>,
+    channel: ActorChannel,
+}
+
+/// How an actor reached the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorChannel {
+    /// On a page.
+    Page,
+    /// Through the API.
+    Api,
+    /// Not at all: it is a part of the manager.
+    Manager,
+}
+
+impl Actor {
+    /// A user or a token.
+    pub fn new(name: impl Into<String>, channel: ActorChannel) -> Self {
+        Self {
+            name: Cow::Owned(name.into()),
+            channel,
+        }
+    }
+
+    /// A part of the manager, such as `autostart`.
+    pub const fn manager(part: &'static str) -> Self {
+        Self {
+            name: Cow::Borrowed(part),
+            channel: ActorChannel::Manager,
+        }
+    }
+}
+
+/// As histories store it: `ada (page)`, `ada (token deploy) (api)`, `autostart`.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match self.channel {
+            ActorChannel::Page => f.write_str(" (page)"),
+            ActorChannel::Api => f.write_str(" (api)"),
+            ActorChannel::Manager => Ok(()),
+        }
+    }
+}
+
+/// A stored actor for people: `by ada on a page`; none where it was not stored.
+pub fn actor_text(stored: &str) -> Option<String> {
+    match stored {
+        "" => None,
+        // Of a time when it was not stored who.
+        "page" => Some("on a page".into()),
+        "api" => Some("by a program".into()),
+        "jd-manager" => Some("by jd-manager itself".into()),
+        actor => Some(match actor.strip_suffix(" (page)") {
+            Some(who) => format!("by {who} on a page"),
+            None => format!("by {}", actor.replace(" (api)", " through the API")),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histories_say_who_and_how() {
+        for (actor, stored, shown) in [
+            (
+                Actor::new("ada", ActorChannel::Page),
+                "ada (page)",
+                "by ada on a page",
+            ),
+            (
+                Actor::new("ada (token deploy)", ActorChannel::Api),
+                "ada (token deploy) (api)",
+                "by ada (token deploy) through the API",
+            ),
+            (Actor::manager("autostart"), "autostart", "by autostart"),
+        ] {
+            assert_eq!(actor.to_string(), stored);
+            assert_eq!(actor_text(stored).as_deref(), Some(shown));
+        }
+        assert_eq!(actor_text("page").as_deref(), Some("on a page"));
+        assert_eq!(actor_text(""), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! Extractor: the [`Actor`] of a request, for the histories that a change is written to.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::caller::Caller;
+use super::negotiation::{Representation, RequestedFormat};
+use super::problem::ProblemResponse;
+use crate::base::actor::{Actor, ActorChannel};
+
+/// Who asks, and whether on a page or through the API.
+impl<S: Send + Sync> FromRequestParts<S> for Actor {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let asked = parts.extensions.get::<RequestedFormat>();
+        let channel = match asked.map(RequestedFormat::for_errors) {
+            Some(Representation::Html) => ActorChannel::Page,
+            _ => ActorChannel::Api,
+        };
+        Ok(Self::new(caller.title(), channel))
+    }
+}
