@@ -11,9 +11,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::openapi::RequestField;
 use super::problem::ProblemResponse;
 use crate::base::error::{Error, FieldError};
 
@@ -42,6 +42,7 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
 #[derive(Debug)]
 pub struct QueryParams {
     given: HashMap<String, String>,
+    fields: &'static [RequestField],
     errors: Vec<FieldError>,
 }
 
@@ -52,8 +53,10 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
         let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes())
             .into_iter()
             .collect();
+        let fields = parts.extensions.get::<OperationFields>();
         Ok(Self {
             given,
+            fields: fields.map_or(&[], |fields| fields.query),
             errors: Vec::new(),
         })
     }
@@ -81,19 +84,22 @@ impl QueryParams {
         value
     }
 
-    /// A whole number in a range.
-    pub fn number(&mut self, name: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        let Some(value) = self.get::<u64>(name, &expected) else {
-            return default;
+    /// A whole number in the range that the operation has for it, or its default.
+    pub fn number(&mut self, name: &str) -> u64 {
+        let Some(field) = known(self.fields, name) else {
+            return 0;
         };
-        if !range.contains(&value) {
+        let (from, to) = field.range();
+        let default = field.default_number().unwrap_or(from);
+        let expected = field.expected();
+        let number = self.get::<i64>(name, &expected).unwrap_or(default);
+        if !(from..=to).contains(&number) {
             self.errors.push(FieldError::new(
                 format!("/{name}"),
                 format!("{name} must be {expected}."),
             ));
         }
-        value
+        number.unsigned_abs()
     }
 
     /// # Errors
@@ -110,21 +116,24 @@ impl QueryParams {
 /// So many unknown names are told at most: a body may have a hundred thousand.
 pub const MOST_UNKNOWN: usize = 20;
 
-/// A field or parameter that an operation has.
+/// What an operation takes, as it is documented. The router puts it into the extensions of each
+/// request.
 #[derive(Clone, Copy, Debug)]
-pub struct KnownField {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is called elsewhere, for a hint.
-    pub alias: Option<&'static str>,
+pub struct OperationFields {
+    /// The parameters in the query.
+    pub query: &'static [RequestField],
+    /// The fields of a JSON body; none where they are not listed.
+    pub body: Option<&'static [RequestField]>,
 }
 
-/// The fields that a request's JSON may have, in its extensions; the router knows.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyFields(pub &'static [KnownField]);
+fn known<'a>(fields: &'a [RequestField], name: &str) -> Option<&'a RequestField> {
+    let field = fields.iter().find(|field| field.name == name);
+    debug_assert!(field.is_some(), "the operation does not document {name}");
+    field
+}
 
 /// The error about a `kind` of thing that there is not, with what there is instead.
-pub fn unknown_field(kind: &str, name: &str, known: &[KnownField]) -> FieldError {
+pub fn unknown_field(kind: &str, name: &str, known: &[RequestField]) -> FieldError {
     // A longer name, or one of other characters, is no field that somebody misspelled. It may be a
     // secret that is in the wrong place.
     let is_plain = name.len() <= 40
@@ -191,7 +200,8 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
                 ));
             }
         };
-        let fields = request.extensions().get::<BodyFields>().copied();
+        let fields = request.extensions().get::<OperationFields>();
+        let fields = fields.and_then(|fields| fields.body);
         let body = body(request).await?;
         if is_form {
             let pairs = form_pairs(&body);
@@ -210,7 +220,7 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
                 format!("The body is not JSON: {e}."),
             )
         })?;
-        if let (Some(BodyFields(known)), Value::Object(members)) = (fields, &value) {
+        if let (Some(known), Value::Object(members)) = (fields, &value) {
             let is_unknown =
                 |name: &&String| !known.iter().any(|field| field.name == name.as_str());
             let unknown: Vec<FieldError> = members
@@ -323,16 +333,20 @@ fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
 #[derive(Debug)]
 pub struct MemberReader {
     members: Map<String, Value>,
+    fields: Vec<RequestField>,
     errors: Vec<FieldError>,
 }
 
 impl MemberReader {
+    /// A reader of these fields.
+    ///
     /// # Errors
     /// The value is not an object.
-    pub fn of(value: Value) -> Result<Self, Error> {
+    pub fn of(value: Value, fields: impl Into<Vec<RequestField>>) -> Result<Self, Error> {
         match value {
             Value::Object(members) => Ok(Self {
                 members,
+                fields: fields.into(),
                 errors: Vec::new(),
             }),
             _ => Err(Error::invalid("", "The body must be a JSON object.")),
@@ -404,22 +418,29 @@ impl MemberReader {
         }
     }
 
-    /// A whole number in a range, also as text as forms send it; empty counts as absent.
-    pub fn number(&mut self, name: &str, from: i64, to: i64) -> Option<i64> {
+    /// A whole number in the range of its field, also as text as forms send it; empty counts as
+    /// absent.
+    pub fn number(&mut self, name: &str) -> Option<i64> {
         let number = match self.take(name)? {
             Value::Number(number) => number.as_i64(),
             Value::String(text) if text.trim().is_empty() => return None,
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
+        let field = known(&self.fields, name)?;
+        let (from, to) = field.range();
         let number = number.filter(|number| (from..=to).contains(number));
         if number.is_none() {
-            self.refuse(
-                name,
-                format!("{name} must be a whole number from {from} to {to}."),
-            );
+            let expected = field.expected();
+            self.refuse(name, format!("{name} must be {expected}."));
         }
         number
+    }
+
+    /// One of the words of its field.
+    pub fn word<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        let expected = known(&self.fields, name)?.expected();
+        self.parsed(name, &expected)
     }
 
     /// An error for each unknown member, which is one that was not taken; `known` are those that

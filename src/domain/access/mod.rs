@@ -33,6 +33,7 @@ mod activity;
 mod attempts;
 mod audit_queue;
 mod authenticate;
+mod fields;
 mod jobs;
 pub mod middleware;
 pub mod model;

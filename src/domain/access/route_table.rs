@@ -1,7 +1,6 @@
 //! The routes of access: operation, role, audit text and handler of each.
 
-use super::model::LONGEST_TOKEN;
-use super::password::SHORTEST;
+use super::fields::{current, days, name, password, role};
 use super::responses::{LoginResponse, UserChangeResponse, UserCreatedResponse};
 use super::routes;
 use super::service::Access;
@@ -9,34 +8,12 @@ use super::views::{
     AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage,
     TokensPage, UserPage, UsersPage,
 };
+use crate::web::MessageResponse;
 use crate::web::openapi::{
-    HTML, JSON, PAGE, RequestField, RouteTable, RouterState, delete, flag, get, number, one_of,
-    patch, post, shape, text, whole,
+    HTML, JSON, PAGE, RouteTable, RouterState, delete, flag, get, number, patch, post, shape, text,
+    whole,
 };
-use crate::web::{MessageResponse, Role};
 use axum::extract::FromRef;
-
-fn name() -> RequestField {
-    text("name", "The name of the user.")
-        .longest(64)
-        .like("ada")
-}
-
-fn password(about: &'static str) -> RequestField {
-    text("password", about)
-        .with("minLength", SHORTEST)
-        .like("a long sentence of your own")
-}
-
-fn current() -> RequestField {
-    text("current", "The present password.")
-        .like("the present one")
-        .required()
-}
-
-fn role(about: &'static str) -> RequestField {
-    one_of("role", about, &Role::ALL.map(Role::name))
-}
 
 /// The operations of the login and of one's own account.
 pub fn own_routes<S>() -> RouteTable<S>
@@ -278,12 +255,7 @@ where
                 .like("scraper")
                 .required(),
             role("What it may do; never more than its user.").required(),
-            whole(
-                "days",
-                "It ends after so many days; without it never.",
-                1,
-                LONGEST_TOKEN,
-            ),
+            days(),
         ])
         .answer(
             201,

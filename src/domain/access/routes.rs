@@ -484,7 +484,7 @@ pub async fn audit(
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
-    let limit = params.number("limit", 1..=1000, 100);
+    let limit = params.number("limit");
     let before = params.get::<i64>("before", "the number of a line");
     let actor = params.text("actor").map(str::to_owned);
     params.finish()?;

@@ -9,6 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::domain::configs::{MASK, check_name};
 use crate::infra::notify::NotifyChannel;
 use crate::web::extract::MemberReader;
+use crate::web::openapi::{RequestField, one_of, text, whole};
 
 /// A body that should become a channel.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ impl ChannelDraft {
     /// # Errors
     /// Names every wrong field.
     pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
-        let mut members = MemberReader::of(self.0)?;
+        let mut members = MemberReader::of(self.0, channel_fields(former.is_none()))?;
         let name = match members.text("name") {
             None if !members.has("name") && former.is_some() => {
                 former.map(|former| former.name.clone())
@@ -111,15 +112,51 @@ impl ChannelDraft {
     }
 }
 
+/// What a channel is made of or changed by.
+pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let mut all = vec![
+        text("name", "What it is called.").longest(64).like("phone"),
+        one_of("kind", "What takes its messages.", &kinds),
+    ];
+    if is_new {
+        all = all.into_iter().map(RequestField::required).collect();
+    }
+    let of_ntfy = "With `ntfy`, `telegram`: the server; without it theirs.";
+    all.extend([
+        text("topic", "With `ntfy`: the topic.").like("barn-7f3a9"),
+        text("server", of_ntfy),
+        text("token", "With `ntfy`, `telegram`: the token.").or_null(),
+        text("chat_id", "With `telegram`: the chat."),
+        text("to", "With `email`: who gets it, several with commas."),
+        text("from", "With `email`: who sends it."),
+        text("host", "With `email`: the mail server."),
+        whole(
+            "port",
+            "With `email`: its port; without it the usual one.",
+            1,
+            65_535,
+        ),
+        one_of(
+            "security",
+            "With `email`: how it is reached.",
+            &["tls", "starttls", "none"],
+        ),
+        text("username", "With `email`: who logs in.").or_null(),
+        text("password", "With `email`: its password.").or_null(),
+        text("url", "With `webhook`: where it is posted."),
+        text("secret", "With `webhook`: by which it is signed.").or_null(),
+    ]);
+    all
+}
+
 /// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the
 /// one there is; only null takes that away.
 fn read(members: &mut MemberReader, field: &ChannelField, has_former: bool) -> Value {
     let is_kept =
         has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);
     match &field.how {
-        ChannelFieldInput::Port => members
-            .number(field.name, 1, 65_535)
-            .map_or(Value::Null, Value::from),
+        ChannelFieldInput::Port => members.number(field.name).map_or(Value::Null, Value::from),
         how => {
             let given = members.text(field.name);
             if let (ChannelFieldInput::Choice(options), Some(given)) = (how, &given)

@@ -3,110 +3,20 @@
 use super::routes;
 use super::service::Alerts;
 use axum::extract::FromRef;
-use serde_json::json;
 
+use super::channel_draft::channel_fields;
 use super::channel_kinds::KINDS;
 use super::model::{AlertRule, RuleCondition};
-use super::rule_draft::{LONGEST, SHORTEST_REPEAT};
+use super::rule_draft::rule_fields;
 use super::views::responses::{
     ChannelKinds, ChannelResponse, RuleKinds, RuleResponse, SilenceResponse,
 };
 use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, id, list, member, number,
-    one_of, post, put, shape, text, whole,
+    PAGE, RequestField, RouteTable, RouterState, delete, get, id, number, one_of, post, put, shape,
+    text, whole,
 };
-
-fn channel(is_new: bool) -> Vec<RequestField> {
-    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    let mut all = vec![
-        text("name", "What it is called.").longest(64).like("phone"),
-        one_of("kind", "What takes its messages.", &kinds),
-    ];
-    if is_new {
-        all = all.into_iter().map(RequestField::required).collect();
-    }
-    let of_ntfy = "With `ntfy`, `telegram`: the server; without it theirs.";
-    all.extend([
-        text("topic", "With `ntfy`: the topic.").like("barn-7f3a9"),
-        text("server", of_ntfy),
-        text("token", "With `ntfy`, `telegram`: the token.").or_null(),
-        text("chat_id", "With `telegram`: the chat."),
-        text("to", "With `email`: who gets it, several with commas."),
-        text("from", "With `email`: who sends it."),
-        text("host", "With `email`: the mail server."),
-        whole(
-            "port",
-            "With `email`: its port; without it the usual one.",
-            1,
-            65_535,
-        ),
-        one_of(
-            "security",
-            "With `email`: how it is reached.",
-            &["tls", "starttls", "none"],
-        ),
-        text("username", "With `email`: who logs in.").or_null(),
-        text("password", "With `email`: its password.").or_null(),
-        text("url", "With `webhook`: where it is posted."),
-        text("secret", "With `webhook`: by which it is signed.").or_null(),
-    ]);
-    all
-}
-
-fn rule(is_new: bool) -> Vec<RequestField> {
-    let mut condition = member(
-        "condition",
-        "What it watches for.",
-        json!({ "type": "object", "properties": {
-        "kind": { "type": "string", "enum": RuleCondition::KINDS },
-        "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
-        "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
-        "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
-        "threshold": { "type": ["number", "string"], "examples": ["1.5 TH/s"] },
-    }, "required": ["kind"], "examples": [{ "kind": "state", "is": "not-running" }] }),
-    );
-    condition.required = is_new;
-    vec![
-        condition,
-        text(
-            "name",
-            "Stands in each message; without it it is made from the condition.",
-        )
-        .longest(64),
-        id("instance_id", "Of which instance; null: of each.").or_null(),
-        whole(
-            "for_s",
-            "It must hold for so long before it is told, seconds.",
-            0,
-            LONGEST,
-        )
-        .or(60),
-        whole(
-            "clear_s",
-            "It must not hold for so long before it is over, seconds.",
-            0,
-            LONGEST,
-        )
-        .or(60),
-        whole(
-            "repeat_s",
-            "How often the notice is repeated while the condition lasts, seconds; null: never.",
-            SHORTEST_REPEAT,
-            LONGEST,
-        )
-        .or_null(),
-        flag("tell_cleared", "Its end is told, too.").or(true),
-        member(
-            "quiet",
-            "When nothing is sent: `{\"from\", \"to\"}`, minutes of the day or times; null: never.",
-            json!({ "type": ["object", "null"], "examples": [{ "from": "22:00", "to": "07:00" }] }),
-        ),
-        list("channels", "Where it is sent; empty: to all."),
-        flag("enabled", "It is watched for.").or(true),
-    ]
-}
 
 fn next() -> RequestField {
     text(
@@ -141,7 +51,7 @@ where
             "createChannel",
             "Makes a channel that alerts are sent to.",
         )
-        .takes(channel(true))
+        .takes(channel_fields(true))
         .makes::<ChannelResponse>()
         .fails(&[409]).for_admins().audited("made a channel"), routes::create_channel)
 .add(get(
@@ -164,7 +74,7 @@ where
             "Changes what is mentioned of a channel.",
         )
         .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
-        .takes(channel(false))
+        .takes(channel_fields(false))
         .does::<ChannelResponse>()
         .fails(&[409]).for_admins().audited("changed a channel"), routes::update_channel, "/alerts/channels/{id}")
 .add_with_form(delete(
@@ -199,7 +109,7 @@ where
             "createRule",
             "Makes a rule that is watched from now on.",
         )
-        .takes(rule(true))
+        .takes(rule_fields(true))
         .makes::<RuleResponse>()
         .fails(&[409]).for_admins().audited("made a rule"), routes::create_rule)
 .add(get(
@@ -224,7 +134,7 @@ where
             "changeRule",
             "Changes what is mentioned of a rule.",
         )
-        .takes(rule(false))
+        .takes(rule_fields(false))
         .does::<RuleResponse>()
         .fails(&[409]).for_admins().audited("changed a rule"), routes::update_rule, "/alerts/rules/{id}")
 .add_with_form(delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.")
@@ -259,11 +169,7 @@ where
         )
         .takes([
             id("instance_id", "Of which instance.").required(),
-            member(
-                "minutes",
-                "For so many minutes.",
-                json!({ "type": "integer", "enum": super::service::SILENCES }),
-            )
+            routes::minutes()
             .required(),
             next(),
         ])

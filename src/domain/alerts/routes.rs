@@ -7,7 +7,7 @@ use super::channel_draft::ChannelDraft;
 use super::channel_kinds::{KINDS, kind};
 use super::model::{AlertRowId, AlertRule, RuleCondition, SavedChannel};
 use super::rule_draft::RuleDraft;
-use super::service::Alerts;
+use super::service::{Alerts, SILENCES};
 use super::views::channel_form::ChannelPage;
 use super::views::responses::{ChannelResponse, RuleResponse, SilenceResponse};
 use super::views::rule_form::{RulePage, known_kind};
@@ -16,6 +16,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::web::extract::{EmptyForm, MemberReader};
+use crate::web::openapi::{RequestField, whole};
 use crate::web::respond::next_page;
 use crate::web::{
     ChangeResponse, MessageResponse, PathId, QueryParams, Reply, Representation, RequestContext,
@@ -314,19 +315,24 @@ pub async fn delete_unreadable(
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 
+/// For how long an instance can be silenced.
+pub(super) fn minutes() -> RequestField {
+    whole("minutes", "For so many minutes.", 30, 1440).with("enum", SILENCES.to_vec())
+}
+
 /// `POST /alerts/silences`.
 pub async fn silence(
     State(alerts): State<Alerts>,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    let mut members = MemberReader::of(input.value)?;
+    let mut members = MemberReader::of(input.value, [minutes()])?;
     let next = next_page(members.text("next").as_deref(), HERE);
     let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
     if instance.is_none() && !members.is_refused("instance_id") {
         members.refuse("instance_id", "instance_id must be the id of an instance.");
     }
-    let minutes = members.number("minutes", 30, 1440);
+    let minutes = members.number("minutes");
     if minutes.is_none() && !members.is_refused("minutes") {
         members.refuse("minutes", "minutes must be 30, 120, 480 or 1440.");
     }
@@ -366,7 +372,7 @@ pub async fn deliveries(
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
-    let limit = params.number("limit", 1..=1000, 100);
+    let limit = params.number("limit");
     let before = params.get::<i64>("before", "the number of a delivery");
     params.finish()?;
     let found = alerts

@@ -17,6 +17,8 @@ use crate::domain::metrics::model::metric;
 use crate::infra::chart::{Unit, read_value};
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
+use crate::web::openapi::{RequestField, flag, id, list, member, text, whole};
+use serde_json::json;
 
 /// The longest time a rule waits, seconds: a week.
 pub const LONGEST: i64 = 7 * 86_400;
@@ -63,7 +65,7 @@ impl RuleDraft {
     /// # Errors
     /// Names every wrong field.
     pub fn check(self, former: Option<&AlertRule>, known: &RuleReferences) -> Result<AlertRule> {
-        let mut members = MemberReader::of(self.value)?;
+        let mut members = MemberReader::of(self.value, rule_fields(former.is_none()))?;
         let pairs = self.pairs;
         let condition = match (&pairs, former) {
             (Some(_), _) => read_condition(&mut members),
@@ -81,34 +83,25 @@ impl RuleDraft {
         };
         let name = name(&mut members, former, condition.as_ref());
         let lasts = condition.as_ref().is_none_or(RuleCondition::lasts);
-        let mut seconds = |name: &str, from: i64, otherwise: Option<u32>| {
+        let mut seconds = |name: &str, otherwise: Option<u32>| {
             if !lasts {
                 return None;
             }
             let has = members.has(name);
             let given = members
-                .number(name, from, LONGEST)
+                .number(name)
                 .and_then(|number| u32::try_from(number).ok());
             if has { given } else { otherwise }
         };
         let usual = if lasts { USUAL } else { 0 };
-        let for_s = seconds(
-            "for_s",
-            0,
-            former.map(|former| former.for_s).or(Some(usual)),
-        )
-        .unwrap_or(usual);
+        let for_s =
+            seconds("for_s", former.map(|former| former.for_s).or(Some(usual))).unwrap_or(usual);
         let clear_s = seconds(
             "clear_s",
-            0,
             former.map(|former| former.clear_s).or(Some(usual)),
         )
         .unwrap_or(usual);
-        let repeat_s = seconds(
-            "repeat_s",
-            SHORTEST_REPEAT,
-            former.and_then(|former| former.repeat_s),
-        );
+        let repeat_s = seconds("repeat_s", former.and_then(|former| former.repeat_s));
         // A box that is not ticked is not sent.
         let mut flag = |name: &str, former: Option<bool>| {
             let given = members.flag(name);
@@ -148,6 +141,60 @@ impl RuleDraft {
     }
 }
 
+/// What a rule is made of or changed by.
+pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
+    let mut condition = member(
+        "condition",
+        "What it watches for.",
+        json!({ "type": "object", "properties": {
+        "kind": { "type": "string", "enum": RuleCondition::KINDS },
+        "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
+        "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
+        "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
+        "threshold": { "type": ["number", "string"], "examples": ["1.5 TH/s"] },
+    }, "required": ["kind"], "examples": [{ "kind": "state", "is": "not-running" }] }),
+    );
+    condition.required = is_new;
+    vec![
+        condition,
+        text(
+            "name",
+            "Stands in each message; without it it is made from the condition.",
+        )
+        .longest(64),
+        id("instance_id", "Of which instance; null: of each.").or_null(),
+        whole(
+            "for_s",
+            "It must hold for so long before it is told, seconds.",
+            0,
+            LONGEST,
+        )
+        .or(60),
+        whole(
+            "clear_s",
+            "It must not hold for so long before it is over, seconds.",
+            0,
+            LONGEST,
+        )
+        .or(60),
+        whole(
+            "repeat_s",
+            "How often the notice is repeated while the condition lasts, seconds; null: never.",
+            SHORTEST_REPEAT,
+            LONGEST,
+        )
+        .or_null(),
+        flag("tell_cleared", "Its end is told, too.").or(true),
+        member(
+            "quiet",
+            "When nothing is sent: `{\"from\", \"to\"}`, minutes of the day or times; null: never.",
+            json!({ "type": ["object", "null"], "examples": [{ "from": "22:00", "to": "07:00" }] }),
+        ),
+        list("channels", "Where it is sent; empty: to all."),
+        flag("enabled", "It is watched for.").or(true),
+    ]
+}
+
 /// The name that was given, or one made from the condition.
 fn name(
     members: &mut MemberReader,
@@ -180,7 +227,7 @@ fn name(
 }
 
 fn nested_condition(members: &mut MemberReader, given: Value) -> Option<RuleCondition> {
-    let mut inner = match MemberReader::of(given) {
+    let mut inner = match MemberReader::of(given, []) {
         Ok(inner) => inner,
         Err(_) => {
             members.refuse("condition", "condition must be an object.");

@@ -3,23 +3,16 @@
 use super::responses::{BackupSettingsResponse, BackupStartResponse};
 use super::routes;
 use super::service::Backups;
+use super::settings::settings_fields;
 use super::views::{BackupDeletePage, BackupsPage};
 use crate::web::MessageResponse;
 use crate::web::openapi::{
-    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, patch, post, text, whole,
+    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, patch, post, text,
 };
 use axum::extract::FromRef;
 
 fn name() -> RequestField {
     text("id", "Its name.").like("nightly-20261128T030000123Z-with-key.tar.gz")
-}
-
-fn wanted() -> [RequestField; 3] {
-    [
-        flag("nightly", "One is made every night.").or(true),
-        whole("hour", "At this hour of the machine's day.", 0, 23).or(3),
-        whole("keep", "So many of these are kept.", 1, 365).or(7),
-    ]
 }
 
 /// The operations.
@@ -88,7 +81,7 @@ where
                 "changeBackupSettings",
                 "Changes what is mentioned of what is wanted every night.",
             )
-            .takes(wanted())
+            .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
             .audited("changed what is backed up every night"),
@@ -100,7 +93,7 @@ where
                 "changeBackupSettingsByForm",
                 "The same as PATCH, for forms: what is not ticked is off.",
             )
-            .takes(wanted())
+            .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
             .audited("changed what is backed up every night"),

@@ -68,7 +68,7 @@ pub async fn create(
 /// it gets one with the key.
 fn read_order(input: RequestInput) -> Result<BackupRequest> {
     let is_form = input.form.is_some();
-    let mut body = MemberReader::of(input.value)?;
+    let mut body = MemberReader::of(input.value, [])?;
     let with_key = body.flag("with_key").unwrap_or(!is_form);
     let with_logs = body.flag("with_logs").unwrap_or(false);
     // As it was typed: white space may be part of it.

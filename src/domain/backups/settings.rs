@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::web::extract::MemberReader;
+use crate::web::openapi::{RequestField, flag, whole};
 
 /// Between two of them lie at least so many hours, also on the day when clocks are set.
 const APART: Duration = Duration::from_secs(20 * 3600);
@@ -39,6 +40,15 @@ impl Default for BackupSettings {
     }
 }
 
+/// What may be wanted every night.
+pub(super) fn settings_fields() -> [RequestField; 3] {
+    [
+        flag("nightly", "One is made every night.").or(true),
+        whole("hour", "At this hour of the machine's day.", 0, 23).or(3),
+        whole("keep", "So many of these are kept.", 1, MOST_KEPT).or(7),
+    ]
+}
+
 impl BackupSettings {
     /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
     /// no.
@@ -46,16 +56,16 @@ impl BackupSettings {
     /// # Errors
     /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
-        let mut body = MemberReader::of(value)?;
+        let mut body = MemberReader::of(value, settings_fields())?;
         let mut wanted = self.clone();
         wanted.nightly = body
             .flag("nightly")
             .or(is_form.then_some(false))
             .unwrap_or(self.nightly);
-        if let Some(hour) = body.number("hour", 0, 23) {
+        if let Some(hour) = body.number("hour") {
             wanted.hour = u8::try_from(hour).unwrap_or(self.hour);
         }
-        if let Some(keep) = body.number("keep", 1, MOST_KEPT) {
+        if let Some(keep) = body.number("keep") {
             wanted.keep = u32::try_from(keep).unwrap_or(self.keep);
         }
         body.finish(Some(wanted))

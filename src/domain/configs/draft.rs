@@ -81,7 +81,7 @@ impl ConfigDraft {
 
     fn of_json(body: Value) -> Result<Self> {
         let has_name = body.get("name").is_some_and(|name| !name.is_null());
-        let mut body = MemberReader::of(body)?;
+        let mut body = MemberReader::of(body, [])?;
         let has_description = body.has("description");
         let mut draft = Self {
             name: body.text("name"),

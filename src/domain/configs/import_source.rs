@@ -46,7 +46,7 @@ impl ConfigImport {
                 ..Self::default()
             });
         }
-        let mut body = MemberReader::of(input.value)?;
+        let mut body = MemberReader::of(input.value, [])?;
         let file = body
             .take("toml")
             .and_then(|value| value.as_str().map(str::to_owned));

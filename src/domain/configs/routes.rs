@@ -41,10 +41,7 @@ pub async fn list(
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
-    let part = (
-        params.number("limit", 1..=1000, 1000),
-        params.number("offset", 0..=u64::from(u32::MAX), 0),
-    );
+    let part = (params.number("limit"), params.number("offset"));
     let q = params
         .text("q")
         .map(|q| q.trim().to_owned())
@@ -371,7 +368,7 @@ pub async fn revisions(
     mut params: QueryParams,
 ) -> Reply {
     let (limit, before) = (
-        params.number("limit", 1..=1000, 50),
+        params.number("limit"),
         params.get("before", "the number of a revision"),
     );
     params.finish()?;

@@ -90,7 +90,7 @@ pub async fn history(
     PathId(id): PathId<InstanceId>,
     mut params: QueryParams,
 ) -> Reply {
-    let limit = params.number("limit", 1..=1000, 50);
+    let limit = params.number("limit");
     let before = params.get::<i64>("before", "the id of a result");
     params.finish()?;
     let history = ward.health.history(id, before, limit).await?;
@@ -126,7 +126,7 @@ pub async fn cures(
 ) -> Reply {
     // A box on a page that is not ticked is not sent.
     let is_page = input.form.is_some() && method == Method::POST;
-    let mut members = MemberReader::of(input.value)?;
+    let mut members = MemberReader::of(input.value, [])?;
     let told: Vec<(Remediation, Option<bool>)> = Remediation::ALL
         .into_iter()
         .map(|cure| (cure, members.flag(cure.as_str())))

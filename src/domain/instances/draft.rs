@@ -6,6 +6,8 @@ use crate::base::ids::ConfigId;
 use crate::domain::configs::check_name;
 use crate::keeper::machine::{RestartLimit, RestartPolicy};
 use crate::web::extract::MemberReader;
+use crate::web::openapi::{RequestField, flag, id, member, object, one_of, text, whole};
+use serde_json::json;
 
 /// What a user says of a new instance, or of what is to change in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,69 @@ pub(super) fn is_version_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 }
 
+/// What an instance is made of or changed by; of a new one more has to be said.
+pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
+    let limit = object(&limit_fields());
+    let mut limit = member(
+        "restart_limit",
+        "When it is given up on; null: never.",
+        limit.into(),
+    )
+    .or_null();
+    limit.schema.insert(
+        "examples".into(),
+        json!([{ "failures": 5, "within_s": 600 }]),
+    );
+    let mut all = vec![
+        text("name", "Its name, unique whatever the case.")
+            .longest(64)
+            .like("barn"),
+        id("config_id", "The saved configuration it runs."),
+    ];
+    if is_new {
+        all = all.into_iter().map(RequestField::required).collect();
+    }
+    all.extend([
+        flag("autostart", "Started together with jd-manager.").or(false),
+        one_of(
+            "restart_policy",
+            "When it is started again by itself.",
+            &["never", "on-failure", "always"],
+        )
+        .or("on-failure"),
+        limit,
+        whole(
+            "memory_limit_mib",
+            "Private memory its client may have, MiB; null: as much as there is.",
+            LEAST_MEMORY_MIB,
+            1_048_576,
+        )
+        .or_null(),
+        whole(
+            "open_files_limit",
+            "Files and sockets its client may have open; null: as the system has it.",
+            64,
+            1_048_576,
+        )
+        .or_null(),
+        whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
+        text(
+            "client_version",
+            "The client it is pinned to; null: the one in use.",
+        )
+        .or_null()
+        .like("0.6.0"),
+    ]);
+    all
+}
+
+fn limit_fields() -> [RequestField; 2] {
+    [
+        whole("failures", "After so many failures", 1, 1000).required(),
+        whole("within_s", "within so many seconds.", 1, 86_400).required(),
+    ]
+}
+
 impl InstanceDraft {
     /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says
     /// nothing, so `is_form` makes it a no.
@@ -51,7 +116,12 @@ impl InstanceDraft {
     /// # Errors
     /// Names every member that is wrong.
     pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
-        let mut body = MemberReader::of(value)?;
+        let mut fields = instance_fields(is_new);
+        // A form has the two numbers of the limit as fields of their own.
+        let names = ["restart_limit_failures", "restart_limit_within_s"];
+        let numbers = names.into_iter().zip(limit_fields());
+        fields.extend(numbers.map(|(name, field)| RequestField { name, ..field }));
+        let mut body = MemberReader::of(value, fields)?;
         let has_version = body.has("client_version");
         let required = [
             ("name", "Give it a name."),
@@ -69,12 +139,12 @@ impl InstanceDraft {
             name: body.text("name"),
             config_id: body.parsed("config_id", "the id of a saved configuration"),
             autostart: body.flag("autostart").or(is_form.then_some(false)),
-            restart_policy: body.parsed("restart_policy", "never, on-failure or always"),
+            restart_policy: body.word("restart_policy"),
             restart_limit: limit(&mut body, is_form),
-            memory_limit_mib: most(&mut body, "memory_limit_mib", LEAST_MEMORY_MIB, 1_048_576),
-            open_files_limit: most(&mut body, "open_files_limit", 64, 1_048_576),
+            memory_limit_mib: most(&mut body, "memory_limit_mib"),
+            open_files_limit: most(&mut body, "open_files_limit"),
             nice: body
-                .number("nice", 0, 19)
+                .number("nice")
                 .and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
         };
@@ -111,9 +181,9 @@ impl InstanceDraft {
 }
 
 /// A limit that null or an empty field takes away.
-fn most(body: &mut MemberReader, name: &str, from: i64, to: i64) -> Option<Option<i32>> {
+fn most(body: &mut MemberReader, name: &str) -> Option<Option<i32>> {
     body.has(name).then(|| {
-        body.number(name, from, to)
+        body.number(name)
             .and_then(|number| i32::try_from(number).ok())
     })
 }
@@ -126,8 +196,8 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
             return None;
         }
         (
-            body.number("restart_limit_failures", 1, 1000),
-            body.number("restart_limit_within_s", 1, 86_400),
+            body.number("restart_limit_failures"),
+            body.number("restart_limit_within_s"),
         )
     } else {
         if !body.has("restart_limit") {
@@ -136,7 +206,7 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
         let Some(value) = body.take("restart_limit") else {
             return Some(None);
         };
-        let mut inner = match MemberReader::of(value) {
+        let mut inner = match MemberReader::of(value, limit_fields()) {
             Ok(inner) => inner,
             Err(_) => {
                 body.refuse(
@@ -146,10 +216,7 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
                 return None;
             }
         };
-        let both = (
-            inner.number("failures", 1, 1000),
-            inner.number("within_s", 1, 86_400),
-        );
+        let both = (inner.number("failures"), inner.number("within_s"));
         inner.refuse_all(inner.unknown(&[]));
         let refused = inner.refused();
         if !refused.is_empty() {

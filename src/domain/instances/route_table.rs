@@ -4,8 +4,8 @@ use super::list_page::InstanceListState;
 use super::routes;
 use super::service::InstanceService;
 use axum::extract::FromRef;
-use serde_json::json;
 
+use super::draft::instance_fields;
 use super::routes::NOTHING_SELECTED;
 use super::service::InstanceActionResult;
 use super::views::{
@@ -14,7 +14,7 @@ use super::views::{
 };
 use crate::web::openapi::{
     ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, RouteTable, RouterState, delete, flag, get,
-    id, list, member, number, object, one_of, patch, post, shape, text, whole,
+    id, list, number, one_of, patch, post, shape, text, whole,
 };
 
 /// Where a form goes afterwards.
@@ -37,64 +37,6 @@ fn part() -> [RequestField; 3] {
             &[NOTHING_SELECTED],
         ),
     ]
-}
-
-fn instance_draft(is_new: bool) -> Vec<RequestField> {
-    let limit = object(&[
-        whole("failures", "After so many failures", 1, 1000).required(),
-        whole("within_s", "within so many seconds.", 1, 86_400).required(),
-    ]);
-    let mut limit = member(
-        "restart_limit",
-        "When it is given up on; null: never.",
-        limit.into(),
-    )
-    .or_null();
-    limit.schema.insert(
-        "examples".into(),
-        json!([{ "failures": 5, "within_s": 600 }]),
-    );
-    let mut all = vec![
-        text("name", "Its name, unique whatever the case.")
-            .longest(64)
-            .like("barn"),
-        id("config_id", "The saved configuration it runs."),
-    ];
-    if is_new {
-        all = all.into_iter().map(RequestField::required).collect();
-    }
-    all.extend([
-        flag("autostart", "Started together with jd-manager.").or(false),
-        one_of(
-            "restart_policy",
-            "When it is started again by itself.",
-            &["never", "on-failure", "always"],
-        )
-        .or("on-failure"),
-        limit,
-        whole(
-            "memory_limit_mib",
-            "Private memory its client may have, MiB; null: as much as there is.",
-            64,
-            1_048_576,
-        )
-        .or_null(),
-        whole(
-            "open_files_limit",
-            "Files and sockets its client may have open; null: as the system has it.",
-            64,
-            1_048_576,
-        )
-        .or_null(),
-        whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
-        text(
-            "client_version",
-            "The client it is pinned to; null: the one in use.",
-        )
-        .or_null()
-        .like("0.6.0"),
-    ]);
-    all
 }
 
 fn history(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
@@ -135,7 +77,7 @@ where
             .asks(part())
             .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::list)
 .add(post("/instances", "createInstance", "Makes an instance; it is not started.")
-            .takes(instance_draft(true))
+            .takes(instance_fields(true))
             .makes::<InstanceCreatedResponse>()
             .fails(&[409]).for_admins().audited("made an instance"), routes::create)
 .add(get("/instances/new", "showNewInstance", "The form of a new instance, for people.")
@@ -150,7 +92,7 @@ where
             .gives::<BulkPage>(PAGE).for_operators().audited("did something with several instances"), routes::bulk)
 .add_with_form(patch("/instances/{id}", "changeInstance", "Changes what is mentioned of an instance.")
             .about("`restart_policy` and `restart_limit` hold at once, everything else from the next start on.")
-            .takes(instance_draft(false))
+            .takes(instance_fields(false))
             .does::<InstanceChangeResponse>()
             .fails(&[409]).for_admins().audited("changed an instance"), routes::change, "/instances/{id}")
 .add_with_form(delete("/instances/{id}", "deleteInstance", "Stops an instance and removes it with its history, log and files.")

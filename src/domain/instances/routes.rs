@@ -60,8 +60,8 @@ async fn show_list(
     mut params: QueryParams,
     is_overview: bool,
 ) -> Reply {
-    let limit = params.number("limit", 1..=1000, 1000);
-    let offset = params.number("offset", 0..=u64::from(u32::MAX), 0);
+    let limit = params.number("limit");
+    let offset = params.number("offset");
     let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
     if want.form == Representation::EventStream {
@@ -347,7 +347,7 @@ async fn events_page(
     id: Option<InstanceId>,
     mut params: QueryParams,
 ) -> Result<EventsPage> {
-    let limit = params.number("limit", 1..=1000, 100);
+    let limit = params.number("limit");
     let before = params.get::<i64>("before", "the id of an event");
     params.finish()?;
     let instance = match id {
@@ -384,7 +384,7 @@ pub async fn try_config(
     want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
-    let mut body = MemberReader::of(input.value)?;
+    let mut body = MemberReader::of(input.value, [])?;
     let version = body.text("client_version");
     if version
         .as_deref()

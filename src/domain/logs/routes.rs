@@ -161,7 +161,7 @@ struct LogQuery {
 impl LogQuery {
     fn read(mut params: QueryParams) -> Result<Self> {
         let has_count = params.text("count").is_some();
-        let count = params.number("count", 1..=1000, COUNT);
+        let count = params.number("count");
         let before = params.get::<u64>("before", "a sequence number of this log");
         let after = params.get::<u64>("after", "a sequence number of this log");
         let min_level = params.get("level", "trace, debug, info, warn or error");

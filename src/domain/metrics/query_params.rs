@@ -3,7 +3,6 @@
 
 use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::queries::Resolution;
-use super::range::MOST_POINTS;
 use super::service::SeriesQuery;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
@@ -37,7 +36,7 @@ impl MetricQuery {
         let limit = params
             .text("limit")
             .is_some()
-            .then(|| params.number("limit", 1..=MOST_POINTS.unsigned_abs(), 1));
+            .then(|| params.number("limit"));
         let range = params.text("range").map(str::to_owned);
         let interval = params.text("interval").map(str::to_owned);
         let mut wrong = match params.finish() {

@@ -52,7 +52,7 @@ where
 .add(get("/metrics/{id}", "listSamples", "The newest samples of an instance, newest first.")
             .about("As an event stream: an event `metrics` with the latest figures after each round of samples. As a page: its charts.")
             .asks([text("metric_type", "Only of this metric.").like("hashrate_miners")])
-            .asks(time())
+            .asks(time().into_iter().map(|field| if field.name == "limit" { field.or(100) } else { field }))
             .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())), routes::show)
 .add(get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<FiguresResponse>(PROGRAMS), routes::latest)
 .add(get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)

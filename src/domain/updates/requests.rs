@@ -10,13 +10,14 @@ use crate::base::error::{FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
+use crate::web::openapi::{RequestField, whole};
 
 /// What is to be installed, and what goes with it.
 ///
 /// # Errors
 /// Names every member that is wrong.
 pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
-    let mut body = MemberReader::of(value)?;
+    let mut body = MemberReader::of(value, [])?;
     let (version, path) = (body.text("version"), body.text("path"));
     let source = body.text("source");
     let unverified = body.flag("accept_unverified").unwrap_or(false);
@@ -53,6 +54,20 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     Ok((order, InstallOptions { unverified, switch }))
 }
 
+/// How a switch is judged.
+pub(super) fn gate_fields() -> [RequestField; 2] {
+    [
+        whole(
+            "ready_within_s",
+            "Each must serve miners within so many seconds",
+            1,
+            3600,
+        )
+        .or(90),
+        whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
+    ]
+}
+
 /// How long is waited for and watched; what is not said is as usual.
 pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     let usual = HealthGate::default();
@@ -60,8 +75,8 @@ pub fn read_gate(body: &mut MemberReader) -> HealthGate {
         number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual)
     };
     HealthGate {
-        ready_within_s: whole(body.number("ready_within_s", 1, 3600), usual.ready_within_s),
-        watch_s: whole(body.number("watch_s", 0, 3600), usual.watch_s),
+        ready_within_s: whole(body.number("ready_within_s"), usual.ready_within_s),
+        watch_s: whole(body.number("watch_s"), usual.watch_s),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes of clients and their updates: operation, role, audit text and handler of each.
 
 use super::release_check::ReleaseStatus;
+use super::requests::gate_fields;
 use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
 use super::routes;
 use super::service::ClientInUse;
@@ -12,19 +13,6 @@ use crate::web::openapi::{
     list, number, one_of, patch, post, text, whole,
 };
 use axum::extract::FromRef;
-
-fn gate() -> [RequestField; 2] {
-    [
-        whole(
-            "ready_within_s",
-            "Each must serve miners within so many seconds",
-            1,
-            3600,
-        )
-        .or(90),
-        whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
-    ]
-}
 
 fn wanted() -> [RequestField; 5] {
     let time = |name, about| text(name, about).with("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$");
@@ -113,12 +101,12 @@ where
                 version("Its name in the store.").like("0.6.0").required(),
                 list("instances", "These, which are then pinned to it; left out: all that follow the version in use."),
             ])
-            .more(gate())
+            .more(gate_fields())
             .begins::<JobStartResponse>()
             .fails(&[404, 409]).for_operators().audited("began to switch clients"), routes::switch)
 .add(post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
             .may_take([version("To which installed client; without it the one before.").like("0.5.0")])
-            .more(gate())
+            .more(gate_fields())
             .begins::<JobStartResponse>()
             .fails(&[404, 409]).for_operators().audited("went back to the client before"), routes::rollback)
 .add(get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")

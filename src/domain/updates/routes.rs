@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use super::install::{InstallRequest, check_version};
 use super::model::{HealthGate, JobTask, UpdateJob};
 use super::release_check::ReleaseStatus;
-use super::requests::{chosen, read_gate, read_order};
+use super::requests::{chosen, gate_fields, read_gate, read_order};
 use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
 use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
@@ -93,7 +93,7 @@ pub async fn all(
     State(updates): State<UpdateService>,
     mut params: QueryParams,
 ) -> Result<Json<ReleaseList>, ProblemResponse> {
-    let limit = params.number("limit", 1..=1000, 1000);
+    let limit = params.number("limit");
     let before = params.get::<i64>("before", "the number of an update");
     params.finish()?;
     let (found, has_more) = updates
@@ -119,7 +119,7 @@ pub async fn history(
     want: RequestContext,
     mut params: QueryParams,
 ) -> Reply {
-    let limit = params.number("limit", 1..=1000, 100);
+    let limit = params.number("limit");
     let before = params.get::<JobId>("before", "the id of a piece of work");
     params.finish()?;
     let is_brief = want.form == Representation::Html;
@@ -355,7 +355,7 @@ pub async fn switch(
     input: RequestInput,
 ) -> Reply {
     let ids = chosen(&input);
-    let mut body = MemberReader::of(input.value)?;
+    let mut body = MemberReader::of(input.value, gate_fields())?;
     let version = body.text("version");
     let gate = read_gate(&mut body);
     let chosen = match ids {
@@ -409,7 +409,7 @@ pub async fn rollback(
     want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
-    let mut body = MemberReader::of(input.value)?;
+    let mut body = MemberReader::of(input.value, gate_fields())?;
     let version = body.text("version");
     let gate = read_gate(&mut body);
     if let Some(version) = &version

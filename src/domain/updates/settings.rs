@@ -52,7 +52,7 @@ impl UpdateSettings {
     /// # Errors
     /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
-        let mut body = MemberReader::of(value)?;
+        let mut body = MemberReader::of(value, [])?;
         let mut wanted = self.clone();
         let no = is_form.then_some(false);
         wanted.check_daily = body.flag("check_daily").or(no).unwrap_or(self.check_daily);

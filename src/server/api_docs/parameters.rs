@@ -11,32 +11,20 @@ use std::sync::OnceLock;
 use crate::base::error::{Error, FieldError};
 use crate::server::route_table;
 use crate::web::ProblemResponse;
-use crate::web::extract::{BodyFields, KnownField, MOST_UNKNOWN, unknown_field};
-use crate::web::openapi::{RequestBody, RequestField};
+use crate::web::extract::{MOST_UNKNOWN, OperationFields, unknown_field};
+use crate::web::openapi::{ApiOperation, RequestBody, RequestField, text};
 
-/// The names that an operation knows.
+/// What an operation takes.
 struct OperationParameters {
-    query: Vec<KnownField>,
-    /// None: the fields of its body are not listed.
-    body: Option<Vec<KnownField>>,
-}
-
-fn known(fields: &[RequestField]) -> Vec<KnownField> {
-    fields
-        .iter()
-        .map(|field| KnownField {
-            name: field.name,
-            alias: field.alias,
-        })
-        .collect()
+    query: Vec<RequestField>,
+    body: Option<Vec<RequestField>>,
 }
 
 /// By method and path.
 fn all() -> &'static HashMap<String, OperationParameters> {
     static ALL: OnceLock<HashMap<String, OperationParameters>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let operations = route_table::operations();
-        let entry = |operation: crate::web::openapi::ApiOperation| {
+        let entry = |operation: ApiOperation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some([
                 "id",
@@ -44,25 +32,18 @@ fn all() -> &'static HashMap<String, OperationParameters> {
                 "created_at",
                 "updated_at",
             ]);
-            let given = given
-                .into_iter()
-                .flatten()
-                .map(|name| KnownField { name, alias: None });
-            let body = match &operation.body {
+            let given = given.into_iter().flatten().map(|name| text(name, ""));
+            let body = match operation.body {
                 Some(RequestBody::Fields(fields)) if !operation.has_open_body => {
-                    Some(known(fields).into_iter().chain(given).collect())
+                    Some(fields.into_iter().chain(given).collect())
                 }
                 _ => None,
             };
-            (
-                key(operation.method, operation.path),
-                OperationParameters {
-                    query: known(&operation.query),
-                    body,
-                },
-            )
+            let query = operation.query;
+            let key = key(operation.method, operation.path);
+            (key, OperationParameters { query, body })
         };
-        operations.map(entry).collect()
+        route_table::operations().map(entry).collect()
     })
 }
 
@@ -114,8 +95,9 @@ pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
     if !unknown.is_empty() {
         return ProblemResponse::from(Error::Invalid(unknown)).into_response();
     }
-    if let Some(fields) = &parameters.body {
-        request.extensions_mut().insert(BodyFields(fields));
-    }
+    request.extensions_mut().insert(OperationFields {
+        query: &parameters.query,
+        body: parameters.body.as_deref(),
+    });
     next.run(request).await
 }

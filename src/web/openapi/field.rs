@@ -150,6 +150,40 @@ impl RequestField {
         self
     }
 
+    /// The smallest and the largest whole number it may be.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        let bound = |keyword: &str, none: i64| {
+            let bound = self.schema.get(keyword).and_then(Value::as_i64);
+            bound.unwrap_or(none)
+        };
+        (bound("minimum", i64::MIN), bound("maximum", i64::MAX))
+    }
+
+    /// The number that holds when it is left out.
+    pub(crate) fn default_number(&self) -> Option<i64> {
+        self.schema.get("default").and_then(Value::as_i64)
+    }
+
+    /// What it must be, to complete "must be …".
+    pub(crate) fn expected(&self) -> String {
+        let words: Vec<&str> = self
+            .schema
+            .get("enum")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        match words.as_slice() {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            [only] => (*only).to_owned(),
+            _ => {
+                let (from, to) = self.range();
+                format!("a whole number from {from} to {to}")
+            }
+        }
+    }
+
     /// What it may look like: an example, the default, or something of its type.
     pub fn example(&self) -> Value {
         let first = |keyword: &str| {

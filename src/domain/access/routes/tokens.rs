@@ -10,6 +10,7 @@ use super::{fix_form, in_person};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TokenId;
+use crate::domain::access::fields;
 use crate::domain::access::model::LoginMethod;
 use crate::domain::access::service::Access;
 use crate::domain::access::tokens::TokenRequest;
@@ -71,13 +72,13 @@ pub async fn create(
 }
 
 fn wish(value: serde_json::Value) -> Result<TokenRequest> {
-    let mut members = MemberReader::of(value)?;
+    let mut members = MemberReader::of(value, [fields::role(""), fields::days()])?;
     let name = members.text("name").unwrap_or_default();
-    let role = members.parsed::<Role>("role", "viewer, operator or admin");
+    let role = members.word::<Role>("role");
     if role.is_none() && !members.is_refused("role") {
         members.refuse("role", "role must be viewer, operator or admin.");
     }
-    let days = members.number("days", 1, crate::domain::access::model::LONGEST_TOKEN);
+    let days = members.number("days");
     let value = role.map(|role| TokenRequest { name, role, days });
     members.finish(value)
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use super::{fix_form, in_person};
 use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
+use crate::domain::access::fields;
 use crate::domain::access::model::LoginMethod;
 use crate::domain::access::responses::{UserChangeResponse, UserCreatedResponse};
 use crate::domain::access::service::{Access, UserChange};
@@ -54,9 +55,9 @@ pub async fn create(
 }
 
 fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
-    let mut members = MemberReader::of(value)?;
+    let mut members = MemberReader::of(value, [fields::role("")])?;
     let name = members.text("name").unwrap_or_default();
-    let role = members.parsed::<Role>("role", ROLES);
+    let role = members.word::<Role>("role");
     if role.is_none() && !members.is_refused("role") {
         members.refuse("role", format!("role must be {ROLES}."));
     }
@@ -113,9 +114,9 @@ pub async fn change(
 }
 
 fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
-    let mut members = MemberReader::of(value)?;
+    let mut members = MemberReader::of(value, [fields::role("")])?;
     let name = members.text("name");
-    let role = members.parsed::<Role>("role", ROLES);
+    let role = members.word::<Role>("role");
     let password = password(&mut members);
     let without_second_factor = members.flag("without_second_factor").unwrap_or(false);
     members.finish(Some(UserChange {
