@@ -15,6 +15,7 @@ use crate::web::openapi::{
 };
 use crate::web::{MessageResponse, Role};
 use axum::extract::FromRef;
+use strum::VariantNames;
 
 fn name() -> RequestField {
     text("name", "The name of the user.")
@@ -35,7 +36,7 @@ fn current() -> RequestField {
 }
 
 fn role(about: &'static str) -> RequestField {
-    one_of("role", about, &Role::ALL.map(Role::name))
+    one_of("role", about, Role::VARIANTS)
 }
 
 /// The operations of the login and of one's own account.

@@ -4,6 +4,7 @@ use super::routes;
 use super::service::Alerts;
 use axum::extract::FromRef;
 use serde_json::json;
+use strum::VariantNames;
 
 use super::channel_kinds::KINDS;
 use super::model::{AlertRule, RuleCondition};
@@ -60,7 +61,7 @@ fn rule(is_new: bool) -> Vec<RequestField> {
         "condition",
         "What it watches for.",
         json!({ "type": "object", "properties": {
-        "kind": { "type": "string", "enum": RuleCondition::KINDS },
+        "kind": { "type": "string", "enum": RuleCondition::VARIANTS },
         "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
         "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
         "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
@@ -208,7 +209,7 @@ where
             "The form of a new rule, for people.",
         )
         .asks([
-            one_of("kind", "Of this kind.", &RuleCondition::KINDS),
+            one_of("kind", "Of this kind.", RuleCondition::VARIANTS),
             id("instance", "Of this instance."),
         ])
         .gives::<RuleKinds>(PAGE), routes::new_rule)
