@@ -10,9 +10,7 @@
 //! every line it writes.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 /// Only so many bytes of a line are looked at for its timestamp and level; with colours they take
 /// about 60.
@@ -22,8 +20,23 @@ pub const PREFIX: usize = 128;
 /// line each.
 pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 
-/// How grave a line is; ordered, `Error` is the highest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How grave a line is; ordered, `Error` is the highest. Names are read in any case.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
+#[strum(parse_err_ty = UnknownLevel, parse_err_fn = refuse_level)]
 pub enum LogLevel {
     /// Every step, spans included.
     Trace,
@@ -38,24 +51,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// All levels, lowest first, so that `ALL[level as usize] == level`.
-    pub const ALL: [Self; 5] = [
-        Self::Trace,
-        Self::Debug,
-        Self::Info,
-        Self::Warn,
-        Self::Error,
-    ];
-
     /// Its name in the log, in JSON and in queries: `TRACE` … `ERROR`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "TRACE",
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warn => "WARN",
-            Self::Error => "ERROR",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     fn from_word(word: &[u8]) -> Option<Self> {
@@ -70,33 +68,13 @@ impl LogLevel {
     }
 }
 
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// The text is not the name of a level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a log level: use one of TRACE, DEBUG, INFO, WARN, ERROR")]
 pub struct UnknownLevel;
 
-impl fmt::Display for UnknownLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a log level: use one of TRACE, DEBUG, INFO, WARN, ERROR")
-    }
-}
-
-impl std::error::Error for UnknownLevel {}
-
-/// Reads a name in any case.
-impl FromStr for LogLevel {
-    type Err = UnknownLevel;
-    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str().eq_ignore_ascii_case(text))
-            .ok_or(UnknownLevel)
-    }
+fn refuse_level(_: &str) -> UnknownLevel {
+    UnknownLevel
 }
 
 impl schemars::JsonSchema for LogLevel {
@@ -387,6 +365,7 @@ fn closing_brace(line: &[u8], open: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use strum::VariantArray;
 
     fn taken(line: &str) -> Option<(&str, LogLevel, &str, &str)> {
         header(line.as_bytes()).map(|h| (h.timestamp, h.level, h.target, &line[h.message..]))
@@ -408,7 +387,7 @@ mod tests {
                 "Failed: error attempt=1 error=Os { code: 111 }"
             ))
         );
-        for level in LogLevel::ALL {
+        for &level in LogLevel::VARIANTS {
             let line = format!("{T} {level:>5} jd_client_sv2: an error, ERROR");
             assert_eq!(
                 taken(&line),

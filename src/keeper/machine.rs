@@ -19,6 +19,10 @@ use super::backoff::Backoff;
 /// Where an instance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
+#[derive(
+    strum::Display, strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum InstanceState {
     /// No client, and none is wanted.
     #[default]
@@ -32,30 +36,15 @@ pub enum InstanceState {
     /// Asked to end, still running.
     Stopping,
     /// No client, and no further try will be made by itself.
+    // `error` is what the first generation called it.
+    #[strum(to_string = "failed", serialize = "error")]
     Failed,
 }
 
 impl InstanceState {
-    /// All states.
-    pub const ALL: [Self; 6] = [
-        Self::Stopped,
-        Self::Starting,
-        Self::Running,
-        Self::BackingOff,
-        Self::Stopping,
-        Self::Failed,
-    ];
-
     /// As written in JSON, in the database and on pages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::BackingOff => "backing-off",
-            Self::Stopping => "stopping",
-            Self::Failed => "failed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// A client process exists.
@@ -69,27 +58,11 @@ impl InstanceState {
     }
 }
 
-impl std::fmt::Display for InstanceState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for InstanceState {
-    type Err = ();
-    /// `error` is what the first generation called `failed`.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .or((text == "error").then_some(Self::Failed))
-            .ok_or(())
-    }
-}
-
 /// When a client that ended unasked is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Never: the first failure is final.
     Never,
@@ -103,22 +76,8 @@ pub enum RestartPolicy {
 
 impl RestartPolicy {
     /// As written in JSON, in the database and on pages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::OnFailure => "on-failure",
-            Self::Always => "always",
-        }
-    }
-}
-
-impl std::str::FromStr for RestartPolicy {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Never, Self::OnFailure, Self::Always]
-            .into_iter()
-            .find(|p| p.as_str() == text)
-            .ok_or(())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use strum::VariantNames;
 
 use super::change::change;
 use super::confirm::DeletionTarget;
@@ -80,7 +81,7 @@ pub enum InstancesCommand {
 #[derive(Args, Clone, Debug, Default)]
 pub struct InstanceSelection {
     /// Only those in this state; can be given several times.
-    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(InstanceState::ALL.map(InstanceState::as_str)))]
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(InstanceState::VARIANTS))]
     state: Vec<String>,
     /// Only those with this text in their name or that of their configuration, whatever the case.
     #[arg(long, value_name = "TEXT")]

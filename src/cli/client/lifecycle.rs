@@ -2,7 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,21 +38,12 @@ pub struct LifecycleTargets {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum LifecycleAction {
     Start,
     Stop,
     Restart,
-}
-
-impl LifecycleAction {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-        }
-    }
 }
 
 /// The answer to `POST /instances/actions`.
@@ -80,7 +71,7 @@ pub(super) async fn run(
     paper: &mut TerminalOutput,
 ) -> Result<(), CommandError> {
     let body = if targets.all {
-        json!({ "action": action.word(), "all": true })
+        json!({ "action": action, "all": true })
     } else {
         let all = names(manager).await?;
         let ids: Vec<&str> = targets
@@ -88,7 +79,7 @@ pub(super) async fn run(
             .iter()
             .map(|name| Ok(find_in(&all, name)?.id.as_str()))
             .collect::<Result<_, CommandError>>()?;
-        json!({ "action": action.word(), "ids": ids })
+        json!({ "action": action, "ids": ids })
     };
     // Before it is done, so that nothing is missed.
     let changes = manager.listen("/api/instances", None).await?;

@@ -4,6 +4,7 @@
 use comfy_table::{
     Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle,
 };
+use strum::IntoEnumIterator;
 
 use super::error::CommandError;
 use super::output::TerminalOutput;
@@ -58,7 +59,7 @@ impl TableColumn {
 }
 
 /// How something is, as a colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter)]
 pub(super) enum CellColor {
     Good,
     Doubtful,
@@ -77,8 +78,6 @@ impl CellColor {
             _ => None,
         }
     }
-
-    const ALL: [Self; 4] = [Self::Good, Self::Doubtful, Self::Bad, Self::Quiet];
 
     /// Stands before a coloured text while columns are measured: a character without width, which
     /// no text of others has any more.
@@ -267,7 +266,7 @@ impl OutputTable {
 /// The marks as the terminal's colours.
 fn painted(line: &str) -> String {
     let mut line = line.replace(END, "\u{1b}[0m");
-    for mood in CellColor::ALL {
+    for mood in CellColor::iter() {
         line = line.replace(mood.mark(), mood.escape());
     }
     line

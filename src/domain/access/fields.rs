@@ -1,5 +1,7 @@
 //! Fields of requests about users and tokens.
 
+use strum::VariantNames;
+
 use super::model::LONGEST_TOKEN;
 use super::password::SHORTEST;
 use crate::web::Role;
@@ -28,7 +30,7 @@ pub(super) fn current() -> RequestField {
 
 /// A role.
 pub(super) fn role(about: &'static str) -> RequestField {
-    one_of("role", about, &Role::ALL.map(Role::name))
+    one_of("role", about, Role::VARIANTS)
 }
 
 /// After how many days a token ends.

@@ -7,6 +7,7 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
+use strum::IntoEnumIterator;
 
 use super::model::{ApiToken, AuditRow, LoginSession, UserAccount};
 use super::{password, second_factor};
@@ -203,8 +204,8 @@ impl UsersPage {
         }
     }
 
-    fn roles(&self) -> [Role; 3] {
-        Role::ALL
+    fn roles(&self) -> impl Iterator<Item = Role> {
+        Role::iter()
     }
 
     /// The role that the form proposes: the first user has to be an admin.
@@ -247,8 +248,8 @@ impl UserPage {
         self.user.role == *role
     }
 
-    fn roles(&self) -> [Role; 3] {
-        Role::ALL
+    fn roles(&self) -> impl Iterator<Item = Role> {
+        Role::iter()
     }
 }
 
@@ -320,10 +321,7 @@ impl TokensPage {
 
     /// The roles that a token of the one who looks can have.
     fn roles(&self, frame: &PageFrame) -> Vec<Role> {
-        Role::ALL
-            .into_iter()
-            .filter(|role| frame.may(*role))
-            .collect()
+        Role::iter().filter(|role| frame.may(*role)).collect()
     }
 
     fn is_chosen(&self, role: &Role) -> bool {

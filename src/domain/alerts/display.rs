@@ -112,7 +112,7 @@ pub fn of_condition(condition: &RuleCondition) -> String {
                     format!(
                         "the health check {}",
                         name.parse::<HealthCheck>()
-                            .map_or_else(|()| name.clone(), |check| check.title().to_owned())
+                            .map_or_else(|_| name.clone(), |check| check.title().to_owned())
                     )
                 },
             );

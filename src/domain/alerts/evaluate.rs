@@ -137,7 +137,7 @@ fn evaluate_checks(
         .filter(|seen| seen.status != "unknown");
     let mut bad: Vec<(AlertSeverity, &ObservedCheck)> = known
         .clone()
-        .filter_map(|seen| Some((AlertSeverity::of(&seen.status)?, seen)))
+        .filter_map(|seen| Some((seen.status.parse::<AlertSeverity>().ok()?, seen)))
         .filter(|(how, _)| *how >= at_least)
         .collect();
     // The worst first; the order of checks otherwise.

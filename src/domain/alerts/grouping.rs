@@ -20,7 +20,8 @@ pub const MOST: usize = 50;
 const ADVICE: usize = 4;
 
 /// What a message tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum NotificationEvent {
     /// The condition holds.
     Raised,
@@ -34,13 +35,8 @@ pub enum NotificationEvent {
 
 impl NotificationEvent {
     /// As in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Raised => "raised",
-            Self::Again => "again",
-            Self::Cleared => "cleared",
-            Self::Happened => "happened",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -12,6 +12,8 @@ use crate::keeper::machine::InstanceState;
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum RuleCondition {
     /// The instance is not as it should be.
     State {
@@ -44,26 +46,9 @@ pub enum RuleCondition {
 }
 
 impl RuleCondition {
-    /// The names of all kinds, as in JSON.
-    pub const KINDS: [&'static str; 6] = [
-        "state",
-        "check",
-        "metric",
-        "block-found",
-        "best-difficulty",
-        "update-available",
-    ];
-
     /// Its kind's name in JSON.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::State { .. } => "state",
-            Self::Check { .. } => "check",
-            Self::Metric { .. } => "metric",
-            Self::BlockFound => "block-found",
-            Self::BestDifficulty => "best-difficulty",
-            Self::UpdateAvailable => "update-available",
-        }
+    pub fn kind(&self) -> &'static str {
+        self.into()
     }
 
     /// It lasts and can be over, rather than happening at a moment.
@@ -92,22 +77,13 @@ pub enum InstanceProblem {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
 pub enum AlertSeverity {
     /// At least a warning.
     Warning,
     /// Unhealthy.
     Unhealthy,
-}
-
-impl AlertSeverity {
-    /// How bad the status of a check is; none: healthy, unknown, or a word nobody knows.
-    pub fn of(status: &str) -> Option<Self> {
-        match status {
-            "warning" => Some(Self::Warning),
-            "unhealthy" => Some(Self::Unhealthy),
-            _ => None,
-        }
-    }
 }
 
 /// On which side of a threshold.
@@ -280,8 +256,21 @@ pub struct AlertRowId {
     pub number: i64,
 }
 
-/// What is stored in rows of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What is stored in rows of its own. Its words stand in addresses, too.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum AlertRowKind {
     /// A rule.
     Rule,
@@ -289,19 +278,9 @@ pub enum AlertRowKind {
     Channel,
 }
 
-impl AlertRowKind {
-    /// What it is called, also in addresses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Channel => "channel",
-        }
-    }
-}
-
 impl std::fmt::Display for AlertRowId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.kind.as_str(), self.number)
+        write!(f, "{}-{}", self.kind, self.number)
     }
 }
 
@@ -309,12 +288,8 @@ impl std::str::FromStr for AlertRowId {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (kind, number) = text.split_once('-').ok_or(())?;
-        let kind = [AlertRowKind::Rule, AlertRowKind::Channel]
-            .into_iter()
-            .find(|known| known.as_str() == kind)
-            .ok_or(())?;
         Ok(Self {
-            kind,
+            kind: kind.parse().map_err(|_| ())?,
             number: number.parse().map_err(|_| ())?,
         })
     }
@@ -352,6 +327,7 @@ pub struct Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::VariantNames;
 
     #[test]
     fn a_quiet_time_may_go_over_midnight() {
@@ -404,13 +380,13 @@ mod tests {
                 r#"{"kind":"update-available"}"#,
             ),
         ];
-        for ((condition, text), kind) in all.into_iter().zip(RuleCondition::KINDS) {
+        for ((condition, text), kind) in all.into_iter().zip(RuleCondition::VARIANTS) {
             assert_eq!(serde_json::to_string(&condition).unwrap(), text);
             assert_eq!(
                 serde_json::from_str::<RuleCondition>(text).unwrap(),
                 condition
             );
-            assert_eq!(condition.kind(), kind);
+            assert_eq!(condition.kind(), *kind);
         }
     }
 }

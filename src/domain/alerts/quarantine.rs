@@ -47,7 +47,7 @@ impl Alerts {
             .unwrap_or_else(PoisonError::into_inner);
         for row in unreadable {
             if complained.insert(row.place) {
-                let what = row.place.kind.as_str();
+                let what = row.place.kind;
                 tracing::warn!(
                     id = ?row.id,
                     name = ?row.name,

@@ -3,6 +3,7 @@
 use super::routes;
 use super::service::Alerts;
 use axum::extract::FromRef;
+use strum::VariantNames;
 
 use super::channel_draft::channel_fields;
 use super::channel_kinds::KINDS;
@@ -118,7 +119,7 @@ where
             "The form of a new rule, for people.",
         )
         .asks([
-            one_of("kind", "Of this kind.", &RuleCondition::KINDS),
+            one_of("kind", "Of this kind.", RuleCondition::VARIANTS),
             id("instance", "Of this instance."),
         ])
         .gives::<RuleKinds>(PAGE), routes::new_rule)

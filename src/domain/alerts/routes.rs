@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use strum::VariantNames;
 
 use super::channel_draft::ChannelDraft;
 use super::channel_kinds::{KINDS, kind};
@@ -46,15 +47,12 @@ pub async fn show(
 pub async fn new_channel(want: RequestContext, params: QueryParams) -> Reply {
     let chosen = match params.text("kind") {
         None => None,
-        Some(name) => {
-            Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?)
-        }
+        Some(name) => Some(kind(name).ok_or_else(|| not_a_kind(&KINDS.map(|kind| kind.name)))?),
     };
     want.respond(&ChannelPage::new(chosen))
 }
 
-fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
-    let names: Vec<&str> = names.into_iter().collect();
+fn not_a_kind(names: &[&str]) -> Error {
     Error::invalid(
         "/kind",
         format!("kind must be one of {}.", names.join(", ")),
@@ -198,7 +196,7 @@ pub async fn new_rule(
     let instance = params.get::<InstanceId>("instance", "the id of an instance");
     let kind = match params.text("kind") {
         None => None,
-        Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(RuleCondition::KINDS))?),
+        Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(RuleCondition::VARIANTS))?),
     };
     params.finish()?;
     want.respond(&RulePage::for_instance(

@@ -4,6 +4,7 @@
 //! does not send stays as it was.
 
 use serde_json::Value;
+use strum::{IntoEnumIterator, VariantNames};
 
 use super::display::of_condition;
 use super::model::{
@@ -147,7 +148,7 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         "condition",
         "What it watches for.",
         json!({ "type": "object", "properties": {
-        "kind": { "type": "string", "enum": RuleCondition::KINDS },
+        "kind": { "type": "string", "enum": RuleCondition::VARIANTS },
         "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
         "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
         "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
@@ -287,7 +288,10 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
             if !members.is_refused("kind") {
                 members.refuse(
                     "kind",
-                    format!("kind must be one of {}.", RuleCondition::KINDS.join(", ")),
+                    format!(
+                        "kind must be one of {}.",
+                        RuleCondition::VARIANTS.join(", ")
+                    ),
                 );
             }
             None
@@ -324,21 +328,17 @@ fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]
 /// A health check, by the name programs know or the one on pages; none: any of them.
 fn check(members: &mut MemberReader) -> Option<String> {
     let word = members.text("check")?;
-    let found = HealthCheck::ALL.into_iter().find(|check| {
+    let found = HealthCheck::iter().find(|check| {
         [check.as_str(), check.title()]
             .iter()
             .any(|name| word.eq_ignore_ascii_case(name))
     });
     if found.is_none() {
-        let names: Vec<&str> = HealthCheck::ALL
-            .iter()
-            .map(|check| check.as_str())
-            .collect();
         members.refuse(
             "check",
             format!(
                 "check must be one of {}, or empty for any.",
-                names.join(", ")
+                HealthCheck::VARIANTS.join(", ")
             ),
         );
     }

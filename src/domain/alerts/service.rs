@@ -414,10 +414,9 @@ fn find_row<T, I: PartialEq + ToString>(
     match rows.unreadable.iter().find(|row| row.id == id) {
         Some(row) => Err(Error::Conflict(format!(
             "The {} \"{}\" cannot be read; a newer jd-manager may have written it. The page of alerts lists it, and can delete it.",
-            kind.as_str(),
-            row.name
+            kind, row.name
         ))),
-        None => Err(Error::not_found(kind.as_str(), id)),
+        None => Err(Error::not_found(kind.into(), id)),
     }
 }
 

@@ -8,7 +8,6 @@
 use crate::domain::keys::{KeyPair, SecretKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 pub use crate::domain::keys::MASK;
@@ -77,40 +76,29 @@ pub struct ClientConfig {
 
 /// Who chooses the transactions of a block, and who pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[derive(
+    strum::Display, strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum MiningMode {
     /// The client declares whole templates to the pool.
-    #[serde(rename = "FULLTEMPLATE")]
     FullTemplate,
     /// The client tells the pool only its coinbase; the transactions stay with it.
-    #[serde(rename = "COINBASEONLY")]
     CoinbaseOnly,
     /// No pool: blocks pay to the reward script.
-    #[serde(rename = "SOLOMINING")]
     SoloMining,
 }
 
 impl MiningMode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::FullTemplate, Self::CoinbaseOnly, Self::SoloMining];
-
     /// As in the client's file.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FullTemplate => "FULLTEMPLATE",
-            Self::CoinbaseOnly => "COINBASEONLY",
-            Self::SoloMining => "SOLOMINING",
-        }
+        self.into()
     }
 
     /// Whether pools are used.
     pub fn needs_pool(self) -> bool {
         self != Self::SoloMining
-    }
-}
-
-impl fmt::Display for MiningMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -166,6 +154,8 @@ pub enum TemplateProvider {
 /// A chain that the client knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::Display, strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum BitcoinNetwork {
     /// Where coins have worth.
     Mainnet,
@@ -178,23 +168,9 @@ pub enum BitcoinNetwork {
 }
 
 impl BitcoinNetwork {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mainnet, Self::Testnet4, Self::Signet, Self::Regtest];
-
     /// As in the client's file.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mainnet => "mainnet",
-            Self::Testnet4 => "testnet4",
-            Self::Signet => "signet",
-            Self::Regtest => "regtest",
-        }
-    }
-}
-
-impl fmt::Display for BitcoinNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 

@@ -195,15 +195,12 @@ fn identity(value: &Value) -> Result<String, String> {
 }
 
 fn mode(text: &str) -> Result<MiningMode, String> {
-    MiningMode::ALL
-        .into_iter()
-        .find(|mode| mode.as_str().eq_ignore_ascii_case(text.trim()))
-        .ok_or_else(|| {
-            format!(
-                "{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.",
-                scalar::shown(text)
-            )
-        })
+    text.trim().to_ascii_uppercase().parse().map_err(|_| {
+        format!(
+            "{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.",
+            scalar::shown(text)
+        )
+    })
 }
 
 fn secret_key(
@@ -431,10 +428,7 @@ fn sv2_tp(table: &mut ObjectReader, found: &mut ConfigFindings) -> Option<Templa
 /// A chain by its name.
 fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     let text = scalar::text(value, scalar::LONGEST_TEXT)?;
-    let known = BitcoinNetwork::ALL
-        .into_iter()
-        .find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
-    known.ok_or_else(|| {
+    text.trim().to_ascii_lowercase().parse().map_err(|_| {
         format!(
             "{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.",
             scalar::shown(&text)

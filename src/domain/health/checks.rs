@@ -6,6 +6,7 @@
 //! look.
 
 use std::time::Duration;
+use strum::IntoEnumIterator;
 
 use super::model::{CheckFinding, HealthCheck, HealthGrade};
 use super::snapshot::{LatestRelease, Snapshot, WINDOW};
@@ -86,7 +87,7 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             message,
         }
     };
-    HealthCheck::ALL.into_iter().map(of).collect()
+    HealthCheck::iter().map(of).collect()
 }
 
 type CheckOutcome = (HealthGrade, String);

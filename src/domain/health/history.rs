@@ -1,6 +1,7 @@
 //! What was: the history of an instance's checks, and what was counted of it lately.
 
 use std::time::Duration;
+use strum::IntoEnumIterator;
 
 use super::model::{HealthCheck, HealthGrade};
 use super::queries::{self, HealthCheckRow};
@@ -131,7 +132,7 @@ fn strip(
     let mut worst = vec![HealthGrade::Unknown; cells];
     let whole = to.0.saturating_sub(from.0).max(1);
     let count = i64::try_from(cells).unwrap_or(i64::MAX);
-    for check in HealthCheck::ALL {
+    for check in HealthCheck::iter() {
         let rows: Vec<_> = found.iter().filter(|(_, of, _)| *of == check).collect();
         for (place, (begun, _, grade)) in rows.iter().enumerate() {
             let ended = rows

@@ -10,6 +10,8 @@ use crate::base::clock::Timestamp;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum HealthGrade {
     /// It cannot be told: nothing runs, or nothing was measured yet.
     Unknown,
@@ -23,13 +25,8 @@ pub enum HealthGrade {
 
 impl HealthGrade {
     /// The word programs get.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Warning => "warning",
-            Self::Unhealthy => "unhealthy",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// As the value of a series: 0 healthy, 1 warning, 2 unhealthy; none for what cannot be told.
@@ -43,21 +40,14 @@ impl HealthGrade {
     }
 }
 
-impl std::str::FromStr for HealthGrade {
-    type Err = ();
-    fn from_str(word: &str) -> Result<Self, ()> {
-        [Self::Unknown, Self::Healthy, Self::Warning, Self::Unhealthy]
-            .into_iter()
-            .find(|g| g.as_str() == word)
-            .ok_or(())
-    }
-}
-
+// In a page's order: what mining depends on most comes first.
 /// One thing that is checked.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum HealthCheck {
     /// Its state, and how often it was started lately.
     Process,
@@ -82,34 +72,9 @@ pub enum HealthCheck {
 }
 
 impl HealthCheck {
-    /// All of them, in a page's order: what mining depends on most comes first.
-    pub const ALL: [Self; 10] = [
-        Self::Process,
-        Self::Template,
-        Self::Upstream,
-        Self::Shares,
-        Self::Monitoring,
-        Self::Clock,
-        Self::Memory,
-        Self::Disk,
-        Self::Logs,
-        Self::Version,
-    ];
-
     /// The word programs get.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Template => "template",
-            Self::Upstream => "upstream",
-            Self::Shares => "shares",
-            Self::Monitoring => "monitoring",
-            Self::Clock => "clock",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-            Self::Logs => "logs",
-            Self::Version => "version",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Its name for people.
@@ -139,16 +104,6 @@ impl HealthCheck {
             Self::Memory | Self::Disk | Self::Logs => 3,
             Self::Version => 1,
         }
-    }
-}
-
-impl std::str::FromStr for HealthCheck {
-    type Err = ();
-    fn from_str(word: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|check| check.as_str() == word)
-            .ok_or(())
     }
 }
 
@@ -230,12 +185,7 @@ pub fn overall(results: &[CheckResult]) -> HealthGrade {
 /// The check to look at first: the gravest, of equals the one mining depends on most.
 pub fn gravest(results: &[CheckResult]) -> Option<&CheckResult> {
     let grave = results.iter().filter(|r| r.status >= HealthGrade::Warning);
-    grave.max_by_key(|r| {
-        (
-            r.status,
-            std::cmp::Reverse(HealthCheck::ALL.iter().position(|c| *c == r.check_type)),
-        )
-    })
+    grave.max_by_key(|r| (r.status, std::cmp::Reverse(r.check_type)))
 }
 
 #[cfg(test)]
@@ -243,6 +193,7 @@ mod tests {
     use super::*;
     use HealthCheck::{Clock, Disk, Process, Shares, Template, Upstream, Version};
     use HealthGrade::{Healthy, Unhealthy, Unknown, Warning};
+    use strum::IntoEnumIterator;
 
     fn of(results: &[(HealthCheck, HealthGrade)]) -> Vec<CheckResult> {
         let checked = |(check_type, status): &(HealthCheck, HealthGrade)| CheckResult {
@@ -258,11 +209,11 @@ mod tests {
     #[test]
     fn the_weights_are_a_hundred_and_stand_in_the_documentation() {
         assert_eq!(
-            HealthCheck::ALL.iter().map(|c| c.weight()).sum::<u32>(),
+            HealthCheck::iter().map(HealthCheck::weight).sum::<u32>(),
             100
         );
         let told = include_str!("../../../docs/API.md");
-        for check in HealthCheck::ALL {
+        for check in HealthCheck::iter() {
             assert!(
                 told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())),
                 "{}",
@@ -299,9 +250,8 @@ mod tests {
     #[test]
     fn what_earns_nothing_cannot_score_well_and_what_was_stopped_has_no_score() {
         let all_but = |check: HealthCheck, grade| {
-            let all: Vec<_> = HealthCheck::ALL
-                .iter()
-                .map(|c| (*c, if *c == check { grade } else { Healthy }))
+            let all: Vec<_> = HealthCheck::iter()
+                .map(|c| (c, if c == check { grade } else { Healthy }))
                 .collect();
             of(&all)
         };

@@ -20,6 +20,8 @@ pub const LASTED: Duration = Duration::from_secs(600);
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Remediation {
     /// It mines solo though a pool is configured, and a configured pool accepts connections again.
     Solo,
@@ -30,16 +32,9 @@ pub enum Remediation {
 }
 
 impl Remediation {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Solo, Self::Frozen, Self::Memory];
-
     /// The word programs get.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Solo => "solo",
-            Self::Frozen => "frozen",
-            Self::Memory => "memory",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// What it does, for people who switch it on or off.
@@ -62,16 +57,6 @@ impl Remediation {
             Self::Frozen | Self::Memory => (600, 6 * 3600),
         };
         Duration::from_secs(first << count.saturating_sub(1).min(10)).min(Duration::from_secs(most))
-    }
-}
-
-impl std::str::FromStr for Remediation {
-    type Err = ();
-    fn from_str(word: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|cure| cure.as_str() == word)
-            .ok_or(())
     }
 }
 

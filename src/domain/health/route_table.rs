@@ -11,14 +11,12 @@ use crate::web::openapi::{
     patch, post, shape, whole,
 };
 use axum::extract::FromRef;
+use strum::VariantNames;
 
 fn cures() -> impl Iterator<Item = RequestField> {
-    Remediation::ALL.into_iter().map(|cure| {
-        flag(
-            cure.as_str(),
-            "Whether this cure is tried; not mentioned: as it is.",
-        )
-    })
+    Remediation::VARIANTS
+        .iter()
+        .map(|cure| flag(cure, "Whether this cure is tried; not mentioned: as it is."))
 }
 
 /// The operations.

@@ -7,6 +7,7 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
+use strum::IntoEnumIterator;
 use tokio_util::sync::CancellationToken;
 
 use super::remediation_policy::Remediation;
@@ -127,8 +128,7 @@ pub async fn cures(
     // A box on a page that is not ticked is not sent.
     let is_page = input.form.is_some() && method == Method::POST;
     let mut members = MemberReader::of(input.value, [])?;
-    let told: Vec<(Remediation, Option<bool>)> = Remediation::ALL
-        .into_iter()
+    let told: Vec<(Remediation, Option<bool>)> = Remediation::iter()
         .map(|cure| (cure, members.flag(cure.as_str())))
         .collect();
     let told = members.finish(Some(told))?;

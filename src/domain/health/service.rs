@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use strum::IntoEnumIterator;
 
 use super::checks;
 use super::model::{CheckFinding, CheckResult, HealthCheck, HealthGrade, overall, score};
@@ -172,8 +173,7 @@ impl HealthService {
             place: place(&instance, &standing).0,
             standing,
             results: kept.results,
-            cures: Remediation::ALL
-                .into_iter()
+            cures: Remediation::iter()
                 .map(|cure| (cure.as_str(), !kept.off.contains(&cure)))
                 .collect(),
         };

@@ -4,6 +4,7 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoEnumIterator;
 
 use super::model::{CheckResult, HealthGrade, score};
 use super::remediation_policy::Remediation;
@@ -200,7 +201,7 @@ impl HealthPage {
     }
 
     fn cures(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        Remediation::ALL.into_iter().map(|cure| {
+        Remediation::iter().map(|cure| {
             let is_on = self
                 .report
                 .cures

@@ -16,6 +16,8 @@ use crate::web::RequestInput;
 /// What can be done with many instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 #[schemars(rename = "BulkAction")]
 pub enum BulkAction {
     /// Start those that do not run.
@@ -24,18 +26,6 @@ pub enum BulkAction {
     Stop,
     /// Stop and start again. Those that do not run are skipped.
     Restart,
-}
-
-impl std::str::FromStr for BulkAction {
-    type Err = ();
-    fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        match text {
-            "start" => Ok(Self::Start),
-            "stop" => Ok(Self::Stop),
-            "restart" => Ok(Self::Restart),
-            _ => Err(()),
-        }
-    }
 }
 
 /// An action and whom it is for.

@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::fmt;
+use strum::IntoEnumIterator;
 
 use super::model::metric;
 use crate::base::clock::Timestamp;
@@ -234,7 +235,7 @@ impl MetricFamilies {
                 f64::from(u32::try_from(count).unwrap_or(u32::MAX)),
             )
         };
-        let states = InstanceState::ALL.map(in_state).to_vec();
+        let states = InstanceState::iter().map(in_state).collect();
         self.add(
             "jd_manager_instances",
             "",
@@ -268,7 +269,7 @@ impl MetricFamilies {
         };
         let states = clients
             .iter()
-            .flat_map(|client| InstanceState::ALL.map(|one| state(client, one)))
+            .flat_map(|client| InstanceState::iter().map(|one| state(client, one)))
             .collect();
         self.add(
             "jd_client_state",

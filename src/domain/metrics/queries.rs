@@ -23,8 +23,8 @@ use crate::infra::db::statement::CachedStatement;
 /// Samples stay in the order of their time for so long, seconds.
 pub const WINDOW: i64 = 300;
 
-/// How fine something is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How fine something is kept, finest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::EnumIter)]
 pub enum Resolution {
     /// Each sample.
     Raw,
@@ -37,9 +37,6 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// All of them, finest first.
-    pub const ALL: [Self; 4] = [Self::Raw, Self::Minute, Self::Hour, Self::Day];
-
     /// The length of a bucket, seconds; 1 for raw samples.
     pub const fn step(self) -> i64 {
         match self {

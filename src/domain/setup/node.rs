@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use strum::IntoEnumIterator;
 
 use crate::domain::configs::BitcoinNetwork;
 
@@ -128,7 +129,7 @@ fn sockets(dir: &Path, named: &str) -> Vec<NodeSocket> {
             path: path.display().to_string(),
         }
     };
-    BitcoinNetwork::ALL.into_iter().map(of).collect()
+    BitcoinNetwork::iter().map(of).collect()
 }
 
 fn standing(path: &Path) -> NodeSocketState {

@@ -72,10 +72,7 @@ impl SetupAction {
             "remove" => row(rest).map(SetupEdit::Remove),
             "raise" => row(rest).map(SetupEdit::Raise),
             "node" => rest.split_once('.').and_then(|(network, dir)| {
-                let network = BitcoinNetwork::ALL
-                    .into_iter()
-                    .find(|known| known.as_str() == network)?;
-                Some(SetupEdit::Node(network, dir.to_owned()))
+                Some(SetupEdit::Node(network.parse().ok()?, dir.to_owned()))
             }),
             _ => None,
         };

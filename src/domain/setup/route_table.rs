@@ -4,6 +4,7 @@ use super::routes;
 use super::service::SetupService;
 use axum::extract::FromRef;
 use serde_json::json;
+use strum::VariantNames;
 
 use super::responses::{SetupDraft, SetupResult};
 use super::step::SetupStep;
@@ -22,8 +23,7 @@ where
     S: RouterState,
     SetupService: FromRef<S>,
 {
-    let modes = MiningMode::ALL.map(MiningMode::as_str);
-    let step = || one_of("step", "Which step.", &SetupStep::ALL.map(SetupStep::slug));
+    let step = || one_of("step", "Which step.", SetupStep::VARIANTS);
     let rejected = || {
         flag(
             "rejected",
@@ -45,7 +45,7 @@ where
 .add(post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
             .takes([
                 text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
-                one_of("mode", "As in a configuration.", &modes).like("SOLOMINING").required(),
+                one_of("mode", "As in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
                 member(
                     "template_provider",
                     "As `template_provider_type` in a configuration.",

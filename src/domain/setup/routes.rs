@@ -92,8 +92,9 @@ async fn place(
     step: &str,
 ) -> Result<(SetupProgress, SetupStep), ProblemResponse> {
     let id: SetupId = id.parse().map_err(|_| Error::not_found("setup", id))?;
-    let step =
-        SetupStep::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
+    let step = step
+        .parse()
+        .map_err(|_| Error::not_found("step of setup called", step))?;
     Ok((s.get(id).await?, step))
 }
 

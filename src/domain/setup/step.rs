@@ -2,10 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoEnumIterator;
 
+// In the order of the pages.
 /// A page of setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
 #[schemars(rename = "SetupStep")]
 pub enum SetupStep {
     /// Who chooses the transactions, and whether there is a pool.
@@ -23,31 +27,9 @@ pub enum SetupStep {
 }
 
 impl SetupStep {
-    /// All of them in order.
-    pub const ALL: [Self; 6] = [
-        Self::Mode,
-        Self::Provider,
-        Self::Pools,
-        Self::Payout,
-        Self::Name,
-        Self::Review,
-    ];
-
     /// Its part of the address.
     pub fn slug(self) -> &'static str {
-        match self {
-            Self::Mode => "mode",
-            Self::Provider => "provider",
-            Self::Pools => "pools",
-            Self::Payout => "payout",
-            Self::Name => "name",
-            Self::Review => "review",
-        }
-    }
-
-    /// The step of an address.
-    pub fn of_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.slug() == slug)
+        self.into()
     }
 
     /// What it is called in the row of steps.
@@ -76,8 +58,7 @@ impl SetupStep {
 
     /// The steps of somebody who mines with or without pools.
     pub fn path(needs_pool: bool) -> Vec<Self> {
-        Self::ALL
-            .into_iter()
+        Self::iter()
             .filter(|step| needs_pool || *step != Self::Pools)
             .collect()
     }
@@ -126,10 +107,10 @@ mod tests {
 
     #[test]
     fn steps_are_found_by_their_address_and_their_fields() {
-        for step in SetupStep::ALL {
-            assert_eq!(SetupStep::of_slug(step.slug()), Some(step));
+        for step in SetupStep::iter() {
+            assert_eq!(step.slug().parse(), Ok(step));
         }
-        assert_eq!(SetupStep::of_slug("toml"), None);
+        assert!("toml".parse::<SetupStep>().is_err());
         assert_eq!(SetupStep::path(false).len(), 5);
         for (name, step) in [
             ("mode", Some(SetupStep::Mode)),

@@ -71,11 +71,7 @@ impl CompleteSetup {
         if let (Value::Object(config), Value::Object(sent)) = (&mut config, sent) {
             config.extend(sent);
         }
-        if up_to < SetupStep::Pools
-            && MiningMode::ALL
-                .iter()
-                .any(|mode| mode.as_str() == answers.get("mode"))
-        {
+        if up_to < SetupStep::Pools && answers.get("mode").parse::<MiningMode>().is_ok() {
             config["mode"] = MiningMode::SoloMining.as_str().into();
         }
         let mut whole = Self {
@@ -217,9 +213,7 @@ impl CompleteSetup {
         if ["", "unknown"].contains(&text) {
             return None;
         }
-        let known = BitcoinNetwork::ALL
-            .into_iter()
-            .find(|network| network.as_str() == text);
+        let known = text.parse().ok();
         if known.is_none() {
             self.errors.push(FieldError::new(
                 "/network",

@@ -6,6 +6,7 @@ pub mod watch;
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoEnumIterator;
 
 use self::labels::{label, place_of};
 use super::node::{NodeSocket, NodeSocketState};
@@ -324,7 +325,9 @@ impl StepPage {
     }
 
     fn networks(&self) -> Vec<(String, String)> {
-        pairs(BitcoinNetwork::ALL.map(|network| (network.as_str(), network.as_str())))
+        BitcoinNetwork::iter()
+            .map(|network| (network.to_string(), network.to_string()))
+            .collect()
     }
 
     fn chains(&self) -> Vec<(String, String)> {
@@ -550,7 +553,7 @@ mod tests {
     fn every_field_of_every_step_has_a_label() {
         let answers =
             serde_json::json!({ "upstreams.0.pool_address": "x", "template_provider": "sv2tp" });
-        for step in SetupStep::ALL {
+        for step in SetupStep::iter() {
             let setup = SetupProgress {
                 id: SetupId::random(),
                 answers: serde_json::from_value(answers.clone()).unwrap(),

@@ -157,7 +157,7 @@ pub fn set_installed(
 pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
     let values = || {
         (
-            update_jobs::kind.eq(job.task.as_str()),
+            update_jobs::kind.eq(<&str>::from(job.task)),
             update_jobs::version.eq(&job.version),
             update_jobs::stage.eq(job.stage.as_str()),
             update_jobs::created_at.eq(job.created_at),

@@ -16,7 +16,7 @@ const HEAD: usize = 256;
 /// Lines by level. Lines of the keeper's own are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineCounts {
-    /// Of each level, in the order of [`LogLevel::ALL`].
+    /// Of each level, in the order of [`LogLevel`].
     pub by_level: [u64; 5],
     /// Lines outside the client's format.
     pub other: u64,
@@ -87,14 +87,7 @@ impl LineCounts {
     fn line(&mut self, head: &[u8]) {
         match header(head) {
             Some(header) if header.target == KEEPER_TARGET => {}
-            Some(header) => {
-                if let Some(place) = LogLevel::ALL
-                    .iter()
-                    .position(|level| *level == header.level)
-                {
-                    self.by_level[place] += 1;
-                }
-            }
+            Some(header) => self.by_level[header.level as usize] += 1,
             None => self.other += 1,
         }
     }

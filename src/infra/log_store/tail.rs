@@ -669,6 +669,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use strum::VariantArray;
 
     const ALL: LogFilter = LogFilter {
         min_level: None,
@@ -757,7 +758,7 @@ mod tests {
         let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
             format!(
                 "{T} {:>5} jd_client_sv2::a: {}\n",
-                LogLevel::ALL[level],
+                LogLevel::VARIANTS[level],
                 "m".repeat(length)
             )
             .into_bytes()
@@ -788,7 +789,7 @@ mod tests {
             Just(Some("ü".to_owned()))
         ];
         (proptest::option::of(0_usize..5), text).prop_map(|(level, text)| LogFilter {
-            min_level: level.map(|l| LogLevel::ALL[l]),
+            min_level: level.map(|l| LogLevel::VARIANTS[l]),
             text,
         })
     }

@@ -20,6 +20,8 @@ const MAX_RECEIVERS: usize = 50;
 /// `telegram`, secrets included.
 #[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[schemars(rename = "ChannelTarget")]
 pub enum NotifyChannel {
     /// Any program that takes JSON by HTTP.
@@ -97,12 +99,7 @@ fn telegram_server() -> String {
 impl NotifyChannel {
     /// The name of its kind, as in JSON.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Webhook { .. } => "webhook",
-            Self::Ntfy { .. } => "ntfy",
-            Self::Email { .. } => "email",
-            Self::Telegram { .. } => "telegram",
-        }
+        self.into()
     }
 
     /// What keeps it from being used: the field's name in JSON, and a sentence that says what to

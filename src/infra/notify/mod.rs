@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How it stands, so that receivers can tell good news from bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Tone {
     /// Something is wrong.
     Bad,

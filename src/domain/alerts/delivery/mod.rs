@@ -29,6 +29,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum DeliveryProgress {
     /// To be sent, for the first time or again.
     Waiting,
@@ -40,12 +42,8 @@ pub enum DeliveryProgress {
 
 impl DeliveryProgress {
     /// As in JSON and in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -36,7 +36,7 @@ pub fn insert_delivery(
         (
             d::title.eq(&said.title),
             d::text.eq(&said.text),
-            d::mood.eq(mood_word(&said.mood)),
+            d::mood.eq(<&str>::from(said.mood)),
             d::data.eq(said.data.to_string()),
         ),
         (
@@ -99,22 +99,6 @@ pub fn reword(db: &mut Db, id: i64, said: &Notification) -> QueryResult<usize> {
         .execute(db)
 }
 
-const fn mood_word(mood: &Tone) -> &'static str {
-    match mood {
-        Tone::Bad => "bad",
-        Tone::Good => "good",
-        Tone::Plain => "plain",
-    }
-}
-
-fn mood_of(word: &str) -> Tone {
-    match word {
-        "bad" => Tone::Bad,
-        "good" => Tone::Good,
-        _ => Tone::Plain,
-    }
-}
-
 type DeliveryRow = (
     (i64, String, String),
     (Timestamp, String, String, String),
@@ -155,11 +139,7 @@ pub fn deliveries(
         (state, tries, due_at),
         (done_at, last_error),
     ): DeliveryRow| {
-        let state = match state.as_str() {
-            "sent" => DeliveryProgress::Sent,
-            "failed" => DeliveryProgress::Failed,
-            _ => DeliveryProgress::Waiting,
-        };
+        let state = state.parse().unwrap_or(DeliveryProgress::Waiting);
         let data = serde_json::from_str(&data).unwrap_or_default();
         let next_try_at = (state == DeliveryProgress::Waiting).then_some(due_at);
         let channel_id = channel_id.parse().ok()?;
@@ -219,7 +199,7 @@ pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
             at: at.0,
             title,
             text,
-            mood: mood_of(&mood),
+            mood: mood.parse().unwrap_or(Tone::Plain),
             link: None,
             data,
         };

@@ -5,6 +5,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::alerts::samples::check;
 use std::collections::BTreeMap;
+use strum::IntoEnumIterator;
 
 fn seen(state: InstanceState, is_wanted: bool) -> InstanceObservation {
     InstanceObservation {
@@ -35,7 +36,7 @@ fn an_instance_is_down_only_if_it_is_wanted() {
     let down = RuleCondition::State {
         is: InstanceProblem::NotRunning,
     };
-    for state in InstanceState::ALL {
+    for state in InstanceState::iter() {
         let holds = matches!(
             evaluate(&down, &seen(state, true)),
             ConditionResult::Holds(_)

@@ -306,7 +306,7 @@ fn a_threshold_is_typed_with_the_unit_of_its_metric() {
 proptest! {
     #[test]
     fn nothing_that_is_typed_makes_it_fall_over(threshold in ".{0,12}", quiet in ".{0,8}", word in ".{0,20}") {
-        for kind in RuleCondition::KINDS {
+        for &kind in RuleCondition::VARIANTS {
             let fields = [
                 ("kind", kind), ("is", &*word), ("check", &*word), ("at_least", "warning"), ("metric", "miners"), ("side", "above"),
                 ("threshold", &*threshold), ("quiet_from", &*quiet), ("quiet_to", "07:00"), ("for_s", &*threshold), ("channels", &*word),

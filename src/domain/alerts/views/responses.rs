@@ -75,5 +75,5 @@ impl ChannelKinds {
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleKinds {
     /// Their names.
-    pub kinds: [&'static str; 6],
+    pub kinds: &'static [&'static str],
 }

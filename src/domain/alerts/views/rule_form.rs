@@ -4,6 +4,7 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use strum::{IntoEnumIterator, VariantNames};
 
 use super::fields::{AlertFormField, FieldInput, error_of, time};
 use crate::base::error::FieldError;
@@ -90,8 +91,9 @@ view!(RulePage { "main" => as_main });
 
 /// The name of a kind as it stands in the table.
 pub fn known_kind(name: &str) -> Option<&'static str> {
-    RuleCondition::KINDS
-        .into_iter()
+    RuleCondition::VARIANTS
+        .iter()
+        .copied()
         .find(|known| *known == name)
 }
 
@@ -138,7 +140,7 @@ impl RulePage {
             choices,
             errors: Vec::new(),
             json: serde_json::to_value(RuleKinds {
-                kinds: RuleCondition::KINDS,
+                kinds: RuleCondition::VARIANTS,
             })
             .unwrap_or_default(),
         }
@@ -336,7 +338,7 @@ impl RulePage {
                 ];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
                 checks.extend(
-                    HealthCheck::ALL
+                    HealthCheck::iter()
                         .map(|check| (check.as_str().to_owned(), check.title().to_owned())),
                 );
                 let own = self.value("check");

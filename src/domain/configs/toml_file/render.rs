@@ -288,6 +288,7 @@ mod tests {
     use crate::domain::configs::samples;
     use crate::domain::configs::toml_file::import;
     use proptest::prelude::*;
+    use strum::IntoEnumIterator;
 
     fn v(text: &str) -> ClientVersion {
         text.parse().unwrap()
@@ -499,7 +500,7 @@ min_interval = 5
     #[test]
     fn what_is_written_for_any_version_reads_back_the_same() {
         for config in samples::all() {
-            for mode in MiningMode::ALL {
+            for mode in MiningMode::iter() {
                 let mut config = ClientConfig {
                     mode,
                     ..config.clone()

@@ -8,6 +8,7 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::ops::Range;
+use strum::IntoEnumIterator;
 
 use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, place_of};
 use super::values::{FormValues, Pairs, RowEdit};
@@ -217,7 +218,7 @@ impl ConfigFormPage {
     }
 
     fn modes(&self) -> Vec<(String, String)> {
-        options(MiningMode::ALL.map(|mode| (mode.as_str(), mode_text(mode))))
+        options(MiningMode::iter().map(|mode| (mode, mode_text(mode))))
     }
 
     fn provider_kinds(&self) -> Vec<(String, String)> {
@@ -228,7 +229,7 @@ impl ConfigFormPage {
     }
 
     fn networks(&self) -> Vec<(String, String)> {
-        options(BitcoinNetwork::ALL.map(|network| (network.as_str(), network.as_str())))
+        options(BitcoinNetwork::iter().map(|network| (network, network)))
     }
 
     /// Chains that need not be said.

@@ -196,7 +196,7 @@ fn a_stopped_instance_has_its_state_and_its_counters_and_no_readings() {
 fn without_instances_there_are_all_states_and_nothing_of_clients() {
     for text in both(&[]) {
         assert!(!text.contains("jd_client_"), "{text}");
-        for state in InstanceState::ALL {
+        for state in InstanceState::iter() {
             has(
                 &text,
                 &format!("jd_manager_instances{{state=\"{state}\"}} 0.0"),

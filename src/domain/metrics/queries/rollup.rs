@@ -5,6 +5,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::SqliteConnection as Db;
+use strum::IntoEnumIterator;
 
 use super::{MERGE, Resolution, WINDOW, floor, fresh, set_until, until};
 use crate::infra::db::statement::CachedStatement;
@@ -252,7 +253,7 @@ pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
         return Ok(true);
     };
     let mut left = most;
-    for level in Resolution::ALL {
+    for level in Resolution::iter() {
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? LIMIT ?)",
             table = level.table()

@@ -7,6 +7,7 @@ use crate::domain::metrics::range::{self, PointSpacing, RollupMarks};
 use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use proptest::prelude::*;
+use strum::IntoEnumIterator;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 /// A Monday, 00:00 UTC.
@@ -355,7 +356,7 @@ proptest! {
         let (from, to) = (MONDAY + from, MONDAY + from + length);
         let all = whole(&mut db, id, from, to);
         prop_assert_eq!(all.as_ref().map(told), naive(&samples, from, to));
-        for level in Resolution::ALL {
+        for level in Resolution::iter() {
             let points = points(&mut db, id, from, to, PointSpacing::of(level));
             let expected = naive(&samples, from, to).map_or(0, |all| all.0);
             prop_assert_eq!(points.iter().map(|point| point.count).sum::<i64>(), expected);

@@ -9,6 +9,8 @@ use crate::base::ids::{InstanceId, JobId};
 /// How far a piece of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum JobStage {
     /// About to begin.
     Queued,
@@ -51,25 +53,12 @@ impl JobStage {
     }
 
     /// The word programs get.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Downloading => "downloading",
-            Self::Building => "building",
-            Self::Verifying => "verifying",
-            Self::Unpacking => "unpacking",
-            Self::Testing => "testing",
-            Self::Switching => "switching",
-            Self::Installed => "installed",
-            Self::Switched => "switched",
-            Self::RolledBack => "rolled-back",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// For people.
-    pub const fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::Queued => "waiting",
             Self::RolledBack => "went back",
@@ -81,6 +70,8 @@ impl JobStage {
 /// What a piece of work is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum JobTask {
     /// Bringing a client into the store.
     Install,
@@ -91,15 +82,6 @@ pub enum JobTask {
 }
 
 impl JobTask {
-    /// The word programs get.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Install => "install",
-            Self::Switch => "switch",
-            Self::Rollback => "rollback",
-        }
-    }
-
     /// For people.
     pub const fn title(self) -> &'static str {
         match self {

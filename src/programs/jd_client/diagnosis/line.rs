@@ -1,12 +1,9 @@
 //! A line of the client's log taken apart: when it was said, by which part of the client, and what.
-//! Only the client's own format (`tracing-subscriber`, full, without colours, in UTC) is known
-//! here; every line is read, so it is done by bytes, without allocation. Must not know: what a
-//! message means.
+//! Every line is read, so it is done by bytes, without allocation. Must not know: the format of a
+//! header, what a message means.
 
 use crate::base::clock::Timestamp;
-
-/// So many bytes behind a span's opening brace are searched for its end.
-const SPAN: usize = 2048;
+use crate::keeper::level::{self, LogLevel};
 
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,67 +22,40 @@ pub(super) struct LineParts<'a> {
 impl<'a> LineParts<'a> {
     /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
     pub(super) fn read(line: &'a [u8]) -> Option<Self> {
-        let (at, rest) = time(line)?;
-        let rest = rest.trim_ascii_start();
-        let end = rest.iter().position(|b| *b == b' ').unwrap_or(rest.len());
-        let is_loud = match &rest[..end] {
-            b"INFO" | b"WARN" | b"ERROR" => true,
-            b"DEBUG" | b"TRACE" => false,
-            _ => return None,
-        };
-        let rest = rest.get(end + 1..).unwrap_or_default();
-        let (target, message) = target(rest).unwrap_or((b"", rest));
+        let header = level::parts(line)?;
+        let message = &line[header.message..];
         Some(Self {
-            at,
-            is_loud,
-            target,
+            at: moment(&line[header.timestamp])?,
+            is_loud: header.level >= LogLevel::Info,
+            target: &line[header.target],
             message: message.strip_suffix(b"\r").unwrap_or(message),
         })
     }
 }
 
-/// The time a line begins with, and what follows.
-fn time(line: &[u8]) -> Option<(Timestamp, &[u8])> {
-    if let Some((head, rest)) = line.split_first_chunk::<28>()
-        && head.ends_with(b"Z ")
-        && let Some(at) = microseconds_utc(head)
-    {
-        return Some((at, rest));
-    }
-    // Other decimals or an offset. The shape is looked at first: most lines that come here begin
-    // with no time.
-    let shape = |at: usize, b: u8| line.get(at) == Some(&b);
-    if !(shape(4, b'-') && shape(7, b'-') && shape(10, b'T') && shape(13, b':')) {
-        return None;
-    }
-    let end = line.iter().take(40).position(|b| *b == b' ')?;
-    Some((
-        std::str::from_utf8(&line[..end]).ok()?.parse().ok()?,
-        &line[end..],
-    ))
+/// The moment a header's time stamp means; none for the first line of a panic, which has no stamp,
+/// and for days that are in no calendar.
+fn moment(stamp: &[u8]) -> Option<Timestamp> {
+    microseconds_utc(stamp).or_else(|| {
+        // Other decimals, an offset, a leap second.
+        let text = std::str::from_utf8(stamp).ok()?;
+        text.parse().ok()
+    })
 }
 
-/// `2026-11-22T21:28:39.731870Z`, which is what the client writes, in whole milliseconds.
-fn microseconds_utc(text: &[u8; 28]) -> Option<Timestamp> {
-    const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
-    let fits = text.iter().zip(SHAPE).fold(true, |fits, (b, s)| {
-        fits & if *s == b'0' {
-            b.is_ascii_digit()
-        } else {
-            b == s
-        }
-    });
-    if !fits {
+/// `2026-11-22T21:28:39.731870Z`, which is what the client writes, in whole milliseconds. Every
+/// line has one, and the general way takes much longer.
+fn microseconds_utc(stamp: &[u8]) -> Option<Timestamp> {
+    if stamp.len() != 27 || !stamp.ends_with(b"Z") {
         return None;
     }
     let number = |from: usize, to: usize| {
-        text[from..to]
+        stamp[from..to]
             .iter()
             .fold(0_i64, |sum, b| sum * 10 + i64::from(b - b'0'))
     };
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
     let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
-    // Days that are not in every month, and leap seconds, are left to the calendar.
     if !(1..=12).contains(&month)
         || !(1..=28).contains(&day) && !is_day(year, month, day)
         || hour > 23
@@ -116,27 +86,6 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The target that the rest of a line begins with, past any spans (there are some at `trace` only),
-/// and the message.
-fn target(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    loop {
-        let end = rest
-            .iter()
-            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')))
-            .unwrap_or(rest.len());
-        match (rest[..end].strip_suffix(b":"), rest.get(end)) {
-            (Some(path), Some(b' ')) => return Some((path, &rest[end + 1..])),
-            (Some(path), None) => return Some((path, b"")),
-            (_, Some(b'{')) => {
-                let fields = &rest[end..rest.len().min(end + SPAN)];
-                let closing = fields.windows(2).position(|two| two == b"}:")?;
-                rest = rest[end + closing + 2..].trim_ascii_start();
-            }
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::certificate::{CertificateOwner, RejectedCertificate, certificate_text
 use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
 use super::line::LineParts;
 use crate::base::clock::Timestamp;
+use crate::keeper::level::KEEPER_TARGET;
 use parts::say;
 pub use parts::{
     ClientMessage, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState,
@@ -19,9 +20,6 @@ pub use parts::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// The target of the keeper's own lines in the client's log.
-const KEEPER: &[u8] = b"jd_manager::keeper";
 
 /// What the monitoring's refresh dies of when its interval is 0. Its figures stay as they are from
 /// then on.
@@ -94,7 +92,7 @@ impl ClientStatus {
         let Some(line) = LineParts::read(line) else {
             return self.apply_bare_line(line);
         };
-        if line.target == KEEPER {
+        if line.target == KEEPER_TARGET.as_bytes() {
             return false;
         }
         self.heard = Some(line.at);

@@ -12,10 +12,11 @@ use super::config::{SimulatedMode, SimulatedTemplateProvider, SimulatorConfig};
 use super::environment::{SimulatedNetwork, SimulatedPool, SimulationPlan};
 use super::faults::{self, MemoryBallast, StartFailure};
 use super::line_counter::NumberedLines;
-use super::log_lines::{SimulatedLevel, SimulatedLine, SimulatedLog, script};
+use super::log_lines::{SimulatedLine, SimulatedLog, script};
 use super::monitoring;
 use super::scripts as say;
 use super::services::SimulatedServices;
+use crate::keeper::level::LogLevel;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -56,7 +57,7 @@ pub(super) async fn live(
     if wrong.fork_grandchild {
         let pid = faults::start_grandchild()?;
         log.say([SimulatedLine::new(
-            SimulatedLevel::Info,
+            LogLevel::Info,
             "jd_client_sv2::simulate",
             format!("grandchild pid={pid}"),
         )]);
@@ -590,7 +591,7 @@ impl SimulatedClient {
     fn panics(&self, place: &str) {
         let error = |message: String| {
             SimulatedLine::new(
-                SimulatedLevel::Error,
+                LogLevel::Error,
                 "stratum_apps::config_helpers::logging",
                 message,
             )

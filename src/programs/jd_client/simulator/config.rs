@@ -13,7 +13,8 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 /// What the client does with templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "UPPERCASE")]
 pub(super) enum SimulatedMode {
     FullTemplate,
     CoinbaseOnly,
@@ -144,16 +145,9 @@ fn config(table: &Table) -> Result<SimulatorConfig, String> {
     let share_batch_size = integer(table, "", "share_batch_size", 64)?;
     let mode = match table.get("mode").map(plain) {
         None => SimulatedMode::FullTemplate,
-        Some(name) => match name.to_ascii_uppercase().as_str() {
-            "FULLTEMPLATE" => SimulatedMode::FullTemplate,
-            "COINBASEONLY" => SimulatedMode::CoinbaseOnly,
-            "SOLOMINING" => SimulatedMode::SoloMining,
-            _ => {
-                return Err(format!(
-                    "unknown JDC mode `{name}`, expected FullTemplate, CoinbaseOnly, SoloMining"
-                ));
-            }
-        },
+        Some(name) => name.to_ascii_uppercase().parse().map_err(|_| {
+            format!("unknown JDC mode `{name}`, expected FullTemplate, CoinbaseOnly, SoloMining")
+        })?,
     };
     let monitoring = table
         .contains_key("monitoring_address")

@@ -10,50 +10,24 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How grave a line is. The client's `debug` and `trace` lines are not simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SimulatedLevel {
-    Error,
-    Warn,
-    Info,
-}
+use crate::keeper::level::LogLevel;
 
-impl SimulatedLevel {
-    /// The level's name as it stands in a line, padded to five characters.
-    fn padded(self) -> &'static str {
-        match self {
-            Self::Error => "ERROR",
-            Self::Warn => " WARN",
-            Self::Info => " INFO",
-        }
-    }
-
-    /// The SGR number of the level's colour.
-    fn colour(self) -> u8 {
-        match self {
-            Self::Error => 31,
-            Self::Warn => 33,
-            Self::Info => 32,
-        }
-    }
-
-    /// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or
-    /// its number (0 to 5) is understood, anything else means `info`: that is how the client reads
-    /// the variable.
-    pub(super) fn from_rust_log(value: &str) -> Option<Self> {
-        match value.to_ascii_lowercase().as_str() {
-            "off" | "0" => None,
-            "error" | "1" => Some(Self::Error),
-            "warn" | "2" => Some(Self::Warn),
-            _ => Some(Self::Info),
-        }
+/// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or its
+/// number (0 to 5) is understood, anything else means `info`: that is how the client reads the
+/// variable. Its `debug` and `trace` lines are not simulated.
+pub(super) fn level_of_rust_log(value: &str) -> Option<LogLevel> {
+    match value.to_ascii_lowercase().as_str() {
+        "off" | "0" => None,
+        "error" | "1" => Some(LogLevel::Error),
+        "warn" | "2" => Some(LogLevel::Warn),
+        _ => Some(LogLevel::Info),
     }
 }
 
 /// One line, not yet stamped with a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SimulatedLine {
-    pub(super) level: SimulatedLevel,
+    pub(super) level: LogLevel,
     pub(super) target: &'static str,
     pub(super) message: String,
     pub(super) fields: Vec<(&'static str, String)>,
@@ -61,11 +35,7 @@ pub(super) struct SimulatedLine {
 
 impl SimulatedLine {
     /// A line of the given level and target, without fields.
-    pub(super) fn new(
-        level: SimulatedLevel,
-        target: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(level: LogLevel, target: &'static str, message: impl Into<String>) -> Self {
         Self {
             level,
             target,
@@ -98,22 +68,19 @@ impl SimulatedLine {
 }
 
 /// Appends what stands before every message: time, level, target.
-fn prefix(
-    out: &mut String,
-    level: SimulatedLevel,
-    target: &str,
-    at: jiff::Timestamp,
-    colour: bool,
-) {
-    let word = level.padded();
+fn prefix(out: &mut String, level: LogLevel, target: &str, at: jiff::Timestamp, colour: bool) {
     let _ = if colour {
-        let sgr = level.colour();
+        let sgr = match level {
+            LogLevel::Error => 31,
+            LogLevel::Warn => 33,
+            _ => 32,
+        };
         write!(
             out,
-            "\x1b[2m{at:.6}\x1b[0m \x1b[{sgr}m{word}\x1b[0m \x1b[2m{target}\x1b[0m\x1b[2m:\x1b[0m "
+            "\x1b[2m{at:.6}\x1b[0m \x1b[{sgr}m{level:>5}\x1b[0m \x1b[2m{target}\x1b[0m\x1b[2m:\x1b[0m "
         )
     } else {
-        write!(out, "{at:.6} {word} {target}: ")
+        write!(out, "{at:.6} {level:>5} {target}: ")
     };
 }
 
@@ -136,11 +103,7 @@ pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec
             let (level, rest) = line
                 .split_once(' ')
                 .expect("a scripted line begins with its level");
-            let level = match level {
-                "ERROR" => SimulatedLevel::Error,
-                "WARN" => SimulatedLevel::Warn,
-                _ => SimulatedLevel::Info,
-            };
+            let level = level.parse().unwrap_or(LogLevel::Info);
             let (target, text) = rest
                 .split_once(": ")
                 .expect("a scripted line names its target");
@@ -172,7 +135,7 @@ pub(super) struct SimulatedLog(Arc<Mutex<LineSink>>);
 struct LineSink {
     file: Option<File>,
     colour: bool,
-    level: Option<SimulatedLevel>,
+    level: Option<LogLevel>,
     /// Kept between writes so that a busy log does not allocate for each line.
     text: String,
 }
@@ -180,7 +143,7 @@ struct LineSink {
 impl SimulatedLog {
     /// A log that writes to standard output, in colour if told, and to `file` (never in colour),
     /// and leaves out what is less grave than `level`.
-    pub(super) fn new(file: Option<File>, colour: bool, level: Option<SimulatedLevel>) -> Self {
+    pub(super) fn new(file: Option<File>, colour: bool, level: Option<LogLevel>) -> Self {
         Self(Arc::new(Mutex::new(LineSink {
             file,
             colour,
@@ -197,7 +160,7 @@ impl SimulatedLog {
     /// no reason to stop, as it is none for the client.
     pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
-        let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level <= least);
+        let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level >= least);
         let lines: Vec<SimulatedLine> = lines.into_iter().filter(wanted).collect();
         if lines.is_empty() {
             return;
@@ -226,7 +189,7 @@ impl SimulatedLog {
     /// Standard output is closed.
     pub(super) fn say_numbered(&self, first: u64, last: u64, bytes: usize) -> io::Result<()> {
         let sink = &mut *self.sink();
-        if sink.level != Some(SimulatedLevel::Info) {
+        if sink.level != Some(LogLevel::Info) {
             return Ok(());
         }
         let at = jiff::Timestamp::now();
@@ -260,7 +223,7 @@ fn numbered(
     let mut head = String::new();
     prefix(
         &mut head,
-        SimulatedLevel::Info,
+        LogLevel::Info,
         "jd_client_sv2::simulate",
         at,
         colour,
@@ -309,12 +272,9 @@ mod tests {
             "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider \
              attempt=1 MAX_RETRIES=3\n"
         );
-        let listen = SimulatedLine::new(
-            SimulatedLevel::Error,
-            "jd_client_sv2",
-            "Failed to bootstrap JDC",
-        )
-        .with("kind", "CouldNotInitiateSystem");
+        let listen =
+            SimulatedLine::new(LogLevel::Error, "jd_client_sv2", "Failed to bootstrap JDC")
+                .with("kind", "CouldNotInitiateSystem");
         assert_eq!(
             written(&listen, at("2026-11-22T21:28:43.733667Z"), false),
             "2026-11-22T21:28:43.733667Z ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem\n"
@@ -363,10 +323,10 @@ mod tests {
             });
             let now = at("2026-11-22T21:28:39.73187Z");
             let ours: String = [
-                SimulatedLine::new(SimulatedLevel::Error, "jd_client_sv2::a", "plain ✅"),
-                SimulatedLine::new(SimulatedLevel::Warn, "jd_client_sv2::b", "with fields")
+                SimulatedLine::new(LogLevel::Error, "jd_client_sv2::a", "plain ✅"),
+                SimulatedLine::new(LogLevel::Warn, "jd_client_sv2::b", "with fields")
                     .with("attempt", 1),
-                SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2", "two")
+                SimulatedLine::new(LogLevel::Info, "jd_client_sv2", "two")
                     .with("attempt", 1)
                     .with("error", "NotFound"),
             ]
@@ -411,18 +371,9 @@ mod tests {
 
     #[test]
     fn only_a_bare_level_in_rust_log_is_understood() {
-        assert_eq!(SimulatedLevel::from_rust_log("off"), None);
-        assert_eq!(
-            SimulatedLevel::from_rust_log("WARN"),
-            Some(SimulatedLevel::Warn)
-        );
-        assert_eq!(
-            SimulatedLevel::from_rust_log("1"),
-            Some(SimulatedLevel::Error)
-        );
-        assert_eq!(
-            SimulatedLevel::from_rust_log("jd_client_sv2=off"),
-            Some(SimulatedLevel::Info)
-        );
+        assert_eq!(level_of_rust_log("off"), None);
+        assert_eq!(level_of_rust_log("WARN"), Some(LogLevel::Warn));
+        assert_eq!(level_of_rust_log("1"), Some(LogLevel::Error));
+        assert_eq!(level_of_rust_log("jd_client_sv2=off"), Some(LogLevel::Info));
     }
 }

@@ -4,7 +4,8 @@
 //! Knows no state: every figure is handed in by [`super::environment`].
 
 use super::channels::{SimulatedMinerChannel, SimulatedUpstreamChannel};
-use super::log_lines::{SimulatedLevel, SimulatedLine};
+use super::log_lines::SimulatedLine;
+use crate::keeper::level::LogLevel;
 use std::fmt::Display;
 use std::net::SocketAddr;
 
@@ -16,7 +17,7 @@ const DECLARATION: &str = "jd_client_sv2::channel_manager::jd_message_handler";
 const TEMPLATES: &str = "jd_client_sv2::channel_manager::template_message_handler";
 
 fn info(target: &'static str, message: impl Into<String>) -> SimulatedLine {
-    SimulatedLine::new(SimulatedLevel::Info, target, message)
+    SimulatedLine::new(LogLevel::Info, target, message)
 }
 
 /// Bytes as hexadecimal digits.
@@ -31,8 +32,7 @@ pub(super) fn connection(from: impl Display) -> SimulatedLine {
 
 /// And cannot shake hands; `error` is the name of the client's error.
 pub(super) fn handshake_failed(error: &str) -> SimulatedLine {
-    SimulatedLine::new(SimulatedLevel::Error, MANAGER, "Noise handshake failed")
-        .with("error", error)
+    SimulatedLine::new(LogLevel::Error, MANAGER, "Noise handshake failed").with("error", error)
 }
 
 /// A miner introduces itself; `device` is its number among the simulated ones.
@@ -87,7 +87,7 @@ pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> Sim
     let text = format!(
         "❌ SubmitSharesError on downstream channel: ch={channel_id}, seq={sequence}, error={reason}"
     );
-    SimulatedLine::new(SimulatedLevel::Error, DOWNSTREAM, text)
+    SimulatedLine::new(LogLevel::Error, DOWNSTREAM, text)
 }
 
 /// It is good.
@@ -162,7 +162,7 @@ pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> Simu
     let text = format!(
         "Received: SubmitSharesError(channel_id={channel_id}, sequence_number={sequence}, error_code={reason}) ❌"
     );
-    SimulatedLine::new(SimulatedLevel::Warn, UPSTREAM, text)
+    SimulatedLine::new(LogLevel::Warn, UPSTREAM, text)
 }
 
 /// The client tells the pool of its miners' new hashrate.

@@ -31,7 +31,7 @@ use client::ExitKind;
 use faults::{FaultArgs, StartFailure};
 use humantime::parse_duration as duration;
 use line_counter::LineRate;
-use log_lines::{SimulatedLevel, SimulatedLog};
+use log_lines::{SimulatedLog, level_of_rust_log};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -189,9 +189,7 @@ pub fn run(mut args: SimulatorArgs) -> ExitCode {
             }
         },
     };
-    let level = std::env::var("RUST_LOG").map_or(Some(SimulatedLevel::Info), |value| {
-        SimulatedLevel::from_rust_log(&value)
-    });
+    let level = level_of_rust_log(&std::env::var("RUST_LOG").unwrap_or_default());
     let log = SimulatedLog::new(log_file, args.colour || io::stdout().is_terminal(), level);
     let seed = match args.seed {
         Some(seed) => Ok(seed),

@@ -329,7 +329,7 @@ pub(super) const BACKTRACE: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_lines::{SimulatedLevel, script};
+    use super::super::log_lines::script;
     use super::ALL;
 
     #[test]
@@ -344,15 +344,8 @@ mod tests {
                         .any(|crate_| line.target.starts_with(crate_)),
                     "{written}"
                 );
-                let level = match line.level {
-                    SimulatedLevel::Error => "ERROR",
-                    SimulatedLevel::Warn => "WARN",
-                    SimulatedLevel::Info => "INFO",
-                };
-                assert!(
-                    written.starts_with(&format!("{level} {}: {}", line.target, line.message)),
-                    "{written}"
-                );
+                let head = format!("{} {}: {}", line.level, line.target, line.message);
+                assert!(written.starts_with(&head), "{written}");
                 assert_eq!(line.fields.len(), written.matches('¦').count(), "{written}");
             }
         }
