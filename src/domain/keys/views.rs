@@ -60,7 +60,7 @@ mod tests {
             &secret
         ));
         assert_eq!(json["success"], true);
-        let html = page.render().unwrap();
+        let html = page.render_with_values(&crate::web::PageFrame::default()).unwrap();
         assert!(
             html.contains(secret.reveal())
                 && html.contains(json["keys"]["public_key"].as_str().unwrap())

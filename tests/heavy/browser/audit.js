@@ -9,6 +9,15 @@ if (document.documentElement.scrollWidth > innerWidth) {
   wrong.push(`scrolls sideways: ${document.documentElement.scrollWidth} px, because of ${wide.slice(-3).map(called)}`);
 }
 
+// Nothing reaches out of the panel that it stands in.
+for (const panel of [...document.querySelectorAll('.panel, section')].filter(shown)) {
+  const edge = panel.getBoundingClientRect().right + 1;
+  for (const inside of [...panel.querySelectorAll('table, dl, form, p')].filter(shown)) {
+    const { right } = inside.getBoundingClientRect();
+    if (right > edge && !inside.closest('.log')) wrong.push(`${called(inside)} is ${(right - edge).toFixed(0)} px wider than ${called(panel)}`);
+  }
+}
+
 if (document.querySelectorAll('h1').length !== 1) wrong.push(`${document.querySelectorAll('h1').length} h1`);
 if (!/^\S.* · jd-manager$/.test(document.title)) wrong.push(`title "${document.title}"`);
 if (!document.documentElement.lang) wrong.push('no language');
