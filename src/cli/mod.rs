@@ -25,7 +25,7 @@ use crate::keeper;
 use crate::keeper::spawn::ExecArgs;
 use crate::programs::jd_client::simulator::SimulatorArgs;
 use crate::server::settings::{Settings, SettingsInput};
-use crate::server::{api_docs, app, logging};
+use crate::server::{api_docs, app, logging, route_table};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many
 /// of them at once; the rounds of samples would keep all of those alive by turns, each with its
@@ -141,7 +141,7 @@ enum CliCommand {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
-        Some(CliCommand::Openapi) => print(&api_docs::text()),
+        Some(CliCommand::Openapi) => print(&api_docs::text(route_table::operation_groups())),
         // These four are small processes of their own: no runtime, no settings.
         Some(CliCommand::Keep { dir }) => keeper::keep::keep(&dir),
         Some(CliCommand::Exec(args)) => keeper::spawn::exec(&args),

@@ -32,7 +32,9 @@ use crate::infra::notices::ManagerNotices;
 use crate::infra::notify::NotifySender;
 use crate::infra::schedule::JobSchedule;
 use crate::keeper::machine::InstanceState;
+use crate::server::api_docs::ApiOperations;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
+use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
 use crate::server::state::AppState;
 use crate::server::{database_checks, reload, router, systemd};
@@ -221,6 +223,7 @@ where
         alerts,
         backups,
         notices,
+        api: ApiOperations(route_table::operation_groups),
         started: begun,
     };
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);

@@ -10,8 +10,7 @@ use crate::domain::{
     updates,
 };
 use crate::server::api_docs;
-use crate::server::router::manager_health;
-use crate::server::state::{AppState, ManagerHealth};
+use crate::server::state::{AppState, ManagerHealth, manager_health};
 use crate::web::openapi::{ApiOperation, OperationGroup, PAGE, PROGRAMS, Route, RouteTable, get};
 
 /// Routes that belong together in the documentation.

@@ -3,11 +3,11 @@
 //! `/api/…` is the same router once more: what is different there (JSON first) is decided by
 //! `web::negotiation` from the path.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::routing::get;
-use axum::{Json, Router};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -18,7 +18,8 @@ use tower_http::timeout::TimeoutLayer;
 use crate::domain::access::PermissionTable;
 use crate::domain::access::middleware::require_role;
 use crate::domain::instances;
-use crate::server::state::{AppState, ManagerHealth};
+use crate::server::api_docs::OperationTable;
+use crate::server::state::AppState;
 use crate::server::{api_docs, route_table};
 use crate::web::openapi::Route;
 use crate::web::origin::AllowedHosts;
@@ -65,7 +66,10 @@ pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: Rate
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(api_docs::refuse_unknown))
+        .layer(middleware::from_fn_with_state(
+            OperationTable::new(route_table::operations()),
+            api_docs::refuse_unknown,
+        ))
         .layer(middleware::from_fn_with_state(
             (
                 access,
@@ -102,9 +106,4 @@ async fn not_found() -> ProblemResponse {
 /// The `Allow` header is the framework's; only the words are ours.
 async fn method_not_allowed() -> StatusCode {
     StatusCode::METHOD_NOT_ALLOWED
-}
-
-/// `GET /health`: the manager itself is well, for containers and balancers.
-pub(super) async fn manager_health(State(state): State<AppState>) -> Json<ManagerHealth> {
-    Json(state.manager_health())
 }

@@ -1,6 +1,7 @@
 //! What handlers may reach: each domain's service and nothing else.
 
-use axum::extract::FromRef;
+use axum::Json;
+use axum::extract::{FromRef, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
+use crate::server::api_docs::ApiOperations;
 
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct AppState {
     pub notices: ManagerNotices,
     /// The API of one client.
     pub legacy: FirstGeneration,
+    /// What is documented of the API.
+    pub api: ApiOperations,
     /// When the manager was started.
     pub started: Instant,
 }
@@ -80,6 +84,11 @@ impl AppState {
     }
 }
 
+/// `GET /health`: the manager itself is well, for containers and balancers.
+pub(super) async fn manager_health(State(state): State<AppState>) -> Json<ManagerHealth> {
+    Json(state.manager_health())
+}
+
 /// Lets handlers ask for these members of the state with `State`.
 macro_rules! services {
     ($($field:ident: $service:ty),+ $(,)?) => {$(
@@ -103,4 +112,5 @@ services! {
     alerts: Alerts,
     backups: Backups,
     legacy: FirstGeneration,
+    api: ApiOperations,
 }

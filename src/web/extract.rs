@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::openapi::RequestField;
 use super::problem::ProblemResponse;
@@ -42,7 +43,7 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
 #[derive(Debug)]
 pub struct QueryParams {
     given: HashMap<String, String>,
-    fields: &'static [RequestField],
+    operation: Option<Arc<OperationFields>>,
     errors: Vec<FieldError>,
 }
 
@@ -53,10 +54,9 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
         let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes())
             .into_iter()
             .collect();
-        let fields = parts.extensions.get::<OperationFields>();
         Ok(Self {
             given,
-            fields: fields.map_or(&[], |fields| fields.query),
+            operation: parts.extensions.get().cloned(),
             errors: Vec::new(),
         })
     }
@@ -86,7 +86,10 @@ impl QueryParams {
 
     /// A whole number in the range that the operation has for it, or its default.
     pub fn number(&mut self, name: &str) -> u64 {
-        let Some(field) = known(self.fields, name) else {
+        // One that the operation does not have was refused before.
+        let operation = self.operation.clone();
+        let mut fields = operation.iter().flat_map(|operation| &operation.query);
+        let Some(field) = fields.find(|field| field.name == name) else {
             return 0;
         };
         let (from, to) = field.range();
@@ -117,18 +120,19 @@ impl QueryParams {
 pub const MOST_UNKNOWN: usize = 20;
 
 /// What an operation takes, as it is documented. The router puts it into the extensions of each
-/// request.
-#[derive(Clone, Copy, Debug)]
+/// request, in an [`Arc`].
+#[derive(Debug)]
 pub struct OperationFields {
     /// The parameters in the query.
-    pub query: &'static [RequestField],
+    pub query: Vec<RequestField>,
     /// The fields of a JSON body; none where they are not listed.
-    pub body: Option<&'static [RequestField]>,
+    pub body: Option<Vec<RequestField>>,
 }
 
+/// The field of a name; readers ask only for fields that they were made with.
 fn known<'a>(fields: &'a [RequestField], name: &str) -> Option<&'a RequestField> {
     let field = fields.iter().find(|field| field.name == name);
-    debug_assert!(field.is_some(), "the operation does not document {name}");
+    debug_assert!(field.is_some(), "there is no field {name}");
     field
 }
 
@@ -200,8 +204,10 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
                 ));
             }
         };
-        let fields = request.extensions().get::<OperationFields>();
-        let fields = fields.and_then(|fields| fields.body);
+        let operation = request.extensions().get::<Arc<OperationFields>>().cloned();
+        let fields = operation
+            .as_ref()
+            .and_then(|operation| operation.body.as_deref());
         let body = body(request).await?;
         if is_form {
             let pairs = form_pairs(&body);

@@ -11,6 +11,7 @@
 mod actor;
 pub mod assets;
 pub mod caller;
+pub mod confirm;
 pub mod csp;
 pub mod error_pages;
 pub mod extract;
@@ -24,6 +25,7 @@ pub mod respond;
 pub mod sse;
 
 pub use caller::{Caller, PeerAddress, Role};
+pub use confirm::{ConfirmPage, ConfirmQuestion};
 pub use extract::{PathId, QueryParams, RequestInput};
 pub use negotiation::{
     LogForms, PageForms, PageOrStream, Representation, RequestContext, TextForms,

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 fn document() -> Value {
-    serde_json::from_str(&jd_manager::server::api_docs::text()).unwrap()
+    serde_json::from_str(&jd_manager::server::api_docs::text(
+        jd_manager::server::route_table::operation_groups(),
+    ))
+    .unwrap()
 }
 
 /// Method, path and what is said of each operation.

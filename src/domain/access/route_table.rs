@@ -5,9 +5,10 @@ use super::responses::{LoginResponse, UserChangeResponse, UserCreatedResponse};
 use super::routes;
 use super::service::Access;
 use super::views::{
-    AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage,
+    AccessRemoval, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage,
     TokensPage, UserPage, UsersPage,
 };
+use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
     HTML, JSON, PAGE, RouteTable, RouterState, delete, flag, get, number, patch, post, shape, text,
@@ -236,7 +237,7 @@ where
             "askDeleteUser",
             "The question before a user is deleted, for people.",
         )
-        .gives::<AccessDeletePage>(PAGE).for_admins(), routes::users::ask_delete)
+        .gives::<ConfirmPage<AccessRemoval>>(PAGE).for_admins(), routes::users::ask_delete)
 .add(get(
             "/tokens",
             "listTokens",
@@ -272,7 +273,7 @@ where
             "askRevokeToken",
             "The question before a token is revoked, for people.",
         )
-        .gives::<AccessDeletePage>(PAGE), routes::tokens::ask_revoke)
+        .gives::<ConfirmPage<AccessRemoval>>(PAGE), routes::tokens::ask_revoke)
 .add(get(
             "/audit",
             "listAudit",

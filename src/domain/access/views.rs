@@ -14,6 +14,7 @@ use super::{password, second_factor};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::view;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 use crate::web::{PageFrame, Role};
 
 pub use login::{KeptPage, LoginPage};
@@ -253,50 +254,55 @@ impl UserPage {
     }
 }
 
-/// The question before something goes for good.
-#[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "access/delete.html", blocks = ["main"])]
-#[schemars(rename = "AccessDeletion")]
-pub struct AccessDeletePage {
+/// A user or a token that may go for good.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct AccessRemoval {
     /// What it is called.
     name: String,
     /// What goes with it.
-    lost: String,
-    #[serde(skip)]
-    at: String,
-    #[serde(skip)]
-    back: &'static str,
-    #[serde(skip)]
-    word: &'static str,
+    lost: &'static str,
 }
-view!(AccessDeletePage { "main" => as_main });
 
-impl AccessDeletePage {
-    /// Of a user.
-    pub fn of_user(user: UserAccount) -> Self {
-        let lost =
-            "Its sessions and tokens end at once. What it did stays in the audit log.".into();
-        Self {
-            at: format!("/users/{}/delete", user.id),
-            name: user.name,
-            lost,
-            back: "/users",
-            word: "Delete",
-        }
-    }
+/// The question before a user is deleted.
+pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
+    let lost = "Its sessions and tokens end at once. What it did stays in the audit log.";
+    ask(
+        "Delete",
+        user.name,
+        lost,
+        format!("/users/{}/delete", user.id),
+        "/users",
+    )
+}
 
-    /// Of a token.
-    pub fn of_token(token: ApiToken) -> Self {
-        let lost =
-            "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
-        Self {
-            at: format!("/tokens/{}/delete", token.id),
-            name: token.name,
-            lost,
-            back: "/tokens",
-            word: "Revoke",
-        }
-    }
+/// The question before a token is revoked.
+pub(super) fn revoke_page(token: ApiToken) -> ConfirmPage<AccessRemoval> {
+    let lost = "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.";
+    ask(
+        "Revoke",
+        token.name,
+        lost,
+        format!("/tokens/{}/delete", token.id),
+        "/tokens",
+    )
+}
+
+fn ask(
+    word: &str,
+    name: String,
+    lost: &'static str,
+    address: String,
+    back: &str,
+) -> ConfirmPage<AccessRemoval> {
+    let question = ConfirmQuestion {
+        title: format!("{word} {name}?"),
+        nav: "account",
+        texts: vec![lost.into()],
+        action: Some((address, format!("{word} {name}"))),
+        back: back.into(),
+        ..ConfirmQuestion::default()
+    };
+    ConfirmPage::new(AccessRemoval { name, lost }, question)
 }
 
 /// `GET /tokens`.

@@ -12,7 +12,8 @@ use super::rule_draft::rule_fields;
 use super::views::responses::{
     ChannelKinds, ChannelResponse, RuleKinds, RuleResponse, SilenceResponse,
 };
-use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
+use super::views::{AlertRemoval, AlertsPage, ChannelView, DeliveriesPage, TestPage};
+use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
     PAGE, RequestField, RouteTable, RouterState, delete, get, id, number, one_of, post, put, shape,
@@ -90,7 +91,7 @@ where
             "askDeleteChannel",
             "The question before a channel is deleted, for people.",
         )
-        .gives::<AlertDeletePage>(PAGE)
+        .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_channel)
 .add(post(
             "/alerts/channels/{id}/test",
@@ -146,7 +147,7 @@ where
             "askDeleteRule",
             "The question before a rule is deleted, for people.",
         )
-        .gives::<AlertDeletePage>(PAGE)
+        .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_rule)
 .add_with_form(delete(
             "/alerts/unreadable/{id}",
@@ -162,7 +163,7 @@ where
             "The question before that, for people.",
         )
         .named(place())
-        .gives::<AlertDeletePage>(PAGE), routes::ask_delete_unreadable)
+        .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)
 .add(post(
             "/alerts/silences",
             "silence",

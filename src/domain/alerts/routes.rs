@@ -12,7 +12,7 @@ use super::service::{Alerts, SILENCES};
 use super::views::channel_form::ChannelPage;
 use super::views::responses::{ChannelResponse, RuleResponse, SilenceResponse};
 use super::views::rule_form::{RulePage, known_kind};
-use super::views::{AlertDeletePage, AlertsPage, DeliveriesPage, TestPage};
+use super::views::{self, AlertsPage, DeliveriesPage, TestPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
@@ -152,7 +152,7 @@ pub async fn ask_delete_channel(
     PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let (channel, users) = alerts.channel_with_users(id).await?;
-    want.respond(&AlertDeletePage::of_channel(channel, users))
+    want.respond(&views::delete_channel_page(channel, users))
 }
 
 /// `DELETE /alerts/channels/{id}`, and `POST /alerts/channels/{id}/delete` for forms.
@@ -279,7 +279,7 @@ pub async fn ask_delete_rule(
     want: RequestContext,
     PathId(id): PathId<RuleId>,
 ) -> Reply {
-    want.respond(&AlertDeletePage::of_rule(alerts.rule(id).await?))
+    want.respond(&views::delete_rule_page(alerts.rule(id).await?))
 }
 
 /// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
@@ -298,7 +298,7 @@ pub async fn ask_delete_unreadable(
     want: RequestContext,
     PathId(place): PathId<AlertRowId>,
 ) -> Reply {
-    want.respond(&AlertDeletePage::of_unreadable(
+    want.respond(&views::delete_unreadable_page(
         alerts.unreadable(place).await?,
     ))
 }

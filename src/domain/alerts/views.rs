@@ -22,6 +22,7 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::infra::notify::NotifyChannel as Target;
 use crate::view;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 
 /// A channel for everybody: without its secrets.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -256,23 +257,14 @@ impl TestPage {
     }
 }
 
-/// The question before a channel or a rule is deleted.
-#[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "alerts/delete.html", blocks = ["main"])]
-#[schemars(rename = "AlertDeletion")]
-pub struct AlertDeletePage {
+/// A channel or a rule that may be deleted.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct AlertRemoval {
     id: String,
     name: String,
-    /// Its address.
-    #[serde(skip)]
-    at: String,
-    /// What goes with it, in sentences.
-    #[serde(skip)]
-    lost: String,
     /// The rules that are in the way.
     used_by: Vec<RuleName>,
 }
-view!(AlertDeletePage { "main" => as_main });
 
 /// A rule by its name.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -282,58 +274,84 @@ pub struct RuleName {
     name: String,
 }
 
-impl AlertDeletePage {
-    /// Of a channel; `users`: the rules that send to it alone.
-    pub fn of_channel(channel: SavedChannel, users: Vec<AlertRule>) -> Self {
-        Self {
-            at: format!("/alerts/channels/{}", channel.id),
-            lost: format!(
-                "Nothing is sent to {} any more, not even what waits to be. The list of what was sent there goes, too.",
-                channel.target.words()
-            ),
-            id: channel.id.to_string(),
-            name: channel.name,
-            used_by: users
-                .into_iter()
-                .map(|rule| RuleName {
-                    id: rule.id,
-                    name: rule.name,
-                })
-                .collect(),
-        }
-    }
+/// The question before a channel is deleted; `users`: the rules that send to it alone.
+pub(super) fn delete_channel_page(
+    channel: SavedChannel,
+    users: Vec<AlertRule>,
+) -> ConfirmPage<AlertRemoval> {
+    let lost = format!(
+        "Nothing is sent to {} any more, not even what waits to be. The list of what was sent there goes, too.",
+        channel.target.words()
+    );
+    let used_by = users.into_iter().map(|rule| RuleName {
+        id: rule.id,
+        name: rule.name,
+    });
+    let removal = AlertRemoval {
+        id: channel.id.to_string(),
+        name: channel.name,
+        used_by: used_by.collect(),
+    };
+    ask(removal, format!("/alerts/channels/{}", channel.id), lost)
+}
 
-    /// Of what cannot be read.
-    pub fn of_unreadable(row: UnreadableAlertRow) -> Self {
-        let lost = match row.place.kind {
-            AlertRowKind::Rule => {
-                "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again."
-            }
-            AlertRowKind::Channel => {
-                "This channel cannot be read, so nothing is sent there. A newer jd-manager that wrote it may read it again, and send what waits for it. \
-                 The list of what was sent there goes, too."
-            }
-        };
-        Self {
-            at: format!("/alerts/unreadable/{}", row.place),
-            lost: lost.into(),
-            id: row.id,
-            name: row.name,
-            used_by: Vec::new(),
+/// The question before what cannot be read is deleted.
+pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<AlertRemoval> {
+    let lost = match row.place.kind {
+        AlertRowKind::Rule => {
+            "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again."
         }
-    }
+        AlertRowKind::Channel => {
+            "This channel cannot be read, so nothing is sent there. A newer jd-manager that wrote it may read it again, and send what waits for it. \
+             The list of what was sent there goes, too."
+        }
+    };
+    let address = format!("/alerts/unreadable/{}", row.place);
+    let removal = AlertRemoval {
+        id: row.id,
+        name: row.name,
+        used_by: Vec::new(),
+    };
+    ask(removal, address, lost.into())
+}
 
-    /// Of a rule.
-    pub fn of_rule(rule: AlertRule) -> Self {
-        Self {
-            at: format!("/alerts/rules/{}", rule.id),
-            lost: format!(
-                "You are no longer told when {}. To stop it for a while, switch the rule off instead.",
-                of_condition(&rule.condition)
-            ),
-            id: rule.id.to_string(),
-            name: rule.name,
-            used_by: Vec::new(),
-        }
-    }
+/// The question before a rule is deleted.
+pub(super) fn delete_rule_page(rule: AlertRule) -> ConfirmPage<AlertRemoval> {
+    let lost = format!(
+        "You are no longer told when {}. To stop it for a while, switch the rule off instead.",
+        of_condition(&rule.condition)
+    );
+    let removal = AlertRemoval {
+        id: rule.id.to_string(),
+        name: rule.name,
+        used_by: Vec::new(),
+    };
+    ask(removal, format!("/alerts/rules/{}", rule.id), lost)
+}
+
+fn ask(removal: AlertRemoval, address: String, lost: String) -> ConfirmPage<AlertRemoval> {
+    let name = &removal.name;
+    let links: Vec<_> = removal
+        .used_by
+        .iter()
+        .map(|rule| (format!("/alerts/rules/{}", rule.id), rule.name.clone()))
+        .collect();
+    let is_free = links.is_empty();
+    let question = ConfirmQuestion {
+        title: if is_free {
+            format!("Delete {name}?")
+        } else {
+            format!("{name} cannot be deleted")
+        },
+        nav: "alerts",
+        texts: vec![if is_free {
+            lost
+        } else {
+            "It is the only channel of these rules. Give them another one first.".into()
+        }],
+        links,
+        action: is_free.then(|| (format!("{address}/delete"), format!("Delete {name}"))),
+        back: "/alerts".into(),
+    };
+    ConfirmPage::new(removal, question)
 }

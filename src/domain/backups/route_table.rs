@@ -4,7 +4,8 @@ use super::responses::{BackupSettingsResponse, BackupStartResponse};
 use super::routes;
 use super::service::Backups;
 use super::settings::settings_fields;
-use super::views::{BackupDeletePage, BackupsPage};
+use super::views::{BackupRemoval, BackupsPage};
+use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
     PAGE, RequestField, RouteTable, RouterState, delete, flag, get, patch, post, text,
@@ -71,7 +72,7 @@ where
                 "The question before a backup is deleted, for people.",
             )
             .named(name())
-            .gives::<BackupDeletePage>(PAGE)
+            .gives::<ConfirmPage<BackupRemoval>>(PAGE)
             .for_admins(),
             routes::ask_delete,
         )

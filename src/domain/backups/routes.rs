@@ -9,7 +9,7 @@ use super::create::BackupRequest;
 use super::encryption::BackupPassphrase;
 use super::responses::{BackupSettingsResponse, BackupStartResponse};
 use super::service::Backups;
-use super::views::{BackupDeletePage, BackupsPage};
+use super::views::{BackupsPage, delete_page};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::web::extract::{MaybeInput, MemberReader};
@@ -131,7 +131,7 @@ pub async fn ask_delete(
     Path(name): Path<String>,
 ) -> Reply {
     let (backup, all) = (backups.get(&name).await?, backups.list().await?);
-    want.respond(&BackupDeletePage::new(backup, all.len().saturating_sub(1)))
+    want.respond(&delete_page(backup, all.len().saturating_sub(1)))
 }
 
 /// `DELETE /backups/{name}`, and `POST /backups/{name}/delete` for forms.

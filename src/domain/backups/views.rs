@@ -11,6 +11,7 @@ use super::service::{Backup, BackupJob, BackupOverview};
 use super::settings::BackupSettings;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 
 /// `GET /backups`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -85,28 +86,39 @@ impl BackupsPage {
     }
 }
 
-/// `GET /backups/{name}/delete`: what will be lost, and the button.
-#[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "backups/delete.html", blocks = ["main"])]
-#[schemars(rename = "BackupDeletion")]
-pub struct BackupDeletePage {
+/// A backup that may be deleted.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct BackupRemoval {
     #[serde(flatten)]
     backup: Backup,
     /// So many others stay.
     others: usize,
 }
 
-crate::view!(BackupDeletePage { "main" => as_main });
-
-impl BackupDeletePage {
-    /// The question whether to delete it.
-    pub fn new(backup: Backup, others: usize) -> Self {
-        Self { backup, others }
-    }
-
-    fn size(&self) -> String {
-        size(self.backup.size)
-    }
+/// `GET /backups/{name}/delete`: what will be lost, and the button.
+pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
+    let left = match others {
+        0 => "There is no other one on this machine.".to_owned(),
+        1 => "1 other will be left on this machine.".to_owned(),
+        _ => format!("{others} others will be left on this machine."),
+    };
+    let made = backup.named.created_at.local();
+    let size = size(backup.size);
+    let question = ConfirmQuestion {
+        title: "Delete this backup?".into(),
+        nav: "backups",
+        texts: vec![format!(
+            "{}, made {made}, {size}. This cannot be taken back. {left}",
+            backup.name
+        )],
+        action: Some((
+            format!("/backups/{}/delete", backup.name),
+            "Delete this backup".into(),
+        )),
+        back: "/backups".into(),
+        ..ConfirmQuestion::default()
+    };
+    ConfirmPage::new(BackupRemoval { backup, others }, question)
 }
 
 /// `3.4 MB`.

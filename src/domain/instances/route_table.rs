@@ -9,9 +9,10 @@ use super::draft::instance_fields;
 use super::routes::NOTHING_SELECTED;
 use super::service::InstanceActionResult;
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage,
-    InstanceFormPage, InstanceListPage, TrialPage,
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
+    InstanceListPage, InstanceRemoval, TrialPage,
 };
+use crate::web::ConfirmPage;
 use crate::web::openapi::{
     ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, RouteTable, RouterState, delete, flag, get,
     id, list, number, one_of, patch, post, shape, text, whole,
@@ -103,7 +104,7 @@ where
 .add(act("/instances/{id}/stop", "stopInstance", "Stops an instance and waits for its client to end, at most 20 s.").for_operators().audited("stopped an instance"), routes::stop)
 .add(act("/instances/{id}/restart", "restartInstance", "Stops an instance and starts it again with the newest configuration.").for_operators().audited("restarted an instance"), routes::restart)
 .add(get("/instances/{id}/delete", "askDeleteInstance", "The question before an instance is deleted, for people.")
-            .gives::<InstanceDeletePage>(PAGE), routes::ask_delete)
+            .gives::<ConfirmPage<InstanceRemoval>>(PAGE), routes::ask_delete)
 .add(history("/instances/{id}/events", "listInstanceEvents", "The changes of state of an instance, newest first."), routes::events)
 .add(history("/events", "listEvents", "The changes of state of all instances, newest first."), routes::all_events)
 }

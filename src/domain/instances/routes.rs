@@ -14,8 +14,8 @@ use super::model::{Instance, STOP_PATIENCE};
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage,
-    InstanceFormPage, InstanceFragments, ListedEvent, TrialPage, row_id,
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
+    InstanceFragments, ListedEvent, TrialPage, delete_page, row_id,
 };
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
@@ -279,10 +279,7 @@ pub async fn ask_delete(
 ) -> Reply {
     let instance = s.get(id).await?;
     let log_bytes = s.log_bytes(id).await?;
-    want.respond(&InstanceDeletePage {
-        instance,
-        log_bytes,
-    })
+    want.respond(&delete_page(instance, log_bytes))
 }
 
 /// `DELETE /instances/{id}`, and `POST /instances/{id}/delete` for forms.

@@ -19,6 +19,7 @@ use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::{InstanceState, RestartPolicy};
 use crate::view;
 use crate::web::PageFrame;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 
 /// `/` and `/instances`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -300,25 +301,55 @@ impl BulkPage {
     }
 }
 
-/// The question before an instance is deleted.
-#[derive(Debug, JsonSchema, Serialize, Template)]
-#[template(path = "instances/delete.html", blocks = ["main"])]
-#[schemars(rename = "InstanceDeletion")]
-pub struct InstanceDeletePage {
+/// An instance that may be deleted.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct InstanceRemoval {
     /// The instance.
-    pub instance: Instance,
+    instance: Instance,
     /// How much log goes with it, bytes.
-    pub log_bytes: u64,
+    log_bytes: u64,
 }
-view!(InstanceDeletePage { "main" => as_main });
 
-impl InstanceDeletePage {
-    fn log_text(&self) -> String {
-        match self.log_bytes {
-            0 => "no log yet".into(),
-            n => format!("{} of log", size_text(n)),
-        }
+/// The question before an instance is deleted.
+pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<InstanceRemoval> {
+    let name = &instance.name;
+    let mut lost = String::new();
+    if instance.can_stop() {
+        let port = instance.port.map(|port| port.to_string());
+        lost = format!(
+            "Its client is {} and will be stopped first; miners connected to port {} lose their work. ",
+            instance.state_text(),
+            port.unwrap_or_default()
+        );
     }
+    let log = match log_bytes {
+        0 => "no log yet".into(),
+        n => format!("{} of log", size_text(n)),
+    };
+    lost.push_str(&format!(
+        "What goes for good: its history of events and {log}. Its configuration stays:"
+    ));
+    let question = ConfirmQuestion {
+        title: format!("Delete {name}?"),
+        nav: "instances",
+        texts: vec![lost],
+        links: vec![(
+            format!("/saved-configs/{}", instance.config_id),
+            instance.config_name.clone(),
+        )],
+        action: Some((
+            format!("/instances/{}/delete", instance.id),
+            format!("Delete {name} for good"),
+        )),
+        back: format!("/instances/{}", instance.id),
+    };
+    ConfirmPage::new(
+        InstanceRemoval {
+            instance,
+            log_bytes,
+        },
+        question,
+    )
 }
 
 /// One event as listed.

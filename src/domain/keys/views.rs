@@ -60,7 +60,9 @@ mod tests {
             &secret
         ));
         assert_eq!(json["success"], true);
-        let html = page.render_with_values(&crate::web::PageFrame::default()).unwrap();
+        let html = page
+            .render_with_values(&crate::web::PageFrame::default())
+            .unwrap();
         assert!(
             html.contains(secret.reveal())
                 && html.contains(json["keys"]["public_key"].as_str().unwrap())

@@ -561,7 +561,9 @@ mod tests {
                 updated_at: Timestamp::now(),
             };
             let page = StepPage::of(setup.clone(), step, setup.answers.clone());
-            let html = page.render_with_values(&crate::web::PageFrame::default()).unwrap();
+            let html = page
+                .render_with_values(&crate::web::PageFrame::default())
+                .unwrap();
             assert!(html.contains(step.question()), "{html}");
             assert!(
                 !html.contains("\"></label>") && !html.replace('\n', "").contains("\"> </label>"),

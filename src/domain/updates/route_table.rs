@@ -6,7 +6,8 @@ use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateS
 use super::routes;
 use super::service::ClientInUse;
 use super::service::UpdateService;
-use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
+use super::views::{ClientRemoval, HistoryPage, InstallPage, JobPage, SwitchPage, UpdatesPage};
+use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
     PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, RouteTable, RouterState, delete, flag, get, id,
@@ -126,7 +127,7 @@ where
             "The question before an installed client is removed, for people.",
         )
         .named(name())
-        .gives::<RemovePage>(PAGE), routes::ask_remove)
+        .gives::<ConfirmPage<ClientRemoval>>(PAGE), routes::ask_remove)
 .add(post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
             .named(name())
             .acts([])

@@ -16,7 +16,7 @@ use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateS
 use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
 use super::upload;
-use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
+use super::views::{HistoryPage, InstallPage, JobPage, SwitchPage, UpdatesPage, remove_page};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
@@ -439,10 +439,8 @@ pub async fn ask_remove(
         .into_iter()
         .find(|one| one.name == name);
     let client = client.ok_or_else(|| Error::not_found("installed client", name))?;
-    want.respond(&RemovePage {
-        obstacle: client.obstacle(),
-        client,
-    })
+    let obstacle = client.obstacle();
+    want.respond(&remove_page(client, obstacle))
 }
 
 /// `DELETE /updates/installed/{name}`, and `POST /updates/installed/{name}/delete` for forms.

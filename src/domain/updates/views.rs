@@ -17,6 +17,7 @@ use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::{Instance, size_text};
 use crate::view;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 
 /// `/updates`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -334,28 +335,49 @@ impl SwitchPage {
     }
 }
 
-/// `GET /updates/installed/{name}/delete`: the question.
-#[derive(Debug, JsonSchema, Serialize, Template)]
-#[template(path = "updates/remove.html", blocks = ["main"])]
-#[schemars(rename = "RemoveQuestion")]
-pub struct RemovePage {
+/// An installed client that may be removed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ClientRemoval {
     /// The client.
     #[serde(flatten)]
-    pub(super) client: InstalledClient,
+    client: InstalledClient,
     /// Why it cannot be removed, if so.
-    pub(super) obstacle: Option<String>,
+    obstacle: Option<String>,
 }
-view!(RemovePage { "main" => as_main });
 
-impl RemovePage {
-    /// How to get it again.
-    fn way_back(&self) -> String {
-        match &self.client.manifest {
-            Some(manifest) => manifest.tag.as_ref().map_or_else(
-                || format!("It came from: {}.", manifest.from),
-                |tag| format!("It came with release {tag}, from which it can be installed again as long as that is published."),
-            ),
-            None => "It was put there by hand; jd-manager cannot get it again.".into(),
-        }
+/// `GET /updates/installed/{name}/delete`: the question.
+pub(super) fn remove_page(
+    client: InstalledClient,
+    obstacle: Option<String>,
+) -> ConfirmPage<ClientRemoval> {
+    let name = &client.name;
+    let lost = || {
+        let again = way_back(&client);
+        format!("The program is deleted, and instances cannot go back to it. {again}")
+    };
+    let action = || {
+        let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        let address = format!("/updates/installed/{encoded}/delete");
+        (address, format!("Remove {name} for good"))
+    };
+    let question = ConfirmQuestion {
+        title: format!("Remove client {name}?"),
+        nav: "updates",
+        texts: vec![obstacle.clone().unwrap_or_else(lost)],
+        action: obstacle.is_none().then(action),
+        back: "/updates".into(),
+        ..ConfirmQuestion::default()
+    };
+    ConfirmPage::new(ClientRemoval { client, obstacle }, question)
+}
+
+/// How to get it again.
+fn way_back(client: &InstalledClient) -> String {
+    match &client.manifest {
+        Some(manifest) => manifest.tag.as_ref().map_or_else(
+            || format!("It came from: {}.", manifest.from),
+            |tag| format!("It came with release {tag}, from which it can be installed again as long as that is published."),
+        ),
+        None => "It was put there by hand; jd-manager cannot get it again.".into(),
     }
 }

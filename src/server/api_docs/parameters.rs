@@ -1,29 +1,25 @@
 //! Query parameters and body fields that an operation does not have are refused by name. What it
 //! has is what is documented.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use crate::base::error::{Error, FieldError};
-use crate::server::route_table;
 use crate::web::ProblemResponse;
 use crate::web::extract::{MOST_UNKNOWN, OperationFields, unknown_field};
-use crate::web::openapi::{ApiOperation, RequestBody, RequestField, text};
+use crate::web::openapi::{ApiOperation, RequestBody, text};
 
-/// What an operation takes.
-struct OperationParameters {
-    query: Vec<RequestField>,
-    body: Option<Vec<RequestField>>,
-}
+/// What every operation takes, by method and path.
+#[derive(Clone, Debug)]
+pub struct OperationTable(Arc<HashMap<String, Arc<OperationFields>>>);
 
-/// By method and path.
-fn all() -> &'static HashMap<String, OperationParameters> {
-    static ALL: OnceLock<HashMap<String, OperationParameters>> = OnceLock::new();
-    ALL.get_or_init(|| {
+impl OperationTable {
+    /// The table of these operations.
+    pub fn new(operations: impl IntoIterator<Item = ApiOperation>) -> Self {
         let entry = |operation: ApiOperation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some([
@@ -41,10 +37,10 @@ fn all() -> &'static HashMap<String, OperationParameters> {
             };
             let query = operation.query;
             let key = key(operation.method, operation.path);
-            (key, OperationParameters { query, body })
+            (key, Arc::new(OperationFields { query, body }))
         };
-        route_table::operations().map(entry).collect()
-    })
+        Self(Arc::new(operations.into_iter().map(entry).collect()))
+    }
 }
 
 fn key(method: &str, path: &str) -> String {
@@ -64,17 +60,22 @@ fn method_name(method: &Method) -> &'static str {
 
 /// Middleware: refuses unknown query parameters, and tells the readers of bodies which fields there
 /// are.
-pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
+pub async fn refuse_unknown(
+    State(table): State<OperationTable>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let pattern = request
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned())
         .unwrap_or_default();
-    let pattern = pattern
-        .strip_prefix("/api")
-        .filter(|rest| rest.starts_with('/'))
-        .unwrap_or(&pattern);
-    let found = all().get(&key(method_name(request.method()), pattern));
+    let pattern = match pattern.strip_prefix("/api") {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => &pattern,
+    };
+    let found = table.0.get(&key(method_name(request.method()), pattern));
     let Some(parameters) = found else {
         return next.run(request).await;
     };
@@ -95,9 +96,6 @@ pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
     if !unknown.is_empty() {
         return ProblemResponse::from(Error::Invalid(unknown)).into_response();
     }
-    request.extensions_mut().insert(OperationFields {
-        query: &parameters.query,
-        body: parameters.body.as_deref(),
-    });
+    request.extensions_mut().insert(parameters.clone());
     next.run(request).await
 }

@@ -1,17 +1,19 @@
 //! The URLs of the documentation.
 
 use axum::Json;
+use axum::extract::State;
 use axum::response::IntoResponse;
 
+use super::ApiOperations;
 use super::views::ApiPage;
 use crate::web::{Reply, RequestContext};
 
 /// `GET /openapi`: for people a page, for programs the document.
-pub async fn show(want: RequestContext) -> Reply {
-    want.respond(&ApiPage::new(super::document()))
+pub async fn show(State(operations): State<ApiOperations>, want: RequestContext) -> Reply {
+    want.respond(&ApiPage::new(super::document(operations.0())))
 }
 
 /// `GET /openapi.json`: the document, for whatever is accepted.
-pub async fn document() -> Reply {
-    Ok(Json(super::document().build()).into_response())
+pub async fn document(State(operations): State<ApiOperations>) -> Reply {
+    Ok(Json(super::document(operations.0()).build()).into_response())
 }

@@ -180,7 +180,7 @@ fn html_leaves_by_one_way() {
         .iter()
         .filter(|source| {
             source
-                .positions(&[".", "render", "(", ")"])
+                .positions(&[".", "render_with_values", "("])
                 .next()
                 .is_some()
         })

@@ -14,7 +14,7 @@ use crate::domain::access::fields;
 use crate::domain::access::model::LoginMethod;
 use crate::domain::access::service::Access;
 use crate::domain::access::tokens::TokenRequest;
-use crate::domain::access::views::{AccessDeletePage, FormInput, TokenPage, TokensPage};
+use crate::domain::access::views::{self, FormInput, TokenPage, TokensPage};
 use crate::web::extract::MemberReader;
 use crate::web::{
     Caller, ChangeResponse, MessageResponse, PathId, Reply, RequestContext, RequestInput, Role,
@@ -101,9 +101,7 @@ pub async fn ask_revoke(
     want: RequestContext,
     PathId(id): PathId<TokenId>,
 ) -> Reply {
-    want.respond(&AccessDeletePage::of_token(
-        seen(&access, &caller, id).await?,
-    ))
+    want.respond(&views::revoke_page(seen(&access, &caller, id).await?))
 }
 
 /// `DELETE /tokens/{id}`, and `POST /tokens/{id}/delete` for forms.

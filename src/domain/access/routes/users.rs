@@ -10,7 +10,7 @@ use crate::domain::access::fields;
 use crate::domain::access::model::LoginMethod;
 use crate::domain::access::responses::{UserChangeResponse, UserCreatedResponse};
 use crate::domain::access::service::{Access, UserChange};
-use crate::domain::access::views::{AccessDeletePage, FormInput, UserPage, UsersPage};
+use crate::domain::access::views::{self, FormInput, UserPage, UsersPage};
 use crate::web::extract::MemberReader;
 use crate::web::{
     ChangeResponse, MessageResponse, PathId, Reply, RequestContext, RequestInput, Role,
@@ -133,7 +133,7 @@ pub async fn ask_delete(
     want: RequestContext,
     PathId(id): PathId<UserId>,
 ) -> Reply {
-    want.respond(&AccessDeletePage::of_user(access.user(id).await?))
+    want.respond(&views::delete_page(access.user(id).await?))
 }
 
 /// `DELETE /users/{id}`, and `POST /users/{id}/delete` for forms.

@@ -50,7 +50,9 @@ fn text(element: ElementRef) -> String {
 
 /// What holds for every page; returns it parsed.
 fn sound(view: &impl PageView) -> Html {
-    let html = view.render_with_values(&crate::web::PageFrame::default()).unwrap();
+    let html = view
+        .render_with_values(&crate::web::PageFrame::default())
+        .unwrap();
     assert!(!html.contains(samples::SECRET), "{html}");
     assert!(
         !serde_json::to_string(view)
