@@ -42,9 +42,6 @@ pub fn no_trusted_roots() -> ClientConfig {
 }
 
 /// TLS that trusts these authorities.
-///
-/// # Errors
-/// The library refuses it.
 pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rustls::Error> {
     Ok(
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -57,9 +54,6 @@ pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rus
 /// TLS that trusts these authorities and, besides, these certificates: whatever they sign, and each
 /// of them as it is, under whatever name. A certificate that somebody made for a machine of their
 /// own is seldom one that the rules let stand for itself.
-///
-/// # Errors
-/// The library refuses it.
 pub fn tls_also_to(
     mut authorities: RootCertStore,
     known: Vec<CertificateDer<'static>>,
@@ -86,9 +80,6 @@ pub fn tls_also_to(
 
 /// TLS that trusts one certificate and no other, under whatever name: the manager's own, when this
 /// program asks it on this machine.
-///
-/// # Errors
-/// The library refuses it.
 pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(PinnedCertificates {

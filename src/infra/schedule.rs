@@ -24,23 +24,17 @@ pub struct JobSchedule {
 
 impl std::fmt::Debug for JobSchedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Schedule")
+        f.write_str("JobSchedule")
     }
 }
 
 impl JobSchedule {
     /// A schedule without jobs; everything ends with `stop`.
-    ///
-    /// # Errors
-    /// The library could not be set up.
     pub async fn new(stop: CancellationToken) -> Result<Self, JobSchedulerError> {
         Self::with_delay(stop, AFTER_START).await
     }
 
     /// The same with another delay after the start for nightly work.
-    ///
-    /// # Errors
-    /// The library could not be set up.
     pub async fn with_delay(
         stop: CancellationToken,
         after_start: Duration,

@@ -21,9 +21,6 @@ pub fn digest_of(text: &str) -> Option<String> {
 }
 
 /// The SHA-256 of a file, in lower-case hexadecimal.
-///
-/// # Errors
-/// It cannot be read.
 pub fn sha256(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     each_piece(path, |piece| hasher.update(piece))?;

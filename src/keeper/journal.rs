@@ -143,9 +143,6 @@ const RESERVE: u64 = 64 * 1024;
 impl JournalWriter {
     /// Opens the journal of an instance. A line that was cut off when a keeper was killed is
     /// closed, so that the next one is whole.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut file = File::options()
             .create(true)
@@ -186,9 +183,6 @@ impl JournalWriter {
 
     /// Appends an entry and has it on disk when it returns. One that cannot be written waits and
     /// goes before the next.
-    ///
-    /// # Errors
-    /// The disk is full or gone.
     pub fn append(&mut self, entry: &JournalEntry) -> io::Result<()> {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();

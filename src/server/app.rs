@@ -234,7 +234,7 @@ where
         RateLimiter::of(settings.max_requests),
     );
 
-    let doors = listener.control();
+    let listener_control = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);
     let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -262,7 +262,7 @@ where
                     break ("SIGHUP", ShutdownMode::Leave);
                 }
                 systemd::reloading();
-                let outcome = reload::reload_and_tell(&mut settings, &doors);
+                let outcome = reload::reload_and_tell(&mut settings, &listener_control);
                 systemd::ready(&format!("{serves}; {outcome}"));
             }
         }
@@ -448,9 +448,6 @@ async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, 
 }
 
 /// Makes the data directory, which is for its owner alone.
-///
-/// # Errors
-/// It cannot be made.
 pub fn make_data_dir(dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let made = std::fs::DirBuilder::new()

@@ -41,9 +41,6 @@ pub fn begin(settings: &Settings) {
 }
 
 /// From now on these lines are written. The filter is one that the settings have accepted.
-///
-/// # Errors
-/// The library refuses it.
 pub fn change(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(quiet(filter)).map_err(|e| e.to_string())?;
     FILTER.get().map_or(Ok(()), |change| change(filter))

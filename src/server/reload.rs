@@ -21,11 +21,14 @@ pub struct ReloadResult {
 ///
 /// # Errors
 /// What is wrong; nothing was changed.
-pub fn reload(current: &mut Settings, doors: &ListenerControl) -> Result<ReloadResult, String> {
+pub fn reload(
+    current: &mut Settings,
+    listener_control: &ListenerControl,
+) -> Result<ReloadResult, String> {
     let new = current.read_again().map_err(|e| e.to_string())?;
     let mut reloaded = ReloadResult::default();
     // First of all, since it is the one that can fail. Files may be others under the same name.
-    if let (Some(tls), Some(files)) = (doors.tls(), &new.tls)
+    if let (Some(tls), Some(files)) = (listener_control.tls(), &new.tls)
         && tls.reload(files.clone())?
     {
         reloaded.changed.push("tls_cert");
@@ -33,10 +36,10 @@ pub fn reload(current: &mut Settings, doors: &ListenerControl) -> Result<ReloadR
     for name in current.differences(&new) {
         match name {
             "log" => logging::change(&new.log)?,
-            "trusted_proxies" => doors.trust(new.trusted_proxies.clone()),
+            "trusted_proxies" => listener_control.trust(new.trusted_proxies.clone()),
             "on_shutdown" => {}
-            // Read above; from none to one, or back, is another door.
-            "tls_cert" if new.tls.is_some() && doors.tls().is_some() => continue,
+            // Read above; from none to one, or back, is another listener.
+            "tls_cert" if new.tls.is_some() && listener_control.tls().is_some() => continue,
             _ => {
                 reloaded.later.push(name);
                 continue;
@@ -47,15 +50,15 @@ pub fn reload(current: &mut Settings, doors: &ListenerControl) -> Result<ReloadR
     current.log = new.log;
     current.trusted_proxies = new.trusted_proxies;
     current.on_shutdown = new.on_shutdown;
-    if doors.tls().is_some() && new.tls.is_some() {
+    if listener_control.tls().is_some() && new.tls.is_some() {
         current.tls = new.tls;
     }
     Ok(reloaded)
 }
 
 /// The same with what is said of it in the log; the words for the service manager.
-pub fn reload_and_tell(current: &mut Settings, doors: &ListenerControl) -> String {
-    match reload(current, doors) {
+pub fn reload_and_tell(current: &mut Settings, listener_control: &ListenerControl) -> String {
+    match reload(current, listener_control) {
         Err(reason) => {
             tracing::error!("SIGHUP: all settings stay as they are: {reason}");
             "settings were not read again: there is a mistake, see the log".into()

@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn doors_are_as_they_are_written() {
+    fn listen_addresses_are_as_they_are_written() {
         let s = from_file("").unwrap();
         assert_eq!(
             (s.socket_path(), s.max_connections, s.tls),

@@ -21,18 +21,12 @@ use crate::base::error::Error;
 pub struct FormattedError;
 
 /// Renders a part of a page that does not need the frame.
-///
-/// # Errors
-/// A template that fails to render is a fault of ours.
 pub fn html(template: &impl askama::Template) -> askama::Result<String> {
     html_with(template, askama::NO_VALUES)
 }
 
 /// Renders a template for a browser, with the frame of the page as its values. The only way out for
 /// HTML: whatever text of others is in it, characters that hide something are shown.
-///
-/// # Errors
-/// A template that fails to render is a fault of ours.
 pub fn html_with(
     template: &impl askama::Template,
     values: &dyn askama::Values,
@@ -93,18 +87,12 @@ pub fn count_fitting_in<T>(mut room: usize, entries: &[T], size: impl Fn(&T) -> 
 
 impl<O: Offers> RequestContext<O> {
     /// The page in the form that was asked for.
-    ///
-    /// # Errors
-    /// A template that fails to render is a fault of ours.
     pub fn respond(&self, view: &impl PageView) -> Reply {
         self.respond_with(StatusCode::OK, view)
     }
 
     /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for
     /// blocking work, so that it delays no other response.
-    ///
-    /// # Errors
-    /// A template that fails to render is a fault of ours.
     pub async fn respond_blocking(self, view: impl PageView + Send + 'static) -> Reply
     where
         O: Send + 'static,
@@ -127,9 +115,6 @@ impl<O: Offers> RequestContext<O> {
     }
 
     /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
-    ///
-    /// # Errors
-    /// A template that fails to render is a fault of ours.
     pub fn respond_with(&self, status: StatusCode, view: &impl PageView) -> Reply {
         let mut response = match self.form {
             Representation::Html => {
@@ -212,9 +197,6 @@ impl<J: Serialize> ChangeResponse<J> {
 
     /// For programs the JSON, for a plain form a 303 to the next page, for htmx the order to go
     /// there.
-    ///
-    /// # Errors
-    /// None in practice; the type is that of a handler.
     pub fn respond<O: Offers>(self, want: &RequestContext<O>) -> Reply {
         if want.form == Representation::Html {
             return want.redirect(&self.next);

@@ -1,7 +1,7 @@
 //! A running manager, asked from another process: how it is reached, whether it is well, and the
 //! commands for daily work.
 //!
-//! It goes through the manager's own doors and knows its API alone, no domain and no database. What
+//! It goes through the manager's own addresses and knows its API alone, no domain and no database. What
 //! people read is a table as wide as their terminal; what programs read (`--json`) is the API's
 //! JSON as it comes.
 

@@ -88,7 +88,7 @@ impl TargetArgs {
         match settings.socket_path() {
             Some(path) => match ApiConnection::by_socket(&path).map_err(CommandError::Failed)? {
                 // Whoever may open the socket is trusted. A token in the environment is for other
-                // doors and may be a lesser one.
+                // managers and may be a lesser one.
                 Some(connection) => Ok(RemoteManager::new(connection, by_file)),
                 None => Err(nobody(&settings, &path.display().to_string())),
             },

@@ -93,9 +93,6 @@ const TO_THE: Duration = Duration::from_secs(60);
 
 impl Access {
     /// Who sent a request.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn recognise(&self, shown: Credentials, peer: PeerAddress) -> Result<Authentication> {
         if let Some(token) = shown.token {
             return Ok(self

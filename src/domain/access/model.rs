@@ -165,9 +165,6 @@ const RESERVED: [&str; 4] = ["jd-manager", "automatic", "update", "self-healing"
 
 /// Checks the name of a new user. Few characters, so that no name looks like another or like the
 /// title of a token.
-///
-/// # Errors
-/// Why it cannot be one.
 pub fn check_user_name(name: &str) -> Result<(), FieldError> {
     let is_reserved = RESERVED
         .iter()
@@ -184,9 +181,6 @@ pub fn check_user_name(name: &str) -> Result<(), FieldError> {
 }
 
 /// Checks the name of a new token: like a user's, and single blanks between words.
-///
-/// # Errors
-/// Why it cannot be one.
 pub fn check_token_name(name: &str) -> Result<(), FieldError> {
     let fault = "A name has letters from A to Z, digits, single blanks and any of . _ - @ +, and begins with a letter or digit.";
     let has_gaps = name.contains("  ") || name.ends_with(' ');

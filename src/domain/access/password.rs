@@ -24,9 +24,6 @@ fn argon2() -> Argon2<'static> {
 }
 
 /// Checks a new password of the user `name`.
-///
-/// # Errors
-/// Why it cannot be one.
 pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     let letters: std::collections::BTreeSet<char> = password.chars().collect();
     if password.chars().count() < SHORTEST {
@@ -52,9 +49,6 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
 
 /// Its hash in PHC form, with a salt of its own. Takes tens of milliseconds: not for a thread that
 /// others wait for.
-///
-/// # Errors
-/// There are no random numbers.
 pub fn hash(password: &str) -> Result<String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(Error::internal)?;

@@ -13,9 +13,6 @@ use crate::base::error::{Error, Result};
 const STEP: i64 = 30;
 
 /// A fresh secret, 160 bits (RFC 4226, 4), in base32.
-///
-/// # Errors
-/// There are no random numbers.
 pub fn fresh() -> Result<String> {
     let mut bytes = vec![0; 20];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;

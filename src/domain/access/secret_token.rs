@@ -13,9 +13,6 @@ pub const TOKEN: &str = "jdm_";
 
 /// 256 random bits as text, after `prefix`. They cannot be guessed, so a fast hash is enough to
 /// keep them.
-///
-/// # Errors
-/// There are no random numbers.
 pub fn fresh(prefix: &str) -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
@@ -32,9 +29,6 @@ pub fn hash(text: &str) -> String {
 
 /// A code that people type from one screen into another: sixteen letters and digits, none of which
 /// look alike, 80 bits.
-///
-/// # Errors
-/// There are no random numbers.
 pub fn code() -> Result<String> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut bytes = [0; 16];

@@ -30,9 +30,6 @@ pub struct FirstCode(pub(super) String);
 
 impl FirstCode {
     /// A fresh one.
-    ///
-    /// # Errors
-    /// There are no random numbers.
     pub fn fresh() -> Result<Self> {
         secret_token::code().map(Self)
     }
@@ -92,9 +89,6 @@ impl Access {
     }
 
     /// Whether anybody may log in. Until then the machine's own user is trusted.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn has_users(&self) -> Result<bool> {
         self.db.read(|c| Ok(queries::has_users(c)?)).await
     }
@@ -147,9 +141,6 @@ impl Access {
     }
 
     /// All users, by name.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn users(&self) -> Result<Vec<UserAccount>> {
         self.db.read(|c| Ok(queries::all_users(c)?)).await
     }
@@ -161,9 +152,6 @@ impl Access {
     }
 
     /// A user.
-    ///
-    /// # Errors
-    /// There is none of this id.
     pub async fn user(&self, id: UserId) -> Result<UserAccount> {
         Ok(self.credentials(id).await?.user)
     }
@@ -312,9 +300,6 @@ impl Access {
     }
 
     /// The sessions of a user that have not ended, the last used first.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn sessions(
         &self,
         user: UserId,
@@ -332,9 +317,6 @@ impl Access {
     }
 
     /// Ends one session of a user.
-    ///
-    /// # Errors
-    /// There is none of this id.
     pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<()> {
         let ended = self
             .db
@@ -349,9 +331,6 @@ impl Access {
     }
 
     /// Ends all sessions of a user but the one that asks; how many.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn end_other_sessions(
         &self,
         user: UserId,
@@ -366,9 +345,6 @@ impl Access {
     }
 
     /// Writes an audit entry.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn note(&self, entry: AuditEntry) -> Result<()> {
         let at = self.now();
         self.db
@@ -377,9 +353,6 @@ impl Access {
     }
 
     /// Lines of the audit log, the newest first, and everybody who is in it.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn entries(
         &self,
         limit: i64,
@@ -397,9 +370,6 @@ impl Access {
     }
 
     /// A secret for a second factor that is not in force yet.
-    ///
-    /// # Errors
-    /// There are no random numbers.
     pub fn fresh_second_factor(&self) -> Result<String> {
         second_factor::fresh()
     }

@@ -32,7 +32,7 @@ pub struct LoginInput {
 
 impl std::fmt::Debug for LoginInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Typed")
+        f.debug_struct("LoginInput")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
@@ -205,9 +205,6 @@ impl Access {
     }
 
     /// Ends the session that was shown.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn log_out(&self, cookie: String) -> Result<()> {
         let hash = secret_token::hash(&cookie);
         self.db
@@ -218,9 +215,6 @@ impl Access {
     }
 
     /// Whether there may be a first visit: a code was printed and nobody has a password.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn awaits_first_visit(&self) -> Result<bool> {
         let has_code = self
             .code
@@ -427,9 +421,6 @@ fn clipped(mut typed: String) -> String {
 
 impl Access {
     /// Forgets sessions that ended by themselves.
-    ///
-    /// # Errors
-    /// The database.
     pub(super) async fn prune_sessions(&self) -> Result<usize> {
         let now = self.now().0;
         let before = |length: Duration| {

@@ -24,7 +24,7 @@ pub struct NewToken {
 
 impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Made")
+        f.debug_struct("NewToken")
             .field("token", &self.token)
             .finish_non_exhaustive()
     }
@@ -44,9 +44,6 @@ pub struct TokenRequest {
 impl Access {
     /// The tokens somebody may see, by name: an admin all, others their own; a token below admin
     /// only itself.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<ApiToken>> {
         let (now, caller) = (self.now(), caller.clone());
         let all = self

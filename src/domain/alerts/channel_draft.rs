@@ -22,9 +22,6 @@ impl ChannelDraft {
     }
 
     /// Name and target. Of a channel that is changed, what was not sent stays as it was.
-    ///
-    /// # Errors
-    /// Names every wrong field.
     pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
         let mut members = MemberReader::of(self.0, channel_fields(former.is_none()))?;
         let name = match members.text("name") {

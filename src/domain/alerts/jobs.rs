@@ -13,9 +13,6 @@ const NIGHTLY: &str = "0 20 3 * * *";
 
 impl Alerts {
     /// Forgets what is older than it is kept. What still waits is not forgotten.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn prune(&self) -> Result<()> {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
@@ -29,9 +26,6 @@ impl Alerts {
     }
 
     /// Does so every night and an hour after the start.
-    ///
-    /// # Errors
-    /// The job cannot be scheduled.
     pub async fn schedule_pruning(
         &self,
         schedule: &JobSchedule,

@@ -62,9 +62,6 @@ impl RuleDraft {
     }
 
     /// The rule, under the id it had or a new one.
-    ///
-    /// # Errors
-    /// Names every wrong field.
     pub fn check(self, former: Option<&AlertRule>, known: &RuleReferences) -> Result<AlertRule> {
         let mut members = MemberReader::of(self.value, rule_fields(former.is_none()))?;
         let pairs = self.pairs;

@@ -94,9 +94,6 @@ impl Alerts {
     }
 
     /// All there is.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn everything(&self) -> Result<AlertOverview> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         let all = self
@@ -122,9 +119,6 @@ impl Alerts {
     }
 
     /// One channel.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn channel(&self, id: ChannelId) -> Result<SavedChannel> {
         let vault = self.vault.clone();
         self.db.read(move |c| channel(c, &vault, id)).await
@@ -132,9 +126,6 @@ impl Alerts {
 
     /// A channel, and the names of the rules that send to it alone: it cannot be deleted while
     /// there are any.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn channel_with_users(
         &self,
         id: ChannelId,
@@ -209,9 +200,6 @@ impl Alerts {
     }
 
     /// Sends a test message at once; the inner result is what became of it.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn test_channel(
         &self,
         id: ChannelId,
@@ -232,17 +220,11 @@ impl Alerts {
     }
 
     /// One rule.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn rule(&self, id: RuleId) -> Result<AlertRule> {
         self.db.read(move |c| rule(c, id)).await
     }
 
     /// What a rule can be about and where it can send.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn choices(&self) -> Result<Choices> {
         let vault = self.vault.clone();
         self.db
@@ -251,9 +233,6 @@ impl Alerts {
     }
 
     /// Saves a new rule.
-    ///
-    /// # Errors
-    /// Names every wrong field.
     pub async fn create_rule(&self, draft: RuleDraft) -> Result<AlertRule> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         self.db
@@ -290,9 +269,6 @@ impl Alerts {
     }
 
     /// Removes a rule with what it remembers.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn delete_rule(&self, id: RuleId) -> Result<AlertRule> {
         let _turn = self.latest.lock().await;
         self.db
@@ -352,9 +328,6 @@ impl Alerts {
 
     /// At most `limit` deliveries, fewer if they are long, newest first, and whether there are
     /// more; `before`: only those with a smaller number.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn deliveries(
         &self,
         before: Option<i64>,

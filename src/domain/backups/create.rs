@@ -87,9 +87,6 @@ pub fn make(
 }
 
 /// Makes what happened in a file's directory last.
-///
-/// # Errors
-/// The disk.
 pub fn sync_dir(of: &Path) -> Result<(), BackupError> {
     let dir = of
         .parent()

@@ -63,9 +63,6 @@ pub enum BackupSink {
 
 impl BackupSink {
     /// Into `file`, encrypted if there is a passphrase.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn new(file: File, passphrase: Option<&BackupPassphrase>) -> io::Result<Self> {
         let out = BufWriter::new(file);
         let Some(passphrase) = passphrase else {
@@ -80,9 +77,6 @@ impl BackupSink {
     }
 
     /// Writes what is still to be written; the file is not synced yet.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn finish(self) -> io::Result<File> {
         let out = match self {
             Self::Plain(out) => out,

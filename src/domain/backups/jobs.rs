@@ -12,9 +12,6 @@ const HOURLY: &str = "0 0 * * * *";
 
 /// Makes a backup at the hour that is wanted, and an hour after the start if the last one is too
 /// old.
-///
-/// # Errors
-/// The job cannot be scheduled.
 pub async fn nightly(backups: &Backups, schedule: &JobSchedule) -> Result<(), JobSchedulerError> {
     let backups = backups.clone();
     let work = move || {

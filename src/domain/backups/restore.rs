@@ -75,9 +75,6 @@ pub struct RestoreSummary {
 }
 
 /// Whether only a passphrase opens this backup.
-///
-/// # Errors
-/// It cannot be read.
 pub fn is_encrypted(backup: &Path) -> Result<bool, BackupError> {
     let mut head = Vec::new();
     let file = File::open(backup).map_err(BackupError::at("read", backup))?;

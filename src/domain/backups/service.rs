@@ -108,9 +108,6 @@ impl Backups {
     }
 
     /// All there is.
-    ///
-    /// # Errors
-    /// The database or the directory cannot be read.
     pub async fn everything(&self) -> Result<BackupOverview> {
         let (wanted, last) = self.state().await?;
         let making = self
@@ -181,9 +178,6 @@ impl Backups {
     }
 
     /// Those that are there, newest first. What has another name than ours is none.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
     pub async fn list(&self) -> Result<Vec<Backup>> {
         let dir = self.dir();
         tokio::task::spawn_blocking(move || list(&dir))
@@ -192,9 +186,6 @@ impl Backups {
     }
 
     /// One of them.
-    ///
-    /// # Errors
-    /// There is none of this name.
     pub async fn get(&self, name: &str) -> Result<Backup> {
         let found = self.list().await?.into_iter().find(|one| one.name == name);
         found.ok_or_else(|| Error::not_found("backup", name))
@@ -246,9 +237,6 @@ impl Backups {
     }
 
     /// Whether the one of this night is to be made now.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn is_due(&self, now: Timestamp) -> Result<bool> {
         let wanted = self.db.read(state).await?.0;
         let newest = self
@@ -338,9 +326,6 @@ impl Backups {
     }
 
     /// Deletes one.
-    ///
-    /// # Errors
-    /// There is none of this name.
     pub async fn delete(&self, name: &str) -> Result<Backup> {
         let backup = self.get(name).await?;
         let dir = self.dir();
@@ -351,9 +336,6 @@ impl Backups {
     }
 
     /// One of them, to be sent.
-    ///
-    /// # Errors
-    /// There is none of this name.
     pub async fn body(&self, name: &str) -> Result<(Backup, Body)> {
         let backup = self.get(name).await?;
         let file = tokio::fs::File::open(self.dir().join(&backup.name)).await?;

@@ -52,9 +52,6 @@ pub(super) fn settings_fields() -> [RequestField; 3] {
 impl BackupSettings {
     /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
     /// no.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
         let mut body = MemberReader::of(value, settings_fields())?;
         let mut wanted = self.clone();

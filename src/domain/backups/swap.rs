@@ -127,9 +127,6 @@ impl DataDirLock {
     }
 
     /// Moves what is there aside and `staging` into its place. Returns where that is now.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn replace(self, staging: &StagingDir) -> Result<Option<PathBuf>, BackupError> {
         let staging = staging.path();
         let stamp: String = Timestamp::now()
@@ -231,9 +228,6 @@ impl StagingDir {
 
     /// Makes everything in it last. One sync of the file system: thousands of files would take a
     /// minute one by one.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn sync(&self) -> Result<(), BackupError> {
         rustix::fs::syncfs(&self.marker)
             .map_err(|e| BackupError::at("written", &self.path)(e.into()))

@@ -15,9 +15,6 @@ use crate::domain::instances::Instance;
 impl HealthService {
     /// What the checks of an instance found, newest first. `before`: only rows with a smaller
     /// number.
-    ///
-    /// # Errors
-    /// There is no such instance; the database cannot be read.
     pub async fn history(
         &self,
         id: InstanceId,
@@ -34,9 +31,6 @@ impl HealthService {
 
     /// The worst grade of all checks in each of `cells` equal parts of the time from `from` to
     /// `to`; what is not known there is unknown.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn strip(
         &self,
         id: InstanceId,

@@ -34,9 +34,6 @@ pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
 }
 
 /// Forgets every night and an hour after the start what is older than `days`.
-///
-/// # Errors
-/// The job cannot be scheduled.
 pub async fn schedule_pruning(
     schedule: &JobSchedule,
     db: Db,

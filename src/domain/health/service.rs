@@ -147,18 +147,12 @@ impl HealthService {
 
     /// Looks at an instance now and writes down every result. Who asks again within a second gets
     /// the same results once more: so nobody can fill the history by asking.
-    ///
-    /// # Errors
-    /// There is no such instance; the database cannot be written.
     pub async fn check(&self, id: InstanceId) -> Result<Vec<CheckResult>> {
         self.check_instance(id, true).await?;
         Ok(self.kept(id).await?.results)
     }
 
     /// How an instance is, as it was last found; one that was never looked at is looked at now.
-    ///
-    /// # Errors
-    /// There is no such instance; the database cannot be read.
     pub async fn report(&self, id: InstanceId) -> Result<(Instance, HealthReport)> {
         let instance = self.0.instances.get(id).await?;
         let mut kept = self.kept(id).await?;
@@ -191,9 +185,6 @@ impl HealthService {
     }
 
     /// Switches cures on or off; those not mentioned stay as they are.
-    ///
-    /// # Errors
-    /// There is no such instance; the database cannot be written.
     pub async fn set_cures(&self, id: InstanceId, wanted: &[(Remediation, bool)]) -> Result<()> {
         let _one_at_a_time = self.0.check_lock.lock().await;
         self.0.instances.get(id).await?;
@@ -243,9 +234,6 @@ impl HealthService {
     }
 
     /// Writes down which cures were tried.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub(super) async fn save_remediations(
         &self,
         id: InstanceId,
@@ -448,9 +436,6 @@ impl HealthService {
     }
 
     /// Adds the present state of all checks to the series of an instance.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub(super) async fn record(&self, ids: &[InstanceId]) -> Result<()> {
         let mut samples = Vec::new();
         for id in ids {

@@ -10,9 +10,6 @@ use crate::base::ids::InstanceId;
 
 impl InstanceService {
     /// Whether no instance has this name, whatever the case.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn is_free_name(&self, name: String) -> Result<bool> {
         self.db
             .read(move |c| Ok(!queries::name_is_taken(c, &name, None)?))
@@ -21,9 +18,6 @@ impl InstanceService {
 
     /// Why a new client could not listen at `address`, in a sentence with a free port; none: nobody
     /// holds it.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn in_the_way(
         &self,
         purpose: &'static str,
@@ -42,9 +36,6 @@ impl InstanceService {
     }
 
     /// The port of `address`, or the next one at which nobody listens and that is not among `not`.
-    ///
-    /// # Errors
-    /// A fault of ours.
     pub async fn free_port(&self, address: SocketAddr, not: Vec<u16>) -> Result<u16> {
         let found = tokio::task::spawn_blocking(move || ports::free(address, &not))
             .await

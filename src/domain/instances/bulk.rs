@@ -40,9 +40,6 @@ pub struct BulkRequest {
 impl BulkRequest {
     /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids`
     /// for each ticked instance.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
     pub fn read(input: &RequestInput) -> Result<Self> {
         let mut errors = Vec::new();
         let action = input
@@ -120,9 +117,6 @@ pub struct BulkItemResult {
 impl InstanceService {
     /// Does one thing with many instances, all at the same time. Each has its own result; none
     /// holds up another.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn bulk(
         &self,
         bulk: BulkRequest,

@@ -106,9 +106,6 @@ impl InstanceService {
     }
 
     /// Instances that have a directory but are not in the database.
-    ///
-    /// # Errors
-    /// The directory or the database cannot be read.
     pub async fn unknown_directories(&self) -> Result<Vec<InstanceId>> {
         let root = self.root.clone();
         let there = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<InstanceId>> {

@@ -112,9 +112,6 @@ fn limit_fields() -> [RequestField; 2] {
 impl InstanceDraft {
     /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says
     /// nothing, so `is_form` makes it a no.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
     pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
         let mut fields = instance_fields(is_new);
         // A form has the two numbers of the limit as fields of their own.

@@ -138,9 +138,6 @@ impl StartPreparation {
 
     /// The first of the wanted ports that somebody else than the instance `id` holds, and who that
     /// is.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn taken(
         &self,
         id: InstanceId,
@@ -206,9 +203,6 @@ impl StartPreparation {
     }
 
     /// Writes a changed policy for a keeper that runs already.
-    ///
-    /// # Errors
-    /// The disk.
     pub async fn update_policy(&self, id: InstanceId) -> Result<()> {
         let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else {
             return Err(unknown(id));

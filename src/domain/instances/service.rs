@@ -86,9 +86,6 @@ impl InstanceService {
     }
 
     /// Takes charge of all instances at the manager's start.
-    ///
-    /// # Errors
-    /// The database or the directory cannot be read.
     pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
         self.supervisor.adopt_all().await
@@ -146,18 +143,12 @@ impl InstanceService {
     }
 
     /// All instances, oldest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Instance>> {
         let rows = self.db.read(|c| Ok(queries::all(c)?)).await?;
         Ok(rows.into_iter().map(|row| self.assemble(row)).collect())
     }
 
     /// One instance.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn get(&self, id: InstanceId) -> Result<Instance> {
         let row = self
             .db
@@ -212,9 +203,6 @@ impl InstanceService {
     }
 
     /// How long an instance was serving miners within a stretch of time, from its changes of state.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn running_time(
         &self,
         id: InstanceId,
@@ -230,9 +218,6 @@ impl InstanceService {
 
     /// When an instance was started within a stretch of time, by itself or by hand; the newest
     /// `most`, newest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn starts(
         &self,
         id: InstanceId,
@@ -383,9 +368,6 @@ impl InstanceService {
 
     /// The history of one instance or of all, newest first, with the instance's name beside each
     /// event.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn history(
         &self,
         id: Option<InstanceId>,
@@ -408,9 +390,6 @@ impl InstanceService {
 
     /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing
     /// yet. With it the number to go on from.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn history_after(
         &self,
         id: Option<InstanceId>,

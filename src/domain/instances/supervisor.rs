@@ -66,9 +66,6 @@ impl Supervisor {
     /// Takes charge of every instance in the database: finds those that run, catches up on what
     /// happened, restarts those that should run and do not. Returns once the truth about each is
     /// known, or after a second; starts go on afterwards.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn adopt_all(&self) -> Result<()> {
         let rows = self.0.db.read(|c| Ok(queries::all(c)?)).await?;
         let mut to_start = Vec::new();

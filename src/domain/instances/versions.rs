@@ -61,9 +61,6 @@ impl InstanceService {
 
     /// From the next start on the instance runs this version, whatever it is pinned to; none: as it
     /// is set.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn set_trial(&self, id: InstanceId, version: Option<String>) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::set_trial(c, id, version.as_deref())?))
@@ -74,9 +71,6 @@ impl InstanceService {
 
     /// Lets an instance follow the version in use; nothing is tried on it any more. What runs goes
     /// on.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn follow_in_use(&self, id: InstanceId) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::follow_in_use(c, id)?))
@@ -86,9 +80,6 @@ impl InstanceService {
     }
 
     /// Pins an instance to a client version, which is tried no more. What runs goes on.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn pin(&self, id: InstanceId, version: String) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::pin(c, id, &version)?))
@@ -117,9 +108,6 @@ impl InstanceService {
 
     /// Puts a remark into an instance's history, which changes nothing about it: what was noticed,
     /// or why something is done next.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn note(&self, id: InstanceId, words: String, actor: Option<Actor>) -> Result<()> {
         self.db
             .write(move |c| {

@@ -70,9 +70,6 @@ impl FirstGeneration {
     }
 
     /// The instance, if it was made.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn instance(&self) -> Result<Option<Instance>> {
         // Names are unique whatever the case.
         Ok(self
@@ -163,9 +160,6 @@ impl FirstGeneration {
 
     /// Whether a configuration could be saved and run: its file, secrets masked, and what is
     /// doubtful about it. Nothing is kept.
-    ///
-    /// # Errors
-    /// Names every wrong field.
     pub async fn validate(&self, sent: LegacyConfigBody) -> Result<(String, ConfigFindings)> {
         let is_member = sent.is_member;
         let (config, found) = self
@@ -190,9 +184,6 @@ impl FirstGeneration {
     }
 
     /// Saves it as the newest revision of the active configuration, or as the first one.
-    ///
-    /// # Errors
-    /// Names every wrong field.
     pub async fn save(&self, sent: LegacyConfigBody, actor: &Actor) -> Result<ConfigChangeResult> {
         let is_member = sent.is_member;
         let configs = self.configs.clone().by(actor);

@@ -92,7 +92,7 @@ impl LegacyConfig {
 
 /// `POST /config/validate`, when nothing is wrong.
 #[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "first_generation/valid.html", blocks = ["main"])]
+#[template(path = "legacy_api/valid.html", blocks = ["main"])]
 #[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
     valid: bool,

@@ -71,9 +71,6 @@ impl LogService {
     }
 
     /// An instance, a page of its log, and how many bytes of older log are gone.
-    ///
-    /// # Errors
-    /// There is no such instance; its files cannot be read.
     pub async fn page(
         &self,
         id: InstanceId,
@@ -96,9 +93,6 @@ impl LogService {
     }
 
     /// Follows the log from a place on; `None`: from its present end.
-    ///
-    /// # Errors
-    /// There is no such instance; its files cannot be read.
     pub async fn follow(
         &self,
         id: InstanceId,
@@ -117,9 +111,6 @@ impl LogService {
     }
 
     /// All that is kept as plain text.
-    ///
-    /// # Errors
-    /// There is no such instance; its files cannot be read.
     pub async fn text(
         &self,
         id: InstanceId,

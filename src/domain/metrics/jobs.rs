@@ -50,9 +50,6 @@ pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::R
 }
 
 /// Forgets every night and an hour after the start.
-///
-/// # Errors
-/// The job cannot be scheduled.
 pub async fn schedule_pruning(
     schedule: &JobSchedule,
     db: Db,

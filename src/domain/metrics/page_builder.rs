@@ -23,9 +23,6 @@ const MINERS: usize = 256;
 const MARKS: usize = 40;
 
 /// Several series of an instance in one chart.
-///
-/// # Errors
-/// There is no such instance.
 pub async fn group(
     metrics: &MetricService,
     id: InstanceId,
@@ -117,9 +114,6 @@ pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
 }
 
 /// The page of an instance's metrics.
-///
-/// # Errors
-/// There is no such instance.
 pub async fn page(
     metrics: &MetricService,
     id: InstanceId,
@@ -241,9 +235,6 @@ async fn miners(
 }
 
 /// The page of one chart.
-///
-/// # Errors
-/// There is no such instance.
 pub async fn series_page(
     metrics: &MetricService,
     id: InstanceId,
@@ -266,9 +257,6 @@ pub async fn series_page(
 }
 
 /// One figure of several instances. Without any chosen: of those that have it.
-///
-/// # Errors
-/// The database cannot be read.
 pub async fn compare(
     metrics: &MetricService,
     (metric_type, chosen): (String, Vec<InstanceId>),

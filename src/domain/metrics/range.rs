@@ -25,9 +25,6 @@ pub struct RollupMarks {
 
 impl RollupMarks {
     /// Reads them.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub fn read(db: &mut Db) -> QueryResult<Self> {
         let [minutes, hours, days] = [
             queries::until(db, Resolution::Minute)?,
@@ -182,9 +179,6 @@ impl PointSpacing {
 
 /// The buckets of a series from `from` to before `to`, spaced as asked, oldest first; the newest
 /// thousand if there are more. A stretch without samples has no bucket.
-///
-/// # Errors
-/// The database cannot be read.
 pub fn points(
     db: &mut Db,
     marks: RollupMarks,
@@ -220,9 +214,6 @@ pub fn points(
 /// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours
 /// are not kept any more, the edges are those of what is kept: `from` is moved back to the
 /// beginning of the bucket it lies in.
-///
-/// # Errors
-/// The database cannot be read.
 pub fn whole(
     db: &mut Db,
     marks: RollupMarks,

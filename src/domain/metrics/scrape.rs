@@ -20,9 +20,6 @@ type Values = BTreeMap<String, f64>;
 impl MetricService {
     /// Every instance with its counters and, if it has a client, that client's newest readings; in
     /// the order of the list.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn clients(&self, now: Timestamp) -> Result<Vec<InstanceMetrics>> {
         let instances = self.instances().list().await?;
         let round =
@@ -79,9 +76,6 @@ impl MetricService {
     }
 
     /// Everything that Prometheus is told by a manager of this version that was started then.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn exposition(
         &self,
         version: &'static str,

@@ -140,9 +140,6 @@ impl MetricService {
 
     /// The sums of several counters of an instance, each from a moment of its own up to `to`, in
     /// the order of `wanted`; 0 for one that was never counted.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn sums<const N: usize>(
         &self,
         id: InstanceId,
@@ -167,9 +164,6 @@ impl MetricService {
 
     /// Writes samples that were not measured but found out: readings of moment `at`, by instance
     /// and name.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn record(
         &self,
         at: Timestamp,
@@ -205,17 +199,11 @@ impl MetricService {
     }
 
     /// An instance; the answer to everything about one that is not there is the same.
-    ///
-    /// # Errors
-    /// There is none with this id.
     pub async fn instance(&self, id: InstanceId) -> Result<Instance> {
         self.instances.get(id).await
     }
 
     /// The newest samples of an instance, newest first; of one type or of all.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn newest(
         &self,
         id: InstanceId,
@@ -241,9 +229,6 @@ impl MetricService {
 
     /// The latest value of each series of an instance, and when the newest of them was taken. A
     /// series that ended before is left out.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn latest(&self, id: InstanceId) -> Result<FiguresResponse> {
         self.instance(id).await?;
         self.db
@@ -271,9 +256,6 @@ impl MetricService {
     }
 
     /// The names of an instance's series, in a page's order.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn types(&self, id: InstanceId) -> Result<Vec<String>> {
         self.instance(id).await?;
         let series = self
@@ -289,9 +271,6 @@ impl MetricService {
     }
 
     /// A stretch of a series in one row; none if there is no sample in it.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn summary(
         &self,
         id: InstanceId,
@@ -316,9 +295,6 @@ impl MetricService {
 
     /// A stretch of several series in points, each with all of it in one row; none if there is no
     /// sample in it.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn points(
         &self,
         id: InstanceId,

@@ -18,9 +18,6 @@ pub struct RunningShare {
 
 impl MetricService {
     /// The share of the last `hours` in which an instance was running.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<RunningShare> {
         let from = Timestamp(
             now.0.saturating_sub(
@@ -33,9 +30,6 @@ impl MetricService {
     }
 
     /// The same of any stretch of time that is over.
-    ///
-    /// # Errors
-    /// There is no such instance.
     pub async fn uptime_within(
         &self,
         id: InstanceId,

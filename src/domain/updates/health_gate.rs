@@ -45,9 +45,6 @@ pub fn failing_check(results: &[CheckResult]) -> Vec<String> {
 
 /// Watches an instance that has just been restarted until it is clear how it is. `before`: the
 /// checks that were unhealthy before.
-///
-/// # Errors
-/// The database cannot be read.
 pub async fn watch(
     health: &HealthService,
     id: InstanceId,

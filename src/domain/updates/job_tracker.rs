@@ -101,9 +101,6 @@ impl JobTracker {
     }
 
     /// A piece of work, present or past.
-    ///
-    /// # Errors
-    /// There is none of this id.
     pub async fn get(&self, id: JobId) -> Result<UpdateJob> {
         if let Some(job) = self.present().filter(|job| job.id == id) {
             return Ok(job);

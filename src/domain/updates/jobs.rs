@@ -26,9 +26,6 @@ const LOOK: Duration = Duration::from_secs(60);
 /// An installation by itself that failed is tried again after so long: in the next window.
 const RETRY: Duration = Duration::from_secs(20 * 3600);
 /// Begins to look for releases daily, and to do by itself what the user asked for.
-///
-/// # Errors
-/// The job cannot be scheduled.
 pub async fn begin(
     updates: &UpdateService,
     schedule: &JobSchedule,

@@ -80,9 +80,6 @@ impl UpdateService {
 
     /// Instances that an earlier switch of all, which did not come to its end, left pinned to the
     /// version they had gone over to, and that nobody has given another one since.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn held(&self, all: &[Instance]) -> Result<Vec<InstanceId>> {
         let jobs = self.history(200).await?;
         let left = jobs

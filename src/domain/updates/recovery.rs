@@ -11,7 +11,7 @@ use crate::base::error::Result;
 use crate::domain::configs::ClientVersion;
 use crate::keeper::leftovers;
 
-/// The manager opens its doors after this at the latest.
+/// The manager opens its port after this at the latest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl UpdateService {

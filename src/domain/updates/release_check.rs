@@ -175,18 +175,12 @@ impl UpdateService {
     }
 
     /// What is remembered of the last question.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub(super) async fn checked(&self) -> Result<ReleaseCheckState> {
         let (checked, _) = self.db().read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&checked).unwrap_or_default())
     }
 
     /// What is known without asking.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn news(&self) -> Result<ReleaseStatus> {
         let checked = self.checked().await?;
         let known = self.db().read(|c| Ok(queries::known(c)?)).await?;

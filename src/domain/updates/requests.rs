@@ -13,9 +13,6 @@ use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, whole};
 
 /// What is to be installed, and what goes with it.
-///
-/// # Errors
-/// Names every member that is wrong.
 pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     let mut body = MemberReader::of(value, [])?;
     let (version, path) = (body.text("version"), body.text("path"));

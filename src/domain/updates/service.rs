@@ -176,9 +176,6 @@ impl UpdateService {
     }
 
     /// A piece of work.
-    ///
-    /// # Errors
-    /// There is none of this id.
     pub async fn job(&self, id: JobId) -> Result<UpdateJob> {
         self.0.board.get(id).await
     }
@@ -192,9 +189,6 @@ impl UpdateService {
     }
 
     /// What was done, newest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn history(&self, limit: i64) -> Result<Vec<UpdateJob>> {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
     }
@@ -202,9 +196,6 @@ impl UpdateService {
     /// At most `limit` pieces of the work that was done before `before`, fewer if they are long,
     /// newest first; and whether there are more. `is_brief`: without the instances of a switch and
     /// the lines at its end.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn history_part(
         &self,
         before: Option<JobId>,
@@ -231,9 +222,6 @@ impl UpdateService {
     /// At most `limit` of the releases and clients that were ever heard of, fewer if what changed
     /// in them is long, newest first; and whether there are more. `before`: only those with a
     /// smaller number.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn all(
         &self,
         before: Option<i64>,
@@ -246,18 +234,12 @@ impl UpdateService {
     }
 
     /// What the user wants of updates.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn wanted(&self) -> Result<UpdateSettings> {
         let (_, settings) = self.0.db.read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&settings).unwrap_or_default())
     }
 
     /// Changes it.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn set_wanted(&self, wanted: &UpdateSettings) -> Result<()> {
         let text = serde_json::to_string(wanted).map_err(Error::internal)?;
         self.0
@@ -335,9 +317,6 @@ impl UpdateService {
     }
 
     /// The installed clients, the newest first, with who needs them.
-    ///
-    /// # Errors
-    /// The directory or the database cannot be read.
     pub async fn installed(&self) -> Result<Vec<InstalledClient>> {
         let store = self.store().clone();
         let found = tokio::task::spawn_blocking(move || store.list())
@@ -371,9 +350,6 @@ impl UpdateService {
 
     /// The installed client that was in use before somebody switched to the present one, or else
     /// the next older one; none: there is none. Never one that was gone back from.
-    ///
-    /// # Errors
-    /// The directory or the database cannot be read.
     pub async fn previous(&self) -> Result<Option<String>> {
         let current = self.instances().source().current();
         let store = self.store().clone();

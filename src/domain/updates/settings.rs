@@ -48,9 +48,6 @@ impl Default for UpdateSettings {
 impl UpdateSettings {
     /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
     /// no.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
         let mut body = MemberReader::of(value, [])?;
         let mut wanted = self.clone();

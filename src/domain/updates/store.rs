@@ -69,9 +69,6 @@ impl ClientStore {
     }
 
     /// The names of the installed clients with what is written beside them, by name.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<(String, Option<ClientManifest>)>> {
         let names = installed(&self.dir)?
             .into_iter()
@@ -102,9 +99,6 @@ impl ClientStore {
     }
 
     /// A new empty directory for what is not complete.
-    ///
-    /// # Errors
-    /// It cannot be made.
     pub fn incoming(&self, job: impl std::fmt::Display) -> io::Result<PathBuf> {
         let dir = self.dir.join(INCOMING).join(job.to_string());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
@@ -124,9 +118,6 @@ impl ClientStore {
 
     /// Takes the tried program at `file`, which lies in an incoming directory, into the store. Once
     /// this has returned it is on the disk.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn add(&self, file: &Path, manifest: &ClientManifest) -> io::Result<InstallResult> {
         let short = &manifest.sha256[..8.min(manifest.sha256.len())];
         let names = [
@@ -169,9 +160,6 @@ impl ClientStore {
     }
 
     /// Brings an installed client into use.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn set_in_use(&self, name: &str) -> io::Result<()> {
         if !self.has(name) {
             return Err(io::Error::new(
@@ -193,9 +181,6 @@ impl ClientStore {
     }
 
     /// Removes an installed client.
-    ///
-    /// # Errors
-    /// There is none of this name; the disk.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         let gone = self.dir.join(format!("{GONE}{name}"));
         if gone.exists() {

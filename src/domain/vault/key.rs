@@ -57,9 +57,6 @@ pub struct VaultKey(pub(super) [u8; KEY_BYTES]);
 
 impl VaultKey {
     /// A fresh one.
-    ///
-    /// # Errors
-    /// The machine has no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; KEY_BYTES];
         getrandom::fill(&mut bytes)?;
@@ -112,9 +109,6 @@ impl VaultKey {
     }
 
     /// Writes it to `data_dir`, where there is none. It is on the disk when this returns.
-    ///
-    /// # Errors
-    /// The disk.
     pub fn write(&self, data_dir: &Path) -> Result<(), KeyFileError> {
         let path = data_dir.join(KEY_FILE);
         let draft = data_dir.join(format!("{KEY_FILE}.new"));

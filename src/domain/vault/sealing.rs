@@ -46,9 +46,6 @@ impl Vault {
     }
 
     /// `text` as it may be stored at `place` (`alert_channels/<id>/target`), and nowhere else.
-    ///
-    /// # Errors
-    /// The machine has no randomness.
     pub fn seal(&self, place: &str, text: &str) -> Result<String> {
         let mut bytes = [0; NONCE];
         getrandom::fill(&mut bytes).map_err(Error::internal)?;

@@ -149,9 +149,6 @@ impl Db {
     }
 
     /// Reads the whole file and remembers whether it is damaged. Others read and write meanwhile.
-    ///
-    /// # Errors
-    /// The file cannot be read.
     pub async fn check_integrity(&self) -> Result<()> {
         let path = self.path.clone();
         let look = move || -> Result<Option<String>> {
@@ -272,9 +269,6 @@ fn busy() -> Error {
 }
 
 /// Whether there is a table of this name.
-///
-/// # Errors
-/// The database cannot be read.
 pub fn has_table(connection: &mut SqliteConnection, name: &str) -> QueryResult<bool> {
     let statement = statement::CachedStatement::<diesel::sql_types::BigInt>::new(
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",

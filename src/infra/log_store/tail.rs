@@ -99,26 +99,17 @@ impl InstanceLog {
     }
 
     /// The oldest kept offset; zero if nothing is kept.
-    ///
-    /// # Errors
-    /// If the directory cannot be read.
     pub fn start(&self) -> io::Result<u64> {
         Ok(LogExtents::look(&self.dir)?.start())
     }
 
     /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing
     /// is kept.
-    ///
-    /// # Errors
-    /// If the directory cannot be read.
     pub fn end(&self) -> io::Result<u64> {
         Ok(LogExtents::look(&self.dir)?.end())
     }
 
     /// The offset just past the newest complete line: where following begins.
-    ///
-    /// # Errors
-    /// If the files cannot be read.
     pub fn complete_end(&self) -> io::Result<u64> {
         self.look().map(|view| view.end)
     }
@@ -126,9 +117,6 @@ impl InstanceLog {
     /// The oldest `limit` records with a sequence number above `seq`, fewer if there is no room on
     /// the page. An offset within a record gives the rest of its lines, one within a line that
     /// whole line; one in the future counts as the end.
-    ///
-    /// # Errors
-    /// If the files cannot be read.
     pub fn after(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let from = view.align(seq)?;
@@ -172,9 +160,6 @@ impl InstanceLog {
     /// The newest `limit` records with a sequence number below `seq`, fewer if there is no room on
     /// the page. At the end of the log, a line without an end that is too long to be shown as a
     /// whole anyway counts as one.
-    ///
-    /// # Errors
-    /// If the files cannot be read.
     pub fn before(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let upper = if seq > view.end {
@@ -213,9 +198,6 @@ impl InstanceLog {
     }
 
     /// The newest `limit` records.
-    ///
-    /// # Errors
-    /// If the files cannot be read.
     pub fn last(&self, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         self.before(u64::MAX, filter, limit)
     }
@@ -223,9 +205,6 @@ impl InstanceLog {
     /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they
     /// were written, otherwise the lines of the records that pass (each record cut at
     /// [`TEXT_MAX`]). What is appended meanwhile is not part of it. Each step blocks on the disk.
-    ///
-    /// # Errors
-    /// If the files cannot be read.
     pub fn chunks(&self, filter: LogFilter) -> io::Result<LogChunks> {
         let view = self.look()?;
         Ok(LogChunks(Some(if filter.is_everything() {

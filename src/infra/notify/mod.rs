@@ -288,7 +288,7 @@ impl SenderParts {
 
 impl std::fmt::Debug for NotifySender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender")
+        f.debug_struct("NotifySender")
             .field("patience", &self.patience)
             .finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_t
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]
-#[template(path = "documentation/show.html", blocks = ["main"])]
+#[template(path = "api_docs/show.html", blocks = ["main"])]
 pub struct ApiPage {
     #[serde(skip)]
     parts: Vec<PartView>,

@@ -65,7 +65,7 @@ async fn each_change_says_when_from_what_to_what_and_why() {
         last = at;
     }
     assert_eq!(history["events"][0]["exit_code"], 0);
-    assert_eq!(history["events"][1]["actor"], "api");
+    assert_eq!(history["events"][1]["actor"], "this machine (api)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

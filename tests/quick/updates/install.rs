@@ -35,7 +35,7 @@ async fn the_first_client_comes_from_an_empty_directory_into_use() {
         (&json!("installed"), &json!(100), &json!("0.6.0")),
         "{job}"
     );
-    assert_eq!(job["actor"], "page");
+    assert_eq!(job["actor"], "this machine (page)");
     assert!(manager.page(&page).await.contains("it is in use"));
 
     assert_eq!(

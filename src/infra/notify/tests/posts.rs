@@ -399,6 +399,6 @@ async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
 fn a_sender_with_the_authorities_of_this_machine_can_be_made() {
     assert_eq!(
         format!("{:?}", NotifySender::new()),
-        "Sender { patience: 10s, .. }"
+        "NotifySender { patience: 10s, .. }"
     );
 }
