@@ -59,7 +59,6 @@ pub struct AppState {
 
 /// How the manager itself is.
 #[derive(Debug, JsonSchema, Serialize)]
-#[schemars(rename = "ManagerHealth")]
 pub struct ManagerHealth {
     /// Always `ok`: one that is not well does not answer.
     status: &'static str,

@@ -268,7 +268,6 @@ pub struct AlertRemoval {
 
 /// A rule by its name.
 #[derive(Debug, JsonSchema, Serialize)]
-#[schemars(rename = "RuleName")]
 pub struct RuleName {
     id: RuleId,
     name: String,

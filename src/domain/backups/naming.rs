@@ -9,7 +9,6 @@ use crate::base::clock::Timestamp;
 /// What made a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "BackupKind")]
 pub enum BackupKind {
     /// Somebody asked for it.
     Manual,

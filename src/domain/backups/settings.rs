@@ -20,7 +20,6 @@ const MOST_KEPT: i64 = 365;
 /// are kept.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-#[schemars(rename = "BackupSettings")]
 pub struct BackupSettings {
     /// They are made.
     pub nightly: bool,

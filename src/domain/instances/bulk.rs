@@ -18,7 +18,6 @@ use crate::web::RequestInput;
 #[serde(rename_all = "lowercase")]
 #[derive(strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
-#[schemars(rename = "BulkAction")]
 pub enum BulkAction {
     /// Start those that do not run.
     Start,

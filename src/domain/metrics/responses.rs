@@ -26,7 +26,6 @@ pub struct TimeSeries {
 
 /// What is measured of an instance.
 #[derive(JsonSchema, Serialize)]
-#[schemars(rename = "MetricTypes")]
 pub struct MetricTypes {
     /// Names of metrics, those without a detail first.
     #[serde(rename = "metricTypes")]

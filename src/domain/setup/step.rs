@@ -10,7 +10,6 @@ use strum::IntoEnumIterator;
 #[serde(rename_all = "lowercase")]
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
-#[schemars(rename = "SetupStep")]
 pub enum SetupStep {
     /// Who chooses the transactions, and whether there is a pool.
     Mode,

@@ -251,7 +251,6 @@ pub struct InstalledClient {
 
 /// An instance that needs an installed client.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-#[schemars(rename = "ClientUser")]
 pub struct ClientUser {
     /// Which.
     pub id: InstanceId,

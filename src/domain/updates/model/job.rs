@@ -206,7 +206,6 @@ impl Default for HealthGate {
 
 /// One instance of a switch.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-#[schemars(rename = "SwitchStep")]
 pub struct SwitchStep {
     /// Which.
     pub id: InstanceId,
