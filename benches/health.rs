@@ -4,6 +4,8 @@
 //! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it
 //! measures.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
 use jd_manager::programs::jd_client::diagnosis::ClientStatus;
 use serde_json::{Value, json};
 use std::fs;

@@ -4,6 +4,8 @@
 //! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Unlike the other benches
 //! it fails above its limits.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
 use jd_manager::infra::log_store::SecretMask;
 use serde_json::{Value, json};
 use std::fs;

@@ -5,6 +5,8 @@
 //! one. Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails:
 //! it measures.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
 use jd_manager::keeper::journal;
 use jd_manager::keeper::machine::{InstanceState, RestartPolicy};
 use jd_manager::keeper::protocol::{

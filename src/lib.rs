@@ -58,8 +58,6 @@
 //! * fragment: a part of a page that htmx asks for.
 //! * domain: one area of the product, such as metrics or backups; one folder in `src/domain`.
 
-#![warn(clippy::unwrap_used)]
-
 pub mod base;
 
 pub mod keeper;

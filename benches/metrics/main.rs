@@ -6,6 +6,8 @@
 //! fifty simulated clients be sampled, reads meanwhile, and forgets a day. Run by `scripts/bench`;
 //! the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
 mod asking;
 mod filling;
 mod running;

@@ -215,7 +215,6 @@ mod tests {
         #[test]
         fn what_is_shown_is_read_as_the_same_value(value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO, whole in -1_000_000_000_000_i64..1_000_000_000_000) {
             for unit in [Bytes, HashesPerSecond, Percent, Count, Seconds] {
-                #[allow(clippy::cast_precision_loss, reason = "any number will do")]
                 for value in [value, whole as f64, whole as f64 / 1000.0] {
                     prop_assert_eq!(read_value(unit, &typed_value(unit, value)), Some(value));
                 }

@@ -2,7 +2,6 @@
 //!
 //! Every manager has a directory and a port of its own; when the test ends, however it ends, its
 //! processes are ended by their ids and its files removed.
-#![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
 pub mod clients;

@@ -3,7 +3,10 @@
 //!
 //! One area: `cargo test --test quick supervision::`.
 
+#![expect(clippy::unwrap_used, reason = "in a test it says what is expected")]
+
 #[path = "../harness/mod.rs"]
+#[expect(dead_code, reason = "each test program uses the part it needs")]
 mod harness;
 
 mod access;

@@ -4,7 +4,10 @@
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
+#![expect(clippy::unwrap_used, reason = "in a test it says what is expected")]
+
 #[path = "../harness/mod.rs"]
+#[expect(dead_code, reason = "each test program uses the part it needs")]
 mod harness;
 
 mod kills;

@@ -83,7 +83,6 @@ pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> Condit
                 })
             }
         },
-        #[allow(clippy::cast_precision_loss, reason = "nobody finds 2^53 blocks")]
         RuleCondition::BlockFound => ConditionResult::Figure(seen.blocks as f64),
         RuleCondition::BestDifficulty => {
             match seen.best_difficulty.filter(|value| value.is_finite()) {

@@ -94,11 +94,6 @@ impl AlertFeed {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
             let told = self.metrics.clients(Timestamp::now()).await?.into_iter();
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count of blocks"
-            )]
             let count = |total: f64| total.max(0.0) as u64;
             let blocks = told
                 .filter_map(|client| Some((client.id, count(*client.totals.get("blocks_found")?))));

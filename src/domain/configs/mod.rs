@@ -61,6 +61,7 @@ mod active;
 mod config_view;
 mod dns_check;
 mod draft;
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod history;
 mod import_export;

@@ -161,7 +161,6 @@ mod tests {
         use HealthGrade::{Healthy, Unhealthy, Unknown, Warning};
         let hour = 3_600_000;
         let at = |hours: f64| {
-            #[allow(clippy::cast_possible_truncation, reason = "a few hours")]
             Timestamp(100 * hour + (hours * 3_600_000.0) as i64)
         };
         let found = [

@@ -181,7 +181,6 @@ impl CounterBaseline {
         self.add_up(&counted);
         samples.extend(counted);
         if passed > 0 && !reading.truncated {
-            #[allow(clippy::cast_precision_loss, reason = "seconds between two samples")]
             let rate = work * HASHES_PER_DIFFICULTY / passed as f64;
             samples.insert("hashrate_measured".into(), rate);
         }
@@ -453,10 +452,6 @@ fn sum(one: &LevelCounts, other: &LevelCounts) -> LevelCounts {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "exact up to 2^53, far above what a sample counts"
-)]
 fn float(count: u64) -> f64 {
     count as f64
 }

@@ -195,10 +195,6 @@ impl MetricFamilies {
             one(seconds(manager.started)),
         );
         let process = manager.process;
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "bytes of memory stay below 2^53"
-        )]
         let memory = process.map(|process| process.rss_bytes as f64);
         self.add(
             "jd_manager_resident_memory",
@@ -294,7 +290,6 @@ impl MetricFamilies {
             "When the present client was started, since 1970.",
             started,
         );
-        #[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
         let uptime = each(&|client| client.uptime.map(|uptime| uptime as f64));
         self.add(
             "jd_client_uptime",
@@ -494,10 +489,6 @@ fn truth(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "milliseconds since 1970 stay below 2^53"
-)]
 fn seconds(moment: Timestamp) -> f64 {
     moment.0 as f64 / 1000.0
 }

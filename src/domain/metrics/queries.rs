@@ -97,10 +97,6 @@ impl SampleBucket {
 
     /// The mean; 0 without samples.
     pub fn average(&self) -> f64 {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "counts of samples stay far below 2^52"
-        )]
         if self.count == 0 {
             0.0
         } else {

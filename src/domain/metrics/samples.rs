@@ -162,15 +162,7 @@ fn of_process(
         samples.insert("cpu_percent".into(), percent);
     }
     let process = &now.1;
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "bytes of memory stay below 2^53"
-    )]
     samples.insert("memory_bytes".into(), process.rss_bytes as f64);
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "bytes of memory stay below 2^53"
-    )]
     samples.insert("memory_private_bytes".into(), process.private_bytes as f64);
     samples.insert("threads".into(), f64::from(process.threads));
     if let Some(files) = process.open_files {
@@ -191,7 +183,6 @@ fn lines_of(found: &LineCounts) -> LevelCounts {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
 fn seconds(seconds: i64) -> f64 {
     seconds as f64
 }

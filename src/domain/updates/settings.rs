@@ -110,7 +110,6 @@ fn text_of(minute: u16) -> String {
 mod time_of_day {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
     pub fn serialize<S: Serializer>(minute: &u16, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&super::text_of(*minute))
     }

@@ -237,7 +237,6 @@ fn broken() -> ProblemResponse {
     ProblemResponse::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn refused(error: MultipartError) -> ProblemResponse {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         too_large()

@@ -91,19 +91,16 @@ impl UpdatesPage {
             .map(FieldError::page_text)
     }
 
-    #[allow(clippy::unused_self, reason = "templates call methods")]
     fn client_of(&self, release: &ClientRelease) -> String {
         release
             .client()
             .map_or_else(|| "–".into(), |client| client.to_string())
     }
 
-    #[allow(clippy::unused_self, reason = "templates call methods")]
     fn size(&self, bytes: &u64) -> String {
         size_text(*bytes)
     }
 
-    #[allow(clippy::unused_self, reason = "templates call methods")]
     fn source(&self, manifest: &Option<ClientManifest>) -> String {
         match manifest {
             None => super::model::ClientOrigin::ByHand.words().into(),
@@ -190,7 +187,6 @@ impl JobPage {
         }
     }
 
-    #[allow(clippy::unused_self, reason = "templates call methods")]
     fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
         Some(format!(

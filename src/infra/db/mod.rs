@@ -253,7 +253,6 @@ struct FreePages {
 }
 
 /// A connection that cannot be had: the pool tells the last reason in words alone.
-#[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn no_connection(cause: PoolError) -> Error {
     match Error::internal(ConnectionError::BadConnection(cause.to_string())) {
         Error::Internal(_) => busy(),

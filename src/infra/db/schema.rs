@@ -2,7 +2,7 @@
 //!
 //! Only the `queries` of a domain use it. The column types follow `diesel print-schema` with
 //! `sqlite_integer_primary_key_is_bigint`.
-#![allow(
+#![expect(
     missing_docs,
     reason = "generated from the migrations, which document the columns"
 )]

@@ -53,10 +53,6 @@ pub struct LogRecord {
     pub omitted: u64,
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands it over by reference"
-)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
