@@ -25,7 +25,7 @@
 //! * [`infra`]: database, log files, charts, downloads, notifications; knows no domain.
 //! * [`programs`]: everything known about a managed program; one folder per program.
 //! * [`domain`]: the product: one folder per domain, each with rules, SQL, use cases and pages.
-//! * [`server`]: the running manager: settings, listener, router, permissions, start and stop.
+//! * [`server`]: the running manager: settings, listener, routes, start and stop.
 //! * [`cli`]: the command line, including the client commands for a running manager.
 //!
 //! # Reading order
@@ -33,7 +33,7 @@
 //! 1. [`keeper::machine`]: the life of an instance as a pure state machine.
 //! 2. [`keeper::keep`] and [`keeper::protocol`]: the process around it, and how it is controlled.
 //! 3. [`server::app`]: what the manager opens, in which order, and how it ends.
-//! 4. [`server::router`] and [`server::permissions`]: every route, and who may use it.
+//! 4. [`server::router`] and [`server::route_table`]: every route, and who may use it.
 //! 5. [`domain::instances`]: the largest domain, and the pattern of all others. Read `routes`,
 //!    `service`, `supervisor`, `task`, `preparation` in this order.
 //! 6. [`web::negotiation`], [`web::respond`] and [`web::problem`]: how a result becomes a response.

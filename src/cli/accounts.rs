@@ -73,7 +73,7 @@ async fn note(access: &Access, action: &str) -> Result<(), String> {
         actor: Caller::MACHINE.into(),
         role: Role::Admin.name().into(),
         address: String::new(),
-        deed: format!("{action}, on the command line"),
+        action: format!("{action}, on the command line"),
         path: String::new(),
         status: 200,
     };

@@ -590,7 +590,11 @@ impl KeeperProcess {
             if let Some(offset) = request.ingested {
                 self.journal.drop_ingested(offset);
             }
-            if request.command != KeeperCommand::Watch {
+            // These change no state, so who asked for the change under way stays.
+            if !matches!(
+                request.command,
+                KeeperCommand::Watch | KeeperCommand::Reload
+            ) {
                 self.actor = request.actor;
             }
             match request.command {

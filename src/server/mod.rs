@@ -1,8 +1,7 @@
 //! The running manager.
 //!
 //! * [`app`]: the composition root: start and stop, in order. [`state`]: the services handlers use.
-//! * [`router`]: every route and the order of middleware. [`permissions`]: role, audit text of
-//!   each.
+//! * [`route_table`]: every route. [`router`]: the router of them and the order of middleware.
 //! * [`listener`]: TCP, TLS and Unix socket, and their limits. [`api_docs`]: the API documentation.
 //! * [`settings`]: flags, environment and file. [`reload`]: SIGHUP. [`logging`]: the manager's log.
 //! * [`database_checks`]: notices about the database. [`systemd`]: readiness and watchdog.

@@ -3,6 +3,7 @@
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM};
+use jd_manager::web::openapi::short_type;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -106,6 +107,64 @@ fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
         Vec::<String>::new(),
         "docs/API.md shows no curl for these"
     );
+}
+
+/// The fields of a schema of an object: name and type, `?` for what may be missing.
+fn fields_text(schema: &Value) -> String {
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let field = |(name, kind): (&String, &Value)| {
+        let mark = if required.contains(&Value::from(name.as_str())) {
+            ""
+        } else {
+            "?"
+        };
+        format!("{name}{mark}: {}", short_type(kind))
+    };
+    fields.map(field).collect::<Vec<_>>().join("; ")
+}
+
+/// What programs rely on, without the prose: operations with role, parameters, body and answers, and
+/// the shapes of what is answered.
+fn outline(document: &Value) -> String {
+    let mut text = String::new();
+    for (method, path, operation) in operations(document) {
+        let role = operation["x-role"].as_str().unwrap_or("anybody");
+        text.push_str(&format!("{method} {path} ({role})\n"));
+        for one in operation["parameters"].as_array().into_iter().flatten() {
+            let (place, name) = (one["in"].as_str().unwrap(), one["name"].as_str().unwrap());
+            text.push_str(&format!(
+                "  {place} {name}: {}\n",
+                short_type(&one["schema"])
+            ));
+        }
+        let body = operation["requestBody"]["content"].as_object();
+        for (media_type, content) in body.into_iter().flatten() {
+            let fields = fields_text(&content["schema"]);
+            text.push_str(&format!("  takes {media_type} {{{fields}}}\n"));
+        }
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let content = answer["content"].as_object();
+            let forms = content.into_iter().flatten().map(|(media_type, content)| {
+                format!("{media_type} {}", short_type(&content["schema"]))
+            });
+            let forms: Vec<String> = forms.collect();
+            text.push_str(&format!("  {status} {}\n", forms.join(", ")));
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let shape = match schema["properties"].is_object() {
+            true => format!("{{{}}}", fields_text(schema)),
+            false => short_type(schema),
+        };
+        text.push_str(&format!("{name} = {shape}\n"));
+    }
+    text
+}
+
+#[test]
+fn what_programs_rely_on_changes_only_on_purpose() {
+    insta::assert_snapshot!(outline(&document()));
 }
 
 /// The table of all operations, as docs/API.md has it.

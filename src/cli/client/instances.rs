@@ -1,5 +1,5 @@
 //! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is
-//! in `deeds`.
+//! in `lifecycle`.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};

@@ -31,7 +31,7 @@ impl Access {
                 let access = access.clone();
                 async move {
                     if let Err(error) = access.prune(audit_days).await {
-                        tracing::error!(%error, "old logins and deeds could not be forgotten");
+                        tracing::error!(%error, "old logins and audit entries could not be pruned");
                     }
                 }
             })
@@ -73,7 +73,7 @@ mod tests {
             actor: "ada".into(),
             role: "admin".into(),
             address: text(),
-            deed: action.into(),
+            action: action.into(),
             path: text(),
             status: 200,
         }
@@ -126,7 +126,10 @@ mod tests {
             let sessions: Vec<_> = sessions.into_iter().map(|one| one.id).collect();
             (
                 sessions,
-                entries.into_iter().map(|one| one.deed).collect::<Vec<_>>(),
+                entries
+                    .into_iter()
+                    .map(|one| one.action)
+                    .collect::<Vec<_>>(),
             )
         };
         for _ in 0..200 {

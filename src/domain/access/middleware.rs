@@ -72,7 +72,7 @@ pub async fn require_role(
         actor: caller.title(),
         role: caller.role.name().into(),
         address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
-        deed: action.into(),
+        action: action.into(),
         path: request.uri().path().chars().take(300).collect(),
         status: 0,
     });

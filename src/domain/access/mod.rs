@@ -27,7 +27,7 @@
 //! * `audit_queue`: audit entries that wait for the database. `jobs`: prunes sessions and audit
 //!   log.
 //!
-//! Which route needs which role is not known here: `server/permissions.rs` tells the middleware.
+//! Which route needs which role is not known here: the route tables of the domains say so.
 
 mod activity;
 mod attempts;

@@ -118,7 +118,7 @@ pub struct AuditEntry {
     /// From which address; empty over the socket and the command line.
     pub address: String,
     /// What, in words.
-    pub deed: String,
+    pub action: String,
     /// To what: the path of the request.
     pub path: String,
     /// What became of it, as an HTTP status.
@@ -143,7 +143,8 @@ pub struct AuditRow {
     /// several are counted.
     pub address: String,
     /// What, in words.
-    pub deed: String,
+    #[serde(rename = "deed")]
+    pub action: String,
     /// To what: the path of the request; where different ones are counted, what they have in
     /// common.
     pub path: String,

@@ -443,7 +443,7 @@ pub fn note(db: &mut Db, entry: &AuditEntry, at: Timestamp) -> QueryResult<()> {
             audit::actor.eq(actor),
             audit::role.eq(&entry.role),
             audit::address.eq(address),
-            audit::deed.eq(&entry.deed),
+            audit::action.eq(&entry.action),
             audit::path.eq(path),
             audit::status.eq(i32::from(entry.status)),
             audit::times.eq(i32::try_from(times).unwrap_or(i32::MAX)),
@@ -466,7 +466,7 @@ fn equal_entry(
         .filter(audit::actor.eq(actor))
         .filter(audit::id.gt(after))
         .filter(audit::first_at.gt(since))
-        .filter(audit::deed.eq(&entry.deed))
+        .filter(audit::action.eq(&entry.action))
         .filter(audit::status.eq(i32::from(entry.status)))
         .order(audit::id.desc())
         .into_boxed();
@@ -523,7 +523,7 @@ type AuditColumns = (
 );
 
 fn audit_row(
-    (id, at, actor, role, address, deed, path, status, times, first_at): AuditColumns,
+    (id, at, actor, role, address, action, path, status, times, first_at): AuditColumns,
 ) -> AuditRow {
     let (status, times) = (
         u16::try_from(status).unwrap_or_default(),
@@ -536,7 +536,7 @@ fn audit_row(
         actor,
         role,
         address,
-        deed,
+        action,
         path,
         status,
         times,

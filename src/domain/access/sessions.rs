@@ -147,7 +147,7 @@ impl Access {
             actor,
             role: String::new(),
             address,
-            deed: action,
+            action,
             path,
             status: 401,
         })
@@ -174,7 +174,7 @@ impl Access {
             actor: user.name.clone(),
             role: user.role.name().into(),
             address: address.clone(),
-            deed: "logged in".into(),
+            action: "logged in".into(),
             path: "/login".into(),
             status: 200,
         };

@@ -42,9 +42,9 @@ impl World {
     }
 
     /// Adds these entries, all at once.
-    async fn note(&self, deeds: Vec<AuditEntry>, at: Timestamp) {
+    async fn note(&self, entries: Vec<AuditEntry>, at: Timestamp) {
         let add = move |c: &mut diesel::SqliteConnection| {
-            deeds
+            entries
                 .iter()
                 .try_for_each(|entry| queries::note(c, entry, at))?;
             Ok(())
@@ -63,7 +63,7 @@ fn entry(role: Role, token: usize, address: usize, status: u16) -> AuditEntry {
         actor: format!("eve (token {token})"),
         role: role.name().into(),
         address: format!("192.0.2.{address}"),
-        deed: "started an instance".into(),
+        action: "started an instance".into(),
         path: format!("/instances/{token}-{address}/start"),
         status,
     }

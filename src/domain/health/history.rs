@@ -160,9 +160,7 @@ mod tests {
         use HealthCheck::{Disk, Upstream};
         use HealthGrade::{Healthy, Unhealthy, Unknown, Warning};
         let hour = 3_600_000;
-        let at = |hours: f64| {
-            Timestamp(100 * hour + (hours * 3_600_000.0) as i64)
-        };
+        let at = |hours: f64| Timestamp(100 * hour + (hours * 3_600_000.0) as i64);
         let found = [
             (at(-1.0), Upstream, Healthy),
             (at(0.0), Disk, Healthy),

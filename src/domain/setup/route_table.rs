@@ -75,7 +75,10 @@ where
                 "It is made; `Location` says where it is. Started by a form: `setup_id` and `next`.",
                 &["application/json"],
                 Some(|g| {
-                    let both = [shape::<SetupResult>()(g), shape::<SetupDraft>()(g)];
+                    let both = [
+                        shape::<SuccessResponse<SetupResult>>()(g),
+                        shape::<SuccessResponse<SetupDraft>>()(g),
+                    ];
                     schemars::json_schema!({ "anyOf": both })
                 }),
             )

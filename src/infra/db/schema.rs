@@ -103,7 +103,8 @@ diesel::table! {
         actor -> Text,
         role -> Text,
         address -> Text,
-        deed -> Text,
+        #[sql_name = "deed"]
+        action -> Text,
         path -> Text,
         status -> Integer,
         times -> Integer,

@@ -41,16 +41,17 @@ fn written() -> BTreeMap<String, BTreeMap<String, String>> {
     for table in include_str!("schema.rs").split("diesel::table! {").skip(1) {
         let (head, body) = table.split_once(") {").unwrap();
         let name = head.split_once('(').unwrap().0.trim().to_owned();
-        let columns = body
-            .split('}')
-            .next()
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "));
-        tables.insert(
-            name,
-            columns.map(|(c, t)| (c.to_owned(), t.to_owned())).collect(),
-        );
+        let mut columns = BTreeMap::new();
+        let mut sql_name = None;
+        for line in body.split('}').next().unwrap().lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("#[sql_name = \"") {
+                sql_name = rest.strip_suffix("\"]");
+            } else if let Some((column, kind)) = line.trim_end_matches(',').split_once(" -> ") {
+                let column = sql_name.take().unwrap_or(column);
+                columns.insert(column.to_owned(), kind.to_owned());
+            }
+        }
+        tables.insert(name, columns);
     }
     tables
 }

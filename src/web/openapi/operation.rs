@@ -129,7 +129,6 @@ impl ApiOperation {
             path,
             id: format!("{}ByForm", self.id).into(),
             summary: format!("The same as {}, for forms.", self.method.to_uppercase()).into(),
-            about: "",
             ..self
         }
     }

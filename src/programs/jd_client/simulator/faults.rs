@@ -1,6 +1,6 @@
 //! How the stand-in can be made to go wrong on purpose.
 //!
-//! Holds the flags and those misdeeds that need nothing of the client's own life. Deaths, fallbacks
+//! Holds the flags and those faults that need nothing of the client's own life. Deaths, fallbacks
 //! and failed starts are told in [`super::client`], where the client's life is.
 
 use clap::{Args, ValueEnum, value_parser};
