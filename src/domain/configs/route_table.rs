@@ -13,7 +13,8 @@ use super::views::import::ImportPage;
 use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
-use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
+use super::views::{ConfigRemoval, ConfigListPage, TomlPage};
+use crate::web::ConfirmPage;
 use crate::web::openapi::{
     PAGE, RequestField, RouteTable, RouterState, delete, flag, get, member, number, object, one_of,
     post, put, text, whole,
@@ -137,7 +138,7 @@ where
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check_saved)
 .add(get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<ConfigFormPage>(PAGE), routes::edit)
-.add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfigDeletePage>(PAGE), routes::ask_delete)
+.add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfirmPage<ConfigRemoval>>(PAGE), routes::ask_delete)
 .add(post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<ConfigChangeResult>().fails(&[409]).for_admins().audited("duplicated a configuration"), routes::duplicate)
 .add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one and no other.")
             .acts([text("next", "The page a browser is sent to afterwards, a path on this site.").like("/saved-configs")])

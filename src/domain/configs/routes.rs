@@ -18,7 +18,7 @@ use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::values::RowEdit;
-use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
+use super::views::{ConfigListPage, TomlPage, delete_page};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -234,7 +234,7 @@ pub async fn ask_delete(
     want: RequestContext,
     PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    want.respond(&ConfigDeletePage::new(configs.get(id).await?))
+    want.respond(&delete_page(configs.get(id).await?))
 }
 
 /// `DELETE /saved-configs/{id}`, and `POST /saved-configs/{id}/delete` for forms.

@@ -20,6 +20,7 @@ use super::config_view::{ConfigSummary, ConfigUser, SavedConfig, versions_for};
 use super::model::{ClientConfig, MiningMode};
 use super::service::revisions_text;
 use super::toml_file::{lacking, left_out, render_masked};
+use crate::web::{ConfirmPage, ConfirmQuestion};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
@@ -153,11 +154,9 @@ impl ConfigListPage {
     }
 }
 
-/// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
-#[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "configs/delete.html", blocks = ["main"])]
-#[schemars(rename = "ConfigurationDeletion")]
-pub struct ConfigDeletePage {
+/// A configuration that may be deleted.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ConfigRemoval {
     id: ConfigId,
     name: String,
     is_active: bool,
@@ -168,33 +167,45 @@ pub struct ConfigDeletePage {
     used_by: Vec<ConfigUser>,
 }
 
-crate::view!(ConfigDeletePage { "main" => as_main });
-
-impl ConfigDeletePage {
-    /// The question whether to delete it.
-    pub fn new(saved: SavedConfig) -> Self {
-        let SavedConfig {
-            id,
-            name,
-            is_active,
-            revision,
-            config,
-            used_by,
-            ..
-        } = saved;
-        Self {
-            id,
-            name,
-            is_active,
-            revision,
-            public_key: config.authority_public_key,
-            used_by,
-        }
+/// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
+pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
+    let SavedConfig { id, name, .. } = saved;
+    let public_key = saved.config.authority_public_key;
+    let is_free = saved.used_by.is_empty();
+    let (title, mut texts) = if is_free {
+        let revisions = revisions_text(saved.revision);
+        let lost = format!(
+            "This cannot be taken back. Lost will be the configuration with all its {revisions}, and its secret key: miners that know the public key {public_key} must be given another."
+        );
+        (format!("Delete {name}?"), vec![lost])
+    } else {
+        let used = "Give the instances that use it another configuration first, or delete them.";
+        (format!("{name} cannot be deleted"), vec![used.to_owned()])
+    };
+    if is_free && saved.is_active {
+        texts.push("It is the active configuration. After this there is none.".into());
     }
-
-    fn revisions(&self) -> String {
-        revisions_text(self.revision)
-    }
+    let address = format!("/saved-configs/{id}");
+    let links = saved.used_by.iter();
+    let question = ConfirmQuestion {
+        title,
+        nav: "configs",
+        texts,
+        links: links
+            .map(|user| (format!("/instances/{}", user.id), user.name.clone()))
+            .collect(),
+        action: is_free.then(|| (format!("{address}/delete"), format!("Delete {name}"))),
+        back: address,
+    };
+    let removal = ConfigRemoval {
+        id,
+        name,
+        is_active: saved.is_active,
+        revision: saved.revision,
+        public_key,
+        used_by: saved.used_by,
+    };
+    ConfirmPage::new(removal, question)
 }
 
 /// `GET /saved-configs/{id}/toml` as a page or JSON.

@@ -165,8 +165,8 @@ fn every_page_is_sound_and_keeps_the_secret() {
         ));
         sound(&ConfigFormPage::new(&config));
         sound(&ConfigFormPage::edit(&saved));
-        sound(&ConfigDeletePage::new(saved.clone()));
-        sound(&ConfigDeletePage::new(SavedConfig {
+        sound(&delete_page(saved.clone()));
+        sound(&delete_page(SavedConfig {
             used_by: Vec::new(),
             ..saved.clone()
         }));
