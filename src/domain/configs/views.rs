@@ -2,7 +2,6 @@
 //! the model.
 
 mod fields;
-pub use fields::POOL_LABELS;
 pub mod form;
 pub mod import;
 pub mod notes;
