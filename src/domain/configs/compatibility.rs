@@ -1,7 +1,8 @@
 //! On which versions of the client a configuration runs, why not on the others, and what becomes of
 //! its file on the way.
 //!
-//! Pure: everything follows from `toml_file` and the table in `programs/jd_client/version.rs`.
+//! Pure: everything follows from `toml_file` and the list in
+//! `programs/jd_client/config_fields.rs`.
 
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@
 //! Shows no secret.
 
 use super::model::{ClientConfig, MASK};
+use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use serde_json::Value;
 
 /// What is said in the place of a secret that changed.
@@ -33,7 +34,7 @@ pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifferenc
     );
     if old.authority_secret_key != new.authority_secret_key {
         list.push(FieldDifference {
-            path: "/authority_secret_key".into(),
+            path: format!("/{SECRET_FIELD}"),
             from: Some(MASK.into()),
             to: Some(CHANGED.into()),
         });

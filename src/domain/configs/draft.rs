@@ -14,6 +14,7 @@ use super::rules::ConfigFindings;
 use super::rules::reward::reward_script;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{KeyPair, without_secret_keys};
+use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 
@@ -21,7 +22,7 @@ use crate::web::extract::MemberReader;
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
 
 /// Both keys of the client, absent or empty.
-pub(super) const KEYS: [&str; 2] = ["authority_public_key", "authority_secret_key"];
+pub(super) const KEYS: [&str; 2] = ["authority_public_key", SECRET_FIELD];
 
 /// A configuration to be saved, as it was sent.
 pub struct ConfigDraft {

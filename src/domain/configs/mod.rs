@@ -13,8 +13,9 @@
 //! * A [`ClientConfig`] from [`read`] or [`import`] obeys all `rules` and has a matching key pair.
 //! * Its secret appears only in [`ClientConfig::to_stored_value`] and [`render`]. It is stored
 //!   sealed.
-//! * The file is written by a library, for one version of the client, after the table of keys in
-//!   `programs/jd_client/version.rs`. One object serves all versions.
+//! * The file is written by a library, for one version of the client, after the list of fields in
+//!   `programs/jd_client/config_fields.rs`. One object serves all versions.
+//! * What a field is called, asked for and told about stands in that list and nowhere else.
 //!
 //! Pure (no clock, no I/O, no HTTP, no database):
 //!
@@ -40,9 +41,7 @@ mod rules;
 mod samples;
 mod toml_file;
 
-pub use crate::programs::jd_client::version::{
-    ClientVersion, KeyPresence, KeyRow, MATRIX, VersionFault,
-};
+pub use crate::programs::jd_client::version::{ClientVersion, VersionFault};
 pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
 pub use diff::{FieldDifference, differences};
 pub use model::{

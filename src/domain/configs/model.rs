@@ -6,12 +6,14 @@
 //! unfinished. Must not know TOML, HTTP or storage.
 
 use crate::domain::keys::{KeyPair, SecretKey};
+use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 
 pub use crate::domain::keys::MASK;
 
+// The fields stand in the order of the client's file: single values before tables.
 /// Everything one client is told.
 ///
 /// Serialised it shows the secret as [`MASK`]; [`to_stored_value`](Self::to_stored_value) is the
@@ -46,32 +48,32 @@ pub struct ClientConfig {
     /// The account at the pool for clients up to 0.2.0, which know one for all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_identity: Option<String>,
-    /// Pools with their declarators, in the order they are tried. Kept but not used in solo mode.
-    #[serde(default)]
-    pub upstreams: Vec<ConfigUpstream>,
-    /// Where block templates come from.
-    pub template_provider_type: TemplateProvider,
-    /// Where the client serves its figures; without it there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitoring_address: Option<SocketAddr>,
-    /// How often those figures are renewed, in seconds (the client's default is 15).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitoring_cache_refresh_secs: Option<u32>,
     /// Protocol extensions the client offers, e.g. 2 for hashrates per worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supported_extensions: Vec<u16>,
     /// Protocol extensions without which the client refuses a connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_extensions: Vec<u16>,
+    /// Where the client serves its figures; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring_address: Option<SocketAddr>,
+    /// How often those figures are renewed, in seconds (the client's default is 15).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring_cache_refresh_secs: Option<u32>,
     /// Bytes of the extranonce kept for miners to roll (the client's default is 8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_downstream_rollable_extranonce_size: Option<u8>,
-    /// Which networks are searched for miners' own pages; absent: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub miner_telemetry: Option<MinerTelemetry>,
     /// Past jobs kept per channel for late shares; 0 and absent are the client's default, 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_past_jobs: Option<u32>,
+    /// Pools with their declarators, in the order they are tried. Kept but not used in solo mode.
+    #[serde(default)]
+    pub upstreams: Vec<ConfigUpstream>,
+    /// Which networks are searched for miners' own pages; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miner_telemetry: Option<MinerTelemetry>,
+    /// Where block templates come from.
+    pub template_provider_type: TemplateProvider,
 }
 
 /// Who chooses the transactions of a block, and who pays.
@@ -229,7 +231,7 @@ impl ClientConfig {
     /// The JSON object with the secret in it: for checking it once more, and for nothing else.
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();
-        value["authority_secret_key"] = self.authority_secret_key.reveal().into();
+        value[SECRET_FIELD] = self.authority_secret_key.reveal().into();
         value
     }
 

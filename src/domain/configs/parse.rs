@@ -23,6 +23,7 @@ use super::model::{
 use super::rules::{self, ConfigFindings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
 use crate::base::error::FieldError;
 use crate::domain::keys::{self, MASK, SecretKey};
+use crate::programs::jd_client::version::ClientVersion;
 use serde_json::Value;
 use table::{ObjectReader, is_blank};
 
@@ -447,11 +448,12 @@ fn core_ipc(
             table.at("version"),
             "Older configurations do not name the version of Bitcoin Core; 30 was assumed. Set it if the node is newer.",
         );
-        Some(rules::CORE_VERSIONS[0])
+        ClientVersion::OLDEST.core_ipc_versions().first().copied()
     } else {
         table.required("version", found, |value| {
             let version = number(value, 0, u8::MAX)?;
-            match rules::CORE_VERSIONS.contains(&version) {
+            let known = ClientVersion::NEWEST_KNOWN.core_ipc_versions();
+            match known.contains(&version) {
                 true => Ok(version),
                 false => Err(format!(
                     "The client speaks with Bitcoin Core 30 and 31, not {version}."

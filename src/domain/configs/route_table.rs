@@ -13,7 +13,7 @@ use super::views::import::ImportPage;
 use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
-use super::views::{ConfigRemoval, ConfigListPage, TomlPage};
+use super::views::{ConfigListPage, ConfigRemoval, TomlPage};
 use crate::web::ConfirmPage;
 use crate::web::openapi::{
     PAGE, RequestField, RouteTable, RouterState, delete, flag, get, member, number, object, one_of,

@@ -38,8 +38,6 @@ pub const LONGEST_SAFE_SIGNATURE: usize = 52;
 pub const LONGEST_IDENTITY: usize = 255;
 /// Satoshis there can ever be, a bound for fees.
 pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
-/// Majors of Bitcoin Core whose IPC interface a client can speak.
-pub const CORE_VERSIONS: [u8; 2] = [30, 31];
 
 /// Beginnings of account names in example files.
 const PLACEHOLDER_IDENTITIES: [&str; 10] = [

@@ -12,12 +12,10 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 use crate::domain::vault::{Vault, is_sealed};
 use crate::infra::log_store::SecretMask;
-
-/// Where the secret is.
-const SECRET: &str = "authority_secret_key";
+use crate::programs::jd_client::config_fields::SECRET_FIELD;
 
 fn place(id: ConfigId, revision: i32) -> String {
-    format!("configurations/{id}/{revision}/{SECRET}")
+    format!("configurations/{id}/{revision}/{SECRET_FIELD}")
 }
 
 /// The text that stores a revision.
@@ -31,7 +29,7 @@ pub fn to_stored(
     config: &ClientConfig,
 ) -> Result<String> {
     let mut value = config.masked();
-    value[SECRET] = vault
+    value[SECRET_FIELD] = vault
         .seal(&place(id, revision), config.authority_secret_key.reveal())?
         .into();
     Ok(value.to_string())
@@ -49,7 +47,7 @@ pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Re
         ))
     };
     let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("is not JSON"))?;
-    if let Some(Value::String(secret)) = value.get_mut(SECRET) {
+    if let Some(Value::String(secret)) = value.get_mut(SECRET_FIELD) {
         *secret = vault.open(&place(id, revision), secret)?;
     }
     serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
@@ -65,7 +63,7 @@ pub fn add_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask
         let Ok(value) = serde_json::from_str::<Value>(&text) else {
             continue;
         };
-        if let Some(Value::String(secret)) = value.get(SECRET)
+        if let Some(Value::String(secret)) = value.get(SECRET_FIELD)
             && let Ok(key) = vault.open(&place(id, revision), secret)
         {
             secrets.add(&key);
@@ -86,7 +84,7 @@ pub fn seal(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
         let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
             continue;
         };
-        let Some(Value::String(secret)) = value.get_mut(SECRET) else {
+        let Some(Value::String(secret)) = value.get_mut(SECRET_FIELD) else {
             continue;
         };
         if is_sealed(secret) {

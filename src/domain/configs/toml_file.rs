@@ -1,8 +1,8 @@
 //! The client's own file: written for a given version of the client, and read from any.
 //!
 //! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which
-//! keys a version gets is decided by the table in `programs/jd_client/version.rs`. Must not touch
-//! the file system.
+//! keys a version gets is decided by the list in `programs/jd_client/config_fields.rs`. Must not
+//! touch the file system.
 
 mod export;
 mod import;

@@ -2,7 +2,6 @@
 //! the model.
 
 mod fields;
-pub use fields::POOL_LABELS;
 pub mod form;
 pub mod import;
 pub mod notes;
@@ -20,11 +19,11 @@ use super::config_view::{ConfigSummary, ConfigUser, SavedConfig, versions_for};
 use super::model::{ClientConfig, MiningMode};
 use super::service::revisions_text;
 use super::toml_file::{lacking, left_out, render_masked};
-use crate::web::{ConfirmPage, ConfirmQuestion};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
 use crate::programs::jd_client::version::ClientVersion;
+use crate::web::{ConfirmPage, ConfirmQuestion};
 
 fn mode_text(mode: MiningMode) -> &'static str {
     match mode {

@@ -8,6 +8,7 @@ use super::service::{SetupProgress, SetupService};
 use super::step::SetupStep;
 use super::validate::listeners;
 use crate::base::error::Result;
+use crate::programs::jd_client::config_fields::USUAL_CORE;
 
 /// What a first instance is called, if nobody says otherwise.
 const USUAL_NAME: &str = "home";
@@ -28,36 +29,26 @@ impl SetupService {
         let mut fields: Vec<(&str, String)> = Vec::new();
         match step {
             SetupStep::Provider if !answers.has(step) => {
-                let node = nodes
+                fields.extend(USUAL_CORE.map(|(field, text)| (field, text.to_owned())));
+                fields.extend([
+                    ("template_provider", "sv2tp".to_owned()),
+                    (
+                        "template_provider_type.Sv2Tp.address",
+                        "127.0.0.1:8442".to_owned(),
+                    ),
+                    (
+                        "template_provider_type.BitcoinCoreIpc.data_dir",
+                        String::new(),
+                    ),
+                ]);
+                answers.apply_form(step, &owned(fields));
+                let mut answering = nodes
                     .iter()
-                    .find(|node| node.standing == NodeSocketState::Answers);
-                let kind = "template_provider_type";
-                fields.push((
-                    "template_provider",
-                    if node.is_some() { "ipc" } else { "sv2tp" }.into(),
-                ));
-                let pairs = [
-                    ("Sv2Tp.address", "127.0.0.1:8442".to_owned()),
-                    ("BitcoinCoreIpc.version", "31".to_owned()),
-                    (
-                        "BitcoinCoreIpc.network",
-                        node.map_or("mainnet".into(), |node| node.network.to_string()),
-                    ),
-                    (
-                        "BitcoinCoreIpc.data_dir",
-                        node.map_or(String::new(), |node| node.data_dir.clone()),
-                    ),
-                    ("BitcoinCoreIpc.fee_threshold", "100".to_owned()),
-                    ("BitcoinCoreIpc.min_interval", "5".to_owned()),
-                ];
-                let pairs: Vec<_> = pairs
-                    .into_iter()
-                    .map(|(field, text)| (format!("{kind}.{field}"), text))
-                    .collect();
-                answers.apply_form(
-                    step,
-                    &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>(),
-                );
+                    .filter(|node| node.standing == NodeSocketState::Answers);
+                if let Some(node) = answering.next() {
+                    let found = SetupEdit::Node(node.network, node.data_dir.clone());
+                    answers.change(&found, None);
+                }
                 return Ok(answers);
             }
             SetupStep::Pools if answers.rows() == 0 => answers.change(&SetupEdit::Add, None),

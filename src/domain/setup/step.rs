@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
+use crate::programs::jd_client::config_fields::{ConfigField, FieldGroup};
+
 // In the order of the pages.
 /// A page of setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
@@ -64,37 +66,23 @@ impl SetupStep {
 
     /// The step in which the field of this name is filled in; none: no form of setup has it.
     pub fn of_field(name: &str) -> Option<Self> {
-        const PROVIDER: [&str; 7] = [
-            "Sv2Tp.address",
-            "Sv2Tp.public_key",
-            "BitcoinCoreIpc.version",
-            "BitcoinCoreIpc.network",
-            "BitcoinCoreIpc.data_dir",
-            "BitcoinCoreIpc.fee_threshold",
-            "BitcoinCoreIpc.min_interval",
-        ];
-        const POOL: [&str; 6] = [
-            "pool_address",
-            "pool_port",
-            "jds_address",
-            "jds_port",
-            "authority_pubkey",
-            "user_identity",
-        ];
         match name {
             "mode" => Some(Self::Mode),
-            "template_provider" => Some(Self::Provider),
             "upstreams" => Some(Self::Pools),
-            "coinbase_reward_script" | "network" | "jdc_signature" => Some(Self::Payout),
+            "network" => Some(Self::Payout),
             "name" | "reach" | "listening_port" | "monitoring_port" => Some(Self::Name),
             "proposed_listening_port" | "proposed_monitoring_port" => Some(Self::Name),
             _ => {
-                if let Some(field) = name.strip_prefix("template_provider_type.") {
-                    return PROVIDER.contains(&field).then_some(Self::Provider);
+                let (row, field) = ConfigField::named(name)?;
+                match field.group {
+                    FieldGroup::Provider => Some(Self::Provider),
+                    // What the client is not told, the chain, is asked for with the payout.
+                    FieldGroup::Tp | FieldGroup::Core if field.is_in_files() => {
+                        Some(Self::Provider)
+                    }
+                    FieldGroup::Payout => Some(Self::Payout),
+                    _ => row.filter(|row| *row < 99).map(|_| Self::Pools),
                 }
-                let (row, field) = name.strip_prefix("upstreams.")?.split_once('.')?;
-                (row.parse::<u8>().is_ok_and(|row| row < 99) && POOL.contains(&field))
-                    .then_some(Self::Pools)
             }
         }
     }

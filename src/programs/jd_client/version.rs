@@ -2,12 +2,13 @@
 //!
 //! The version meant here is the client's own, the one of the crate `jd_client_sv2` that
 //! `--version` prints. Release tags count differently (tag v0.8.0 carries client 0.6.0) and have no
-//! place here. [`MATRIX`] is the client's configuration schema as data, read from the sources of
-//! 0.1.0 to 0.6.0; rendering and import ask it and hold no version rule of their own. Must not know
-//! the values of a configuration.
+//! place here. Which keys a version reads stands in the list of fields, `config_fields`; rendering
+//! asks it and holds no version rule of its own. Must not know the values of a configuration.
 
 use std::fmt;
 use std::str::FromStr;
+
+use super::config_fields::{ConfigField, KeyPresence, SCHEMAS};
 
 /// A version of `jd_client_sv2`. Pre-release and build suffixes are not kept: only the three
 /// numbers decide the schema.
@@ -118,13 +119,10 @@ impl ClientVersion {
         Self::KNOWN.contains(&self)
     }
 
-    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table
+    /// What this version makes of `key`, written as in the list of fields. Keys that are not in it
     /// are [`KeyPresence::Absent`].
     pub fn presence(self, key: &str) -> KeyPresence {
-        MATRIX
-            .iter()
-            .find(|row| row.key == key)
-            .map_or(KeyPresence::Absent, |row| row.presence[self.column()])
+        ConfigField::of_key(key).map_or(KeyPresence::Absent, |field| field.presence[self.column()])
     }
 
     /// Whether `key` is to be written for this version: it is read there.
@@ -146,7 +144,7 @@ impl ClientVersion {
         CORE_IPC[self.column()]
     }
 
-    /// The column of the tables below: the newest one that is not newer than this version.
+    /// The column of the tables: the newest one that is not newer than this version.
     fn column(self) -> usize {
         COLUMNS
             .iter()
@@ -185,31 +183,8 @@ impl serde::Serialize for ClientVersion {
     }
 }
 
-/// What a version of the client makes of a key in its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyPresence {
-    /// Without it the client does not start.
-    Required,
-    /// It has a default.
-    Optional,
-    /// Read by another version, silently passed over by this one.
-    Ignored,
-    /// Not known; passed over too, since the client ignores unknown keys.
-    Absent,
-}
-
-/// One key of the client's file and what each version makes of it.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyRow {
-    /// The key with the tables it stands in, `[]` for each element of an array:
-    /// `upstreams[].pool_port`.
-    pub key: &'static str,
-    /// One entry per column of the table.
-    pub presence: [KeyPresence; COLUMNS.len()],
-}
-
 /// The first version of each column: versions from there up to the next column share one schema.
-const COLUMNS: [ClientVersion; 7] = [
+const COLUMNS: [ClientVersion; SCHEMAS] = [
     ClientVersion::new(0, 1, 0),
     ClientVersion::new(0, 1, 3),
     ClientVersion::new(0, 2, 0),
@@ -218,76 +193,13 @@ const COLUMNS: [ClientVersion; 7] = [
     ClientVersion::new(0, 5, 0),
     ClientVersion::new(0, 6, 0),
 ];
-const SOLO_MINING: [bool; COLUMNS.len()] = [false, true, true, true, true, true, true];
-const CORE_IPC: [&[u8]; COLUMNS.len()] =
-    [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
-
-const R: KeyPresence = KeyPresence::Required;
-const O: KeyPresence = KeyPresence::Optional;
-const I: KeyPresence = KeyPresence::Ignored;
-const N: KeyPresence = KeyPresence::Absent;
-
-const fn row(key: &'static str, presence: [KeyPresence; COLUMNS.len()]) -> KeyRow {
-    KeyRow { key, presence }
-}
-
-/// The schema of the client's file, in the order in which keys are written.
-/// (`template_provider_type` is required in every version, with exactly one of its two tables:
-/// "required" below them holds once the table is chosen.)
-pub const MATRIX: &[KeyRow] = &[
-    //                                                              0.1.0 0.1.3 0.2 0.3 0.4 0.5 0.6
-    row("listening_address", [R; 7]),
-    row("max_supported_version", [R; 7]),
-    row("min_supported_version", [R; 7]),
-    row("authority_public_key", [R; 7]),
-    row("authority_secret_key", [R; 7]),
-    row("cert_validity_sec", [R; 7]),
-    row("shares_per_minute", [R; 7]),
-    row("share_batch_size", [R; 7]),
-    row("mode", [O; 7]),
-    row("jdc_signature", [R; 7]),
-    row("coinbase_reward_script", [R; 7]),
-    row("user_identity", [R, R, R, I, I, I, I]),
-    row("log_file", [O; 7]),
-    row("supported_extensions", [O; 7]),
-    row("required_extensions", [O; 7]),
-    row("monitoring_address", [O; 7]),
-    row("monitoring_cache_refresh_secs", [O; 7]),
-    row(
-        "reserved_downstream_rollable_extranonce_size",
-        [N, N, O, O, O, O, O],
-    ),
-    row("max_past_jobs", [N, N, N, N, N, N, O]),
-    row("upstreams", [R; 7]),
-    row("upstreams[].authority_pubkey", [R; 7]),
-    row("upstreams[].pool_address", [R; 7]),
-    row("upstreams[].pool_port", [R; 7]),
-    row("upstreams[].jds_address", [R; 7]),
-    row("upstreams[].jds_port", [R; 7]),
-    row("upstreams[].user_identity", [I, I, I, R, R, R, R]),
-    row("miner_telemetry", [N, N, N, N, N, O, O]),
-    row("miner_telemetry.cidrs", [N, N, N, N, N, O, O]),
-    row("template_provider_type", [R; 7]),
-    row("template_provider_type.Sv2Tp", [O; 7]),
-    row("template_provider_type.Sv2Tp.address", [R; 7]),
-    row("template_provider_type.Sv2Tp.public_key", [O; 7]),
-    row("template_provider_type.BitcoinCoreIpc", [O; 7]),
-    row(
-        "template_provider_type.BitcoinCoreIpc.version",
-        [N, N, N, N, R, R, R],
-    ),
-    row("template_provider_type.BitcoinCoreIpc.network", [R; 7]),
-    row("template_provider_type.BitcoinCoreIpc.data_dir", [O; 7]),
-    row(
-        "template_provider_type.BitcoinCoreIpc.fee_threshold",
-        [R; 7],
-    ),
-    row("template_provider_type.BitcoinCoreIpc.min_interval", [R; 7]),
-];
+const SOLO_MINING: [bool; SCHEMAS] = [false, true, true, true, true, true, true];
+const CORE_IPC: [&[u8]; SCHEMAS] = [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs::jd_client::config_fields::FIELDS;
 
     fn v(text: &str) -> ClientVersion {
         ClientVersion::parse(text).unwrap()
@@ -347,7 +259,7 @@ mod tests {
         let newer = v("1.2.3");
         assert_eq!(newer.to_string(), "1.2.3");
         assert!(!newer.is_known() && v("0.5.0").is_known());
-        for row in MATRIX {
+        for row in FIELDS {
             assert_eq!(
                 newer.presence(row.key),
                 ClientVersion::NEWEST_KNOWN.presence(row.key),
@@ -360,7 +272,7 @@ mod tests {
 
     #[test]
     fn an_unlisted_patch_release_is_treated_like_the_release_before_it() {
-        for row in MATRIX {
+        for row in FIELDS {
             assert_eq!(v("0.3.7").presence(row.key), v("0.3.0").presence(row.key));
             assert_eq!(v("0.1.9").presence(row.key), v("0.1.5").presence(row.key));
         }

@@ -9,19 +9,18 @@
 //!   whose fields are not all empty;
 //! * pools whose fields are all empty are dropped, so that a form may offer a spare row; the others
 //!   close up in the order of their numbers, and pointers count the rows that are left;
-//! * lists (`supported_extensions`, `required_extensions`, `miner_telemetry.cidrs`) are one text,
-//!   elements separated by commas, space or lines; several fields of that name add up. For every
-//!   other name the last one counts;
+//! * lists are one text, elements separated by commas, space or lines; several fields of that name
+//!   add up. For every other name the last one counts;
 //! * an optional section is chosen by filling it in: empty text is "not set".
 //!
 //! What else is in the form (a name, a description) the caller takes out first, else it comes back
 //! as a warning.
 
 use super::table::split_list;
-use serde_json::{Map, Value};
+use crate::programs::jd_client::config_fields::{ConfigField, FieldKind};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-const LISTS: [&str; 2] = ["supported_extensions", "required_extensions"];
 const KINDS: [(&str, &str); 2] = [("sv2tp", "Sv2Tp"), ("ipc", "BitcoinCoreIpc")];
 
 /// The JSON shape of a submitted form.
@@ -52,13 +51,10 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
                     .or_default()
                     .insert(field.into(), text.into());
             }
-            ["miner_telemetry", list @ "cidrs"]
-            | [list @ ("supported_extensions" | "required_extensions")] => {
-                lists
-                    .entry(list.into())
-                    .or_default()
-                    .extend(split_list(&text).map(Value::from));
-            }
+            _ if is_list(&name) => lists
+                .entry(name)
+                .or_default()
+                .extend(split_list(&text).map(Value::from)),
             _ => {
                 top.insert(name, text.into());
             }
@@ -69,17 +65,12 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
         "upstreams".into(),
         pools.into_values().map(Value::Object).collect(),
     );
-    if let Some(cidrs) = lists.remove("cidrs") {
-        top.insert(
-            "miner_telemetry".into(),
-            Value::Object(Map::from_iter([("cidrs".to_owned(), Value::Array(cidrs))])),
-        );
+    for (name, list) in lists {
+        match name.split_once('.') {
+            Some((table, key)) => top.insert(table.into(), json!({ key: list })),
+            None => top.insert(name, list.into()),
+        };
     }
-    top.extend(
-        lists
-            .into_iter()
-            .map(|(name, list)| (name, Value::Array(list))),
-    );
     if let Some(choice) = provider_choice(chosen, providers) {
         top.insert("template_provider_type".into(), choice);
     }
@@ -112,6 +103,11 @@ fn provider_choice(
     ))
 }
 
+/// Whether the field of this name is a list in one text.
+fn is_list(name: &str) -> bool {
+    ConfigField::of_key(name).is_some_and(|field| field.kind == FieldKind::List)
+}
+
 fn all_empty(fields: &Map<String, Value>) -> bool {
     fields.values().all(super::is_blank)
 }
@@ -123,7 +119,7 @@ pub fn form_name(pointer: &str) -> String {
     let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
     match path[..] {
         ["template_provider_type"] => "template_provider".into(),
-        [list, _] if LISTS.contains(&list) => list.into(),
+        [list, _] if is_list(list) => list.into(),
         ["miner_telemetry", ..] => "miner_telemetry.cidrs".into(),
         _ => path.join("."),
     }
@@ -135,7 +131,6 @@ mod tests {
     use crate::domain::configs::parse::read;
     use crate::domain::configs::samples;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn form(pairs: &[(&str, &str)]) -> Value {
         form_to_value(

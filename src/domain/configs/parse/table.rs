@@ -2,97 +2,13 @@
 //! the words for what is missing.
 
 use crate::domain::configs::rules::{ConfigFindings, scalar};
+use crate::programs::jd_client::config_fields::{ConfigField, FIELDS};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Warnings of unknown keys that one object may cause; a body of a megabyte could hold a hundred
 /// thousand.
 const MOST_UNKNOWN: usize = 20;
-
-/// What a required field is, for the sentence that says it is missing.
-const FIELDS: &[(&str, &str)] = &[
-    (
-        "listening_address",
-        "the address and port on which miners connect, such as 0.0.0.0:34265",
-    ),
-    (
-        "max_supported_version",
-        "the highest protocol version; use 2",
-    ),
-    (
-        "min_supported_version",
-        "the lowest protocol version; use 2",
-    ),
-    (
-        "authority_public_key",
-        "the public key by which miners recognise the client. Make a pair of keys",
-    ),
-    (
-        "authority_secret_key",
-        "the secret key that belongs to the public key. Make a pair of keys",
-    ),
-    (
-        "cert_validity_sec",
-        "how many seconds a certificate is valid, such as 3600",
-    ),
-    (
-        "shares_per_minute",
-        "how many shares a miner should find per minute, such as 6.0",
-    ),
-    (
-        "share_batch_size",
-        "after how many shares a miner is sent an acknowledgement, such as 10",
-    ),
-    ("mode", "FULLTEMPLATE, COINBASEONLY or SOLOMINING"),
-    (
-        "jdc_signature",
-        "the text to put into blocks; it may be empty",
-    ),
-    (
-        "coinbase_reward_script",
-        "where rewards go; write addr(<your address>)",
-    ),
-    (
-        "template_provider_type",
-        "where block templates come from, Sv2Tp or BitcoinCoreIpc",
-    ),
-    ("sv2_tp", "the address of the template provider"),
-    ("bitcoin_core_ipc", "how to reach Bitcoin Core"),
-    (
-        "authority_pubkey",
-        "the public key of the pool; its operator publishes it",
-    ),
-    ("pool_address", "the host name or IP address of the pool"),
-    ("pool_port", "the port of the pool"),
-    (
-        "jds_address",
-        "the host name or IP address of the pool's job declarator server",
-    ),
-    ("jds_port", "the port of the job declarator server"),
-    (
-        "user_identity",
-        "your account at the pool; without it the pool cannot pay you",
-    ),
-    (
-        "address",
-        "host and port of the template provider, such as 127.0.0.1:8442",
-    ),
-    ("version", "the major version of Bitcoin Core, 30 or 31"),
-    (
-        "network",
-        "the chain the node follows: mainnet, testnet4, signet or regtest",
-    ),
-    (
-        "fee_threshold",
-        "by how many satoshis in fees a new template must be better, such as 100",
-    ),
-    (
-        "min_interval",
-        "how many seconds at least lie between two templates, such as 5",
-    ),
-    ("output_script_type", "the kind of output, such as P2WPKH"),
-    ("output_script_value", "the key or hash of the output"),
-];
 
 /// An object being read.
 pub struct ObjectReader<'v> {
@@ -340,8 +256,11 @@ pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn missing(key: &str) -> String {
-    match FIELDS.iter().find(|(name, _)| *name == key) {
-        Some((_, what)) => format!("This is missing: {what}."),
+    let is_it = |field: &&ConfigField| {
+        !field.missing.is_empty() && field.key.rsplit('.').next() == Some(key)
+    };
+    match FIELDS.iter().find(is_it) {
+        Some(field) => format!("This is missing: {}.", field.missing),
         None => "This is missing.".into(),
     }
 }

@@ -9,11 +9,10 @@ use super::import::proper_name;
 use super::render::complete;
 use crate::domain::configs::model::{ClientConfig, MASK};
 use crate::domain::keys::without_secret_keys;
+use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use toml::Value as Ours;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
-/// The key that is never given out.
-const SECRET: &str = "authority_secret_key";
 /// What stands behind it instead.
 const WHERE_THE_SECRET_IS: &str = " # jd-manager keeps it to itself: put yours here";
 
@@ -35,7 +34,7 @@ pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     let name = document
         .iter()
         .map(|(key, _)| key.to_owned())
-        .find(|key| key.eq_ignore_ascii_case(SECRET));
+        .find(|key| key.eq_ignore_ascii_case(SECRET_FIELD));
     if let Some(value) = name
         .and_then(|name| document.get_mut(&name))
         .and_then(Item::as_value_mut)
@@ -63,20 +62,20 @@ pub fn text_of(file: &str) -> Option<String> {
     let names: Vec<String> = document
         .iter()
         .map(|(key, _)| key.to_owned())
-        .filter(|key| key.eq_ignore_ascii_case(SECRET))
+        .filter(|key| key.eq_ignore_ascii_case(SECRET_FIELD))
         .collect();
     for name in names {
         set_entry(
             document.as_table_mut(),
             &name,
             &Ours::String(MASK.into()),
-            SECRET,
+            SECRET_FIELD,
         );
     }
     Some(without_secret_keys(&document.to_string()))
 }
 
-/// Makes the known keys of a table say what `ours` says. `path` is how the version table names what
+/// Makes the known keys of a table say what `ours` says. `path` is how the list of fields names what
 /// stands in it.
 fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();

@@ -8,7 +8,7 @@
 use crate::base::error::FieldError;
 use crate::domain::configs::model::{ClientConfig, MiningMode};
 use crate::domain::configs::parse::read;
-use crate::programs::jd_client::version::MATRIX;
+use crate::programs::jd_client::config_fields::FIELDS;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -204,7 +204,7 @@ struct TomlReader {
 impl TomlReader {
     /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer`
     /// leads to the table in the value, `key` is how it is written in full in the file, `path` how
-    /// the version table names what stands in it.
+    /// the list of fields names what stands in it.
     fn table(
         &mut self,
         table: &DeTable,
@@ -433,18 +433,11 @@ const OUTDATED: &[(&str, &str)] = &[
     ),
 ];
 
-/// How a key below `path` (as in the version table, with its separator) is spelt, if it is one.
-/// Besides those of the version table there is `jd_address`, which `configs::parse` reads from
-/// older pools, and the table of older reward scripts.
+/// How a key below `path` (as in the list of fields, with its separator) is spelt, if it is one.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
-    const OLDER: [&str; 3] = [
-        "upstreams[].jd_address",
-        "coinbase_reward_script.output_script_type",
-        "coinbase_reward_script.output_script_value",
-    ];
-    let known = MATRIX.iter().map(|row| row.key).chain(OLDER);
+    let known = FIELDS.iter().filter(|field| field.is_in_files());
     known
-        .filter_map(|key| key.strip_prefix(path))
+        .filter_map(|field| field.key.strip_prefix(path))
         .find(|rest| !rest.contains(['.', '[']) && rest.eq_ignore_ascii_case(written))
 }
 

@@ -1,9 +1,8 @@
 //! Writing the file for one version of the client.
 
 use crate::base::error::FieldError;
-use crate::domain::configs::model::{
-    ClientConfig, ConfigUpstream, MASK, MiningMode, TemplateProvider,
-};
+use crate::domain::configs::model::{ClientConfig, MASK, MiningMode, TemplateProvider};
+use crate::programs::jd_client::config_fields::{ConfigField, FIELDS, KeyPresence, SECRET_FIELD};
 use crate::programs::jd_client::version::ClientVersion;
 use toml::{Table, Value};
 
@@ -88,19 +87,14 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
 /// What is set in the configuration and has no effect on a client of `version`, because it does not
 /// know the key.
 pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
-    let set = [
-        (
-            "reserved_downstream_rollable_extranonce_size",
-            config
-                .reserved_downstream_rollable_extranonce_size
-                .is_some(),
-        ),
-        ("miner_telemetry", config.miner_telemetry.is_some()),
-        ("max_past_jobs", config.max_past_jobs.is_some()),
-    ];
-    set.into_iter()
-        .filter(|(key, set)| *set && !version.reads(key))
-        .map(|(key, _)| {
+    let set = config.masked();
+    let is_unknown =
+        |key: &&str| set.get(key).is_some() && version.presence(key) == KeyPresence::Absent;
+    FIELDS
+        .iter()
+        .map(|field| field.key)
+        .filter(is_unknown)
+        .map(|key| {
             FieldError::new(
                 format!("/{key}"),
                 format!("Client {version} does not know {key}; it is left out of its file."),
@@ -109,184 +103,53 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .collect()
 }
 
-/// The document for a version, or all there is for none. TOML wants the keys of the top before any
-/// table, or they end up inside it; so the tables come last.
+/// The document for a version, or all there is for none. The fields of a configuration stand in
+/// the order of the file: TOML wants the keys of the top before any table, or they end up inside
+/// it.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
-    let mut top = TomlSection {
-        version,
-        path: String::new(),
-        table: Table::new(),
-    };
-    top.set_entry("listening_address", config.listening_address.to_string());
-    top.set_entry(
-        "max_supported_version",
-        i64::from(config.max_supported_version),
-    );
-    top.set_entry(
-        "min_supported_version",
-        i64::from(config.min_supported_version),
-    );
-    top.set_entry("authority_public_key", config.authority_public_key.as_str());
-    top.set_entry("authority_secret_key", secret);
-    top.set_entry("cert_validity_sec", i64::from(config.cert_validity_sec));
-    top.set_entry("shares_per_minute", config.shares_per_minute);
-    top.set_entry("share_batch_size", i64::from(config.share_batch_size));
-    top.set_entry("mode", config.mode.as_str());
-    top.set_entry("jdc_signature", config.jdc_signature.as_str());
-    top.set_entry(
-        "coinbase_reward_script",
-        config.coinbase_reward_script.as_str(),
-    );
-    match version {
+    let mut told = config.clone();
+    if version.is_some() {
         // Versions that read it require it, also in solo mining, where it is not used.
-        Some(_) => top.set_entry(
-            "user_identity",
-            config.common_user_identity().unwrap_or_default(),
-        ),
-        None => top.set_optional("user_identity", config.user_identity.clone()),
-    }
-    if !config.supported_extensions.is_empty() {
-        top.set_entry(
-            "supported_extensions",
-            numbers(&config.supported_extensions),
-        );
-    }
-    if !config.required_extensions.is_empty() {
-        top.set_entry("required_extensions", numbers(&config.required_extensions));
-    }
-    top.set_optional(
-        "monitoring_address",
-        config.monitoring_address.map(|address| address.to_string()),
-    );
-    top.set_optional(
-        "monitoring_cache_refresh_secs",
-        config.monitoring_cache_refresh_secs.map(i64::from),
-    );
-    top.set_optional(
-        "reserved_downstream_rollable_extranonce_size",
-        config
-            .reserved_downstream_rollable_extranonce_size
-            .map(i64::from),
-    );
-    top.set_optional("max_past_jobs", config.max_past_jobs.map(i64::from));
-
-    // The key is required in solo mining too, where the list must be empty to have the same meaning
-    // in every version.
-    let used: &[ConfigUpstream] = if config.mode.needs_pool() || version.is_none() {
-        &config.upstreams
-    } else {
-        &[]
-    };
-    top.set_entry(
-        "upstreams",
-        used.iter()
-            .map(|pool| upstream(pool, version))
-            .collect::<Vec<_>>(),
-    );
-    if let Some(telemetry) = &config.miner_telemetry {
-        let mut table = top.below("miner_telemetry");
-        table.set_entry("cidrs", telemetry.cidrs.clone());
-        top.set_entry("miner_telemetry", table.table);
-    }
-    let provider = provider(&config.template_provider_type, &top);
-    top.set_entry("template_provider_type", provider);
-    top.table
-}
-
-fn upstream(pool: &ConfigUpstream, version: Option<ClientVersion>) -> Value {
-    let mut table = TomlSection {
-        version,
-        path: "upstreams[].".into(),
-        table: Table::new(),
-    };
-    table.set_entry("authority_pubkey", pool.authority_pubkey.as_str());
-    table.set_entry("pool_address", pool.pool_address.as_str());
-    table.set_entry("pool_port", i64::from(pool.pool_port));
-    table.set_entry("jds_address", pool.jds_address.as_str());
-    table.set_entry("jds_port", i64::from(pool.jds_port));
-    table.set_entry("user_identity", pool.user_identity.as_str());
-    Value::Table(table.table)
-}
-
-fn provider(provider: &TemplateProvider, top: &TomlSection) -> Table {
-    let mut choice = top.below("template_provider_type");
-    match provider {
-        // The chain behind it is ours to know; no client reads it.
-        TemplateProvider::Sv2Tp {
-            address,
-            public_key,
-            network: _,
-        } => {
-            let mut table = choice.below("Sv2Tp");
-            table.set_entry("address", address.as_str());
-            table.set_optional("public_key", public_key.clone());
-            choice.set_entry("Sv2Tp", table.table);
-        }
-        TemplateProvider::BitcoinCoreIpc {
-            version,
-            network,
-            data_dir,
-            fee_threshold,
-            min_interval,
-        } => {
-            let mut table = choice.below("BitcoinCoreIpc");
-            table.set_entry("version", i64::from(*version));
-            table.set_entry("network", network.as_str());
-            table.set_optional("data_dir", data_dir.clone());
-            table.set_entry(
-                "fee_threshold",
-                i64::try_from(*fee_threshold).unwrap_or(i64::MAX),
-            );
-            table.set_entry("min_interval", i64::from(*min_interval));
-            choice.set_entry("BitcoinCoreIpc", table.table);
+        let identity = config.common_user_identity().unwrap_or_default();
+        told.user_identity = Some(identity.to_owned());
+        // The key is required in solo mining too, where the list must be empty to have the same
+        // meaning in every version.
+        if !config.mode.needs_pool() {
+            told.upstreams.clear();
         }
     }
-    choice.table
+    let mut top = Table::try_from(&told)
+        .expect("every field has a TOML form: keys are strings and numbers are within its range");
+    top.insert(SECRET_FIELD.into(), secret.into());
+    keep_known(&mut top, "", version);
+    top
 }
 
-fn numbers(list: &[u16]) -> Vec<i64> {
-    list.iter().copied().map(i64::from).collect()
-}
-
-/// A table of the file that takes only what the version reads.
-struct TomlSection {
-    /// None: everything is taken.
-    version: Option<ClientVersion>,
-    /// What stands before its keys in the version table, with the separator.
-    path: String,
-    table: Table,
-}
-
-impl TomlSection {
-    fn below(&self, key: &str) -> Self {
-        Self {
-            version: self.version,
-            path: format!("{}{key}.", self.path),
-            table: Table::new(),
+/// Takes out what `version` does not read, or for none what no client reads. `path` is what stands
+/// before the keys of the table in the list of fields, with the separator.
+fn keep_known(table: &mut Table, path: &str, version: Option<ClientVersion>) {
+    table.retain(|key, value| {
+        let key = format!("{path}{key}");
+        match value {
+            Value::Table(inner) => keep_known(inner, &format!("{key}."), version),
+            Value::Array(list) => list
+                .iter_mut()
+                .filter_map(Value::as_table_mut)
+                .for_each(|inner| keep_known(inner, &format!("{key}[]."), version)),
+            _ => {}
         }
-    }
-
-    fn set_entry(&mut self, key: &str, value: impl Into<Value>) {
-        if self
-            .version
-            .is_none_or(|version| version.reads(&format!("{}{key}", self.path)))
-        {
-            self.table.insert(key.into(), value.into());
+        match version {
+            Some(version) => version.reads(&key),
+            None => ConfigField::of_key(&key).is_some_and(ConfigField::is_in_files),
         }
-    }
-
-    fn set_optional(&mut self, key: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.set_entry(key, value);
-        }
-    }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::configs::samples;
     use crate::domain::configs::toml_file::import;
+    use crate::domain::configs::{ConfigUpstream, samples};
     use proptest::prelude::*;
     use strum::IntoEnumIterator;
 
@@ -420,6 +283,16 @@ min_interval = 5
     }
 
     #[test]
+    fn no_field_of_a_configuration_is_missing_in_the_list() {
+        for config in samples::all() {
+            let all = Table::try_from(&config).unwrap();
+            let mut known = all.clone();
+            keep_known(&mut known, "", None);
+            assert_eq!(known, all);
+        }
+    }
+
+    #[test]
     fn every_required_key_of_every_version_is_written() {
         for config in samples::all() {
             for version in ClientVersion::KNOWN
@@ -427,11 +300,9 @@ min_interval = 5
                 .filter(|version| lacking(&config, version).is_empty())
             {
                 let file = Value::Table(parsed(&config, &version.to_string()));
-                for row in crate::programs::jd_client::version::MATRIX
+                for row in FIELDS
                     .iter()
-                    .filter(|row| {
-                        version.presence(row.key) == crate::domain::configs::KeyPresence::Required
-                    })
+                    .filter(|row| version.presence(row.key) == KeyPresence::Required)
                 {
                     let present = match row.key.rsplit_once("[].") {
                         Some((list, key)) => file[list]

@@ -1,90 +1,9 @@
-//! The fields of a configuration's form: names, labels, order, ids; and the way from a complaint's
-//! pointer to its field.
+//! The fields of a configuration's form: labels, order, ids; and the way from a complaint's pointer
+//! to its field.
 
 use crate::domain::configs::draft::OUTER_FIELDS;
 use crate::domain::configs::form_name;
-
-/// What the fields are called on pages, by name, in the order of the form.
-pub(super) const LABELS: &[(&str, &str)] = &[
-    ("name", "Name"),
-    ("description", "Description (optional)"),
-    ("mode", "Mode"),
-    ("user_identity", "Common account at the pools (optional)"),
-    ("upstreams", "Pools"),
-    ("coinbase_reward_script", "Payout address or descriptor"),
-    ("jdc_signature", "Coinbase signature"),
-    ("template_provider", "Kind"),
-    (
-        "template_provider_type.Sv2Tp.address",
-        "Address of the template provider",
-    ),
-    (
-        "template_provider_type.Sv2Tp.public_key",
-        "Its public key (optional)",
-    ),
-    (
-        "template_provider_type.Sv2Tp.network",
-        "Chain it follows (optional)",
-    ),
-    (
-        "template_provider_type.BitcoinCoreIpc.version",
-        "Version of Bitcoin Core",
-    ),
-    ("template_provider_type.BitcoinCoreIpc.network", "Network"),
-    (
-        "template_provider_type.BitcoinCoreIpc.data_dir",
-        "Data directory (optional)",
-    ),
-    (
-        "template_provider_type.BitcoinCoreIpc.fee_threshold",
-        "Fee threshold, satoshis",
-    ),
-    (
-        "template_provider_type.BitcoinCoreIpc.min_interval",
-        "Seconds between templates",
-    ),
-    ("listening_address", "Address miners connect to"),
-    ("shares_per_minute", "Shares per minute"),
-    ("authority_public_key", "Public key"),
-    ("authority_secret_key", "Secret key"),
-    ("cert_validity_sec", "Certificate validity, seconds"),
-    ("share_batch_size", "Shares per acknowledgement"),
-    ("min_supported_version", "Lowest protocol version"),
-    ("max_supported_version", "Highest protocol version"),
-    ("supported_extensions", "Supported extensions (optional)"),
-    ("required_extensions", "Required extensions (optional)"),
-    (
-        "reserved_downstream_rollable_extranonce_size",
-        "Extranonce bytes kept for miners (optional)",
-    ),
-    ("max_past_jobs", "Past jobs kept per channel (optional)"),
-    (
-        "monitoring_address",
-        "Address of the client's figures (optional)",
-    ),
-    (
-        "monitoring_cache_refresh_secs",
-        "Seconds between renewals (optional)",
-    ),
-    (
-        "miner_telemetry.cidrs",
-        "Networks searched for miners (optional)",
-    ),
-];
-
-/// The fields of a pool, in the order of the form.
-pub const POOL_LABELS: [(&str, &str); 6] = [
-    ("pool_address", "Pool address"),
-    ("pool_port", "Pool port"),
-    ("user_identity", "Your account at this pool"),
-    ("jds_address", "Job declarator server"),
-    ("jds_port", "Its port"),
-    ("authority_pubkey", "Public key of the pool"),
-];
-
-/// The first field in [`LABELS`] of the part of the form that is folded away; all after it are
-/// there too.
-const FIRST_RARE: &str = "authority_public_key";
+use crate::programs::jd_client::config_fields::{ConfigField, FIELDS, FieldGroup};
 
 /// What the field at a pointer (relative to the configuration) is called on pages: `Pool 1, pool
 /// port`.
@@ -92,48 +11,44 @@ pub(super) fn label(pointer: &str) -> String {
     label_of(&form_name(pointer))
 }
 
+/// What the field of this name is called in the form; empty: the form has no such field.
+pub(super) fn form_label(name: &str) -> &'static str {
+    match name {
+        "name" => "Name",
+        "description" => "Description (optional)",
+        _ => ConfigField::named(name).map_or("", |(_, field)| field.label),
+    }
+}
+
 /// What the field of this name is called on pages.
 pub(super) fn label_of(name: &str) -> String {
+    let label = form_label(name).trim_end_matches(" (optional)");
+    let or_own = |own| if label.is_empty() { own } else { label };
     if let ["upstreams", row, field] = name.split('.').collect::<Vec<_>>()[..]
         && let Ok(row) = row.parse::<usize>()
     {
-        let field = POOL_LABELS
-            .iter()
-            .find(|(known, _)| *known == field)
-            .map_or(field, |(_, label)| label);
-        return format!("Pool {}: {field}", row.saturating_add(1));
+        return format!("Pool {}: {}", row.saturating_add(1), or_own(field));
     }
-    let known = LABELS.iter().find(|(known, _)| *known == name);
-    known.map_or_else(
-        || name.to_owned(),
-        |(_, label)| label.trim_end_matches(" (optional)").to_owned(),
-    )
+    or_own(name).to_owned()
 }
 
 /// Whether a field is in the part of the form that is folded away.
 pub(super) fn is_rare(name: &str) -> bool {
-    LABELS
-        .iter()
-        .skip_while(|(known, _)| *known != FIRST_RARE)
-        .any(|(known, _)| *known == name)
+    ConfigField::named(name)
+        .is_some_and(|(_, field)| matches!(field.group, FieldGroup::Keys | FieldGroup::Rare))
 }
 
 /// Where a field stands in the form: the part, the pool's row, the place in the row. `None`: there
 /// is no such field.
 pub(super) fn place_of(name: &str) -> Option<(usize, usize, usize)> {
-    let find =
-        |list: &[(&str, &str)], name: &str| list.iter().position(|(known, _)| *known == name);
-    match name
-        .strip_prefix("upstreams.")
-        .and_then(|rest| rest.split_once('.'))
-    {
-        Some((row, field)) => Some((
-            find(LABELS, "upstreams")?,
-            row.parse().ok()?,
-            find(&POOL_LABELS, field)?,
-        )),
-        None => find(LABELS, name).map(|place| (place, 0, 0)),
+    // These come before all others.
+    if let Some(place) = ["name", "description"].iter().position(|own| *own == name) {
+        return Some((0, 0, place));
     }
+    let (row, field) = ConfigField::named(name)?;
+    let place = |key: &str| FIELDS.iter().position(|field| field.key == key);
+    let part = row.map_or(field.key, |_| "upstreams");
+    Some((1 + place(part)?, row.unwrap_or_default(), place(field.key)?))
 }
 
 /// The name of the field a complaint about the whole body belongs to.

@@ -10,15 +10,20 @@ use serde::Serialize;
 use std::ops::Range;
 use strum::IntoEnumIterator;
 
-use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, place_of};
+use super::fields::{field_name, form_label, id_of, is_rare, label_of, place_of};
 use super::values::{FormValues, Pairs, RowEdit};
 use super::{mode_text, versions_text};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
 use crate::domain::configs::config_view::{ConfigUser, SavedConfig, judged};
-use crate::domain::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
-use crate::domain::configs::{BitcoinNetwork, ClientConfig, ConfigFindings, MASK, MiningMode};
+use crate::domain::configs::rules::MOST_UPSTREAMS;
+use crate::domain::configs::{
+    BitcoinNetwork, ClientConfig, ClientVersion, ConfigFindings, MASK, MiningMode,
+};
 use crate::domain::keys::SecretKey;
+use crate::programs::jd_client::config_fields::{
+    ConfigField, FIELDS, FieldGroup, FieldKind, SECRET_FIELD,
+};
 
 /// A field as the page shows it.
 #[derive(Clone, Debug)]
@@ -39,6 +44,17 @@ pub struct ConfigFormField<'p> {
     pub hints: Vec<&'p str>,
     /// The page opens with the cursor in it.
     pub has_focus: bool,
+}
+
+/// A field that is typed or chosen, with what the page says of it.
+#[derive(Clone, Debug)]
+struct FormPartField<'p> {
+    /// What stands there.
+    field: ConfigFormField<'p>,
+    /// What it is.
+    known: &'static ConfigField,
+    /// The values to choose from, if it is chosen.
+    options: Vec<(String, String)>,
 }
 
 /// An entry of the summary of errors.
@@ -184,8 +200,7 @@ impl ConfigFormPage {
 
     fn noticing_secret(mut self, pairs: &Pairs) -> Self {
         self.secret_was_dropped = pairs.iter().any(|(name, text)| {
-            (name == "authority_secret_key" && !text.trim().is_empty())
-                || SecretKey::parse(text).is_ok()
+            (name == SECRET_FIELD && !text.trim().is_empty()) || SecretKey::parse(text).is_ok()
         });
         self.values.fields.retain(|name, _| name != "action");
         self
@@ -217,71 +232,49 @@ impl ConfigFormPage {
         0..self.values.rows
     }
 
-    fn modes(&self) -> Vec<(String, String)> {
-        options(MiningMode::iter().map(|mode| (mode, mode_text(mode))))
-    }
-
-    fn provider_kinds(&self) -> Vec<(String, String)> {
-        options([
-            ("sv2tp", "Stratum V2 template provider, by address"),
-            ("ipc", "Bitcoin Core on this machine (IPC)"),
-        ])
-    }
-
-    fn networks(&self) -> Vec<(String, String)> {
-        options(BitcoinNetwork::iter().map(|network| (network, network)))
-    }
-
-    /// Chains that need not be said.
-    fn chains(&self) -> Vec<(String, String)> {
-        options([("", "not said")])
-            .into_iter()
-            .chain(self.networks())
-            .collect()
-    }
-
-    fn core_versions(&self) -> Vec<(String, String)> {
-        options(CORE_VERSIONS.map(|version| (version, version)))
-    }
-
     fn can_add(&self) -> bool {
         self.values.rows < MOST_UPSTREAMS
     }
 
+    /// The fields of a part of the form.
+    fn part(&self, group: FieldGroup) -> Vec<FormPartField<'_>> {
+        self.pool_part(&0, group)
+    }
+
+    /// The fields of a part of the form that are about the pool of this row.
+    fn pool_part(&self, row: &usize, group: FieldGroup) -> Vec<FormPartField<'_>> {
+        FIELDS
+            .iter()
+            .filter(|known| known.group == group)
+            .filter(|known| !matches!(known.kind, FieldKind::Secret | FieldKind::Table))
+            .map(|known| FormPartField {
+                field: self.field(&known.form_name(*row)),
+                known,
+                options: match known.kind {
+                    FieldKind::Choice => choices(known.key),
+                    _ => Vec::new(),
+                },
+            })
+            .collect()
+    }
+
     /// The field of this name; unknown names are a mistake in the template that a test notices.
     fn field(&self, name: &str) -> ConfigFormField<'_> {
-        let label = LABELS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or("", |(_, label)| label);
-        self.field_called(name.to_owned(), label)
-    }
-
-    fn pool_field(&self, row: &usize, field: &str) -> ConfigFormField<'_> {
-        let label = POOL_LABELS
-            .iter()
-            .find(|(known, _)| *known == field)
-            .map_or("", |(_, label)| label);
-        self.field_called(format!("upstreams.{row}.{field}"), label)
-    }
-
-    fn field_called(&self, name: String, label: &'static str) -> ConfigFormField<'_> {
         let ConfigFindings {
             errors,
             warnings,
             hints,
         } = &self.found;
-        let [errors, warnings, hints] = [errors, warnings, hints].map(|list| told(list, &name));
-        let has_focus = self.focus.as_ref() == Some(&name);
+        let [errors, warnings, hints] = [errors, warnings, hints].map(|list| told(list, name));
         ConfigFormField {
-            id: id_of(&name),
-            value: self.values.get(&name),
-            label,
+            id: id_of(name),
+            value: self.values.get(name),
+            label: form_label(name),
             errors,
             warnings,
             hints,
-            has_focus,
-            name,
+            has_focus: self.focus.as_deref() == Some(name),
+            name: name.to_owned(),
         }
     }
 
@@ -355,6 +348,25 @@ fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
         .filter(is_here)
         .map(|error| error.detail.as_str())
         .collect()
+}
+
+/// What there is to choose in the field of this key.
+fn choices(key: &str) -> Vec<(String, String)> {
+    let networks = BitcoinNetwork::iter().map(|network| (network, network));
+    match key {
+        "mode" => options(MiningMode::iter().map(|mode| (mode, mode_text(mode)))),
+        "template_provider" => options([
+            ("sv2tp", "Stratum V2 template provider, by address"),
+            ("ipc", "Bitcoin Core on this machine (IPC)"),
+        ]),
+        "template_provider_type.BitcoinCoreIpc.version" => {
+            let known = ClientVersion::NEWEST_KNOWN.core_ipc_versions();
+            options(known.iter().map(|version| (version, version)))
+        }
+        "template_provider_type.BitcoinCoreIpc.network" => options(networks),
+        // That chain need not be said.
+        _ => [options([("", "not said")]), options(networks)].concat(),
+    }
 }
 
 /// Values to choose from, with what they are called.

@@ -25,13 +25,8 @@ pub struct RevisionChange {
 impl RevisionChange {
     /// With the label of its field.
     pub fn of(difference: &FieldDifference) -> Self {
-        let label = match difference.path.as_str() {
-            "/name" => "Name".into(),
-            "/description" => "Description".into(),
-            path => fields::label(path),
-        };
         Self {
-            label,
+            label: fields::label(&difference.path),
             from: difference.from.clone(),
             to: difference.to.clone(),
         }

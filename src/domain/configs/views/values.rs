@@ -6,18 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::fields::{LABELS, POOL_LABELS, is_rare, label_of};
+use super::fields::label_of;
 use crate::domain::configs::ClientConfig;
 use crate::domain::configs::rules::MOST_UPSTREAMS;
 use crate::domain::keys::SecretKey;
-
-/// The values a form offers for the kind of template provider that is not in use.
-const OTHER_KIND: [(&str, &str); 4] = [
-    ("template_provider_type.BitcoinCoreIpc.version", "31"),
-    ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
-    ("template_provider_type.BitcoinCoreIpc.fee_threshold", "100"),
-    ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
-];
+use crate::programs::jd_client::config_fields::{FIELDS, FieldGroup, SECRET_FIELD, USUAL_CORE};
 
 /// Pairs as a form sent them.
 pub type Pairs = [(String, String)];
@@ -25,17 +18,10 @@ pub type Pairs = [(String, String)];
 /// Label and value of the fields of the folded part that are set, besides the keys.
 pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
     let values = FormValues::of_config("", "", config);
-    let names = LABELS
+    FIELDS
         .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| is_rare(name) && !name.starts_with("authority_"));
-    names
-        .filter_map(|name| {
-            values
-                .fields
-                .get(name)
-                .map(|value| (label_of(name), value.clone()))
-        })
+        .filter(|field| field.group == FieldGroup::Rare)
+        .filter_map(|field| Some((label_of(field.key), values.fields.get(field.key)?.clone())))
         .collect()
 }
 
@@ -53,7 +39,7 @@ impl FormValues {
     pub(super) fn of_config(name: &str, description: &str, config: &ClientConfig) -> Self {
         let mut fields = BTreeMap::new();
         flatten(String::new(), &config.masked(), &mut fields);
-        fields.remove("authority_secret_key");
+        fields.remove(SECRET_FIELD);
         let is_ipc = fields
             .keys()
             .any(|name| name.starts_with("template_provider_type.BitcoinCoreIpc."));
@@ -62,7 +48,7 @@ impl FormValues {
             if is_ipc { "ipc" } else { "sv2tp" }.into(),
         );
         if !is_ipc {
-            fields.extend(OTHER_KIND.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            fields.extend(USUAL_CORE.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
         fields.insert("name".into(), name.into());
         fields.insert("description".into(), description.into());
@@ -77,9 +63,9 @@ impl FormValues {
     pub(super) fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
-        let shown = pairs.iter().filter(|(name, text)| {
-            name != "authority_secret_key" && SecretKey::parse(text).is_err()
-        });
+        let shown = pairs
+            .iter()
+            .filter(|(name, text)| name != SECRET_FIELD && SecretKey::parse(text).is_err());
         for (name, text) in shown {
             let pool = name
                 .strip_prefix("upstreams.")
@@ -110,8 +96,8 @@ impl FormValues {
     }
 
     pub(super) fn swap_rows(&mut self, one: usize, other: usize) {
-        for (field, _) in POOL_LABELS {
-            let names = [one, other].map(|row| format!("upstreams.{row}.{field}"));
+        for field in FIELDS.iter().filter(|field| field.is_of_pool()) {
+            let names = [one, other].map(|row| field.form_name(row));
             let [first, second] = names.each_ref().map(|name| self.get(name).to_owned());
             self.fields.extend(names.into_iter().zip([second, first]));
         }
