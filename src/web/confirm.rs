@@ -28,7 +28,7 @@ pub struct ConfirmQuestion {
 /// A question; its JSON is what would be deleted.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "confirm.html", blocks = ["main"])]
-#[schemars(rename = "{T}Deletion")]
+#[schemars(rename = "{T}Question")]
 pub struct ConfirmPage<T> {
     #[serde(flatten)]
     subject: T,

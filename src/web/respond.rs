@@ -154,7 +154,7 @@ pub struct ChangeResponse<J> {
 
 /// What programs are told of a change: that it was made, and its details.
 #[derive(Debug, JsonSchema, Serialize)]
-#[schemars(rename = "{T}Response")]
+#[schemars(rename = "{T}Body")]
 pub(crate) struct SuccessResponse<T> {
     /// Always true; an error is a problem.
     success: bool,
