@@ -418,7 +418,7 @@ pub async fn restore(
 
 /// `GET /saved-configs/import`.
 pub async fn ask_import(want: RequestContext) -> Reply {
-    want.respond(&ImportPage::new())
+    want.respond(&ImportPage::default())
 }
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.

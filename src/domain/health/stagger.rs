@@ -33,7 +33,7 @@ pub(super) struct StaggerQueue {
 #[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
-    #[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,
+    #[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,
 );
 
 impl StaggerQueue {

@@ -260,7 +260,7 @@ pub fn note(
     CachedStatement::<()>::new(text)
         .number(at.0)
         .text(words)
-        .text(&actor.map(Actor::to_string).unwrap_or_default())
+        .text(actor.map(Actor::to_string).unwrap_or_default())
         .text(id)
         .execute(db)
 }

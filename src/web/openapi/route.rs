@@ -56,6 +56,12 @@ impl<S: RouterState> RouteTable<S> {
     }
 }
 
+impl<S: RouterState> Default for RouteTable<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<S> IntoIterator for RouteTable<S> {
     type Item = Route<S>;
     type IntoIter = std::vec::IntoIter<Route<S>>;

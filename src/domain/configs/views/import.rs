@@ -10,7 +10,7 @@ use crate::base::error::{Error, FieldError};
 use crate::domain::keys::{MASK, without_secret_keys};
 
 /// `GET /saved-configs/import`, and again when something is wrong.
-#[derive(Debug, Template, JsonSchema, Serialize)]
+#[derive(Default, Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/import.html", blocks = ["main"])]
 #[schemars(rename = "ImportForm")]
 pub struct ImportPage {
@@ -27,18 +27,6 @@ pub struct ImportPage {
 crate::view!(ImportPage { "main" => as_main });
 
 impl ImportPage {
-    /// The empty page.
-    pub fn new() -> Self {
-        Self {
-            name: String::new(),
-            description: String::new(),
-            toml: String::new(),
-            fresh_keys: false,
-            errors: Vec::new(),
-            secret_was_taken_out: false,
-        }
-    }
-
     /// What was sent, with what is wrong.
     pub fn refused(pairs: &Pairs, error: Error) -> Self {
         let sent = |name: &str| {
@@ -61,7 +49,6 @@ impl ImportPage {
             fresh_keys: !sent("fresh_keys").is_empty(),
             errors,
             secret_was_taken_out,
-            ..Self::new()
         }
     }
 

@@ -195,7 +195,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
         None,
         Timestamp(0),
     ));
-    sound(&ImportPage::new());
+    sound(&ImportPage::default());
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct CauseRule {
     /// It may be why the client crashed, not only why it gave up.
     pub may_crash: bool,
     /// A line that this rule is for; its test.
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[cfg_attr(not(test), expect(dead_code))]
     pub example: &'static str,
 }
 

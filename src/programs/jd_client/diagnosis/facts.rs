@@ -132,7 +132,7 @@ pub(super) struct FactRule {
     /// all.
     means: fn(&[u8]) -> Option<LogFact>,
     /// A line that this rule is for; its test.
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[cfg_attr(not(test), expect(dead_code))]
     example: &'static str,
 }
 
