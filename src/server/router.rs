@@ -45,8 +45,14 @@ fn within(time: Duration) -> TimeoutLayer {
 pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: RateLimiter) -> Router {
     let hosts = Arc::new(hosts);
     let access = state.access.clone();
-    let (uploads, others): (Vec<_>, Vec<_>) =
-        route_table::routes().partition(|route| route.operation.is_upload);
+    // Made once: what is made and thrown away at the start stays with the process as memory.
+    let routes: Vec<Route<AppState>> = route_table::routes().collect();
+    let operations = || routes.iter().map(|route| &route.operation);
+    let permissions = Arc::new(PermissionTable::new(operations()));
+    let fields = OperationTable::new(operations());
+    let (uploads, others): (Vec<_>, Vec<_>) = routes
+        .into_iter()
+        .partition(|route| route.operation.is_upload);
     let of = |routes: Vec<Route<AppState>>| {
         let register = |router, route: Route<AppState>| route.register(router);
         routes.into_iter().fold(Router::new(), register)
@@ -67,14 +73,11 @@ pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: Rate
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state(
-            OperationTable::new(route_table::operations()),
+            fields,
             api_docs::refuse_unknown,
         ))
         .layer(middleware::from_fn_with_state(
-            (
-                access,
-                Arc::new(PermissionTable::new(route_table::operations())),
-            ),
+            (access, permissions),
             require_role,
         ))
         .layer(middleware::from_fn(move |request: Request, next: Next| {

@@ -21,7 +21,7 @@ pub struct PermissionTable(HashMap<&'static str, Vec<(Method, Permission)>>);
 
 impl PermissionTable {
     /// The permissions of these operations, and of static files, which are for anybody.
-    pub fn new(operations: impl IntoIterator<Item = ApiOperation>) -> Self {
+    pub fn new<'a>(operations: impl IntoIterator<Item = &'a ApiOperation>) -> Self {
         let anybody = Permission {
             role: None,
             audit_action: None,
@@ -80,7 +80,7 @@ mod tests {
             get("/new", "showNew", ""),
             get("/health", "health", "").for_anybody(),
         ];
-        let table = PermissionTable::new(operations);
+        let table = PermissionTable::new(&operations);
         for (method, pattern, wanted) in [
             (Method::GET, Some("/users"), of(Some(Role::Admin), None)),
             (Method::HEAD, Some("/users"), of(Some(Role::Admin), None)),

@@ -19,8 +19,8 @@ pub struct OperationTable(Arc<HashMap<String, Arc<OperationFields>>>);
 
 impl OperationTable {
     /// The table of these operations.
-    pub fn new(operations: impl IntoIterator<Item = ApiOperation>) -> Self {
-        let entry = |operation: ApiOperation| {
+    pub fn new<'a>(operations: impl IntoIterator<Item = &'a ApiOperation>) -> Self {
+        let entry = |operation: &'a ApiOperation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some([
                 "id",
@@ -29,13 +29,13 @@ impl OperationTable {
                 "updated_at",
             ]);
             let given = given.into_iter().flatten().map(|name| text(name, ""));
-            let body = match operation.body {
+            let body = match &operation.body {
                 Some(RequestBody::Fields(fields)) if !operation.has_open_body => {
-                    Some(fields.into_iter().chain(given).collect())
+                    Some(fields.iter().cloned().chain(given).collect())
                 }
                 _ => None,
             };
-            let query = operation.query;
+            let query = operation.query.clone();
             let key = key(operation.method, operation.path);
             (key, Arc::new(OperationFields { query, body }))
         };

@@ -87,7 +87,8 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
         (Role::Viewer, user(&manager, &admin, "viewer").await),
         (Role::Operator, user(&manager, &admin, "operator").await),
     ];
-    let permissions = PermissionTable::new(route_table::operations());
+    let operations: Vec<_> = route_table::operations().collect();
+    let permissions = PermissionTable::new(&operations);
     let (mut shown, mut kept_back, mut wrong) = (0, 0, Vec::new());
     for (role, visitor) in &viewers {
         for path in &pages {
