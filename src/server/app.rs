@@ -32,7 +32,7 @@ use crate::infra::notices::ManagerNotices;
 use crate::infra::notify::NotifySender;
 use crate::infra::schedule::JobSchedule;
 use crate::keeper::machine::InstanceState;
-use crate::server::api_docs::ApiOperations;
+use crate::server::api_docs::OperationSource;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
 use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
@@ -223,7 +223,7 @@ where
         alerts,
         backups,
         notices,
-        api: ApiOperations(route_table::operation_groups),
+        api: OperationSource(route_table::operation_groups),
         started: begun,
     };
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);

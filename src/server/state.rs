@@ -20,7 +20,7 @@ use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
-use crate::server::api_docs::ApiOperations;
+use crate::server::api_docs::OperationSource;
 
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub struct AppState {
     /// The API of one client.
     pub legacy: FirstGeneration,
     /// What is documented of the API.
-    pub api: ApiOperations,
+    pub api: OperationSource,
     /// When the manager was started.
     pub started: Instant,
 }
@@ -111,5 +111,5 @@ services! {
     alerts: Alerts,
     backups: Backups,
     legacy: FirstGeneration,
-    api: ApiOperations,
+    api: OperationSource,
 }

@@ -1,4 +1,4 @@
-//! What is around every page: the navigation, who is signed in, the files of the page.
+//! The frame around every page: version, signed-in user, addresses of static files.
 
 use std::any::Any;
 
@@ -12,9 +12,9 @@ pub struct PageFrame {
     pub simulated: bool,
     /// The manager's own version.
     pub version: &'static str,
-    /// Who looks at the page; `None` where nobody has to be known.
+    /// Who is signed in. `None`: the page needs no login.
     pub caller: Option<Caller>,
-    /// The one who looks has logged in, and so can log out.
+    /// The caller has a session, so the page offers to log out.
     pub has_session: bool,
 }
 

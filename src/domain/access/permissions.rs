@@ -9,9 +9,9 @@ use crate::web::openapi::ApiOperation;
 /// Who may call an operation, and what the audit log says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// The least role; `None`: whoever reaches the manager.
+    /// The lowest role that may. `None`: no login is needed.
     pub role: Option<Role>,
-    /// What is done, in the past tense; `None` where nothing is changed.
+    /// The audit log's words for it, in the past tense. `None`: nothing is changed.
     pub audit_action: Option<&'static str>,
 }
 
@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(table.get(&method, pattern), wanted, "{method} {pattern:?}");
         }
-        // Whoever forgot to say who may change something left it to admins; so is every other method.
+        // A change that names no role is for admins, and so is a method without a route.
         let shut = of(Some(Role::Admin), Some("changed something"));
         assert_eq!(table.get(&Method::POST, Some("/new")), shut);
         assert_eq!(table.get(&Method::DELETE, Some("/new")), shut);

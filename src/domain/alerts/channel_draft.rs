@@ -109,7 +109,7 @@ impl ChannelDraft {
     }
 }
 
-/// What a channel is made of or changed by.
+/// The fields of a request that creates or changes a channel.
 pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let mut all = vec![

@@ -139,7 +139,7 @@ impl RuleDraft {
     }
 }
 
-/// What a rule is made of or changed by.
+/// The fields of a request that creates or changes a rule.
 pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
     let mut condition = member(
         "condition",

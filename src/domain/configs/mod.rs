@@ -15,7 +15,7 @@
 //!   sealed.
 //! * The file is written by a library, for one version of the client, after the list of fields in
 //!   `programs/jd_client/config_fields.rs`. One object serves all versions.
-//! * What a field is called, asked for and told about stands in that list and nowhere else.
+//! * Only that list has the labels, help texts and messages of the fields.
 //!
 //! Pure (no clock, no I/O, no HTTP, no database):
 //!

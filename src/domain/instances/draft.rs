@@ -46,7 +46,7 @@ pub(super) fn is_version_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 }
 
-/// What an instance is made of or changed by; of a new one more has to be said.
+/// The fields of a request that creates or changes an instance; a new one requires more of them.
 pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
     let limit = object(&limit_fields());
     let mut limit = member(

@@ -87,7 +87,7 @@ impl DrawingBackend for PathBackend {
         Ok(())
     }
 
-    /// Nothing in a chart is made of pixels.
+    /// Charts have no single pixels.
     fn draw_pixel(&mut self, _: Point, _: BackendColor) -> ShapeResult {
         Ok(())
     }

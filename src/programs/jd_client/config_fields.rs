@@ -98,10 +98,10 @@ impl FieldKind {
 /// A field of the client's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigField {
-    /// Its key with the tables it stands in, `[]` for each element of an array:
+    /// Its key with the names of its tables; `[]` means each element of an array:
     /// `upstreams[].pool_port`.
     pub key: &'static str,
-    /// Where it stands in a form.
+    /// The part of the form that shows it.
     pub group: FieldGroup,
     /// How it is written.
     pub kind: FieldKind,

@@ -2,8 +2,8 @@
 //!
 //! The version meant here is the client's own, the one of the crate `jd_client_sv2` that
 //! `--version` prints. Release tags count differently (tag v0.8.0 carries client 0.6.0) and have no
-//! place here. Which keys a version reads stands in the list of fields, `config_fields`; rendering
-//! asks it and holds no version rule of its own. Must not know the values of a configuration.
+//! place here. The list of fields, `config_fields`, says which keys a version reads; rendering
+//! uses it and has no version rules of its own. Must not know the values of a configuration.
 
 use std::fmt;
 use std::str::FromStr;

@@ -24,9 +24,9 @@ const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\
     another meaning; ignore members you do not know. What is on its way out is marked `deprecated` for at least one minor version. Operations that are for people may \
     change at any time.";
 
-/// Where the documentation has its operations from: the tables of routes.
+/// Lists the documented operations: the route tables.
 #[derive(Clone, Copy, Debug)]
-pub struct ApiOperations(pub fn() -> Vec<OperationGroup>);
+pub struct OperationSource(pub fn() -> Vec<OperationGroup>);
 
 /// All that is documented.
 fn document(parts: Vec<OperationGroup>) -> ApiDocument {

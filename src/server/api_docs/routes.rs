@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::ApiOperations;
+use super::OperationSource;
 use super::views::ApiPage;
 use crate::web::{Reply, RequestContext};
 
 /// `GET /openapi`: for people a page, for programs the document.
-pub async fn show(State(operations): State<ApiOperations>, want: RequestContext) -> Reply {
+pub async fn show(State(operations): State<OperationSource>, want: RequestContext) -> Reply {
     want.respond(&ApiPage::new(super::document(operations.0())))
 }
 
 /// `GET /openapi.json`: the document, for whatever is accepted.
-pub async fn document(State(operations): State<ApiOperations>) -> Reply {
+pub async fn document(State(operations): State<OperationSource>) -> Reply {
     Ok(Json(super::document(operations.0()).build()).into_response())
 }

@@ -1,8 +1,8 @@
-//! Tables of routes, and the OpenAPI 3.1 document that is made of them.
+//! Route tables, and the OpenAPI 3.1 document built from them.
 //!
-//! Knows no domain and no router. What an answer holds is told by the type that is
-//! serialised (`schemars`); what is asked for is told by [`RequestField`]s, since bodies are read
-//! member by member and by hand. Nothing is kept: a document is made when one is asked for.
+//! Does not depend on any domain. The serialized type describes a response (`schemars`);
+//! [`RequestField`]s describe a request, and the readers of queries and bodies use the same fields.
+//! The document is built on request and not kept.
 
 mod curl;
 mod document;

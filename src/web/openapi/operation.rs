@@ -71,9 +71,9 @@ pub struct ApiOperation {
     pub answers: Vec<ResponseSpec>,
     /// Statuses of problems, besides those that follow from the rest.
     pub problems: Vec<u16>,
-    /// The least role that may call it; none: whoever reaches the manager.
+    /// The lowest role that may call it. `None`: it needs no login.
     pub role: Option<Role>,
-    /// What the audit log says was done, in the past tense; none where nothing is changed.
+    /// The audit log's words for it, in the past tense. `None`: it changes nothing.
     pub audit_action: Option<&'static str>,
     /// Its body is a large file: of other limits than the rest.
     pub is_upload: bool,
@@ -145,7 +145,7 @@ impl ApiOperation {
         }
     }
 
-    /// Whoever reaches the manager may call it.
+    /// It needs no login.
     pub fn for_anybody(mut self) -> Self {
         self.role = None;
         self.audit_action = None;

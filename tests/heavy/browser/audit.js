@@ -76,6 +76,9 @@ for (const table of [...document.querySelectorAll('table')].filter(shown)) {
     for (const cell of [...row.cells].filter(shown)) {
       const { width } = cell.getBoundingClientRect();
       if (!isCard && table.matches('.dense') && cell === row.cells[0] && width < 120) wrong.push(`the names have ${width.toFixed(0)} px: ${called(cell)}`);
+      // Names often differ only at their end: one that is cut short has room for some twenty letters.
+      const name = table.matches('.dense') && cell === row.cells[0] && cell.querySelector('a');
+      if (!isCard && name && name.scrollWidth > name.clientWidth && name.clientWidth < 170) wrong.push(`a name is cut to ${name.clientWidth} px: ${called(cell)}`);
       const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
       while (texts.nextNode()) {
         if (!shown(texts.currentNode.parentElement)) continue;

@@ -203,8 +203,8 @@ struct TomlReader {
 
 impl TomlReader {
     /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer`
-    /// leads to the table in the value, `key` is how it is written in full in the file, `path` how
-    /// the list of fields names what stands in it.
+    /// leads to the table in the value, `key` is how it is written in full in the file, `path` is the
+    /// prefix of its keys in the list of fields.
     fn table(
         &mut self,
         table: &DeTable,

@@ -103,7 +103,7 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .collect()
 }
 
-/// The document for a version, or all there is for none. The fields of a configuration stand in
+/// The document for a version, or all there is for none. The fields of a configuration are in
 /// the order of the file: TOML wants the keys of the top before any table, or they end up inside
 /// it.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
@@ -118,6 +118,11 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
             told.upstreams.clear();
         }
     }
+    // Larger numbers have no form in TOML. The rules refuse them, but a row may hold one.
+    if let TemplateProvider::BitcoinCoreIpc { fee_threshold, .. } = &mut told.template_provider_type
+    {
+        *fee_threshold = (*fee_threshold).min(i64::MAX.unsigned_abs());
+    }
     let mut top = Table::try_from(&told)
         .expect("every field has a TOML form: keys are strings and numbers are within its range");
     top.insert(SECRET_FIELD.into(), secret.into());
@@ -125,8 +130,8 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
     top
 }
 
-/// Takes out what `version` does not read, or for none what no client reads. `path` is what stands
-/// before the keys of the table in the list of fields, with the separator.
+/// Takes out what `version` does not read, or for none what no client reads. `path` is the
+/// prefix of the table's keys in the list of fields, with the separator.
 fn keep_known(table: &mut Table, path: &str, version: Option<ClientVersion>) {
     table.retain(|key, value| {
         let key = format!("{path}{key}");
@@ -152,6 +157,29 @@ mod tests {
     use crate::domain::configs::{ConfigUpstream, samples};
     use proptest::prelude::*;
     use strum::IntoEnumIterator;
+
+    #[test]
+    fn a_stored_number_that_toml_cannot_hold_is_the_largest_it_can() {
+        let mut config = samples::all()
+            .into_iter()
+            .find(|one| {
+                matches!(
+                    one.template_provider_type,
+                    TemplateProvider::BitcoinCoreIpc { .. }
+                )
+            })
+            .unwrap();
+        if let TemplateProvider::BitcoinCoreIpc { fee_threshold, .. } =
+            &mut config.template_provider_type
+        {
+            *fee_threshold = u64::MAX;
+        }
+        let file = render(&config, &ClientVersion::NEWEST_KNOWN).unwrap();
+        assert!(
+            file.contains("fee_threshold = 9223372036854775807"),
+            "{file}"
+        );
+    }
 
     fn v(text: &str) -> ClientVersion {
         text.parse().unwrap()
