@@ -98,9 +98,9 @@ pub struct BackupRemoval {
 /// `GET /backups/{name}/delete`: what will be lost, and the button.
 pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
     let left = match others {
-        0 => "There is no other one on this machine.".to_owned(),
-        1 => "1 other will be left on this machine.".to_owned(),
-        _ => format!("{others} others will be left on this machine."),
+        0 => "There is no other backup on this machine.".to_owned(),
+        1 => "1 other backup stays on this machine.".to_owned(),
+        _ => format!("{others} other backups stay on this machine."),
     };
     let made = backup.named.created_at.local();
     let size = size(backup.size);
@@ -108,7 +108,7 @@ pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRe
         title: "Delete this backup?".into(),
         nav: "backups",
         texts: vec![format!(
-            "{}, made {made}, {size}. This cannot be taken back. {left}",
+            "{}, made {made}, {size}. This cannot be undone. {left}",
             backup.name
         )],
         action: Some((

@@ -174,7 +174,7 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let (title, mut texts) = if is_free {
         let revisions = revisions_text(saved.revision);
         let lost = format!(
-            "This cannot be taken back. Lost will be the configuration with all its {revisions}, and its secret key: miners that know the public key {public_key} must be given another."
+            "This deletes the configuration with all its {revisions} and its secret key, and cannot be undone. Miners that know the public key {public_key} need a new one."
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
@@ -182,7 +182,7 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {
-        texts.push("It is the active configuration. After this there is none.".into());
+        texts.push("It is the active configuration. No other becomes active.".into());
     }
     let address = format!("/saved-configs/{id}");
     let links = saved.used_by.iter();

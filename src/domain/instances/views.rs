@@ -317,7 +317,7 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
     if instance.can_stop() {
         let port = instance.port.map(|port| port.to_string());
         lost = format!(
-            "Its client is {} and will be stopped first; miners connected to port {} lose their work. ",
+            "Its client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
             instance.state_text(),
             port.unwrap_or_default()
         );
@@ -327,7 +327,7 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
         n => format!("{} of log", size_text(n)),
     };
     lost.push_str(&format!(
-        "What goes for good: its history of events and {log}. Its configuration stays:"
+        "This deletes its event history and {log}. Its configuration is kept:"
     ));
     let question = ConfirmQuestion {
         title: format!("Delete {name}?"),
