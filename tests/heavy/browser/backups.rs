@@ -78,7 +78,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
 
     browser.press_in("//tbody/tr[1]", "Delete …").await;
     browser
-        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other will be left')")
+        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other backup stays on this machine')")
         .await;
     browser.press("Delete this backup").await;
     browser.arrives("/backups").await;
