@@ -16,6 +16,7 @@ use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
 use super::connection::ControlConnection;
+use super::dependency::DependencyWatch;
 use super::journal::{JournalEntry, JournalWriter};
 use super::logfile::LogFile;
 use super::machine::{
@@ -76,6 +77,10 @@ struct KeeperProcess {
     signals: UnixStream,
     /// Readable once a child has ended.
     child_signals: UnixStream,
+    /// Readable once what the client needs is back, and the other end.
+    dependency_signals: (UnixStream, UnixStream),
+    /// While the next try is waited for.
+    dependency: Option<DependencyWatch>,
     connections: Vec<ControlConnection>,
     spec: KeeperSpec,
     machine: LifecycleMachine,
@@ -126,6 +131,8 @@ impl KeeperProcess {
             |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
+        let dependency_signals =
+            signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
             told(
                 "cannot become the parent of what a client leaves behind",
@@ -159,6 +166,8 @@ impl KeeperProcess {
             listener,
             signals,
             child_signals,
+            dependency_signals,
+            dependency: None,
             connections: Vec::new(),
             machine: LifecycleMachine::new(spec.rules()),
             spec,
@@ -227,11 +236,12 @@ impl KeeperProcess {
             tv_sec: d.as_secs().cast_signed(),
             tv_nsec: i64::from(d.subsec_nanos()),
         });
-        let (output_came, client_ended, child_ended, signalled, knocked, spoke) = {
+        let (output_came, client_ended, dependency_back, child_ended, signalled, knocked, spoke) = {
             let mut fds = vec![
                 PollFd::new(&self.listener, PollFlags::IN),
                 PollFd::new(&self.signals, PollFlags::IN),
                 PollFd::new(&self.child_signals, PollFlags::IN),
+                PollFd::new(&self.dependency_signals.0, PollFlags::IN),
             ];
             let others = fds.len();
             for connection in &self.connections {
@@ -264,6 +274,7 @@ impl KeeperProcess {
             (
                 hit(talking + 1),
                 hit(talking),
+                hit(3),
                 hit(2),
                 hit(1),
                 hit(0),
@@ -281,6 +292,17 @@ impl KeeperProcess {
         }
         if client_ended {
             self.reap_client();
+        }
+        if dependency_back {
+            drain(&mut self.dependency_signals.0);
+            // The signal of a watch that is over by now means nothing.
+            if self.dependency.take().is_some() {
+                self.log.note(
+                    "INFO",
+                    "what the client needs accepts connections again; starting the client",
+                );
+                self.feed(MachineInput::DependencyBack);
+            }
         }
         if signalled {
             // The machine is going down, or somebody ends the keeper: the client ends first.
@@ -562,7 +584,18 @@ impl KeeperProcess {
             self.status.started_at = None;
         }
         self.status.journal = self.journal.end();
+        self.dependency = match change.to {
+            InstanceState::BackingOff => self.watch_dependency(),
+            _ => None,
+        };
         self.publish_status();
+    }
+
+    /// Looks whether what the client needs is away, and when it is back.
+    fn watch_dependency(&self) -> Option<DependencyWatch> {
+        let dependency = self.spec.dependency.clone()?;
+        let signal = self.dependency_signals.1.try_clone().ok()?;
+        DependencyWatch::begin(dependency, signal)
     }
 
     fn publish_status(&mut self) {
@@ -629,10 +662,16 @@ impl KeeperProcess {
     }
 }
 
-/// Has signals written to a stream instead of acting on the process.
-fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
+/// Two connected ends, the first to be read without waiting.
+fn signal_pair() -> io::Result<(UnixStream, UnixStream)> {
     let (stream, end) = UnixStream::pair()?;
     stream.set_nonblocking(true)?;
+    Ok((stream, end))
+}
+
+/// Has signals written to a stream instead of acting on the process.
+fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
+    let (stream, end) = signal_pair()?;
     for signal in signals {
         signal_hook::low_level::pipe::register(*signal, end.try_clone()?)?;
     }

@@ -139,6 +139,8 @@ pub enum MachineInput {
         /// The last ERROR line of this run.
         last_error: Option<String>,
     },
+    /// What the client needs to work was away and is back.
+    DependencyBack,
     /// Time has passed.
     Tick,
 }
@@ -237,6 +239,11 @@ pub struct MachineRules {
     pub limit: Option<RestartLimit>,
     /// After running this long, a failure counts as the first one again.
     pub healthy_after: Duration,
+    /// When what clients need is back, their starts are spread over so long: fifty clients must not
+    /// reach one node in the same moment.
+    pub stagger: Duration,
+    /// Between two starts lies so long at least, however often what a client needs comes and goes.
+    pub least_between_starts: Duration,
     /// From SIGINT to SIGTERM.
     pub grace: Duration,
     /// From SIGTERM to SIGKILL.
@@ -250,6 +257,8 @@ impl Default for MachineRules {
             backoff: Backoff::default(),
             limit: None,
             healthy_after: Duration::from_secs(600),
+            stagger: Duration::from_secs(2),
+            least_between_starts: Duration::from_secs(5),
             // The real client needs up to 5 s for its tasks and 4 s more while it tries its
             // template provider.
             grace: Duration::from_secs(15),
@@ -322,6 +331,13 @@ impl LifecycleMachine {
                 self.failures = 0;
                 self.recent.clear();
                 self.spawn(now, ChangeReason::Asked)
+            }
+            (InstanceState::BackingOff, MachineInput::DependencyBack) => {
+                let soon = now + chance % (millis(self.rules.stagger) + 1);
+                let least = self.spawned_at + millis(self.rules.least_between_starts);
+                let alarm = self.alarm.unwrap_or(u64::MAX);
+                self.alarm = Some(alarm.min(soon.max(least)));
+                Vec::new()
             }
             (InstanceState::BackingOff, MachineInput::Tick) if self.is_due(now) => {
                 self.spawn(now, ChangeReason::Retry)

@@ -9,6 +9,7 @@
 //! No database, no HTTP, no async runtime: fifty keepers have to be cheap.
 //!
 //! * [`machine`]: the lifecycle as a pure state machine. [`backoff`]: how long to wait for a retry.
+//! * [`dependency`]: what a client waits for, and when it is back.
 //! * [`keep`]: the process. [`spawn`]: starts a client. [`leftovers`]: ends what it left behind.
 //! * [`logfile`]: writes the output to disk. [`watcher`]: counts lines, finds ready line and
 //!   errors.
@@ -19,6 +20,7 @@
 pub mod backoff;
 pub mod client;
 pub mod connection;
+pub mod dependency;
 pub mod journal;
 pub mod keep;
 pub mod leftovers;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::dependency::Dependency;
 use super::machine::{
     ChangeReason, InstanceState, MachineRules, ProcessExit, RestartLimit, RestartPolicy,
 };
@@ -51,6 +52,9 @@ pub struct KeeperSpec {
     /// started.
     #[serde(default)]
     pub ready_when: Vec<String>,
+    /// What the client needs to work; while it is away, the client is started as soon as it is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<Dependency>,
     /// A new log file is begun at about this size, bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
@@ -83,6 +87,7 @@ impl KeeperSpec {
             nice: 0,
             grace_ms: default_grace(),
             ready_when: Vec::new(),
+            dependency: None,
             log_segment_bytes: default_segment(),
             log_segments: default_segments(),
         }

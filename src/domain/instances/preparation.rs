@@ -14,8 +14,11 @@ use super::program::{ProgramSource, environment};
 use super::queries;
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::{self, ClientVersion, ConfigService, SavedConfig};
+use crate::domain::configs::{
+    self, BitcoinNetwork, ClientConfig, ClientVersion, ConfigService, SavedConfig, TemplateProvider,
+};
 use crate::infra::db::Db;
+use crate::keeper::dependency::Dependency;
 use crate::keeper::names;
 use crate::keeper::protocol::KeeperSpec;
 
@@ -109,6 +112,7 @@ impl StartPreparation {
                 .and_then(|files| u64::try_from(files).ok()),
             nice: row.nice,
             ready_when: vec![READY.into()],
+            dependency: dependency(&saved.config),
             ..KeeperSpec::new(program.path, args, env)
         };
 
@@ -223,6 +227,27 @@ impl StartPreparation {
         .await
         .map_err(Error::internal)??;
         Ok(())
+    }
+}
+
+/// What a client with this configuration connects to first, and ends without.
+fn dependency(config: &ClientConfig) -> Option<Dependency> {
+    match &config.template_provider_type {
+        TemplateProvider::Sv2Tp { address, .. } => Some(Dependency::Address(address.clone())),
+        TemplateProvider::BitcoinCoreIpc {
+            network, data_dir, ..
+        } => {
+            let given = data_dir.as_ref().filter(|dir| !dir.is_empty());
+            let dir = match given {
+                Some(dir) => PathBuf::from(dir),
+                None => PathBuf::from(std::env::var_os("HOME")?).join(".bitcoin"),
+            };
+            let dir = match network {
+                BitcoinNetwork::Mainnet => dir,
+                other => dir.join(other.as_str()),
+            };
+            Some(Dependency::Socket(dir.join("node.sock")))
+        }
     }
 }
 

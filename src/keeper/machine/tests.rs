@@ -329,3 +329,50 @@ proptest! {
         }
     }
 }
+
+/// A long outage: the wait has grown, and ends soon after what the client needs is back, for each
+/// instance at another moment.
+#[test]
+fn what_a_client_needs_is_back_and_the_wait_ends() {
+    let failed = |chance: u64| {
+        let mut m = LifecycleMachine::new(MachineRules::default());
+        m.take(MachineInput::Start, 0, chance);
+        let mut now = 0;
+        for _ in 0..9 {
+            m.take(exited(0), now, chance);
+            now = m.alarm().unwrap();
+            m.take(MachineInput::Tick, now, chance);
+        }
+        m.take(exited(0), now, chance);
+        (m, now)
+    };
+    let mut starts = Vec::new();
+    for chance in [0, 700, 1999] {
+        let (mut m, now) = failed(chance);
+        let back = now + 60_000;
+        assert!(m.alarm().unwrap() > back + 100_000);
+        assert_eq!(m.take(MachineInput::DependencyBack, back, chance), []);
+        let start = m.alarm().unwrap();
+        starts.push(start - back);
+        assert_eq!(m.take(MachineInput::Tick, start - 1, 0), []);
+        assert_eq!(
+            m.take(MachineInput::Tick, start, 0).last(),
+            Some(&MachineAction::Spawn)
+        );
+    }
+    assert_eq!(starts, [0, 700, 1999]);
+    // What comes and goes does not start the client more often than every five seconds.
+    let (mut m, now) = failed(0);
+    m.take(MachineInput::DependencyBack, now + 1000, 0);
+    assert_eq!(m.alarm().unwrap(), now + 5000);
+    // A wait that ends earlier still ends earlier.
+    let mut m = LifecycleMachine::new(MachineRules::default());
+    m.take(MachineInput::Start, 0, 0);
+    m.take(exited(0), 0, 0);
+    let alarm = m.alarm();
+    m.take(MachineInput::DependencyBack, 10, 0);
+    assert_eq!(m.alarm(), alarm);
+    m.take(MachineInput::Stop, 20, 0);
+    assert_eq!(m.take(MachineInput::DependencyBack, 30, 0), []);
+    assert_eq!(m.alarm(), None);
+}

@@ -1,0 +1,146 @@
+//! Waits for what a client needs before it can work: its template provider or its node's socket.
+//!
+//! A client ends when either is gone. Its keeper then waits longer and longer before it tries again,
+//! and would go on waiting after the node is back. So the keeper looks every two seconds while it
+//! waits, without the manager's help.
+
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// From one look to the next.
+const PERIOD: Duration = Duration::from_secs(2);
+/// A connection is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Enough for the resolver of names; a thread's usual stack is eight times as large.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What a client connects to first, and ends without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependency {
+    /// A node's Unix socket.
+    Socket(PathBuf),
+    /// A template provider's host and port, `host:port`.
+    Address(String),
+}
+
+impl Dependency {
+    /// Whether it accepts a connection now. Blocks for a few seconds at most for each address that
+    /// its name has.
+    fn accepts(&self) -> bool {
+        match self {
+            Self::Socket(path) => UnixStream::connect(path).is_ok(),
+            Self::Address(address) => address.to_socket_addrs().is_ok_and(|mut addresses| {
+                addresses.any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+            }),
+        }
+    }
+}
+
+/// Looks after a dependency on a thread of its own, until it is dropped.
+#[must_use = "it ends when it is dropped"]
+pub(super) struct DependencyWatch(Arc<AtomicBool>);
+
+impl DependencyWatch {
+    /// Writes a byte to `signal` as soon as the dependency accepts connections after it did not; one
+    /// that accepts all the time is never reported. None if there can be no thread.
+    pub(super) fn begin(dependency: Dependency, mut signal: UnixStream) -> Option<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let look = move || {
+            let mut was_down = false;
+            while !is_over.load(Ordering::Relaxed) {
+                if !dependency.accepts() {
+                    was_down = true;
+                } else if was_down {
+                    if !is_over.load(Ordering::Relaxed) {
+                        let _ = signal.write_all(&[1]);
+                    }
+                    return;
+                }
+                std::thread::sleep(PERIOD);
+            }
+        };
+        std::thread::Builder::new()
+            .name("dependency".into())
+            .stack_size(STACK_BYTES)
+            .spawn(look)
+            .ok()?;
+        Some(Self(over))
+    }
+}
+
+impl Drop for DependencyWatch {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read};
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    /// Whether a byte comes within this time.
+    fn is_reported(signal: &mut UnixStream, within: Duration) -> bool {
+        signal.set_read_timeout(Some(within)).unwrap();
+        match signal.read(&mut [0]) {
+            Ok(count) => count == 1,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    #[test]
+    fn a_socket_that_comes_back_is_reported_once_and_one_that_was_never_away_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.sock");
+        // A node that was killed leaves its file.
+        drop(UnixListener::bind(&path).unwrap());
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let watch = DependencyWatch::begin(Dependency::Socket(path.clone()), end).unwrap();
+        assert!(!is_reported(
+            &mut signal,
+            PERIOD + Duration::from_millis(500)
+        ));
+        std::fs::remove_file(&path).unwrap();
+        let node = UnixListener::bind(&path).unwrap();
+        assert!(is_reported(&mut signal, 2 * PERIOD));
+        drop(watch);
+
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let _watch = DependencyWatch::begin(Dependency::Socket(path), end).unwrap();
+        assert!(!is_reported(&mut signal, 2 * PERIOD));
+        drop(node);
+    }
+
+    #[test]
+    fn a_template_providers_address_is_watched_until_nobody_needs_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let watch = DependencyWatch::begin(Dependency::Address(address.to_string()), end).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let _listener = TcpListener::bind(address).unwrap();
+        assert!(is_reported(&mut signal, 2 * PERIOD));
+        drop(watch);
+
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let nowhere = Dependency::Address("name.invalid:1".into());
+        drop(DependencyWatch::begin(nowhere, end).unwrap());
+        // The end of the thread closes its end of the connection.
+        signal
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        assert_eq!(signal.read(&mut [0]).unwrap(), 0);
+    }
+}
