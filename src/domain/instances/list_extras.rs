@@ -21,6 +21,8 @@ pub struct ListStats {
     pub accepted: f64,
     /// Shares rejected within the last day.
     pub rejected: f64,
+    /// Shares that the pool acknowledged within the last day; none when mining solo.
+    pub acknowledged: f64,
     /// Its hashrate over the last hours as a small drawing, an SVG element; empty without figures.
     pub spark: String,
 }
@@ -34,6 +36,12 @@ impl ListStats {
             (_, false) => Some(say(self.accepted)),
             (_, true) => Some(format!("{} − {}", say(self.accepted), say(self.rejected))),
         }
+    }
+
+    /// What the pool acknowledged of them; none when nothing was, as when mining solo.
+    pub fn acknowledged_text(&self) -> Option<String> {
+        (self.acknowledged > 0.0)
+            .then(|| format!("pool: {}", format_value(Unit::Count, self.acknowledged)))
     }
 
     /// The drawing as it goes into a page.

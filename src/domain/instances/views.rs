@@ -85,7 +85,8 @@ impl InstanceListPage {
             .then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
         let sum = |of: fn(&ListStats) -> f64| all().map(of).sum::<f64>();
         let say = |count: f64| format_value(Unit::Count, count);
-        vec![
+        let acknowledged = sum(|g| g.acknowledged);
+        let mut totals = vec![
             (
                 "Hashrate, 10 min average",
                 hashrate.unwrap_or_else(|| "–".into()),
@@ -100,7 +101,11 @@ impl InstanceListPage {
                     self.instances.len()
                 ),
             ),
-        ]
+        ];
+        if acknowledged > 0.0 {
+            totals.insert(2, ("Acknowledged by pools, 24 h", say(acknowledged)));
+        }
+        totals
     }
 
     fn restarts(&self) -> i32 {

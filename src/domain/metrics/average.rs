@@ -1,33 +1,31 @@
-//! The average hashrate of the last ten minutes. One sample covers ten seconds, in which a miner
-//! may find no share at all.
+//! The average hashrate of the last ten minutes, and of the last hour. One round of samples covers
+//! ten seconds, in which a miner may find no share at all.
 
 use std::collections::VecDeque;
 
 /// The average covers so many seconds.
 pub const WINDOW: i64 = 600;
+/// The longer average covers so many seconds.
+pub const HOUR: i64 = 3600;
 /// Without any share the hashrate is unknown until samples cover so many seconds.
 const SETTLED: i64 = 60;
 
-/// The newest samples of an instance's measured hashrate, oldest first.
+/// An instance's hashrate in the rounds of the last hour, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentHashrate(VecDeque<(i64, f64)>);
 
 impl RecentHashrate {
-    /// Adds a sample of this second.
+    /// Adds the hashrate between the last round and this second.
     pub fn push(&mut self, at: i64, rate: f64) {
         self.0.push_back((at, rate));
-        while self
-            .0
-            .front()
-            .is_some_and(|(first, _)| *first <= at - WINDOW)
-        {
+        while self.0.front().is_some_and(|(first, _)| *first <= at - HOUR) {
             self.0.pop_front();
         }
     }
 
-    /// The mean of the samples within the window that ends now, H/s. None if the newest one is
-    /// older than `fresh_s` seconds.
-    pub fn average(&self, now: i64, interval_s: i64, fresh_s: i64) -> Option<f64> {
+    /// The mean of the last `window` seconds, H/s. None if the newest round is older than `fresh_s`
+    /// seconds.
+    pub fn average(&self, window: i64, now: i64, interval_s: i64, fresh_s: i64) -> Option<f64> {
         let newest = self.0.back().map(|(at, _)| *at)?;
         if (now - newest).abs() > fresh_s {
             return None;
@@ -35,7 +33,7 @@ impl RecentHashrate {
         let rates: Vec<f64> = self
             .0
             .iter()
-            .filter(|(at, _)| *at > now - WINDOW)
+            .filter(|(at, _)| *at > now - window)
             .map(|(_, rate)| *rate)
             .collect();
         let count = u32::try_from(rates.len()).ok().filter(|count| *count > 0)?;
@@ -52,19 +50,19 @@ mod tests {
     #[test]
     fn few_shares_average_out_and_old_samples_do_not_count() {
         let mut recent = RecentHashrate::default();
-        assert_eq!(recent.average(0, 10, 30), None);
+        assert_eq!(recent.average(WINDOW, 0, 10, 30), None);
         // A share every 30 s: two of three samples hold none.
         for round in 0..90 {
             recent.push(round * 10, if round % 3 == 0 { 1500.0 } else { 0.0 });
         }
-        assert_eq!(recent.average(890, 10, 30), Some(500.0));
+        assert_eq!(recent.average(WINDOW, 890, 10, 30), Some(500.0));
         assert_eq!(
-            recent.average(920, 10, 30),
+            recent.average(WINDOW, 920, 10, 30),
             Some(500.0),
             "what is older than the window does not count"
         );
         assert_eq!(
-            recent.average(921, 10, 30),
+            recent.average(WINDOW, 921, 10, 30),
             None,
             "the newest sample is too old"
         );
@@ -76,8 +74,8 @@ mod tests {
         for at in [10, 20, 30, 40, 50] {
             recent.push(at, 0.0);
         }
-        assert_eq!(recent.average(50, 10, 30), None);
+        assert_eq!(recent.average(WINDOW, 50, 10, 30), None);
         recent.push(60, 0.0);
-        assert_eq!(recent.average(60, 10, 30), Some(0.0));
+        assert_eq!(recent.average(WINDOW, 60, 10, 30), Some(0.0));
     }
 }

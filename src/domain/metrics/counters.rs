@@ -204,7 +204,17 @@ impl CounterBaseline {
                 .iter()
                 .flat_map(|client| client.channels.iter().map(move |channel| (client, channel)))
         };
-        put("hashrate_miners", reading.clients_hashrate);
+        // What a miner claimed and no share has confirmed is no hashrate of it.
+        let unsettled: f64 = miners()
+            .filter(|(_, channel)| channel.is_unsettled())
+            .filter_map(|(_, channel)| channel.nominal_hashrate)
+            .sum();
+        put(
+            "hashrate_miners",
+            reading
+                .clients_hashrate
+                .map(|all| (all - unsettled).max(0.0)),
+        );
         put("hashrate_upstream", reading.server_hashrate);
         put("miners", Some(float_of(reading.clients.len())));
         put("channels_miners", Some(float_of(miners().count())));
@@ -244,8 +254,10 @@ impl CounterBaseline {
                 self.increments(&key, of_miner(channel), channel.share_work, now, &mut seen);
             work += done;
             if let Some(name) = self.miner(&channel.user_identity, now) {
-                *gauges.entry(format!("miner_hashrate:{name}")).or_default() +=
-                    channel.nominal_hashrate.unwrap_or(0.0);
+                if !channel.is_unsettled() {
+                    *gauges.entry(format!("miner_hashrate:{name}")).or_default() +=
+                        channel.nominal_hashrate.unwrap_or(0.0);
+                }
                 for kind in ["accepted", "rejected"] {
                     let value = increments
                         .get(&format!("shares_{kind}"))

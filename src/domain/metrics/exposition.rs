@@ -29,6 +29,7 @@ const MOST_REASONS: usize = 32;
 /// Readings of a client that have a name in the model, each with its unit.
 const GAUGES: &[(&str, &str)] = &[
     ("hashrate_measured", "hashes_per_second"),
+    ("hashrate_1h", "hashes_per_second"),
     ("hashrate_miners", "hashes_per_second"),
     ("hashrate_upstream", "hashes_per_second"),
     ("miners", ""),

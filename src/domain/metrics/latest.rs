@@ -34,8 +34,15 @@ pub enum MonitoringState {
     /// It told its figures, whose counts of shares have stood still since this second (since 1970).
     /// That alone is no fault: there may be no share.
     Still(i64),
-    /// It gave no figures since this second (since 1970), for this reason.
-    Not(i64, String),
+    /// It gave no figures.
+    Not {
+        /// Since this second (since 1970).
+        since: i64,
+        /// Why.
+        words: String,
+        /// The client's monitoring answered before.
+        has_answered: bool,
+    },
 }
 
 /// The newest figures of all instances; cheap to clone.
@@ -63,6 +70,8 @@ impl LatestMetrics {
 pub(super) struct MonitoringWatch {
     /// What its last counts came to, and when that last changed.
     told: Option<(u64, i64)>,
+    /// It has answered since the client was started.
+    has_answered: bool,
     /// Since when there is no answer.
     silent_since: Option<i64>,
 }
@@ -71,6 +80,7 @@ impl MonitoringWatch {
     /// An answer at `now` (seconds since 1970) whose counts come to `counts`.
     pub fn answered(&mut self, counts: u64, now: i64) -> MonitoringState {
         self.silent_since = None;
+        self.has_answered = true;
         match self.told {
             Some((before, since)) if before == counts => MonitoringState::Still(since),
             _ => {
@@ -83,7 +93,11 @@ impl MonitoringWatch {
     /// No answer at `now`.
     pub fn failed(&mut self, words: String, now: i64) -> MonitoringState {
         self.told = None;
-        MonitoringState::Not(*self.silent_since.get_or_insert(now), words)
+        MonitoringState::Not {
+            since: *self.silent_since.get_or_insert(now),
+            words,
+            has_answered: self.has_answered,
+        }
     }
 }
 
@@ -149,7 +163,13 @@ mod tests {
                 ..MonitoringReading::default()
             })
         };
+        let not = |since, has_answered| MonitoringState::Not {
+            since,
+            words: "no".into(),
+            has_answered,
+        };
         let mut watch = MonitoringWatch::default();
+        assert_eq!(watch.failed("no".into(), 90), not(90, false));
         assert_eq!(watch.answered(reading(5, 1), 100), MonitoringState::Moving);
         assert_eq!(
             watch.answered(reading(5, 11), 110),
@@ -160,14 +180,8 @@ mod tests {
             MonitoringState::Still(100)
         );
         assert_eq!(watch.answered(reading(6, 31), 130), MonitoringState::Moving);
-        assert_eq!(
-            watch.failed("no".into(), 140),
-            MonitoringState::Not(140, "no".into())
-        );
-        assert_eq!(
-            watch.failed("no".into(), 150),
-            MonitoringState::Not(140, "no".into())
-        );
+        assert_eq!(watch.failed("no".into(), 140), not(140, true));
+        assert_eq!(watch.failed("no".into(), 150), not(140, true));
         assert_eq!(watch.answered(reading(6, 61), 160), MonitoringState::Moving);
     }
 

@@ -4,7 +4,7 @@
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
-use super::average::{RecentHashrate, WINDOW};
+use super::average::{HOUR, RecentHashrate};
 use super::counters::Samples;
 use super::queries::{self, Resolution};
 use super::range::{self, PointSpacing, RollupMarks};
@@ -15,6 +15,9 @@ use crate::infra::chart::sparkline;
 /// What the small drawing shows, and the distance of its points, seconds.
 const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
+/// What is counted over a day.
+const COUNTED: [&str; 3] = ["shares_accepted", "shares_rejected", "shares_acknowledged"];
+
 /// The shares of the last day and the drawing of the last six hours; none for an instance that was
 /// never measured.
 pub(super) fn draw(
@@ -23,11 +26,8 @@ pub(super) fn draw(
     now: i64,
 ) -> QueryResult<Option<ListStats>> {
     let marks = RollupMarks::read(c)?;
-    let mut counts = [0.0; 2];
-    for (count, name) in counts
-        .iter_mut()
-        .zip(["shares_accepted", "shares_rejected"])
-    {
+    let mut counts = [0.0; 3];
+    for (count, name) in counts.iter_mut().zip(COUNTED) {
         let Some(series) = queries::series(c, id, name)? else {
             return Ok(None);
         };
@@ -64,12 +64,14 @@ pub(super) fn draw(
     Ok(Some(ListStats {
         accepted: counts[0],
         rejected: counts[1],
+        acknowledged: counts[2],
         spark,
         ..ListStats::default()
     }))
 }
 
-/// The samples of the measured hashrate within the window of its average.
+/// The hashrate of the last hour from what was stored of it. Those are averages themselves, so that
+/// the average of the first ten minutes after a start of the manager is smoother than later ones.
 pub(super) fn recent_hashrate(
     c: &mut SqliteConnection,
     id: InstanceId,
@@ -77,14 +79,9 @@ pub(super) fn recent_hashrate(
 ) -> QueryResult<RecentHashrate> {
     let mut recent = RecentHashrate::default();
     if let Some(series) = queries::series(c, id, "hashrate_measured")? {
-        for sample in queries::buckets(
-            c,
-            Resolution::Raw,
-            series.id,
-            now - WINDOW + 1,
-            now + 1,
-            WINDOW,
-        )? {
+        for sample in
+            queries::buckets(c, Resolution::Raw, series.id, now - HOUR + 1, now + 1, HOUR)?
+        {
             recent.push(sample.at, sample.sum);
         }
     }
@@ -93,10 +90,11 @@ pub(super) fn recent_hashrate(
 
 /// Counts the shares of a round of samples.
 pub(super) fn update(glance: &mut Option<ListStats>, taken: &Samples) {
-    let counts = ["shares_accepted", "shares_rejected"].map(|name| taken.get(name).copied());
+    let counts = COUNTED.map(|name| taken.get(name).copied());
     if glance.is_some() || counts.iter().any(Option::is_some) {
         let glance = glance.get_or_insert_default();
         glance.accepted += counts[0].unwrap_or(0.0);
         glance.rejected += counts[1].unwrap_or(0.0);
+        glance.acknowledged += counts[2].unwrap_or(0.0);
     }
 }

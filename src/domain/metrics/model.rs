@@ -99,13 +99,19 @@ pub const CATALOGUE: &[MetricKind] = &[
         "hashrate_measured",
         "Hashrate, measured",
         Unit::HashesPerSecond,
-        "Work of the miners' accepted shares, as hashes per second.",
+        "Work of the miners' accepted shares within the last ten minutes, as hashes per second.",
+    ),
+    area(
+        "hashrate_1h",
+        "Hashrate, measured over an hour",
+        Unit::HashesPerSecond,
+        "Work of the miners' accepted shares within the last hour, as hashes per second.",
     ),
     area(
         "hashrate_miners",
         "Hashrate of the miners",
         Unit::HashesPerSecond,
-        "What the client expects of its miners, from their channels.",
+        "What the client expects of its miners, from their channels; without those whose claim no share has confirmed yet.",
     ),
     area(
         "hashrate_upstream",

@@ -153,9 +153,9 @@ impl Sampler {
             let id = looked.instance.id;
             let watched = self.watched.entry(id).or_default();
             before.push((id, watched.baseline.clone(), watched.glance.clone()));
-            let taken = watched.take(looked, now);
+            let mut taken = watched.take(looked, now);
             list_extras::update(&mut watched.glance, &taken);
-            watched.remember(&taken, now, interval_s);
+            watched.remember(&mut taken, now, interval_s);
             if watched.baseline != before[before.len() - 1].1 {
                 baselines.push((
                     id,

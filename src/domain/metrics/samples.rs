@@ -6,7 +6,7 @@ use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::average::RecentHashrate;
+use super::average::{HOUR, RecentHashrate, WINDOW};
 use super::counters::{CounterBaseline, ProcessMark, Samples};
 use super::latest::fresh_seconds;
 use super::latest::{LatestFigures, MonitoringState, MonitoringWatch, counts};
@@ -54,31 +54,36 @@ pub(super) struct Observation {
 }
 
 impl SampledInstance {
-    /// Keeps what is new for those who look at it.
-    pub(super) fn remember(&mut self, taken: &Samples, now: i64, interval_s: i64) {
-        if let Some(rate) = taken
-            .get("hashrate_measured")
-            .filter(|rate| rate.is_finite())
-        {
-            self.recent.push(now, *rate);
+    /// Keeps what is new for those who look at it. In place of the hashrate of this round, which
+    /// holds few shares or none, `taken` gets the averages.
+    pub(super) fn remember(&mut self, taken: &mut Samples, now: i64, interval_s: i64) {
+        let round = taken.remove("hashrate_measured");
+        if let Some(rate) = round.filter(|rate| rate.is_finite()) {
+            self.recent.push(now, rate);
         }
-        self.hashrate = self
-            .recent
-            .average(now, interval_s, fresh_seconds(interval_s));
+        let average = |window| {
+            self.recent
+                .average(window, now, interval_s, fresh_seconds(interval_s))
+        };
+        self.hashrate = average(WINDOW);
+        if round.is_some() {
+            let averages = [
+                ("hashrate_measured", self.hashrate),
+                ("hashrate_1h", average(HOUR)),
+            ];
+            taken.extend(
+                averages
+                    .into_iter()
+                    .filter_map(|(name, rate)| Some((name.to_owned(), rate?))),
+            );
+        }
         let monitoring = self.answered.take();
         let figures = taken
             .iter()
             .filter(|(name, value)| !name.contains(':') && value.is_finite());
-        let mut figures: BTreeMap<String, f64> = figures
+        let figures: BTreeMap<String, f64> = figures
             .map(|(name, value)| (name.clone(), *value))
             .collect();
-        // A rule must not fire because one sample held no share.
-        figures.remove("hashrate_measured");
-        figures.extend(
-            self.hashrate
-                .filter(|_| !taken.is_empty())
-                .map(|rate| ("hashrate_measured".to_owned(), rate)),
-        );
         self.measured = Some(LatestFigures {
             at: now,
             figures,

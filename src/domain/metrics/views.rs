@@ -23,7 +23,8 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Hashrate",
         &[
-            ("hashrate_measured", "measured"),
+            ("hashrate_measured", "measured, 10 min"),
+            ("hashrate_1h", "measured, 1 h"),
             ("hashrate_miners", "expected of the miners"),
             ("hashrate_upstream", "told to the pool"),
         ],

@@ -18,6 +18,7 @@ fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> MinerChannelRea
         channel_id: id,
         user_identity: user.into(),
         nominal_hashrate: Some(1e12),
+        stable_hashrate: Some(true),
         shares_accepted: Some(accepted),
         shares_rejected: Some(rejected),
         rejected_by_reason: BTreeMap::from([("stale-share".into(), rejected), ("never".into(), 0)]),
@@ -281,4 +282,38 @@ proptest! {
         prop_assert_eq!(total, expected);
         prop_assert_eq!(b.totals["shares_accepted"], expected);
     }
+}
+
+/// A miner may claim any hashrate when it opens its channel.
+#[test]
+fn a_claim_that_no_share_has_confirmed_is_no_hashrate() {
+    let mut b = CounterBaseline::default();
+    let claim = |accepted| MinerChannelReading {
+        stable_hashrate: Some(false),
+        nominal_hashrate: Some(2e12),
+        ..channel(2, "boaster", accepted, 0)
+    };
+    let samples = b.count_reading(
+        ONE,
+        5,
+        1000,
+        &reading(vec![channel(1, "rig", 10, 0), claim(0)]),
+    );
+    assert_eq!(samples["hashrate_miners"], 1e12);
+    assert_eq!(samples["miner_hashrate:rig"], 1e12);
+    assert!(!samples.contains_key("miner_hashrate:boaster"));
+    // Clients before 0.3.0 do not say whether their estimate is settled.
+    let old = MinerChannelReading {
+        stable_hashrate: None,
+        ..claim(0)
+    };
+    let samples = b.count_reading(ONE, 15, 1010, &reading(vec![channel(1, "rig", 10, 0), old]));
+    assert_eq!(samples["hashrate_miners"], 3e12);
+    let samples = b.count_reading(
+        ONE,
+        25,
+        1020,
+        &reading(vec![channel(1, "rig", 10, 0), claim(1)]),
+    );
+    assert_eq!(samples["miner_hashrate:boaster"], 2e12);
 }

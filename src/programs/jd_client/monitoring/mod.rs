@@ -141,6 +141,8 @@ pub struct MinerChannelReading {
     pub user_identity: String,
     /// H/s: what the miner claimed, later what the client estimates.
     pub nominal_hashrate: Option<f64>,
+    /// Whether the client has settled on its estimate; none from clients before 0.3.0.
+    pub stable_hashrate: Option<bool>,
     /// Shares that the client accepted.
     pub shares_accepted: Option<u64>,
     /// Shares that the client refused.
@@ -153,6 +155,13 @@ pub struct MinerChannelReading {
     pub best_difficulty: Option<f64>,
     /// Blocks found.
     pub blocks_found: Option<u64>,
+}
+
+impl MinerChannelReading {
+    /// Its hashrate is only what the miner claimed: no share has confirmed it yet.
+    pub fn is_unsettled(&self) -> bool {
+        self.stable_hashrate == Some(false) && self.shares_accepted.is_none_or(|shares| shares == 0)
+    }
 }
 
 /// Reads monitoring APIs. Clones share their idle connections.

@@ -245,6 +245,7 @@ impl ListItem for MinerChannelReading {
             channel_id: channel_id(from)?,
             user_identity: from.identity(),
             nominal_hashrate: from.number("nominal_hashrate"),
+            stable_hashrate: from.read("stable_hashrate", |_| true),
             shares_accepted: from.count("shares_accepted"),
             shares_rejected: from.count("shares_rejected"),
             rejected_by_reason: from.reasons(),
