@@ -6,13 +6,15 @@ its name (`template-provider 1`). Every template is a *future* one, followed at 
 hash that makes it the present one: a client waits for ever when the first template is not a future one.
 A client gets one whenever it states its constraints: at the start, and again when it falls back to solo
 mining, where it keeps its miners waiting until one comes. With --interval it gets further ones, each of
-them as if a new block had been found. SIGUSR1 closes the open connections, SIGTERM ends the process.
+them as if a new block had been found. Providers with the same --chain and --interval name the same blocks
+at the same time, as nodes of one network do. SIGUSR1 closes the open connections, SIGTERM ends the process.
 
 It validates nothing: the constraints that the client sends are not looked at, and a solution is only
 reported.
 """
 
 import argparse
+import hashlib
 import os
 import struct
 import threading
@@ -60,9 +62,16 @@ def new_template(template_id):
     )
 
 
-def set_new_prev_hash(template_id, bits):
-    """The payload of SetNewPrevHash for a random previous block, found just now."""
-    previous = os.urandom(26) + bytes(6)
+def previous_block(arguments):
+    """The hash of the newest block: a random one, or the one of the chain that belongs to this moment."""
+    if arguments.chain is None:
+        return os.urandom(26) + bytes(6)
+    number = int(time.time() / (arguments.interval or 600))
+    return hashlib.sha256(f"{arguments.chain}/{number}".encode()).digest()[:26] + bytes(6)
+
+
+def set_new_prev_hash(template_id, bits, previous):
+    """The payload of SetNewPrevHash for this previous block, found just now."""
     return struct.pack("<Q", template_id) + previous + struct.pack("<II", int(time.time()), bits) + sv2.u256(target_of(bits))
 
 
@@ -83,8 +92,8 @@ class TemplateStream:
             self._last += 1
             template = self._last
             self._connection.send(sv2.TemplateDistribution.NewTemplate, new_template(template))
-            previous = set_new_prev_hash(template, self._arguments.nbits)
-            self._connection.send(sv2.TemplateDistribution.SetNewPrevHash, previous)
+            prev_hash = set_new_prev_hash(template, self._arguments.nbits, previous_block(self._arguments))
+            self._connection.send(sv2.TemplateDistribution.SetNewPrevHash, prev_hash)
         sv2.event("template", template, self._label)
         if template == 1 and self._arguments.interval:
             threading.Thread(target=self._repeat, daemon=True).start()
@@ -130,6 +139,7 @@ def main():
         default=MAIN_NETWORK_BITS,
         help="difficulty of a block as in its header; 0x207fffff makes every share a block (default: 0x1d00ffff)",
     )
+    parser.add_argument("--chain", metavar="NAME", help="blocks of this chain; default: random ones")
     parser.add_argument("--no-template", action="store_true", help="be connected, but never send a template")
     sv2.add_lifetime(parser)
     arguments = parser.parse_args()

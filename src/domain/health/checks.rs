@@ -35,6 +35,15 @@ const STORM_LINES: f64 = 60_000.0;
 /// in between. Three blocks without one happen twice a year; an hour and a half happens once in
 /// eight thousand blocks.
 const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
+/// A template provider that has sent templates far more often is suspicious earlier: after so many
+/// of its usual intervals, but no earlier than this. If templates come by chance, one in 160,000
+/// waits is so long.
+const USUAL_TEMPLATES: u32 = 12;
+const MISSED_TEMPLATES: Duration = Duration::from_secs(180);
+/// So many shares that the pool refuses as stale since the last template, when that is older than
+/// this, come from a node that is behind.
+const STALE_SHARES: u64 = 3;
+const STALE_AFTER: Duration = Duration::from_secs(60);
 /// The wait for the first template after the provider is there.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
@@ -146,6 +155,10 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
             Some(words) => warning(words.clone()),
             None => unknown("Its client is starting."),
         },
+        InstanceState::Running if look.hung_for().is_some() => bad(
+            "Its client hangs: it writes no line to its log, and its monitoring does not answer. It does not serve its miners. It is restarted after \
+             two minutes, unless that is switched off on its health page.",
+        ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
             "A part of the client crashed while the rest goes on: its log has the words “panic”. Restart it, and if it comes again, try another \
              version of the client.",
@@ -185,7 +198,38 @@ fn template(look: &Snapshot<'_>) -> CheckOutcome {
             _ => unknown("It waits for its first template."),
         };
     }
+    if let Some(block) = look.missing_block {
+        return bad(format!(
+            "Another instance has known block {} since {}, and this one has not. Its miners work on an old block. {}",
+            block.hash,
+            block.at.local_minute(),
+            restart_provider(look)
+        ));
+    }
+    let usual = standing.templates.mean();
+    let is_late = |at| {
+        usual.is_some_and(|usual| {
+            let patience = (usual * USUAL_TEMPLATES).clamp(MISSED_TEMPLATES, OLD_TEMPLATE);
+            look.now.since(at) > patience
+        })
+    };
     match standing.template_at {
+        Some(at)
+            if standing.shares.stale_since_template >= STALE_SHARES
+                && look.now.since(at) > STALE_AFTER =>
+        {
+            bad(format!(
+                "The pool refuses shares as stale, and no new template has come since {}: miners work on an old block. {}",
+                at.local_minute(),
+                restart_provider(look)
+            ))
+        }
+        Some(at) if is_late(at) => warning(format!(
+            "No new template has come since {}, though one usually comes every {}. Miners may be working on an old block. {}",
+            at.local_minute(),
+            human_duration(usual.unwrap_or_default().max(Duration::from_secs(1))),
+            restart_provider(look)
+        )),
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
             "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
             human_duration(OLD_TEMPLATE)
@@ -196,8 +240,37 @@ fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
+/// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected
+/// without ever sending a template again after its node was restarted.
+fn restart_provider(look: &Snapshot<'_>) -> &'static str {
+    match look.running.uses_node_socket {
+        true => "See that the node runs and has peers, then restart this instance.",
+        false => {
+            "Restart the template provider: sv2-tp stays connected but sends nothing more after its node was restarted. Then see that the node has peers."
+        }
+    }
+}
+
+/// The shares at risk in words that change rarely: the power of ten that they exceed.
+fn shares_at_risk(shares: u64) -> String {
+    match shares {
+        0..10 => "A few shares".into(),
+        _ => format!("More than {} shares", 10_u64.pow(shares.ilog10())),
+    }
+}
+
 fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
     let (standing, running) = (look.standing, look.running);
+    if standing.refused.is_none()
+        && let Some(since) = look.pool_silent_since()
+    {
+        return bad(format!(
+            "The pool has answered nothing since {}, though the connection is open. {} of the miners are not acknowledged and may be lost. See that the \
+             pool and its job declaration server are reachable, then restart this instance.",
+            since.local_minute(),
+            shares_at_risk(standing.unanswered.shares)
+        ));
+    }
     match standing.work {
         _ if running.is_solo => well("It mines solo, as its configuration says."),
         WorkState::Solo { .. } if running.wants_pool() => {
@@ -360,12 +433,12 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         .measured
         .and_then(|measured| measured.monitoring.as_ref())
     {
-        Some(MonitoringState::Not(since, words))
+        Some(MonitoringState::Not { since, words, .. })
             if look.now.since(Timestamp(since.saturating_mul(1000))) > SETTLING =>
         {
             bad(words.clone())
         }
-        Some(MonitoringState::Not(..)) | None => unknown("Its monitoring has not answered yet."),
+        Some(MonitoringState::Not { .. }) | None => unknown("Its monitoring has not answered yet."),
         Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
             well("Its monitoring answers.")
         }

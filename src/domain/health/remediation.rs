@@ -20,6 +20,8 @@ use crate::programs::jd_client::diagnosis::WorkState;
 /// tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A restart is waited for so long before it counts as under way.
+/// A client that hangs is restarted after so long without a line.
+const HUNG: Duration = Duration::from_secs(120);
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
 /// Who acts, in the timeline.
 const ACTOR: Actor = Actor::manager("self-healing");
@@ -31,6 +33,13 @@ impl HealthAssessment {
             return None;
         }
         let look = self.to_snapshot(now);
+        if let Some(silent) = look.hung_for() {
+            let words = format!(
+                "the client hangs: no line in its log for {} and no answer from its monitoring: restarting it",
+                human_duration(silent)
+            );
+            return (silent >= HUNG).then_some((Remediation::Hung, words));
+        }
         if look.is_solo_unasked() {
             // A pool that refuses the client for what it is answers all the same; a restart would
             // throw off the miners for nothing.
@@ -71,6 +80,9 @@ impl HealthAssessment {
         if let WorkState::Pool { since } = self.standing.work {
             has_forgotten |= cures.is_well(Remediation::Solo, since, now);
         }
+        if look.hung_for().is_none() {
+            has_forgotten |= cures.is_well(Remediation::Hung, started, now);
+        }
         if look.frozen_for().is_none() {
             has_forgotten |= cures.is_well(Remediation::Frozen, started, now);
         }
@@ -101,6 +113,7 @@ impl HealthAssessment {
             counted: RecentCounts::default(),
             free: None,
             version: None,
+            missing_block: None,
             latest: None,
         }
     }

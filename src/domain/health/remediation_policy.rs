@@ -25,6 +25,8 @@ pub const LASTED: Duration = Duration::from_secs(600);
 pub enum Remediation {
     /// It mines solo though a pool is configured, and a configured pool accepts connections again.
     Solo,
+    /// It hangs: no line in its log, and no answer from its monitoring.
+    Hung,
     /// The figures of its monitoring stand still though it runs.
     Frozen,
     /// It is about to reach its memory limit, which would end it in the middle of its work.
@@ -43,6 +45,9 @@ impl Remediation {
             Self::Solo => {
                 "Restart it when it mines solo though a pool is configured, once that pool accepts connections again"
             }
+            Self::Hung => {
+                "Restart it when it hangs: for two minutes no line in its log and no answer from its monitoring"
+            }
             Self::Frozen => {
                 "Restart it when the figures of its monitoring stand still though it runs"
             }
@@ -54,7 +59,7 @@ impl Remediation {
     fn wait(self, count: u32) -> Duration {
         let (first, most) = match self {
             Self::Solo => (60, 3600),
-            Self::Frozen | Self::Memory => (600, 6 * 3600),
+            Self::Hung | Self::Frozen | Self::Memory => (600, 6 * 3600),
         };
         Duration::from_secs(first << count.saturating_sub(1).min(10)).min(Duration::from_secs(most))
     }

@@ -14,6 +14,8 @@ pub struct RunningConfig {
     pub is_solo: bool,
     /// The pools in their order.
     pub pools: Vec<PoolEndpoints>,
+    /// It takes templates from Bitcoin Core's socket, without a template provider in between.
+    pub uses_node_socket: bool,
     /// It was given an address for its monitoring.
     pub has_monitoring: bool,
     /// How often it renews the figures of its monitoring, seconds; 0: it never does, by a fault of
@@ -77,6 +79,14 @@ impl RunningConfig {
         Self {
             is_solo: text(file, "mode").is_some_and(|mode| mode.eq_ignore_ascii_case("SOLOMINING")),
             pools: pools.filter_map(pool).collect(),
+            uses_node_socket: file
+                .get("template_provider_type")
+                .and_then(toml::Value::as_table)
+                .is_some_and(|table| {
+                    table
+                        .keys()
+                        .any(|key| key.eq_ignore_ascii_case("BitcoinCoreIpc"))
+                }),
             has_monitoring: text(file, "monitoring_address")
                 .is_some_and(|address| address.parse::<SocketAddr>().is_ok()),
             refresh_s: match file

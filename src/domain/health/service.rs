@@ -22,7 +22,7 @@ use crate::domain::instances::{Instance, InstanceService};
 use crate::domain::metrics::{LatestFigures, MetricService};
 use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
-use crate::programs::jd_client::diagnosis::ClientStatus;
+use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock};
 
 /// A check whose words change without its status changing gets a row in the history so often at
 /// most,
@@ -34,6 +34,10 @@ pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// A check that could not be told for so long is not waited for.
 const SETTLED: Duration = Duration::from_secs(300);
+/// A client writes a line every minute, and a pool that gets shares answers within one.
+const QUIET: Duration = Duration::from_secs(65);
+/// A block that another instance has known for so long has reached every node.
+const BLOCK_PROPAGATION: Duration = Duration::from_secs(60);
 /// Lines of the client's present run may be a little older than the moment its keeper wrote down as
 /// its start.
 const START_SLACK_MS: i64 = 2000;
@@ -230,7 +234,13 @@ impl HealthService {
             .results
             .iter()
             .all(|r| r.status == HealthGrade::Healthy || is_settled(r));
-        is_running && age >= if is_well { well } else { not_well }
+        is_running
+            && age
+                >= if is_well && !is_quiet(&kept.standing) {
+                    well
+                } else {
+                    not_well
+                }
     }
 
     /// Writes down which cures were tried.
@@ -320,6 +330,7 @@ impl HealthService {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let missing_block = self.0.missing_block(&standing, now);
         let look = Snapshot {
             now,
             instance: &instance,
@@ -329,6 +340,7 @@ impl HealthService {
             counted,
             free: self.free().await,
             version,
+            missing_block: missing_block.as_ref(),
             latest: latest.as_ref(),
         };
         let found = checks::all(&look);
@@ -450,11 +462,33 @@ impl HealthServiceInner {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The block that follows the newest one of a client, as another client on the same chain has
+    /// known for longer than blocks take to reach every node. That both know this client's newest
+    /// block shows that their chain is the same.
+    fn missing_block(&self, standing: &ClientStatus, now: Timestamp) -> Option<SeenBlock> {
+        let newest = &standing.seen_blocks.newest()?.hash;
+        let kept = self.kept();
+        kept.values()
+            .filter_map(|other| other.standing.seen_blocks.successor(newest))
+            .filter(|block| now.since(block.at) > BLOCK_PROPAGATION)
+            .min_by_key(|block| block.at)
+            .cloned()
+    }
+
     pub(super) fn change(&self, id: InstanceId, change: impl FnOnce(&mut CachedHealth)) {
         if let Some(kept) = self.kept().get_mut(&id) {
             change(kept);
         }
     }
+}
+
+/// The pool or the whole client has been silent long enough to be watched more closely.
+fn is_quiet(standing: &ClientStatus) -> bool {
+    let now = Timestamp::now();
+    [standing.heard, standing.unanswered.since]
+        .into_iter()
+        .flatten()
+        .any(|since| now.since(since) > QUIET)
 }
 
 /// What the log says of the present client; blank without one, and before its first line.

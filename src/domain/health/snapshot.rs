@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::domain::configs::ClientVersion;
 use crate::domain::instances::Instance;
 use crate::domain::metrics::{LatestFigures, MonitoringState};
-use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
+use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock, WorkState};
 
 /// What is counted over is counted over the last so many minutes, unless said otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
@@ -16,6 +16,23 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 /// seconds, are no hiccup.
 const FROZEN_ROUNDS: u64 = 3;
 const FROZEN_LEAST_S: u64 = 30;
+/// A client that serves miners writes a line at least once a minute, when it adjusts the miners'
+/// difficulty (all versions). One that has written none for so long, and for half as long again as
+/// ever before in its run, may hang,
+const HUNG_LEAST: Duration = Duration::from_secs(90);
+/// if its monitoring, which answered before, has not answered for so long either.
+const HUNG_MONITORING: Duration = Duration::from_secs(45);
+/// A pool answers jobs at once and shares in batches. It is silent after so many times its usual
+/// interval, within these bounds.
+const USUAL_ANSWERS: u32 = 4;
+const SILENT_POOL_LEAST: Duration = Duration::from_secs(120);
+const SILENT_POOL_MOST: Duration = Duration::from_secs(30 * 60);
+/// Fewer shares without an answer may just wait for their batch to be full.
+const UNANSWERED_SHARES: u64 = 3;
+/// Pools answer ten shares at once, unless one has been seen to answer more.
+const USUAL_BATCH: u64 = 10;
+/// A job that the pool has not answered after so long is not being answered.
+const JOB_ANSWER: Duration = Duration::from_secs(5);
 
 /// What was counted of an instance lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,6 +76,9 @@ pub struct Snapshot<'a> {
     pub free: Option<u64>,
     /// The version of its client; none if it is not known.
     pub version: Option<ClientVersion>,
+    /// The block that follows this client's newest one, as another instance on the same chain has
+    /// known for a while; none if this client has the newest block known here.
+    pub missing_block: Option<&'a SeenBlock>,
     /// The newest release there is; none as long as nobody has heard of one.
     pub latest: Option<&'a LatestRelease>,
 }
@@ -112,6 +132,46 @@ impl Snapshot<'_> {
         is_missed.then(|| {
             Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0))
         })
+    }
+
+    /// How long its client has hung: no line in its log for far longer than ever in its run, and no
+    /// answer from its monitoring, which answered before.
+    pub fn hung_for(&self) -> Option<Duration> {
+        let Some(MonitoringState::Not {
+            since,
+            has_answered: true,
+            ..
+        }) = self.measured?.monitoring
+        else {
+            return None;
+        };
+        let unanswered = self.now.since(Timestamp(since.saturating_mul(1000)));
+        let silent = self.now.since(self.standing.heard?);
+        let longest = Duration::from_millis(self.standing.longest_pause_ms);
+        (silent >= HUNG_LEAST.max(longest.mul_f64(1.5)) && unanswered >= HUNG_MONITORING)
+            .then_some(silent)
+    }
+
+    /// Since when the pool has answered nothing although miners work for it: it neither
+    /// acknowledges the shares that were sent to it nor accepts the job of a newer template.
+    pub fn pool_silent_since(&self) -> Option<Timestamp> {
+        let WorkState::Pool { since: working } = self.standing.work else {
+            return None;
+        };
+        let (answers, work) = (&self.standing.pool_answers, &self.standing.unanswered);
+        let usual = answers.mean().unwrap_or_default() * USUAL_ANSWERS;
+        let patience = usual.clamp(SILENT_POOL_LEAST, SILENT_POOL_MOST);
+        if work.shares < UNANSWERED_SHARES || self.now.since(work.since?) < patience {
+            return None;
+        }
+        let answered = answers.last.unwrap_or(working);
+        let has_unanswered_job = self
+            .standing
+            .template_at
+            .is_some_and(|at| at.since(answered) > JOB_ANSWER);
+        let has_unanswered_batch =
+            work.sent > 2 * USUAL_BATCH.max(self.standing.shares.largest_batch);
+        (has_unanswered_job || has_unanswered_batch).then_some(answered)
     }
 
     /// How much of its memory limit it has reached, per cent; none without a limit.

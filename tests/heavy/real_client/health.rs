@@ -18,7 +18,7 @@ async fn health(manager: &Manager, id: &str) -> Value {
     manager.json(&format!("/api/health/{id}")).await
 }
 
-async fn check(manager: &Manager, id: &str, name: &str) -> (String, String) {
+pub(super) async fn check(manager: &Manager, id: &str, name: &str) -> (String, String) {
     let status = manager.json(&format!("/api/health/{id}/status")).await;
     let told = |field: &str| {
         status["status"][name][field]
@@ -29,7 +29,7 @@ async fn check(manager: &Manager, id: &str, name: &str) -> (String, String) {
     (told("status"), told("message"))
 }
 
-async fn until_place(manager: &Manager, id: &str, place: &str) {
+pub(super) async fn until_place(manager: &Manager, id: &str, place: &str) {
     until(&format!("its work goes to {place}"), || async {
         (health(manager, id).await["place"] == place).then_some(())
     })
@@ -42,7 +42,7 @@ fn pool_on(ports: &[u16]) -> Peer {
 }
 
 /// What self-healing did, from the timeline, oldest first.
-async fn cures(manager: &Manager, id: &str) -> Vec<Value> {
+pub(super) async fn cures(manager: &Manager, id: &str) -> Vec<Value> {
     manager
         .events(id)
         .await
@@ -178,7 +178,7 @@ async fn self_healing_that_is_switched_off_leaves_the_client_alone() {
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(
         answer["cures"],
-        json!({ "solo": false, "frozen": true, "memory": true })
+        json!({ "solo": false, "hung": true, "frozen": true, "memory": true })
     );
     manager.act(&format!("/api/instances/{id}/start")).await;
     until_place(&manager, &id, "solo").await;
@@ -207,7 +207,7 @@ async fn self_healing_that_is_switched_off_leaves_the_client_alone() {
         .await;
     assert_eq!(
         health(&manager, &id).await["cures"],
-        json!({ "solo": true, "frozen": false, "memory": true })
+        json!({ "solo": true, "hung": false, "frozen": false, "memory": true })
     );
     until_place(&manager, &id, "pool 1 of 1").await;
     assert_eq!(cures(&manager, &id).await.len(), 1);

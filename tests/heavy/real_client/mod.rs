@@ -7,6 +7,7 @@ mod health;
 mod metrics;
 mod parsing;
 mod setup;
+mod silence;
 mod trial;
 
 use crate::harness::peer::Peer;

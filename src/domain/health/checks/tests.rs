@@ -1,12 +1,14 @@
 //! Looks and what is to be said of them; the real client's own logs among them.
 
+mod silence;
+
 use super::super::running_config::{PoolEndpoints, RunningConfig};
 use super::super::snapshot::RecentCounts;
 use super::*;
 use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
 use crate::programs::jd_client::diagnosis::ClientStatus;
-use crate::programs::jd_client::diagnosis::{ClientMessage, UpstreamAddress};
+use crate::programs::jd_client::diagnosis::{ClientMessage, SeenBlock, UpstreamAddress};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -20,6 +22,7 @@ struct Scene {
     counted: RecentCounts,
     free: Option<u64>,
     version: Option<ClientVersion>,
+    missing_block: Option<SeenBlock>,
     latest: Option<LatestRelease>,
 }
 
@@ -34,6 +37,7 @@ impl Scene {
         };
         let running = RunningConfig {
             is_solo: false,
+            uses_node_socket: false,
             pools: vec![pool.clone(), pool],
             has_monitoring: true,
             refresh_s: 15,
@@ -86,6 +90,7 @@ impl Scene {
             counted,
             free: Some(10 << 30),
             version,
+            missing_block: None,
             latest: None,
         }
     }
@@ -100,6 +105,7 @@ impl Scene {
             counted: self.counted,
             free: self.free,
             version: self.version,
+            missing_block: self.missing_block.as_ref(),
             latest: self.latest.as_ref(),
         })
     }
@@ -311,10 +317,11 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         (
             "no answer",
             |s| {
-                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Not(
-                    NOW.0 / 1000 - 90,
-                    "Nothing listens.".into(),
-                ))
+                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Not {
+                    since: NOW.0 / 1000 - 90,
+                    words: "Nothing listens.".into(),
+                    has_answered: true,
+                })
             },
             Monitoring,
             Unhealthy,

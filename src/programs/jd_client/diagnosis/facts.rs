@@ -53,9 +53,12 @@ pub(super) enum LogFact {
     ProviderLost,
     /// A template came.
     Template,
-    /// A new block is on the chain. Its successor's time by the node's clock, in seconds since
-    /// 1970.
-    PrevHash { header_time: Option<i64> },
+    /// A new block is on the chain: its hash, and its successor's time by the node's clock, in
+    /// seconds since 1970.
+    PrevHash {
+        header_time: Option<i64>,
+        block: Option<String>,
+    },
     /// There is no template yet.
     Waiting,
     /// The wait for a template has ended, with or without one.
@@ -104,6 +107,8 @@ pub(super) enum LogFact {
     ShareRejected { reason: String },
     /// The client took a miner's share.
     MinerShareAccepted,
+    /// The client sent a miner's share to the pool.
+    ShareSent,
     /// The client refused a miner's share.
     MinerShareRejected,
     /// A share solved a block; its hash, if the line has it.

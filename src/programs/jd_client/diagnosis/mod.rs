@@ -20,8 +20,8 @@ use causes::{CauseRule, RULES};
 
 pub use certificate::{CertificateOwner, RejectedCertificate, certificate_text};
 pub use status::{
-    ClientMessage, ClientStatus, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState,
-    WorkState,
+    ClientMessage, ClientStatus, LearnedInterval, OTHER, ProviderState, SeenBlock, SeenBlocks,
+    ShareCounts, UnansweredWork, UpstreamAddress, UpstreamState, WorkState,
 };
 
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest

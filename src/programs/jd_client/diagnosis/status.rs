@@ -5,6 +5,7 @@
 //! again. Which texts mean what is known to `facts`. Must not know: files, instances, the present
 //! time.
 
+mod flow;
 mod parts;
 mod pools;
 
@@ -13,6 +14,7 @@ use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
 use super::line::LineParts;
 use crate::base::clock::Timestamp;
 use crate::keeper::level::KEEPER_TARGET;
+pub use flow::{LearnedInterval, SeenBlock, SeenBlocks, UnansweredWork};
 use parts::say;
 pub use parts::{
     ClientMessage, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState,
@@ -41,8 +43,14 @@ pub struct ClientStatus {
     pub provider: ProviderState,
     /// When the last template or the last word of a new block came.
     pub template_at: Option<Timestamp>,
+    /// How often templates and new blocks come.
+    pub templates: LearnedInterval,
     /// When the node last said that a new block is on the chain.
     pub prev_hash_at: Option<Timestamp>,
+    /// The newest blocks that the template provider named.
+    pub seen_blocks: SeenBlocks,
+    /// The longest time without a line in this run, milliseconds.
+    pub longest_pause_ms: u64,
     /// How far the node's clock was ahead of this machine's at that moment, in whole seconds;
     /// negative if behind. A node that has few peers, or a chain with a time of its own, may be
     /// ahead without a fault of the clock.
@@ -67,6 +75,10 @@ pub struct ClientStatus {
     pub refused: Option<ClientMessage>,
     /// What became of shares.
     pub shares: ShareCounts,
+    /// How often the pool answers: shares taken or refused, jobs taken or refused.
+    pub pool_answers: LearnedInterval,
+    /// What miners have done since the pool last answered.
+    pub unanswered: UnansweredWork,
     /// The last block found; its words are the hash, empty from versions that do not say it.
     pub block: Option<ClientMessage>,
     /// How many blocks were found in this run.
@@ -95,7 +107,10 @@ impl ClientStatus {
         if line.target == KEEPER_TARGET.as_bytes() {
             return false;
         }
-        self.heard = Some(line.at);
+        if let Some(before) = self.heard.replace(line.at) {
+            let pause = u64::try_from(line.at.since(before).as_millis()).unwrap_or(u64::MAX);
+            self.longest_pause_ms = self.longest_pause_ms.max(pause);
+        }
         let is_told = self.end_panic();
         let fact = if line.is_loud {
             facts::recognise(line.target, line.message)
@@ -169,7 +184,7 @@ impl ClientStatus {
                 is_new
             }
             LogFact::Template => self.provider_speaks(at),
-            LogFact::PrevHash { header_time } => self.new_block(header_time, at),
+            LogFact::PrevHash { header_time, block } => self.new_block(header_time, block, at),
             LogFact::Waiting => self
                 .waiting_since
                 .replace(self.waiting_since.unwrap_or(at))
@@ -211,20 +226,28 @@ impl ClientStatus {
             }
             LogFact::JobAccepted => {
                 self.accepted_at = Some(at);
-                self.refused.take().is_some() | self.pool_speaks(at)
+                self.refused.take().is_some() | self.pool_answers(at)
             }
             LogFact::JobRefused { words } => self.job_refused(words, at),
             LogFact::SharesAccepted { count } => {
                 self.shares.accepted_at = Some(at);
                 self.shares.accepted = self.shares.accepted.saturating_add(count);
-                self.pool_speaks(at)
+                self.shares.largest_batch = self.shares.largest_batch.max(count);
+                self.pool_answers(at)
             }
             LogFact::ShareRejected { reason } => {
                 self.shares.reject(reason, at);
-                self.pool_speaks(at)
+                self.pool_answers(at)
             }
             LogFact::MinerShareAccepted => {
                 self.shares.take_of_miner(at);
+                if matches!(self.work, WorkState::Pool { .. }) {
+                    self.unanswered.add(at);
+                }
+                false
+            }
+            LogFact::ShareSent => {
+                self.unanswered.sent = self.unanswered.sent.saturating_add(1);
                 false
             }
             LogFact::MinerShareRejected => {
@@ -306,16 +329,27 @@ impl ClientStatus {
     /// way. One that was on its way when the connection was lost shows nothing.
     fn provider_speaks(&mut self, at: Timestamp) -> bool {
         self.template_at = Some(at);
+        self.templates.note(at);
+        self.shares.stale_since_template = 0;
         !matches!(self.provider, ProviderState::Lost { .. }) && self.provider_connected(at)
     }
 
-    fn new_block(&mut self, header_time: Option<i64>, at: Timestamp) -> bool {
+    fn new_block(
+        &mut self,
+        header_time: Option<i64>,
+        block: Option<String>,
+        at: Timestamp,
+    ) -> bool {
         self.prev_hash_at = Some(at);
+        if let Some(hash) = block {
+            self.seen_blocks.note(hash, at);
+        }
         let ahead = header_time.map(|seconds| seconds - at.0.div_euclid(1000));
         let is_new = self.node_clock_ahead_s != ahead;
         self.node_clock_ahead_s = ahead;
         self.provider_speaks(at) | is_new
     }
+
     fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
         // With a pool the client says each block twice, once for the miner's channel and once for
         // the pool's.

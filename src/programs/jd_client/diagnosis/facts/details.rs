@@ -42,6 +42,14 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
+/// The hash in `prev_hash: U256(000000000000d0d2…)`, the newest block's, as block explorers write
+/// it; none if it is no hash.
+pub(super) fn block_hash(text: &[u8]) -> Option<String> {
+    let hash = until(after(text, "prev_hash: U256(")?, b")");
+    let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
+    is_hash.then(|| String::from_utf8_lossy(hash).into_owned())
+}
+
 /// The number behind a mark.
 pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
     number(after(text, mark)?)

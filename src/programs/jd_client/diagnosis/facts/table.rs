@@ -6,7 +6,7 @@ use super::build::{
     block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused,
 };
 use super::details::{
-    after, certificate, code, error, node_error, number_after, panic_place, words,
+    after, block_hash, certificate, code, error, node_error, number_after, panic_place, words,
 };
 use super::{FactRule, LogFact};
 
@@ -239,6 +239,7 @@ pub(super) const FACTS: &[FactRule] = &[
                 header_time: number_after(rest, "header_timestamp: ")
                     .and_then(|s| u32::try_from(s).ok())
                     .map(i64::from),
+                block: block_hash(rest),
             })
         },
         "jd_client_sv2::channel_manager::template_message_handler: Received: SetNewPrevHash { template_id: 1, prev_hash: U256(00), \
@@ -352,6 +353,20 @@ pub(super) const FACTS: &[FactRule] = &[
         |_| Some(LogFact::MinerShareAccepted),
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard on downstream channel: valid share | channel_id: 2, \
          sequence_number: 1, share_hash: 01b318b0 ☑️",
+    ),
+    rule(
+        MINERS,
+        "SubmitSharesExtended forwarding it to upstream: ",
+        |_| Some(LogFact::ShareSent),
+        "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesExtended forwarding it to upstream: valid share | \
+         channel_id: 2, sequence_number: 1, share_hash: 01b318b0  ✅",
+    ),
+    rule(
+        MINERS,
+        "SubmitSharesStandard, forwarding it to upstream: ",
+        |_| Some(LogFact::ShareSent),
+        "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard, forwarding it to upstream: valid share | \
+         channel_id: 2, sequence_number: 1, share_hash: 01b318b0  ✅",
     ),
     rule(
         "",

@@ -70,6 +70,8 @@ fn expected() -> Vec<LogFact> {
         LogFact::Template,
         LogFact::PrevHash {
             header_time: Some(1_795_383_156),
+            // Shortened in the example.
+            block: None,
         },
         LogFact::JobDeclared,
         LogFact::JobRefused {
@@ -100,6 +102,8 @@ fn expected() -> Vec<LogFact> {
         },
         LogFact::MinerShareAccepted,
         LogFact::MinerShareAccepted,
+        LogFact::ShareSent,
+        LogFact::ShareSent,
         LogFact::Solo,
         LogFact::ProviderConnected,
         LogFact::PoolTried {

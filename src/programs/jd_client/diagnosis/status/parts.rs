@@ -1,5 +1,5 @@
-//! What a [`Standing`](super::Standing) is made of: the states of template provider and work, the
-//! pool, shares, and what was said. Values only; how lines change them is not known here.
+//! The parts of a [`ClientStatus`](super::ClientStatus): the states of template provider and work,
+//! the pool, shares, and messages. Values only; how lines change them is not known here.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
@@ -137,6 +137,10 @@ pub struct ShareCounts {
     /// How many of them for which reason, in the pool's words; at most 16 reasons besides
     /// [`OTHER`].
     pub by_reason: BTreeMap<String, u64>,
+    /// The most that the pool took with one answer.
+    pub largest_batch: u64,
+    /// How many the pool refused as stale since the last template came.
+    pub stale_since_template: u64,
 }
 
 impl ProviderState {
@@ -184,6 +188,9 @@ impl ShareCounts {
     }
 
     pub(super) fn reject(&mut self, reason: String, at: Timestamp) {
+        if reason.contains("stale") {
+            self.stale_since_template = self.stale_since_template.saturating_add(1);
+        }
         self.rejected_at = Some(at);
         self.rejected = self.rejected.saturating_add(1);
         let named = self.by_reason.len() - usize::from(self.by_reason.contains_key(OTHER));

@@ -103,6 +103,8 @@ impl ClientStatus {
         let is_new = !matches!(self.work, WorkState::Pool { .. });
         if is_new {
             self.work = WorkState::Pool { since: at };
+            self.pool_answers = LearnedInterval::default();
+            self.unanswered = UnansweredWork::default();
         }
         is_new | is_accepted
     }
@@ -157,8 +159,16 @@ impl ClientStatus {
         is_new
     }
 
+    /// The pool answered: what miners have done until now is not lost on the way to it.
+    pub(super) fn pool_answers(&mut self, at: Timestamp) -> bool {
+        self.pool_answers.note(at);
+        self.unanswered = UnansweredWork::default();
+        self.pool_speaks(at)
+    }
+
     /// The refusal itself has the reason; the line after it says only that there was one.
     pub(super) fn job_refused(&mut self, words: Option<String>, at: Timestamp) -> bool {
+        self.pool_answers.note(at);
         match (words, &mut self.refused) {
             (Some(words), _) => self.says_why(words.clone()) | say(&mut self.refused, at, words),
             (None, Some(said)) => {

@@ -185,6 +185,28 @@ fn at_telling_moments_the_standing_is_what_happened() {
 
 #[test]
 fn a_run_with_a_pool_ends_with_all_its_figures() {
+    let whole = after("pool_shares_then_fallback_to_solo", usize::MAX);
+    assert_eq!(
+        (whole.templates.gaps, whole.templates.mean_ms),
+        (2, 15_000),
+        "a template came every 15 s"
+    );
+    assert_eq!(
+        whole.seen_blocks.newest(),
+        Some(&SeenBlock {
+            hash: "000000000000f3eb65fbe66239c35e6637846944d7956ea6a08d7eb138b38b7c".into(),
+            at: at("21:33:06.401"),
+        })
+    );
+    assert_eq!(
+        whole
+            .seen_blocks
+            .successor("000000000000d0d281cde336585ab5ecb8e21933644d2f73758337f7f71be0cc")
+            .map(|block| block.at),
+        Some(at("21:32:51.401"))
+    );
+    assert_eq!(whole.pool_answers.last, Some(at("21:33:05.276")));
+    assert_eq!(whole.unanswered, UnansweredWork::default());
     let pool = UpstreamAddress {
         number: 1,
         of: 1,
@@ -220,20 +242,25 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
             accepted: 48,
             rejected: 12,
             by_reason: [("stale-share".to_owned(), 12)].into(),
+            largest_batch: 1,
+            stale_since_template: 0,
         },
         ended: Some(at("21:33:20.341")),
+        // See above.
+        templates: whole.templates,
+        seen_blocks: whole.seen_blocks.clone(),
+        pool_answers: whole.pool_answers,
+        longest_pause_ms: whole.longest_pause_ms,
         ..ClientStatus::default()
     };
-    assert_eq!(
-        after("pool_shares_then_fallback_to_solo", usize::MAX),
-        expected
-    );
+    assert_eq!(whole, expected);
     assert_eq!(expected.work.since(), Some(at("21:33:06.315")));
     assert_eq!(expected.provider.since(), Some(at("21:32:33.297")));
 }
 
 #[test]
 fn a_run_alone_ends_with_its_blocks() {
+    let whole = after("block_found", usize::MAX);
     let expected = ClientStatus {
         began: Some(at("21:35:40.119")),
         heard: Some(at("21:35:47.882")),
@@ -252,9 +279,12 @@ fn a_run_alone_ends_with_its_blocks() {
         }),
         blocks: 13,
         ended: Some(at("21:35:47.882")),
+        templates: whole.templates,
+        seen_blocks: whole.seen_blocks.clone(),
+        longest_pause_ms: whole.longest_pause_ms,
         ..ClientStatus::default()
     };
-    assert_eq!(after("block_found", usize::MAX), expected);
+    assert_eq!(whole, expected);
 }
 
 #[test]
@@ -364,6 +394,11 @@ fn without_times_and_counters(standing: &ClientStatus) -> ClientStatus {
         declared_at: None,
         accepted_at: None,
         shares: ShareCounts::default(),
+        templates: LearnedInterval::default(),
+        seen_blocks: SeenBlocks::default(),
+        longest_pause_ms: 0,
+        pool_answers: LearnedInterval::default(),
+        unanswered: UnansweredWork::default(),
         refused: said(&standing.refused),
         handshake_refused: said(&standing.handshake_refused),
         certificate: standing.certificate.map(|certificate| RejectedCertificate {
