@@ -59,7 +59,7 @@ pub struct Snapshot<'a> {
     pub free: Option<u64>,
     /// The version of its client; none if it is not known.
     pub version: Option<ClientVersion>,
-    /// The newest release there is; none as long as nobody has heard of one.
+    /// The newest release that can be installed here; none as long as nobody has looked.
     pub latest: Option<&'a LatestRelease>,
 }
 
