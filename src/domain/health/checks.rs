@@ -541,7 +541,7 @@ fn version(look: &Snapshot<'_>) -> CheckOutcome {
 pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {
-        _ if version < ClientVersion::NEWEST_KNOWN => Some(format!(
+        None if version < ClientVersion::NEWEST_KNOWN => Some(format!(
             "Client {} is available; this instance runs {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),

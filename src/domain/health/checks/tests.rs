@@ -736,6 +736,9 @@ fn a_newer_release_is_told_with_what_it_carries() {
         message.contains("Release v0.9.0 with client 0.7.0 is available"),
         "{message}"
     );
+    scene.latest = latest("v0.7.0", Some(ClientVersion::new(0, 5, 0)));
+    let (_, message) = scene.find(HealthCheck::Version);
+    assert!(!message.contains("is available"), "{message}");
     scene.latest = latest("v1.0.0", None);
     let (grade, message) = scene.find(HealthCheck::Version);
     assert!(
