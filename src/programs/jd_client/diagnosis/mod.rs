@@ -9,6 +9,7 @@ mod causes;
 mod certificate;
 mod facts;
 mod line;
+mod pool_leave;
 mod status;
 
 use schemars::JsonSchema;
@@ -19,6 +20,7 @@ use crate::base::clock::Timestamp;
 use causes::{CauseRule, RULES};
 
 pub use certificate::{CertificateOwner, RejectedCertificate, certificate_text};
+pub use pool_leave::{PoolLeaveCode, PoolLeaveReason};
 pub use status::{
     ClientMessage, ClientStatus, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState,
     WorkState,
