@@ -1,5 +1,6 @@
 //! The causes of an end: what the client writes when it fails, what that means, and what to do. The
-//! texts are from runs of jd_client_sv2 0.6.0 and from the sources of 0.1.0 to 0.6.0. More exact rules come before more general ones.
+//! texts are from runs of jd_client_sv2 0.6.0 and from the sources of 0.1.0 to 0.6.0
+//! (`tests/data/messages.tsv` lists all of them). More exact rules come before more general ones.
 
 mod client;
 mod config;

@@ -1,9 +1,9 @@
-//! What the client's own last words say about why it ended: a cause in plain words, and what to do
+//! What the client's last lines say about why it ended: a cause in plain words, and what to do
 //! about it.
 //!
-//! Pure: lines in, a [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
+//! Pure: lines in, an [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
 //! instances, files or the database. A cause is named only when a line says so; everything else is
-//! left to the last error line, which is always shown.
+//! left to the last error line, which is always shown. `tests/data/messages.tsv` lists all texts.
 
 mod causes;
 mod certificate;
@@ -163,13 +163,13 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
     let (code, what, advice) = match end {
         ClientEnd::Signal(9) => (
             "killed",
-            "something killed its process (SIGKILL)",
-            "If nobody did, the machine may have run out of memory: the system's log (dmesg) says so then.",
+            "its process was killed (SIGKILL)",
+            "If nobody did this, the machine may have run out of memory. The system's log (dmesg) says so then.",
         ),
         ClientEnd::Signal(2 | 15 | 1) => (
             "ended-from-outside",
-            "somebody else told its process to end",
-            "Stop it here instead, so that it stays stopped.",
+            "another program or user ended its process",
+            "Stop it in jd-manager instead, so that it stays stopped.",
         ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
@@ -218,6 +218,8 @@ impl CauseRule {
     }
 }
 
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod real_logs;
 

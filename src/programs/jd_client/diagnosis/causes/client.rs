@@ -12,7 +12,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[MINERS, "AddrInUse"],
         detail: Some((MINERS, &[' '])),
         what: "its address for miners, {}, is taken by another program",
-        advice: "End the other program, or choose another port in the configuration. When you start it from jd-manager, the message names that program.",
+        advice: "End the other program, or choose another port in the configuration. The next start from jd-manager names that program.",
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 127.0.0.1:25265 error=Os { code: 98, kind: \
                   AddrInUse, message: \"Address already in use\" }",
         ..RULE
@@ -34,7 +34,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "AddrInUse",
         ],
         what: "its address for monitoring is taken by another program",
-        advice: "End the other program, or choose another monitoring port in the configuration. When you start it from jd-manager, the message names that program.",
+        advice: "End the other program, or choose another monitoring port in the configuration. The next start from jd-manager names that program.",
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
         ..RULE
     },
@@ -61,7 +61,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "open-files-limit",
         marks: &["Too many open files"],
         what: "the client needed more open files than it may have",
-        advice: "Every miner needs one: raise the limit of open files in the settings of this instance.",
+        advice: "Every miner needs one. Raise the limit of open files in the settings of this instance.",
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: accept error=Os { code: 24, kind: Uncategorized, message: \"Too many open files\" }",
         ..RULE
@@ -70,7 +70,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "log-file",
         marks: &["Failed to open log file: "],
         what: "the client could not open the log file that its configuration names",
-        advice: "Remove log_file from the configuration (the output is kept here anyway), or name a file in a directory that it may write to.",
+        advice: "Remove log_file from the configuration (jd-manager keeps the output anyway), or name a file in a directory that it may write to.",
         may_crash: true,
         example: "Failed to open log file: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }",
         ..RULE
