@@ -13,8 +13,8 @@
 //! * `step`: the pages and their fields. `responses`: the answers. `validate`: what they mean and
 //!   what is wrong. `pool_list`: the list of pools. `defaults`: what a step suggests.
 //! * `service`: the use cases. `finish`: saves, creates and starts.
-//! * `node`, `probe`: is there a node, does a host accept connections. They connect and send
-//!   nothing.
+//! * `node`: is there a node. It connects and sends nothing. `probe`: would the servers accept the
+//!   client.
 
 mod defaults;
 mod finish;
