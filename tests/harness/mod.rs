@@ -10,6 +10,7 @@ pub mod disk;
 pub mod peer;
 pub mod releases;
 pub mod routes;
+pub mod sv2_server;
 pub mod update_jobs;
 
 use serde_json::{Value, json};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use strum::IntoEnumIterator;
 
 use super::model::{CheckFinding, HealthCheck, HealthGrade};
+use super::pool_report;
 use super::snapshot::{LatestRelease, Snapshot, WINDOW};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::configs::ClientVersion;
@@ -213,6 +214,7 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                     let why = last
                         .why
                         .as_deref()
+                        .filter(|_| !pool_report::names_failure(look))
                         .map(|why| format!(": {why}"))
                         .unwrap_or_default();
                     format!(
@@ -223,7 +225,8 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 (None, None, None) => "no pool could be reached".into(),
             };
             bad(format!(
-                "Mining solo though a pool is configured; {why}. The client never goes back by itself: it has to be restarted once a pool answers again."
+                "Mining solo though a pool is configured; {why}. {}",
+                pool_report::solo_advice(look)
             ))
         }
         WorkState::Solo { .. } => well("It mines solo: no pool is configured."),
@@ -238,7 +241,7 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             Some(upstream) if upstream.number > 1 => warning(format!(
                 "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
-                 answers.",
+                 answers, or switch that on under Self-healing.",
                 upstream.number, upstream.of, upstream.pool
             )),
             Some(upstream) => well(format!(
@@ -247,9 +250,9 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             None => well("It works for its pool."),
         },
-        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => warning(
-            "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.",
-        ),
+        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => {
+            warning(pool_report::waiting_text(look))
+        }
         WorkState::Trying { .. } => unknown("It is connecting to its pool."),
         WorkState::Unknown if look.age() > SILENT => warning(BLIND),
         WorkState::Unknown => unknown("Its log does not say yet where its work goes."),

@@ -6,6 +6,7 @@
 mod health;
 mod metrics;
 mod parsing;
+mod pools;
 mod setup;
 mod trial;
 

@@ -7,6 +7,7 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
 use crate::programs::jd_client::diagnosis::ClientStatus;
 use crate::programs::jd_client::diagnosis::{ClientMessage, UpstreamAddress};
+use crate::programs::sv2_peer::{PeerRole, PeerTarget};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -29,8 +30,12 @@ impl Scene {
         let mut instance = Instance::sample(InstanceState::Running);
         instance.start_time = Some(ago(7200).0);
         let pool = PoolEndpoints {
-            pool: ("pool.example".into(), 3333),
-            jds: Some(("pool.example".into(), 3334)),
+            pool: PeerTarget::new(PeerRole::Pool, "pool.example", 3333),
+            jds: Some(PeerTarget::new(
+                PeerRole::JobDeclarationServer,
+                "pool.example",
+                3334,
+            )),
         };
         let running = RunningConfig {
             is_solo: false,
@@ -96,6 +101,7 @@ impl Scene {
             instance: &self.instance,
             running: &self.running,
             standing: &self.standing,
+            probed: &[],
             measured: self.measured.as_ref(),
             counted: self.counted,
             free: self.free,
