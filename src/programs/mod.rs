@@ -4,6 +4,9 @@
 //! The folder of a managed program has: versions and their configuration schema, the meaning of log
 //! lines, a reader of the monitoring API, and a simulator for the demo and the tests. Bitcoin Core
 //! is not managed; its folder checks whether a client can use it.
+//! [`sv2_peer`] is about the servers that a client connects to: pool, job declaration server and
+//! template provider.
 
 pub mod bitcoin_core;
 pub mod jd_client;
+pub mod sv2_peer;

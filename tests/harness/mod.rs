@@ -11,6 +11,7 @@ pub mod node;
 pub mod peer;
 pub mod releases;
 pub mod routes;
+pub mod sv2_server;
 pub mod update_jobs;
 
 use serde_json::{Value, json};

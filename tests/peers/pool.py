@@ -2,7 +2,7 @@
 
 Prints `listening <pool_port> <jds_port>` when it is ready, then one line for each event: `connected`,
 `setup`, `received <message>`, `channel <id>`, `job <id>`, `declared`, `declined`, `share ok <n>`,
-`share refused <n>` and `closed`, those of a connection with its name (`pool 1`, `jds 2`). SIGUSR1 closes
+`share refused <n>`, `silent` and `closed`, those of a connection with its name (`pool 1`, `jds 2`). SIGUSR1 closes
 the open connections, SIGTERM ends the process, which makes a client fall back to another upstream or to
 solo mining.
 
@@ -101,6 +101,8 @@ def main():
     parser = sv2.argument_parser(__doc__)
     parser.add_argument("--port", type=sv2.port, default=0, help="the pool's port on 127.0.0.1; 0, the default, is any free one")
     parser.add_argument("--jds-port", type=sv2.port, default=0, help="the job declaration server's port, likewise")
+    parser.add_argument("--pool", choices=sv2.BEHAVIORS, default="normal", help="what the pool does with connections")
+    parser.add_argument("--jds", choices=sv2.BEHAVIORS, default="normal", help="what the job declaration server does with them")
     parser.add_argument("--reject-decl", action="store_true", help="decline every declared job")
     parser.add_argument("--reject-shares", type=count, metavar="N", help="refuse every N-th share as stale; default: none")
     sv2.add_lifetime(parser)
@@ -113,6 +115,7 @@ def main():
             flags=0,
             lifetime=arguments.lifetime,
             serve=lambda connection, label: serve_mining(connection, label, arguments),
+            behavior=arguments.pool,
         ),
         sv2.Listener(
             "jds",
@@ -121,6 +124,7 @@ def main():
             flags=sv2.DECLARE_TX_DATA,
             lifetime=arguments.lifetime,
             serve=lambda connection, label: serve_job_declaration(connection, label, arguments),
+            behavior=arguments.jds,
         ),
     )
 

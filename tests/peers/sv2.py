@@ -539,6 +539,10 @@ def port(text):
     return number
 
 
+# What a listener does with a connection: serve it, accept it and say nothing, or accept it and close it.
+BEHAVIORS = ("normal", "silent", "close")
+
+
 def add_lifetime(parser):
     parser.add_argument("--lifetime", type=positive, metavar="SECONDS", help="close every connection so long after its start")
 
@@ -551,8 +555,12 @@ class Listener:
     # Reentrant, because a signal may arrive while the handler of the one before it holds the lock.
     _lock = threading.RLock()
 
-    def __init__(self, name, port_number, protocol, flags, lifetime, serve):
-        """`serve` gets (Connection, label) after the handshake and SetupConnection; it returns by raising EOFError."""
+    def __init__(self, name, port_number, protocol, flags, lifetime, serve, behavior="normal"):
+        """`serve` gets (Connection, label) after the handshake and SetupConnection; it returns by raising EOFError.
+
+        `behavior`: one of BEHAVIORS, what becomes of every connection.
+        """
+        self._behavior = behavior
         self._name = name
         self._protocol = protocol
         self._flags = flags
@@ -574,7 +582,13 @@ class Listener:
                 Listener._numbers += 1
                 label = f"{self._name} {Listener._numbers}"
                 Listener._open[label] = sock
-            threading.Thread(target=self._connection, args=(sock, label), daemon=True).start()
+            if self._behavior == "close":
+                event("closed", label, "by this peer")
+                Listener._close(label)
+            elif self._behavior == "silent":
+                event("silent", label)
+            else:
+                threading.Thread(target=self._connection, args=(sock, label), daemon=True).start()
 
     def _connection(self, sock, label):
         timer = None

@@ -1,12 +1,11 @@
 //! Automatic restarts where only a simulated client misbehaves on demand: monitoring that stands
 //! still, memory near its limit, many that lose their pool at once.
 
+use crate::harness::sv2_server::accept_setups;
 use crate::harness::{Manager, Plan, free_port, pool_config, until_within};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 async fn manager(flags: &[&str]) -> Manager {
     let flags = flags.iter().map(ToString::to_string).collect();
@@ -119,19 +118,6 @@ async fn a_client_near_its_memory_limit_is_restarted_before_it_is_ended() {
     assert_eq!(exits, [json!(0)]);
 }
 
-/// Accepts connections and counts them.
-async fn counting(port: u16) -> Arc<AtomicUsize> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let counted: Arc<AtomicUsize> = Arc::default();
-    let counter = Arc::clone(&counted);
-    tokio::spawn(async move {
-        while listener.accept().await.is_ok() {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    counted
-}
-
 /// Fifty clients that go back to their pool in the same second would take it away again.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_whose_pool_comes_back_return_to_it_one_after_the_other() {
@@ -157,8 +143,8 @@ async fn many_whose_pool_comes_back_return_to_it_one_after_the_other() {
         .await;
     }
     let back = jiff::Timestamp::now();
-    let _declarator = counting(declarator).await;
-    let asked = counting(pool).await;
+    let _declarator = accept_setups(declarator).await;
+    let asked = accept_setups(pool).await;
     let mut cured = Vec::new();
     for id in &ids {
         let event = cure(&manager, id, 30).await;

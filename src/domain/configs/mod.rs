@@ -21,6 +21,7 @@
 //!
 //! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
 //! * `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
+//! * `peer_targets`: the servers that a configuration names, for a probe.
 //! * `diff`: what changed. `naming`, `ports`: free names and ports. `fuzzing`: what holds of any
 //!   text.
 //!
@@ -35,6 +36,7 @@ mod compatibility;
 mod diff;
 mod model;
 mod parse;
+mod peer_targets;
 pub mod route_table;
 mod rules;
 #[cfg(test)]

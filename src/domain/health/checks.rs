@@ -5,6 +5,9 @@
 //! changes from minute to minute, so that the history has a row for each change and not for each
 //! look.
 
+mod template;
+mod upstream;
+
 use std::time::Duration;
 use strum::IntoEnumIterator;
 
@@ -14,7 +17,7 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::configs::ClientVersion;
 use crate::domain::metrics::MonitoringState;
 use crate::keeper::machine::InstanceState;
-use crate::programs::jd_client::diagnosis::{ProviderState, WorkState, certificate_text};
+use crate::programs::jd_client::diagnosis::certificate_text;
 
 /// A client that has just been started is not judged by what needs time: channels, first shares,
 /// monitoring.
@@ -31,22 +34,8 @@ const MANY_ERRORS: f64 = 10.0;
 const VERY_MANY_ERRORS: f64 = 200.0;
 /// A client writes two to four lines for a share; a hundred a second for ten minutes is a storm.
 const STORM_LINES: f64 = 60_000.0;
-/// Templates come with every block (one in ten minutes) and, from most providers, with better fees
-/// in between. Three blocks without one happen twice a year; an hour and a half happens once in
-/// eight thousand blocks.
-const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
-/// A template provider that has sent templates far more often is suspicious earlier: after so many
-/// of its usual intervals, but no earlier than this. If templates come by chance, one in 160,000
-/// waits is so long.
-const USUAL_TEMPLATES: u32 = 12;
-const MISSED_TEMPLATES: Duration = Duration::from_secs(180);
-/// So many shares that the pool refuses as stale since the last template, when that is older than
-/// this, come from a node that is behind.
-const STALE_SHARES: u64 = 3;
-const STALE_AFTER: Duration = Duration::from_secs(60);
-/// The wait for the first template after the provider is there.
+/// A wait for a pool or a first template that is longer than usual.
 const LONG_WAIT: Duration = Duration::from_secs(60);
-const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
 /// Certificates of Stratum V2 peers are refused beyond 10 s (client 0.6.0).
 const CLOCK_TOLERANCE_S: i64 = 10;
 /// A word of a new block may have waited in the client for a while, around a change of pools; the
@@ -81,8 +70,8 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             _ if !look.instance.status.has_client() => {
                 (HealthGrade::Unknown, "It does not run.".into())
             }
-            HealthCheck::Template => template(look),
-            HealthCheck::Upstream => upstream(look),
+            HealthCheck::Template => template::template(look),
+            HealthCheck::Upstream => upstream::upstream(look),
             HealthCheck::Shares => shares(look),
             HealthCheck::Monitoring => monitoring(look),
             HealthCheck::Clock => clock(look),
@@ -168,214 +157,6 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
             MANY_STARTS
         )),
         InstanceState::Running => well("Its client serves miners."),
-    }
-}
-
-fn template(look: &Snapshot<'_>) -> CheckOutcome {
-    let standing = look.standing;
-    match &standing.provider {
-        ProviderState::Lost { .. } => {
-            return bad(
-                "The connection to the template provider is lost. See whether it, or the node behind it, runs.",
-            );
-        }
-        ProviderState::Refused { words, .. } => {
-            return bad(format!(
-                "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
-            ));
-        }
-        ProviderState::Unknown
-        | ProviderState::Connecting { .. }
-        | ProviderState::Connected { .. } => {}
-    }
-    if let Some(since) = standing.waiting_since {
-        let waited = look.now.since(since);
-        let words = "The template provider is connected but sends no template. Usually its node is still syncing with the chain: the node's own log says \
-                     how far it is. Miners are not served until then.";
-        return match waited {
-            waited if waited > VERY_LONG_WAIT => bad(words),
-            waited if waited > LONG_WAIT => warning(words),
-            _ => unknown("It waits for its first template."),
-        };
-    }
-    if let Some(block) = look.missing_block {
-        return bad(format!(
-            "Another instance has known block {} since {}, and this one has not. Its miners work on an old block. {}",
-            block.hash,
-            block.at.local_minute(),
-            restart_provider(look)
-        ));
-    }
-    let usual = standing.templates.mean();
-    let is_late = |at| {
-        usual.is_some_and(|usual| {
-            let patience = (usual * USUAL_TEMPLATES).clamp(MISSED_TEMPLATES, OLD_TEMPLATE);
-            look.now.since(at) > patience
-        })
-    };
-    match standing.template_at {
-        Some(at)
-            if standing.shares.stale_since_template >= STALE_SHARES
-                && look.now.since(at) > STALE_AFTER =>
-        {
-            bad(format!(
-                "The pool refuses shares as stale, and no new template has come since {}: miners work on an old block. {}",
-                at.local_minute(),
-                restart_provider(look)
-            ))
-        }
-        Some(at) if is_late(at) => warning(format!(
-            "No new template has come since {}, though one usually comes every {}. Miners may be working on an old block. {}",
-            at.local_minute(),
-            human_duration(whole_seconds(usual.unwrap_or_default())),
-            restart_provider(look)
-        )),
-        Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
-            "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
-            human_duration(OLD_TEMPLATE)
-        )),
-        Some(_) => well("Templates come from the template provider."),
-        None if look.age() > SILENT => warning(BLIND),
-        None => unknown("No template has come yet."),
-    }
-}
-
-/// Rounded to seconds, and at least one.
-fn whole_seconds(length: Duration) -> Duration {
-    Duration::from_secs((length + Duration::from_millis(500)).as_secs().max(1))
-}
-
-/// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected
-/// without ever sending a template again after its node was restarted.
-fn restart_provider(look: &Snapshot<'_>) -> &'static str {
-    match look.running.uses_node_socket {
-        true => "See that the node runs and has peers, then restart this instance.",
-        false => {
-            "Restart the template provider: sv2-tp stays connected but sends nothing more after its node was restarted. Then see that the node has peers."
-        }
-    }
-}
-
-/// The shares at risk in words that change rarely: the power of ten that they exceed.
-fn shares_at_risk(shares: u64) -> String {
-    match shares {
-        0..10 => "A few shares".into(),
-        _ => format!("More than {} shares", 10_u64.pow(shares.ilog10())),
-    }
-}
-
-fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
-    let (standing, running) = (look.standing, look.running);
-    if standing.refused.is_none()
-        && let Some(since) = look.pool_silent_since()
-    {
-        return bad(format!(
-            "The pool has answered nothing since {}, though the connection is open. {} of the miners are not acknowledged and may be lost. See that the \
-             pool and its job declaration server are reachable, then restart this instance.",
-            since.local_minute(),
-            shares_at_risk(standing.unanswered.shares)
-        ));
-    }
-    match standing.work {
-        _ if running.is_solo => well("It mines solo, as its configuration says."),
-        WorkState::Solo { .. } if running.wants_pool() => {
-            let why = match (&standing.refused, &standing.lost, &standing.upstream) {
-                _ if standing.pool_left.is_some() => leave_text(look),
-                (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
-                (None, Some(lost), _) => {
-                    format!(
-                        "the connection to pool {} of {} ({}) was lost",
-                        lost.number, lost.of, lost.pool
-                    )
-                }
-                (None, None, Some(last)) => {
-                    let why = last
-                        .why
-                        .as_deref()
-                        .map(|why| format!(": {why}"))
-                        .unwrap_or_default();
-                    format!(
-                        "pool {} of {} ({}) could not be used{why}",
-                        last.number, last.of, last.pool
-                    )
-                }
-                (None, None, None) => "no pool could be reached".into(),
-            };
-            bad(format!(
-                "Mining solo though a pool is configured; {why}. The client never goes back by itself: it has to be restarted once a pool answers again."
-            ))
-        }
-        WorkState::Solo { .. } => well("It mines solo: no pool is configured."),
-        WorkState::Pool { .. } => match &standing.upstream {
-            _ if standing.refused.is_some() => bad(format!(
-                "The pool refuses its jobs: {}. Compare the configuration with what the pool asks for, above all its key and the mode.",
-                standing
-                    .refused
-                    .as_ref()
-                    .map(|said| said.words.as_str())
-                    .unwrap_or_default()
-            )),
-            Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
-                warning(format!(
-                    "It works for its fallback, pool {} of {} ({}); {}. The client does not go back to the first pool by itself: restart it once that one \
-                     answers.",
-                    upstream.number,
-                    upstream.of,
-                    upstream.pool,
-                    leave_text(look)
-                ))
-            }
-            Some(upstream) if upstream.number > 1 => warning(format!(
-                "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
-                 answers.",
-                upstream.number, upstream.of, upstream.pool
-            )),
-            Some(upstream) => well(format!(
-                "It works for pool {} of {} ({}).",
-                upstream.number, upstream.of, upstream.pool
-            )),
-            None => well("It works for its pool."),
-        },
-        WorkState::Trying { since }
-            if look.now.since(since) > LONG_WAIT && standing.pool_left.is_some() =>
-        {
-            warning(format!(
-                "It is still trying to reach a pool; {}.",
-                leave_text(look)
-            ))
-        }
-        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => warning(
-            "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.",
-        ),
-        WorkState::Trying { .. } => unknown("It is connecting to its pool."),
-        WorkState::Unknown if look.age() > SILENT => warning(BLIND),
-        WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
-    }
-}
-
-/// Why the client left a pool or cannot use it, and what to do, without the last period.
-fn leave_text(look: &Snapshot<'_>) -> String {
-    let Some(left) = &look.standing.pool_left else {
-        return String::new();
-    };
-    let advice = left.advice.trim_end_matches('.');
-    let has_worked = look
-        .standing
-        .lost
-        .as_ref()
-        .is_some_and(|lost| lost.number == left.number);
-    let what = if has_worked {
-        "was left"
-    } else {
-        "could not be used"
-    };
-    if left.number == 0 {
-        format!("{}. {advice}", left.text)
-    } else {
-        format!(
-            "pool {} of {} ({}) {what}: {}. {advice}",
-            left.number, left.of, left.pool, left.text
-        )
     }
 }
 

@@ -36,7 +36,8 @@ impl HealthService {
             standing,
             measured,
             cures: kept.cures,
-            off: kept.off,
+            settings: kept.settings,
+            probed: kept.probed.of_run(instance.start_time).clone(),
             instance,
         })
     }

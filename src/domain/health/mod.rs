@@ -14,6 +14,8 @@
 //!   client was started with.
 //! * `monitor`: the task that watches all instances. `remediation`: restarts one of them.
 //!   `stagger`: spreads restarts of many.
+//! * `pool_probes`: asks pools and job declaration servers, once for all that wait for them.
+//!   `pool_return`: when a restart leads back to a pool. `pool_report`: what is said of it.
 //! * `service`: the use cases. `history`: past results. `reporting`: what other domains get.
 //! * `jobs`: prunes old results.
 
@@ -24,6 +26,9 @@ mod jobs;
 mod log_reader;
 pub mod model;
 mod monitor;
+mod pool_probes;
+mod pool_report;
+mod pool_return;
 mod queries;
 mod remediation;
 pub mod remediation_policy;

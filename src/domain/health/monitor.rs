@@ -10,11 +10,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::log_reader::HealthLogReader;
+use super::pool_probes::PeerProbes;
+use super::pool_return::{ProbePurpose, probe_pools};
 use super::queries;
 use super::remediation::restart;
 use super::remediation_policy::Remediation;
 use super::service::{HealthAssessment, HealthService};
-use super::stagger::{AddressProbes, PACE, StaggerQueue};
+use super::stagger::{PACE, StaggerQueue};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -38,6 +40,8 @@ const SAVED: Duration = Duration::from_secs(60);
 /// Pools are tried so often while an instance mines solo unasked, all of them at once; for one that
 /// has just begun to, also at once.
 const PROBE: Duration = Duration::from_secs(5);
+/// And so often when no restart depends on it.
+const REPORT: Duration = Duration::from_secs(30);
 /// What is measured must be so for so long before it is acted upon.
 const PERSISTS: Duration = Duration::from_secs(15);
 
@@ -51,7 +55,7 @@ pub struct HealthMonitor {
     watched_at: Instant,
     probed_at: Instant,
     turns: Arc<StaggerQueue>,
-    probes: Arc<AddressProbes>,
+    probes: Arc<PeerProbes>,
     /// Cancelled when the manager ends: nothing is cured any more.
     stop: CancellationToken,
 }
@@ -63,8 +67,8 @@ struct MonitoredInstance {
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
-    /// Its pools were tried since it mines solo unasked.
-    is_probed: bool,
+    /// When its pools were last probed, since there is a reason to.
+    probed_at: Option<Instant>,
     /// The cure that is needed, and since when.
     needed: Option<(Remediation, Instant)>,
     /// A probe or a restart is under way.
@@ -233,7 +237,7 @@ impl HealthMonitor {
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
                 looked_at: None,
-                is_probed: false,
+                probed_at: None,
                 needed: None,
                 busy: None,
                 is_failing: false,
@@ -361,44 +365,18 @@ impl HealthMonitor {
             _ => Instant::now(),
         };
         watched.needed = needed.as_ref().map(|(cure, _)| (*cure, since));
-        watched.is_probed &= matches!(needed, Some((Remediation::Solo, _)));
         let started = seen.instance.start_time.unwrap_or_default();
-        match needed {
-            None => {}
-            Some((cure, _)) if seen.off.contains(&cure) || cures.due(cure, now) > now => {}
-            // One sample is none.
-            Some((cure, _)) if cure != Remediation::Solo && since.elapsed() < PERSISTS => {}
-            Some((Remediation::Solo, _)) => {
-                if seen.is_refused_lately(now) || (watched.is_probed && !is_probe) {
-                    return Ok(());
-                }
-                watched.is_probed = true;
-                let (health, pools) = (self.health.clone(), seen.running.pools.clone());
-                let (turns, probes, stop) =
-                    (self.turns.clone(), self.probes.clone(), self.stop.clone());
-                watched.busy = Some(tokio::spawn(async move {
-                    if probes.first_that_answers(&pools).await.is_none() {
-                        return;
-                    }
-                    // Asked again in its turn: many may have gone back to the pool by then, and
-                    // that may have been too much for it.
-                    let words = async {
-                        let pool = probes.first_that_answers(&pools).await?;
-                        Some(format!(
-                            "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
-                        ))
-                    };
-                    restart(
-                        &health,
-                        (&turns, &stop),
-                        (id, started),
-                        Remediation::Solo,
-                        words,
-                    )
-                    .await;
-                }));
-            }
-            Some((cure, words)) => {
+        let is_allowed = needed
+            .as_ref()
+            .is_some_and(|(cure, _)| seen.settings.is_on(*cure) && cures.due(*cure, now) <= now);
+        let purpose = seen.probe_purpose(needed.as_ref().map(|(cure, _)| *cure), is_allowed, now);
+        let Some(purpose) = purpose else {
+            watched.probed_at = None;
+            if let Some((cure, words)) = needed
+                && is_allowed
+                // One sample is none.
+                && since.elapsed() >= PERSISTS
+            {
                 let (health, turns, stop) =
                     (self.health.clone(), self.turns.clone(), self.stop.clone());
                 let words = async { Some(words) };
@@ -406,6 +384,20 @@ impl HealthMonitor {
                     restart(&health, (&turns, &stop), (id, started), cure, words).await
                 }));
             }
+            return Ok(());
+        };
+        let is_urgent = purpose == ProbePurpose::Restart(Remediation::Solo) && !seen.is_held();
+        let is_due = |at: Instant| match is_urgent {
+            true => is_probe,
+            false => at.elapsed() >= REPORT,
+        };
+        if watched.probed_at.is_none_or(is_due) {
+            watched.probed_at = Some(Instant::now());
+            let (health, probes) = (self.health.clone(), self.probes.clone());
+            let (turns, stop, seen) = (self.turns.clone(), self.stop.clone(), seen.clone());
+            watched.busy = Some(tokio::spawn(async move {
+                probe_pools(&health, &probes, (&turns, &stop), seen, purpose).await
+            }));
         }
         Ok(())
     }
@@ -422,14 +414,14 @@ impl HealthMonitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::health::stagger::{FRESH, PATIENCE};
+    use crate::programs::sv2_peer::probe::WHOLE;
 
     /// What the documentation promises of fifty instances whose pool comes back.
     #[test]
     fn the_last_of_fifty_is_restarted_within_thirty_seconds() {
-        // Pools are tried a tick late; a try that had just begun was in vain, and is true for a
-        // moment; 49 take their turns before it.
-        let longest = PROBE + TICK + FRESH + PATIENCE + 49 * PACE;
+        // A probe that had just begun was in vain; the next round comes a tick late, and its probe
+        // takes its time; 49 take their turns before the last.
+        let longest = PROBE + TICK + WHOLE + 49 * PACE;
         assert!(longest <= Duration::from_secs(30), "{longest:?}");
     }
 }

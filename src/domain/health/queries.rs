@@ -20,7 +20,7 @@ pub struct HealthStateRow {
     pub standing: String,
     /// What the last checks found, as JSON.
     pub results: String,
-    /// Which cures are switched off, as JSON.
+    /// Which cures are not as they are by default, as JSON.
     pub cures_off: String,
     /// Which cures were tried, as JSON.
     pub cures: String,
@@ -97,7 +97,7 @@ pub fn set_cures(db: &mut Db, id: InstanceId, cures: &str) -> QueryResult<usize>
         .execute(db)
 }
 
-/// Stores which cures are switched off.
+/// Stores which cures are not as they are by default.
 pub fn set_cures_off(db: &mut Db, id: InstanceId, off: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, cures_off) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET cures_off = excluded.cures_off";

@@ -40,11 +40,11 @@ impl HealthAssessment {
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));
         }
+        if look.pool_silent_since().is_some() {
+            return Some((Remediation::Silent, String::new()));
+        }
         if look.is_solo_unasked() {
-            // A pool that refuses the client for what it is answers all the same; a restart would
-            // throw off the miners for nothing.
-            return (!self.standing.is_refused_for_good())
-                .then(|| (Remediation::Solo, String::new()));
+            return Some((Remediation::Solo, String::new()));
         }
         if let Some(still) = look
             .frozen_for()
@@ -56,13 +56,26 @@ impl HealthAssessment {
             );
             return Some((Remediation::Frozen, words));
         }
-        let reached = look
+        if let Some(reached) = look
             .memory_reached()
-            .filter(|reached| *reached >= MEMORY_FULL)?;
-        let words = format!(
-            "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
-        );
-        Some((Remediation::Memory, words))
+            .filter(|reached| *reached >= MEMORY_FULL)
+        {
+            let words = format!(
+                "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
+            );
+            return Some((Remediation::Memory, words));
+        }
+        self.works_for_fallback()
+            .then(|| (Remediation::Preferred, String::new()))
+    }
+
+    fn works_for_fallback(&self) -> bool {
+        let number = self
+            .standing
+            .upstream
+            .as_ref()
+            .map_or(1, |upstream| upstream.number);
+        matches!(self.standing.work, WorkState::Pool { .. }) && number > 1
     }
 
     /// Forgets cures that have lasted; tells whether there were any.
@@ -79,6 +92,12 @@ impl HealthAssessment {
         let mut has_forgotten = cures.set_back_to(now);
         if let WorkState::Pool { since } = self.standing.work {
             has_forgotten |= cures.is_well(Remediation::Solo, since, now);
+            if look.pool_silent_since().is_none() {
+                has_forgotten |= cures.is_well(Remediation::Silent, since, now);
+            }
+            if !self.works_for_fallback() {
+                has_forgotten |= cures.is_well(Remediation::Preferred, since, now);
+            }
         }
         if look.hung_for().is_none() {
             has_forgotten |= cures.is_well(Remediation::Hung, started, now);
@@ -109,6 +128,7 @@ impl HealthAssessment {
             instance: &self.instance,
             running: &self.running,
             standing: &self.standing,
+            probed: &self.probed.upstreams,
             measured: self.measured.as_ref(),
             counted: RecentCounts::default(),
             free: None,
@@ -144,7 +164,7 @@ pub(super) async fn restart(
         let is_needed = seen
             .needed(Timestamp::now())
             .is_some_and(|(needed, _)| needed == cure);
-        if seen.instance.start_time != Some(started) || seen.off.contains(&cure) || !is_needed {
+        if seen.instance.start_time != Some(started) || !seen.settings.is_on(cure) || !is_needed {
             return Ok(());
         }
         let mut cures = seen.cures;

@@ -23,14 +23,21 @@ pub const LASTED: Duration = Duration::from_secs(600);
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Remediation {
-    /// It mines solo though a pool is configured, and a configured pool accepts connections again.
+    /// It mines solo though a pool is configured, and a configured pool and its job declaration
+    /// server would accept it again.
     Solo,
+    /// Its pool answers nothing over an open connection, and a configured pool and its job
+    /// declaration server would accept it.
+    Silent,
     /// It hangs: no line in its log, and no answer from its monitoring.
     Hung,
     /// The figures of its monitoring stand still though it runs.
     Frozen,
     /// It is about to reach its memory limit, which would end it in the middle of its work.
     Memory,
+    /// It works for a fallback pool, and a pool before it in the configuration would accept it
+    /// again. Off unless switched on: the work goes on, and a restart disconnects all miners.
+    Preferred,
 }
 
 impl Remediation {
@@ -43,7 +50,10 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart it when it mines solo though a pool is configured, once that pool accepts connections again"
+                "Restart it when it mines solo though a pool is configured, once that pool and its job declaration server would accept it again"
+            }
+            Self::Silent => {
+                "Restart it when its pool answers nothing over an open connection, once a pool and its job declaration server would accept it"
             }
             Self::Hung => {
                 "Restart it when it hangs: for two minutes no line in its log and no answer from its monitoring"
@@ -52,30 +62,63 @@ impl Remediation {
                 "Restart it when the figures of its monitoring stand still though it runs"
             }
             Self::Memory => "Restart it before it reaches its memory limit",
+            Self::Preferred => {
+                "Restart it when it works for a fallback pool, once a pool before it would have accepted it for 10 minutes"
+            }
+        }
+    }
+
+    /// Whether it is tried unless a user says otherwise.
+    pub const fn is_on_by_default(self) -> bool {
+        match self {
+            Self::Solo | Self::Silent | Self::Hung | Self::Frozen | Self::Memory => true,
+            Self::Preferred => false,
         }
     }
 
     /// How long to wait after the `count`th try (from 1 on) that did not last.
     fn wait(self, count: u32) -> Duration {
         let (first, most) = match self {
-            Self::Solo => (60, 3600),
+            Self::Solo | Self::Silent => (60, 3600),
             Self::Hung | Self::Frozen | Self::Memory => (600, 6 * 3600),
+            Self::Preferred => (3600, 24 * 3600),
         };
         Duration::from_secs(first << count.saturating_sub(1).min(10)).min(Duration::from_secs(most))
     }
 }
 
-/// Which cures a user has switched off; none: all are tried.
-pub type Off = BTreeSet<Remediation>;
+/// Which remediations a user has switched. Stored as a list of words: those that are not as they
+/// are by default. So a list that was stored before there was [`Remediation::Preferred`] still
+/// means the same, and an older version that reads a newer list ignores the word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RemediationSettings(BTreeSet<Remediation>);
 
-/// Those that are switched off, as they are stored. A word that only a newer version knows must not
-/// switch the others on.
-pub fn off_of(stored: &str) -> Off {
-    let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
-    words
-        .into_iter()
-        .filter_map(|word| word.parse().ok())
-        .collect()
+impl RemediationSettings {
+    /// As they are stored. A word that only a newer version knows must not change the others.
+    pub fn parse(stored: &str) -> Self {
+        let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
+        Self(
+            words
+                .into_iter()
+                .filter_map(|word| word.parse().ok())
+                .collect(),
+        )
+    }
+
+    /// Whether it is tried.
+    pub fn is_on(&self, cure: Remediation) -> bool {
+        cure.is_on_by_default() != self.0.contains(&cure)
+    }
+
+    /// Switches it on or off.
+    pub fn set(&mut self, cure: Remediation, is_on: bool) {
+        if is_on == cure.is_on_by_default() {
+            self.0.remove(&cure);
+        } else {
+            self.0.insert(cure);
+        }
+    }
 }
 
 /// The cures of an instance that were tried and have not lasted yet.
@@ -129,6 +172,7 @@ impl RemediationHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::IntoEnumIterator;
 
     #[test]
     fn a_cure_is_tried_at_once_then_ever_more_rarely_until_it_lasts() {
@@ -179,10 +223,42 @@ mod tests {
 
     #[test]
     fn what_is_switched_off_stays_so_whatever_a_newer_version_has_added() {
-        let off = Off::from([Remediation::Solo, Remediation::Memory]);
-        assert_eq!(off_of(&serde_json::to_string(&off).unwrap()), off);
-        assert_eq!(off_of(r#"["solo","prayer","memory"]"#), off);
-        assert_eq!(off_of("[]"), Off::new());
+        let mut settings = RemediationSettings::default();
+        settings.set(Remediation::Solo, false);
+        settings.set(Remediation::Memory, false);
+        let stored = serde_json::to_string(&settings).unwrap();
+        assert_eq!(stored, r#"["solo","memory"]"#);
+        assert_eq!(RemediationSettings::parse(&stored), settings);
+        assert_eq!(
+            RemediationSettings::parse(r#"["solo","prayer","memory"]"#),
+            settings
+        );
+        assert_eq!(
+            RemediationSettings::parse("[]"),
+            RemediationSettings::default()
+        );
+    }
+
+    #[test]
+    fn what_was_stored_before_there_was_preferred_leaves_it_off() {
+        for stored in ["[]", r#"["solo"]"#, r#"["frozen","memory","solo"]"#, ""] {
+            let settings = RemediationSettings::parse(stored);
+            assert!(!settings.is_on(Remediation::Preferred), "{stored}");
+        }
+        let mut settings = RemediationSettings::parse(r#"["solo"]"#);
+        settings.set(Remediation::Preferred, true);
+        let stored = serde_json::to_string(&settings).unwrap();
+        assert_eq!(stored, r#"["solo","preferred"]"#);
+        let settings = RemediationSettings::parse(&stored);
+        let on: Vec<_> = Remediation::iter().filter(|c| settings.is_on(*c)).collect();
+        assert_eq!(
+            on,
+            [
+                Remediation::Frozen,
+                Remediation::Memory,
+                Remediation::Preferred
+            ]
+        );
     }
 
     #[test]

@@ -3,8 +3,13 @@
 
 use std::net::SocketAddr;
 
+use crate::domain::configs::ClientConfig;
+use crate::programs::sv2_peer::{PeerRole, PeerTarget};
+
 /// The client renews its monitoring's figures so often unless told otherwise, seconds (0.6.0).
 const DEFAULT_REFRESH_S: u64 = 15;
+/// The one version of the mining protocol.
+const DEFAULT_VERSION: u16 = 2;
 
 /// The configuration of a running client, as far as it matters here. Anything may be missing: the
 /// file is the client's own format, of any version.
@@ -25,23 +30,30 @@ pub struct RunningConfig {
     pub shares_per_minute: Option<f64>,
 }
 
-/// Where a pool and its job declarator server listen.
+/// A pool and its job declaration server, as a probe asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolEndpoints {
-    /// The pool's host and port.
-    pub pool: (String, u16),
-    /// The job declarator server's host and port; none for the old clients' files, which have one
-    /// address for both in another form.
-    pub jds: Option<(String, u16)>,
+    /// The pool.
+    pub pool: PeerTarget,
+    /// Its job declaration server; none if its address cannot be read.
+    pub jds: Option<PeerTarget>,
 }
 
 impl PoolEndpoints {
     /// The pool's address for people.
     pub fn words(&self) -> String {
-        match self.pool.0.contains(':') {
-            true => format!("[{}]:{}", self.pool.0, self.pool.1),
-            false => format!("{}:{}", self.pool.0, self.pool.1),
-        }
+        self.pool.address()
+    }
+
+    /// The pools of a saved configuration; none if it is to mine solo.
+    pub fn of_saved(config: &ClientConfig) -> Vec<Self> {
+        let pools = config.upstreams.iter().filter(|_| config.mode.needs_pool());
+        pools
+            .map(|upstream| Self {
+                pool: config.pool_target(upstream),
+                jds: Some(config.jds_target(upstream)),
+            })
+            .collect()
     }
 }
 
@@ -59,22 +71,38 @@ impl RunningConfig {
             .and_then(toml::Value::as_array)
             .into_iter()
             .flatten();
+        let version = |key: &str| port(file.get(key)).unwrap_or(DEFAULT_VERSION);
+        let versions = (
+            version("min_supported_version"),
+            version("max_supported_version"),
+        );
+        // Clients up to 0.5.0 take every other word for FULLTEMPLATE.
+        let is_full_template =
+            !text(file, "mode").is_some_and(|mode| mode.eq_ignore_ascii_case("COINBASEONLY"));
         let pool = |value: &toml::Value| {
             let table = value.as_table()?;
             let whole = text(table, "pool_address")?;
-            match port(table.get("pool_port")) {
-                Some(port_of_pool) => {
-                    let jds = text(table, "jds_address").zip(port(table.get("jds_port")));
-                    Some(PoolEndpoints {
-                        pool: (whole, port_of_pool),
-                        jds,
-                    })
-                }
-                None => Some(PoolEndpoints {
-                    pool: split(&whole)?,
-                    jds: text(table, "jd_address").and_then(|jds| split(&jds)),
-                }),
-            }
+            let (pool, jds) = match port(table.get("pool_port")) {
+                Some(port_of_pool) => (
+                    (whole, port_of_pool),
+                    text(table, "jds_address").zip(port(table.get("jds_port"))),
+                ),
+                None => (
+                    split(&whole)?,
+                    text(table, "jd_address").and_then(|jds| split(&jds)),
+                ),
+            };
+            let key = text(table, "authority_pubkey");
+            let target = |role, (host, port): (String, u16)| {
+                PeerTarget::new(role, &host, port)
+                    .with_key(key.clone())
+                    .with_full_template(is_full_template)
+                    .with_versions(versions.0, versions.1)
+            };
+            Some(PoolEndpoints {
+                pool: target(PeerRole::Pool, pool),
+                jds: jds.map(|jds| target(PeerRole::JobDeclarationServer, jds)),
+            })
         };
         Self {
             is_solo: text(file, "mode").is_some_and(|mode| mode.eq_ignore_ascii_case("SOLOMINING")),
@@ -131,8 +159,14 @@ mod tests {
         let read = |text: &str| RunningConfig::read(&text.parse().unwrap());
         let pool = read(include_str!("../../../tests/data/jd-client/pool.toml"));
         assert!(pool.wants_pool() && pool.has_monitoring);
-        assert_eq!(pool.pools[0].pool, ("127.0.0.1".to_owned(), 25333));
-        assert_eq!(pool.pools[0].jds, Some(("127.0.0.1".to_owned(), 25334)));
+        let key = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72".to_owned();
+        let target =
+            |role, port| PeerTarget::new(role, "127.0.0.1", port).with_key(Some(key.clone()));
+        assert_eq!(pool.pools[0].pool, target(PeerRole::Pool, 25333));
+        assert_eq!(
+            pool.pools[0].jds,
+            Some(target(PeerRole::JobDeclarationServer, 25334).with_full_template(true))
+        );
         assert_eq!(pool.pools[0].words(), "127.0.0.1:25333");
         assert!(pool.shares_per_minute.is_some());
         let solo = read(include_str!("../../../tests/data/jd-client/solo.toml"));
@@ -147,7 +181,15 @@ mod tests {
         );
         assert_eq!(old.pools.len(), 1);
         assert_eq!(old.pools[0].words(), "[::1]:34254");
-        assert_eq!(old.pools[0].jds, Some(("pool.example".to_owned(), 34264)));
+        let jds = old.pools[0].jds.as_ref().unwrap();
+        assert_eq!(jds.host_and_port(), ("pool.example", 34264));
+        let coinbase_only = read(
+            "mode = \"COINBASEONLY\"\n[[upstreams]]\npool_address = \"p\"\npool_port = 1\njds_address = \"j\"\njds_port = 2",
+        );
+        assert_eq!(
+            coinbase_only.pools[0].jds,
+            Some(PeerTarget::new(PeerRole::JobDeclarationServer, "j", 2))
+        );
         let odd = read(
             "mode = 1\nupstreams = \"no\"\nshares_per_minute = \"many\"\nmonitoring_cache_refresh_secs = -4",
         );

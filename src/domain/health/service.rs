@@ -10,8 +10,10 @@ use strum::IntoEnumIterator;
 
 use super::checks;
 use super::model::{CheckFinding, CheckResult, HealthCheck, HealthGrade, overall, score};
+use super::pool_probes::PoolProbeRecord;
+use super::pool_report::{SettingToChange, setting_to_change};
 use super::queries;
-use super::remediation_policy::{self, Off, Remediation, RemediationHistory};
+use super::remediation_policy::{Remediation, RemediationHistory, RemediationSettings};
 use super::reporting::{health_summary, note, place, series};
 use super::running_config::RunningConfig;
 use super::snapshot::{LatestRelease, Snapshot};
@@ -67,7 +69,9 @@ pub(super) struct CachedHealth {
     pub(super) offset: u64,
     pub(super) results: Vec<CheckResult>,
     pub(super) cures: RemediationHistory,
-    pub(super) off: Off,
+    pub(super) settings: RemediationSettings,
+    /// What the last probes of its pools found.
+    pub(super) probed: PoolProbeRecord,
     /// This manager has looked at it.
     is_looked_at: bool,
     /// The newer client that is available for it; outer none: the version of its client is unknown.
@@ -91,14 +95,15 @@ struct HealthState {
 }
 
 /// An instance, what was found, and what it was judged by, for whoever acts on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HealthAssessment {
     pub(super) instance: Instance,
     pub(super) running: RunningConfig,
     pub(super) standing: ClientStatus,
     pub(super) measured: Option<LatestFigures>,
     pub(super) cures: RemediationHistory,
-    pub(super) off: Off,
+    pub(super) settings: RemediationSettings,
+    pub(super) probed: PoolProbeRecord,
 }
 
 /// How an instance is, as programs get it.
@@ -116,6 +121,9 @@ pub struct HealthReport {
     pub place: String,
     /// Which cures are tried when they are needed.
     pub cures: BTreeMap<&'static str, bool>,
+    /// The setting that keeps it from its pool: no restart helps until it is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setting: Option<SettingToChange>,
 }
 
 impl HealthService {
@@ -165,14 +173,17 @@ impl HealthService {
             kept = self.kept(id).await?;
         }
         let standing = of_this_run(&kept.standing, &instance);
+        let running = self.running(&instance, &kept).await;
+        let probed = kept.probed.of_run(instance.start_time);
         let report = HealthReport {
+            setting: setting_to_change(&instance, &running, &standing, &probed.upstreams),
             status: overall(&kept.results),
             score: score(&kept.results).unwrap_or(0),
             place: place(&instance, &standing).0,
             standing,
             results: kept.results,
             cures: Remediation::iter()
-                .map(|cure| (cure.as_str(), !kept.off.contains(&cure)))
+                .map(|cure| (cure.as_str(), kept.settings.is_on(cure)))
                 .collect(),
         };
         Ok((instance, report))
@@ -192,20 +203,16 @@ impl HealthService {
     pub async fn set_cures(&self, id: InstanceId, wanted: &[(Remediation, bool)]) -> Result<()> {
         let _one_at_a_time = self.0.check_lock.lock().await;
         self.0.instances.get(id).await?;
-        let mut off = self.kept(id).await?.off;
+        let mut settings = self.kept(id).await?.settings;
         for (cure, is_on) in wanted {
-            if *is_on {
-                off.remove(cure);
-            } else {
-                off.insert(*cure);
-            }
+            settings.set(*cure, *is_on);
         }
-        let text = serde_json::to_string(&off).map_err(Error::internal)?;
+        let text = serde_json::to_string(&settings).map_err(Error::internal)?;
         self.0
             .db
             .write(move |c| Ok(queries::set_cures_off(c, id, &text)?))
             .await?;
-        self.0.change(id, |kept| kept.off = off);
+        self.0.change(id, |kept| kept.settings = settings);
         self.0.instances.announce(id);
         Ok(())
     }
@@ -289,7 +296,7 @@ impl HealthService {
                 results,
                 noted,
                 cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
-                off: remediation_policy::off_of(&stored.cures_off),
+                settings: RemediationSettings::parse(&stored.cures_off),
                 ..CachedHealth::default()
             }
         });
@@ -319,6 +326,7 @@ impl HealthService {
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
         let measured = self.measured(&instance, now);
+        let probed = kept.probed.of_run(instance.start_time);
         let counted = self.count(&instance, now).await?;
         let version = match instance.status.has_client() {
             true => self.version(&instance).await,
@@ -336,6 +344,7 @@ impl HealthService {
             instance: &instance,
             running: &running,
             standing: &standing,
+            probed: &probed.upstreams,
             measured: measured.as_ref(),
             counted,
             free: self.free().await,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::pool_probes::UpstreamProbe;
 use super::running_config::RunningConfig;
 use crate::base::clock::Timestamp;
 use crate::domain::configs::ClientVersion;
@@ -68,6 +69,8 @@ pub struct Snapshot<'a> {
     pub running: &'a RunningConfig,
     /// What the log of the present client says; blank without one.
     pub standing: &'a ClientStatus,
+    /// What the last probes of its pools found; empty before the first one of its run.
+    pub probed: &'a [UpstreamProbe],
     /// What was measured of the present client last; none without one, or before the first sample.
     pub measured: Option<&'a LatestFigures>,
     /// What was counted lately.

@@ -210,7 +210,7 @@ impl HealthPage {
                 .cures
                 .get(cure.as_str())
                 .copied()
-                .unwrap_or(true);
+                .unwrap_or(cure.is_on_by_default());
             (cure.as_str(), cure.words(), is_on)
         })
     }
@@ -231,6 +231,7 @@ mod tests {
             standing: crate::programs::jd_client::diagnosis::ClientStatus::default(),
             place: String::new(),
             cures: std::collections::BTreeMap::new(),
+            setting: None,
         };
         let strip = vec![Healthy, Healthy, Unknown, Healthy, Unhealthy, Unhealthy];
         let page = HealthPage {

@@ -13,6 +13,7 @@ use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
+use crate::domain::configs::ClientConfig;
 use crate::keeper::names;
 
 impl InstanceService {
@@ -94,6 +95,19 @@ impl InstanceService {
         let path = self.root.join(id.to_string()).join(names::CONFIG);
         let text = tokio::fs::read_to_string(path).await.ok()?;
         text.parse().ok()
+    }
+
+    /// The saved configuration that the next client is started with.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn saved_config(&self, instance: &Instance) -> Result<ClientConfig> {
+        Ok(self
+            .preparation
+            .configs()
+            .get(instance.config_id)
+            .await?
+            .config)
     }
 
     /// Where the present client's monitoring listens, as its file says; none: nowhere.

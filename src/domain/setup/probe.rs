@@ -1,18 +1,12 @@
-//! Whether somebody listens where a configuration says so.
-//!
-//! Connects and says nothing: that somebody listens is no proof that it is the right one, and a
-//! doubt and never more that nobody does.
+//! Whether the servers of a configuration would accept its client: a doubt and never more, since
+//! servers come and go.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::time::Duration;
-use tokio::net::TcpStream;
 
 use super::node;
 use crate::domain::configs::{ClientConfig, TemplateProvider};
-
-/// So long whoever looks at the review waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(1500);
+use crate::programs::sv2_peer::{PeerRole, PeerTarget, probe};
 
 /// What was tried.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -22,41 +16,42 @@ pub struct ProbeResult {
     pub what: String,
     /// Where: host and port, or a path.
     pub place: String,
-    /// Somebody listens there.
+    /// It would accept the client: a pool, a job declaration server or a template provider has
+    /// completed the handshake with the right key and accepted a connection, Bitcoin Core listens.
     pub listens: bool,
     /// What happened, and what to do if that was nothing good.
     pub detail: String,
 }
 
-/// Tries everybody a configuration's client will connect to, all at once.
+/// Tries everybody a configuration's client will connect to, all at once. Takes as long as the
+/// slowest probe, at most 5 s.
 pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
-    let mut places: Vec<(String, String)> = Vec::new();
+    let mut targets: Vec<(String, PeerTarget, Option<usize>)> = Vec::new();
     let mut tried = Vec::new();
-    match &config.template_provider_type {
-        TemplateProvider::Sv2Tp { address, .. } => {
-            places.push(("Template provider".into(), address.clone()))
+    if let TemplateProvider::BitcoinCoreIpc {
+        network, data_dir, ..
+    } = &config.template_provider_type
+    {
+        let (network, dir) = (*network, data_dir.clone().unwrap_or_default());
+        if let Ok(Some(socket)) =
+            tokio::task::spawn_blocking(move || node::socket(network, &dir)).await
+        {
+            let listens = socket.standing == node::NodeSocketState::Answers;
+            let advice = socket
+                .advice()
+                .map(|advice| format!(". {advice}"))
+                .unwrap_or_default();
+            let detail = format!("The socket {}{advice}", socket.words());
+            tried.push(ProbeResult {
+                what: format!("Bitcoin Core, {network}"),
+                place: socket.path,
+                listens,
+                detail,
+            });
         }
-        TemplateProvider::BitcoinCoreIpc {
-            network, data_dir, ..
-        } => {
-            let (network, dir) = (*network, data_dir.clone().unwrap_or_default());
-            if let Ok(Some(socket)) =
-                tokio::task::spawn_blocking(move || node::socket(network, &dir)).await
-            {
-                let listens = socket.standing == node::NodeSocketState::Answers;
-                let advice = socket
-                    .advice()
-                    .map(|advice| format!(". {advice}"))
-                    .unwrap_or_default();
-                let detail = format!("The socket {}{advice}", socket.words());
-                tried.push(ProbeResult {
-                    what: format!("Bitcoin Core, {network}"),
-                    place: socket.path,
-                    listens,
-                    detail,
-                });
-            }
-        }
+    }
+    if let Some(provider) = config.provider_target() {
+        targets.push(("Template provider".into(), provider, None));
     }
     for (at, pool) in config
         .upstreams
@@ -64,55 +59,81 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
         .enumerate()
         .filter(|_| config.mode.needs_pool())
     {
-        places.push((
-            format!("Pool {}", at + 1),
-            format!("{}:{}", pool.pool_address, pool.pool_port),
-        ));
-        places.push((
-            format!("Job declarator server {}", at + 1),
-            format!("{}:{}", pool.jds_address, pool.jds_port),
-        ));
+        let number = at + 1;
+        let pair = [
+            (format!("Pool {number}"), config.pool_target(pool)),
+            (
+                format!("Job declaration server {number}"),
+                config.jds_target(pool),
+            ),
+        ];
+        targets.extend(
+            pair.into_iter()
+                .map(|(what, target)| (what, target, Some(number))),
+        );
     }
-    let tries = places.into_iter().map(|(what, place)| async move {
-        let found = connect(&place).await;
-        let (listens, detail) = match found {
-            Ok(()) => (true, "Somebody listens there.".to_owned()),
-            Err(why) => (false, why),
-        };
-        ProbeResult {
-            what,
-            place,
-            listens,
-            detail,
-        }
-    });
+    let tries = targets
+        .into_iter()
+        .map(|(what, target, pool)| try_target(what, target, pool));
     tried.extend(futures_util::future::join_all(tries).await);
     tried
 }
 
-async fn connect(place: &str) -> Result<(), String> {
-    match tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Err("Nobody listens there now: the connection was refused. Is it running, and is the port right?".into())
+async fn try_target(what: String, target: PeerTarget, pool: Option<usize>) -> ProbeResult {
+    let outcome = probe(&target).await;
+    let detail = match (outcome.is_answer(), target.role()) {
+        (true, PeerRole::TemplateProvider) => "It answers.".to_owned(),
+        (true, PeerRole::Pool | PeerRole::JobDeclarationServer) => {
+            "It answers with the right key.".to_owned()
         }
-        Ok(Err(e)) => Err(format!("It cannot be reached now: {e}.")),
-        Err(_) => {
-            Err(format!("It does not answer within {} s. Is the address right, and is there a firewall?", PATIENCE.as_secs_f32()))
-        }
+        (false, role) => outcome.text(role, &target.name(pool)),
+    };
+    ProbeResult {
+        what,
+        place: target.address(),
+        listens: outcome.is_answer(),
+        detail,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs::sv2_peer::fake_peer::{FakePeer, OTHER_KEY, PUBLIC_KEY};
 
-    #[tokio::test]
-    async fn who_listens_is_told_from_who_does_not() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = listener.local_addr().unwrap().to_string();
-        assert_eq!(connect(&place).await, Ok(()));
-        drop(listener);
-        assert!(connect(&place).await.unwrap_err().contains("refused"));
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_that_answers_is_told_from_one_that_only_listens() {
+        let target = |port, key: &str| {
+            PeerTarget::new(PeerRole::JobDeclarationServer, "127.0.0.1", port)
+                .with_key(Some(key.into()))
+        };
+        let find = |port, key| try_target("JDS".into(), target(port, key), Some(1));
+        let (answering, _) = FakePeer::Answering.serve().await;
+        assert_eq!(
+            find(answering, PUBLIC_KEY).await,
+            ProbeResult {
+                what: "JDS".into(),
+                place: format!("127.0.0.1:{answering}"),
+                listens: true,
+                detail: "It answers with the right key.".into(),
+            }
+        );
+        let (closing, _) = FakePeer::Closing.serve().await;
+        let gone = FakePeer::free_port().await;
+        for (port, key, words) in [
+            (answering, OTHER_KEY, "another key"),
+            (closing, PUBLIC_KEY, "closes it at once"),
+            (gone, PUBLIC_KEY, "refused the connection"),
+        ] {
+            let found = find(port, key).await;
+            assert!(
+                !found.listens
+                    && found.detail.contains(words)
+                    && found
+                        .detail
+                        .starts_with("The job declaration server of pool 1 (127.0.0.1:"),
+                "{found:?}"
+            );
+        }
     }
 }

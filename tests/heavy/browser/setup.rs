@@ -161,7 +161,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         "alice.barn",
         PAYOUT,
         port.as_str(),
-        "Nobody listens there now",
+        "no program listens on that port",
     ] {
         assert!(review.contains(words), "{words}: {review}");
     }

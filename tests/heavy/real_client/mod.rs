@@ -7,6 +7,7 @@ mod health;
 mod metrics;
 mod node;
 mod parsing;
+mod pools;
 mod setup;
 mod silence;
 mod trial;

@@ -9,8 +9,10 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
 use crate::programs::jd_client::diagnosis::ClientStatus;
 use crate::programs::jd_client::diagnosis::{
-    ClientMessage, PoolLeaveCode, PoolLeaveReason, SeenBlock, UpstreamAddress,
+    ClientMessage, PoolLeaveCode, PoolLeaveReason, ProviderState, SeenBlock, UpstreamAddress,
+    WorkState,
 };
+use crate::programs::sv2_peer::{PeerRole, PeerTarget};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -34,8 +36,12 @@ impl Scene {
         let mut instance = Instance::sample(InstanceState::Running);
         instance.start_time = Some(ago(7200).0);
         let pool = PoolEndpoints {
-            pool: ("pool.example".into(), 3333),
-            jds: Some(("pool.example".into(), 3334)),
+            pool: PeerTarget::new(PeerRole::Pool, "pool.example", 3333),
+            jds: Some(PeerTarget::new(
+                PeerRole::JobDeclarationServer,
+                "pool.example",
+                3334,
+            )),
         };
         let running = RunningConfig {
             is_solo: false,
@@ -103,6 +109,7 @@ impl Scene {
             instance: &self.instance,
             running: &self.running,
             standing: &self.standing,
+            probed: &[],
             measured: self.measured.as_ref(),
             counted: self.counted,
             free: self.free,

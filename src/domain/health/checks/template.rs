@@ -1,0 +1,108 @@
+//! Where block templates come from, and whether the newest one is too old.
+
+use super::super::snapshot::Snapshot;
+use super::{BLIND, CheckOutcome, LONG_WAIT, SILENT, bad, unknown, warning, well};
+use crate::base::clock::human_duration;
+use crate::programs::jd_client::diagnosis::ProviderState;
+use std::time::Duration;
+
+/// Templates come with every block (one in ten minutes) and, from most providers, with better fees
+/// in between. Three blocks without one happen twice a year; an hour and a half happens once in
+/// eight thousand blocks.
+const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
+/// A template provider that has sent templates far more often is suspicious earlier: after so many
+/// of its usual intervals, but no earlier than this. If templates come by chance, one in 160,000
+/// waits is so long.
+const USUAL_TEMPLATES: u32 = 12;
+const MISSED_TEMPLATES: Duration = Duration::from_secs(180);
+/// So many shares that the pool refuses as stale since the last template, when that is older than
+/// this, come from a node that is behind.
+const STALE_SHARES: u64 = 3;
+const STALE_AFTER: Duration = Duration::from_secs(60);
+/// After so long without a first template something is wrong.
+const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
+
+pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
+    let standing = look.standing;
+    match &standing.provider {
+        ProviderState::Lost { .. } => {
+            return bad(
+                "The connection to the template provider is lost. See whether it, or the node behind it, runs.",
+            );
+        }
+        ProviderState::Refused { words, .. } => {
+            return bad(format!(
+                "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
+            ));
+        }
+        ProviderState::Unknown
+        | ProviderState::Connecting { .. }
+        | ProviderState::Connected { .. } => {}
+    }
+    if let Some(since) = standing.waiting_since {
+        let waited = look.now.since(since);
+        let words = "The template provider is connected but sends no template. Usually its node is still syncing with the chain: the node's own log says \
+                     how far it is. Miners are not served until then.";
+        return match waited {
+            waited if waited > VERY_LONG_WAIT => bad(words),
+            waited if waited > LONG_WAIT => warning(words),
+            _ => unknown("It waits for its first template."),
+        };
+    }
+    if let Some(block) = look.missing_block {
+        return bad(format!(
+            "Another instance has known block {} since {}, and this one has not. Its miners work on an old block. {}",
+            block.hash,
+            block.at.local_minute(),
+            restart_provider(look)
+        ));
+    }
+    let usual = standing.templates.mean();
+    let is_late = |at| {
+        usual.is_some_and(|usual| {
+            let patience = (usual * USUAL_TEMPLATES).clamp(MISSED_TEMPLATES, OLD_TEMPLATE);
+            look.now.since(at) > patience
+        })
+    };
+    match standing.template_at {
+        Some(at)
+            if standing.shares.stale_since_template >= STALE_SHARES
+                && look.now.since(at) > STALE_AFTER =>
+        {
+            bad(format!(
+                "The pool refuses shares as stale, and no new template has come since {}: miners work on an old block. {}",
+                at.local_minute(),
+                restart_provider(look)
+            ))
+        }
+        Some(at) if is_late(at) => warning(format!(
+            "No new template has come since {}, though one usually comes every {}. Miners may be working on an old block. {}",
+            at.local_minute(),
+            human_duration(whole_seconds(usual.unwrap_or_default())),
+            restart_provider(look)
+        )),
+        Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
+            "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
+            human_duration(OLD_TEMPLATE)
+        )),
+        Some(_) => well("Templates come from the template provider."),
+        None if look.age() > SILENT => warning(BLIND),
+        None => unknown("No template has come yet."),
+    }
+}
+
+/// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected
+/// without ever sending a template again after its node was restarted.
+fn restart_provider(look: &Snapshot<'_>) -> &'static str {
+    match look.running.uses_node_socket {
+        true => "See that the node runs and has peers, then restart this instance.",
+        false => {
+            "Restart the template provider: sv2-tp stays connected but sends nothing more after its node was restarted. Then see that the node has peers."
+        }
+    }
+}
+
+/// Rounded to seconds, and at least one.
+fn whole_seconds(length: Duration) -> Duration {
+    Duration::from_secs((length + Duration::from_millis(500)).as_secs().max(1))
+}

@@ -1,0 +1,137 @@
+//! Where an instance's work goes: which pool, or solo, and whether that pool answers.
+
+use super::super::pool_report;
+use super::super::snapshot::Snapshot;
+use super::{BLIND, CheckOutcome, LONG_WAIT, SILENT, bad, unknown, warning, well};
+use crate::programs::jd_client::diagnosis::WorkState;
+
+pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
+    let (standing, running) = (look.standing, look.running);
+    if standing.refused.is_none()
+        && let Some(since) = look.pool_silent_since()
+    {
+        return bad(format!(
+            "The pool has answered nothing since {}, though the connection is open. {} of the miners are not acknowledged and may be lost. {}",
+            since.local_minute(),
+            shares_at_risk(standing.unanswered.shares),
+            pool_report::silence_advice(look)
+        ));
+    }
+    match standing.work {
+        _ if running.is_solo => well("It mines solo, as its configuration says."),
+        WorkState::Solo { .. } if running.wants_pool() => {
+            // What the client says of a pool that is away gives the pool's address also when only
+            // its job declaration server is. The probes know which of the two it is.
+            let is_known = standing
+                .pool_left
+                .as_ref()
+                .is_some_and(|left| !(left.code.is_vague() && pool_report::names_failure(look)));
+            let why = match (&standing.refused, &standing.lost, &standing.upstream) {
+                _ if is_known => leave_text(look),
+                (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
+                (None, Some(lost), _) => {
+                    format!(
+                        "the connection to pool {} of {} ({}) was lost",
+                        lost.number, lost.of, lost.pool
+                    )
+                }
+                (None, None, Some(last)) => {
+                    let why = last
+                        .why
+                        .as_deref()
+                        .filter(|_| !pool_report::names_failure(look))
+                        .map(|why| format!(": {why}"))
+                        .unwrap_or_default();
+                    format!(
+                        "pool {} of {} ({}) could not be used{why}",
+                        last.number, last.of, last.pool
+                    )
+                }
+                (None, None, None) => "no pool could be reached".into(),
+            };
+            bad(format!(
+                "Mining solo though a pool is configured; {why}. {}",
+                pool_report::solo_advice(look)
+            ))
+        }
+        WorkState::Solo { .. } => well("It mines solo: no pool is configured."),
+        WorkState::Pool { .. } => match &standing.upstream {
+            _ if standing.refused.is_some() => bad(format!(
+                "The pool refuses its jobs: {}. Compare the configuration with what the pool asks for, above all its key and the mode.",
+                standing
+                    .refused
+                    .as_ref()
+                    .map(|said| said.words.as_str())
+                    .unwrap_or_default()
+            )),
+            Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
+                warning(format!(
+                    "It works for its fallback, pool {} of {} ({}); {}. The client does not go back to the first pool by itself: restart it once that one \
+                     answers.",
+                    upstream.number,
+                    upstream.of,
+                    upstream.pool,
+                    leave_text(look)
+                ))
+            }
+            Some(upstream) if upstream.number > 1 => warning(format!(
+                "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
+                 answers, or switch that on under Self-healing.",
+                upstream.number, upstream.of, upstream.pool
+            )),
+            Some(upstream) => well(format!(
+                "It works for pool {} of {} ({}).",
+                upstream.number, upstream.of, upstream.pool
+            )),
+            None => well("It works for its pool."),
+        },
+        WorkState::Trying { since }
+            if look.now.since(since) > LONG_WAIT && standing.pool_left.is_some() =>
+        {
+            warning(format!(
+                "It is still trying to reach a pool; {}.",
+                leave_text(look)
+            ))
+        }
+        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => {
+            warning(pool_report::waiting_text(look))
+        }
+        WorkState::Trying { .. } => unknown("It is connecting to its pool."),
+        WorkState::Unknown if look.age() > SILENT => warning(BLIND),
+        WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
+    }
+}
+
+/// Why the client left a pool or cannot use it, and what to do, without the last period.
+fn leave_text(look: &Snapshot<'_>) -> String {
+    let Some(left) = &look.standing.pool_left else {
+        return String::new();
+    };
+    let advice = left.advice.trim_end_matches('.');
+    let has_worked = look
+        .standing
+        .lost
+        .as_ref()
+        .is_some_and(|lost| lost.number == left.number);
+    let what = if has_worked {
+        "was left"
+    } else {
+        "could not be used"
+    };
+    if left.number == 0 {
+        format!("{}. {advice}", left.text)
+    } else {
+        format!(
+            "pool {} of {} ({}) {what}: {}. {advice}",
+            left.number, left.of, left.pool, left.text
+        )
+    }
+}
+
+/// The shares at risk in words that change rarely: the power of ten that they exceed.
+fn shares_at_risk(shares: u64) -> String {
+    match shares {
+        0..10 => "A few shares".into(),
+        _ => format!("More than {} shares", 10_u64.pow(shares.ilog10())),
+    }
+}

@@ -1,0 +1,335 @@
+//! What is said of pools that a client does not work for: which server fails and how, and which
+//! setting to change. Pure.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::pool_probes::UpstreamProbe;
+use super::running_config::RunningConfig;
+use super::snapshot::Snapshot;
+use crate::domain::instances::Instance;
+use crate::programs::jd_client::config_fields::ConfigField;
+use crate::programs::jd_client::diagnosis::{CertificateOwner, ClientStatus, WorkState};
+
+/// So many pools are described; a message stays readable.
+const MOST_POOLS: usize = 3;
+
+/// Codes with which a pool refuses the setup of a connection, and the setting that they are about.
+/// The field of a pool begins with `upstreams[].`. Other reasons come with their setting.
+const REFUSED_SETUPS: [(&str, &str); 3] = [
+    ("unsupported-feature-flags", "mode"),
+    ("unsupported-protocol", "upstreams[].pool_port"),
+    ("protocol-version-mismatch", "max_supported_version"),
+];
+const KEY: &str = "upstreams[].authority_pubkey";
+
+/// A setting of the configuration that keeps a client from its pool.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct SettingToChange {
+    /// What the field is called on pages.
+    pub label: &'static str,
+    /// The number of the pool in the configuration, from 1; absent for a setting of all pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<usize>,
+    /// The page and place where it is changed.
+    pub path: String,
+}
+
+impl SettingToChange {
+    /// `“Your account at this pool” of pool 1`.
+    pub fn text(&self) -> String {
+        match self.pool {
+            Some(number) => format!("“{}” of pool {number}", self.label),
+            None => format!("“{}”", self.label),
+        }
+    }
+}
+
+/// The setting to change; none while a restart may help, and for a client that works for a pool.
+pub(super) fn setting_to_change(
+    instance: &Instance,
+    running: &RunningConfig,
+    standing: &ClientStatus,
+    probed: &[UpstreamProbe],
+) -> Option<SettingToChange> {
+    let is_without_pool = matches!(
+        standing.work,
+        WorkState::Solo { .. } | WorkState::Trying { .. }
+    );
+    if !running.wants_pool()
+        || !is_without_pool
+        || probed.iter().any(UpstreamProbe::is_complete) && !standing.is_refused_for_good()
+    {
+        return None;
+    }
+    let wrong_key = probed.iter().find(|upstream| upstream.has_wrong_key());
+    let (key, number) = match wrong_key {
+        Some(upstream) => (KEY, Some(upstream.number)),
+        None if standing.is_refused_for_good() => {
+            let last = standing.upstream.as_ref();
+            let number = last.and_then(|last| usize::try_from(last.number).ok());
+            (refused_setting(standing)?, number.or(Some(1)))
+        }
+        None => return None,
+    };
+    let field = ConfigField::of_key(key)?;
+    let (pool, place) = match (key.strip_prefix("upstreams[]."), number) {
+        (Some(field), Some(number)) => (
+            Some(number),
+            format!("upstreams-{}-{field}", number.saturating_sub(1)),
+        ),
+        _ => (None, key.replace('.', "-")),
+    };
+    Some(SettingToChange {
+        label: field.label,
+        pool,
+        path: format!("/saved-configs/{}/edit#{place}", instance.config_id),
+    })
+}
+
+/// The key of the setting that the pool refused the client for.
+fn refused_setting(standing: &ClientStatus) -> Option<&str> {
+    let left = standing.pool_left.as_ref();
+    if let Some(setting) = left.and_then(|left| left.setting.as_deref()) {
+        return Some(setting);
+    }
+    let why = standing
+        .upstream
+        .as_ref()
+        .and_then(|upstream| upstream.why.as_deref())
+        .unwrap_or_default();
+    let by_words = REFUSED_SETUPS
+        .iter()
+        .find(|(words, _)| why.contains(words))
+        .map(|(_, key)| *key);
+    let is_key = standing.certificate.as_ref().is_some_and(|certificate| {
+        matches!(
+            certificate.peer,
+            CertificateOwner::Pool | CertificateOwner::JobServer
+        )
+    });
+    by_words.or(is_key.then_some(KEY))
+}
+
+/// What follows the reason why it mines solo: which servers fail and how, and what to do.
+pub(super) fn solo_advice(look: &Snapshot<'_>) -> String {
+    let setting = setting_to_change(look.instance, look.running, look.standing, look.probed);
+    let ready = look.probed.iter().find(|upstream| upstream.is_complete());
+    let mut sentences = failures(look.probed);
+    sentences.push(match (setting, ready) {
+        (Some(setting), _) => format!(
+            "A restart alone does not help: change {} in its configuration, then restart it.",
+            setting.text()
+        ),
+        (None, Some(ready)) => format!(
+            "Pool {} ({}) would accept it now, but the client never goes back by itself: it has to be restarted.",
+            ready.number,
+            ready.endpoints.words()
+        ),
+        (None, None) => "The client never goes back by itself: it has to be restarted once a pool and its job declaration server answer again.".into(),
+    });
+    sentences.join(" ")
+}
+
+/// What follows the report of a pool that answers nothing over an open connection.
+pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
+    let mut sentences = failures(look.probed);
+    let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
+    sentences.push(
+        match has_answer {
+            true => "It accepts new connections: restart this instance.",
+            false => "Restart this instance once the pool and its job declaration server answer.",
+        }
+        .into(),
+    );
+    sentences.join(" ")
+}
+
+/// The last probes tell which server fails, and how. What the client says of its pool is left out
+/// then: it gives the pool's address also when only the job declaration server fails.
+pub(super) fn names_failure(look: &Snapshot<'_>) -> bool {
+    !failures(look.probed).is_empty()
+}
+
+/// What is said of a client that has tried to reach a pool for long.
+pub(super) fn waiting_text(look: &Snapshot<'_>) -> String {
+    let failures = failures(look.probed);
+    match failures.is_empty() {
+        true => "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.".into(),
+        false => format!("It is still trying to reach a pool. {}", failures.join(" ")),
+    }
+}
+
+/// What is wrong with each pool; nothing if one of them would accept the client.
+fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
+    if probed.iter().any(UpstreamProbe::is_complete) {
+        return Vec::new();
+    }
+    let mut sentences: Vec<String> = probed
+        .iter()
+        .take(MOST_POOLS)
+        .flat_map(UpstreamProbe::failures)
+        .collect();
+    match probed.len().saturating_sub(MOST_POOLS) {
+        0 => {}
+        1 => sentences.push("The pool after these does not answer either.".into()),
+        more => sentences.push(format!(
+            "The {more} pools after these do not answer either."
+        )),
+    }
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::domain::health::running_config::PoolEndpoints;
+    use crate::domain::health::snapshot::RecentCounts;
+    use crate::keeper::machine::InstanceState;
+    use crate::programs::jd_client::diagnosis::{PoolLeaveCode, PoolLeaveReason, UpstreamAddress};
+    use crate::programs::sv2_peer::{PeerRole, PeerTarget, ProbeOutcome, ProbeStep};
+
+    fn endpoints(number: u16) -> PoolEndpoints {
+        PoolEndpoints {
+            pool: PeerTarget::new(PeerRole::Pool, "pool.example", 1000 + number),
+            jds: Some(PeerTarget::new(
+                PeerRole::JobDeclarationServer,
+                "pool.example",
+                2000 + number,
+            )),
+        }
+    }
+
+    fn upstream(number: u16, pool: ProbeOutcome, jds: ProbeOutcome) -> UpstreamProbe {
+        UpstreamProbe {
+            number: number.into(),
+            endpoints: endpoints(number),
+            pool,
+            jds: Some(jds),
+        }
+    }
+
+    fn refused(why: &str) -> ClientStatus {
+        ClientStatus {
+            work: WorkState::Solo {
+                since: Timestamp(0),
+            },
+            upstream: Some(UpstreamAddress {
+                number: 2,
+                of: 2,
+                why: Some(why.into()),
+                ..UpstreamAddress::default()
+            }),
+            pool_left: why.contains("unknown-user").then(|| PoolLeaveReason {
+                number: 2,
+                of: 2,
+                code: PoolLeaveCode::UnknownAccount,
+                setting: Some("upstreams[].user_identity".into()),
+                ..PoolLeaveReason::default()
+            }),
+            ..ClientStatus::default()
+        }
+    }
+
+    fn advice(standing: &ClientStatus, probed: &[UpstreamProbe]) -> String {
+        let instance = Instance::sample(InstanceState::Running);
+        let running = RunningConfig {
+            pools: vec![endpoints(1), endpoints(2)],
+            ..RunningConfig::default()
+        };
+        solo_advice(&Snapshot {
+            now: Timestamp(1000),
+            instance: &instance,
+            running: &running,
+            standing,
+            probed,
+            measured: None,
+            counted: RecentCounts::default(),
+            free: None,
+            version: None,
+            missing_block: None,
+            latest: None,
+        })
+    }
+
+    #[test]
+    fn the_server_that_fails_is_named_and_no_other() {
+        let silent = ProbeOutcome::NoAnswer {
+            step: ProbeStep::Handshake,
+        };
+        let text = advice(
+            &refused("lost"),
+            &[upstream(1, ProbeOutcome::Answers, silent)],
+        );
+        assert!(
+            text.starts_with("The job declaration server of pool 1 (pool.example:2001) accepts")
+                && !text.contains("pool.example:1001"),
+            "{text}"
+        );
+        assert!(text.ends_with("answer again."), "{text}");
+        let both = upstream(2, ProbeOutcome::Answers, ProbeOutcome::Answers);
+        let gone = upstream(1, ProbeOutcome::UnknownHost, ProbeOutcome::UnknownHost);
+        let text = advice(&refused("lost"), &[gone.clone(), both]);
+        assert!(
+            text.starts_with("Pool 2 (pool.example:1002) would accept it now"),
+            "{text}"
+        );
+        let many: Vec<_> = (0..5).map(|_| gone.clone()).collect();
+        assert!(advice(&refused("lost"), &many).contains("The 2 pools after these"));
+        assert!(advice(&refused("lost"), &[]).starts_with("The client never goes back"));
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting_and_where_it_is_changed() {
+        let instance = Instance::sample(InstanceState::Running);
+        let running = RunningConfig {
+            pools: vec![endpoints(1), endpoints(2)],
+            ..RunningConfig::default()
+        };
+        let both = [upstream(2, ProbeOutcome::Answers, ProbeOutcome::Answers)];
+        let standing = refused("the pool opened no channel: unknown-user");
+        let setting = setting_to_change(&instance, &running, &standing, &both).unwrap();
+        assert_eq!(
+            (setting.text().as_str(), setting.path.as_str()),
+            (
+                "“Your account at this pool” of pool 2",
+                format!(
+                    "/saved-configs/{}/edit#upstreams-1-user_identity",
+                    instance.config_id
+                )
+                .as_str()
+            )
+        );
+        assert!(
+            advice(&standing, &both).starts_with("A restart alone does not help: change “Your")
+        );
+        let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
+        let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
+        assert_eq!(
+            setting.map(|setting| (setting.label, setting.pool)),
+            Some(("Public key of the pool", Some(1)))
+        );
+        // Once it answers with the right key, a restart helps.
+        assert_eq!(
+            setting_to_change(&instance, &running, &refused("lost"), &both),
+            None
+        );
+        let mut works = standing.clone();
+        works.work = WorkState::Pool {
+            since: Timestamp(0),
+        };
+        assert_eq!(setting_to_change(&instance, &running, &works, &both), None);
+    }
+
+    #[test]
+    fn every_reason_leads_to_a_field_of_the_form() {
+        for (words, key) in REFUSED_SETUPS.into_iter().chain([("", KEY)]) {
+            let field = ConfigField::of_key(key);
+            assert!(
+                field.is_some_and(|field| !field.label.is_empty()),
+                "{words}"
+            );
+        }
+    }
+}

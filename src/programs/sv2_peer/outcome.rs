@@ -1,0 +1,257 @@
+//! What a probe found, and what to do about it, in plain English. Pure.
+
+use super::peer::PeerRole;
+use crate::base::clock::Timestamp;
+use crate::programs::jd_client::diagnosis::{
+    CertificateOwner, RejectedCertificate, certificate_text,
+};
+
+/// How far a connection got before the server stopped answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeStep {
+    /// The TCP connection is there; the encryption is not.
+    Handshake,
+    /// The connection is encrypted; its setup (`SetupConnection`) is not answered.
+    Setup,
+}
+
+/// What a probe found. Texts from the server are short and printable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// It would accept the client.
+    Answers,
+    /// The key in the configuration is none, so nothing was tried.
+    InvalidKey,
+    /// Its host name does not resolve.
+    UnknownHost,
+    /// Nothing listens on the port.
+    ConnectionRefused,
+    /// No TCP connection for another reason.
+    Unreachable {
+        /// What the operating system says, or that time is up.
+        reason: String,
+    },
+    /// It accepts the connection and then says nothing.
+    NoAnswer {
+        /// Where it stopped.
+        step: ProbeStep,
+    },
+    /// It closes the connection.
+    Closed {
+        /// Where it closed.
+        step: ProbeStep,
+    },
+    /// What it answers is not Stratum V2.
+    NotSv2 {
+        /// It looks like Stratum V1 (a line of JSON).
+        is_v1: bool,
+    },
+    /// Its certificate is signed with another key than the one in the configuration.
+    WrongKey,
+    /// Its certificate is not valid at this machine's time.
+    CertificateTime {
+        /// When it was looked at.
+        at: Timestamp,
+        /// From when it is valid, seconds since 1970.
+        valid_from: u32,
+        /// Until when, seconds since 1970.
+        not_valid_after: u32,
+    },
+    /// It speaks none of the versions that the client offers.
+    UnsupportedVersion,
+    /// It refuses the setup of the connection.
+    SetupRefused {
+        /// Its reason: at most 64 printable ASCII characters.
+        code: String,
+    },
+}
+
+impl ProbeOutcome {
+    /// The server would accept the client.
+    pub fn is_answer(&self) -> bool {
+        *self == Self::Answers
+    }
+
+    /// The certificate was refused for the time, and not for the key.
+    pub(super) fn is_clock(&self) -> bool {
+        self.certificate(CertificateOwner::Pool)
+            .is_some_and(|certificate| certificate_text(&certificate).code.ends_with("-clock"))
+    }
+
+    fn certificate(&self, peer: CertificateOwner) -> Option<RejectedCertificate> {
+        match self {
+            Self::CertificateTime {
+                at,
+                valid_from,
+                not_valid_after,
+            } => Some(RejectedCertificate {
+                at: *at,
+                peer,
+                valid_from: i64::from(*valid_from),
+                not_valid_after: i64::from(*not_valid_after),
+            }),
+            _ => None,
+        }
+    }
+
+    /// What is the case and what to do, one to three sentences. `name`: as
+    /// [`super::PeerTarget::name`] gives it.
+    pub fn text(&self, role: PeerRole, name: &str) -> String {
+        let who = capitalize(name);
+        let key = key_text(role);
+        match self {
+            Self::Answers => format!("{who} answers."),
+            Self::InvalidKey => format!(
+                "In the configuration, {key} is not a public key, so {name} cannot be verified. Copy the key again from where its operator publishes it."
+            ),
+            Self::UnknownHost => format!(
+                "{who} cannot be found: its host name does not resolve. Check the name, and this machine's network and DNS."
+            ),
+            Self::ConnectionRefused => format!(
+                "{who} refused the connection: no program listens on that port. Check that it is running and that host and port are right."
+            ),
+            Self::Unreachable { reason } => format!(
+                "{who} cannot be reached: {reason}. Check host and port, this machine's network, and firewalls."
+            ),
+            Self::NoAnswer {
+                step: ProbeStep::Handshake,
+            } => format!(
+                "{who} accepts the connection but does not answer the handshake. It may hang, or the port belongs to another service such as Stratum V1. Check the port; if it is right, only its operator can help."
+            ),
+            Self::NoAnswer {
+                step: ProbeStep::Setup,
+            } => format!(
+                "{who} completes the handshake but does not answer the setup of the connection. It may be starting or overloaded; only its operator can help."
+            ),
+            Self::Closed {
+                step: ProbeStep::Handshake,
+            } => format!(
+                "{who} accepts the connection and closes it at once. It may be starting, overloaded or blocking this address, or the port belongs to another service. Check the port; if it is right, ask its operator."
+            ),
+            Self::Closed {
+                step: ProbeStep::Setup,
+            } => format!(
+                "{who} closes the connection after the handshake, without a reason. It may be starting or overloaded; ask its operator."
+            ),
+            Self::NotSv2 { is_v1: true } => format!(
+                "{who} speaks Stratum V1, not Stratum V2. Enter the port for Stratum V2 that its operator publishes."
+            ),
+            Self::NotSv2 { is_v1: false } => format!(
+                "{who} does not speak Stratum V2: another service listens on that port. Check host and port."
+            ),
+            Self::WrongKey => format!(
+                "{who} proves its identity with another key than the one in the configuration. Compare {key} with the key that its operator publishes."
+            ),
+            Self::CertificateTime { .. } => {
+                let cause = self
+                    .certificate(owner(role))
+                    .map(|certificate| certificate_text(&certificate));
+                let (what, advice) = cause
+                    .map(|cause| (cause.what, cause.advice))
+                    .unwrap_or_default();
+                format!("The certificate of {name} is not valid now: {what}. {advice}")
+            }
+            Self::UnsupportedVersion => format!(
+                "{who} supports none of the protocol versions that the client offers. Set lowest and highest version to 2, or use another client version."
+            ),
+            Self::SetupRefused { code } => {
+                let advice = match code.as_str() {
+                    "unsupported-protocol" => {
+                        "Another kind of server listens there: check that host and port are those of this server"
+                    }
+                    "unsupported-feature-flags" | "missing-declare-tx-data-flag" => {
+                        "It does not offer what the client's mode needs: choose another mode, or ask its operator"
+                    }
+                    _ => "Ask its operator",
+                };
+                format!("{who} refused the client: {code}. {advice}.")
+            }
+        }
+    }
+}
+
+/// What the field with a server's key is called on pages, as part of a sentence.
+fn key_text(role: PeerRole) -> &'static str {
+    match role {
+        PeerRole::Pool | PeerRole::JobDeclarationServer => "“Public key of the pool”",
+        PeerRole::TemplateProvider => "the public key of the template provider",
+    }
+}
+
+/// Whose certificate it is, in the terms of the diagnosis of log lines.
+fn owner(role: PeerRole) -> CertificateOwner {
+    match role {
+        PeerRole::Pool => CertificateOwner::Pool,
+        PeerRole::JobDeclarationServer => CertificateOwner::JobServer,
+        PeerRole::TemplateProvider => CertificateOwner::Provider,
+    }
+}
+
+fn capitalize(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next()
+        .map(|first| first.to_uppercase().chain(rest).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_names_the_server_and_ends_as_a_sentence() {
+        let name = "the job declaration server of pool 1 (127.0.0.1:34264)";
+        let outcomes = [
+            ProbeOutcome::Answers,
+            ProbeOutcome::InvalidKey,
+            ProbeOutcome::UnknownHost,
+            ProbeOutcome::ConnectionRefused,
+            ProbeOutcome::Unreachable {
+                reason: "no route to host".into(),
+            },
+            ProbeOutcome::NoAnswer {
+                step: ProbeStep::Handshake,
+            },
+            ProbeOutcome::NoAnswer {
+                step: ProbeStep::Setup,
+            },
+            ProbeOutcome::Closed {
+                step: ProbeStep::Handshake,
+            },
+            ProbeOutcome::Closed {
+                step: ProbeStep::Setup,
+            },
+            ProbeOutcome::NotSv2 { is_v1: true },
+            ProbeOutcome::NotSv2 { is_v1: false },
+            ProbeOutcome::WrongKey,
+            ProbeOutcome::CertificateTime {
+                at: Timestamp(1_795_383_253_000),
+                valid_from: 1,
+                not_valid_after: 2,
+            },
+            ProbeOutcome::UnsupportedVersion,
+            ProbeOutcome::SetupRefused {
+                code: "unsupported-protocol".into(),
+            },
+        ];
+        let mut texts = std::collections::BTreeSet::new();
+        for outcome in outcomes {
+            let text = outcome.text(PeerRole::JobDeclarationServer, name);
+            assert!(
+                text.to_lowercase().contains(name) && text.ends_with('.') && !text.contains(".."),
+                "{text}"
+            );
+            assert!(texts.insert(text), "two outcomes have the same text");
+        }
+    }
+
+    #[test]
+    fn the_key_is_called_as_in_the_form() {
+        use crate::programs::jd_client::config_fields::ConfigField;
+        let (_, field) = ConfigField::named("upstreams.0.authority_pubkey").unwrap();
+        assert_eq!(
+            key_text(PeerRole::JobDeclarationServer),
+            format!("“{}”", field.label)
+        );
+    }
+}
