@@ -178,13 +178,13 @@ where
         .start()
         .await
         .map_err(|e| format!("the schedule cannot be started: {e}"))?;
+    let alerting = alerts.clone().run(stop.clone());
+    // What the manager before this one left undone. The first health checks come after it: they name
+    // a newer client only if it is offered.
+    updates.recover().await;
     let caretaker = tokio::spawn(
         HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()),
     );
-    let alerting = alerts.clone().run(stop.clone());
-    // What the manager before this one left undone. A switch goes on once its instances are looked
-    // after again.
-    updates.recover().await;
     tokio::spawn(AlertFeed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
     let setups = SetupService::new(
         db.clone(),

@@ -47,6 +47,8 @@ pub struct Offered {
     pub size: Option<u64>,
     /// Its minisign signature.
     pub signature: Option<String>,
+    /// Its notes; none: some with a script.
+    pub notes: Option<String>,
 }
 
 impl Offered {
@@ -67,6 +69,7 @@ impl Offered {
             state: "uploaded",
             size: None,
             signature: None,
+            notes: None,
         }
     }
 }
@@ -112,6 +115,11 @@ impl Releases {
 
     pub fn address(&self) -> SocketAddr {
         self.0.lock().unwrap().address.unwrap()
+    }
+
+    /// Has these releases from now on.
+    pub fn publish(&self, offered: Vec<Offered>) {
+        self.0.lock().unwrap().offered = offered;
     }
 
     /// Answers questions for releases otherwise from now on.
@@ -178,9 +186,10 @@ fn told(offered: &Offered, address: SocketAddr) -> Value {
         let name = format!("{name}.minisig");
         assets.push(json!({ "name": name, "state": "uploaded", "size": 300, "browser_download_url": url(&name) }));
     }
+    let usual = format!("Notes of {} <script>alert(1)</script>", offered.tag);
     json!({
         "tag_name": offered.tag, "name": offered.tag, "draft": false, "prerelease": offered.prerelease,
-        "published_at": "2026-08-01T12:00:00Z", "body": format!("Notes of {} <script>alert(1)</script>", offered.tag),
+        "published_at": "2026-08-01T12:00:00Z", "body": offered.notes.as_ref().unwrap_or(&usual),
         "html_url": "https://example.org/release", "assets": assets,
     })
 }

@@ -291,6 +291,7 @@ async fn another_sites_page_cannot_change_anything() {
             ("POST", "/alerts/channels".to_owned()),
             ("POST", "/alerts/silences".to_owned()),
             ("POST", "/updates/install".to_owned()),
+            ("POST", "/updates/skip".to_owned()),
             ("POST", "/updates/upload".to_owned()),
             ("POST", "/updates/rollback".to_owned()),
             ("DELETE", "/updates/installed/0.6.0".to_owned()),

@@ -29,7 +29,8 @@ pub enum UpdatesCommand {
     Check,
     /// Install a client. The one in use stays in use, unless there is none or --switch is given.
     Install {
-        /// A release's tag or a client's version [default: the newest release].
+        /// A release's tag or a client's version [default: the newest release that can be installed
+        /// on the manager's machine].
         version: Option<String>,
         /// Switch instances to it afterwards.
         #[arg(long)]
@@ -68,6 +69,16 @@ pub enum UpdatesCommand {
         gate: GateArgs,
         #[command(flatten)]
         patience: WaitArgs,
+    },
+    /// Skip a release: it is not offered and not installed automatically. Newer ones are.
+    Skip {
+        /// A release's tag or a client's version.
+        version: String,
+    },
+    /// Offer a skipped release again.
+    Unskip {
+        /// A release's tag or a client's version.
+        version: String,
     },
     /// Cancel the work under way; an instance that is being tried goes back first.
     Cancel,
@@ -123,12 +134,27 @@ struct ApiUpdates {
     current: Option<String>,
     latest: Option<String>,
     latest_client: Option<String>,
+    pending: Option<ApiPendingRelease>,
+    skipped: Vec<ApiReleaseSkip>,
     checked_at: Option<String>,
     problem: Option<String>,
     releases: Vec<ApiRelease>,
     installed: Vec<ApiInstalledClient>,
     previous: Option<String>,
     job: Option<ApiJob>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ApiPendingRelease {
+    tag: String,
+    reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ApiReleaseSkip {
+    tag: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +214,7 @@ pub(super) async fn run(
             }
             let found: ApiUpdates = answer.read()?;
             paper.line(&headline(&found))?;
+            pending(&found, paper)?;
             releases(&found, paper)
         }
         UpdatesCommand::Install {
@@ -246,6 +273,16 @@ pub(super) async fn run(
             gate.into(&mut body);
             begin("/api/updates/rollback", &body, patience, manager, paper).await
         }
+        UpdatesCommand::Skip { version } => {
+            let body = json!({ "version": version });
+            let path = "/api/updates/skip";
+            change(manager, paper, Method::POST, path, Some(&body)).await
+        }
+        UpdatesCommand::Unskip { version } => {
+            let body = json!({ "version": version });
+            let path = "/api/updates/unskip";
+            change(manager, paper, Method::POST, path, Some(&body)).await
+        }
         UpdatesCommand::Cancel => {
             let now: ApiUpdates = manager.get("/api/updates").await?.read()?;
             let job = now
@@ -300,6 +337,10 @@ fn headline(updates: &ApiUpdates) -> String {
         None => latest.clone(),
     };
     let line = match (&updates.current, &updates.latest) {
+        (None, None) if !updates.releases.is_empty() => {
+            "No client is in use, and no release can be installed on the manager's machine now."
+                .into()
+        }
         (None, None) => {
             "No client is in use, and no release is known; jd-manager updates check asks for them."
                 .into()
@@ -316,16 +357,39 @@ fn headline(updates: &ApiUpdates) -> String {
                 newest(latest)
             )
         }
-        (Some(current), Some(_)) => {
+        (Some(current), Some(_)) if updates.pending.is_none() && updates.skipped.is_empty() => {
             format!("Client {current} is in use, and nothing newer is known.")
         }
-        (Some(current), None) => {
+        (Some(current), latest) if latest.is_some() || !updates.releases.is_empty() => {
+            format!("Client {current} is in use.")
+        }
+        (Some(current), _) => {
             format!(
                 "Client {current} is in use. No release is known; jd-manager updates check asks for them."
             )
         }
     };
     in_line(&line)
+}
+
+/// The newer release that cannot be installed yet, and what is skipped.
+fn pending(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+    if let Some(pending) = &updates.pending {
+        let line = format!(
+            "Release {} is not yet available for the manager's machine. {}",
+            pending.tag, pending.reason
+        );
+        paper.line(&in_line(&line))?;
+    }
+    if !updates.skipped.is_empty() {
+        let tags: Vec<&str> = updates
+            .skipped
+            .iter()
+            .map(|skip| skip.tag.as_str())
+            .collect();
+        paper.line(&in_line(&format!("Skipped: {}", tags.join(", "))))?;
+    }
+    Ok(())
 }
 
 async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
@@ -335,6 +399,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
     }
     let updates: ApiUpdates = answer.read()?;
     paper.line(&headline(&updates))?;
+    pending(&updates, paper)?;
     // With a client in the store or with --client, that is a fault of its own.
     if let Some(why) = updates
         .no_client
@@ -413,7 +478,9 @@ fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), Comm
             ("uploading", _) => "is still being uploaded".into(),
             _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),
         };
-        let tag = if one.prerelease {
+        let tag = if updates.skipped.iter().any(|skip| skip.tag == one.tag) {
+            format!("{} (skipped)", one.tag)
+        } else if one.prerelease {
             format!("{} (not for everybody yet)", one.tag)
         } else {
             one.tag.clone()

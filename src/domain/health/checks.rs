@@ -275,6 +275,7 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
         _ if running.is_solo => well("It mines solo, as its configuration says."),
         WorkState::Solo { .. } if running.wants_pool() => {
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
+                _ if standing.pool_left.is_some() => leave_text(look),
                 (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
                 (None, Some(lost), _) => {
                     format!(
@@ -309,6 +310,16 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                     .map(|said| said.words.as_str())
                     .unwrap_or_default()
             )),
+            Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
+                warning(format!(
+                    "It works for its fallback, pool {} of {} ({}); {}. The client does not go back to the first pool by itself: restart it once that one \
+                     answers.",
+                    upstream.number,
+                    upstream.of,
+                    upstream.pool,
+                    leave_text(look)
+                ))
+            }
             Some(upstream) if upstream.number > 1 => warning(format!(
                 "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
                  answers.",
@@ -320,12 +331,46 @@ fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             None => well("It works for its pool."),
         },
+        WorkState::Trying { since }
+            if look.now.since(since) > LONG_WAIT && standing.pool_left.is_some() =>
+        {
+            warning(format!(
+                "It is still trying to reach a pool; {}.",
+                leave_text(look)
+            ))
+        }
         WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => warning(
             "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.",
         ),
         WorkState::Trying { .. } => unknown("It is connecting to its pool."),
         WorkState::Unknown if look.age() > SILENT => warning(BLIND),
         WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
+    }
+}
+
+/// Why the client left a pool or cannot use it, and what to do, without the last period.
+fn leave_text(look: &Snapshot<'_>) -> String {
+    let Some(left) = &look.standing.pool_left else {
+        return String::new();
+    };
+    let advice = left.advice.trim_end_matches('.');
+    let has_worked = look
+        .standing
+        .lost
+        .as_ref()
+        .is_some_and(|lost| lost.number == left.number);
+    let what = if has_worked {
+        "was left"
+    } else {
+        "could not be used"
+    };
+    if left.number == 0 {
+        format!("{}. {advice}", left.text)
+    } else {
+        format!(
+            "pool {} of {} ({}) {what}: {}. {advice}",
+            left.number, left.of, left.pool, left.text
+        )
     }
 }
 
@@ -541,7 +586,7 @@ fn version(look: &Snapshot<'_>) -> CheckOutcome {
 pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {
-        _ if version < ClientVersion::NEWEST_KNOWN => Some(format!(
+        None if version < ClientVersion::NEWEST_KNOWN => Some(format!(
             "Client {} is available; this instance runs {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),

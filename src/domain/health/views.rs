@@ -154,6 +154,9 @@ impl HealthPage {
                 Some(upstream.since),
             );
         }
+        if let Some(left) = &standing.pool_left {
+            say("Pool left", left.sentence(), Some(left.at));
+        }
         let provider = match &standing.provider {
             ProviderState::Unknown => None,
             ProviderState::Connecting { .. } => Some("being connected".to_owned()),

@@ -15,7 +15,11 @@ use crate::infra::chart::{Unit, format_value};
 pub struct ListStats {
     /// Average hashrate of the last ten minutes, H/s.
     pub hashrate: Option<f64>,
-    /// Until when that counts as current.
+    /// Average hashrate of the last hour, H/s.
+    pub hashrate_1h: Option<f64>,
+    /// Connections from miners and translators.
+    pub miners: Option<f64>,
+    /// Until when these count as current.
     pub current_until: Timestamp,
     /// Shares accepted within the last day.
     pub accepted: f64,

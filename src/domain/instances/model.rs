@@ -215,6 +215,22 @@ pub struct Instance {
     /// run or nothing current is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate: Option<f64>,
+    /// The same, averaged over an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashrate_1h: Option<f64>,
+    /// Connections from miners and translators. Absent as `hashrate` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub miner_count: Option<u64>,
+    /// Shares of the miners that the client accepted within the last 24 h. This and the two that
+    /// follow are absent before the first figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares_accepted_24h: Option<u64>,
+    /// Shares of the miners that the client rejected within the last 24 h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares_rejected_24h: Option<u64>,
+    /// Shares that the pool acknowledged within the last 24 h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares_acknowledged_24h: Option<u64>,
     /// What is measured of it, for lists.
     #[serde(skip)]
     pub glance: Option<ListStats>,
@@ -302,6 +318,11 @@ impl Instance {
             warning: None,
             health: None,
             hashrate: None,
+            hashrate_1h: None,
+            miner_count: None,
+            shares_accepted_24h: None,
+            shares_rejected_24h: None,
+            shares_acknowledged_24h: None,
             glance: None,
         }
         .with_warning(is_silent, now, slow_start)

@@ -11,7 +11,7 @@ use super::commands::InstanceCommand;
 use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
 use super::history::{self, InstanceEvent};
-use super::list_extras::ListExtras;
+use super::list_extras::{ListExtras, ListStats};
 use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
@@ -167,9 +167,16 @@ impl InstanceService {
         let current = glance
             .as_ref()
             .filter(|glance| instance.running && now <= glance.current_until);
-        let hashrate = current.and_then(|glance| glance.hashrate);
+        let count = |of: fn(&ListStats) -> f64| glance.as_ref().map(|glance| of(glance) as u64);
         Instance {
-            hashrate,
+            hashrate: current.and_then(|glance| glance.hashrate),
+            hashrate_1h: current.and_then(|glance| glance.hashrate_1h),
+            miner_count: current
+                .and_then(|glance| glance.miners)
+                .map(|miners| miners as u64),
+            shares_accepted_24h: count(|glance| glance.accepted),
+            shares_rejected_24h: count(|glance| glance.rejected),
+            shares_acknowledged_24h: count(|glance| glance.acknowledged),
             glance,
             health,
             ..instance.covered(&self.secret_mask())

@@ -205,6 +205,11 @@ impl Sampler {
                 *id,
                 ListStats {
                     hashrate: watched.hashrate,
+                    hashrate_1h: watched.hashrate_1h,
+                    miners: watched
+                        .measured
+                        .as_ref()
+                        .and_then(|measured| measured.figures.get("miners").copied()),
                     current_until,
                     ..known
                 },

@@ -29,8 +29,10 @@ pub(super) struct SampledInstance {
     pub(super) fault: Option<MonitoringError>,
     pub(super) watch: MonitoringWatch,
     pub(super) recent: RecentHashrate,
-    /// The average hashrate of the last ten minutes.
+    /// The average hashrate of the last ten minutes,
     pub(super) hashrate: Option<f64>,
+    /// and of the last hour.
+    pub(super) hashrate_1h: Option<f64>,
     /// What lists show of it.
     pub(super) glance: Option<ListStats>,
     /// What its monitoring did in this round.
@@ -65,11 +67,11 @@ impl SampledInstance {
             self.recent
                 .average(window, now, interval_s, fresh_seconds(interval_s))
         };
-        self.hashrate = average(WINDOW);
+        (self.hashrate, self.hashrate_1h) = (average(WINDOW), average(HOUR));
         if round.is_some() {
             let averages = [
                 ("hashrate_measured", self.hashrate),
-                ("hashrate_1h", average(HOUR)),
+                ("hashrate_1h", self.hashrate_1h),
             ];
             taken.extend(
                 averages

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::install::{InstallOptions, InstallRequest};
 use super::model::{InstalledClient, JobStage, JobTask, UpdateJob};
-use super::release_check::{ACTOR, ReleaseStatus};
+use super::release_status::{ACTOR, ReleaseStatus};
 use super::service::UpdateService;
 use super::settings::UpdateSettings;
 use crate::base::clock::Timestamp;
@@ -108,10 +108,10 @@ async fn install_what_is_new(updates: &UpdateService, now: Timestamp) -> Result<
         .map(Some)
 }
 
-/// The release that is to be installed by itself now: the newest, if the user asked for that and
-/// this is the part of the day for it, there is a client in use (the first one is the user's own
-/// decision), the file is there and can be checked, and it was not tried by itself before. One that
-/// somebody installed and has not switched to is left to them.
+/// The release that is to be installed by itself now: the newest one that can be installed here and
+/// is not skipped, if the user asked for that and this is the part of the day for it, there is a
+/// client in use (the first one is the user's own decision), the file can be checked, and it was
+/// not tried by itself before. One that somebody installed and has not switched to is left to them.
 fn due(
     wanted: &UpdateSettings,
     now: (Timestamp, u16),
@@ -123,11 +123,8 @@ fn due(
     if !wanted.automatic || !wanted.is_time(minute) || !news.available || news.current.is_none() {
         return None;
     }
-    let latest = news.latest.as_ref()?;
-    let release = news
-        .releases
-        .iter()
-        .find(|release| release.tag == *latest)?;
+    let release = news.latest_release()?;
+    let latest = &release.tag;
     let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
     // What could not be downloaded is tried again in the next window.
     let counts =
@@ -171,8 +168,9 @@ async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::ReleaseAsset;
-    use super::super::release_check::tests::news;
+    use super::super::model::{ClientRelease, InUse, ReleaseAsset, ReleaseSkip};
+    use super::super::release_status::tests::news;
+    use super::super::tags::client_of_tag;
     use super::*;
 
     #[test]
@@ -236,6 +234,18 @@ mod tests {
         let mut uploading = news();
         uploading.releases[0].asset = ReleaseAsset::Uploading { name: "x".into() };
         assert_eq!(at(&wanted, 150, &uploading, &[]), None);
+        let mut skipped = news();
+        (skipped.latest, skipped.available) = (None, false);
+        assert_eq!(at(&wanted, 150, &skipped, &[]), None);
+        // A newer release without its file does not keep the one before it from being installed.
+        let mut pending = news();
+        let without_file = ClientRelease {
+            tag: "v0.9.0".into(),
+            asset: ReleaseAsset::Uploading { name: "x".into() },
+            ..pending.releases[0].clone()
+        };
+        pending.releases.insert(0, without_file);
+        assert_eq!(at(&wanted, 150, &pending, &[]), Some("v0.8.0".into()));
         let tried = UpdateJob::new(JobTask::Install, "v0.8.0", ACTOR, Timestamp(0));
         assert_eq!(
             at(&wanted, 150, &news(), std::slice::from_ref(&tried)),
@@ -261,5 +271,136 @@ mod tests {
             ..tried
         };
         assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
+    }
+    #[test]
+    fn automatic_updates_install_what_is_offered() {
+        let wanted = UpdateSettings {
+            automatic: true,
+            ..UpdateSettings::default()
+        };
+        let [ready] = &news().releases[..] else {
+            panic!("one release")
+        };
+        let of = |tag: &str| ClientRelease {
+            tag: tag.into(),
+            ..ready.clone()
+        };
+        let uploading = |tag: &str| ClientRelease {
+            asset: ReleaseAsset::Uploading { name: "x".into() },
+            ..of(tag)
+        };
+        let missing = |tag: &str| ClientRelease {
+            asset: ReleaseAsset::Missing { why: "none".into() },
+            ..of(tag)
+        };
+        let pre_release = |tag: &str| ClientRelease {
+            prerelease: true,
+            ..of(tag)
+        };
+        let (old, new) = ("v0.7.0", "v0.8.0");
+        for (case, releases, skips, in_use, offered, pending) in [
+            (
+                "newest without a file",
+                vec![missing("v0.9.0"), of(new)],
+                vec![],
+                old,
+                Some(new),
+                Some("v0.9.0"),
+            ),
+            (
+                "newest in use but for it",
+                vec![missing("v0.9.0"), of(new)],
+                vec![],
+                new,
+                None,
+                Some("v0.9.0"),
+            ),
+            (
+                "files being uploaded",
+                vec![uploading(new), of(old)],
+                vec![],
+                old,
+                None,
+                Some(new),
+            ),
+            (
+                "late patch of an older line",
+                vec![of("v0.7.2"), of(new)],
+                vec![],
+                new,
+                None,
+                None,
+            ),
+            (
+                "late patch, older line in use",
+                vec![of("v0.7.2"), of(new)],
+                vec![],
+                old,
+                Some(new),
+                None,
+            ),
+            (
+                "late patch, newer one skipped",
+                vec![of("v0.7.2"), of(new)],
+                vec![new],
+                old,
+                Some("v0.7.2"),
+                None,
+            ),
+            (
+                "only pre-releases",
+                vec![pre_release("v0.9.0"), of("v0.9.0-rc1")],
+                vec![],
+                old,
+                None,
+                None,
+            ),
+            (
+                "skipped",
+                vec![of(new), of(old)],
+                vec![new],
+                old,
+                None,
+                None,
+            ),
+            (
+                "a newer one than the skipped",
+                vec![of("v0.9.0"), of(new)],
+                vec![new],
+                old,
+                Some("v0.9.0"),
+                None,
+            ),
+            (
+                "skipped before its files are there",
+                vec![uploading(new), of(old)],
+                vec![new],
+                old,
+                None,
+                None,
+            ),
+        ] {
+            let skips = skips.into_iter().map(|tag| ReleaseSkip {
+                tag: tag.into(),
+                skipped_at: Timestamp(0),
+                skipped_by: "ada (page)".into(),
+            });
+            let in_use = InUse {
+                tag: Some(in_use.into()),
+                client: client_of_tag(in_use).unwrap(),
+            };
+            let status = ReleaseStatus::new(releases, skips.collect(), Some(in_use), None);
+            assert_eq!(status.available, offered.is_some(), "{case}");
+            assert_eq!(
+                due(&wanted, (Timestamp(0), 150), &status, &[], &[]).as_deref(),
+                offered,
+                "{case}"
+            );
+            assert_eq!(
+                status.pending.map(|pending| pending.tag).as_deref(),
+                pending,
+                "{case}"
+            );
+        }
     }
 }

@@ -12,25 +12,30 @@
 //! Files:
 //!
 //! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which differ.
-//!   `github`: the release API's answers. `requests`: bodies of requests. All pure.
+//!   `offer`: which release is offered here. `github`: the release API's answers. `notes`: release
+//!   notes as HTML. `requests`: bodies of requests. All pure.
 //! * `store`: the directory of installed clients. `source`: a release, cargo or a file. `install`:
 //!   from a source into the store. `upload`: files sent with a request.
 //! * `plan`: can a switch begin. `switch`: moves instances one by one. `health_gate`: did one come
 //!   up well. `revert`: what happens if not. `recovery`: continues the job of a killed manager.
-//! * `job_tracker`: the job in progress. `release_check`: looks for releases. `settings`, `jobs`:
-//!   automatic updates. `service`: the use cases.
+//! * `job_tracker`: the job in progress. `release_check`: looks for releases. `release_status`:
+//!   what they come to. `skips`: releases that
+//!   are not offered. `settings`, `jobs`: automatic updates. `service`: the use cases.
 
 mod github;
 mod health_gate;
 mod job_tracker;
 mod jobs;
 mod release_check;
+mod release_status;
 mod responses;
 mod revert;
 pub mod route_table;
 
 mod install;
 pub mod model;
+mod notes;
+mod offer;
 mod plan;
 mod queries;
 mod recovery;
@@ -38,6 +43,7 @@ mod requests;
 pub mod routes;
 mod service;
 mod settings;
+mod skips;
 mod source;
 mod store;
 mod switch;

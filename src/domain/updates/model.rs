@@ -8,7 +8,7 @@ pub use job::{HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, V
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tags::{client_of_tag, order_of_tag};
+use super::tags::{client_of_tag, least_client_of_tag, order_of_tag};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::configs::ClientVersion;
@@ -112,28 +112,36 @@ impl ClientRelease {
     pub fn client(&self) -> Option<ClientVersion> {
         client_of_tag(&self.tag)
     }
+
+    /// It is meant for everybody: not marked as a pre-release, and its tag is a version without a
+    /// suffix such as `-rc1`.
+    pub fn is_final(&self) -> bool {
+        !self.prerelease && order_of_tag(&self.tag).is_some_and(|order| order.is_final())
+    }
 }
 
-/// The newest release that is meant for everybody, whether or not its file is there.
-pub fn newest(releases: &[ClientRelease]) -> Option<&ClientRelease> {
-    releases
-        .iter()
-        .filter(|r| !r.prerelease && order_of_tag(&r.tag).is_some())
-        .max_by_key(|r| order_of_tag(&r.tag))
+/// A release that a user does not want to be offered.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct ReleaseSkip {
+    /// Its tag.
+    pub tag: String,
+    /// Since when.
+    pub skipped_at: Timestamp,
+    /// By whom, `ada (page)`.
+    pub skipped_by: String,
 }
 
-/// Whether a release is newer than what is in use.
+/// Whether a release is newer than what is in use. Versions are compared, not dates.
 pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
-    if let Some(tag) = &in_use.tag {
-        return order_of_tag(&release.tag) > order_of_tag(tag);
+    let order = order_of_tag(&release.tag);
+    if let Some(present) = in_use.tag.as_deref().and_then(order_of_tag) {
+        return order > Some(present);
     }
     match release.client() {
         Some(client) => client > in_use.client,
-        // A tag from after this program was made carries a client from after it.
-        None => {
-            order_of_tag(&release.tag) > order_of_tag("v0.8.0")
-                && in_use.client <= ClientVersion::NEWEST_KNOWN
-        }
+        // A tag that this program does not know carries a client that it does not know, newer than
+        // that of the release before it.
+        None => least_client_of_tag(&release.tag).is_some_and(|least| in_use.client <= least),
     }
 }
 
@@ -263,6 +271,12 @@ pub struct ClientUser {
 }
 
 impl InstalledClient {
+    /// It came with this release.
+    pub fn came_with(&self, release: &ClientRelease) -> bool {
+        let tag = self.manifest.as_ref().and_then(|m| m.tag.as_ref());
+        tag == Some(&release.tag)
+    }
+
     /// Why it cannot be removed, in a sentence; none: it can.
     pub fn obstacle(&self) -> Option<String> {
         if self.in_use {
@@ -302,21 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_release_is_the_highest_that_is_for_everybody() {
-        let all = [
-            release("v0.8.0", false),
-            release("v0.10.0", false),
-            release("v0.9.0", false),
-            release("v0.11.0-rc1", true),
-        ];
-        assert_eq!(newest(&all).unwrap().tag, "v0.10.0");
-        assert_eq!(
-            newest(&[release("nightly", false), release("v1.0.0", true)]),
-            None
-        );
-    }
-
-    #[test]
     fn newer_is_judged_by_tags_or_by_what_they_carry() {
         let by_tag = |tag: &str| InUse {
             tag: Some(tag.into()),
@@ -335,10 +334,41 @@ mod tests {
             is_newer(&release("v0.8.0", false), &by_version(5))
                 && !is_newer(&release("v0.8.0", false), &by_version(6))
         );
-        // A tag nobody here knows carries a client nobody here knows.
+        // A tag that is not known carries a client that is not known.
         assert!(
             is_newer(&release("v0.9.0", false), &by_version(6))
                 && !is_newer(&release("v0.9.0", false), &by_version(7))
         );
+        // A late patch of an older line is newer than that line alone.
+        for (patch, in_use, newer) in [
+            ("v0.7.2", by_version(5), true),
+            ("v0.7.2", by_version(6), false),
+            ("v0.7.2", by_tag("v0.7.0"), true),
+            ("v0.7.2", by_tag("v0.8.0"), false),
+            ("v0.0.1", by_version(1), false),
+        ] {
+            assert_eq!(
+                is_newer(&release(patch, false), &in_use),
+                newer,
+                "{patch} {in_use:?}"
+            );
+        }
+        // With a tag that is no version, the client's version decides.
+        assert!(is_newer(
+            &release("v0.9.0", false),
+            &InUse {
+                client: ClientVersion::new(0, 5, 0),
+                ..by_tag("nightly")
+            }
+        ));
+        assert!(!is_newer(&release("v0.8.0", false), &by_tag("nightly")));
+    }
+
+    #[test]
+    fn a_suffix_makes_a_pre_release_as_its_mark_does() {
+        assert!(release("v0.9.0", false).is_final());
+        for (tag, mark) in [("v0.9.0", true), ("v0.9.0-rc1", false), ("nightly", false)] {
+            assert!(!release(tag, mark).is_final(), "{tag}");
+        }
     }
 }

@@ -7,11 +7,11 @@ use diesel::sqlite::SqliteConnection as Db;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::{ClientRelease, UpdateJob};
+use super::model::{ClientRelease, ReleaseSkip, UpdateJob};
 use crate::base::clock::Timestamp;
 use crate::base::ids::JobId;
 use crate::infra::db::load_bounded;
-use crate::infra::db::schema::{update_jobs, update_state, updates};
+use crate::infra::db::schema::{skipped_releases, update_jobs, update_state, updates};
 use crate::infra::db::statement::CachedStatement;
 use crate::web::respond::{LIST_BYTES, WHOLE_LIST_BYTES};
 
@@ -289,4 +289,38 @@ pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
     diesel::update(update_state::table)
         .set(update_state::settings.eq(settings))
         .execute(db)
+}
+
+/// The skipped releases, the last one first.
+pub fn skips(db: &mut Db) -> QueryResult<Vec<ReleaseSkip>> {
+    let rows: Vec<(String, Timestamp, String)> = skipped_releases::table
+        .order((
+            skipped_releases::skipped_at.desc(),
+            skipped_releases::tag.desc(),
+        ))
+        .load(db)?;
+    Ok(rows
+        .into_iter()
+        .map(|(tag, skipped_at, skipped_by)| ReleaseSkip {
+            tag,
+            skipped_at,
+            skipped_by,
+        })
+        .collect())
+}
+
+/// Skips a release. One that is skipped stays as it is.
+pub fn add_skip(db: &mut Db, skip: &ReleaseSkip) -> QueryResult<usize> {
+    diesel::insert_or_ignore_into(skipped_releases::table)
+        .values((
+            skipped_releases::tag.eq(&skip.tag),
+            skipped_releases::skipped_at.eq(skip.skipped_at),
+            skipped_releases::skipped_by.eq(&skip.skipped_by),
+        ))
+        .execute(db)
+}
+
+/// Offers a skipped release again.
+pub fn remove_skip(db: &mut Db, tag: &str) -> QueryResult<usize> {
+    diesel::delete(skipped_releases::table.filter(skipped_releases::tag.eq(tag))).execute(db)
 }

@@ -51,6 +51,21 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     Ok((order, InstallOptions { unverified, switch }))
 }
 
+/// Which release is to be skipped, or offered again.
+pub fn read_release(value: Value) -> Result<String> {
+    let mut body = MemberReader::of(value, [])?;
+    let version = body.text("version");
+    match &version {
+        None => body.refuse("version", "Say which release, such as v0.8.0."),
+        Some(version) if check_version(version).is_err() => body.refuse(
+            "version",
+            "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
+        ),
+        Some(_) => {}
+    }
+    body.finish(version)
+}
+
 /// How a switch is judged.
 pub(super) fn gate_fields() -> [RequestField; 2] {
     [

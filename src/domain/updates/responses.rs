@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::model::ReleaseSkip;
 use super::queries::KnownRelease;
 use super::settings::UpdateSettings;
 use crate::base::ids::JobId;
@@ -45,4 +46,15 @@ pub struct UpdateSettingsResponse {
     pub message: String,
     /// As it is now.
     pub settings: UpdateSettings,
+}
+
+/// A release was skipped, or is offered again.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ReleaseSkipResponse {
+    /// Its tag.
+    pub version: String,
+    /// That in a sentence.
+    pub message: String,
+    /// The releases that are skipped now, the last one first.
+    pub skipped: Vec<ReleaseSkip>,
 }

@@ -1,12 +1,16 @@
 //! The routes of clients and their updates: operation, role, audit text and handler of each.
 
-use super::release_check::ReleaseStatus;
+use super::release_status::ReleaseStatus;
 use super::requests::gate_fields;
-use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
+use super::responses::{
+    JobCancelResponse, JobStartResponse, ReleaseList, ReleaseSkipResponse, UpdateSettingsResponse,
+};
 use super::routes;
 use super::service::ClientInUse;
 use super::service::UpdateService;
-use super::views::{ClientRemoval, HistoryPage, InstallPage, JobPage, SwitchPage, UpdatesPage};
+use super::views::{
+    ClientRemoval, HistoryPage, InstallPage, JobPage, ReleasePage, SwitchPage, UpdatesPage,
+};
 use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
@@ -71,13 +75,24 @@ where
 .add(get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(100), id("before", "Those before this piece of work.")])
             .gives::<HistoryPage>(PAGE), routes::history)
+.add(get("/updates/releases/{name}", "getRelease", "A release with its notes.")
+            .named(text("name", "Its tag, or the version of the client that it carries.").like("v0.8.0"))
+            .gives::<ReleasePage>(PAGE), routes::release)
+.add(post("/updates/skip", "skipRelease", "Skips a release: it is neither offered nor installed automatically.")
+            .takes([version("Which release: its tag, or the version of its client.").required()])
+            .does::<ReleaseSkipResponse>()
+            .fails(&[404, 409]).for_operators().audited("skipped a release"), routes::skip)
+.add(post("/updates/unskip", "unskipRelease", "Offers a skipped release again.")
+            .takes([version("Which release: its tag, or the version of its client.").required()])
+            .does::<ReleaseSkipResponse>()
+            .fails(&[404, 409]).for_operators().audited("offered a skipped release again"), routes::unskip)
 .add(get("/updates/install", "askInstall", "The question before an installation, for people.")
-            .asks([version("Which release; without it the newest.")])
+            .asks([version("Which release; without it the newest that can be installed here.")])
             .gives::<InstallPage>(PAGE)
             .fails(&[404, 409]), routes::ask_install)
 .add(post("/updates/install", "installClient", "Installs a client: a release, one that is built, or a file on this machine.")
             .may_take([
-                version("Which; without it the newest release."),
+                version("Which; without it the newest release that can be installed here."),
                 one_of("source", "Where it comes from.", &["release", "build", "file"]).or("release"),
                 text("path", "With `file`: the client program, or a release's archive, on this machine."),
                 flag("accept_unverified", "A release that gives no checksum is taken all the same.").or(false),

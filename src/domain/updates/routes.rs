@@ -10,13 +10,17 @@ use futures_util::{StreamExt, stream};
 
 use super::install::{InstallRequest, check_version};
 use super::model::{HealthGate, JobTask, UpdateJob};
-use super::release_check::ReleaseStatus;
-use super::requests::{chosen, gate_fields, read_gate, read_order};
-use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, UpdateSettingsResponse};
+use super::release_status::ReleaseStatus;
+use super::requests::{chosen, gate_fields, read_gate, read_order, read_release};
+use super::responses::{
+    JobCancelResponse, JobStartResponse, ReleaseList, ReleaseSkipResponse, UpdateSettingsResponse,
+};
 use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
 use super::upload;
-use super::views::{HistoryPage, InstallPage, JobPage, SwitchPage, UpdatesPage, remove_page};
+use super::views::{
+    HistoryPage, InstallPage, JobPage, ReleasePage, SwitchPage, UpdatesPage, remove_page,
+};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
@@ -191,6 +195,71 @@ pub async fn cancel(
     let message = format!("\"{}\" is being cancelled.", job.title());
     let json = JobCancelResponse { job: id, message };
     ChangeResponse::new(json, format!("{HERE}/jobs/{id}")).respond(&want)
+}
+
+/// `GET /updates/releases/{name}`: a release with its notes.
+pub async fn release(
+    State(updates): State<UpdateService>,
+    Path(name): Path<String>,
+    want: RequestContext,
+) -> Reply {
+    let none = || Error::not_found("release", &name);
+    if check_version(&name).is_err() {
+        return Err(none().into());
+    }
+    // Looking asks nobody for what is not known, as before an installation.
+    let release = updates.known_release(Some(&name)).await?;
+    let mut skips = updates.skips().await?;
+    skips.retain(|skip| skip.tag == release.tag);
+    want.respond(&ReleasePage {
+        now: Timestamp::now(),
+        is_managed: updates.fixed().is_none(),
+        installed: updates.installed_as(&release).await?,
+        obstacle: release.asset.obstacle(),
+        skip: skips.pop(),
+        release,
+    })
+}
+
+/// `POST /updates/skip`.
+pub async fn skip(
+    State(updates): State<UpdateService>,
+    actor: Actor,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
+    let version = read_release(input.value)?;
+    let tag = updates.skip(&version, &actor.to_string()).await?.tag;
+    let message = format!(
+        "Release {tag} is skipped: it is not offered and not installed automatically. Newer ones are."
+    );
+    skip_response(&updates, &want, tag, message).await
+}
+
+/// `POST /updates/unskip`.
+pub async fn unskip(
+    State(updates): State<UpdateService>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
+    let version = read_release(input.value)?;
+    let tag = updates.unskip(&version).await?;
+    let message = format!("Release {tag} is offered again.");
+    skip_response(&updates, &want, tag, message).await
+}
+
+async fn skip_response(
+    updates: &UpdateService,
+    want: &RequestContext,
+    version: String,
+    message: String,
+) -> Reply {
+    let json = ReleaseSkipResponse {
+        version,
+        message,
+        skipped: updates.skips().await?,
+    };
+    ChangeResponse::new(json, format!("{HERE}#releases")).respond(want)
 }
 
 /// `GET /updates/install?version=`: the question.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::job_tracker::JobTracker;
 use super::model::{
-    ClientOrigin, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob,
+    ClientOrigin, ClientRelease, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob,
 };
 use super::queries::{self, KnownRelease};
 use super::settings::UpdateSettings;
@@ -346,6 +346,14 @@ impl UpdateService {
             ))
         });
         Ok(installed)
+    }
+
+    /// The name of the installed client that came with a release.
+    pub(super) async fn installed_as(&self, release: &ClientRelease) -> Result<Option<String>> {
+        let mut installed = self.installed().await?.into_iter();
+        Ok(installed
+            .find(|one| one.came_with(release))
+            .map(|one| one.name))
     }
 
     /// The installed client that was in use before somebody switched to the present one, or else

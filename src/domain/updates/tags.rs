@@ -23,29 +23,109 @@ const TAGS: [(&str, ClientVersion); 12] = [
     ("v0.8.0", ClientVersion::new(0, 6, 0)),
 ];
 
-/// Which client a release carries as far as is known before it is installed; v0.7.0 is the one
-/// between two that are known.
-pub fn client_of_tag(tag: &str) -> Option<ClientVersion> {
-    if tag == "v0.7.0" {
-        return Some(ClientVersion::new(0, 5, 0));
-    }
-    TAGS.iter()
-        .find(|(known, _)| *known == tag)
-        .map(|(_, client)| *client)
+/// v0.7.0 is the one between two releases whose clients are known.
+const BETWEEN: (&str, ClientVersion) = ("v0.7.0", ClientVersion::new(0, 5, 0));
+
+fn known() -> impl Iterator<Item = (&'static str, ClientVersion)> {
+    TAGS.into_iter().chain([BETWEEN])
 }
 
-/// The order of tags: by their numbers, a pre-release (`v0.9.0-rc1`) before its release, what
-/// cannot be read before everything.
-pub fn order_of_tag(tag: &str) -> Option<(Vec<u64>, bool)> {
-    let (core, pre) = match tag.trim_start_matches(['v', 'V']).split_once('-') {
-        Some((core, pre)) => (core, Some(pre)),
-        None => (tag.trim_start_matches(['v', 'V']), None),
+/// Which client a release carries as far as is known before it is installed.
+pub fn client_of_tag(tag: &str) -> Option<ClientVersion> {
+    known()
+        .find(|(known, _)| *known == tag)
+        .map(|(_, client)| client)
+}
+
+/// The newest client that is known of this release and of those before it. A release that this
+/// program does not know, such as a late patch of an older line, carries at least this one. None:
+/// the tag is no version, or older than all that are known.
+pub fn least_client_of_tag(tag: &str) -> Option<ClientVersion> {
+    let order = order_of_tag(tag)?;
+    known()
+        .filter(|(known, _)| order_of_tag(known).is_some_and(|known| known <= order))
+        .map(|(_, client)| client)
+        .max()
+}
+
+/// The place of a release tag among others, by semantic versioning: numbers first, and a
+/// pre-release before its release. Dates of publication do not count: a patch of an older line is
+/// published after newer releases.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TagOrder {
+    /// Without zeros at the end, so that `v0.9` is `v0.9.0`.
+    numbers: Vec<u64>,
+    stage: TagStage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TagStage {
+    /// `rc10` is `rc` and 10, so that it comes after `rc2`.
+    PreRelease(Vec<TagPart>),
+    Final,
+}
+
+/// Numbers come before words, as semantic versioning has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TagPart {
+    Number(u64),
+    Word(String),
+}
+
+impl TagOrder {
+    /// It is meant for everybody.
+    pub fn is_final(&self) -> bool {
+        self.stage == TagStage::Final
+    }
+}
+
+/// The place of a tag; none: it is no version (`nightly`, `2026-11-01`), and comes after no other.
+pub fn order_of_tag(tag: &str) -> Option<TagOrder> {
+    let version = tag.strip_prefix(['v', 'V']);
+    let text = version.unwrap_or(tag);
+    // What follows a plus sign names a build and has no order.
+    let text = text.split_once('+').map_or(text, |(text, _)| text);
+    let (core, suffix) = match text.split_once('-') {
+        Some((core, suffix)) => (core, Some(suffix)),
+        None => (text, None),
     };
-    let numbers = core
+    let mut numbers = core
         .split('.')
-        .map(|part| part.parse().ok())
+        .map(|part| {
+            let is_number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            part.parse().ok().filter(|_| is_number)
+        })
         .collect::<Option<Vec<u64>>>()?;
-    Some((numbers, pre.is_none()))
+    // A number alone is a date or a build.
+    if version.is_none() && numbers.len() < 2 {
+        return None;
+    }
+    while numbers.last() == Some(&0) {
+        numbers.pop();
+    }
+    let stage = match suffix {
+        None => TagStage::Final,
+        Some(suffix) => TagStage::PreRelease(suffix.split('.').flat_map(parts_of).collect()),
+    };
+    Some(TagOrder { numbers, stage })
+}
+
+fn parts_of(text: &str) -> Vec<TagPart> {
+    let mut runs: Vec<String> = Vec::new();
+    let mut was_digit = None;
+    for c in text.chars() {
+        match runs.last_mut() {
+            Some(run) if was_digit == Some(c.is_ascii_digit()) => run.push(c),
+            _ => runs.push(c.to_string()),
+        }
+        was_digit = Some(c.is_ascii_digit());
+    }
+    runs.into_iter()
+        .map(|run| match run.parse() {
+            Ok(number) => TagPart::Number(number),
+            Err(_) => TagPart::Word(run),
+        })
+        .collect()
 }
 
 /// A name under which a version may be asked for or stored: of a tag, a client version, a
@@ -94,14 +174,60 @@ mod tests {
     fn tags_have_an_order() {
         let sorted = [
             "nightly",
-            "v0.8.0-rc1",
+            "v0.7.0",
+            "v0.7.2",
+            "v0.8.0-alpha.1",
+            "v0.8.0-rc.1",
+            "v0.8.0-rc2",
+            "v0.8.0-rc10",
             "v0.8.0",
+            "v0.8.0.1",
             "v0.9.0-rc2",
             "v0.9.0",
             "v0.10.0",
-            "v1.0.0",
+            "v1",
+            "1.0.1",
         ];
-        assert!(sorted.is_sorted_by_key(|tag| order_of_tag(tag)));
+        for pair in sorted.windows(2) {
+            assert!(order_of_tag(pair[0]) < order_of_tag(pair[1]), "{pair:?}");
+        }
+        assert_eq!(order_of_tag("v0.9"), order_of_tag("V0.9.0+build.7"));
+        for other in [
+            "",
+            "v",
+            "v.1",
+            "vv1.0",
+            "v0.x",
+            "v+1.0",
+            "2026-11-01",
+            "20261101",
+            "jd-client",
+            "v99999999999999999999.0",
+        ] {
+            assert_eq!(order_of_tag(other), None, "{other}");
+        }
+        assert!(
+            order_of_tag("v0.9.0").is_some_and(|order| order.is_final())
+                && order_of_tag("v0.9.0-rc1").is_some_and(|order| !order.is_final())
+        );
+    }
+
+    #[test]
+    fn a_release_carries_at_least_the_client_of_those_before_it() {
+        assert_eq!(
+            least_client_of_tag("v0.7.2"),
+            Some(ClientVersion::new(0, 5, 0))
+        );
+        assert_eq!(
+            least_client_of_tag("v1.0.0"),
+            Some(ClientVersion::NEWEST_KNOWN)
+        );
+        assert_eq!(
+            least_client_of_tag("v0.8.0-rc1"),
+            Some(ClientVersion::new(0, 5, 0))
+        );
+        assert_eq!(least_client_of_tag("v0.0.1"), None);
+        assert_eq!(least_client_of_tag("nightly"), None);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use super::health_gate::length;
 use super::model::{
-    ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset, SwitchStep,
-    UpdateJob,
+    ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset,
+    ReleaseSkip, SwitchStep, UpdateJob,
 };
-use super::release_check::ReleaseStatus;
+use super::notes::ReleaseNotes;
+use super::release_status::ReleaseStatus;
 use super::settings::UpdateSettings;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
@@ -64,23 +65,44 @@ impl UpdatesPage {
             (Some(current), Some(latest)) if self.news.available => {
                 format!("Client {current} is in use; release {latest} is newer")
             }
-            (Some(current), Some(_)) => {
+            (Some(current), Some(_))
+                if self.news.pending.is_none() && self.news.skipped.is_empty() =>
+            {
                 format!("Client {current} is in use, and nothing newer is known")
             }
-            (Some(current), None) => format!("Client {current} is in use"),
+            (Some(current), _) => format!("Client {current} is in use"),
         }
+    }
+
+    /// The release that is to be installed next.
+    fn offer(&self) -> Option<&ClientRelease> {
+        self.news
+            .latest_release()
+            .filter(|_| self.news.available && self.fixed.is_none())
+    }
+
+    /// Releases are known, and none can be installed.
+    fn has_no_offer(&self) -> bool {
+        self.news.latest.is_none() && !self.news.releases.is_empty()
+    }
+
+    fn is_offered(&self, release: &ClientRelease) -> bool {
+        self.offer().is_some_and(|offer| offer.tag == release.tag)
+    }
+
+    fn is_skipped(&self, release: &ClientRelease) -> bool {
+        self.news.skipped.iter().any(|skip| skip.tag == release.tag)
+    }
+
+    fn notes(&self, release: &ClientRelease) -> ReleaseNotes {
+        ReleaseNotes::render(&release.notes)
     }
 
     /// The installed client that came with a release.
     fn installed_as(&self, release: &ClientRelease) -> Option<&str> {
-        let is_it = |one: &&InstalledClient| {
-            one.manifest
-                .as_ref()
-                .is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag))
-        };
         self.installed
             .iter()
-            .find(is_it)
+            .find(|one| one.came_with(release))
             .map(|one| one.name.as_str())
     }
 
@@ -243,25 +265,61 @@ impl InstallPage {
         self.release.asset.sha256().is_none() && self.signed_by.is_none()
     }
 
-    fn client(&self) -> String {
-        self.release.client().map_or_else(
+    fn notes(&self) -> ReleaseNotes {
+        ReleaseNotes::render(&self.release.notes)
+    }
+}
+
+/// `/updates/releases/{name}`.
+#[derive(Debug, JsonSchema, Serialize, Template)]
+#[template(path = "updates/release.html", blocks = ["main"])]
+#[schemars(rename = "Release")]
+pub struct ReleasePage {
+    #[serde(skip)]
+    pub(super) now: Timestamp,
+    /// Clients are installed and switched here: none was given with `--client`.
+    #[serde(skip)]
+    pub(super) is_managed: bool,
+    /// The release.
+    #[serde(flatten)]
+    pub(super) release: ClientRelease,
+    /// The name of the installed client that came with it.
+    pub(super) installed: Option<String>,
+    /// Why it cannot be installed on this machine, if so.
+    pub(super) obstacle: Option<String>,
+    /// Since when it is skipped, and by whom; null: it is not.
+    pub(super) skip: Option<ReleaseSkip>,
+}
+view!(ReleasePage { "main" => as_main });
+
+impl ReleasePage {
+    fn ago(&self, at: &Timestamp) -> String {
+        human_duration(self.now.since(*at))
+    }
+
+    fn notes(&self) -> ReleaseNotes {
+        ReleaseNotes::render(&self.release.notes)
+    }
+}
+
+/// How pages show a release.
+impl ClientRelease {
+    fn client_text(&self) -> String {
+        self.client().map_or_else(
             || "not known before it is installed".into(),
             |client| client.to_string(),
         )
     }
 
-    fn file(&self) -> &str {
-        match &self.release.asset {
+    fn file_text(&self) -> &str {
+        match &self.asset {
             ReleaseAsset::Ready { name, .. } | ReleaseAsset::Uploading { name } => name,
             ReleaseAsset::Missing { .. } => "none for this machine",
         }
     }
 
-    fn size(&self) -> String {
-        self.release
-            .asset
-            .size()
-            .map_or_else(|| "–".into(), size_text)
+    fn size_text(&self) -> String {
+        self.asset.size().map_or_else(|| "–".into(), size_text)
     }
 }
 

@@ -307,6 +307,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    skipped_releases (tag) {
+        tag -> Text,
+        skipped_at -> BigInt,
+        skipped_by -> Text,
+    }
+}
+
+diesel::table! {
     tokens (id) {
         id -> Text,
         hash -> Text,

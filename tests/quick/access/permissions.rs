@@ -63,6 +63,8 @@ const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/alerts/deliveries/{id}/again"),
     ("post", "/updates/check"),
     ("post", "/updates/install"),
+    ("post", "/updates/skip"),
+    ("post", "/updates/unskip"),
     ("post", "/updates/switch"),
     ("post", "/updates/rollback"),
     ("post", "/updates/jobs/{id}/cancel"),

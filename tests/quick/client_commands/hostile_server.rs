@@ -33,6 +33,7 @@ fn nasty_answer(path: &str) -> serde_json::Value {
         }
         "updates" => {
             json!({ "current": NASTY, "latest": NASTY, "available": true, "installed": [{ "name": NASTY }], "problem": NASTY,
+            "pending": { "tag": NASTY, "reason": NASTY }, "skipped": [{ "tag": NASTY }],
             "job": { "id": NASTY, "message": NASTY }, "releases": [{ "tag": NASTY, "asset": { "state": NASTY, "why": NASTY } }] })
         }
         "alerts" => {

@@ -152,3 +152,43 @@ async fn work_that_fails_or_is_cancelled_fails_the_command() {
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_skipped_and_offered_again_and_one_without_its_file_is_named() {
+    let pending = Offered {
+        state: "open",
+        ..Offered::new("v0.9.0", &version("0.7.0"))
+    };
+    let older = Offered::new("v0.7.0", &version("0.5.0"));
+    let newer = Offered::new("v0.8.0", &version("0.6.0"));
+    let releases = Releases::serve(vec![pending, newer, older]).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    assert_eq!(ask(&manager, &["updates", "install", "v0.7.0"]).code, 0);
+    let offered = ask(&manager, &["updates", "check"]).well();
+    assert!(
+        offered.starts_with("Client 0.5.0 is in use. Release v0.8.0 (client 0.6.0) is newer.\n")
+            && offered.contains("Release v0.9.0 is not yet available for the manager's machine."),
+        "{offered}"
+    );
+    let said = ask(&manager, &["updates", "skip", "v0.8.0"]).well();
+    assert!(said.starts_with("Release v0.8.0 is skipped"), "{said}");
+    let table = ask(&manager, &["updates"]).well();
+    assert!(
+        table.starts_with("Client 0.5.0 is in use.\n")
+            && table.contains("Skipped: v0.8.0\n")
+            && table.contains("v0.8.0 (skipped)"),
+        "{table}"
+    );
+    let said = ask(&manager, &["updates", "install"]).wrong(1);
+    assert!(said.contains("installed already"), "{said}");
+    let said = ask(&manager, &["updates", "skip", "v9.9.9"]).wrong(1);
+    assert!(said.contains("v9.9.9"), "{said}");
+    let undone = ask(&manager, &["updates", "unskip", "v0.8.0", "--json"]).json();
+    assert_eq!(
+        (&undone["success"], &undone["skipped"]),
+        (&Value::Bool(true), &serde_json::json!([]))
+    );
+    let said = ask(&manager, &["updates", "unskip", "v0.8.0"]).wrong(1);
+    assert!(said.contains("v0.8.0"), "{said}");
+    assert!(ask(&manager, &["updates"]).well().contains("is newer"));
+}

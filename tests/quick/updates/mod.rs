@@ -4,5 +4,6 @@
 
 mod install;
 mod kills;
+mod offers;
 mod release_check;
 mod switch;

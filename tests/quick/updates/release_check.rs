@@ -118,10 +118,14 @@ async fn an_unchanged_list_is_not_sent_again_and_a_token_goes_to_the_api_alone()
     );
 }
 
-fn age_answer(manager: &Manager) {
+pub(super) fn age_answer(manager: &Manager) {
     use diesel::prelude::*;
     let path = manager.data_dir().join("jd-manager.sqlite3");
     let mut db = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    // The manager may be writing.
+    diesel::sql_query("PRAGMA busy_timeout = 10000")
+        .execute(&mut db)
+        .unwrap();
     let changed = diesel::sql_query(
         "UPDATE update_state SET checked = json_set(checked, '$.at', '2026-01-01T00:00:00Z', '$.asked_at', '2026-01-01T00:00:00Z')",
     );

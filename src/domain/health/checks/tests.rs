@@ -8,7 +8,9 @@ use super::*;
 use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
 use crate::programs::jd_client::diagnosis::ClientStatus;
-use crate::programs::jd_client::diagnosis::{ClientMessage, SeenBlock, UpstreamAddress};
+use crate::programs::jd_client::diagnosis::{
+    ClientMessage, PoolLeaveCode, PoolLeaveReason, SeenBlock, UpstreamAddress,
+};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -227,6 +229,38 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             "Mining solo though a pool is configured",
         ),
         (
+            "solo for an account that the pool does not know",
+            |s| {
+                s.standing.work = WorkState::Solo { since: ago(60) };
+                s.standing.lost = s.standing.upstream.clone();
+                s.standing.pool_left = left();
+            },
+            Upstream,
+            Unhealthy,
+            "Mining solo though a pool is configured; pool 1 of 2 (a:1) was left: the pool opened no channel: unknown-user. Correct your account at this pool in the \
+             configuration, then restart the instance. The client never goes back",
+        ),
+        (
+            "fallback for an account that the pool does not know",
+            |s| {
+                s.standing.upstream.as_mut().unwrap().number = 2;
+                s.standing.pool_left = left();
+            },
+            Upstream,
+            Warning,
+            "pool 1 of 2 (a:1) could not be used: the pool opened no channel: unknown-user",
+        ),
+        (
+            "trying after an account that the pool does not know",
+            |s| {
+                s.standing.work = WorkState::Trying { since: ago(100) };
+                s.standing.pool_left = left();
+            },
+            Upstream,
+            Warning,
+            "unknown-user",
+        ),
+        (
             "fallback",
             |s| s.standing.upstream.as_mut().unwrap().number = 2,
             Upstream,
@@ -418,6 +452,23 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             assert_eq!(other.grade, HealthGrade::Healthy, "{name}: {other:?}");
         }
     }
+}
+
+/// Why pool 1 was left, with the advice that goes with it.
+fn left() -> Option<PoolLeaveReason> {
+    let mut standing = ClientStatus::default();
+    for line in [
+        "INFO jd_client_sv2::jdc_runtime: Trying upstream 1 of 2: pool=a:1, jds=a:2",
+        "WARN jd_client_sv2::channel_manager::upstream_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: unknown-user)",
+    ] {
+        standing.apply_line(format!("2026-11-22T21:00:00.000000Z  {line}").as_bytes());
+    }
+    let left = standing.pool_left.clone();
+    assert_eq!(
+        left.as_ref().map(|left| left.code),
+        Some(PoolLeaveCode::UnknownAccount)
+    );
+    left
 }
 
 fn said(words: &str) -> Option<ClientMessage> {
@@ -632,7 +683,9 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     let found = after.find(HealthCheck::Upstream);
     assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(
-        found.1.contains("Mining solo though a pool is configured; the connection to pool 1 of 1 (127.0.0.1:25333) was lost"),
+        found.1.contains(
+            "Mining solo though a pool is configured; pool 1 of 1 (127.0.0.1:25333) was left: the pool closed the connection. "
+        ),
         "{found:?}"
     );
 
@@ -647,7 +700,12 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     let log = include_str!("../../../../tests/data/jd-client/declare_rejected.log");
     let found = after_log(log, pool()).find(HealthCheck::Upstream);
     assert_eq!(found.0, HealthGrade::Unhealthy);
-    assert!(found.1.contains("the pool refused its jobs"), "{found:?}");
+    assert!(
+        found
+            .1
+            .contains("was left: the job declaration server refused a job: invalid-job"),
+        "{found:?}"
+    );
 
     let log = include_str!("../../../../tests/data/jd-client/refresh0_panic.log");
     let scene = after_log(until(log, "Ctrl+C received"), solo());
@@ -736,6 +794,9 @@ fn a_newer_release_is_told_with_what_it_carries() {
         message.contains("Release v0.9.0 with client 0.7.0 is available"),
         "{message}"
     );
+    scene.latest = latest("v0.7.0", Some(ClientVersion::new(0, 5, 0)));
+    let (_, message) = scene.find(HealthCheck::Version);
+    assert!(!message.contains("is available"), "{message}");
     scene.latest = latest("v1.0.0", None);
     let (grade, message) = scene.find(HealthCheck::Version);
     assert!(

@@ -22,7 +22,8 @@ use crate::domain::configs::ClientVersion;
 /// What somebody wants installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallRequest {
-    /// From a release: its tag, or the version of the client; none: the newest.
+    /// From a release: its tag, or the version of the client; none: the newest that can be
+    /// installed here.
     Release(Option<String>),
     /// Built from the cargo registry.
     Build(String),
@@ -59,15 +60,10 @@ impl UpdateService {
                     tracing::info!(%error, "installing from what was known of releases before");
                 }
                 let release = self.release(version.as_deref()).await?;
-                let known = self.installed().await?.into_iter().find(|one| {
-                    one.manifest
-                        .as_ref()
-                        .is_some_and(|m| m.tag.as_ref() == Some(&release.tag))
-                });
-                if let Some(known) = known {
+                if let Some(name) = self.installed_as(&release).await? {
                     return Err(Error::Conflict(format!(
-                        "Release {} is installed already, as {}.",
-                        release.tag, known.name
+                        "Release {} is installed already, as {name}.",
+                        release.tag
                     )));
                 }
                 if let Some(obstacle) = release.asset.obstacle() {

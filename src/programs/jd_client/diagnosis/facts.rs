@@ -9,6 +9,7 @@ mod build;
 mod details;
 mod table;
 
+use super::pool_leave::PoolLeaveCode;
 use table::FACTS;
 
 pub(super) use details::{place_of_panic, words};
@@ -31,6 +32,8 @@ pub(super) struct CertificateValidity {
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
+#[cfg_attr(test, strum(serialize_all = "kebab-case"))]
 pub(super) enum LogFact {
     /// The client begins its work.
     ClientStarts,
@@ -82,17 +85,21 @@ pub(super) enum LogFact {
     PoolTryFailed {
         words: String,
         certificate: Option<CertificateValidity>,
+        code: PoolLeaveCode,
     },
     /// The next pool's turn.
     PoolGivenUp,
-    /// The pool said why it will not have the client; that ends the connection.
-    PoolRefused { words: String },
+    /// Why the client cannot work with the pool; that ends the connection.
+    PoolRefused { words: String, code: PoolLeaveCode },
     /// The pool is connected but cannot be worked with.
-    PoolFailed { words: String },
+    PoolFailed { words: String, code: PoolLeaveCode },
     /// The job declaration server has agreed, as had the pool: work goes to the pool.
     PoolWorks,
     /// The connection with pool or job declaration server ended.
-    PoolLost { words: Option<String> },
+    PoolLost {
+        words: Option<String>,
+        code: PoolLeaveCode,
+    },
     /// Work goes nowhere but to the own node.
     Solo,
     /// The job declaration server knows the job.

@@ -1,14 +1,15 @@
-//! What the client's own last words say about why it ended: a cause in plain words, and what to do
+//! What the client's last lines say about why it ended: a cause in plain words, and what to do
 //! about it.
 //!
-//! Pure: lines in, a [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
+//! Pure: lines in, an [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
 //! instances, files or the database. A cause is named only when a line says so; everything else is
-//! left to the last error line, which is always shown.
+//! left to the last error line, which is always shown. `tests/data/messages.tsv` lists all texts.
 
 mod causes;
 mod certificate;
 mod facts;
 mod line;
+mod pool_leave;
 mod status;
 
 use schemars::JsonSchema;
@@ -16,17 +17,26 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
-use causes::{CauseRule, RULES};
+use causes::{CauseRule, CauseWeight, rules};
 
 pub use certificate::{CertificateOwner, RejectedCertificate, certificate_text};
+pub use pool_leave::{PoolLeaveCode, PoolLeaveReason};
 pub use status::{
     ClientMessage, ClientStatus, LearnedInterval, OTHER, ProviderState, SeenBlock, SeenBlocks,
     ShareCounts, UnansweredWork, UpstreamAddress, UpstreamState, WorkState,
 };
 
+/// A line that explains an end, and the one that only says that there is an end, are this near to
+/// each other.
+const SAME_END: Duration = Duration::from_secs(5);
+
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest
 /// known failure, a template provider that does not speak Stratum V2, takes 34 s (0.6.0, measured).
 const RECENT: Duration = Duration::from_secs(60);
+
+/// A circumstance has lasted for at least so long, and until at most so long before the end. A
+/// client that waits for its first template says so every second.
+const LASTING: Duration = Duration::from_secs(3);
 
 /// Why a client ended.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -51,7 +61,7 @@ pub enum ClientEnd {
 /// The cause, from the client's last warnings and errors, oldest first, and how it ended; none if
 /// they do not tell.
 ///
-/// The latest line that tells something decides: what the client says after it is how it winds
+/// The latest line that explains something decides: what the client says after it is how it winds
 /// down.
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
     // Who was ended from outside did not end for what it said before.
@@ -60,25 +70,85 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
     }
     let is_crash = matches!(end, Some(ClientEnd::Code(101) | ClientEnd::Signal(_)));
     let mut at = None;
-    let mut told = None;
+    let mut found: Option<FoundCause> = None;
     for line in lines {
         // A line outside the client's format has no time; it belongs to the one before it.
         at = time_of(line).or(at);
-        let certificate = certificate_of(line);
-        // By a clock that is wrong nothing is recent.
-        let is_clock = certificate
-            .as_ref()
-            .is_some_and(|cause| cause.code == "provider-clock");
-        let is_recent = is_clock || at.is_none_or(|at| ended_at.since(at) <= RECENT);
-        if let Some(rule) = RULES
-            .iter()
-            .find(|rule| rule.is_for(line))
-            .filter(|rule| is_recent && (!is_crash || rule.may_crash))
+        let age = at.map_or(Duration::ZERO, |at| ended_at.since(at));
+        if let Some((cause, weight)) = cause_of_line(line, age, is_crash)
+            && found
+                .as_ref()
+                .is_none_or(|earlier| !earlier.explains(weight, at))
         {
-            told = certificate.or_else(|| rule.apply(line)).or(told);
+            let since = found
+                .filter(|earlier| earlier.cause.code == cause.code)
+                .map_or(at, |earlier| earlier.since);
+            found = Some(FoundCause {
+                cause,
+                weight,
+                since,
+                at,
+            });
         }
     }
-    told.or_else(|| by_end(end?))
+    found
+        .filter(|found| found.counts(ended_at))
+        .map(|found| found.cause)
+        .or_else(|| by_end(end?))
+}
+
+/// The best cause so far.
+struct FoundCause {
+    cause: EndCause,
+    weight: CauseWeight,
+    /// When a line first said it.
+    since: Option<Timestamp>,
+    /// When a line last said it.
+    at: Option<Timestamp>,
+}
+
+impl FoundCause {
+    /// A circumstance counts only if it lasted until the end: every client waits a moment for its
+    /// first template.
+    fn counts(&self, ended_at: Timestamp) -> bool {
+        let has_lasted = self
+            .since
+            .zip(self.at)
+            .is_some_and(|(since, at)| at.since(since) >= LASTING && ended_at.since(at) <= LASTING);
+        self.weight != CauseWeight::Circumstance || has_lasted
+    }
+
+    /// Whether it is a better cause than a later line of this weight.
+    fn explains(&self, later: CauseWeight, at: Option<Timestamp>) -> bool {
+        let is_same_end = self
+            .at
+            .zip(at)
+            .is_none_or(|(earlier, later)| later.since(earlier) <= SAME_END);
+        match later {
+            CauseWeight::Circumstance => self.weight > later,
+            CauseWeight::Summary => is_same_end && self.weight >= later,
+            CauseWeight::Reason => false,
+        }
+    }
+}
+
+/// What one line says about an end so much later. A rule that a line does not fit after all leaves
+/// it to the next one.
+fn cause_of_line(line: &str, age: Duration, is_crash: bool) -> Option<(EndCause, CauseWeight)> {
+    let certificate = certificate_of(line);
+    // By a clock that is wrong nothing is recent.
+    let is_clock = certificate
+        .as_ref()
+        .is_some_and(|cause| cause.code == "provider-clock");
+    if age > RECENT && !is_clock {
+        return None;
+    }
+    // Versions from 0.4.0 on write an error of the node as a text within a text.
+    let text = line.replace("\\\"", "\"");
+    rules()
+        .filter(|rule| !is_crash || rule.may_crash)
+        .find_map(|rule| Some((rule.apply(&text)?, rule.weight)))
+        .map(|(cause, weight)| (certificate.unwrap_or(cause), weight))
 }
 
 /// Whose certificate a line says was not accepted, and whether clock or key is wrong.
@@ -93,13 +163,13 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
     let (code, what, advice) = match end {
         ClientEnd::Signal(9) => (
             "killed",
-            "something killed its process (SIGKILL)",
-            "If nobody did, the machine may have run out of memory: the system's log (dmesg) says so then.",
+            "its process was killed (SIGKILL)",
+            "If nobody did this, the machine may have run out of memory. The system's log (dmesg) says so then.",
         ),
         ClientEnd::Signal(2 | 15 | 1) => (
             "ended-from-outside",
-            "somebody else told its process to end",
-            "Stop it here instead, so that it stays stopped.",
+            "another program or user ended its process",
+            "Stop it in jd-manager instead, so that it stays stopped.",
         ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
@@ -121,16 +191,18 @@ fn time_of(line: &str) -> Option<Timestamp> {
 }
 
 impl CauseRule {
-    fn is_for(&self, line: &str) -> bool {
-        self.marks.iter().all(|mark| line.contains(mark))
-    }
-
+    /// The cause that a line gives, if this rule is for it.
     fn apply(&self, line: &str) -> Option<EndCause> {
+        let has = |mark: &&str| mark.split('|').any(|text| line.contains(text));
+        if !self.marks.iter().all(has) {
+            return None;
+        }
         let what = match self.detail {
             None => self.what.to_owned(),
             Some((before, after)) => {
                 let rest = &line[line.find(before)? + before.len()..];
-                let detail: String = rest[..rest.find(after)?]
+                // The keeper cuts long lines off.
+                let detail: String = rest[..rest.find(after).unwrap_or(rest.len())]
                     .chars()
                     .filter(|c| !c.is_control())
                     .take(120)
@@ -147,81 +219,13 @@ impl CauseRule {
 }
 
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod real_logs;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(log: &str) -> Vec<String> {
-        let is_told = |line: &&str| {
-            line.contains(" WARN ") || line.contains("ERROR ") || !line.starts_with("20")
-        };
-        log.lines().filter(is_told).map(str::to_owned).collect()
-    }
-
-    /// The cause a log of the real client leads to, at the time of its last line.
-    fn of_log(log: &str, end: ClientEnd) -> Option<(String, String)> {
-        let lines = lines(log);
-        let ended_at = lines.iter().rev().find_map(|line| time_of(line)).unwrap();
-        cause(&lines, ended_at, Some(end)).map(|cause| (cause.code, cause.what))
-    }
-
-    #[test]
-    fn the_real_clients_logs_lead_to_what_really_happened() {
-        let table = [
-            (
-                include_str!("../../../../tests/data/jd-client/tp_unreachable.log"),
-                1,
-                "provider-refused",
-                "template provider refused the connection",
-            ),
-            (
-                include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log"),
-                1,
-                "provider-key",
-                "the key in the configuration is not that of the template provider",
-            ),
-            (
-                include_str!("../../../../tests/data/jd-client/tp_lost.log"),
-                0,
-                "provider-lost",
-                "template provider closed the connection",
-            ),
-            (
-                include_str!("../../../../tests/data/jd-client/ipc_socket_missing.log"),
-                0,
-                "node-socket-missing",
-                "Bitcoin Core's socket /nodata/regtest/node.sock does not exist",
-            ),
-            (
-                include_str!("../../../../tests/data/jd-client/listen_port_in_use.log"),
-                1,
-                "port-in-use",
-                "its address for miners, 127.0.0.1:25265, is taken by another program",
-            ),
-            (
-                include_str!("../../../../tests/data/jd-client/monitoring_port_in_use.log"),
-                0,
-                "monitoring-port-in-use",
-                "its address for monitoring is taken by another program",
-            ),
-        ];
-        for (log, code, word, what) in table {
-            assert_eq!(
-                of_log(log, ClientEnd::Code(code)),
-                Some((word.to_owned(), what.to_owned()))
-            );
-        }
-    }
-
-    #[test]
-    fn a_log_that_tells_no_cause_gets_none() {
-        for log in [
-            include_str!("../../../../tests/data/jd-client/solo_shares_sigint.log"),
-            include_str!("../../../../tests/data/jd-client/block_found.log"),
-            include_str!("../../../../tests/data/jd-client/signature64_ok.log"),
-        ] {
-            assert_eq!(of_log(log, ClientEnd::Code(0)), None);
-        }
-    }
 
     #[test]
     fn each_configuration_error_of_the_real_client_is_named() {
@@ -306,12 +310,16 @@ mod tests {
         assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Code(0))), None);
     }
 
+    fn code_of(line: &str) -> Option<String> {
+        cause_of_line(line, Duration::ZERO, false).map(|(cause, _)| cause.code)
+    }
+
     #[test]
     fn each_rule_has_its_example_and_words_that_fit() {
-        for rule in RULES {
-            let found = cause(&[rule.example.to_owned()], Timestamp(0), None);
+        for rule in rules() {
+            let found = cause_of_line(rule.example, Duration::ZERO, false);
             assert_eq!(
-                found.as_ref().map(|c| c.code.as_str()),
+                found.as_ref().map(|(cause, _)| cause.code.as_str()),
                 Some(rule.code),
                 "{}",
                 rule.example
@@ -328,5 +336,122 @@ mod tests {
                 rule.code
             );
         }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_off_anywhere_has_a_cause_as_long_as_it_fits_a_rule() {
+        for rule in rules() {
+            let mut has_cause = false;
+            let ends = rule.example.char_indices().map(|(at, _)| at).skip(1);
+            for end in ends.chain([rule.example.len()]) {
+                let cut = &rule.example[..end];
+                let found = code_of(cut);
+                assert!(!has_cause || found.is_some(), "{cut}");
+                has_cause |= found.is_some();
+            }
+            assert!(has_cause, "{}", rule.example);
+        }
+    }
+
+    #[test]
+    fn a_rule_whose_detail_is_missing_leaves_the_line_to_the_next() {
+        // The path is not where it is expected.
+        let line = "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: CannotConnectToUnixSocket { path: \
+                    /b/node.sock, error: No such file or directory }";
+        assert_eq!(code_of(line).as_deref(), Some("node-unusable"));
+    }
+
+    #[test]
+    fn sockets_and_versions_of_the_node_are_told_apart_in_both_formats() {
+        let (old, new) = (
+            "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: ",
+            "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: ",
+        );
+        let wrapped = |version: &str, error: &str| {
+            let escaped = error.replace('"', "\\\"");
+            format!("{new}{version}, protocol: TDP, details: \"{escaped}\" }}")
+        };
+        let socket =
+            |said: &str| format!("CannotConnectToUnixSocket(\"/b c/node.sock\", \"{said}\")");
+        for (said, code, what) in [
+            (
+                "No such file or directory (os error 2)",
+                "node-socket-missing",
+                "Bitcoin Core's socket /b c/node.sock does not exist",
+            ),
+            (
+                "Permission denied (os error 13)",
+                "node-socket-forbidden",
+                "the client has no permission to use Bitcoin Core's socket /b c/node.sock",
+            ),
+            (
+                "Connection refused (os error 111)",
+                "node-refused",
+                "no program listens at Bitcoin Core's socket /b c/node.sock",
+            ),
+        ] {
+            for line in [
+                format!("{old}{}", socket(said)),
+                wrapped("V31X", &socket(said)),
+            ] {
+                let (cause, _) = cause_of_line(&line, Duration::ZERO, false).unwrap();
+                assert_eq!((cause.code.as_str(), cause.what.as_str()), (code, what));
+            }
+        }
+        let too_new = "CapnpError(Error { kind: Failed, extra: \"remote exception: std::exception: Old mining interface (@2) not supported. Please \
+                       update your client!\" })";
+        let too_old = "CapnpError(Error { kind: Unimplemented, extra: \"remote exception: Method not implemented.\" })";
+        let later = "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol: Failed to bootstrap initial template IPC client: ";
+        for (line, code, value) in [
+            (format!("{old}{too_new}"), "node-too-new", "0.4.0"),
+            (wrapped("V30X", too_new), "node-version-31", "to 31"),
+            (format!("{old}{too_old}"), "node-too-old", "0.4.0"),
+            (wrapped("V31X", too_old), "node-version-30", "to 30"),
+            (format!("{later}{too_old}"), "node-version-30", "to 30"),
+        ] {
+            let (cause, _) = cause_of_line(&line, Duration::ZERO, false).unwrap();
+            assert_eq!(cause.code, code, "{line}");
+            assert!(cause.advice.contains(value), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn one_miner_too_many_is_named_in_all_formats() {
+        for line in [
+            "WARN jd_client_sv2::status: Channel Manager shutdown requested due to error: ExtranoncePrefixFactoryError(MaxValueReached)",
+            "WARN jd_client_sv2::status: Channel Manager shutdown requested due to error: \
+             ChannelSv2(ExtranonceError(MaxValueReached))",
+            "WARN jd_client_sv2::channel_manager: ChannelManager::handle_downstream_message requested shutdown \
+             error_kind=ChannelSv2(ExtranonceError(CapacityExhausted))",
+        ] {
+            assert_eq!(code_of(line).as_deref(), Some("miners-exhausted"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_explains_counts_more_than_the_one_that_sums_up() {
+        let line = |second: u8, text: &str| {
+            format!("2026-11-22T21:28:{second:02}.000000Z  WARN jd_client_sv2::a: {text}")
+        };
+        let (why, end, waits) = (
+            "bitcoin_core_sv2: Failed to get response: Disconnected: Peer disconnected.",
+            "Terminating Sv2 Bitcoin Core IPC Connection",
+            "Waiting for initial template and prevhash from Template Provider...",
+        );
+        let at = |second: u8| time_of(&line(second, "")).unwrap();
+        let code = |lines: &[String], second| {
+            cause(lines, at(second), Some(ClientEnd::Code(0))).map(|cause| cause.code)
+        };
+        let explained = [line(10, why), line(10, end), line(10, waits)];
+        assert_eq!(code(&explained, 10).as_deref(), Some("node-lost"));
+        // What is long over explains nothing.
+        let late = [line(10, why), line(16, end)];
+        assert_eq!(code(&late, 16).as_deref(), Some("node-failed"));
+        let waited = [line(10, waits), line(12, waits), line(14, waits)];
+        assert_eq!(code(&waited, 15).as_deref(), Some("node-syncing"));
+        assert_eq!(code(&waited, 20), None, "it went on");
+        assert_eq!(code(&waited[1..], 15), None, "a moment");
+        let both = [&waited[..], &[line(14, end)]].concat();
+        assert_eq!(code(&both, 15).as_deref(), Some("node-failed"));
     }
 }

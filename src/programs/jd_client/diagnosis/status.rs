@@ -12,6 +12,7 @@ mod pools;
 use super::certificate::{CertificateOwner, RejectedCertificate, certificate_text};
 use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
 use super::line::LineParts;
+use super::pool_leave::{PoolLeaveCode, PoolLeaveReason};
 use crate::base::clock::Timestamp;
 use crate::keeper::level::KEEPER_TARGET;
 pub use flow::{LearnedInterval, SeenBlock, SeenBlocks, UnansweredWork};
@@ -66,6 +67,9 @@ pub struct ClientStatus {
     pub lost: Option<UpstreamAddress>,
     /// When the last working connection with a pool was lost in this run.
     pub lost_pool_at: Option<Timestamp>,
+    /// Why the client last left a pool in this run, or could not use it. Kept while it mines solo or
+    /// works for another pool; none once that pool works again.
+    pub pool_left: Option<PoolLeaveReason>,
     /// When a job declaration server last took a job.
     pub declared_at: Option<Timestamp>,
     /// When a pool last took a job.
@@ -120,8 +124,8 @@ impl ClientStatus {
         fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
     }
 
-    /// The pool it last tried or lost refuses this client for what it is: a key that is not the
-    /// pool's, an account it does not know, a protocol it does not speak. Trying again without
+    /// The pool it last tried or lost refuses this client for its configuration: a key that is not
+    /// the pool's, an account it does not know, a protocol it does not speak. Trying again without
     /// another configuration changes nothing.
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
@@ -141,7 +145,14 @@ impl ClientStatus {
             .as_ref()
             .and_then(|upstream| upstream.why.as_deref())
             .unwrap_or_default();
-        is_key || refusals.iter().any(|refusal| why.contains(refusal))
+        let is_final = self.pool_left.as_ref().is_some_and(|left| {
+            left.code.is_final()
+                && self
+                    .upstream
+                    .as_ref()
+                    .is_none_or(|upstream| upstream.number == left.number)
+        });
+        is_key || is_final || refusals.iter().any(|refusal| why.contains(refusal))
     }
 
     /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing
@@ -177,7 +188,11 @@ impl ClientStatus {
                     && self.provider_refused(words, at)
             }
             LogFact::ProviderLost => {
-                let is_new = !matches!(self.provider, ProviderState::Lost { .. });
+                // Bitcoin Core that gave no first template says why just before.
+                let is_new = !matches!(
+                    self.provider,
+                    ProviderState::Lost { .. } | ProviderState::Refused { .. }
+                );
                 if is_new {
                     self.provider = ProviderState::Lost { since: at };
                 }
@@ -211,14 +226,16 @@ impl ClientStatus {
             LogFact::PoolSkipped => self.pool_skipped(at),
             LogFact::PoolTriedAgain => self.upstream_becomes(UpstreamState::Trying, at),
             LogFact::PoolShookHands => self.pool_shook_hands(at),
-            LogFact::PoolTryFailed { words, certificate } => {
-                self.pool_try_failed(words, certificate, at)
-            }
+            LogFact::PoolTryFailed {
+                words,
+                certificate,
+                code,
+            } => self.pool_try_failed(words, certificate, code, at),
             LogFact::PoolGivenUp => self.upstream_becomes(UpstreamState::Failed, at),
-            LogFact::PoolRefused { words } => self.says_why(words),
-            LogFact::PoolFailed { words } => self.mark_pool_lost(Some(words), at),
+            LogFact::PoolRefused { words, code } => self.says_why(words.clone(), (code, words), at),
+            LogFact::PoolFailed { words, code } => self.mark_pool_lost(Some(words), code, at),
             LogFact::PoolWorks => self.pool_works(at),
-            LogFact::PoolLost { words } => self.mark_pool_lost(words, at),
+            LogFact::PoolLost { words, code } => self.mark_pool_lost(words, code, at),
             LogFact::Solo => self.solo(at),
             LogFact::JobDeclared => {
                 self.declared_at = Some(at);

@@ -1,8 +1,10 @@
 //! How a message becomes a [`LogFact`] where that takes more than a line. Each takes the message
 //! behind the text that its rule begins with. Must not know: targets.
 
-use super::LogFact;
-use super::details::{after, certificate, code, error, number, number_after, until, words};
+use super::details::{
+    after, certificate, code, error, leave_reason, number, number_after, until, words,
+};
+use super::{LogFact, PoolLeaveCode};
 
 /// The template provider cannot be used.
 pub(super) fn provider_refused(rest: &[u8]) -> Option<LogFact> {
@@ -35,20 +37,76 @@ pub(super) fn pool_try_failed(rest: &[u8]) -> Option<LogFact> {
     let said = after(rest, ", jds=")
         .and_then(|rest| after(rest, ": "))
         .unwrap_or(rest);
+    let (code, words) = leave_reason(said);
     Some(LogFact::PoolTryFailed {
-        words: error(said),
+        words,
         certificate: certificate(said),
+        code,
     })
 }
 
-/// Why the connection with one of them ended.
-pub(super) fn lost(who: &str, rest: &[u8]) -> Option<String> {
-    let kind = after(rest, "error_kind=")?;
-    Some(if kind.starts_with(b"ChannelErrorReceiver") {
+/// Why the connection with a pool or its job declaration server ended.
+pub(super) fn pool_lost(who: &str, rest: &[u8]) -> Option<LogFact> {
+    let Some(kind) = after(rest, "error_kind=") else {
+        return Some(LogFact::PoolLost {
+            words: None,
+            code: PoolLeaveCode::ConnectionLost,
+        });
+    };
+    let (code, words) = leave_reason(kind);
+    let words = if kind.starts_with(b"ChannelErrorReceiver") && !who.is_empty() {
         format!("the {who} closed the connection")
     } else {
-        error(kind)
+        words
+    };
+    Some(LogFact::PoolLost {
+        words: Some(words),
+        code,
     })
+}
+
+/// The pool is connected but cannot be worked with.
+pub(super) fn pool_failed(rest: &[u8]) -> Option<LogFact> {
+    let (code, words) = leave_reason(after(rest, "error=").unwrap_or(rest));
+    Some(LogFact::PoolFailed { words, code })
+}
+
+/// A pool that opens no channel, for a code of its own.
+pub(super) fn channel_refused(rest: &[u8]) -> Option<LogFact> {
+    let said = code(rest)?;
+    let code = match said.as_str() {
+        "unknown-user" | "invalid-user-identity" => PoolLeaveCode::UnknownAccount,
+        "min-extranonce-size-too-large" | "unsupported-min-extranonce-size" => {
+            PoolLeaveCode::ExtranonceTooSmall
+        }
+        _ => PoolLeaveCode::ChannelRefused,
+    };
+    Some(LogFact::PoolRefused {
+        words: format!("the pool opened no channel: {said}"),
+        code,
+    })
+}
+
+/// A peer that refuses the protocol or its features, for a code of its own.
+pub(super) fn setup_refused(who: &str, rest: &[u8]) -> Option<LogFact> {
+    Some(LogFact::PoolRefused {
+        words: format!("the {who} refused the connection: {}", code(rest)?),
+        code: PoolLeaveCode::SetupRefused,
+    })
+}
+
+/// `8 but JDC requires at least 12 (…), preparing fallback.`
+pub(super) fn extranonce_too_small(rest: &[u8]) -> Option<LogFact> {
+    let (granted, needed) = (number(rest)?, number_after(rest, "requires at least ")?);
+    Some(LogFact::PoolRefused {
+        words: format!("the pool grants {granted} bytes of extranonce, the client needs {needed}"),
+        code: PoolLeaveCode::ExtranonceTooSmall,
+    })
+}
+
+/// A list of numbers of extensions: `[2, 3]`.
+pub(super) fn extensions(rest: &[u8]) -> String {
+    words(until(after(rest, "[").unwrap_or_default(), b"]"))
 }
 
 /// A job that is refused because a new block came in between is nobody's fault; the client declares

@@ -2,7 +2,7 @@
 //! and shown. The text comes from miners and pools as well, so nothing is trusted in it. Must not
 //! know: which message it is.
 
-use super::CertificateValidity;
+use super::{CertificateValidity, PoolLeaveCode};
 
 /// Words that are kept are at most so many characters.
 const KEPT: usize = 160;
@@ -78,40 +78,208 @@ pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     })
 }
 
-/// An error of the client in few words. 0.6.0 writes its own structure of it (`JDCError { kind:
-/// Io(Os { … message: "…" }), action: …`), older versions a sentence.
+/// What the client calls an error, the same in few words, and the reason if it is why a pool is
+/// left. Without words, those that the error has itself are better.
+const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
+    (
+        "InvalidCertificate",
+        "its certificate was not accepted",
+        PoolLeaveCode::WrongKey,
+    ),
+    (
+        "DnsResolutionFailed",
+        "its name cannot be resolved",
+        PoolLeaveCode::UnknownName,
+    ),
+    (
+        "HandshakeTimeout",
+        "no handshake within the time for it",
+        PoolLeaveCode::NoAnswer,
+    ),
+    (
+        "InvalidKey",
+        "its public key in the configuration is not a usable key",
+        PoolLeaveCode::WrongKey,
+    ),
+    (
+        "ChannelErrorReceiver",
+        "the connection was closed",
+        PoolLeaveCode::ConnectionLost,
+    ),
+    (
+        "ChannelErrorSender",
+        "the connection was closed",
+        PoolLeaveCode::ConnectionLost,
+    ),
+    (
+        "SocketClosed",
+        "the connection was closed",
+        PoolLeaveCode::ConnectionLost,
+    ),
+    (
+        "Timeout",
+        "no answer within the time for it",
+        PoolLeaveCode::NoAnswer,
+    ),
+    (
+        "DeclareMiningJobError",
+        "a job was refused",
+        PoolLeaveCode::JobRejected,
+    ),
+    (
+        "CustomJobError",
+        "a job was refused",
+        PoolLeaveCode::JobRejected,
+    ),
+    (
+        "ExtranonceSizeTooSmall",
+        "it grants too little extranonce",
+        PoolLeaveCode::ExtranonceTooSmall,
+    ),
+    (
+        "ExtranonceSizeTooLarge",
+        "its extranonce does not fit",
+        PoolLeaveCode::ChannelUnusable,
+    ),
+    (
+        "OpenMiningChannelError",
+        "it opened no channel",
+        PoolLeaveCode::ChannelRefused,
+    ),
+    (
+        "CloseChannel",
+        "it closed the channel",
+        PoolLeaveCode::ChannelClosed,
+    ),
+    (
+        "SetupConnectionError",
+        "it refused the connection",
+        PoolLeaveCode::SetupRefused,
+    ),
+    (
+        "RequiredExtensionsNotSupported",
+        "it does not support a required extension",
+        PoolLeaveCode::ExtensionUnsupported,
+    ),
+    (
+        "ServerRequiresUnsupportedExtensions",
+        "it requires an extension that is not supported here",
+        PoolLeaveCode::ExtensionRequired,
+    ),
+    (
+        "ChangeEndpoint",
+        "it moved to another address",
+        PoolLeaveCode::EndpointChanged,
+    ),
+    ("Os {", "", PoolLeaveCode::Unreachable),
+    ("UnexpectedMessage", "", PoolLeaveCode::ProtocolError),
+    ("Parser", "", PoolLeaveCode::ProtocolError),
+    ("FramingSv2", "", PoolLeaveCode::ProtocolError),
+    ("BinarySv2", "", PoolLeaveCode::ProtocolError),
+    ("Codec", "", PoolLeaveCode::ProtocolError),
+    ("HandshakeRemote", "", PoolLeaveCode::ProtocolError),
+    ("(os error ", "", PoolLeaveCode::Unreachable),
+];
+
+/// An error of the client in few words, never as a structure of its language, and why it makes the
+/// client leave a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`, older
+/// versions the kind alone or a sentence.
+pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
+    let known = KNOWN
+        .iter()
+        .find(|(mark, _, _)| position(text, mark.as_bytes()).is_some());
+    let code = known.map_or(PoolLeaveCode::ClientError, |(_, _, code)| *code);
+    if let Some((_, known, _)) = known.filter(|(_, words, _)| !words.is_empty()) {
+        return (code, (*known).to_owned());
+    }
+    for quoted in ["message: \"", "error: \""] {
+        if let Some(said) = after(text, quoted) {
+            return (code, words(until(said, b"\"")));
+        }
+    }
+    let text = after(text, "kind: ").unwrap_or(text);
+    let kind = &text[..position(text, b", action: ").unwrap_or(text.len())];
+    (code, plain(kind))
+}
+
+/// The same without the reason.
 pub(super) fn error(text: &[u8]) -> String {
-    const KNOWN: &[(&str, &str)] = &[
-        ("InvalidCertificate", "its certificate was not accepted"),
-        ("HandshakeTimeout", "no handshake within the time for it"),
-        ("ChannelErrorReceiver", "the connection was closed"),
-        ("SocketClosed", "the connection was closed"),
-        ("Timeout", "no answer within the time for it"),
-        ("DeclareMiningJobError", "a job was refused"),
-        ("CustomJobError", "a job was refused"),
-    ];
-    if let Some((_, known)) = KNOWN
+    leave_reason(text).1
+}
+
+/// A name of the client's language as words: `Parser(OddType)` becomes `parser: odd type`. A
+/// sentence stays as it is.
+fn plain(text: &[u8]) -> String {
+    let said = words(text);
+    let name = said
+        .find(|c: char| !c.is_ascii_alphanumeric())
+        .unwrap_or(said.len());
+    let rest = said[name..].trim_start();
+    let is_name = said.starts_with(|c: char| c.is_ascii_uppercase())
+        && (rest.is_empty() || rest.starts_with(['(', '{', '[']));
+    if !is_name {
+        return said;
+    }
+    let mut plain = String::new();
+    let mut before = ' ';
+    for c in said.chars() {
+        match c {
+            '(' | '{' | '[' => plain.push_str(": "),
+            ')' | '}' | ']' | '"' | '\\' => {}
+            c if c.is_ascii_uppercase() => {
+                if before.is_ascii_lowercase() {
+                    plain.push(' ');
+                }
+                plain.push(c.to_ascii_lowercase());
+            }
+            '_' => plain.push(' '),
+            c => plain.push(c),
+        }
+        before = c;
+    }
+    let plain: Vec<&str> = plain.split_whitespace().collect();
+    words(plain.join(" ").trim_end_matches([':', ' ']).as_bytes())
+}
+
+/// What an error of Bitcoin Core means, by the words in it.
+const NODE_ERRORS: &[(&str, &str)] = &[
+    ("bad-cb-length", "its chain is too short for a template"),
+    (
+        "Old mining interface",
+        "it is newer than the client expects",
+    ),
+    (
+        "Method not implemented",
+        "it is older than the client expects",
+    ),
+    ("kind: Unimplemented", "it is older than the client expects"),
+    ("Disconnected", "it was stopped"),
+    ("NullCapability", "it was stopped"),
+];
+
+/// Why Bitcoin Core cannot be used: what the system says of the socket, what the node says, or the
+/// kind of error. Versions from 0.4.0 on write this as a text within a text.
+pub(super) fn node_error(text: &[u8]) -> String {
+    if let Some((_, known)) = NODE_ERRORS
         .iter()
         .find(|(mark, _)| position(text, mark.as_bytes()).is_some())
     {
         return (*known).to_owned();
     }
-    for quoted in ["message: \"", "error: \""] {
-        if let Some(said) = after(text, quoted) {
-            return words(until(said, b"\""));
+    let details = after(text, "details: \"").unwrap_or(text);
+    for before in ["\\\", \\\"", "\", \"", "extra: \\\"", "extra: \""] {
+        if let Some(said) = after(details, before) {
+            let said = words(until(said, b"\\\""));
+            let said = said.trim_start_matches("remote exception: ");
+            let said = said.trim_start_matches("std::exception: ");
+            if !said.is_empty() {
+                return said.to_owned();
+            }
         }
     }
-    let text = after(text, "kind: ").unwrap_or(text);
-    words(&text[..position(text, b", action: ").unwrap_or(text.len())])
-}
-
-/// Why Bitcoin Core's socket cannot be used, from the same: what the system says of the socket,
-/// else the details.
-pub(super) fn node_error(text: &[u8]) -> String {
-    let details = after(text, "details: \"").unwrap_or(text);
-    match after(details, "\\\", \\\"") {
-        Some(said) => words(until(said, b"\\\"")),
-        None => words(until(details, b"\"")),
+    match after(details, "kind: ") {
+        Some(kind) => plain(until(kind, b",")),
+        None => plain(until(details, b"\"")),
     }
 }
 

@@ -3,12 +3,13 @@
 //! nothing else is said. Rules that begin with the same byte stand together.
 
 use super::build::{
-    block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused,
+    block, channel_refused, extensions, extranonce_too_small, job_refused, pool_failed, pool_lost,
+    pool_tried, pool_try_failed, provider_given_up, provider_refused, setup_refused,
 };
 use super::details::{
-    after, block_hash, certificate, code, error, node_error, number_after, panic_place, words,
+    after, block_hash, certificate, code, node_error, number_after, panic_place, position, until, words,
 };
-use super::{FactRule, LogFact};
+use super::{FactRule, LogFact, PoolLeaveCode};
 
 type Means = fn(&[u8]) -> Option<LogFact>;
 
@@ -70,11 +71,7 @@ pub(super) const FACTS: &[FactRule] = &[
         target: "",
         begins: "ChannelManager::",
         has: &["requested fallback"],
-        means: |rest| {
-            Some(LogFact::PoolLost {
-                words: after(rest, "error_kind=").map(error),
-            })
-        },
+        means: |rest| pool_lost("", rest),
         example: "jd_client_sv2::channel_manager: ChannelManager::handle_jds_message requested fallback error_kind=DeclareMiningJobError",
     },
     FactRule {
@@ -102,6 +99,54 @@ pub(super) const FACTS: &[FactRule] = &[
         },
         "jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, protocol: \
          TDP, details: \"CannotConnectToUnixSocket(\\\"/nodata/regtest/node.sock\\\", \\\"No such file or directory (os error 2)\\\")\" }",
+    ),
+    rule(
+        "",
+        "Failed to bootstrap initial template IPC client: ",
+        |rest| {
+            Some(LogFact::ProviderRefused {
+                words: node_error(rest),
+                certificate: None,
+            })
+        },
+        "bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol: Failed to bootstrap initial template IPC client: CapnpError(Error { \
+         kind: Failed, extra: \"remote exception: std::exception: TestBlockValidity failed: bad-cb-length, Transaction check failed\" })",
+    ),
+    rule(
+        "",
+        "Failed to resolve pool address ",
+        |_| {
+            Some(LogFact::PoolRefused {
+                words: "the pool's name cannot be resolved".into(),
+                code: PoolLeaveCode::UnknownName,
+            })
+        },
+        "jd_client_sv2::upstream: Failed to resolve pool address pool.example:3333: DNS resolution failed: failed to lookup address information: \
+         Name or service not known",
+    ),
+    rule(
+        "",
+        "Failed to resolve JDS address ",
+        |_| {
+            Some(LogFact::PoolRefused {
+                words: "the name of the job declaration server cannot be resolved".into(),
+                code: PoolLeaveCode::UnknownName,
+            })
+        },
+        "jd_client_sv2::job_declarator: Failed to resolve JDS address pool.example:3334: DNS resolution failed: failed to lookup address \
+         information: Name or service not known",
+    ),
+    rule(
+        PROVIDER,
+        "Failed to resolve template provider address: ",
+        |_| {
+            Some(LogFact::ProviderRefused {
+                words: "its name cannot be resolved".into(),
+                certificate: None,
+            })
+        },
+        "jd_client_sv2::template_receiver::sv2_tp: Failed to resolve template provider address: DNS resolution failed: failed to lookup address \
+         information: Name or service not known addr=tp.example:8442",
     ),
     rule(
         "",
@@ -141,11 +186,7 @@ pub(super) const FACTS: &[FactRule] = &[
         target: "",
         begins: "JobDeclarator::",
         has: &["requested fallback"],
-        means: |rest| {
-            Some(LogFact::PoolLost {
-                words: lost("job declaration server", rest),
-            })
-        },
+        means: |rest| pool_lost("job declaration server", rest),
         example: "jd_client_sv2::job_declarator: JobDeclarator::handle_job_declarator_message requested fallback \
                   error_kind=ChannelErrorReceiver(RecvError)",
     },
@@ -201,6 +242,29 @@ pub(super) const FACTS: &[FactRule] = &[
         },
         "jd_client_sv2::channel_manager: Noise handshake failed error=CodecError(NoiseSv2Error(InvalidCertificate(SignatureNoiseMessage { \
          version: 0, valid_from: 1795383253, not_valid_after: 1795386853, signature: [40] })))",
+    ),
+    // Versions from 0.2.0 on say more in the parentheses.
+    rule(
+        POOL,
+        "Pool granted extranonce_size=",
+        extranonce_too_small,
+        "jd_client_sv2::channel_manager::upstream_message_handler: Pool granted extranonce_size=8 but JDC requires at least 12 (4 bytes for its \
+         prefix + 8 reserved rollable bytes for downstream), preparing fallback.",
+    ),
+    rule(
+        POOL,
+        "Received: CloseChannel(",
+        |rest| {
+            let reason = after(rest, "reason_code: ").unwrap_or_default();
+            Some(LogFact::PoolRefused {
+                words: format!(
+                    "the pool closed the channel: {}",
+                    words(until(reason, b")"))
+                ),
+                code: PoolLeaveCode::ChannelClosed,
+            })
+        },
+        "jd_client_sv2::channel_manager::upstream_message_handler: Received: CloseChannel(channel_id: 7, reason_code: maintenance)",
     ),
     rule(
         POOL,
@@ -286,34 +350,19 @@ pub(super) const FACTS: &[FactRule] = &[
     rule(
         POOL,
         "Received: OpenMiningChannelError(",
-        |rest| {
-            Some(LogFact::PoolRefused {
-                words: format!("the pool opened no channel: {}", code(rest)?),
-            })
-        },
+        channel_refused,
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: unknown-user)",
     ),
     rule(
         "upstream::message_handler",
         "Received: SetupConnectionError(",
-        |rest| {
-            Some(LogFact::PoolRefused {
-                words: format!("the pool refused the connection: {}", code(rest)?),
-            })
-        },
+        |rest| setup_refused("pool", rest),
         "jd_client_sv2::upstream::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
         "job_declarator::message_handler",
         "Received: SetupConnectionError(",
-        |rest| {
-            Some(LogFact::PoolRefused {
-                words: format!(
-                    "the job declaration server refused the connection: {}",
-                    code(rest)?
-                ),
-            })
-        },
+        |rest| setup_refused("job declaration server", rest),
         "jd_client_sv2::job_declarator::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
@@ -333,6 +382,31 @@ pub(super) const FACTS: &[FactRule] = &[
         "Required template data received",
         |_| Some(LogFact::WaitingEnded),
         "jd_client_sv2::channel_manager: Required template data received, ready to accept connections",
+    ),
+    rule(
+        "channel_manager::extensions_message_handler",
+        "Server requires extensions ",
+        |rest| {
+            position(rest, b"that we don't support")?;
+            Some(LogFact::PoolRefused {
+                words: format!("the pool requires extension {}", extensions(rest)),
+                code: PoolLeaveCode::ExtensionRequired,
+            })
+        },
+        "jd_client_sv2::channel_manager::extensions_message_handler: Server requires extensions [3] that we don't support. Connection should fail \
+         over to another upstream.",
+    ),
+    rule(
+        "channel_manager::extensions_message_handler",
+        "Server does not support our required extensions ",
+        |rest| {
+            Some(LogFact::PoolRefused {
+                words: format!("the pool does not support extension {}", extensions(rest)),
+                code: PoolLeaveCode::ExtensionUnsupported,
+            })
+        },
+        "jd_client_sv2::channel_manager::extensions_message_handler: Server does not support our required extensions [2]. Connection should fail \
+         over to another upstream.",
     ),
     rule(
         MINERS,
@@ -429,32 +503,39 @@ pub(super) const FACTS: &[FactRule] = &[
         |_| Some(LogFact::PoolSkipped),
         "jd_client_sv2::jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.",
     ),
+    FactRule {
+        target: POOL,
+        begins: "Upstream ",
+        has: &[" rejected: "],
+        means: |rest| {
+            Some(LogFact::PoolRefused {
+                words: format!(
+                    "the pool sent {}, which does not fit",
+                    words(until(rest, b" "))
+                ),
+                code: PoolLeaveCode::ChannelUnusable,
+            })
+        },
+        example: "jd_client_sv2::channel_manager::upstream_message_handler: Upstream SetExtranoncePrefix rejected: ExceedsMaxLength",
+    },
     rule(
         "upstream",
         "Upstream: connection setup failed.",
-        |rest| {
-            Some(LogFact::PoolFailed {
-                words: error(after(rest, "error=").unwrap_or(rest)),
-            })
-        },
+        pool_failed,
         "jd_client_sv2::upstream: Upstream: connection setup failed. error=JDCError { kind: ChannelErrorReceiver(RecvError), action: \
          Fallback, _owner: PhantomData<…> }",
     ),
     rule(
         "",
         "Upstream/Job Declarator connection dropped",
-        |_| Some(LogFact::PoolLost { words: None }),
+        |rest| pool_lost("pool", rest),
         "jd_client_sv2::jdc_runtime: Upstream/Job Declarator connection dropped — attempting reconnection...",
     ),
     FactRule {
         target: "",
         begins: "Upstream::",
         has: &["requested fallback"],
-        means: |rest| {
-            Some(LogFact::PoolLost {
-                words: lost("pool", rest),
-            })
-        },
+        means: |rest| pool_lost("pool", rest),
         example: "jd_client_sv2::upstream: Upstream::handle_pool_message_frame requested fallback error_kind=ChannelErrorReceiver(RecvError)",
     },
     rule(

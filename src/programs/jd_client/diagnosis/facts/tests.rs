@@ -14,6 +14,13 @@ fn fact(line: &str) -> Option<LogFact> {
     recognise(target, message)
 }
 
+fn refused(words: &str, code: PoolLeaveCode) -> LogFact {
+    LogFact::PoolRefused {
+        words: words.into(),
+        code,
+    }
+}
+
 /// What each rule's example says, in the order of the table.
 fn expected() -> Vec<LogFact> {
     let certificate = CertificateValidity {
@@ -26,11 +33,13 @@ fn expected() -> Vec<LogFact> {
         LogFact::PoolTryFailed {
             words: "Connection refused".into(),
             certificate: None,
+            code: PoolLeaveCode::Unreachable,
         },
         LogFact::ProviderTried { attempt: 2 },
         LogFact::PoolTriedAgain,
         LogFact::PoolLost {
             words: Some("a job was refused".into()),
+            code: PoolLeaveCode::JobRejected,
         },
         LogFact::WaitingEnded,
         LogFact::ProviderRefused {
@@ -39,6 +48,22 @@ fn expected() -> Vec<LogFact> {
         },
         LogFact::ProviderRefused {
             words: "No such file or directory (os error 2)".into(),
+            certificate: None,
+        },
+        LogFact::ProviderRefused {
+            words: "its chain is too short for a template".into(),
+            certificate: None,
+        },
+        refused(
+            "the pool's name cannot be resolved",
+            PoolLeaveCode::UnknownName,
+        ),
+        refused(
+            "the name of the job declaration server cannot be resolved",
+            PoolLeaveCode::UnknownName,
+        ),
+        LogFact::ProviderRefused {
+            words: "its name cannot be resolved".into(),
             certificate: None,
         },
         LogFact::ProviderGivenUp {
@@ -50,6 +75,7 @@ fn expected() -> Vec<LogFact> {
         LogFact::PoolWorks,
         LogFact::PoolLost {
             words: Some("the job declaration server closed the connection".into()),
+            code: PoolLeaveCode::ConnectionLost,
         },
         LogFact::Ended,
         LogFact::Ended,
@@ -63,6 +89,14 @@ fn expected() -> Vec<LogFact> {
             words: "InvalidKey".into(),
         },
         LogFact::MinerCertificate { certificate },
+        refused(
+            "the pool grants 8 bytes of extranonce, the client needs 12",
+            PoolLeaveCode::ExtranonceTooSmall,
+        ),
+        refused(
+            "the pool closed the channel: maintenance",
+            PoolLeaveCode::ChannelClosed,
+        ),
         LogFact::SharesAccepted { count: 3 },
         LogFact::ShareRejected {
             reason: "stale-share".into(),
@@ -83,20 +117,31 @@ fn expected() -> Vec<LogFact> {
         },
         LogFact::MinerServed,
         LogFact::MinerServed,
-        LogFact::PoolRefused {
-            words: "the pool opened no channel: unknown-user".into(),
-        },
-        LogFact::PoolRefused {
-            words: "the pool refused the connection: unsupported-protocol".into(),
-        },
-        LogFact::PoolRefused {
-            words: "the job declaration server refused the connection: unsupported-protocol".into(),
-        },
+        refused(
+            "the pool opened no channel: unknown-user",
+            PoolLeaveCode::UnknownAccount,
+        ),
+        refused(
+            "the pool refused the connection: unsupported-protocol",
+            PoolLeaveCode::SetupRefused,
+        ),
+        refused(
+            "the job declaration server refused the connection: unsupported-protocol",
+            PoolLeaveCode::SetupRefused,
+        ),
         LogFact::ProviderRefused {
             words: "protocol-version-mismatch".into(),
             certificate: None,
         },
         LogFact::WaitingEnded,
+        refused(
+            "the pool requires extension 3",
+            PoolLeaveCode::ExtensionRequired,
+        ),
+        refused(
+            "the pool does not support extension 2",
+            PoolLeaveCode::ExtensionUnsupported,
+        ),
         LogFact::Block {
             hash: "01b318b0".into(),
         },
@@ -120,12 +165,21 @@ fn expected() -> Vec<LogFact> {
         LogFact::NodeTried,
         LogFact::PoolShookHands,
         LogFact::PoolSkipped,
+        refused(
+            "the pool sent SetExtranoncePrefix, which does not fit",
+            PoolLeaveCode::ChannelUnusable,
+        ),
         LogFact::PoolFailed {
             words: "the connection was closed".into(),
+            code: PoolLeaveCode::ConnectionLost,
         },
-        LogFact::PoolLost { words: None },
+        LogFact::PoolLost {
+            words: None,
+            code: PoolLeaveCode::ConnectionLost,
+        },
         LogFact::PoolLost {
             words: Some("the pool closed the connection".into()),
+            code: PoolLeaveCode::ConnectionLost,
         },
         LogFact::Waiting,
         LogFact::Panicked {
@@ -211,6 +265,7 @@ fn versions_below_0_6_0_say_some_things_in_other_words() {
             LogFact::PoolTryFailed {
                 words: "the connection was closed".into(),
                 certificate: None,
+                code: PoolLeaveCode::ConnectionLost,
             },
         ),
         (
@@ -240,17 +295,86 @@ fn an_error_of_a_try_is_looked_for_behind_the_addresses() {
         fact(&line),
         Some(LogFact::PoolTryFailed {
             words,
-            certificate: Some(CertificateValidity { from: 5, until: 9 })
+            certificate: Some(CertificateValidity { from: 5, until: 9 }),
+            code: PoolLeaveCode::WrongKey,
         })
     );
     let line = "jd_client_sv2: Attempt 1/3 failed for pool=Timeout:1, jds=h:2: JDCError { kind: Parser(Odd), action: Fallback }";
     assert_eq!(
         fact(line),
         Some(LogFact::PoolTryFailed {
-            words: "Parser(Odd)".into(),
-            certificate: None
+            words: "parser: odd".into(),
+            certificate: None,
+            code: PoolLeaveCode::ProtocolError,
         })
     );
+}
+
+#[test]
+fn no_error_is_shown_as_a_structure_of_the_clients_language() {
+    let pool = |error: &str| {
+        let line = format!("jd_client_sv2: Attempt 1/3 failed for pool=p:1, jds=h:2: {error}");
+        match fact(&line) {
+            Some(LogFact::PoolTryFailed { words, code, .. }) => (words, code.as_str()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (error, words, code) in [
+        (
+            "JDCError { kind: NetworkHelpersError(DnsResolutionFailed(\"DNS resolution failed: failed to lookup address information: Name or \
+             service not known\")), action: Fallback, _owner: PhantomData<x> }",
+            "its name cannot be resolved",
+            "unknown-name",
+        ),
+        (
+            "JDCError { kind: UnexpectedMessage(0, 87), action: Fallback }",
+            "unexpected message: 0, 87",
+            "protocol-error",
+        ),
+        (
+            "NetworkHelpersError(CodecError(AeadError))",
+            "network helpers error: codec error: aead error",
+            "protocol-error",
+        ),
+        ("SomethingNew", "something new", "client-error"),
+        (
+            "JDCError { kind: Io(Os { code: 113, kind: HostUnreachable, message: \"No route to host\" }), action: Fallback }",
+            "No route to host",
+            "unreachable",
+        ),
+    ] {
+        assert_eq!(pool(error), (words.to_owned(), code), "{error}");
+    }
+    let node = |error: &str| {
+        let line = format!(
+            "jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: {error}"
+        );
+        match fact(&line) {
+            Some(LogFact::ProviderRefused { words, .. }) => words,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (error, words) in [
+        (
+            "CannotConnectToUnixSocket(\"/b/node.sock\", \"Permission denied (os error 13)\")",
+            "Permission denied (os error 13)",
+        ),
+        (
+            "BitcoinCoreSv2Error { version: V31X, protocol: TDP, details: \"CapnpError(Error { kind: Failed, extra: \\\"remote exception: \
+             std::exception: out of luck\\\" })\" }",
+            "out of luck",
+        ),
+        (
+            "CapnpError(Error { kind: MessageSizeOverflow, extra: \"\" })",
+            "message size overflow",
+        ),
+        (
+            "InvalidTemplateHeaderLength",
+            "invalid template header length",
+        ),
+    ] {
+        assert_eq!(node(error), words, "{error}");
+    }
 }
 
 #[test]

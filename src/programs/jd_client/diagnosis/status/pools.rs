@@ -6,7 +6,7 @@ impl ClientStatus {
     /// Pools are gone through: at the start, or after one was lost.
     pub(super) fn try_pools(&mut self, at: Timestamp) -> bool {
         if matches!(self.work, WorkState::Pool { .. }) {
-            return self.mark_pool_lost(None, at);
+            return self.mark_pool_lost(None, PoolLeaveCode::ConnectionLost, at);
         }
         let is_new = !matches!(self.work, WorkState::Trying { .. });
         if is_new {
@@ -51,6 +51,7 @@ impl ClientStatus {
         &mut self,
         words: String,
         certificate: Option<CertificateValidity>,
+        code: PoolLeaveCode,
         at: Timestamp,
     ) -> bool {
         let is_pool_connected = self
@@ -64,11 +65,31 @@ impl ClientStatus {
         };
         let is_new =
             certificate.is_some_and(|validity| self.refuse_certificate(peer, validity, at));
-        is_new | self.says_why(words) | self.upstream_becomes(UpstreamState::Trying, at)
+        // Key or clock, which the words do not say.
+        let shown = self
+            .certificate
+            .as_ref()
+            .filter(|_| certificate.is_some())
+            .map(certificate_text);
+        let (code, text) = match shown {
+            Some(cause) if cause.code.ends_with("-clock") => {
+                (PoolLeaveCode::WrongClock, cause.what)
+            }
+            Some(cause) => (PoolLeaveCode::WrongKey, cause.what),
+            None => (code, words.clone()),
+        };
+        is_new
+            | self.says_why(words, (code, text), at)
+            | self.upstream_becomes(UpstreamState::Trying, at)
     }
 
-    /// Why a pool fails or is about to be lost.
-    pub(super) fn says_why(&mut self, words: String) -> bool {
+    /// Why a pool fails or is about to be lost: in few words, and as the reason to leave it.
+    pub(super) fn says_why(
+        &mut self,
+        words: String,
+        (code, text): (PoolLeaveCode, String),
+        at: Timestamp,
+    ) -> bool {
         match &mut self.upstream {
             Some(upstream)
                 if matches!(
@@ -78,16 +99,60 @@ impl ClientStatus {
             {
                 let is_new = upstream.why.as_ref() != Some(&words);
                 upstream.why = Some(words);
-                is_new
+                is_new | self.leave_pool(code, text, false, at)
             }
-            _ => false,
+            // The beginning of the run was not heard.
+            None => self.leave_pool(code, text, false, at),
+            Some(_) => false,
         }
+    }
+
+    /// Keeps why a pool is left. The client says so several times; a reason that says less than the
+    /// one before it is passed over. `is_sequel`: the client only goes on from what it said before.
+    fn leave_pool(
+        &mut self,
+        code: PoolLeaveCode,
+        text: String,
+        is_sequel: bool,
+        at: Timestamp,
+    ) -> bool {
+        let (number, of, pool) = self
+            .upstream
+            .as_ref()
+            .map(|upstream| (upstream.number, upstream.of, upstream.pool.clone()))
+            .unwrap_or_default();
+        if let Some(known) = &self.pool_left {
+            let says_less = code.is_vague() && !known.code.is_vague();
+            let says_more = !code.is_vague() && known.code.is_vague();
+            let says_the_same = known.code == code && known.text == text;
+            let is_known = if known.number == number {
+                says_less || says_the_same || is_sequel && !says_more
+            } else {
+                // A pool that cannot be reached either is no reason why the one before was left.
+                says_less && !matches!(self.work, WorkState::Pool { .. })
+            };
+            if is_known {
+                return false;
+            }
+        }
+        self.pool_left = Some(PoolLeaveReason {
+            at,
+            number,
+            of,
+            pool,
+            code,
+            text,
+            advice: code.advice().into(),
+            setting: code.setting().map(Into::into),
+        });
+        true
     }
 
     /// The job declaration server has agreed. Whether or not the pool has, the client goes on to
     /// ask it.
     pub(super) fn pool_works(&mut self, at: Timestamp) -> bool {
         let is_accepted = self.accept_certificate(CertificateOwner::JobServer);
+        let mut is_back = false;
         match &mut self.upstream {
             Some(upstream)
                 if matches!(upstream.state, UpstreamState::Failed | UpstreamState::Lost) =>
@@ -97,6 +162,11 @@ impl ClientStatus {
             Some(upstream) => {
                 upstream.becomes(UpstreamState::Connected, at);
                 upstream.why = None;
+                let number = upstream.number;
+                is_back = self
+                    .pool_left
+                    .take_if(|left| left.number == number)
+                    .is_some();
             }
             None => {}
         }
@@ -106,12 +176,17 @@ impl ClientStatus {
             self.pool_answers = LearnedInterval::default();
             self.unanswered = UnansweredWork::default();
         }
-        is_new | is_accepted
+        is_new | is_accepted | is_back
     }
 
     /// The connection with pool or job declaration server ended. The client says so several times,
     /// the first time best.
-    pub(super) fn mark_pool_lost(&mut self, words: Option<String>, at: Timestamp) -> bool {
+    pub(super) fn mark_pool_lost(
+        &mut self,
+        words: Option<String>,
+        code: PoolLeaveCode,
+        at: Timestamp,
+    ) -> bool {
         let is_connected = self
             .upstream
             .as_ref()
@@ -121,6 +196,10 @@ impl ClientStatus {
             WorkState::Trying { .. } if is_connected => UpstreamState::Failed,
             _ => return false,
         };
+        let text = words
+            .clone()
+            .unwrap_or_else(|| "the connection was lost".into());
+        self.leave_pool(code, text, true, at);
         if let Some(upstream) = &mut self.upstream {
             upstream.why = upstream.why.take().or(words);
             upstream.becomes(state, at);
@@ -139,7 +218,7 @@ impl ClientStatus {
             return false;
         }
         if matches!(self.work, WorkState::Pool { .. }) {
-            self.mark_pool_lost(None, at);
+            self.mark_pool_lost(None, PoolLeaveCode::ConnectionLost, at);
         }
         self.work = WorkState::Solo { since: at };
         if self.lost.is_some() {
@@ -170,7 +249,10 @@ impl ClientStatus {
     pub(super) fn job_refused(&mut self, words: Option<String>, at: Timestamp) -> bool {
         self.pool_answers.note(at);
         match (words, &mut self.refused) {
-            (Some(words), _) => self.says_why(words.clone()) | say(&mut self.refused, at, words),
+            (Some(words), _) => {
+                let reason = (PoolLeaveCode::JobRejected, words.clone());
+                self.says_why(words.clone(), reason, at) | say(&mut self.refused, at, words)
+            }
             (None, Some(said)) => {
                 said.at = at;
                 false

@@ -4,6 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 
+mod leave;
 mod recovery;
 
 macro_rules! log {
@@ -230,6 +231,16 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
         },
         upstream: Some(pool.clone()),
         lost: Some(pool),
+        pool_left: Some(PoolLeaveReason {
+            at: at("21:33:05.313"),
+            number: 1,
+            of: 1,
+            pool: "127.0.0.1:25333".into(),
+            code: PoolLeaveCode::ConnectionLost,
+            text: "the pool closed the connection".into(),
+            advice: "The pool or the network was interrupted.".into(),
+            setting: None,
+        }),
         lost_pool_at: Some(at("21:33:05.313")),
         declared_at: Some(at("21:32:51.402")),
         accepted_at: Some(at("21:32:51.403")),
@@ -369,6 +380,10 @@ fn to_be_taken_up_again_at_any_line_changes_nothing() {
 fn an_older_version_of_what_was_written_down_can_be_read() {
     assert_eq!(
         serde_json::from_str::<ClientStatus>("{}").unwrap(),
+        ClientStatus::default()
+    );
+    assert_eq!(
+        serde_json::from_str::<ClientStatus>(r#"{"pool_left":null}"#).unwrap(),
         ClientStatus::default()
     );
     let older = r#"{"work":{"state":"pool","since":"2026-11-22T21:28:39.731Z"},"upstream":{"number":2},"shares":{"accepted":7},"new":1}"#;

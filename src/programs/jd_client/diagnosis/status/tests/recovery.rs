@@ -4,7 +4,7 @@
 use super::*;
 
 /// A minute of lines without their head, one a second.
-fn hear(standing: &mut ClientStatus, script: &str) {
+pub(super) fn hear(standing: &mut ClientStatus, script: &str) {
     for (second, line) in script
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -20,7 +20,7 @@ fn hear(standing: &mut ClientStatus, script: &str) {
     }
 }
 
-fn heard(script: &str) -> ClientStatus {
+pub(super) fn heard(script: &str) -> ClientStatus {
     let mut standing = ClientStatus::default();
     hear(&mut standing, script);
     standing
