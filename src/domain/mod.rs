@@ -25,6 +25,8 @@ pub mod instances;
 
 pub mod logs;
 
+pub mod node;
+
 pub mod setup;
 
 pub mod metrics;

@@ -1,7 +1,9 @@
-//! Everything known about a managed program, one folder per program. When a program has a new
-//! release, start here.
+//! Everything known about other programs, one folder per program. When a program has a new release,
+//! start here.
 //!
-//! A folder has: versions and their configuration schema, the meaning of log lines, a reader of the
-//! monitoring API, and a simulator for the demo and the tests.
+//! The folder of a managed program has: versions and their configuration schema, the meaning of log
+//! lines, a reader of the monitoring API, and a simulator for the demo and the tests. Bitcoin Core
+//! is not managed; its folder checks whether a client can use it.
 
+pub mod bitcoin_core;
 pub mod jd_client;

@@ -24,6 +24,7 @@ use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
+use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
 use crate::domain::vault::{self, Vault};
@@ -209,6 +210,7 @@ where
         configs,
         instances: instances.clone(),
         instance_lists,
+        nodes: NodeService::new(instances.clone(), &settings.data_dir),
         setups,
         metrics: MetricsRoutesState {
             metrics,

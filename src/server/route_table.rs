@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, setup,
-    updates,
+    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, node,
+    setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::state::{AppState, ManagerHealth, manager_health};
@@ -55,6 +55,11 @@ fn groups() -> Vec<RouteGroup> {
             "Setup",
             "From nothing to an instance that runs.",
             [setup::route_table::routes()],
+        ),
+        group(
+            "Node",
+            "Bitcoin Core on this machine.",
+            [node::route_table::routes()],
         ),
         group(
             "Metrics",

@@ -17,6 +17,7 @@ use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
+use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
@@ -33,6 +34,8 @@ pub struct AppState {
     pub instances: InstanceService,
     /// Lists of instances.
     pub instance_lists: InstanceListState,
+    /// Checks of nodes.
+    pub nodes: NodeService,
     /// Setups that were begun.
     pub setups: SetupService,
     /// Their logs.
@@ -103,6 +106,7 @@ services! {
     configs: ConfigService,
     instances: InstanceService,
     instance_lists: InstanceListState,
+    nodes: NodeService,
     setups: SetupService,
     logs: LogPagesState,
     metrics: MetricsRoutesState,

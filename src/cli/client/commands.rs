@@ -9,10 +9,11 @@ use super::error::CommandError;
 use super::health::HealthArgs;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
+use super::node::NodeCommand;
 use super::output::TerminalOutput;
 use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
-use super::{alerts, configs, health, instances, logs, updates};
+use super::{alerts, configs, health, instances, logs, node, updates};
 
 /// Below the help of each.
 const CODES: &str =
@@ -65,6 +66,23 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
+    /// Check whether a client can use Bitcoin Core on the manager's machine.
+    #[command(
+        after_help = "Exit codes: 0 connected; 3 a client cannot use the node, the output says why; 1 it could not be checked; 2 the command line makes no sense.
+
+Examples:
+  jd-manager node check
+  jd-manager node check /var/lib/bitcoind --network signet
+  jd-manager node check /mnt/bitcoind/ipc/bitcoin-core.sock --json"
+    )]
+    Node {
+        /// What to do.
+        #[command(subcommand)]
+        command: NodeCommand,
+        /// Which manager.
+        #[command(flatten)]
+        way: TargetArgs,
+    },
     /// Show the log of an instance, or follow it.
     #[command(after_help = format!("{CODES}\nWith --json: a record a line, each as the API tells it.\n\nExamples:
   jd-manager logs barn -n 500 --level warn
@@ -107,6 +125,7 @@ impl ClientCommand {
             | Self::Configs { way, .. }
             | Self::Health { way, .. }
             | Self::Logs { way, .. }
+            | Self::Node { way, .. }
             | Self::Updates { way, .. }
             | Self::Alerts { way } => way,
         }
@@ -137,6 +156,7 @@ pub fn run(daily: ClientCommand) -> ExitCode {
             }
             ClientCommand::Health { args, .. } => health::run(args, &manager, &mut paper).await,
             ClientCommand::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
+            ClientCommand::Node { command, .. } => node::run(command, &manager, &mut paper).await,
             ClientCommand::Updates { command, .. } => {
                 updates::run(command, &manager, &mut paper).await
             }

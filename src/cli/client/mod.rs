@@ -21,6 +21,7 @@ mod lifecycle;
 mod logs;
 mod manager;
 mod naming;
+mod node;
 mod output;
 mod stream;
 mod table;

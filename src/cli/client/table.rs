@@ -103,6 +103,15 @@ impl CellColor {
 /// Stands behind a coloured text.
 const END: char = '\u{2060}';
 
+/// The colour of something that is well or not.
+pub(super) const fn status_color(is_well: bool) -> CellColor {
+    if is_well {
+        CellColor::Good
+    } else {
+        CellColor::Bad
+    }
+}
+
 /// A word in the colour of its mood; without colours the word alone.
 pub(super) fn coloured(word: &str, mood: Option<CellColor>, paper: &TerminalOutput) -> String {
     match mood {

@@ -6,6 +6,7 @@
 //! unfinished. Must not know TOML, HTTP or storage.
 
 use crate::domain::keys::{KeyPair, SecretKey};
+pub use crate::programs::bitcoin_core::BitcoinNetwork;
 use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -151,29 +152,6 @@ pub enum TemplateProvider {
         /// Seconds at least between two templates.
         min_interval: u8,
     },
-}
-
-/// A chain that the client knows by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[derive(strum::Display, strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-pub enum BitcoinNetwork {
-    /// Where coins have worth.
-    Mainnet,
-    /// Test network 4.
-    Testnet4,
-    /// Test network with signed blocks.
-    Signet,
-    /// A chain of one's own.
-    Regtest,
-}
-
-impl BitcoinNetwork {
-    /// As in the client's file.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Search for miners' own management pages in the local network; the client repeats it every

@@ -227,7 +227,7 @@ fn template(look: &Snapshot<'_>) -> CheckOutcome {
         Some(at) if is_late(at) => warning(format!(
             "No new template has come since {}, though one usually comes every {}. Miners may be working on an old block. {}",
             at.local_minute(),
-            human_duration(usual.unwrap_or_default().max(Duration::from_secs(1))),
+            human_duration(whole_seconds(usual.unwrap_or_default())),
             restart_provider(look)
         )),
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
@@ -238,6 +238,11 @@ fn template(look: &Snapshot<'_>) -> CheckOutcome {
         None if look.age() > SILENT => warning(BLIND),
         None => unknown("No template has come yet."),
     }
+}
+
+/// Rounded to seconds, and at least one.
+fn whole_seconds(length: Duration) -> Duration {
+    Duration::from_secs((length + Duration::from_millis(500)).as_secs().max(1))
 }
 
 /// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected

@@ -21,7 +21,7 @@ use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::ConfigId;
 use crate::domain::configs::{ClientConfig, ClientVersion, SavedConfig, TemplateProvider};
 use crate::domain::keys::without_secret_keys;
-use crate::infra::executable::trial::{self, TrialOutput};
+use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
 use crate::keeper::level::header;
 use crate::keeper::names;
 use crate::programs::jd_client::diagnosis::{self, ClientEnd};
@@ -29,7 +29,8 @@ use crate::programs::jd_client::diagnosis::{self, ClientEnd};
 /// A client that has not read its file by then hangs. The real one takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the client is to listen, if it gets that far: ports that are asked for from here on.
-const PORTS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
+pub(super) const PORTS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
 
 /// What came of it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -103,7 +104,15 @@ impl InstanceService {
             .collect();
         let is_log = |line: &str| header(line.as_bytes()).is_some();
         let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
-        let heard = trial::listen(&program.path, &args, env, is_log, PATIENCE).await;
+        let heard = trial::listen(
+            &program.path,
+            &args,
+            env,
+            TrialRules::default(),
+            is_log,
+            PATIENCE,
+        )
+        .await;
         drop(dir);
         Ok((saved, judged(heard, tried)))
     }
@@ -153,7 +162,7 @@ fn judged(
 
 /// The same configuration with addresses that lead nowhere: it listens on `[port, monitoring]` of
 /// this machine alone, and whoever it would speak to is at a port where nobody is.
-fn harmless(
+pub(super) fn harmless(
     config: &ClientConfig,
     dir: PathBuf,
     [port, monitoring, nobody]: [u16; 3],
@@ -181,10 +190,10 @@ fn harmless(
 
 /// A directory for one trial, gone with it. What a manager that was killed left there goes with the
 /// next trial.
-struct TrialDirectory(PathBuf);
+pub(super) struct TrialDirectory(pub(super) PathBuf);
 
 impl TrialDirectory {
-    async fn make(dir: PathBuf) -> Result<Self> {
+    pub(super) async fn make(dir: PathBuf) -> Result<Self> {
         let made = Self(dir);
         let dir = made.0.clone();
         tokio::task::spawn_blocking(move || {

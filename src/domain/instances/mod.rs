@@ -16,7 +16,8 @@
 //! * `service`: the use cases. `bulk`, `deletion`: many at once, deleting. `draft`: what was sent.
 //! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
 //!   updates.
-//! * `config_trial`: does a client accept a configuration. `miner_address`: what to enter in a
+//! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
+//!   `miner_address`: what to enter in a
 //!   miner.
 //! * `availability`: free names and ports for new instances. `versions`: which client one runs.
 //! * `list_extras`: figures of other domains for lists, which those domains put here.
@@ -34,6 +35,7 @@ mod list_extras;
 pub mod list_page;
 mod miner_address;
 pub mod model;
+mod node_trial;
 mod ports;
 mod preparation;
 pub mod program;
@@ -53,6 +55,7 @@ pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, ListExtras, ListStats};
 pub use miner_address::miner_urls;
 pub use model::Instance;
+pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use program::{ClientProgram, ProgramSource};
 pub use service::{InstanceActionResult, InstanceService};
 pub use supervisor::ShutdownMode;

@@ -13,8 +13,7 @@
 //! * `step`: the pages and their fields. `responses`: the answers. `validate`: what they mean and
 //!   what is wrong. `pool_list`: the list of pools. `defaults`: what a step suggests.
 //! * `service`: the use cases. `finish`: saves, creates and starts.
-//! * `node`, `probe`: is there a node, does a host accept connections. They connect and send
-//!   nothing.
+//! * `node`, `probe`: is there a node, does a host accept connections.
 
 mod defaults;
 mod finish;

@@ -1,30 +1,31 @@
-//! Bitcoin Core on this machine: is there a node whose socket a client could use, and if not, what
-//! is missing.
+//! Bitcoin Core on this machine, as setup shows it: for each chain a socket and whether a client
+//! could use it.
 //!
-//! Looks and connects, and says nothing on the connection. Blocking. The socket of a node started
-//! with `ipcbind=unix` is `node.sock` in the directory of its chain, which only `bitcoin-node`
-//! opens (Bitcoin Core 30 and newer), not `bitcoind`.
+//! The check is that of `programs/bitcoin_core/socket_check.rs`; no client is started here. Blocking,
+//! for [`PATIENCE`] at most.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use strum::IntoEnumIterator;
 
 use crate::domain::configs::BitcoinNetwork;
+use crate::programs::bitcoin_core::socket_check::{self, LONGEST_PATH};
+use crate::programs::bitcoin_core::{NodeStatus, places};
 
-/// A socket's path has room for 107 bytes.
-const LONGEST_PATH: usize = 107;
+/// All sockets together. A page waits for it.
+const PATIENCE: Duration = socket_check::PATIENCE;
 
-/// How a node's socket was found.
+/// How a node's socket was found, in fewer kinds than [`NodeStatus`]. Older than that, and part of
+/// the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "NodeStanding")]
 pub enum NodeSocketState {
     /// A node answers.
     Answers,
-    /// The file is there and nobody listens.
+    /// The file is there, and no node answers.
     Silent,
     /// This user may not connect.
     Denied,
@@ -45,65 +46,59 @@ pub struct NodeSocket {
     pub path: String,
     /// How it was found.
     pub standing: NodeSocketState,
+    /// The same as `/node/check` says it.
+    pub status: NodeStatus,
+    /// What was found, in sentences.
+    pub detail: String,
+    #[serde(skip)]
+    advice: String,
 }
 
 impl NodeSocket {
     /// How it was found, in a few words.
     pub fn words(&self) -> &'static str {
-        match self.standing {
-            NodeSocketState::Answers => "answers",
-            NodeSocketState::Silent => "is there, but no node listens",
-            NodeSocketState::Denied => "is there, but this user may not connect",
-            NodeSocketState::Missing => "is not there",
-            NodeSocketState::TooLong => "has too long a path for a socket",
+        match (self.standing, self.status) {
+            (NodeSocketState::Answers, _) => "answers",
+            (NodeSocketState::Silent, NodeStatus::NotASocket) => "is there, but is not a socket",
+            (NodeSocketState::Silent, NodeStatus::Stale) => "is there, but no node listens",
+            (NodeSocketState::Silent, _) => "is there, but no node answers",
+            (NodeSocketState::Denied, _) => "is there, but this user may not connect",
+            (NodeSocketState::Missing, _) => "is not there",
+            (NodeSocketState::TooLong, _) => "has too long a path for a socket",
         }
     }
 
-    /// What to do so that a client can use it; nothing if one can.
+    /// What to do first so that a client can use it; nothing if one can. `/node/check` has the
+    /// rest.
     pub fn advice(&self) -> Option<String> {
-        let conf = match self.network {
-            BitcoinNetwork::Mainnet => "ipcbind=unix".to_owned(),
-            other => format!("[{other}] ipcbind=unix"),
-        };
-        match self.standing {
-            NodeSocketState::Answers => None,
-            NodeSocketState::Silent => {
-                Some("Start the node. The file is left from an earlier run.".into())
-            }
-            NodeSocketState::Denied => Some(format!(
-                "jd-manager runs as another user than the node. Run both as the same user, or give this one the right to write to {}.",
-                self.path
-            )),
-            NodeSocketState::Missing => Some(format!(
-                "Put {conf} into bitcoin.conf and start Bitcoin Core 30 or 31 as \"bitcoin -m node\" (or bitcoin-node): bitcoind alone has no such socket."
-            )),
-            NodeSocketState::TooLong => Some("Choose a data directory with a shorter path.".into()),
-        }
+        let first = self.advice.split("\n\n").next()?;
+        (!first.is_empty()).then(|| first.to_owned())
     }
 }
 
 /// The sockets of all chains in the usual data directory and in `given`, and those that are there
 /// in other places where systems keep the node.
 pub fn look(given: &str) -> Vec<NodeSocket> {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
-    probe_socket(
-        home.as_deref(),
-        given,
-        &["/var/lib/bitcoind", "/var/lib/bitcoin"],
-    )
+    check_sockets(places::usual().as_deref(), given, &places::others())
 }
 
-fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeSocket> {
-    let mut found = Vec::new();
-    if given.is_empty() {
-        found.extend(usual.map(|dir| sockets(dir, "")).into_iter().flatten());
-        let there = others
-            .iter()
-            .flat_map(|dir| sockets(Path::new(dir), dir))
-            .filter(|one| one.standing != NodeSocketState::Missing);
-        found.extend(there);
-    } else {
-        found.extend(sockets(Path::new(given), given));
+fn check_sockets(usual: Option<&Path>, given: &str, others: &[PathBuf]) -> Vec<NodeSocket> {
+    let deadline = Instant::now() + PATIENCE;
+    if !given.is_empty() {
+        return sockets(Path::new(given), given, deadline);
+    }
+    let mut found = usual.map_or_else(Vec::new, |dir| sockets(dir, "", deadline));
+    for dir in others {
+        // A path that is not UTF-8 has no place in a configuration.
+        let Some(named) = dir.to_str() else { continue };
+        let is_there = |one: &NodeSocket| {
+            // Nothing can be seen in a directory that this user may not enter.
+            !matches!(
+                one.standing,
+                NodeSocketState::Missing | NodeSocketState::Denied
+            ) || std::fs::symlink_metadata(&one.path).is_ok()
+        };
+        found.extend(sockets(dir, named, deadline).into_iter().filter(is_there));
     }
     found
 }
@@ -111,96 +106,120 @@ fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeS
 /// The socket that a client with these settings will use; none: the usual data directory is not
 /// known.
 pub fn socket(network: BitcoinNetwork, data_dir: &str) -> Option<NodeSocket> {
-    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
-    let found = probe_socket(usual.as_deref(), data_dir, &[]);
-    found.into_iter().find(|one| one.network == network)
-}
-
-fn sockets(dir: &Path, named: &str) -> Vec<NodeSocket> {
-    let of = |network: BitcoinNetwork| {
-        let path = match network {
-            BitcoinNetwork::Mainnet => dir.join("node.sock"),
-            other => dir.join(other.as_str()).join("node.sock"),
-        };
-        NodeSocket {
-            network,
-            data_dir: named.into(),
-            standing: standing(&path),
-            path: path.display().to_string(),
-        }
+    let dir = match data_dir {
+        "" => places::usual()?,
+        given => PathBuf::from(given),
     };
-    BitcoinNetwork::iter().map(of).collect()
+    Some(of(&dir, data_dir, network, Instant::now() + PATIENCE))
 }
 
-fn standing(path: &Path) -> NodeSocketState {
-    if path.as_os_str().len() > LONGEST_PATH {
-        return NodeSocketState::TooLong;
-    }
-    match UnixStream::connect(path).map_err(|e| e.kind()) {
-        Ok(_) => NodeSocketState::Answers,
-        Err(io::ErrorKind::PermissionDenied) => NodeSocketState::Denied,
-        Err(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => NodeSocketState::Missing,
-        Err(_) => NodeSocketState::Silent,
+fn sockets(dir: &Path, named: &str, deadline: Instant) -> Vec<NodeSocket> {
+    BitcoinNetwork::iter()
+        .map(|network| of(dir, named, network, deadline))
+        .collect()
+}
+
+fn of(dir: &Path, named: &str, network: BitcoinNetwork, deadline: Instant) -> NodeSocket {
+    let result = socket_check::check_data_dir(dir, network, socket_check::turn(deadline));
+    let standing = match result.status {
+        NodeStatus::NoSocket if result.path.len() > LONGEST_PATH => NodeSocketState::TooLong,
+        NodeStatus::NoSocket => NodeSocketState::Missing,
+        NodeStatus::Forbidden => NodeSocketState::Denied,
+        NodeStatus::Connected => NodeSocketState::Answers,
+        NodeStatus::NotASocket
+        | NodeStatus::Stale
+        | NodeStatus::Silent
+        | NodeStatus::WrongVersion
+        | NodeStatus::WrongNetwork
+        | NodeStatus::Syncing => NodeSocketState::Silent,
+    };
+    NodeSocket {
+        network,
+        data_dir: named.into(),
+        path: result.path,
+        standing,
+        status: result.status,
+        detail: result.detail,
+        advice: result.advice,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    /// A node that answers so many clients.
+    fn node(socket: &Path, count: usize) -> thread::JoinHandle<()> {
+        let listener = UnixListener::bind(socket).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().take(count) {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 48]);
+                let answer = [
+                    0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0,
+                ];
+                let _ = stream.write_all(&answer);
+            }
+        })
+    }
 
     #[test]
-    fn each_chains_socket_is_tried_and_what_is_missing_is_said() {
+    fn each_chains_socket_is_checked_and_the_fix_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let given = dir.path().to_str().unwrap();
         std::fs::create_dir(dir.path().join("signet")).unwrap();
+        std::fs::create_dir_all(dir.path().join("testnet4/node.sock")).unwrap();
         std::fs::create_dir(dir.path().join("regtest")).unwrap();
-        let _node = UnixListener::bind(dir.path().join("signet/node.sock")).unwrap();
+        let node = node(&dir.path().join("signet/node.sock"), 2);
         drop(UnixListener::bind(dir.path().join("regtest/node.sock")).unwrap());
         let found = look(given);
         let standings: Vec<_> = found
             .iter()
-            .map(|one| (one.network, one.standing))
+            .map(|one| (one.network, one.standing, one.words()))
             .collect();
         use BitcoinNetwork::{Mainnet, Regtest, Signet, Testnet4};
         assert_eq!(
             standings,
             [
-                (Mainnet, NodeSocketState::Missing),
-                (Testnet4, NodeSocketState::Missing),
-                (Signet, NodeSocketState::Answers),
-                (Regtest, NodeSocketState::Silent)
+                (Mainnet, NodeSocketState::Missing, "is not there"),
+                (
+                    Testnet4,
+                    NodeSocketState::Silent,
+                    "is there, but is not a socket"
+                ),
+                (Signet, NodeSocketState::Answers, "answers"),
+                (
+                    Regtest,
+                    NodeSocketState::Silent,
+                    "is there, but no node listens"
+                )
             ]
         );
         assert!(found.iter().all(|one| one.data_dir == given));
         assert_eq!(found[2].advice(), None);
-        assert!(
-            found[0]
-                .advice()
-                .unwrap()
-                .contains("Put ipcbind=unix into bitcoin.conf")
-        );
-        assert!(
-            found[1]
-                .advice()
-                .unwrap()
-                .contains("[testnet4] ipcbind=unix")
-        );
-        assert!(found[3].advice().unwrap().contains("Start the node"));
+        let advice = |at: usize| found[at].advice().unwrap();
+        assert!(advice(0).contains("ipcbind=unix"));
+        assert!(advice(1).contains("Docker"));
+        assert!(advice(3).contains("Start the node"));
         assert_eq!(socket(Signet, given).unwrap(), found[2]);
+        node.join().unwrap();
     }
 
     #[test]
     fn without_a_directory_the_usual_ones_are_looked_into() {
         let (usual, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let _node = UnixListener::bind(other.path().join("node.sock")).unwrap();
-        let other = other.path().to_str().unwrap();
-        let found = probe_socket(Some(usual.path()), "", &[other]);
+        let node = node(&other.path().join("node.sock"), 1);
+        let other = other.path().to_owned();
+        let found = check_sockets(Some(usual.path()), "", std::slice::from_ref(&other));
         let named: Vec<_> = found
             .iter()
             .map(|one| (one.data_dir.as_str(), one.standing))
             .collect();
         let nothing = ("", NodeSocketState::Missing);
+        let other = other.to_str().unwrap();
         assert_eq!(
             named,
             [
@@ -211,7 +230,8 @@ mod tests {
                 (other, NodeSocketState::Answers)
             ]
         );
-        assert_eq!(probe_socket(None, "", &[]), []);
+        node.join().unwrap();
+        assert_eq!(check_sockets(None, "", &[]), []);
         let long = format!("/{}", "x".repeat(200));
         assert!(
             look(&long)

@@ -1,5 +1,6 @@
 //! Running a program in a box, to ask it for its version or to hear what it says first: little
-//! time, little memory, little output, nowhere to write, no TCP, no signals to others.
+//! time, little memory, little output, nowhere to write, no TCP but ports it is allowed to listen
+//! on, no signals to others.
 //!
 //! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts
 //! itself in and then becomes the other one. What the kernel does not offer (Landlock is younger
@@ -8,8 +9,8 @@
 //! one.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, Scope, path_beneath_rules,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
@@ -36,6 +37,9 @@ const FILES: u64 = 64;
 /// The arguments of the internal subcommand `trial`.
 #[derive(Debug, clap::Args)]
 pub struct TrialArgs {
+    /// A TCP port that the program may listen on.
+    #[arg(long = "may-listen", value_name = "PORT")]
+    ports: Vec<u16>,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -56,7 +60,7 @@ pub async fn version(
         .cloned()
         .chain(["--version".to_owned()])
         .collect();
-    let mut child = TrialProcess::spawn(program, &args, env)?;
+    let mut child = TrialProcess::spawn(program, &args, env, &[])?;
     let (mut said, mut complaint) = (Vec::new(), Vec::new());
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let answer = async {
@@ -123,6 +127,16 @@ pub enum TrialOutput {
     Nothing,
 }
 
+/// What a program may do in its box besides reading, and how it ends.
+#[derive(Clone, Debug, Default)]
+pub struct TrialRules {
+    /// TCP ports that it may listen on.
+    pub ports: Vec<u16>,
+    /// It is interrupted (SIGINT) and may take so long to end before it is killed; none: it is
+    /// killed.
+    pub grace: Option<Duration>,
+}
+
 /// Runs a program in the box until it says a line on standard output that `is_it`, or ends, or
 /// `patience` is over. It is gone afterwards, with all that it started.
 ///
@@ -132,10 +146,11 @@ pub async fn listen(
     program: &Path,
     args: &[String],
     env: impl Iterator<Item = (String, String)>,
-    is_it: impl Fn(&str) -> bool,
+    rules: TrialRules,
+    mut is_it: impl FnMut(&str) -> bool,
     patience: Duration,
 ) -> Result<TrialOutput, String> {
-    let mut child = TrialProcess::spawn(program, args, env)?;
+    let mut child = TrialProcess::spawn(program, args, env, &rules.ports)?;
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         return Err("cannot be listened to".into());
@@ -166,6 +181,9 @@ pub async fn listen(
         false
     };
     let heard = tokio::time::timeout(patience, heard).await;
+    if let (Ok(true) | Err(_), Some(grace)) = (&heard, rules.grace) {
+        child.interrupt(grace).await;
+    }
     if heard == Ok(true) {
         child.end().await;
         return Ok(TrialOutput::Line);
@@ -195,10 +213,13 @@ impl TrialProcess {
         program: &Path,
         args: &[String],
         env: impl Iterator<Item = (String, String)>,
+        ports: &[u16],
     ) -> Result<Self, String> {
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
-            .args(["trial", "--"])
+            .arg("trial")
+            .args(ports.iter().map(|port| format!("--may-listen={port}")))
+            .arg("--")
             .arg(program)
             .args(args)
             .env_clear()
@@ -229,17 +250,23 @@ impl TrialProcess {
 
     /// Whatever it is doing still, it is not wanted any more.
     async fn end(&mut self) {
-        self.kill_group();
+        self.signal_group(Signal::KILL);
         let _ = self.0.wait().await;
     }
 
-    fn kill_group(&self) {
+    /// Asks it to end, and waits for that.
+    async fn interrupt(&mut self, grace: Duration) {
+        self.signal_group(Signal::INT);
+        let _ = tokio::time::timeout(grace, self.0.wait()).await;
+    }
+
+    fn signal_group(&self, signal: Signal) {
         if let Some(group) = self
             .0
             .id()
             .and_then(|group| Pid::from_raw(i32::try_from(group).ok()?))
         {
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            let _ = rustix::process::kill_process_group(group, signal);
         }
     }
 }
@@ -247,7 +274,7 @@ impl TrialProcess {
 impl Drop for TrialProcess {
     /// Whoever waited has gone: so does the program.
     fn drop(&mut self) {
-        self.kill_group();
+        self.signal_group(Signal::KILL);
     }
 }
 
@@ -256,11 +283,11 @@ const BOXED: i32 = 113;
 
 /// The subcommand `trial`: becomes the program, shut in. Returns only if it could not.
 pub fn trial(args: &TrialArgs) -> ExitCode {
-    eprintln!("{}", enter_sandbox(&args.command));
+    eprintln!("{}", enter_sandbox(&args.command, &args.ports));
     ExitCode::from(u8::try_from(BOXED).unwrap_or(1))
 }
 
-fn enter_sandbox(command: &[OsString]) -> String {
+fn enter_sandbox(command: &[OsString], ports: &[u16]) -> String {
     let [program, rest @ ..] = command else {
         return "is missing".into();
     };
@@ -285,7 +312,7 @@ fn enter_sandbox(command: &[OsString]) -> String {
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
         return format!("cannot be tried: new privileges cannot be ruled out: {e}");
     }
-    if let Err(e) = sandbox() {
+    if let Err(e) = sandbox(ports) {
         return format!("cannot be tried: it could not be shut in: {e}");
     }
     let error = Command::new(program).args(rest).exec();
@@ -299,16 +326,20 @@ fn enter_sandbox(command: &[OsString]) -> String {
     format!("cannot be run: {error}{advice}")
 }
 
-/// May read and run files, and nothing else: no writing, no TCP, no signals to other processes. As
-/// far as this kernel can.
-fn sandbox() -> Result<(), RulesetError> {
+/// May read and run files, listen on these TCP ports, and nothing else: no writing, no other TCP, no
+/// signals to other processes. As far as this kernel can.
+fn sandbox(ports: &[u16]) -> Result<(), RulesetError> {
     let abi = ABI::V6;
+    let ports = ports
+        .iter()
+        .map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::BindTcp)));
     Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules(["/"], AccessFs::from_read(abi)))?
+        .add_rules(ports)?
         .restrict_self()?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod health;
 mod metrics;
+mod node;
 mod parsing;
 mod setup;
 mod silence;

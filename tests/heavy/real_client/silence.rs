@@ -33,24 +33,27 @@ fn miner_of(config: &Value) -> Peer {
     Peer::start("miner.py", &arguments).0
 }
 
-/// Waits for what a check says, and returns how long that took.
+/// Waits until a check says this, and prints how long that took.
 async fn until_found(
     manager: &Manager,
     id: &str,
     name: &str,
     (status, words): (&str, &str),
-) -> Duration {
+    limit: Duration,
+) {
     let begun = Instant::now();
-    until_within(FOUND, words, &mut || async {
+    loop {
         let (found, message) = check(manager, id, name).await;
-        (found == status && message.contains(words)).then_some(())
-    })
-    .await;
-    println!(
-        "{words:?} {:.0} s after the stop",
-        begun.elapsed().as_secs_f64()
-    );
-    begun.elapsed()
+        if found == status && message.contains(words) {
+            println!("{words:?} after {:.0} s", begun.elapsed().as_secs_f64());
+            return;
+        }
+        assert!(
+            begun.elapsed() < limit,
+            "{words:?} was not said in {limit:?}, but: {found}: {message}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The pool accepts connections and answers nothing, as behind a router that has forgotten the
@@ -74,6 +77,7 @@ async fn frozen_pool() {
         &id,
         "upstream",
         ("unhealthy", "The pool has answered nothing since"),
+        FOUND,
     )
     .await;
     let message = check(&manager, &id, "upstream").await.1;
@@ -124,6 +128,7 @@ async fn frozen_provider_beside_another() {
         &id,
         "template",
         ("unhealthy", "Another instance has known block 000000000000"),
+        FOUND,
     )
     .await;
     assert_eq!(check(&manager, &other, "template").await.0, "healthy");
@@ -151,21 +156,10 @@ async fn frozen_provider_alone() {
     })
     .await;
     signal(provider.child.id(), Signal::STOP);
-    let begun = Instant::now();
-    until_within(
-        Duration::from_secs(260),
-        "it is suspicious",
-        &mut || async {
-            let (found, message) = check(&manager, &id, "template").await;
-            (found == "warning" && message.contains("though one usually comes every 3 s"))
-                .then_some(())
-        },
-    )
-    .await;
-    println!(
-        "suspicious {:.0} s after the last template",
-        begun.elapsed().as_secs_f64()
-    );
+    // Three minutes, and the minute after which a healthy instance is looked at again.
+    let limit = FOUND + Duration::from_secs(65);
+    let suspicion = ("warning", "though one usually comes every 3 s");
+    until_found(&manager, &id, "template", suspicion, limit).await;
 }
 
 /// The client hangs: it is restarted, and serves again.
@@ -179,7 +173,8 @@ async fn hung_client() {
     let pid = u32::try_from(before["pid"].as_u64().unwrap()).unwrap();
     signal(pid, Signal::STOP);
     let stopped = Instant::now();
-    until_found(&manager, &id, "process", ("unhealthy", "Its client hangs")).await;
+    let hang = ("unhealthy", "Its client hangs");
+    until_found(&manager, &id, "process", hang, FOUND).await;
     let instance = manager.json(&format!("/api/instances/{id}")).await;
     assert!(
         instance["health"]["score"].as_u64().unwrap() <= 30,

@@ -27,6 +27,9 @@ const SHOWN_TO_ADMINS: &[&str] = &[
     "/saved-configs/{id}/secret",
 ];
 
+/// Pages and answers that an operator gets besides, and a viewer does not.
+const SHOWN_TO_OPERATORS: &[&str] = &["/node/check"];
+
 /// Changes that a viewer may make: of the own account, and what changes nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[
     ("post", "/logout"),
@@ -77,6 +80,7 @@ fn rank_needed(method: &str, pattern: &str) -> usize {
     match method {
         _ if is_in(ANYBODY) => 0,
         "get" if SHOWN_TO_ADMINS.contains(&pattern) => 3,
+        "get" if SHOWN_TO_OPERATORS.contains(&pattern) => 2,
         "get" => 1,
         _ if is_in(OF_VIEWERS) => 1,
         _ if is_in(OF_OPERATORS) => 2,
@@ -116,7 +120,7 @@ fn the_lists_name_routes_that_there_are() {
             "{method} {pattern}"
         );
     }
-    for pattern in SHOWN_TO_ADMINS {
+    for pattern in SHOWN_TO_ADMINS.iter().chain(SHOWN_TO_OPERATORS) {
         assert!(
             all.contains(&("get".to_owned(), (*pattern).to_owned())),
             "{pattern}"

@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 13] = [
+const DOMAINS: [&str; 14] = [
     "vault",
     "keys",
     "access",
@@ -34,6 +34,7 @@ const DOMAINS: [&str; 13] = [
     "configs",
     "instances",
     "logs",
+    "node",
     "setup",
     "metrics",
     "health",

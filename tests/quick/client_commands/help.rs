@@ -2,10 +2,11 @@
 
 use super::{program, run};
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 7] = [
     "instances",
     "configs",
     "health",
+    "node",
     "logs",
     "updates",
     "alerts",

@@ -1,4 +1,4 @@
-//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `logs`,
+//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `node`, `logs`,
 //! `updates` and `alerts`, run as people and scripts run them against a real manager.
 
 mod configs;
@@ -8,6 +8,7 @@ mod help;
 mod hostile_server;
 mod instances;
 mod logs;
+mod node;
 mod updates;
 
 use crate::harness::{Manager, PROGRAM};

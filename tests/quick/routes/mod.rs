@@ -13,6 +13,7 @@ mod list_limits;
 mod log_limits;
 mod logs;
 mod metrics;
+mod node;
 mod saved_configs;
 mod scrape;
 mod setup;

@@ -2,9 +2,9 @@
 
 use super::{NOBODY, bare, form, send};
 use crate::harness::answer::{Answer, EventStream};
+use crate::harness::node::{FakeNode, NodeBehavior};
 use crate::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, until};
 use serde_json::{Value, json};
-use std::os::unix::net::UnixListener;
 
 const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
 const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
@@ -503,7 +503,8 @@ async fn a_node_on_this_machine_is_found_and_what_is_missing_is_said() {
         page.contains("is not there") && page.contains("ipcbind=unix"),
         "{page}"
     );
-    let node = UnixListener::bind(core.join("signet/node.sock")).unwrap();
+    let socket = core.join("signet/node.sock");
+    let node = FakeNode::start(&socket, NodeBehavior::Answers);
     let page = manager
         .ask(&format!("{setup}/provider"), "text/html")
         .await
@@ -520,7 +521,11 @@ async fn a_node_on_this_machine_is_found_and_what_is_missing_is_said() {
         .iter()
         .find(|node| node["network"] == "signet")
         .unwrap();
-    assert_eq!(signet["standing"], "answers", "{json}");
+    assert_eq!(
+        (&signet["standing"], &signet["status"]),
+        (&json!("answers"), &json!("connected")),
+        "{json}"
+    );
     go(
         &manager,
         &setup,

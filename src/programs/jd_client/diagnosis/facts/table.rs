@@ -7,7 +7,8 @@ use super::build::{
     pool_tried, pool_try_failed, provider_given_up, provider_refused, setup_refused,
 };
 use super::details::{
-    after, block_hash, certificate, code, node_error, number_after, panic_place, position, until, words,
+    after, block_hash, certificate, code, node_error, number_after, panic_place, position, until,
+    words,
 };
 use super::{FactRule, LogFact, PoolLeaveCode};
 
