@@ -1,4 +1,5 @@
-//! The real Prometheus and its promtool, on what `/metrics` tells them.
+//! The real Prometheus and its promtool, on what `/metrics` tells them and on the alert rules in
+//! `contrib/prometheus`.
 //!
 //! `scripts/test` says where the two programs are.
 
@@ -65,6 +66,36 @@ async fn promtool_has_nothing_to_say_about_names_and_format() {
         (Some(0), [String::new(), String::new()]),
         "{text}"
     );
+}
+
+/// Runs promtool on a file of `contrib/prometheus`; what it printed.
+fn promtool_accepts(command: &str, name: &str) -> String {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/prometheus");
+    let output = Command::new(told("JD_MANAGER_TEST_PROMTOOL"))
+        .args([command, "rules", name])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let printed = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{printed}");
+    printed
+}
+
+#[test]
+fn promtool_accepts_the_alert_rules_and_their_tests_pass() {
+    let rules = include_str!("../../contrib/prometheus/jd-manager.rules.yml");
+    let count = rules.matches("- alert: ").count();
+    let printed = promtool_accepts("check", "jd-manager.rules.yml");
+    assert!(
+        printed.contains(&format!("SUCCESS: {count} rules found")),
+        "{printed}"
+    );
+    let printed = promtool_accepts("test", "jd-manager.rules.test.yml");
+    assert!(printed.contains("SUCCESS"), "{printed}");
 }
 
 /// A Prometheus of the test's own, ended with it.

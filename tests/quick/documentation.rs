@@ -1,6 +1,8 @@
 //! The documentation of the API: its document, its page, and docs/API.md, which has to know the
 //! same operations.
 
+mod monitoring_systems;
+
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM};
 use jd_manager::web::openapi::short_type;
