@@ -60,6 +60,9 @@ pub enum ConfigsCommand {
         /// Put a fresh pair of keys in the place of the file's.
         #[arg(long)]
         fresh_keys: bool,
+        /// Import it for solo mining, whatever its mode.
+        #[arg(long)]
+        solo: bool,
     },
     /// Say what is wrong or doubtful about a client's file, and save nothing.
     Check {
@@ -248,8 +251,9 @@ pub(super) async fn run(
             file,
             name,
             fresh_keys,
+            solo,
         } => {
-            let mut body = json!({ "toml": read(&file)?, "fresh_keys": fresh_keys });
+            let mut body = json!({ "toml": read(&file)?, "fresh_keys": fresh_keys, "solo": solo });
             if let Some(name) = name {
                 body["name"] = Value::from(name);
             }

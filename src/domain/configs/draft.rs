@@ -11,7 +11,7 @@ use super::model::ClientConfig;
 use super::naming::{check_description, check_name};
 use super::parse::{ParsedConfig, form_to_value, read};
 use super::rules::ConfigFindings;
-use super::rules::reward::reward_script;
+use super::rules::other_payouts::payout_descriptor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{KeyPair, without_secret_keys};
 use crate::programs::jd_client::config_fields::SECRET_FIELD;
@@ -127,7 +127,7 @@ impl ConfigDraft {
     }
 
     /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout
-    /// that is only an address is meant as the descriptor of that address.
+    /// that is only an address or a `bitcoin:` URI is meant as the descriptor of that address.
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
         let outer = |name: &str| {
             pairs
@@ -144,10 +144,7 @@ impl ConfigDraft {
                 .filter(|(key, _)| !OUTER_FIELDS.contains(&key.as_str())),
         );
         if let Some(Value::String(payout)) = config.get_mut("coinbase_reward_script") {
-            let descriptor = format!("addr({})", payout.trim());
-            if reward_script(payout).is_err() && reward_script(&descriptor).is_ok() {
-                *payout = descriptor;
-            }
+            *payout = payout_descriptor(payout);
         }
         Self {
             name: Some(name.unwrap_or_default()),

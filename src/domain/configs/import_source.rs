@@ -1,5 +1,6 @@
-//! What somebody brings along to be saved as a configuration: a client's file of any version, or
-//! JSON of the previous generation.
+//! What somebody brings along to be saved as a configuration: a client's file of any version, its
+//! variables of the environment, or JSON of the previous generation. Files of other programs are
+//! refused with what they are.
 //!
 //! Knows neither storage nor pages: what it needs of the saved ones is handed in. May hold a secret
 //! key in plain text, so it is neither printed nor sent back.
@@ -8,9 +9,11 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 use super::draft::{KEYS, ValidDraft, fill_in_keys, without_keys};
+use super::model::MiningMode;
 use super::naming::{check_description, check_name};
+use super::other_programs;
 use super::parse::{ParsedConfig, read};
-use super::toml_file::{FileRemark, TomlConfig, parse};
+use super::toml_file::{EnvironmentText, FileRemark, TomlConfig, environment, parse};
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{MASK, SecretKey};
 use crate::web::RequestInput;
@@ -26,15 +29,17 @@ pub struct ConfigImport {
     pub name: Option<String>,
     /// What the user says about it.
     pub description: String,
-    /// The file, or the previous generation's JSON.
+    /// The file, variables of the environment, or the previous generation's JSON.
     pub toml: String,
     /// Replace the file's keys by a fresh pair.
     pub fresh_keys: bool,
+    /// Import it for solo mining, whatever its mode.
+    pub solo: bool,
 }
 
 impl ConfigImport {
-    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and
-    /// `fresh_keys`; or the previous generation's JSON as the body itself.
+    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description`, `fresh_keys` and
+    /// `solo`; or the previous generation's JSON as the body itself.
     ///
     /// # Errors
     /// Names every member that is wrong.
@@ -68,6 +73,7 @@ impl ConfigImport {
                 .unwrap_or_default()
                 .replace("\r\n", "\n"),
             fresh_keys: body.flag("fresh_keys").unwrap_or(false),
+            solo: body.flag("solo").unwrap_or(false),
             toml: file.unwrap_or_default(),
         };
         if !is_form {
@@ -118,11 +124,12 @@ impl ConfigImport {
                 KEYS.iter().for_each(|key| value[*key] = Value::Null);
                 fill_in_keys(&mut value)?;
             }
+            if self.solo && value.is_object() {
+                value["mode"] = MiningMode::SoloMining.as_str().into();
+            }
             unmask(&mut value, known);
             match read(&value, None) {
-                Err(found) => {
-                    errors.extend(found.errors.iter().map(|error| brought.located(error)))
-                }
+                Err(found) => errors.extend(brought.complaints(&found.errors)),
                 Ok(ParsedConfig {
                     config,
                     warnings,
@@ -204,7 +211,19 @@ impl ImportedJson {
             return Self::of_json(text).map_err(|fault| vec![fault]);
         }
         let said = |remarks: Vec<FileRemark>| remarks.into_iter().map(placed).collect::<Vec<_>>();
-        let parsed = parse(text).map_err(said)?;
+        let variables = environment(text).transpose().map_err(said)?;
+        let refusal = match &variables {
+            None => other_programs::refusal(text),
+            Some(variables) => other_programs::refusal(&variable_lines(text, variables)),
+        };
+        if let Some(other) = refusal {
+            return Err(vec![placed(other)]);
+        }
+        let parsed = match variables {
+            None => parse(text),
+            Some(variables) => of_variables(&variables),
+        };
+        let parsed = parsed.map_err(said)?;
         Ok(Self {
             value: parsed.value.clone(),
             remarks: said(parsed.remarks.clone()),
@@ -229,6 +248,9 @@ impl ImportedJson {
                 return Err(FieldError::new("/configurations", detail));
             }
             body = list.remove(0);
+        }
+        if let Some(other) = other_programs::json_refusal(&body) {
+            return Err(FieldError::new("", other));
         }
         let mut taken = |key: &str| body.as_object_mut().and_then(|members| members.remove(key));
         let name = taken("name")
@@ -255,11 +277,54 @@ impl ImportedJson {
         })
     }
 
+    /// Everything that is wrong, as complaints about what was brought.
+    fn complaints(&self, errors: &[FieldError]) -> Vec<FieldError> {
+        match &self.file {
+            Some(file) => file.complaints(errors).into_iter().map(placed).collect(),
+            None => errors.iter().map(|error| self.located(error)).collect(),
+        }
+    }
+
     /// A complaint about the value as one about what was brought.
     fn located(&self, complaint: &FieldError) -> FieldError {
         match &self.file {
             Some(file) => placed(file.locate(complaint)),
             None => complaint.clone().under(self.within),
+        }
+    }
+}
+
+/// The lines with variables, where they stand; others are none of the client's, and a line whose
+/// value was assumed leaves nothing to be filled in.
+fn variable_lines(text: &str, variables: &EnvironmentText) -> String {
+    let is_settled = |line| {
+        variables
+            .remarks
+            .iter()
+            .any(|remark| remark.line == Some(line))
+    };
+    let lines = text.lines().enumerate().map(|(at, line)| {
+        let is_variable = line.to_ascii_uppercase().contains("JDC__");
+        match is_variable && !is_settled(at + 1) {
+            true => line,
+            false => "",
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Variables of the environment as a file, with their lines and names.
+fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemark>> {
+    let place = |line| variables.place(line);
+    match parse(&variables.toml) {
+        Ok(parsed) => {
+            let mut parsed = parsed.relocate(place);
+            parsed.remarks.extend(variables.remarks.iter().cloned());
+            Ok(parsed)
+        }
+        Err(mut errors) => {
+            errors.iter_mut().for_each(|error| error.relocate(place));
+            Err(errors)
         }
     }
 }

@@ -29,7 +29,9 @@
 //!
 //! * `draft`: what somebody wants to save. `service`: the use cases. `history`: revisions.
 //! * `active`: the active configuration. `config_view`: a saved configuration as others see it.
-//! * `import_source`, `import_export`: files in and out. `dns_check`: can host names be resolved.
+//! * `import_source`, `import_export`: files in and out. `other_programs`: files that are not the
+//!   client's. `dns_check`: can host names be resolved.
+//! * `pool_list`: pools that publish their key, and which of them have a job declaration server.
 //! * `storage`: seals the secret key.
 
 mod compatibility;
@@ -37,6 +39,7 @@ mod diff;
 mod model;
 mod parse;
 mod peer_targets;
+pub mod pool_list;
 pub mod route_table;
 mod rules;
 #[cfg(test)]
@@ -52,6 +55,7 @@ pub use model::{
 };
 pub use parse::{ParsedConfig, form_name, form_to_value, read};
 pub use rules::ConfigFindings;
+pub use rules::other_payouts::payout_descriptor;
 pub use rules::reward::{RewardScript, reward_script};
 pub use toml_file::{
     FileRemark, TomlConfig, TomlImport, export, import, lacking, left_out, parse, render,
@@ -68,6 +72,7 @@ mod history;
 mod import_export;
 mod import_source;
 mod naming;
+mod other_programs;
 mod ports;
 mod queries;
 pub mod routes;

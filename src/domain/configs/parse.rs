@@ -3,27 +3,30 @@
 //! One complaint per wrong field, all in one go, with pointers relative to the configuration
 //! object. Takes the shape of today and that of older clients:
 //! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the
-//!   top where `upstreams` is absent;
+//!   top where `upstreams` is absent; `jd_port`;
 //! * one `user_identity` at the top for all pools;
 //! * `template_provider_type` as a name, its table beside it as `sv2_tp` or `bitcoin_core_ipc`;
 //! * `coinbase_reward_script` as the table `{output_script_type, output_script_value}`.
 //!
-//! Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not
+//! Addresses may be what operators publish, `stratum2+tcp://host:port/key`: port and key then fill
+//! the fields beside it. Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not
 //! set. Unknown keys are warnings. Must not know whether the value came from a body, a form, a file
 //! or the database.
 
+mod evidence;
 mod form;
+mod pools;
 mod table;
 
 pub use form::{form_name, form_to_value};
 
-use super::model::{
-    BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider,
-};
-use super::rules::{self, ConfigFindings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
+use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, MiningMode, TemplateProvider};
+use super::rules::{self, ConfigFindings, MOST_LISTED, address, peer_address, reward, scalar};
 use crate::base::error::FieldError;
-use crate::domain::keys::{self, MASK, SecretKey};
+use crate::domain::keys::{MASK, SecretKey};
 use crate::programs::jd_client::version::ClientVersion;
+use evidence::{KeyEvidence, key_in_address};
+use pools::{CommonAccount, upstreams};
 use serde_json::Value;
 use table::{ObjectReader, is_blank};
 
@@ -81,12 +84,14 @@ fn read_all(
 ) -> Option<ClientConfig> {
     let mut top = ObjectReader::root(value, found)?;
     let text = |value: &Value| scalar::text(value, scalar::LONGEST_TEXT);
+    let word = |value: &Value| scalar::word(value, scalar::LONGEST_TEXT);
+    let evidence = KeyEvidence::of(value, previous);
 
     let listening_address = top.required("listening_address", found, |v| {
-        address::listening(&text(v)?)
+        address::listening(&word(v)?)
     });
     let monitoring_address = top.optional("monitoring_address", found, |v| {
-        address::listening(&text(v)?)
+        address::listening(&word(v)?)
     });
     rules::listeners(listening_address, monitoring_address, found);
 
@@ -96,7 +101,8 @@ fn read_all(
         top.required("max_supported_version", found, |v| number(v, 0, u16::MAX));
     rules::protocol_versions(min_supported_version, max_supported_version, found);
 
-    let authority_public_key = top.required("authority_public_key", found, public_key);
+    let authority_public_key =
+        top.required("authority_public_key", found, |v| evidence.public_key(v));
     let authority_secret_key =
         secret_key(&mut top, authority_public_key.as_deref(), previous, found);
     rules::authority_pair(
@@ -136,10 +142,11 @@ fn read_all(
             identity: user_identity.clone(),
             wrong: common_wrong,
         },
+        &evidence,
         mode,
         found,
     );
-    let template_provider_type = template_provider(&mut top, found);
+    let template_provider_type = template_provider(&mut top, &evidence, found);
     let coinbase_reward_script = reward_script(&mut top, template_provider_type.as_ref(), found);
 
     let extension = |v: &Value| number(v, 0, u16::MAX);
@@ -177,11 +184,6 @@ fn read_all(
 fn number<T: TryFrom<u64> + Into<u64>>(value: &Value, least: T, most: T) -> Result<T, String> {
     let number = scalar::whole(value, least.into(), most.into())?;
     T::try_from(number).map_err(|_| format!("{number} is too large."))
-}
-
-fn public_key(value: &Value) -> Result<String, String> {
-    keys::parse_public_key(&scalar::text(value, scalar::LONGEST_TEXT)?)
-        .map_err(|fault| fault.to_string())
 }
 
 fn identity(value: &Value) -> Result<String, String> {
@@ -230,121 +232,13 @@ fn secret_key(
     }
     top.required(key, found, |value| {
         let text = value.as_str().ok_or("This must be text.")?;
-        SecretKey::parse(text).map_err(|fault| fault.to_string())
+        SecretKey::parse(scalar::bare(text)).map_err(|fault| fault.to_string())
     })
-}
-
-/// The account common to all pools, as older clients send it.
-struct CommonAccount {
-    identity: Option<String>,
-    /// It was sent, is wrong and has been complained about.
-    wrong: bool,
-}
-
-fn upstreams(
-    top: &mut ObjectReader,
-    common: &CommonAccount,
-    mode: Option<MiningMode>,
-    found: &mut ConfigFindings,
-) -> Vec<ConfigUpstream> {
-    let mut pools = Vec::new();
-    let complaints = found.errors.len();
-    let mut sent = 0;
-    if top.peek("upstreams").is_none() && top.peek("pool_address").is_some() {
-        sent = 1;
-        pools.extend(upstream(top, None, common, found));
-    } else if let Some(list) = top.tables("upstreams", MOST_UPSTREAMS, found) {
-        sent = list.len();
-        for mut pool in list {
-            let own = pool.optional("user_identity", found, identity);
-            if let Some(own) = &own {
-                rules::identity(&pool.at("user_identity"), own, found);
-            }
-            pools.extend(upstream(&mut pool, own, common, found));
-            pool.warn_of_unknown(found);
-        }
-    }
-    // A list that could not be read has its own complaint and is not an empty one.
-    if sent > 0 || found.errors.len() == complaints {
-        rules::pools(mode, sent, found);
-    }
-    pools
-}
-
-/// The pool described by `pool`, with its `own` account or else the one common to all.
-fn upstream(
-    pool: &mut ObjectReader,
-    own: Option<String>,
-    common: &CommonAccount,
-    found: &mut ConfigFindings,
-) -> Option<ConfigUpstream> {
-    let authority_pubkey = pool.required("authority_pubkey", found, public_key);
-    let (pool_address, pool_port) = host_and_port(pool, "pool_address", "pool_port", found);
-    let older = pool.peek("jds_address").is_none() && pool.peek("jd_address").is_some();
-    let (jds_address, jds_port) = host_and_port(
-        pool,
-        if older { "jd_address" } else { "jds_address" },
-        "jds_port",
-        found,
-    );
-    let user_identity = match own.or_else(|| common.identity.clone()) {
-        None if !common.wrong && pool.peek("user_identity").is_none_or(is_blank) => {
-            pool.required("user_identity", found, identity)
-        }
-        // One that is there and wrong has been complained about.
-        known => known,
-    };
-    Some(ConfigUpstream {
-        authority_pubkey: authority_pubkey?,
-        pool_address: pool_address?,
-        pool_port: pool_port?,
-        jds_address: jds_address?,
-        jds_port: jds_port?,
-        user_identity: user_identity?,
-    })
-}
-
-/// A host and its port, from two fields or, as older clients send them, from one.
-fn host_and_port(
-    pool: &mut ObjectReader,
-    host_key: &'static str,
-    port_key: &'static str,
-    found: &mut ConfigFindings,
-) -> (Option<String>, Option<u16>) {
-    let both = pool
-        .peek(host_key)
-        .and_then(Value::as_str)
-        .and_then(|text| address::host_port(text).ok());
-    let blank_port = pool.peek(port_key).is_none_or(is_blank);
-    if let Some((host, port)) = both {
-        if blank_port {
-            pool.skip(host_key);
-            pool.skip(port_key);
-            return (Some(host), Some(port));
-        }
-        // Old example files name the port twice; that is only wrong when the two differ.
-        let second: Option<u16> = pool.optional(port_key, found, |v| number(v, 1, u16::MAX));
-        pool.skip(host_key);
-        if second.is_some_and(|second| second != port) {
-            found.error(
-                pool.at(host_key),
-                format!("The port {port} here contradicts {port_key}. Write the host alone."),
-            );
-            return (None, second);
-        }
-        return (Some(host), second);
-    }
-    let host = pool.required(host_key, found, |v| {
-        address::host(&scalar::text(v, scalar::LONGEST_TEXT)?)
-    });
-    (
-        host,
-        pool.required(port_key, found, |v| number(v, 1, u16::MAX)),
-    )
 }
 
 fn template_provider(
     top: &mut ObjectReader,
+    evidence: &KeyEvidence,
     found: &mut ConfigFindings,
 ) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
@@ -359,7 +253,7 @@ fn template_provider(
         return match name.trim().to_ascii_lowercase().as_str() {
             "sv2tp" => top
                 .table("sv2_tp", found)
-                .and_then(|mut table| sv2_tp(&mut table, found)),
+                .and_then(|mut table| sv2_tp(&mut table, evidence, found)),
             "bitcoincoreipc" => top
                 .table("bitcoin_core_ipc", found)
                 .and_then(|mut table| core_ipc(&mut table, true, found)),
@@ -380,7 +274,7 @@ fn template_provider(
         (true, false) => {
             let provider = choice
                 .table("Sv2Tp", found)
-                .and_then(|mut table| sv2_tp(&mut table, found));
+                .and_then(|mut table| sv2_tp(&mut table, evidence, found));
             choice.warn_of_unknown(found);
             provider
         }
@@ -405,13 +299,40 @@ fn template_provider(
     }
 }
 
-fn sv2_tp(table: &mut ObjectReader, found: &mut ConfigFindings) -> Option<TemplateProvider> {
+fn sv2_tp(
+    table: &mut ObjectReader,
+    evidence: &KeyEvidence,
+    found: &mut ConfigFindings,
+) -> Option<TemplateProvider> {
+    let key = key_in_address(table.peek("address"));
     let address = table.required("address", found, |value| {
-        let (host, port) = address::host_port(&scalar::text(value, scalar::LONGEST_TEXT)?)?;
+        let text = scalar::word(value, scalar::LONGEST_TEXT)?;
+        let (host, port) = match peer_address::StratumAddress::parse(&text) {
+            None => address::host_port(&text)?,
+            Some(address) => {
+                let address = address?;
+                let port = address
+                    .port
+                    .ok_or_else(|| format!("The port is missing: write {}:8442.", address.host))?;
+                (address.host, port)
+            }
+        };
         Ok(format!("{host}:{port}"))
     });
     let complaints = found.errors.len();
-    let public_key = table.optional("public_key", found, public_key);
+    let public_key = match key {
+        Some(key) if table.peek("public_key").is_none_or(is_blank) => {
+            table.skip("public_key");
+            match evidence.public_key(&key.into()) {
+                Ok(key) => Some(key),
+                Err(fault) => {
+                    found.error(table.at("address"), fault);
+                    None
+                }
+            }
+        }
+        _ => table.optional("public_key", found, |v| evidence.public_key(v)),
+    };
     let network = table.optional("network", found, chain);
     let wrong = found.errors.len() > complaints;
     table.warn_of_unknown(found);
@@ -511,9 +432,7 @@ fn reward_script(
         }
     } else {
         top.required(KEY, found, |value| {
-            Ok(scalar::text(value, reward::LONGEST_DESCRIPTOR)?
-                .trim()
-                .to_owned())
+            scalar::word(value, reward::LONGEST_DESCRIPTOR)
         })
         .map(Ok)?
     };

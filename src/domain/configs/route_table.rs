@@ -115,7 +115,10 @@ where
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check)
 .add(get("/saved-configs/import", "showImport", "The form for a client's file, for people.").gives::<ImportPage>(PAGE), routes::ask_import)
 .add(post("/saved-configs/import", "importConfiguration", "Saves a client's file of any version as a configuration.")
-            .asks([text("name", "Its name, where the file is the body itself.").like("From a file")])
+            .asks([
+                text("name", "Its name, where the file is the body itself.").like("From a file"),
+                flag("solo", "For solo mining, where the file is the body itself.").or(false),
+            ])
             .takes_file(
                 &["application/toml", "text/x-toml", "text/plain", "application/octet-stream"],
                 [
@@ -123,6 +126,7 @@ where
                     text("name", "Its name; without it one is made up.").longest(64),
                     text("description", "What is said about it.").with("maxLength", 1000),
                     flag("fresh_keys", "A new pair of keys takes the place of the file's.").or(false),
+                    flag("solo", "It is imported for solo mining, whatever its mode.").or(false),
                 ],
             )
             .makes::<ConfigChangeResult>()

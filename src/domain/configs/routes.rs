@@ -421,7 +421,7 @@ pub async fn ask_import(want: RequestContext) -> Reply {
     want.respond(&ImportPage::default())
 }
 
-/// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
+/// `POST /saved-configs/import?name=&solo=`: the file itself, or JSON or a form that holds it.
 pub async fn import(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -480,19 +480,28 @@ impl<S: Send + Sync> FromRequest<S> for ImportBody {
                 pairs,
             });
         }
-        let name = request.uri().query().and_then(|query| {
-            form_urlencoded::parse(query.as_bytes())
-                .find(|(key, value)| key == "name" && !value.trim().is_empty())
-        });
-        let name = name.map(|(_, name)| name.trim().to_owned());
+        let [name, solo] = ["name", "solo"].map(|name| query_parameter(&request, name));
+        let solo = match solo.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Error::invalid("/solo", "solo must be true or false.").into()),
+        };
         let PlainText(toml) = PlainText::from_request(request, state).await?;
         Ok(Self {
             import: ConfigImport {
                 name,
                 toml,
+                solo,
                 ..ConfigImport::default()
             },
             pairs: None,
         })
     }
+}
+
+/// A query parameter beside a body that is a file.
+fn query_parameter(request: &Request, name: &str) -> Option<String> {
+    form_urlencoded::parse(request.uri().query()?.as_bytes())
+        .find(|(key, value)| key == name && !value.trim().is_empty())
+        .map(|(_, value)| value.trim().to_owned())
 }

@@ -7,7 +7,9 @@
 //! TOML, no HTTP.
 
 pub mod address;
+pub mod other_payouts;
 mod payout;
+pub mod peer_address;
 mod peers;
 pub mod reward;
 pub mod scalar;
@@ -15,7 +17,8 @@ mod secrets;
 
 use super::model::{ClientConfig, MiningMode};
 use crate::base::error::FieldError;
-use crate::domain::keys::{self, EXAMPLE_PUBLIC_KEY, SecretKey};
+use crate::domain::keys::{self, SecretKey};
+use crate::programs::jd_client::examples::{ExampleKind, example};
 pub use payout::payout;
 pub(super) use peers::{is_for_documents, is_localhost};
 use std::collections::BTreeSet;
@@ -39,7 +42,7 @@ pub const LONGEST_IDENTITY: usize = 255;
 /// Satoshis there can ever be, a bound for fees.
 pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
 
-/// Beginnings of account names in example files.
+/// Beginnings of account names that are to be replaced, besides those of published examples.
 const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "your_",
     "your-",
@@ -52,8 +55,6 @@ const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "account.worker",
     "<",
 ];
-/// The signature of the client's example files.
-const EXAMPLE_SIGNATURE: &str = "Sv2MinerSignature";
 /// Seconds below which a certificate may be over before a miner whose clock differs a little has
 /// looked at it.
 const SHORT_CERTIFICATE: u32 = 60;
@@ -145,7 +146,7 @@ pub fn authority_pair(
     found: &mut ConfigFindings,
 ) {
     let Some(public_key) = public_key else { return };
-    if public_key == EXAMPLE_PUBLIC_KEY {
+    if example(ExampleKind::Key, public_key).is_some() {
         found.warn(
             "/authority_public_key",
             "This is the pair printed in the client's examples: anyone can pose as this client towards your miners. Make a new \
@@ -227,10 +228,11 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
 /// The account name at a pool, at `pointer`.
 pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
-    if PLACEHOLDER_IDENTITIES
+    let is_placeholder = PLACEHOLDER_IDENTITIES
         .iter()
-        .any(|start| lower.starts_with(start))
-    {
+        .any(|start| lower.starts_with(start));
+    let account = lower.split('.').next().unwrap_or_default();
+    if is_placeholder || example(ExampleKind::Identity, account).is_some() {
         found.warn(
             pointer,
             "This is the placeholder of an example. Enter your own account at the pool.",
@@ -272,7 +274,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
             ),
         );
     }
-    if config.jdc_signature == EXAMPLE_SIGNATURE {
+    if example(ExampleKind::Signature, &config.jdc_signature).is_some() {
         found.hint(
             "/jdc_signature",
             "This is the signature of the client's examples; blocks you find would bear it.",
@@ -359,6 +361,7 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
 mod tests {
     use super::*;
     use crate::domain::configs::samples;
+    use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 
     fn found(check: impl FnOnce(&mut ConfigFindings)) -> (Vec<String>, Vec<String>) {
         let mut findings = ConfigFindings::default();
@@ -483,7 +486,7 @@ mod tests {
             told("", "/monitoring_address")
         );
         assert_eq!(
-            judge(&|c| c.jdc_signature = EXAMPLE_SIGNATURE.into()),
+            judge(&|c| c.jdc_signature = "Sv2SoloMiner".into()),
             told("", "/jdc_signature")
         );
         assert_eq!(

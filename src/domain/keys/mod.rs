@@ -6,6 +6,7 @@
 //! client reads them (base58check, see `model`). Knows no configuration, instance or storage.
 
 mod model;
+mod other_formats;
 pub mod route_table;
 
 pub use model::{

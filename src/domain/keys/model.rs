@@ -10,6 +10,8 @@ use key_utils::{Secp256k1PublicKey, Secp256k1SecretKey};
 use miniscript::bitcoin::base58;
 use std::fmt;
 
+use super::other_formats::{self, OtherKeyFormat};
+
 /// What stands wherever a secret would stand. Sent back in a form or a body it means "keep the one
 /// you have".
 pub const MASK: &str = "********";
@@ -93,6 +95,9 @@ pub enum KeyFormatError {
         "This is a secret key, not a public key. If others can see this field, make a new pair."
     )]
     IsSecret,
+    /// A key of another format.
+    #[error("{0}")]
+    Other(OtherKeyFormat),
     /// The right length, yet no key of the curve secp256k1.
     #[error(
         "These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair."
@@ -111,6 +116,11 @@ pub struct SecretKey(String);
 impl SecretKey {
     /// Reads a secret key; space around it does not count.
     pub fn parse(text: &str) -> Result<Self, KeyFormatError> {
+        Self::read(text).map_err(|fault| identify(text, fault))
+    }
+
+    /// The same without looking for what else the text may be, which takes longer.
+    fn read(text: &str) -> Result<Self, KeyFormatError> {
         let bytes = payload(text)?;
         match bytes.len() {
             SECRET_BYTES => {}
@@ -223,9 +233,24 @@ impl From<SecretKey> for KeyPair {
 
 /// Reads a public key and returns it in its one spelling; space around it does not count.
 pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
+    read_public_key(text).map_err(|fault| identify(text, fault))
+}
+
+/// A better reason for a refusal, if the text is known to be something else.
+fn identify(text: &str, fault: KeyFormatError) -> KeyFormatError {
+    other_formats::identify(text.trim()).map_or(fault, KeyFormatError::Other)
+}
+
+fn read_public_key(text: &str) -> Result<String, KeyFormatError> {
     let bytes = payload(text)?;
     match bytes.len() {
-        SECRET_BYTES => return Err(KeyFormatError::IsSecret),
+        // A key of the protocol of 2019 looks the same.
+        SECRET_BYTES => {
+            return Err(match is_published_secret(text) {
+                true => KeyFormatError::IsSecret,
+                false => KeyFormatError::Other(OtherKeyFormat::Unversioned),
+            });
+        }
         PUBLIC_BYTES => {}
         found => {
             return Err(KeyFormatError::Length {
@@ -245,6 +270,10 @@ pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
         .parse()
         .map_err(|_| KeyFormatError::Curve { kind: "public" })?;
     Ok(key.to_string())
+}
+
+fn is_published_secret(text: &str) -> bool {
+    SecretKey::read(text).is_ok_and(|secret| secret.public_key() == EXAMPLE_PUBLIC_KEY)
 }
 
 /// Whether the two belong together. The client itself never checks it at its start: with a wrong
@@ -325,7 +354,7 @@ fn push_without_keys(clean: &mut String, run: &str, tries: &mut usize) {
         let mut lengths = (SHORTEST_SECRET..=LONGEST_SECRET.min(run.len() - at)).rev();
         let mut is_key = |length: &usize| {
             *tries = tries.saturating_sub(1);
-            SecretKey::parse(&run[at..at + length]).is_ok()
+            SecretKey::read(&run[at..at + length]).is_ok()
         };
         match lengths.find(&mut is_key) {
             Some(length) => {

@@ -11,14 +11,13 @@
 //! setup is finished or discarded, so the user can leave and come back.
 //!
 //! * `step`: the pages and their fields. `responses`: the answers. `validate`: what they mean and
-//!   what is wrong. `pool_list`: the list of pools. `defaults`: what a step suggests.
+//!   what is wrong. `defaults`: what a step suggests.
 //! * `service`: the use cases. `finish`: saves, creates and starts.
 //! * `node`: is there a node. `probe`: would the servers accept the client.
 
 mod defaults;
 mod finish;
 mod node;
-mod pool_list;
 mod probe;
 mod queries;
 mod responses;

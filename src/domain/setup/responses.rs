@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::pool_list::KnownPool;
 use super::step::SetupStep;
 use crate::base::error::FieldError;
 use crate::base::ids::{ConfigId, InstanceId, SetupId};
+use crate::domain::configs::pool_list::KnownPool;
 use crate::domain::configs::{BitcoinNetwork, MiningMode};
 use crate::domain::keys::without_secret_keys;
 use crate::keeper::machine::InstanceState;
@@ -265,7 +265,7 @@ pub struct SetupResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::setup::pool_list;
+    use crate::domain::configs::pool_list;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
         list.iter()

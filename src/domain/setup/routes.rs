@@ -7,7 +7,6 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::{StreamExt, stream};
 
-use super::pool_list::KnownPools;
 use super::responses::SetupAnswers;
 use super::responses::SetupDraft;
 use super::service::{SetupNext, SetupProgress, SetupService};
@@ -17,6 +16,7 @@ use super::views::watch::WatchPage;
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::pool_list::KnownPools;
 use crate::domain::configs::{ConfigFindings, ConfigValidation};
 use crate::domain::instances::Instance;
 use crate::domain::instances::streams::changes_of;

@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::node::{self, NodeSocket};
-use super::pool_list::{self, KnownPools};
 use super::probe::{self, ProbeResult};
 use super::queries::{self, SetupRow};
 use super::responses::{SetupAction, SetupAnswers, SetupEdit, SetupResult};
@@ -20,6 +19,7 @@ use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::pool_list::{self, KnownPools};
 use crate::domain::configs::{ClientConfig, ConfigFindings, ConfigService, lacking};
 use crate::domain::instances::{ClientProgram, InstanceService};
 use crate::infra::db::Db;
@@ -297,7 +297,8 @@ impl SetupService {
     /// # Errors
     /// The machine has no randomness; the database cannot be read.
     pub async fn judge(&self, answers: &SetupAnswers, step: SetupStep) -> Result<ConfigFindings> {
-        let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?);
+        let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?)
+            .with_pools(self.pools().await?);
         let SetupValidation { config, mut found } =
             self.judged(&whole, step >= SetupStep::Name).await?;
         if let (SetupStep::Review, Some(config), Ok(program)) = (step, &config, self.client().await)
@@ -393,7 +394,8 @@ impl SetupService {
         answers: &SetupAnswers,
     ) -> Result<Option<(ClientConfig, Vec<ProbeResult>)>> {
         let whole =
-            CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?);
+            CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?)
+                .with_pools(self.pools().await?);
         let Some(config) = whole.judge().config else {
             return Ok(None);
         };
@@ -417,7 +419,8 @@ impl SetupService {
                 &setup.answers,
                 SetupStep::Review,
                 &this.configs.starting().await?,
-            );
+            )
+            .with_pools(this.pools().await?);
             match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;

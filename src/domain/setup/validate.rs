@@ -7,13 +7,13 @@
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::pool_list::KnownPools;
 use super::responses::SetupAnswers;
 use super::step::SetupStep;
 use crate::base::error::{Error, FieldError, Result};
+use crate::domain::configs::pool_list::{KnownPool, KnownPools, built_in};
 use crate::domain::configs::{
     BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, check_name, form_name,
-    form_to_value, read, reward_script,
+    form_to_value, payout_descriptor, read,
 };
 use crate::domain::keys::without_secret_keys;
 
@@ -39,6 +39,8 @@ pub struct CompleteSetup {
     pub network: Option<BitcoinNetwork>,
     /// Start it.
     pub start: bool,
+    /// The pools that are known, the user's own among them.
+    pools: KnownPools,
     /// What was found wrong on the way here.
     errors: Vec<FieldError>,
 }
@@ -79,6 +81,7 @@ impl CompleteSetup {
             config,
             network: None,
             start: true,
+            pools: built_in().clone(),
             errors: Vec::new(),
         };
         if up_to >= SetupStep::Pools && answers.needs_pool() && answers.rows() == 0 {
@@ -91,7 +94,7 @@ impl CompleteSetup {
             whole.config["coinbase_reward_script"] = "raw(51)".into();
         } else {
             let payout = answers.get("coinbase_reward_script");
-            whole.config["coinbase_reward_script"] = descriptor(payout).into();
+            whole.config["coinbase_reward_script"] = payout_descriptor(payout).into();
             whole.network = whole.chain(answers.get("network"));
         }
         if up_to >= SetupStep::Name {
@@ -114,6 +117,11 @@ impl CompleteSetup {
         whole
     }
 
+    /// With the pools that are known, the user's own among them.
+    pub fn with_pools(self, pools: KnownPools) -> Self {
+        Self { pools, ..self }
+    }
+
     /// From a program's body, over `starting`.
     ///
     /// # Errors
@@ -127,6 +135,7 @@ impl CompleteSetup {
             config: starting.to_stored_value(),
             network: None,
             start: true,
+            pools: pools.clone(),
             errors: Vec::new(),
         };
         for required in ["mode", "template_provider_type"] {
@@ -157,7 +166,7 @@ impl CompleteSetup {
                 continue;
             };
             whole.config[key] = match value {
-                Value::String(payout) if member == "payout" => descriptor(&payout).into(),
+                Value::String(payout) if member == "payout" => payout_descriptor(&payout).into(),
                 Value::Array(list) if member == "pools" => list
                     .into_iter()
                     .enumerate()
@@ -223,6 +232,26 @@ impl CompleteSetup {
         known
     }
 
+    /// The rules know the pools that come with the program; here the user's own list counts.
+    fn hold_against_own_list(&self, config: &ClientConfig, found: &mut ConfigFindings) {
+        for (at, upstream) in config.upstreams.iter().enumerate() {
+            let [ours, own] = [built_in(), &self.pools].map(|list| {
+                list.of_upstream(upstream)
+                    .and_then(KnownPool::missing_declaration)
+            });
+            if ours == own {
+                continue;
+            }
+            let pointer = format!("/upstreams/{at}/jds_address");
+            found
+                .warnings
+                .retain(|one| one.pointer != pointer || Some(&one.detail) != ours.as_ref());
+            if let Some(own) = own {
+                found.warn(pointer, own);
+            }
+        }
+    }
+
     /// Finds everything there is to say about it.
     pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
@@ -250,6 +279,9 @@ impl CompleteSetup {
             ),
             Err(found) => (None, found),
         };
+        if let Some(config) = &config {
+            self.hold_against_own_list(config, &mut found);
+        }
         if let Err(detail) = check_name(&self.name) {
             found.error("/name", detail);
         }
@@ -307,17 +339,6 @@ pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
         Ipv4Addr::UNSPECIFIED
     };
     [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
-}
-
-/// A bare address is meant as the descriptor of that address.
-fn descriptor(text: &str) -> String {
-    let text = text.trim();
-    let wrapped = format!("addr({text})");
-    if reward_script(text).is_err() && reward_script(&wrapped).is_ok() {
-        wrapped
-    } else {
-        text.to_owned()
-    }
 }
 
 /// What was found, seen from a program's body.

@@ -10,7 +10,6 @@ use strum::IntoEnumIterator;
 
 use self::labels::{label, place_of};
 use super::node::{NodeSocket, NodeSocketState};
-use super::pool_list::{KnownPool, KnownPools};
 use super::probe::ProbeResult;
 use super::responses::SetupAnswers;
 use super::service::SetupProgress;
@@ -19,6 +18,7 @@ use super::validate::field_of;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::pool_list::{KnownPool, KnownPools};
 use crate::domain::configs::views::form::ConfigFormField;
 use crate::domain::configs::views::notes::FieldNotes;
 use crate::domain::configs::{

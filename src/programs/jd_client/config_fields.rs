@@ -281,6 +281,7 @@ pub const FIELDS: &[ConfigField] = &[
         "By which the client makes sure that it talks to this pool.",
     ),
     hidden("upstreams[].jd_address", Host, FORMER, ""),
+    hidden("upstreams[].jd_port", Whole, FORMER, ""),
     field(
         "coinbase_reward_script",
         Payout,

@@ -404,7 +404,7 @@ async fn pools_come_from_the_list_and_go_in_any_order() {
     assert_eq!(page.count("fieldset"), 1);
     assert!(
         page.one("main").contains("✓ takes declared jobs")
-            && page.one("main").contains("has no job declarator server")
+            && page.one("main").contains("has no job declaration server")
     );
     assert_eq!(page.count("button[value='known.braiins']"), 0);
 

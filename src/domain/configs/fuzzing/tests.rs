@@ -13,7 +13,7 @@ const TEXTS: u64 = 3_000;
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// What such files are made of, and what is odd about numbers and texts.
-const WORDS: [&str; 56] = [
+const WORDS: [&str; 62] = [
     "=",
     "\n",
     "\"",
@@ -68,6 +68,12 @@ const WORDS: [&str; 56] = [
     "127.0.0.1:34265",
     "config",
     "config_json",
+    "JDC__",
+    "UPSTREAM_A__POOL_PORT",
+    "stratum2+tcp://",
+    "bitcoin:",
+    "${",
+    "tp_address",
     "********",
     "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n",
 ];

@@ -675,3 +675,68 @@ fn no_complaint_quotes_the_secret() {
         );
     }
 }
+
+#[test]
+fn addresses_are_read_as_they_are_published_and_pasted() {
+    let key = samples::POOL_KEY;
+    let mut config = samples::pool().to_stored_value();
+    config["upstreams"][0] = json!({
+        "pool_address": format!("stratum2+tcp://barn.localhost:4100/{key}"),
+        "jds_address": " barn.localhost:4101\n",
+        "user_identity": "alice",
+    });
+    config["template_provider_type"] =
+        json!({ "Sv2Tp": { "address": format!("sv2://tp.localhost:8442/{key}") } });
+    config["listening_address"] = json!("\u{feff} 0.0.0.0:34000 ");
+    config["monitoring_address"] = json!("http://127.0.0.1:9300/metrics");
+    let read = read(&config, None).unwrap().config;
+    let pool = &read.upstreams[0];
+    assert_eq!(
+        (pool.pool_address.as_str(), pool.pool_port),
+        ("barn.localhost", 4100)
+    );
+    assert_eq!(
+        (pool.jds_address.as_str(), pool.jds_port),
+        ("barn.localhost", 4101)
+    );
+    assert_eq!(pool.authority_pubkey, key);
+    assert_eq!(
+        read.template_provider_type,
+        TemplateProvider::Sv2Tp {
+            address: "tp.localhost:8442".into(),
+            public_key: Some(key.into()),
+            network: None
+        }
+    );
+    assert_eq!(
+        read.monitoring_address.unwrap().to_string(),
+        "127.0.0.1:9300"
+    );
+
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut sent = samples::pool().to_stored_value();
+        change(&mut sent);
+        only_error(&sent)
+    };
+    let (pointer, detail) = refused(&|sent| {
+        sent["upstreams"][0]["pool_address"] = json!("stratum+tcp://barn.localhost:3333");
+    });
+    assert_eq!(pointer, "/upstreams/0/pool_address");
+    assert!(detail.contains("Stratum V1"), "{detail}");
+    let (pointer, detail) = refused(&|sent| {
+        let other = format!("barn.localhost:3333/{EXAMPLE_PUBLIC_KEY}");
+        sent["upstreams"][0]["pool_address"] = json!(other);
+    });
+    assert_eq!(pointer, "/upstreams/0/authority_pubkey");
+    assert!(detail.contains("is another"), "{detail}");
+    let (pointer, detail) = refused(&|sent| {
+        sent["upstreams"][0]["pool_address"] = json!("sv2://barn.localhost:3333/barn");
+    });
+    assert_eq!(pointer, "/upstreams/0/pool_address");
+    assert!(detail.contains("key"), "{detail}");
+    let (pointer, detail) = refused(&|sent| {
+        sent["template_provider_type"]["Sv2Tp"]["address"] = json!("sv2://tp.localhost");
+    });
+    assert_eq!(pointer, "/template_provider_type/Sv2Tp/address");
+    assert!(detail.contains("write tp.localhost:8442"), "{detail}");
+}

@@ -11,8 +11,16 @@ const LONGEST_SOCKET_PATH: usize = 107;
 
 /// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no
 /// host names here.
+///
+/// What a browser or a miner's page shows around it is left out: a scheme, and what follows a slash.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
+    let text = match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.to_ascii_lowercase().starts_with("stratum+") => {
+            rest.split(['/', '?', '#']).next().unwrap_or_default()
+        }
+        _ => text,
+    };
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() == 0 => {
             Err("Port 0 means “any port”, so nobody would know where to connect. Choose one from 1 to 65535.".into())
@@ -25,7 +33,8 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
 fn listen_error(text: &str) -> String {
     if let Some((scheme, _)) = text.split_once("://") {
         return format!(
-            "Leave {} out: only the IP address and the port are wanted, such as 0.0.0.0:34265.",
+            "{} is Stratum V1, and the client serves Stratum V2; V1 miners need a translator. Enter only an IP address and a \
+             port, such as 0.0.0.0:34265.",
             shown(&format!("{scheme}://"))
         );
     }
@@ -257,6 +266,12 @@ mod tests {
         ] {
             assert_eq!(listening(good), Ok(good.trim().parse().unwrap()));
         }
+        for (pasted, meant) in [
+            ("http://127.0.0.1:9091/metrics", "127.0.0.1:9091"),
+            ("stratum2+tcp://0.0.0.0:34265/9abc", "0.0.0.0:34265"),
+        ] {
+            assert_eq!(listening(pasted), Ok(meant.parse().unwrap()));
+        }
         for (bad, says) in [
             ("", "not an address with a port"),
             ("34265", "not an address with a port"),
@@ -269,7 +284,8 @@ mod tests {
             ("0.0.0.0:", "not a port"),
             ("localhost:34265", "takes no host names here"),
             ("256.0.0.1:34265", "not an IP address"),
-            ("stratum2+tcp://0.0.0.0:1", "Leave “stratum2+tcp://” out"),
+            ("stratum+tcp://0.0.0.0:1", "is Stratum V1"),
+            ("stratum2+tcp://barn.lan:1/key", "takes no host names here"),
         ] {
             let message = listening(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");

@@ -1,33 +1,43 @@
 //! The payout against the chain that is mined and against what stands in examples.
 
-use super::reward::{AddressChain, RewardScript, reward_script};
+use super::reward::{AddressChain, RewardScript, legacy_descriptor, reward_script};
 use super::{ConfigFindings, scalar};
 use crate::domain::configs::model::{BitcoinNetwork, TemplateProvider};
+use crate::programs::jd_client::examples::{ExampleKind, examples};
+use miniscript::bitcoin::ScriptBuf;
 use std::sync::LazyLock;
 
 /// Where the payout is.
 const AT: &str = "/coinbase_reward_script";
 
-/// Addresses of the client's example files and of the standards' documents: whoever leaves one in
-/// mines for somebody else, or for anybody, since the secret of one of them is the number 1.
-const EXAMPLES: [&str; 8] = [
-    "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
-    "addr(bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j)",
-    "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)",
-    "addr(bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3)",
-    "addr(bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0)",
-    "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)",
-    "addr(3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy)",
-    "addr(1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa)",
-];
-
-/// Their scripts: what is compared, so that another form of the same address is known, too.
-static EXAMPLE_SCRIPTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    EXAMPLES
-        .into_iter()
-        .filter_map(|text| Some(reward_script(text).ok()?.script_hex()))
-        .collect()
+/// The scripts of published examples, and where each was read: scripts are compared, so that another
+/// form of the same address is known, too.
+static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
+    let payouts = examples(ExampleKind::Payout)
+        .filter_map(|one| Some((reward_script(&one.value).ok()?.script_hex(), one.origin())));
+    let outputs = examples(ExampleKind::Output)
+        .filter_map(|one| Some((former_output(&one.value)?, one.origin())));
+    payouts.chain(outputs).collect()
 });
+
+/// The script of an output in the older form. Examples have a whole key for Taproot and the script
+/// itself where a hash is wanted.
+fn former_output(text: &str) -> Option<String> {
+    let (kind, value) = text.split_once(' ')?;
+    let script = || ScriptBuf::from_hex(value).ok();
+    match kind {
+        "P2SH" => Some(script()?.to_p2sh().to_hex_string()),
+        "P2WSH" => Some(script()?.to_p2wsh().to_hex_string()),
+        _ => {
+            let key = match kind {
+                "P2TR" => value.get(2..)?,
+                _ => value,
+            };
+            let descriptor = legacy_descriptor(kind, key).ok()?;
+            Some(reward_script(&descriptor).ok()?.script_hex())
+        }
+    }
+}
 
 /// The payout must be for the chain that is mined, as far as both are known.
 pub fn payout(
@@ -36,10 +46,16 @@ pub fn payout(
     found: &mut ConfigFindings,
 ) {
     let script = reward.script_hex();
-    if EXAMPLE_SCRIPTS.contains(&script) {
+    if let Some((_, origin)) = EXAMPLE_SCRIPTS.iter().find(|(known, _)| *known == script) {
         found.warn(
             AT,
-            "This is an address from examples: rewards would go to somebody else. Enter your own.",
+            format!("This is an address from examples ({origin}): rewards would go to somebody else. Enter your own."),
+        );
+    }
+    if reward.is_taproot() {
+        found.hint(
+            AT,
+            "This pays to Taproot, which the client supports. Make sure that your wallet can spend from it.",
         );
     }
     if let Some(loss) = reward.loss() {
@@ -147,8 +163,13 @@ mod tests {
 
     #[test]
     fn every_example_is_known_in_any_of_its_forms() {
-        assert_eq!(EXAMPLE_SCRIPTS.len(), EXAMPLES.len());
-        for text in EXAMPLES.into_iter().chain([
+        let listed = examples(ExampleKind::Payout).count() + examples(ExampleKind::Output).count();
+        assert_eq!(EXAMPLE_SCRIPTS.len(), listed);
+        let payouts = examples(ExampleKind::Payout).map(|one| one.value.as_str());
+        for text in payouts.chain([
+            // The payouts of the first client's example, as today's client writes them.
+            "wpkh(036adc3bdf21e6f9a0f0fb0066bf517e5b7909ed1563d6958a10993849a7554075)",
+            "tr(6adc3bdf21e6f9a0f0fb0066bf517e5b7909ed1563d6958a10993849a7554075)",
             "raw(0014751e76e8199196d454941c45d1b3a323f1433bd6)",
             "wpkh(0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798)",
             "addr(tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx)",

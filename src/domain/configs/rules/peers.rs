@@ -3,7 +3,9 @@
 
 use super::{ConfigFindings, address};
 use crate::domain::configs::model::{ClientConfig, ConfigUpstream, TemplateProvider};
+use crate::domain::configs::pool_list::{KnownPool, built_in};
 use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
+use crate::programs::jd_client::examples::{ExampleKind, example};
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything doubtful about the peers of a configuration.
@@ -28,6 +30,13 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
         return;
     };
     let at = "/template_provider_type/Sv2Tp";
+    if example(ExampleKind::Provider, address).is_some() {
+        found.hint(
+            format!("{at}/address"),
+            "This is the template provider of the client's examples: its operator chooses your transactions. Run a node of your own \
+             to choose them yourself.",
+        );
+    }
     documentation(&format!("{at}/address"), &host, found);
     if public_key.is_none() && !is_this_machine(&host) {
         found.warn(
@@ -39,6 +48,18 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
 
 fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
     let field = |name: &str| format!("/upstreams/{at}/{name}");
+    listed(at, pool, found);
+    for (name, host) in [
+        ("pool_address", &pool.pool_address),
+        ("jds_address", &pool.jds_address),
+    ] {
+        if is_unspecified(host) {
+            found.warn(
+                field(name),
+                format!("{host} is for listening on all addresses; nothing is reached there. Enter 127.0.0.1 if this runs on this machine."),
+            );
+        }
+    }
     documentation(&field("pool_address"), &pool.pool_address, found);
     if pool.jds_address != pool.pool_address {
         documentation(&field("jds_address"), &pool.jds_address, found);
@@ -77,6 +98,50 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
             ),
         );
     }
+}
+
+/// What the list of pools says of a pool, and whether it is the one of the client's examples.
+fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
+    let field = |name: &str| format!("/upstreams/{at}/{name}");
+    let known = built_in().of_upstream(pool);
+    if let Some(missing) = known.and_then(KnownPool::missing_declaration) {
+        found.warn(field("jds_address"), missing);
+    }
+    if let Some(known) = known
+        && known.authority_pubkey != pool.authority_pubkey
+    {
+        found.warn(
+            field("authority_pubkey"),
+            format!(
+                "This is not the key that {} publishes, so the client would refuse the connection. The published key is {}.",
+                known.name, known.authority_pubkey
+            ),
+        );
+    }
+    let place = format!("{}:{}", pool.pool_address, pool.pool_port);
+    if example(ExampleKind::Pool, &place).is_some() {
+        let note = known.map_or("", |known| known.note.as_str());
+        found.hint(
+            field("pool_address"),
+            format!("This is the pool of the client's examples. {note} Enter the pool that you have an account with, unless you mean this one."),
+        );
+    } else if known.is_none()
+        && let Some(other) = built_in().at_host(&pool.pool_address)
+    {
+        found.hint(
+            field("pool_port"),
+            format!(
+                "For Stratum V2, {} publishes port {}.",
+                other.name, other.pool_port
+            ),
+        );
+    }
+}
+
+fn is_unspecified(host: &str) -> bool {
+    host.trim_matches(['[', ']'])
+        .parse::<IpAddr>()
+        .is_ok_and(|ip| ip.is_unspecified())
 }
 
 /// Whether `host` is this very machine, seen from the client.
@@ -142,7 +207,7 @@ mod tests {
     fn told(config: &ClientConfig) -> Vec<String> {
         let mut found = ConfigFindings::default();
         check(config, &mut found);
-        assert!(found.errors.is_empty() && found.hints.is_empty());
+        assert!(found.errors.is_empty(), "{found:?}");
         found.warnings.into_iter().map(|one| one.pointer).collect()
     }
 
@@ -207,6 +272,60 @@ mod tests {
         assert_eq!(
             provider("tp.example.net:8442", true),
             ["/template_provider_type/Sv2Tp/address"]
+        );
+    }
+
+    #[test]
+    fn pools_of_the_list_are_recognized() {
+        let said = |address: &str, port: u16, key: &str, account: &str| {
+            let mut config = samples::pool();
+            let pool = &mut config.upstreams[0];
+            (pool.pool_address, pool.pool_port) = (address.into(), port);
+            (pool.authority_pubkey, pool.user_identity) = (key.into(), account.into());
+            let mut found = ConfigFindings::default();
+            check(&config, &mut found);
+            let all = found.warnings.into_iter().chain(found.hints);
+            all.map(|one| format!("{} {}", one.pointer, one.detail))
+                .collect::<Vec<_>>()
+        };
+        let key = |id: &str| built_in().get(id).unwrap().authority_pubkey.as_str();
+        let nexus = said("nexuspool.io", 3350, key("nexuspool"), "barn");
+        assert!(
+            nexus.len() == 1
+                && nexus[0].starts_with(
+                    "/upstreams/0/jds_address NexusPool has no job declaration server"
+                ),
+            "{nexus:?}"
+        );
+        let wrong_key = said("nexuspool.io", 3350, samples::POOL_KEY, "barn");
+        assert!(
+            wrong_key.len() == 2 && wrong_key[1].contains(key("nexuspool")),
+            "{wrong_key:?}"
+        );
+        let other_port = said("nexuspool.io", 3333, samples::POOL_KEY, "barn");
+        assert!(
+            other_port.len() == 1 && other_port[0].contains("publishes port 3350"),
+            "{other_port:?}"
+        );
+        let example = said("75.119.150.111", 3333, key("sri"), "barn");
+        assert!(
+            example.len() == 1 && example[0].contains("pool of the client's examples"),
+            "{example:?}"
+        );
+        let solo = said("75.119.150.111", 3333, key("sri"), "sri/solo/bc1q/barn");
+        assert!(
+            solo[0].contains("SRI community solo pool has no job declaration server"),
+            "{solo:?}"
+        );
+        let testnet = said("75.119.150.111", 43333, key("sri"), "barn");
+        assert!(
+            testnet.len() == 1 && testnet[0].contains("examples"),
+            "{testnet:?}"
+        );
+        let nowhere = said("0.0.0.0", 3333, samples::POOL_KEY, "barn");
+        assert!(
+            nowhere[0].contains("nothing is reached there"),
+            "{nowhere:?}"
         );
     }
 

@@ -5,6 +5,7 @@
 //! The script such a text means has no network, and the client never compares networks;
 //! [`RewardScript::fits`] is there so that we can.
 
+use super::other_payouts;
 use super::scalar::shown;
 use crate::domain::configs::model::BitcoinNetwork;
 use miniscript::bitcoin::address::NetworkUnchecked;
@@ -24,6 +25,29 @@ pub struct RewardScript {
 }
 
 impl RewardScript {
+    fn of_address(address: Address<NetworkUnchecked>) -> Self {
+        Self {
+            script: address.assume_checked_ref().script_pubkey(),
+            address: Some(address),
+        }
+    }
+
+    /// Whether it pays to a Taproot output.
+    pub fn is_taproot(&self) -> bool {
+        self.script.is_p2tr()
+    }
+
+    /// What is special about a bare address, as a sentence with a space before it.
+    fn remark(&self) -> &'static str {
+        match self.chain() {
+            Some(AddressChain::Main) if self.is_taproot() => {
+                " It is a Taproot address, which the client pays to."
+            }
+            Some(AddressChain::Main) | None => "",
+            Some(_) => " It is for a test network: no reward of mainnet can be paid to it.",
+        }
+    }
+
     /// The output script, in hexadecimal.
     pub fn script_hex(&self) -> String {
         self.script.to_hex_string()
@@ -90,9 +114,10 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     if text.is_empty() {
         return Err("The payout is missing: write addr(…) with your own address in it.".into());
     }
-    if text.parse::<Address<NetworkUnchecked>>().is_ok() {
+    if let Ok(address) = text.parse::<Address<NetworkUnchecked>>() {
         return Err(format!(
-            "This is a bare address; the client wants a descriptor. Write addr({text})."
+            "This is a bare address; the client wants a descriptor. Write addr({text}).{}",
+            RewardScript::of_address(address).remark()
         ));
     }
     if has_private_key(text) {
@@ -100,16 +125,16 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
             "This contains a private key, which the client neither needs nor takes. Use an address or public keys.".into()
         );
     }
+    if let Some(other) = other_payouts::identify(text) {
+        return Err(other);
+    }
     let body = miniscript::descriptor::checksum::verify_checksum(text)
         .map_err(|fault| sentence(&fault))?;
     if let Some(address) = inside(body, "addr") {
         let address: Address<NetworkUnchecked> = address.parse().map_err(
             |_| "What stands in addr(…) is not a Bitcoin address: a character is wrong, missing or too many. Copy it again.",
         )?;
-        return Ok(RewardScript {
-            script: address.assume_checked_ref().script_pubkey(),
-            address: Some(address),
-        });
+        return Ok(RewardScript::of_address(address));
     }
     if let Some(hex) = inside(body, "raw") {
         let script = ScriptBuf::from_hex(hex).map_err(|_| {
@@ -147,9 +172,11 @@ fn inside<'t>(body: &'t str, name: &str) -> Option<&'t str> {
 fn refusal(text: &str, fault: &miniscript::Error) -> String {
     let name = text.split('(').next().unwrap_or(text);
     if !text.contains('(') {
-        return "This is neither a Bitcoin address nor a descriptor such as addr(<your address>). If it is meant to be an \
-                address, a character is wrong, missing or too many."
-            .into();
+        return format!(
+            "This is neither a Bitcoin address nor a descriptor such as addr(<your address>). If it is meant to be an address, a \
+             character is wrong, missing or too many.{}",
+            other_payouts::beginning(text)
+        );
     }
     match name {
         "combo" | "musig" => format!("The client does not take {name}(…). Use one kind of output, such as addr(<your address>)."),

@@ -31,6 +31,28 @@ pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     }
 }
 
+/// Text that is one word, an address or a key, without what comes along when it is copied: space and
+/// invisible characters around it, and quotation marks.
+pub fn word(value: &Value, longest: usize) -> Result<String, String> {
+    match value {
+        Value::String(text) => self::text(&bare(text).into(), longest),
+        other => text(other, longest),
+    }
+}
+
+/// A text without space, invisible characters and quotation marks around it.
+pub fn bare(text: &str) -> &str {
+    const INVISIBLE: [char; 6] = [
+        '\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}',
+    ];
+    const QUOTES: [char; 7] = [
+        '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}',
+    ];
+    text.trim_matches(|c: char| {
+        c.is_whitespace() || c.is_control() || INVISIBLE.contains(&c) || QUOTES.contains(&c)
+    })
+}
+
 /// A whole number from `least` to `most`.
 pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
     let outside = |found: &dyn std::fmt::Display| {
@@ -231,6 +253,25 @@ mod tests {
         }
         assert!(text(&json!("ééé"), 5).unwrap_err().contains("6 bytes"));
         assert!(text(&json!(1.5), 5).unwrap_err().contains("not a number"));
+    }
+
+    #[test]
+    fn a_word_comes_without_what_was_copied_along() {
+        for copy in [
+            "pool.barn.lan",
+            " pool.barn.lan\r\n",
+            "\u{feff}\tpool.barn.lan\u{200b}",
+            "\u{a0}“pool.barn.lan” ",
+            "'pool.barn.lan'",
+        ] {
+            assert_eq!(word(&json!(copy), 99).as_deref(), Ok("pool.barn.lan"));
+        }
+        assert!(
+            word(&json!("pool\nbarn"), 99)
+                .unwrap_err()
+                .contains("control character")
+        );
+        assert_eq!(word(&json!(" \" "), 99).as_deref(), Ok(""));
     }
 
     #[test]

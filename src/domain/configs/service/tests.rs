@@ -596,6 +596,162 @@ async fn an_imported_file_can_get_keys_of_its_own() {
     ));
 }
 
+fn imported(text: &str, solo: bool) -> ConfigImport {
+    ConfigImport {
+        toml: text.to_owned(),
+        solo,
+        ..ConfigImport::default()
+    }
+}
+
+/// Everything that is wrong with a file, each with its pointer.
+async fn complaints(w: &World, text: &str) -> Vec<String> {
+    let Err(Error::Invalid(errors)) = w.configs.import(imported(text, false)).await else {
+        panic!("it should be refused: {text}")
+    };
+    errors
+        .into_iter()
+        .map(|one| format!("{} {}", one.pointer, one.detail))
+        .collect()
+}
+
+#[tokio::test]
+async fn variables_of_docker_compose_are_a_configuration() {
+    let w = world();
+    let compose = format!(
+        "services:\n  jdc:\n    image: stratumv2/jd_client_sv2:v0.8.0\n    environment:\n      JDC__LISTENING_ADDRESS: 0.0.0.0:34000\n      \
+         JDC__MAX_SUPPORTED_VERSION: 2\n      JDC__MIN_SUPPORTED_VERSION: 2\n      JDC__AUTHORITY_PUBLIC_KEY: {}\n      \
+         JDC__AUTHORITY_SECRET_KEY: \"{}\"\n      JDC__CERT_VALIDITY_SEC: 1800\n      JDC__SHARES_PER_MINUTE: 9.5\n      \
+         JDC__SHARE_BATCH_SIZE: 4\n      JDC__MODE: FULLTEMPLATE\n      JDC__JDC_SIGNATURE: barn\n      JDC__COINBASE_REWARD_SCRIPT: {}\n      \
+         JDC__SUPPORTED_EXTENSIONS: 2,3\n      JDC__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__VERSION: 31\n      \
+         JDC__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__NETWORK: mainnet\n      JDC__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__FEE_THRESHOLD: 7\n      \
+         JDC__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__MIN_INTERVAL: 9\n      JDC__UPSTREAM_02__AUTHORITY_PUBKEY: {key}\n      \
+         JDC__UPSTREAM_02__POOL_ADDRESS: loft.localhost\n      JDC__UPSTREAM_02__POOL_PORT: 4200\n      JDC__UPSTREAM_02__JDS_ADDRESS: loft.localhost\n      \
+         JDC__UPSTREAM_02__JDS_PORT: 4201\n      JDC__UPSTREAM_02__USER_IDENTITY: bob\n      JDC__UPSTREAM_01__AUTHORITY_PUBKEY: {key}\n      \
+         JDC__UPSTREAM_01__POOL_ADDRESS: barn.localhost\n      JDC__UPSTREAM_01__POOL_PORT: 4100\n      JDC__UPSTREAM_01__JDS_ADDRESS: barn.localhost\n      \
+         JDC__UPSTREAM_01__JDS_PORT: 4101\n      JDC__UPSTREAM_01__USER_IDENTITY: alice\n",
+        samples::PUBLIC,
+        samples::SECRET,
+        samples::REWARD,
+        key = samples::POOL_KEY
+    );
+    let outcome = w.configs.import(imported(&compose, false)).await.unwrap();
+    let config = w.configs.get(outcome.config_id).await.unwrap().config;
+    let pools: Vec<(&str, u16, &str)> = config
+        .upstreams
+        .iter()
+        .map(|pool| {
+            (
+                pool.pool_address.as_str(),
+                pool.pool_port,
+                pool.user_identity.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        pools,
+        [
+            ("barn.localhost", 4100, "alice"),
+            ("loft.localhost", 4200, "bob")
+        ]
+    );
+    assert_eq!(
+        (
+            config.supported_extensions.as_slice(),
+            config.shares_per_minute
+        ),
+        (&[2, 3][..], 9.5)
+    );
+
+    let wrong = compose
+        .replace("POOL_PORT: 4100", "POOL_PORT: 0")
+        .replace("      JDC__UPSTREAM_02__USER_IDENTITY: bob\n", "");
+    let told = complaints(&w, &wrong).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("Line 28, JDC__UPSTREAM_01__POOL_PORT: "),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("Line 21, JDC__UPSTREAM_02.user_identity: This is missing"),
+        "{told:?}"
+    );
+    let template = compose.replace("barn.localhost", "${BARN_HOST}");
+    let told = complaints(&w, &template).await;
+    assert!(
+        told.len() == 1 && told[0].contains("${BARN_HOST} in line 28"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_import_says_what_a_file_is_and_what_to_write() {
+    let w = world();
+    let translator = "downstream_port = 34255\naggregate_channels = false\n";
+    let told = complaints(&w, translator).await;
+    assert!(
+        told.len() == 1
+            && told[0]
+                .contains("Line 2: aggregate_channels shows that this is a file of the translator"),
+        "{told:?}"
+    );
+    let older = samples::SOLO_FILE
+        .replace(
+            "listening_address = \"127.0.0.1:25265\"",
+            "downstream_address = \"127.0.0.9\"\ndownstream_port = 34000",
+        )
+        .replace("share_batch_size = 3", "share_batch_size = 0");
+    let told = complaints(&w, &older).await;
+    assert!(
+        told[0].starts_with("/downstream_address Line 1, downstream_address: ")
+            && told[0].contains("listening_address = \"127.0.0.9:34000\""),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|one| one.starts_with("/share_batch_size ")),
+        "{told:?}"
+    );
+
+    let solo = samples::SOLO_FILE.replace("mode = \"SOLOMINING\"\n", "");
+    let told = complaints(&w, &solo).await;
+    assert!(
+        told.len() == 1 && told[0].starts_with("/mode ") && told[0].contains("solo = true"),
+        "{told:?}"
+    );
+    let outcome = w.configs.import(imported(&solo, true)).await.unwrap();
+    let config = w.configs.get(outcome.config_id).await.unwrap().config;
+    assert_eq!(config.mode, crate::domain::configs::MiningMode::SoloMining);
+}
+
+#[tokio::test]
+async fn a_pool_without_a_declaration_server_is_flagged_wherever_it_is_entered() {
+    let w = world();
+    let known = crate::domain::configs::pool_list::built_in();
+    let pyblock = known.get("pyblock").unwrap();
+    let file = samples::POOL_FILE
+        .replace(
+            "pool_address = \"127.0.0.1\"",
+            &format!("pool_address = \"{}\"", pyblock.pool_address),
+        )
+        .replace("25333", &pyblock.pool_port.to_string())
+        .replace(
+            "authority_pubkey = \"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"",
+            &format!("authority_pubkey = \"{}\"", pyblock.authority_pubkey),
+        );
+    let imported = w.configs.import(imported(&file, false)).await.unwrap();
+    let says = "PyBLØCK has no job declaration server";
+    let flagged = |warnings: &[FieldError]| warnings.iter().any(|one| one.detail.contains(says));
+    assert!(flagged(&imported.warnings), "{:?}", imported.warnings);
+    let config = w.configs.get(imported.config_id).await.unwrap().config;
+    let sent = json!({ "name": "by the API", "config": config.to_stored_value() });
+    let created = w.configs.create(body(sent)).await.unwrap();
+    assert!(flagged(&created.warnings), "{:?}", created.warnings);
+    let saved = w.configs.get(created.config_id).await.unwrap();
+    assert!(flagged(
+        &crate::domain::configs::judged(&saved.config).warnings
+    ));
+}
+
 #[test]
 fn the_body_of_an_import_is_read_member_by_member() {
     let json = |value| ConfigImport::of(RequestInput { value, form: None });

@@ -8,6 +8,8 @@
 use super::import::proper_name;
 use super::render::complete;
 use crate::domain::configs::model::{ClientConfig, MASK};
+use crate::domain::configs::rules::address::host_port;
+use crate::domain::configs::rules::peer_address::StratumAddress;
 use crate::domain::keys::without_secret_keys;
 use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use toml::Value as Ours;
@@ -102,24 +104,13 @@ fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
     };
     match (there, value) {
         (there, value) if there.as_value().is_some_and(|there| is_same(there, value)) => {}
-        (Item::ArrayOfTables(tables), Ours::Array(list)) if !list.is_empty() => {
-            let ours: Vec<&toml::Table> = list.iter().filter_map(Ours::as_table).collect();
-            tables.retain({
-                let mut at = 0;
-                move |_| {
-                    at += 1;
-                    at <= ours.len()
-                }
-            });
-            let ours = list.iter().filter_map(Ours::as_table);
-            for (at, ours) in ours.enumerate() {
-                if tables.get(at).is_none() {
-                    tables.push(Table::new());
-                }
-                if let Some(table) = tables.get_mut(at) {
-                    merge(table, ours, &format!("{path}[]."));
-                }
-            }
+        (there, Ours::Array(list)) if has_tables(there) && list.iter().any(Ours::is_table) => {
+            let tables = match std::mem::take(there).into_array_of_tables() {
+                Ok(tables) => tables,
+                Err(_) => ArrayOfTables::new(),
+            };
+            let list: Vec<&toml::Table> = list.iter().filter_map(Ours::as_table).collect();
+            *there = Item::ArrayOfTables(merge_list(&tables, &list, path));
         }
         (there, Ours::Table(ours)) if there.is_table_like() => {
             if let Some(there) = there.as_table_like_mut() {
@@ -137,6 +128,154 @@ fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
         _ => {
             table.remove(key);
             table.insert(key, item(value));
+        }
+    }
+}
+
+/// Whether it is a list of tables, be they written one below the other or in one line.
+fn has_tables(item: &Item) -> bool {
+    match item {
+        Item::ArrayOfTables(_) => true,
+        Item::Value(Value::Array(list)) => {
+            !list.is_empty() && list.iter().all(Value::is_inline_table)
+        }
+        _ => false,
+    }
+}
+
+/// A list with the entries of `ours`: each continues the one of the file that is the same pool, so
+/// that its words and unknown keys stay with it, wherever it is now in the order.
+fn merge_list(there: &ArrayOfTables, ours: &[&toml::Table], path: &str) -> ArrayOfTables {
+    let sources = same_pools(there, ours);
+    let is_in_order = sources.iter().flatten().is_sorted()
+        && sources
+            .iter()
+            .skip_while(|source| source.is_some())
+            .all(Option::is_none);
+    let position = there.iter().find_map(Table::position);
+    let mut merged = ArrayOfTables::new();
+    for (ours, source) in ours.iter().zip(sources) {
+        let mut table = source
+            .and_then(|at| there.get(at))
+            .cloned()
+            .unwrap_or_default();
+        if !is_in_order {
+            set_positions(&mut table, position);
+        }
+        merge(&mut table, ours, &format!("{path}[]."));
+        merged.push(table);
+    }
+    merged
+}
+
+/// Which entry of the file each of ours is. First those that are the same in all of address, port
+/// and key, then those that differ in one of them.
+fn same_pools(there: &ArrayOfTables, ours: &[&toml::Table]) -> Vec<Option<usize>> {
+    let there: Vec<PoolIdentity> = there.iter().map(PoolIdentity::of_file).collect();
+    let ours: Vec<PoolIdentity> = ours
+        .iter()
+        .map(|table| PoolIdentity::of_ours(table))
+        .collect();
+    let mut sources = vec![None; ours.len()];
+    let mut is_free = vec![true; there.len()];
+    for wanted in [3, 2] {
+        for (source, one) in sources.iter_mut().zip(&ours) {
+            if source.is_some() {
+                continue;
+            }
+            let is_same = |at: &usize| is_free[*at] && there[*at].parts_in_common(one) == wanted;
+            *source = (0..there.len()).find(is_same);
+            if let Some(at) = *source {
+                is_free[at] = false;
+            }
+        }
+    }
+    sources
+}
+
+/// By what a pool is the same one.
+#[derive(Default)]
+struct PoolIdentity {
+    host: Option<String>,
+    port: Option<String>,
+    key: Option<String>,
+}
+
+impl PoolIdentity {
+    /// Of a file of any version: the port may be part of the address, and numbers may be quoted.
+    fn of_file(table: &Table) -> Self {
+        let text = |name: &str| {
+            let (_, item) = table
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+            let number = item.as_integer().map(|number| number.to_string());
+            item.as_str().map(|text| text.trim().to_owned()).or(number)
+        };
+        Self::of_texts(
+            text("pool_address"),
+            text("pool_port"),
+            text("authority_pubkey"),
+        )
+    }
+
+    fn of_ours(table: &toml::Table) -> Self {
+        let text = |name: &str| match table.get(name)? {
+            Ours::String(text) => Some(text.clone()),
+            Ours::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
+        Self::of_texts(
+            text("pool_address"),
+            text("pool_port"),
+            text("authority_pubkey"),
+        )
+    }
+
+    fn of_texts(address: Option<String>, port: Option<String>, key: Option<String>) -> Self {
+        let published = address.as_deref().and_then(StratumAddress::parse);
+        let (host, own_port, own_key) = match published {
+            Some(Ok(published)) => (
+                Some(published.host),
+                published.port.map(|port| port.to_string()),
+                published.key,
+            ),
+            _ => match address.as_deref().map(host_port) {
+                Some(Ok((host, port))) => (Some(host), Some(port.to_string()), None),
+                _ => (address, None, None),
+            },
+        };
+        Self {
+            host: host.map(|host| host.to_ascii_lowercase()),
+            port: port.or(own_port),
+            key: key.or(own_key),
+        }
+    }
+
+    fn parts_in_common(&self, other: &Self) -> usize {
+        let pairs = [
+            (&self.host, &other.host),
+            (&self.port, &other.port),
+            (&self.key, &other.key),
+        ];
+        pairs
+            .iter()
+            .filter(|(one, other)| one.is_some() && one == other)
+            .count()
+    }
+}
+
+/// A library writes tables by their positions: those of a list that was put in another order get
+/// the same one, with all that is in them, and then stand as they are in the list.
+fn set_positions(table: &mut Table, position: Option<isize>) {
+    table.set_position(position);
+    for (_, item) in table.iter_mut() {
+        match item {
+            Item::Table(inner) => set_positions(inner, position),
+            Item::ArrayOfTables(list) => {
+                list.iter_mut()
+                    .for_each(|inner| set_positions(inner, position));
+            }
+            _ => {}
         }
     }
 }
@@ -285,6 +424,117 @@ mod tests {
             (config, 2),
             "{again}"
         );
+    }
+
+    /// A file with two pools, each with a comment, an unknown key and an unknown table.
+    fn two_pools() -> String {
+        let [head, tail] =
+            ["[[upstreams]]", "[template_provider_type"].map(|mark| POOL_FILE.find(mark).unwrap());
+        let pool = |name: &str, port: u16| {
+            POOL_FILE[head..tail]
+                .replace(
+                    "[[upstreams]]",
+                    &format!("# the pool {name}\n[[upstreams]]"),
+                )
+                .replace("25333", &port.to_string())
+                + &format!("rank = \"{name}\"\n[upstreams.contact]\nname = \"{name}\"\n")
+        };
+        let (before, after) = (&POOL_FILE[..head], &POOL_FILE[tail..]);
+        format!(
+            "{before}{}{}{after}",
+            pool("barn", 4100),
+            pool("loft", 4200)
+        )
+    }
+
+    /// Port, unknown key and unknown table of each pool of a file.
+    fn owners(text: &str) -> Vec<(i64, String, String)> {
+        let table: toml::Table = text.parse().unwrap();
+        let word =
+            |value: Option<&Ours>| value.and_then(Ours::as_str).unwrap_or_default().to_owned();
+        let pools = table["upstreams"].as_array().unwrap();
+        let owner = |pool: &Ours| {
+            let contact = pool.get("contact").and_then(|contact| contact.get("name"));
+            let port = pool["pool_port"].as_integer().unwrap();
+            (port, word(pool.get("rank")), word(contact))
+        };
+        pools.iter().map(owner).collect()
+    }
+
+    #[test]
+    fn unknown_keys_stay_with_their_pool() {
+        let file = two_pools();
+        let original = imported(&file);
+        let own = |port: i64, name: &str| (port, name.to_owned(), name.to_owned());
+        let (barn, loft) = (own(4100, "barn"), own(4200, "loft"));
+        assert_eq!(owners(&file), [barn.clone(), loft.clone()]);
+
+        let exported = |change: &dyn Fn(&mut ClientConfig)| {
+            let mut config = original.clone();
+            change(&mut config);
+            let text = whole(&config, Some(&file));
+            assert_eq!(imported(&text), config, "{text}");
+            assert_eq!(whole(&config, Some(&text)), text);
+            (owners(&text), text)
+        };
+        let new = || samples::pool().upstreams.remove(0);
+        // Another pool in front of them, between them, and they the other way round.
+        let (found, text) = exported(&|config| config.upstreams.insert(0, new()));
+        assert_eq!(found, [own(3333, ""), barn.clone(), loft.clone()]);
+        let at = |words: &str| text.find(words).unwrap();
+        assert!(at("pool.attic") < at("# the pool barn") && at("\"barn\"") < at("# the pool loft"));
+        assert_eq!(
+            exported(&|config| config.upstreams.insert(1, new())).0,
+            [barn.clone(), own(3333, ""), loft.clone()]
+        );
+        assert_eq!(
+            exported(&|config| config.upstreams.reverse()).0,
+            [loft.clone(), barn.clone()]
+        );
+        // One is gone.
+        assert_eq!(
+            exported(&|config| drop(config.upstreams.remove(0))).0,
+            [loft.clone()]
+        );
+        // One moved to another port, to another account, to another host.
+        assert_eq!(
+            exported(&|config| config.upstreams[1].pool_port = 4300).0,
+            [barn.clone(), own(4300, "loft")]
+        );
+        assert_eq!(
+            exported(&|config| config.upstreams[0].user_identity = "carol".into()).0,
+            [barn.clone(), loft.clone()]
+        );
+        // Another pool in the place of one has nothing of it.
+        assert_eq!(
+            exported(&|config| config.upstreams[0] = new()).0,
+            [own(3333, ""), loft]
+        );
+    }
+
+    #[test]
+    fn pools_in_one_line_keep_their_unknown_keys_too() {
+        let pool = |port: u16, name: &str| {
+            format!(
+                "{{ authority_pubkey = \"{}\", pool_address = \"127.0.0.1:{port}\", jds_address = \"127.0.0.1\", jds_port = 4, \
+                 user_identity = \"a\", rank = \"{name}\" }}",
+                samples::POOL_KEY
+            )
+        };
+        let inline = format!(
+            "upstreams = [{}, {}]",
+            pool(4100, "barn"),
+            pool(4200, "loft")
+        );
+        let file = SOLO_FILE
+            .replace("upstreams = []", &inline)
+            .replace("SOLOMINING", "FULLTEMPLATE");
+        let mut config = imported(&file);
+        config.upstreams.swap(0, 1);
+        let text = whole(&config, Some(&file));
+        assert_eq!(imported(&text), config, "{text}");
+        let ranks: Vec<String> = owners(&text).into_iter().map(|(_, rank, _)| rank).collect();
+        assert_eq!(ranks, ["loft", "barn"], "{text}");
     }
 
     #[test]

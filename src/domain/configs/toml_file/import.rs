@@ -5,7 +5,9 @@
 //! into key and line. [`import`] does both. Like the client's own reader it does not mind the case
 //! of keys and passes over keys it does not know, but says so.
 
-use crate::base::error::FieldError;
+mod complaints;
+
+use super::former_keys::{KeyReplacement, RENAMES, replacement};
 use crate::domain::configs::model::{ClientConfig, MiningMode};
 use crate::domain::configs::parse::read;
 use crate::programs::jd_client::config_fields::FIELDS;
@@ -17,6 +19,8 @@ use toml::de::{DeTable, DeValue};
 
 /// Syntax errors that are told; each may be the consequence of the one before.
 const MOST_SYNTAX_ERRORS: usize = 5;
+/// The words of an error that importing for solo mining takes away.
+pub const SOLO_OFFER: &str = "import it for solo mining";
 /// Keys that are remarked upon.
 const MOST_REMARKS: usize = 50;
 
@@ -44,6 +48,13 @@ pub struct TomlConfig {
     /// Lines of keys of the top that stand below a table and therefore belong to it, with that
     /// table's name.
     misplaced: BTreeMap<&'static str, (usize, String)>,
+    /// Keys of earlier clients, with the pointers to the fields that take their place.
+    former: Vec<(FileRemark, Vec<String>)>,
+    /// Keys that no client knows: the pointer to their table, the key, and what to say.
+    unknown: Vec<(String, String, FileRemark)>,
+    /// The file has neither a mode nor a pool, as for solo mining; the text says where a pool is
+    /// commented out, if so.
+    solo: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,11 +89,7 @@ pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
                 remarks,
             })
         }
-        Err(findings) => Err(findings
-            .errors
-            .iter()
-            .map(|error| parsed.locate(error))
-            .collect()),
+        Err(findings) => Err(parsed.complaints(&findings.errors)),
     }
 }
 
@@ -100,60 +107,24 @@ pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
         errors: Vec::new(),
         places: BTreeMap::new(),
         misplaced: BTreeMap::new(),
+        former: Vec::new(),
+        unknown: Vec::new(),
+        solo: None,
     };
     let mut value = reader.table(document.get_ref(), "", "", "");
-    reader.fill_in(&mut value);
+    reader.fill_in(&mut value, text);
     if reader.errors.is_empty() {
         Ok(TomlConfig {
             value: Value::Object(value),
             remarks: reader.remarks,
             places: reader.places,
             misplaced: reader.misplaced,
+            former: reader.former,
+            unknown: reader.unknown,
+            solo: reader.solo,
         })
     } else {
         Err(reader.errors)
-    }
-}
-
-impl TomlConfig {
-    /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that
-    /// is missing it is the table that should have it, or the line where it stands in the wrong
-    /// table.
-    pub fn locate(&self, complaint: &FieldError) -> FileRemark {
-        let detail = complaint.detail.clone();
-        if let Some(place) = self.places.get(&complaint.pointer) {
-            return FileRemark {
-                key: place.key.clone(),
-                line: Some(place.line),
-                detail,
-            };
-        }
-        if let Some((line, table)) = complaint
-            .pointer
-            .strip_prefix('/')
-            .and_then(|key| self.misplaced.get(key))
-        {
-            let detail = format!(
-                "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
-            );
-            return FileRemark {
-                key: complaint.pointer[1..].into(),
-                line: Some(*line),
-                detail,
-            };
-        }
-        let mut key = String::new();
-        let mut pointer = String::new();
-        let mut line = None;
-        for part in complaint.pointer.split('/').skip(1) {
-            pointer = format!("{pointer}/{part}");
-            match self.places.get(&pointer) {
-                Some(place) => (key, line) = (place.key.clone(), Some(place.line)),
-                None if key.is_empty() => key = part.into(),
-                None => key = format!("{key}.{part}"),
-            }
-        }
-        FileRemark { key, line, detail }
     }
 }
 
@@ -199,6 +170,9 @@ struct TomlReader {
     errors: Vec<FileRemark>,
     places: BTreeMap<String, FilePosition>,
     misplaced: BTreeMap<&'static str, (usize, String)>,
+    former: Vec<(FileRemark, Vec<String>)>,
+    unknown: Vec<(String, String, FileRemark)>,
+    solo: Option<String>,
 }
 
 impl TomlReader {
@@ -216,9 +190,26 @@ impl TomlReader {
         for (written, value) in table.iter() {
             let line = self.lines.number(&written.span());
             let Some(name) = proper_name(path, written.get_ref()) else {
-                self.remark_unknown(written.get_ref(), line, key);
+                match replacement(path, written.get_ref(), table) {
+                    Some(found) => self.remark_former(found, written.get_ref(), line, pointer, key),
+                    None => self.remark_unknown(written.get_ref(), line, pointer, key),
+                }
                 continue;
             };
+            let today = RENAMES
+                .iter()
+                .find(|(former, _)| *former == format!("{path}{name}"));
+            if let Some((_, today)) = today {
+                let remark = FileRemark {
+                    key: format!("{key}.{name}"),
+                    line: Some(line),
+                    detail: format!("Clients call this {today} today, and it is exported so."),
+                };
+                self.remark(remark.key.clone(), line, remark.detail.clone());
+                if self.former.len() < MOST_REMARKS {
+                    self.former.push((remark, Vec::new()));
+                }
+            }
             let full = if key.is_empty() {
                 name.to_owned()
             } else {
@@ -307,12 +298,37 @@ impl TomlReader {
         }
     }
 
-    fn remark_unknown(&mut self, written: &str, line: usize, table: &str) {
-        let short: String = written
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(60)
-            .collect();
+    /// A key of an earlier client.
+    fn remark_former(
+        &mut self,
+        found: KeyReplacement,
+        written: &str,
+        line: usize,
+        pointer: &str,
+        table: &str,
+    ) {
+        let short = short_key(written);
+        let remark = FileRemark {
+            key: full_key(table, &short),
+            line: Some(line),
+            detail: format!(
+                "{short} is a key of earlier clients; today's pass over it. {}",
+                found.hint
+            ),
+        };
+        let below = |field: &&str| match field.starts_with('/') {
+            true => (*field).to_owned(),
+            false => format!("{pointer}/{field}"),
+        };
+        let fields = found.fields.iter().map(below).collect();
+        self.remark(remark.key.clone(), line, remark.detail.clone());
+        if self.former.len() < MOST_REMARKS {
+            self.former.push((remark, fields));
+        }
+    }
+
+    fn remark_unknown(&mut self, written: &str, line: usize, pointer: &str, table: &str) {
+        let short = short_key(written);
         if !table.is_empty()
             && let Some(name) = proper_name("", written)
         {
@@ -329,28 +345,32 @@ impl TomlReader {
             );
             return;
         }
-        let full = if table.is_empty() {
-            short.clone()
-        } else {
-            format!("{table}.{short}")
+        let remark = FileRemark {
+            key: full_key(table, &short),
+            line: Some(line),
+            detail: format!(
+                "The client does not know {short} and passes over it; it is kept for when this is exported."
+            ),
         };
-        let hint = match OUTDATED
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(written))
-        {
-            Some((_, hint)) => format!(" {hint}"),
-            None => String::new(),
-        };
-        self.remark(
-            full,
-            line,
-            format!("The client does not know {short} and passes over it; it is kept for when this is exported.{hint}"),
-        );
+        self.remark(remark.key.clone(), line, remark.detail.clone());
+        if self.unknown.len() < MOST_REMARKS {
+            self.unknown.push((pointer.to_owned(), short, remark));
+        }
     }
 
     /// What the client, or a client of the time of the file, takes for granted.
-    fn fill_in(&mut self, top: &mut Map<String, Value>) {
-        if !top.contains_key("mode") {
+    fn fill_in(&mut self, top: &mut Map<String, Value>, text: &str) {
+        let has_pool = top.get("upstreams").is_some_and(|pools| match pools {
+            Value::Array(pools) => !pools.is_empty(),
+            _ => true,
+        });
+        let moved = self
+            .former
+            .iter()
+            .any(|(_, fields)| fields.iter().any(|field| field == "/upstreams"));
+        if !top.contains_key("mode") && !has_pool && !moved {
+            self.solo = Some(solo_offer(text));
+        } else if !top.contains_key("mode") {
             top.insert("mode".into(), MiningMode::FullTemplate.as_str().into());
             self.remarks.push(FileRemark {
                 key: "mode".into(),
@@ -413,25 +433,42 @@ impl TomlReader {
     }
 }
 
-/// Keys of earlier programs, with what became of them.
-const OUTDATED: &[(&str, &str)] = &[
-    (
-        "tp_address",
-        "It is template_provider_type.Sv2Tp.address now.",
-    ),
-    (
-        "tp_authority_public_key",
-        "It is template_provider_type.Sv2Tp.public_key now.",
-    ),
-    ("downstream_address", "It is part of listening_address now."),
-    ("downstream_port", "It is part of listening_address now."),
-    ("coinbase_outputs", "It is coinbase_reward_script now."),
-    ("pool_signature", "It is jdc_signature now."),
-    (
-        "unix_socket_path",
-        "The socket follows from network and data_dir now.",
-    ),
-];
+/// What to say of a file with neither a mode nor a pool. The client takes FULLTEMPLATE then and
+/// ends, since there is no pool.
+fn solo_offer(text: &str) -> String {
+    let commented = text.lines().position(|line| {
+        line.trim_start()
+            .strip_prefix('#')
+            .is_some_and(|rest| rest.trim_start().starts_with("[[upstreams]]"))
+    });
+    let pool = match commented {
+        Some(at) => format!(
+            "To mine with a pool, take the # away from line {} and the lines of that pool.",
+            at + 1
+        ),
+        None => "To mine with a pool, add one below a line [[upstreams]].".into(),
+    };
+    format!(
+        "The file has neither a mode nor a pool, as for solo mining. To mine solo, add mode = \"SOLOMINING\" at its beginning, or \
+         {SOLO_OFFER} (solo = true). {pool}"
+    )
+}
+
+/// A key as it is shown: however long it is in the file.
+fn short_key(written: &str) -> String {
+    written
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(60)
+        .collect()
+}
+
+fn full_key(table: &str, short: &str) -> String {
+    match table {
+        "" => short.to_owned(),
+        _ => format!("{table}.{short}"),
+    }
+}
 
 /// How a key below `path` (as in the list of fields, with its separator) is spelt, if it is one.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::values::Pairs;
 use crate::base::error::{Error, FieldError};
+use crate::domain::configs::toml_file::SOLO_OFFER;
 use crate::domain::keys::{MASK, without_secret_keys};
 
 /// `GET /saved-configs/import`, and again when something is wrong.
@@ -19,6 +20,8 @@ pub struct ImportPage {
     /// The file, secrets taken out.
     toml: String,
     fresh_keys: bool,
+    /// It was imported for solo mining.
+    solo: bool,
     errors: Vec<FieldError>,
     #[serde(skip)]
     secret_was_taken_out: bool,
@@ -47,9 +50,16 @@ impl ImportPage {
             description: without_secrets(sent("description")).0,
             toml,
             fresh_keys: !sent("fresh_keys").is_empty(),
+            solo: !sent("solo").is_empty(),
             errors,
             secret_was_taken_out,
         }
+    }
+
+    /// Whether importing it for solo mining takes an error away.
+    fn offers_solo(&self) -> bool {
+        let is_offer = |error: &FieldError| error.detail.contains(SOLO_OFFER);
+        !self.solo && self.errors.iter().any(is_offer)
     }
 
     /// Whether a complaint is about this field; those about the file's keys belong to the file.
@@ -94,8 +104,9 @@ fn without_assigned_secrets(text: &str) -> String {
     let mut rest = text;
     while !rest.is_empty() {
         let line = rest.split_inclusive('\n').next().unwrap_or(rest);
+        // Variables of the environment are also written with a colon.
         let Some((key, value)) = line
-            .split_once('=')
+            .split_once(['=', ':'])
             .filter(|(key, _)| key.to_ascii_lowercase().contains("secret"))
         else {
             clean.push_str(line);
@@ -119,7 +130,17 @@ fn without_assigned_secrets(text: &str) -> String {
             opened.is_none() && matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
         match is_empty {
             true => clean.push_str(&rest[..length]),
-            false => clean.push_str(&format!("{key}= \"{MASK}\"")),
+            false => {
+                let sign = if line
+                    .get(key.len()..)
+                    .is_some_and(|rest| rest.starts_with(':'))
+                {
+                    ':'
+                } else {
+                    '='
+                };
+                clean.push_str(&format!("{key}{sign} \"{MASK}\""));
+            }
         }
         rest = &rest[length..];
     }

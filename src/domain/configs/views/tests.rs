@@ -450,6 +450,10 @@ fn an_imported_file_comes_back_without_its_secrets() {
             "authority_secret_key = \"********\"",
         ),
         (
+            format!("      JDC__AUTHORITY_SECRET_KEY: {mistyped}\n"),
+            "      JDC__AUTHORITY_SECRET_KEY: \"********\"\n",
+        ),
+        (
             format!("x = [\"{}\"]", samples::SECRET),
             "x = [\"********\"]",
         ),
@@ -793,6 +797,32 @@ fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
         (marks, json["against"].as_str()),
         (vec!["+", "-"], Some("0.6.0"))
     );
+}
+
+#[test]
+fn a_file_without_a_pool_is_offered_for_solo_mining() {
+    let file = samples::SOLO_FILE.replace("mode = \"SOLOMINING\"\n", "");
+    let page = |file: &str, solo: &str| {
+        let pairs =
+            [("toml", file), ("solo", solo)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let import = crate::domain::configs::import_source::ConfigImport {
+            toml: file.to_owned(),
+            solo: !solo.is_empty(),
+            ..Default::default()
+        };
+        let error = import
+            .check(&std::collections::HashMap::new())
+            .err()
+            .unwrap();
+        sound(&ImportPage::refused(&pairs, error))
+    };
+    let button = "button[name=solo][form=import]";
+    assert_eq!(all(&page(&file, ""), button).len(), 1);
+    let broken = file.replace("share_batch_size = 3", "share_batch_size = 0");
+    let refused = page(&broken, "on");
+    assert!(all(&refused, button).is_empty());
+    assert_eq!(all(&refused, "input[name=solo][checked]").len(), 1);
+    assert!(all(&page("barn = [", ""), button).is_empty());
 }
 
 #[test]

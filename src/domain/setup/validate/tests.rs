@@ -1,8 +1,8 @@
 //! What setup takes and what it refuses.
 
 use super::*;
+use crate::domain::configs::pool_list::built_in;
 use crate::domain::keys::KeyPair;
-use crate::domain::setup::pool_list::built_in;
 
 const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
 const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
@@ -22,7 +22,7 @@ fn body() -> Value {
 }
 
 fn pointers(body: Value) -> Vec<String> {
-    let judged = CompleteSetup::of_body(body, &starting(), &built_in())
+    let judged = CompleteSetup::of_body(body, &starting(), built_in())
         .unwrap()
         .judge();
     assert_eq!(judged.config.is_none(), !judged.found.errors.is_empty());
@@ -42,7 +42,7 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
 
 #[test]
 fn a_body_is_a_configuration_with_keys_of_its_own() {
-    let judged = CompleteSetup::of_body(body(), &starting(), &built_in())
+    let judged = CompleteSetup::of_body(body(), &starting(), built_in())
         .unwrap()
         .judge();
     let config = judged
@@ -89,7 +89,7 @@ fn everything_wrong_is_named_where_the_program_wrote_it() {
     assert_eq!(with(|b| b["network"] = "moon".into()), ["/network"]);
     assert_eq!(with(|b| b["start"] = "yes".into()), ["/start"]);
     assert_eq!(with(|b| b["name"] = 3.into()), ["/name"]);
-    assert!(CompleteSetup::of_body(json!([]), &starting(), &built_in()).is_err());
+    assert!(CompleteSetup::of_body(json!([]), &starting(), built_in()).is_err());
 }
 
 #[test]
@@ -115,6 +115,96 @@ fn what_stands_in_examples_is_refused_though_saving_would_only_warn() {
         with(|b| b["pools"][0]["authority_pubkey"] = crate::domain::keys::EXAMPLE_PUBLIC_KEY.into()),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_pool_without_a_declaration_server_is_refused_unless_the_own_list_has_one() {
+    let publicpool = built_in().get("publicpool").unwrap();
+    let mut sent = body();
+    sent["pools"][0]["pool_address"] = publicpool.pool_address.clone().into();
+    sent["pools"][0]["pool_port"] = publicpool.pool_port.into();
+    sent["pools"][0]["authority_pubkey"] = publicpool.authority_pubkey.clone().into();
+    assert_eq!(pointers(sent.clone()), ["/pools/0/jds_address"]);
+    let mut own = built_in().clone();
+    for pool in &mut own.pools {
+        if pool.id == "publicpool" {
+            (pool.jds_address, pool.jds_port) = (Some("jds.barn.lan".into()), Some(3334));
+        }
+    }
+    let whole = CompleteSetup::of_body(sent.clone(), &starting(), &own).unwrap();
+    assert!(whole.judge().config.is_some());
+    own.pools.clear();
+    let whole = CompleteSetup::of_body(sent, &starting(), &own).unwrap();
+    assert!(whole.judge().config.is_some(), "a list of its own counts");
+}
+
+#[test]
+fn addresses_are_read_as_operators_publish_them() {
+    let published = format!("stratum2+tcp://pool.barn.localhost:34254/{POOL_KEY}");
+    let pairs = [
+        ("upstreams.0.pool_address", published.as_str()),
+        ("upstreams.0.pool_port", ""),
+        ("upstreams.0.authority_pubkey", ""),
+        ("upstreams.0.jds_address", "pool.barn.localhost:34264"),
+        ("upstreams.0.jds_port", ""),
+        ("upstreams.0.user_identity", "alice.barn"),
+    ];
+    let said = answers(&[
+        (SetupStep::Mode, &[("mode", "FULLTEMPLATE")]),
+        (
+            SetupStep::Provider,
+            &[
+                ("template_provider", "sv2tp"),
+                (
+                    "template_provider_type.Sv2Tp.address",
+                    " sv2://127.0.0.1:8442/ ",
+                ),
+            ],
+        ),
+        (SetupStep::Pools, &pairs),
+        (
+            SetupStep::Payout,
+            &[
+                (
+                    "coinbase_reward_script",
+                    "bitcoin:bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc?label=barn",
+                ),
+                ("network", "mainnet"),
+            ],
+        ),
+    ]);
+    let judged = CompleteSetup::of_answers(&said, SetupStep::Payout, &starting()).judge();
+    assert_eq!(
+        judged
+            .found
+            .errors
+            .iter()
+            .map(|one| one.pointer.as_str())
+            .collect::<Vec<_>>(),
+        ["/name"]
+    );
+    let whole = CompleteSetup::of_answers(&said, SetupStep::Payout, &starting());
+    let config = read(&whole.config, None).unwrap().config;
+    let pool = &config.upstreams[0];
+    assert_eq!(
+        (pool.pool_address.as_str(), pool.pool_port, pool.jds_port),
+        ("pool.barn.localhost", 34254, 34264)
+    );
+    assert_eq!(pool.authority_pubkey, POOL_KEY);
+    assert_eq!(config.coinbase_reward_script, format!("addr({PAYOUT})"));
+
+    let first = said_of("stratum+ssl://pool.barn.localhost:443");
+    assert!(first.contains("Stratum V1"), "{first}");
+}
+
+/// What is said about an address of a pool.
+fn said_of(address: &str) -> String {
+    let mut sent = body();
+    sent["pools"][0]["pool_address"] = address.into();
+    let judged = CompleteSetup::of_body(sent, &starting(), built_in())
+        .unwrap()
+        .judge();
+    judged.found.errors[0].detail.clone()
 }
 
 #[test]

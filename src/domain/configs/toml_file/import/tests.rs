@@ -315,7 +315,7 @@ fn keys_the_client_passes_over_are_remarked_upon() {
     assert!(
         imported.remarks[0]
             .detail
-            .ends_with("template_provider_type.Sv2Tp.address now.")
+            .ends_with("below [template_provider_type.Sv2Tp].")
     );
     let many: String = (0..1000).map(|i| format!("k{i} = 1\n")).collect();
     assert!(import(&(many + SOLO_FILE)).unwrap().remarks.len() < 60);

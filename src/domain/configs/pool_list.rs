@@ -1,6 +1,6 @@
 //! Pools that are known with their keys: the list that is part of the program, `data/pools.toml`,
 //! and the user's own, `pools.toml` in the data directory, which adds to it or takes its place.
-//! Pure but for [`read`].
+//! Setup offers them; the rules for saved configurations know them. Pure but for [`read`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use super::model::{BitcoinNetwork, ConfigUpstream};
 use crate::base::files::open_regular;
-use crate::domain::configs::BitcoinNetwork;
 
 /// A pool of the list.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -29,7 +29,10 @@ pub struct KnownPool {
     pub pool_address: String,
     /// Its port.
     pub pool_port: u16,
-    /// The host of its job declarator server; none: it has none, and a JD client cannot work with
+    /// How accounts begin that this service is chosen by, where several share one address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account_prefix: String,
+    /// The host of its job declaration server; none: it has none, and a JD client cannot work with
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jds_address: Option<String>,
@@ -57,12 +60,59 @@ impl KnownPools {
     pub fn get(&self, id: &str) -> Option<&KnownPool> {
         self.pools.iter().find(|pool| pool.id == id)
     }
+
+    /// The one that a configuration means: by address, port and account, or by a key that no other
+    /// pool of the list has.
+    pub fn of_upstream(&self, upstream: &ConfigUpstream) -> Option<&KnownPool> {
+        let account = &upstream.user_identity;
+        let place = |pool: &&KnownPool| {
+            is_same_host(&pool.pool_address, &upstream.pool_address)
+                && pool.pool_port == upstream.pool_port
+                && account.starts_with(&pool.account_prefix)
+        };
+        let by_place = self
+            .pools
+            .iter()
+            .filter(place)
+            .max_by_key(|pool| pool.account_prefix.len());
+        let has_key = |pool: &&KnownPool| pool.authority_pubkey == upstream.authority_pubkey;
+        by_place.or_else(|| {
+            let mut owners = self.pools.iter().filter(has_key);
+            owners.next().filter(|_| owners.next().is_none())
+        })
+    }
+
+    /// The one at this host, whatever the port; none also where several are.
+    pub fn at_host(&self, host: &str) -> Option<&KnownPool> {
+        let mut there = self
+            .pools
+            .iter()
+            .filter(|pool| is_same_host(&pool.pool_address, host));
+        there.next().filter(|_| there.next().is_none())
+    }
+}
+
+/// Whether two texts name one host: names have no case, and a dot at the end adds nothing.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+    plain(one) == plain(other)
 }
 
 impl KnownPool {
     /// Whether jobs can be declared to it.
     pub fn declares(&self) -> bool {
         self.jds_address.is_some() && self.jds_port.is_some()
+    }
+
+    /// What is wrong with it in a configuration, if it takes no declared jobs.
+    pub fn missing_declaration(&self) -> Option<String> {
+        (!self.declares()).then(|| {
+            format!(
+                "{} has no job declaration server, so a JD client cannot mine with it and falls back to solo mining. Choose \
+                 another pool, or connect your miners to this one without a JD client.",
+                self.name
+            )
+        })
     }
 
     /// Its fields in a configuration, as a form names them; the account is the user's.
@@ -95,18 +145,18 @@ struct PoolListFile {
 /// A list is small; what is larger is something else.
 const LARGEST: u64 = 1024 * 1024;
 
-static POOLS: LazyLock<Vec<KnownPool>> = LazyLock::new(|| {
+static POOLS: LazyLock<KnownPools> = LazyLock::new(|| {
     let file: PoolListFile = toml::from_str(include_str!("../../../data/pools.toml"))
         .expect("the list of pools was read by a test");
-    file.pool
+    KnownPools {
+        pools: file.pool,
+        problem: None,
+    }
 });
 
 /// The list that is part of the program.
-pub fn built_in() -> KnownPools {
-    KnownPools {
-        pools: POOLS.clone(),
-        problem: None,
-    }
+pub fn built_in() -> &'static KnownPools {
+    &POOLS
 }
 
 /// The list that counts, with the user's own at `path`. It is read anew each time, so that a change
@@ -119,10 +169,10 @@ pub fn read(path: &Path) -> KnownPools {
     });
     match text {
         Ok(text) => with_own(&text, &path.display().to_string()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => built_in(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => built_in().clone(),
         Err(e) => KnownPools {
             problem: Some(format!("{} cannot be read: {e}.", path.display())),
-            ..built_in()
+            ..built_in().clone()
         },
     }
 }
@@ -141,14 +191,14 @@ fn with_own(text: &str, name: &str) -> KnownPools {
                     "{name} has a mistake and does not count: {}",
                     mistake.trim()
                 )),
-                ..built_in()
+                ..built_in().clone()
             };
         }
     };
     let mut pools = if own.replace {
         Vec::new()
     } else {
-        built_in().pools
+        built_in().pools.clone()
     };
     for one in own.pool {
         match pools.iter_mut().find(|known| known.id == one.id) {
@@ -224,6 +274,51 @@ mod tests {
         assert_eq!(known.get("nobody"), None);
     }
 
+    fn upstream(address: &str, port: u16, key: &str, account: &str) -> ConfigUpstream {
+        ConfigUpstream {
+            authority_pubkey: key.into(),
+            pool_address: address.into(),
+            pool_port: port,
+            jds_address: "jds.barn.lan".into(),
+            jds_port: 3334,
+            user_identity: account.into(),
+        }
+    }
+
+    #[test]
+    fn a_pool_is_known_by_its_place_its_key_and_the_kind_of_account() {
+        let known = built_in();
+        let sri = known.get("sri").unwrap().authority_pubkey.clone();
+        let mkpool = known.get("mkpool").unwrap().authority_pubkey.clone();
+        for (pool, id) in [
+            (upstream("75.119.150.111", 3333, &sri, "barn"), Some("sri")),
+            (
+                upstream("75.119.150.111", 3333, &sri, "sri/solo/bc1q/x"),
+                Some("srisolo"),
+            ),
+            (
+                upstream("Stratum.CKpool.org.", 3336, &sri, "barn"),
+                Some("ckpool"),
+            ),
+            // Another host with the key of a pool is that pool.
+            (
+                upstream("eu.mkpool.lan", 1, &mkpool, "barn"),
+                Some("mkpool"),
+            ),
+            // The key of the examples is that of many.
+            (upstream("pool.barn.lan", 3333, &sri, "barn"), None),
+            (upstream("75.119.150.111", 4444, &sri, "barn"), None),
+        ] {
+            let found = known.of_upstream(&pool).map(|pool| pool.id.as_str());
+            assert_eq!(found, id, "{pool:?}");
+        }
+        assert_eq!(
+            known.at_host("nexuspool.io").map(|pool| pool.pool_port),
+            Some(3350)
+        );
+        assert_eq!(known.at_host("75.119.150.111"), None, "two services");
+    }
+
     const OWN: &str = "[[pool]]\nid = \"attic\"\nname = \"In the attic\"\nnetwork = \"regtest\"\npool_address = \"attic.lan\"\npool_port = 3333\n\
         jds_address = \"attic.lan\"\njds_port = 3334\nauthority_pubkey = \"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"\n";
 
@@ -231,7 +326,7 @@ mod tests {
     fn a_list_of_ones_own_adds_to_the_list_of_the_program_or_takes_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pools.toml");
-        assert_eq!(read(&path), built_in());
+        assert_eq!(read(&path), *built_in());
         std::fs::write(&path, OWN).unwrap();
         let known = read(&path);
         assert_eq!(

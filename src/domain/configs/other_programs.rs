@@ -1,0 +1,412 @@
+//! Files of other programs, and templates that were not filled in: what somebody imports by mistake is
+//! recognized and said in one sentence. Looks at text only; quotes names of keys and placeholders,
+//! never values.
+
+use super::toml_file::FileRemark;
+use serde_json::Value;
+
+/// Keys that only the client's own file has.
+const OWN_KEYS: [&str; 5] = [
+    "template_provider_type",
+    "jdc_signature",
+    "listening_address",
+    "jds_address",
+    "tp_address",
+];
+/// Placeholders that a message lists.
+const MOST_PLACEHOLDERS: usize = 10;
+/// Characters of a placeholder.
+const LONGEST_PLACEHOLDER: usize = 60;
+
+/// A program whose files are recognized by their keys.
+struct OtherProgram {
+    /// What its file is.
+    name: &'static str,
+    /// What to do instead.
+    advice: &'static str,
+    /// Keys that the client's file has not; `[table]` for a table.
+    keys: &'static [&'static str],
+}
+
+const ANOTHER_FILE: &str =
+    "Import the file of jd_client_sv2, which is often called jdc-config.toml.";
+
+/// The ones with the most special keys first.
+const PROGRAMS: [OtherProgram; 8] = [
+    OtherProgram {
+        name: "the translator (translator_sv2)",
+        advice: ANOTHER_FILE,
+        keys: &[
+            "downstream_extranonce2_size",
+            "aggregate_channels",
+            "verify_payout",
+            "[downstream_difficulty_config]",
+            "[upstream_difficulty_config]",
+            "min_individual_miner_hashrate",
+            "upstream_authority_pubkey",
+            "upstream_address",
+        ],
+    },
+    OtherProgram {
+        name: "a job declaration server",
+        advice: ANOTHER_FILE,
+        keys: &[
+            "listen_jd_address",
+            "core_rpc_url",
+            "core_rpc_port",
+            "full_template_mode_required",
+            "mempool_update_interval",
+        ],
+    },
+    OtherProgram {
+        name: "a pool (pool_sv2)",
+        advice: ANOTHER_FILE,
+        keys: &[
+            "server_id",
+            "listen_address",
+            "test_only_listen_adress_plain",
+            "[jds]",
+        ],
+    },
+    OtherProgram {
+        name: "a template provider (sv2-tp.conf)",
+        advice: "Its port belongs into a configuration as the address of the template provider.",
+        keys: &[
+            "sv2port",
+            "sv2bind",
+            "sv2interval",
+            "sv2feedelta",
+            "templateinterval",
+            "ipcconnect",
+        ],
+    },
+    OtherProgram {
+        name: "Bitcoin Core (bitcoin.conf)",
+        advice: "Only its network and data directory belong into a configuration.",
+        keys: &[
+            "rpcuser",
+            "rpcpassword",
+            "rpcauth",
+            "rpcbind",
+            "rpcallowip",
+            "rpcport",
+            "txindex",
+            "ipcbind",
+            "prune",
+            "dbcache",
+            "addnode",
+            "zmqpubrawblock",
+            "zmqpubhashblock",
+            "blockmaxweight",
+            "testnet4",
+            "regtest",
+            "signet",
+            "server",
+        ],
+    },
+    OtherProgram {
+        name: "jd-manager's own list of pools (pools.toml)",
+        advice: "Put it into the data directory; setup reads it there.",
+        keys: &["[pool]"],
+    },
+    OtherProgram {
+        name: "systemd (a unit)",
+        advice: "Import the file that its ExecStart names after -c.",
+        keys: &["ExecStart", "[Service]", "[Unit]"],
+    },
+    OtherProgram {
+        name: "Cargo (Cargo.toml)",
+        advice: ANOTHER_FILE,
+        keys: &["[package]", "[dependencies]"],
+    },
+];
+
+/// Why a text is not the file of a client, if it is known to be something else.
+pub fn refusal(text: &str) -> Option<FileRemark> {
+    unfilled(text).or_else(|| recognize(text))
+}
+
+/// The same for JSON: programs for Stratum V1 keep their settings in it.
+pub fn json_refusal(body: &Value) -> Option<String> {
+    let has_urls = body
+        .get("pools")
+        .and_then(Value::as_array)
+        .is_some_and(|pools| pools.iter().any(|pool| pool.get("url").is_some()));
+    let is_first_version =
+        has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
+    is_first_version.then(|| {
+        format!("This is a file of a miner or a pool for Stratum V1, not of jd_client_sv2. {ANOTHER_FILE}")
+    })
+}
+
+fn recognize(text: &str) -> Option<FileRemark> {
+    let keys: Vec<(usize, String)> = text
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at + 1, key_of(line)?)))
+        .collect();
+    if keys.iter().any(|(_, key)| {
+        OWN_KEYS
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(key.trim_matches(['[', ']', '"'])))
+    }) {
+        return None;
+    }
+    if let Some(found) = compose(text) {
+        return Some(found);
+    }
+    PROGRAMS.iter().find_map(|program| {
+        let (line, key) = keys.iter().find(|(_, key)| {
+            program
+                .keys
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(key))
+        })?;
+        Some(FileRemark {
+            key: String::new(),
+            line: Some(*line),
+            detail: format!(
+                "{key} shows that this is a file of {}, not of jd_client_sv2. {}",
+                program.name, program.advice
+            ),
+        })
+    })
+}
+
+/// The key that a line sets, or the table that it begins, with its brackets.
+fn key_of(line: &str) -> Option<String> {
+    let line = line.trim();
+    if line.starts_with(['#', ';']) {
+        return None;
+    }
+    if let Some(header) = line.strip_prefix('[') {
+        let name = header.trim_start_matches('[').split(']').next()?;
+        return Some(format!("[{}]", name.trim()));
+    }
+    let (key, _) = line.split_once(['=', ':'])?;
+    let key = key.trim();
+    let is_key = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.\"".contains(&b));
+    is_key.then(|| key.to_owned())
+}
+
+/// A file of Docker Compose; one with variables of the client was read as a configuration before.
+fn compose(text: &str) -> Option<FileRemark> {
+    let line = text
+        .lines()
+        .position(|line| line.trim_end() == "services:")?;
+    let has_service = text.lines().any(|line| {
+        let line = line.trim_start();
+        line.starts_with("image:") || line.starts_with("build:") || line.starts_with("environment:")
+    });
+    let other = [
+        ("TPROXY__", "the translator"),
+        ("POOL__", "a pool"),
+        ("JDS__", "a job declaration server"),
+    ]
+    .into_iter()
+    .find(|(prefix, _)| text.to_ascii_uppercase().contains(prefix));
+    let whose = match other {
+        Some((prefix, program)) => format!(" with the settings of {program} ({prefix}…)"),
+        None => " without settings of the client (JDC__…)".into(),
+    };
+    has_service.then(|| FileRemark {
+        key: String::new(),
+        line: Some(line + 1),
+        detail: format!(
+            "This is a file of Docker Compose{whose}. Import the file that its client reads, which is often called jdc-config.toml."
+        ),
+    })
+}
+
+/// What templates leave to be filled in, and how it is recognized.
+const MARKS: [(&str, &str); 4] = [("${", "}"), ("{{", "}}"), ("{%", "%}"), ("<%", "%>")];
+
+/// A template with places that were not filled in.
+fn unfilled(text: &str) -> Option<FileRemark> {
+    let found: Vec<(usize, String)> = text
+        .lines()
+        .enumerate()
+        .flat_map(|(at, line)| {
+            placeholders(line)
+                .into_iter()
+                .map(move |name| (at + 1, name))
+        })
+        .collect();
+    let (first, _) = found.first()?;
+    let mut listed: Vec<String> = found
+        .iter()
+        .take(MOST_PLACEHOLDERS)
+        .map(|(line, name)| format!("{name} in line {line}"))
+        .collect();
+    if found.len() > MOST_PLACEHOLDERS {
+        listed.push(format!("{} more", found.len() - MOST_PLACEHOLDERS));
+    }
+    Some(FileRemark {
+        key: String::new(),
+        line: Some(*first),
+        detail: format!(
+            "This is a template that was not filled in: {}. Put the values in their places and import the result.",
+            listed.join(", ")
+        ),
+    })
+}
+
+fn placeholders(line: &str) -> Vec<String> {
+    let trimmed = line.trim_start();
+    // The client itself fills variables in paths.
+    let is_path = ["log_file", "data_dir"]
+        .iter()
+        .any(|key| trimmed.starts_with(key));
+    let mut found = Vec::new();
+    let mut rest = trimmed;
+    if trimmed.starts_with('#') || is_path {
+        return found;
+    }
+    while let Some((at, open, close)) = MARKS
+        .iter()
+        .filter_map(|(open, close)| Some((rest.find(open)?, *open, *close)))
+        .min_by_key(|(at, ..)| *at)
+    {
+        let Some(inside) = rest.get(at + open.len()..) else {
+            break;
+        };
+        let Some((name, after)) = inside.split_once(close) else {
+            break;
+        };
+        let is_name = !name.trim().is_empty()
+            && name.chars().count() <= LONGEST_PLACEHOLDER
+            && !name.chars().any(char::is_control)
+            && !name.contains(['=', '{']);
+        if is_name {
+            found.push(format!("{open}{name}{close}"));
+        }
+        rest = after;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::configs::samples::{POOL_FILE, SOLO_FILE};
+    use proptest::prelude::*;
+
+    fn said(text: &str) -> (Option<usize>, String) {
+        let found = refusal(text).unwrap_or_else(|| panic!("not recognized: {text}"));
+        (found.line, found.detail)
+    }
+
+    #[test]
+    fn files_of_other_programs_are_recognized_in_a_sentence() {
+        for (text, line, says) in [
+            (
+                "# V1 miners\ndownstream_address = \"0.0.0.0\"\nmax_supported_version = 2\naggregate_channels = true\n",
+                4,
+                "a file of the translator (translator_sv2), not of jd_client_sv2",
+            ),
+            (
+                "[downstream_difficulty_config]\nshares_per_minute = 6.0\n",
+                1,
+                "the translator",
+            ),
+            (
+                "authority_public_key = \"x\"\nlisten_address = \"0.0.0.0:3333\"\n",
+                2,
+                "a pool (pool_sv2)",
+            ),
+            (
+                "core_rpc_url = \"http://10.0.0.5\"\n",
+                1,
+                "a job declaration server",
+            ),
+            (
+                "# barn\nchain=main\nsv2port=8442\nsv2bind=10.0.0.5\n",
+                3,
+                "sv2-tp.conf",
+            ),
+            (
+                "server=1\nrpcuser=barn\nrpcpassword=hay\n[signet]\n",
+                1,
+                "Bitcoin Core (bitcoin.conf)",
+            ),
+            ("ipcbind=unix\n", 1, "bitcoin.conf"),
+            (
+                "version: '3'\nservices:\n  barn:\n    image: stratumv2/translator_sv2:v0.8.0\n    environment:\n      TPROXY__DOWNSTREAM_PORT: 1\n",
+                2,
+                "Docker Compose with the settings of the translator",
+            ),
+            (
+                "services:\n  barn:\n    image: nginx\n",
+                1,
+                "without settings of the client",
+            ),
+            (
+                "[Unit]\nDescription=barn\n[Service]\nExecStart=/opt/jd_client_sv2 -c /etc/jdc.toml\n",
+                1,
+                "systemd",
+            ),
+        ] {
+            let (at, detail) = said(text);
+            assert_eq!(at, Some(line), "{detail}");
+            assert!(detail.contains(says) && !detail.contains("hay"), "{detail}");
+        }
+        for own in [SOLO_FILE, POOL_FILE, "", "x = 1", "mode = \"SOLOMINING\"\n"] {
+            assert_eq!(refusal(own), None);
+        }
+    }
+
+    #[test]
+    fn json_of_programs_for_the_first_protocol_is_recognized() {
+        let miner = serde_json::json!({ "pools": [{ "url": "stratum+tcp://barn.lan:3333", "user": "barn" }] });
+        assert!(json_refusal(&miner).unwrap().contains("Stratum V1"));
+        let config =
+            serde_json::json!({ "pools": [{ "pool_address": "barn.lan" }], "mode": "SOLOMINING" });
+        assert_eq!(json_refusal(&config), None);
+    }
+
+    #[test]
+    fn templates_name_what_is_to_be_filled_in() {
+        let file = SOLO_FILE
+            .replace("127.0.0.1:25442", "{{ tp_host }}:{{tp_port}}")
+            .replace("\"Sv2MinerSignature\"", "\"${BARN_TAG}\"");
+        let (line, detail) = said(&file);
+        assert_eq!(line, Some(10));
+        for place in [
+            "${BARN_TAG} in line 10",
+            "{{ tp_host }} in line 16",
+            "{{tp_port}} in line 16",
+        ] {
+            assert!(detail.contains(place), "{detail}");
+        }
+        assert!(
+            said("a = 1\n{% if barn %}\n")
+                .1
+                .contains("{% if barn %} in line 2")
+        );
+        let many: String = (0..30)
+            .map(|at| format!("k{at} = \"${{V{at}}}\"\n"))
+            .collect();
+        assert!(said(&many).1.contains("20 more"));
+        for filled in [
+            "# set ${HOME} first\n",
+            "log_file = \"${HOME}/jdc.log\"\n",
+            "a = { b = { c = 1 }}\n",
+            "jdc_signature = \"${}\"\n",
+        ] {
+            assert_eq!(refusal(filled), None, "{filled}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_looked_at(text in "(\\PC{0,10}|[\\[\\]${}%<>=: a-z\n]{0,12}){0,10}") {
+            if let Some(found) = refusal(&text) {
+                let lines = text.lines().count();
+                prop_assert!(found.line.is_some_and(|line| (1..=lines).contains(&line)));
+            }
+        }
+    }
+}

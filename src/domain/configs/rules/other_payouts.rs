@@ -1,0 +1,257 @@
+//! What people enter as a payout that is none: keys of a wallet, addresses of Lightning and of other
+//! chains, placeholders. Each has its own sentence, which says what to enter instead.
+
+use super::scalar::bare;
+use crate::domain::keys::parse_public_key;
+use miniscript::bitcoin::address::NetworkUnchecked;
+use miniscript::bitcoin::{Address, PublicKey};
+
+/// Characters that an extended key of a wallet has at least.
+const SHORTEST_EXTENDED: usize = 100;
+
+/// How a Lightning invoice, offer or address code begins.
+const LIGHTNING: [&str; 7] = [
+    "lnbc",
+    "lntb",
+    "lnbcrt",
+    "lno1",
+    "lnurl1",
+    "lightning:",
+    "lnurlp:",
+];
+
+/// How addresses of other chains begin.
+const OTHER_CHAINS: [(&str, &str); 5] = [
+    ("ltc1", "Litecoin"),
+    ("bitcoincash:", "Bitcoin Cash"),
+    ("ex1", "Liquid"),
+    ("lq1", "Liquid"),
+    ("bchtest:", "Bitcoin Cash"),
+];
+
+/// The address in a `bitcoin:` URI, as wallets show it and as it is in their QR codes; none: the
+/// text is no such URI.
+pub fn uri_address(text: &str) -> Option<&str> {
+    let rest = strip_scheme(text)?;
+    rest.trim_start_matches('/').split(['?', '&']).next()
+}
+
+fn strip_scheme(text: &str) -> Option<&str> {
+    const SCHEME: &str = "bitcoin:";
+    let start = text.get(..SCHEME.len())?;
+    start
+        .eq_ignore_ascii_case(SCHEME)
+        .then(|| text.get(SCHEME.len()..))
+        .flatten()
+}
+
+/// The same payout in the form that the client takes, if it is an address or a `bitcoin:` URI;
+/// anything else unchanged.
+pub fn payout_descriptor(text: &str) -> String {
+    let text = bare(text);
+    let address = uri_address(text).unwrap_or(text);
+    match address.parse::<Address<NetworkUnchecked>>() {
+        Ok(_) => format!("addr({})", small_letters(address)),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// QR codes have bech32 addresses in capital letters, which mean the same.
+fn small_letters(address: &str) -> String {
+    let is_capital = address.bytes().all(|b| !b.is_ascii_lowercase());
+    let is_bech32 = ["BC1", "TB1", "BCRT1"]
+        .iter()
+        .any(|start| address.starts_with(start));
+    match is_capital && is_bech32 {
+        true => address.to_ascii_lowercase(),
+        false => address.to_owned(),
+    }
+}
+
+/// Why a text that is not a descriptor cannot be one, if it is known to be something else.
+pub(super) fn identify(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(inside) = uri_address(text) {
+        return Some(match inside.parse::<Address<NetworkUnchecked>>() {
+            Ok(_) => format!(
+                "This is a bitcoin: URI; the client wants a descriptor. Write addr({}).",
+                small_letters(inside)
+            ),
+            Err(_) => {
+                "What stands behind bitcoin: is not a Bitcoin address. Copy the address again."
+                    .into()
+            }
+        });
+    }
+    if LIGHTNING.iter().any(|start| lower.starts_with(start)) || is_lightning_address(&lower) {
+        return Some(
+            "This is for Lightning, and a block reward is paid on the chain. Enter a Bitcoin address of your wallet, such as one \
+             that begins with bc1."
+                .into(),
+        );
+    }
+    if lower.starts_with("sp1") || lower.starts_with("tsp1") {
+        return Some(
+            "This is a silent payment address, which a block reward cannot be paid to. Enter an ordinary Bitcoin address of your \
+             wallet."
+                .into(),
+        );
+    }
+    if is_extended(&lower) {
+        return Some(
+            "This is the extended public key of a wallet, from which addresses are made. The client pays to one fixed script: \
+             enter one receiving address of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
+                .into(),
+        );
+    }
+    if let Some((_, chain)) = OTHER_CHAINS
+        .iter()
+        .find(|(start, _)| lower.starts_with(start))
+    {
+        return Some(format!(
+            "This is an address of {chain}, not of Bitcoin. Enter a Bitcoin address."
+        ));
+    }
+    let digits = lower.strip_prefix("0x").unwrap_or_default();
+    if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Some(
+            "This is an address of Ethereum, not of Bitcoin. Enter a Bitcoin address.".into(),
+        );
+    }
+    if text.len() <= 130 && text.parse::<PublicKey>().is_ok() {
+        return Some(format!(
+            "This is a public key; the client wants a descriptor. Write wpkh({text}), if your wallet has this key."
+        ));
+    }
+    if parse_public_key(text).is_ok() {
+        return Some(
+            "This is an authority key of Stratum V2, not an address. Enter a Bitcoin address of your wallet.".into(),
+        );
+    }
+    placeholder(text)
+}
+
+/// `name@host`, and nothing that a descriptor has.
+fn is_lightning_address(lower: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
+    };
+    lower
+        .split_once('@')
+        .is_some_and(|(name, host)| is_part(name) && is_part(host) && host.contains('.'))
+}
+
+fn is_extended(lower: &str) -> bool {
+    lower.len() > SHORTEST_EXTENDED
+        && lower.bytes().all(|b| b.is_ascii_alphanumeric())
+        && lower.starts_with(['x', 'y', 'z', 't', 'u', 'v'])
+        && lower.get(1..4) == Some("pub")
+}
+
+/// `addr(<your address>)`; alternatives such as `<0;1>` are another mistake.
+fn placeholder(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('<')?;
+    let (name, _) = rest.split_once('>')?;
+    let is_words = name.contains(|c: char| c.is_alphabetic()) && !name.contains(';');
+    is_words.then(|| {
+        "This is still the placeholder of an example. Put your own address in the place of <…> and leave the angle brackets out."
+            .into()
+    })
+}
+
+/// How an address begins whose other letters are wrong.
+pub(super) fn beginning(text: &str) -> &'static str {
+    let lower = text.to_ascii_lowercase();
+    if lower.starts_with("bc1p") {
+        " It begins like a Taproot address."
+    } else if ["tb1", "bcrt1"]
+        .iter()
+        .any(|start| lower.starts_with(start))
+    {
+        " It begins like an address of a test network."
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::configs::reward_script;
+
+    #[test]
+    fn addresses_and_uris_become_descriptors() {
+        const BARN: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
+        for copy in [
+            BARN.to_owned(),
+            format!(" {BARN}\n"),
+            format!("bitcoin:{BARN}"),
+            format!("bitcoin:{BARN}?amount=0.1&label=barn"),
+            format!("BITCOIN:{}", BARN.to_ascii_uppercase()),
+            format!("bitcoin://{BARN}"),
+            format!("\"{BARN}\""),
+        ] {
+            assert_eq!(payout_descriptor(&copy), format!("addr({BARN})"), "{copy}");
+        }
+        for other in ["raw(51)", "barn", "bitcoin:barn", "addr(bc1qbarn)"] {
+            assert_eq!(payout_descriptor(other), other);
+        }
+    }
+
+    #[test]
+    fn what_is_no_payout_is_named() {
+        let xpub = "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8";
+        for (text, says) in [
+            (xpub.to_owned(), "extended public key"),
+            (xpub.replacen('x', "z", 1), "extended public key"),
+            ("lnbc20u1pvjluezpp5qqqsyqcyq5rqwzqf".into(), "for Lightning"),
+            ("barn@wallet.lan".into(), "for Lightning"),
+            ("LNURL1DP68GURN8GHJ7".into(), "for Lightning"),
+            (
+                "sp1qqgste7k9hx0qftg6qmwlkqtwuy6cycyavzmzj85c6qdfhjdpdjtdg".into(),
+                "silent payment",
+            ),
+            ("bitcoin:bc1qbarn".into(), "behind bitcoin:"),
+            (
+                "bitcoin:bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc?amount=1".into(),
+                "Write addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)",
+            ),
+            (
+                "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9".into(),
+                "Litecoin",
+            ),
+            (
+                "0x52908400098527886E0F7030069857D2E4169EE7".into(),
+                "Ethereum",
+            ),
+            (
+                "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9".into(),
+                "Write wpkh(02f9",
+            ),
+            (
+                "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan".into(),
+                "authority key",
+            ),
+            ("addr(<your address>)".into(), "placeholder"),
+            (
+                "tb1qbarn".into(),
+                "begins like an address of a test network",
+            ),
+            ("bc1pbarn".into(), "begins like a Taproot address"),
+            (
+                "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),
+                "It is a Taproot address",
+            ),
+            (
+                "tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t".into(),
+                "It is for a test network",
+            ),
+        ] {
+            let message = reward_script(&text).unwrap_err();
+            assert!(message.contains(says), "{text}: {message}");
+        }
+    }
+}
