@@ -15,12 +15,13 @@ use super::queries;
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{
-    self, BitcoinNetwork, ClientConfig, ClientVersion, ConfigService, SavedConfig, TemplateProvider,
+    self, ClientConfig, ClientVersion, ConfigService, SavedConfig, TemplateProvider,
 };
 use crate::infra::db::Db;
 use crate::keeper::dependency::Dependency;
 use crate::keeper::names;
 use crate::keeper::protocol::KeeperSpec;
+use crate::programs::bitcoin_core::places;
 
 /// The line by which the client says that it serves miners (`channel_manager/mod.rs` of
 /// jd_client_sv2; the same in 0.1.0–0.6.0).
@@ -240,13 +241,9 @@ fn dependency(config: &ClientConfig) -> Option<Dependency> {
             let given = data_dir.as_ref().filter(|dir| !dir.is_empty());
             let dir = match given {
                 Some(dir) => PathBuf::from(dir),
-                None => PathBuf::from(std::env::var_os("HOME")?).join(".bitcoin"),
+                None => places::usual()?,
             };
-            let dir = match network {
-                BitcoinNetwork::Mainnet => dir,
-                other => dir.join(other.as_str()),
-            };
-            Some(Dependency::Socket(dir.join("node.sock")))
+            Some(Dependency::Socket(network.socket_in(&dir)))
         }
     }
 }

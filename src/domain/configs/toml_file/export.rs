@@ -494,7 +494,7 @@ mod tests {
         // One is gone.
         assert_eq!(
             exported(&|config| drop(config.upstreams.remove(0))).0,
-            [loft.clone()]
+            std::slice::from_ref(&loft)
         );
         // One moved to another port, to another account, to another host.
         assert_eq!(
