@@ -131,6 +131,11 @@ pub(super) fn solo_advice(look: &Snapshot<'_>) -> String {
     sentences.join(" ")
 }
 
+/// What follows names the setting to change.
+pub(super) fn names_setting(look: &Snapshot<'_>) -> bool {
+    setting_to_change(look.instance, look.running, look.standing, look.probed).is_some()
+}
+
 /// What follows the report of a pool that answers nothing over an open connection.
 pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let mut sentences = failures(look.probed);

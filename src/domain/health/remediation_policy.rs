@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(
             on,
             [
+                Remediation::Silent,
+                Remediation::Hung,
                 Remediation::Frozen,
                 Remediation::Memory,
                 Remediation::Preferred

@@ -1,6 +1,6 @@
 //! What the log of a client says about the node behind its socket.
 //!
-//! The lines are those of jd_client_sv2 0.6.0 with a real node; tests/data/jd-client has them.
+//! The lines are those of jd_client_sv2 0.6.0 with a real node; tests/data has them.
 
 /// What a line tells about the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn log(name: &str) -> Vec<NodeReply> {
-        let path = format!("{}/tests/data/jd-client/{name}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/tests/data/{name}.log", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         text.lines().filter_map(read).collect()
     }
@@ -67,19 +67,22 @@ mod tests {
     #[test]
     fn real_logs_tell_what_is_wrong_with_the_node() {
         assert_eq!(
-            log("ipc_version_30_on_node_31.log"),
+            log("core-ipc/ipc_version_30_on_node_31"),
             [NodeReply::NewerInterface]
         );
         assert_eq!(
-            log("ipc_node_synced.log"),
+            log("core-ipc/ipc_node_in_ibd_then_synced"),
             [
                 NodeReply::Accepted,
                 NodeReply::Template(Some(0x207f_ffff)),
                 NodeReply::Template(None)
             ]
         );
-        assert_eq!(log("ipc_node_at_genesis_ibd.log"), [NodeReply::Accepted]);
-        let missing = log("ipc_socket_missing.log");
+        assert_eq!(
+            log("core-ipc/ipc_node_at_genesis_ibd"),
+            [NodeReply::Accepted]
+        );
+        let missing = log("jd-client/ipc_socket_missing");
         assert!(
             matches!(&missing[..], [NodeReply::Failure(why)] if why.contains("CannotConnectToUnixSocket")),
             "{missing:?}"

@@ -27,6 +27,8 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 .as_ref()
                 .is_some_and(|left| !(left.code.is_vague() && pool_report::names_failure(look)));
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
+                // The setting to change is named below.
+                _ if is_known && pool_report::names_setting(look) => leave_cause(look),
                 _ if is_known => leave_text(look),
                 (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
                 (None, Some(lost), _) => {
@@ -104,10 +106,19 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
 
 /// Why the client left a pool or cannot use it, and what to do, without the last period.
 fn leave_text(look: &Snapshot<'_>) -> String {
+    let advice = look
+        .standing
+        .pool_left
+        .as_ref()
+        .map_or("", |left| left.advice.trim_end_matches('.'));
+    format!("{}. {advice}", leave_cause(look))
+}
+
+/// Why the client left a pool or cannot use it.
+fn leave_cause(look: &Snapshot<'_>) -> String {
     let Some(left) = &look.standing.pool_left else {
         return String::new();
     };
-    let advice = left.advice.trim_end_matches('.');
     let has_worked = look
         .standing
         .lost
@@ -119,10 +130,10 @@ fn leave_text(look: &Snapshot<'_>) -> String {
         "could not be used"
     };
     if left.number == 0 {
-        format!("{}. {advice}", left.text)
+        left.text.clone()
     } else {
         format!(
-            "pool {} of {} ({}) {what}: {}. {advice}",
+            "pool {} of {} ({}) {what}: {}",
             left.number, left.of, left.pool, left.text
         )
     }
