@@ -1,5 +1,5 @@
 //! Files of other programs, and templates that were not filled in: what somebody imports by mistake is
-//! recognized and said in one sentence. Looks at text only; quotes names of keys and placeholders,
+//! recognized and said in one sentence. Looks at text only; quotes names of keys and variables,
 //! never values.
 
 use super::toml_file::FileRemark;
@@ -13,9 +13,9 @@ const OWN_KEYS: [&str; 5] = [
     "jds_address",
     "tp_address",
 ];
-/// Placeholders that a message lists.
+/// Variables that a message lists.
 const MOST_PLACEHOLDERS: usize = 10;
-/// Characters of a placeholder.
+/// Characters of a variable.
 const LONGEST_PLACEHOLDER: usize = 60;
 
 /// A program whose files are recognized by their keys.
@@ -230,7 +230,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
         .lines()
         .enumerate()
         .flat_map(|(at, line)| {
-            placeholders(line)
+            unfilled_variables(line)
                 .into_iter()
                 .map(move |name| (at + 1, name))
         })
@@ -254,7 +254,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
     })
 }
 
-fn placeholders(line: &str) -> Vec<String> {
+fn unfilled_variables(line: &str) -> Vec<String> {
     let trimmed = line.trim_start();
     // The client itself fills variables in paths.
     let is_path = ["log_file", "data_dir"]

@@ -228,11 +228,11 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
 /// The account name at a pool, at `pointer`.
 pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
-    let is_placeholder = PLACEHOLDER_IDENTITIES
+    let is_known_example = PLACEHOLDER_IDENTITIES
         .iter()
         .any(|start| lower.starts_with(start));
     let account = lower.split('.').next().unwrap_or_default();
-    if is_placeholder || example(ExampleKind::Identity, account).is_some() {
+    if is_known_example || example(ExampleKind::Identity, account).is_some() {
         found.warn(
             pointer,
             "This is the placeholder of an example. Enter your own account at the pool.",

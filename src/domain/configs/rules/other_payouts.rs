@@ -1,5 +1,5 @@
 //! What people enter as a payout that is none: keys of a wallet, addresses of Lightning and of other
-//! chains, placeholders. Each has its own sentence, which says what to enter instead.
+//! chains, texts of examples. Each has its own sentence, which says what to enter instead.
 
 use super::scalar::bare;
 use crate::domain::keys::parse_public_key;
@@ -128,7 +128,7 @@ pub(super) fn identify(text: &str) -> Option<String> {
             "This is an authority key of Stratum V2, not an address. Enter a Bitcoin address of your wallet.".into(),
         );
     }
-    placeholder(text)
+    example_text(text)
 }
 
 /// `name@host`, and nothing that a descriptor has.
@@ -152,7 +152,7 @@ fn is_extended(lower: &str) -> bool {
 }
 
 /// `addr(<your address>)`; alternatives such as `<0;1>` are another mistake.
-fn placeholder(text: &str) -> Option<String> {
+fn example_text(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('<')?;
     let (name, _) = rest.split_once('>')?;
     let is_words = name.contains(|c: char| c.is_alphabetic()) && !name.contains(';');
@@ -235,7 +235,10 @@ mod tests {
                 "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan".into(),
                 "authority key",
             ),
-            ("addr(<your address>)".into(), "placeholder"),
+            (
+                "addr(<your address>)".into(),
+                "the placeholder of an example",
+            ),
             (
                 "tb1qbarn".into(),
                 "begins like an address of a test network",
