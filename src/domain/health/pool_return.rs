@@ -131,7 +131,7 @@ pub(super) async fn probe_pools(
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server would accept the client: {why}",
+                        "{what}, and pool {} ({}) and its job declaration server would accept the client again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
