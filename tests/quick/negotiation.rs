@@ -132,6 +132,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/config/validate", Offered::Page),
     ("get", "/events", Offered::Stream),
     ("get", "/alerts", Offered::Page),
+    ("get", "/node/check", Offered::Page),
     ("get post", "/setup", Offered::Page),
     ("get", "/setup/watch/{id}", Offered::Stream),
     ("post", "/setup/{id}/delete", Offered::Page),
