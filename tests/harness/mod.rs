@@ -332,7 +332,9 @@ impl Manager {
         let id = manager.instance("barn").await;
         manager.act(&format!("/api/instances/{id}/start")).await;
         manager.until_state(&id, "running").await;
-        until("a few samples", || async {
+        // A hashrate is known once a share was found.
+        let limit = Duration::from_secs(90);
+        until_within(limit, "a few samples", &mut || async {
             let rows = manager
                 .json(&format!("/api/metrics/{id}?metric_type=hashrate_miners"))
                 .await;

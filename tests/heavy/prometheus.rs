@@ -3,11 +3,12 @@
 //!
 //! `scripts/test` says where the two programs are.
 
-use crate::harness::{self, Manager, Plan, free_port, told, until};
+use crate::harness::{self, Manager, Plan, free_port, told, until, until_within};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// The name of the instance, with what has to be escaped.
 const NAME: &str = r#"the "barn" \ 50 ₿"#;
@@ -222,11 +223,17 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
     let grown = format!("jd_client_shares_accepted_total{of_instance} > {counted}");
     prometheus.one(&grown).await;
 
-    let (_, hashrate) = prometheus
-        .one(&format!(
-            "jd_client_hashrate_miners_hashes_per_second{of_instance}"
-        ))
-        .await;
+    // Both miners count once each has found a share.
+    let both = format!("jd_client_hashrate_miners_hashes_per_second{of_instance} > 6e14");
+    let limit = Duration::from_secs(150);
+    until_within(limit, "the hashrate of both miners", &mut || async {
+        prometheus
+            .query(&both)
+            .await
+            .filter(|found| !found.is_empty())
+    })
+    .await;
+    let (_, hashrate) = prometheus.one(&both).await;
     let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
     assert_eq!(
         Some(hashrate),

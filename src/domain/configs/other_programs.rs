@@ -14,9 +14,9 @@ const OWN_KEYS: [&str; 5] = [
     "tp_address",
 ];
 /// Variables that a message lists.
-const MOST_PLACEHOLDERS: usize = 10;
+const MOST_VARIABLES: usize = 10;
 /// Characters of a variable.
-const LONGEST_PLACEHOLDER: usize = 60;
+const LONGEST_VARIABLE: usize = 60;
 
 /// A program whose files are recognized by their keys.
 struct OtherProgram {
@@ -238,11 +238,11 @@ fn unfilled(text: &str) -> Option<FileRemark> {
     let (first, _) = found.first()?;
     let mut listed: Vec<String> = found
         .iter()
-        .take(MOST_PLACEHOLDERS)
+        .take(MOST_VARIABLES)
         .map(|(line, name)| format!("{name} in line {line}"))
         .collect();
-    if found.len() > MOST_PLACEHOLDERS {
-        listed.push(format!("{} more", found.len() - MOST_PLACEHOLDERS));
+    if found.len() > MOST_VARIABLES {
+        listed.push(format!("{} more", found.len() - MOST_VARIABLES));
     }
     Some(FileRemark {
         key: String::new(),
@@ -277,7 +277,7 @@ fn unfilled_variables(line: &str) -> Vec<String> {
             break;
         };
         let is_name = !name.trim().is_empty()
-            && name.chars().count() <= LONGEST_PLACEHOLDER
+            && name.chars().count() <= LONGEST_VARIABLE
             && !name.chars().any(char::is_control)
             && !name.contains(['=', '{']);
         if is_name {

@@ -204,16 +204,19 @@ impl CounterBaseline {
                 .iter()
                 .flat_map(|client| client.channels.iter().map(move |channel| (client, channel)))
         };
-        // What a miner claimed and no share has confirmed is no hashrate of it.
-        let unsettled: f64 = miners()
-            .filter(|(_, channel)| channel.is_unsettled())
+        // What a miner claimed and no share has confirmed is no hashrate of it; if there is nothing
+        // else, the hashrate is unknown.
+        let unsettled = || miners().filter(|(_, channel)| channel.is_unsettled());
+        let claimed: f64 = unsettled()
             .filter_map(|(_, channel)| channel.nominal_hashrate)
             .sum();
+        let is_known = miners().count() == 0 || unsettled().count() < miners().count();
         put(
             "hashrate_miners",
             reading
                 .clients_hashrate
-                .map(|all| (all - unsettled).max(0.0)),
+                .filter(|_| is_known)
+                .map(|all| (all - claimed).max(0.0)),
         );
         put("hashrate_upstream", reading.server_hashrate);
         put("miners", Some(float_of(reading.clients.len())));

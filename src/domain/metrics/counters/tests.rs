@@ -302,6 +302,8 @@ fn a_claim_that_no_share_has_confirmed_is_no_hashrate() {
     assert_eq!(samples["hashrate_miners"], 1e12);
     assert_eq!(samples["miner_hashrate:rig"], 1e12);
     assert!(!samples.contains_key("miner_hashrate:boaster"));
+    let samples = b.count_reading(ONE, 10, 1005, &reading(vec![claim(0)]));
+    assert!(!samples.contains_key("hashrate_miners"));
     // Clients before 0.3.0 do not say whether their estimate is settled.
     let old = MinerChannelReading {
         stable_hashrate: None,
