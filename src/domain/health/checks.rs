@@ -145,8 +145,8 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
             None => unknown("Its client is starting."),
         },
         InstanceState::Running if look.hung_for().is_some() => bad(
-            "Its client hangs: it writes no line to its log, and its monitoring does not answer. It does not serve its miners. It is restarted after \
-             two minutes, unless that is switched off on its health page.",
+            "The client hangs: no log output, and no answer from its monitoring. jd-manager restarts it after two minutes, unless you turned that off \
+             under Self-healing.",
         ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
             "A part of the client crashed while the rest goes on: its log has the words “panic”. Restart it, and if it comes again, try another \

@@ -118,15 +118,17 @@ pub(super) fn solo_advice(look: &Snapshot<'_>) -> String {
     let mut sentences = failures(look.probed);
     sentences.push(match (setting, ready) {
         (Some(setting), _) => format!(
-            "A restart alone does not help: change {} in its configuration, then restart it.",
+            "Change {} in the configuration, then restart the instance.",
             setting.text()
         ),
         (None, Some(ready)) => format!(
-            "Pool {} ({}) would accept it now, but the client never goes back by itself: it has to be restarted.",
+            "Pool {} ({}) is available again. Restart the instance to use it.",
             ready.number,
             ready.endpoints.words()
         ),
-        (None, None) => "The client never goes back by itself: it has to be restarted once a pool and its job declaration server answer again.".into(),
+        (None, None) => {
+            "Restart the instance when a pool and its job declaration server are available.".into()
+        }
     });
     sentences.join(" ")
 }
@@ -142,8 +144,10 @@ pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
     sentences.push(
         match has_answer {
-            true => "It accepts new connections: restart this instance.",
-            false => "Restart this instance once the pool and its job declaration server answer.",
+            true => "It accepts new connections: restart the instance.",
+            false => {
+                "Restart the instance when the pool and its job declaration server are available."
+            }
         }
         .into(),
     );
@@ -272,17 +276,17 @@ mod tests {
                 && !text.contains("pool.example:1001"),
             "{text}"
         );
-        assert!(text.ends_with("answer again."), "{text}");
+        assert!(text.ends_with("are available."), "{text}");
         let both = upstream(2, ProbeOutcome::Answers, ProbeOutcome::Answers);
         let gone = upstream(1, ProbeOutcome::UnknownHost, ProbeOutcome::UnknownHost);
         let text = advice(&refused("lost"), &[gone.clone(), both]);
         assert!(
-            text.starts_with("Pool 2 (pool.example:1002) would accept it now"),
+            text.starts_with("Pool 2 (pool.example:1002) is available again"),
             "{text}"
         );
         let many: Vec<_> = (0..5).map(|_| gone.clone()).collect();
         assert!(advice(&refused("lost"), &many).contains("The 2 pools after these"));
-        assert!(advice(&refused("lost"), &[]).starts_with("The client never goes back"));
+        assert!(advice(&refused("lost"), &[]).starts_with("Restart the instance when a pool"));
     }
 
     #[test]
@@ -306,9 +310,7 @@ mod tests {
                 .as_str()
             )
         );
-        assert!(
-            advice(&standing, &both).starts_with("A restart alone does not help: change “Your")
-        );
+        assert!(advice(&standing, &both).starts_with("Change “Your"));
         let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
         let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
         assert_eq!(

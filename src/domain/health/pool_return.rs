@@ -122,7 +122,7 @@ pub(super) async fn probe_pools(
                     let pool = seen.destination(&probed, &record)?;
                     let (what, why) = match cure {
                         Remediation::Silent => (
-                            "the pool answers nothing over the open connection",
+                            "the pool has stopped answering over the open connection",
                             "restarting it, for a new connection",
                         ),
                         _ => (

@@ -35,7 +35,7 @@ impl HealthAssessment {
         let look = self.to_snapshot(now);
         if let Some(silent) = look.hung_for() {
             let words = format!(
-                "the client hangs: no line in its log for {} and no answer from its monitoring: restarting it",
+                "the client hangs: no log output for {} and no answer from its monitoring: restarting it",
                 human_duration(silent)
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));

@@ -50,20 +50,20 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart it when it mines solo though a pool is configured, once that pool and its job declaration server would accept it again"
+                "Restart it when it mines solo although a pool is configured, once that pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart it when its pool answers nothing over an open connection, once a pool and its job declaration server would accept it"
+                "Restart it when the pool stops answering over an open connection, once a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart it when it hangs: for two minutes no line in its log and no answer from its monitoring"
+                "Restart it when it hangs: no log output and no answer from its monitoring for two minutes"
             }
             Self::Frozen => {
                 "Restart it when the figures of its monitoring stand still though it runs"
             }
             Self::Memory => "Restart it before it reaches its memory limit",
             Self::Preferred => {
-                "Restart it when it works for a fallback pool, once a pool before it would have accepted it for 10 minutes"
+                "Restart it when it works for a fallback pool, once an earlier pool has been available for 10 minutes"
             }
         }
     }

@@ -45,7 +45,9 @@ pub enum NodeTrialOutcome {
         /// The node is newer.
         is_newer: bool,
     },
-    /// The client could not be tried, or could not use the node; the reason as a sentence.
+    /// The client could not use the node; the reason as a sentence.
+    Unusable(String),
+    /// The client could not be tried; the reason as a sentence.
     NotTried(String),
 }
 
@@ -195,19 +197,19 @@ fn outcome(
             NodeTrialOutcome::WrongVersion { is_newer: false }
         }
         (Ok(TrialOutput::Line), Some(NodeReply::Failure(why))) => {
-            NodeTrialOutcome::NotTried(format!("The client could not use the node: {why}."))
+            NodeTrialOutcome::Unusable(format!("The client could not use the node: {why}."))
         }
         (Ok(TrialOutput::Nothing), _) if is_accepted => NodeTrialOutcome::NoTemplate,
         (Ok(TrialOutput::Nothing), _) => NodeTrialOutcome::NoAnswer,
         (Ok(TrialOutput::End { code, .. }), _) => {
             let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
-            NodeTrialOutcome::NotTried(format!(
-                "The client ended {how} before it said anything about the node."
+            NodeTrialOutcome::Unusable(format!(
+                "The client exited {how} before it logged anything about the node."
             ))
         }
         (Err(why), _) => NodeTrialOutcome::NotTried(format!("The client program {why}.")),
         (Ok(TrialOutput::Line), None | Some(NodeReply::Accepted)) => {
-            NodeTrialOutcome::NotTried("The client said nothing about the node.".into())
+            NodeTrialOutcome::NotTried("The client logged nothing about the node.".into())
         }
     }
 }

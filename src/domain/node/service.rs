@@ -98,7 +98,7 @@ fn with_trial(
                     "The node on {path} accepts client {client}, but sent no block template within {patience} s."
                 ),
                 "Wait until the node has downloaded and verified the chain: bitcoin-cli getblockchaininfo shows \"initialblockdownload\": false \
-                 then. A client that is running meanwhile starts to work by itself. On regtest, mine 17 blocks first.",
+                 then. Running clients continue when the node is ready. On regtest, mine 16 blocks first.",
             )
         }
         NodeTrialOutcome::NoAnswer => result.with(
@@ -106,10 +106,20 @@ fn with_trial(
             format!(
                 "The node on {path} answers the first message, but did not answer client {client} within {patience} s."
             ),
-            "Look into the node's debug.log, and restart the node.",
+            "Check the node's debug.log, and restart the node.",
         ),
         NodeTrialOutcome::WrongVersion { is_newer } => {
             wrong_version(result, &trial, is_newer, wanted)
+        }
+        NodeTrialOutcome::Unusable(why) => {
+            let detail = format!(
+                "The node on {path} answers the first message, but client {client} cannot use it. {why}"
+            );
+            result.with(
+                NodeStatus::Silent,
+                detail,
+                "Check the node's debug.log, and restart the node.",
+            )
         }
         NodeTrialOutcome::NotTried(why) => {
             let detail = format!(
@@ -141,7 +151,7 @@ fn wrong_version(
                 .copied()
                 .find(|version| (*version > tried) == is_newer && *version != tried);
             let advice = other.map_or_else(
-                || format!("Run Bitcoin Core 30 or 31, or install a newer client under Updates. Version {tried} is not that of this node."),
+                || format!("Run Bitcoin Core 30 or 31, or install a newer client under Updates. The node is not version {tried}."),
                 |other| format!("Set the version of Bitcoin Core to {other} in the configuration."),
             );
             (format!("version {tried}"), advice)
@@ -152,7 +162,7 @@ fn wrong_version(
         ),
     };
     let detail = format!(
-        "The node on {} refuses client {client}: it has a {age} interface than {what}.",
+        "The node on {} rejects client {client}: its interface is {age} than {what}.",
         result.path
     );
     result.with(NodeStatus::WrongVersion, detail, advice)
@@ -162,11 +172,11 @@ fn wrong_network(result: NodeCheckResult, chains: &[BitcoinNetwork]) -> NodeChec
     let names: Vec<&str> = chains.iter().map(|chain| chain.as_str()).collect();
     let names = names.join(" or ");
     let detail = format!(
-        "{} was expected on {}, but the difficulty of its blocks is that of {names}.",
+        "{} was expected on {}, but the difficulty of its blocks matches {names}.",
         result.network, result.path
     );
     let advice = format!(
-        "Set the network to {names} in the configuration, and a data directory in which that socket is called as the client opens it."
+        "Set the network to {names} in the configuration, and the data directory so that it contains node.sock for that network."
     );
     result.with(NodeStatus::WrongNetwork, detail, advice)
 }
@@ -235,6 +245,13 @@ mod tests {
         );
         assert_eq!(ended.status, NodeStatus::Connected);
         assert!(ended.detail.contains("were not checked"), "{ended:?}");
+        let unusable = judged(
+            NodeTrialOutcome::Unusable("The client could not use the node: x.".into()),
+            Some(31),
+            None,
+        );
+        assert_eq!(unusable.status, NodeStatus::Silent);
+        assert!(unusable.detail.contains("cannot use it"), "{unusable:?}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) fn enable(network: BitcoinNetwork, data_dir: &Path) -> String {
 pub(super) fn directory(socket: &Path) -> String {
     let parent = socket.parent().unwrap_or(socket).display();
     format!(
-        "Docker creates a directory when it is told to mount a socket that does not exist yet. Stop the node and jd-manager, remove it with \
+        "Docker creates a directory when a socket that it is to mount does not exist. Stop the node and jd-manager, remove it with \
          sudo rmdir {}, and mount the directory {parent} instead of the socket: volumes: - {parent}:{parent}:ro. Then start the node first.",
         quoted(socket)
     )
@@ -81,7 +81,7 @@ pub(super) fn other_file(socket: &Path) -> String {
 /// No process listens.
 pub(super) fn stale() -> String {
     "Start the node. If it runs, it was started without ipcbind=unix, and the file is left from an earlier run. In a container, mount the \
-     directory of the socket instead of the socket itself: a mounted socket stays that of the node's earlier run."
+     directory of the socket instead of the socket itself: a mounted socket still refers to the node's previous run."
         .into()
 }
 

@@ -125,7 +125,7 @@ impl PathBarrier {
         let owner = user_text(self.uid);
         format!(
             "Run: {}.{restart} Then check again: other directories on the path may deny it, too.\n\n\
-             Bitcoin Core creates its socket again at every start, so a mode that was set by hand is lost. What lasts is to run jd-manager as \
+             Bitcoin Core creates its socket again at every start, so a mode that was set by hand is lost. For a permanent fix, run jd-manager as \
              the node's user, {owner}: systemd with User= in both units, Docker with user: \"{}:{}\" in both services.",
             commands.join(" && "),
             self.uid,

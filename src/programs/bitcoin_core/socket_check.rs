@@ -293,7 +293,7 @@ fn open(socket: &Path) -> Result<UnixStream, Errno> {
 fn missing(socket: &Path, error: &std::io::Error) -> String {
     let shown = socket.display();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
-        return format!("{shown} cannot be followed: its symbolic links lead in a circle.");
+        return format!("{shown} cannot be followed: its symbolic links form a loop.");
     }
     if let Ok(target) = fs::read_link(socket) {
         return format!(

@@ -3,7 +3,7 @@
 //!
 //! * [`peer`]: which server, where, and what it has to prove. [`outcome`]: what a probe found, in
 //!   plain English. Both pure.
-//! * [`probe`]: connects, shakes hands, checks the certificate and sets up a connection.
+//! * [`mod@probe`]: connects, shakes hands, checks the certificate and sets up a connection.
 
 pub mod outcome;
 pub mod peer;

@@ -140,7 +140,7 @@ impl ProbeOutcome {
                 "{who} does not speak Stratum V2: another service listens on that port. Check host and port."
             ),
             Self::WrongKey => format!(
-                "{who} proves its identity with another key than the one in the configuration. Compare {key} with the key that its operator publishes."
+                "{who} presents a different key from the one in the configuration. Compare {key} with the key that its operator publishes."
             ),
             Self::CertificateTime { .. } => {
                 let cause = self

@@ -76,17 +76,14 @@ async fn frozen_pool() {
         &manager,
         &id,
         "upstream",
-        ("unhealthy", "The pool has answered nothing since"),
+        ("unhealthy", "The pool has not answered since"),
         FOUND,
     )
     .await;
     let message = check(&manager, &id, "upstream").await.1;
-    assert!(
-        message.contains("shares of the miners are not acknowledged"),
-        "{message}"
-    );
+    assert!(message.contains("shares are unacknowledged"), "{message}");
     let overview = manager.page("/").await;
-    assert!(overview.contains("The pool has answered nothing since"));
+    assert!(overview.contains("The pool has not answered since"));
     // Nothing is gained by a restart while the pool does not answer.
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(cures(&manager, &id).await.is_empty());
@@ -127,7 +124,7 @@ async fn frozen_provider_beside_another() {
         &manager,
         &id,
         "template",
-        ("unhealthy", "Another instance has known block 000000000000"),
+        ("unhealthy", "Another instance received block 000000000000"),
         FOUND,
     )
     .await;
@@ -158,7 +155,7 @@ async fn frozen_provider_alone() {
     signal(provider.child.id(), Signal::STOP);
     // Three minutes, and the minute after which a healthy instance is looked at again.
     let limit = FOUND + Duration::from_secs(65);
-    let suspicion = ("warning", "though one usually comes every 3 s");
+    let suspicion = ("warning", "although one usually arrives every 3 s");
     until_found(&manager, &id, "template", suspicion, limit).await;
 }
 
@@ -173,7 +170,7 @@ async fn hung_client() {
     let pid = u32::try_from(before["pid"].as_u64().unwrap()).unwrap();
     signal(pid, Signal::STOP);
     let stopped = Instant::now();
-    let hang = ("unhealthy", "Its client hangs");
+    let hang = ("unhealthy", "The client hangs");
     until_found(&manager, &id, "process", hang, FOUND).await;
     let instance = manager.json(&format!("/api/instances/{id}")).await;
     assert!(

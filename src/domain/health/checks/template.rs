@@ -51,7 +51,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(block) = look.missing_block {
         return bad(format!(
-            "Another instance has known block {} since {}, and this one has not. Its miners work on an old block. {}",
+            "Another instance received block {} at {}, and this one has not. Its miners are working on an old block. {}",
             block.hash,
             block.at.local_minute(),
             restart_provider(look)
@@ -70,13 +70,13 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
                 && look.now.since(at) > STALE_AFTER =>
         {
             bad(format!(
-                "The pool refuses shares as stale, and no new template has come since {}: miners work on an old block. {}",
+                "The pool rejects shares as stale, and there is no new template since {}: miners are working on an old block. {}",
                 at.local_minute(),
                 restart_provider(look)
             ))
         }
         Some(at) if is_late(at) => warning(format!(
-            "No new template has come since {}, though one usually comes every {}. Miners may be working on an old block. {}",
+            "No new template since {}, although one usually arrives every {}. Miners may be working on an old block. {}",
             at.local_minute(),
             human_duration(whole_seconds(usual.unwrap_or_default())),
             restart_provider(look)
@@ -95,9 +95,9 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
 /// without ever sending a template again after its node was restarted.
 fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     match look.running.uses_node_socket {
-        true => "See that the node runs and has peers, then restart this instance.",
+        true => "Check that the node runs and has peers, then restart this instance.",
         false => {
-            "Restart the template provider: sv2-tp stays connected but sends nothing more after its node was restarted. Then see that the node has peers."
+            "Restart the template provider: after its node was restarted, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
         && let Some(since) = look.pool_silent_since()
     {
         return bad(format!(
-            "The pool has answered nothing since {}, though the connection is open. {} of the miners are not acknowledged and may be lost. {}",
+            "The pool has not answered since {}, although the connection is open. {} are unacknowledged and may be lost. {}",
             since.local_minute(),
             shares_at_risk(standing.unanswered.shares),
             pool_report::silence_advice(look)

@@ -131,7 +131,7 @@ impl PoolLeaveCode {
             Self::ChannelClosed => "The pool's operator can say why.",
             Self::ExtranonceTooSmall => {
                 "Reduce the extranonce bytes kept for miners in the configuration, then restart the instance. If that does not help, this pool is not \
-                 for this client."
+                 compatible with this client."
             }
             Self::ChannelUnusable => "Tell the pool's operator. Another pool may work.",
             Self::ExtensionRequired => {

@@ -126,7 +126,7 @@ fn a_pool_that_answers_nothing_over_an_open_connection_is_found_within_three_min
     assert_eq!(grade, HealthGrade::Unhealthy, "{message}");
     assert!(
         message.contains(&ago(150).local_minute())
-            && message.contains("More than 10 shares of the miners are not acknowledged"),
+            && message.contains("More than 10 shares are unacknowledged"),
         "{message}"
     );
 }
