@@ -254,15 +254,30 @@ fn unfilled(text: &str) -> Option<FileRemark> {
     })
 }
 
+/// A line of TOML up to its comment.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '#' => return line.get(..at).unwrap_or_default(),
+            None => {}
+        }
+    }
+    line
+}
+
 fn unfilled_variables(line: &str) -> Vec<String> {
-    let trimmed = line.trim_start();
+    let trimmed = without_comment(line.trim_start());
     // The client itself fills variables in paths.
     let is_path = ["log_file", "data_dir"]
         .iter()
         .any(|key| trimmed.starts_with(key));
     let mut found = Vec::new();
     let mut rest = trimmed;
-    if trimmed.starts_with('#') || is_path {
+    if is_path {
         return found;
     }
     while let Some((at, open, close)) = MARKS
@@ -408,5 +423,17 @@ mod tests {
                 prop_assert!(found.line.is_some_and(|line| (1..=lines).contains(&line)));
             }
         }
+    }
+
+    #[test]
+    fn a_variable_in_a_comment_is_no_template() {
+        assert_eq!(
+            unfilled_variables("user_identity = \"acct#1\" # or ${WORKER}, {{ x }}"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            unfilled_variables("user_identity = \"#${WORKER}\" # the account"),
+            ["${WORKER}"]
+        );
     }
 }

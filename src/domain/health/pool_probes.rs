@@ -118,6 +118,10 @@ impl PoolProbeRecord {
 
     /// Keeps what was found; tells whether it is news.
     pub fn keep(&mut self, started: i64, upstreams: Vec<UpstreamProbe>) -> bool {
+        // A probe that began before a restart may end after it.
+        if self.started.is_some_and(|present| started < present) {
+            return false;
+        }
         if self.started != Some(started) {
             *self = Self {
                 started: Some(started),

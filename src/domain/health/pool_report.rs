@@ -56,8 +56,15 @@ pub(super) fn setting_to_change(
         standing.work,
         WorkState::Solo { .. } | WorkState::Trying { .. }
     );
+    // A restart leads to another pool that would accept it.
+    let refusing = standing.upstream.as_ref().map_or(0, |last| last.number);
+    let has_other = probed.iter().any(|upstream| {
+        upstream.is_complete() && u64::try_from(upstream.number).is_ok_and(|n| n != refusing)
+    });
     if !running.wants_pool()
         || !is_without_pool
+        || has_other
+        || instance.is_outdated()
         || probed.iter().any(UpstreamProbe::is_complete) && !standing.is_refused_for_good()
     {
         return None;

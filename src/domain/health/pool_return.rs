@@ -62,6 +62,16 @@ impl HealthAssessment {
         self.instance.running && self.running.wants_pool() && now.since(since) > WAITING
     }
 
+    /// The number of the pool that refused the client for a setting, unless another configuration
+    /// was saved since. It completes a probe all the same.
+    fn refusing_pool(&self) -> Option<u64> {
+        self.standing
+            .pool_left
+            .as_ref()
+            .filter(|left| left.code.is_final() && !self.instance.is_outdated())
+            .map(|left| left.number)
+    }
+
     /// A pool answers, but it refused the client for a setting: only another setting, or an answer
     /// after a failure, makes another restart useful.
     pub(super) fn is_held(&self) -> bool {
@@ -140,7 +150,7 @@ pub(super) async fn probe_pools(
             }
             ProbePurpose::Restart(cure) => {
                 let preferred = preferred(&seen, &pools);
-                let Some(number) = first_steady(probes, preferred).await else {
+                let Some(number) = first_steady(probes, preferred, seen.refusing_pool()).await else {
                     return Ok(());
                 };
                 let words = async {
@@ -213,12 +223,18 @@ fn preferred<'a>(seen: &HealthAssessment, pools: &'a [PoolEndpoints]) -> &'a [Po
 }
 
 /// The number of the first of these pools that has answered for long enough.
-async fn first_steady(probes: &PeerProbes, pools: &[PoolEndpoints]) -> Option<usize> {
+async fn first_steady(
+    probes: &PeerProbes,
+    pools: &[PoolEndpoints],
+    refusing: Option<u64>,
+) -> Option<usize> {
     let mut first = None;
     for (at, pool) in pools.iter().enumerate() {
         // Also those after the first: their time counts from when they were first asked.
-        if probes.answering_for(pool).await >= PREFERRED && first.is_none() {
-            first = Some(at + 1);
+        let is_steady = probes.answering_for(pool).await >= PREFERRED;
+        let number = at + 1;
+        if is_steady && first.is_none() && refusing != u64::try_from(number).ok() {
+            first = Some(number);
         }
     }
     first

@@ -92,7 +92,8 @@ impl HealthAssessment {
         let mut has_forgotten = cures.set_back_to(now);
         if let WorkState::Pool { since } = self.standing.work {
             has_forgotten |= cures.is_well(Remediation::Solo, since, now);
-            if look.pool_silent_since().is_none() {
+            let answers = &self.standing.pool_answers;
+            if look.pool_silent_since().is_none() && answers.last.is_some_and(|at| at >= since) {
                 has_forgotten |= cures.is_well(Remediation::Silent, since, now);
             }
             if !self.works_for_fallback() {

@@ -21,6 +21,8 @@ const FROZEN_LEAST_S: u64 = 30;
 /// difficulty (all versions). One that has written none for so long, and for half as long again as
 /// ever before in its run, may hang,
 const HUNG_LEAST: Duration = Duration::from_secs(90);
+/// but no longer than this: a machine that was suspended makes a long pause once,
+const HUNG_MOST: Duration = Duration::from_secs(600);
 /// if its monitoring, which answered before, has not answered for so long either.
 const HUNG_MONITORING: Duration = Duration::from_secs(45);
 /// A pool answers jobs at once and shares in batches. It is silent after so many times its usual
@@ -151,7 +153,8 @@ impl Snapshot<'_> {
         let unanswered = self.now.since(Timestamp(since.saturating_mul(1000)));
         let silent = self.now.since(self.standing.heard?);
         let longest = Duration::from_millis(self.standing.longest_pause_ms);
-        (silent >= HUNG_LEAST.max(longest.mul_f64(1.5)) && unanswered >= HUNG_MONITORING)
+        (silent >= longest.mul_f64(1.5).clamp(HUNG_LEAST, HUNG_MOST)
+            && unanswered >= HUNG_MONITORING)
             .then_some(silent)
     }
 

@@ -240,7 +240,7 @@ fn dependency(config: &ClientConfig) -> Option<Dependency> {
         } => {
             let given = data_dir.as_ref().filter(|dir| !dir.is_empty());
             let dir = match given {
-                Some(dir) => PathBuf::from(dir),
+                Some(dir) => PathBuf::from(places::expanded(dir)),
                 None => places::usual()?,
             };
             Some(Dependency::Socket(network.socket_in(&dir)))

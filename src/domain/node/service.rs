@@ -41,10 +41,17 @@ impl NodeService {
         let versions = query
             .version
             .map_or_else(|| VERSIONS.to_vec(), |version| vec![version]);
-        let tried = self
-            .instances
-            .try_node(Path::new(&result.path), result.network, &versions)
-            .await;
+        // To its end, whether or not somebody still waits for the answer: a client that is killed in
+        // the middle can take a node of version 30 with it.
+        let (instances, path, network) = (
+            self.instances.clone(),
+            PathBuf::from(&result.path),
+            result.network,
+        );
+        let tried =
+            tokio::spawn(async move { instances.try_node(&path, network, &versions).await })
+                .await
+                .map_err(Error::internal)?;
         let mut result = match tried {
             Ok(trial) => with_trial(result, trial, query.version),
             Err(Error::Unavailable { detail, .. }) => {

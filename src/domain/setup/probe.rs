@@ -121,7 +121,7 @@ mod tests {
         let (closing, _) = FakePeer::Closing.serve().await;
         let gone = FakePeer::free_port().await;
         for (port, key, words) in [
-            (answering, OTHER_KEY, "another key"),
+            (answering, OTHER_KEY, "a different key"),
             (closing, PUBLIC_KEY, "closes it at once"),
             (gone, PUBLIC_KEY, "refused the connection"),
         ] {

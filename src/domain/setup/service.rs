@@ -23,6 +23,7 @@ use crate::domain::configs::pool_list::{self, KnownPools};
 use crate::domain::configs::{ClientConfig, ConfigFindings, ConfigService, lacking};
 use crate::domain::instances::{ClientProgram, InstanceService};
 use crate::infra::db::Db;
+use crate::programs::bitcoin_core::places;
 
 /// What nobody has worked on for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -449,15 +450,11 @@ fn before(step: SetupStep, answers: &SetupAnswers) -> SetupStep {
         .unwrap_or(SetupStep::Mode)
 }
 
-/// A directory below the user's own, as shells write it, is written out: the client may not do
-/// that.
+/// A data directory below the user's own is written out.
 fn with_home(pairs: &[(String, String)]) -> Vec<(String, String)> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let written = |(name, text): &(String, String)| match text.trim().strip_prefix("~/") {
-        Some(rest) if name.ends_with(".data_dir") && !home.is_empty() => {
-            (name.clone(), format!("{home}/{rest}"))
-        }
-        _ => (name.clone(), text.clone()),
+    let written = |(name, text): &(String, String)| match name.ends_with(".data_dir") {
+        true => (name.clone(), places::expanded(text)),
+        false => (name.clone(), text.clone()),
     };
     pairs.iter().map(written).collect()
 }

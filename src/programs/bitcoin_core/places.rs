@@ -30,6 +30,18 @@ pub fn usual() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"))
 }
 
+/// A data directory with the own user's home written out, as shells write it: `~`, `~/dir`. The
+/// client may not do that.
+pub fn expanded(dir: &str) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    match dir.trim().strip_prefix('~') {
+        Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => {
+            format!("{home}{rest}")
+        }
+        _ => dir.to_owned(),
+    }
+}
+
 /// Data directories in other places. Umbrel names its own in `APP_BITCOIN_DATA_DIR`.
 pub fn others() -> Vec<PathBuf> {
     let usual = usual();

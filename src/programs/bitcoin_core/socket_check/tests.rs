@@ -120,7 +120,7 @@ fn a_path_without_a_socket_says_how_to_enable_it() {
     for (name, word) in [
         ("node.sock", "There is no socket"),
         ("a/b/node.sock", "of its directories only"),
-        ("round", "in a circle"),
+        ("round", "form a loop"),
         ("dangling", "symbolic link to nowhere"),
         ("file/node.sock", "not a directory"),
     ] {

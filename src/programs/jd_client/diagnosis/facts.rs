@@ -106,6 +106,8 @@ pub(super) enum LogFact {
     JobDeclared,
     /// The pool works on the job.
     JobAccepted,
+    /// The job was refused because a new block came in between; the client declares the next one.
+    JobOutdated,
     /// The job was refused; none if the line does not say with which words.
     JobRefused { words: Option<String> },
     /// The pool took shares.

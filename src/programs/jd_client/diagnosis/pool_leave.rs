@@ -95,7 +95,7 @@ impl PoolLeaveCode {
     }
 
     /// Another try with the same configuration fails, too.
-    pub(super) const fn is_final(self) -> bool {
+    pub const fn is_final(self) -> bool {
         matches!(
             self,
             Self::UnknownAccount

@@ -245,6 +245,8 @@ impl ClientStatus {
                 self.accepted_at = Some(at);
                 self.refused.take().is_some() | self.pool_answers(at)
             }
+            // The pool answers, even if this node is behind it.
+            LogFact::JobOutdated => self.pool_answers(at),
             LogFact::JobRefused { words } => self.job_refused(words, at),
             LogFact::SharesAccepted { count } => {
                 self.shares.accepted_at = Some(at);

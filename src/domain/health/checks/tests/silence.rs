@@ -156,6 +156,28 @@ fn a_pool_that_has_nothing_to_answer_is_not_silent() {
     }
 }
 
+/// The own node is a block behind: the pool answers each job, and miners' shares wait for one that
+/// it accepts. A restart would not help.
+#[test]
+fn a_pool_that_rejects_every_job_as_outdated_is_not_silent() {
+    let mut log = ClientLog::of_pool(600);
+    for before in (0..600).rev() {
+        if before % 20 == 0 {
+            log.template(before, 1);
+            log.say(
+                before,
+                POOL,
+                "Received: SetCustomMiningJobError(channel_id=7, request_id=2, error_code=stale-chain-tip)",
+            );
+        }
+        if before % 5 == 0 {
+            log.share(before, false);
+        }
+    }
+    let found = log.scene().find(HealthCheck::Upstream);
+    assert_eq!(found.0, HealthGrade::Healthy, "{found:?}");
+}
+
 #[test]
 fn shares_that_the_pool_never_acknowledges_are_found_without_a_new_template() {
     let mut log = ClientLog::of_pool(1200);
@@ -257,6 +279,8 @@ fn a_client_hangs_when_neither_its_log_nor_its_monitoring_says_anything() {
         (110, 80, 80, true, false),
         (125, 80, 100, true, true),
         (95, 60, 40, true, false),
+        // The machine was suspended for a night earlier in this run.
+        (610, 30_000, 600, true, true),
         // Its monitoring could never be reached, and it logs warnings only.
         (3600, 60, 3600, false, false),
     ] {

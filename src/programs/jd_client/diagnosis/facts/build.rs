@@ -109,12 +109,14 @@ pub(super) fn extensions(rest: &[u8]) -> String {
     words(until(after(rest, "[").unwrap_or_default(), b"]"))
 }
 
-/// A job that is refused because a new block came in between is nobody's fault; the client declares
-/// the next one.
+/// A refused job. That a new block came in between is nobody's fault.
 pub(super) fn job_refused(by: &str, rest: &[u8]) -> Option<LogFact> {
     let code = code(rest)?;
-    (code != "stale-chain-tip").then(|| LogFact::JobRefused {
-        words: Some(format!("the {by} refused a job: {code}")),
+    Some(match code.as_str() {
+        "stale-chain-tip" => LogFact::JobOutdated,
+        _ => LogFact::JobRefused {
+            words: Some(format!("the {by} refused a job: {code}")),
+        },
     })
 }
 

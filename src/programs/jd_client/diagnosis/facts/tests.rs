@@ -233,10 +233,6 @@ fn what_only_looks_like_it_says_nothing() {
         // Only logged; the connection goes on.
         "jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: X, action: Log, }",
         "jd_client_sv2::upstream: Upstream::handle_pool_message_frame returned a log-only error error_kind=X",
-        // A block came in between.
-        "jd_client_sv2::channel_manager::jd_message_handler: Received: DeclareMiningJobError(request_id: 2, error_code: stale-chain-tip, x)",
-        "jd_client_sv2::channel_manager::upstream_message_handler: Received: SetCustomMiningJobError(request_id=2, \
-         error_code=stale-chain-tip)",
         // A miner that is none, or that went away.
         "jd_client_sv2::channel_manager: Noise handshake failed error=HandshakeTimeout",
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesExtended: Propagating solution to the Template Provider.",
@@ -273,6 +269,15 @@ fn versions_below_0_6_0_say_some_things_in_other_words() {
             LogFact::Block {
                 hash: String::new(),
             },
+        ),
+        (
+            "jd_client_sv2::channel_manager::jd_message_handler: Received: DeclareMiningJobError(request_id: 2, error_code: stale-chain-tip, x)",
+            LogFact::JobOutdated,
+        ),
+        (
+            "jd_client_sv2::channel_manager::upstream_message_handler: Received: SetCustomMiningJobError(request_id=2, \
+             error_code=stale-chain-tip)",
+            LogFact::JobOutdated,
         ),
         (
             "jd_client_sv2: Attempting to initialize Jd and upstream...",
