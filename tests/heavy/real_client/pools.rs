@@ -67,7 +67,7 @@ const BROKEN: [BrokenPool; 7] = [
         peer: Some(&[]),
         change: |config| config["upstreams"][0]["authority_pubkey"] = json!(OTHER_KEY),
         named: "pool",
-        words: "proves its identity with another key",
+        words: "presents a different key",
     },
     BrokenPool {
         name: "unknown host",

@@ -81,7 +81,7 @@ async fn what_the_real_client_does_not_take_is_said_in_plain_words() {
         told["advice"]
             .as_str()
             .unwrap()
-            .contains("Copy the keys once more"),
+            .contains("Copy the keys again"),
         "{told}"
     );
     assert!(

@@ -20,12 +20,9 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
     match standing.work {
         _ if running.is_solo => well("It mines solo, as its configuration says."),
         WorkState::Solo { .. } if running.wants_pool() => {
-            // What the client says of a pool that is away gives the pool's address also when only
-            // its job declaration server is. The probes know which of the two it is.
-            let is_known = standing
-                .pool_left
-                .as_ref()
-                .is_some_and(|left| !(left.code.is_vague() && pool_report::names_failure(look)));
+            // What the client says of a pool gives the pool's address also when only its job
+            // declaration server fails. The probes know which of the two it is, and how.
+            let is_known = standing.pool_left.is_some() && !pool_report::names_failure(look);
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
                 // The setting to change is named below.
                 _ if is_known && pool_report::names_setting(look) => leave_cause(look),

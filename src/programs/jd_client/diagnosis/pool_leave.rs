@@ -83,7 +83,7 @@ impl PoolLeaveCode {
     }
 
     /// It says only that the pool is away. A reason that is already known says more.
-    pub const fn is_vague(self) -> bool {
+    pub(super) const fn is_vague(self) -> bool {
         matches!(
             self,
             Self::Unreachable
