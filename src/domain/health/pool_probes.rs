@@ -84,7 +84,7 @@ impl UpstreamProbe {
         is_wrong(&self.pool) || self.jds.as_ref().is_some_and(is_wrong)
     }
 
-    /// What is wrong with those that would not, and what to do.
+    /// The failures of its servers, each with advice.
     pub fn failures(&self) -> Vec<String> {
         let jds = self.endpoints.jds.as_ref().zip(self.jds.as_ref());
         [Some((&self.endpoints.pool, &self.pool)), jds]

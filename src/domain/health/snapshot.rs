@@ -84,7 +84,7 @@ pub struct Snapshot<'a> {
     /// The block that follows this client's newest one, as another instance on the same chain has
     /// known for a while; none if this client has the newest block known here.
     pub missing_block: Option<&'a SeenBlock>,
-    /// The newest release that can be installed here; none as long as nobody has looked.
+    /// The newest release that can be installed here; `None` before the first check.
     pub latest: Option<&'a LatestRelease>,
 }
 

@@ -41,8 +41,8 @@ impl NodeService {
         let versions = query
             .version
             .map_or_else(|| VERSIONS.to_vec(), |version| vec![version]);
-        // To its end, whether or not somebody still waits for the answer: a client that is killed in
-        // the middle can take a node of version 30 with it.
+        // A task of its own, so that it finishes after the request is cancelled: killing the client
+        // during a trial can crash a version 30 node.
         let (instances, path, network) = (
             self.instances.clone(),
             PathBuf::from(&result.path),

@@ -151,7 +151,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
     use std::thread;
 
-    /// A node that answers so many clients.
+    /// A node that answers `count` clients.
     fn node(socket: &Path, count: usize) -> thread::JoinHandle<()> {
         let listener = UnixListener::bind(socket).unwrap();
         thread::spawn(move || {

@@ -103,7 +103,7 @@ impl ReleaseStatus {
 }
 
 impl UpdateService {
-    /// Says on the overview what is new, and what did not go well by itself.
+    /// Shows new releases and failed updates on the overview.
     pub(super) async fn tell(&self, news: &ReleaseStatus) {
         let failure = failure(&self.finished().await, news);
         let words = news.available.then(|| {
@@ -130,7 +130,7 @@ impl UpdateService {
     }
 }
 
-/// What health checks compare the clients of instances with; none as long as nobody has looked for
+/// What health checks compare the clients of instances with; `None` before the first check for
 /// releases. Where nothing newer can be installed, that is the client in use.
 fn latest_for_health(news: &ReleaseStatus) -> Option<LatestRelease> {
     if news.releases.is_empty() {
@@ -174,7 +174,7 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
         let version = Some(&job.version);
         version == news.latest.as_ref() || version == news.latest_client.as_ref()
     };
-    // An installation by hand of something else was somebody's try, and no problem that lasts.
+    // A failed manual installation of another release needs no notice.
     let is_update = |job: &&UpdateJob| job.task != JobTask::Install || job.actor == ACTOR;
     // Who skips a release knows that it failed.
     let is_wanted =

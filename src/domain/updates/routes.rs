@@ -207,7 +207,7 @@ pub async fn release(
     if check_version(&name).is_err() {
         return Err(none().into());
     }
-    // Looking asks nobody for what is not known, as before an installation.
+    // Opening this page makes no request to the release API.
     let release = updates.known_release(Some(&name)).await?;
     let mut skips = updates.skips().await?;
     skips.retain(|skip| skip.tag == release.tag);

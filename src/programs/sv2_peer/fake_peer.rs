@@ -52,7 +52,7 @@ impl FakePeer {
         (port, connections)
     }
 
-    /// A port that nobody listens on.
+    /// An unused port.
     pub(crate) async fn free_port() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()

@@ -50,8 +50,8 @@ impl KeyEvidence {
         })
     }
 
-    /// Whether a text is a secret key for certain: its public key is mentioned, or it stands in the
-    /// place of the secret key, too.
+    /// Whether a text is certainly a secret key: the configuration also contains its public key, or
+    /// has the same text as its secret key.
     fn is_secret(&self, text: &str) -> bool {
         let Ok(secret) = SecretKey::parse(text) else {
             return false;
@@ -76,7 +76,7 @@ mod tests {
     use crate::domain::configs::samples;
     use serde_json::json;
 
-    /// A pair that stands in no example.
+    /// A new pair, so not one from a published example.
     fn pair() -> (String, String) {
         let pair = keys::KeyPair::generate().unwrap();
         (pair.public_key, pair.secret_key.reveal().to_owned())

@@ -44,9 +44,8 @@ impl TomlConfig {
         self
     }
 
-    /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that
-    /// is missing it is the table that should have it, or the line where it stands in the wrong
-    /// table.
+    /// The place in the file that a complaint about [`value`](Self::value) is about. For a
+    /// missing key: the table that should contain it, or the line where it is in the wrong table.
     pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {
