@@ -51,7 +51,7 @@ pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
 pub use diff::{FieldDifference, differences};
 pub use model::{
     BitcoinNetwork, ClientConfig, ConfigUpstream, MASK, MinerTelemetry, MiningMode,
-    TemplateProvider,
+    TemplateProvider, TranslatorSettings,
 };
 pub use parse::{ParsedConfig, form_name, form_to_value, read};
 pub use rules::ConfigFindings;

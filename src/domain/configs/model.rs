@@ -73,6 +73,10 @@ pub struct ClientConfig {
     /// Which networks are searched for miners' own pages; absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub miner_telemetry: Option<MinerTelemetry>,
+    /// The translator that runs beside the client, for Stratum V1 miners; absent: there is none. It
+    /// has a file of its own and is not in the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translator: Option<TranslatorSettings>,
     /// Where block templates come from.
     pub template_provider_type: TemplateProvider,
 }
@@ -163,7 +167,57 @@ pub struct MinerTelemetry {
     pub cidrs: Vec<String>,
 }
 
+/// How Stratum V1 miners connect. All else that a translator needs follows from the client's
+/// configuration.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct TranslatorSettings {
+    /// Whether the translator runs.
+    pub enabled: bool,
+    /// Where Stratum V1 miners connect. An IP address, never a host name.
+    pub listening_address: SocketAddr,
+    /// Hashrate of the weakest miner in H/s; sets the difficulty at the start. At least
+    /// [`Self::LEAST_HASHRATE`]. The translator keeps a 32-bit float.
+    pub min_miner_hashrate: f64,
+    /// Shares that each miner should find per minute. The translator keeps a 32-bit float.
+    pub shares_per_minute: f64,
+    /// One channel to the client for all miners; otherwise each miner has its own. Shares are counted
+    /// for each miner only with a channel of its own.
+    pub aggregate_channels: bool,
+    /// Which networks are searched for miners' own pages; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miner_telemetry: Option<MinerTelemetry>,
+}
+
+impl TranslatorSettings {
+    /// The smallest miner that is supported, H/s.
+    pub const LEAST_HASHRATE: f64 = 1e3;
+    /// A miner of the Bitaxe class, H/s.
+    pub const BITAXE_HASHRATE: f64 = 500e9;
+    /// An ASIC miner, H/s.
+    pub const ASIC_HASHRATE: f64 = 100e12;
+
+    /// What most people need: the usual port on all addresses of the machine, small miners, a channel
+    /// for each.
+    pub fn starting() -> Self {
+        Self {
+            enabled: true,
+            listening_address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 34255)),
+            min_miner_hashrate: Self::BITAXE_HASHRATE,
+            shares_per_minute: 6.0,
+            aggregate_channels: false,
+            miner_telemetry: None,
+        }
+    }
+}
+
 impl ClientConfig {
+    /// The translator's settings if it is to run.
+    pub fn enabled_translator(&self) -> Option<&TranslatorSettings> {
+        self.translator
+            .as_ref()
+            .filter(|translator| translator.enabled)
+    }
+
     /// What a person's new configuration starts from. Unfinished: no pool, no reward script.
     ///
     /// It listens on all addresses of the machine, because miners are other machines of the local
@@ -197,6 +251,7 @@ impl ClientConfig {
             reserved_downstream_rollable_extranonce_size: None,
             miner_telemetry: None,
             max_past_jobs: None,
+            translator: None,
         }
     }
 

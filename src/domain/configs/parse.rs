@@ -17,6 +17,7 @@ mod evidence;
 mod form;
 mod pools;
 mod table;
+mod translator;
 
 pub use form::{form_name, form_to_value};
 
@@ -153,6 +154,13 @@ fn read_all(
     let supported_extensions = top.list("supported_extensions", MOST_LISTED, found, extension);
     let required_extensions = top.list("required_extensions", MOST_LISTED, found, extension);
     let miner_telemetry = miner_telemetry(&mut top, found);
+    let translator = translator::translator(&mut top, found);
+    rules::translator::check(
+        translator.as_ref(),
+        [listening_address, monitoring_address],
+        reserved,
+        found,
+    );
     top.warn_of_unknown(found);
 
     Some(ClientConfig {
@@ -177,6 +185,7 @@ fn read_all(
         reserved_downstream_rollable_extranonce_size: reserved,
         miner_telemetry,
         max_past_jobs,
+        translator,
     })
 }
 
@@ -448,7 +457,10 @@ fn reward_script(
     }
 }
 
-fn miner_telemetry(top: &mut ObjectReader, found: &mut ConfigFindings) -> Option<MinerTelemetry> {
+pub(super) fn miner_telemetry(
+    top: &mut ObjectReader,
+    found: &mut ConfigFindings,
+) -> Option<MinerTelemetry> {
     if top.peek("miner_telemetry").is_none_or(is_blank) {
         top.skip("miner_telemetry");
         return None;

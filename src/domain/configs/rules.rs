@@ -14,6 +14,7 @@ mod peers;
 pub mod reward;
 pub mod scalar;
 mod secrets;
+pub mod translator;
 
 use super::model::{ClientConfig, MiningMode};
 use crate::base::error::FieldError;

@@ -5,6 +5,7 @@ pub mod configurations;
 
 use super::model::{
     BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider,
+    TranslatorSettings,
 };
 use crate::domain::keys::{KeyPair, SecretKey};
 
@@ -76,6 +77,17 @@ pub fn with_everything() -> ClientConfig {
         }),
         max_past_jobs: Some(3),
         ..pool()
+    }
+}
+
+/// The same with a port for Stratum V1 miners.
+pub fn with_translator() -> ClientConfig {
+    ClientConfig {
+        translator: Some(TranslatorSettings {
+            aggregate_channels: true,
+            ..TranslatorSettings::starting()
+        }),
+        ..with_everything()
     }
 }
 

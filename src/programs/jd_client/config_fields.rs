@@ -5,7 +5,9 @@
 //! it and have no list of their own. The column `presence` is the client's configuration schema as
 //! data, read from the sources of 0.1.0 to 0.6.0. Must not know the values of a configuration.
 
-use FieldGroup::{Core, Declarator, Hidden, Keys, Miners, Payout, Pool, Provider, Rare, Tp, Work};
+use FieldGroup::{
+    Core, Declarator, Hidden, Keys, Miners, Payout, Pool, Provider, Rare, Stratum1, Tp, Work,
+};
 use FieldKind::{Choice, Code, Decimal, Host, List, Secret, Table, Text, Whole};
 
 /// What a version of the client makes of a key in its file.
@@ -49,6 +51,8 @@ pub enum FieldGroup {
     Core,
     /// Whom the client serves.
     Miners,
+    /// The translator, for Stratum V1 miners.
+    Stratum1,
     /// The client's own pair of keys.
     Keys,
     /// What is rarely needed.
@@ -430,6 +434,62 @@ pub const FIELDS: &[ConfigField] = &[
         "Shares per minute",
         "how many shares a miner should find per minute, such as 6.0",
         "How many each miner should find; sets its difficulty.",
+    ),
+    hidden("translator", Table, ABSENT, ""),
+    field(
+        "translator.enabled",
+        Stratum1,
+        Choice,
+        ABSENT,
+        "Stratum V1 port",
+        "true or false",
+        "Most miners speak Stratum V1. jd-manager runs `translator_sv2` beside the client for them.",
+    ),
+    field(
+        "translator.listening_address",
+        Stratum1,
+        Code,
+        ABSENT,
+        "Stratum V1 address",
+        "the address and port for Stratum V1 miners, such as 0.0.0.0:34255",
+        "IP address and port. The port has no password and no encryption: keep it on your local network.",
+    ),
+    field(
+        "translator.min_miner_hashrate",
+        Stratum1,
+        Text,
+        ABSENT,
+        "Weakest miner",
+        "the hashrate of the weakest miner, such as 500 GH/s",
+        "Sets the starting difficulty. `500 GH/s` for Bitaxe-class miners, `100 TH/s` for ASIC miners.",
+    ),
+    field(
+        "translator.shares_per_minute",
+        Stratum1,
+        Decimal,
+        ABSENT,
+        "V1 shares per minute",
+        "how many shares a Stratum V1 miner should find per minute, such as 6.0",
+        "Per miner.",
+    ),
+    field(
+        "translator.aggregate_channels",
+        Stratum1,
+        Choice,
+        ABSENT,
+        "Channels",
+        "true or false",
+        "One channel per miner counts shares for each miner. A shared channel sends fewer messages.",
+    ),
+    hidden("translator.miner_telemetry", Table, ABSENT, ""),
+    field(
+        "translator.miner_telemetry.cidrs",
+        Stratum1,
+        List,
+        ABSENT,
+        "V1 networks searched (optional)",
+        "",
+        "Private networks such as 192.168.1.0/24, separated by commas. The translator searches them for miners.",
     ),
     field(
         "authority_public_key",

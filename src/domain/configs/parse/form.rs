@@ -29,6 +29,7 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
     let mut pools: BTreeMap<u32, Map<String, Value>> = BTreeMap::new();
     let mut providers: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut translator = Map::new();
     let mut chosen = None;
     for (name, text) in pairs {
         let path: Vec<&str> = name.splitn(4, '.').collect();
@@ -55,6 +56,9 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
                 .entry(name)
                 .or_default()
                 .extend(split_list(&text).map(Value::from)),
+            ["translator", field] => {
+                translator.insert(field.into(), text.into());
+            }
             _ => {
                 top.insert(name, text.into());
             }
@@ -66,10 +70,14 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
         pools.into_values().map(Value::Object).collect(),
     );
     for (name, list) in lists {
-        match name.split_once('.') {
-            Some((table, key)) => top.insert(table.into(), json!({ key: list })),
-            None => top.insert(name, list.into()),
+        match name.split('.').collect::<Vec<_>>()[..] {
+            ["translator", table, key] => translator.insert(table.into(), json!({ key: list })),
+            [table, key] => top.insert(table.into(), json!({ key: list })),
+            _ => top.insert(name, list.into()),
         };
+    }
+    if !translator.is_empty() {
+        top.insert("translator".into(), translator.into());
     }
     if let Some(choice) = provider_choice(chosen, providers) {
         top.insert("template_provider_type".into(), choice);
@@ -121,6 +129,7 @@ pub fn form_name(pointer: &str) -> String {
         ["template_provider_type"] => "template_provider".into(),
         [list, _] if is_list(list) => list.into(),
         ["miner_telemetry", ..] => "miner_telemetry.cidrs".into(),
+        ["translator", "miner_telemetry", ..] => "translator.miner_telemetry.cidrs".into(),
         _ => path.join("."),
     }
 }
@@ -186,10 +195,16 @@ mod tests {
             ("reserved_downstream_rollable_extranonce_size", "8"),
             ("miner_telemetry.cidrs", "192.168.1.0/24\r\n"),
             ("max_past_jobs", "3"),
+            ("translator.enabled", "true"),
+            ("translator.listening_address", "0.0.0.0:34255"),
+            ("translator.min_miner_hashrate", "500 GH/s"),
+            ("translator.shares_per_minute", "6"),
+            ("translator.aggregate_channels", "true"),
+            ("translator.miner_telemetry.cidrs", ""),
         ]);
         assert_eq!(
             read(&value, None).unwrap().config,
-            samples::with_everything()
+            samples::with_translator()
         );
     }
 
@@ -248,6 +263,11 @@ mod tests {
             ),
             ("/supported_extensions/3", "supported_extensions"),
             ("/miner_telemetry/cidrs/0", "miner_telemetry.cidrs"),
+            ("/translator/enabled", "translator.enabled"),
+            (
+                "/translator/miner_telemetry/cidrs/0",
+                "translator.miner_telemetry.cidrs",
+            ),
         ] {
             assert_eq!(form_name(pointer), name);
         }

@@ -364,6 +364,10 @@ fn choices(key: &str) -> Vec<(String, String)> {
             options(known.iter().map(|version| (version, version)))
         }
         "template_provider_type.BitcoinCoreIpc.network" => options(networks),
+        "translator.enabled" => options([("false", "Off"), ("true", "On")]),
+        "translator.aggregate_channels" => {
+            options([("false", "One per miner"), ("true", "One for all miners")])
+        }
         // That chain need not be said.
         _ => [options([("", "not said")]), options(networks)].concat(),
     }
