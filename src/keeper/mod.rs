@@ -36,6 +36,8 @@ pub mod watcher;
 pub mod names {
     /// The client's configuration, mode 0600.
     pub const CONFIG: &str = "config.toml";
+    /// The translator's configuration, mode 0600.
+    pub const TRANSLATOR_CONFIG: &str = "translator.toml";
     /// What the keeper is to run, see [`super::protocol::KeeperSpec`].
     pub const SPEC: &str = "keeper.json";
     /// Held by the keeper for its whole life.

@@ -51,7 +51,8 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 /// # Errors
 /// Why it cannot serve, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
-    let client = ProgramSource::new(settings.client.clone(), &settings.data_dir);
+    let client = ProgramSource::new(settings.client.clone(), &settings.data_dir)
+        .with_translator(settings.translator.clone());
     let ready = |_: AppState| async {};
     serve_with(
         settings,

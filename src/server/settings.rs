@@ -32,6 +32,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The client to use instead of the managed store.
     pub client: Option<PathBuf>,
+    /// The translator to use instead of the one beside the client.
+    pub translator: Option<PathBuf>,
     /// Base URL of the release API, without a slash at its end.
     pub release_api: String,
     /// A file with the token to ask it with.
@@ -126,6 +128,7 @@ impl Settings {
             listen,
             data_dir,
             client,
+            translator,
             release_api,
             release_token_file,
             on_shutdown,
@@ -150,6 +153,7 @@ impl Settings {
             ("listen", *listen == other.listen),
             ("data_dir", *data_dir == other.data_dir),
             ("client", *client == other.client),
+            ("translator", *translator == other.translator),
             ("release_api", *release_api == other.release_api),
             (
                 "release_token_file",
@@ -191,14 +195,15 @@ impl Settings {
         };
         let data_dir = std::path::absolute(&data_dir)
             .map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
-        let client = match first.client.or(second.client) {
-            Some(path) if path.as_os_str().is_empty() => None,
-            Some(path) => Some(
-                std::path::absolute(&path)
-                    .map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?,
-            ),
-            None => None,
+        let program = |key: &str, path: Option<PathBuf>| match path {
+            Some(path) if path.as_os_str().is_empty() => Ok(None),
+            Some(path) => std::path::absolute(&path)
+                .map(Some)
+                .map_err(|e| SettingsError(format!("{key}: {}: {e}", path.display()))),
+            None => Ok(None),
         };
+        let client = program("client", first.client.or(second.client))?;
+        let translator = program("translator", first.translator.or(second.translator))?;
         let release_api = first
             .release_api
             .or(second.release_api)
@@ -256,6 +261,7 @@ impl Settings {
             listen,
             data_dir,
             client,
+            translator,
             release_api: release_api.trim_end_matches('/').into(),
             release_token_file: first.release_token_file.or(second.release_token_file),
             on_shutdown: first

@@ -20,7 +20,7 @@
 //! Pure (no clock, no I/O, no HTTP, no database):
 //!
 //! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
-//! * `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
+//! * `translator_file`: the translator's file. `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
 //! * `peer_targets`: the servers that a configuration names, for a probe.
 //! * `diff`: what changed. `naming`, `ports`: free names and ports. `fuzzing`: what holds of any
 //!   text.
@@ -45,6 +45,7 @@ mod rules;
 #[cfg(test)]
 mod samples;
 mod toml_file;
+mod translator_file;
 
 pub use crate::programs::jd_client::version::{ClientVersion, VersionFault};
 pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
@@ -61,6 +62,7 @@ pub use toml_file::{
     FileRemark, TomlConfig, TomlImport, export, import, lacking, left_out, parse, render,
     render_masked,
 };
+pub use translator_file::{client_address, monitoring_near, render_translator};
 
 mod active;
 mod config_view;

@@ -158,7 +158,6 @@ fn read_all(
     rules::translator::check(
         translator.as_ref(),
         [listening_address, monitoring_address],
-        reserved,
         found,
     );
     top.warn_of_unknown(found);

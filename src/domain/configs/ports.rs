@@ -7,12 +7,19 @@ use std::net::SocketAddr;
 
 use super::model::ClientConfig;
 
-/// The ports a configuration's client listens on.
+/// The ports that a configuration's client and translator listen on.
 pub(super) fn of(config: &ClientConfig) -> impl Iterator<Item = u16> {
-    [Some(config.listening_address), config.monitoring_address]
-        .into_iter()
-        .flatten()
-        .map(|address| address.port())
+    [
+        Some(config.listening_address),
+        config.monitoring_address,
+        config
+            .translator
+            .as_ref()
+            .map(|translator| translator.listening_address),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|address| address.port())
 }
 
 /// Moves the configuration's ports that are among `taken` to the next ones that are not; true if
@@ -23,6 +30,10 @@ pub(super) fn avoid(config: &mut ClientConfig, taken: &BTreeSet<u16>) -> bool {
     for address in [
         Some(&mut config.listening_address),
         config.monitoring_address.as_mut(),
+        config
+            .translator
+            .as_mut()
+            .map(|translator| &mut translator.listening_address),
     ]
     .into_iter()
     .flatten()
@@ -64,6 +75,11 @@ mod tests {
             [listening + 2, monitoring + 1]
         );
 
+        let mut config = samples::with_translator();
+        assert!(avoid(&mut config, &BTreeSet::from([34255])));
+        assert_eq!(of(&config).last(), Some(34256));
+
+        let mut config = samples::pool();
         config.listening_address.set_port(u16::MAX);
         config
             .monitoring_address

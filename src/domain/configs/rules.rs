@@ -17,6 +17,7 @@ mod secrets;
 pub mod translator;
 
 use super::model::{ClientConfig, MiningMode};
+use super::translator_file;
 use crate::base::error::FieldError;
 use crate::domain::keys::{self, SecretKey};
 use crate::programs::jd_client::examples::{ExampleKind, example};
@@ -315,6 +316,9 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
             format!("The client asks {addresses} addresses of your network every minute."),
         );
     }
+    found
+        .errors
+        .extend(translator_file::translator_faults(config));
     peers::check(config, found);
     if let Some(size) = config.reserved_downstream_rollable_extranonce_size
         && size > 30

@@ -4,9 +4,11 @@
 //! a miner on the network can use follows from the kernel's tables: `/proc/net/fib_trie` lists the
 //! addresses, `/proc/net/route` the interface of each network and of the default route.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::cmp::Reverse;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::domain::configs::ClientConfig;
 
@@ -35,11 +37,81 @@ const VIRTUAL: [&str; 20] = [
     "zt",
 ];
 
-/// The URLs `stratum2+tcp://host:port/key` of a client with this configuration, best first. Never
-/// empty: without a network it is loopback's.
+/// The protocol of a port for miners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MinerProtocol {
+    /// Stratum V1, by the translator.
+    V1,
+    /// Stratum V2, by the client itself.
+    V2,
+}
+
+/// What to enter in a miner.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct MinerAddress {
+    /// The protocol of the miner.
+    pub protocol: MinerProtocol,
+    /// Everything in one: `stratum2+tcp://host:port/key` or `stratum+tcp://host:port`.
+    pub url: String,
+    /// The host's IP address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The public key of the client, for Stratum V2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl MinerAddress {
+    /// Only programs on this machine can connect.
+    pub fn is_local(&self) -> bool {
+        self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+/// The addresses of an instance with this configuration, those for Stratum V2 miners first, best first
+/// within a protocol. Never empty: without a network it is loopback's.
+pub async fn miner_addresses(config: &ClientConfig) -> Vec<MinerAddress> {
+    let key = &config.authority_public_key;
+    let mut found: Vec<MinerAddress> = reachable(config.listening_address)
+        .await
+        .into_iter()
+        .map(|address| MinerAddress {
+            protocol: MinerProtocol::V2,
+            url: format!("stratum2+tcp://{address}/{key}"),
+            host: address.ip().to_string(),
+            port: address.port(),
+            key: Some(key.clone()),
+        })
+        .collect();
+    if let Some(translator) = config.enabled_translator() {
+        let addresses = reachable(translator.listening_address).await;
+        found.extend(addresses.into_iter().map(|address| MinerAddress {
+            protocol: MinerProtocol::V1,
+            url: format!("stratum+tcp://{address}"),
+            host: address.ip().to_string(),
+            port: address.port(),
+            key: None,
+        }));
+    }
+    found
+}
+
+/// The URLs for Stratum V2 miners, best first.
 pub async fn miner_urls(config: &ClientConfig) -> Vec<String> {
-    let address = config.listening_address;
-    let hosts: Vec<String> = if address.ip().is_unspecified() {
+    let addresses = miner_addresses(config).await;
+    let is_v2 = |address: &MinerAddress| address.protocol == MinerProtocol::V2;
+    addresses
+        .into_iter()
+        .filter(is_v2)
+        .map(|address| address.url)
+        .collect()
+}
+
+/// The addresses by which a listener is reached, best first.
+async fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
+    if address.ip().is_unspecified() {
         let read = tokio::task::spawn_blocking(|| {
             let [addresses, routes] = ["fib_trie", "route"]
                 .map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
@@ -52,15 +124,11 @@ pub async fn miner_urls(config: &ClientConfig) -> Vec<String> {
             own
         };
         own.into_iter()
-            .map(|ip| format!("{ip}:{}", address.port()))
+            .map(|ip| SocketAddr::from((ip, address.port())))
             .collect()
     } else {
-        vec![address.to_string()]
-    };
-    hosts
-        .into_iter()
-        .map(|host| format!("stratum2+tcp://{host}/{}", config.authority_public_key))
-        .collect()
+        vec![address]
+    }
 }
 
 /// A row of `/proc/net/route`.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::history::StoredCause;
 use super::list_extras::{HealthSummary, ListStats};
+use super::programs::{InstanceProgram, ProgramName};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Error;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::instances;
 use crate::infra::log_store::SecretMask;
 use crate::keeper::machine::{InstanceState, ProcessExit, RestartLimit, RestartPolicy};
-use crate::keeper::protocol::KeeperStatus;
+use crate::keeper::protocol::{KeeperStatus, TranslatorStatus};
 
 /// A row of `instances`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -231,6 +232,8 @@ pub struct Instance {
     /// Shares that the pool acknowledged within the last 24 h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares_acknowledged_24h: Option<u64>,
+    /// Its programs: the client, and the translator if it has a port for Stratum V1 miners.
+    pub programs: Vec<InstanceProgram>,
     /// What is measured of it, for lists.
     #[serde(skip)]
     pub glance: Option<ListStats>,
@@ -241,7 +244,12 @@ impl Instance {
     /// was.
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
+        let covered = |program: InstanceProgram| InstanceProgram {
+            last_error: program.last_error.map(|text| secrets.covered(text)),
+            ..program
+        };
         Self {
+            programs: self.programs.into_iter().map(covered).collect(),
             last_error,
             cause: self.cause.map(|cause| cause.covered(secrets)),
             ..self
@@ -323,9 +331,23 @@ impl Instance {
             shares_accepted_24h: None,
             shares_rejected_24h: None,
             shares_acknowledged_24h: None,
+            programs: Vec::new(),
             glance: None,
         }
+        .with_programs(told.and_then(|told| told.translator.as_ref()))
         .with_warning(is_silent, now, slow_start)
+    }
+
+    fn with_programs(mut self, translator: Option<&TranslatorStatus>) -> Self {
+        self.programs = InstanceProgram::of(&self, translator);
+        self
+    }
+
+    /// The translator, if it has a port for Stratum V1 miners.
+    pub fn translator(&self) -> Option<&InstanceProgram> {
+        self.programs
+            .iter()
+            .find(|program| program.name == ProgramName::Translator)
     }
 
     fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {

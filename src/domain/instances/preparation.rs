@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::model::{InstanceRow, unknown};
 use super::ports::{self, PortConflict, PortHolder};
-use super::program::{ProgramSource, environment};
+use super::program::{ClientProgram, ProgramSource, TRANSLATOR_NAME, environment};
 use super::queries;
-use crate::base::error::{Error, FileError, Result};
+use crate::base::error::{Error, FieldError, FileError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{
     self, ClientConfig, ClientVersion, ConfigService, SavedConfig, TemplateProvider,
@@ -20,12 +20,16 @@ use crate::domain::configs::{
 use crate::infra::db::Db;
 use crate::keeper::dependency::Dependency;
 use crate::keeper::names;
-use crate::keeper::protocol::KeeperSpec;
+use crate::keeper::protocol::{KeeperSpec, TranslatorSpec};
 use crate::programs::bitcoin_core::places;
 
 /// The line by which the client says that it serves miners (`channel_manager/mod.rs` of
 /// jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
+
+/// The line by which the translator says that it serves miners (`sv1_server` of translator_sv2; the
+/// same in 0.2.0–0.6.0).
+const TRANSLATOR_READY: &str = "Translator Proxy: listening on";
 
 /// Prepares starts.
 #[derive(Clone, Debug)]
@@ -89,18 +93,15 @@ impl StartPreparation {
             .unwrap_or_else(|| program.version.to_string());
 
         self.check_ports(id, &saved).await?;
+        let translator = self.translator(&saved, &program).await?;
 
         let mut env: Vec<(String, String)> = environment().collect();
         // The client understands a bare level only.
         env.push(("RUST_LOG".into(), "info".into()));
         // By this a keeper finds processes that an earlier one left behind.
         env.push((names::MARK.into(), id.to_string()));
-        let config = format!("../{}", names::CONFIG);
-        let args = program
-            .first_args
-            .into_iter()
-            .chain(["-c".to_owned(), config])
-            .collect();
+        let args = config_args(program.first_args, names::CONFIG);
+        let (translator, translator_toml) = translator.unzip();
         let spec = KeeperSpec {
             policy: row.policy(),
             limit: row.limit(),
@@ -114,6 +115,7 @@ impl StartPreparation {
             nice: row.nice,
             ready_when: vec![READY.into()],
             dependency: dependency(&saved.config),
+            translator,
             ..KeeperSpec::new(program.path, args, env)
         };
 
@@ -125,6 +127,9 @@ impl StartPreparation {
                 .create(&dir)
                 .map_err(FileError::at(&dir))?;
             write_whole(&dir, names::CONFIG, toml.as_bytes())?;
+            if let Some(toml) = translator_toml {
+                write_whole(&dir, names::TRANSLATOR_CONFIG, toml.as_bytes())?;
+            }
             write_whole(
                 &dir,
                 names::SPEC,
@@ -139,6 +144,57 @@ impl StartPreparation {
             .write(move |c| Ok(queries::set_start(c, id, saved.revision, port, &version)?))
             .await?;
         Ok(())
+    }
+
+    /// What a keeper needs to run the translator of a configuration, and the translator's file; none:
+    /// the configuration has no port for Stratum V1 miners.
+    ///
+    /// # Errors
+    /// There is no translator beside the client; the configuration is from before a rule.
+    async fn translator(
+        &self,
+        saved: &SavedConfig,
+        program: &ClientProgram,
+    ) -> Result<Option<(TranslatorSpec, String)>> {
+        let Some(settings) = saved.config.enabled_translator() else {
+            return Ok(None);
+        };
+        let Some(translator) = program.translator.clone() else {
+            return Err(Error::Conflict(format!(
+                "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
+                 version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
+                 program, or turn off the Stratum V1 port in the configuration.",
+                saved.name,
+                program.version,
+                program.path.with_file_name(TRANSLATOR_NAME).display()
+            )));
+        };
+        let mut monitoring = configs::monitoring_near(settings);
+        let own = [
+            saved.config.listening_address.port(),
+            settings.listening_address.port(),
+        ];
+        let free = tokio::task::spawn_blocking(move || ports::free(monitoring, &own))
+            .await
+            .map_err(Error::internal)?;
+        monitoring.set_port(free.unwrap_or(monitoring.port()));
+        let toml = match configs::render_translator(&saved.config, monitoring) {
+            Some(Ok(toml)) => toml,
+            Some(Err(errors)) => return Err(unfit(saved, "the translator", &errors)),
+            None => return Ok(None),
+        };
+        let mut env: Vec<(String, String)> = environment().collect();
+        env.push(("RUST_LOG".into(), "info".into()));
+        let spec = TranslatorSpec {
+            ready_when: vec![TRANSLATOR_READY.into()],
+            ..TranslatorSpec::new(
+                translator.path,
+                config_args(translator.first_args, names::TRANSLATOR_CONFIG),
+                env,
+                configs::client_address(&saved.config).to_string(),
+            )
+        };
+        Ok(Some((spec, toml)))
     }
 
     /// The first of the wanted ports that somebody else than the instance `id` holds, and who that
@@ -173,6 +229,12 @@ impl StartPreparation {
                 .config
                 .monitoring_address
                 .map(|address| ("monitoring", address)),
+        );
+        wanted.extend(
+            saved
+                .config
+                .enabled_translator()
+                .map(|translator| ("Stratum V1 miners", translator.listening_address)),
         );
         let Some((
             PortConflict {
@@ -250,17 +312,26 @@ fn dependency(config: &ClientConfig) -> Option<Dependency> {
 
 /// The client's file.
 pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<String> {
-    configs::render(&saved.config, &version).map_err(|errors| {
-        let reasons: Vec<String> = errors
-            .iter()
-            .map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail))
-            .collect();
-        Error::Conflict(format!(
-            "The configuration \"{}\" cannot run on client {version}: {}",
-            saved.name,
-            reasons.join("; ")
-        ))
-    })
+    configs::render(&saved.config, &version)
+        .map_err(|errors| unfit(saved, &format!("client {version}"), &errors))
+}
+
+fn unfit(saved: &SavedConfig, program: &str, errors: &[FieldError]) -> Error {
+    let reasons: Vec<String> = errors
+        .iter()
+        .map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail))
+        .collect();
+    Error::Conflict(format!(
+        "The configuration \"{}\" cannot run on {program}: {}",
+        saved.name,
+        reasons.join("; ")
+    ))
+}
+
+/// The arguments of a program that runs in the working directory of an instance, with its file.
+fn config_args(first_args: Vec<String>, file: &str) -> Vec<String> {
+    let own = ["-c".to_owned(), format!("../{file}")];
+    first_args.into_iter().chain(own).collect()
 }
 
 /// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.

@@ -18,6 +18,8 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
 /// The program's name in the managed store.
 pub const NAME: &str = "jd_client_sv2";
+/// The translator's, in the same directory.
+pub const TRANSLATOR_NAME: &str = "translator_sv2";
 /// The link in the store to the version in use.
 pub const CURRENT: &str = "current";
 
@@ -63,6 +65,17 @@ pub struct ClientProgram {
     pub version: ClientVersion,
     /// Its name in the managed store; none: it was given with `--client`.
     pub name: Option<String>,
+    /// The translator beside it, if there is one.
+    pub translator: Option<TranslatorProgram>,
+}
+
+/// A translator program that can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TranslatorProgram {
+    /// The executable.
+    pub path: PathBuf,
+    /// Arguments before the translator's own.
+    pub first_args: Vec<String>,
 }
 
 /// Where client programs come from.
@@ -71,6 +84,8 @@ pub struct ProgramSource {
     /// One program for everything (`--client`, or the simulated one of the demonstration), with
     /// arguments that come first.
     fixed: Option<(PathBuf, Vec<String>)>,
+    /// The translator for every client (`--translator`); none: the one beside the client.
+    translator: Option<TranslatorProgram>,
     /// `clients/` in the data directory.
     store: PathBuf,
     /// Versions already asked for, by what identifies a file's content.
@@ -93,15 +108,31 @@ impl ProgramSource {
     pub fn new(client: Option<PathBuf>, data_dir: &Path) -> Self {
         Self {
             fixed: client.map(|path| (path, Vec::new())),
+            translator: None,
             store: data_dir.join("clients"),
             known: Arc::default(),
         }
     }
 
+    /// The same with a translator that is not beside the client.
+    pub fn with_translator(self, translator: Option<PathBuf>) -> Self {
+        let translator = translator.map(|path| TranslatorProgram {
+            path,
+            first_args: Vec::new(),
+        });
+        Self { translator, ..self }
+    }
+
     /// The stand-in built into this program. Its path means the same to a keeper, which is this
     /// program too, and stays right when the file is replaced on disk.
     pub fn simulated(first_args: Vec<String>, data_dir: &Path) -> Self {
+        let mut translator_args = first_args.clone();
+        translator_args.push("translator".into());
         Self {
+            translator: Some(TranslatorProgram {
+                path: "/proc/self/exe".into(),
+                first_args: translator_args,
+            }),
             fixed: Some(("/proc/self/exe".into(), first_args)),
             ..Self::new(None, data_dir)
         }
@@ -153,12 +184,31 @@ impl ProgramSource {
         .await
         .map_err(Error::internal)??;
         let version = self.version(&path, &first_args).await?;
+        let translator = self.translator_beside(&path).await?;
         Ok(ClientProgram {
             path,
             first_args,
             version,
             name,
+            translator,
         })
+    }
+
+    /// The translator for the client at `client`; none: there is no such file.
+    async fn translator_beside(&self, client: &Path) -> Result<Option<TranslatorProgram>> {
+        if let Some(translator) = &self.translator {
+            return Ok(Some(translator.clone()));
+        }
+        let path = client.with_file_name(TRANSLATOR_NAME);
+        let inspected = path.clone();
+        let is_usable =
+            tokio::task::spawn_blocking(move || executable::inspect(&inspected).is_ok())
+                .await
+                .map_err(Error::internal)?;
+        Ok(is_usable.then_some(TranslatorProgram {
+            path,
+            first_args: Vec::new(),
+        }))
     }
 
     /// Asked once for each content of a file, and one question at a time; a failure is remembered

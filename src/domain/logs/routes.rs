@@ -12,14 +12,14 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{LogPosition, LogService};
 use super::views::{
-    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, MinerAddresses,
-    PendingRevision, skipped_text,
+    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, PendingRevision,
+    skipped_text,
 };
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{ClientVersion, ConfigService};
-use crate::domain::instances::{Instance, miner_urls, streams};
+use crate::domain::instances::{Instance, miner_addresses, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
 use crate::web::negotiation::Representation;
 use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
@@ -343,14 +343,12 @@ impl ConfigSummaryView {
         let Ok(saved) = pages.configs.get(instance.config_id).await else {
             return Self::default();
         };
-        let urls = miner_urls(&saved.config).await;
-        let is_local = saved.config.listening_address.ip().is_loopback();
         let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
             Some(running) => pages.pending(instance, running, saved.revision).await,
             None => None,
         };
         Self {
-            miners: Some(MinerAddresses { urls, is_local }),
+            addresses: miner_addresses(&saved.config).await,
             doubts: Warnings::about(&saved.config),
             pending,
         }

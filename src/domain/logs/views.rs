@@ -10,7 +10,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::views::revisions::RevisionChange;
 use crate::domain::configs::{ClientVersion, FieldDifference, RevisionComparison};
-use crate::domain::instances::{Instance, size_text};
+use crate::domain::instances::{Instance, MinerAddress, MinerProtocol, size_text};
 use crate::infra::log_store::ansi::{self, StyleSpan};
 use crate::infra::log_store::record::SHOWN_MAX;
 use crate::infra::log_store::{LogFilter, LogLevel, LogRecord, RecordPage};
@@ -190,15 +190,22 @@ view!(LogPage { "main" => as_main });
 /// What the saved configuration tells of an instance.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ConfigSummaryView {
-    /// Where miners connect to.
-    #[serde(skip)]
-    pub miners: Option<MinerAddresses>,
+    /// What to enter in a miner: for Stratum V2 first, best first within a protocol.
+    pub addresses: Vec<MinerAddress>,
     /// What is wrong with it or doubtful about it.
     #[serde(rename = "config_doubts")]
     pub doubts: Warnings,
     /// What is saved and does not run yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingRevision>,
+}
+
+impl ConfigSummaryView {
+    /// The addresses for miners of one protocol.
+    fn addresses_of(&self, protocol: &MinerProtocol) -> Vec<&MinerAddress> {
+        let is_wanted = |address: &&MinerAddress| address.protocol == *protocol;
+        self.addresses.iter().filter(is_wanted).collect()
+    }
 }
 
 /// A newer revision of the configuration than the one the client runs with.
@@ -229,15 +236,6 @@ impl PendingRevision {
     fn changes(&self) -> Vec<RevisionChange> {
         self.changes.iter().map(RevisionChange::of).collect()
     }
-}
-
-/// Where miners connect to.
-#[derive(Clone, Debug)]
-pub struct MinerAddresses {
-    /// `stratum2+tcp://host:port/key`, best first.
-    pub urls: Vec<String>,
-    /// The client listens on loopback: only programs on this machine reach it.
-    pub is_local: bool,
 }
 
 /// Lines as they are appended to a live page.

@@ -28,6 +28,9 @@ pub struct SettingsInput {
     /// Use this jd_client_sv2 program instead of the managed store.
     #[arg(long, env = "JD_MANAGER_CLIENT", value_name = "PROGRAM")]
     pub(super) client: Option<PathBuf>,
+    /// Use this translator_sv2 program instead of the one in the directory of the client.
+    #[arg(long, env = "JD_MANAGER_TRANSLATOR", value_name = "PROGRAM")]
+    pub(super) translator: Option<PathBuf>,
     /// Base URL of the release API.
     #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
     pub(super) release_api: Option<String>,

@@ -164,8 +164,8 @@ mod tests {
                 .map_err(|found| found.errors[0].detail.clone())
         };
         assert_eq!(told(4, false), Ok(()));
-        assert!(told(3, false).unwrap_err().contains("need 4 bytes"));
+        assert!(told(3, false).unwrap_err().contains("Extranonce size 4"));
         assert_eq!(told(6, true), Ok(()));
-        assert!(told(5, true).unwrap_err().contains("need 6 bytes"));
+        assert!(told(5, true).unwrap_err().contains("Extranonce size 4"));
     }
 }
