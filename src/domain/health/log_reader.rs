@@ -31,6 +31,8 @@ pub struct HealthLogReader {
     /// In so many more readings a file is looked for while there is none.
     expected: u32,
     mask: SecretMask,
+    /// The last reading stopped at its limit, not at the end of the log.
+    is_behind: bool,
     /// What the log says up to `line_start`.
     pub standing: ClientStatus,
 }
@@ -46,6 +48,7 @@ impl HealthLogReader {
             turn: 0,
             expected: 1,
             mask: SecretMask::default(),
+            is_behind: false,
             standing,
         }
     }
@@ -65,6 +68,11 @@ impl HealthLogReader {
         self.line_start
     }
 
+    /// More of the log was there than one reading takes: `standing` is that of an earlier time.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// Reads what has come, at most about `most` bytes; tells whether something changed that is
     /// worth a look.
     ///
@@ -72,6 +80,7 @@ impl HealthLogReader {
     /// The files cannot be read; what was read by then counts.
     pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
         let (mut has_changed, mut read) = (false, 0);
+        self.is_behind = false;
         self.turn = self.turn.wrapping_add(1);
         let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
         // Of an instance that was never started there is nothing to read, and its directory is not
@@ -109,6 +118,7 @@ impl HealthLogReader {
                 }
             }
         }
+        self.is_behind = read >= most;
         Ok(has_changed)
     }
 
@@ -192,6 +202,22 @@ mod tests {
         }
         assert_eq!(offset, LOG.len() as u64);
         assert_eq!(standing, whole);
+    }
+
+    #[test]
+    fn a_reader_is_behind_until_it_has_read_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(file(dir.path(), 0), LOG).unwrap();
+        let mut reader = HealthLogReader::new(dir.path(), 0, ClientStatus::default());
+        let mut buffer = vec![0; 512];
+        let mut readings = 0;
+        while reader.offset() < LOG.len() as u64 {
+            reader.read(&mut buffer, 4096).unwrap();
+            readings += 1;
+            assert_eq!(reader.is_behind(), readings <= LOG.len() / 4096);
+        }
+        reader.read(&mut buffer, 4096).unwrap();
+        assert!(readings > 3 && !reader.is_behind());
     }
 
     /// "Make room", the disk's check says, and somebody does.

@@ -42,6 +42,10 @@ const SAVED: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(5);
 /// And so often when no restart depends on it.
 const REPORT: Duration = Duration::from_secs(30);
+/// A log that was written while no manager ran is read to its end before its instance is judged: what
+/// an earlier part of it says is no longer true. A log that grows faster than it is read keeps its
+/// instance unjudged for this time at most.
+const CATCH_UP: Duration = Duration::from_secs(30);
 /// What is measured must be so for so long before it is acted upon.
 const PERSISTS: Duration = Duration::from_secs(15);
 
@@ -64,6 +68,8 @@ pub struct HealthMonitor {
 struct MonitoredInstance {
     /// Absent while its log is being read, and when a reading failed for good.
     reader: Option<HealthLogReader>,
+    /// Since when more of the log is there than was read.
+    behind_since: Option<Instant>,
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
@@ -172,6 +178,7 @@ impl HealthMonitor {
                 changed.insert(*id);
             }
         }
+        changed.retain(|id| !self.is_catching_up(id));
         for id in &changed {
             match self.health.check_instance(*id, false).await {
                 Ok(()) => {}
@@ -193,7 +200,7 @@ impl HealthMonitor {
         if is_probe || !changed.is_empty() || self.watched_at.elapsed() >= WATCHED {
             self.watched_at = Instant::now();
             for instance in self.health.instances().list().await? {
-                if !instance.running {
+                if !instance.running || self.is_catching_up(&instance.id) {
                     continue;
                 }
                 let acted = match self.health.seen(instance).await {
@@ -212,6 +219,12 @@ impl HealthMonitor {
             self.health.record(&all).await?;
         }
         Ok(())
+    }
+
+    /// What is known of the instance is that of an earlier time.
+    fn is_catching_up(&self, id: &InstanceId) -> bool {
+        let behind = self.readers.get(id).and_then(|watched| watched.behind_since);
+        behind.is_some_and(|since| since.elapsed() < CATCH_UP)
     }
 
     /// Learns which instances there are.
@@ -234,6 +247,7 @@ impl HealthMonitor {
             }
             let watched = MonitoredInstance {
                 reader: Some(reader),
+                behind_since: None,
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
                 looked_at: None,
@@ -279,6 +293,9 @@ impl HealthMonitor {
                 continue;
             };
             let (offset, standing) = (reader.offset(), reader.standing.clone());
+            watched.behind_since = reader
+                .is_behind()
+                .then(|| watched.behind_since.unwrap_or_else(Instant::now));
             watched.reader = Some(reader);
             let has_news = match result {
                 Ok(has_news) => {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::preparation::{rendered, write_whole};
-use super::program::environment;
+use super::program::{ClientProgram, environment};
 use super::service::InstanceService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FileError, Result};
@@ -91,17 +91,7 @@ impl InstanceService {
             }
             Err(other) => return Err(other),
         };
-        let path = dir.0.join(names::CONFIG);
-        let place = dir.0.clone();
-        tokio::task::spawn_blocking(move || write_whole(&place, names::CONFIG, toml.as_bytes()))
-            .await
-            .map_err(Error::internal)??;
-        let args: Vec<String> = program
-            .first_args
-            .iter()
-            .cloned()
-            .chain(["-c".to_owned(), path.display().to_string()])
-            .collect();
+        let args = dir.config_arguments(&program, toml).await?;
         let is_log = |line: &str| header(line.as_bytes()).is_some();
         let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
         let heard = trial::listen(
@@ -206,6 +196,23 @@ impl TrialDirectory {
         .await
         .map_err(Error::internal)??;
         Ok(made)
+    }
+
+    /// Writes the client's configuration there and returns the arguments for a start with it.
+    pub(super) async fn config_arguments(
+        &self,
+        program: &ClientProgram,
+        toml: String,
+    ) -> Result<Vec<String>> {
+        let path = self.0.join(names::CONFIG);
+        let dir = self.0.clone();
+        tokio::task::spawn_blocking(move || write_whole(&dir, names::CONFIG, toml.as_bytes()))
+            .await
+            .map_err(Error::internal)??;
+        let first = program.first_args.iter().cloned();
+        Ok(first
+            .chain(["-c".to_owned(), path.display().to_string()])
+            .collect())
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config_trial::{PORTS, TrialDirectory, harmless};
-use super::preparation::write_whole;
 use super::program::environment;
 use super::service::InstanceService;
 use crate::base::error::{Error, FileError, Result};
@@ -18,7 +17,6 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::KeyPair;
 use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
-use crate::keeper::names;
 use crate::programs::bitcoin_core::client_lines::{self, NodeReply};
 use crate::programs::bitcoin_core::socket_check::LONGEST_PATH;
 
@@ -125,19 +123,7 @@ impl InstanceService {
                 break;
             }
             earlier = Some(toml.clone());
-            let path = dir.0.join(names::CONFIG);
-            let place = dir.0.clone();
-            tokio::task::spawn_blocking(move || {
-                write_whole(&place, names::CONFIG, toml.as_bytes())
-            })
-            .await
-            .map_err(Error::internal)??;
-            let args: Vec<String> = program
-                .first_args
-                .iter()
-                .cloned()
-                .chain(["-c".to_owned(), path.display().to_string()])
-                .collect();
+            let args = dir.config_arguments(&program, toml).await?;
             let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
             let rules = TrialRules {
                 ports: vec![port, monitoring],
