@@ -10,6 +10,7 @@ use crate::domain::{
     setup, updates,
 };
 use crate::server::api_docs;
+use crate::server::glossary::{self, GlossaryPage};
 use crate::server::state::{AppState, ManagerHealth, manager_health};
 use crate::web::openapi::{ApiOperation, OperationGroup, PAGE, PROGRAMS, Route, RouteTable, get};
 
@@ -139,6 +140,15 @@ fn manager_routes() -> RouteTable<AppState> {
             )
             .gives::<Map<String, Value>>(PROGRAMS),
             api_docs::routes::document,
+        )
+        .add(
+            get(
+                "/glossary",
+                "listTerms",
+                "The glossary: terms of mining with Stratum V2, one sentence each.",
+            )
+            .gives::<GlossaryPage>(PAGE),
+            glossary::routes::show,
         )
 }
 

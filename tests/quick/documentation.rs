@@ -2,6 +2,7 @@
 //! same operations.
 
 mod monitoring_systems;
+mod pages;
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM};

@@ -186,6 +186,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post patch", "/updates/settings", Offered::Page),
     ("get", "/openapi", Offered::Page),
     ("get", "/openapi.json", Offered::Only("application/json")),
+    ("get", "/glossary", Offered::Page),
     ("get post", "/login", Offered::Page),
     ("post", "/logout", Offered::Page),
     ("get", "/account", Offered::Page),

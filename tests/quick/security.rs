@@ -214,6 +214,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/rules/new?kind=metric",
         "/alerts/deliveries",
         "/openapi",
+        "/glossary",
         "/backups",
         "/login",
         "/account",

@@ -132,6 +132,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ),
         ("/setup", "setup"),
         ("/openapi", "api"),
+        ("/glossary", "glossary"),
         ("/backups", "backups"),
         ("/login", "login"),
         ("/account", "account"),
