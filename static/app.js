@@ -16,7 +16,7 @@
     if (!note) return;
     note.hidden = false;
     // Written here, not in the page: text browsers show what is hidden.
-    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were taken off this page; they are under “Older lines” after reloading.';
+    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were removed from this page. Reload, then open “Older lines” to see them.';
     note.querySelector('b').textContent = dropped.toLocaleString();
   }
 
@@ -95,16 +95,16 @@
   }
   document.addEventListener('htmx:sse:after:connection', () => live('live'));
   document.addEventListener('htmx:sse:error', ({ detail }) => {
-    live(detail.status === 404 ? 'over: this instance was deleted' : 'cut off, trying again …');
+    live(detail.status === 404 ? 'closed: this instance was deleted' : 'disconnected, reconnecting …');
   });
-  document.addEventListener('htmx:sse:close', () => live('not live'));
+  document.addEventListener('htmx:sse:close', () => live('closed'));
   // A stream that was open is opened again by itself; one whose very first request fails would never be.
   document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
     const source = ctx.sourceElement;
     const address = source?.getAttribute?.('hx-sse:connect');
     const status = ctx.response?.status ?? 0;
     if (!address || source._htmx?.sse || (status >= 400 && status < 500)) return;
-    live('cut off, trying again …');
+    live('disconnected, reconnecting …');
     setTimeout(() => {
       if (source.isConnected && !source._htmx?.sse) htmx.ajax('GET', address, { source });
     }, 1000 + 1000 * Math.random());
@@ -134,7 +134,7 @@
         if (box) box.scrollTop = box.scrollHeight;
       } else {
         held = [];
-        button.textContent = 'Go on';
+        button.textContent = 'Resume';
         button.setAttribute('aria-pressed', 'true');
         live();
       }

@@ -27,7 +27,7 @@
     const time = new Date(heard).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
     if (state === 'lost') {
       banner.append(`Connection lost. Showing data from ${time}. Reconnecting…`);
-      for (const name of unanswered.values()) tell(`“${name}” is not answered yet: the connection is lost.`);
+      for (const name of unanswered.values()) tell(`No response to “${name}” yet: the connection is lost.`);
     } else {
       const link = document.createElement('a');
       link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -124,7 +124,7 @@
       unanswered.set(ctx, name);
     }
   });
-  const failed = (ctx) => { if (isAction(ctx)) tell(`“${unanswered.get(ctx) ?? 'Your change'}” failed: jd-manager did not answer.`); };
+  const failed = (ctx) => { if (isAction(ctx)) tell(`“${unanswered.get(ctx) ?? 'Your change'}” failed: jd-manager did not respond.`); };
   document.addEventListener('htmx:error', ({ detail: { ctx } }) => {
     if (!ctx || ctx.sourceElement?.hasAttribute?.('hx-sse:connect')) return;
     failed(ctx);
@@ -163,7 +163,7 @@
       const link = document.createElement('a');
       link.href = '/login';
       link.target = '_blank';
-      link.textContent = 'Sign in in another tab';
+      link.textContent = 'Sign in in a new tab';
       tell(`Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “${called(submitter)}” again.`, link);
     } else {
       form.dataset.sent = '1';

@@ -51,17 +51,17 @@ impl fmt::Display for Actor {
     }
 }
 
-/// A stored actor for people: `by ada on a page`; none where it was not stored.
+/// A stored actor for people: `by ada (web page)`; none where it was not stored.
 pub fn actor_text(stored: &str) -> Option<String> {
     match stored {
         "" => None,
         // Of a time when it was not stored who.
-        "page" => Some("on a page".into()),
-        "api" => Some("by a program".into()),
-        "jd-manager" => Some("by jd-manager itself".into()),
+        "page" => Some("on the web page".into()),
+        "api" => Some("through the API".into()),
+        "jd-manager" => Some("by jd-manager".into()),
         actor => Some(match actor.strip_suffix(" (page)") {
-            Some(who) => format!("by {who} on a page"),
-            None => format!("by {}", actor.replace(" (api)", " through the API")),
+            Some(who) => format!("by {who} (web page)"),
+            None => format!("by {}", actor.replace(" (api)", " (API)")),
         }),
     }
 }
@@ -76,19 +76,19 @@ mod tests {
             (
                 Actor::new("ada", ActorChannel::Page),
                 "ada (page)",
-                "by ada on a page",
+                "by ada (web page)",
             ),
             (
                 Actor::new("ada (token deploy)", ActorChannel::Api),
                 "ada (token deploy) (api)",
-                "by ada (token deploy) through the API",
+                "by ada (token deploy) (API)",
             ),
             (Actor::manager("autostart"), "autostart", "by autostart"),
         ] {
             assert_eq!(actor.to_string(), stored);
             assert_eq!(actor_text(stored).as_deref(), Some(shown));
         }
-        assert_eq!(actor_text("page").as_deref(), Some("on a page"));
+        assert_eq!(actor_text("page").as_deref(), Some("on the web page"));
         assert_eq!(actor_text(""), None);
     }
 }

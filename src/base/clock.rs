@@ -104,7 +104,7 @@ impl JsonSchema for Timestamp {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "string", "format": "date-time", "description": "A moment, RFC 3339 in UTC with milliseconds.",
+            "type": "string", "format": "date-time", "description": "Time, RFC 3339 in UTC with milliseconds.",
             "examples": ["2026-11-22T21:29:59.204Z"],
         })
     }

@@ -128,7 +128,7 @@ impl Error {
         let cause = cause.into();
         match machine_fault(&*cause) {
             Some(detail) => {
-                tracing::warn!(%cause, "the machine refuses this");
+                tracing::warn!(%cause, "rejected by the system");
                 Self::Unavailable {
                     detail,
                     retry_after: Some(RETRY_AFTER),
@@ -211,16 +211,16 @@ const DISK_FULL: MachineFault = (
     "nothing was saved. Free some space and try again.",
 );
 const DATABASE_LOCKED: MachineFault = (
-    "Another program holds the database",
+    "Another program has locked the database",
     "nothing was saved. Try again.",
 );
 const DATABASE_DAMAGED: MachineFault = (
     "The database file is damaged",
-    "nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile.",
+    "nothing was saved. Stop jd-manager and restore a backup. Mining continues.",
 );
 const DISK_ERROR: MachineFault = (
-    "The disk reports an error",
-    "this was not completed. Check the disk and the kernel log.",
+    "The disk reported an error",
+    "the action did not complete. Check the disk and the kernel log.",
 );
 
 /// How to say that the machine, and not the program, is at fault; none: it is not, as far as is
@@ -260,19 +260,19 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
         )),
         (ErrorKind::ReadOnlyFilesystem, _) => Some((
             "The disk is read-only",
-            "nothing was saved. Mount it writable again; the kernel log may say why it is not.",
+            "nothing was saved. Mount it read-write; the kernel log may show the reason.",
         )),
         (ErrorKind::PermissionDenied, _) => Some((
             "jd-manager has no permission",
-            "this was not done. Check the owner and the mode of the data directory.",
+            "the action failed. Check the owner and mode of the data directory.",
         )),
         (_, Some(EMFILE)) => Some((
             "jd-manager has too many open files",
-            "this was not done. Raise its limit (LimitNOFILE= of the service, or ulimit -n) and restart it.",
+            "the action failed. Raise the limit (LimitNOFILE= of the service, or ulimit -n) and restart jd-manager.",
         )),
         (_, Some(ENFILE)) => Some((
-            "This machine has too many open files",
-            "this was not done. Raise fs.file-max.",
+            "The system has too many open files",
+            "the action failed. Raise fs.file-max.",
         )),
         (_, Some(EIO)) => Some(DISK_ERROR),
         _ => None,
@@ -297,7 +297,7 @@ fn database_fault(text: &str) -> Option<MachineFault> {
             &["unable to open database file"],
             (
                 "The database file cannot be opened",
-                "this was not done. Either jd-manager has too many open files, or it has no permission.",
+                "the action failed. Either jd-manager has too many open files, or it has no permission.",
             ),
         ),
     ];
@@ -338,8 +338,8 @@ mod tests {
             (122, "disk quota is used up"),
             (30, "disk is read-only"),
             (24, "jd-manager has too many open files"),
-            (23, "This machine has too many open files"),
-            (5, "disk reports an error"),
+            (23, "The system has too many open files"),
+            (5, "disk reported an error"),
             (13, "no permission"),
         ] {
             let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
@@ -359,8 +359,11 @@ mod tests {
         };
         for (text, says) in [
             ("database or disk is full", "disk is full"),
-            ("disk I/O error", "disk reports an error"),
-            ("database is locked", "Another program holds the database"),
+            ("disk I/O error", "disk reported an error"),
+            (
+                "database is locked",
+                "Another program has locked the database",
+            ),
             ("database disk image is malformed", "damaged"),
             ("attempt to write a readonly database", "read-only"),
             ("unable to open database file", "cannot be opened"),

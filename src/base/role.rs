@@ -33,13 +33,15 @@ impl Role {
     /// What it may do, for people.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "sees everything but secrets",
-            Self::Operator => "starts, stops and updates what is there, and silences alerts",
-            Self::Admin => "decides everything: configurations, keys, channels, users, backups",
+            Self::Viewer => "views everything except secrets",
+            Self::Operator => "starts, stops and updates instances, and mutes alerts",
+            Self::Admin => {
+                "full access, including configurations, keys, channels, users and backups"
+            }
         }
     }
 }
 
 fn refuse_role(_: &str) -> String {
-    "a role is viewer, operator or admin".into()
+    "the role must be viewer, operator or admin".into()
 }

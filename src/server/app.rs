@@ -101,11 +101,11 @@ where
     let listener = BoundListener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
     let mut terminate =
-        signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::terminate()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::interrupt()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let mut hangup =
-        signal(SignalKind::hangup()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::hangup()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
@@ -115,7 +115,7 @@ where
     configs
         .load_secrets()
         .await
-        .map_err(|e| format!("the configurations cannot be read: {e}"))?;
+        .map_err(|e| format!("cannot read the configurations: {e}"))?;
     let instances = InstanceService::new(
         db.clone(),
         configs.clone(),
@@ -126,11 +126,11 @@ where
     instances
         .adopt_all()
         .await
-        .map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
+        .map_err(|e| format!("cannot take over the instances: {e}"))?;
     let logs = LogService::new(instances.clone(), stop.clone());
     let schedule = JobSchedule::new(stop.clone())
         .await
-        .map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+        .map_err(|e| format!("cannot set up the schedule: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = HealthService::new(
         db.clone(),
@@ -140,7 +140,7 @@ where
     );
     health::schedule_pruning(&schedule, db.clone(), settings.retention_days)
         .await
-        .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning of health checks: {e}"))?;
     let place = ReleaseSource {
         base: settings.release_api.clone(),
         token_file: settings.release_token_file.clone(),
@@ -155,17 +155,17 @@ where
     )?;
     updates::begin(&updates, &schedule, &stop)
         .await
-        .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the daily release check: {e}"))?;
     let alerts = alert(&db, vault, &schedule).await?;
     let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(add_secrets);
     backups::nightly(&backups, &schedule)
         .await
-        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly backup: {e}"))?;
     tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
         .schedule_pruning(&schedule, settings.audit_days)
         .await
-        .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning of the audit log: {e}"))?;
     database_checks::begin(
         db.clone(),
         instances.clone(),
@@ -174,11 +174,11 @@ where
         &stop,
     )
     .await
-    .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
+    .map_err(|e| format!("cannot schedule the nightly database check: {e}"))?;
     schedule
         .start()
         .await
-        .map_err(|e| format!("the schedule cannot be started: {e}"))?;
+        .map_err(|e| format!("cannot start the schedule: {e}"))?;
     let alerting = alerts.clone().run(stop.clone());
     // What the manager before this one left undone. The first health checks come after it: they name
     // a newer client only if it is offered.
@@ -273,15 +273,15 @@ where
     systemd::stopping(if ending == ShutdownMode::Stop {
         "stopping the clients"
     } else {
-        "ending, the clients go on"
+        "stopping; the clients keep running"
     });
     // Streams end, no new requests come; then the clients.
     stop.cancel();
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}
-        _ = terminate.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
-        _ = interrupt.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
+        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
+        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
     }
     // What the caretaker understood of the logs is written down; an alert on its way arrives.
     let (serving, alerting, _) = tokio::join!(
@@ -291,10 +291,10 @@ where
     );
     let _ = tokio::time::timeout(LAST_REQUESTS, checkpoints).await;
     if serving.is_err() {
-        tracing::warn!("some requests were cut off");
+        tracing::warn!("some requests were aborted");
     }
     if alerting.is_err() {
-        tracing::warn!("an alert was cut off on its way; it may come twice");
+        tracing::warn!("sending an alert was interrupted; it may be sent twice");
     }
     tracing::info!("ended");
     Ok(())
@@ -332,8 +332,8 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
         let changed = access
             .set_password(ADMIN, None, password.reveal().to_owned())
             .await;
-        if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
-            tracing::info!(user = ADMIN, "the password of the settings is in force");
+        if changed.map_err(|e| format!("cannot use the password from the settings: {e}"))? {
+            tracing::info!(user = ADMIN, "applied the password from the settings");
         }
     }
     let is_needed = settings.setup && !access.has_users().await.map_err(|e| e.to_string())?;
@@ -342,7 +342,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!(
-        "Nobody has a password yet. Set the first one at /login/first with this code: {}",
+        "There is no user yet. Create the first user at /login/first with this code: {}",
         code.reveal()
     );
     Ok(Access::new(
@@ -381,7 +381,7 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
             let all = instances.list().await?;
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
                 // Starting this manager again would not help.
-                Err(_) if db.is_locked() => Ok((all, "; another program holds the database")),
+                Err(_) if db.is_locked() => Ok((all, "; another program has locked the database")),
                 written => written.map(|()| (all, "")),
             }
         };
@@ -392,15 +392,15 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
                     .filter(|instance| instance.status == InstanceState::Running)
                     .count();
                 systemd::alive(&format!(
-                    "{serves}; {running} of {} instances run{trouble}",
+                    "{serves}; {running} of {} instances running{trouble}",
                     all.len()
                 ));
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "no sign of life for the service manager: the database fails")
+                tracing::error!(%error, "not notifying the service manager's watchdog: the database fails")
             }
             Err(_) => tracing::error!(
-                "no sign of life for the service manager: the database does not answer"
+                "not notifying the service manager's watchdog: the database does not respond"
             ),
         }
         tokio::time::sleep(pulse).await;
@@ -428,7 +428,7 @@ async fn measure(
     tokio::spawn(sampler.run(stop.clone()));
     metrics::schedule_pruning(schedule, db.clone(), keep)
         .await
-        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning: {e}"))?;
     Ok(MetricService::new(
         db.clone(),
         instances.clone(),
@@ -445,7 +445,7 @@ async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, 
     alerts
         .schedule_pruning(schedule)
         .await
-        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning: {e}"))?;
     Ok(alerts)
 }
 
@@ -456,13 +456,12 @@ pub fn make_data_dir(dir: &Path) -> Result<(), String> {
         .recursive(true)
         .mode(0o700)
         .create(dir);
-    made.map_err(|e| format!("the data directory {} cannot be used: {e}", dir.display()))
+    made.map_err(|e| format!("cannot use the data directory {}: {e}", dir.display()))
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
-    let told =
-        |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
+    let told = |e: std::io::Error| format!("cannot use the data directory {}: {e}", dir.display());
     make_data_dir(dir)?;
     let mut options = File::options();
     let file = open_regular(
@@ -473,7 +472,7 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
-            "another jd-manager already uses the data directory {}. End it, or choose another with --data-dir.",
+            "another jd-manager is already using the data directory {}. Stop it, or choose another directory with --data-dir.",
             dir.display()
         )),
         Err(TryLockError::Error(e)) => Err(told(e)),

@@ -50,7 +50,7 @@ pub async fn begin(
 
 async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
     if let Err(error) = db.check_integrity().await {
-        tracing::warn!(%error, "the database could not be checked; it is tried again next night");
+        tracing::warn!(%error, "cannot check the database; retrying tomorrow night");
     }
     report_unknown_directories(instances, notices).await;
 }
@@ -88,7 +88,7 @@ fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
     };
     tracing::error!(
         count = lost.count,
-        "the database lacks changes that were saved"
+        "saved changes are missing from the database"
     );
     let detail = "Recently saved changes are missing: the database or the log beside it was damaged, removed or replaced by an older copy while \
                   jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice \
@@ -106,7 +106,7 @@ async fn report_unknown_directories(instances: &InstanceService, notices: &Manag
     let unknown = match instances.unknown_directories().await {
         Ok(unknown) => unknown,
         Err(error) => {
-            return tracing::warn!(%error, "the directories of instances cannot be compared with the database");
+            return tracing::warn!(%error, "cannot compare the instance directories with the database");
         }
     };
     if unknown.is_empty() {
@@ -122,15 +122,15 @@ async fn report_unknown_directories(instances: &InstanceService, notices: &Manag
         names.push(format!("{} more", count - NAMED));
     }
     let title = match count {
-        1 => "The database does not know 1 instance directory".into(),
-        _ => format!("The database does not know {count} instance directories"),
+        1 => "1 instance directory is not in the database".into(),
+        _ => format!("{count} instance directories are not in the database"),
     };
     tracing::error!(
         directories = names.join(", "),
-        "the database does not know these instance directories"
+        "these instance directories are not in the database"
     );
     let detail = format!(
-        "Their instances are missing from the database, and their clients may still run: {}. Restore a backup to manage them again, or delete the \
+        "The instances are missing from the database, and their clients may still be running: {}. Restore a backup to manage them again, or delete their \
          directories in instances/ in the data directory.",
         names.join(", ")
     );

@@ -60,8 +60,8 @@ pub fn reload(
 pub fn reload_and_tell(current: &mut Settings, listener_control: &ListenerControl) -> String {
     match reload(current, listener_control) {
         Err(reason) => {
-            tracing::error!("SIGHUP: all settings stay as they are: {reason}");
-            "settings were not read again: there is a mistake, see the log".into()
+            tracing::error!("SIGHUP: settings not changed: {reason}");
+            "settings not reloaded because of an error, see the log".into()
         }
         Ok(ReloadResult { changed, later }) => {
             let list = |names: &[&str]| {
@@ -71,21 +71,15 @@ pub fn reload_and_tell(current: &mut Settings, listener_control: &ListenerContro
                     names.join(", ")
                 }
             };
-            tracing::info!(
-                "SIGHUP: settings were read again; changed: {}",
-                list(&changed)
-            );
+            tracing::info!("SIGHUP: settings reloaded; changed: {}", list(&changed));
             if later.is_empty() {
-                return format!("settings were read again; changed: {}", list(&changed));
+                return format!("settings reloaded; changed: {}", list(&changed));
             }
             tracing::warn!(
-                "SIGHUP: these are different in the settings and need a restart: {}",
+                "SIGHUP: these changed settings need a restart: {}",
                 list(&later)
             );
-            format!(
-                "settings were read again; a restart is needed for: {}",
-                list(&later)
-            )
+            format!("settings reloaded; restart needed for: {}", list(&later))
         }
     }
 }

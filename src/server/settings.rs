@@ -186,7 +186,7 @@ impl Settings {
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
             None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
-                SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into())
+                SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; set a directory with --data-dir".into())
             })?,
         };
         let data_dir = std::path::absolute(&data_dir)
@@ -217,17 +217,17 @@ impl Settings {
             .filter(|filter| !filter.is_empty())
             .unwrap_or_else(|| "info".into());
         tracing_subscriber::EnvFilter::try_new(&log)
-            .map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
+            .map_err(|e| SettingsError(format!("log: \"{log}\" is not a valid filter: {e}")))?;
         let retention_days = first.retention_days.or(second.retention_days).unwrap_or(7);
         if !(1..=3650).contains(&retention_days) {
             return Err(SettingsError(format!(
-                "retention_days: {retention_days} is not from 1 to 3650"
+                "retention_days: {retention_days} is not between 1 and 3650"
             )));
         }
         let audit_days = first.audit_days.or(second.audit_days).unwrap_or(365);
         if !(1..=3650).contains(&audit_days) {
             return Err(SettingsError(format!(
-                "audit_days: {audit_days} is not from 1 to 3650"
+                "audit_days: {audit_days} is not between 1 and 3650"
             )));
         }
         let allow_hosts = if first.allow_hosts.is_empty() {
@@ -246,7 +246,7 @@ impl Settings {
             .unwrap_or(2048);
         if !(16..=65_536).contains(&max_connections) {
             return Err(SettingsError(format!(
-                "max_connections: {max_connections} is not from 16 to 65536"
+                "max_connections: {max_connections} is not between 16 and 65536"
             )));
         }
         let length = |one: Option<DurationText>, other: Option<DurationText>, default| {
@@ -318,10 +318,10 @@ fn tls(
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (Some(_), None) => Err(SettingsError(
-            "tls_key: tls_cert is set, and its private key is needed, too".into(),
+            "tls_key: missing. tls_cert is set and needs its private key".into(),
         )),
         (None, Some(_)) => Err(SettingsError(
-            "tls_cert: tls_key is set, and its certificate is needed, too".into(),
+            "tls_cert: missing. tls_key is set and needs its certificate".into(),
         )),
     }
 }
@@ -329,14 +329,14 @@ fn tls(
 fn read(path: &Path) -> Result<SettingsInput, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         SettingsError(format!(
-            "the settings file {} cannot be read: {e}",
+            "cannot read the settings file {}: {e}",
             path.display()
         ))
     })?;
     // The toml error shows line and key.
     toml::from_str(&text).map_err(|e| {
         SettingsError(format!(
-            "the settings file {} has a mistake: {e}",
+            "the settings file {} has an error: {e}",
             path.display()
         ))
     })

@@ -16,7 +16,7 @@ pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send_state(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::warn!(%error, "the monotonic clock cannot be read; the service manager is not told of the reload")
+            tracing::warn!(%error, "cannot read the monotonic clock; not notifying the service manager of the reload")
         }
     }
 }
@@ -39,6 +39,6 @@ pub fn watchdog_loop() -> Option<Duration> {
 
 fn send_state(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
 }

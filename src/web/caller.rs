@@ -95,7 +95,7 @@ impl Caller {
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             format!(
-                "This needs the role {needed}; {} has the role {}. An admin can change that.",
+                "This requires the role {needed}; {} has the role {}. An admin can change roles.",
                 self.title(),
                 self.role
             ),
@@ -112,6 +112,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Log in first."))
+            .ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Sign in first."))
     }
 }

@@ -57,18 +57,18 @@ fn page_title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "Check your input",
         StatusCode::UNAUTHORIZED => "Sign in first",
-        StatusCode::FORBIDDEN => "You may not do this",
+        StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::NOT_FOUND => "Page not found",
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => {
             "This address does not work in a browser"
         }
-        StatusCode::CONFLICT => "This is not possible now",
+        StatusCode::CONFLICT => "Not possible now",
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "This kind of file is not accepted",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "File type not supported",
         StatusCode::MISDIRECTED_REQUEST => "Unknown host name",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests",
         StatusCode::SERVICE_UNAVAILABLE => "Not available now",
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long",
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "Timeout",
         _ => "Something went wrong",
     }
 }
@@ -81,7 +81,7 @@ fn page_detail(status: StatusCode) -> Option<&'static str> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
     ]
     .contains(&status);
-    is_of_http.then_some("Go back, and use the buttons and links of the page.")
+    is_of_http.then_some("Go back and use the buttons and links on the page.")
 }
 
 /// Middleware: writes out every problem, whether a handler's or the framework's, in the form that
@@ -117,9 +117,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
         }
     };
     let detail = if problem.detail.is_empty() {
-        format!(
-            "Something went wrong inside jd-manager. Its log has the cause under request {request_id}."
-        )
+        format!("jd-manager had an internal error. Search its log for request {request_id}.")
     } else {
         problem.detail.clone()
     };

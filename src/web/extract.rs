@@ -157,15 +157,9 @@ pub fn unknown_field(kind: &str, name: &str, known: &[RequestField]) -> FieldErr
         ),
     };
     let (pointer, what) = if is_plain {
-        (
-            format!("/{name}"),
-            format!("There is no {kind} \"{name}\"."),
-        )
+        (format!("/{name}"), format!("Unknown {kind} \"{name}\"."))
     } else {
-        (
-            String::new(),
-            format!("There is a {kind} with a name that jd-manager does not know."),
-        )
+        (String::new(), format!("Unknown {kind}."))
     };
     FieldError::new(pointer, format!("{what} {hint}").trim_end().to_owned())
 }
@@ -324,9 +318,9 @@ pub async fn body(request: Request) -> Result<Bytes, ProblemResponse> {
         |rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ProblemResponse::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "The body is larger than the 1 MiB this takes.",
+                "The body is too large. The limit is 1 MiB.",
             ),
-            _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+            _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body is incomplete."),
         },
     )
 }

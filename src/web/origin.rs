@@ -126,7 +126,7 @@ fn check(
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(ProblemResponse::new(
             StatusCode::BAD_REQUEST,
-            "The request names more than one host.",
+            "The request contains more than one host name.",
         ));
     }
     if !hosts.is_ours(host)
@@ -136,8 +136,8 @@ fn check(
     {
         return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "jd-manager does not answer to that host name. Use the machine's address (http://127.0.0.1 on the machine itself), or name the host \
-             in the setting allow_hosts.",
+            "jd-manager does not accept this host name. Use the server's IP address (http://127.0.0.1 on the server itself), or add the host \
+             to the setting allow_hosts.",
         ));
     }
     if method.is_safe() {
@@ -156,7 +156,7 @@ fn check(
     } else {
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "Another site asked for this change. Changes are taken from jd-manager's own pages only.",
+            "This change was requested by another website. Only jd-manager's own pages may request changes.",
         ))
     }
 }

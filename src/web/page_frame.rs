@@ -39,9 +39,13 @@ impl PageFrame {
         self.may(Role::Admin)
     }
 
-    /// The name to greet them by.
+    /// The name to show for the caller.
     pub fn who(&self) -> &str {
-        self.caller.as_ref().map_or("", |caller| &caller.name)
+        match &self.caller {
+            Some(caller) if caller.name == Caller::MACHINE => "Account (local)",
+            Some(caller) => &caller.name,
+            None => "",
+        }
     }
 
     /// Where a static file is, with its content's hash so that it can be cached for good.

@@ -64,18 +64,18 @@ impl ProblemResponse {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
             StatusCode::METHOD_NOT_ALLOWED => {
-                "This address does not take that method; the Allow header lists those it takes."
+                "This address does not support the method. The Allow header lists the supported methods."
                     .into()
             }
-            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than the 1 MiB this takes.".into(),
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large. The limit is 1 MiB.".into(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 "Send application/json or application/x-www-form-urlencoded.".into()
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
-                "This took too long and was given up.".into()
+                "The request timed out.".into()
             }
             s if s.is_server_error() => String::new(),
-            _ => text.unwrap_or_else(|| "The request cannot be answered.".into()),
+            _ => text.unwrap_or_else(|| "The request is not valid.".into()),
         };
         Self::new(status, detail)
     }

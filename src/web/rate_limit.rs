@@ -83,7 +83,7 @@ impl RateLimiter {
         counts.addresses.check_key(&address).map_err(|early| {
             let wait = early.wait_time_from(MonotonicClock.now()).as_secs() + 1;
             let detail = format!(
-                "{address} asks more often than {} times a second. Try again in {wait} s. An event stream tells of changes without being asked.",
+                "More than {} requests per second from {address}. Try again in {wait} s. To follow changes, use an event stream instead of polling.",
                 counts.rate
             );
             ProblemResponse::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))

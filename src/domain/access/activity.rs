@@ -71,7 +71,7 @@ impl LastUses {
                 Ok(())
             });
             if let Err(error) = written.await {
-                tracing::debug!(%error, "the times of last use cannot be written yet");
+                tracing::debug!(%error, "cannot store the times of last use yet");
                 return;
             }
             self.pending()

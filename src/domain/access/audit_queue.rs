@@ -58,9 +58,9 @@ impl AuditQueue {
         };
         match error {
             Some(Ok(())) => {}
-            None => tracing::error!(?entry, "an audit entry waits for the database"),
+            None => tracing::error!(?entry, "an audit entry is waiting for the database"),
             Some(Err(error)) => {
-                tracing::error!(%error, ?entry, "an audit entry cannot be written yet");
+                tracing::error!(%error, ?entry, "cannot write an audit entry yet");
                 self.retry_entries();
             }
         }

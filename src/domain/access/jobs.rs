@@ -27,11 +27,11 @@ impl Access {
     ) -> Result<(), JobSchedulerError> {
         let access = self.clone();
         schedule
-            .nightly(WHEN, "forgetting old logins", move || {
+            .nightly(WHEN, "pruning old sessions", move || {
                 let access = access.clone();
                 async move {
                     if let Err(error) = access.prune(audit_days).await {
-                        tracing::error!(%error, "old logins and audit entries could not be pruned");
+                        tracing::error!(%error, "cannot prune old sessions and audit entries");
                     }
                 }
             })

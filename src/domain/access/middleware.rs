@@ -184,13 +184,13 @@ fn refuse_unauthenticated(
     }
     let detail = match (can_log_in, awaits) {
         (true, _) => {
-            "Log in first: at /login, or with a token in the header \"Authorization: Bearer …\"."
+            "Sign in at /login, or send a token in the header \"Authorization: Bearer …\"."
         }
         (_, true) => {
-            "Nobody has a password yet. Open /login/first in a browser and set one with the code that jd-manager printed."
+            "There is no user yet. Open /login/first in a browser and create the first user with the code that jd-manager printed."
         }
         _ => {
-            "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password."
+            "There is no user yet, so jd-manager accepts only local requests. Run on the server: jd-manager set-password."
         }
     };
     let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);
@@ -205,8 +205,8 @@ fn refuse_unauthenticated(
 fn forwarded() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::FORBIDDEN,
-        "This request came through a proxy, and nobody has a password yet: whoever reaches the proxy could redirect the mining income. Set \
-         a password (jd-manager set-password), and name the proxy in the setting trusted_proxies.",
+        "This request came through a proxy, and there is no user yet: anyone who reaches the proxy could redirect the mining income. Set \
+         a password (jd-manager set-password), and add the proxy to the setting trusted_proxies.",
     )
 }
 

@@ -176,14 +176,14 @@ pub fn check_user_name(name: &str) -> Result<(), FieldError> {
             format!("The name {name} is reserved for jd-manager. Choose another name."),
         ));
     }
-    let fault = "A name has letters from A to Z, digits and any of . _ - @ +, and begins with a letter or digit.";
+    let fault = "Use only letters A to Z, digits and . _ - @ +. The name must begin with a letter or digit.";
     check_characters(name, is_word)
         .map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
 }
 
 /// Checks the name of a new token: like a user's, and single blanks between words.
 pub fn check_token_name(name: &str) -> Result<(), FieldError> {
-    let fault = "A name has letters from A to Z, digits, single blanks and any of . _ - @ +, and begins with a letter or digit.";
+    let fault = "Use only letters A to Z, digits, single spaces and . _ - @ +. The name must begin with a letter or digit.";
     let has_gaps = name.contains("  ") || name.ends_with(' ');
     let checked = check_characters(name, |c| c == ' ' || is_word(c));
     match checked {
@@ -203,10 +203,10 @@ fn check_characters(
     is_allowed: impl Fn(char) -> bool,
 ) -> Result<(), Option<&'static str>> {
     if name.is_empty() {
-        return Err(Some("Give it a name."));
+        return Err(Some("Enter a name."));
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(Some("A name has at most 64 characters."));
+        return Err(Some("The name can have at most 64 characters."));
     }
     match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_allowed) {
         true => Ok(()),

@@ -28,10 +28,10 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     let letters: std::collections::BTreeSet<char> = password.chars().collect();
     if password.chars().count() < SHORTEST {
         Err(format!(
-            "A password has at least {SHORTEST} characters. Several words are easy to keep in mind."
+            "The password needs at least {SHORTEST} characters. Several words are easy to remember."
         ))
     } else if password.len() > LONGEST {
-        Err(format!("A password has at most {LONGEST} bytes."))
+        Err(format!("The password can have at most {LONGEST} bytes."))
     } else if letters.len() < 4
         || (!name.is_empty()
             && password
@@ -41,7 +41,7 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
                 .count()
                 < SHORTEST / 2)
     {
-        Err("That password is too easily guessed: it repeats itself or the name.".into())
+        Err("This password is too easy to guess because it repeats a pattern or the name. Choose another one.".into())
     } else {
         Ok(())
     }

@@ -108,12 +108,16 @@ fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error
     match refused {
         LoginRefusal::Wrong => Ok((
             StatusCode::UNAUTHORIZED,
-            "Name, password or code is wrong. The code is needed by those who set up a second factor.".into(),
+            "Wrong name, password or code. If you set up a second factor, enter its code.".into(),
             None,
         )),
         LoginRefusal::Wait(wait) => {
             let seconds = wait.as_secs() + 1;
-            Ok((StatusCode::TOO_MANY_REQUESTS, format!("Too many attempts. Try again in {seconds} s."), Some(seconds)))
+            Ok((
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("Too many attempts. Try again in {seconds} s."),
+                Some(seconds),
+            ))
         }
         LoginRefusal::Because(error) => Err(error),
     }
@@ -214,7 +218,7 @@ pub async fn first_page(State(access): State<Access>, want: RequestContext) -> R
 fn no_first_visit() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::NOT_FOUND,
-        "There is no first visit: either somebody has a password already, or jd-manager was not started with --setup.",
+        "Initial setup is not available: there is already a user, or jd-manager was not started with --setup.",
     )
 }
 
@@ -241,7 +245,7 @@ pub async fn first_visit(
         Ok(begun) => return welcome(&want, begun, "/".into(), peer),
         Err(LoginRefusal::Wrong) => Error::invalid(
             "/code",
-            "That is not the code that jd-manager printed when it was started.",
+            "Wrong code. Enter the code that jd-manager printed when it started.",
         ),
         Err(LoginRefusal::Because(error)) => error,
         Err(wait) => return Err(problem(wait)),
@@ -260,7 +264,7 @@ pub async fn log_out(
     if let Some(session) = Credentials::of(&headers, peer).session {
         access.log_out(session).await?;
     }
-    let json = MessageResponse::new("Logged out.");
+    let json = MessageResponse::new("Signed out.");
     let mut response = ChangeResponse::new(json, "/login").respond(&want)?;
     response
         .headers_mut()
@@ -318,7 +322,7 @@ pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "This cannot be done with a token. Log in with name and password.",
+            "This is not possible with a token. Sign in with name and password.",
         )),
         _ => Ok(()),
     }
@@ -346,7 +350,7 @@ pub async fn change_password(
     {
         Ok(()) => done(
             &want,
-            "The password is changed. All other sessions have ended.",
+            "Password changed. Your other sessions have been signed out.",
             "/account",
         ),
         Err(LoginRefusal::Because(error)) => {
@@ -371,7 +375,7 @@ pub async fn end_session(
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     access.end_session(me.id, id).await?;
-    done(&want, "The session has ended.", "/account")
+    done(&want, "Session signed out.", "/account")
 }
 
 /// `POST /account/sessions/end`: all but this one.
@@ -386,9 +390,9 @@ pub async fn end_sessions(
     let me = access.me(&caller).await?;
     let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
     let message = if ended == 1 {
-        "One other session has ended.".into()
+        "Signed out 1 other session.".into()
     } else {
-        format!("{ended} other sessions have ended.")
+        format!("Signed out {ended} other sessions.")
     };
     done(&want, message, "/account")
 }
@@ -435,7 +439,7 @@ pub async fn set_second_factor(
     {
         Ok(()) => done(
             &want,
-            "From now on a login needs a code of the authenticator, too.",
+            "Second factor turned on. Signing in now requires a code from your authenticator app.",
             "/account",
         ),
         // A secret that cannot be one is not worth a picture.
@@ -464,7 +468,7 @@ pub async fn remove_second_factor(
     {
         Ok(()) => done(
             &want,
-            "A login needs the password alone from now on.",
+            "Second factor removed. Signing in now requires only your password.",
             "/account",
         ),
         Err(LoginRefusal::Because(error)) => {

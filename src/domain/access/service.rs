@@ -110,12 +110,12 @@ impl Access {
             return Ok(());
         }
         Err(format!(
-            "listen: {at} can be reached from other machines, and nobody has a password yet: whoever opens the page could redirect the mining \
-             income. Do one of these:\n  \
+            "listen: {at} can be reached from other computers, and there is no user yet: anyone who opens the page could redirect the mining \
+             income. Do one of the following:\n  \
              * set a password: jd-manager set-password --data-dir {data}\n  \
-             * start with --setup and set it on the first visit, with a code that is printed here\n  \
-             * give one by the environment variable JD_MANAGER_PASSWORD or by --password-file FILE\n  \
-             * listen on 127.0.0.1 and come through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 this-machine",
+             * start with --setup and create the first user in the browser, with a code that is printed here\n  \
+             * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
+             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 this-machine",
             data = data_dir.display(),
         ))
     }
@@ -161,8 +161,11 @@ impl Access {
     /// # Errors
     /// It is the machine's own, who is none.
     pub async fn me(&self, caller: &Caller) -> Result<UserAccount> {
-        let none =
-            || Error::Conflict("The machine's own user has no account. Make a user first.".into());
+        let none = || {
+            Error::Conflict(
+                "The local account has no password or sessions. Create a user first.".into(),
+            )
+        };
         let name = Some(caller.name.clone())
             .filter(|name| name != Caller::MACHINE)
             .ok_or_else(none)?;
@@ -204,7 +207,8 @@ impl Access {
             .db
             .write(move |c| {
                 if role != Role::Admin && !queries::has_users(c)? {
-                    let detail = "The first user has to be an admin: from then on everybody has to log in, and somebody has to be able to decide.";
+                    let detail =
+                        "The first user must be an admin. Otherwise nobody could manage users.";
                     return Err(Error::invalid("/role", detail));
                 }
                 if queries::user_called(c, &user.name)?.is_some() {
@@ -399,12 +403,12 @@ impl std::fmt::Debug for UserChange {
 
 pub(super) fn taken(name: &str) -> Error {
     Error::Conflict(format!(
-        "There is already somebody called \"{name}\". Choose another name."
+        "There is already a user called \"{name}\". Choose another name."
     ))
 }
 
 fn last_admin(name: &str) -> Error {
     Error::Conflict(format!(
-        "\"{name}\" is the last admin: nobody could decide anything any more. Make somebody else an admin first."
+        "\"{name}\" is the only admin. Make another user an admin first."
     ))
 }

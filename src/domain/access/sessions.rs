@@ -140,8 +140,8 @@ impl Access {
             .await?;
         let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
-        tracing::warn!(address, "a login was refused");
-        let (action, path) = ("tried to log in".into(), "/login".into());
+        tracing::warn!(address, "a sign-in was rejected");
+        let (action, path) = ("failed to sign in".into(), "/login".into());
         self.record(AuditEntry {
             user: actor.clone(),
             actor,
@@ -174,7 +174,7 @@ impl Access {
             actor: user.name.clone(),
             role: user.role.name().into(),
             address: address.clone(),
-            action: "logged in".into(),
+            action: "signed in".into(),
             path: "/login".into(),
             status: 200,
         };
@@ -296,7 +296,7 @@ impl Access {
         if !self.is_right(clipped(typed), Some(known.password)).await? {
             return Err(LoginRefusal::Because(Error::invalid(
                 "/current",
-                "That is not your password.",
+                "Wrong password.",
             )));
         }
         self.attempts
@@ -321,7 +321,7 @@ impl Access {
         let step = Some(&secret)
             .filter(|secret| second_factor::is_secret(secret))
             .and_then(|secret| second_factor::step_of(&typed.code, secret, 0, self.now()));
-        let wrong = "That is not the code that belongs to this secret now. Does the authenticator's clock go right?";
+        let wrong = "Wrong code. Enter the current code, and check that the clock of your phone is correct.";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
         let sealed = self.vault.seal(&place(user), &secret)?;
         self.db

@@ -66,7 +66,7 @@ impl Access {
             errors.push(FieldError::new(
                 "/role",
                 format!(
-                    "You are {}: a token of yours cannot be {}.",
+                    "Your role is {}. You cannot create a token with the role {}.",
                     caller.role, wish.role
                 ),
             ));

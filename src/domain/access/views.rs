@@ -265,7 +265,7 @@ pub struct AccessRemoval {
 
 /// The question before a user is deleted.
 pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
-    let lost = "Its sessions and tokens end at once. What it did stays in the audit log.";
+    let lost = "The user's sessions and tokens stop working immediately. Their audit log entries are kept.";
     ask(
         "Delete",
         user.name,
@@ -277,7 +277,8 @@ pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
 
 /// The question before a token is revoked.
 pub(super) fn revoke_page(token: ApiToken) -> ConfirmPage<AccessRemoval> {
-    let lost = "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.";
+    let lost =
+        "Programs that use this token lose access immediately. A revoked token cannot be restored.";
     ask(
         "Revoke",
         token.name,
@@ -343,9 +344,9 @@ impl TokensPage {
         [
             ("30", "30 days"),
             ("90", "90 days"),
-            ("365", "one year"),
-            ("1", "one day"),
-            ("", "until it is revoked"),
+            ("365", "1 year"),
+            ("1", "1 day"),
+            ("", "until revoked"),
         ]
     }
 }
@@ -368,7 +369,7 @@ impl TokenPage {
     /// The token `secret` and what is kept of it.
     pub fn new(token_info: ApiToken, secret: String) -> Self {
         let message = format!(
-            "\"{}\" is made. Copy the token now: it is not shown again.",
+            "Token \"{}\" created. Copy it now. It is not shown again.",
             token_info.name
         );
         Self {

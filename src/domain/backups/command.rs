@@ -100,10 +100,10 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
             ""
         },
     );
-    println!("Installed clients are not in it; they can be installed again.");
+    println!("Installed client programs are not included. Install them again after a restore.");
     if order.passphrase.is_none() && (manifest.holds_key || !manifest.sealed) {
         eprintln!(
-            "Note: whoever has this file has every secret in it, since it is not encrypted. --encrypt asks for a passphrase; --without-key leaves the key out."
+            "Note: this backup is not encrypted, so anyone who has the file can read its secrets. Use --encrypt to set a passphrase, or --without-key to leave out the key."
         );
     }
     Ok(())
@@ -120,7 +120,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         None if is_encrypted(&args.file).map_err(|e| e.to_string())? => {
             if !std::io::stdin().is_terminal() {
                 return Err(format!(
-                    "The backup is encrypted. Give its passphrase with --passphrase-file or in {VARIABLE}."
+                    "The backup is encrypted. Provide its passphrase with --passphrase-file or in {VARIABLE}."
                 ));
             }
             Some(
@@ -156,22 +156,22 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         manifest.created_at.local()
     );
     if let Some(aside) = aside {
-        println!("What was there before is in {}.", aside.display());
+        println!("The previous data is in {}.", aside.display());
     }
     println!(
-        "Installed clients are not in a backup: install one on the page of updates, or start with --client."
+        "Backups do not include client programs. Install one on the Updates page, or start with --client."
     );
     println!(
-        "{ran} of the instances were to run. None is started by itself but those with autostart, when jd-manager starts: make sure that they do not run elsewhere, too."
+        "{ran} of the instances were running. Only instances with autostart start when jd-manager starts. Make sure that they do not run on another computer as well."
     );
     if tokens > 0 {
         println!(
-            "Users, passwords and tokens are those of then. A token that was revoked since is valid again ({tokens} in all): jd-manager token list."
+            "Users, passwords and tokens are restored from the backup. Tokens that were revoked later are valid again ({tokens} total). Check: jd-manager token list."
         );
     }
     if !manifest.holds_key && manifest.sealed {
         println!(
-            "The key of the secrets was not in it: put the {KEY_FILE} that belongs to it into {} before you start jd-manager.",
+            "The backup does not contain the encryption key. Copy the matching {KEY_FILE} to {} before you start jd-manager.",
             data_dir.display()
         );
     }
@@ -195,9 +195,9 @@ fn asked_twice() -> Result<String, String> {
     let ask =
         |words: &str| rpassword::prompt_password(words).map_err(|e| format!("no passphrase: {e}"));
     let passphrase = ask("Passphrase: ")?;
-    match ask("Once more: ")? == passphrase {
+    match ask("Repeat passphrase: ")? == passphrase {
         true => Ok(passphrase),
-        false => Err("the two passphrases differ".into()),
+        false => Err("the passphrases do not match".into()),
     }
 }
 
@@ -207,7 +207,7 @@ fn catch_signals() -> Result<Arc<AtomicBool>, String> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, interrupted.clone())
-            .map_err(|e| format!("cannot take signals: {e}"))?;
+            .map_err(|e| format!("cannot handle signals: {e}"))?;
     }
     Ok(interrupted)
 }
@@ -280,6 +280,6 @@ fn progress_text(progress: &RestoreProgress) -> String {
             format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent} %)")
         }
         RestoreStage::Checking => format!("Checking: {unpacked}"),
-        RestoreStage::Syncing => format!("Writing to the disk: {unpacked}"),
+        RestoreStage::Syncing => format!("Writing to disk: {unpacked}"),
     }
 }

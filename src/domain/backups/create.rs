@@ -64,12 +64,12 @@ pub fn make(
     to: &Path,
     told: ProgressCallback<'_>,
 ) -> Result<BackupManifest, BackupError> {
-    let name = to.file_name().ok_or_else(|| {
-        BackupError::refused(format!("{} is not the name of a file.", to.display()))
-    })?;
+    let name = to
+        .file_name()
+        .ok_or_else(|| BackupError::refused(format!("{} is not a file name.", to.display())))?;
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::refused(format!(
-            "{} exists already. Choose another name, or delete it first.",
+            "{} already exists. Choose another name, or delete the file first.",
             to.display()
         )));
     }
@@ -130,7 +130,7 @@ fn write(
     let key = data_dir.join(KEY_FILE);
     if order.with_key && sealed && !key.exists() {
         return Err(BackupError::refused(format!(
-            "{} is missing, so the backup could not hold it. Put it back, or make a backup without the key.",
+            "{} is missing, so it cannot be included in the backup. Put it back, or create a backup without the key.",
             key.display()
         )));
     }
@@ -311,7 +311,7 @@ impl BackupArchive<'_> {
             .append_data(&mut header.clone(), name, &mut watched);
         if watched.has_stopped {
             return Err(BackupError::unavailable(
-                "The backup was given up: jd-manager ends.",
+                "Backup canceled because jd-manager is stopping.",
             ));
         }
         put.map_err(|e| BackupError::at("written", self.draft)(e))?;
@@ -319,7 +319,7 @@ impl BackupArchive<'_> {
         let sha256 = hex(&watched.hash.finalize());
         if left > 0 {
             return Err(BackupError::refused(format!(
-                "{name} became shorter while it was read; make the backup again."
+                "{name} changed during the backup. Create the backup again."
             )));
         }
         self.progress.files += 1;
@@ -385,7 +385,7 @@ impl<R: Read> Read for ProgressReader<'_, R> {
         self.progress.bytes += n as u64;
         if !(self.told)(*self.progress) {
             self.has_stopped = true;
-            return Err(io::Error::other("given up"));
+            return Err(io::Error::other("canceled"));
         }
         Ok(n)
     }

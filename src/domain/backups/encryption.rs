@@ -41,7 +41,7 @@ impl BackupPassphrase {
     pub fn new(text: String) -> Result<Self, String> {
         if text.chars().count() < SHORTEST {
             return Err(format!(
-                "A passphrase has at least {SHORTEST} characters; several words that do not belong together are good."
+                "The passphrase needs at least {SHORTEST} characters. Use several unrelated words."
             ));
         }
         Ok(Self(SecretString::from(text)))
@@ -126,9 +126,7 @@ pub fn opened<R: Read>(
         .map_err(|e| match e {
             age::DecryptError::DecryptionFailed
             | age::DecryptError::KeyDecryptionFailed
-            | age::DecryptError::NoMatchingKeys => {
-                BackupError::refused("This is not the passphrase of the backup.")
-            }
+            | age::DecryptError::NoMatchingKeys => BackupError::refused("Wrong passphrase."),
             other => damaged(other),
         })
 }

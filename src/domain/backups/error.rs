@@ -75,11 +75,11 @@ impl From<ArchiveRefusal> for BackupError {
         Self::Refused(match refused {
             ArchiveRefusal::Disk(cause) => {
                 return Self::Io {
-                    what: "what is unpacked cannot be written".into(),
+                    what: "the unpacked files cannot be written".into(),
                     cause,
                 };
             }
-            other => format!("This is no backup that can be restored: {other}."),
+            other => format!("This file is not a valid backup: {other}."),
         })
     }
 }
@@ -109,7 +109,7 @@ impl From<BackupError> for Error {
             BackupError::Refused(words) => Self::Conflict(words),
             BackupError::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
             BackupError::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
-                detail: "The disk is full: no backup was made. Free some space, or delete older backups.".into(),
+                detail: "The disk is full: no backup was created. Free some space, or delete older backups.".into(),
                 retry_after: None,
             },
             other => Self::internal(other),
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             said(locked),
             Some((
-                "Another program holds the database: nothing was saved. Try again.".into(),
+                "Another program has locked the database: nothing was saved. Try again.".into(),
                 soon
             ))
         );
@@ -173,7 +173,7 @@ mod tests {
         let (detail, _) = said(on_disk(28)).unwrap();
         assert_eq!(
             detail,
-            "The disk is full: no backup was made. Free some space, or delete older backups."
+            "The disk is full: no backup was created. Free some space, or delete older backups."
         );
         let (detail, _) = said(on_disk(30)).unwrap();
         assert!(detail.starts_with("The disk is read-only: "), "{detail}");

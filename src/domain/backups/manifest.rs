@@ -91,12 +91,12 @@ impl BackupManifest {
         }
         let head: ManifestHeader = serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
             ))
         })?;
         if head.format != FORMAT {
             return Err(BackupError::refused(format!(
-                "This backup was made by jd-manager {} in a format ({}) that this one, {}, does not know. Use that version, or one newer.",
+                "This backup was created by jd-manager {} in format {}, which this version ({}) does not support. Use that version or a newer one.",
                 head.version.chars().take(40).collect::<String>(),
                 head.format,
                 env!("CARGO_PKG_VERSION")
@@ -104,7 +104,7 @@ impl BackupManifest {
         }
         serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
             ))
         })
     }
@@ -116,7 +116,7 @@ impl BackupManifest {
     pub fn check(&self, unpacked: &[ArchiveMember]) -> Result<(), BackupError> {
         let wrong = |words: String| {
             Err(BackupError::refused(format!(
-                "The backup is damaged or was altered: {words}. Nothing was changed."
+                "The backup is damaged or was modified: {words}. Nothing was changed."
             )))
         };
         let mut rest: HashMap<&str, &ArchiveMember> = unpacked
@@ -129,18 +129,18 @@ impl BackupManifest {
                 return wrong(format!("{} is missing", member.path));
             };
             if found.size != member.size || hex(&found.sha256) != member.sha256 {
-                return wrong(format!("{} is not what it was", member.path));
+                return wrong(format!("{} was modified", member.path));
             }
         }
         if let Some(more) = rest.keys().min() {
-            return wrong(format!("{more} does not belong to it"));
+            return wrong(format!("{more} is not part of the backup"));
         }
         let has = |path: &str| self.files.iter().any(|member| member.path == path);
         if !has(db::FILE) {
-            return wrong("it holds no database".into());
+            return wrong("it contains no database".into());
         }
         if has(KEY_FILE) != self.holds_key {
-            return wrong("it does not hold the key it says".into());
+            return wrong("it does not contain the key that it lists".into());
         }
         Ok(())
     }

@@ -89,9 +89,9 @@ pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice 
     let (title, then) = match kind {
         BackupKind::Nightly => (
             "The nightly backup failed",
-            " jd-manager tries again every hour.",
+            " jd-manager retries every hour.",
         ),
-        BackupKind::Manual => ("The requested backup failed", ""),
+        BackupKind::Manual => ("The manual backup failed", ""),
     };
     let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}"))
         .with_link("/backups", "Backups");
@@ -171,7 +171,7 @@ mod tests {
             (notice.id, notice.since),
             ("nightly-backup-failed", Timestamp(2))
         );
-        assert_eq!(notice.detail, "Full. jd-manager tries again every hour.");
+        assert_eq!(notice.detail, "Full. jd-manager retries every hour.");
         let merged = both.merged(BackupOutcomes {
             manual: None,
             nightly: ended(3, None),

@@ -99,7 +99,7 @@ pub fn restore(
     let place = DataDirLock::lock(data_dir)?;
     if place.is_used() && !way.force {
         return Err(BackupError::refused(format!(
-            "{} is not empty. Restore into another directory with --data-dir, or say --force: what is there is then moved aside, not deleted.",
+            "{} is not empty. Restore to another directory with --data-dir, or use --force. With --force, the existing data is moved aside, not deleted.",
             data_dir.display()
         )));
     }
@@ -131,7 +131,7 @@ pub fn restore(
         })?;
         if !fits {
             return Err(BackupError::refused(
-                "The key in this backup is not the one that its secrets were sealed with. Nothing was changed.",
+                "The key in this backup does not match its encrypted secrets. Nothing was changed.",
             ));
         }
     }
@@ -237,7 +237,7 @@ fn unpack(
         }
         (true, None) => {
             return Err(BackupError::refused(
-                "The backup is encrypted: its passphrase is needed.",
+                "The backup is encrypted. Enter its passphrase.",
             ));
         }
     };
@@ -248,13 +248,13 @@ fn check(into: &Path, unpacked: &[ArchiveMember]) -> Result<BackupManifest, Back
     let path = into.join(FILE);
     let Some(found) = unpacked.iter().find(|one| one.path == FILE) else {
         return Err(BackupError::refused(format!(
-            "This is no backup of jd-manager's, or its end is missing: it holds no {FILE}."
+            "This file is not a jd-manager backup, or it is incomplete: it contains no {FILE}."
         )));
     };
     if found.size > manifest::largest_for(unpacked.len()) {
-        let words = format!("its {FILE} is too large for {} files", unpacked.len());
+        let words = format!("{FILE} in it is too large for {} files", unpacked.len());
         return Err(BackupError::refused(format!(
-            "This is no backup that can be restored: {words}."
+            "This file is not a valid backup: {words}."
         )));
     }
     let manifest = BackupManifest::read(&fs::read(&path).map_err(BackupError::at("read", &path))?)?;

@@ -49,17 +49,13 @@ pub async fn create(
         }
         Err(other) => return Err(other.into()),
     };
-    tracing::info!(
-        who = caller.title(),
-        backup = name,
-        "a backup was asked for"
-    );
+    tracing::info!(who = caller.title(), backup = name, "backup requested");
     if want.form == Representation::Html {
         // The page of backups says that it is being made.
         return want.redirect(HERE);
     }
     let at = format!("{HERE}/{name}");
-    let message = "The backup is being made. It is in the list of /backups once it is whole.";
+    let message = "Backup started. When it is complete, it is listed at /backups.";
     let json = BackupStartResponse { name, message };
     ChangeResponse::new(json, HERE).accepted(at).respond(&want)
 }
@@ -77,7 +73,7 @@ fn read_order(input: RequestInput) -> Result<BackupRequest> {
             .map(|value| value.as_str().unwrap_or_default().to_owned())
     });
     if repeated.is_some_and(|repeated| repeated != given.clone().unwrap_or_default()) {
-        body.refuse("repeat", "The two passphrases differ.");
+        body.refuse("repeat", "The passphrases do not match.");
     }
     let passphrase = given
         .filter(|text| !text.is_empty())
@@ -102,11 +98,7 @@ pub async fn download(
     caller: Caller,
 ) -> Reply {
     let (backup, body) = backups.body(&name).await?;
-    tracing::info!(
-        who = caller.title(),
-        backup = name,
-        "a backup was downloaded"
-    );
+    tracing::info!(who = caller.title(), backup = name, "backup downloaded");
     let media_type = if backup.named.encrypted {
         "application/octet-stream"
     } else {
@@ -142,12 +134,8 @@ pub async fn delete(
     caller: Caller,
 ) -> Reply {
     let gone = backups.delete(&name).await?;
-    tracing::info!(
-        who = caller.title(),
-        backup = gone.name,
-        "a backup was deleted"
-    );
-    let json = MessageResponse::new(format!("{} is deleted.", gone.name));
+    tracing::info!(who = caller.title(), backup = gone.name, "backup deleted");
+    let json = MessageResponse::new(format!("Backup {} deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }
 

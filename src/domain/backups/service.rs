@@ -146,7 +146,7 @@ impl Backups {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the overview cannot show how the last backups ended")
+                    tracing::warn!(%error, "cannot show the results of the last backups on the overview")
                 }
             }
             tokio::select! {
@@ -199,7 +199,7 @@ impl Backups {
         let (name, work) = self.work(BackupKind::Manual, order)?;
         tokio::spawn(async move {
             if let Err(e) = work.await {
-                tracing::error!(error = %e, "the backup that was asked for was not made");
+                tracing::error!(error = %e, "the manual backup failed");
             }
         });
         Ok(name)
@@ -230,7 +230,7 @@ impl Backups {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
             tracing::info!(
                 backup = old.name,
-                "a nightly backup is older than those that are kept, and is deleted"
+                "deleting a nightly backup beyond the number to keep"
             );
         }
         Ok(name)
@@ -265,7 +265,7 @@ impl Backups {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*making {
             return Err(Error::Conflict(format!(
-                "A backup is being made already: {}. Wait until it is there.",
+                "Another backup is already running: {}. Wait until it has finished.",
                 other.name
             )));
         }
@@ -286,7 +286,7 @@ impl Backups {
             let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
             let result = packed.unwrap_or_else(|e| {
                 Err(BackupError::Io {
-                    what: "The backup was not made".into(),
+                    what: "The backup failed".into(),
                     cause: std::io::Error::other(e),
                 })
             });
@@ -306,7 +306,7 @@ impl Backups {
             }
             drop(turn);
             result?;
-            tracing::info!(backup = told, "a backup is made");
+            tracing::info!(backup = told, "backup created");
             Ok(())
         };
         Ok((name, work))
@@ -314,7 +314,7 @@ impl Backups {
 
     fn pack(&self, order: &BackupRequest, to: &Path) -> Result<(), BackupError> {
         let dir = self.dir();
-        std::fs::create_dir_all(&dir).map_err(BackupError::at("made", &dir))?;
+        std::fs::create_dir_all(&dir).map_err(BackupError::at("created", &dir))?;
         remove_leftovers(&dir)?;
         let told = |progress: BackupProgress| {
             if let Some(making) = &mut *self.making.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -42,9 +42,9 @@ impl Default for BackupSettings {
 /// What may be wanted every night.
 pub(super) fn settings_fields() -> [RequestField; 3] {
     [
-        flag("nightly", "One is made every night.").or(true),
-        whole("hour", "At this hour of the machine's day.", 0, 23).or(3),
-        whole("keep", "So many of these are kept.", 1, MOST_KEPT).or(7),
+        flag("nightly", "Create a backup every night.").or(true),
+        whole("hour", "Hour of the day, local time of the server.", 0, 23).or(3),
+        whole("keep", "Number of nightly backups to keep.", 1, MOST_KEPT).or(7),
     ]
 }
 

@@ -62,7 +62,7 @@ impl DataDirLock {
                 Ok(()) => held = Some(lock),
                 Err(TryLockError::WouldBlock) => {
                     return Err(BackupError::refused(format!(
-                        "A jd-manager runs on {}. End it first.",
+                        "jd-manager is running on {}. Stop it first.",
                         data_dir.display()
                     )));
                 }
@@ -70,7 +70,7 @@ impl DataDirLock {
             }
             if let Some(id) = kept(data_dir) {
                 return Err(BackupError::refused(format!(
-                    "The client of instance {id} still runs in {}: its jd-manager was ended with --on-shutdown leave, or was killed. Start jd-manager there and stop it first.",
+                    "The client of instance {id} is still running in {}: jd-manager was stopped with --on-shutdown leave, or was killed. Start jd-manager there and stop the instance first.",
                     data_dir.display()
                 )));
             }
@@ -113,15 +113,14 @@ impl DataDirLock {
                 .recursive(true)
                 .mode(0o700)
                 .create(parent)
-                .map_err(BackupError::at("made", parent))?;
+                .map_err(BackupError::at("created", parent))?;
         }
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let words =
-                    "exists: another restore is at work there. If that is not so, delete it.";
+                let words = "exists: another restore is running there. If not, delete the file.";
                 Err(BackupError::refused(format!("{} {words}", path.display())))
             }
-            Err(e) => Err(BackupError::at("made", &path)(e)),
+            Err(e) => Err(BackupError::at("created", &path)(e)),
             Ok(()) => StagingDir::write_marker(path),
         }
     }
@@ -174,7 +173,7 @@ impl DataDirLock {
             DirBuilder::new()
                 .mode(0o700)
                 .create(&old)
-                .map_err(BackupError::at("made", &old))?;
+                .map_err(BackupError::at("created", &old))?;
             for name in names(&self.data_dir)? {
                 let name_text = name.to_string_lossy();
                 if name != WITHIN
@@ -214,7 +213,7 @@ impl StagingDir {
             .create_new(true)
             .mode(0o600)
             .open(&at)
-            .map_err(BackupError::at("made", &at))?;
+            .map_err(BackupError::at("created", &at))?;
         marker
             .try_lock()
             .map_err(|e| BackupError::at("locked", &at)(e.into()))?;
@@ -293,14 +292,14 @@ pub fn remove_stale_staging(data_dir: &Path) {
         {
             Ok((Ok(()), _marker)) => match remove_staging(&path) {
                 Ok(()) => {
-                    tracing::info!(path = %path.display(), "removed what an interrupted restore left")
+                    tracing::info!(path = %path.display(), "removed the files of an interrupted restore")
                 }
                 Err(error) => {
-                    tracing::warn!(%error, path = %path.display(), "what an interrupted restore left cannot be removed")
+                    tracing::warn!(%error, path = %path.display(), "cannot remove the files of an interrupted restore")
                 }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound && path != data_dir.join(WITHIN) => {
-                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may hold a secret key: delete it");
+                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may contain a secret key: delete it");
             }
             // A restore is at work there, or its files take their place already.
             _ => {}
@@ -315,7 +314,7 @@ pub fn remove_stale_staging(data_dir: &Path) {
 pub fn check_for_half_restored(data_dir: &Path) -> Result<(), BackupError> {
     if data_dir.join(WITHIN).exists() {
         return Err(BackupError::refused(format!(
-            "A backup was being restored into {} and that was cut off. Restore it again with --force; what was there before is in before-restore-… within it.",
+            "A restore into {} was interrupted. Restore the backup again with --force. The previous data is in before-restore-… in that directory.",
             data_dir.display()
         )));
     }

@@ -70,7 +70,7 @@ impl BackupsPage {
     fn failures(&self) -> Vec<(&'static str, &BackupOutcome)> {
         let named = |(kind, ended)| match kind {
             BackupKind::Nightly => ("The last nightly backup", ended),
-            BackupKind::Manual => ("The last backup that was asked for", ended),
+            BackupKind::Manual => ("The last manual backup", ended),
         };
         self.last
             .failures(&self.settings)
@@ -98,9 +98,9 @@ pub struct BackupRemoval {
 /// `GET /backups/{name}/delete`: what will be lost, and the button.
 pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
     let left = match others {
-        0 => "There is no other backup on this machine.".to_owned(),
-        1 => "1 other backup stays on this machine.".to_owned(),
-        _ => format!("{others} other backups stay on this machine."),
+        0 => "There is no other backup.".to_owned(),
+        1 => "1 other backup is kept.".to_owned(),
+        _ => format!("{others} other backups are kept."),
     };
     let made = backup.named.created_at.local();
     let size = size(backup.size);
@@ -108,12 +108,12 @@ pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRe
         title: "Delete this backup?".into(),
         nav: "backups",
         texts: vec![format!(
-            "{}, made {made}, {size}. This cannot be undone. {left}",
+            "{}, created {made}, {size}. This cannot be undone. {left}",
             backup.name
         )],
         action: Some((
             format!("/backups/{}/delete", backup.name),
-            "Delete this backup".into(),
+            "Delete backup".into(),
         )),
         back: "/backups".into(),
         ..ConfirmQuestion::default()

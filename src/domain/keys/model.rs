@@ -48,14 +48,14 @@ pub enum KeyFormatError {
     #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
     Masked,
     /// The text is far from the 49 to 52 characters of a key.
-    #[error("This has {characters} characters; a key has about 50. Copy it again as a whole.")]
+    #[error("This has {characters} characters; a key has about 50. Copy the whole key again.")]
     Size {
         /// How many characters it has.
         characters: usize,
     },
     /// A character that no key contains.
     #[error(
-        "The character {character:?} at position {position} is not one of a key: keys consist of letters and digits \
+        "The character {character:?} at position {position} is not allowed: keys consist of letters and digits \
          without 0, O, I and l. Copy it again."
     )]
     Character {
@@ -66,12 +66,12 @@ pub enum KeyFormatError {
     },
     /// The last four bytes are not the checksum of the others.
     #[error(
-        "The checksum does not fit: a character is wrong, missing or too many. Copy the key again."
+        "The checksum does not match: a character is wrong, missing or extra. Copy the key again."
     )]
     Checksum,
     /// Another number of bytes than such a key has.
     #[error(
-        "The text holds {found} bytes where a {kind} key has {wanted}. It may be a key for something else."
+        "The text contains {found} bytes, but a {kind} key has {wanted}. It may be a key for another purpose."
     )]
     Length {
         /// `public` or `secret`.
@@ -82,7 +82,7 @@ pub enum KeyFormatError {
         wanted: usize,
     },
     /// A public key of a version nobody knows.
-    #[error("The key says it is of version {found}; only version {PUBLIC_VERSION} is known.")]
+    #[error("The key has version {found}; only version {PUBLIC_VERSION} is supported.")]
     Version {
         /// The version it claims.
         found: u16,
@@ -92,7 +92,7 @@ pub enum KeyFormatError {
     IsPublic,
     /// A secret key where a public one belongs.
     #[error(
-        "This is a secret key, not a public key. If others can see this field, make a new pair."
+        "This is a secret key, not a public key. If others can see this field, create a new key pair."
     )]
     IsSecret,
     /// A key of another format.
@@ -100,7 +100,7 @@ pub enum KeyFormatError {
     Other(OtherKeyFormat),
     /// The right length, yet no key of the curve secp256k1.
     #[error(
-        "These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair."
+        "These bytes are not a {kind} key of the curve secp256k1. Copy the key again or create a new key pair."
     )]
     Curve {
         /// `public` or `secret`.
@@ -176,7 +176,7 @@ impl schemars::JsonSchema for SecretKey {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "description": "Never shown: `********` stands in its place, and sent back it means the one that is kept." })
+        schemars::json_schema!({ "type": "string", "description": "Never returned: shown as `********`. Send `********` to keep the stored key." })
     }
 }
 

@@ -98,7 +98,7 @@ impl FirstGeneration {
     /// It was not made yet, so there is nothing to stop.
     pub async fn to_stop(&self) -> Result<InstanceId> {
         let nothing = || {
-            Error::Conflict("Nothing runs: it was never started. POST /jdc/start does that.".into())
+            Error::Conflict("The client was never started. Start it with POST /jdc/start.".into())
         };
         Ok(self.instance().await?.ok_or_else(nothing)?.id)
     }
@@ -119,7 +119,7 @@ impl FirstGeneration {
                 )
             }
             None => {
-                let nothing = "There is no active configuration to run. POST /config saves one, or set a saved one active.";
+                let nothing = "There is no active configuration. Save one with POST /config, or set a saved configuration active.";
                 let config_id = active.ok_or_else(|| Error::Conflict(nothing.into()))?;
                 let wishes = InstanceDraft {
                     name: Some(NAME.into()),

@@ -24,7 +24,7 @@ const LARGEST: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It cannot be read or made.
-    #[error("the key of the secrets, {path}, cannot be used: {cause}")]
+    #[error("cannot use the encryption key {path}: {cause}")]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum KeyFileError {
     },
     /// Something else stands in the file.
     #[error(
-        "{path} is not a key of jd-manager's: it was damaged or replaced. Put the right one in its place, from a backup that holds it; nothing was changed."
+        "{path} is not a jd-manager key: it was damaged or replaced. Restore the correct key from a backup that contains it. Nothing was changed."
     )]
     Damaged {
         /// The file.
@@ -41,7 +41,7 @@ pub enum KeyFileError {
     },
     /// Others can read it, and that cannot be changed.
     #[error(
-        "{path} can be read by others than its owner, and its mode cannot be changed: {cause}. It must be 0600."
+        "{path} can be read by other users, and its mode cannot be changed: {cause}. Set the mode to 0600."
     )]
     Open {
         /// The file.
@@ -89,7 +89,7 @@ impl VaultKey {
             tracing::warn!(
                 file = %path.display(),
                 mode = format!("{:03o}", mode & 0o777),
-                "the key of the secrets could be read by others; it is 0600 again. If somebody may have read it, give configurations and channels new secrets"
+                "other users could read the encryption key; its mode is 0600 again. If someone may have read it, replace the secrets of configurations and channels"
             );
         }
         let mut text = String::new();

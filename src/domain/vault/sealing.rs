@@ -56,7 +56,7 @@ impl Vault {
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&bytes), payload)
-            .map_err(|_| Error::internal("a secret is too long to be sealed"))?;
+            .map_err(|_| Error::internal("a secret is too long to encrypt"))?;
         Ok(format!(
             "{MARK}{}",
             URL_SAFE_NO_PAD.encode([&bytes[..], &sealed].concat())
@@ -86,7 +86,7 @@ impl Vault {
         });
         opened.ok_or_else(|| {
             Error::internal(format!(
-                "the secret at {place} does not open: it is damaged, or was sealed with another key or elsewhere"
+                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another place"
             ))
         })
     }

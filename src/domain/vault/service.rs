@@ -24,8 +24,8 @@ const PROOF: (&str, &str) = ("vault/1/proof", "jd-manager");
 pub enum VaultRefusal {
     /// The key file is gone.
     #[error(
-        "the secrets in the database are sealed, and their key, {path}, is missing. Put it back, from a backup that holds it or from where the data \
-         directory was copied from; nothing was changed."
+        "the secrets in the database are encrypted, and the key {path} is missing. Restore the key from a backup that contains it, or from where the data \
+         directory was copied from. Nothing was changed."
     )]
     Missing {
         /// Where it should be.
@@ -33,8 +33,8 @@ pub enum VaultRefusal {
     },
     /// It is another key.
     #[error(
-        "{path} is not the key that the secrets in the database were sealed with: key and database come from two data directories or two backups. \
-         Put the right one in its place; nothing was changed."
+        "{path} does not match the secrets in the database: key and database are from different data directories or backups. \
+         Replace it with the matching key. Nothing was changed."
     )]
     Wrong {
         /// The key file.
@@ -44,7 +44,7 @@ pub enum VaultRefusal {
     #[error(transparent)]
     Key(#[from] KeyFileError),
     /// The database or the machine.
-    #[error("the secrets cannot be sealed: {0}")]
+    #[error("cannot encrypt the secrets: {0}")]
     Other(#[from] Error),
 }
 
@@ -124,7 +124,7 @@ impl Vault {
         let sealed = sealed.await??;
         tracing::info!(
             sealed,
-            "the secrets in the database are sealed; their key is {KEY_FILE} beside it"
+            "the secrets in the database are encrypted; the key is {KEY_FILE} in the same directory"
         );
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Vault {
                 .await
         };
         if let Err(e) = swept.await {
-            tracing::warn!(error = %e, "secrets of before may still be in free pages of the database or in copies of it; tried again at the next start");
+            tracing::warn!(error = %e, "old secrets may still be in free pages of the database or in its copies; retrying at the next start");
         }
     }
 }

@@ -85,7 +85,7 @@ impl Acceptor {
                 Err(e) if is_theirs(&e) => {}
                 Err(error) => {
                     if let Some(times) = complaint.is_due() {
-                        tracing::error!(%error, times, "no connection can be accepted");
+                        tracing::error!(%error, times, "cannot accept connections");
                     }
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -185,7 +185,10 @@ impl IncomingStream {
                 if them == 0 || them == we {
                     Ok(Incoming::Unix(stream))
                 } else {
-                    tracing::warn!(uid = them, "another user was refused at the Unix socket");
+                    tracing::warn!(
+                        uid = them,
+                        "rejected a connection of another system user on the Unix socket"
+                    );
                     Err(io::ErrorKind::ConnectionAborted.into())
                 }
             }

@@ -88,10 +88,10 @@ impl ConnectionContext {
         };
         match outcome {
             Err(error) if error.is_timeout() => {
-                tracing::debug!("a request's head did not come in time")
+                tracing::debug!("timed out waiting for a request's headers")
             }
             Err(error) => {
-                tracing::debug!(%error, "a conversation ended early");
+                tracing::debug!(%error, "a connection was closed early");
                 linger(connection.into_parts().io.into_inner()).await;
             }
             Ok(()) => linger(connection.into_parts().io.into_inner()).await,

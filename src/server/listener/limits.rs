@@ -23,7 +23,7 @@ pub(super) fn connection_limit(wanted: usize) -> usize {
         tracing::info!(
             wanted,
             taken = most,
-            "max_connections is more than half of the open files that this process may have"
+            "max_connections is more than half of this process's limit on open files"
         );
     }
     wanted.min(most)
@@ -74,9 +74,9 @@ impl ConnectionLimits {
             .and_then(|whose| taken.by.get(&whose).copied())
             .unwrap_or_default();
         let reason = if taken.all >= self.limit {
-            "all are taken"
+            "limit reached"
         } else if whose.is_some() && theirs >= self.from_one {
-            "this address has too many"
+            "too many from this address"
         } else {
             taken.all += 1;
             if let Some(whose) = whose {
@@ -99,7 +99,7 @@ impl ConnectionLimits {
                 limit = self.limit,
                 refused,
                 address,
-                "a connection was refused: {reason}"
+                "rejected a connection: {reason}"
             );
         }
         None

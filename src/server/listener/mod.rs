@@ -100,7 +100,7 @@ impl BoundListener {
     pub async fn open(plan: ListenConfig) -> Result<Self, String> {
         let tcp = TcpListener::bind(plan.listen).await.map_err(|e| {
             let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
-                " Another program listens there; choose another with --listen."
+                " Another program is using this address. Choose another one with --listen."
             } else {
                 ""
             };
@@ -115,9 +115,7 @@ impl BoundListener {
                     return Err(format!("socket: {reason}"));
                 }
                 Err(reason) => {
-                    tracing::warn!(
-                        "there is no Unix socket, the command line has to use --url: {reason}"
-                    );
+                    tracing::warn!("no Unix socket; use --url on the command line: {reason}");
                     None
                 }
             },

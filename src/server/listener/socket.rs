@@ -56,15 +56,19 @@ impl UnixListenSocket {
         let told = |what: &str, e: &io::Error| format!("{} {what}: {e}", path.display());
         let name = path
             .file_name()
-            .ok_or_else(|| format!("{} names no file", path.display()))?;
-        let (dir, short) =
-            reach(path).map_err(|e| told("cannot be made, its directory cannot be opened", &e))?;
+            .ok_or_else(|| format!("{} is not a file name", path.display()))?;
+        let (dir, short) = reach(path).map_err(|e| {
+            told(
+                "cannot be created because its directory cannot be opened",
+                &e,
+            )
+        })?;
         match std::fs::symlink_metadata(&short) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(told("cannot be looked at", &e)),
+            Err(e) => return Err(told("cannot be read", &e)),
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(format!(
-                    "{} is there and is no socket; remove it or name another place",
+                    "{} exists but is not a socket; remove the file or choose another path",
                     path.display()
                 ));
             }
@@ -73,11 +77,11 @@ impl UnixListenSocket {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) => {
                     return Err(told(
-                        "is there and cannot be asked whether it is in use",
+                        "exists, and cannot be checked for use by another program",
                         &e,
                     ));
                 }
-                Ok(_) => return Err(format!("another program listens on {}", path.display())),
+                Ok(_) => return Err(format!("another program is using {}", path.display())),
             },
         }
         let mut draft = std::ffi::OsString::from(".");
@@ -102,14 +106,14 @@ impl UnixListenSocket {
         };
         let socket = open().map_err(|e| {
             let _ = rustix::fs::unlinkat(&dir, &draft, AtFlags::empty());
-            told("cannot be made", &e)
+            told("cannot be created", &e)
         })?;
         let length = path.as_os_str().len();
         if length > LONGEST_PATH {
             tracing::warn!(
                 socket = %path.display(),
-                "the socket's path has {length} bytes. jd-manager's own commands reach it; other programs (curl --unix-socket) take at most \
-                 {LONGEST_PATH}. Name a shorter place with --socket if they have to."
+                "the socket's path has {length} bytes. jd-manager's own commands can use it; other programs (curl --unix-socket) allow at most \
+                 {LONGEST_PATH}. If you need them, choose a shorter path with --socket."
             );
         }
         Ok(socket)

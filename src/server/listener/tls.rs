@@ -80,12 +80,12 @@ impl InForce {
         let key = key(&files.key)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|e| format!("TLS cannot be set up: {e}"))?
+            .map_err(|e| format!("cannot set up TLS: {e}"))?
             .with_no_client_auth()
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|e| match e {
                 TlsError::InconsistentKeys(_) => format!(
-                    "tls_key: the key in {} does not belong to the first certificate in {}",
+                    "tls_key: the key in {} does not match the first certificate in {}",
                     files.key.display(),
                     files.certificate.display()
                 ),
@@ -146,11 +146,9 @@ fn said(setting: &str, path: &Path, wanted: &str, error: &PemError) -> String {
     match error {
         PemError::Io(e) => format!("{setting}: {path} cannot be read: {e}"),
         PemError::NoItemsFound => {
-            format!("{setting}: {path} holds no {wanted} in PEM (\"-----BEGIN …\")")
+            format!("{setting}: {path} contains no {wanted} in PEM format (\"-----BEGIN …\")")
         }
-        _ => format!(
-            "{setting}: {path} is damaged: a block of PEM in it does not end or is not Base64"
-        ),
+        _ => format!("{setting}: {path} is damaged: a PEM block in it is incomplete or not Base64"),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
         Ok(plain)
     } else {
         Err(SettingsError(format!(
-            "allow_hosts: \"{name}\" is not a host name such as miner.example.org"
+            "allow_hosts: \"{name}\" is not a host name like miner.example.org"
         )))
     }
 }

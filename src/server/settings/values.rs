@@ -16,9 +16,9 @@ impl std::str::FromStr for DurationText {
     fn from_str(text: &str) -> Result<Self, String> {
         match humantime::parse_duration(text.trim()) {
             Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
-            Ok(_) => Err("a length of time is at least 1s".into()),
+            Ok(_) => Err("a duration must be at least 1s".into()),
             Err(_) => Err(format!(
-                "\"{text}\" is not a length of time such as 10s, 5m or 1h 30m"
+                "\"{text}\" is not a duration like 10s, 5m or 1h 30m"
             )),
         }
     }
@@ -87,11 +87,11 @@ fn network(text: &str) -> Result<IpNet, String> {
     match network {
         // That would be everybody, and everybody could be anybody.
         Some(network) if network.prefix_len() == 0 => Err(format!(
-            "\"{text}\" is every address there is; name your proxies alone"
+            "\"{text}\" includes every address; list only your proxies"
         )),
         Some(network) => Ok(network.trunc()),
         None => Err(format!(
-            "\"{text}\" is neither an address nor a network such as 10.0.0.0/8"
+            "\"{text}\" is neither an address nor a network like 10.0.0.0/8"
         )),
     }
 }

@@ -44,44 +44,48 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         400,
         "BadRequest",
-        "The body is not JSON, not UTF-8, or did not arrive whole.",
+        "The body is not JSON, not UTF-8, or incomplete.",
     ),
-    (
-        401,
-        "Unauthorized",
-        "Nobody is logged in, and no token was sent.",
-    ),
+    (401, "Unauthorized", "No valid session or token."),
     (
         403,
         "Forbidden",
-        "The role is not enough for this, or another site asked for a change.",
+        "The role is not sufficient, or the request is from another website.",
     ),
-    (404, "NotFound", "There is no such thing."),
+    (404, "NotFound", "Not found."),
     (
         406,
         "NotAcceptable",
-        "None of the offered representations is acceptable.",
+        "No acceptable media type is available.",
     ),
-    (409, "Conflict", "It contradicts the state of things."),
+    (409, "Conflict", "Conflicts with the current state."),
     (413, "TooLarge", "The body is too large."),
-    (415, "UnsupportedMediaType", "The body is of another type."),
-    (421, "Misdirected", "The `Host` is not this machine."),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The media type of the body is not supported.",
+    ),
+    (
+        421,
+        "Misdirected",
+        "The `Host` header is not a name of this server.",
+    ),
     (
         422,
         "Invalid",
-        "Something in the request breaks a rule; `errors` says what.",
+        "The request is not valid; `errors` lists the problems.",
     ),
     (
         429,
         "TooMany",
-        "Too many tries; `Retry-After` says when to try again.",
+        "Too many requests; `Retry-After` has the time to wait.",
     ),
     (
         502,
         "BadGateway",
-        "Another machine did not do what it was asked.",
+        "Another server did not complete the request.",
     ),
-    (503, "Unavailable", "It is not possible at the moment."),
+    (503, "Unavailable", "Temporarily not possible."),
 ];
 
 impl ApiDocument {
@@ -127,8 +131,8 @@ impl ApiDocument {
     ) -> Value {
         let role = operation.role.map(Role::name);
         let needs = match role {
-            Some(role) => format!("Needs the role {role}."),
-            None => "Needs no login.".to_owned(),
+            Some(role) => format!("Required role: {role}."),
+            None => "No sign-in required.".to_owned(),
         };
         let about = if operation.about.is_empty() {
             needs

@@ -99,7 +99,7 @@ impl ApiOperation {
         let path_fields = path
             .split('/')
             .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| id_of(name, "Its id.").required())
+            .map(|name| id_of(name, "The id.").required())
             .collect();
         // What says nothing else is safe: reading is for viewers, changes are for admins.
         let reads = method == "get";
@@ -128,7 +128,11 @@ impl ApiOperation {
             method: "post",
             path,
             id: format!("{}ByForm", self.id).into(),
-            summary: format!("The same as {}, for forms.", self.method.to_uppercase()).into(),
+            summary: format!(
+                "The same as {}, for HTML forms.",
+                self.method.to_uppercase()
+            )
+            .into(),
             ..self
         }
     }
@@ -296,7 +300,7 @@ impl ApiOperation {
     pub fn makes<T: JsonSchema>(self) -> Self {
         self.answer(
             201,
-            "It is made; `Location` says where it is.",
+            "Created; `Location` has the address.",
             &[JSON],
             Some(shape::<SuccessResponse<T>>()),
         )
@@ -308,7 +312,7 @@ impl ApiOperation {
     pub fn begins<T: JsonSchema>(self) -> Self {
         self.answer(
             202,
-            "It has begun; `Location` says where it can be followed.",
+            "Started; `Location` has the address of its progress.",
             &[JSON],
             Some(shape::<SuccessResponse<T>>()),
         )

@@ -38,7 +38,10 @@ pub async fn create(
     };
     match made {
         Ok(user) => {
-            let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
+            let message = format!(
+                "User \"{}\" created with the role {}.",
+                user.name, user.role
+            );
             let at = format!("{HERE}/{}", user.id);
             let json = UserCreatedResponse {
                 user_id: user.id,
@@ -102,7 +105,7 @@ pub async fn change(
     };
     match changed {
         Ok(user) => {
-            let message = format!("\"{}\" is changed.", user.name);
+            let message = format!("User \"{}\" saved.", user.name);
             ChangeResponse::new(UserChangeResponse { message, user }, HERE).respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
@@ -145,6 +148,6 @@ pub async fn delete(
 ) -> Reply {
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
-    let json = MessageResponse::new(format!("\"{}\" is deleted.", gone.name));
+    let json = MessageResponse::new(format!("User \"{}\" deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }
