@@ -147,12 +147,12 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     let words = done(&run(&manager.data_dir(), &["backup", &while_running], &[]));
     assert!(
         words.contains("2 configurations, 1 instances, with the key")
-            && words.contains("every secret in it"),
+            && words.contains("can read its secrets"),
         "{words}"
     );
     assert!(
         refused(&run(&manager.data_dir(), &["backup", &while_running], &[]))
-            .contains("exists already")
+            .contains("already exists")
     );
     assert!(
         refused(&run(
@@ -160,7 +160,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
             &["restore", &while_running, "--force"],
             &[]
         ))
-        .contains("A jd-manager runs")
+        .contains("jd-manager is running")
     );
 
     // And of one that is stopped, so that nothing changes between the two looks.
@@ -177,7 +177,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
         &[("JD_MANAGER_BACKUP_PASSPHRASE", PASSPHRASE)],
     ));
     assert!(
-        words.contains("encrypted") && !words.contains("every secret"),
+        words.contains("encrypted") && !words.contains("its secrets"),
         "{words}"
     );
     let events = manager.events(&id).await;
@@ -195,7 +195,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
         |arguments: &[&str], env: &[(&str, &str)]| run(&manager.data_dir(), arguments, env);
     assert!(refused(&restore(&["restore", &sealed], &[])).contains("passphrase"));
     let wrong = [("JD_MANAGER_BACKUP_PASSPHRASE", "another one entirely")];
-    assert!(refused(&restore(&["restore", &sealed], &wrong)).contains("not the passphrase"));
+    assert!(refused(&restore(&["restore", &sealed], &wrong)).contains("Wrong passphrase"));
     assert!(!manager.data_dir().exists());
     let secret = manager.scratch().join("passphrase");
     std::fs::write(&secret, format!("{PASSPHRASE}\n")).unwrap();
@@ -267,8 +267,8 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
         &[],
     ));
     assert!(
-        words.contains("What was there before is in")
-            && words.contains("1 of the instances were to run"),
+        words.contains("The previous data is in")
+            && words.contains("1 of the instances were running"),
         "{words}"
     );
     let aside: Vec<PathBuf> = std::fs::read_dir(manager.scratch())
@@ -341,7 +341,7 @@ async fn without_its_key_a_backup_waits_for_it() {
         &[],
     ));
     assert!(
-        words.contains("without the key") && !words.contains("every secret"),
+        words.contains("without the key") && !words.contains("its secrets"),
         "{words}"
     );
     manager.kill();
@@ -350,7 +350,7 @@ async fn without_its_key_a_backup_waits_for_it() {
     std::fs::remove_dir_all(manager.data_dir()).unwrap();
     let words = done(&run(&manager.data_dir(), &["restore", &backup], &[]));
     assert!(
-        words.contains("put the secrets.key") && words.contains("valid again (1 in all)"),
+        words.contains("Copy the matching secrets.key") && words.contains("valid again (1 total)"),
         "{words}"
     );
     assert!(
@@ -483,7 +483,8 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
     };
     let empty = manager.ask("/backups", "text/html").await.page(200);
     assert!(
-        empty.one("#list + p").contains("None yet") || empty.one("#backups").contains("None yet")
+        empty.one("#list + p").contains("No backups yet")
+            || empty.one("#backups").contains("No backups yet")
     );
     assert!(
         empty
@@ -686,7 +687,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     })
     .await;
     assert!(
-        shown.contains("The requested backup failed") && shown.contains("Free some space"),
+        shown.contains("The manual backup failed") && shown.contains("Free some space"),
         "{shown}"
     );
 

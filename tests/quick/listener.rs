@@ -348,7 +348,7 @@ async fn more_connections_than_there_is_room_for_are_refused_and_the_others_serv
     );
     let said = manager
         .log()
-        .matches("a connection was refused: all are taken")
+        .matches("rejected a connection: limit reached")
         .count();
     assert_eq!(said, 1, "said {said} times");
     drop(all);
@@ -600,7 +600,7 @@ async fn the_socket_is_the_users_own_and_comes_and_goes_with_the_manager() {
     fs::write(&path, "mine").unwrap();
     manager.begin();
     assert!(
-        manager.log().contains("is there and is no socket"),
+        manager.log().contains("exists but is not a socket"),
         "{}",
         manager.log()
     );
@@ -615,7 +615,7 @@ async fn the_socket_is_the_users_own_and_comes_and_goes_with_the_manager() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.code() == Some(1) && said.contains("is no socket"),
+        output.status.code() == Some(1) && said.contains("is not a socket"),
         "{said}"
     );
 }
@@ -641,7 +641,7 @@ async fn an_event_stream_ends_with_the_manager_and_a_request_on_its_way_is_answe
     closed(idle, Duration::from_secs(10)).await;
     let (status, manager) = ended.await.unwrap();
     assert!(
-        status.success() && !manager.log().contains("were cut off"),
+        status.success() && !manager.log().contains("were aborted"),
         "{}",
         manager.log()
     );
@@ -853,7 +853,7 @@ async fn one_address_asks_no_faster_than_it_may_and_holds_up_nobody() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .starts_with("192.0.2.7 asks more often than 2 times a second."),
+            .starts_with("More than 2 requests per second from 192.0.2.7."),
         "{problem}"
     );
     assert_eq!(

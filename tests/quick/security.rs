@@ -937,7 +937,7 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     )
     .unwrap();
     let said = start();
-    assert!(said.contains("is not the key"), "{said}");
+    assert!(said.contains("does not match the secrets"), "{said}");
 }
 
 /// The files below a directory that hold one of these texts; and that nobody else can read any.

@@ -92,7 +92,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
     manager.until_state(&id, "running").await;
     until("what it is doing", || async {
         told.next(Duration::from_secs(1))?
-            .contains("1 of 1 instances run")
+            .contains("1 of 1 instances running")
             .then_some(())
     })
     .await;
@@ -116,8 +116,9 @@ async fn the_service_manager_is_told_what_is_the_case() {
         .unwrap();
     until("a sign of life that says so", || async {
         let message = told.next(Duration::from_secs(1))?;
-        (message.contains("another program holds the database") && message.contains("WATCHDOG=1"))
-            .then_some(())
+        (message.contains("another program has locked the database")
+            && message.contains("WATCHDOG=1"))
+        .then_some(())
     })
     .await;
     other.batch_execute("ROLLBACK").unwrap();
@@ -142,7 +143,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
         .parse::<u64>()
         .unwrap();
     assert!(since > 0);
-    assert!(told.until("READY=1").contains("settings were read again"));
+    assert!(told.until("READY=1").contains("settings reloaded"));
 
     let ended = tokio::task::spawn_blocking(move || manager.terminate());
     let stopping = told.until("STOPPING=1");
@@ -171,7 +172,7 @@ async fn without_a_watchdog_only_what_happens_is_told() {
     until("it is said", || async {
         manager
             .log()
-            .contains("the service manager cannot be told")
+            .contains("cannot notify the service manager")
             .then_some(())
     })
     .await;
@@ -277,7 +278,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
         !manager.log().contains(FAILED),
         "that is a line for debugging"
     );
-    reload(&manager, "settings were read again; changed: nothing").await;
+    reload(&manager, "settings reloaded; changed: nothing").await;
 
     files.use_certificate("two");
     files.settings(
@@ -299,7 +300,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     files.settings("log = \"warn\"\nretention_days = 0");
     reload(&manager, "all settings stay as they are: retention_days").await;
     files.settings("lgo = \"warn\"");
-    reload(&manager, "all settings stay as they are: the settings file").await;
+    reload(&manager, "settings not changed: the settings file").await;
     files.settings("log = \"warn\"");
     fs::copy(files.path("two.key"), files.path("current.key")).unwrap();
     reload(&manager, "all settings stay as they are: tls_key").await;

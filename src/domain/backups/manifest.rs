@@ -225,16 +225,16 @@ mod tests {
             manifest.check(files).unwrap_err().to_string()
         };
         assert!(said(&manifest, &all[1..]).contains("jd-manager.sqlite3 is missing"));
-        assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("is not what it was"));
+        assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("was modified"));
         assert!(
             said(&manifest, &[all[0].clone(), file("pools.toml", 1)])
-                .contains("pools.toml does not belong")
+                .contains("pools.toml is not part of the backup")
         );
         let keyed = BackupManifest {
             holds_key: true,
             ..manifest.clone()
         };
-        assert!(said(&keyed, &all).contains("does not hold the key"));
+        assert!(said(&keyed, &all).contains("does not contain the key"));
         let text = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(BackupManifest::read(&text).unwrap(), manifest);
         let newer = String::from_utf8(text)
@@ -244,7 +244,7 @@ mod tests {
             BackupManifest::read(newer.as_bytes())
                 .unwrap_err()
                 .to_string()
-                .contains("does not know")
+                .contains("does not support")
         );
         assert!(BackupManifest::read(b"{}").is_err() && BackupManifest::read(b"\xff").is_err());
     }

@@ -411,7 +411,7 @@ mod tests {
         assert!(place.is_used());
         let again = DataDirLock::lock(&data);
         assert!(
-            again.is_err_and(|e| e.to_string().contains("runs on")),
+            again.is_err_and(|e| e.to_string().contains("is running on")),
             "it is held"
         );
         let staging = place.staging().unwrap();
@@ -456,7 +456,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            refused.contains("another restore is at work there"),
+            refused.contains("another restore is running there"),
             "{refused}"
         );
         let path = at_work.path().to_owned();

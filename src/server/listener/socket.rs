@@ -151,7 +151,7 @@ mod tests {
         assert!(
             UnixListenSocket::open(&path)
                 .unwrap_err()
-                .contains("another program listens")
+                .contains("another program is using")
         );
         std::os::unix::net::UnixStream::connect(&path).unwrap();
         // Another's file at its place is not removed.
@@ -162,7 +162,7 @@ mod tests {
         assert!(
             UnixListenSocket::open(&path)
                 .unwrap_err()
-                .contains("no socket")
+                .contains("not a socket")
         );
         std::fs::remove_file(&path).unwrap();
         drop(UnixListenSocket::open(&path).unwrap());

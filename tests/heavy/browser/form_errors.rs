@@ -151,7 +151,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error')",
         )
         .await;
     assert_eq!(status(browser).await, 422);

@@ -302,7 +302,7 @@ async fn sessions_are_listed_and_ended_one_by_one_by_their_user_alone() {
         .problem(404);
     two.get(&manager, "/api/instances").await.problem(401);
     let page = one.page(&manager, "/account").await.page(200);
-    assert!(page.one("main").contains("(this one)"));
+    assert!(page.one("main").contains("(this session)"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,7 +224,7 @@ fn ends_sessions(pattern: &str) -> bool {
 }
 
 fn is_refused_for_the_role(answer: &Answer) -> bool {
-    answer.status == 403 && answer.text.contains("This needs the role")
+    answer.status == 403 && answer.text.contains("This requires the role")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +296,10 @@ async fn every_route_lets_in_those_who_may_and_nobody_else() {
             if method != "get" {
                 let said = from_elsewhere.problem(403);
                 assert!(
-                    said["detail"].as_str().unwrap().starts_with("Another site"),
+                    said["detail"]
+                        .as_str()
+                        .unwrap()
+                        .starts_with("This change was requested by another website"),
                     "{said}"
                 );
             }
@@ -375,7 +378,7 @@ async fn pages_lead_people_to_the_login_and_back() {
     )
     .await;
     assert!(
-        !posted.text.contains("hush") && posted.text.contains("but not passwords, keys and files"),
+        !posted.text.contains("hush") && posted.text.contains("except passwords, keys and files"),
         "{posted:?}"
     );
     let notice = manager

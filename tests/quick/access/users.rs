@@ -12,7 +12,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
     machine.get(&manager, "/api/instances").await.json(200);
     let page = machine.page(&manager, "/account").await.page(200);
     assert!(
-        page.one("main").contains("Nobody has a password"),
+        page.one("main").contains("No user yet"),
         "{}",
         page.one("main")
     );
@@ -22,7 +22,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
             .await
             .page(200)
             .one("main")
-            .contains("nothing to log in to")
+            .contains("There is no user yet, so everyone on this computer has full access")
     );
     let wish =
         |role: &str, password: &str| json!({ "name": "ada", "role": role, "password": password });
@@ -162,7 +162,10 @@ async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
         .await
         .problem(409);
     assert!(
-        kept["detail"].as_str().unwrap().contains("last admin"),
+        kept["detail"]
+            .as_str()
+            .unwrap()
+            .contains("is the only admin"),
         "{kept}"
     );
     admin
@@ -229,7 +232,7 @@ async fn a_viewer_is_told_what_is_missing() {
         .problem(403);
     assert_eq!(
         said["detail"],
-        "This needs the role admin; viewer has the role viewer. An admin can change that."
+        "This requires the role admin; viewer has the role viewer. An admin can change roles."
     );
     viewer.page(&manager, "/users").await.page(403);
     assert_eq!(
