@@ -298,12 +298,12 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     // A mistake anywhere: nothing is changed.
     files.use_certificate("one");
     files.settings("log = \"warn\"\nretention_days = 0");
-    reload(&manager, "all settings stay as they are: retention_days").await;
+    reload(&manager, "settings not changed: retention_days").await;
     files.settings("lgo = \"warn\"");
     reload(&manager, "settings not changed: the settings file").await;
     files.settings("log = \"warn\"");
     fs::copy(files.path("two.key"), files.path("current.key")).unwrap();
-    reload(&manager, "all settings stay as they are: tls_key").await;
+    reload(&manager, "settings not changed: tls_key").await;
     assert!(files.is_shown("two", &manager).await);
     let seen = manager.log().matches(FAILED).count();
     assert!(!files.is_shown("one", &manager).await);
