@@ -31,7 +31,7 @@ pub(super) fn role(about: &'static str) -> RequestField {
     one_of("role", about, Role::VARIANTS)
 }
 
-/// After how many days a token ends.
+/// Days until a token expires.
 pub(super) fn days() -> RequestField {
     whole(
         "days",

@@ -16,7 +16,7 @@ use crate::web::openapi::{
 };
 use axum::extract::FromRef;
 
-/// The operations of the login and of one's own account.
+/// The operations of signing in and of your own account.
 pub fn own_routes<S>() -> RouteTable<S>
 where
     S: RouterState,

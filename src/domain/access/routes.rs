@@ -1,4 +1,4 @@
-//! The handlers of the login, of one's own account and of the audit log. Those of users and tokens
+//! Handlers of signing in, of the own account and of the audit log. Those of users and tokens
 //! are in `routes/`.
 
 pub mod tokens;
@@ -29,11 +29,11 @@ use crate::web::{
     Reply, Representation, RequestContext, RequestInput,
 };
 
-/// How long a browser keeps the cookie, seconds: as long as a session can last.
+/// Lifetime of the cookie in seconds: the maximum lifetime of a session.
 const KEPT: u64 = super::model::LONGEST.as_secs();
 
-/// A form that a person can mend: shown again with what is wrong. Any other error, and every one of
-/// a program, goes on.
+/// Turns an error that the user can fix into a form with error messages. Other errors, and all errors
+/// of programs, are returned.
 pub(super) fn fix_form(
     want: &RequestContext,
     form: Option<Vec<(String, String)>>,
@@ -58,7 +58,7 @@ pub(super) fn fix_form(
 }
 
 pub(super) fn text(input: &RequestInput, name: &str) -> String {
-    // A form of several pages in one browser sends what it sends; only text counts.
+    // Only text values are used.
     input
         .value
         .get(name)
@@ -67,7 +67,7 @@ pub(super) fn text(input: &RequestInput, name: &str) -> String {
         .to_owned()
 }
 
-/// The text of a name: without the blanks that get in by copying.
+/// The text of a name, without surrounding spaces from copying.
 pub(super) fn name(input: &RequestInput, field: &str) -> String {
     text(input, field).trim().to_owned()
 }
@@ -89,7 +89,7 @@ fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The answer to whoever is let in.
+/// The response to a successful sign-in.
 fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAddress) -> Reply {
     let message = format!("Welcome, {}.", begun.user.name);
     let json = LoginResponse {
@@ -103,7 +103,7 @@ fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAdd
     Ok(response)
 }
 
-/// Why nobody was let in, with its status.
+/// The reason of a failed sign-in, with its status.
 fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error> {
     match refused {
         LoginRefusal::Wrong => Ok((
@@ -207,7 +207,7 @@ pub async fn log_in(
     }
 }
 
-/// `GET /login/first`: the first visit.
+/// `GET /login/first`: initial setup.
 pub async fn first_page(State(access): State<Access>, want: RequestContext) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
@@ -289,8 +289,8 @@ async fn account_page(
         true => None,
         false => {
             let user = access.me(caller).await?;
-            // Sessions belong to the person: a token neither ends them nor sees where they come
-            // from.
+            // Sessions belong to the person: a token can neither end them nor see their
+            // addresses.
             let sessions = match in_person(proof) {
                 Ok(()) => access.sessions(user.id, session_of(proof)).await?,
                 Err(_) => Vec::new(),
@@ -316,8 +316,8 @@ pub async fn account(
     want.respond(&account_page(&access, &caller, &proof).await?)
 }
 
-/// A person at a page changes what protects them; a token of theirs, which may have been stolen,
-/// does not.
+/// Only a signed-in person can change password, sessions and second factor; a token, which may be
+/// stolen, cannot.
 pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
@@ -378,7 +378,7 @@ pub async fn end_session(
     done(&want, "Session signed out.", "/account")
 }
 
-/// `POST /account/sessions/end`: all but this one.
+/// `POST /account/sessions/end`: all except the current one.
 pub async fn end_sessions(
     State(access): State<Access>,
     Extension(proof): Extension<LoginMethod>,
@@ -442,7 +442,7 @@ pub async fn set_second_factor(
             "Second factor turned on. Signing in now requires a code from your authenticator app.",
             "/account",
         ),
-        // A secret that cannot be one is not worth a picture.
+        // Do not draw an invalid secret.
         Err(LoginRefusal::Because(error)) if super::second_factor::is_secret(&secret) => {
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &SecondFactorPage::new(secret, &me.name, again)?)

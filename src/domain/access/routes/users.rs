@@ -1,4 +1,4 @@
-//! The handlers of `/users`: who may log in, for admins.
+//! Handlers of `/users`, for admins.
 
 use axum::Extension;
 use axum::extract::State;
@@ -69,7 +69,7 @@ fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
     members.finish(value)
 }
 
-/// A password is taken as it is, blanks and all.
+/// A password is used unchanged, including spaces.
 fn password(members: &mut MemberReader) -> Option<String> {
     match members.take("password")? {
         serde_json::Value::String(text) if text.is_empty() => None,
@@ -130,7 +130,7 @@ fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
     }))
 }
 
-/// `GET /users/{id}/delete`: the question.
+/// `GET /users/{id}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(access): State<Access>,
     want: RequestContext,
