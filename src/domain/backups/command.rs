@@ -1,5 +1,4 @@
-//! The subcommands `backup` and `restore`: what they take, and what they say to the person at the
-//! terminal.
+//! The subcommands `backup` and `restore`: arguments and output.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::cell::Cell;
@@ -16,51 +15,50 @@ use super::restore::{
 };
 use crate::domain::vault::KEY_FILE;
 
-/// The variable that may hold the passphrase.
+/// The environment variable for the passphrase.
 const VARIABLE: &str = "JD_MANAGER_BACKUP_PASSPHRASE";
 
-/// What `backup` takes besides the settings.
+/// Arguments of `backup` besides the settings.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
-    /// The file to be made, e.g. jd-manager.tar.gz; with a passphrase jd-manager.tar.gz.age.
+    /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age with a passphrase.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave out the key that opens the secrets: the backup then gives none away, and is restored
-    /// where the key is put beside it.
+    /// Leave out the encryption key. The secrets in the backup are then unreadable without the
+    /// secrets.key of the data directory.
     #[arg(long)]
     pub without_key: bool,
-    /// With the clients' logs.
+    /// Include the clients' logs.
     #[arg(long)]
     pub with_logs: bool,
-    /// Encrypt it with the passphrase on the first line of this file.
+    /// Encrypt the backup with the passphrase on the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Encrypt it with a passphrase that is asked for here. JD_MANAGER_BACKUP_PASSPHRASE may hold
-    /// it, too.
+    /// Encrypt the backup and ask for a passphrase. Alternative: JD_MANAGER_BACKUP_PASSPHRASE.
     #[arg(long, conflicts_with = "passphrase_file")]
     pub encrypt: bool,
 }
 
-/// What `restore` takes besides the settings.
+/// Arguments of `restore` besides the settings.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The backup.
+    /// The backup file.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Restore although the data directory is not empty: what is there is moved aside.
+    /// Restore even if the data directory is not empty. Existing data is moved aside.
     #[arg(long)]
     pub force: bool,
-    /// The passphrase is on the first line of this file. Without it JD_MANAGER_BACKUP_PASSPHRASE
-    /// holds it, or it is asked for.
+    /// File with the passphrase on its first line. Default: JD_MANAGER_BACKUP_PASSPHRASE, or a
+    /// prompt.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none
-/// of the `secrets` in logs and history.
+/// Creates a backup of `data_dir`, with or without a running manager. Without the key, the `secrets`
+/// are also removed from logs and history.
 ///
 /// # Errors
-/// Why it was not made, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
@@ -112,7 +110,7 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
 /// Restores a backup into `data_dir`.
 ///
 /// # Errors
-/// Why it was not restored, for the person at the terminal. Nothing was changed.
+/// The reason of the failure, for the person at the terminal. Nothing was changed.
 pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let passphrase = match given(args.passphrase_file.as_deref())? {
@@ -201,8 +199,8 @@ fn asked_twice() -> Result<String, String> {
     }
 }
 
-/// Is set by a signal that would end the process: what it works on is removed first, since it holds
-/// secrets.
+/// Set by a signal that would terminate the process: the unfinished files are removed first, because
+/// they contain secrets.
 fn catch_signals() -> Result<Arc<AtomicBool>, String> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -212,7 +210,7 @@ fn catch_signals() -> Result<Arc<AtomicBool>, String> {
     Ok(interrupted)
 }
 
-/// How far a restore is, on standard error: in one line at a terminal, as a line now and then
+/// Progress of a restore on standard error: one updated line in a terminal, occasional lines
 /// elsewhere.
 struct ProgressDisplay {
     is_terminal: bool,
@@ -224,7 +222,7 @@ impl ProgressDisplay {
     fn new() -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let now = Instant::now();
-        // A short restore that nobody watches says nothing.
+        // A short restore outside a terminal prints no progress.
         let next = if is_terminal {
             now
         } else {

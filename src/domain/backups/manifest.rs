@@ -1,4 +1,4 @@
-//! What a backup says of itself, and what may be in one. Pure.
+//! The manifest of a backup and its allowed files. Pure.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -11,59 +11,59 @@ use crate::infra::archive::ArchiveMember;
 use crate::infra::db;
 use crate::keeper::segment;
 
-/// Its name in the archive.
+/// The manifest's name in the archive.
 pub const FILE: &str = "manifest.json";
-/// The list of pools that is the user's own.
+/// The user's own list of pools.
 pub const POOLS: &str = "pools.toml";
 /// The version of the format.
 const FORMAT: u32 = 1;
-/// The largest manifest, bytes: it is read into memory. Ours have about 250 bytes for each file.
+/// Maximum manifest size in bytes, because it is read into memory. Normal: about 250 bytes per file.
 pub const LARGEST: u64 = 64 << 20;
 
-/// The largest manifest of a backup with so many files, bytes.
+/// Maximum manifest size for this number of files, in bytes.
 pub fn largest_for(files: usize) -> u64 {
     LARGEST.min(64 * 1024 + 1024 * files as u64)
 }
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupManifest {
     /// The version of the format: 1.
     pub format: u32,
-    /// Which jd-manager made it.
+    /// The jd-manager version that created the backup.
     pub version: String,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The newest change of the database's tables that was made.
+    /// The newest applied database migration.
     pub schema: String,
-    /// Whether the key that opens the secrets is in it.
+    /// Whether the encryption key is included.
     pub holds_key: bool,
-    /// Whether the secrets in the database are sealed; false: they are in the clear, in one of an
+    /// Whether the secrets in the database are encrypted; false: plain text, in a backup of an
     /// earlier version.
     pub sealed: bool,
-    /// Whether the clients' logs are in it.
+    /// Whether the clients' logs are included.
     pub with_logs: bool,
-    /// How many saved configurations are in it.
+    /// The number of saved configurations.
     pub configurations: i64,
-    /// How many instances.
+    /// The number of instances.
     pub instances: i64,
-    /// Every file but this one.
+    /// All files except the manifest.
     pub files: Vec<BackupMember>,
 }
 
 /// A file in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupMember {
-    /// Its path.
+    /// The path.
     pub path: String,
-    /// Its size, bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its SHA-256, 64 hexadecimal digits.
+    /// The SHA-256, 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl BackupManifest {
-    /// One of today.
+    /// A manifest of the current format.
     pub fn new(created_at: Timestamp, schema: String) -> Self {
         Self {
             format: FORMAT,
@@ -79,10 +79,10 @@ impl BackupManifest {
         }
     }
 
-    /// Reads one.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// It is none, or of a newer format.
+    /// Not a manifest, or a newer format.
     pub fn read(text: &[u8]) -> Result<Self, BackupError> {
         #[derive(Deserialize)]
         struct ManifestHeader {
@@ -109,10 +109,10 @@ impl BackupManifest {
         })
     }
 
-    /// Whether what came out of the archive is what the manifest says, file by file.
+    /// Checks that the unpacked files match the manifest.
     ///
     /// # Errors
-    /// Names the first file that is missing, too many or other than it was.
+    /// Names the first file that is missing, extra or modified.
     pub fn check(&self, unpacked: &[ArchiveMember]) -> Result<(), BackupError> {
         let wrong = |words: String| {
             Err(BackupError::refused(format!(

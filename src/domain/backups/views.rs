@@ -1,4 +1,4 @@
-//! The pages of backups, which are also their JSON.
+//! Pages of backups and their JSON.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -20,15 +20,15 @@ use crate::web::{ConfirmPage, ConfirmQuestion};
 pub struct BackupsPage {
     #[serde(skip)]
     now: Timestamp,
-    /// Those that are there, newest first.
+    /// The existing backups, newest first.
     backups: Vec<Backup>,
-    /// The one that is being made, or null.
+    /// The running backup, or null.
     making: Option<BackupJob>,
-    /// What is wanted every night.
+    /// The settings of nightly backups.
     settings: BackupSettings,
-    /// How the last ones ended.
+    /// Results of the last backups.
     last: BackupOutcomes,
-    /// Where they are on the machine.
+    /// The directory on the server.
     directory: String,
     #[serde(skip)]
     errors: Vec<FieldError>,
@@ -37,7 +37,7 @@ pub struct BackupsPage {
 crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 
 impl BackupsPage {
-    /// All there is about backups; `errors`: what was wrong with a form.
+    /// The page; `errors`: errors of a form.
     pub fn new(all: BackupOverview, errors: Vec<FieldError>, now: Timestamp) -> Self {
         let directory = all.dir.display().to_string();
         Self {
@@ -66,7 +66,7 @@ impl BackupsPage {
         size(*bytes)
     }
 
-    /// Those that failed last, in words.
+    /// The unresolved failures, with their titles.
     fn failures(&self) -> Vec<(&'static str, &BackupOutcome)> {
         let named = |(kind, ended)| match kind {
             BackupKind::Nightly => ("The last nightly backup", ended),
@@ -86,16 +86,16 @@ impl BackupsPage {
     }
 }
 
-/// A backup that may be deleted.
+/// A backup to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct BackupRemoval {
     #[serde(flatten)]
     backup: Backup,
-    /// So many others stay.
+    /// Number of other backups.
     others: usize,
 }
 
-/// `GET /backups/{name}/delete`: what will be lost, and the button.
+/// `GET /backups/{name}/delete`: the confirmation page.
 pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
     let left = match others {
         0 => "There is no other backup.".to_owned(),

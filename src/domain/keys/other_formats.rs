@@ -1,5 +1,5 @@
-//! Keys of other formats, so that a refusal can say what was entered: keys of earlier versions of the
-//! protocol, of Bitcoin, and in hexadecimal. Never quotes what it looks at.
+//! Recognizes keys of other formats, for better error messages: keys of earlier versions of the
+//! protocol, Bitcoin keys, and hexadecimal keys. Never quotes the text.
 
 use miniscript::bitcoin::address::NetworkUnchecked;
 use miniscript::bitcoin::{Address, PrivateKey, PublicKey, base58};
@@ -10,12 +10,12 @@ const BARE_BYTES: usize = 32;
 const HEX_DIGITS: usize = 64;
 /// Digits of a compressed public key in hexadecimal.
 const COMPRESSED_DIGITS: usize = 66;
-/// Characters beyond which a text is no key of any kind.
+/// Longer texts are not keys of any kind.
 const LONGEST: usize = 130;
-/// Characters that an extended key of a wallet has at least.
+/// Minimum length of a wallet's extended key.
 const SHORTEST_EXTENDED: usize = 100;
 
-/// What a text is that is no key of today.
+/// The format of a text that is not a valid key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OtherKeyFormat {
     /// 32 bytes with a checksum and no version.
@@ -40,7 +40,7 @@ pub enum OtherKeyFormat {
     /// A compressed public key in hexadecimal.
     #[error("This public key is hexadecimal. In the format that the client needs, it is {same}.")]
     Compressed {
-        /// The same key as the client writes it.
+        /// The same key in the client's format.
         same: String,
     },
     /// A private key of a Bitcoin wallet.
@@ -63,7 +63,7 @@ pub enum OtherKeyFormat {
     Address,
 }
 
-/// What a text is that cannot be a key of Stratum V2, by its letters and length.
+/// Recognizes other formats by characters and length.
 pub(super) fn identify(text: &str) -> Option<OtherKeyFormat> {
     if text.len() > LONGEST {
         return None;
@@ -90,7 +90,7 @@ pub(super) fn identify(text: &str) -> Option<OtherKeyFormat> {
     has_no_checksum(text).then_some(OtherKeyFormat::NoChecksum)
 }
 
-/// A compressed public key of the curve, with the same key as the client writes it.
+/// A compressed public key of the curve, and the same key in the client's format.
 fn compressed(text: &str) -> Option<OtherKeyFormat> {
     let key: PublicKey = text.parse().ok()?;
     let (x_only, _) = key.inner.x_only_public_key();

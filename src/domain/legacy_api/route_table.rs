@@ -1,4 +1,4 @@
-//! The routes of the first generation's API: operation, role, audit text and handler of each.
+//! The routes of the original API: operation, role, audit text and handler of each.
 
 use super::routes;
 use super::service::FirstGeneration;
