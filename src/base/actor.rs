@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Somebody, or a part of the manager, that causes a change.
+/// A user, a token or a part of the manager that causes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     name: Cow<'static, str>,
@@ -13,11 +13,11 @@ pub struct Actor {
 /// How an actor reached the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorChannel {
-    /// On a page.
+    /// Through the web page.
     Page,
     /// Through the API.
     Api,
-    /// Not at all: it is a part of the manager.
+    /// A part of the manager itself.
     Manager,
 }
 
@@ -39,7 +39,7 @@ impl Actor {
     }
 }
 
-/// As histories store it: `ada (page)`, `ada (token deploy) (api)`, `autostart`.
+/// The text stored in histories: `ada (page)`, `ada (token deploy) (api)`, `autostart`.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -51,11 +51,11 @@ impl fmt::Display for Actor {
     }
 }
 
-/// A stored actor for people: `by ada (web page)`; none where it was not stored.
+/// A stored actor for people: `by ada (web page)`; none if it was not stored.
 pub fn actor_text(stored: &str) -> Option<String> {
     match stored {
         "" => None,
-        // Of a time when it was not stored who.
+        // From earlier versions, which did not store the user.
         "page" => Some("on the web page".into()),
         "api" => Some("through the API".into()),
         "jd-manager" => Some("by jd-manager".into()),

@@ -108,7 +108,7 @@ fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option
 /// The request of an unknown caller, as far as the response depends on it.
 struct UnauthenticatedRequest {
     asked: RequestedFormat,
-    /// The page to open after signing in. Empty for a form's address, because the input of the form would be
+    /// The page to open after signing in; `/` for a form's address, because the input of the form would be
     /// lost.
     next: String,
 }

@@ -9,37 +9,37 @@ use super::operation::{ApiOperation, ResponseSpec, Shape};
 use super::{HTML, JSON, PROBLEM};
 use crate::base::role::Role;
 
-/// Operations that belong together.
+/// A group of operations.
 #[derive(Clone, Debug)]
 pub struct OperationGroup {
-    /// What they are about: their tag.
+    /// The tag.
     pub tag: &'static str,
-    /// That in a sentence.
+    /// The description of the tag.
     pub about: &'static str,
     /// The operations.
     pub operations: Vec<ApiOperation>,
 }
 
-/// All that a document says.
+/// The content of a document.
 #[derive(Clone, Debug)]
 pub struct ApiDocument {
-    /// What the API is called.
+    /// The name of the API.
     pub title: &'static str,
-    /// Its version.
+    /// The version.
     pub version: &'static str,
-    /// What holds for all of it.
+    /// The general description.
     pub about: &'static str,
-    /// Behind which prefix the paths are.
+    /// The prefix of the paths.
     pub prefix: &'static str,
-    /// How somebody says who asks: the members of `securitySchemes`.
+    /// The authentication methods: the fields of `securitySchemes`.
     pub security: Value,
-    /// The shape of problem details.
+    /// The schema of problem details.
     pub problem: Shape,
     /// The operations.
     pub parts: Vec<OperationGroup>,
 }
 
-/// What a status that is a problem means.
+/// The meaning of each error status.
 const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         400,
@@ -231,7 +231,7 @@ fn response(
     said
 }
 
-/// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
+/// A short description of a schema: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
 pub fn short_type(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str() {
         return name.rsplit('/').next().unwrap_or_default().to_owned();
