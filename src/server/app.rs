@@ -1,4 +1,4 @@
-//! The composition root: what is opened in which order, and ended in the opposite one.
+//! The composition root: starts everything in order, and stops it in reverse order.
 
 use std::fs::{File, TryLockError};
 use std::io::IsTerminal;
@@ -43,13 +43,13 @@ use crate::web::PageFrame;
 use crate::web::origin::AllowedHosts;
 use crate::web::rate_limit::RateLimiter;
 
-/// Requests get so long to finish when the manager ends.
+/// Time for open requests to finish when the manager stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
 /// The subcommand `serve`.
 ///
 /// # Errors
-/// Why it cannot serve, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ProgramSource::new(settings.client.clone(), &settings.data_dir);
     let ready = |_: AppState| async {};
@@ -69,7 +69,7 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// Serves with a given source of clients; `ready` runs once everything is up.
 ///
 /// # Errors
-/// Why it cannot serve, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub async fn serve_with<F>(
     mut settings: Settings,
     client: ProgramSource,
@@ -180,7 +180,7 @@ where
         .await
         .map_err(|e| format!("cannot start the schedule: {e}"))?;
     let alerting = alerts.clone().run(stop.clone());
-    // What the manager before this one left undone. The first health checks come after it: they name
+    // Unfinished work of the previous manager. The first health checks run afterwards: they report
     // a newer client only if it is offered.
     updates.recover().await;
     let caretaker = tokio::spawn(
@@ -260,7 +260,7 @@ where
             _ = interrupt.recv() => break ("SIGINT", asked(settings.on_shutdown)),
             _ = hangup.recv() => {
                 if had_terminal && !std::io::stdin().is_terminal() {
-                    // The window it ran in was closed: nobody has asked for an end of mining.
+                    // Its terminal window was closed: this is not a request to stop mining.
                     break ("SIGHUP", ShutdownMode::Leave);
                 }
                 systemd::reloading();
@@ -275,7 +275,7 @@ where
     } else {
         "stopping; the clients keep running"
     });
-    // Streams end, no new requests come; then the clients.
+    // First streams and new requests stop, then the clients.
     stop.cancel();
     let ended = instances.end(ending);
     tokio::select! {
@@ -283,7 +283,7 @@ where
         _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
         _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
     }
-    // What the caretaker understood of the logs is written down; an alert on its way arrives.
+    // Stores the state from the logs, and waits for alerts that are being sent.
     let (serving, alerting, _) = tokio::join!(
         tokio::time::timeout(LAST_REQUESTS, serving),
         tokio::time::timeout(LAST_REQUESTS, alerting),
@@ -300,10 +300,10 @@ where
     Ok(())
 }
 
-/// Opens the secrets in the database, of whichever domain.
+/// Opens the vault with the secrets of all domains.
 ///
 /// # Errors
-/// Their key is missing, or another one.
+/// The key is missing or wrong.
 pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultRefusal> {
     Vault::begin(
         data_dir,
@@ -313,7 +313,7 @@ pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultR
     .await
 }
 
-/// What this machine calls itself.
+/// The server's host name.
 fn own_name() -> String {
     rustix::system::uname()
         .nodename()
@@ -321,11 +321,11 @@ fn own_name() -> String {
         .into_owned()
 }
 
-/// The user whose password comes with the settings.
+/// The user whose password is in the settings.
 const ADMIN: &str = "admin";
 
-/// Who may do what: with the password of the settings, and with a code for the first visit if that
-/// is wanted and still needed.
+/// Sets up access: the password from the settings, and a code for initial setup if it is enabled and
+/// there is no user.
 async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
     let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
@@ -353,7 +353,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     ))
 }
 
-/// Where requests come in.
+/// Opens the listener.
 fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
     let needed = if settings.socket == SocketAt::DataDir {
         SocketRequirement::No
@@ -369,8 +369,8 @@ fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
     }
 }
 
-/// Signs of life for the service manager, as long as the runtime runs and the database answers; for
-/// ever.
+/// Notifies the service manager's watchdog while the runtime and the database work; never
+/// returns.
 async fn show_life(instances: InstanceService, db: Db, serves: String) {
     let Some(pulse) = systemd::watchdog_loop() else {
         return;
@@ -380,7 +380,7 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
         let look = async {
             let all = instances.list().await?;
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
-                // Starting this manager again would not help.
+                // Restarting the manager would not help.
                 Err(_) if db.is_locked() => Ok((all, "; another program has locked the database")),
                 written => written.map(|()| (all, "")),
             }
@@ -407,7 +407,7 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
     }
 }
 
-/// Begins to sample, and to forget what is too old.
+/// Starts sampling and the pruning of old samples.
 async fn measure(
     db: &Db,
     instances: &InstanceService,
@@ -439,7 +439,7 @@ async fn measure(
     ))
 }
 
-/// Sets up alerts, and what is forgotten of them.
+/// Sets up alerts and their pruning.
 async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, String> {
     let alerts = Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock);
     alerts
@@ -449,7 +449,7 @@ async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, 
     Ok(alerts)
 }
 
-/// Makes the data directory, which is for its owner alone.
+/// Creates the data directory, accessible only to its owner.
 pub fn make_data_dir(dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let made = std::fs::DirBuilder::new()
@@ -459,7 +459,7 @@ pub fn make_data_dir(dir: &Path) -> Result<(), String> {
     made.map_err(|e| format!("cannot use the data directory {}: {e}", dir.display()))
 }
 
-/// Makes the data directory and makes sure that no other manager uses it.
+/// Creates the data directory and checks that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
     let told = |e: std::io::Error| format!("cannot use the data directory {}: {e}", dir.display());
     make_data_dir(dir)?;

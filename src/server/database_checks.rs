@@ -1,5 +1,5 @@
-//! What jd-manager says of its own database on the overview: damage, lost changes, and instance
-//! directories that the database does not know.
+//! Notices about jd-manager's own database on the overview: damage, lost changes, and instance
+//! directories that are not in the database.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -10,13 +10,13 @@ use crate::infra::db::Db;
 use crate::infra::notices::{ManagerNotice, ManagerNotices};
 use crate::infra::schedule::JobSchedule;
 
-/// Twenty to three in the night, UTC: before old data is forgotten.
+/// 02:40 UTC, before old data is pruned.
 const NIGHTLY: &str = "0 40 2 * * *";
-/// A manager that was just started has other things to do first; a machine that is off at night
-/// checks then.
+/// Delay after the start, when other work has priority. Computers that are off at night run the check
+/// then.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
-/// Names of directories in a notice; more are counted.
+/// Maximum number of directory names in a notice; more are counted.
 const NAMED: usize = 5;
 
 /// Watches the database until `stop`.
@@ -33,7 +33,7 @@ pub async fn begin(
     report_lost_changes(&db, &notices);
     report_unknown_directories(&instances, &notices).await;
     tokio::spawn(report_damage(db.clone(), notices.clone(), stop.clone()));
-    // Where something was lost, more may be wrong.
+    // If changes were lost, more may be wrong.
     let first = if db.lost_changes().is_some() {
         Duration::ZERO
     } else {
@@ -55,7 +55,7 @@ async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
     report_unknown_directories(instances, notices).await;
 }
 
-/// Shows damage as soon as it is noticed, by the check or by a read that failed.
+/// Shows damage as soon as the check or a failed read detects it.
 async fn report_damage(db: Db, notices: ManagerNotices, stop: CancellationToken) {
     const ID: &str = "database-damaged";
     let mut damage = db.damage();

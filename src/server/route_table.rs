@@ -1,6 +1,6 @@
 //! Every route of the manager: the tables of all domains, in the order of the documentation.
 //!
-//! Router, permissions and OpenAPI document are made from here, so a route is written down once, in
+//! Router, permissions and OpenAPI document are derived from it, so a route is defined once, in
 //! the table of its domain.
 
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use crate::server::api_docs;
 use crate::server::state::{AppState, ManagerHealth, manager_health};
 use crate::web::openapi::{ApiOperation, OperationGroup, PAGE, PROGRAMS, Route, RouteTable, get};
 
-/// Routes that belong together in the documentation.
+/// A group of routes in the documentation.
 struct RouteGroup {
     tag: &'static str,
     about: &'static str,
@@ -154,12 +154,12 @@ pub fn routes() -> impl Iterator<Item = Route<AppState>> {
         .flatten()
 }
 
-/// What is documented of every route.
+/// The documentation of every route.
 pub fn operations() -> impl Iterator<Item = ApiOperation> {
     routes().map(|route| route.operation)
 }
 
-/// The same, by what they are about.
+/// The same, by group.
 pub fn operation_groups() -> Vec<OperationGroup> {
     let operations = |tables: Vec<RouteTable<AppState>>| {
         let routes = tables.into_iter().flatten();

@@ -1,7 +1,7 @@
-//! The documentation of the API: what every domain writes down of its operations, put together, for
-//! machines (OpenAPI 3.1) and for people (a page).
+//! The documentation of the API, from the route tables of all domains: for
+//! programs (OpenAPI 3.1) and for people (a page).
 //!
-//! Made when it is asked for; only the names of parameters and fields are kept (`parameters`). A
+//! Built on request; only the names of parameters and fields are cached (`parameters`). A
 //! test compares it with the router.
 
 mod parameters;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::web::error_pages;
 use crate::web::openapi::{ApiDocument, OperationGroup, shape};
 
-/// What holds for all of it.
+/// The general description of the API.
 const ABOUT: &str = "Run, monitor and update Stratum V2 job declaration clients.\n\n\
     Paths under `/api` return JSON by default; `Accept` selects another media type where available. The same paths without the prefix \
     return HTML by default. Errors are problem details (RFC 9457). In addition to the listed responses, all operations can return 405 for \
@@ -28,7 +28,7 @@ const ABOUT: &str = "Run, monitor and update Stratum V2 job declaration clients.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationSource(pub fn() -> Vec<OperationGroup>);
 
-/// All that is documented.
+/// The OpenAPI document.
 fn document(parts: Vec<OperationGroup>) -> ApiDocument {
     ApiDocument {
         title: "jd-manager",

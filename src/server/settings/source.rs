@@ -1,4 +1,4 @@
-//! What one source of settings gives: the command line with the environment, or the file.
+//! One source of settings: the command line with the environment, or the file.
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -13,7 +13,7 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// What one source gives: flags and environment, or the file. All of it may be absent.
+/// The settings of one source: flags and environment, or the file. All are optional.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsInput {
@@ -57,8 +57,8 @@ pub struct SettingsInput {
     /// Also: JD_MANAGER_PASSWORD.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// Host name under which jd-manager is reached, in addition to its addresses and the computer's name;
-    /// can be repeated.
+    /// Host name under which jd-manager is reached, in addition to its addresses and the name of the
+    /// computer; can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
