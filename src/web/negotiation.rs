@@ -292,7 +292,7 @@ impl<S: Send + Sync, O: Offers> FromRequestParts<S> for RequestContext<O> {
                 Err(ProblemResponse::new(
                     StatusCode::NOT_ACCEPTABLE,
                     format!(
-                        "Available types: {}. Send an Accept header that allows one of them.",
+                        "Available types: {}. Send an Accept header that allows one of these types.",
                         offered.join(", ")
                     ),
                 ))

@@ -1,5 +1,5 @@
-//! Backups over HTTP and from the command line: made while the manager runs, wiped, restored, and
-//! all is there again; killed half-way; from the page.
+//! Backups over HTTP and from the command line: created while the manager runs, restored after data loss,
+//! interrupted, and on the page.
 
 use crate::harness::answer::Answer;
 use crate::harness::disk::SmallDisk;
@@ -40,7 +40,7 @@ fn refused(output: &Output) -> String {
     said(output)
 }
 
-/// All that a user has, as JSON: what a restored manager must tell again.
+/// All data of a user as JSON: a restored manager must return the same.
 async fn everything(manager: &Manager, id: &str) -> Vec<(String, Value)> {
     let configs = manager.json("/api/saved-configs").await;
     let mut paths: Vec<String> = configs["configurations"]
@@ -189,7 +189,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     )
     .unwrap();
 
-    // The disk is gone.
+    // The data is lost.
     std::fs::remove_dir_all(manager.data_dir()).unwrap();
     let restore =
         |arguments: &[&str], env: &[(&str, &str)]| run(&manager.data_dir(), arguments, env);
@@ -238,7 +238,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
             .1["keys"],
         keys
     );
-    // Its secrets are still of use.
+    // Its secrets can still be decrypted.
     manager
         .act(&format!("/api/alerts/channels/{channel}/test"))
         .await;
@@ -384,7 +384,7 @@ async fn killed_in_the_middle_no_half_file_counts_as_a_backup() {
             &[("JD_MANAGER_FAIL_POINT", place)],
         );
         assert!(!output.status.success() && !backup.exists(), "{place}");
-        // The next one sweeps up.
+        // The next one cleans up.
         done(&run(
             &manager.data_dir(),
             &["backup", backup.to_str().unwrap()],
@@ -598,7 +598,7 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
             "{bad}"
         );
     }
-    // What is wanted every night.
+    // Nightly backups.
     let saved = send("/backups/settings", &[("hour", "5"), ("keep", "2")]).await;
     assert_eq!(
         (saved.status, saved.header("location")),
@@ -620,7 +620,7 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
         patched.json(200)["settings"],
         json!({ "nightly": true, "hour": 5, "keep": 2 })
     );
-    // Gone after a question.
+    // Deleted after confirmation.
     let question = manager
         .ask(&format!("/backups/{name}/delete"), "text/html")
         .await
@@ -691,7 +691,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
         "{shown}"
     );
 
-    // It is remembered by the next manager once there is room to write it down.
+    // The next manager still shows it, once there is space to store it.
     drop(ballast);
     let stored = || {
         use diesel::prelude::*;
@@ -725,7 +725,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     );
 }
 
-/// What restores into this data directory left beside it.
+/// Files of restores next to this data directory.
 fn left_beside(data_dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data_dir.parent().unwrap()).unwrap();
     let all = entries.map(|entry| entry.unwrap().path());
@@ -753,7 +753,7 @@ fn archive_of(to: &Path, members: &[(&str, u64)]) {
     tar.into_inner().unwrap().finish().unwrap();
 }
 
-/// A secret key must not stay beside the data directory.
+/// A secret key must not stay next to the data directory.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_restore_leaves_nothing_and_a_killed_one_is_swept_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -813,7 +813,7 @@ async fn an_interrupted_restore_leaves_nothing_and_a_killed_one_is_swept_up() {
         left.len() == 1 && left[0].join("secrets.key").exists(),
         "{left:?}"
     );
-    // One that is at work has a lock, and is left alone.
+    // A running restore holds a lock and is not changed.
     let lock = std::fs::File::options()
         .write(true)
         .open(left[0].join(".restore.lock"))

@@ -1,4 +1,4 @@
-//! Life as a service: what the service manager is told, what SIGHUP changes and what it does not.
+//! Running as a service: notifications to the service manager, and settings that SIGHUP changes.
 
 use crate::harness::{Manager, PROGRAM, Plan, signal, until};
 use diesel::connection::SimpleConnection;
@@ -108,7 +108,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
         );
     }
 
-    // Another program that holds the database is no reason to start the manager again.
+    // A database locked by another program is no reason to restart the manager.
     let database = manager.data_dir().join("jd-manager.sqlite3");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
     other
@@ -122,7 +122,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
     })
     .await;
     other.batch_execute("ROLLBACK").unwrap();
-    // While the database fails there is no sign of life, however well the runtime is.
+    // While the database fails there is no watchdog notification, even if the runtime works.
     other
         .batch_execute("ALTER TABLE instances RENAME TO gone")
         .unwrap();
@@ -166,7 +166,7 @@ async fn without_a_watchdog_only_what_happens_is_told() {
     manager.begin();
     told.until("READY=1");
     assert_eq!(told.next(Duration::from_secs(2)), None);
-    // Nobody who listens is no reason to fail.
+    // A missing service manager is not an error.
     drop(told);
     signal(manager.pid(), Signal::HUP);
     until("it is said", || async {
@@ -295,7 +295,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     })
     .await;
 
-    // A mistake anywhere: nothing is changed.
+    // After any error, nothing is changed.
     files.use_certificate("one");
     files.settings("log = \"warn\"\nretention_days = 0");
     reload(&manager, "settings not changed: retention_days").await;
@@ -311,7 +311,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
         (manager.log().matches(FAILED).count() > seen).then_some(())
     })
     .await;
-    // What was not applied is named again.
+    // Settings that were not applied are named again.
     files.use_certificate("two");
     files.settings("log = \"info\"\nsample_interval = \"7s\"\non_shutdown = \"leave\"");
     let said = reload(&manager, "need a restart: sample_interval").await;

@@ -1,4 +1,4 @@
-//! Handlers of signing in, of the own account and of the audit log. Those of users and tokens
+//! Handlers of signing in, of your account and of the audit log. Those of users and tokens
 //! are in `routes/`.
 
 pub mod tokens;

@@ -1,4 +1,4 @@
-//! Use cases of signing in and out, of the own password and second factor, and of initial
+//! Use cases of signing in and out, of password and second factor, and of initial
 //! setup.
 
 use std::net::IpAddr;

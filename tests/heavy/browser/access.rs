@@ -1,4 +1,4 @@
-//! The first user, the login, a wrong password, the logout; with and without JavaScript.
+//! The first user, signing in, a wrong password, signing out; with and without JavaScript.
 
 use super::driver::Browser;
 use crate::harness::Manager;
@@ -35,7 +35,7 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     );
     browser.fill("#password", PASSWORD).await;
     browser.press("Create user").await;
-    // From now on everybody logs in, and comes back to where they were.
+    // From now on everyone signs in, and returns to the previous page.
     browser.arrives("/login").await;
     log_in(browser, "not the password").await;
     browser

@@ -1,4 +1,4 @@
-//! Backups on their page: made, refused, downloaded, deleted, and every night; with and without
+//! The Backups page: create, errors, download, delete, and nightly settings; with and without
 //! JavaScript.
 
 use super::driver::Browser;
@@ -27,7 +27,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser.fill("#passphrase", "correct horse battery").await;
     browser.fill("#repeat", "correct horse battery").await;
     browser.press("Create backup").await;
-    // It comes into the list by itself.
+    // It appears in the list automatically.
     browser
         .reads("tbody td[data-label=Encrypted]", "✓ yes")
         .await;

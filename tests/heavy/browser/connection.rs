@@ -1,5 +1,5 @@
-//! A manager that is gone or silent, and a session that has ended: pages say so, clocks stop, no
-//! action fails unseen and no input is lost.
+//! A stopped or hanging manager, and an ended session: pages show it, relative times stop, no
+//! action fails silently and no input is lost.
 
 use super::driver::Browser;
 use crate::harness::{Manager, signal};

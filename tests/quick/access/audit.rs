@@ -1,4 +1,4 @@
-//! The audit log: every change, by whom, from where, with what became of it.
+//! The audit log: actor, address and result of every change.
 
 use super::{Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;

@@ -67,7 +67,7 @@ impl World {
         self.dir.path().join("elsewhere")
     }
 
-    /// Tries to restore, which must be refused, and leave nothing.
+    /// Tries to restore, which must fail and leave no files.
     fn refused(&self, backup: &Path, way: &RestoreOptions) -> String {
         let before = fs::read_dir(self.dir.path()).unwrap().count();
         let error = restore(backup, &self.elsewhere(), way, &|_| true)
@@ -98,7 +98,7 @@ fn desired(data: &Path) -> String {
     .unwrap()
 }
 
-/// The files of an archive, the manifest apart.
+/// The files of an archive, without the manifest.
 fn files(backup: &Path) -> (Vec<(String, Vec<u8>)>, BackupManifest) {
     let mut tar = tar::Archive::new(GzDecoder::new(File::open(backup).unwrap()));
     let mut all: Vec<(String, Vec<u8>)> = tar
@@ -450,7 +450,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
         let said = world.refused(&forged(&world, members, |_| {}), &RestoreOptions::default());
         assert!(said.contains(says), "{says}: {said}");
     }
-    // A bomb: far more than the disk has room for, in a few kilobytes.
+    // A bomb: far more data than fits on the disk, in a few kilobytes.
     let bomb = world.dir.path().join("bomb.tar.gz");
     let mut out = GzEncoder::new(File::create(&bomb).unwrap(), Compression::best());
     let mut header = Header::new_gnu();
@@ -522,7 +522,7 @@ async fn what_is_there_is_not_overwritten_but_moved_aside_if_that_is_wanted() {
     let aside = done.aside.unwrap();
     assert_eq!(fs::read_to_string(aside.join("mine")).unwrap(), "mine");
     assert!(!world.data.join("mine").exists() && world.data.join(KEY_FILE).exists());
-    // Not while a manager holds it.
+    // Not while a manager uses it.
     let lock = File::options()
         .create(true)
         .truncate(false)
