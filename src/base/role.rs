@@ -35,9 +35,7 @@ impl Role {
         match self {
             Self::Viewer => "views everything except secrets",
             Self::Operator => "starts, stops and updates instances, and mutes alerts",
-            Self::Admin => {
-                "full access, including configurations, keys, channels, users and backups"
-            }
+            Self::Admin => "full access: also configurations, keys, channels, users and backups",
         }
     }
 }

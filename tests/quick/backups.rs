@@ -268,7 +268,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     ));
     assert!(
         words.contains("The previous data is in")
-            && words.contains("1 of the instances were running"),
+            && words.contains("Instances that were running: 1."),
         "{words}"
     );
     let aside: Vec<PathBuf> = std::fs::read_dir(manager.scratch())

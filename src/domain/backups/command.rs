@@ -160,7 +160,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         "Backups do not include client programs. Install one on the Updates page, or start with --client."
     );
     println!(
-        "{ran} of the instances were running. Only instances with autostart start when jd-manager starts. Make sure that they do not run on another computer as well."
+        "Instances that were running: {ran}. Only instances with autostart start when jd-manager starts. Make sure that they do not run on another computer as well."
     );
     if tokens > 0 {
         println!(

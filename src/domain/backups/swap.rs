@@ -147,7 +147,7 @@ impl DataDirLock {
             if let Some(old) = &old {
                 let _ = fs::rename(old, &self.data_dir);
             }
-            return Err(BackupError::at("put in its place", staging)(e));
+            return Err(BackupError::at("moved into place", staging)(e));
         }
         let _ = fs::remove_file(self.data_dir.join(MARKER));
         sync_dir(&self.data_dir)?;
@@ -188,7 +188,7 @@ impl DataDirLock {
         failpoint::reach("restore.moved-aside");
         for name in names(staging)? {
             fs::rename(staging.join(&name), self.data_dir.join(&name))
-                .map_err(BackupError::at("put in its place", staging))?;
+                .map_err(BackupError::at("moved into place", staging))?;
         }
         fs::remove_dir(staging).map_err(BackupError::at("removed", staging))?;
         File::open(&self.data_dir)

@@ -280,7 +280,7 @@ fn kind_text(kind: &str, schema: &Value) -> String {
     match kind {
         "string" => match schema["format"].as_str() {
             Some("uuid") => "id".into(),
-            Some("date-time") => "moment".into(),
+            Some("date-time") => "time".into(),
             _ => match schema["maxLength"].as_u64() {
                 Some(most) => format!("text, at most {most} characters"),
                 None => "text".into(),
