@@ -269,7 +269,7 @@ where
             }
         }
     };
-    tracing::info!(cause, "ending");
+    tracing::info!(cause, "stopping");
     systemd::stopping(if ending == ShutdownMode::Stop {
         "stopping the clients"
     } else {
@@ -296,7 +296,7 @@ where
     if alerting.is_err() {
         tracing::warn!("sending an alert was interrupted; it may be sent twice");
     }
-    tracing::info!("ended");
+    tracing::info!("stopped");
     Ok(())
 }
 
