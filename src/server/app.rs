@@ -296,7 +296,7 @@ where
     if alerting.is_err() {
         tracing::warn!("sending an alert was interrupted; it may be sent twice");
     }
-    tracing::info!("stopped");
+    tracing::info!("jd-manager stopped");
     Ok(())
 }
 

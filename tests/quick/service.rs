@@ -379,8 +379,8 @@ async fn when_the_window_it_runs_in_is_closed_the_manager_ends_and_mining_goes_o
     .await;
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    until("it has ended", || async {
-        said().contains("ended").then_some(())
+    until("it has stopped", || async {
+        said().contains("jd-manager stopped").then_some(())
     })
     .await;
     assert!(said().contains("cause=\"SIGHUP\""), "{}", said());
