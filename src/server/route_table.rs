@@ -130,7 +130,7 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/openapi",
                 "showDocumentation",
-                "Returns this documentation; in browsers, as a page.",
+                "Returns this documentation, as a page for people.",
             )
             .gives::<Map<String, Value>>(PAGE),
             api_docs::routes::show,

@@ -131,7 +131,7 @@ impl ApiDocument {
     ) -> Value {
         let role = operation.role.map(Role::name);
         let needs = match role {
-            Some(role) => format!("Required role: {role}."),
+            Some(role) => format!("Requires the role {role}."),
             None => "No sign-in required.".to_owned(),
         };
         let about = if operation.about.is_empty() {

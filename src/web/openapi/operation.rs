@@ -128,11 +128,7 @@ impl ApiOperation {
             method: "post",
             path,
             id: format!("{}ByForm", self.id).into(),
-            summary: format!(
-                "The same as {}, for HTML forms.",
-                self.method.to_uppercase()
-            )
-            .into(),
+            summary: format!("The same as {}, for forms.", self.method.to_uppercase()).into(),
             ..self
         }
     }
