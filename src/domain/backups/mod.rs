@@ -15,7 +15,7 @@
 //!
 //! * A backup gets its name only when it is complete and synced.
 //! * The files are read after the snapshot. This is correct, because files are only appended to and
-//! the manager continues reading where the snapshot ends.
+//!   the manager continues reading where the snapshot ends.
 //! * The `config.toml` of an instance is never included: it holds a secret in plain text and is
 //!   written again at every start. Installed clients are not included: they can be installed again.
 //! * A restore unpacks next to the data directory, checks everything, and swaps by a rename. An
@@ -28,7 +28,7 @@
 //! * `manifest`, `naming`, `encryption`: the format. `error`: what can fail.
 //! * `service`: the use cases of a running manager. `command`: `jd-manager backup` and `restore`.
 //! * `settings`: nightly backups. `outcome`: results of the last ones. `jobs`: creates the nightly
-//! backup.
+//!   backup.
 
 mod command;
 mod create;

@@ -1,7 +1,7 @@
 //! Identifies the peer of a request, which may be behind a proxy.
 //!
-//! Anyone can send `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC
-//! 7239). They are used only from trusted proxies, and only the parts that such proxies have
+//! Anyone can send `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+//! They are used only from trusted proxies, and only the parts that such proxies have
 //! added: read from the right, up to the first address that is not a trusted proxy.
 
 use axum::http::HeaderMap;
