@@ -1,4 +1,4 @@
-//! Every URL in every form it is offered in: the table below lists them all, and a test compares it
+//! Every URL in every representation: the table below lists them all, and a test compares it
 //! with the router.
 
 use crate::harness::answer::{Answer, EventStream};

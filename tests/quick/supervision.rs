@@ -480,7 +480,7 @@ async fn a_second_manager_on_one_data_directory_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("another jd-manager already uses"),
+        String::from_utf8_lossy(&output.stderr).contains("another jd-manager is already using"),
         "{output:?}"
     );
 }

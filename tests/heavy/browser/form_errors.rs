@@ -1,11 +1,11 @@
-//! A form that is refused: nothing typed is lost, everything wrong is named once in a summary and
-//! once beside its field, and mending it saves.
+//! A form with errors: no input is lost, every error is shown once in a summary and
+//! once next to its field, and the corrected form is saved.
 
 use super::driver::Browser;
 use crate::harness::{Manager, free_port};
 use serde_json::json;
 
-/// Field, what is typed first, what mends it.
+/// Field, invalid input, corrected input.
 const WRONG: [(&str, &str, &str); 5] = [
     (
         "coinbase_reward_script",
@@ -151,7 +151,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error')",
         )
         .await;
     assert_eq!(status(browser).await, 422);
@@ -224,7 +224,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     );
 }
 
-/// An instance without a usable name, and one whose name is taken.
+/// An instance without a valid name, and one whose name is already in use.
 async fn refused_names(manager: &Manager, browser: &Browser) {
     let config = manager
         .save_config(

@@ -322,7 +322,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the keys",
-            "return document.querySelector('h1').innerText === 'A fresh pair of keys'",
+            "return document.querySelector('h1').innerText === 'New key pair'",
         )
         .await;
     look_at(browser, "keys", &mut found).await;

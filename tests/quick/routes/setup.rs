@@ -767,7 +767,7 @@ async fn a_programs_mistakes_are_named_where_it_made_them() {
         );
         assert_eq!(
             errors[0]["detail"],
-            format!("There is no field \"{sent}\". Did you mean \"{right}\"?")
+            format!("Unknown field \"{sent}\". Did you mean \"{right}\"?")
         );
     }
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1110,7 +1110,7 @@ async fn the_secret_is_stored_sealed_for_its_configuration_and_revision() {
         .unwrap();
     let error = w.configs.get(other).await.unwrap_err().to_string();
     assert!(
-        error.contains("does not open") && !error.contains("sealed:1:"),
+        error.contains("cannot decrypt") && !error.contains("sealed:1:"),
         "{error}"
     );
     assert_eq!(
