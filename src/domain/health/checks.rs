@@ -25,8 +25,8 @@ const SETTLING: Duration = Duration::from_secs(60);
 /// A client whose log has not said by then where its work goes will not say so.
 const SILENT: Duration = Duration::from_secs(180);
 /// What is to be said then.
-const BLIND: &str = "Its log does not say how things stand, so this cannot be judged. Restart it; if that does not help, its version of the client says it in other \
-                     words than those known here.";
+const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not know \
+                     the log messages of this client version.";
 /// Starts within an hour, the wanted one included, from which on a client does not run smoothly.
 const MANY_STARTS: usize = 4;
 /// Ten minutes without any error are normal; single ones come with miners that connect badly.
@@ -68,7 +68,7 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             HealthCheck::Disk => disk(look),
             // What follows speaks of a client that runs.
             _ if !look.instance.status.has_client() => {
-                (HealthGrade::Unknown, "It does not run.".into())
+                (HealthGrade::Unknown, "The instance is not running.".into())
             }
             HealthCheck::Template => template::template(look),
             HealthCheck::Upstream => upstream::upstream(look),
@@ -116,59 +116,59 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
         let last = || {
             instance
                 .last_output_text()
-                .map(|words| format!("Its last error: {words}"))
+                .map(|words| format!("Last error: {words}"))
         };
         told.or_else(last)
-            .unwrap_or_else(|| "Its log may say why.".into())
+            .unwrap_or_else(|| "See the log for the reason.".into())
     };
     match instance.status {
         InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => {
-            unknown("It is stopped, as asked.")
+            unknown("The instance is stopped.")
         }
         InstanceState::Stopped | InstanceState::Stopping => {
-            unknown("It is stopped. Start it, or have it started with the manager.")
+            unknown("Stopped. Start it, or let it start automatically with jd-manager.")
         }
         InstanceState::Failed => bad(format!(
-            "It does not run and is not tried again by itself. {}",
+            "The instance failed. jd-manager does not restart it automatically. {}",
             cause()
         )),
         InstanceState::BackingOff => bad(format!(
-            "Its client ended and is tried again soon. {}",
+            "The client exited unexpectedly. jd-manager will retry soon. {}",
             cause()
         )),
         InstanceState::Starting if instance.failures > 0 => bad(format!(
-            "Its client ended and is being tried again. {}",
+            "The client exited unexpectedly. jd-manager is retrying. {}",
             cause()
         )),
         InstanceState::Starting => match &instance.warning {
             Some(words) => warning(words.clone()),
-            None => unknown("Its client is starting."),
+            None => unknown("The client is starting."),
         },
         InstanceState::Running if look.hung_for().is_some() => bad(
-            "The client hangs: no log output, and no answer from its monitoring. jd-manager restarts it after two minutes, unless you turned that off \
-             under Self-healing.",
+            "The client hangs: no log output and no answer from its monitoring port. jd-manager restarts it after two minutes, unless you turned that off \
+             under Automatic fixes.",
         ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
-            "A part of the client crashed while the rest goes on: its log has the words “panic”. Restart it, and if it comes again, try another \
-             version of the client.",
+            "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart it. If it crashes again, try another client \
+             version.",
         ),
         InstanceState::Running if look.counted.starts >= MANY_STARTS => warning(format!(
-            "It serves miners, but was started {} times or more within the last hour. Its events say why.",
+            "Running, but started at least {} times in the last hour. See Events for the reasons.",
             MANY_STARTS
         )),
-        InstanceState::Running => well("Its client serves miners."),
+        InstanceState::Running => well("Running."),
     }
 }
 
 fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
-        return unknown("Its monitoring tells no figures, so shares are not counted.");
+        return unknown("Monitoring reports no metrics, so shares are not counted.");
     };
     if miners < 1.0 {
         return match look.age() > SETTLING {
             true => warning(
-                "No miner is connected. Point miners at the address on the instance's page.",
+                "No miner is connected. Point your miners at the address shown on the instance page.",
             ),
             false => unknown("No miner has connected yet."),
         };
@@ -189,12 +189,12 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
         .iter()
         .max_by_key(|(_, count)| **count)
     {
-        Some((reason, _)) => format!(" Most often the reason is {reason}."),
+        Some((reason, _)) => format!(" Most common reason: {reason}."),
         None => String::new(),
     };
     if by_pool > MANY_REJECTS {
         let words = format!(
-            "The pool refuses more than {} % of the shares.{} Stale shares come from a slow line to the pool or late templates.",
+            "The pool rejects more than {} % of the shares.{} Stale shares are caused by a slow connection to the pool or late templates.",
             if by_pool > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -210,8 +210,8 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if by_client > MANY_REJECTS {
         let words = format!(
-            "The client refuses more than {} % of the miners' shares. See the charts for which miner and why: too old work, too low difficulty, or a \
-             miner set too fast.",
+            "The client rejects more than {} % of the miners' shares. The charts show which miner and why: old work, low difficulty, or a miner \
+             configured too fast.",
             if by_client > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -231,32 +231,32 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     if look.age() > WINDOW + SETTLING && expected >= ENOUGH_SHARES {
         if counted.accepted <= 0.0 {
             return bad(
-                "Miners are connected but no share has come for ten minutes. See whether they hash, and that they take work from here.",
+                "Miners are connected, but no share has arrived for 10 minutes. Check that the miners are hashing and use work from this instance.",
             );
         }
         if 100.0 * counted.accepted / expected < FEW_SHARES {
             return warning(
-                "Far fewer shares come than the connected miners should find. See the charts for which of them has fallen behind.",
+                "Far fewer shares arrive than expected from the connected miners. The charts show which miner has fallen behind.",
             );
         }
     }
-    well("Shares come as expected, and few are refused.")
+    well("Shares arrive as expected, and few are rejected.")
 }
 
 fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     if !look.running.has_monitoring {
         return unknown(
-            "Its configuration has no monitoring address: hashrate and shares cannot be measured. Add one to see them.",
+            "The configuration has no monitoring address, so hashrate and shares cannot be measured. Add one to see them.",
         );
     }
     if look.running.refresh_s == 0 || look.standing.frozen_by_panic {
         return bad(
-            "Its figures stand still for good: monitoring_cache_refresh_secs is 0 in its configuration, which the client cannot do. Set it to 15.",
+            "Metrics have stopped updating: monitoring_cache_refresh_secs is 0 in the configuration, and the client does not support that. Set it to 15.",
         );
     }
     if let Some(still) = look.frozen_for() {
         return bad(format!(
-            "Its figures have stood still for more than {}, though it answers. A restart helps.",
+            "Metrics have not updated for more than {}, although monitoring answers. Restart the instance.",
             human_duration(minutes(still))
         ));
     }
@@ -269,10 +269,8 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         {
             bad(words.clone())
         }
-        Some(MonitoringState::Not { .. }) | None => unknown("Its monitoring has not answered yet."),
-        Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
-            well("Its monitoring answers.")
-        }
+        Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not answered yet."),
+        Some(MonitoringState::Moving | MonitoringState::Still(_)) => well("Monitoring answers."),
     }
 }
 
@@ -289,55 +287,55 @@ fn clock(look: &Snapshot<'_>) -> CheckOutcome {
     }
     match look.standing.node_clock_ahead_s {
         Some(ahead) if !(WAITED_S..=CLOCK_TOLERANCE_S).contains(&ahead) => warning(format!(
-            "The clock of the node behind the template provider is {} this machine's by more than {} s. Certificates are refused when \
-             clocks differ: set both by a time server.",
-            if ahead > 0 { "ahead of" } else { "behind" },
+            "The node's clock is more than {} s {} the clock of this machine. Different clocks cause rejected certificates. \
+             Synchronize both with a time server.",
             if ahead > 0 {
                 CLOCK_TOLERANCE_S
             } else {
                 -WAITED_S
             },
+            if ahead > 0 { "ahead of" } else { "behind" },
         )),
-        Some(_) => well("The clocks of this machine and of the node agree."),
-        None => unknown("No block has come yet to compare clocks by."),
+        Some(_) => well("The clocks of this machine and the node agree."),
+        None => unknown("No block has arrived yet to compare the clocks."),
     }
 }
 
 fn memory(look: &Snapshot<'_>) -> CheckOutcome {
     let Some(now) = look.figure("memory_bytes") else {
-        return unknown("Its memory was not measured yet.");
+        return unknown("Memory has not been measured yet.");
     };
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
             return bad(
-                "It is about to reach its memory limit, and would be ended then. Raise the limit in its settings, or restart it.",
+                "The client is about to reach its memory limit and will exit then. Raise the limit under Settings, or restart it.",
             );
         }
         Some(reached) if reached >= MEMORY_WARNING => {
             return warning(format!(
-                "It uses more than {MEMORY_WARNING} % of its memory limit. Raise the limit in its settings if this is its normal size."
+                "The client uses more than {MEMORY_WARNING} % of its memory limit. If this is normal, raise the limit under Settings."
             ));
         }
         _ => {}
     }
     match look.counted.memory_before {
         Some(before) if now - before > GROWTH_LEAST && now > before * 1.5 => warning(
-            "Its memory has grown by half or more within six hours. If it goes on like that, restart it and set a memory limit in its settings.",
+            "Memory has grown by more than 50 % in 6 hours. If it keeps growing, restart the instance and set a memory limit under Settings.",
         ),
-        _ => well("Its memory is as it should be."),
+        _ => well("Memory use is normal."),
     }
 }
 
 fn disk(look: &Snapshot<'_>) -> CheckOutcome {
     match look.free {
-        None => unknown("How much room is left cannot be told."),
+        None => unknown("Free disk space is unknown."),
         Some(free) if free < DISK_FULL => bad(
-            "Less than 200 MiB are left for logs and the database. Make room: nothing can be recorded on a full disk.",
+            "Less than 200 MiB of disk space left for logs and the database. Free up space: nothing can be recorded on a full disk.",
         ),
         Some(free) if free < DISK_WARNING => warning(
-            "Less than 1 GiB is left for logs and the database. Make room before it runs out.",
+            "Less than 1 GiB of disk space left for logs and the database. Free up space before the disk is full.",
         ),
-        Some(_) => well("There is room for logs and the database."),
+        Some(_) => well("Enough disk space for logs and the database."),
     }
 }
 
@@ -345,26 +343,24 @@ fn logs(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     if counted.lines > STORM_LINES {
         return warning(
-            "Its log grows by more than a hundred lines a second. Its configuration or its peers make it repeat itself: see the log.",
+            "The log grows by more than 100 lines per second. The configuration or a peer causes repeated messages. See the log.",
         );
     }
     if counted.errors >= VERY_MANY_ERRORS {
-        return bad("Its log is full of errors: more than 200 within ten minutes. See the log.");
+        return bad("At least 200 errors in the log in 10 minutes. See the log.");
     }
     if counted.errors >= MANY_ERRORS {
-        return warning("Its log has ten errors or more within ten minutes. See the log.");
+        return warning("At least 10 errors in the log in 10 minutes. See the log.");
     }
-    well("Its log has few errors or none.")
+    well("Few or no errors in the log.")
 }
 
 /// A newer client is information and no reason to score less: the present one works.
 fn version(look: &Snapshot<'_>) -> CheckOutcome {
     match (look.version, available_update(look)) {
-        (None, _) => unknown("The version of its client is not known."),
+        (None, _) => unknown("The client version is unknown."),
         (_, Some(text)) => well(text),
-        (Some(version), None) => well(format!(
-            "Its client is version {version}, the newest that is known here or newer."
-        )),
+        (Some(version), None) => well(format!("Client {version}. No newer version is known.")),
     }
 }
 

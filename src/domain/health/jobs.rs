@@ -44,14 +44,14 @@ pub async fn schedule_pruning(
         async move { prune_and_log(&db, days).await }
     };
     schedule
-        .nightly(NIGHTLY, "forgetting old results of checks", work)
+        .nightly(NIGHTLY, "deleting old health check results", work)
         .await
 }
 
 async fn prune_and_log(db: &Db, days: u32) {
     let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
     if let Err(error) = prune(db, before).await {
-        tracing::warn!(%error, "old results of checks could not be forgotten; it is tried again next night");
+        tracing::warn!(%error, "cannot delete old health check results; retrying next night");
     }
 }
 

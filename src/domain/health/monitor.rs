@@ -131,7 +131,7 @@ impl HealthMonitor {
             if let Err(error) = result
                 && !stop.is_cancelled()
             {
-                tracing::warn!(%error, "health cannot be looked after at the moment; it is tried again");
+                tracing::warn!(%error, "health checks failed; retrying");
                 self.listed = None;
             }
         }
@@ -287,7 +287,7 @@ impl HealthMonitor {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut watched.is_failing, true) {
-                        tracing::warn!(instance = %id, %error, "its log cannot be read; trying again");
+                        tracing::warn!(instance = %id, %error, "cannot read the log of the instance; retrying");
                     }
                     false
                 }

@@ -151,7 +151,7 @@ pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
     sentences.push(
         match has_answer {
-            true => "It accepts new connections: restart the instance.",
+            true => "It accepts new connections. Restart the instance.",
             false => {
                 "Restart the instance when the pool and its job declaration server are available."
             }
@@ -171,8 +171,8 @@ pub(super) fn names_failure(look: &Snapshot<'_>) -> bool {
 pub(super) fn waiting_text(look: &Snapshot<'_>) -> String {
     let failures = failures(look.probed);
     match failures.is_empty() {
-        true => "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.".into(),
-        false => format!("It is still trying to reach a pool. {}", failures.join(" ")),
+        true => "Still trying to reach a pool. Check that the pool's address is correct and reachable from this machine.".into(),
+        false => format!("Still trying to reach a pool. {}", failures.join(" ")),
     }
 }
 
@@ -188,10 +188,8 @@ fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
         .collect();
     match probed.len().saturating_sub(MOST_POOLS) {
         0 => {}
-        1 => sentences.push("The pool after these does not answer either.".into()),
-        more => sentences.push(format!(
-            "The {more} pools after these do not answer either."
-        )),
+        1 => sentences.push("The remaining pool does not answer either.".into()),
+        more => sentences.push(format!("The remaining {more} pools do not answer either.")),
     }
     sentences
 }
@@ -292,7 +290,9 @@ mod tests {
             "{text}"
         );
         let many: Vec<_> = (0..5).map(|_| gone.clone()).collect();
-        assert!(advice(&refused("lost"), &many).contains("The 2 pools after these"));
+        assert!(
+            advice(&refused("lost"), &many).contains("The remaining 2 pools do not answer either.")
+        );
         assert!(advice(&refused("lost"), &[]).starts_with("Restart the instance when a pool"));
     }
 

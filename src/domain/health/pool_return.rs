@@ -132,16 +132,16 @@ pub(super) async fn probe_pools(
                     let pool = seen.destination(&probed, &record)?;
                     let (what, why) = match cure {
                         Remediation::Silent => (
-                            "the pool has stopped answering over the open connection",
-                            "restarting it, for a new connection",
+                            "the pool stopped answering on the open connection",
+                            "restarting the client to reconnect",
                         ),
                         _ => (
-                            "mining solo though a pool is configured",
-                            "restarting it, since it does not go back by itself",
+                            "mining solo although a pool is configured",
+                            "restarting the client because it does not switch back automatically",
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server would accept the client again: {why}",
+                        "{what}, and pool {} ({}) and its job declaration server accept connections again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
@@ -159,7 +159,7 @@ pub(super) async fn probe_pools(
                     let is_steady = probes.answering_for(pool).await >= PREFERRED;
                     is_steady.then(|| {
                         format!(
-                            "working for a fallback pool, and pool {number} ({}) and its job declaration server have answered for {}: restarting the client, since it does not go back by itself",
+                            "connected to a fallback pool, and pool {number} ({}) and its job declaration server have been available for {}: restarting the client because it does not switch back automatically",
                             pool.words(),
                             human_duration(PREFERRED)
                         )
@@ -172,7 +172,7 @@ pub(super) async fn probe_pools(
     }
     .await;
     if let Err(error) = result {
-        tracing::warn!(instance = %seen.instance.id, %error, "its pools could not be probed; it is tried again");
+        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the pools of the instance; retrying");
     }
 }
 

@@ -35,7 +35,7 @@ impl HealthAssessment {
         let look = self.to_snapshot(now);
         if let Some(silent) = look.hung_for() {
             let words = format!(
-                "the client hangs: no log output for {} and no answer from its monitoring: restarting it",
+                "the client hangs (no log output and no answer from its monitoring port for {}): restarting it",
                 human_duration(silent)
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));
@@ -51,7 +51,7 @@ impl HealthAssessment {
             .filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic)
         {
             let words = format!(
-                "the figures of its monitoring have stood still for {}: restarting the client",
+                "its metrics have not updated for {}: restarting the client",
                 human_duration(still)
             );
             return Some((Remediation::Frozen, words));
@@ -61,7 +61,7 @@ impl HealthAssessment {
             .filter(|reached| *reached >= MEMORY_FULL)
         {
             let words = format!(
-                "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
+                "it uses {reached:.0} % of its memory limit and would exit when it reaches it: restarting the client"
             );
             return Some((Remediation::Memory, words));
         }
@@ -181,8 +181,8 @@ pub(super) async fn restart(
     };
     let result: Result<()> = result.await;
     if let Err(error) = result {
-        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the cure could not be tried; it is tried again later");
-        let words = format!("it could not be restarted: {error}");
+        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the automatic fix failed; retrying later");
+        let words = format!("the automatic restart failed: {error}");
         let _ = health.instances().note(id, words, Some(ACTOR)).await;
     }
 }

@@ -50,20 +50,18 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart it when it mines solo although a pool is configured, once that pool and its job declaration server are available again"
+                "Restart if it mines solo although a pool is configured, as soon as the pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart it when the pool stops answering over an open connection, once a pool and its job declaration server are available"
+                "Restart if the pool stops answering on an open connection, as soon as a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart it when it hangs: no log output and no answer from its monitoring for two minutes"
+                "Restart if it hangs: no log output and no answer from its monitoring port for 2 minutes"
             }
-            Self::Frozen => {
-                "Restart it when the figures of its monitoring stand still though it runs"
-            }
-            Self::Memory => "Restart it before it reaches its memory limit",
+            Self::Frozen => "Restart if its metrics stop updating",
+            Self::Memory => "Restart before it reaches its memory limit",
             Self::Preferred => {
-                "Restart it when it works for a fallback pool, once an earlier pool has been available for 10 minutes"
+                "Restart if it uses a fallback pool and an earlier pool has been available for 10 minutes"
             }
         }
     }

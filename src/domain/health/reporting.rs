@@ -45,7 +45,7 @@ pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Opti
         }
         // Between the two it may have been unknown, as while it was restarted.
         HealthGrade::Healthy if noted.remove(&now.check_type) => Some(format!(
-            "{}: well again. {}",
+            "{}: healthy again. {}",
             now.check_type.title(),
             now.message
         )),

@@ -70,8 +70,8 @@ impl CheckResult {
 impl HealthPage {
     fn headline(&self) -> String {
         match score(&self.report.results) {
-            Some(score) => format!("{score} of 100"),
-            None => "Not judged".into(),
+            Some(score) => format!("Health score: {score} of 100"),
+            None => "No health score".into(),
         }
     }
 
@@ -110,10 +110,10 @@ impl HealthPage {
     fn strip_text(&self) -> String {
         let count = |grade: HealthGrade| self.strip.iter().filter(|found| **found == grade).count();
         if count(HealthGrade::Unknown) == self.strip.len() {
-            return "Nothing is known of the last 24 hours.".into();
+            return "No data for the last 24 hours.".into();
         }
         format!(
-            "The last 24 hours in parts of 15 minutes, each by its worst moment: {} healthy, {} with a warning, {} unhealthy, {} not known.",
+            "Last 24 hours in 15-minute intervals, worst state of each: {} healthy, {} warning, {} unhealthy, {} unknown.",
             count(HealthGrade::Healthy),
             count(HealthGrade::Warning),
             count(HealthGrade::Unhealthy),
@@ -128,7 +128,7 @@ impl HealthPage {
         let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
         if standing.work != WorkState::Unknown {
             say(
-                "Work goes to",
+                "Mining target",
                 self.report.place.clone(),
                 standing.work.since(),
             );
@@ -140,9 +140,9 @@ impl HealthPage {
                 .map(|why| format!(", {why}"))
                 .unwrap_or_default();
             let state = match upstream.state {
-                crate::programs::jd_client::diagnosis::UpstreamState::Trying => "being tried",
+                crate::programs::jd_client::diagnosis::UpstreamState::Trying => "connecting",
                 crate::programs::jd_client::diagnosis::UpstreamState::Connected => "connected",
-                crate::programs::jd_client::diagnosis::UpstreamState::Lost => "lost",
+                crate::programs::jd_client::diagnosis::UpstreamState::Lost => "connection lost",
                 crate::programs::jd_client::diagnosis::UpstreamState::Failed => "failed",
             };
             say(
@@ -155,28 +155,28 @@ impl HealthPage {
             );
         }
         if let Some(left) = &standing.pool_left {
-            say("Pool left", left.sentence(), Some(left.at));
+            say("Pool problem", left.sentence(), Some(left.at));
         }
         let provider = match &standing.provider {
             ProviderState::Unknown => None,
-            ProviderState::Connecting { .. } => Some("being connected".to_owned()),
+            ProviderState::Connecting { .. } => Some("connecting".to_owned()),
             ProviderState::Connected { .. } => Some("connected".to_owned()),
-            ProviderState::Lost { .. } => Some("lost".to_owned()),
+            ProviderState::Lost { .. } => Some("connection lost".to_owned()),
             ProviderState::Refused { words, .. } => Some(format!("cannot be used: {words}")),
         };
         if let Some(words) = provider {
             say("Template provider", words, standing.provider.since());
         }
         let moments = [
-            ("Waits for a template", standing.waiting_since),
+            ("Waiting for template", standing.waiting_since),
             ("Last template", standing.template_at),
-            ("Last block on the chain", standing.prev_hash_at),
+            ("Last chain block", standing.prev_hash_at),
             ("Last job declared", standing.declared_at),
-            ("Last job the pool took", standing.accepted_at),
-            ("Last share the pool took", standing.shares.accepted_at),
-            ("Last share the pool refused", standing.shares.rejected_at),
+            ("Last accepted job", standing.accepted_at),
+            ("Last accepted share", standing.shares.accepted_at),
+            ("Last share rejected by pool", standing.shares.rejected_at),
             (
-                "Last miner's share refused here",
+                "Last share rejected by client",
                 standing.shares.miners_rejected_at,
             ),
         ];
@@ -186,10 +186,10 @@ impl HealthPage {
             }
         }
         let said = [
-            ("Job refused", &standing.refused),
+            ("Job rejected", &standing.refused),
             ("Block found", &standing.block),
-            ("Miner not answered", &standing.handshake_refused),
-            ("Crashed in part", &standing.panicked),
+            ("Miner handshake failed", &standing.handshake_refused),
+            ("Partial crash", &standing.panicked),
         ];
         for (what, said) in said {
             if let Some(said) = said {
@@ -249,11 +249,11 @@ mod tests {
                 (32, HEIGHT, 16, Unhealthy)
             ]
         );
-        let parts = "3 healthy, 0 with a warning, 2 unhealthy, 1 not known.";
+        let parts = "3 healthy, 0 warning, 2 unhealthy, 1 unknown.";
         assert_eq!(
             page.strip_text(),
-            format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}")
+            format!("Last 24 hours in 15-minute intervals, worst state of each: {parts}")
         );
-        assert_eq!(page.headline(), "Not judged");
+        assert_eq!(page.headline(), "No health score");
     }
 }

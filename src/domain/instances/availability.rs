@@ -31,7 +31,10 @@ impl InstanceService {
             let advice = free
                 .map(|port| format!(" Port {port} is free."))
                 .unwrap_or_default();
-            format!("Port {} is taken by {holder}.{advice}", address.port())
+            format!(
+                "Port {} is already in use by {holder}.{advice}",
+                address.port()
+            )
         }))
     }
 

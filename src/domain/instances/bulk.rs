@@ -75,7 +75,7 @@ impl BulkRequest {
                 Ok(_) => {}
                 Err(_) => errors.push(FieldError::new(
                     format!("/ids/{at}"),
-                    "ids must be a list of ids of instances.",
+                    "ids must be a list of instance ids.",
                 )),
             }
         }
@@ -133,7 +133,7 @@ impl InstanceService {
             let skipped = idle.map(|i| {
                 (
                     i.status,
-                    format!("{} is {}. It was not restarted.", i.name, i.state_text()),
+                    format!("{} is {} and was not restarted.", i.name, i.state_text()),
                 )
             });
             async move {
@@ -162,16 +162,15 @@ impl InstanceService {
                         message: outcome.message,
                     },
                     Err(Error::Internal(cause)) => {
-                        tracing::error!(instance = %id, %cause, "a bulk action failed");
+                        tracing::error!(instance = %id, %cause, "bulk action failed");
                         BulkItemResult {
                             id,
                             name,
                             success: false,
                             skipped: false,
                             status: None,
-                            message:
-                                "Something went wrong inside jd-manager; its log has the cause."
-                                    .into(),
+                            message: "Internal error in jd-manager. See its log for the cause."
+                                .into(),
                         }
                     }
                     Err(e) => BulkItemResult {

@@ -127,20 +127,22 @@ fn judged(
     match heard {
         Ok(TrialOutput::Line) => ConfigTrialResult {
             accepted: true,
-            message: format!("Client {version} takes this configuration."),
+            message: format!("Client {version} accepts this configuration."),
             ..tried
         },
         Ok(TrialOutput::End { code, said }) => {
             let end = code.map(ClientEnd::Code);
             let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
-            let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+            let how = code.map_or("after a signal".to_owned(), |code| {
+                format!("with code {code}")
+            });
             let why = cause
                 .as_ref()
-                .map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
+                .map_or_else(|| format!("it exited {how}"), |cause| cause.what.clone());
             let said = said.join("\n");
             ConfigTrialResult {
-                message: format!("Client {version} does not take this configuration: {why}."),
+                message: format!("Client {version} rejects this configuration: {why}."),
                 advice: cause.map(|cause| cause.advice),
                 said: Some(said).filter(|said| !said.trim().is_empty()),
                 ..tried
@@ -148,7 +150,7 @@ fn judged(
         }
         Ok(TrialOutput::Nothing) => ConfigTrialResult {
             message: format!(
-                "Client {version} said nothing within {} s, so it is not known whether it takes it.",
+                "Client {version} logged nothing within {} s, so the result is unknown.",
                 PATIENCE.as_secs()
             ),
             ..tried
@@ -221,7 +223,7 @@ fn remove(dir: &Path) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => {
-            tracing::warn!(dir = %dir.display(), error = %e, "the directory of a trial cannot be removed")
+            tracing::warn!(dir = %dir.display(), error = %e, "cannot remove the directory of a configuration test")
         }
     }
 }

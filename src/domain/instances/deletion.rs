@@ -39,7 +39,7 @@ impl InstanceService {
         Ok(InstanceActionResult {
             pid: None,
             status: InstanceState::Stopped,
-            message: format!("{} and all its files are deleted.", instance.name),
+            message: format!("Deleted {} and all its files.", instance.name),
         })
     }
 
@@ -93,7 +93,7 @@ impl InstanceService {
                     remove_tree(path).await
                 };
                 if let Err(e) = done {
-                    tracing::warn!(error = %e, "an interrupted deletion cannot be finished now");
+                    tracing::warn!(error = %e, "cannot finish an interrupted deletion");
                 }
             };
             if is_known {

@@ -14,7 +14,7 @@ impl Instance {
     /// The state as a person reads it.
     pub fn state_text(&self) -> &'static str {
         match self.status {
-            InstanceState::BackingOff => "backing off",
+            InstanceState::BackingOff => "retrying",
             other => other.as_str(),
         }
     }
@@ -127,7 +127,7 @@ impl InstanceEvent {
     /// The new state as a person reads it.
     pub fn to_text(&self) -> &str {
         if self.to_state == "backing-off" {
-            "backing off"
+            "retrying"
         } else {
             &self.to_state
         }

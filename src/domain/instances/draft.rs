@@ -51,7 +51,7 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
     let limit = object(&limit_fields());
     let mut limit = member(
         "restart_limit",
-        "When it is given up on; null: never.",
+        "When jd-manager gives up on restarts. `null`: never.",
         limit.into(),
     )
     .or_null();
@@ -60,41 +60,47 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
         json!([{ "failures": 5, "within_s": 600 }]),
     );
     let mut all = vec![
-        text("name", "Its name, unique whatever the case.")
+        text("name", "Unique name, ignoring case.")
             .longest(64)
             .like("barn"),
-        id("config_id", "The saved configuration it runs."),
+        id("config_id", "Id of the saved configuration."),
     ];
     if is_new {
         all = all.into_iter().map(RequestField::required).collect();
     }
     all.extend([
-        flag("autostart", "Started together with jd-manager.").or(false),
+        flag("autostart", "Start automatically with jd-manager.").or(false),
         one_of(
             "restart_policy",
-            "When it is started again by itself.",
+            "When jd-manager restarts the instance automatically.",
             &["never", "on-failure", "always"],
         )
         .or("on-failure"),
         limit,
         whole(
             "memory_limit_mib",
-            "Private memory its client may have, MiB; null: as much as there is.",
+            "Private memory limit of the client in MiB. `null`: no limit.",
             LEAST_MEMORY_MIB,
             1_048_576,
         )
         .or_null(),
         whole(
             "open_files_limit",
-            "Files and sockets its client may have open; null: as the system has it.",
+            "Maximum number of open files and sockets of the client. `null`: system default.",
             64,
             1_048_576,
         )
         .or_null(),
-        whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
+        whole(
+            "nice",
+            "CPU priority of the client (nice value): 0 is normal, 19 is lowest.",
+            0,
+            19,
+        )
+        .or(0),
         text(
             "client_version",
-            "The client it is pinned to; null: the one in use.",
+            "Client version to pin. `null`: the version in use.",
         )
         .or_null()
         .like("0.6.0"),
@@ -104,8 +110,8 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
 
 fn limit_fields() -> [RequestField; 2] {
     [
-        whole("failures", "After so many failures", 1, 1000).required(),
-        whole("within_s", "within so many seconds.", 1, 86_400).required(),
+        whole("failures", "Number of failures.", 1, 1000).required(),
+        whole("within_s", "Time range in seconds.", 1, 86_400).required(),
     ]
 }
 
@@ -121,8 +127,8 @@ impl InstanceDraft {
         let mut body = MemberReader::of(value, fields)?;
         let has_version = body.has("client_version");
         let required = [
-            ("name", "Give it a name."),
-            ("config_id", "Choose the saved configuration it runs."),
+            ("name", "Enter a name."),
+            ("config_id", "Select a saved configuration."),
             (
                 "restart_policy",
                 "restart_policy must be never, on-failure or always.",
@@ -167,11 +173,11 @@ impl InstanceDraft {
                     body.refuse("name", detail);
                 }
             }
-            None if is_new && !body.is_refused("name") => body.refuse("name", "Give it a name."),
+            None if is_new && !body.is_refused("name") => body.refuse("name", "Enter a name."),
             None => {}
         }
         if is_new && wishes.config_id.is_none() && !body.is_refused("config_id") {
-            body.refuse("config_id", "Choose the saved configuration it runs.");
+            body.refuse("config_id", "Select a saved configuration.");
         }
         body.finish(Some(wishes))
     }
@@ -236,7 +242,7 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
         _ => {
             body.refuse(
                 name,
-                "Say both: after how many failures, and within how many seconds.",
+                "Enter both the number of failures and the number of seconds.",
             );
             None
         }

@@ -218,31 +218,34 @@ pub fn running_time(
 
 /// A reason for people.
 fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
-    let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+    let ended = match exit {
+        Some(exit @ ProcessExit::Code(_)) => format!(" ({exit})"),
+        Some(exit @ ProcessExit::Signal(_)) => format!(" on {exit}"),
+        None => String::new(),
+    };
+    let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
-        (ChangeReason::Asked, InstanceState::Starting) => "start was asked for".into(),
-        (ChangeReason::Asked, _) => "stop was asked for".into(),
-        (ChangeReason::Retry, _) => "the wait is over, trying again".into(),
-        (ChangeReason::Ready, _) => "the client serves miners".into(),
+        (ChangeReason::Asked, InstanceState::Starting) => "start requested".into(),
+        (ChangeReason::Asked, _) => "stop requested".into(),
+        (ChangeReason::Retry, _) => "retrying after the wait".into(),
+        (ChangeReason::Ready, _) => "ready for miners".into(),
         (ChangeReason::EndedUnasked, _) => {
-            format!("the client ended{ended} though nobody asked for it")
+            format!("the client exited unexpectedly{ended}")
         }
-        (ChangeReason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
-        (ChangeReason::Terminated, _) => format!(
-            "the client did not heed SIGINT and was ended by SIGTERM ({})",
-            ended.trim()
-        ),
-        (ChangeReason::Killed, _) => format!(
-            "the client heeded neither SIGINT nor SIGTERM and was killed ({})",
-            ended.trim()
-        ),
+        (ChangeReason::EndedAsAsked, _) => format!("the client stopped as requested{ended}"),
+        (ChangeReason::Terminated, _) => {
+            format!("the client ignored SIGINT and was stopped with SIGTERM{result}")
+        }
+        (ChangeReason::Killed, _) => {
+            format!("the client ignored SIGINT and SIGTERM and was killed{result}")
+        }
         (ChangeReason::CannotRun(detail), _) => detail.clone(),
         (ChangeReason::GaveUp { failures, within_s }, _) => format!(
-            "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
+            "the client exited unexpectedly{ended}, failure {failures} within {}: giving up",
             human_duration(Duration::from_secs(*within_s))
         ),
         (ChangeReason::LeftRunning, _) => {
-            "the manager ended and left it to its keeper, which goes on".into()
+            "jd-manager stopped; the keeper keeps the client running".into()
         }
         (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
     }

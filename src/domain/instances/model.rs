@@ -331,8 +331,8 @@ impl Instance {
     fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
         if is_silent {
             self.warning = Some(
-                "Its keeper does not answer. The client keeps running, and jd-manager asks again every 2 seconds. If this lasts, look at the \
-                 process whose id is in keeper.lock in the directory of the instance: it may be stopped, or wait for a disk."
+                "The keeper does not answer. The client keeps running, and jd-manager retries every 2 seconds. If this persists, check the \
+                 process whose id is in keeper.lock in the directory of the instance: it may be suspended or waiting for a disk."
                     .into(),
             );
             return self;
@@ -343,8 +343,8 @@ impl Instance {
             .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
-                "Its client was started {} ago and still does not serve miners. The end of its log says what it waits for: usually the first \
-                 template, which a node that is still syncing does not give.",
+                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client waits for the first \
+                 template, and a node sends none while it is syncing.",
                 human_duration(passed)
             ));
         }

@@ -82,11 +82,11 @@ impl InstanceService {
         let mut trial = NodeTrial {
             client_version: program.version,
             version: None,
-            outcome: NodeTrialOutcome::NotTried("No version was tried.".into()),
+            outcome: NodeTrialOutcome::NotTried("No version was tested.".into()),
         };
         if link.as_os_str().len() > LONGEST_PATH {
             trial.outcome = NodeTrialOutcome::NotTried(format!(
-                "A client cannot be tried: the data directory of jd-manager has too long a path for a socket ({}).",
+                "Cannot run a test client: the path of the data directory is too long for a socket ({}). Use a shorter data directory path.",
                 link.display()
             ));
             return Ok(trial);
@@ -202,7 +202,9 @@ fn outcome(
         (Ok(TrialOutput::Nothing), _) if is_accepted => NodeTrialOutcome::NoTemplate,
         (Ok(TrialOutput::Nothing), _) => NodeTrialOutcome::NoAnswer,
         (Ok(TrialOutput::End { code, .. }), _) => {
-            let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+            let how = code.map_or("after a signal".to_owned(), |code| {
+                format!("with code {code}")
+            });
             NodeTrialOutcome::Unusable(format!(
                 "The client exited {how} before it logged anything about the node."
             ))

@@ -159,7 +159,7 @@ impl StartPreparation {
                     None => "a client of another jd-manager".to_owned(),
                 }
             }
-            PortHolder::Program { pid, name } => format!("{name} (process {pid})"),
+            PortHolder::Program { pid, name } => format!("{name} (pid {pid})"),
             PortHolder::Unknown => "another program".to_owned(),
         };
         Ok(Some((taken, holder)))
@@ -190,7 +190,7 @@ impl StartPreparation {
             .map(|port| format!(" Port {port} is free."))
             .unwrap_or_default();
         let reason = format!(
-            "cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
+            "cannot start: port {} for {purpose} is already in use by {holder}. Choose another port in the configuration \"{}\".{advice}",
             address.port(),
             saved.name,
         );

@@ -22,7 +22,7 @@ pub const NAME: &str = "jd_client_sv2";
 pub const CURRENT: &str = "current";
 
 /// What is said when there is nothing to run.
-const NO_CLIENT: &str = "No JD client is installed yet. Install one under Updates, or start jd-manager with --client and the path of a jd_client_sv2 program.";
+const NO_CLIENT: &str = "No client is installed yet. Install one under Updates, or start jd-manager with --client and the path of a jd_client_sv2 program.";
 
 /// The names of the clients in a store, in the order of the alphabet. Blocks.
 ///
@@ -146,7 +146,7 @@ impl ProgramSource {
         let pinned = version.filter(|_| is_store).map(str::to_owned);
         tokio::task::spawn_blocking(move || match pinned {
             Some(pinned) if !checked.exists() => Err(unusable(format!(
-                "The client version {pinned} is not installed. Install it under Updates, or choose another for this instance."
+                "Client {pinned} is not installed. Install it under Updates, or select another client version for this instance."
             ))),
             _ => inspect(&checked, is_store),
         })
@@ -199,9 +199,9 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
         Ok(()) => return Ok(()),
         Err(ExecutableError::Missing) if is_store => return Err(unusable(NO_CLIENT.into())),
         Err(ExecutableError::Missing) => "does not exist. Check the --client setting".into(),
-        Err(ExecutableError::Unreadable(why)) => format!("cannot be looked at: {why}"),
+        Err(ExecutableError::Unreadable(why)) => format!("cannot be read: {why}"),
         Err(ExecutableError::NoFile) => {
-            "is not a file. Name the jd_client_sv2 program itself".into()
+            "is not a file. Enter the path of the jd_client_sv2 program".into()
         }
         Err(ExecutableError::NotExecutable) => format!("is not executable. Run: chmod +x {shown}"),
         Err(ExecutableError::Foreign(what)) => format!("cannot run here: {what}"),
@@ -221,9 +221,8 @@ pub async fn ask_version(
     let text = trial::version(path, first_args, environment())
         .await
         .map_err(|why| format!("The client program {shown} {why}. Is it jd_client_sv2?"))?;
-    text.parse().map_err(|e| {
-        format!("The client program {shown} says \"{text}\" when asked for its version: {e}.")
-    })
+    text.parse()
+        .map_err(|e| format!("The client program {shown} reported the version \"{text}\": {e}."))
 }
 
 /// What a client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by

@@ -203,7 +203,7 @@ impl InstanceService {
         )
         .await;
         let late = || Error::Unavailable {
-            detail: "Its keeper does not say what it has counted.".into(),
+            detail: "The keeper of the instance does not report its counters.".into(),
             retry_after: None,
         };
         Ok(asked.map_err(|_| late())??.lines)
@@ -250,11 +250,11 @@ impl InstanceService {
     async fn create_whole(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let name = wishes
             .name
-            .ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
+            .ok_or_else(|| Error::invalid("/name", "Enter a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
-        let config_id = wishes.config_id.ok_or_else(|| {
-            Error::invalid("/config_id", "Choose the saved configuration it runs.")
-        })?;
+        let config_id = wishes
+            .config_id
+            .ok_or_else(|| Error::invalid("/config_id", "Select a saved configuration."))?;
         let now = Timestamp::now();
         let limit = wishes.restart_limit.flatten();
         let row = InstanceRow {
@@ -433,17 +433,17 @@ impl InstanceService {
             InstanceState::Starting => format!("{name} is starting."),
             InstanceState::Running => format!("{name} is running."),
             InstanceState::Stopping => {
-                format!("{name} is stopping; its client is finishing its work.")
+                format!("{name} is stopping.")
             }
             InstanceState::Stopped => match instance.exit {
-                Some(exit) => format!("{name} has stopped with {exit}."),
+                Some(exit) => format!("{name} has stopped: {exit}."),
                 None => format!("{name} has stopped."),
             },
             InstanceState::BackingOff => format!(
-                "{name} ended at once and is tried again soon: {}",
+                "{name} exited unexpectedly. jd-manager will retry soon. Reason: {}",
                 reason(&instance)
             ),
-            InstanceState::Failed => format!("{name} could not be started: {}", reason(&instance)),
+            InstanceState::Failed => format!("{name} failed to start: {}", reason(&instance)),
         };
         Ok(InstanceActionResult {
             pid: instance.pid,
@@ -462,7 +462,7 @@ pub(super) async fn to_the_end<T: Send + 'static>(
 }
 
 fn reason(instance: &Instance) -> &str {
-    instance.last_error.as_deref().unwrap_or("see its log")
+    instance.last_error.as_deref().unwrap_or("see the log")
 }
 
 /// Names are unique, configurations exist.
@@ -477,14 +477,14 @@ fn check_free(
     {
         return Err(Error::Invalid(vec![FieldError::new(
             "/config_id",
-            format!("There is no saved configuration {config}."),
+            format!("Saved configuration {config} does not exist. Select another one."),
         )]));
     }
     if let Some(name) = name
         && queries::name_is_taken(c, name, own)?
     {
         return Err(Error::Conflict(format!(
-            "There is already an instance called \"{name}\". Choose another name."
+            "An instance named \"{name}\" already exists. Choose another name."
         )));
     }
     Ok(())

@@ -83,7 +83,7 @@ impl Supervisor {
             .is_err()
         {
             tracing::warn!(
-                "some keepers have not answered yet; the instances they hold are shown as last known"
+                "some keepers have not answered yet; their instances are shown in the last known state"
             );
         }
         if !to_start.is_empty() {
@@ -235,10 +235,10 @@ impl Supervisor {
             });
             let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
             for (id, _) in handles.iter().filter(|(_, handle)| is_up(handle)) {
-                tracing::error!(instance = %id, "did not end in time");
+                tracing::error!(instance = %id, "the instance did not stop in time");
             }
         } else {
-            tracing::info!(running, "leaving all instances to their keepers");
+            tracing::info!(running, "leaving all instances running under their keepers");
             let left = handles.iter().filter(|(_, handle)| is_up(handle));
             let told = left.map(|(_, handle)| order(handle, InstanceCommand::Leave, &SHUTDOWN));
             let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
@@ -258,7 +258,7 @@ pub(super) fn has_ended(told: Option<&KeeperStatus>) -> bool {
 
 async fn order(handle: &TaskHandle, ask: InstanceCommand, actor: &Actor) -> Result<KeeperStatus> {
     let gone = || Error::Unavailable {
-        detail: "The instance is being removed or the manager is ending.".into(),
+        detail: "The instance is being deleted, or jd-manager is shutting down.".into(),
         retry_after: None,
     };
     let (answer, answered) = oneshot::channel();

@@ -172,7 +172,7 @@ impl InstanceTask {
             )
         {
             return Err(Error::Unavailable {
-                detail: "The manager is ending; nothing is started any more.".into(),
+                detail: "jd-manager is shutting down and starts no instances.".into(),
                 retry_after: None,
             });
         }
@@ -198,7 +198,7 @@ impl InstanceTask {
                     told.state == InstanceState::Running && told.started_at == Some(started_at)
                 });
                 if !is_that {
-                    let reason = "was stopped or started anew meanwhile.";
+                    let reason = "was stopped or restarted in the meantime.";
                     return Err(self.shared.preparation.conflict(self.id, reason).await);
                 }
                 self.start(InstanceCommand::Restart, actor).await
@@ -210,7 +210,7 @@ impl InstanceTask {
                         if self.state().is_some_and(InstanceState::has_client) => {}
                     Ok(_) => {}
                     Err(e) => {
-                        tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
+                        tracing::warn!(instance = %self.id, error = %e, "cannot start the instance");
                         self.set_desired_with_retry(true).await;
                         self.retry_later(&ChangeReason::CannotRun(e.to_string()))
                             .await;
@@ -280,7 +280,7 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "Its keeper ends again and again; the file keeper.log in its directory may say why."
+                "The keeper of the instance exits repeatedly. See keeper.log in the directory of the instance."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
@@ -359,7 +359,7 @@ impl InstanceTask {
                 Ok(_) => self.end_of_conversation().await,
                 Err(_) => {
                     return Err(Error::Unavailable {
-                        detail: "Its client could not be ended yet. Try again in a moment.".into(),
+                        detail: "The client has not stopped yet. Try again in a moment.".into(),
                         retry_after: Some(Duration::from_secs(5)),
                     });
                 }
@@ -410,7 +410,7 @@ impl InstanceTask {
             .write_as(mode, move |c| Ok(queries::record(c, id, &entry)?))
             .await;
         if let Err(e) = &saved {
-            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            tracing::error!(instance = %id, error = %e, "cannot save a state change");
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
         saved.is_ok()
@@ -462,7 +462,7 @@ impl InstanceTask {
     /// The same, again and again until it is saved. Nobody waits for it.
     async fn set_desired_with_retry(&mut self, running: bool) {
         if let Err(e) = self.set_desired(running, WriteMode::DURABLE.prompt()).await {
-            tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
+            tracing::warn!(instance = %self.id, error = %e, "cannot save the desired state yet");
             self.unsaved_wish = Some(running);
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
@@ -527,12 +527,12 @@ impl InstanceTask {
                     return false;
                 }
                 Err(e) => {
-                    tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
+                    tracing::warn!(instance = %self.id, error = %e, "the keeper does not answer");
                     self.show_last_known().await;
                 }
             },
             Ok(Err(e)) => {
-                tracing::error!(instance = %self.id, error = %e, "its lock cannot be looked at");
+                tracing::error!(instance = %self.id, error = %e, "cannot check the keeper lock");
                 self.show_last_known().await;
             }
             Err(_) => self.show_last_known().await,
@@ -575,7 +575,7 @@ impl InstanceTask {
         match self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await {
             Ok(found) => found.map(|(row, _, _)| row),
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "it cannot be looked up yet");
+                tracing::error!(instance = %id, error = %e, "cannot read the instance from the database yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 None
             }
@@ -589,11 +589,11 @@ impl InstanceTask {
             .await
             .map_err(Error::internal)?;
         self.child = Some(launched.map_err(|e| Error::Unavailable {
-            detail: format!("Its keeper could not be started: {e}."),
+            detail: format!("Cannot start the keeper of the instance: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
         self.converse().await.map_err(|e| Error::Unavailable {
-            detail: format!("Its keeper was started but does not answer: {e}. It is asked again every few seconds."),
+            detail: format!("The keeper of the instance was started but does not answer: {e}. jd-manager retries every few seconds."),
             retry_after: Some(LOOK_AGAIN),
         })
     }
@@ -607,7 +607,7 @@ impl InstanceTask {
             )
             .await;
             if ended.is_err() {
-                tracing::warn!(instance = %self.id, "its keeper closed the conversation but is still there");
+                tracing::warn!(instance = %self.id, "the keeper closed its connection but is still running");
             }
         }
     }
@@ -700,7 +700,7 @@ impl InstanceTask {
         let (entries, end) = match read.and_then(|read| read) {
             Ok(read) => read,
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "its journal cannot be read");
+                tracing::error!(instance = %id, error = %e, "cannot read the journal of the keeper");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 return false;
             }
@@ -727,7 +727,7 @@ impl InstanceTask {
             }
             Err(e) => {
                 // Nothing is lost: it is still in the journal.
-                tracing::error!(instance = %id, error = %e, "its history cannot be saved yet");
+                tracing::error!(instance = %id, error = %e, "cannot save the events of the instance yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 false
             }
@@ -753,7 +753,7 @@ impl InstanceTask {
         self.last_pid = self
             .last_pid
             .or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
-        tracing::warn!(instance = %self.id, %state, "its keeper was killed");
+        tracing::warn!(instance = %self.id, %state, "the keeper was killed");
         if row.is_wanted() && self.unsaved_wish != Some(false) {
             self.retry_later(&ChangeReason::KeeperLost).await;
         } else {
@@ -769,7 +769,7 @@ impl InstanceTask {
         if let Ok(ended @ 1..) =
             tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await
         {
-            tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
+            tracing::warn!(instance = %self.id, ended, "killed leftover client processes of a killed keeper");
         }
     }
 
@@ -847,7 +847,7 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn silent() -> Error {
     Error::Unavailable {
-        detail: "Its keeper is there but does not answer; its client goes on. It is asked again every few seconds.".into(),
+        detail: "The keeper of the instance does not answer. The client keeps running. jd-manager retries every few seconds.".into(),
         retry_after: Some(LOOK_AGAIN),
     }
 }

@@ -57,10 +57,10 @@ impl InstanceListPage {
     fn headline(&self) -> String {
         let running = self.count(InstanceState::Running);
         match self.instances.len() {
-            0 => "No instance yet".into(),
-            1 if running == 1 => "1 instance, serving miners".into(),
+            0 => "No instances yet".into(),
+            1 if running == 1 => "1 instance, running".into(),
             1 => "1 instance".into(),
-            all => format!("{all} instances, {running} serving miners"),
+            all => format!("{all} instances, {running} running"),
         }
     }
 
@@ -94,7 +94,7 @@ impl InstanceListPage {
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
             (
-                "Serving miners",
+                "Running",
                 format!(
                     "{} of {}",
                     self.count(InstanceState::Running),
@@ -219,28 +219,28 @@ impl InstanceFormPage {
         [
             LimitField {
                 name: "restart_limit_failures",
-                label: "Give up after so many failures",
-                help: "Empty: never. A start by hand tries again.",
+                label: "Give up after (failures)",
+                help: "Empty: never. You can still start the instance manually.",
             },
             LimitField {
                 name: "restart_limit_within_s",
-                label: "… within so many seconds",
+                label: "Within (seconds)",
                 help: "For example 5 failures within 600 seconds.",
             },
             LimitField {
                 name: "memory_limit_mib",
-                label: "Memory, MiB",
-                help: "Private memory its client may have; beyond it the client ends and is started again. Empty: as much as there is.",
+                label: "Memory limit, MiB",
+                help: "Private memory of the client. If it needs more, it exits and jd-manager restarts it. Empty: no limit.",
             },
             LimitField {
                 name: "open_files_limit",
-                label: "Open files",
-                help: "Every miner needs one. Empty: as the system has it.",
+                label: "Open files limit",
+                help: "Each miner needs one. Empty: system default.",
             },
             LimitField {
                 name: "nice",
-                label: "Step back for others (nice)",
-                help: "0: not at all, 19: as far as possible.",
+                label: "CPU priority (nice)",
+                help: "0: normal, 19: lowest.",
             },
         ]
     }
@@ -264,7 +264,7 @@ impl InstanceFormPage {
             (RestartPolicy::OnFailure, "After a failure (recommended)"),
             (
                 RestartPolicy::Always,
-                "Always, even when the program itself cannot be run",
+                "Always, even if the client program cannot run",
             ),
             (RestartPolicy::Never, "Never"),
         ]
@@ -322,17 +322,17 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
     if instance.can_stop() {
         let port = instance.port.map(|port| port.to_string());
         lost = format!(
-            "Its client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
+            "The client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
             instance.state_text(),
             port.unwrap_or_default()
         );
     }
     let log = match log_bytes {
-        0 => "no log yet".into(),
-        n => format!("{} of log", size_text(n)),
+        0 => "no logs".into(),
+        n => format!("{} of logs", size_text(n)),
     };
     lost.push_str(&format!(
-        "This deletes its event history and {log}. Its configuration is kept:"
+        "This deletes its events and {log}. Its configuration is kept:"
     ));
     let question = ConfirmQuestion {
         title: format!("Delete {name}?"),
@@ -344,7 +344,7 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
         )],
         action: Some((
             format!("/instances/{}/delete", instance.id),
-            format!("Delete {name} for good"),
+            format!("Delete {name}"),
         )),
         back: format!("/instances/{}", instance.id),
     };

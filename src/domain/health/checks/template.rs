@@ -27,12 +27,12 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     match &standing.provider {
         ProviderState::Lost { .. } => {
             return bad(
-                "The connection to the template provider is lost. See whether it, or the node behind it, runs.",
+                "The connection to the template provider was lost. Check that the template provider and its Bitcoin node are running.",
             );
         }
         ProviderState::Refused { words, .. } => {
             return bad(format!(
-                "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
+                "The template provider cannot be used: {words}. Check that it is running and that its address and key in the configuration are correct."
             ));
         }
         ProviderState::Unknown
@@ -41,17 +41,17 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
-        let words = "The template provider is connected but sends no template. Usually its node is still syncing with the chain: the node's own log says \
-                     how far it is. Miners are not served until then.";
+        let words = "The template provider is connected but sends no template. Usually its node is still syncing; the node's log shows the \
+                     progress. Miners get no work until then.";
         return match waited {
             waited if waited > VERY_LONG_WAIT => bad(words),
             waited if waited > LONG_WAIT => warning(words),
-            _ => unknown("It waits for its first template."),
+            _ => unknown("Waiting for the first template."),
         };
     }
     if let Some(block) = look.missing_block {
         return bad(format!(
-            "Another instance received block {} at {}, and this one has not. Its miners are working on an old block. {}",
+            "Another instance received block {} at {}, but this one did not. Its miners are working on an old block. {}",
             block.hash,
             block.at.local_minute(),
             restart_provider(look)
@@ -70,7 +70,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
                 && look.now.since(at) > STALE_AFTER =>
         {
             bad(format!(
-                "The pool rejects shares as stale, and there is no new template since {}: miners are working on an old block. {}",
+                "The pool rejects shares as stale, and no new template has arrived since {}. Miners are working on an old block. {}",
                 at.local_minute(),
                 restart_provider(look)
             ))
@@ -82,12 +82,12 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
             restart_provider(look)
         )),
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
-            "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
+            "No new template for more than {}. The template provider's node may have lost its peers. Check that it follows the chain.",
             human_duration(OLD_TEMPLATE)
         )),
-        Some(_) => well("Templates come from the template provider."),
+        Some(_) => well("Templates arrive from the template provider."),
         None if look.age() > SILENT => warning(BLIND),
-        None => unknown("No template has come yet."),
+        None => unknown("No template yet."),
     }
 }
 
@@ -97,7 +97,7 @@ fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     match look.running.uses_node_socket {
         true => "Check that the node runs and has peers, then restart this instance.",
         false => {
-            "Restart the template provider: after its node was restarted, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
+            "Restart the template provider: after a restart of its node, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
         }
     }
 }
