@@ -42,7 +42,7 @@ struct ToldAsset {
 /// It is no list of releases, in words.
 pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
     let told: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
+        serde_json::from_str(text).map_err(|e| format!("not a list of releases: {e}"))?;
     // One that cannot be read does not hide the others.
     let told = told
         .into_iter()
@@ -56,8 +56,8 @@ pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
 /// It is no release, in words.
 pub fn release(text: &str) -> Result<ClientRelease, String> {
     let told: GithubRelease =
-        serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
-    read(told).ok_or_else(|| "it is no release with a usable tag".to_owned())
+        serde_json::from_str(text).map_err(|e| format!("not a release: {e}"))?;
+    read(told).ok_or_else(|| "not a release with a valid tag".to_owned())
 }
 
 fn read(told: GithubRelease) -> Option<ClientRelease> {
@@ -92,7 +92,7 @@ fn read(told: GithubRelease) -> Option<ClientRelease> {
 fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(name) = asset_name() else {
         return ReleaseAsset::Missing {
-            why: "Releases have no program for this kind of machine. Build it, or give jd-manager a file.".into(),
+            why: "Releases have no program for this type of machine. Build the client or upload a file.".into(),
         };
     };
     let by_name = |name: &str| {
@@ -102,7 +102,7 @@ fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(found) = by_name(&name) else {
         return ReleaseAsset::Missing {
             why: format!(
-                "Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."
+                "Release {tag} has no {name}. Files can appear a few minutes after a release. Try again later."
             ),
         };
     };

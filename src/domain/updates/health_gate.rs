@@ -60,7 +60,7 @@ pub async fn watch(
             GateObservation::Gone => return Ok(GateResult::Gone),
             GateObservation::OnItsWay if begun.elapsed() >= ready_within => {
                 return Ok(GateResult::Bad(format!(
-                    "It did not serve miners within {} s.",
+                    "It was not ready for miners within {} s.",
                     gate.ready_within_s
                 )));
             }
@@ -89,7 +89,7 @@ pub async fn watch(
     });
     Ok(match news {
         Some(result) => GateResult::Bad(format!(
-            "{} was well before and is not any more: {}",
+            "{} became unhealthy: {}",
             result.check_type.title(),
             result.message
         )),
@@ -162,8 +162,8 @@ fn why(instance: &Instance) -> String {
         .exit
         .map_or_else(String::new, |exit| format!(" with {exit}"));
     match words {
-        Some(words) => format!("Its client ended{exit}: {}.", words.trim_end_matches('.')),
-        None => format!("Its client ended{exit}."),
+        Some(words) => format!("The client exited{exit}: {}.", words.trim_end_matches('.')),
+        None => format!("The client exited{exit}."),
     }
 }
 

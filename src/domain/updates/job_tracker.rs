@@ -64,7 +64,7 @@ impl JobTracker {
         });
         if let Some(title) = busy {
             return Err(Error::Conflict(format!(
-                "One thing at a time: \"{title}\" is still under way. Wait for it, or cancel it."
+                "\"{title}\" is still in progress. Wait for it or cancel it."
             )));
         }
         let cancel = CancellationToken::new();
@@ -109,7 +109,7 @@ impl JobTracker {
             .db
             .read(move |c| Ok(queries::job(c, id)?))
             .await?
-            .ok_or_else(|| Error::not_found("piece of work", id))
+            .ok_or_else(|| Error::not_found("update job", id))
     }
 
     /// Cancels a piece of work; it ends soon.
@@ -120,7 +120,7 @@ impl JobTracker {
         let job = self.get(id).await?;
         if job.stage.is_over() {
             return Err(Error::Conflict(format!(
-                "\"{}\" is over; there is nothing to cancel.",
+                "\"{}\" has already finished and cannot be canceled.",
                 job.title()
             )));
         }
@@ -141,7 +141,7 @@ impl JobTracker {
         let guard = self.0.beginning.lock().await;
         match self.present().filter(|job| !job.stage.is_over()) {
             Some(job) => Err(Error::Conflict(format!(
-                "\"{}\" is under way. Wait for it, or cancel it.",
+                "\"{}\" is in progress. Wait for it or cancel it.",
                 job.title()
             ))),
             None => Ok(guard),
@@ -286,7 +286,7 @@ impl JobGuard {
         };
         tracing::info!(job = %ended.title(), stage = stage.as_str(), "{}", ended.message);
         if let Err(error) = self.save().await {
-            tracing::error!(%error, "the end of a job cannot be written yet; jd-manager tries again every second");
+            tracing::error!(%error, "cannot save the result of an update job; retrying every second");
             self.board.write_soon(ended.clone());
         }
         self.publish(&ended);
@@ -312,7 +312,7 @@ impl Drop for JobGuard {
         if !job.stage.is_over() {
             // Left behind by a fault of ours.
             (job.stage, job.ended_at) = (JobStage::Failed, Some(Timestamp::now()));
-            job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
+            job.message = "Internal error in jd-manager. See its log for the cause.".into();
         } else if self
             .board
             .present()

@@ -46,7 +46,7 @@ pub async fn begin(
             tokio::time::sleep(AFTER_START).await;
             loop {
                 if let Err(error) = install_what_is_new(&updates, Timestamp::now()).await {
-                    tracing::warn!(%error, "what is new could not be installed; it is tried again within the window");
+                    tracing::warn!(%error, "cannot install the new release; retrying within the time window");
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -75,7 +75,7 @@ async fn check_if_due(updates: &UpdateService) {
         _ => return,
     }
     if let Err(error) = updates.check().await {
-        tracing::warn!(%error, "the daily look for releases");
+        tracing::warn!(%error, "the daily release check failed");
     }
 }
 
@@ -158,7 +158,7 @@ async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
             match updates.news().await {
                 Ok(news) => updates.tell(&news).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the overview cannot show how the update ended")
+                    tracing::warn!(%error, "cannot show the result of the update on the overview")
                 }
             }
         }

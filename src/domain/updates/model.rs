@@ -100,7 +100,7 @@ impl ReleaseAsset {
         match self {
             Self::Ready { .. } => None,
             Self::Uploading { name } => Some(format!(
-                "{name} is still being uploaded. Look again in some minutes."
+                "{name} is still being uploaded to the release. Try again in a few minutes."
             )),
             Self::Missing { why } => Some(why.clone()),
         }
@@ -176,9 +176,9 @@ impl ClientOrigin {
         match self {
             Self::Release => "release",
             Self::Built => "built here",
-            Self::File => "a file",
-            Self::ByHand => "put there by hand",
-            Self::Setting => "given with --client",
+            Self::File => "file",
+            Self::ByHand => "added manually",
+            Self::Setting => "set with --client",
         }
     }
 }
@@ -201,10 +201,10 @@ impl FileProof {
     /// For people.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Signature => "its signature fits",
-            Self::Digest => "checksum fits the release",
-            Self::Registry => "checked by cargo",
-            Self::None => "not checked",
+            Self::Signature => "signature",
+            Self::Digest => "release checksum",
+            Self::Registry => "cargo",
+            Self::None => "not verified",
         }
     }
 }
@@ -281,7 +281,7 @@ impl InstalledClient {
     pub fn obstacle(&self) -> Option<String> {
         if self.in_use {
             return Some(format!(
-                "{} is the version in use. Use another one first.",
+                "{} is the version in use. Switch to another version first.",
                 self.name
             ));
         }
@@ -292,7 +292,7 @@ impl InstalledClient {
             .collect();
         (!names.is_empty()).then(|| {
             format!(
-                "{} is needed by {}. Give them another version first.",
+                "{} is used by {}. Switch to another version there first.",
                 self.name,
                 names.join(", ")
             )

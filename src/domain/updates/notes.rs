@@ -244,7 +244,7 @@ impl NotesWriter {
         }
         if self.is_cut {
             self.html
-                .push_str("<p>… The rest is on the page of the release.</p>\n");
+                .push_str("<p>… See the release page for the rest.</p>\n");
         }
         self.html
     }

@@ -46,7 +46,7 @@ impl UpdateService {
                 let held = self.held(&all).await?;
                 let is_in_use = self.instances().source().current().as_deref() == Some(to);
                 if is_in_use && held.is_empty() {
-                    return Err(Error::Conflict(format!("{to} is in use already.")));
+                    return Err(Error::Conflict(format!("{to} is already in use.")));
                 }
                 let goes = |instance: &Instance| {
                     (instance.client_version.is_none() && !is_in_use) || held.contains(&instance.id)
@@ -74,7 +74,7 @@ impl UpdateService {
             format!(" And {more} more.")
         };
         Err(Error::Conflict(format!(
-            "Nothing was switched: {first}.{more} Change the configuration, or pin that instance to the version it runs now, in its settings."
+            "Nothing was switched: {first}.{more} Change the configuration, or pin the instance to its current version under Settings."
         )))
     }
 
@@ -192,9 +192,7 @@ impl UpdateService {
         let to = match version {
             Some(version) => version,
             None => self.previous().await?.ok_or_else(|| {
-                Error::Conflict(
-                    "There is no version to go back to: no other client is installed.".into(),
-                )
+                Error::Conflict("Cannot roll back: no other client is installed.".into())
             })?,
         };
         self.switch(&to, None, gate, JobTask::Rollback, actor).await

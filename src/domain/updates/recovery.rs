@@ -23,7 +23,7 @@ impl UpdateService {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
             Err(error) => {
-                tracing::error!(%error, "unfinished work on clients cannot be looked up");
+                tracing::error!(%error, "cannot read unfinished update jobs");
                 Vec::new()
             }
         };
@@ -42,18 +42,18 @@ impl UpdateService {
             match (job.task, Some(job.id) == newest) {
                 (JobTask::Install, _) => self.settle_install(job).await,
                 (_, true) => going_on = Some(job),
-                (_, false) => self.end(job, "Another switch came after it.").await,
+                (_, false) => self.end(job, "Replaced by a later switch.").await,
             }
         }
         if let Err(error) = self.remove_trials(going_on.as_ref()).await {
-            tracing::error!(%error, "instances on which a client was tried cannot be looked up");
+            tracing::error!(%error, "cannot read the instances with a client on trial");
         }
         let mut ticket = None;
         if let Some(job) = going_on {
             match self.board().begin(job).await {
                 Ok(begun) => ticket = Some(begun),
                 Err(error) => {
-                    tracing::error!(%error, "an unfinished switch cannot be gone on with")
+                    tracing::error!(%error, "cannot resume an unfinished switch")
                 }
             }
         }
@@ -81,7 +81,7 @@ impl UpdateService {
             // A build may have outlived its manager, and would fill again what is tidied.
             for mark in marks {
                 if leftovers::end_marked(&mark) > 0 {
-                    tracing::warn!(job = %mark, "processes of an interrupted build were ended");
+                    tracing::warn!(job = %mark, "stopped processes of an interrupted build");
                 }
             }
             store.remove_leftovers()
@@ -89,10 +89,10 @@ impl UpdateService {
         match tidied.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "what an interrupted installation left cannot be removed")
+                tracing::warn!(%error, "cannot remove the files of an interrupted installation")
             }
             Err(error) => {
-                tracing::error!(%error, "the directory of clients could not be looked at")
+                tracing::error!(%error, "cannot read the directory of clients")
             }
         }
     }
@@ -100,7 +100,7 @@ impl UpdateService {
     async fn end(&self, job: UpdateJob, words: &str) {
         match self.board().begin(job).await {
             Ok(ticket) => ticket.end(JobStage::Failed, words).await,
-            Err(error) => tracing::error!(%error, "unfinished work on clients cannot be ended"),
+            Err(error) => tracing::error!(%error, "cannot finish unfinished update jobs"),
         }
     }
 
@@ -116,18 +116,18 @@ impl UpdateService {
             return self
                 .end(
                     job,
-                    "jd-manager was ended in the middle of it. Nothing was installed and nothing is left of it; begin again.",
+                    "jd-manager stopped during the installation. Nothing was installed. Start it again.",
                 )
                 .await;
         };
         let ticket = match self.board().begin(job).await {
             Ok(ticket) => ticket,
             Err(error) => {
-                return tracing::error!(%error, "an unfinished installation cannot be ended");
+                return tracing::error!(%error, "cannot finish an unfinished installation");
             }
         };
         let said = format!(
-            "Client {} is installed; jd-manager was ended before it could say so.",
+            "Client {} is installed. jd-manager stopped before it could record that.",
             came.name
         );
         self.finish_install(ticket, &came.name, said, then_switch, &actor)
@@ -155,10 +155,10 @@ impl UpdateService {
                 let linked = tokio::task::spawn_blocking(move || store.set_in_use(&name)).await;
                 match linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
                     Ok(()) => {
-                        tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now")
+                        tracing::warn!(client = %one.name, "no installed client was in use; now using the newest one")
                     }
                     Err(error) => {
-                        tracing::error!(%error, "no client is in use, and none can be brought into use")
+                        tracing::error!(%error, "no client is in use, and jd-manager cannot select one")
                     }
                 }
                 return;

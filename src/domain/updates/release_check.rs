@@ -109,7 +109,7 @@ impl UpdateService {
                     None
                 }
                 Err(why) => Some((
-                    format!("The source of releases gave an answer that cannot be read: {why}."),
+                    format!("Cannot read the answer of the release server: {why}."),
                     None,
                 )),
             },
@@ -119,10 +119,7 @@ impl UpdateService {
                 } else {
                     None
                 };
-                Some((
-                    format!("Releases could not be looked for: {failed}."),
-                    until,
-                ))
+                Some((format!("Cannot check for releases: {failed}."), until))
             }
         };
         if let Some((detail, until)) = problem {
@@ -239,7 +236,7 @@ impl UpdateService {
         {
             Ok(FetchedDocument::New { text, .. }) => {
                 github::release(&text).map_err(|why| Error::Unavailable {
-                    detail: format!("The release {version} cannot be read: {why}."),
+                    detail: format!("Cannot read release {version}: {why}."),
                     retry_after: None,
                 })
             }
@@ -257,7 +254,7 @@ impl UpdateService {
                     )
                     .await?;
                 }
-                let detail = format!("The release {version} could not be asked for: {failed}.");
+                let detail = format!("Cannot get release {version}: {failed}.");
                 Err(Error::Unavailable {
                     detail,
                     retry_after: None,
@@ -270,7 +267,7 @@ impl UpdateService {
 fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
         detail: format!(
-            "The source of releases does not want to be asked before {}.",
+            "The release server accepts no requests until {}.",
             until.local_minute()
         ),
         retry_after: Some(until.since(now)),

@@ -95,9 +95,9 @@ impl ReleaseStatus {
         match &self.pending {
             Some(pending) => pending.text(),
             None if !self.skipped.is_empty() => {
-                "Every release that could be installed is skipped. Offer one again, or name a version.".into()
+                "All releases that can be installed are skipped. Offer one again, or choose a version.".into()
             }
-            None => "There is no release to install yet. Name a version, or build one.".into(),
+            None => "There is no release to install yet. Choose a version or build a client.".into(),
         }
     }
 }
@@ -110,12 +110,12 @@ impl UpdateService {
             let latest = news.latest.as_deref().unwrap_or_default();
             match (&news.current, &news.latest_client) {
                 (Some(current), Some(client)) => {
-                    format!("Release {latest} with client {client} is there; {current} is in use.")
+                    format!("Release {latest} with client {client} is available. Version in use: {current}.")
                 }
                 (Some(current), None) => {
-                    format!("Release {latest} is there; client {current} is in use.")
+                    format!("Release {latest} is available. Client in use: {current}.")
                 }
-                (None, _) => format!("Release {latest} can be installed."),
+                (None, _) => format!("Release {latest} is available."),
             }
         });
         // The notice speaks of the release, too.
@@ -199,7 +199,7 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
     };
     let how = match job.stage {
         JobStage::RolledBack => "was rolled back",
-        JobStage::Cancelled => "was cancelled",
+        JobStage::Cancelled => "was canceled",
         _ => "failed",
     };
     let current = news
@@ -257,7 +257,7 @@ pub(super) mod tests {
     fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
         let job = |task, version: &str, stage, actor: &str| UpdateJob {
             stage,
-            message: "barn did not come up well.".into(),
+            message: "barn is not healthy.".into(),
             ..UpdateJob::new(task, version, actor, Timestamp(0))
         };
         let text = |finished: &[UpdateJob]| {
@@ -266,13 +266,13 @@ pub(super) mod tests {
         let rolled_back = job(JobTask::Switch, "0.6.0", JobStage::RolledBack, "page");
         assert_eq!(
             text(std::slice::from_ref(&rolled_back)).unwrap(),
-            "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
+            "The update to 0.6.0 was rolled back. barn is not healthy. Client 0.5.0 is in use. Fix the cause before you try again."
         );
         let automatic = job(JobTask::Install, "v0.8.0", JobStage::Cancelled, ACTOR);
         assert!(
             text(&[automatic])
                 .unwrap()
-                .starts_with("The automatic update to v0.8.0 was cancelled.")
+                .starts_with("The automatic update to v0.8.0 was canceled.")
         );
         assert_eq!(
             text(&[job(JobTask::Install, "v0.8.0", JobStage::Cancelled, "page")]),
@@ -292,7 +292,7 @@ pub(super) mod tests {
                 "page"
             )]),
             None,
-            "somebody's try"
+            "a manual attempt"
         );
         let other = job(JobTask::Install, "0.5.0", JobStage::Installed, "page");
         assert!(
@@ -342,7 +342,7 @@ pub(super) mod tests {
             latest: None,
             ..news()
         };
-        assert_eq!(latest(&unknown), None, "nobody has looked");
+        assert_eq!(latest(&unknown), None, "not checked yet");
         assert_eq!(
             latest(&news()),
             Some(("v0.8.0".into(), Some(ClientVersion::NEWEST_KNOWN)))

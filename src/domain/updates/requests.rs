@@ -32,14 +32,11 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
         (Some("build"), Some(version), _) => Some(InstallRequest::Build(version)),
         (None | Some("file"), _, Some(path)) => Some(InstallRequest::File(PathBuf::from(path))),
         (Some("build"), None, _) => {
-            body.refuse(
-                "version",
-                "Say which version is to be built, such as 0.6.0.",
-            );
+            body.refuse("version", "Enter the version to build, for example 0.6.0.");
             None
         }
         (Some("file"), _, None) => {
-            body.refuse("path", "Say where the file is.");
+            body.refuse("path", "Enter the path of the file.");
             None
         }
         (Some(_), ..) => {
@@ -56,7 +53,7 @@ pub fn read_release(value: Value) -> Result<String> {
     let mut body = MemberReader::of(value, [])?;
     let version = body.text("version");
     match &version {
-        None => body.refuse("version", "Say which release, such as v0.8.0."),
+        None => body.refuse("version", "Enter a release, for example v0.8.0."),
         Some(version) if check_version(version).is_err() => body.refuse(
             "version",
             "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
@@ -71,12 +68,18 @@ pub(super) fn gate_fields() -> [RequestField; 2] {
     [
         whole(
             "ready_within_s",
-            "Each must serve miners within so many seconds",
+            "Seconds within which each instance must be ready for miners.",
             1,
             3600,
         )
         .or(90),
-        whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
+        whole(
+            "watch_s",
+            "Seconds that each instance must then stay healthy.",
+            0,
+            3600,
+        )
+        .or(20),
     ]
 }
 
@@ -119,7 +122,10 @@ pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId
         return if given.is_empty() {
             Ok(None)
         } else {
-            Err(FieldError::new("/whom", "Say either all or whom."))
+            Err(FieldError::new(
+                "/whom",
+                "Choose either all instances or selected ones.",
+            ))
         };
     }
     let ids = given
@@ -134,7 +140,7 @@ pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId
         )),
         None => Err(FieldError::new(
             "/instances",
-            "instances must be a list of ids of instances.",
+            "instances must be a list of instance ids.",
         )),
     }
 }

@@ -37,7 +37,7 @@ impl UpdateService {
             };
             retry_write(ticket, || {
                 ticket.change(|job| {
-                    job.message = format!("{} goes back. {why}", step.name);
+                    job.message = format!("Rolling back {}. {why}", step.name);
                     job.excerpt.clone_from(&excerpt);
                     if let Some(step) = step_of(job, at) {
                         (step.state, step.words) = (StepState::GoingBack, why.to_owned());
@@ -61,8 +61,8 @@ impl UpdateService {
         failpoint::reach("switch.back");
         let shown = before
             .clone()
-            .unwrap_or_else(|| "the version before".into());
-        let note = format!("going back to client {shown}. {why}");
+            .unwrap_or_else(|| "the previous version".into());
+        let note = format!("rolling back to client {shown}. {why}");
         retry_write(ticket, || {
             self.instances().note(step.id, note.clone(), Some(ACTOR))
         })
@@ -82,7 +82,7 @@ impl UpdateService {
             (false, _) => (
                 JobStage::Failed,
                 format!(
-                    "{} did not come up well and is not back yet. {why} {came_back}",
+                    "{} is not healthy, and the rollback failed. {why} {came_back}",
                     step.name
                 ),
             ),
@@ -92,7 +92,7 @@ impl UpdateService {
             ),
             (true, false) => (
                 JobStage::RolledBack,
-                format!("{} did not come up well. {why} {came_back}", step.name),
+                format!("{} is not healthy. {why} {came_back}", step.name),
             ),
         };
         Err(SwitchInterruption::Off(stage, so_far(&ticket.job(), &what)))
@@ -123,7 +123,7 @@ impl UpdateService {
             return Ok((
                 false,
                 format!(
-                    "It could not be restarted on {shown}: {} It still has {runs}; restart it when that is mended.",
+                    "Cannot restart it with {shown}: {} It still has {runs}. Fix the problem, then restart it.",
                     told(error)
                 ),
             ));
@@ -144,12 +144,17 @@ impl UpdateService {
         Ok(match verdict {
             GateResult::Well => {
                 self.measure(ticket, at, step).await?;
-                (true, format!("It is back on {runs} and serves miners."))
+                (true, format!("Rolled back to {runs} and running."))
             }
-            GateResult::Gone => (true, format!("It was stopped on its way back to {shown}.")),
+            GateResult::Gone => (
+                true,
+                format!("It was stopped during the rollback to {shown}."),
+            ),
             GateResult::Bad(still) => (
                 true,
-                format!("It is back on {runs}, where it is not well either. {still} See its page."),
+                format!(
+                    "Rolled back to {runs}, but it is still not healthy. {still} See the instance page."
+                ),
             ),
         })
     }

@@ -124,7 +124,7 @@ pub async fn history(
     mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit");
-    let before = params.get::<JobId>("before", "the id of a piece of work");
+    let before = params.get::<JobId>("before", "the id of an update job");
     params.finish()?;
     let is_brief = want.form == Representation::Html;
     let (history, has_more) = updates
@@ -192,7 +192,7 @@ pub async fn cancel(
     _: EmptyForm,
 ) -> Reply {
     let job = updates.cancel(id).await?;
-    let message = format!("\"{}\" is being cancelled.", job.title());
+    let message = format!("Canceling \"{}\".", job.title());
     let json = JobCancelResponse { job: id, message };
     ChangeResponse::new(json, format!("{HERE}/jobs/{id}")).respond(&want)
 }
@@ -231,7 +231,7 @@ pub async fn skip(
     let version = read_release(input.value)?;
     let tag = updates.skip(&version, &actor.to_string()).await?.tag;
     let message = format!(
-        "Release {tag} is skipped: it is not offered and not installed automatically. Newer ones are."
+        "Release {tag} is skipped. It is neither offered nor installed automatically. Newer releases are."
     );
     skip_response(&updates, &want, tag, message).await
 }
@@ -353,7 +353,7 @@ pub async fn upload(
     } else {
         return Err(ProblemResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Send the program or a release's archive as application/octet-stream, or as the file \"file\" of multipart/form-data.",
+            "Send the program or a release archive as application/octet-stream, or as \"file\" in multipart/form-data.",
         ));
     };
     begun(&want, &job)
@@ -374,9 +374,7 @@ pub async fn ask_switch(
                 .iter()
                 .find(|one| !one.in_use)
                 .or(installed.first());
-            let none = || {
-                Error::Conflict("No client is installed yet, so there is none to switch to.".into())
-            };
+            let none = || Error::Conflict("No client is installed yet. Install one first.".into());
             other.ok_or_else(none)?.name.clone()
         }
     };
@@ -435,7 +433,7 @@ pub async fn switch(
         }
     };
     match &version {
-        None => body.refuse("version", "Say which installed version, such as 0.6.0."),
+        None => body.refuse("version", "Enter an installed version, for example 0.6.0."),
         Some(version) if check_version(version).is_err() => body.refuse(
             "version",
             "version must be the name of an installed client.",
@@ -520,7 +518,7 @@ pub async fn remove(
     _: EmptyForm,
 ) -> Reply {
     updates.remove(&name).await?;
-    let json = MessageResponse::new(format!("Client {name} is removed."));
+    let json = MessageResponse::new(format!("Removed client {name}."));
     ChangeResponse::new(json, HERE).respond(&want)
 }
 
@@ -557,7 +555,7 @@ fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
     let json = JobStartResponse {
         job: job.id,
         version: job.version.clone(),
-        message: format!("\"{}\" has begun.", job.title()),
+        message: format!("Started: {}.", job.title()),
     };
     ChangeResponse::new(json, at.clone())
         .accepted(at)

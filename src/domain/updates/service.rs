@@ -159,7 +159,7 @@ impl UpdateService {
         match tokio::fs::read_to_string(path).await {
             Ok(text) => Some(text.trim().to_owned()).filter(|token| !token.is_empty()),
             Err(error) => {
-                tracing::warn!(%error, file = %path.display(), "the token for the release API cannot be read; asking without");
+                tracing::warn!(%error, file = %path.display(), "cannot read the token for the release API; continuing without it");
                 None
             }
         }
@@ -260,7 +260,7 @@ impl UpdateService {
         match self.fixed() {
             None => Ok(()),
             Some(path) => Err(Error::Conflict(format!(
-                "jd-manager was started with the client {}, and runs nothing else. Start it without --client (JD_MANAGER_CLIENT, or client in the \
+                "jd-manager was started with the client {} and runs no other client. Start it without --client (JD_MANAGER_CLIENT, or client in the \
                  settings file) to install and switch clients here.",
                 path.display()
             ))),
@@ -437,7 +437,7 @@ impl UpdateService {
             Ok::<(), Error>(())
         };
         if let Err(error) = look.await {
-            tracing::warn!(%error, "what is installed cannot be written down");
+            tracing::warn!(%error, "cannot save the list of installed clients");
         }
     }
 }

@@ -81,7 +81,7 @@ impl UpdateSettings {
         if wanted.window_from == wanted.window_to {
             body.refuse(
                 "window_to",
-                "The window must have a length: choose another end.",
+                "Start and end of the time window are the same. Choose another end.",
             );
         }
         body.finish(Some(wanted))
@@ -115,7 +115,8 @@ mod time_of_day {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u16, D::Error> {
-        super::minute_of(&String::deserialize(d)?).ok_or_else(|| D::Error::custom("no time of day"))
+        super::minute_of(&String::deserialize(d)?)
+            .ok_or_else(|| D::Error::custom("not a time of day"))
     }
 }
 
@@ -139,7 +140,12 @@ pub fn key_of(wanted: &UpdateSettings) -> Result<Option<minisign_verify::PublicK
         .as_deref()
         .map(public_key)
         .transpose()
-        .map_err(|why| Error::invalid("/signed_by", format!("The configured key: {why}.")))
+        .map_err(|why| {
+            Error::invalid(
+                "/signed_by",
+                format!("The configured key is invalid: {why}."),
+            )
+        })
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl ClientStore {
     /// Removes the directory of a piece of work, and the one around it if it is empty then.
     pub fn prune_incoming(&self, dir: &Path) {
         if let Err(error) = remove_tree(dir) {
-            tracing::warn!(%error, dir = %dir.display(), "what is left of an installation cannot be removed; the next start tries again");
+            tracing::warn!(%error, dir = %dir.display(), "cannot remove the files of an installation; retrying at the next start");
         }
         let _ = fs::remove_dir(self.dir.join(INCOMING));
     }
@@ -134,7 +134,7 @@ impl ClientStore {
         }
         let name = free.ok_or_else(|| {
             io::Error::other(format!(
-                "clients/{}+{short} is taken by something else",
+                "clients/{}+{short} is already in use by another file",
                 manifest.client
             ))
         })?;

@@ -30,7 +30,7 @@ const COMES_UP: Duration = Duration::from_secs(60);
 /// What cannot be written is written again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Why an instance goes back whose switch somebody did not want any more.
-pub(super) const CANCELLED: &str = "It was cancelled.";
+pub(super) const CANCELLED: &str = "Canceled.";
 
 /// How a switch ended before its last step.
 pub(super) enum SwitchInterruption {
@@ -66,7 +66,7 @@ impl UpdateService {
         let Some(switch) = &job.switch else {
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
-                "It has no instances.".into(),
+                "The switch has no instances.".into(),
             ));
         };
         let count = switch.steps.len();
@@ -78,10 +78,10 @@ impl UpdateService {
         {
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
-                format!("Client {to} is not installed any more; nothing was switched."),
+                format!("Client {to} is no longer installed. Nothing was switched."),
             ));
         }
-        let words = format!("Instances go over to {to}, one after the other.");
+        let words = format!("Switching instances to {to}, one at a time.");
         retry_write(ticket, || ticket.stage(JobStage::Switching, words.clone())).await?;
         for at in 0..count {
             ticket.progress(at as u64, Some(count as u64));
@@ -113,7 +113,10 @@ impl UpdateService {
             if let Err(e) = linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
-                    so_far(&job, &format!("{to} could not be brought into use: {e}.")),
+                    so_far(
+                        &job,
+                        &format!("Cannot set {to} as the version in use: {e}."),
+                    ),
                 ));
             }
         }
@@ -139,9 +142,9 @@ impl UpdateService {
             .count();
         Ok(match (switch.is_for_all, went) {
             (true, 0) => format!("{to} is in use. No instance that follows it was running."),
-            (true, 1) => format!("{to} is in use, and 1 instance runs it."),
-            (true, n) => format!("{to} is in use, and {n} instances run it."),
-            (false, 0) => format!("The next start is with {to}."),
+            (true, 1) => format!("{to} is in use. 1 instance runs it."),
+            (true, n) => format!("{to} is in use. {n} instances run it."),
+            (false, 0) => format!("{to} is used from the next start."),
             (false, 1) => format!("1 instance runs {to}."),
             (false, n) => format!("{n} instances run {to}."),
         })
@@ -177,7 +180,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was deleted meanwhile.",
+                    "It was deleted in the meantime.",
                 )
                 .await;
         };
@@ -201,7 +204,7 @@ impl UpdateService {
         if !is_up(&instance) {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                let words = "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
+                let words = "It was stopped during the test, so there is no result. Its next start uses the previous version.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -216,7 +219,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Resting,
-                    "It does not run; its next start is with the new version.",
+                    "Not running. The next start uses the new version.",
                 )
                 .await;
         }
@@ -230,7 +233,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was pinned to a version meanwhile.",
+                    "It was pinned to a version in the meantime.",
                 )
                 .await;
         }
@@ -244,7 +247,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Switched,
-                    "It ran this version already.",
+                    "It already ran this version.",
                 )
                 .await;
         }
@@ -267,7 +270,7 @@ impl UpdateService {
             GateResult::Well => self.keep(ticket, at, &step, to, is_for_all).await,
             GateResult::Gone => {
                 retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-                let words = "It was stopped or deleted while it was watched, so that it could not be judged.";
+                let words = "It was stopped or deleted during the test, so there is no result.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -293,7 +296,10 @@ impl UpdateService {
         let before = step.before.clone().or(instance.running_version.clone());
         retry_write(ticket, || {
             ticket.change(|job| {
-                job.message = format!("{} is restarted with {to} and watched.", step.name);
+                job.message = format!(
+                    "Restarting {} with {to} and checking its health.",
+                    step.name
+                );
                 if let Some(step) = step_of(job, at) {
                     (step.state, step.begun_at, step.before) =
                         (StepState::Trying, Some(begun), before.clone());
@@ -308,7 +314,7 @@ impl UpdateService {
         })
         .await?;
         failpoint::reach("switch.trial");
-        let words = format!("going over to client {to}: restarted and watched");
+        let words = format!("switching to client {to}: restarting and checking its health");
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })
@@ -319,7 +325,7 @@ impl UpdateService {
             .await
         {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-            let words = format!("It could not be restarted: {}", told(error));
+            let words = format!("Restart failed: {}", told(error));
             self.write(ticket, at, StepState::LeftAlone, &words).await?;
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
@@ -342,7 +348,7 @@ impl UpdateService {
             retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
         }
         self.measure(ticket, at, step).await?;
-        let words = format!("client {to} has come up well and stays");
+        let words = format!("client {to} is healthy: switch complete");
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })
@@ -391,8 +397,7 @@ impl UpdateService {
             ticket.change(|job| {
                 for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
                     if step.state == StepState::Waiting {
-                        (step.state, step.words) =
-                            (StepState::LeftAlone, "It was not touched.".into());
+                        (step.state, step.words) = (StepState::LeftAlone, "Not changed.".into());
                     }
                 }
             })
@@ -430,7 +435,7 @@ pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
             Ok(done) => return Ok(done),
             Err(error) => {
                 if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "a switch cannot go on at the moment; it is tried again");
+                    tracing::warn!(%error, "cannot continue the switch; retrying");
                 }
                 pause(ticket).await?;
             }
@@ -450,18 +455,16 @@ pub(super) fn is_up(instance: &Instance) -> bool {
 }
 
 pub(super) fn plan(job: &UpdateJob) -> Result<&VersionSwitch, SwitchInterruption> {
-    job.switch
-        .as_ref()
-        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()))
+    job.switch.as_ref().ok_or_else(|| {
+        SwitchInterruption::Off(JobStage::Failed, "The switch has no instances.".into())
+    })
 }
 
 fn step(ticket: &JobGuard, at: usize) -> Result<SwitchStep, SwitchInterruption> {
     let job = ticket.job();
-    plan(&job)?
-        .steps
-        .get(at)
-        .cloned()
-        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no such instance.".into()))
+    plan(&job)?.steps.get(at).cloned().ok_or_else(|| {
+        SwitchInterruption::Off(JobStage::Failed, "The switch has no such instance.".into())
+    })
 }
 
 pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep> {
@@ -474,7 +477,7 @@ pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep>
 pub(super) fn told(error: Error) -> String {
     if let Error::Internal(cause) = &error {
         tracing::error!(%cause, "a restart for a switch failed");
-        return "Something went wrong inside jd-manager; its log has the cause.".into();
+        return "Internal error in jd-manager. See its log for the cause.".into();
     }
     error.to_string()
 }
@@ -482,11 +485,11 @@ pub(super) fn told(error: Error) -> String {
 fn measured_text(step: &SwitchStep) -> String {
     match step.downtime_ms.zip(step.own_start_ms) {
         Some((down, own)) => format!(
-            "It has come up well. It did not serve miners for {}; its client needed {} of that to start.",
+            "Healthy. Downtime {}, including {} for the start of the client.",
             length(down),
             length(own)
         ),
-        None => "It has come up well.".into(),
+        None => "Healthy.".into(),
     }
 }
 
@@ -508,17 +511,15 @@ pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
         .count();
     let mut said = what.to_owned();
     if !went.is_empty() {
-        let words = if went.len() == 1 {
-            "went over before and stays, pinned to"
-        } else {
-            "went over before and stay, pinned to"
-        };
-        said.push_str(&format!(" {} {words} {}.", went.join(", "), job.version));
+        let (names, version) = (went.join(", "), &job.version);
+        said.push_str(&format!(
+            " Already switched and pinned to {version}: {names}."
+        ));
     }
     match waiting {
         0 => {}
-        1 => said.push_str(" 1 other was left alone."),
-        n => said.push_str(&format!(" {n} others were left alone.")),
+        1 => said.push_str(" 1 other instance was not changed."),
+        n => said.push_str(&format!(" {n} other instances were not changed.")),
     }
     said
 }

@@ -59,7 +59,7 @@ pub async fn by_form(
     }
     Err(Error::Invalid(vec![FieldError::new(
         "/file",
-        "Choose a file: the client program, or a release's archive.",
+        "Choose a file: the client program or a release archive.",
     )])
     .into())
 }
@@ -161,10 +161,7 @@ async fn fail(
         JobStage::Failed
     };
     ticket
-        .end(
-            stage,
-            "The file did not arrive whole; nothing was installed.",
-        )
+        .end(stage, "The upload was incomplete. Nothing was installed.")
         .await;
     Err(problem)
 }
@@ -177,7 +174,7 @@ async fn write(
 ) -> Result<u64, ProblemResponse> {
     let disk = |e: std::io::Error| {
         let detail = format!(
-            "The file cannot be written down: {e}. Make room on the disk of the data directory and try again."
+            "Cannot write the file: {e}. Free up disk space for the data directory and try again."
         );
         ProblemResponse::from(Error::Unavailable {
             detail,
@@ -195,7 +192,7 @@ async fn write(
     loop {
         let piece = tokio::select! {
             piece = pieces.next() => piece,
-            () = ticket.cancel.cancelled() => return Err(Error::Conflict("It was cancelled.".into()).into()),
+            () = ticket.cancel.cancelled() => return Err(Error::Conflict("Canceled.".into()).into()),
         };
         let Some(piece) = piece.transpose()? else {
             break;
@@ -217,7 +214,7 @@ async fn write(
 fn full(ended: SourceError) -> ProblemResponse {
     let detail = match ended {
         SourceError::Failed { message, .. } => message,
-        _ => "There is no room for it.".into(),
+        _ => "There is not enough disk space.".into(),
     };
     Error::Unavailable {
         detail,
@@ -229,12 +226,15 @@ fn full(ended: SourceError) -> ProblemResponse {
 fn too_large() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)),
+        format!(
+            "The file is larger than the limit of {} MiB for a client.",
+            LARGEST / (1024 * 1024)
+        ),
     )
 }
 
 fn broken() -> ProblemResponse {
-    ProblemResponse::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
+    ProblemResponse::new(StatusCode::BAD_REQUEST, "The upload was incomplete.")
 }
 
 fn refused(error: MultipartError) -> ProblemResponse {

@@ -61,14 +61,14 @@ impl UpdatesPage {
     fn headline(&self) -> String {
         match (&self.news.current, &self.news.latest) {
             (None, _) if !self.installed.is_empty() => "No client is in use".into(),
-            (None, _) => "No client yet".into(),
+            (None, _) => "No client installed".into(),
             (Some(current), Some(latest)) if self.news.available => {
-                format!("Client {current} is in use; release {latest} is newer")
+                format!("Client {current} in use, release {latest} available")
             }
             (Some(current), Some(_))
                 if self.news.pending.is_none() && self.news.skipped.is_empty() =>
             {
-                format!("Client {current} is in use, and nothing newer is known")
+                format!("Client {current} in use, no newer release known")
             }
             (Some(current), _) => format!("Client {current} is in use"),
         }
@@ -212,7 +212,7 @@ impl JobPage {
     fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
         Some(format!(
-            "{}, of which its start took {}",
+            "{}, including {} for the start",
             length(down),
             length(own)
         ))
@@ -306,7 +306,7 @@ impl ReleasePage {
 impl ClientRelease {
     fn client_text(&self) -> String {
         self.client().map_or_else(
-            || "not known before it is installed".into(),
+            || "unknown until installed".into(),
             |client| client.to_string(),
         )
     }
@@ -407,12 +407,12 @@ pub(super) fn remove_page(
     let name = &client.name;
     let lost = || {
         let again = way_back(&client);
-        format!("The program is deleted, and instances cannot go back to it. {again}")
+        format!("This deletes the program. Instances can no longer roll back to it. {again}")
     };
     let action = || {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
         let address = format!("/updates/installed/{encoded}/delete");
-        (address, format!("Remove {name} for good"))
+        (address, format!("Remove {name}"))
     };
     let question = ConfirmQuestion {
         title: format!("Remove client {name}?"),
@@ -429,9 +429,13 @@ pub(super) fn remove_page(
 fn way_back(client: &InstalledClient) -> String {
     match &client.manifest {
         Some(manifest) => manifest.tag.as_ref().map_or_else(
-            || format!("It came from: {}.", manifest.from),
-            |tag| format!("It came with release {tag}, from which it can be installed again as long as that is published."),
+            || format!("Source: {}.", manifest.from),
+            |tag| {
+                format!(
+                    "You can install it again from release {tag} while that release is published."
+                )
+            },
         ),
-        None => "It was put there by hand; jd-manager cannot get it again.".into(),
+        None => "It was added manually. jd-manager cannot install it again.".into(),
     }
 }

@@ -57,12 +57,12 @@ impl UpdateService {
             InstallRequest::Release(version) => {
                 // What is known may be old; what cannot be asked for now is taken as it is known.
                 if let Err(error) = self.check().await {
-                    tracing::info!(%error, "installing from what was known of releases before");
+                    tracing::info!(%error, "cannot refresh the releases; installing from the known ones");
                 }
                 let release = self.release(version.as_deref()).await?;
                 if let Some(name) = self.installed_as(&release).await? {
                     return Err(Error::Conflict(format!(
-                        "Release {} is installed already, as {name}.",
+                        "Release {} is already installed as {name}.",
                         release.tag
                     )));
                 }
@@ -72,8 +72,8 @@ impl UpdateService {
                 let key = key_of(&self.wanted().await?)?;
                 if release.asset.sha256().is_none() && key.is_none() && !with.unverified {
                     return Err(Error::Conflict(format!(
-                        "Release {} gives no checksum for its file, so that nobody can tell whether what arrives is what was published. Confirm that you want it \
-                         all the same (accept_unverified), or build that version.",
+                        "Release {} has no checksum for its file, so jd-manager cannot verify the download. Confirm that you want to install it \
+                         anyway (accept_unverified), or build that version.",
                         release.tag
                     )));
                 }
@@ -93,7 +93,7 @@ impl UpdateService {
                     .to_string();
                 let cargo = find_cargo().ok_or_else(|| {
                     Error::Conflict(
-                        "There is no cargo here to build it with. Install Rust with rustup, or install a release.".into(),
+                        "cargo is not installed on this machine. Install Rust with rustup, or install a release.".into(),
                     )
                 })?;
                 (version.clone(), Box::new(FromCargo { version, cargo }))
@@ -102,7 +102,7 @@ impl UpdateService {
                 if !path.is_absolute() {
                     return Err(Error::invalid(
                         "/path",
-                        "Give the whole path of the file, beginning with a slash.",
+                        "Enter the full path of the file, starting with a slash.",
                     ));
                 }
                 let shown = path.display().to_string();
@@ -147,7 +147,7 @@ impl UpdateService {
             ))
             .await?;
         ticket
-            .stage(JobStage::Downloading, format!("{name} is being received."))
+            .stage(JobStage::Downloading, format!("Receiving {name}."))
             .await?;
         let (store, id) = (self.store().clone(), ticket.job().id);
         let dir = tokio::task::spawn_blocking(move || store.incoming(id))
@@ -194,10 +194,7 @@ impl UpdateService {
             Err(SourceError::Stopped) => return,
             Err(SourceError::Cancelled) => {
                 return ticket
-                    .end(
-                        JobStage::Cancelled,
-                        "It was cancelled; nothing was installed.",
-                    )
+                    .end(JobStage::Cancelled, "Canceled. Nothing was installed.")
                     .await;
             }
             Err(SourceError::Failed { message, excerpt }) => {
@@ -211,7 +208,7 @@ impl UpdateService {
             InstallResult::New(name) => (name.clone(), format!("Client {name} is installed.")),
             InstallResult::Known(name) => (
                 name.clone(),
-                format!("The very same program is installed already, as {name}."),
+                format!("The same program is already installed as {name}."),
             ),
         };
         let expected = manifest
@@ -221,7 +218,7 @@ impl UpdateService {
             .filter(|expected| expected.to_string() != manifest.client);
         let message = match expected {
             Some(expected) => format!(
-                "{message} Release {} was expected to carry {expected}: look at its notes.",
+                "{message} Release {} was expected to contain {expected}. See its notes.",
                 manifest.tag.unwrap_or_default()
             ),
             None => message,
@@ -245,12 +242,12 @@ impl UpdateService {
         let is_first = match self.set_first_in_use(name).await {
             Ok(is_first) => is_first,
             Err(error) => {
-                tracing::error!(%error, "the first client could not be brought into use");
+                tracing::error!(%error, "cannot set the first client as the version in use");
                 false
             }
         };
         if is_first {
-            message.push_str(" It is the first one, so it is in use.");
+            message.push_str(" It is the first client, so it is now in use.");
         }
         self.scan_store().await;
         let mut next = None;
@@ -273,7 +270,7 @@ impl UpdateService {
                 .write(move |c| Ok(queries::upsert_job(c, &job)?))
                 .await
         {
-            tracing::warn!(%error, "the switch that follows on an installation cannot be written down yet");
+            tracing::warn!(%error, "cannot save the switch that follows the installation");
         }
         ticket.show(|job| {
             job.installed = Some(name.to_owned());
@@ -285,7 +282,7 @@ impl UpdateService {
         if let Some(job) = next
             && let Err(error) = self.begin_switch(job).await
         {
-            tracing::warn!(%error, client = %name, "it is installed, but instances cannot be switched to it now");
+            tracing::warn!(%error, client = %name, "the client is installed, but instances cannot be switched to it now");
         }
     }
 
@@ -317,6 +314,6 @@ pub fn check_version(version: &str) -> Result<()> {
     }
     Err(Error::invalid(
         "/version",
-        "A version is the tag of a release (v0.8.0) or that of a client (0.6.0).",
+        "Enter the tag of a release (v0.8.0) or the version of a client (0.6.0).",
     ))
 }

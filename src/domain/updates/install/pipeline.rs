@@ -78,7 +78,7 @@ async fn fetch_and_try(
     ticket
         .stage(
             JobStage::Testing,
-            "It is asked for its version, shut in so that it can change nothing.",
+            "Running the client in a sandbox to get its version.",
         )
         .await?;
     let client = run_trial(&obtained).await?;
@@ -112,7 +112,7 @@ pub fn check_room(dir: &Path, needed: u64) -> Result<(), SourceError> {
     };
     match free_space(dir) {
         Ok(free) if free < needed => Err(SourceError::failed(format!(
-            "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",
+            "Not enough disk space for the data directory: {} free, {} needed. Free up space and try again.",
             mebibytes(free),
             mebibytes(needed)
         ))),
@@ -133,7 +133,9 @@ async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> 
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
             std::fs::File::open(&file)?.sync_all()?;
             if std::fs::metadata(&file)?.len() > LARGEST {
-                return Ok(Err(ExecutableError::Foreign("it is too large".into())));
+                return Ok(Err(ExecutableError::Foreign(
+                    "the file is too large".into(),
+                )));
             }
             Ok(executable::kind(&file))
         },
@@ -141,21 +143,19 @@ async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> 
     match looked.await?? {
         Ok(ExecutableKind::Elf) => {}
         Ok(ExecutableKind::Script) => {
-            return Err(refused(
-                "it is a script, and a client is a program of its own",
-            ));
+            return Err(refused("the file is a script, not a client program"));
         }
         Err(ExecutableError::Foreign(what)) => return Err(refused(&what)),
-        Err(other) => return Err(refused(&format!("it cannot be read ({other:?})"))),
+        Err(other) => return Err(refused(&format!("the file cannot be read ({other:?})"))),
     }
     let version = ask_version(&obtained.file, &[]).await.map_err(|why| {
         // The path is one that is about to vanish.
         let why = why.replace(
             &format!("The client program {}", obtained.file.display()),
-            "It",
+            "The file",
         );
         refused(&format!(
-            "it failed its trial. {}",
+            "the test run failed. {}",
             why.trim_end_matches(". Is it jd_client_sv2?")
                 .trim_end_matches('.')
         ))

@@ -61,7 +61,8 @@ impl JobStage {
     pub fn words(self) -> &'static str {
         match self {
             Self::Queued => "waiting",
-            Self::RolledBack => "went back",
+            Self::RolledBack => "rolled back",
+            Self::Cancelled => "canceled",
             other => other.as_str(),
         }
     }
@@ -148,7 +149,7 @@ impl UpdateJob {
             version: version.into(),
             stage: JobStage::Queued,
             progress: None,
-            message: "It is about to begin.".into(),
+            message: "Waiting to start.".into(),
             bytes: None,
             total: None,
             actor: actor.to_owned(),
@@ -264,13 +265,13 @@ impl StepState {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
-            Self::Trying => "trying it",
+            Self::Trying => "testing",
             Self::Switched => "switched",
             Self::Resting => "not running",
-            Self::GoingBack => "going back",
-            Self::WentBack => "went back",
-            Self::Stuck => "not back yet",
-            Self::LeftAlone => "left alone",
+            Self::GoingBack => "rolling back",
+            Self::WentBack => "rolled back",
+            Self::Stuck => "rollback failed",
+            Self::LeftAlone => "not changed",
         }
     }
 }

@@ -63,7 +63,7 @@ impl FromCargo {
         ticket
             .stage(
                 JobStage::Building,
-                format!("{shown} is running. It takes some minutes."),
+                format!("Running {shown}. This takes several minutes."),
             )
             .await?;
         // By the chain-loader of clients: it dies with this process, cannot become somebody else,
@@ -112,7 +112,7 @@ impl FromCargo {
         // A session of its own, and with it a group, is what the chain-loader makes.
         command.kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| {
-            SourceError::failed(format!("{} cannot be run: {e}.", self.cargo.display()))
+            SourceError::failed(format!("Cannot run {}: {e}.", self.cargo.display()))
         })?;
         // cargo and the compilers it starts: gone when this is, however it ends.
         let group = BuildProcesses(
@@ -134,14 +134,14 @@ impl FromCargo {
             () = ticket.stop().cancelled() => return Err(SourceError::Stopped),
         };
         drop(group);
-        let status = ended
-            .map_err(|e| SourceError::failed(format!("{shown} could not be waited for: {e}.")))?;
+        let status =
+            ended.map_err(|e| SourceError::failed(format!("Cannot wait for {shown}: {e}.")))?;
         let file = dir.join("root/bin").join(NAME);
         if !status.success() || !file.is_file() {
             return Err(SourceError::Failed {
                 message: format!(
-                    "{shown} did not work. Its last lines say why; on Debian \"apt install build-essential capnproto libcapnp-dev cmake\" gives it what it \
-                     mostly lacks."
+                    "{shown} failed. See its last lines. On Debian, \"apt install build-essential capnproto libcapnp-dev cmake\" installs what is usually \
+                     missing."
                 ),
                 excerpt: lines.kept(),
             });

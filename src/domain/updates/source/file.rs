@@ -56,17 +56,14 @@ impl ClientSource for FromFile {
 impl FromFile {
     async fn copy_file(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
         ticket
-            .stage(
-                JobStage::Unpacking,
-                format!("{} is being read.", self.shown),
-            )
+            .stage(JobStage::Unpacking, format!("Reading {}.", self.shown))
             .await?;
         let (path, copy, is_ours) = (self.path.clone(), dir.join("given"), self.is_ours);
         let into = copy.clone();
         let is_archive = tokio::task::spawn_blocking(move || take(&path, &into, is_ours)).await?;
         let is_archive = is_archive.map_err(|e| match e {
             FileSelection::Source(e) => SourceError::failed(format!(
-                "{} cannot be read: {e}. Nothing was installed.",
+                "Cannot read {}: {e}. Nothing was installed.",
                 self.shown
             )),
             FileSelection::Copy(e) => e.into(),
@@ -104,11 +101,11 @@ fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> 
         .map_err(FileSelection::Source)?;
     let meta = source.metadata().map_err(FileSelection::Source)?;
     if !meta.is_file() {
-        return Err(FileSelection::Source(io::Error::other("it is not a file")));
+        return Err(FileSelection::Source(io::Error::other("not a file")));
     }
     if meta.len() > LARGEST {
         return Err(FileSelection::Source(io::Error::other(format!(
-            "it has {} bytes, more than a client may have",
+            "the file is too large for a client ({} bytes)",
             meta.len()
         ))));
     }

@@ -73,22 +73,22 @@ impl From<std::io::Error> for SourceError {
     fn from(error: std::io::Error) -> Self {
         let advice = match error.kind() {
             std::io::ErrorKind::StorageFull => {
-                " Make room on the disk of the data directory and try again."
+                " Free up disk space for the data directory and try again."
             }
             std::io::ErrorKind::PermissionDenied => {
-                " Look at the permissions of the directory clients/ in the data directory."
+                " Check the permissions of the directory clients/ in the data directory."
             }
             _ => "",
         };
-        Self::failed(format!("It cannot be written: {error}.{advice}"))
+        Self::failed(format!("Cannot write the file: {error}.{advice}"))
     }
 }
 
 impl From<Error> for SourceError {
     fn from(error: Error) -> Self {
         if let Error::Internal(cause) = &error {
-            tracing::error!(%cause, "work on clients failed");
-            return Self::failed("Something went wrong inside jd-manager; its log has the cause.");
+            tracing::error!(%cause, "an update job failed");
+            return Self::failed("Internal error in jd-manager. See its log for the cause.");
         }
         Self::failed(error.to_string())
     }
