@@ -42,7 +42,7 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     other
         .until(
             "the headline counts",
-            "return document.querySelector('h1').innerText === '2 instances, 1 serving miners'",
+            "return document.querySelector('h1').innerText === '2 instances, 1 running'",
         )
         .await;
     until_row(&other, &garage, "stopped").await;

@@ -174,11 +174,11 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
         ),
         (
             Offered::new("v1.0.11", &program(&["--pretend-version", "nonsense"])),
-            "failed its trial",
+            "the test run failed",
         ),
         (
             Offered::new("v1.0.12", &program(&["--no-such-flag"])),
-            "failed its trial",
+            "the test run failed",
         ),
         (
             Offered::new("v1.0.13", b"#!/bin/sh\necho jd_client_sv2 0.6.0\n"),
@@ -352,7 +352,13 @@ async fn a_slow_download_shows_how_far_it_is_survives_a_reload_and_can_be_cancel
         .post_json("/api/updates/install", &json!({ "version": "v0.8.0" }))
         .await;
     assert_eq!(second.status(), 409);
-    assert!(second.text().await.unwrap().contains("One thing at a time"));
+    assert!(
+        second
+            .text()
+            .await
+            .unwrap()
+            .contains("is still in progress")
+    );
 
     let (status, told) = manager.act(&format!("{path}/cancel")).await;
     assert_eq!(status, 200, "{told}");
@@ -607,7 +613,11 @@ async fn a_disk_that_fills_up_in_the_middle_changes_nothing() {
     while std::io::Write::write_all(&mut filling, &[1; 65536]).is_ok() {}
     let job = over(&manager, &id).await;
     assert!(
-        job["stage"] == "failed" && job["message"].as_str().unwrap().contains("Make room"),
+        job["stage"] == "failed"
+            && job["message"]
+                .as_str()
+                .unwrap()
+                .contains("Free up disk space"),
         "{job}"
     );
     drop(filling);
@@ -772,7 +782,11 @@ async fn a_full_disk_is_said_and_changes_nothing() {
     )
     .await;
     assert!(
-        job["stage"] == "failed" && job["message"].as_str().unwrap().contains("too little room"),
+        job["stage"] == "failed"
+            && job["message"]
+                .as_str()
+                .unwrap()
+                .contains("Not enough disk space"),
         "{job}"
     );
     assert_eq!(fs::read_dir(small.path()).unwrap().count(), 0);

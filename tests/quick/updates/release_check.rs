@@ -17,7 +17,7 @@ async fn releases_are_looked_for_and_what_is_new_is_said() {
 
     // Before anything is known.
     let page = manager.ask("/updates", "text/html").await.page(200);
-    assert_eq!(page.one("h1"), "No client yet");
+    assert_eq!(page.one("h1"), "No client installed");
     assert_eq!(
         page.attr("#first ~ p a.primary", "href"),
         "/updates/install"
@@ -232,7 +232,7 @@ async fn a_source_that_fails_is_named_and_loses_nothing() {
         manager
             .page("/updates")
             .await
-            .contains("could not be looked for")
+            .contains("Cannot check for releases")
     );
 }
 

@@ -186,7 +186,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.provider = ProviderState::Lost { since: ago(5) },
             Template,
             Unhealthy,
-            "is lost",
+            "was lost",
         ),
         (
             "provider refused",
@@ -233,7 +233,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.work = WorkState::Solo { since: ago(60) },
             Upstream,
             Unhealthy,
-            "Mining solo though a pool is configured",
+            "Mining solo although a pool is configured",
         ),
         (
             "solo for an account that the pool does not know",
@@ -244,7 +244,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Upstream,
             Unhealthy,
-            "Mining solo though a pool is configured; pool 1 of 2 (a:1) was left: the pool opened no channel: unknown-user. Change “Your account \
+            "Mining solo although a pool is configured, because pool 1 of 2 (a:1) was disconnected: the pool opened no channel: unknown-user. Change “Your account \
              at this pool” of pool 1 in the configuration, then restart the instance.",
         ),
         (
@@ -293,7 +293,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.work = WorkState::Trying { since: ago(10) },
             Upstream,
             Unknown,
-            "connecting",
+            "Connecting to",
         ),
         (
             "nobody",
@@ -307,7 +307,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.accepted = 0.0,
             Shares,
             Unhealthy,
-            "no share has come",
+            "no share has arrived",
         ),
         (
             "few shares",
@@ -346,7 +346,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Monitoring,
             Unhealthy,
-            "stood still",
+            "Metrics have not updated",
         ),
         (
             "refresh 0",
@@ -380,7 +380,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.node_clock_ahead_s = Some(-3600),
             Clock,
             Warning,
-            "behind this machine's",
+            "behind the clock of this machine",
         ),
         (
             "memory near the limit",
@@ -425,21 +425,21 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.errors = 12.0,
             Logs,
             Warning,
-            "ten errors",
+            "At least 10 errors",
         ),
         (
             "many errors",
             |s| s.counted.errors = 300.0,
             Logs,
             Unhealthy,
-            "full of errors",
+            "At least 200 errors",
         ),
         (
             "storm",
             |s| s.counted.lines = 1e6,
             Logs,
             Warning,
-            "hundred lines a second",
+            "100 lines per second",
         ),
     ];
     for (name, change, check, grade, words) in cases {
@@ -691,7 +691,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(
         found.1.contains(
-            "Mining solo though a pool is configured; pool 1 of 1 (127.0.0.1:25333) was left: the pool closed the connection. "
+            "Mining solo although a pool is configured, because pool 1 of 1 (127.0.0.1:25333) was disconnected: the pool closed the connection. "
         ),
         "{found:?}"
     );
@@ -710,7 +710,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert!(
         found
             .1
-            .contains("was left: the job declaration server refused a job: invalid-job"),
+            .contains("was disconnected: the job declaration server refused a job: invalid-job"),
         "{found:?}"
     );
 
@@ -772,7 +772,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         after_log(log, solo())
             .find(HealthCheck::Template)
             .1
-            .contains("is lost")
+            .contains("was lost")
     );
     let log = include_str!("../../../../tests/data/jd-client/tp_unreachable.log");
     assert!(

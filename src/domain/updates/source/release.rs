@@ -89,10 +89,7 @@ impl FromRelease {
         failpoint::reach("install.downloaded");
 
         ticket
-            .stage(
-                JobStage::Verifying,
-                "Verifying the downloaded file.",
-            )
+            .stage(JobStage::Verifying, "Verifying the downloaded file.")
             .await?;
         let mut proof = FileProof::None;
         if let Some(expected) = sha256 {
