@@ -37,7 +37,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
             .await,
         browser.javascript
     );
-    assert_eq!(browser.text("h1").await, "No instance yet");
+    assert_eq!(browser.text("h1").await, "No instances yet");
     assert!(
         !browser.offers("New instance").await,
         "an instance needs a configuration first"

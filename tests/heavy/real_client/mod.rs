@@ -240,7 +240,7 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
     );
     let page = manager.page(&format!("/instances/{id}")).await;
     assert!(
-        page.contains("Template provider refused the connection.") && page.contains("Retry "),
+        page.contains("Template provider refused the connection.") && page.contains(". Retry "),
         "{page}"
     );
     assert!(page.contains(" in <time"), "{page}");

@@ -420,7 +420,7 @@ async fn a_collection_takes_limit_and_offset() {
 async fn the_page_lists_them_with_what_can_be_done() {
     let (manager, config) = with_config().await;
     let empty = manager.ask("/", "text/html").await.page(200);
-    assert_eq!(empty.one("h1"), "No instance yet");
+    assert_eq!(empty.one("h1"), "No instances yet");
     assert!(
         empty
             .attrs("main a", "href")
@@ -643,7 +643,7 @@ async fn changes_are_heard_by_programs_as_json_and_by_pages_as_a_new_table() {
         200
     );
     program.until(|heard| heard.event == "list").await;
-    page.until(|heard| heard.data.contains("No instance yet"))
+    page.until(|heard| heard.data.contains("No instances yet"))
         .await;
 }
 

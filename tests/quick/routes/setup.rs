@@ -368,7 +368,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
         let page = refused(&manager, &setup, "name", &fields, wrong).await;
         if fields[2].1 == taken {
             assert!(
-                page.text.contains("is taken by") && page.text.contains("is free"),
+                page.text.contains("is already in use by") && page.text.contains("is free"),
                 "{page:?}"
             );
         }

@@ -569,7 +569,7 @@ async fn a_manifest_that_was_meddled_with_and_a_link_that_leads_nowhere_are_live
     let mut told: Value = serde_json::from_str(&text).unwrap();
     told["sha256"] = json!("äbc");
     fs::write(&manifest, told.to_string()).unwrap();
-    assert!(manager.page("/updates").await.contains("put there by hand"));
+    assert!(manager.page("/updates").await.contains("added manually"));
     // The one in use is gone: the page says so, and the next start takes the newest that is there.
     fs::remove_dir_all(manager.data_dir().join("clients/0.6.0")).unwrap();
     let page = manager.ask("/updates", "text/html").await.page(200);

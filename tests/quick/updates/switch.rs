@@ -250,7 +250,7 @@ async fn one_that_never_serves_goes_back_too() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("did not serve miners within 2 s"),
+            .contains("was not ready for miners within 2 s"),
         "{}",
         job["message"]
     );
