@@ -1,9 +1,8 @@
-//! The checks: what an instance looks like in, what is to be said of it out. Pure; thresholds stand
-//! beside their reason.
+//! The health checks: from the snapshot of an instance to grades and messages. Pure. Each threshold
+//! has its reason in a comment.
 //!
-//! A message says what is the case and, unless all is well, what to do. It holds no figure that
-//! changes from minute to minute, so that the history has a row for each change and not for each
-//! look.
+//! A message describes the problem and the fix. It contains no value that changes every minute, so
+//! the history has one row per change and not one per check.
 
 mod template;
 mod upstream;

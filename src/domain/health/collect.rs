@@ -1,5 +1,5 @@
-//! What a look at an instance needs besides its log and its history: its file, its version, what
-//! was measured last, room on the disk.
+//! Collects the parts of a snapshot that are not in the log or the history: configuration file,
+//! version, latest samples, free disk space.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What was: the history of an instance's checks, and what was counted of it lately.
+//! The history of health checks, and recent counters.
 
 use std::time::Duration;
 use strum::IntoEnumIterator;

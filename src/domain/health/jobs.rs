@@ -1,4 +1,4 @@
-//! What is forgotten: results of checks beyond their time, in small steps so that nobody waits.
+//! Deletes old health check results in small steps, so that other writers do not wait.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the
-//! disk. Must not know the database.
+//! Reads the log of one instance as it grows and derives the state of the client. Blocking.
+//! Independent of the database.
 
 use std::io;
 use std::path::{Path, PathBuf};

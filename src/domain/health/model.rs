@@ -1,4 +1,4 @@
-//! What is checked, how a check turns out, and what all of them together say. Pure.
+//! Health checks, their grades and the score. Pure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! The one task that looks after all instances: reads their logs as they grow, looks at whoever has
-//! news, at everybody now and then, and tries the cures. Blocks nobody; what is slow (a restart, a
-//! pool that does not answer) runs beside it.
+//! The task that watches all instances: reads their logs as they grow, checks instances with news
+//! immediately and all instances periodically, and starts automatic fixes. Never blocks: slow work
+//! (a restart, a pool that does not answer) runs in separate tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Which pools and job declaration servers would accept a client. Each server is asked once for all
-//! instances that wait for it, and less often the longer it does not answer.
+//! Tests which pools and job declaration servers accept a client. Each server is tested once for
+//! all waiting instances, and less often the longer it does not answer.
 
 use futures_util::future::join_all;
 use std::collections::HashMap;

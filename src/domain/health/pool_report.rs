@@ -1,4 +1,4 @@
-//! What is said of pools that a client does not work for: which server fails and how, and which
+//! Text about pools that a client is not connected to: which server fails and how, and which
 //! setting to change. Pure.
 
 use schemars::JsonSchema;

@@ -1,5 +1,5 @@
-//! When a restart leads a client back to a pool: both servers of that pool would accept it, and
-//! nothing speaks for being refused again. What is slow runs beside the monitor, which decides when.
+//! Decides when a restart leads a client back to a pool: both servers of the pool accept it, and
+//! nothing indicates another rejection. Slow work runs beside the monitor.
 
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! The statements behind health: how each instance stands now, and what its checks found when.
+//! SQL statements for health: the current state of each instance and the results of its checks.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};

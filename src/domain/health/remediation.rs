@@ -1,5 +1,5 @@
-//! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker,
-//! which decides when.
+//! Selects and runs the automatic fix of an instance. Slow work runs beside the monitor, which
+//! decides when.
 
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -1,8 +1,9 @@
-//! When a cure may be tried (again). Pure: nothing is cured here.
+//! Decides when an automatic fix may run (again). Pure.
 //!
-//! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and
-//! then ever more rarely while it does not last. A pool that accepts connections and drops them
-//! again thus costs a handful of restarts an hour, then one.
+//! An automatic fix is a restart. A restart that does not help does harm. The first one runs
+//! immediately, and each further one waits longer while the problem returns. A pool that accepts
+//! connections and then drops them costs a handful of restarts in the first hour, then one per
+//! hour.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What others are told of results: lists, the timeline, and the series. Pure.
+//! Health results for other domains: lists, events and series. Pure.
 
 use std::collections::BTreeSet;
 

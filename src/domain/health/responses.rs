@@ -1,4 +1,4 @@
-//! What programs alone are answered of health: parts of what its page shows. No I/O.
+//! JSON responses for programs: parts of the health page. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The URLs of health. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of health. Each one only selects a use case and a page.
 
 use axum::Json;
 use axum::extract::State;

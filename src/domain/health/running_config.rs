@@ -1,5 +1,5 @@
-//! What a running client was told: the few things of its configuration file that its health is
-//! judged by. Pure.
+//! The settings of a running client that its health depends on, read from its configuration file.
+//! Pure.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! The use cases of health: look at an instance now, what was found when, and which cures are on.
+//! The use cases of health: check an instance now, read past results, turn automatic fixes on or
+//! off.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

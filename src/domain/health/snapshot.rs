@@ -1,5 +1,4 @@
-//! Everything an instance is judged by at one moment, and what follows from it by arithmetic alone.
-//! Pure.
+//! All input of the health checks at one moment, and values computed from it. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What keeps many cures at once from being a stampede, as when the pool of fifty instances comes
-//! back: each takes its turn. Must not know what is cured.
+//! Spreads many automatic restarts over time, for example when the pool of fifty instances comes
+//! back. Independent of the kind of fix.
 
 use std::time::Duration;
 use tokio::sync::MutexGuard;

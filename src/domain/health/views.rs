@@ -1,5 +1,4 @@
-//! The page of an instance's health, which is also its JSON. No I/O here: everything shown was
-//! handed in.
+//! The health page, which is also its JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What a new instance may be called and where it may listen, for those who make one.
+//! Free names and ports for new instances.
 
 use std::net::SocketAddr;
 

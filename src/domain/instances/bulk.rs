@@ -1,4 +1,4 @@
-//! One action on many instances at once, with a result for each.
+//! One action on several instances, with a result for each.
 
 use futures_util::future::join_all;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What an instance's task can be asked to do, how to reach the task, and what all tasks share.
+//! The commands of an instance task, its handle, and the state that all tasks share.
 
 use std::collections::HashMap;
 use std::sync::RwLock;

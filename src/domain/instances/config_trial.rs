@@ -1,9 +1,9 @@
-//! A configuration tried with a real client program: does it take the file? Nothing is mined and
-//! nothing is reached.
+//! Tests whether a real client accepts a configuration. The client mines nothing and connects to
+//! nothing.
 //!
-//! The client has no switch for that, so it is run in a box with the file as it would get it, but
-//! with addresses that lead nowhere, and ended as soon as it says anything in its log: it logs
-//! nothing before it has read its file. Blocks nobody: one trial at a time.
+//! The client has no option for this. It therefore runs in a sandbox with its real configuration,
+//! but with unreachable addresses, and is stopped at its first log line: it logs nothing before it
+//! has read the file. One test at a time.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The manager's connection to a keeper: whole lines in, whole lines out, without blocking.
+//! The manager's connection to a keeper: reads and writes whole lines without blocking.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Deleting an instance so that no interruption leaves half of it: its directory is renamed first,
-//! and the next start of the manager knows what was meant.
+//! Deletes an instance completely, even if interrupted: renames its directory first, and the next
+//! start of the manager finishes the deletion.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Instances and their events as people read them: what pages put where the JSON has figures. Pure.
+//! Text of instances and events for pages. Pure.
 
 use std::time::Duration;
 

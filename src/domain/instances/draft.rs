@@ -1,4 +1,4 @@
-//! What a user says of a new instance, or of what is to change in one. Pure.
+//! Reads the settings of a new or changed instance from a request. Pure.
 
 use super::program::CURRENT;
 use crate::base::error::Result;

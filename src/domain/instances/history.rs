@@ -1,4 +1,4 @@
-//! The history of an instance: its rows, and the reasons in words. Pure.
+//! The history of an instance: its rows and the text of the reasons. Pure.
 
 use diesel::deserialize::{FromSql, FromSqlRow};
 use diesel::expression::AsExpression;

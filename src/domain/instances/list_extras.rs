@@ -1,5 +1,4 @@
-//! What else there is to say of an instance in a list: figures that other domains measure and hand
-//! in here. Nothing is measured here.
+//! Values of other domains for the list of instances. Those domains measure and store them here.
 
 use schemars::JsonSchema;
 use serde::Serialize;

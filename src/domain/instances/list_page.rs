@@ -1,4 +1,4 @@
-//! The page with all instances, as it is asked for by a request and again by its event stream.
+//! Builds the page with all instances, for requests and for the event stream.
 
 use tokio_util::sync::CancellationToken;
 

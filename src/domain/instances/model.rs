@@ -1,4 +1,4 @@
-//! What an instance is: its row, its present state, and the pure rules about them.
+//! The model of an instance: its row, its current state and pure rules.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;

@@ -1,9 +1,10 @@
-//! Bitcoin Core tried with a real client: does the node accept it, with which version of its
-//! interface, and does it send a block template? Nothing is mined: no miner can reach the client.
+//! Tests Bitcoin Core with a real client: does the node accept the client, with which version of
+//! its interface, and does it send a block template? Nothing is mined: no miner can reach the
+//! client.
 //!
-//! The client runs in the box of other trials, with a configuration of its own for mining solo and
-//! with a link to the node's socket as its data directory. It is interrupted and not killed: a node
-//! of version 30 can crash when a client disappears while it waits (bitcoin#34250).
+//! The client runs in a sandbox, with a configuration for solo mining and a link to the node's
+//! socket in its data directory. It is interrupted and not killed: a node of version 30 can crash
+//! if a client disappears while it waits (bitcoin#34250).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Whether the ports a client is going to listen on are free, and if not, who holds them.
+//! Checks whether the ports of a client are free, and finds the process that uses them.
 //!
-//! The client itself ends when its port is taken: for miners with exit code 1, for monitoring with
-//! 0 (measured on 0.6.0). Asked beforehand, the answer can name the holder and a port that is free.
+//! The client exits if its port is already in use: with exit code 1 for the miner port, with 0 for
+//! monitoring (measured on 0.6.0). A check before the start can name the process and a free port.
 //! Blocking; reads `/proc` as proc(5) describes it.
 
 use std::collections::HashSet;

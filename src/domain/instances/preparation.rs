@@ -1,6 +1,6 @@
-//! Getting an instance's directory ready for a start: the configuration rendered for the client
-//! that will run it, and what its keeper is to do. Nothing is started here; everything that can be
-//! refused is refused here.
+//! Prepares the directory of an instance for a start: renders the configuration for the client
+//! version and writes the settings of the keeper. Starts nothing; rejects every start that cannot
+//! work.
 
 use std::fs;
 use std::io::Write;

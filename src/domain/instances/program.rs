@@ -1,5 +1,4 @@
-//! Which client program an instance runs, whether it can run on this machine, and which version it
-//! is.
+//! Which client program an instance runs, whether it can run on this machine, and its version.
 
 use std::collections::HashMap;
 use std::fs;

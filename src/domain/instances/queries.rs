@@ -1,4 +1,4 @@
-//! The statements behind instances and their history.
+//! SQL statements for instances and events.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;

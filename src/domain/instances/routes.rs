@@ -1,4 +1,4 @@
-//! The URLs of instances. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of instances. Each one only selects a use case and a page.
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};

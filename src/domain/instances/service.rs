@@ -1,4 +1,4 @@
-//! The use cases of instances: what a person or a program can do with them.
+//! The use cases of instances.
 
 use schemars::JsonSchema;
 use serde::Serialize;

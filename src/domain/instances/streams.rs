@@ -1,5 +1,5 @@
-//! The event streams of instances: lists, histories and single instances as they change, as JSON
-//! for programs and as parts of pages for htmx.
+//! The event streams of instances: lists, events and single instances, as JSON for programs and as
+//! parts of pages for htmx.
 
 use axum::response::Response;
 use axum::response::sse::Event as SseEvent;

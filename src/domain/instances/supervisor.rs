@@ -1,8 +1,8 @@
-//! All instances' tasks: takes charge of them at the start, passes orders on, lets others wait for
-//! and hear of changes, ends them.
+//! The tasks of all instances: starts them, passes commands on, lets callers wait for changes, and
+//! stops the tasks.
 //!
-//! Who holds what: the keeper owns the client; the task (a [`InstanceTask`]) owns the conversation
-//! with the keeper; everybody else holds a [`TaskHandle`].
+//! Ownership: the keeper owns the client. The task (an [`InstanceTask`]) owns the connection to the
+//! keeper. Everything else has a [`TaskHandle`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

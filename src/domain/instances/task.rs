@@ -1,10 +1,9 @@
-//! The task of one instance: the only one who starts its keepers and speaks with them, so that
-//! orders follow one another.
+//! The task of one instance. Only the task starts keepers and talks to them, so commands run one
+//! after the other.
 //!
-//! It carries orders out, hears what the keeper says, reads the journal into the history, and when
-//! a keeper was killed puts a new one in its place. Whether there is a keeper is asked of its lock,
-//! and only a free lock means that there is none: one that does not answer is waited for, never
-//! replaced. Knows nothing of other instances.
+//! It executes commands, reads status messages of the keeper, copies the journal into the history,
+//! and replaces a killed keeper. Only a free lock means that there is no keeper: the task waits for
+//! a keeper that does not answer and never replaces it. Independent of other instances.
 
 use std::io;
 use std::path::PathBuf;
@@ -280,7 +279,7 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "The keeper of the instance exits repeatedly. See keeper.log in the directory of the instance."
+                "The keeper of the instance exits repeatedly. The reason may be in its file keeper.log."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })

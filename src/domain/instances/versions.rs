@@ -1,5 +1,4 @@
-//! For those who look after instances: what they run with, and how their news gets into the history
-//! and to whoever follows.
+//! For other domains: the client version of an instance, and notes for its history.
 
 use std::net::SocketAddr;
 use std::time::Duration;

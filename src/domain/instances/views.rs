@@ -1,4 +1,4 @@
-//! The pages of instances, which are also their JSON. No I/O here: everything shown was handed in.
+//! The pages of instances, which are also their JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;

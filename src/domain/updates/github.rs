@@ -1,6 +1,6 @@
-//! What GitHub's release API says, as far as it is needed. Pure; the text is not trusted.
+//! Reads the answers of GitHub's release API. Pure; the text is not trusted.
 //!
-//! Source: "REST API endpoints for releases" in GitHub's documentation; `digest` of assets is there
+//! Source: "REST API endpoints for releases" in GitHub's documentation; assets have a `digest`
 //! since June 2025.
 
 use serde::Deserialize;

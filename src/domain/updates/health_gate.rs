@@ -1,5 +1,5 @@
-//! Whether an instance has come up well: it serves miners within its time, stays up, and no check
-//! is unhealthy that was not before.
+//! Decides whether an instance is healthy after a switch: it is running in time, keeps running, and
+//! no check is unhealthy that was not unhealthy before.
 
 use std::time::Duration;
 use tokio::time::Instant;

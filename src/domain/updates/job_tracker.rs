@@ -1,5 +1,5 @@
-//! The one piece of work on clients that may be under way: everybody can see how far it is, it is
-//! written down with each step, and it can be cancelled. Knows nothing of what is done.
+//! The one update job that may be in progress. Its progress is visible to everyone, each step is
+//! saved, and it can be canceled. Independent of the work itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

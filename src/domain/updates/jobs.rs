@@ -1,5 +1,5 @@
-//! What happens by itself: releases are looked for once a day, and, only if the user asked for it,
-//! a new one is installed and switched to within the part of the day that is meant for it.
+//! Automatic updates: checks for releases once a day. If the user turned it on, installs a new
+//! release and switches to it within the time window.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;

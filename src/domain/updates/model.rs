@@ -1,5 +1,4 @@
-//! What there is to say of releases, of installed clients and of the work on them. Values and pure
-//! rules.
+//! Releases, installed clients and update jobs: values and pure rules.
 
 mod job;
 

@@ -1,6 +1,6 @@
-//! Release notes as HTML. Their Markdown comes from elsewhere and is not trusted: only what is
-//! written here reaches a page. Raw HTML is shown as text, an image as its description, and a link
-//! leads to `http` or `https` or is text. Pure.
+//! Release notes as HTML. The Markdown is not trusted: only the elements listed here reach a page.
+//! Raw HTML is shown as text, an image as its description, and a link is text unless it leads to
+//! `http` or `https`. Pure.
 
 use pulldown_cmark::{BlockQuoteKind, Event, HeadingLevel, Options, Parser, Tag, TextMergeStream};
 use std::fmt;

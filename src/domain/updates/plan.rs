@@ -1,4 +1,4 @@
-//! The use cases around a switch: whether it can be begun, and its beginning.
+//! The use cases that start a switch, with the checks before it.
 
 use super::model::{
     HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch,

@@ -1,5 +1,4 @@
-//! The statements behind updates: the releases that are known, the work that was done, and what is
-//! remembered and wished.
+//! SQL statements for updates: known releases, update jobs and settings.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;

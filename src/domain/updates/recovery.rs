@@ -1,4 +1,4 @@
-//! What a manager does about the work of the one before it, which may have been killed at any
+//! Continues or ends the update job of the previous manager, which may have been killed at any
 //! moment.
 
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
-//! What is new: the release API is asked, at most twice a minute and never before it allows it;
-//! what it said last is known without asking.
+//! Checks for releases. Asks the release API at most twice a minute and never before it allows the
+//! next request; remembers the last answer.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

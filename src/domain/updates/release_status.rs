@@ -1,5 +1,5 @@
-//! What the known releases come to: for the API, the overview, the health checks and the notice
-//! about a failed update.
+//! The status of known releases, for the API, the overview, the health checks and the notice about
+//! a failed update.
 
 use schemars::JsonSchema;
 use serde::Serialize;

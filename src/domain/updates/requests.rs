@@ -1,5 +1,4 @@
-//! What is asked for in bodies of requests about clients: what to install, whom to switch, how to
-//! judge. Pure.
+//! Reads request bodies: what to install, which instances to switch, how to judge them. Pure.
 
 use serde_json::Value;
 use std::path::PathBuf;

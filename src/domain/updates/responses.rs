@@ -1,4 +1,4 @@
-//! What programs are told of updates that has no page of its own. No I/O.
+//! JSON responses of updates that have no page. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;

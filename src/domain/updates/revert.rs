@@ -1,5 +1,5 @@
-//! The way of one instance back to what it ran before, once it has shown that it does not come up
-//! well with the new version, or nobody wants that any more.
+//! Rolls one instance back to its previous client, if it is not healthy with the new one or the
+//! switch was canceled.
 
 use super::health_gate::{self, GateResult};
 use super::job_tracker::JobGuard;

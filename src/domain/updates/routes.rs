@@ -1,4 +1,4 @@
-//! The URLs of updates. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of updates. Each one only selects a use case and a page.
 
 use axum::Json;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};

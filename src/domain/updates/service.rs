@@ -1,5 +1,5 @@
-//! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager
-//! does about the work of the one before it.
+//! The use cases of updates: list, install, switch, roll back and remove clients, and continue the
+//! work of the previous manager.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,5 +1,5 @@
-//! What the user wants of updates: looked for by themselves, installed by themselves, signed by
-//! whom. Pure but for reading a body.
+//! The update settings: daily checks, automatic updates, required signature. Pure except for
+//! reading a body.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

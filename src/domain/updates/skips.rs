@@ -1,4 +1,4 @@
-//! Skipped releases: what a user does not want to be offered, until there is a newer one.
+//! Skipped releases, which are not offered.
 
 use super::model::{ClientRelease, ReleaseSkip};
 use super::queries;

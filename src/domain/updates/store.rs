@@ -1,10 +1,10 @@
-//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2`
-//! with `manifest.json` beside it, the link `current` to the one in use, and `.incoming/` for what
-//! is not complete.
+//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2` and
+//! its `manifest.json`, the link `current` to the version in use, and `.incoming/` for incomplete
+//! clients.
 //!
-//! A client comes in by one rename of a directory that is complete and on the disk; it comes into
-//! use by one rename of a link; it goes by one rename, too, before it is removed. So whatever is
-//! killed when, each of them is there as a whole or not at all. Knows no job and no page. Blocks.
+//! A client is added by renaming a directory that is complete and synced to the disk. It becomes
+//! the version in use by renaming a link, and it is renamed before it is deleted. A kill at any
+//! moment therefore leaves each client complete or absent. Independent of jobs and pages. Blocking.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};

@@ -1,10 +1,10 @@
-//! Instances on their way to another client, one after the other. The first that runs goes ahead;
-//! one that does not come up well goes back by itself, and then the rest are left alone.
+//! Switches instances to another client, one at a time. If an instance is not healthy, it is rolled
+//! back and the rest are not changed.
 //!
-//! Each step is written down before it is taken, its direction included. A manager that comes after
-//! one that was killed goes on with it: what is being tried is tried on (its version stands in the
-//! instance's row), what goes back goes back, what has gone over stays. What cannot be written at
-//! the moment is written again and again: a step that is begun is never left without its end.
+//! Each step is saved before it starts, with its direction. After a kill, the next manager
+//! continues: an instance on trial stays on trial (its version is in its row), a rollback
+//! continues, a switched instance stays switched. A failed write is retried until it succeeds: no
+//! step is left unfinished.
 
 use std::time::Duration;
 

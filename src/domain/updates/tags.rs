@@ -1,9 +1,9 @@
-//! Release tags and client versions, which count differently, and the names of a release's files.
-//! Pure data and rules.
+//! Release tags and client versions, which are numbered separately, and the file names of a
+//! release. Pure data and rules.
 //!
 //! Source: `jd_client_sv2 --version` prints the version of its crate; releases of
-//! `stratum-mining/sv2-apps` carry the tag of the whole repository. Which tag carries which crate
-//! is in that repository's history and issues (#359, #384, #487, #646).
+//! `stratum-mining/sv2-apps` have the tag of the whole repository. The history and issues of that
+//! repository (#359, #384, #487, #646) show which tag contains which crate.
 
 use crate::domain::configs::ClientVersion;
 

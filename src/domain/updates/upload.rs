@@ -1,5 +1,5 @@
-//! Files that come in with a request: written to where they are installed from as they arrive,
-//! bounded, and gone again if they do not arrive whole.
+//! Receives uploaded files: writes them to the installation directory, limits their size, and
+//! deletes incomplete ones.
 
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Request};

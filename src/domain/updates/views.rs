@@ -1,4 +1,4 @@
-//! The pages of updates, which are also their JSON. No I/O here: everything shown was handed in.
+//! The update pages, which are also their JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! Where block templates come from, and whether the newest one is too old.
+//! The check of block templates: the template provider, and the age of the newest template.
 
 use super::super::snapshot::Snapshot;
 use super::{BLIND, CheckOutcome, LONG_WAIT, SILENT, bad, unknown, warning, well};

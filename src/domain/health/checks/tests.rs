@@ -1,4 +1,4 @@
-//! Looks and what is to be said of them; the real client's own logs among them.
+//! Tests of the health checks, some with logs of the real client.
 
 mod silence;
 

@@ -1,4 +1,4 @@
-//! Where an instance's work goes: which pool, or solo, and whether that pool answers.
+//! The pool check: which pool the client is connected to, or solo, and whether that pool answers.
 
 use super::super::pool_report;
 use super::super::snapshot::Snapshot;

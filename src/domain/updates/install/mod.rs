@@ -1,5 +1,5 @@
-//! The use cases around an installation: an order is looked at, begun, carried out, and what
-//! follows on it.
+//! The use cases of an installation: checks the request, starts the job, runs it and starts the
+//! switch that follows.
 
 pub mod pipeline;
 

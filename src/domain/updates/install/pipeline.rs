@@ -1,5 +1,5 @@
-//! The way of a client into the store: room on the disk, its source, what kind of program it is, a
-//! trial, and then one rename. Whatever happens on the way, the store is as before.
+//! Installs a client into the store: checks disk space, gets the file, checks its type, runs it
+//! once, and adds it with one rename. On any failure, the store is unchanged.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

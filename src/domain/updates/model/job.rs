@@ -1,4 +1,4 @@
-//! A piece of work on clients: how far it is, and the instances it takes along.
+//! An update job: its progress and its instances.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! A client that is built here, from the cargo registry, by the user's own cargo. It takes long and
-//! needs a good deal of disk; cargo compares what it downloads with the registry's checksums.
+//! Builds a client from the cargo registry with the user's own cargo. This takes long and needs
+//! much disk space. cargo verifies its downloads with the checksums of the registry.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -1,5 +1,4 @@
-//! A client from a file that somebody gives: a program, or an archive as releases are. Who gives it
-//! vouches for it.
+//! A client from a file: a program or a release archive. The origin of the file is not verified.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -1,5 +1,5 @@
-//! Where clients come from: each source brings one program file into a directory that is thrown
-//! away afterwards, and says what it knows of it. What happens with the file is `install`'s.
+//! The sources of clients. Each source writes one program file to a temporary directory and reports
+//! its origin. `install` does the rest.
 
 mod cargo;
 mod file;

@@ -1,4 +1,4 @@
-//! A client from a release: downloaded, compared with the release's checksum and signature,
+//! A client from a release: downloaded, verified with the release's checksum and signature,
 //! unpacked.
 
 use futures_util::FutureExt;

@@ -1,5 +1,5 @@
-//! Failures that say nothing: a pool that no longer answers over an open connection, a template
-//! provider that no longer sends, a client that hangs.
+//! Tests of silent failures: a pool that no longer answers on an open connection, a template
+//! provider that sends nothing, a client that hangs.
 
 use super::*;
 
