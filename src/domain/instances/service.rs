@@ -29,11 +29,10 @@ use crate::keeper::names;
 use crate::keeper::protocol::{KeeperStatus, LevelCounts};
 use crate::keeper::segment;
 
-/// A keeper that has not said what it counted by then is asked again with the next round of
-/// samples.
+/// A keeper that has not reported its counters by then is asked again with the next samples.
 const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Everything that can be done with instances; cheap to clone.
+/// The use cases of instances; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct InstanceService {
     pub(super) db: Db,
@@ -43,26 +42,26 @@ pub struct InstanceService {
     pub(super) source: ProgramSource,
     slow_start: Duration,
     glances: ListExtras,
-    /// One trial at a time.
+    /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
 }
 
-/// What an action led to, as programs are told.
+/// Result of an action.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceOutcome")]
 pub struct InstanceActionResult {
-    /// The client's process id if there is one now.
+    /// Process id of the client, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The state it has led to by now.
+    /// State after the action.
     pub status: InstanceState,
-    /// What happened, for people.
+    /// The result as text.
     pub message: String,
 }
 
 impl InstanceService {
-    /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned
-    /// of. Nothing is touched yet.
+    /// `data_dir`: contains `instances/`. `slow_start`: starts that take longer get a warning. Does
+    /// nothing yet.
     pub fn new(
         db: Db,
         configs: ConfigService,
@@ -85,18 +84,18 @@ impl InstanceService {
         }
     }
 
-    /// Takes charge of all instances at the manager's start.
+    /// Starts supervising all instances when the manager starts.
     pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
         self.supervisor.adopt_all().await
     }
 
-    /// Ends supervision, with or without the clients.
+    /// Stops supervising, with or without the clients.
     pub async fn end(&self, ending: ShutdownMode) {
         self.supervisor.end(ending).await;
     }
 
-    /// Where those who measure instances put what a list shows of it.
+    /// Where other domains store values for lists.
     pub fn glances(&self) -> ListExtras {
         self.glances.clone()
     }
@@ -106,23 +105,22 @@ impl InstanceService {
         self.supervisor.changes()
     }
 
-    /// Where the log files of an instance lie.
+    /// The directory of the log files of an instance.
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
-    /// The log of an instance, as anybody may see it: without the secret keys that the manager
-    /// knows.
+    /// The log of an instance without the secret keys that the manager knows.
     pub fn log(&self, id: InstanceId) -> InstanceLog {
         InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
     }
 
-    /// The secret keys that must not be shown, whoever says them.
+    /// The secret keys that must never be shown.
     pub fn secret_mask(&self) -> SecretMask {
         self.preparation.configs().secret_mask()
     }
 
-    /// How much log of an instance is kept, bytes.
+    /// Size of the log of an instance, bytes.
     ///
     /// # Errors
     /// Its directory cannot be read.
@@ -137,7 +135,7 @@ impl InstanceService {
     /// The client program in use, or why there is none.
     ///
     /// # Errors
-    /// There is none or it cannot be run here.
+    /// There is none, or it cannot run here.
     pub async fn client(&self) -> Result<ClientProgram> {
         self.source.program(None).await
     }
@@ -163,7 +161,7 @@ impl InstanceService {
         let (glance, health) = self.glances.of(row.0.id);
         let now = Timestamp::now();
         let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
-        // A client that does not run has no current hashrate, and an old sample is not current.
+        // A stopped client has no current hashrate, and an old sample is not current.
         let current = glance
             .as_ref()
             .filter(|glance| instance.running && now <= glance.current_until);
@@ -183,11 +181,11 @@ impl InstanceService {
         }
     }
 
-    /// How many lines of output the instance's present keeper has taken, by level; none: it has no
-    /// keeper, or one that does not count.
+    /// Lines of output since the current keeper started, by level; none: no keeper, or one without
+    /// counters.
     ///
     /// # Errors
-    /// The keeper does not say within two seconds.
+    /// The keeper does not answer within two seconds.
     pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
         if self
             .supervisor
@@ -209,7 +207,7 @@ impl InstanceService {
         Ok(asked.map_err(|_| late())??.lines)
     }
 
-    /// How long an instance was serving miners within a stretch of time, from its changes of state.
+    /// Time in the running state within a time range, from the state changes.
     pub async fn running_time(
         &self,
         id: InstanceId,
@@ -223,8 +221,8 @@ impl InstanceService {
         Ok(history::running_time(&changes, from, to))
     }
 
-    /// When an instance was started within a stretch of time, by itself or by hand; the newest
-    /// `most`, newest first.
+    /// Starts of an instance within a time range, automatic or manual; the newest `most`, newest
+    /// first.
     pub async fn starts(
         &self,
         id: InstanceId,
@@ -238,10 +236,10 @@ impl InstanceService {
             .await
     }
 
-    /// Saves a new instance, stopped.
+    /// Saves a new, stopped instance.
     ///
     /// # Errors
-    /// The name is taken; there is no such configuration.
+    /// The name is already in use, or the configuration does not exist.
     pub async fn create(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let this = self.clone();
         to_the_end(async move { this.create_whole(wishes).await }).await
@@ -301,11 +299,11 @@ impl InstanceService {
         Ok(id)
     }
 
-    /// Changes what the wishes mention. A new configuration or version holds from the next start
-    /// on, a new policy at once.
+    /// Changes the given settings. A new configuration or version takes effect at the next start, a
+    /// new policy immediately.
     ///
     /// # Errors
-    /// There is none with this id; the name is taken; there is no such configuration.
+    /// Unknown id, the name is already in use, or the configuration does not exist.
     pub async fn change(&self, id: InstanceId, wishes: InstanceDraft) -> Result<()> {
         let policy_changes = wishes.restart_policy.is_some() || wishes.restart_limit.is_some();
         self.db

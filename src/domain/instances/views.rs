@@ -29,19 +29,19 @@ pub struct InstanceListPage {
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
-    /// A bulk action came without a selection.
+    /// A bulk action without a selection.
     #[serde(skip)]
     pub(super) nothing_selected: bool,
-    /// There is a saved configuration to run.
+    /// There is a saved configuration.
     #[serde(skip)]
     pub(super) has_configs: bool,
-    /// Why no client can be started, if so.
+    /// Why no client can be started.
     #[serde(skip)]
     pub(super) no_client: Option<String>,
-    /// What there is to say of new clients.
+    /// News about client releases.
     #[serde(skip)]
     pub(super) news: Option<String>,
-    /// Problems of jd-manager itself, the oldest first.
+    /// Problems with jd-manager, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<ManagerNotice>,
     /// All instances, oldest first.
@@ -74,7 +74,7 @@ impl InstanceListPage {
         self.troubled().next().is_some()
     }
 
-    /// What all of them do together: words and figure.
+    /// Totals of all instances: label and value.
     fn totals(&self) -> Vec<(&'static str, String)> {
         let all = || self.instances.iter().filter_map(|i| i.glance.as_ref());
         if all().next().is_none() {
@@ -112,21 +112,20 @@ impl InstanceListPage {
         self.instances.iter().map(|i| i.restarts).sum()
     }
 
-    /// Where plain forms on this page lead back to.
+    /// Where plain forms on this page return to.
     fn here(&self) -> &'static str {
         if self.is_overview { "/" } else { "/instances" }
     }
 }
 
-/// What changed about one instance, as the parts of pages that show it: its head on its own page,
-/// its row in lists.
+/// The parts of pages that show one instance: its status and its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/parts.html", blocks = ["status", "row"])]
 pub struct InstanceFragments {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    /// Where plain forms in a row lead back to.
+    /// Where plain forms in a row return to.
     #[serde(skip)]
     pub here: &'static str,
 }
@@ -141,43 +140,43 @@ impl crate::web::PageView for InstanceFragments {
     }
 }
 
-/// `POST /saved-configs/{id}/trial`: what came of it.
+/// Result of `POST /saved-configs/{id}/trial`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/trial.html", blocks = ["main"])]
 #[schemars(rename = "Trial")]
 pub struct TrialPage {
-    /// What the configuration is called.
+    /// Name of the configuration.
     pub name: String,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub tried: ConfigTrialResult,
-    /// The installed clients it can be tried with.
+    /// Installed clients to test with.
     #[serde(skip)]
     pub(super) versions: Vec<String>,
 }
 view!(TrialPage { "main" => as_main });
 
-/// A field of the rarely needed part of the form.
+/// A field of the limits.
 struct LimitField {
     name: &'static str,
     label: &'static str,
     help: &'static str,
 }
 
-/// The form of a new instance or of a changed one, with what was typed and what was wrong with it.
+/// The form of a new or changed instance, with its values and errors.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/form.html", blocks = ["main"])]
 #[schemars(rename = "InstanceForm")]
 pub struct InstanceFormPage {
-    /// The instance that is changed; none: a new one.
+    /// The instance to change; none: a new one.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
     #[serde(skip)]
     pub(super) configs: Vec<(String, String)>,
-    /// The installed clients it may be pinned to.
+    /// Installed clients to pin.
     #[serde(skip)]
     pub(super) versions: Vec<String>,
-    /// What stands in the fields, by name.
+    /// Values of the fields, by name.
     pub(super) values: Map<String, Value>,
     pub(super) errors: Vec<FieldError>,
 }
@@ -191,7 +190,7 @@ impl InstanceFormPage {
             .map(FieldError::page_text)
     }
 
-    /// What stands in a field.
+    /// The value of a field.
     fn value(&self, name: &str) -> String {
         match self.values.get(name) {
             Some(Value::String(text)) => text.clone(),
@@ -208,7 +207,7 @@ impl InstanceFormPage {
         matches!(self.values.get(name), Some(Value::Bool(true))) || self.is(name, "on")
     }
 
-    /// One of the rarely needed fields holds something, or something wrong.
+    /// One of the limits has a value or an error.
     fn has_limits(&self) -> bool {
         self.limits().iter().any(|field| {
             !self.value(field.name).is_empty() || self.error(&format!("/{}", field.name)).is_some()
@@ -245,7 +244,7 @@ impl InstanceFormPage {
         ]
     }
 
-    /// The installed clients, and the one it is pinned to if that is not among them.
+    /// The installed clients, and the pinned one if it is not installed.
     fn versions_to_choose(&self) -> Vec<String> {
         let pinned = Some(self.value("client_version"))
             .filter(|pinned| !pinned.is_empty() && !self.versions.contains(pinned));
@@ -271,16 +270,16 @@ impl InstanceFormPage {
     }
 }
 
-/// What became of an action on many instances.
+/// Result of an action on several instances.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/bulk.html", blocks = ["main"])]
 #[schemars(rename = "BulkResult")]
 pub struct BulkPage {
-    /// What was done.
+    /// The action.
     pub action: BulkAction,
-    /// Whether it was done with all of them.
+    /// Whether all instances succeeded.
     pub success: bool,
-    /// One result for each.
+    /// One result for each instance.
     pub results: Vec<BulkItemResult>,
 }
 view!(BulkPage { "main" => as_main });
@@ -311,11 +310,11 @@ impl BulkPage {
 pub struct InstanceRemoval {
     /// The instance.
     instance: Instance,
-    /// How much log goes with it, bytes.
+    /// Size of the log that is deleted too, bytes.
     log_bytes: u64,
 }
 
-/// The question before an instance is deleted.
+/// The confirmation page for deleting an instance.
 pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<InstanceRemoval> {
     let name = &instance.name;
     let mut lost = String::new();
@@ -357,30 +356,30 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
     )
 }
 
-/// One event as listed.
+/// One event in a list.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ListedEvent {
     /// The event.
     #[serde(flatten)]
     pub event: InstanceEvent,
-    /// Its instance's name.
+    /// Name of the instance.
     pub instance_name: String,
 }
 
-/// One event for a page that follows them.
+/// One new event for an open page.
 #[derive(Debug, Template)]
 #[template(path = "instances/event.html")]
 pub struct EventItem {
     /// The event.
     pub event: InstanceEvent,
-    /// Its instance's name.
+    /// Name of the instance.
     pub instance_name: String,
-    /// The name is shown, since the page is about all instances.
+    /// Show the name, because the page lists all instances.
     pub is_named: bool,
 }
 
 impl EventItem {
-    /// As HTML; none if the template failed, which is a fault of ours.
+    /// As HTML; none if the template fails, which is a bug.
     pub fn render_item(&self) -> Option<String> {
         crate::web::html(self).ok()
     }
@@ -391,25 +390,25 @@ impl EventItem {
 #[template(path = "instances/events.html", blocks = ["main"])]
 #[schemars(rename = "Events")]
 pub struct EventsPage {
-    /// Whose history; none: everybody's.
+    /// The instance; none: all instances.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
     /// Newest first.
     pub events: Vec<ListedEvent>,
-    /// `before` for the next older page, if there is more.
+    /// `before` of the next older page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
     /// Events on a page.
     #[serde(skip)]
     pub(super) limit: u64,
-    /// This is the newest page, and goes on live.
+    /// The newest page, which is updated live.
     #[serde(skip)]
     pub(super) is_newest: bool,
 }
 view!(EventsPage { "main" => as_main });
 
 impl EventsPage {
-    /// From where the page follows; none: it is not the newest page.
+    /// The id after which the page follows; none: not the newest page.
     fn newest(&self) -> Option<i64> {
         self.is_newest
             .then(|| self.events.first().map_or(0, |e| e.event.id))
@@ -423,23 +422,23 @@ impl EventsPage {
     }
 }
 
-/// `POST /instances`: what was made.
+/// Result of `POST /instances`.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceMade")]
 pub struct InstanceCreatedResponse {
-    /// Which.
+    /// Id of the new instance.
     pub instance_id: InstanceId,
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
 }
 
-/// `PATCH /instances/{id}`: what it is now.
+/// Result of `PATCH /instances/{id}`.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceChanged")]
 pub struct InstanceChangeResponse {
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
-    /// As it is now.
+    /// The changed instance.
     pub instance: Instance,
 }
 
