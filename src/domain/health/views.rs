@@ -13,11 +13,11 @@ use crate::domain::instances::Instance;
 use crate::programs::jd_client::diagnosis::{ProviderState, WorkState};
 use crate::view;
 
-/// What the strip shows, and in how many parts.
+/// Time range of the strip in hours.
 pub const STRIP_HOURS: i64 = 24;
-/// Parts of the strip: one for each quarter of an hour.
+/// Parts of the strip, 15 minutes each.
 pub const STRIP_CELLS: usize = 96;
-/// Size of a part, in the units of the drawing.
+/// Width of a part in drawing units.
 const CELL: usize = 8;
 const HEIGHT: usize = 24;
 
@@ -28,7 +28,7 @@ const HEIGHT: usize = 24;
 pub struct HealthPage {
     #[serde(skip)]
     pub(super) instance: Instance,
-    /// How it is.
+    /// The report.
     #[serde(flatten)]
     pub report: HealthReport,
     /// The worst grade in each part of the last day.
@@ -39,7 +39,7 @@ pub struct HealthPage {
 }
 view!(HealthPage { "main" => as_main, "checks" => as_checks });
 
-/// A moment for people, with what it is about.
+/// A fact from the log, with its time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HealthFact {
     pub(super) what: &'static str,
@@ -48,7 +48,7 @@ pub struct HealthFact {
 }
 
 impl HealthGrade {
-    /// The state whose shape and colour it shares on a page.
+    /// The state with the same shape and color on a page.
     fn shape(self) -> &'static str {
         match self {
             Self::Unknown => "stopped",
@@ -74,13 +74,12 @@ impl HealthPage {
         }
     }
 
-    /// When it was last looked at.
+    /// Time of the last check.
     fn looked_at(&self) -> Option<Timestamp> {
         self.report.results.iter().map(|r| r.timestamp).max()
     }
 
-    /// The parts of the strip that are known: where, how high, how long, and how they were.
-    /// Neighbours that are alike are one.
+    /// The known parts of the strip: position, height, width and grade. Equal neighbors are joined.
     fn bars(&self) -> Vec<(usize, usize, usize, HealthGrade)> {
         let mut bars: Vec<(usize, usize, usize, HealthGrade)> = Vec::new();
         for (place, grade) in self.strip.iter().enumerate() {
@@ -104,8 +103,8 @@ impl HealthPage {
         STRIP_CELLS * CELL
     }
 
-    /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its
-    /// worst moment was, not how long it lasted.
+    /// The strip as text, for screen readers. Counts parts, not hours: a part has the grade of its
+    /// worst moment.
     fn strip_text(&self) -> String {
         let count = |grade: HealthGrade| self.strip.iter().filter(|found| **found == grade).count();
         if count(HealthGrade::Unknown) == self.strip.len() {
@@ -120,7 +119,7 @@ impl HealthPage {
         )
     }
 
-    /// What the client's own log says, for people.
+    /// The facts from the log.
     fn facts(&self) -> Vec<HealthFact> {
         let standing = &self.report.standing;
         let mut facts = Vec::new();

@@ -323,11 +323,12 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Starts the client, or tries at once while backing off. Returns when the process is there or
-    /// has turned out not to run.
+    /// Starts the client; retries immediately if it is waiting for a retry. Returns when the
+    /// process is running or cannot run.
     ///
     /// # Errors
-    /// It runs already; there is no usable client; its configuration does not fit the client.
+    /// It is already running, there is no usable client, or the configuration does not fit the
+    /// client.
     pub async fn start(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
         self.supervisor
             .ask(id, InstanceCommand::Start, actor)
@@ -336,10 +337,10 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// Tells the client to end and waits for it, at most for `patience`.
+    /// Stops the client and waits up to `patience`.
     ///
     /// # Errors
-    /// It is stopped already.
+    /// It is already stopped.
     pub async fn stop(
         &self,
         id: InstanceId,
@@ -353,11 +354,10 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// Ends the client and starts it again; starts a stopped one. Waits for the new process, at
-    /// most for `patience`.
+    /// Restarts the client, or starts a stopped one. Waits up to `patience` for the new process.
     ///
     /// # Errors
-    /// There is no usable client; its configuration does not fit the client.
+    /// There is no usable client, or the configuration does not fit the client.
     pub async fn restart(
         &self,
         id: InstanceId,
@@ -371,8 +371,7 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// The history of one instance or of all, newest first, with the instance's name beside each
-    /// event.
+    /// The history of one instance or of all, newest first, with the name of the instance.
     pub async fn history(
         &self,
         id: Option<InstanceId>,
@@ -393,8 +392,8 @@ impl InstanceService {
             .await
     }
 
-    /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing
-    /// yet. With it the number to go on from.
+    /// Events after an event, oldest first, at most 500; `None`: from now on, so none yet. Also
+    /// returns the id to continue from.
     pub async fn history_after(
         &self,
         id: Option<InstanceId>,
@@ -413,8 +412,8 @@ impl InstanceService {
             .await
     }
 
-    /// Waits until the new client is there, or it is clear that there is none. Between two clients
-    /// it is stopped for a moment.
+    /// Waits until the new client is running or cannot run. Between two clients it is stopped for a
+    /// moment.
     pub(super) async fn settle(&self, id: InstanceId, patience: Duration) {
         let is_settled = |told: Option<&KeeperStatus>| {
             told.is_none_or(|told| {
@@ -451,8 +450,8 @@ impl InstanceService {
     }
 }
 
-/// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an
-/// instance nobody looks after.
+/// Completes work even if the caller disconnects: unfinished work would leave an instance without
+/// supervision.
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
@@ -463,7 +462,7 @@ fn reason(instance: &Instance) -> &str {
     instance.last_error.as_deref().unwrap_or("see the log")
 }
 
-/// Names are unique, configurations exist.
+/// Checks that the name is unique and the configuration exists.
 fn check_free(
     c: &mut diesel::SqliteConnection,
     name: Option<&str>,
