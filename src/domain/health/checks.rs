@@ -18,44 +18,44 @@ use crate::domain::metrics::MonitoringState;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::certificate_text;
 
-/// A client that has just been started is not judged by what needs time: channels, first shares,
+/// A client that has just started is not rated by things that need time: channels, first shares,
 /// monitoring.
 const SETTLING: Duration = Duration::from_secs(60);
-/// A client whose log has not said by then where its work goes will not say so.
+/// If the log does not show the pool connection by then, it never will.
 const SILENT: Duration = Duration::from_secs(180);
-/// What is to be said then.
+/// The message in that case.
 const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not know \
                      the log messages of this client version.";
-/// Starts within an hour, the wanted one included, from which on a client does not run smoothly.
+/// From this number of starts within an hour, including a requested one, a client is unstable.
 const MANY_STARTS: usize = 4;
-/// Ten minutes without any error are normal; single ones come with miners that connect badly.
+/// Ten minutes without errors are normal; single errors are caused by miners with bad connections.
 const MANY_ERRORS: f64 = 10.0;
 const VERY_MANY_ERRORS: f64 = 200.0;
-/// A client writes two to four lines for a share; a hundred a second for ten minutes is a storm.
+/// A client writes two to four lines per share; a hundred per second for ten minutes is a flood.
 const STORM_LINES: f64 = 60_000.0;
-/// A wait for a pool or a first template that is longer than usual.
+/// An unusually long wait for a pool or a first template.
 const LONG_WAIT: Duration = Duration::from_secs(60);
-/// Certificates of Stratum V2 peers are refused beyond 10 s (client 0.6.0).
+/// Certificates of Stratum V2 peers are rejected beyond 10 s (client 0.6.0).
 const CLOCK_TOLERANCE_S: i64 = 10;
-/// A word of a new block may have waited in the client for a while, around a change of pools; the
-/// node's clock then only seems to be behind.
+/// The client may process a new block late during a change of pools; then the node's clock only
+/// seems to be behind.
 const WAITED_S: i64 = -60;
-/// Rejected shares, per cent: a good line loses under one.
+/// Rejected shares in percent: a good connection loses less than one.
 const MANY_REJECTS: f64 = 5.0;
 const VERY_MANY_REJECTS: f64 = 25.0;
-/// Judged from so many shares on.
+/// Minimum number of shares for a rating.
 const ENOUGH_SHARES: f64 = 20.0;
-/// Of the expected shares, per cent. Shares are a matter of luck: of 20 expected, fewer than 5 come
-/// once in 60,000 times.
+/// Percent of the expected shares. The number of shares is random: if 20 are expected, fewer than 5
+/// arrive once in 60,000 times.
 const FEW_SHARES: f64 = 25.0;
-/// Of the memory limit, per cent.
+/// Percent of the memory limit.
 const MEMORY_WARNING: f64 = 80.0;
-/// From here on the client is about to be refused memory; also where the cure sets in.
+/// From here on the client is about to run out of memory; also the threshold of the automatic fix.
 pub const MEMORY_FULL: f64 = 95.0;
-/// Growth within six hours: half as much again and more than this.
+/// Growth within six hours: by half, and by more than this.
 const GROWTH_LEAST: f64 = 64.0 * 1024.0 * 1024.0;
 const MIB: u64 = 1024 * 1024;
-/// Free space.
+/// Free disk space.
 const DISK_WARNING: u64 = 1024 * MIB;
 const DISK_FULL: u64 = 200 * MIB;
 
@@ -65,7 +65,7 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
         let (grade, message) = match check {
             HealthCheck::Process => process(look),
             HealthCheck::Disk => disk(look),
-            // What follows speaks of a client that runs.
+            // The other checks need a running client.
             _ if !look.instance.status.has_client() => {
                 (HealthGrade::Unknown, "The instance is not running.".into())
             }
@@ -226,7 +226,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let channels = look.figure("channels_miners").unwrap_or(miners);
     let expected =
         look.running.shares_per_minute.unwrap_or(0.0) * channels * WINDOW.as_secs_f64() / 60.0;
-    // Channels that were opened a moment ago have had no time.
+    // New channels had no time for shares.
     if look.age() > WINDOW + SETTLING && expected >= ENOUGH_SHARES {
         if counted.accepted <= 0.0 {
             return bad(
@@ -273,7 +273,7 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
-/// Rounded down to a minute, for words that shall not change all the time.
+/// Rounded down to a minute, for a text that rarely changes.
 fn minutes(length: Duration) -> Duration {
     let minutes = length.as_secs() / 60;
     Duration::from_secs(60 * if minutes > 10 { 10 } else { minutes.min(1) })
@@ -354,7 +354,7 @@ fn logs(look: &Snapshot<'_>) -> CheckOutcome {
     well("Few or no errors in the log.")
 }
 
-/// A newer client is information and no reason to score less: the present one works.
+/// A newer client is information and does not lower the score: the current one works.
 fn version(look: &Snapshot<'_>) -> CheckOutcome {
     match (look.version, available_update(look)) {
         (None, _) => unknown("The client version is unknown."),
@@ -363,7 +363,7 @@ fn version(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
-/// The newer client that could be installed, in sentences.
+/// The newer client that can be installed, as sentences.
 pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {

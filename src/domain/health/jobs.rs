@@ -8,18 +8,17 @@ use crate::base::error::Result;
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::schedule::JobSchedule;
 
-/// Every night at twenty past three, UTC: after the samples, before they give their space back to
-/// nobody.
+/// Every night at 03:20 UTC: after the samples are pruned, before disk space is released.
 const NIGHTLY: &str = "0 20 3 * * *";
-/// Rows removed in one transaction: some milliseconds.
+/// Rows deleted in one transaction: a few milliseconds.
 const ROWS: i64 = 2_000;
-/// Between two steps, for those who want to write.
+/// Pause between two steps, for other writers.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Forgets what checks found before `before`.
+/// Deletes results from before `before`.
 ///
 /// # Errors
-/// The database cannot be written; what was removed by then stays removed.
+/// The database cannot be written; earlier steps remain done.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
     while db
         .write_as(WriteMode::UNSYNCED, move |c| {
@@ -33,7 +32,7 @@ pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Forgets every night and an hour after the start what is older than `days`.
+/// Deletes results older than `days` every night and an hour after the start.
 pub async fn schedule_pruning(
     schedule: &JobSchedule,
     db: Db,

@@ -9,34 +9,33 @@ use crate::infra::log_store::stream::{LogCursor, ReadStep};
 use crate::keeper::segment;
 use crate::programs::jd_client::diagnosis::ClientStatus;
 
-/// Bytes of a line that are looked at; what means something stands in its first few hundred.
+/// Maximum bytes read of a line; the relevant part is in the first few hundred.
 const LINE_MAX: usize = 4096;
-/// The directory is looked at once in so many readings, in case files were deleted under the
-/// reader.
+/// Number of reads between two checks of the directory, in case files were deleted.
 const LOOK_AROUND: u32 = 30;
-/// A first file is looked for in so many readings after somebody expects one; later it is found
-/// when the directory is looked at anyway.
+/// Number of reads in which a first file is searched for after it is expected; later the regular
+/// directory check finds it.
 const EXPECTED: u32 = 60;
 
-/// A place in a log and what was understood up to there.
+/// A read position in a log and the state derived up to there.
 #[derive(Debug)]
 pub struct HealthLogReader {
     dir: PathBuf,
     cursor: LogCursor,
-    /// Where the line that is not whole yet begins.
+    /// Start of the incomplete last line.
     line_start: u64,
     partial: Vec<u8>,
-    /// How often it was read.
+    /// Number of reads.
     turn: u32,
-    /// In so many more readings a file is looked for while there is none.
+    /// Remaining reads in which a first file is searched for.
     expected: u32,
     mask: SecretMask,
-    /// What the log says up to `line_start`.
+    /// The state derived from the log up to `line_start`.
     pub standing: ClientStatus,
 }
 
 impl HealthLogReader {
-    /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
+    /// Continues at `offset` in the log in `dir`, for which `standing` is valid.
     pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -50,32 +49,30 @@ impl HealthLogReader {
         }
     }
 
-    /// The same, deaf to the secrets of `mask`: what it understands is shown to everybody.
+    /// The same, ignoring the secrets of `mask`: the derived state is shown to everyone.
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
-    /// A client may have been started: its log is looked for, where there was none.
+    /// A client may have been started: searches for its log if there was none.
     pub fn find_log(&mut self) {
         self.expected = EXPECTED;
     }
 
-    /// The offset up to which everything is understood: where another reader would go on.
+    /// The offset up to which the log is processed, where another reader would continue.
     pub fn offset(&self) -> u64 {
         self.line_start
     }
 
-    /// Reads what has come, at most about `most` bytes; tells whether something changed that is
-    /// worth a look.
+    /// Reads new data, at most about `most` bytes; returns whether a check is due.
     ///
     /// # Errors
-    /// The files cannot be read; what was read by then counts.
+    /// The files cannot be read; data read before that counts.
     pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
         let (mut has_changed, mut read) = (false, 0);
         self.turn = self.turn.wrapping_add(1);
         let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
-        // Of an instance that was never started there is nothing to read, and its directory is not
-        // listed again and again to learn that.
+        // An instance that was never started has no log; its directory is not read repeatedly.
         let is_idle = !self.cursor.is_open() && self.expected == 0;
         if !looks_around && (is_idle || !self.cursor.is_behind()?) {
             return Ok(false);
@@ -100,7 +97,7 @@ impl HealthLogReader {
                 }
                 ReadStep::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
-                        // Somebody removed the files, and another log has begun in their place.
+                        // The files were deleted, and a new log has begun.
                         *self = Self::new(&self.dir, 0, ClientStatus::default())
                             .masked(self.mask.clone());
                         return Ok(true);
@@ -112,7 +109,7 @@ impl HealthLogReader {
         Ok(has_changed)
     }
 
-    /// The newest file ends before this place.
+    /// The newest file ends before this position.
     fn is_beyond_the_end(&self) -> io::Result<bool> {
         let newest = segment::list(&self.dir)?
             .last()

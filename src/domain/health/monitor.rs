@@ -22,30 +22,30 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::infra::db::WriteMode;
 
-/// Logs are read so often: what they say is known a second later.
+/// Interval of log reads.
 const TICK: Duration = Duration::from_secs(1);
-/// Most bytes of one log in one tick; a log that grows faster is caught up with later.
+/// Maximum bytes of one log per tick; a faster log is read in later ticks.
 const MOST: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
-/// Which instances there are is read anew so often, besides when it changes.
+/// Interval of reading the list of instances, besides its changes.
 const LIST: Duration = Duration::from_secs(10);
-/// A running client is looked at so often when all is well with it,
+/// Check interval of a healthy running client,
 const WELL: Duration = Duration::from_secs(60);
-/// and so often otherwise: much of what is wrong is so only after a while.
+/// and of others: many problems take a while to show.
 const NOT_WELL: Duration = Duration::from_secs(10);
-/// Whether a running client needs a cure is looked at so often.
+/// Interval of the check for automatic fixes.
 const WATCHED: Duration = Duration::from_secs(5);
-/// How far a log was read is written down so often, besides when something was understood.
+/// Interval of saving the read position, besides state changes.
 const SAVED: Duration = Duration::from_secs(60);
-/// Pools are tried so often while an instance mines solo unasked, all of them at once; for one that
-/// has just begun to, also at once.
+/// Probe interval of all pools while an instance mines solo although a pool is configured; the
+/// first probe is immediate.
 const PROBE: Duration = Duration::from_secs(5);
-/// And so often when no restart depends on it.
+/// Probe interval if no restart depends on it.
 const REPORT: Duration = Duration::from_secs(30);
-/// What is measured must be so for so long before it is acted upon.
+/// How long a measured problem must persist before a fix.
 const PERSISTS: Duration = Duration::from_secs(15);
 
-/// Looks after all instances.
+/// Monitors all instances.
 #[derive(Debug)]
 pub struct HealthMonitor {
     health: HealthService,
@@ -56,28 +56,28 @@ pub struct HealthMonitor {
     probed_at: Instant,
     turns: Arc<StaggerQueue>,
     probes: Arc<PeerProbes>,
-    /// Cancelled when the manager ends: nothing is cured any more.
+    /// Canceled when the manager stops: no further automatic fixes.
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct MonitoredInstance {
-    /// Absent while its log is being read, and when a reading failed for good.
+    /// Absent while its log is being read, and after a read that failed for good.
     reader: Option<HealthLogReader>,
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
-    /// When its pools were last probed, since there is a reason to.
+    /// Time of the last probe of its pools, while there is a reason to probe.
     probed_at: Option<Instant>,
-    /// The cure that is needed, and since when.
+    /// The needed automatic fix, and since when.
     needed: Option<(Remediation, Instant)>,
-    /// A probe or a restart is under way.
+    /// A probe or a restart in progress.
     busy: Option<tokio::task::JoinHandle<()>>,
     is_failing: bool,
 }
 
 impl HealthMonitor {
-    /// Looks at everybody at least every `interval`.
+    /// Checks every instance at least every `interval`.
     pub fn new(health: HealthService, interval: Duration) -> Self {
         Self {
             health,
@@ -92,7 +92,7 @@ impl HealthMonitor {
         }
     }
 
-    /// Works until `stop`.
+    /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         self.stop = stop.clone();
         let mut changes = self.health.instances().changes();
@@ -135,7 +135,7 @@ impl HealthMonitor {
                 self.listed = None;
             }
         }
-        // What was understood is written down, so that the next manager begins there.
+        // Saves the derived states, so that the next manager continues there.
         let all: Vec<InstanceId> = self.readers.keys().copied().collect();
         for id in all {
             let _ = self.save(id).await;
@@ -175,9 +175,9 @@ impl HealthMonitor {
         for id in &changed {
             match self.health.check_instance(*id, false).await {
                 Ok(()) => {}
-                // One that is gone must not keep the others waiting.
+                // A deleted instance must not block the others.
                 Err(Error::NotFound { .. }) => self.listed = None,
-                // The others are looked at all the same.
+                // The others are checked anyway.
                 Err(error) => fault = fault.or(Some(error)),
             }
             if let Some(watched) = self.readers.get_mut(id) {
@@ -200,7 +200,7 @@ impl HealthMonitor {
                     Ok(seen) => self.act(&seen, is_probe).await,
                     Err(error) => Err(error),
                 };
-                // The others are cured all the same.
+                // The others are fixed anyway.
                 fault = fault.or(acted.err());
             }
         }
@@ -214,7 +214,7 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Learns which instances there are.
+    /// Reads the list of instances.
     async fn list(&mut self) -> Result<()> {
         let instances = self.health.instances().list().await?;
         let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
@@ -248,10 +248,10 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Reads what is new in all logs; tells whose standing changed.
+    /// Reads new data of all logs; returns the instances whose state changed.
     async fn read(&mut self) -> Result<Vec<InstanceId>> {
         for (id, watched) in &mut self.readers {
-            // Lost with a reading that ended in a fault of ours.
+            // Lost in a read that failed because of a bug.
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
                 let instances = self.health.instances();
@@ -304,15 +304,15 @@ impl HealthMonitor {
                 changed.push(id);
             }
         }
-        // Only now that every reader is back in its place may something fail. What cannot be saved
-        // is saved later: it is known here.
+        // Errors are returned only now that every reader is back in its place. Unsaved states are
+        // saved later: they are in memory.
         for id in to_save {
             self.save(id).await?;
         }
         Ok(changed)
     }
 
-    /// Writes down what was understood of a log and up to where.
+    /// Saves the derived state of a log and its read position.
     async fn save(&mut self, id: InstanceId) -> Result<()> {
         let Some(watched) = self.readers.get_mut(&id) else {
             return Ok(());
@@ -337,7 +337,7 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Tries a cure if one is needed, allowed and due. `is_probe`: it is time to try pools again.
+    /// Runs an automatic fix if one is needed, on and due. `is_probe`: pools are due for a probe.
     async fn act(&mut self, seen: &HealthAssessment, is_probe: bool) -> Result<()> {
         let id = seen.instance.id;
         let Some(watched) = self.readers.get_mut(&id) else {
@@ -374,7 +374,7 @@ impl HealthMonitor {
             watched.probed_at = None;
             if let Some((cure, words)) = needed
                 && is_allowed
-                // One sample is none.
+                // A single sample is not enough.
                 && since.elapsed() >= PERSISTS
             {
                 let (health, turns, stop) =

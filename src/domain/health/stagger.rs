@@ -5,20 +5,19 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-/// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted
-/// within 30 s of its pool answering again.
+/// Minimum time between two restarts. Fifty take 17 s, so the last one is restarted within 30 s
+/// after its pool answers again.
 pub(super) const PACE: Duration = Duration::from_millis(350);
 
-/// Gives turns, one after the other, in the order in which they are asked for.
+/// Grants turns one at a time, in order of the requests.
 #[derive(Debug)]
 pub(super) struct StaggerQueue {
     every: Duration,
-    /// From when on the next one may begin. Locked by whoever has the turn.
+    /// Earliest start of the next turn. Locked during a turn.
     next: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others
-/// catch up all at once.
+/// A turn. It lasts until it is dropped, so after a slow turn the others do not all run at once.
 #[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
@@ -26,7 +25,7 @@ pub(super) struct StaggerTurn<'a>(
 );
 
 impl StaggerQueue {
-    /// One at once, the others at least `every` apart.
+    /// One at a time, at least `every` apart.
     pub(super) fn new(every: Duration) -> Self {
         Self {
             every,
@@ -34,7 +33,7 @@ impl StaggerQueue {
         }
     }
 
-    /// Waits for its turn.
+    /// Waits for a turn.
     pub(super) async fn take(&self) -> StaggerTurn<'_> {
         let mut next = self.next.lock().await;
         if let Some(next) = *next {

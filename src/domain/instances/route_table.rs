@@ -18,12 +18,12 @@ use crate::web::openapi::{
     id, list, number, one_of, patch, post, shape, text, whole,
 };
 
-/// Where a form goes afterwards.
+/// The redirect of a form.
 pub fn next() -> RequestField {
     text("next", "Path on this site to redirect a browser to.").like("/instances")
 }
 
-/// Which part of a list.
+/// Paging of a list.
 fn part() -> [RequestField; 3] {
     [
         whole("limit", "Maximum number of results.", 1, 1000).or(1000),
@@ -105,7 +105,7 @@ where
 .add(history("/events", "listEvents", "Lists the state changes of all instances, newest first."), routes::all_events)
 }
 
-/// What is done with an instance of a configuration and belongs to configurations.
+/// The test of a configuration, documented with the configurations.
 pub fn trial_routes<S>() -> RouteTable<S>
 where
     S: RouterState,

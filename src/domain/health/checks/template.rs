@@ -6,20 +6,20 @@ use crate::base::clock::human_duration;
 use crate::programs::jd_client::diagnosis::ProviderState;
 use std::time::Duration;
 
-/// Templates come with every block (one in ten minutes) and, from most providers, with better fees
-/// in between. Three blocks without one happen twice a year; an hour and a half happens once in
-/// eight thousand blocks.
+/// Templates arrive with every block (one in ten minutes) and, from most providers, with better
+/// fees in between. Three blocks without one happen twice a year; an hour and a half happens once
+/// in eight thousand blocks.
 const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
-/// A template provider that has sent templates far more often is suspicious earlier: after so many
-/// of its usual intervals, but no earlier than this. If templates come by chance, one in 160,000
-/// waits is so long.
+/// A template provider that has sent templates far more often is suspicious earlier: after this
+/// many of its usual intervals, but no earlier than this. If templates arrive at random, one in
+/// 160,000 waits is this long.
 const USUAL_TEMPLATES: u32 = 12;
 const MISSED_TEMPLATES: Duration = Duration::from_secs(180);
-/// So many shares that the pool refuses as stale since the last template, when that is older than
-/// this, come from a node that is behind.
+/// This many shares that the pool rejects as stale since the last template, if it is older than
+/// this, indicate a node that is behind.
 const STALE_SHARES: u64 = 3;
 const STALE_AFTER: Duration = Duration::from_secs(60);
-/// After so long without a first template something is wrong.
+/// A first template that takes this long indicates a problem.
 const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
 
 pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
@@ -91,8 +91,8 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
-/// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected
-/// without ever sending a template again after its node was restarted.
+/// The fix for a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected but
+/// never sends a template again after a restart of its node.
 fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     match look.running.uses_node_socket {
         true => "Check that the node runs and has peers, then restart this instance.",
@@ -102,7 +102,7 @@ fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     }
 }
 
-/// Rounded to seconds, and at least one.
+/// Rounded to seconds, at least one.
 fn whole_seconds(length: Duration) -> Duration {
     Duration::from_secs((length + Duration::from_millis(500)).as_secs().max(1))
 }

@@ -20,11 +20,11 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
     match standing.work {
         _ if running.is_solo => well("Mining solo, as configured."),
         WorkState::Solo { .. } if running.wants_pool() => {
-            // What the client says of a pool gives the pool's address also when only its job
-            // declaration server fails. The probes know which of the two it is, and how.
+            // The client logs the pool's address even if only its job declaration server fails. The
+            // probes show which server fails and how.
             let is_known = standing.pool_left.is_some() && !pool_report::names_failure(look);
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
-                // The setting to change is named below.
+                // The setting to change follows in the advice.
                 _ if is_known && pool_report::names_setting(look) => leave_cause(look),
                 _ if is_known => leave_text(look),
                 (Some(said), _, _) => {
@@ -103,7 +103,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
-/// Why the client left a pool or cannot use it, and what to do, without the last period.
+/// Why the client left a pool or cannot use it, and the fix, without the last period.
 fn leave_text(look: &Snapshot<'_>) -> String {
     let advice = look
         .standing
@@ -138,7 +138,7 @@ fn leave_cause(look: &Snapshot<'_>) -> String {
     }
 }
 
-/// The shares at risk in words that change rarely: the power of ten that they exceed.
+/// The number of shares at risk as a text that rarely changes: the power of ten that they exceed.
 fn shares_at_risk(shares: u64) -> String {
     match shares {
         0..10 => "A few shares".into(),
