@@ -9,7 +9,7 @@ use super::model::{ClientRelease, ReleaseAsset};
 use super::tags::{asset_name, is_name};
 use crate::infra::verify::digest_of;
 
-/// Notes are kept up to here, bytes.
+/// Maximum size of stored notes, bytes.
 const NOTES: usize = 32 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -35,15 +35,15 @@ struct ToldAsset {
     browser_download_url: Option<String>,
 }
 
-/// The releases in an answer to `/releases`, as they stand there. Drafts and what has no usable tag
-/// are left out.
+/// The releases in an answer to `/releases`, in the same order. Skips drafts and releases without a
+/// valid tag.
 ///
 /// # Errors
-/// It is no list of releases, in words.
+/// Not a list of releases, as text.
 pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
     let told: Vec<serde_json::Value> =
         serde_json::from_str(text).map_err(|e| format!("not a list of releases: {e}"))?;
-    // One that cannot be read does not hide the others.
+    // An unreadable release does not hide the others.
     let told = told
         .into_iter()
         .filter_map(|one| serde_json::from_value::<GithubRelease>(one).ok());
@@ -53,7 +53,7 @@ pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
 /// The release in an answer to `/releases/tags/{tag}`.
 ///
 /// # Errors
-/// It is no release, in words.
+/// Not a release, as text.
 pub fn release(text: &str) -> Result<ClientRelease, String> {
     let told: GithubRelease =
         serde_json::from_str(text).map_err(|e| format!("not a release: {e}"))?;
@@ -106,7 +106,7 @@ fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
             ),
         };
     };
-    // `uploaded`, or `open` while it comes in.
+    // `uploaded`, or `open` during the upload.
     let is_there = found
         .state
         .as_deref()

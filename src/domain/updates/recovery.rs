@@ -11,14 +11,13 @@ use crate::base::error::Result;
 use crate::domain::configs::ClientVersion;
 use crate::keeper::leftovers;
 
-/// The manager opens its port after this at the latest.
+/// Maximum delay before the manager opens its port.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl UpdateService {
-    /// Finds out what became of the work of a manager that was killed. The rest takes as long as
-    /// the disk and the clients take, so it is done in the background, and this waits a second for
-    /// it at most: cleaning up, making sure that a client is in use if there is one, and going on
-    /// with a switch.
+    /// Determines the result of the job of a killed manager. The rest takes as long as the disk and
+    /// the clients need and runs in the background, with a wait of at most a second: cleaning up,
+    /// selecting a client if none is in use, and continuing a switch.
     pub async fn recover(&self) {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
@@ -32,7 +31,7 @@ impl UpdateService {
             .filter(|job| job.task == JobTask::Install)
             .map(|job| job.id.to_string())
             .collect();
-        // Of several switches only the newest is what somebody wants still.
+        // Of several switches, only the newest is still wanted.
         let newest = unfinished
             .iter()
             .rfind(|job| job.task != JobTask::Install)
@@ -57,7 +56,7 @@ impl UpdateService {
                 }
             }
         }
-        // Nothing new comes in before it is tidy.
+        // No job starts before the cleanup.
         let guard = self.board().hold().await;
         let this = self.clone();
         let (tell_done, done) = tokio::sync::oneshot::channel();
@@ -66,7 +65,7 @@ impl UpdateService {
             drop(guard);
             this.repair_current().await;
             this.scan_store().await;
-            // Nobody waiting any more is no error.
+            // A missing receiver is not an error.
             let _ = tell_done.send(());
             if let Some(ticket) = ticket {
                 this.run_switch(&ticket).await;
@@ -78,7 +77,7 @@ impl UpdateService {
     async fn clean_up(&self, marks: Vec<String>) {
         let store = self.store().clone();
         let tidied = tokio::task::spawn_blocking(move || {
-            // A build may have outlived its manager, and would fill again what is tidied.
+            // A build may still be running and would write to the directory again.
             for mark in marks {
                 if leftovers::end_marked(&mark) > 0 {
                     tracing::warn!(job = %mark, "stopped processes of an interrupted build");
@@ -134,8 +133,7 @@ impl UpdateService {
             .await;
     }
 
-    /// Brings the newest installed client that can be run into use when there is none, or none any
-    /// more: nobody is left without one.
+    /// If no usable client is in use, selects the newest installed one that can run.
     async fn repair_current(&self) {
         if self.fixed().is_some() {
             return;
@@ -166,7 +164,7 @@ impl UpdateService {
         }
     }
 
-    /// Nothing is tried on an instance that no unfinished switch speaks of.
+    /// Ends all trials that do not belong to an unfinished switch.
     async fn remove_trials(&self, going_on: Option<&UpdateJob>) -> Result<()> {
         let steps = going_on
             .and_then(|job| job.switch.as_ref())

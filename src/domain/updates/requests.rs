@@ -11,7 +11,7 @@ use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, whole};
 
-/// What is to be installed, and what goes with it.
+/// Reads an installation request and its options.
 pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     let mut body = MemberReader::of(value, [])?;
     let (version, path) = (body.text("version"), body.text("path"));
@@ -47,7 +47,7 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     Ok((order, InstallOptions { unverified, switch }))
 }
 
-/// Which release is to be skipped, or offered again.
+/// Reads the release to skip or offer again.
 pub fn read_release(value: Value) -> Result<String> {
     let mut body = MemberReader::of(value, [])?;
     let version = body.text("version");
@@ -62,7 +62,7 @@ pub fn read_release(value: Value) -> Result<String> {
     body.finish(version)
 }
 
-/// How a switch is judged.
+/// The fields of the health gate.
 pub(super) fn gate_fields() -> [RequestField; 2] {
     [
         whole(
@@ -82,7 +82,7 @@ pub(super) fn gate_fields() -> [RequestField; 2] {
     ]
 }
 
-/// How long is waited for and watched; what is not said is as usual.
+/// Reads the health gate; missing values have their defaults.
 pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     let usual = HealthGate::default();
     let whole = |number: Option<i64>, usual: u64| {

@@ -14,12 +14,12 @@ use crate::base::ids::InstanceId;
 use crate::domain::logs::LogPosition;
 use crate::infra::log_store::LogFilter;
 
-/// Lines of the log of an instance that did not come up.
+/// Log lines to keep of an instance that was not healthy.
 const EXCERPT: usize = 15;
 
 impl UpdateService {
-    /// The instance goes back to what it ran before. That it does stands in the job before anything
-    /// is done, so that it does not go forward again after a kill.
+    /// Rolls an instance back to its previous client. Saves the rollback in the job first, so that
+    /// it also continues after a kill.
     pub(super) async fn revert(
         &self,
         ticket: &JobGuard,
@@ -29,7 +29,7 @@ impl UpdateService {
     ) -> Result<(), SwitchInterruption> {
         let is_cancelled = ticket.cancel.is_cancelled() || why == CANCELLED;
         if step.state != StepState::GoingBack {
-            // Before anything else is written into the log.
+            // Before anything else is logged.
             let excerpt = if is_cancelled {
                 Vec::new()
             } else {
@@ -52,7 +52,7 @@ impl UpdateService {
             tokio::task::spawn_blocking(move || name.is_some_and(|name| store.has(&name)))
                 .await
                 .unwrap_or(false);
-        // By name, since what it ran before need not be what it would be started with now.
+        // By name, because the previous client need not be the one it would start with now.
         let back_to = before.clone().filter(|_| is_there);
         retry_write(ticket, || {
             self.instances().set_trial(step.id, back_to.clone())
@@ -98,7 +98,8 @@ impl UpdateService {
         Err(SwitchInterruption::Off(stage, so_far(&ticket.job(), &what)))
     }
 
-    /// Restarts an instance on what it ran before; tells whether it runs that, and how it is.
+    /// Restarts an instance with its previous client. Returns whether it runs that client, and the
+    /// result as text.
     async fn restart_on(
         &self,
         ticket: &JobGuard,
@@ -110,7 +111,7 @@ impl UpdateService {
         let Some(instance) = self.instance(ticket, step.id).await? else {
             return Ok((true, "It was deleted.".into()));
         };
-        // A manager that was killed on the way may have done it.
+        // A killed manager may have done it already.
         let is_done =
             before.is_some() && instance.running_version.as_deref() == before && is_up(&instance);
         if !is_done

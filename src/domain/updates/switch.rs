@@ -20,28 +20,28 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
 
-/// Who acts, for the history.
+/// The actor in the events.
 pub(super) const ACTOR: Actor = Actor::manager("update");
-/// So long is waited for a restart to have begun; the longest stop takes 18 s.
+/// How long to wait for a restart to begin; the longest stop takes 18 s.
 pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(25);
-/// After a start of the manager an instance that was being tried and starts by itself is waited
-/// for. Starts are spread by 100 ms each.
+/// After a start of the manager, how long to wait for an instance on trial that starts
+/// automatically. Starts are 100 ms apart.
 const COMES_UP: Duration = Duration::from_secs(60);
-/// What cannot be written is written again after so long.
+/// Pause before a failed write is retried.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Why an instance goes back whose switch somebody did not want any more.
+/// Why an instance of a canceled switch is rolled back.
 pub(super) const CANCELLED: &str = "Canceled.";
 
 /// How a switch ended before its last step.
 pub(super) enum SwitchInterruption {
-    /// An instance did not come up well, or somebody interfered; what to say of it all.
+    /// An instance was not healthy, or a user interfered; with the message.
     Off(JobStage, String),
-    /// The manager ends; the next one goes on.
+    /// The manager stops; the next one continues.
     Stopped,
 }
 
 impl UpdateService {
-    /// Does what the job on the board says, or goes on with it.
+    /// Runs the job on the board, or continues it.
     pub(super) async fn run_switch(&self, ticket: &JobGuard) {
         let cut = match self.walk(ticket).await {
             Ok(message) => return self.finish(ticket, JobStage::Switched, message).await,
@@ -70,7 +70,7 @@ impl UpdateService {
             ));
         };
         let count = switch.steps.len();
-        // Between the plan and the right to do it, somebody may have removed it.
+        // A user may have removed it since the plan.
         let (store, name) = (self.store().clone(), to.clone());
         if !tokio::task::spawn_blocking(move || store.has(&name))
             .await
@@ -103,7 +103,7 @@ impl UpdateService {
         self.settle(ticket, &to).await
     }
 
-    /// All have gone over: the version comes into use, and nothing is tried any more.
+    /// All instances are switched: sets the version in use and ends all trials.
     async fn settle(&self, ticket: &JobGuard, to: &str) -> Result<String, SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
@@ -122,12 +122,11 @@ impl UpdateService {
         }
         for step in &switch.steps {
             match step.state {
-                // It was held back at a version by an earlier switch; now it follows the one in use
-                // again.
+                // An earlier switch left it pinned; now it follows the version in use again.
                 StepState::Switched | StepState::Resting if step.unpin => {
                     retry_write(ticket, || self.instances().follow_in_use(step.id)).await?;
                 }
-                // Now the version in use is the one it runs, or it was pinned to it.
+                // Now it runs the version in use, or is pinned to it.
                 StepState::Switched => {
                     retry_write(ticket, || self.instances().set_trial(step.id, None)).await?
                 }
@@ -150,7 +149,7 @@ impl UpdateService {
         })
     }
 
-    /// The instance as it is; none: it was deleted.
+    /// The instance; none if it was deleted.
     pub(super) async fn instance(
         &self,
         ticket: &JobGuard,
@@ -188,7 +187,7 @@ impl UpdateService {
             return self.revert(ticket, at, &step, &step.words.clone()).await;
         }
         if step.state == StepState::Trying && !is_up(&instance) && instance.autostart {
-            // The manager has just started, and this one is started by itself.
+            // The manager has just started, and this instance starts automatically.
             let until = tokio::time::Instant::now() + COMES_UP;
             while !is_up(&instance)
                 && tokio::time::Instant::now() < until
@@ -281,8 +280,7 @@ impl UpdateService {
         }
     }
 
-    /// Restarts an instance with the new version. What it is about to do stands in the job and in
-    /// the timeline before.
+    /// Restarts an instance with the new version. The job and the events record it first.
     async fn begin_step(
         &self,
         ticket: &JobGuard,
@@ -378,8 +376,8 @@ impl UpdateService {
         Ok(())
     }
 
-    /// After an end before the last step: who has gone over stays so, by name, since the version in
-    /// use does not change.
+    /// After an end before the last step: pins the switched instances, because the version in use
+    /// does not change.
     async fn skip_remaining(&self, ticket: &JobGuard) -> Result<(), SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
@@ -423,8 +421,8 @@ impl UpdateService {
     }
 }
 
-/// Does what has to be done until it is done: a database that is locked or a disk that is full must
-/// not leave an instance between two versions. Ends only with the manager, whose successor goes on.
+/// Retries work until it succeeds: a locked database or a full disk must not leave an instance
+/// between two versions. Stops only with the manager; the next one continues.
 pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
     ticket: &JobGuard,
     mut work: impl FnMut() -> F,
@@ -473,7 +471,7 @@ pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep>
         .and_then(|switch| switch.steps.get_mut(at))
 }
 
-/// An error for people.
+/// An error as text.
 pub(super) fn told(error: Error) -> String {
     if let Error::Internal(cause) = &error {
         tracing::error!(%cause, "a restart for a switch failed");
@@ -493,7 +491,7 @@ fn measured_text(step: &SwitchStep) -> String {
     }
 }
 
-/// What is to be said at an end before the last step.
+/// The message at an end before the last step.
 pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
     let Some(switch) = &job.switch else {
         return what.to_owned();

@@ -19,18 +19,18 @@ use super::source::{LARGEST, SourceError};
 use crate::base::error::{Error, FieldError};
 use crate::web::ProblemResponse;
 
-/// A tick in a form has at most so many bytes.
+/// Maximum size of a checkbox field, bytes.
 const TICK: usize = 16;
-/// So many bytes between two looks at the room that is left.
+/// Bytes between two checks of the free disk space.
 const ROOM_EVERY: u64 = 8 * 1024 * 1024;
 
-/// What a file is called when nobody says.
+/// Default name of a file.
 const NAMELESS: &str = "an uploaded file";
 
-/// Takes in the file `file` of a form. A field `switch` counts if it comes before it.
+/// Receives the field `file` of a form. A field `switch` counts only before it.
 ///
 /// # Errors
-/// There is none, it does not arrive whole or is too large; other work is under way.
+/// There is none, it is incomplete or too large, or another job is in progress.
 pub async fn by_form(
     updates: &UpdateService,
     mut form: Multipart,
@@ -40,7 +40,7 @@ pub async fn by_form(
     while let Some(mut field) = form.next_field().await.map_err(refused)? {
         match field.name() {
             Some("switch") => {
-                // A tick is a word; what is longer is not read to its end.
+                // A checkbox value is a word; a longer one is not read completely.
                 let word = field.chunk().await.map_err(refused)?.unwrap_or_default();
                 with.switch = word.starts_with(b"on");
                 if word.len() > TICK {
@@ -64,10 +64,10 @@ pub async fn by_form(
     .into())
 }
 
-/// Takes in a request's body.
+/// Receives the body of a request.
 ///
 /// # Errors
-/// It does not arrive whole or is too large; other work is under way.
+/// It is incomplete or too large, or another job is in progress.
 pub async fn by_body(
     updates: &UpdateService,
     request: Request,
@@ -103,7 +103,7 @@ fn pieces(
     field.map_err(refused).boxed()
 }
 
-/// A file's name for people: its last part, without what is not for reading.
+/// A file name for display: its last part, without control characters.
 fn shown(name: Option<&str>) -> String {
     let name = name
         .unwrap_or_default()

@@ -19,33 +19,32 @@ use crate::base::error::{Error, Result};
 use crate::base::failpoint;
 use crate::domain::configs::ClientVersion;
 
-/// What somebody wants installed.
+/// An installation request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallRequest {
-    /// From a release: its tag, or the version of the client; none: the newest that can be
-    /// installed here.
+    /// A release by tag or client version; none: the latest that can be installed here.
     Release(Option<String>),
-    /// Built from the cargo registry.
+    /// A build from the cargo registry.
     Build(String),
     /// A file on this machine.
     File(PathBuf),
 }
 
-/// What goes with it.
+/// Options of an installation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InstallOptions {
-    /// A release that gives no checksum is taken all the same.
+    /// Also install a release without a checksum.
     pub unverified: bool,
-    /// The instances that follow the version in use are switched to it afterwards.
+    /// Then switch the instances that follow the version in use.
     pub switch: bool,
 }
 
 impl UpdateService {
-    /// Begins to install a client.
+    /// Starts an installation.
     ///
     /// # Errors
-    /// There is no such release, it has no file for this machine or no checksum that was not done
-    /// without; other work is under way.
+    /// Unknown release, no file for this machine, no checksum although it is required, or another
+    /// job is in progress.
     pub async fn install(
         &self,
         order: InstallRequest,
@@ -55,7 +54,8 @@ impl UpdateService {
         self.check_managed()?;
         let (version, source): (String, Box<dyn ClientSource>) = match order {
             InstallRequest::Release(version) => {
-                // What is known may be old; what cannot be asked for now is taken as it is known.
+                // The known releases may be old; if they cannot be refreshed now, they are used
+                // anyway.
                 if let Err(error) = self.check().await {
                     tracing::info!(%error, "cannot refresh the releases; installing from the known ones");
                 }
@@ -130,11 +130,10 @@ impl UpdateService {
         Ok(job)
     }
 
-    /// Begins to take in a file that is still to be received: gives the right to do so and where to
-    /// write it.
+    /// Starts receiving a file: returns the job and the path to write to.
     ///
     /// # Errors
-    /// Other work is under way; the disk.
+    /// Another job is in progress, or a disk error.
     pub async fn receive(&self, name: &str, actor: &str) -> Result<(JobGuard, PathBuf)> {
         self.check_managed()?;
         let ticket = self
@@ -156,7 +155,7 @@ impl UpdateService {
         Ok((ticket, dir.join("received")))
     }
 
-    /// Installs what was received at `file`.
+    /// Installs the received file.
     pub fn install_received(
         &self,
         ticket: JobGuard,
@@ -174,7 +173,7 @@ impl UpdateService {
         job
     }
 
-    /// Removes what was received.
+    /// Removes the received file.
     pub async fn remove_received(&self, file: &Path) {
         if let Some(dir) = file.parent().map(Path::to_owned) {
             let store = self.store().clone();
@@ -228,8 +227,8 @@ impl UpdateService {
             .await;
     }
 
-    /// What follows on a client that has come in: the first one is in use, and instances go over to
-    /// it if that was wished.
+    /// The end of an installation: the first client becomes the version in use, and instances are
+    /// switched if requested.
     pub(super) async fn finish_install(
         &self,
         ticket: JobGuard,
@@ -262,8 +261,8 @@ impl UpdateService {
                 }
             }
         }
-        // Written down before the installation is over: whoever comes after a kill in between goes
-        // on with it.
+        // Saved before the installation ends: after a kill in between, the next manager continues
+        // with it.
         if let Some(job) = next.clone()
             && let Err(error) = self
                 .db()
@@ -286,7 +285,7 @@ impl UpdateService {
         }
     }
 
-    /// Without a client in use the first one that is installed is. Tells whether that was so.
+    /// If no client is in use, uses this one. Returns whether that was the case.
     pub(super) async fn set_first_in_use(&self, name: &str) -> Result<bool> {
         let source = self.instances().source();
         if source
@@ -304,10 +303,10 @@ impl UpdateService {
     }
 }
 
-/// What an order for a version that may be meant is refused with before anything is asked.
+/// Rejects an invalid version before any request is made.
 ///
 /// # Errors
-/// It can be no version.
+/// It cannot be a version.
 pub fn check_version(version: &str) -> Result<()> {
     if is_name(version) {
         return Ok(());

@@ -18,19 +18,19 @@ const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 /// A file on this machine.
 #[derive(Debug)]
 pub struct FromFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// How it is called to people.
+    /// Its name for display.
     pub shown: String,
-    /// It was received for this and may be taken; otherwise it stays where it is.
+    /// It was received for this job and may be moved; otherwise it is copied.
     pub is_ours: bool,
 }
 
 impl ClientSource for FromFile {
     fn room(&self) -> u64 {
         let len = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-        // What comes out of an archive is about three times as large; what is ours already takes
-        // its room.
+        // The content of an archive is about three times as large; a received file already uses its
+        // space.
         let is_archive = || {
             let mut head = [0; 2];
             File::open(&self.path)
@@ -89,10 +89,10 @@ enum FileSelection {
     Copy(io::Error),
 }
 
-/// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether
-/// it is a compressed archive.
+/// Copies a file, which may be an endless device, or moves a received one; returns whether it is a
+/// compressed archive.
 fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> {
-    // A pipe that nobody fills must not be waited for.
+    // A pipe without a writer must not block.
     let source = File::options()
         .read(true)
         .custom_flags(NONBLOCK)

@@ -17,50 +17,50 @@ use super::model::{ClientOrigin, FileProof};
 use crate::base::error::Error;
 use crate::infra::archive::ArchiveLimits;
 
-/// A program may have so many bytes. The real one has 50 MB when it is not stripped.
+/// Maximum size of a program. The real one has 50 MB with debug symbols.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
-/// What an archive may hold. Those of releases hold four files.
+/// Limits of an archive. Those of releases contain four files.
 pub const LIMITS: ArchiveLimits = ArchiveLimits {
     file: LARGEST,
     all: 2 * LARGEST,
     entries: 1000,
 };
 
-/// A program file and what its source says of it.
+/// A program file and its origin.
 #[derive(Debug)]
 pub struct SourceFile {
-    /// Where it lies, in the directory that was given.
+    /// Its path, in the given directory.
     pub file: PathBuf,
-    /// What kind of source it was.
+    /// Kind of the source.
     pub origin: ClientOrigin,
     /// The tag of its release.
     pub tag: Option<String>,
-    /// The address, the path or the command.
+    /// Address, path or command.
     pub from: String,
-    /// By what it is known to be the right one.
+    /// How it was verified.
     pub proof: FileProof,
-    /// What changed.
+    /// Release notes.
     pub notes: String,
 }
 
 /// Why there is no file.
 #[derive(Debug)]
 pub enum SourceError {
-    /// It did not work.
+    /// It failed.
     Failed {
-        /// What happened and what to do.
+        /// The problem and its fix.
         message: String,
-        /// What was said at the end of it.
+        /// The last lines of output.
         excerpt: Vec<String>,
     },
-    /// Somebody did not want it any more.
+    /// A user canceled it.
     Cancelled,
-    /// The manager ends.
+    /// The manager stops.
     Stopped,
 }
 
 impl SourceError {
-    /// It did not work.
+    /// A failure.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed {
             message: message.into(),
@@ -102,10 +102,10 @@ impl From<tokio::task::JoinError> for SourceError {
 
 /// A source of one client.
 pub trait ClientSource: Send + Sync {
-    /// Bytes of disk it needs at most on the way, the client itself included.
+    /// Maximum disk space needed, including the client itself, bytes.
     fn room(&self) -> u64;
 
-    /// Brings the program file into `dir`, reporting progress.
+    /// Writes the program file to `dir`, reporting progress.
     fn fetch<'a>(
         &'a self,
         dir: &'a Path,
@@ -113,7 +113,7 @@ pub trait ClientSource: Send + Sync {
     ) -> BoxFuture<'a, Result<SourceFile, SourceError>>;
 }
 
-/// Takes the client out of an archive as releases are.
+/// Unpacks the client from a release archive.
 async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, SourceError> {
     let into = dir.join("client");
     let file = into.clone();

@@ -13,22 +13,22 @@ use crate::base::failpoint;
 use crate::infra::download::{DownloadError, DownloadRequest, Fetcher};
 use crate::infra::verify::check_signature;
 
-/// A signature has a few hundred bytes.
+/// Maximum size of a signature; a real one has a few hundred bytes.
 const SIGNATURE: u64 = 16 * 1024;
 
-/// A release whose file is to be downloaded.
+/// A release to download.
 #[derive(Debug)]
 pub struct FromRelease {
-    /// By whom.
+    /// The downloader.
     pub fetcher: Fetcher,
-    /// Which.
+    /// The release.
     pub release: ClientRelease,
-    /// The key it has to be signed with.
+    /// The required signing key.
     pub key: Option<PublicKey>,
 }
 
 impl ClientSource for FromRelease {
-    /// The archive, what comes out of it, and as much again for a poor guess at that.
+    /// The archive, its content, and as much again as a reserve.
     fn room(&self) -> u64 {
         self.release
             .asset
