@@ -35,7 +35,7 @@ pub struct HealthLogReader {
 }
 
 impl HealthLogReader {
-    /// Continues at `offset` in the log in `dir`, for which `standing` is valid.
+    /// Continues at `offset` in the log files of `dir`, for which `standing` is valid.
     pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
         Self {
             dir: dir.to_owned(),

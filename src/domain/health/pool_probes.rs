@@ -76,7 +76,7 @@ impl UpstreamProbe {
         self.pool.is_answer() && self.jds.as_ref().is_none_or(ProbeOutcome::is_answer)
     }
 
-    /// One of them has a different key from the configuration.
+    /// A server has a different key from the configuration.
     pub fn has_wrong_key(&self) -> bool {
         let is_wrong = |outcome: &ProbeOutcome| {
             matches!(outcome, ProbeOutcome::WrongKey | ProbeOutcome::InvalidKey)

@@ -176,7 +176,7 @@ pub(super) fn waiting_text(look: &Snapshot<'_>) -> String {
     }
 }
 
-/// The failures of each pool; empty if one of them accepts the client.
+/// The failures of each pool; empty if a pool accepts the client.
 fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
     if probed.iter().any(UpstreamProbe::is_complete) {
         return Vec::new();

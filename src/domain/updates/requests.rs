@@ -94,11 +94,11 @@ pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     }
 }
 
-/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that
+/// The selected instances: `instances: [...]` or one field `instances` for each; none: all that
 /// follow the version in use.
 ///
 /// # Errors
-/// One of them is no id, or nobody is chosen where somebody should be.
+/// An invalid id, or no instance is selected although one is required.
 pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
     let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
         (Some(pairs), _) => pairs
@@ -113,8 +113,8 @@ pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId
         (None, None | Some(Value::Null)) => return Ok(None),
         (None, Some(_)) => vec![""],
     };
-    // A form says for whom it is; a list without anybody in it is a mistake, and so is somebody
-    // chosen out of all.
+    // A form selects all or some instances; an empty list is an error, and so is a list together
+    // with all.
     let is_some =
         input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
     if !is_some {

@@ -66,7 +66,7 @@ impl FromCargo {
                 format!("Running {shown}. This takes several minutes."),
             )
             .await?;
-        // With the chain-loader of clients: it exits with this process, cannot change its user, and
+        // With the chain-loader of clients: it exits with this process, cannot gain privileges, and
         // has a low CPU priority.
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
