@@ -543,7 +543,7 @@ mod tests {
         ] {
             check(&text);
         }
-        assert!(check(&"x".repeat(LONGEST + 1)).contains("The rest is on the page of the release"));
+        assert!(check(&"x".repeat(LONGEST + 1)).contains("See the release page for the rest"));
         assert!(
             began.elapsed() < Duration::from_secs(60),
             "{:?}",

@@ -411,7 +411,7 @@ async fn a_file_comes_in_by_path_by_form_and_as_a_body() {
         "{job}"
     );
 
-    // By a form, as a browser sends it; the very same program is not installed twice.
+    // By a form, as a browser sends it; the same program is already installed is not installed twice.
     let form = |content: &[u8]| {
         let mut body =
             b"--b0\r\ncontent-disposition: form-data; name=\"file\"; filename=\"C:\\\\x\\\\jd_client_sv2\"\r\n\r\n".to_vec();
@@ -431,7 +431,7 @@ async fn a_file_comes_in_by_path_by_form_and_as_a_body() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("very same program"),
+            .contains("same program is already installed"),
         "{job}"
     );
     // The same version, another program: both are kept.

@@ -345,7 +345,7 @@ async fn what_is_asked_for_wrongly_is_named() {
             "/api/updates/jobs/00000000-0000-4000-8000-000000000000/cancel",
             json!({}),
             404,
-            "piece of work",
+            "update job",
         ),
     ] {
         let (got, text) = refused(path, body.clone()).await;
