@@ -215,7 +215,7 @@ async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
     );
     let page = manager.page("/").await;
     assert!(
-        page.contains("Needs attention") && page.contains("is not ready. The client was started"),
+        page.contains("Needs attention") && page.contains("has a warning. The client was started"),
         "{page}"
     );
     assert!(

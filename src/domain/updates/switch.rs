@@ -203,7 +203,7 @@ impl UpdateService {
         if !is_up(&instance) {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                let words = "It was stopped during the test, so there is no result. Its next start uses the previous version.";
+                let words = "It was stopped during the test, so there is no result. Its version setting has not changed.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
