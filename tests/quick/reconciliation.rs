@@ -1,5 +1,5 @@
-//! A manager that comes to instances in a state it did not leave them in: keepers of another
-//! version, stale files, starts that take too long, and what it leaves behind itself.
+//! A manager that finds instances in an unexpected state: keepers of another version, stale files,
+//! slow starts, and its own leftovers.
 
 use crate::harness::{self, Manager, Plan, until};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Instances under keepers, with real processes and real signals. The client is the simulated one
-//! where the test needs it to misbehave.
+//! Instances under keepers, with real processes and real signals. Tests that need a client with
+//! faults use the simulated one.
 
 use crate::harness::disk::SmallDisk;
 use crate::harness::{self, Manager, Plan, is_alive, signal, until};

@@ -1,5 +1,5 @@
-//! Health in a real browser: a page that follows what it is about, is looked at on demand, and
-//! works without JavaScript; and the way to the first alert.
+//! The health page in a real browser: live updates, checks on demand, use without JavaScript, and
+//! the way to the first alert.
 
 use super::driver::Browser;
 use crate::harness::Manager;

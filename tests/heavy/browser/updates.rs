@@ -1,5 +1,5 @@
-//! From no client to one in use, to the next, to one that fails and back, in a real browser, with
-//! and without JavaScript.
+//! Updates in a real browser, with and without JavaScript: first client, update, failed update,
+//! rollback.
 
 use super::driver::Browser;
 use super::layout::look_at;

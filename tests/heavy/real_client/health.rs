@@ -1,5 +1,4 @@
-//! Health of the real client: what keeps it from its work is noticed, named and, where a restart
-//! helps, mended.
+//! Health of the real client: problems are detected, named and, where a restart helps, fixed.
 
 use super::{Peer, manager};
 use crate::harness::{

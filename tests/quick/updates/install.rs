@@ -1,4 +1,5 @@
-//! Installing: what comes in, what does not, and that nothing is left of what did not.
+//! Installations that succeed, installations that are rejected, and leftovers, of which there must
+//! be none.
 
 use crate::harness::clients::{MEMBER, archive, pack, program, sha256, version};
 use crate::harness::disk::SmallDisk;

@@ -1,6 +1,6 @@
-//! The manager is killed at every step of an installation and of a switch, at places that only test
-//! builds have. The next one finds a client that runs, tells the truth about the work, and leaves
-//! no litter.
+//! Kills the manager at every step of an installation and of a switch, at failpoints that only test
+//! builds have. The next manager finds a working client, reports the correct result of the job, and
+//! leaves no files behind.
 
 use crate::harness::clients::{program, version};
 use crate::harness::update_jobs::{

@@ -1,4 +1,4 @@
-//! Which release is offered on this machine, what a user skips, and the notes that are shown.
+//! The offered release on this machine, skipped releases, and release notes.
 
 use super::release_check::age_answer;
 use crate::harness::clients::version;

@@ -1,4 +1,4 @@
-//! Looking for releases: what is told, how often is asked, what is remembered.
+//! Release checks: results, request rate, and stored state.
 
 use crate::harness::Manager;
 use crate::harness::clients::version;

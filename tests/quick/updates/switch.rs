@@ -1,4 +1,4 @@
-//! From one client to another and back, with real instances.
+//! Switches and rollbacks with real instances.
 
 use crate::harness::clients::{program, version};
 use crate::harness::releases::Releases;
