@@ -11,8 +11,9 @@ use super::model::{
     ReleaseSkip, SwitchStep, UpdateJob,
 };
 use super::notes::ReleaseNotes;
-use super::release_status::ReleaseStatus;
+use super::release_status::{ACTOR, ReleaseStatus};
 use super::settings::UpdateSettings;
+use crate::base::actor::actor_text;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, JobId};
@@ -169,6 +170,14 @@ view!(JobPage { "main" => as_main, "job" => as_job });
 impl JobPage {
     fn is_over(&self) -> bool {
         self.job.stage.is_over()
+    }
+
+    /// The user or part of jd-manager that started it, as text.
+    fn started_text(&self) -> String {
+        match self.job.actor.as_str() {
+            ACTOR => "automatically".into(),
+            actor => actor_text(actor).unwrap_or_default(),
+        }
     }
 
     /// Progress as text.
