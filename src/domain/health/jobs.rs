@@ -86,7 +86,7 @@ mod tests {
             Ok(())
         });
         made.await.unwrap();
-        // It is never started: no night comes.
+        // It never runs, because no night comes.
         let schedule = |delay| JobSchedule::with_delay(CancellationToken::new(), delay);
         schedule_pruning(
             &schedule(Duration::from_secs(3600)).await.unwrap(),

@@ -158,8 +158,7 @@ mod tests {
         dir.join(crate::keeper::segment::file_name(base))
     }
 
-    /// What is understood of a log does not depend on how it was cut, nor on who was interrupted
-    /// when.
+    /// The state derived from a log does not depend on the size of the reads or on interruptions.
     #[test]
     fn a_log_read_in_pieces_by_several_readers_says_the_same() {
         let dir = tempfile::tempdir().unwrap();
@@ -182,7 +181,7 @@ mod tests {
             while reader.offset() < LOG[..end].rfind('\n').map_or(0, |at| at as u64 + 1) {
                 reader.read(&mut buffer, 512).unwrap();
             }
-            // As it is kept between two managers.
+            // As it is stored between two managers.
             offset = reader.offset();
             standing =
                 serde_json::from_str(&serde_json::to_string(&reader.standing).unwrap()).unwrap();
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(standing, whole);
     }
 
-    /// "Make room", the disk's check says, and somebody does.
+    /// A user deletes log files to free disk space.
     #[test]
     fn a_log_whose_files_were_removed_is_read_from_its_new_beginning() {
         let dir = tempfile::tempdir().unwrap();
@@ -235,7 +234,7 @@ mod tests {
             "found after a while all the same"
         );
         assert_eq!(reader.offset(), LOG.len() as u64);
-        // Of a client that was started it is found at once.
+        // The log of a started client is found immediately.
         let mut reader =
             HealthLogReader::new(&dir.path().join("later"), 0, ClientStatus::default());
         reader.read(&mut buffer, usize::MAX).unwrap();
@@ -255,7 +254,7 @@ mod tests {
         assert!(!reader.read(&mut buffer, usize::MAX).unwrap());
         assert!(reader.partial.len() <= LINE_MAX);
         assert_eq!(reader.offset(), 0);
-        // The oldest file is gone, and reading goes on with the next.
+        // The oldest file is gone, and reading continues with the next.
         let later = 2 << 20;
         let line = LOG
             .lines()

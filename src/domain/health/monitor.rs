@@ -416,11 +416,11 @@ mod tests {
     use super::*;
     use crate::programs::sv2_peer::probe::WHOLE;
 
-    /// What the documentation promises of fifty instances whose pool comes back.
+    /// The documented time for fifty instances whose pool comes back.
     #[test]
     fn the_last_of_fifty_is_restarted_within_thirty_seconds() {
-        // A probe that had just begun was in vain; the next round comes a tick late, and its probe
-        // takes its time; 49 take their turns before the last.
+        // A probe that has just begun fails; the next round is a tick late, and its probe takes
+        // time; 49 take their turns before the last.
         let longest = PROBE + TICK + WHOLE + 49 * PACE;
         assert!(longest <= Duration::from_secs(30), "{longest:?}");
     }

@@ -70,12 +70,12 @@ mod tests {
             );
         }
         assert!(took[49].1 < Duration::from_millis(2000), "{:?}", took[49]);
-        // Whoever comes when nobody waits goes at once.
+        // If no one waits, a turn starts immediately.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let alone = Instant::now();
         let turn = turns.take().await;
         assert!(alone.elapsed() < Duration::from_millis(200));
-        // Who is slow in a turn keeps it: those behind do not come all at once.
+        // A slow turn delays the others: they do not all run at once afterwards.
         let behind = join_all((0..3).map(|_| async {
             let _turn = turns.take().await;
             alone.elapsed()

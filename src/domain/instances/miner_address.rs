@@ -207,8 +207,8 @@ mod tests {
                 first
             );
         }
-        // A tunnel that takes all traffic is not where miners are; nor is the first address of a
-        // network that is this machine's own.
+        // No miner is behind a tunnel with all traffic, or behind the first address of a network if
+        // that is this machine's own.
         let tunnel =
             route("wg0", [0; 4], [0; 4], 0) + &route("wg0", [10, 0, 0, 0], [255, 0, 0, 0], 0);
         let networks = route("eth0", [192, 168, 1, 0], [255, 255, 255, 0], 100);

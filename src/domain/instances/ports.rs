@@ -213,8 +213,7 @@ mod tests {
         assert_eq!(super::free(address, &[]), Some(free));
         assert!(super::free(address, &[free]) > Some(free));
         assert!(free > address.port() && TcpListener::bind(("127.0.0.1", free)).is_ok());
-        // A listener on all addresses is in the way of one on a single address, and the other way
-        // round.
+        // A listener on all addresses conflicts with one on a single address, and vice versa.
         let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
         assert!(first_taken(&[("miners", any)], InstanceId::random()).is_some());
         drop(listener);

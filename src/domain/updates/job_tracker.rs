@@ -417,9 +417,8 @@ mod tests {
         );
     }
 
-    /// As in a busy manager: whoever watches begins the next job the moment the one before is shown
-    /// as over, while that one is still on its way out and its progress still comes from other
-    /// threads.
+    /// As in a busy manager: the next job starts as soon as the previous one is shown as finished,
+    /// while that one still ends and reports progress from other threads.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn every_job_of_many_in_a_row_keeps_its_own_end() {
         let dir = tempfile::tempdir().unwrap();

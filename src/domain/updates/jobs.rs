@@ -236,7 +236,7 @@ mod tests {
         let mut skipped = news();
         (skipped.latest, skipped.available) = (None, false);
         assert_eq!(at(&wanted, 150, &skipped, &[]), None);
-        // A newer release without its file does not keep the one before it from being installed.
+        // A newer release without its file does not prevent the installation of the previous one.
         let mut pending = news();
         let without_file = ClientRelease {
             tag: "v0.9.0".into(),

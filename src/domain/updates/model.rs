@@ -332,7 +332,7 @@ mod tests {
             is_newer(&release("v0.8.0", false), &by_version(5))
                 && !is_newer(&release("v0.8.0", false), &by_version(6))
         );
-        // A tag that is not known carries a client that is not known.
+        // An unknown tag has an unknown client.
         assert!(
             is_newer(&release("v0.9.0", false), &by_version(6))
                 && !is_newer(&release("v0.9.0", false), &by_version(7))
@@ -351,7 +351,7 @@ mod tests {
                 "{patch} {in_use:?}"
             );
         }
-        // With a tag that is no version, the client's version decides.
+        // If the tag is not a version, the client version decides.
         assert!(is_newer(
             &release("v0.9.0", false),
             &InUse {

@@ -374,7 +374,8 @@ mod tests {
         "hr",
     ];
 
-    /// Whether only the elements above are there, each one ended, and links lead elsewhere.
+    /// Checks that there are only the elements above, each one closed, and that links lead to other
+    /// sites.
     fn check(markdown: &str) -> String {
         let html = html(markdown);
         let mut begun = Vec::new();
@@ -445,7 +446,7 @@ mod tests {
             "<!--> <script>alert(1)</script>",
         ] {
             let html = check(hostile);
-            // What could do something is in no tag: quotes and brackets of others are escaped.
+            // Nothing active is in a tag: quotes and brackets of the input are escaped.
             for tag in html.split('<').skip(1) {
                 let (tag, _) = tag.split_once('>').unwrap();
                 let outside_quotes: String = tag.split('"').step_by(2).collect();

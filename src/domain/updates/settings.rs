@@ -188,7 +188,7 @@ mod tests {
             .unwrap();
         assert_eq!(signed.signed_by.as_deref(), Some(key));
         assert!(key_of(&signed).unwrap().is_some());
-        // As it is told and stored, it is read.
+        // It is read as it is shown and stored.
         let told = serde_json::to_value(&signed).unwrap();
         assert_eq!(told["window_from"], "02:00");
         assert_eq!(
