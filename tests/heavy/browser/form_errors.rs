@@ -242,7 +242,7 @@ async fn refused_names(manager: &Manager, browser: &Browser) {
     // The browser itself does not send a form without a name; blanks it does send.
     for (name, expected) in [("   ", 422), ("barn", 409)] {
         browser.fill("#name", name).await;
-        browser.press("Save instance").await;
+        browser.press("Create instance").await;
         browser
             .until(
                 "the form comes back",
@@ -273,7 +273,7 @@ async fn refused_names(manager: &Manager, browser: &Browser) {
             .await;
     }
     browser.fill("#name", "garage").await;
-    browser.press("Save instance").await;
+    browser.press("Create instance").await;
     browser
         .until(
             "it is saved",

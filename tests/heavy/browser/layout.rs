@@ -296,7 +296,7 @@ async fn look_at_everything(browser: &Browser) {
 
     browser.go(&manager.url("/instances/new")).await;
     browser.fill("#name", "barn").await;
-    browser.press("Save instance").await;
+    browser.press("Create instance").await;
     browser
         .until(
             "the form comes back",

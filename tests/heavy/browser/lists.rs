@@ -34,7 +34,7 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     other.go(&manager.url("/instances")).await;
     for browser in [&one, &other] {
         browser.ask("window.unchanged = 1").await;
-        assert_eq!(browser.text("h1").await, "2 instances, 0 serving miners");
+        assert_eq!(browser.text("h1").await, "2 instances, 0 running");
     }
     one.press_in(&row(&barn), "Start").await;
     until_row(&one, &barn, "running").await;
@@ -42,7 +42,7 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     other
         .until(
             "the headline counts",
-            "return document.querySelector('h1').innerText === '2 instances, 1 serving miners'",
+            "return document.querySelector('h1').innerText === '2 instances, 1 running'",
         )
         .await;
     until_row(&other, &garage, "stopped").await;

@@ -100,7 +100,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(said.contains("whole.toml cannot be written"), "{said}");
     // A client reads it.
     let tried = ask(&manager, &["configs", "try", "Home, solo"]).well();
-    assert!(tried.contains("takes this configuration"), "{tried}");
+    assert!(tried.contains("accepts this configuration"), "{tried}");
     // In use it stays; else it goes, if that is meant.
     assert_eq!(
         ask(
@@ -119,7 +119,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(said.contains("barn"), "{said}");
     assert_eq!(
         ask(&manager, &["instances", "delete", "barn", "--yes"]).well(),
-        "barn and all its files are deleted.\n"
+        "Deleted barn and all its files.\n"
     );
     assert!(
         ask(&manager, &["configs", "rm", "Home, solo", "-y"])

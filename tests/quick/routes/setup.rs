@@ -368,7 +368,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
         let page = refused(&manager, &setup, "name", &fields, wrong).await;
         if fields[2].1 == taken {
             assert!(
-                page.text.contains("is taken by") && page.text.contains("is free"),
+                page.text.contains("is already in use by") && page.text.contains("is free"),
                 "{page:?}"
             );
         }
@@ -581,7 +581,7 @@ async fn without_a_client_it_leads_to_one_and_waits() {
         .page(200);
     assert!(
         page.one("section.attention")
-            .contains("No JD client is installed")
+            .contains("No client is installed")
     );
     assert_eq!(page.count("button.primary"), 0, "there is nothing to start");
     let refused = form(&manager, &format!("{setup}/review"), &[("action", "go")]).await;
@@ -617,7 +617,7 @@ async fn a_client_that_does_not_come_up_says_why_and_what_to_do() {
     assert_eq!(page.one("h1"), "barn does not come up yet");
     let said = page.one("section.attention");
     assert!(
-        said.contains("Template provider refused the connection.") && said.contains("next try in"),
+        said.contains("Template provider refused the connection.") && said.contains("retry in"),
         "{said}"
     );
     let json = manager.json(&format!("/api/setup/watch/{id}")).await;
