@@ -9,7 +9,7 @@ mod provider;
 
 /// How much a line explains. Of lines about the same end the one that explains more is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CauseWeight {
+pub(in crate::programs) enum CauseWeight {
     /// What the client was doing.
     Circumstance,
     /// That something ended or failed.
@@ -19,7 +19,7 @@ pub(super) enum CauseWeight {
 }
 
 /// A text that the client writes, and its meaning.
-pub(super) struct CauseRule {
+pub(in crate::programs) struct CauseRule {
     /// For programs; it never changes.
     pub code: &'static str,
     /// A line must contain all of these texts. `|` separates alternatives. Quotes have no backslash.
@@ -41,7 +41,7 @@ pub(super) struct CauseRule {
 }
 
 /// What most rules have in common.
-const RULE: CauseRule = CauseRule {
+pub(in crate::programs) const RULE: CauseRule = CauseRule {
     code: "",
     marks: &[],
     detail: None,

@@ -6,7 +6,7 @@
 //! before one is found. Must not know: what was said before.
 
 mod build;
-mod details;
+pub(in crate::programs) mod details;
 mod table;
 
 use super::pool_leave::PoolLeaveCode;
@@ -23,7 +23,7 @@ const CRATES: &[&[u8]] = &[b"jd_client", b"stratum_apps", b"bitcoin_core_sv2"];
 
 /// When a certificate holds, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CertificateValidity {
+pub(in crate::programs) struct CertificateValidity {
     /// From when on.
     pub from: i64,
     /// Until when.
@@ -34,7 +34,7 @@ pub(super) struct CertificateValidity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
 #[cfg_attr(test, strum(serialize_all = "kebab-case"))]
-pub(super) enum LogFact {
+pub(in crate::programs) enum LogFact {
     /// The client begins its work.
     ClientStarts,
     /// It connects with a template provider that speaks Stratum V2, for the so-manieth time.
@@ -135,19 +135,19 @@ pub(super) enum LogFact {
 }
 
 /// One thing the client says, and what it means.
-pub(super) struct FactRule {
+pub(in crate::programs) struct FactRule<F = LogFact> {
     /// The last modules of the target; empty for any.
-    target: &'static str,
+    pub target: &'static str,
     /// What the message begins with.
-    begins: &'static str,
+    pub begins: &'static str,
     /// Further texts that are all in the message.
-    has: &'static [&'static str],
+    pub has: &'static [&'static str],
     /// Makes the fact of the message behind `begins`. None if the line says something else after
     /// all.
-    means: fn(&[u8]) -> Option<LogFact>,
+    pub means: fn(&[u8]) -> Option<F>,
     /// A line that this rule is for; its test.
     #[cfg_attr(not(test), expect(dead_code))]
-    example: &'static str,
+    pub example: &'static str,
 }
 
 /// Which rules begin with a byte: from, and up to but not with.
@@ -185,8 +185,9 @@ pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<LogFact> {
         .find_map(|rule| rule.apply(target, message))
 }
 
-impl FactRule {
-    fn apply(&self, target: &[u8], message: &[u8]) -> Option<LogFact> {
+impl<F> FactRule<F> {
+    /// The fact of a line, if this rule is for it.
+    pub(in crate::programs) fn apply(&self, target: &[u8], message: &[u8]) -> Option<F> {
         let rest = message.strip_prefix(self.begins.as_bytes())?;
         let is_for = ends_with_modules(target, self.target.as_bytes())
             && self

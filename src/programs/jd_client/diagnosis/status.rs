@@ -11,10 +11,10 @@ mod pools;
 
 use super::certificate::{CertificateOwner, RejectedCertificate, certificate_text};
 use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
-use super::line::LineParts;
 use super::pool_leave::{PoolLeaveCode, PoolLeaveReason};
 use crate::base::clock::Timestamp;
 use crate::keeper::level::KEEPER_TARGET;
+use crate::programs::log_line::LineParts;
 pub use flow::{LearnedInterval, SeenBlock, SeenBlocks, UnansweredWork};
 use parts::say;
 pub use parts::{

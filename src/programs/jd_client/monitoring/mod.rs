@@ -6,10 +6,10 @@
 //! of a reading are bounded, no redirect is followed, and what is odd is left out and counted.
 //! Knows no instance and keeps nothing between two readings but idle connections.
 
-mod shapes;
+pub(in crate::programs) mod shapes;
 #[cfg(test)]
-mod tests;
-mod walk;
+pub(in crate::programs) mod tests;
+pub(in crate::programs) mod walk;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -197,6 +197,18 @@ impl MonitoringClient {
         tokio::time::timeout(self.patience, walk.reading())
             .await
             .unwrap_or(Err(MonitoringError::TimedOut))
+    }
+}
+
+impl MonitoringClient {
+    /// A reading to be made page by page, for an API that has other lists than the client's.
+    pub(in crate::programs) fn paged(&self, address: SocketAddr) -> walk::PagedReading<'_> {
+        walk::PagedReading::new(&self.http, address)
+    }
+
+    /// Time for a whole reading.
+    pub(in crate::programs) fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

@@ -31,7 +31,7 @@ const BEYOND_BELIEF: f64 = 1e300;
 
 /// Why a body could not be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShapeError {
+pub(in crate::programs) enum ShapeError {
     /// It is not JSON.
     NotJson,
     /// It is JSON, but no object.
@@ -50,10 +50,10 @@ impl From<serde_json::Error> for ShapeError {
 
 /// An object whose members are still text; of two with one name the first counts.
 #[derive(Debug, Default)]
-pub(super) struct RawObject<'a> {
+pub(in crate::programs) struct RawObject<'a> {
     members: Vec<(MemberName<'a>, &'a RawValue)>,
     /// Members that were not what they should be, so far.
-    pub(super) odd: u32,
+    pub(in crate::programs) odd: u32,
 }
 
 /// A member's name, copied only when it holds escapes.
@@ -117,18 +117,22 @@ impl<'de> Deserialize<'de> for RawList<'de> {
 
 impl<'a> RawObject<'a> {
     /// Reads a body.
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, ShapeError> {
+    pub(in crate::programs) fn of(body: &'a [u8]) -> Result<Self, ShapeError> {
         Ok(serde_json::from_slice(body)?)
     }
 
     /// Whether there is a member of this name, `null` included.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::programs) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|(member, _)| member.0 == name)
     }
 
     /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T`
     /// that `fits`.
-    fn read<T: Deserialize<'a>>(&mut self, name: &str, fits: impl FnOnce(&T) -> bool) -> Option<T> {
+    pub(in crate::programs) fn read<T: Deserialize<'a>>(
+        &mut self,
+        name: &str,
+        fits: impl FnOnce(&T) -> bool,
+    ) -> Option<T> {
         let (_, text) = self.members.iter().find(|(member, _)| member.0 == name)?;
         let told = serde_json::from_str::<Option<T>>(text.get()).ok();
         let odd = told
@@ -139,25 +143,29 @@ impl<'a> RawObject<'a> {
     }
 
     /// A whole number from 0.
-    pub(super) fn count(&mut self, name: &str) -> Option<u64> {
+    pub(in crate::programs) fn count(&mut self, name: &str) -> Option<u64> {
         self.read(name, |_| true)
     }
 
     /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
-    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+    pub(in crate::programs) fn number(&mut self, name: &str) -> Option<f64> {
         self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number))
             .map(f64::abs)
     }
 
     /// The object that is a member of this one. What is odd in it is counted there.
-    pub(super) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
+    pub(in crate::programs) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
         self.read(name, |_| true)
     }
 
     fn identity(&mut self) -> String {
-        self.read("user_identity", |_| true)
+        self.name("user_identity").unwrap_or_default()
+    }
+
+    /// A text without control characters, at most 128 characters.
+    pub(in crate::programs) fn name(&mut self, name: &str) -> Option<String> {
+        self.read(name, |_| true)
             .map(|MemberName(text)| clean(&text, MAX_IDENTITY))
-            .unwrap_or_default()
     }
 
     fn reasons(&mut self) -> BTreeMap<String, u64> {
@@ -187,7 +195,7 @@ fn clean(text: &str, longest: usize) -> String {
 }
 
 /// What the API's lists hold.
-pub(super) trait ListItem: Sized {
+pub(in crate::programs) trait ListItem: Sized {
     /// The lists a page has of them, each with the member that says how long the list is over all
     /// pages.
     const LISTS: &[(&str, &str)];
@@ -295,7 +303,7 @@ pub(super) struct ApiListPage<T> {
     /// Entries that the longer of its lists has over all pages.
     pub(super) total: Option<u64>,
     /// What was not as it should be.
-    pub(super) odd: u32,
+    pub(in crate::programs) odd: u32,
 }
 
 impl<T: ListItem> ApiListPage<T> {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const PAGE: usize = 100;
 
 /// A reading under way.
-pub(super) struct PagedReading<'a> {
+pub(in crate::programs) struct PagedReading<'a> {
     http: &'a reqwest::Client,
     base: String,
     /// Bytes that may still come.
@@ -31,10 +31,10 @@ pub(super) struct PagedReading<'a> {
 }
 
 /// A list over all its pages.
-struct CompleteList<T> {
-    entries: Vec<T>,
-    truncated: bool,
-    odd: u32,
+pub(in crate::programs) struct CompleteList<T> {
+    pub entries: Vec<T>,
+    pub truncated: bool,
+    pub odd: u32,
 }
 
 impl<T> Default for CompleteList<T> {
@@ -147,7 +147,7 @@ impl<'a> PagedReading<'a> {
 
     /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API
     /// has no such list. Of entries with the same id the first counts.
-    async fn list<T: ListItem>(
+    pub(in crate::programs) async fn list<T: ListItem>(
         &self,
         path: &str,
         left: &AtomicUsize,
@@ -194,7 +194,10 @@ impl<'a> PagedReading<'a> {
     }
 
     /// The body at `path`; `None` when there is nothing at it.
-    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, MonitoringError> {
+    pub(in crate::programs) async fn get(
+        &self,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, MonitoringError> {
         let mut response = self
             .http
             .get(format!("{}{path}", self.base))

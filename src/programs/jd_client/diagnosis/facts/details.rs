@@ -11,7 +11,7 @@ const KEPT: usize = 160;
 const CODE: usize = 80;
 
 /// Where a text begins in another.
-pub(super) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+pub(in crate::programs) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     let first = *part.first()?;
     let mut from = 0;
     while let Some(at) = text.get(from..)?.iter().position(|b| *b == first) {
@@ -24,12 +24,12 @@ pub(super) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
 }
 
 /// What stands behind a mark.
-pub(super) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+pub(in crate::programs) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
     position(text, mark.as_bytes()).map(|at| &text[at + mark.len()..])
 }
 
 /// What stands before any of these bytes.
-pub(super) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
+pub(in crate::programs) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
     &text[..text
         .iter()
         .position(|b| ends.contains(b))
@@ -37,27 +37,27 @@ pub(super) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
 }
 
 /// The number a text begins with. One that is too large is none.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
+pub(in crate::programs) fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
 /// The hash in `prev_hash: U256(000000000000d0d2…)`, the newest block's, as block explorers write
 /// it; none if it is no hash.
-pub(super) fn block_hash(text: &[u8]) -> Option<String> {
+pub(in crate::programs) fn block_hash(text: &[u8]) -> Option<String> {
     let hash = until(after(text, "prev_hash: U256(")?, b")");
     let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
     is_hash.then(|| String::from_utf8_lossy(hash).into_owned())
 }
 
 /// The number behind a mark.
-pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
+pub(in crate::programs) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
     number(after(text, mark)?)
 }
 
 /// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and
 /// no longer than people read.
-pub(in super::super) fn words(text: &[u8]) -> String {
+pub(in crate::programs) fn words(text: &[u8]) -> String {
     let is_shown = |c: &char| !c.is_control() && !crate::base::visible::is_hidden(*c, None);
     let text = &text[..text.len().min(KEPT * 8)];
     String::from_utf8_lossy(text)
@@ -69,7 +69,7 @@ pub(in super::super) fn words(text: &[u8]) -> String {
 }
 
 /// When the certificate in an error holds; none if the error is about something else.
-pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
+pub(in crate::programs) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     let text = after(text, "InvalidCertificate")?;
     let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
     Some(CertificateValidity {
@@ -184,7 +184,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
 /// An error of the client in few words, never as a structure of its language, and why it makes the
 /// client leave a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`, older
 /// versions the kind alone or a sentence.
-pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
+pub(in crate::programs) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
     let known = KNOWN
         .iter()
         .find(|(mark, _, _)| position(text, mark.as_bytes()).is_some());
@@ -203,7 +203,7 @@ pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
 }
 
 /// The same without the reason.
-pub(super) fn error(text: &[u8]) -> String {
+pub(in crate::programs) fn error(text: &[u8]) -> String {
     leave_reason(text).1
 }
 
@@ -259,7 +259,7 @@ const NODE_ERRORS: &[(&str, &str)] = &[
 
 /// Why Bitcoin Core cannot be used: what the system says of the socket, what the node says, or the
 /// kind of error. Versions from 0.4.0 on write this as a text within a text.
-pub(super) fn node_error(text: &[u8]) -> String {
+pub(in crate::programs) fn node_error(text: &[u8]) -> String {
     if let Some((_, known)) = NODE_ERRORS
         .iter()
         .find(|(mark, _)| position(text, mark.as_bytes()).is_some())
@@ -285,7 +285,7 @@ pub(super) fn node_error(text: &[u8]) -> String {
 
 /// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a
 /// word or a few, so that a sentence about it is short enough to be kept.
-pub(super) fn code(text: &[u8]) -> Option<String> {
+pub(in crate::programs) fn code(text: &[u8]) -> Option<String> {
     let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
     let code = words(until(
         code.strip_prefix(b":")
@@ -298,7 +298,7 @@ pub(super) fn code(text: &[u8]) -> Option<String> {
 /// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its
 /// beginning is that of the machine the client was built on, with line and column. Ends with a
 /// colon.
-pub(super) fn panic_place(text: &[u8]) -> String {
+pub(in crate::programs) fn panic_place(text: &[u8]) -> String {
     let path = until(text, b"\n\r");
     let from = path
         .iter()
@@ -313,6 +313,6 @@ pub(super) fn panic_place(text: &[u8]) -> String {
 
 /// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at
 /// src/main.rs:33:18:`.
-pub(in super::super) fn place_of_panic(line: &[u8]) -> Option<String> {
+pub(in crate::programs) fn place_of_panic(line: &[u8]) -> Option<String> {
     after(&line[..line.len().min(super::LOOKED_AT)], " panicked at ").map(panic_place)
 }

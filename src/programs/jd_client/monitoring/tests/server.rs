@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How a server treats one request.
-pub(super) enum Answer {
+pub(in crate::programs) enum Answer {
     /// 200 with this body; the connection stays.
     Body(String),
     /// These bytes, then the end.
@@ -22,30 +22,32 @@ pub(super) enum Answer {
 }
 
 /// A server under test, and what it saw.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    pub(super) seen: Arc<Seen>,
+pub(in crate::programs) struct Server {
+    pub(in crate::programs) address: SocketAddr,
+    pub(in crate::programs) seen: Arc<Seen>,
 }
 
 #[derive(Default)]
-pub(super) struct Seen {
+pub(in crate::programs) struct Seen {
     /// Paths below `/api/v1`, in the order asked.
     paths: Mutex<Vec<String>>,
     /// The head of the newest request.
-    pub(super) head: Mutex<String>,
-    pub(super) connections: AtomicUsize,
-    pub(super) sent: AtomicUsize,
+    pub(in crate::programs) head: Mutex<String>,
+    pub(in crate::programs) connections: AtomicUsize,
+    pub(in crate::programs) sent: AtomicUsize,
     open: AtomicUsize,
-    pub(super) most_open: AtomicUsize,
+    pub(in crate::programs) most_open: AtomicUsize,
 }
 
 impl Server {
     /// Answers each request as `answer` says of its path below `/api/v1`.
-    pub(super) async fn new(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(in crate::programs) async fn new(
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::at(IpAddr::from([127, 0, 0, 1]), answer).await
     }
 
-    pub(super) async fn at(
+    pub(in crate::programs) async fn at(
         ip: IpAddr,
         answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -68,19 +70,19 @@ impl Server {
         Self { address, seen }
     }
 
-    pub(super) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
+    pub(in crate::programs) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
         MonitoringClient::with_patience(Duration::from_secs(20))
             .read(self.address)
             .await
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(in crate::programs) fn asked(&self) -> Vec<String> {
         self.seen.paths.lock().unwrap().clone()
     }
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(
+pub(in crate::programs) async fn serve(
     mut stream: TcpStream,
     seen: &Seen,
     answer: &(dyn Fn(&str) -> Answer + Send + Sync),

@@ -7,7 +7,7 @@ use crate::keeper::level::{self, LogLevel};
 
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LineParts<'a> {
+pub(in crate::programs) struct LineParts<'a> {
     /// When it was said.
     pub at: Timestamp,
     /// Whether its level is `INFO` or graver. What is said below is for those who look for faults
@@ -21,7 +21,7 @@ pub(super) struct LineParts<'a> {
 
 impl<'a> LineParts<'a> {
     /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
-    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+    pub(in crate::programs) fn read(line: &'a [u8]) -> Option<Self> {
         let header = level::parts(line)?;
         let message = &line[header.message..];
         Some(Self {
