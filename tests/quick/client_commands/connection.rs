@@ -66,7 +66,7 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     let file = manager.scratch().join("token");
     fs::write(&file, format!("{operator}\n")).unwrap();
     start.arg("--token-file").arg(&file);
-    assert_eq!(run(start).well(), "barn runs and serves miners.\n");
+    assert_eq!(run(start).well(), "barn is running.\n");
     let refused = run(by_url(
         &manager,
         &["instances", "delete", &id, "--yes"],
@@ -81,7 +81,7 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     assert!(
         refused
             .err
-            .contains("does not know the token in JD_MANAGER_TOKEN"),
+            .contains("does not accept the token in JD_MANAGER_TOKEN"),
         "{refused:?}"
     );
     // As problem details, for programs: the manager's own.
@@ -157,7 +157,8 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
     };
     let said = nobody(&[]).wrong(1);
     assert!(
-        said.contains("no jd-manager runs on") && said.contains("Start it there with"),
+        said.contains("no jd-manager is running on")
+            && said.contains("Start it with jd-manager --data-dir"),
         "{said}"
     );
     let problem: serde_json::Value = serde_json::from_str(&nobody(&["--json"]).wrong(1)).unwrap();
@@ -165,7 +166,7 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("no jd-manager runs"),
+            .contains("no jd-manager is running"),
         "{problem}"
     );
     // Nothing was made there, and nobody else was asked.
@@ -173,7 +174,7 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
     let at_url = |url: &str| run(program(&["instances", "--url", url]));
     let said = at_url(&format!("http://127.0.0.1:{}", crate::harness::free_port())).wrong(1);
     assert!(
-        said.contains("nobody answers at http://127.0.0.1:"),
+        said.contains("no program listens at http://127.0.0.1:"),
         "{said}"
     );
     for wrong in [
@@ -250,5 +251,5 @@ async fn a_certificate_of_ones_own_is_named() {
     let mut wrong = by_url(&manager, &["instances"], None);
     wrong.arg("--tls-ca").arg(&secret);
     let said = run(wrong).wrong(2);
-    assert!(said.contains("holds no certificate"), "{said}");
+    assert!(said.contains("contains no PEM certificate"), "{said}");
 }

@@ -36,16 +36,16 @@ async fn the_exit_code_says_whether_all_is_well() {
     .await;
     assert_eq!(found.err, "");
     assert_eq!(row(&found.out, "barn")[2], "unhealthy", "{}", found.out);
-    assert!(found.out.contains("WHAT IS THE CASE"), "{}", found.out);
+    assert!(found.out.contains("PROBLEM AND FIX"), "{}", found.out);
     let one = ask(&manager, &["health", "barn"]);
     assert!(
-        one.code == 3 && one.out.starts_with("barn is unhealthy, "),
+        one.code == 3 && one.out.starts_with("barn is unhealthy ("),
         "{one:?}"
     );
     assert_eq!(row(&one.out, "upstream")[1], "unhealthy", "{}", one.out);
     let looked = ask(&manager, &["health", "check", "barn", &attic]);
     assert!(
-        looked.code == 3 && looked.out.contains("\nattic is not judged"),
+        looked.code == 3 && looked.out.contains("\nattic is not checked"),
         "{looked:?}"
     );
     assert_eq!(ask(&manager, &["health", "attic"]).code, 0);

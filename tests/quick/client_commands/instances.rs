@@ -17,7 +17,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
     // By name, and by the beginning of an id.
     let said = ask(&manager, &["instances", "start", "barn", &attic[..8]]).well();
     assert!(
-        said.contains("barn runs and serves miners.\n") && said.contains("attic runs"),
+        said.contains("barn is running.\n") && said.contains("attic is running"),
         "{said}"
     );
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_start_that_leads_nowhere_is_a_failure_and_says_why() {
     assert!(run.out.is_empty(), "{run:?}");
     let said = run.wrong(1);
     assert!(
-        said.starts_with("jd-manager: barn ended and will be tried again: "),
+        said.starts_with("jd-manager: barn exited unexpectedly and will be retried: "),
         "{said}"
     );
 }
@@ -87,7 +87,7 @@ async fn one_that_never_serves_miners_is_waited_for_only_so_long() {
     let id = manager.instance("barn").await;
     let said = ask(&manager, &["instances", "start", "barn", "--timeout", "1"]).wrong(1);
     assert!(
-        said.starts_with("jd-manager: barn: after 1 s it does not serve miners yet"),
+        said.starts_with("jd-manager: barn: still starting after 1 s. The log shows what"),
         "{said}"
     );
     assert_eq!(
@@ -182,7 +182,7 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
         ["attic"]
     );
     let none = ask(&manager, &["instances", "list", "--search", "nowhere"]).well();
-    assert!(none.contains("None of the instances fits"), "{none}");
+    assert!(none.contains("No instance matches"), "{none}");
     // Nobody can be asked here.
     let said = ask(&manager, &["instances", "delete", "old barn"]).wrong(2);
     assert!(
@@ -247,7 +247,8 @@ async fn the_beginning_of_an_id_has_to_be_that_of_one() {
     ask(&manager, &["instances", "show", shared]).well();
     let said = ask(&manager, &["instances", "show", "nobody"]).wrong(1);
     assert!(
-        said.contains("no instance \"nobody\"") && said.contains("jd-manager instances shows them"),
+        said.contains("no instance \"nobody\"")
+            && said.contains("List them with: jd-manager instances"),
         "{said}"
     );
 }

@@ -13,7 +13,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
     let manager = Manager::with_store(&releases.base(), &[]).await;
     let said = ask(&manager, &["updates"]).well();
     assert!(
-        said.starts_with("No client is in use, and no release is known; jd-manager updates check"),
+        said.starts_with("No client is in use, and no release is known. Check for releases with: jd-manager updates check"),
         "{said}"
     );
     let found = ask(&manager, &["updates", "check"]).well();
@@ -113,7 +113,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
     );
     assert_eq!(
         ask(&manager, &["updates", "cancel"]).wrong(1),
-        "jd-manager: no work is under way\n"
+        "jd-manager: no job is running\n"
     );
 }
 
@@ -144,7 +144,7 @@ async fn work_that_fails_or_is_cancelled_fails_the_command() {
     crate::harness::until("it is under way", || async {
         (ask(&manager, &["updates"])
             .out
-            .contains("Under way: install v0.7.0"))
+            .contains("Running job: install v0.7.0"))
         .then_some(())
     })
     .await;
