@@ -69,7 +69,7 @@ impl BitcoinNetwork {
         (self.socket_in(data_dir) == socket).then(|| data_dir.to_owned())
     }
 
-    /// The chains that a block with this compact target can be of; none: it cannot be told.
+    /// The chains that a block with this compact target can be of; none: unknown.
     ///
     /// A regtest block has the easiest target there is, `0x207fffff`. Mainnet has had an exponent
     /// of 0x17 or less since 2018, which means a difficulty above 10¹²; test networks are far below

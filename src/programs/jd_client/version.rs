@@ -26,16 +26,16 @@ pub struct ClientVersion {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VersionFault {
     /// Not three numbers with dots.
-    #[error("`{0}` is not a version of the client; one looks like 0.6.0")]
+    #[error("`{0}` is not a client version. Enter three numbers, such as 0.6.0")]
     Unreadable(String),
     /// A release tag.
     #[error(
-        "`{0}` looks like a release tag; the client's own version, as its --version prints it, is wanted (0.6.0 came with tag \
-         v0.8.0)"
+        "`{0}` looks like a release tag. Enter the client's own version, as printed by --version (tag v0.8.0 contains client \
+         0.6.0)"
     )]
     Tag(String),
     /// The version of another program.
-    #[error("`{0}` is another program; jd_client_sv2 is wanted")]
+    #[error("`{0}` is a different program, not jd_client_sv2")]
     OtherProgram(String),
     /// Older than the first supported one.
     #[error("client {0} is not supported; the oldest supported version is {oldest}", oldest = ClientVersion::OLDEST)]

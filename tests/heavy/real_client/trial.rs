@@ -74,7 +74,7 @@ async fn what_the_real_client_does_not_take_is_said_in_plain_words() {
         told["message"]
             .as_str()
             .unwrap()
-            .contains("a key in its configuration has a typing error"),
+            .contains("a key in the configuration has a typing error"),
         "{told}"
     );
     assert!(

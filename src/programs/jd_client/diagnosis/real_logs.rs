@@ -76,7 +76,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
     (
         "jd-client/declare_rejected",
         ZERO,
-        "connected | solo | job-rejected: the job declaration server refused a job: invalid-job",
+        "connected | solo | job-rejected: the job declaration server rejected a job: invalid-job",
         None,
     ),
     (

@@ -38,8 +38,8 @@ const KEPT: usize = AT_A_TIME;
 pub enum MonitoringError {
     /// Nobody listens at the address.
     #[error(
-        "Nothing listens at the monitoring address. The client opens it once it has its template provider, unless another \
-         program holds the port: the client's log says so then."
+        "No program listens on the monitoring address. The client opens it after it has connected to the template provider. If \
+         another program uses the port, the client's log shows this."
     )]
     Refused,
     /// The reading took longer than 5 s.
@@ -49,23 +49,23 @@ pub enum MonitoringError {
     TimedOut,
     /// More came than is read: 2 MiB for one request, 16 MiB in all.
     #[error(
-        "More data came from the monitoring address than a JD client sends. Check that the address leads to the client."
+        "The monitoring address sent more data than a JD client sends. Check that the address belongs to the client."
     )]
     TooLarge,
     /// An HTTP status other than 200, redirects included.
     #[error(
-        "The monitoring address answered with HTTP status {0}. Check that it leads to the client and not to another program."
+        "The monitoring address answered with HTTP status {0}. Check that the address belongs to the client and not to another program."
     )]
     Status(u16),
     /// A body that is no JSON.
     #[error(
-        "The monitoring address answered with something else than JSON. Check that it leads to the client and not to another \
+        "The monitoring address did not answer with JSON. Check that the address belongs to the client and not to another \
          program."
     )]
     NotJson,
     /// JSON, but not of the monitoring API.
     #[error(
-        "The monitoring address answered with JSON that is not a JD client's. Check that it leads to the client."
+        "The monitoring address answered with JSON that is not from a JD client. Check that the address belongs to the client."
     )]
     NotTheApi,
     /// There was no connection, or it broke off, or does not speak HTTP; with the reason.

@@ -90,7 +90,7 @@ pub(super) fn channel_refused(rest: &[u8]) -> Option<LogFact> {
 /// A peer that refuses the protocol or its features, for a code of its own.
 pub(super) fn setup_refused(who: &str, rest: &[u8]) -> Option<LogFact> {
     Some(LogFact::PoolRefused {
-        words: format!("the {who} refused the connection: {}", code(rest)?),
+        words: format!("the {who} rejected the connection: {}", code(rest)?),
         code: PoolLeaveCode::SetupRefused,
     })
 }
@@ -115,7 +115,7 @@ pub(super) fn job_refused(by: &str, rest: &[u8]) -> Option<LogFact> {
     Some(match code.as_str() {
         "stale-chain-tip" => LogFact::JobOutdated,
         _ => LogFact::JobRefused {
-            words: Some(format!("the {by} refused a job: {code}")),
+            words: Some(format!("the {by} rejected a job: {code}")),
         },
     })
 }

@@ -83,7 +83,7 @@ pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
 const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     (
         "InvalidCertificate",
-        "its certificate was not accepted",
+        "its certificate was rejected",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -93,12 +93,12 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "HandshakeTimeout",
-        "no handshake within the time for it",
+        "the handshake timed out",
         PoolLeaveCode::NoAnswer,
     ),
     (
         "InvalidKey",
-        "its public key in the configuration is not a usable key",
+        "its public key in the configuration is not valid",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -116,29 +116,25 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
         "the connection was closed",
         PoolLeaveCode::ConnectionLost,
     ),
-    (
-        "Timeout",
-        "no answer within the time for it",
-        PoolLeaveCode::NoAnswer,
-    ),
+    ("Timeout", "no answer in time", PoolLeaveCode::NoAnswer),
     (
         "DeclareMiningJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "CustomJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "ExtranonceSizeTooSmall",
-        "it grants too little extranonce",
+        "it grants too few extranonce bytes",
         PoolLeaveCode::ExtranonceTooSmall,
     ),
     (
         "ExtranonceSizeTooLarge",
-        "its extranonce does not fit",
+        "its extranonce is too large",
         PoolLeaveCode::ChannelUnusable,
     ),
     (
@@ -153,7 +149,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "SetupConnectionError",
-        "it refused the connection",
+        "it rejected the connection",
         PoolLeaveCode::SetupRefused,
     ),
     (
@@ -163,7 +159,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "ServerRequiresUnsupportedExtensions",
-        "it requires an extension that is not supported here",
+        "it requires an extension that the client does not support",
         PoolLeaveCode::ExtensionRequired,
     ),
     (

@@ -511,7 +511,7 @@ pub(super) const FACTS: &[FactRule] = &[
         means: |rest| {
             Some(LogFact::PoolRefused {
                 words: format!(
-                    "the pool sent {}, which does not fit",
+                    "the client cannot use {} from the pool",
                     words(until(rest, b" "))
                 ),
                 code: PoolLeaveCode::ChannelUnusable,

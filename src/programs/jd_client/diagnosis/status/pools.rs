@@ -30,7 +30,7 @@ impl ClientStatus {
         match &self.lost {
             Some(lost) if lost.number == upstream.number => *upstream = lost.clone(),
             _ => {
-                upstream.why = Some("it was tried before in this run".into());
+                upstream.why = Some("already tried in this run".into());
                 upstream.becomes(UpstreamState::Failed, at);
             }
         }
@@ -257,7 +257,7 @@ impl ClientStatus {
                 said.at = at;
                 false
             }
-            (None, None) => say(&mut self.refused, at, "a job was refused".into()),
+            (None, None) => say(&mut self.refused, at, "a job was rejected".into()),
         }
     }
 }

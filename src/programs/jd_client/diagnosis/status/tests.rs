@@ -139,12 +139,12 @@ fn at_telling_moments_the_standing_is_what_happened() {
         (
             "declare_rejected",
             62,
-            "connected | trying pool 1 of 1 | Lost the job declaration server refused a job: invalid-job",
+            "connected | trying pool 1 of 1 | Lost the job declaration server rejected a job: invalid-job",
         ),
         (
             "declare_rejected",
             all,
-            "connected | solo | Lost the job declaration server refused a job: invalid-job",
+            "connected | solo | Lost the job declaration server rejected a job: invalid-job",
         ),
         (
             "pool_unreachable_solo",
