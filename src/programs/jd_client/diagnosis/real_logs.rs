@@ -1,5 +1,5 @@
-//! Every log of the real programs in `tests/data`: the status after it, and the cause of its end,
-//! whether it is read line by line or in one go.
+//! Tests every log of the real programs in `tests/data`: the status at its end and the cause of the
+//! exit, whether the log is read line by line or all at once.
 
 use super::*;
 use crate::keeper::watcher::LineWatcher;
