@@ -1,8 +1,8 @@
 //! Waits for what a client needs before it can work: its template provider or its node's socket.
 //!
-//! A client ends when either is gone. Its keeper then waits longer and longer before it tries again,
-//! and would go on waiting after the node is back. So the keeper looks every two seconds while it
-//! waits, without the manager's help.
+//! A client exits when either is gone. Its keeper then waits longer before each retry, and would keep
+//! waiting after the node is back. So the keeper checks every two seconds while it waits, without the
+//! manager's help.
 
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// From one look to the next.
+/// The interval between two checks.
 const PERIOD: Duration = Duration::from_secs(2);
-/// A connection is waited for so long.
+/// Timeout of a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Enough for the resolver of names; a thread's usual stack is eight times as large.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What a client connects to first, and ends without.
+/// What a client connects to first and cannot run without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dependency {
@@ -31,8 +31,8 @@ pub enum Dependency {
 }
 
 impl Dependency {
-    /// Whether it accepts a connection now. Blocks for a few seconds at most for each address that
-    /// its name has.
+    /// Whether it accepts a connection now. Blocks for at most a few seconds per address of its host
+    /// name.
     fn accepts(&self) -> bool {
         match self {
             Self::Socket(path) => UnixStream::connect(path).is_ok(),
@@ -43,13 +43,13 @@ impl Dependency {
     }
 }
 
-/// Looks after a dependency on a thread of its own, until it is dropped.
+/// Checks a dependency on a separate thread until it is dropped.
 #[must_use = "it ends when it is dropped"]
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
 impl DependencyWatch {
-    /// Writes a byte to `signal` as soon as the dependency accepts connections after it did not; one
-    /// that accepts all the time is never reported. None if there can be no thread.
+    /// Writes a byte to `signal` when the dependency accepts connections again after it did not. A
+    /// dependency that always accepts is never reported. None if the thread cannot be started.
     pub(super) fn begin(dependency: Dependency, mut signal: UnixStream) -> Option<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
@@ -89,7 +89,7 @@ mod tests {
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
 
-    /// Whether a byte comes within this time.
+    /// Whether a byte arrives within this time.
     fn is_reported(signal: &mut UnixStream, within: Duration) -> bool {
         signal.set_read_timeout(Some(within)).unwrap();
         match signal.read(&mut [0]) {

@@ -1,8 +1,8 @@
 //! The keeper process: one thread, one `poll`, and the state machine between events and actions.
 //!
-//! It knows the instance's directory and nothing else: `keeper.json` says what to run. The lock
-//! says that the instance is alive, the socket lets the manager send commands and watch, the
-//! journal keeps the history while the manager is away.
+//! It knows only the instance's directory: `keeper.json` contains what to run. The lock shows that
+//! the instance is alive, the manager sends commands and watches through the socket, and the journal
+//! keeps the history while the manager is not running.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -28,11 +28,11 @@ use super::watcher::LineWatcher;
 use super::{leftovers, names, spawn};
 use crate::base::clock::Timestamp;
 
-/// So much output is taken before other things get their turn, bytes.
+/// The amount of output that is read before other events are handled, in bytes.
 const INTAKE_BYTES: usize = 1 << 20;
-/// Until a journal that could not be written is tried again.
+/// The wait before a failed write of the journal is retried.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
-/// More connections than a manager and a few curious people need are refused.
+/// The maximum number of connections: enough for a manager and a few other programs.
 const CONNECTIONS: usize = 32;
 
 /// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready`
@@ -88,14 +88,14 @@ struct KeeperProcess {
     log: LogFile,
     journal: JournalWriter,
     status: KeeperStatus,
-    /// Who asked last, until the change it led to is written down.
+    /// The last actor, until the resulting change is recorded.
     actor: Option<String>,
-    /// A start that is not written down yet.
+    /// A start that is not recorded yet.
     starting: Option<StateChange>,
     /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
     /// there were.
     watcher: LineWatcher,
-    /// What went wrong last in the run that has just ended, until that end is written down.
+    /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
     /// Where the log ended when this keeper began, bytes.
     log_start: u64,
@@ -114,7 +114,7 @@ impl KeeperProcess {
         let spec =
             KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK)
-            .map_err(|e| told("cannot make the working directory", &e))?;
+            .map_err(|e| told("cannot create the working directory", &e))?;
         // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by
         // its short relative name, since a socket's path may have 107 bytes only.
         match std::fs::remove_file(names::SOCKET) {
@@ -127,15 +127,16 @@ impl KeeperProcess {
         listener
             .set_nonblocking(true)
             .map_err(|e| told("cannot listen", &e))?;
-        let receive =
-            |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
+        let receive = |signals: &[i32]| {
+            receive_signals(signals).map_err(|e| told("cannot handle signals", &e))
+        };
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
         let dependency_signals =
             signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
             told(
-                "cannot become the parent of what a client leaves behind",
+                "cannot become the parent of processes that a client leaves behind",
                 &e,
             )
         })?;
@@ -151,7 +152,7 @@ impl KeeperProcess {
         if leftovers > 0 {
             log.note(
                 "WARN",
-                &format!("killed {leftovers} processes that the keeper before left behind"),
+                &format!("killed {leftovers} processes that the previous keeper left behind"),
             );
         }
         let journal = JournalWriter::open(Path::new("."))
@@ -205,7 +206,7 @@ impl KeeperProcess {
         }
         self.journal.release();
         let _ = std::fs::remove_file(names::SOCKET);
-        // Whoever watches sees the last state before the connection ends.
+        // Watchers see the last state before the connection is closed.
         for connection in &mut self.connections {
             let _ = connection.stream.set_nonblocking(false);
             let _ = connection
@@ -299,13 +300,13 @@ impl KeeperProcess {
             if self.dependency.take().is_some() {
                 self.log.note(
                     "INFO",
-                    "what the client needs accepts connections again; starting the client",
+                    "the template provider or node accepts connections again; starting the client",
                 );
                 self.feed(MachineInput::DependencyBack);
             }
         }
         if signalled {
-            // The machine is going down, or somebody ends the keeper: the client ends first.
+            // The system is shutting down, or a signal stops the keeper: stop the client first.
             drain(&mut self.signals);
             if self.machine.state().is_at_rest() {
                 self.done = true;
@@ -362,7 +363,7 @@ impl KeeperProcess {
         match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!(
-                "keeper.json cannot be read, the one before still holds: {e}"
+                "cannot read keeper.json, still using the previous one: {e}"
             )),
         }
         self.watcher.begin(self.spec.ready_when.clone());
@@ -438,7 +439,7 @@ impl KeeperProcess {
             };
             self.log.note(
                 "WARN",
-                &format!("the client has not ended yet, sending {name}"),
+                &format!("the client is still running, sending {name}"),
             );
         }
         spawn::signal_group(client.pid, signal);
@@ -476,7 +477,7 @@ impl KeeperProcess {
         }
     }
 
-    /// The client has ended: its group goes with it, its last output is read, the machine is told.
+    /// The client has exited: kills its group, reads its last output, and informs the machine.
     fn reap_client(&mut self) {
         let Some(client) = &self.client else { return };
         // The dead leader still holds the group's number, so this reaches nobody else.
@@ -494,7 +495,7 @@ impl KeeperProcess {
                 .or(status.signal().map(ProcessExit::Signal))
                 .unwrap_or(ProcessExit::Code(-1)),
             Err(e) => {
-                complain(&format!("the client's end cannot be learnt: {e}"));
+                complain(&format!("cannot get the client's exit status: {e}"));
                 ProcessExit::Code(-1)
             }
         };
@@ -502,8 +503,8 @@ impl KeeperProcess {
         self.log.note(
             if asked { "INFO" } else { "WARN" },
             &format!(
-                "the client ended with {exit}{}",
-                if asked { "" } else { ", unasked" }
+                "the client exited{}: {exit}",
+                if asked { "" } else { " unexpectedly" }
             ),
         );
         self.end_leftovers();
@@ -520,13 +521,13 @@ impl KeeperProcess {
         if found > 0 {
             self.log.note(
                 "WARN",
-                &format!("ended {found} processes that the client left behind"),
+                &format!("stopped {found} processes that the client left behind"),
             );
         }
         if left > 0 {
             self.log.note(
                 "ERROR",
-                &format!("{left} processes that the client left behind cannot be ended"),
+                &format!("{left} processes that the client left behind cannot be stopped"),
             );
         }
     }
@@ -568,7 +569,7 @@ impl KeeperProcess {
             retry_at,
         };
         if let Err(e) = self.journal.append(&entry) {
-            complain(&format!("the journal cannot be written: {e}"));
+            complain(&format!("cannot write the journal: {e}"));
         }
         self.status.state = change.to;
         self.status.since = now.0;
@@ -641,7 +642,7 @@ impl KeeperProcess {
                 KeeperCommand::Reload => match KeeperSpec::read(Path::new(".")) {
                     Ok(spec) => self.adopt(spec),
                     Err(e) => complain(&format!(
-                        "keeper.json cannot be read, the one before still holds: {e}"
+                        "cannot read keeper.json, still using the previous one: {e}"
                     )),
                 },
                 KeeperCommand::Watch => self.connections[at].watches = true,
@@ -683,8 +684,8 @@ fn drain(signals: &mut UnixStream) {
     while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
 }
 
-/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is
-/// tried again for a second.
+/// Takes the instance's lock. The manager sometimes holds the lock briefly to check it, so a held lock
+/// is retried for a second.
 fn lock() -> io::Result<File> {
     let file = File::options()
         .create(true)

@@ -1,9 +1,7 @@
-//! What manager and keeper say to each other: JSON objects, one a line, over the keeper's Unix
-//! socket.
+//! The messages between manager and keeper: JSON objects, one per line, over the keeper's Unix socket.
 //!
-//! The version is in every message, so that a newer manager can work with keepers that still run
-//! from an older one. Fields are only ever added; unknown ones are ignored, missing ones have
-//! defaults.
+//! Every message has a version, so a newer manager can work with keepers that an older manager
+//! started. Fields are only added; unknown fields are ignored, missing fields have defaults.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -15,13 +13,13 @@ use super::machine::{
 };
 use super::names;
 
-/// The version spoken here.
+/// The version of this protocol.
 pub const VERSION: u32 = 1;
 
-/// The longest line either side takes, in bytes; a longer one ends the connection.
+/// The maximum length of a line, in bytes. A longer line closes the connection.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
-/// What a keeper is to run: `keeper.json`, read anew before every start of the client.
+/// What a keeper runs: `keeper.json`, read again before every start of the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperSpec {
     /// The client's program.
@@ -30,35 +28,35 @@ pub struct KeeperSpec {
     pub args: Vec<String>,
     /// Its whole environment: nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// When to start it again.
+    /// When to restart the client.
     #[serde(default)]
     pub policy: RestartPolicy,
     /// When to give up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<RestartLimit>,
-    /// Private memory the client may have, bytes.
+    /// Limit of the client's private memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
-    /// How far it steps back for others, 0 to 19.
+    /// The nice value, 0 to 19.
     #[serde(default)]
     pub nice: i32,
     /// From SIGINT to SIGTERM, milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
-    /// The client serves miners once a line contains one of these; empty: as soon as it has been
+    /// The client is ready for miners when a line contains one of these texts; empty: as soon as it has
     /// started.
     #[serde(default)]
     pub ready_when: Vec<String>,
-    /// What the client needs to work; while it is away, the client is started as soon as it is back.
+    /// The dependency of the client. If it is gone, the client is started as soon as it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
-    /// A new log file is begun at about this size, bytes.
+    /// The approximate size at which a new log file is started, in bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
-    /// So many log files are kept.
+    /// The number of log files to keep.
     #[serde(default = "default_segments")]
     pub log_segments: usize,
 }
@@ -74,7 +72,7 @@ fn default_segments() -> usize {
 }
 
 impl KeeperSpec {
-    /// A specification with the product's defaults.
+    /// A specification with the default values.
     pub fn new(program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         Self {
             program,
@@ -114,34 +112,34 @@ impl KeeperSpec {
     }
 }
 
-/// What the manager asks of a keeper.
+/// A command for a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeeperCommand {
-    /// Run the client; while backing off: now.
+    /// Start the client; while retrying: start it now.
     Start,
-    /// End the client, then the keeper.
+    /// Stop the client, then exit.
     Stop,
-    /// End the client and run it again.
+    /// Stop and start the client.
     Restart,
-    /// Read the specification again; it holds from the next start of the client on, the policy at
-    /// once.
+    /// Read the specification again. It applies from the next start of the client; the restart policy
+    /// applies at once.
     Reload,
-    /// Tell the status now and at every change.
+    /// Send the status now and at every change.
     Watch,
 }
 
 /// A request line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperRequest {
-    /// [`VERSION`] of who asks.
+    /// [`VERSION`] of the sender.
     pub v: u32,
-    /// What is asked.
+    /// The command.
     pub command: KeeperCommand,
     /// Repeated in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// Who asks, for the history: `page`, `api`, …
+    /// The actor, for the history: `page`, `api`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The manager has the journal in its database up to this offset, so the keeper may drop
@@ -150,7 +148,7 @@ pub struct KeeperRequest {
     pub ingested: Option<u64>,
 }
 
-/// A line from the keeper: how things are now.
+/// A line from the keeper: the current status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperStatus {
     /// [`VERSION`] of the keeper.
@@ -164,32 +162,31 @@ pub struct KeeperStatus {
     /// The client's process id while there is one.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// When the present client was started, milliseconds since 1970.
+    /// When the current client was started, in milliseconds since 1970.
     #[serde(default)]
     pub started_at: Option<i64>,
     /// Failures in a row.
     #[serde(default)]
     pub failures: u32,
-    /// When the next try is due, milliseconds since 1970.
+    /// When the next retry is due, in milliseconds since 1970.
     #[serde(default)]
     pub retry_at: Option<i64>,
-    /// Why the state is what it is.
+    /// The reason for the state.
     #[serde(default)]
     pub reason: Option<ChangeReason>,
-    /// How the last client ended.
+    /// How the last client exited.
     #[serde(default)]
     pub exit: Option<ProcessExit>,
-    /// The last ERROR line of the last client that ended.
+    /// The last ERROR line of the last client that exited.
     #[serde(default)]
     pub last_error: Option<String>,
-    /// The journal's offset behind its last entry; what is below it has been written.
+    /// The journal's offset after its last entry. Everything before it has been written.
     #[serde(default)]
     pub journal: u64,
-    /// What the keeper has taken of the client's output so far; absent from a keeper that does not
-    /// count.
+    /// The line counts of the client's output so far; absent if the keeper does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,
-    /// The request this answers; absent when it is told because something changed.
+    /// The request that this line answers; absent if the status changed without a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
 }
@@ -217,12 +214,12 @@ impl KeeperStatus {
     }
 }
 
-/// Lines of the client's output by level, counted where they come in, over the life of one keeper.
+/// Lines of the client's output by level, counted by one keeper over its lifetime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelCounts {
-    /// The log's offset at which this keeper began to count, bytes.
+    /// The log's offset at which this keeper started to count, in bytes.
     pub from: u64,
-    /// The log's offset up to which it has counted, bytes.
+    /// The log's offset up to which it has counted, in bytes.
     pub to: u64,
     /// Lines of level ERROR, panics included.
     pub error: u64,
@@ -232,7 +229,7 @@ pub struct LevelCounts {
     pub info: u64,
     /// Of the levels DEBUG and TRACE.
     pub debug: u64,
-    /// Not in the client's format: what goes on from the line before.
+    /// Not in the client's format: continuation lines.
     pub other: u64,
 }
 

@@ -1,10 +1,9 @@
-//! Starting a client: a fresh process of our own that arranges what must hold for the client and
-//! then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
-//! `unsafe`.
+//! Starts a client: a new process of jd-manager sets up its environment and then becomes the client
+//! (chain loading, as in s6). All settings survive `execve`, and no `unsafe` is needed.
 //!
-//! Arranged: death together with the keeper (parent-death signal), a session and group of its own,
-//! limits, a tight umask, its own working directory, nothing of the keeper's environment, no
-//! descriptor but its output.
+//! The process gets a parent-death signal (it dies with the keeper), its own session and group,
+//! limits, a strict umask, its own working directory, nothing of the keeper's environment, and no
+//! descriptors except its output.
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
@@ -24,13 +23,13 @@ pub struct ExecArgs {
     /// The working directory.
     #[arg(long)]
     dir: PathBuf,
-    /// Private memory it may have, bytes.
+    /// Limit of private memory, in bytes.
     #[arg(long)]
     memory: Option<u64>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     #[arg(long)]
     open_files: Option<u64>,
-    /// How far it steps back for others.
+    /// The nice value.
     #[arg(long, default_value_t = 0)]
     nice: i32,
     /// The program and its arguments.
@@ -50,18 +49,20 @@ pub struct StartedClient {
 /// Starts the client of `spec` in the instance's directory `dir`.
 ///
 /// # Errors
-/// The program cannot be run; the text says which and why.
+/// The program cannot be run; the text contains the program and the reason.
 pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedClient, String> {
     let program = spec.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
-    let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
+    let (output, output_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
     // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
     // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
     let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
     // Standard input of the starting process tells back why it could not become the client; it
     // closes when it has.
-    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
-    let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
+    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
+    let error_end = output_end
+        .try_clone()
+        .map_err(|e| told("cannot create a pipe for", e))?;
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("exec")
@@ -99,7 +100,7 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     })
 }
 
-/// The subcommand `exec`: becomes the client. Returns only if it could not.
+/// The subcommand `exec`: becomes the client. Returns only on failure.
 pub fn exec(args: &ExecArgs) -> ExitCode {
     let verdict = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
     let reason = exec_client(args);
@@ -117,19 +118,19 @@ fn exec_client(args: &ExecArgs) -> String {
         format!("{what} for {}: {e}", Path::new(program).display())
     };
     if let Err(e) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-        return failed("no parent-death signal", &e);
+        return failed("cannot set the parent-death signal", &e);
     }
     // The keeper may have died before the signal was set.
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
-        return failed("the keeper has gone", &"not started");
+        return failed("the keeper has exited", &"not started");
     }
     // A program with set-user-id or file capabilities would lose the death signal as it starts
     // (prctl(2)) and outlive its keeper.
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
-        return failed("new privileges cannot be ruled out", &e);
+        return failed("cannot prevent new privileges", &e);
     }
     if let Err(e) = rustix::process::setsid() {
-        return failed("no session", &e);
+        return failed("cannot create a session", &e);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // RLIMIT_DATA counts private writable memory (getrlimit(2), since Linux 4.7); the address space
@@ -147,28 +148,28 @@ fn exec_client(args: &ExecArgs) -> String {
                 },
             )
         {
-            return failed("no limit", &e);
+            return failed("cannot set the limits", &e);
         }
     }
     if args.nice != 0
         && let Err(e) = rustix::process::setpriority_process(None, args.nice)
     {
-        return failed("no priority", &e);
+        return failed("cannot set the nice value", &e);
     }
     if let Err(e) = std::env::set_current_dir(&args.dir) {
-        return failed("no working directory", &e);
+        return failed("cannot enter the working directory", &e);
     }
     match File::open("/dev/null") {
         Ok(null) => {
             if let Err(e) = rustix::stdio::dup2_stdin(null) {
-                return failed("no standard input", &e);
+                return failed("cannot set standard input", &e);
             }
         }
-        Err(e) => return failed("no /dev/null", &e),
+        Err(e) => return failed("cannot open /dev/null", &e),
     }
     let error = Command::new(program).args(rest).exec();
     let advice = match error.kind() {
-        io::ErrorKind::NotFound => " (if the file is there, its interpreter or loader is missing)",
+        io::ErrorKind::NotFound => " (if the file exists, its interpreter or loader is missing)",
         io::ErrorKind::PermissionDenied => {
             " (is it executable, and its file system not mounted noexec?)"
         }
@@ -181,7 +182,7 @@ fn exec_client(args: &ExecArgs) -> String {
     )
 }
 
-/// Sends a signal to the client's whole group; to the process alone while it has not made its group
+/// Sends a signal to the client's whole group, or only to the process if it has not created its group
 /// yet.
 pub fn signal_group(pid: u32, signal: Signal) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {

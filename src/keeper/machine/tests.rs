@@ -1,5 +1,5 @@
-//! The machine against a model of the world: whatever happens in whatever order, there is never a
-//! second client, and what was asked for last is reached or a reason is given.
+//! Tests the machine against a model of the world: regardless of the order of events, there is never a
+//! second client, and the last request is fulfilled or a reason is recorded.
 
 use super::*;
 use proptest::prelude::*;

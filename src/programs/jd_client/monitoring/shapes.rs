@@ -1,9 +1,9 @@
-//! The shapes of the monitoring API's bodies, read so that one odd member costs that member only.
+//! Parses the bodies of the monitoring API so that an invalid member affects only that member.
 //!
-//! Knows no connection: text goes in, values and a count of oddities come out. Members are kept as
-//! text first and read one by one: a number that no computer holds (`1e999`) or a member given
-//! twice then spoils nothing else. Skipping over a member takes no stack, however deep it is
-//! nested.
+//! This module knows no connections: it takes text and returns values and a count of invalid members.
+//! Members are kept as text first and parsed one by one, so a number out of range (`1e999`) or a
+//! duplicate member affects nothing else. Skipping a member needs no stack, regardless of its nesting
+//! depth.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ const MAX_MEMBERS: usize = 256;
 const MAX_ENTRIES: usize = 10_000;
 /// Characters of an account's name that are kept.
 const MAX_IDENTITY: usize = 128;
-/// Reasons for refusing shares that are kept for a channel; eight are known.
+/// The maximum number of rejection reasons per channel; eight are known.
 const MAX_REASONS: usize = 32;
 /// Characters of a reason that are kept.
 const MAX_REASON: usize = 64;
@@ -188,8 +188,7 @@ fn clean(text: &str, longest: usize) -> String {
 
 /// What the API's lists hold.
 pub(super) trait ListItem: Sized {
-    /// The lists a page has of them, each with the member that says how long the list is over all
-    /// pages.
+    /// The lists on a page, each with the member that contains the list's length over all pages.
     const LISTS: &[(&str, &str)];
     /// Reads one; `None` without an id.
     fn read(from: &mut RawObject) -> Option<Self>;

@@ -1,9 +1,7 @@
-//! One reading: which addresses are asked in which order, how pages are walked, and when it is
-//! enough.
+//! One reading: the order of the requests, how pages are read, and when to stop.
 //!
-//! Knows no member of a body. A server may lie about everything: a walk over pages goes on only
-//! while each page brings something new, and what a reading takes in is bounded by
-//! [`PagedReading`]'s two accounts.
+//! This module knows no members of a body. A server may lie about everything: reading pages continues
+//! only while each page has new entries, and [`PagedReading`] limits the size of a reading.
 
 use super::shapes::{ApiListPage, ListItem, MinerEntry, RawObject, ShapeError};
 use super::{

@@ -1,10 +1,9 @@
-//! The life of the simulated client, from its first line to its last.
+//! The lifecycle of the simulated client, from its first log line to its last.
 //!
-//! Owns the order of things: template provider, pool, services, miners, and each way to end. One
-//! task does it all in turn; the monitoring API, strangers at the miners' port and SIGINT have
-//! tasks of their own. Nothing here connects to a real template provider or pool: those of the
-//! configuration are only named in the log. One file, because the order of its steps is what it is
-//! about.
+//! This module defines the order of the steps: template provider, pool, services, miners, and each way
+//! to exit. One task runs all steps; the monitoring API, connections to the miner port and SIGINT have
+//! their own tasks. It never connects to a real template provider or pool: those in the configuration
+//! only appear in the log. It is one file because the order of the steps is its purpose.
 
 use super::SimulatorArgs;
 use super::channels::ChannelAccounts;
@@ -28,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How the process is to end.
+/// How the process exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExitKind {
     /// With this exit code.
@@ -37,7 +36,7 @@ pub(super) enum ExitKind {
     Signal(i32),
 }
 
-/// Lives the client's life.
+/// Runs the lifecycle of the client.
 ///
 /// # Errors
 ///
@@ -79,7 +78,7 @@ pub(super) async fn live(
     })
 }
 
-/// Turns true at the first SIGINT, after the client has said so; later ones change nothing.
+/// Becomes true at the first SIGINT, after the client has logged it. Later signals have no effect.
 fn watch_interrupts(log: SimulatedLog, ignore: bool) -> io::Result<watch::Receiver<bool>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let (tell, told) = watch::channel(false);
@@ -93,14 +92,14 @@ fn watch_interrupts(log: SimulatedLog, ignore: bool) -> io::Result<watch::Receiv
     Ok(told)
 }
 
-/// Waits for the first SIGINT, for ever if nobody can tell of one.
+/// Waits for the first SIGINT, or forever if the sender is gone.
 async fn interruption(mut told: watch::Receiver<bool>) {
     if told.wait_for(|interrupted| *interrupted).await.is_err() {
         std::future::pending().await
     }
 }
 
-/// Waits for the moment, for ever if there is none.
+/// Waits until the given time, or forever if there is none.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -108,9 +107,9 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// What ends a mining session.
+/// Why a mining session ends.
 enum SessionEnd {
-    /// The pool is gone: on with the next, or with none.
+    /// The pool is gone. Continue with the next pool, or without one.
     PoolLost,
     /// The process ends with this code.
     End(u8),
@@ -125,8 +124,7 @@ struct SimulatedClient {
     /// The world's time zero.
     began: Instant,
     accounts: watch::Sender<Arc<ChannelAccounts>>,
-    /// How many of the configured pools have been tried; each gets one chance only in the life of a
-    /// process.
+    /// How many of the configured pools have been tried. Each pool is tried only once per process.
     used: usize,
     /// When pool and template provider are to be lost; set when miners are let in for the first
     /// time.
@@ -195,7 +193,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Waits, unless interrupted; true when the time is over.
+    /// Waits unless interrupted; true if the time has passed.
     async fn pause(&self, length: Duration) -> bool {
         select! {
             biased;
@@ -213,7 +211,7 @@ impl SimulatedClient {
             SimulatedTemplateProvider::Sv2 { address } => address.clone(),
         };
         if self.fails_with(StartFailure::TemplateProvider) {
-            // The real client does not look for an interrupt until it has given up.
+            // The real client does not check for an interrupt until it has given up.
             for attempt in 1..=3 {
                 let error = format!("{:?}", refused());
                 self.say(
@@ -380,7 +378,7 @@ impl SimulatedClient {
                     return SessionEnd::End(0);
                 }
                 () = at(pool_lost.filter(|_| with_pool)) => {
-                    // Only once: the next pool is a better one.
+                    // Only once: the next pool works.
                     self.losses = Some((None, template_provider_lost));
                     self.fall_back(services).await;
                     return SessionEnd::PoolLost;
@@ -403,7 +401,7 @@ impl SimulatedClient {
             if let Some(numbered) = &mut self.numbered
                 && numbered.write(now, &self.log)
             {
-                // More is due at once; the other tasks have to get their turn all the same.
+                // More is due at once, but the other tasks must also run.
                 tokio::task::yield_now().await;
             }
         }
@@ -587,7 +585,7 @@ impl SimulatedClient {
         );
     }
 
-    /// Says what a panic of one of the client's tasks leaves in log and on standard error.
+    /// Writes the output of a panic of a task to the log and to standard error.
     fn panics(&self, place: &str) {
         let error = |message: String| {
             SimulatedLine::new(
@@ -601,7 +599,7 @@ impl SimulatedClient {
             error(format!("Backtrace: {}", say::BACKTRACE)),
         ]);
         let thread = std::process::id();
-        // Nobody may be there to hear it.
+        // Standard error may be closed.
         let _ = writeln!(
             io::stderr(),
             "\nthread 'tokio-rt-worker' ({thread}) panicked at {place}\nnote: run with `RUST_BACKTRACE=1` environment variable \
@@ -609,7 +607,7 @@ impl SimulatedClient {
         );
     }
 
-    /// What a client says that shuts down while this of it is running.
+    /// The log lines of a shutdown while these parts are running.
     fn last_words(&self, running: &RunningParts) {
         match running.miners {
             None => self.say(say::WAITING_INTERRUPTED, &[]),
@@ -635,10 +633,10 @@ impl SimulatedClient {
     }
 }
 
-/// What of the client is running when it has to stop. By default: all but a pool, and no miners let
-/// in yet.
+/// The parts of the client that are running when it stops. By default: everything except a pool, and no
+/// miners yet.
 struct RunningParts {
-    /// How many miners there are; `None` before any are let in.
+    /// The number of miners; `None` before the client accepts miners.
     miners: Option<usize>,
     monitoring: bool,
     pool: bool,

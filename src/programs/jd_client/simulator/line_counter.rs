@@ -1,17 +1,16 @@
-//! Extra lines with consecutive numbers, with which a test sees whether a line was lost, doubled or
-//! torn.
+//! Extra lines with consecutive numbers, so a test can detect lost, duplicate or broken lines.
 //!
-//! Knows only a rate and a clock reading; writing is the log's.
+//! This module knows only a rate and the time; the log writes the lines.
 
 use super::log_lines::SimulatedLog;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How fast they come.
+/// The rate of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineRate {
     PerSecond(u64),
-    /// As fast as they are taken.
+    /// As fast as possible.
     Max,
 }
 
@@ -29,7 +28,7 @@ impl std::str::FromStr for LineRate {
     }
 }
 
-/// Written in one piece at most.
+/// The maximum size of one write.
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces a second at which high rates are cut up.
 const PIECES_PER_SECOND: u64 = 200;
@@ -44,7 +43,7 @@ pub(super) struct NumberedLines {
 }
 
 impl NumberedLines {
-    /// Begins now; ends after `total` lines, if told.
+    /// Starts now and ends after `total` lines, if given.
     pub(super) fn new(rate: LineRate, line_bytes: usize, total: Option<u64>) -> Self {
         Self {
             rate,

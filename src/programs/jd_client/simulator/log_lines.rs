@@ -1,9 +1,9 @@
-//! Lines of the client's log: their exact form, and where they are written.
+//! Lines of the client's log: their exact format, and where they are written.
 //!
-//! Knows nothing of what the lines say. The form is that of `tracing_subscriber::fmt` with its
-//! defaults, which the real client uses: RFC 3339 in UTC with six decimals, the level right-aligned
-//! to five characters, the target, the message, then the fields as `name=value`. Colours are the
-//! ones the same crate writes to a terminal.
+//! This module must not know the content of the lines. The format is that of
+//! `tracing_subscriber::fmt` with its defaults, which the real client uses: RFC 3339 in UTC with six decimals, the level right-aligned
+//! to five characters, the target, the message, then the fields as `name=value`. Colors are the same
+//! as those that this crate writes to a terminal.
 
 use std::fmt::{Display, Write as _};
 use std::fs::File;
@@ -141,8 +141,8 @@ struct LineSink {
 }
 
 impl SimulatedLog {
-    /// A log that writes to standard output, in colour if told, and to `file` (never in colour),
-    /// and leaves out what is less grave than `level`.
+    /// A log that writes to standard output, with colors if requested, and to `file` (never with
+    /// colors), and leaves out lines below `level`.
     pub(super) fn new(file: Option<File>, colour: bool, level: Option<LogLevel>) -> Self {
         Self(Arc::new(Mutex::new(LineSink {
             file,
@@ -156,8 +156,8 @@ impl SimulatedLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is
-    /// no reason to stop, as it is none for the client.
+    /// Writes the lines with the current time in one piece. If no one reads the output, it continues,
+    /// like the client.
     pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
         let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level >= least);
@@ -181,8 +181,8 @@ impl SimulatedLog {
     }
 
     /// Writes the lines `line n=<first>` to `line n=<last>` (level INFO, both numbers included) in
-    /// one piece, each padded to `bytes` bytes without its line feed, and says whether anybody took
-    /// them.
+    /// one piece, each padded to `bytes` bytes without its line feed, and returns whether the
+    /// output is still open.
     ///
     /// # Errors
     ///
@@ -208,8 +208,8 @@ fn to_stdout(text: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Fills `out` with the numbered lines. They share one time: the clock is too dear to be asked a
-/// hundred thousand times a second.
+/// Fills `out` with the numbered lines. They share one time, because reading the clock a hundred
+/// thousand times a second is too expensive.
 fn numbered(
     out: &mut String,
     at: jiff::Timestamp,

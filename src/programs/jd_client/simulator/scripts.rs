@@ -1,10 +1,9 @@
-//! What the client says when it starts, falls back, fails and ends: the wording and the order of
-//! `jd_client_sv2` 0.6.0, taken from logs of the real program and, where it was not seen running,
-//! from its source.
+//! The client's log lines when it starts, falls back, fails and exits, in the wording and order of
+//! `jd_client_sv2` 0.6.0. They are from logs of the real program or, if there is no log, from its
+//! source code.
 //!
-//! Knows no time and no state: each text is one script for [`super::log_lines::script`]. What is
-//! said about miners, shares and templates comes from [`super::environment`], which knows their
-//! figures.
+//! This module has no time and no state: each text is a script for [`super::log_lines::script`]. The
+//! lines about miners, shares and templates are in [`super::environment`], which has their values.
 
 /// Declares the scripts, and for the tests the list of all of them.
 macro_rules! scripts {
@@ -84,7 +83,7 @@ INFO jd_client_sv2::jdc_runtime: Attempting to initialize upstream...";
     UPSTREAM = "\
 INFO jd_client_sv2::jdc_runtime: Trying upstream {i} of {n}: pool={pool}, jds={jds}";
 
-    /// A pool that was used before in this process: never tried again.
+    /// A pool that was used before in this process and is not retried.
     UPSTREAM_USED_UP = "\
 INFO jd_client_sv2::jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.";
 
@@ -158,11 +157,11 @@ INFO stratum_apps::monitoring::http_server: Prometheus metrics available at http
 ERROR jd_client_sv2::jdc_runtime: Monitoring server error: {error}
 INFO jd_client_sv2::jdc_runtime: Monitoring server task exited and signaled fallback coordinator";
 
-    /// Somebody asked for miner telemetry. `{refresh}`: seconds.
+    /// Miner telemetry was requested. `{refresh}`: seconds.
     TELEMETRY_ON = "\
 INFO jd_client_sv2::monitoring: Starting JDC miner telemetry loop with interval of {refresh} seconds and discovery interval of 60 seconds";
 
-    /// Nobody asked for miner telemetry.
+    /// Miner telemetry was not requested.
     TELEMETRY_OFF = "\
 INFO jd_client_sv2::monitoring: JDC miner telemetry discovery disabled: no miner_telemetry cidrs configured
 INFO jd_client_sv2::jdc_runtime: JDC miner telemetry task exited and signaled fallback coordinator";
@@ -194,7 +193,7 @@ INFO jd_client_sv2::channel_manager: Channel Manager: received shutdown while wa
 INFO jd_client_sv2::channel_manager: Starting vardiff loop for downstreams
 INFO jd_client_sv2::channel_manager: Vardiff update cycle complete";
 
-    /// Miners are welcome.
+    /// The client is ready for miners.
     READY = "\
 INFO jd_client_sv2::channel_manager: Required template data received, ready to accept connections";
 
@@ -310,8 +309,8 @@ INFO jd_client_sv2: JobDeclaratorClient dropped
 INFO jd_client_sv2: JobDeclaratorClient dropped";
 }
 
-/// A refresh interval of zero: the task that refreshes panics, the rest lives on with frozen
-/// figures.
+/// A refresh interval of zero: the refresh task panics, the rest continues with metrics that never
+/// change.
 pub(super) const REFRESH_PANIC: &str =
     "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:\n`period` must be non-zero.";
 

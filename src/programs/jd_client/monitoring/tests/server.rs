@@ -1,4 +1,4 @@
-//! A server on loopback that answers as a test says, honestly or not. Knows no body.
+//! A loopback server for tests with given answers, valid or not. It knows no bodies.
 
 use crate::programs::jd_client::monitoring::{
     MonitoringClient, MonitoringError, MonitoringReading,
