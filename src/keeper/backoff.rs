@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Exponential backoff: 1 s, doubling, at most 5 minutes. Each wait varies randomly by ±10 %, so fifty
-/// clients of one broken template provider do not retry at the same time.
+/// Exponential backoff: 1 s, doubling, at most 5 minutes. Each wait varies randomly by ±10 %, so
+/// fifty clients of one broken template provider do not retry at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The first wait.

@@ -1,8 +1,8 @@
 //! Waits for what a client needs before it can work: its template provider or its node's socket.
 //!
-//! A client exits when either is gone. Its keeper then waits longer before each retry, and would keep
-//! waiting after the node is back. So the keeper checks every two seconds while it waits, without the
-//! manager's help.
+//! A client exits when either is gone. Its keeper then waits longer before each retry, and would
+//! keep waiting after the node is back. So the keeper checks every two seconds while it waits,
+//! without the manager's help.
 
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -31,8 +31,8 @@ pub enum Dependency {
 }
 
 impl Dependency {
-    /// Whether it accepts a connection now. Blocks for at most a few seconds per address of its host
-    /// name.
+    /// Whether it accepts a connection now. Blocks for at most a few seconds per address of its
+    /// host name.
     fn accepts(&self) -> bool {
         match self {
             Self::Socket(path) => UnixStream::connect(path).is_ok(),

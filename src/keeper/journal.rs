@@ -3,9 +3,10 @@
 //! reading where it stopped.
 //!
 //! Offsets count the bytes of all entries ever written. When the journal is long, the keeper drops
-//! the oldest entries that the manager has confirmed. The file then begins with a header that says
-//! contains the offset of its first entry. So an offset in the database stays correct, even if keeper
-//! or manager are killed at any time: the shorter file replaces the longer one with a rename.
+//! the oldest entries that the manager has confirmed. The file then begins with a header that
+//! contains the offset of its first entry. So an offset in the database stays correct, even if
+//! keeper or manager are killed at any time: the shorter file replaces the longer one with a
+//! rename.
 
 use rustix::fs::FallocateFlags;
 use serde::{Deserialize, Serialize};
@@ -56,8 +57,8 @@ pub struct JournalEntry {
 
 /// The length at which a journal is shortened, in bytes.
 pub const LONG: u64 = 64 * 1024;
-/// The length that is kept although the manager has confirmed it, in bytes: after a power failure the
-/// database may be slightly older.
+/// The length that is kept although the manager has confirmed it, in bytes: after a power failure
+/// the database may be slightly older.
 const KEPT: u64 = 32 * 1024;
 /// The length from which last lines are no longer stored, in bytes. A journal reaches it only if
 /// nobody reads it for a long time.
@@ -141,8 +142,8 @@ const WAITING: usize = 1000;
 const RESERVE: u64 = 64 * 1024;
 
 impl JournalWriter {
-    /// Opens the journal of an instance. If a killed keeper left an incomplete line, the line is closed,
-    /// so the next line is complete.
+    /// Opens the journal of an instance. If a killed keeper left an incomplete line, the line is
+    /// closed, so the next line is complete.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut file = File::options()
             .create(true)
@@ -181,8 +182,8 @@ impl JournalWriter {
         let _ = self.file.set_len(self.len);
     }
 
-    /// Appends an entry. It is on disk when this returns. An entry that cannot be written waits and is
-    /// written before the next entry.
+    /// Appends an entry. It is on disk when this returns. An entry that cannot be written waits and
+    /// is written before the next entry.
     pub fn append(&mut self, entry: &JournalEntry) -> io::Result<()> {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
@@ -281,9 +282,9 @@ impl JournalWriter {
     }
 }
 
-/// The complete entries from `offset`, and the offset to continue from. Unreadable lines (cut off by a
-/// crash) are skipped; an incomplete last line is left for the next call. A journal that does not
-/// reach `offset` is a new journal and is read from its start, as is a journal whose entries at
+/// The complete entries from `offset`, and the offset to continue from. Unreadable lines (cut off
+/// by a crash) are skipped; an incomplete last line is left for the next call. A journal that does
+/// not reach `offset` is a new journal and is read from its start, as is a journal whose entries at
 /// `offset` were dropped.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! The keeper process: one thread, one `poll`, and the state machine between events and actions.
 //!
 //! It knows only the instance's directory: `keeper.json` contains what to run. The lock shows that
-//! the instance is alive, the manager sends commands and watches through the socket, and the journal
-//! keeps the history while the manager is not running.
+//! the instance is alive, the manager sends commands and watches through the socket, and the
+//! journal keeps the history while the manager is not running.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -684,8 +684,8 @@ fn drain(signals: &mut UnixStream) {
     while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
 }
 
-/// Takes the instance's lock. The manager sometimes holds the lock briefly to check it, so a held lock
-/// is retried for a second.
+/// Takes the instance's lock. The manager sometimes holds the lock briefly to check it, so a held
+/// lock is retried for a second.
 fn lock() -> io::Result<File> {
     let file = File::options()
         .create(true)

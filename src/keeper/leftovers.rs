@@ -1,9 +1,9 @@
 //! Stops the processes that a client leaves behind.
 //!
 //! A keeper is a child subreaper (prctl(2)). When the parent of a process exits, the keeper becomes
-//! its parent, even if the process created a session or changed its environment. So after the client
-//! has exited, all processes that it started are children of the keeper. Their process ids cannot be
-//! reused before the keeper has reaped them.
+//! its parent, even if the process created a session or changed its environment. So after the
+//! client has exited, all processes that it started are children of the keeper. Their process ids
+//! cannot be reused before the keeper has reaped them.
 //!
 //! A killed keeper leaves processes with other parents. A mark in their environment shows which
 //! instance they belong to.
@@ -69,8 +69,8 @@ pub fn end_children() -> CleanupResult {
     }
 }
 
-/// Reaps the children of this process that have exited, except the process id `except`. Returns those
-/// that are running.
+/// Reaps the children of this process that have exited, except the process id `except`. Returns
+/// those that are running.
 pub fn reap_children(except: Option<u32>) -> Vec<Pid> {
     let is_other =
         |child: &Pid| except.is_none_or(|pid| i64::from(child.as_raw_pid()) != i64::from(pid));
@@ -150,8 +150,8 @@ fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
         .collect()
 }
 
-/// Whether a process is a descendant of another keeper. A copy of a data directory on the same machine
-/// has instances with the same ids and therefore the same marks.
+/// Whether a process is a descendant of another keeper. A copy of a data directory on the same
+/// machine has instances with the same ids and therefore the same marks.
 fn has_other_keeper(pid: Pid) -> bool {
     let parent = |pid: &Pid| ProcessRelations::read(*pid).and_then(|one| one.parent);
     std::iter::successors(parent(&pid), parent)

@@ -1,9 +1,9 @@
-//! The client's output on disk: one endless stream of bytes, split into files named after the offset
-//! of their first byte.
+//! The client's output on disk: one endless stream of bytes, split into files named after the
+//! offset of their first byte.
 //!
-//! Files are never renamed: a position in the stream stays valid, so readers can use it to page and to
-//! resume. A full disk loses output but never stops the client: lost bytes are counted and logged as
-//! soon as writing works again.
+//! Files are never renamed: a position in the stream stays valid, so readers can use it to page and
+//! to resume. A full disk loses output but never stops the client: lost bytes are counted and
+//! logged as soon as writing works again.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -32,7 +32,8 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Continues at the end of the stream. If a killed keeper left an incomplete line, it is closed.
+    /// Continues at the end of the stream. If a killed keeper left an incomplete line, it is
+    /// closed.
     ///
     /// # Errors
     /// The directory or the file cannot be created.
@@ -171,8 +172,8 @@ impl LogFile {
         }
     }
 
-    /// Starts the next file and deletes files beyond the number to keep; false if no file can be created
-    /// now. Then the old file continues to grow.
+    /// Starts the next file and deletes files beyond the number to keep; false if no file can be
+    /// created now. Then the old file continues to grow.
     fn cut(&mut self) -> bool {
         if self.len == 0 {
             return false;

@@ -1,13 +1,14 @@
-//! The lifecycle of an instance as a pure state machine: takes inputs and the time, returns actions.
-//! No clock, no I/O.
+//! The lifecycle of an instance as a pure state machine: takes inputs and the time, returns
+//! actions. No clock, no I/O.
 //!
 //! The keeper runs it, and the manager shows its states. The rules:
 //!
-//! * There is never a second client: [`MachineAction::Spawn`] is returned only if there is no client.
+//! * There is never a second client: [`MachineAction::Spawn`] is returned only if there is no
+//!   client.
 //! * Any unexpected exit is a failure, even with code 0: the real client exits with code 0 when it
 //!   loses its template provider (measured with 0.6.0).
-//! * A stop sends SIGINT, after the grace period SIGTERM, then SIGKILL, to the whole group. The real
-//!   client handles only SIGINT.
+//! * A stop sends SIGINT, after the grace period SIGTERM, then SIGKILL, to the whole group. The
+//!   real client handles only SIGINT.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -237,8 +238,8 @@ pub struct MachineRules {
     pub limit: Option<RestartLimit>,
     /// After running this long, the next failure counts as the first again.
     pub healthy_after: Duration,
-    /// The time over which starts are spread when a dependency is back, so fifty clients do not connect
-    /// to one node at the same moment.
+    /// The time over which starts are spread when a dependency is back, so fifty clients do not
+    /// connect to one node at the same moment.
     pub stagger: Duration,
     /// The minimum time between two starts, regardless of how often a dependency comes and goes.
     pub least_between_starts: Duration,

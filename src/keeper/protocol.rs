@@ -1,4 +1,5 @@
-//! The messages between manager and keeper: JSON objects, one per line, over the keeper's Unix socket.
+//! The messages between manager and keeper: JSON objects, one per line, over the keeper's Unix
+//! socket.
 //!
 //! Every message has a version, so a newer manager can work with keepers that an older manager
 //! started. Fields are only added; unknown fields are ignored, missing fields have defaults.
@@ -46,8 +47,8 @@ pub struct KeeperSpec {
     /// From SIGINT to SIGTERM, milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
-    /// The client is ready for miners when a line contains one of these texts; empty: as soon as it has
-    /// started.
+    /// The client is ready for miners when a line contains one of these texts; empty: as soon as it
+    /// has started.
     #[serde(default)]
     pub ready_when: Vec<String>,
     /// The dependency of the client. If it is gone, the client is started as soon as it is back.
@@ -122,8 +123,8 @@ pub enum KeeperCommand {
     Stop,
     /// Stop and start the client.
     Restart,
-    /// Read the specification again. It applies from the next start of the client; the restart policy
-    /// applies at once.
+    /// Read the specification again. It applies from the next start of the client; the restart
+    /// policy applies at once.
     Reload,
     /// Send the status now and at every change.
     Watch,

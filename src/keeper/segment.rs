@@ -1,11 +1,11 @@
 //! Segment files: the layout of an instance's output stream on disk.
 //!
-//! The stream counts bytes since the instance was created. It is split into files `<base>.log`, where
-//! `<base>` is the stream offset of the file's first byte as 20 decimal digits; the current file is
-//! the one with the highest base and the only one that grows. Files are never renamed and never
-//! change after a later one exists, so an offset always refers to the same byte. This module must not
-//! know lines, levels, the writer, or when a new segment starts. It uses only the standard library,
-//! because the keeper uses it, too.
+//! The stream counts bytes since the instance was created. It is split into files `<base>.log`,
+//! where `<base>` is the stream offset of the file's first byte as 20 decimal digits; the current
+//! file is the one with the highest base and the only one that grows. Files are never renamed and
+//! never change after a later one exists, so an offset always refers to the same byte. This module
+//! must not know lines, levels, the writer, or when a new segment starts. It uses only the standard
+//! library, because the keeper uses it, too.
 
 use std::ffi::OsStr;
 use std::io;

@@ -182,8 +182,8 @@ fn exec_client(args: &ExecArgs) -> String {
     )
 }
 
-/// Sends a signal to the client's whole group, or only to the process if it has not created its group
-/// yet.
+/// Sends a signal to the client's whole group, or only to the process if it has not created its
+/// group yet.
 pub fn signal_group(pid: u32, signal: Signal) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return;

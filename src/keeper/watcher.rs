@@ -8,8 +8,8 @@ use crate::keeper::level::{LogLevel, level_of_line};
 
 /// The kept length of an ERROR line, in bytes.
 const LAST_ERROR_BYTES: usize = 2048;
-/// The number of warnings and errors of a run that are kept. The real client logs a refused connection
-/// three times and six more lines during its shutdown (measured with 0.6.0).
+/// The number of warnings and errors of a run that are kept. The real client logs a refused
+/// connection three times and six more lines during its shutdown (measured with 0.6.0).
 const TROUBLE_LINES: usize = 16;
 /// The number of kept lines outside the client's format: a panic message, a configuration error.
 const BARE_LINES: usize = 8;
@@ -26,8 +26,8 @@ pub struct LineWatcher {
     unfinished: u64,
     ready_when: Vec<String>,
     last_error: Option<Vec<u8>>,
-    /// The first line of this run that is not in the client's format: the error if the client cannot
-    /// start.
+    /// The first line of this run that is not in the client's format: the error if the client
+    /// cannot start.
     first_bare: Option<Vec<u8>>,
     trouble: LineRing<TROUBLE_LINES>,
     bare: LineRing<BARE_LINES>,
@@ -35,8 +35,8 @@ pub struct LineWatcher {
 }
 
 impl LineWatcher {
-    /// A run begins. `ready_when`: a line with one of these texts shows that the client is ready for
-    /// miners.
+    /// A run begins. `ready_when`: a line with one of these texts shows that the client is ready
+    /// for miners.
     pub fn begin(&mut self, ready_when: Vec<String>) {
         // A line that the client before left unfinished was a line.
         if self.unfinished > 0 {
@@ -126,7 +126,8 @@ impl LineWatcher {
         self.unfinished
     }
 
-    /// The last ERROR line of this run; if there was none, the first line outside the client's format.
+    /// The last ERROR line of this run; if there was none, the first line outside the client's
+    /// format.
     pub fn take_last_error(&mut self) -> Option<String> {
         if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);

@@ -49,7 +49,8 @@ impl ApiJob {
         format!("{} {}: {}{progress}", self.task, self.version, self.message)
     }
 
-    /// The job succeeded. `rolled-back` is a switch that failed; a successful rollback is `switched`.
+    /// The job succeeded. `rolled-back` is a switch that failed; a successful rollback is
+    /// `switched`.
     fn is_good(&self) -> bool {
         ["installed", "switched"].contains(&self.stage.as_str())
     }

@@ -178,8 +178,8 @@ async fn wait(
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut is_well = true;
     while !left.is_empty() {
-        // An event may be older than the state that was read in between, so it only triggers another
-        // look.
+        // An event may be older than the state that was read in between, so it only triggers
+        // another look.
         let now: HashMap<String, ApiInstance> = all(manager)
             .await?
             .into_iter()

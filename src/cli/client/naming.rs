@@ -25,8 +25,8 @@ pub(super) fn find<'a>(
     kind: &str,
     list: &str,
 ) -> Result<&'a NamedResource, CommandError> {
-    // A name has priority over an id, because people typed it on purpose. Names are unique regardless
-    // of case.
+    // A name has priority over an id, because people typed it on purpose. Names are unique
+    // regardless of case.
     let exactly = all
         .iter()
         .find(|one| one.name == wanted || one.id == wanted);

@@ -22,8 +22,8 @@ pub enum NodeCommand {
 pub struct NodeCheckArgs {
     /// Socket or data directory of the node [default: the usual places].
     path: Option<PathBuf>,
-    /// Expected network of the node: mainnet, testnet4, signet or regtest [default: derived from the
-    /// path].
+    /// Expected network of the node: mainnet, testnet4, signet or regtest [default: derived from
+    /// the path].
     #[arg(long)]
     network: Option<String>,
     /// Version of Bitcoin Core in the configuration: 30 or 31 [default: try both].

@@ -86,8 +86,8 @@ impl TargetArgs {
             .map_err(|e| CommandError::Misused(e.to_string()))?;
         match settings.socket_path() {
             Some(path) => match ApiConnection::by_socket(&path).map_err(CommandError::Failed)? {
-                // Any user who can open the socket is trusted. A token in the environment is for other
-                // managers and may have a lower role.
+                // Any user who can open the socket is trusted. A token in the environment is for
+                // other managers and may have a lower role.
                 Some(connection) => Ok(RemoteManager::new(connection, by_file)),
                 None => Err(nobody(&settings, &path.display().to_string())),
             },

@@ -35,7 +35,8 @@ pub enum UpdatesCommand {
         /// Switch the instances to this client afterwards.
         #[arg(long)]
         switch: bool,
-        /// Build this version from the cargo registry, with the cargo of the user that runs jd-manager.
+        /// Build this version from the cargo registry, with the cargo of the user that runs
+        /// jd-manager.
         #[arg(long, requires = "version")]
         build: bool,
         /// Install this program or release archive from the manager's machine.
@@ -52,8 +53,8 @@ pub enum UpdatesCommand {
     Switch {
         /// Version of the installed client.
         version: String,
-        /// Switch only these instances and pin them to this version [default: all instances that are
-        /// not pinned].
+        /// Switch only these instances and pin them to this version [default: all instances that
+        /// are not pinned].
         #[arg(value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]

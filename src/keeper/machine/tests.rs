@@ -1,5 +1,5 @@
-//! Tests the machine against a model of the world: regardless of the order of events, there is never a
-//! second client, and the last request is fulfilled or a reason is recorded.
+//! Tests the machine against a model of the world: regardless of the order of events, there is
+//! never a second client, and the last request is fulfilled or a reason is recorded.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! Advice about the node's socket, for each system.
 //!
-//! Sources: `bitcoin node -ipcbind` is from Bitcoin Core 30 (its release notes; bitcoin#33229, #31802).
-//! Umbrel: its Bitcoin app 1.3.0. StartOS: its Bitcoin Core package 31.0 (bitcoin-core-startos#220).
-//! nix-bitcoin: the option of fort-nix/nix-bitcoin#837.
+//! Sources: `bitcoin node -ipcbind` is from Bitcoin Core 30 (its release notes; bitcoin#33229,
+//! #31802). Umbrel: its Bitcoin app 1.3.0. StartOS: its Bitcoin Core package 31.0
+//! (bitcoin-core-startos#220). nix-bitcoin: the option of fort-nix/nix-bitcoin#837.
 
 use std::path::Path;
 
@@ -93,8 +93,8 @@ pub(super) fn silent(socket: &Path) -> String {
     )
 }
 
-/// A command that creates a link with the name that the client opens. `link`: the data directory for
-/// the link.
+/// A command that creates a link with the name that the client opens. `link`: the data directory
+/// for the link.
 pub(super) fn link(socket: &Path, network: BitcoinNetwork, link: &Path) -> String {
     let name = network.socket_in(link);
     let parent = name.parent().unwrap_or(link);

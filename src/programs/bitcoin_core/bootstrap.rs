@@ -85,8 +85,8 @@ fn set_timeout(stream: &UnixStream, deadline: Instant) -> Option<()> {
     stream.set_write_timeout(Some(left)).ok()
 }
 
-/// Checks for one segment whose root data directly follows the pointer, as all encoders write it, and
-/// `return` in the union.
+/// Checks for one segment whose root data directly follows the pointer, as all encoders write it,
+/// and `return` in the union.
 fn is_return(answer: &[u8; LENGTH]) -> bool {
     let number = |at: usize| {
         let bytes = [answer[at], answer[at + 1], answer[at + 2], answer[at + 3]];

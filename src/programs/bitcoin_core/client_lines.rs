@@ -89,8 +89,8 @@ mod tests {
         );
     }
 
-    /// The first is what the client says of a stand-in that answers as a node without the method does;
-    /// no node of version 30 was tried.
+    /// The first is what the client says of a stand-in that answers as a node without the method
+    /// does; no node of version 30 was tried.
     #[test]
     fn a_method_that_the_node_lacks_is_an_older_interface() {
         for reason in [

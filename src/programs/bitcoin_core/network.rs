@@ -44,8 +44,8 @@ impl BitcoinNetwork {
             .join(SOCKET_NAME)
     }
 
-    /// The chain for the path of a socket: its directory has the name of a test network, or the socket has
-    /// Bitcoin Core's name in another directory. None: the path does not show the chain.
+    /// The chain for the path of a socket: its directory has the name of a test network, or the
+    /// socket has Bitcoin Core's name in another directory. None: the path does not show the chain.
     pub fn of_socket(socket: &Path) -> Option<Self> {
         let parent = socket.parent()?.file_name().unwrap_or_default();
         let named = Self::iter().find(|network| {
@@ -57,7 +57,8 @@ impl BitcoinNetwork {
         named.or_else(|| is_usual.then_some(Self::Mainnet))
     }
 
-    /// The data directory with which a client opens this socket; none if there is no such directory.
+    /// The data directory with which a client opens this socket; none if there is no such
+    /// directory.
     pub fn data_dir_of(self, socket: &Path) -> Option<PathBuf> {
         let parent = socket.parent()?;
         let data_dir = if self == Self::Mainnet {

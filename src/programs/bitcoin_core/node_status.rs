@@ -58,11 +58,11 @@ pub struct NodeCheckResult {
     pub network: BitcoinNetwork,
     /// The finding, in sentences.
     pub detail: String,
-    /// How to fix it, in sentences. Paragraphs are separated by an empty line. Empty if there is nothing
-    /// to do.
+    /// How to fix it, in sentences. Paragraphs are separated by an empty line. Empty if there is
+    /// nothing to do.
     pub advice: String,
-    /// The value for `data_dir` in a configuration that uses this socket. Absent if the client cannot
-    /// open a socket with this name.
+    /// The value for `data_dir` in a configuration that uses this socket. Absent if the client
+    /// cannot open a socket with this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<String>,
     /// The value for `version` in a configuration, if a client detected it.

@@ -2,8 +2,8 @@
 //! denies access, and the command to fix it.
 //!
 //! Connecting requires permission to search every directory on the path and to write to the socket
-//! (unix(7)). Names are read from `/etc/passwd` and `/etc/group`; a user without a name there is shown
-//! by number.
+//! (unix(7)). Names are read from `/etc/passwd` and `/etc/group`; a user without a name there is
+//! shown by number.
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::{getegid, geteuid, getgroups};
@@ -195,8 +195,8 @@ fn list(path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The name for an id, from lines such as `name:password:id:…`. Names with special characters are not
-/// shown.
+/// The name for an id, from lines such as `name:password:id:…`. Names with special characters are
+/// not shown.
 fn name_in(list: &str, id: u32) -> Option<String> {
     let entries = list.lines().filter_map(|line| {
         let mut fields = line.split(':');

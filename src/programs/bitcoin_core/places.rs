@@ -29,8 +29,8 @@ pub fn usual() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"))
 }
 
-/// A data directory with `~` replaced by the user's home, as shells do: `~`, `~/dir`. The client may
-/// not do that.
+/// A data directory with `~` replaced by the user's home, as shells do: `~`, `~/dir`. The client
+/// may not do that.
 pub fn expanded(dir: &str) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     match dir.trim().strip_prefix('~') {

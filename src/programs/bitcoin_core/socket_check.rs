@@ -1,5 +1,5 @@
-//! Checks whether a path has a socket of a node, and whether a node answers on it. Blocks for at most
-//! [`PATIENCE`].
+//! Checks whether a path has a socket of a node, and whether a node answers on it. Blocks for at
+//! most [`PATIENCE`].
 //!
 //! The check looks at files by name only and lists no directories. It connects without blocking,
 //! because a socket with a full queue would block forever, and opens nothing else, because a named
@@ -345,8 +345,8 @@ fn kind_text(kind: FileType) -> &'static str {
     }
 }
 
-/// The advice for a socket with a name that the client cannot open. `data_dir`: where the link may be
-/// created.
+/// The advice for a socket with a name that the client cannot open. `data_dir`: where the link may
+/// be created.
 pub fn link_advice(result: &NodeCheckResult, data_dir: &Path) -> Option<String> {
     let socket = Path::new(&result.path);
     let link = data_dir.join("node");

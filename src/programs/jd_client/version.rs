@@ -1,9 +1,10 @@
 //! Client versions and their features.
 //!
 //! The version here is the client's own version, from the crate `jd_client_sv2`, as printed by
-//! `--version`. Release tags use different numbers (tag v0.8.0 contains client 0.6.0) and are not used
-//! here. The list of fields, `config_fields`, contains the keys that each version reads; rendering
-//! uses this list and has no version rules. This module must not know the values of a configuration.
+//! `--version`. Release tags use different numbers (tag v0.8.0 contains client 0.6.0) and are not
+//! used here. The list of fields, `config_fields`, contains the keys that each version reads;
+//! rendering uses this list and has no version rules. This module must not know the values of a
+//! configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -119,8 +120,8 @@ impl ClientVersion {
         Self::KNOWN.contains(&self)
     }
 
-    /// How this version uses `key`, written as in the list of fields. Keys that are not in the list are
-    /// [`KeyPresence::Absent`].
+    /// How this version uses `key`, written as in the list of fields. Keys that are not in the list
+    /// are [`KeyPresence::Absent`].
     pub fn presence(self, key: &str) -> KeyPresence {
         ConfigField::of_key(key).map_or(KeyPresence::Absent, |field| field.presence[self.column()])
     }

@@ -30,7 +30,8 @@ pub(crate) enum FakePeer {
     SilentAfterHandshake,
     /// Completes the handshake and closes the connection.
     ClosingAfterHandshake,
-    /// Completes the handshake, reads the setup, and answers with a message of this type and content.
+    /// Completes the handshake, reads the setup, and answers with a message of this type and
+    /// content.
     Replying(u8, &'static [u8]),
     /// Would accept the client.
     Answering,

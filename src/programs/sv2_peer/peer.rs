@@ -11,8 +11,8 @@ pub enum PeerRole {
     TemplateProvider,
 }
 
-/// A server and the features that the client needs. Equal targets give the same answer, so one probe
-/// is enough for both.
+/// A server and the features that the client needs. Equal targets give the same answer, so one
+/// probe is enough for both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerTarget {
     role: PeerRole,
@@ -27,7 +27,8 @@ pub struct PeerTarget {
 const ONLY_VERSION: (u16, u16) = (2, 2);
 /// The flags that `jd_client_sv2` 0.6.0 sends to a pool: work selection and version rolling.
 const POOL_FLAGS: u32 = 0b110;
-/// The flag for a job declaration server in mode FULLTEMPLATE: the client declares its transactions.
+/// The flag for a job declaration server in mode FULLTEMPLATE: the client declares its
+/// transactions.
 const DECLARE_TX_DATA: u32 = 0b1;
 
 impl PeerTarget {
@@ -43,8 +44,8 @@ impl PeerTarget {
         }
     }
 
-    /// The certificate must be signed with this key (base58check). Without a key, every certificate is
-    /// accepted, as in the client.
+    /// The certificate must be signed with this key (base58check). Without a key, every certificate
+    /// is accepted, as in the client.
     #[must_use]
     pub fn with_key(self, authority_key: Option<String>) -> Self {
         Self {
@@ -63,8 +64,8 @@ impl PeerTarget {
         }
     }
 
-    /// Lowest and highest version that the client offers. Only relevant for a pool; other servers are
-    /// offered version 2.
+    /// Lowest and highest version that the client offers. Only relevant for a pool; other servers
+    /// are offered version 2.
     #[must_use]
     pub fn with_versions(self, lowest: u16, highest: u16) -> Self {
         let versions = match self.role {
@@ -111,8 +112,8 @@ impl PeerTarget {
         }
     }
 
-    /// The server's name in a sentence: `the job declaration server of pool 1 (host:port)`. `pool`: the
-    /// number of its pool in the configuration, from 1.
+    /// The server's name in a sentence: `the job declaration server of pool 1 (host:port)`. `pool`:
+    /// the number of its pool in the configuration, from 1.
     pub fn name(&self, pool: Option<usize>) -> String {
         let pool = pool.map(|number| format!("pool {number}"));
         let who = match (self.role, pool) {

@@ -1,6 +1,6 @@
 //! Connects to a server like the client: TCP connection, Noise handshake with a check of the
-//! certificate, and connection setup. Then it disconnects. Time and bytes are limited, regardless of
-//! the server.
+//! certificate, and connection setup. Then it disconnects. Time and bytes are limited, regardless
+//! of the server.
 //!
 //! Cryptography and messages are from the reference implementation (`noise_sv2`,
 //! `common_messages_sv2`); this file transfers the bytes.
@@ -83,7 +83,8 @@ async fn run_until<T>(
 }
 
 impl StepFailure {
-    /// The outcome after the TCP connection is established: a reset also counts as closed by the server.
+    /// The outcome after the TCP connection is established: a reset also counts as closed by the
+    /// server.
     fn at(&self, step: ProbeStep) -> ProbeOutcome {
         match self {
             Self::TimedOut => ProbeOutcome::NoAnswer { step },

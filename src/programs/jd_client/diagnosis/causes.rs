@@ -1,5 +1,5 @@
-//! Why a client exited: the lines it writes when it fails, their meaning, and the fix. The texts are
-//! from runs of jd_client_sv2 0.6.0 and from the source code of 0.1.0 to 0.6.0
+//! Why a client exited: the lines it writes when it fails, their meaning, and the fix. The texts
+//! are from runs of jd_client_sv2 0.6.0 and from the source code of 0.1.0 to 0.6.0
 //! (`tests/data/messages.tsv` lists all of them). Specific rules come before general ones.
 
 mod client;
@@ -23,7 +23,8 @@ pub(super) enum CauseWeight {
 pub(super) struct CauseRule {
     /// The code for programs. It never changes.
     pub code: &'static str,
-    /// A line must contain all of these texts. `|` separates alternatives. Quotes have no backslash.
+    /// A line must contain all of these texts. `|` separates alternatives. Quotes have no
+    /// backslash.
     pub marks: &'static [&'static str],
     /// The text that replaces `{}`. It begins after the first text and ends before any of the
     /// characters or at the end of the line.

@@ -1,8 +1,8 @@
 //! A peer's certificate that the client rejected, and the reason: a wrong clock or a wrong key.
 //!
-//! A certificate is signed with the peer's key for a time range. Client 0.6.0 checks both and reports
-//! only that the certificate is invalid, but it logs the time range. This module must not use the
-//! current time: the timestamp of the log line counts.
+//! A certificate is signed with the peer's key for a time range. Client 0.6.0 checks both and
+//! reports only that the certificate is invalid, but it logs the time range. This module must not
+//! use the current time: the timestamp of the log line counts.
 
 use super::EndCause;
 use crate::base::clock::{Timestamp, human_duration};

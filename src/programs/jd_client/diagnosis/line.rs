@@ -1,6 +1,6 @@
-//! Splits a line of the client's log into time, module and message. Every line is read, so this works
-//! on bytes and does not allocate. It must not know the format of a header or the meaning of a
-//! message.
+//! Splits a line of the client's log into time, module and message. Every line is read, so this
+//! works on bytes and does not allocate. It must not know the format of a header or the meaning of
+//! a message.
 
 use crate::base::clock::Timestamp;
 use crate::keeper::level::{self, LogLevel};
@@ -32,8 +32,8 @@ impl<'a> LineParts<'a> {
     }
 }
 
-/// The time of a header's timestamp; none for the first line of a panic, which has no timestamp, and
-/// for invalid dates.
+/// The time of a header's timestamp; none for the first line of a panic, which has no timestamp,
+/// and for invalid dates.
 fn moment(stamp: &[u8]) -> Option<Timestamp> {
     microseconds_utc(stamp).or_else(|| {
         // Other decimals, an offset, a leap second.
@@ -42,8 +42,8 @@ fn moment(stamp: &[u8]) -> Option<Timestamp> {
     })
 }
 
-/// Reads `2026-11-22T21:28:39.731870Z`, the client's format, in whole milliseconds. Every line has a
-/// timestamp, and the general parser is much slower.
+/// Reads `2026-11-22T21:28:39.731870Z`, the client's format, in whole milliseconds. Every line has
+/// a timestamp, and the general parser is much slower.
 fn microseconds_utc(stamp: &[u8]) -> Option<Timestamp> {
     if stamp.len() != 27 || !stamp.ends_with(b"Z") {
         return None;
@@ -78,8 +78,8 @@ fn is_day(year: i64, month: i64, day: i64) -> bool {
     (1..=last).contains(&day)
 }
 
-/// Days since 1970-01-01. Years are counted from March to February, so the leap day is the last day of
-/// a year.
+/// Days since 1970-01-01. Years are counted from March to February, so the leap day is the last day
+/// of a year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));

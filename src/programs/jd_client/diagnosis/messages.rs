@@ -1,5 +1,5 @@
-//! Tests `tests/data/messages.tsv`, the table of all messages: every row has a classification with an
-//! existing code, and the diagnosis of the message matches the table.
+//! Tests `tests/data/messages.tsv`, the table of all messages: every row has a classification with
+//! an existing code, and the diagnosis of the message matches the table.
 
 use super::facts::{self, LogFact};
 use super::line::LineParts;

@@ -1,8 +1,9 @@
 //! Finds out from the client's last log lines why it exited: a cause in plain words, and a fix.
 //!
-//! Pure: takes lines and returns an [`EndCause`]. This module knows the texts of `jd_client_sv2`, but
-//! not instances, files or the database. It reports a cause only if a line proves it; otherwise
-//! people see the last error line, which is always shown. `tests/data/messages.tsv` lists all texts.
+//! Pure: takes lines and returns an [`EndCause`]. This module knows the texts of `jd_client_sv2`,
+//! but not instances, files or the database. It reports a cause only if a line proves it; otherwise
+//! people see the last error line, which is always shown. `tests/data/messages.tsv` lists all
+//! texts.
 
 mod causes;
 mod certificate;
@@ -56,8 +57,8 @@ pub enum ClientEnd {
     Signal(i32),
 }
 
-/// The cause, from how the client exited and its last warnings and errors, oldest first; none if they
-/// do not show a cause.
+/// The cause, from how the client exited and its last warnings and errors, oldest first; none if
+/// they do not show a cause.
 ///
 /// The latest line that explains something decides, because later lines only report the shutdown.
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
@@ -105,8 +106,8 @@ struct FoundCause {
 }
 
 impl FoundCause {
-    /// A circumstance counts only if it lasted until the exit, because every client waits a moment for
-    /// its first template.
+    /// A circumstance counts only if it lasted until the exit, because every client waits a moment
+    /// for its first template.
     fn counts(&self, ended_at: Timestamp) -> bool {
         let has_lasted = self
             .since
@@ -148,7 +149,8 @@ fn cause_of_line(line: &str, age: Duration, is_crash: bool) -> Option<(EndCause,
         .map(|(cause, weight)| (certificate.unwrap_or(cause), weight))
 }
 
-/// The cause if a line reports a rejected certificate: whose it is, and whether clock or key is wrong.
+/// The cause if a line reports a rejected certificate: whose it is, and whether clock or key is
+/// wrong.
 fn certificate_of(line: &str) -> Option<EndCause> {
     let mut standing = ClientStatus::default();
     standing.apply_line(line.as_bytes());

@@ -59,7 +59,8 @@ pub enum PoolLeaveCode {
 pub struct PoolLeaveReason {
     /// When the client logged it.
     pub at: Timestamp,
-    /// The pool's position in the configuration, from 1; 0 if the log does not show which pool it is.
+    /// The pool's position in the configuration, from 1; 0 if the log does not show which pool it
+    /// is.
     pub number: u64,
     /// The number of pools in the configuration.
     pub of: u64,
@@ -71,8 +72,8 @@ pub struct PoolLeaveReason {
     pub text: String,
     /// How to fix it, in sentences.
     pub advice: String,
-    /// The setting to change, as in the client's configuration: `upstreams[].user_identity`; none if
-    /// no setting is the reason.
+    /// The setting to change, as in the client's configuration: `upstreams[].user_identity`; none
+    /// if no setting is the reason.
     pub setting: Option<String>,
 }
 
@@ -174,8 +175,8 @@ impl PoolLeaveCode {
 }
 
 impl PoolLeaveReason {
-    /// The reason with its pool, as a sentence without period: `pool 1 of 2 (a:1): the pool does not
-    /// know the account (unknown-user)`.
+    /// The reason with its pool, as a sentence without period: `pool 1 of 2 (a:1): the pool does
+    /// not know the account (unknown-user)`.
     pub fn sentence(&self) -> String {
         if self.number == 0 {
             return self.text.clone();

@@ -53,8 +53,8 @@ pub struct ClientStatus {
     /// The longest time without a log line in this run, in milliseconds.
     pub longest_pause_ms: u64,
     /// How far the node's clock was ahead of this machine's clock at that moment, in whole seconds;
-    /// negative if behind. A node with few peers, or a chain with its own time, may be ahead although
-    /// its clock is correct.
+    /// negative if behind. A node with few peers, or a chain with its own time, may be ahead
+    /// although its clock is correct.
     pub node_clock_ahead_s: Option<i64>,
     /// Since when the client has been waiting for its first template; none if it is not waiting.
     pub waiting_since: Option<Timestamp>,
@@ -74,8 +74,8 @@ pub struct ClientStatus {
     pub declared_at: Option<Timestamp>,
     /// When a pool last accepted a job.
     pub accepted_at: Option<Timestamp>,
-    /// The last rejection of a job; none after a job was accepted. A job that a new block made obsolete
-    /// does not count.
+    /// The last rejection of a job; none after a job was accepted. A job that a new block made
+    /// obsolete does not count.
     pub refused: Option<ClientMessage>,
     /// The share counts.
     pub shares: ShareCounts,
@@ -124,9 +124,9 @@ impl ClientStatus {
         fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
     }
 
-    /// The last tried or lost pool rejects this client because of its configuration: a wrong key, an
-    /// unknown account, an unsupported protocol. A retry without a change of the configuration does not
-    /// help.
+    /// The last tried or lost pool rejects this client because of its configuration: a wrong key,
+    /// an unknown account, an unsupported protocol. A retry without a change of the configuration
+    /// does not help.
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
             matches!(
@@ -155,7 +155,8 @@ impl ClientStatus {
         is_key || is_final || refusals.iter().any(|refusal| why.contains(refusal))
     }
 
-    /// Where work goes, in a few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if unknown.
+    /// Where work goes, in a few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if
+    /// unknown.
     pub fn place_text(&self) -> String {
         let pool = self.upstream.as_ref().map_or_else(
             || "pool".to_owned(),
@@ -302,8 +303,8 @@ impl ClientStatus {
         true
     }
 
-    /// The first connection attempt to the template provider begins a run, except for versions that log
-    /// the start before.
+    /// The first connection attempt to the template provider begins a run, except for versions that
+    /// log the start before.
     fn provider_tried(&mut self, is_first: bool, at: Timestamp) -> bool {
         let has_just_begun = self.began.is_some()
             && self.ended.is_none()
@@ -344,8 +345,8 @@ impl ClientStatus {
         true
     }
 
-    /// A template proves that the template provider is connected; for Bitcoin Core there is no other
-    /// proof. A template that was in transit when the connection was lost proves nothing.
+    /// A template proves that the template provider is connected; for Bitcoin Core there is no
+    /// other proof. A template that was in transit when the connection was lost proves nothing.
     fn provider_speaks(&mut self, at: Timestamp) -> bool {
         self.template_at = Some(at);
         self.templates.note(at);
@@ -370,7 +371,8 @@ impl ClientStatus {
     }
 
     fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
-        // With a pool, the client logs each block twice: for the miner's channel and for the pool's.
+        // With a pool, the client logs each block twice: for the miner's channel and for the
+        // pool's.
         let is_same = |said: &ClientMessage| {
             said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK)
         };
@@ -406,9 +408,9 @@ impl ClientStatus {
             .is_some()
     }
 
-    /// A line outside the client's format. Only panic messages of tasks are useful: they follow the line
-    /// with the place. Rust prints both again, and only Rust prints them if the client's log is not
-    /// open yet.
+    /// A line outside the client's format. Only panic messages of tasks are useful: they follow the
+    /// line with the place. Rust prints both again, and only Rust prints them if the client's log
+    /// is not open yet.
     fn apply_bare_line(&mut self, line: &[u8]) -> bool {
         if let Some(said) = self
             .panicked

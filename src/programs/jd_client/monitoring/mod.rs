@@ -2,8 +2,8 @@
 //!
 //! Shapes, names and limits are those of `jd_client_sv2` 0.1.0 to 0.6.0 (`stratum-apps` 0.8.0,
 //! `monitoring/`). The server at the address is not trusted: time, bytes, entries and requests of a
-//! reading are limited, redirects are not followed, and invalid values are left out and counted. This
-//! module knows no instances and keeps only idle connections between two readings.
+//! reading are limited, redirects are not followed, and invalid values are left out and counted.
+//! This module knows no instances and keeps only idle connections between two readings.
 
 mod shapes;
 #[cfg(test)]
@@ -72,12 +72,12 @@ pub enum MonitoringError {
     Connection(String),
 }
 
-/// The metrics of a client. Any value may be missing: older clients have fewer, and invalid values are
-/// left out.
+/// The metrics of a client. Any value may be missing: older clients have fewer, and invalid values
+/// are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MonitoringReading {
-    /// Seconds since the client's monitoring started. This is not always the client's start, because a
-    /// fallback restarts the monitoring.
+    /// Seconds since the client's monitoring started. This is not always the client's start,
+    /// because a fallback restarts the monitoring.
     pub uptime_secs: Option<u64>,
     /// Hashrate of the channels to the pool, H/s.
     pub server_hashrate: Option<f64>,
@@ -87,8 +87,8 @@ pub struct MonitoringReading {
     pub server_channels: Vec<UpstreamChannelReading>,
     /// Connections from miners or translators, by number.
     pub clients: Vec<MinerReading>,
-    /// The reading is incomplete: the client has more than 2,000 connections or 10,000 channels, or its
-    /// lists are inconsistent.
+    /// The reading is incomplete: the client has more than 2,000 connections or 10,000 channels, or
+    /// its lists are inconsistent.
     pub truncated: bool,
     /// The number of members and entries that were left out because they are invalid.
     pub odd_fields: u32,
@@ -186,8 +186,8 @@ impl MonitoringClient {
         Self { http, patience }
     }
 
-    /// Reads all metrics of the client at `address`. If the client listens on all addresses (`0.0.0.0`,
-    /// `[::]`), the loopback address is used.
+    /// Reads all metrics of the client at `address`. If the client listens on all addresses
+    /// (`0.0.0.0`, `[::]`), the loopback address is used.
     ///
     /// # Errors
     /// Why there is no reading. An incomplete reading is also an error.

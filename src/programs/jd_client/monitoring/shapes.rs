@@ -1,9 +1,9 @@
 //! Parses the bodies of the monitoring API so that an invalid member affects only that member.
 //!
-//! This module knows no connections: it takes text and returns values and a count of invalid members.
-//! Members are kept as text first and parsed one by one, so a number out of range (`1e999`) or a
-//! duplicate member affects nothing else. Skipping a member needs no stack, regardless of its nesting
-//! depth.
+//! This module knows no connections: it takes text and returns values and a count of invalid
+//! members. Members are kept as text first and parsed one by one, so a number out of range
+//! (`1e999`) or a duplicate member affects nothing else. Skipping a member needs no stack,
+//! regardless of its nesting depth.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! One reading: the order of the requests, how pages are read, and when to stop.
 //!
-//! This module knows no members of a body. A server may lie about everything: reading pages continues
-//! only while each page has new entries, and [`PagedReading`] limits the size of a reading.
+//! This module knows no members of a body. A server may lie about everything: reading pages
+//! continues only while each page has new entries, and [`PagedReading`] limits the size of a
+//! reading.
 
 use super::shapes::{ApiListPage, ListItem, MinerEntry, RawObject, ShapeError};
 use super::{

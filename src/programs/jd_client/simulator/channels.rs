@@ -1,8 +1,8 @@
 //! The statistics that the client keeps for each channel, in the format of its monitoring API.
 //!
-//! This module must not know time or log lines. Field names and types are those of `jd_client_sv2` 0.6.0
-//! (`stratum-apps` 0.8.0, `monitoring/{client,server}.rs`); how shares and batches are counted
-//! follows `channels_sv2` 8.0.0.
+//! This module must not know time or log lines. Field names and types are those of `jd_client_sv2`
+//! 0.6.0 (`stratum-apps` 0.8.0, `monitoring/{client,server}.rs`); how shares and batches are
+//! counted follows `channels_sv2` 8.0.0.
 
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! The lifecycle of the simulated client, from its first log line to its last.
 //!
-//! This module defines the order of the steps: template provider, pool, services, miners, and each way
-//! to exit. One task runs all steps; the monitoring API, connections to the miner port and SIGINT have
-//! their own tasks. It never connects to a real template provider or pool: those in the configuration
-//! only appear in the log. It is one file because the order of the steps is its purpose.
+//! This module defines the order of the steps: template provider, pool, services, miners, and each
+//! way to exit. One task runs all steps; the monitoring API, connections to the miner port and
+//! SIGINT have their own tasks. It never connects to a real template provider or pool: those in the
+//! configuration only appear in the log. It is one file because the order of the steps is its
+//! purpose.
 
 use super::SimulatorArgs;
 use super::channels::ChannelAccounts;
@@ -633,8 +634,8 @@ impl SimulatedClient {
     }
 }
 
-/// The parts of the client that are running when it stops. By default: everything except a pool, and no
-/// miners yet.
+/// The parts of the client that are running when it stops. By default: everything except a pool,
+/// and no miners yet.
 struct RunningParts {
     /// The number of miners; `None` before the client accepts miners.
     miners: Option<usize>,

@@ -1,10 +1,10 @@
-//! The client's configuration file, as far as the simulator needs it, and the client's error messages
-//! for a bad file.
+//! The client's configuration file, as far as the simulator needs it, and the client's error
+//! messages for a bad file.
 //!
-//! This module must not use the manager's model of a configuration: the simulator judges a file like
-//! the client, so it must not share code with the writer of the file. Keys, secrets and the payout
-//! script must be present but are not checked. Error texts are from `jd_client_sv2` 0.6.0, including
-//! its names of keys (`upstreams[0]pool_port`).
+//! This module must not use the manager's model of a configuration: the simulator judges a file
+//! like the client, so it must not share code with the writer of the file. Keys, secrets and the
+//! payout script must be present but are not checked. Error texts are from `jd_client_sv2` 0.6.0,
+//! including its names of keys (`upstreams[0]pool_port`).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -288,8 +288,8 @@ fn float(table: &Table, key: &str) -> Result<f64, String> {
     })
 }
 
-/// An unsigned integer of at most `bits` bits. Quoted numbers, booleans and fractions are handled like
-/// in the client.
+/// An unsigned integer of at most `bits` bits. Quoted numbers, booleans and fractions are handled
+/// like in the client.
 fn integer(table: &Table, at: &str, key: &str, bits: u32) -> Result<u64, String> {
     let value = present(table, key)?;
     let number = match value {

@@ -1,8 +1,8 @@
-//! The environment of a simulated client: its miners, the chain, the template provider and the pool,
-//! and the log lines about them.
+//! The environment of a simulated client: its miners, the chain, the template provider and the
+//! pool, and the log lines about them.
 //!
-//! Pure: the time since the start is a parameter and random numbers come from a seed, so the same plan
-//! and seed always give the same result. The same step changes log and statistics, so log and
+//! Pure: the time since the start is a parameter and random numbers come from a seed, so the same
+//! plan and seed always give the same result. The same step changes log and statistics, so log and
 //! monitoring API agree. This module must not know sockets or files; the texts are in
 //! [`super::messages`].
 
@@ -129,8 +129,8 @@ impl SimulatedNetwork {
         }
     }
 
-    /// The first template of a mining session arrives at `now`, for `pool` or solo, and the miners start
-    /// to connect. Returns the log lines about the template.
+    /// The first template of a mining session arrives at `now`, for `pool` or solo, and the miners
+    /// start to connect. Returns the log lines about the template.
     pub(super) fn open(
         &mut self,
         now: Duration,
@@ -163,7 +163,8 @@ impl SimulatedNetwork {
         out
     }
 
-    /// Closes all connections to miners and pool. No more events follow. Returns the number of miners.
+    /// Closes all connections to miners and pool. No more events follow. Returns the number of
+    /// miners.
     pub(super) fn close(&mut self) -> usize {
         self.queue.clear();
         self.pool = None;

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 /// A start that fails, with the real client's lines and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StartFailure {
-    /// The template provider refuses three connections: exit code 1 (with Bitcoin Core over IPC: 0).
+    /// The template provider refuses three connections: exit code 1 (with Bitcoin Core over IPC:
+    /// 0).
     TemplateProvider,
     /// A key is missing in the configuration: exit code 1.
     Config,
@@ -67,8 +68,8 @@ pub(super) struct FaultArgs {
     /// Ignore SIGTERM
     #[arg(long)]
     pub(super) ignore_sigterm: bool,
-    /// Start a child process that ignores SIGINT and SIGTERM, keeps standard output open and sleeps for
-    /// an hour
+    /// Start a child process that ignores SIGINT and SIGTERM, keeps standard output open and sleeps
+    /// for an hour
     #[arg(long)]
     pub(super) fork_grandchild: bool,
     /// Accept monitoring connections but never answer
@@ -95,7 +96,8 @@ pub(super) struct FaultArgs {
 }
 
 impl FaultArgs {
-    /// The flags that apply to this run: all flags, or none if an earlier run with `--once` used them.
+    /// The flags that apply to this run: all flags, or none if an earlier run with `--once` used
+    /// them.
     ///
     /// # Errors
     ///
@@ -226,7 +228,8 @@ impl MemoryBallast {
         (self.steps.len() < Self::STEPS).then(|| self.began + Self::APART * next)
     }
 
-    /// Allocates the steps that are due. The bytes are not zero, so the system must provide the memory.
+    /// Allocates the steps that are due. The bytes are not zero, so the system must provide the
+    /// memory.
     pub(super) fn grow(&mut self, now: Instant) {
         while self.due().is_some_and(|due| due <= now) {
             self.steps.push(vec![0x5a; self.step_bytes]);

@@ -1,9 +1,9 @@
 //! Lines of the client's log: their exact format, and where they are written.
 //!
 //! This module must not know the content of the lines. The format is that of
-//! `tracing_subscriber::fmt` with its defaults, which the real client uses: RFC 3339 in UTC with six decimals, the level right-aligned
-//! to five characters, the target, the message, then the fields as `name=value`. Colors are the same
-//! as those that this crate writes to a terminal.
+//! `tracing_subscriber::fmt` with its defaults, which the real client uses: RFC 3339 in UTC with
+//! six decimals, the level right-aligned to five characters, the target, the message, then the
+//! fields as `name=value`. Colors are the same as those that this crate writes to a terminal.
 
 use std::fmt::{Display, Write as _};
 use std::fs::File;
@@ -156,8 +156,8 @@ impl SimulatedLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the lines with the current time in one piece. If no one reads the output, it continues,
-    /// like the client.
+    /// Writes the lines with the current time in one piece. If no one reads the output, it
+    /// continues, like the client.
     pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
         let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level >= least);

@@ -1,12 +1,12 @@
 //! `jd-manager simulate`: simulates the real client, `jd_client_sv2` 0.6.0.
 //!
 //! It has the client's command line, configuration file, log format, signals, exit codes and
-//! monitoring API, and a simulated fleet of miners. Flags reproduce faults of the real client. Tests,
-//! benchmarks and the demo run it. It does not mine and does not connect to anything.
+//! monitoring API, and a simulated fleet of miners. Flags reproduce faults of the real client.
+//! Tests, benchmarks and the demo run it. It does not mine and does not connect to anything.
 //!
 //! It does not know the manager. It checks a configuration by the client's rules, not by the
-//! manager's, so each checks the other. Its behavior is based on the real program's logs, answers and
-//! source code.
+//! manager's, so each checks the other. Its behavior is based on the real program's logs, answers
+//! and source code.
 //!
 //! * `client`: the client from its first line to its last. `environment`: miners, chain and pool.
 //! * `scripts`, `messages`, `log_lines`: the log.

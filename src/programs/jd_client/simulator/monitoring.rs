@@ -1,9 +1,10 @@
-//! The client's monitoring API: read-only JSON and Prometheus text over plain HTTP, without authentication.
+//! The client's monitoring API: read-only JSON and Prometheus text over plain HTTP, without
+//! authentication.
 //!
-//! This module only reads statistics that another module refreshes. Routes, fields, defaults and limits are
-//! those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`), including the empty sum
-//! `-0.0`. Its browsable documentation (`/swagger-ui`,
-//! `/api-docs/openapi.json`) is not simulated.
+//! This module only reads statistics that another module refreshes. Routes, fields, defaults and
+//! limits are those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`), including the
+//! empty sum `-0.0`. Its browsable documentation (`/swagger-ui`, `/api-docs/openapi.json`) is not
+//! simulated.
 
 use super::channels::{
     ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel,
@@ -44,8 +45,8 @@ struct SimulatedFigures {
     accounts: watch::Receiver<Arc<ChannelAccounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
-    /// The age in seconds from which the metrics no longer change; the age itself continues, as in the
-    /// real client.
+    /// The age in seconds from which the metrics no longer change; the age itself continues, as in
+    /// the real client.
     still_at: u64,
     still: Arc<OnceLock<Arc<ChannelAccounts>>>,
 }

@@ -2,8 +2,9 @@
 //! `jd_client_sv2` 0.6.0. They are from logs of the real program or, if there is no log, from its
 //! source code.
 //!
-//! This module has no time and no state: each text is a script for [`super::log_lines::script`]. The
-//! lines about miners, shares and templates are in [`super::environment`], which has their values.
+//! This module has no time and no state: each text is a script for [`super::log_lines::script`].
+//! The lines about miners, shares and templates are in [`super::environment`], which has their
+//! values.
 
 /// Declares the scripts, and for the tests the list of all of them.
 macro_rules! scripts {

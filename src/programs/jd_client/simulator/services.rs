@@ -1,7 +1,7 @@
 //! Serves the two ports of a mining session: the monitoring API, and connections to the miner port.
 //!
-//! This module knows neither why the ports are opened nor the client's log lines about them; it only
-//! writes the lines about connections to the miner port.
+//! This module knows neither why the ports are opened nor the client's log lines about them; it
+//! only writes the lines about connections to the miner port.
 
 use super::channels::ChannelAccounts;
 use super::log_lines::SimulatedLog;
@@ -34,7 +34,8 @@ impl SimulatedServices {
         }
     }
 
-    /// Serves the monitoring API with these statistics. Its metrics stop updating after `still_after`.
+    /// Serves the monitoring API with these statistics. Its metrics stop updating after
+    /// `still_after`.
     pub(super) fn monitor(
         &mut self,
         listener: TcpListener,

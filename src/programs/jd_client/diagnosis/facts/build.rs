@@ -1,5 +1,6 @@
-//! Functions that create a [`LogFact`] from a message, if this needs more than one line of code. Each
-//! function gets the message after the text that its rule begins with. They must not know targets.
+//! Functions that create a [`LogFact`] from a message, if this needs more than one line of code.
+//! Each function gets the message after the text that its rule begins with. They must not know
+//! targets.
 
 use super::details::{
     after, certificate, code, error, leave_reason, number, number_after, until, words,
@@ -120,8 +121,8 @@ pub(super) fn job_refused(by: &str, rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// A block, from the text after or before `Block Found`. Versions before 0.6.0 do not log the block's
-/// hash.
+/// A block, from the text after or before `Block Found`. Versions before 0.6.0 do not log the
+/// block's hash.
 pub(super) fn block(rest: &[u8]) -> Option<LogFact> {
     let rest = if rest.starts_with(b" (cached") {
         rest

@@ -1,6 +1,6 @@
-//! Extracts values from a message: numbers, addresses, and texts that are short and clean enough to be
-//! stored and shown. The text also comes from miners and pools, so it is not trusted. This module
-//! must not know which message it reads.
+//! Extracts values from a message: numbers, addresses, and texts that are short and clean enough to
+//! be stored and shown. The text also comes from miners and pools, so it is not trusted. This
+//! module must not know which message it reads.
 
 use super::{CertificateValidity, PoolLeaveCode};
 
@@ -42,8 +42,8 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
-/// The hash of the newest block in `prev_hash: U256(000000000000d0d2…)`, as in block explorers; none
-/// if it is not a hash.
+/// The hash of the newest block in `prev_hash: U256(000000000000d0d2…)`, as in block explorers;
+/// none if it is not a hash.
 pub(super) fn block_hash(text: &[u8]) -> Option<String> {
     let hash = until(after(text, "prev_hash: U256(")?, b")");
     let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
@@ -78,8 +78,8 @@ pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     })
 }
 
-/// The client's name of an error, the same in a few words, and the reason code for leaving a pool. If
-/// the words are empty, the error's own text is better.
+/// The client's name of an error, the same in a few words, and the reason code for leaving a pool.
+/// If the words are empty, the error's own text is better.
 const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     (
         "InvalidCertificate",
@@ -177,9 +177,9 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ("(os error ", "", PoolLeaveCode::Unreachable),
 ];
 
-/// An error of the client in a few words, never as a Rust structure, and the reason code for leaving a
-/// pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`; older versions write
-/// only the kind or a sentence.
+/// An error of the client in a few words, never as a Rust structure, and the reason code for
+/// leaving a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`; older
+/// versions write only the kind or a sentence.
 pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
     let known = KNOWN
         .iter()
@@ -252,8 +252,8 @@ const NODE_ERRORS: &[(&str, &str)] = &[
     ("NullCapability", "it was stopped"),
 ];
 
-/// Why Bitcoin Core cannot be used: the system's error for the socket, the node's message, or the kind
-/// of error. Versions since 0.4.0 write this as a quoted text within a text.
+/// Why Bitcoin Core cannot be used: the system's error for the socket, the node's message, or the
+/// kind of error. Versions since 0.4.0 write this as a quoted text within a text.
 pub(super) fn node_error(text: &[u8]) -> String {
     if let Some((_, known)) = NODE_ERRORS
         .iter()
@@ -278,8 +278,8 @@ pub(super) fn node_error(text: &[u8]) -> String {
     }
 }
 
-/// The code of a rejection. Some messages write it with a colon, some with an equals sign. Its length
-/// is limited, so a sentence with it is short enough to be stored.
+/// The code of a rejection. Some messages write it with a colon, some with an equals sign. Its
+/// length is limited, so a sentence with it is short enough to be stored.
 pub(super) fn code(text: &[u8]) -> Option<String> {
     let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
     let code = words(until(
@@ -290,8 +290,8 @@ pub(super) fn code(text: &[u8]) -> Option<String> {
     (!code.is_empty()).then(|| code.chars().take(CODE).collect())
 }
 
-/// The place of a panic, from the text after `panicked at `: the last parts of the path (its beginning
-/// is specific to the build machine), line and column. Ends with a colon.
+/// The place of a panic, from the text after `panicked at `: the last parts of the path (its
+/// beginning is specific to the build machine), line and column. Ends with a colon.
 pub(super) fn panic_place(text: &[u8]) -> String {
     let path = until(text, b"\n\r");
     let from = path

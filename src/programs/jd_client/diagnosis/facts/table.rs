@@ -1,6 +1,6 @@
 //! The table of log texts with status information. The texts are from runs or the source code of
-//! jd_client_sv2 0.6.0; unless noted, they are the same in 0.1.0 to 0.5.0. Rules that begin with the
-//! same byte must be adjacent.
+//! jd_client_sv2 0.6.0; unless noted, they are the same in 0.1.0 to 0.5.0. Rules that begin with
+//! the same byte must be adjacent.
 
 use super::build::{
     block, channel_refused, extensions, extranonce_too_small, job_refused, pool_failed, pool_lost,

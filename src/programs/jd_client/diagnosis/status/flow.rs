@@ -1,5 +1,5 @@
-//! How regularly lines, templates, blocks and the pool's answers arrive, learned from a client's own
-//! log. A gap can only be judged by what is normal for this client. Values only.
+//! How regularly lines, templates, blocks and the pool's answers arrive, learned from a client's
+//! own log. A gap can only be judged by what is normal for this client. Values only.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;

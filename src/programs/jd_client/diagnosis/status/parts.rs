@@ -76,8 +76,8 @@ pub enum UpstreamState {
     /// The client is trying to connect.
     #[default]
     Trying,
-    /// The pool itself is connected. It receives work only after the job declaration server has also
-    /// accepted the client: see [`WorkState::Pool`].
+    /// The pool itself is connected. It receives work only after the job declaration server has
+    /// also accepted the client: see [`WorkState::Pool`].
     Connected,
     /// The pool received work until the connection was lost.
     Lost,
@@ -102,8 +102,8 @@ pub struct UpstreamAddress {
     pub since: Timestamp,
     /// The state.
     pub state: UpstreamState,
-    /// Why the pool failed or was lost, or why the last attempt failed; none if the log does not show
-    /// it.
+    /// Why the pool failed or was lost, or why the last attempt failed; none if the log does not
+    /// show it.
     pub why: Option<String>,
 }
 

@@ -21,8 +21,8 @@ impl ClientStatus {
             .is_some_and(|upstream| upstream.becomes(state, at))
     }
 
-    /// The client uses each pool once in a run. If this is the last lost pool, its result is already
-    /// known.
+    /// The client uses each pool once in a run. If this is the last lost pool, its result is
+    /// already known.
     pub(super) fn pool_skipped(&mut self, at: Timestamp) -> bool {
         let Some(upstream) = &mut self.upstream else {
             return false;
@@ -45,8 +45,8 @@ impl ClientStatus {
             | self.upstream_becomes(UpstreamState::Connected, at)
     }
 
-    /// Before the handshake with the pool, an attempt fails at the pool; after it, at the job declaration
-    /// server.
+    /// Before the handshake with the pool, an attempt fails at the pool; after it, at the job
+    /// declaration server.
     pub(super) fn pool_try_failed(
         &mut self,
         words: String,
@@ -107,8 +107,8 @@ impl ClientStatus {
         }
     }
 
-    /// Keeps the reason for leaving a pool. The client logs several reasons; a vaguer reason does not
-    /// replace a better one. `is_sequel`: the line only follows from an earlier line.
+    /// Keeps the reason for leaving a pool. The client logs several reasons; a vaguer reason does
+    /// not replace a better one. `is_sequel`: the line only follows from an earlier line.
     fn leave_pool(
         &mut self,
         code: PoolLeaveCode,
@@ -148,8 +148,8 @@ impl ClientStatus {
         true
     }
 
-    /// The job declaration server has accepted the client. The client continues with the pool in any
-    /// case.
+    /// The job declaration server has accepted the client. The client continues with the pool in
+    /// any case.
     pub(super) fn pool_works(&mut self, at: Timestamp) -> bool {
         let is_accepted = self.accept_certificate(CertificateOwner::JobServer);
         let mut is_back = false;
