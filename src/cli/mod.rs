@@ -98,8 +98,7 @@ enum CliCommand {
         #[command(flatten)]
         place: DataDirArgs,
     },
-    /// Set the password of a user, and create the user if necessary. Once a user exists, everyone
-    /// has to sign in.
+    /// Set the password that a user signs in with. A new user is created.
     SetPassword {
         #[command(flatten)]
         place: DataDirArgs,

@@ -38,8 +38,8 @@ pub fn is_kept(dir: &Path) -> io::Result<bool> {
 /// # Errors
 /// No keeper listens there.
 pub fn connect(dir: &Path) -> io::Result<UnixStream> {
-    // A socket's path may have 107 bytes only; through the directory's descriptor it is short
-    // wherever the data lies.
+    // The path of a socket may have at most 107 bytes. The path through the directory's descriptor
+    // is always short.
     let handle = File::open(dir)?;
     UnixStream::connect(format!(
         "/proc/self/fd/{}/{}",
@@ -58,7 +58,7 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
         .append(true)
         .open(dir.join(names::COMPLAINTS))?;
     let mut child = Command::new("/proc/self/exe")
-        // What ps(1) shows.
+        // The name in ps(1).
         .arg0("jd-manager")
         .arg("keep")
         .arg(dir)

@@ -17,7 +17,7 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(2);
 /// Timeout of a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Enough for the resolver of names; a thread's usual stack is eight times as large.
+/// A stack size that is enough for the name resolver; the default is eight times as large.
 const STACK_BYTES: usize = 256 * 1024;
 
 /// What a client connects to first and cannot run without.
@@ -103,7 +103,7 @@ mod tests {
     fn a_socket_that_comes_back_is_reported_once_and_one_that_was_never_away_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("node.sock");
-        // A node that was killed leaves its file.
+        // A killed node leaves its socket file.
         drop(UnixListener::bind(&path).unwrap());
         let (mut signal, end) = UnixStream::pair().unwrap();
         let watch = DependencyWatch::begin(Dependency::Socket(path.clone()), end).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         let (mut signal, end) = UnixStream::pair().unwrap();
         let nowhere = Dependency::Address("name.invalid:1".into());
         drop(DependencyWatch::begin(nowhere, end).unwrap());
-        // The end of the thread closes its end of the connection.
+        // When the thread exits, its end of the connection is closed.
         signal
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();

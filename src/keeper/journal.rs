@@ -73,15 +73,15 @@ struct JournalHeader {
     base: u64,
 }
 
-/// Bytes of the longest header.
+/// The maximum length of a header, in bytes.
 const HEADER_MAX: usize = 32;
 
-/// Where offsets are in the file.
+/// The mapping of offsets to positions in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct JournalLayout {
     /// The offset of the first entry.
     base: u64,
-    /// Where the first entry is in the file.
+    /// The position of the first entry in the file.
     head: u64,
 }
 
@@ -122,7 +122,7 @@ impl JournalLayout {
     }
 }
 
-/// The keeper's end.
+/// The keeper's side of the journal.
 #[derive(Debug)]
 pub struct JournalWriter {
     dir: PathBuf,
@@ -173,7 +173,8 @@ impl JournalWriter {
     }
 
     fn reserve(&self) {
-        // The journal works without, on a file system that cannot do this or has no room for it.
+        // The journal works without reserved space, if the file system does not support it or is
+        // full.
         let _ = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, RESERVE);
     }
 
@@ -212,7 +213,7 @@ impl JournalWriter {
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some(line) = self.waiting.front() {
             if let Err(e) = self.file.write_all(line) {
-                // Half a line would spoil the next one.
+                // An incomplete line would break the next line.
                 let _ = self.file.set_len(self.len);
                 return Err(e);
             }
@@ -223,11 +224,11 @@ impl JournalWriter {
         self.file.sync_data()
     }
 
-    /// The manager has everything below `offset` in its database: drops the oldest entries of a
-    /// long journal. If that fails, the journal stays as it is.
+    /// The manager has all entries before `offset` in its database: drops the oldest entries of a
+    /// long journal. If this fails, the journal does not change.
     pub fn drop_ingested(&mut self, offset: u64) {
         if self.len >= LONG && offset <= self.end() {
-            // A later confirmation leads here again.
+            // The next confirmation tries again.
             let _ = self.shorten(offset.min(self.end().saturating_sub(KEPT)));
         }
     }
@@ -237,7 +238,7 @@ impl JournalWriter {
         if offset <= self.layout.base {
             return Ok(());
         }
-        // From the byte before, to see whether an entry begins there.
+        // Start one byte earlier to see whether an entry begins there.
         let from = self.layout.position(offset) - 1;
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(from))?;
@@ -342,7 +343,7 @@ mod tests {
         assert_eq!(first, [entry(1)]);
         assert_eq!(offset, journal.end());
 
-        // The keeper is killed in the middle of a line; the next one goes on.
+        // The keeper is killed in the middle of a line; the next keeper continues.
         std::fs::OpenOptions::new()
             .append(true)
             .open(dir.path().join(names::JOURNAL))
@@ -401,11 +402,11 @@ mod tests {
             "offsets go on: {}",
             journal.end()
         );
-        // One who is some entries behind still finds them.
+        // A reader that is some entries behind still finds them.
         let (entries, _) = read_from(dir.path(), read - 20 * 1024).unwrap();
         assert_eq!(entries.last().unwrap().at, 199);
         assert!(entries.len() >= 3);
-        // What nobody has confirmed stays, but its last words have a bound.
+        // Unconfirmed entries stay, but the size of their last lines is limited.
         for at in 200..500 {
             journal.append(&large(at, 60)).unwrap();
         }
@@ -413,21 +414,21 @@ mod tests {
         assert_eq!(read_from(dir.path(), read).unwrap().0.len(), 300);
     }
 
-    /// What happens to a journal, its keeper and its manager.
+    /// Events of a journal, its keeper and its manager.
     #[derive(Clone, Debug)]
     enum Step {
-        /// The keeper writes an entry of so many KiB.
+        /// The keeper writes an entry of this many KiB.
         Append(usize),
-        /// The manager reads on and stores what it read.
+        /// The manager reads more and stores it.
         Ingest,
-        /// The manager reads on and is killed before it stores anything.
+        /// The manager reads more and is killed before it stores anything.
         IngestKilled,
-        /// The manager confirms what is stored.
+        /// The manager confirms the stored entries.
         Confirm,
-        /// A confirmation of some time ago arrives.
+        /// An old confirmation arrives.
         ConfirmOld,
         /// The keeper is killed, perhaps within a line or while it shortens the journal, and a new
-        /// one comes.
+        /// keeper starts.
         Kill { half_line: bool, draft: bool },
     }
 
@@ -460,7 +461,7 @@ mod tests {
                         let (entries, end) = read_from(dir.path(), offset).unwrap();
                         stored.extend(entries.iter().map(|entry| entry.at));
                         (former, offset) = (offset, end);
-                        // What the keeper says and what the manager reads are the same numbers.
+                        // Keeper and manager have the same offsets.
                         prop_assert_eq!(offset, journal.end());
                     }
                     Step::IngestKilled => {

@@ -36,16 +36,16 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 32;
 
 /// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready`
-/// to standard output once it listens, or why it cannot.
+/// to standard output when it listens, or the reason why it cannot.
 pub fn keep(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only
-    // for a process that leads one.
+    // An own session: neither the manager's exit nor a closed terminal affects the keeper. This
+    // fails only for a process that already leads a session.
     let _ = rustix::process::setsid();
     match KeeperProcess::open(dir) {
         Ok(mut keeper) => {
             println!("ready");
-            // The manager waits for the end of this pipe.
+            // The manager waits until this pipe is closed.
             if let Ok(null) = File::options().write(true).open("/dev/null") {
                 let _ = rustix::stdio::dup2_stdout(null);
             }
@@ -59,13 +59,13 @@ pub fn keep(dir: &Path) -> ExitCode {
     }
 }
 
-/// The client while there is one.
+/// A running client.
 struct ClientProcess {
     child: Child,
     pid: u32,
-    /// Readable once the client has ended.
+    /// Readable when the client has exited.
     ended: OwnedFd,
-    /// Its output, until every holder of the other end is gone.
+    /// The output, until all holders of the other end are gone.
     output: Option<OwnedFd>,
 }
 
@@ -75,11 +75,11 @@ struct KeeperProcess {
     _lock: File,
     listener: UnixListener,
     signals: UnixStream,
-    /// Readable once a child has ended.
+    /// Readable when a child has exited.
     child_signals: UnixStream,
-    /// Readable once what the client needs is back, and the other end.
+    /// Readable when the dependency of the client is back; with the other end.
     dependency_signals: (UnixStream, UnixStream),
-    /// While the next try is waited for.
+    /// Exists while the keeper waits for the next retry.
     dependency: Option<DependencyWatch>,
     connections: Vec<ControlConnection>,
     spec: KeeperSpec,
@@ -92,12 +92,11 @@ struct KeeperProcess {
     actor: Option<String>,
     /// A start that is not recorded yet.
     starting: Option<StateChange>,
-    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
-    /// there were.
+    /// Information from the output: the unfinished line, this run's last errors, line counts.
     watcher: LineWatcher,
     /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
-    /// Where the log ended when this keeper began, bytes.
+    /// The end of the log when this keeper started, in bytes.
     log_start: u64,
     epoch: Instant,
     last_flush: Instant,
@@ -115,8 +114,8 @@ impl KeeperProcess {
             KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK)
             .map_err(|e| told("cannot create the working directory", &e))?;
-        // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by
-        // its short relative name, since a socket's path may have 107 bytes only.
+        // The holder of the lock owns the socket, so the socket of a killed keeper is removed. The
+        // socket has a short relative name, because its path may have at most 107 bytes.
         match std::fs::remove_file(names::SOCKET) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 return Err(told("cannot replace the socket", &e));
@@ -193,7 +192,7 @@ impl KeeperProcess {
     }
 
     fn run(&mut self) {
-        // A keeper that is asked nothing has no reason to stay.
+        // A keeper without any request exits.
         let born = Instant::now();
         while !self.done {
             if self.machine.state().is_at_rest() && born.elapsed() > Duration::from_secs(10) {
@@ -216,13 +215,13 @@ impl KeeperProcess {
         }
     }
 
-    /// One round: sleeps until something happens or is due, then deals with all of it.
+    /// One round: sleeps until an event or a deadline, then handles all events.
     fn wait_and_serve(&mut self) {
         let due = self
             .machine
             .alarm()
             .map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        // A journal that could not be written is tried again every few seconds.
+        // A failed write of the journal is retried every few seconds.
         let due = if self.journal.is_behind() {
             Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY))
         } else {
@@ -287,8 +286,8 @@ impl KeeperProcess {
         }
         if child_ended {
             drain(&mut self.child_signals);
-            // What the client started and left to us; the client itself is waited for below, maybe
-            // in the next round.
+            // Orphaned processes of the client. The client itself is reaped below, perhaps in the
+            // next round.
             leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
         }
         if client_ended {
@@ -296,7 +295,7 @@ impl KeeperProcess {
         }
         if dependency_back {
             drain(&mut self.dependency_signals.0);
-            // The signal of a watch that is over by now means nothing.
+            // Ignore the signal of a watch that has ended.
             if self.dependency.take().is_some() {
                 self.log.note(
                     "INFO",
@@ -333,23 +332,23 @@ impl KeeperProcess {
         }
     }
 
-    /// Gives the machine an input and does what it wants done.
+    /// Passes an input to the machine and runs the actions that it returns.
     fn feed(&mut self, input: MachineInput) {
         let mut chance = [0; 8];
-        // Without randomness waits are merely not spread.
+        // Without a random number, the waits do not vary.
         let _ = getrandom::fill(&mut chance);
         for action in self
             .machine
             .take(input, self.now(), u64::from_le_bytes(chance))
         {
             match action {
-                // A start is written down with the process id, which is known a moment later.
+                // A start is recorded with the process id, which is known a moment later.
                 MachineAction::Record(change) if change.to == InstanceState::Starting => {
                     self.starting = Some(change)
                 }
                 MachineAction::Record(change) => self.record(change),
                 MachineAction::Spawn => {
-                    // An order that came in the same moment as the end.
+                    // A command at the same moment as the exit.
                     self.done = false;
                     self.spawn();
                 }
@@ -445,7 +444,7 @@ impl KeeperProcess {
         spawn::signal_group(client.pid, signal);
     }
 
-    /// Reads what the client has written, at most about `limit` bytes.
+    /// Reads the client's output, at most about `limit` bytes.
     fn take_output(&mut self, limit: usize) {
         let Some(client) = &mut self.client else {
             return;
@@ -480,10 +479,9 @@ impl KeeperProcess {
     /// The client has exited: kills its group, reads its last output, and informs the machine.
     fn reap_client(&mut self) {
         let Some(client) = &self.client else { return };
-        // The dead leader still holds the group's number, so this reaches nobody else.
+        // The dead leader still holds the group id, so no other process gets the signal.
         spawn::signal_group(client.pid, Signal::KILL);
-        // What is in the pipe now is all there is; a descendant that escaped the group is not
-        // waited for.
+        // The pipe now has all output; a descendant that left the group is not waited for.
         self.take_output(64 << 20);
         let Some(mut client) = self.client.take() else {
             return;
@@ -514,8 +512,8 @@ impl KeeperProcess {
         self.trouble.clear();
     }
 
-    /// No process of a client outlives it: only then is its instance stopped, and its ports are
-    /// free.
+    /// Stops all processes that the client left behind. Only then is the instance stopped and are
+    /// its ports free.
     fn end_leftovers(&mut self) {
         let leftovers::CleanupResult { found, left } = leftovers::end_children();
         if found > 0 {
@@ -592,7 +590,7 @@ impl KeeperProcess {
         self.publish_status();
     }
 
-    /// Looks whether what the client needs is away, and when it is back.
+    /// Checks whether the dependency of the client is gone, and when it is back.
     fn watch_dependency(&self) -> Option<DependencyWatch> {
         let dependency = self.spec.dependency.clone()?;
         let signal = self.dependency_signals.1.try_clone().ok()?;
@@ -614,7 +612,7 @@ impl KeeperProcess {
         }
     }
 
-    /// Reads what a connection says, answers each line with the status it leads to.
+    /// Reads the lines of a connection and answers each line with the resulting status.
     fn converse(&mut self, at: usize) {
         for line in self.connections[at].receive() {
             let Ok(request) = serde_json::from_slice::<KeeperRequest>(&line) else {
@@ -624,7 +622,7 @@ impl KeeperProcess {
             if let Some(offset) = request.ingested {
                 self.journal.drop_ingested(offset);
             }
-            // These change no state, so who asked for the change under way stays.
+            // These do not change the state, so the actor of the current change stays.
             if !matches!(
                 request.command,
                 KeeperCommand::Watch | KeeperCommand::Reload
@@ -635,7 +633,7 @@ impl KeeperProcess {
                 KeeperCommand::Start => self.feed(MachineInput::Start),
                 KeeperCommand::Stop => {
                     self.feed(MachineInput::Stop);
-                    // Asked to stop before it was ever asked to start.
+                    // A stop before the first start.
                     self.done |= self.machine.state().is_at_rest();
                 }
                 KeeperCommand::Restart => self.feed(MachineInput::Restart),
@@ -663,14 +661,14 @@ impl KeeperProcess {
     }
 }
 
-/// Two connected ends, the first to be read without waiting.
+/// Two connected streams. The first is non-blocking.
 fn signal_pair() -> io::Result<(UnixStream, UnixStream)> {
     let (stream, end) = UnixStream::pair()?;
     stream.set_nonblocking(true)?;
     Ok((stream, end))
 }
 
-/// Has signals written to a stream instead of acting on the process.
+/// Redirects signals to a stream.
 fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
     let (stream, end) = signal_pair()?;
     for signal in signals {

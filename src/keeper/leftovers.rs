@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::names;
 
-/// From SIGTERM to SIGKILL.
+/// The wait from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
 /// A process that is still running after this cannot be stopped, for example because it waits for a
 /// broken disk.
@@ -101,8 +101,7 @@ fn children() -> Vec<Pid> {
     }
 }
 
-/// Sends a signal to a child and to its whole group. A group gets it in one step, so no fork slips
-/// through.
+/// Sends a signal to a child and its whole group. A group gets it in one step, so no fork escapes.
 fn signal_with_group(child: Pid, signal: Signal) {
     let group = ProcessRelations::read(child)
         .and_then(|one| one.group)
@@ -133,7 +132,7 @@ pub fn end_marked(id: &str) -> usize {
     }
 }
 
-/// The processes with this mark that no living keeper holds.
+/// The processes with this mark that do not belong to a running keeper.
 fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
     let is_meant = |pid: Pid| {
         // Processes of other users cannot be read; a zombie has no environment.
@@ -177,7 +176,7 @@ struct ProcessRelations {
 
 impl ProcessRelations {
     fn read(pid: Pid) -> Option<Self> {
-        // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may hold anything.
+        // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may contain anything.
         let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
         let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat

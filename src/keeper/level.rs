@@ -16,8 +16,8 @@ use std::ops::Range;
 /// about 60.
 pub const PREFIX: usize = 128;
 
-/// The target of the lines the keeper itself writes among the client's: start and exit notes, one
-/// line each.
+/// The target of the lines that the keeper itself adds to the client's log: start and exit notes,
+/// one line each.
 pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 
 /// The level of a log line. Ordered: `Error` is the highest. Names are case-insensitive.
@@ -112,7 +112,7 @@ pub struct LineHeader<'a> {
     pub level: LogLevel,
     /// The module, e.g. `jd_client_sv2::jdc_runtime`; empty if the line has none.
     pub target: &'a str,
-    /// Where in the line the message begins, in bytes; the line's length if there is none.
+    /// The position of the message in the line, in bytes; the line's length if there is no message.
     pub message: usize,
 }
 
@@ -200,7 +200,7 @@ fn begins_panic(line: &[u8]) -> bool {
             .any(|window| window == PANICKED)
 }
 
-/// The same with any number of decimals, an offset instead of `Z`, and colours around timestamp and
+/// The same with any number of decimals, an offset instead of `Z`, and colors around timestamp and
 /// level.
 fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     let start = skip_colours(line, 0);
@@ -253,8 +253,8 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     ends_word(line, at).then_some((timestamp, level, at))
 }
 
-/// Whether a word may end before `at`. A carriage return may stand at the end of a line and is none
-/// of its text.
+/// Whether a word may end before `at`. A carriage return at the end of a line does not belong to
+/// the text.
 fn ends_word(line: &[u8], at: usize) -> bool {
     line.get(at).is_none_or(|b| matches!(b, b' ' | b'\r'))
 }
@@ -274,7 +274,7 @@ fn is_date_and_time(text: &[u8]) -> bool {
     })
 }
 
-/// The position after any colour escapes (`ESC [ … m`) at `at`.
+/// The position after any color escapes (`ESC [ … m`) at `at`.
 fn skip_colours(line: &[u8], mut at: usize) -> usize {
     while let Some(rest) = line.get(at..)
         && rest.starts_with(b"\x1b[")

@@ -118,7 +118,7 @@ impl LogFile {
         self.write(format!("{now:.6} {level:>5} jd_manager::keeper: {text}\n").as_bytes());
     }
 
-    /// Ends a line that a client left unfinished.
+    /// Closes an unfinished line of a client.
     pub fn close_line(&mut self) {
         if self.mid_line {
             self.append(b"\n");

@@ -126,14 +126,14 @@ pub enum MachineInput {
     },
     /// The client could not be started.
     SpawnFailed {
-        /// Why, for people.
+        /// The reason, for people.
         detail: String,
     },
     /// The client is ready for miners.
     Ready,
     /// The client has exited and its output has been read to the end.
     Exited {
-        /// How.
+        /// The exit status.
         exit: ProcessExit,
         /// The last ERROR line of this run.
         last_error: Option<String>,
@@ -144,7 +144,7 @@ pub enum MachineInput {
     Tick,
 }
 
-/// The signals of a stop, mildest first.
+/// The signals of a stop, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopSignal {
     /// SIGINT: the client shuts down gracefully.
@@ -243,9 +243,9 @@ pub struct MachineRules {
     pub stagger: Duration,
     /// The minimum time between two starts, regardless of how often a dependency comes and goes.
     pub least_between_starts: Duration,
-    /// From SIGINT to SIGTERM.
+    /// The wait from SIGINT to SIGTERM.
     pub grace: Duration,
-    /// From SIGTERM to SIGKILL.
+    /// The wait from SIGTERM to SIGKILL.
     pub last_grace: Duration,
 }
 
@@ -286,7 +286,7 @@ pub struct LifecycleMachine {
 }
 
 impl LifecycleMachine {
-    /// A machine at rest.
+    /// A stopped machine.
     pub fn new(rules: MachineRules) -> Self {
         Self {
             rules,
@@ -388,7 +388,7 @@ impl LifecycleMachine {
             (InstanceState::Stopping, MachineInput::Exited { exit, last_error }) => {
                 self.ended(exit, last_error, now)
             }
-            // The program turned out not to be runnable in the very moment it was to be stopped.
+            // The program could not be run, and a stop arrived at the same moment.
             (InstanceState::Stopping, MachineInput::SpawnFailed { .. }) => {
                 self.ended(ProcessExit::Code(127), None, now)
             }
@@ -509,7 +509,7 @@ impl LifecycleMachine {
         vec![change]
     }
 
-    /// Counts a failure; the reason to give up if it was one too many.
+    /// Counts a failure. Returns the reason to give up if the limit is exceeded.
     fn reached_limit(&mut self, now: u64) -> Option<ChangeReason> {
         let limit = self.rules.limit?;
         let oldest = now.saturating_sub(limit.within_s.saturating_mul(1000));

@@ -6,7 +6,7 @@
 //! It holds a lock for its whole life. The lock, not a process id, shows whether an instance has a
 //! keeper.
 //!
-//! No database, no HTTP, no async runtime: fifty keepers have to be cheap.
+//! No database, no HTTP, no async runtime: fifty keepers must be cheap.
 //!
 //! * [`machine`]: the lifecycle as a pure state machine. [`backoff`]: how long to wait for a retry.
 //! * [`dependency`]: what a client waits for, and when it is back.
@@ -41,7 +41,7 @@ pub mod names {
     pub const SPEC: &str = "keeper.json";
     /// Held by the keeper for its whole life.
     pub const LOCK: &str = "keeper.lock";
-    /// Where the keeper listens.
+    /// The socket of the keeper.
     pub const SOCKET: &str = "control.sock";
     /// All changes of state, one JSON object per line.
     pub const JOURNAL: &str = "events.jsonl";

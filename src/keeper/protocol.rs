@@ -44,7 +44,7 @@ pub struct KeeperSpec {
     /// The nice value, 0 to 19.
     #[serde(default)]
     pub nice: i32,
-    /// From SIGINT to SIGTERM, milliseconds.
+    /// The wait from SIGINT to SIGTERM, in milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
     /// The client is ready for miners when a line contains one of these texts; empty: as soon as it
@@ -144,7 +144,7 @@ pub struct KeeperRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The manager has the journal in its database up to this offset, so the keeper may drop
-    /// entries below it.
+    /// earlier entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested: Option<u64>,
 }
@@ -158,7 +158,7 @@ pub struct KeeperStatus {
     pub keeper_pid: u32,
     /// The state.
     pub state: InstanceState,
-    /// Since when, milliseconds since 1970.
+    /// Since when the state lasts, in milliseconds since 1970.
     pub since: i64,
     /// The client's process id while there is one.
     #[serde(default)]
@@ -193,7 +193,7 @@ pub struct KeeperStatus {
 }
 
 impl KeeperStatus {
-    /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds
+    /// Nothing has happened yet. `keeper_pid` is 0 if there is no keeper; `since`: milliseconds
     /// since 1970.
     pub fn blank(keeper_pid: u32, since: i64) -> Self {
         Self {
@@ -237,9 +237,9 @@ pub struct LevelCounts {
 /// Writes a message as one line.
 ///
 /// # Panics
-/// Never: these types always serialise.
+/// Never: these types can always be serialized.
 pub fn line<T: Serialize>(message: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(message).expect("protocol types serialise to JSON");
+    let mut line = serde_json::to_vec(message).expect("protocol types serialize to JSON");
     line.push(b'\n');
     line
 }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn messages_of_another_version_are_understood_as_far_as_possible() {
-        // A newer keeper says more, an older one less.
+        // A newer keeper sends more fields, an older keeper fewer.
         let newer = r#"{"v":2,"keeper_pid":1,"state":"running","since":5,"pid":9,"mood":"fine"}"#;
         let status: KeeperStatus = serde_json::from_str(newer).unwrap();
         assert_eq!(

@@ -31,14 +31,14 @@ pub fn parse_file_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// One segment file as it was when looked at.
+/// A segment file as it was when it was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSegment {
     /// Stream offset of its first byte.
     pub base: u64,
     /// Its length in bytes. Grows if this is the current segment.
     pub len: u64,
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
 }
 
@@ -50,10 +50,10 @@ impl LogSegment {
 }
 
 /// The segments in `dir`, oldest first; none if the directory does not exist. Other files are
-/// ignored, and so are segments deleted meanwhile.
+/// ignored, and so are segments deleted in the meantime.
 ///
 /// # Errors
-/// If the directory or a file in it cannot be looked at.
+/// The directory or a file in it cannot be read.
 pub fn list(dir: &Path) -> io::Result<Vec<LogSegment>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -54,11 +54,12 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     let program = spec.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
     let (output, output_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
-    // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
-    // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
+    // A large pipe lets a client with much output continue while the disk is busy; a failure does
+    // not matter. It is not larger because all pipes of a user share a soft limit of 64 MiB
+    // (pipe(7)).
     let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
-    // Standard input of the starting process tells back why it could not become the client; it
-    // closes when it has.
+    // The starting process reports through its standard input why it could not become the client.
+    // The pipe is closed on success.
     let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
     let error_end = output_end
         .try_clone()
@@ -82,7 +83,7 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
         .stdout(Stdio::from(output_end))
         .stderr(Stdio::from(error_end));
     let mut child = command.spawn().map_err(|e| told("cannot start", e))?;
-    // The command holds our copies of the write ends; they must go, or the pipes never end.
+    // Drop the command, which holds our copies of the write ends. Otherwise the pipes never close.
     drop(command);
     let mut reason = String::new();
     let read = verdict.read_to_string(&mut reason);

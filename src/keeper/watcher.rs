@@ -22,7 +22,7 @@ const ALL_TROUBLE_BYTES: usize = 5 * 1024;
 #[derive(Debug, Default)]
 pub struct LineWatcher {
     partial: Vec<u8>,
-    /// Bytes of the unfinished line, those not kept included.
+    /// The length of the unfinished line, including bytes that are not kept.
     unfinished: u64,
     ready_when: Vec<String>,
     last_error: Option<Vec<u8>>,
@@ -38,7 +38,7 @@ impl LineWatcher {
     /// A run begins. `ready_when`: a line with one of these texts shows that the client is ready
     /// for miners.
     pub fn begin(&mut self, ready_when: Vec<String>) {
-        // A line that the client before left unfinished was a line.
+        // An unfinished line of the previous client counts as a line.
         if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);
             self.line(&line);
@@ -116,12 +116,12 @@ impl LineWatcher {
         is_ready
     }
 
-    /// Lines so far by level; the offsets are not known here.
+    /// Lines so far by level, without the offsets.
     pub fn lines(&self) -> LevelCounts {
         self.lines
     }
 
-    /// Bytes of the line that has not ended yet; it is not counted yet.
+    /// The length of the unfinished line, which is not counted yet.
     pub fn unfinished(&self) -> u64 {
         self.unfinished
     }
@@ -279,7 +279,7 @@ mod tests {
         );
     }
 
-    /// Control characters take six times their length in JSON.
+    /// Control characters need six times their length in JSON.
     #[test]
     fn last_words_have_a_bound_whatever_they_hold() {
         for (filling, at_least) in [("x", 10), ("\u{1}", 1), ("\u{fffd}", 3)] {

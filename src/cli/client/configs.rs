@@ -404,7 +404,7 @@ async fn show(
             .read()?;
         saved.complain();
     }
-    // That version cannot run it.
+    // This version cannot run the configuration.
     if remarks.toml.is_some() {
         Ok(())
     } else {

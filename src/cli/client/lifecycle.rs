@@ -16,7 +16,7 @@ use super::stream::ApiStream;
 use super::text::in_line;
 use super::time::length;
 
-/// Which instances, and how long to wait for them.
+/// The instances, and how long to wait for them.
 #[derive(Args, Clone, Debug)]
 pub struct LifecycleTargets {
     /// Names or ids of instances (the first characters of an id are enough).

@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");
         assert_eq!(found("0ABC-3").unwrap(), "f9");
-        // It is a name, and the beginning of two ids besides.
+        // A name that is also the beginning of two ids.
         assert_eq!(found("f9").unwrap(), "f9");
         let said = |wanted: &str| match found(wanted) {
             Err(CommandError::Failed(said)) => said,

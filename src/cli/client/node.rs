@@ -81,7 +81,7 @@ fn address(args: &NodeCheckArgs) -> Result<String, CommandError> {
     Ok(format!("/api/node/check{gap}{query}"))
 }
 
-/// The manager has another working directory.
+/// An absolute path, because the manager has another working directory.
 fn whole_path(path: &Path) -> Result<String, CommandError> {
     let whole = std::path::absolute(path).map_err(|e| {
         CommandError::Misused(format!("cannot use the path \"{}\": {e}", path.display()))

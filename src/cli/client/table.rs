@@ -319,7 +319,7 @@ mod tests {
                 && lines[1].ends_with("wrapped there"),
             "{lines:?}"
         );
-        // Wide characters take two places.
+        // Wide characters need two columns.
         assert_eq!(lines[2], "日本  failed       -");
     }
 
@@ -338,7 +338,7 @@ mod tests {
             "{narrow:#?}"
         );
         assert_eq!(table().lines(Some(20), false)[0], "NAME  STATE");
-        // Narrower than what has to be there: still something, and no panic.
+        // Narrower than the required columns: still some output, and no panic.
         (1..20).for_each(|width| assert!(!table().lines(Some(width), true).is_empty(), "{width}"));
     }
 

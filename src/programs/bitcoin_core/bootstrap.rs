@@ -107,7 +107,7 @@ mod tests {
         0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0,
     ];
 
-    /// What is found of a peer that reads the message and then does this.
+    /// The reply for a peer that reads the message and then does this.
     fn found(peer: impl FnOnce(UnixStream) + Send + 'static) -> BootstrapReply {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         let peer = thread::spawn(move || {

@@ -32,7 +32,7 @@ pub fn read(line: &str) -> Option<NodeReply> {
     if line.contains("IPC mining client successfully created") {
         return Some(NodeReply::Accepted);
     }
-    // Clients that do not log what they receive.
+    // For clients that do not log received messages.
     if line.contains("Required template data received") {
         return Some(NodeReply::Template(None));
     }

@@ -288,7 +288,7 @@ fn open(socket: &Path) -> Result<UnixStream, Errno> {
     Ok(stream)
 }
 
-/// Why there is nothing at this path.
+/// Why the path does not exist.
 fn missing(socket: &Path, error: &std::io::Error) -> String {
     let shown = socket.display();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {

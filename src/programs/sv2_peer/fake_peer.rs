@@ -22,7 +22,7 @@ pub(crate) enum FakePeer {
     Silent,
     /// Accepts and closes the connection.
     Closing,
-    /// Sends these bytes once it has got some, then nothing.
+    /// Sends these bytes after it has received some, then nothing.
     Saying(&'static [u8]),
     /// Sends a byte every 20 ms.
     Dripping,
@@ -107,7 +107,7 @@ impl FakePeer {
         engine.encrypt(&mut content).unwrap();
         header.append(&mut content);
         stream.write_all(&header).await.unwrap();
-        // Until the other side hangs up.
+        // Until the other side disconnects.
         let _ = stream.read_u8().await;
     }
 }

@@ -9,9 +9,9 @@ use crate::programs::jd_client::diagnosis::{
 /// How far a connection got before the server stopped answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeStep {
-    /// The TCP connection is there; the encryption is not.
+    /// The TCP connection is established, but not the encryption.
     Handshake,
-    /// The connection is encrypted; its setup (`SetupConnection`) is not answered.
+    /// The connection is encrypted, but its setup (`SetupConnection`) is not answered.
     Setup,
 }
 

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(asked(PeerRole::Pool), (0b110, (3, 4)));
         assert_eq!(asked(PeerRole::JobDeclarationServer), (1, (2, 2)));
         assert_eq!(asked(PeerRole::TemplateProvider), (0, (2, 2)));
-        // What does not matter to a pool makes no second probe of it.
+        // A setting that is irrelevant for a pool does not cause a second probe.
         assert_eq!(
             PeerTarget::new(PeerRole::Pool, "h", 1).with_full_template(true),
             PeerTarget::new(PeerRole::Pool, "h", 1)

@@ -53,7 +53,7 @@ enum StepFailure {
     Io(io::Error),
 }
 
-/// The time that is left.
+/// The remaining time.
 #[derive(Clone, Copy, Debug)]
 struct TimeBudget {
     step: Duration,
@@ -248,7 +248,7 @@ async fn set_up(
     judge_answer(kind, &mut payload, target.versions())
 }
 
-/// Reads what is `length` bytes when decrypted.
+/// Reads `length` decrypted bytes.
 async fn read_part(
     stream: &mut TcpStream,
     engine: &mut NoiseEngine,

@@ -1,4 +1,4 @@
-//! The check against real files and sockets.
+//! Tests the check with real files and sockets.
 
 use super::*;
 use std::io::{Read, Write};

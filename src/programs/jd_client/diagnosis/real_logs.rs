@@ -65,7 +65,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its chain is too short for a template | solo | ",
         Some("node-chain-short"),
     ),
-    // A pool's own log: nothing in it is about a client.
+    // A pool's log, which has nothing about a client.
     (
         "core-ipc/official_pool_with_jds",
         ZERO,
@@ -145,7 +145,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its certificate was not accepted |  | ",
         Some("provider-key"),
     ),
-    // A template provider's own logs. jd-manager does not run it, so they say nothing here.
+    // Logs of a template provider. jd-manager does not run it, so they have no status.
     ("sv2-tp/no_node_retries", RUNS_ON, "unknown |  | ", None),
     ("sv2-tp/port_in_use", ONE, "unknown |  | ", None),
     ("sv2-tp/restarted_serves_again", ZERO, "unknown |  | ", None),

@@ -100,7 +100,7 @@ pub struct MonitoringReading {
 pub struct UpstreamChannelReading {
     /// The pool's number for the channel.
     pub channel_id: u32,
-    /// The account at the pool, at most 128 characters; empty when missing.
+    /// The account at the pool, at most 128 characters; empty if missing.
     pub user_identity: String,
     /// H/s as reported to the pool.
     pub nominal_hashrate: Option<f64>,

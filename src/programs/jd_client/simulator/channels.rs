@@ -78,8 +78,8 @@ pub(super) struct SimulatedMinerChannel {
 }
 
 impl SimulatedMinerChannel {
-    /// A fresh channel of a miner that claims `hashrate` H/s, to be given `per_minute` shares a
-    /// minute.
+    /// A new channel of a miner that claims `hashrate` H/s, with a target of `per_minute` shares
+    /// per minute.
     pub(super) fn open(
         user_identity: String,
         hashrate: f64,
@@ -226,7 +226,7 @@ pub(super) struct SimulatedMinerConnection {
 }
 
 impl SimulatedMinerConnection {
-    /// Sum of its channels, H/s. The sum of none is `-0.0`, as it is with the real client.
+    /// Sum of its channels, H/s. An empty sum is `-0.0`, as in the real client.
     pub(super) fn total_hashrate(&self) -> f32 {
         self.channels
             .iter()

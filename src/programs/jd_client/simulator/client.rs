@@ -112,7 +112,7 @@ async fn at(moment: Option<Instant>) {
 enum SessionEnd {
     /// The pool is gone. Continue with the next pool, or without one.
     PoolLost,
-    /// The process ends with this code.
+    /// The process exits with this code.
     End(u8),
 }
 
@@ -122,13 +122,13 @@ struct SimulatedClient {
     log: SimulatedLog,
     interrupted: watch::Receiver<bool>,
     world: SimulatedNetwork,
-    /// The world's time zero.
+    /// The start of the simulation.
     began: Instant,
     accounts: watch::Sender<Arc<ChannelAccounts>>,
     /// How many of the configured pools have been tried. Each pool is tried only once per process.
     used: usize,
-    /// When pool and template provider are to be lost; set when miners are let in for the first
-    /// time.
+    /// When pool and template provider are lost; set when the client is ready for miners for the
+    /// first time.
     losses: Option<(Option<Instant>, Option<Instant>)>,
     numbered: Option<NumberedLines>,
     ballast: Option<MemoryBallast>,
@@ -408,8 +408,8 @@ impl SimulatedClient {
         }
     }
 
-    /// Miners are let in for the first time: all that is counted from then on begins. When pool and
-    /// template provider are to be lost.
+    /// The client is ready for miners for the first time: starts all timers. Returns when pool and
+    /// template provider are lost.
     fn begin_to_misbehave(&mut self) -> (Option<Instant>, Option<Instant>) {
         let now = Instant::now();
         let wrong = &self.args.misbehaviour;
@@ -440,7 +440,7 @@ impl SimulatedClient {
         self.accounts.send_replace(Arc::default());
     }
 
-    /// Binds both addresses and serves them; the exit code when that fails.
+    /// Binds and serves both addresses; the exit code on failure.
     async fn start_services(&self) -> Result<SimulatedServices, u8> {
         let refresh = format!("{:?}", self.config.refresh);
         let mut monitoring = Ok(None);
@@ -538,8 +538,8 @@ impl SimulatedClient {
         TcpListener::bind(address).await.map(Some)
     }
 
-    /// False when interrupted. Bitcoin Core's template comes after `--startup-delay`, a template
-    /// provider's at once: there the delay was in the connection.
+    /// False if interrupted. Bitcoin Core's template arrives after `--startup-delay`, a template
+    /// provider's at once, because the delay was in the connection.
     async fn wait_for_template(&self) -> bool {
         let mut left = match self.config.template_provider {
             SimulatedTemplateProvider::Core { .. } => self.args.startup_delay,

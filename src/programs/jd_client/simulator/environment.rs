@@ -22,7 +22,7 @@ use std::time::Duration;
 const VARDIFF: Duration = Duration::from_secs(60);
 /// Average time between two blocks of the chain.
 const BLOCK_INTERVAL: Duration = Duration::from_secs(600);
-/// How long the miners' hashrates take to swing up and down once.
+/// The period of the variation of the miners' hashrates.
 const SWING: Duration = Duration::from_secs(15 * 60);
 /// The compact target of the simulated chain and the difficulty it stands for.
 const N_BITS: u32 = 0x1702_2e19;
@@ -48,7 +48,7 @@ pub(super) struct SimulationPlan {
     /// The first share from this time on finds a block.
     pub(super) block_after: Option<Duration>,
     pub(super) template_interval: Duration,
-    /// Where the client listens, as a miner names it.
+    /// The client's address, as used by a miner.
     pub(super) listening: SocketAddr,
     /// Seconds since 1970 at the start of the simulation.
     pub(super) began: u64,
@@ -73,7 +73,7 @@ enum SimulationEvent {
 struct SimulatedMiner {
     /// Average hashrate in H/s; the true rate varies around it.
     hashrate: f64,
-    /// Where in the swing it began, 0 to 1.
+    /// The initial phase of the variation, 0 to 1.
     phase: f64,
     /// Shares sent over the current connection.
     sent: u32,
@@ -693,8 +693,7 @@ mod tests {
         assert_ne!(story(5, 600), story(6, 600));
     }
 
-    /// Lines of the real client's log, with which the simulated ones have to agree but for the
-    /// figures.
+    /// Lines of the real client's log. The simulated lines must match them except for numbers.
     #[test]
     fn what_is_said_has_the_clients_own_form() {
         const REAL: [&str; 13] = [
@@ -712,8 +711,7 @@ mod tests {
             "Received: SubmitSharesSuccess(channel_id=7, last_sequence_number=3, new_submits_accepted_count=1, new_shares_sum=1) ✅",
             "Received: SubmitSharesError(channel_id=7, sequence_number=5, error_code=stale-share) ❌",
         ];
-        /// Numbers, however long, read as one `#`; so do 256-bit numbers whatever their digits, and
-        /// true as false.
+        /// Replaces numbers of any length and 256-bit numbers with `#`, and true with false.
         fn masked(text: &str) -> String {
             let mut out = String::new();
             for word in text

@@ -127,7 +127,8 @@ pub(super) fn block(hash: &str) -> [SimulatedLine; 2] {
     ]
 }
 
-/// A good share goes on to the pool; `sequence` counts on the client's channel with the pool.
+/// The client sends a valid share to the pool; `sequence` counts on the client's channel with the
+/// pool.
 pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
@@ -138,7 +139,7 @@ pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> Sim
     )
 }
 
-/// A share that solves a block goes on to the pool.
+/// The client sends a share that finds a block to the pool.
 pub(super) fn block_forwarded(hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,

@@ -26,7 +26,7 @@ pub(super) struct SimulatedServices {
 }
 
 impl SimulatedServices {
-    /// No task yet, but the miners' port is held, if there is one.
+    /// No task yet, but the miner port is held, if there is one.
     pub(super) fn listening(miners: Option<TcpListener>) -> Self {
         Self {
             waiting: miners,
@@ -110,7 +110,7 @@ async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
     }
 }
 
-/// The name of the error with which the client's handshake with such a peer ends.
+/// The name of the client's error after a handshake with such a peer.
 async fn handshake(mut stream: TcpStream) -> &'static str {
     /// Length of a miner's first message, and how long the client waits for it.
     const FIRST_MESSAGE_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! Each rule by its example, and what rules may not be taken in by.
+//! Tests each rule with its example, and with lines that must not match.
 
 use super::*;
 use proptest::prelude::*;

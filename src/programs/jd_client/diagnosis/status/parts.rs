@@ -23,17 +23,17 @@ pub enum ProviderState {
     Unknown,
     /// The client is connecting.
     Connecting {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
     /// The client is connected.
     Connected {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
     /// The connection was lost.
     Lost {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
     /// The template provider cannot be used. The client may retry.
@@ -54,17 +54,17 @@ pub enum WorkState {
     Unknown,
     /// Only to its own node: because of the configured mode, or because no pool is left.
     Solo {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
-    /// Nowhere yet: a pool is being tried.
+    /// Nowhere yet: the client is trying a pool.
     Trying {
         /// Since when there is no pool.
         since: Timestamp,
     },
     /// To a pool. The pool and its job declaration server have accepted the client.
     Pool {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
 }

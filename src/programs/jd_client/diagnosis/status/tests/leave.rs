@@ -1,4 +1,5 @@
-//! Why a pool was left stays known: while the client mines solo, and while it uses the next pool.
+//! Tests that the reason for leaving a pool is kept while the client mines solo or uses the next
+//! pool.
 
 use super::recovery::{hear, heard};
 use super::*;

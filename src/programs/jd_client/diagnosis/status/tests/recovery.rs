@@ -1,5 +1,5 @@
-//! What the logs at hand do not show: recoveries, several pools, several runs, older versions, and
-//! a log that is taken up in its middle.
+//! Tests situations without a recorded log: recoveries, several pools, several runs, older
+//! versions, and a log that is read from its middle.
 
 use super::*;
 
