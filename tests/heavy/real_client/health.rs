@@ -1,5 +1,5 @@
-//! Health of the real client: what keeps it from its work is noticed, named and, where a restart
-//! helps, mended.
+//! Tests the health of the real client: problems are detected, named and, if a restart helps,
+//! fixed.
 
 use super::{Peer, manager};
 use crate::harness::{
@@ -41,7 +41,7 @@ fn pool_on(ports: &[u16]) -> Peer {
     Peer::listening("pool.py", &["--port", &pool, "--jds-port", &jds]).0
 }
 
-/// What self-healing did, from the timeline, oldest first.
+/// The automatic fixes in the timeline, oldest first.
 pub async fn cures(manager: &Manager, id: &str) -> Vec<Value> {
     manager
         .events(id)

@@ -1,4 +1,4 @@
-//! Saved configurations, taken in, looked at, and taken out.
+//! Tests `jd-manager configs`: import, show, check, export and delete.
 
 use super::{ask, at, row, run_with};
 use crate::harness::{Manager, SECRET_KEY, free_port, solo_config};
@@ -21,7 +21,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     )
     .unwrap();
     let path = file.to_str().unwrap();
-    // Checked, which saves nothing.
+    // A check saves nothing.
     let checked = ask(&manager, &["configs", "check", path]).well();
     assert!(
         checked.contains("warning: ")
@@ -71,7 +71,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
         older.contains("error: mode: Client 0.1.0 has no solo mining"),
         "{older}"
     );
-    // Out again, with its comment and without its key; checked here it is known again.
+    // Exported with its comment and without its key. A check on this manager knows the key.
     let exported = ask(&manager, &["configs", "export", "Home, solo"]).well();
     assert!(
         exported.contains("# the barn's own") && exported.contains("********"),
@@ -105,7 +105,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     // A client reads it.
     let tried = ask(&manager, &["configs", "try", "Home, solo"]).well();
     assert!(tried.contains("takes this configuration"), "{tried}");
-    // In use it stays; else it goes, if that is meant.
+    // A configuration in use cannot be deleted; others can, with a confirmation.
     assert_eq!(
         ask(
             &manager,

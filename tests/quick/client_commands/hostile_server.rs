@@ -1,4 +1,4 @@
-//! A manager that is hostile, or none: whatever it says, no terminal obeys it.
+//! Tests answers of hostile or broken servers: no terminal control sequences get through.
 
 use super::{program, run};
 use axum::Router;
@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::json;
 
-/// Turns red, clears the screen, sets the title, rings, goes back, reverses, and is no character at
-/// all.
+/// Sequences for red text, clear screen, title, bell, backspace and text direction, and an invalid
+/// character.
 const NASTY: &str =
     "ba\u{1b}[31mrn\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}1A\r\n\u{8}\u{202e}\u{200b}x\u{2061}";
 
@@ -119,7 +119,7 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     let page = serve(Router::new().fallback(|| async { "<html>hello</html>" })).await;
     let said = ask(&page).wrong(1);
     assert!(said.contains("cannot be read"), "{said}");
-    // An older or newer one says less and more.
+    // An older or newer manager sends fewer or more fields.
     let other = serve(Router::new().fallback(|| async {
         axum::Json(json!({ "instances": [{ "name": "barn", "moon": {} }] }))
     }))

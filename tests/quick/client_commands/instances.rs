@@ -1,4 +1,4 @@
-//! Instances, listed and driven.
+//! Tests `jd-manager instances`.
 
 use super::{ask, at, row, run};
 use crate::harness::{Manager, free_port, solo_config, until};
@@ -14,7 +14,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
     let table = ask(&manager, &["instances"]).well();
     assert!(table.starts_with("NAME"), "{table}");
     assert_eq!(row(&table, "barn")[1], "stopped");
-    // By name, and by the beginning of an id.
+    // By name and by the beginning of an id.
     let said = ask(&manager, &["instances", "start", "barn", &attic[..8]]).well();
     assert!(
         said.contains("barn is running.\n") && said.contains("attic is running"),
@@ -27,7 +27,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
     let table = ask(&manager, &["instances", "list"]).well();
     let cells = row(&table, "barn");
     assert_eq!(cells[1], "running", "{table}");
-    // Where its work goes is in the list once its log was read.
+    // The pool is in the list after the log was read.
     until("solo in the table", || async {
         let table = ask(&manager, &["instances"]).well();
         row(&table, "barn")
@@ -35,7 +35,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
             .then_some(())
     })
     .await;
-    // The API's JSON, instance by instance as it came.
+    // The API's JSON, each instance unchanged.
     let listed = ask(&manager, &["instances", "--json"]).json();
     let direct = manager.json("/api/instances").await;
     let fixed = |list: &Value| -> Vec<Value> {
@@ -53,7 +53,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
             .collect()
     };
     assert_eq!(fixed(&listed), fixed(&direct));
-    // Again is an error of that one alone.
+    // A second start is an error for this instance only.
     let again = ask(&manager, &["instances", "start", "barn"]);
     assert!(again.out.is_empty(), "{again:?}");
     assert_eq!(again.wrong(1), "jd-manager: barn is already running.\n");
@@ -183,7 +183,7 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
     );
     let none = ask(&manager, &["instances", "list", "--search", "nowhere"]).well();
     assert!(none.contains("No instance matches"), "{none}");
-    // Nobody can be asked here.
+    // There is no terminal for a confirmation.
     let said = ask(&manager, &["instances", "delete", "old barn"]).wrong(2);
     assert!(
         said.contains("no terminal") && said.contains("--yes"),
@@ -196,7 +196,7 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
             .len(),
         2
     );
-    // One that is not there: nothing is done to the others.
+    // An unknown name: nothing is done to the others.
     assert_eq!(
         ask(
             &manager,
@@ -230,7 +230,7 @@ async fn the_beginning_of_an_id_has_to_be_that_of_one() {
     let config = manager
         .save_config("one", &solo_config(free_port(), free_port(), 1))
         .await;
-    // Of seventeen ids two begin with the same digit.
+    // At least two of seventeen ids begin with the same digit.
     let mut ids = Vec::new();
     for number in 0..17 {
         ids.push(manager.instance_of(&format!("n{number}"), &config).await);
@@ -273,7 +273,7 @@ async fn tables_are_as_wide_as_they_may_be() {
             table.contains("barn") && !table.contains('\u{1b}'),
             "{table}"
         );
-        // What says most goes last.
+        // The most important columns stay longest.
         assert!(width < 60 || table.contains("STATE"), "{table}");
         assert_eq!(width >= 200, table.contains("CONFIGURATION"), "{table}");
     }

@@ -101,7 +101,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Disconnected|null capability|NullCapability",
         ],
         what: "Bitcoin Core was stopped, was restarted or crashed",
-        advice: "The client cannot mine without Bitcoin Core; jd-manager restarts it. If you did not stop Bitcoin Core, check its debug.log.",
+        advice: "jd-manager restarts the client, which cannot mine without Bitcoin Core. If you did not stop Bitcoin Core, check its debug.log.",
         example: "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Failed to get response: Disconnected: Peer \
                   disconnected.",
         ..RULE
