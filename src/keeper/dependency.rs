@@ -1,8 +1,8 @@
 //! Waits for what a client needs before it can work: its template provider or its node's socket.
 //!
-//! A client exits when either is gone. Its keeper then waits longer before each retry, and would
-//! keep waiting after the node is back. So the keeper checks every two seconds while it waits,
-//! without the manager's help.
+//! A client ends when either is gone. Its keeper then waits longer and longer before it tries again,
+//! and would go on waiting after the node is back. So the keeper looks every two seconds while it
+//! waits, without the manager's help.
 
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The interval between two checks.
+/// From one look to the next.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Timeout of a connection.
+/// A connection is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A stack size that is enough for the name resolver; the default is eight times as large.
 const STACK_BYTES: usize = 256 * 1024;
@@ -48,8 +48,8 @@ impl Dependency {
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
 impl DependencyWatch {
-    /// Writes a byte to `signal` when the dependency accepts connections again after it did not. A
-    /// dependency that always accepts is never reported. None if the thread cannot be started.
+    /// Writes a byte to `signal` as soon as the dependency accepts connections after it did not; one
+    /// that accepts all the time is never reported. None if there can be no thread.
     pub(super) fn begin(dependency: Dependency, mut signal: UnixStream) -> Option<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);

@@ -23,9 +23,9 @@ use crate::base::files::open_regular;
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
-    /// The time, in milliseconds since 1970.
+    /// When, milliseconds since 1970.
     pub at: i64,
-    /// The previous state.
+    /// From this state
     pub from: InstanceState,
     /// The new state.
     pub to: InstanceState,
@@ -34,10 +34,10 @@ pub struct JournalEntry {
     /// The actor who requested the change, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The process id of the client that was started or exited.
+    /// The client's process id: the one that was started, or the one that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// How the client exited, if it did.
+    /// How the client ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProcessExit>,
     /// The last ERROR line of the run that exited.

@@ -1,8 +1,8 @@
 //! The keeper process: one thread, one `poll`, and the state machine between events and actions.
 //!
-//! It knows only the instance's directory: `keeper.json` contains what to run. The lock shows that
-//! the instance is alive, the manager sends commands and watches through the socket, and the
-//! journal keeps the history while the manager is not running.
+//! It knows the instance's directory and nothing else: `keeper.json` says what to run. The lock
+//! says that the instance is alive, the socket lets the manager send commands and watch, the
+//! journal keeps the history while the manager is away.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -28,7 +28,7 @@ use super::watcher::LineWatcher;
 use super::{leftovers, names, spawn};
 use crate::base::clock::Timestamp;
 
-/// The amount of output that is read before other events are handled, in bytes.
+/// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;
 /// The wait before a failed write of the journal is retried.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
@@ -59,13 +59,13 @@ pub fn keep(dir: &Path) -> ExitCode {
     }
 }
 
-/// A running client.
+/// The client while there is one.
 struct ClientProcess {
     child: Child,
     pid: u32,
-    /// Readable when the client has exited.
+    /// Readable once the client has ended.
     ended: OwnedFd,
-    /// The output, until all holders of the other end are gone.
+    /// Its output, until every holder of the other end is gone.
     output: Option<OwnedFd>,
 }
 
@@ -90,13 +90,14 @@ struct KeeperProcess {
     status: KeeperStatus,
     /// The last actor, until the resulting change is recorded.
     actor: Option<String>,
-    /// A start that is not recorded yet.
+    /// A start that is not written down yet.
     starting: Option<StateChange>,
-    /// Information from the output: the unfinished line, this run's last errors, line counts.
+    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
+    /// there were.
     watcher: LineWatcher,
-    /// The last problems of the run that has just exited, until the exit is recorded.
+    /// What went wrong last in the run that has just ended, until that end is written down.
     trouble: Vec<String>,
-    /// The end of the log when this keeper started, in bytes.
+    /// Where the log ended when this keeper began, bytes.
     log_start: u64,
     epoch: Instant,
     last_flush: Instant,
@@ -126,9 +127,8 @@ impl KeeperProcess {
         listener
             .set_nonblocking(true)
             .map_err(|e| told("cannot listen", &e))?;
-        let receive = |signals: &[i32]| {
-            receive_signals(signals).map_err(|e| told("cannot handle signals", &e))
-        };
+        let receive =
+            |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
         let dependency_signals =
@@ -151,7 +151,7 @@ impl KeeperProcess {
         if leftovers > 0 {
             log.note(
                 "WARN",
-                &format!("killed {leftovers} processes that the previous keeper left behind"),
+                &format!("killed {leftovers} processes that the keeper before left behind"),
             );
         }
         let journal = JournalWriter::open(Path::new("."))
@@ -192,7 +192,7 @@ impl KeeperProcess {
     }
 
     fn run(&mut self) {
-        // A keeper without any request exits.
+        // A keeper that is asked nothing has no reason to stay.
         let born = Instant::now();
         while !self.done {
             if self.machine.state().is_at_rest() && born.elapsed() > Duration::from_secs(10) {
@@ -215,13 +215,13 @@ impl KeeperProcess {
         }
     }
 
-    /// One round: sleeps until an event or a deadline, then handles all events.
+    /// One round: sleeps until something happens or is due, then deals with all of it.
     fn wait_and_serve(&mut self) {
         let due = self
             .machine
             .alarm()
             .map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        // A failed write of the journal is retried every few seconds.
+        // A journal that could not be written is tried again every few seconds.
         let due = if self.journal.is_behind() {
             Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY))
         } else {
@@ -286,8 +286,8 @@ impl KeeperProcess {
         }
         if child_ended {
             drain(&mut self.child_signals);
-            // Orphaned processes of the client. The client itself is reaped below, perhaps in the
-            // next round.
+            // What the client started and left to us; the client itself is waited for below, maybe
+            // in the next round.
             leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
         }
         if client_ended {
@@ -295,17 +295,17 @@ impl KeeperProcess {
         }
         if dependency_back {
             drain(&mut self.dependency_signals.0);
-            // Ignore the signal of a watch that has ended.
+            // The signal of a watch that is over by now means nothing.
             if self.dependency.take().is_some() {
                 self.log.note(
                     "INFO",
-                    "the template provider or node accepts connections again; starting the client",
+                    "what the client needs accepts connections again; starting the client",
                 );
                 self.feed(MachineInput::DependencyBack);
             }
         }
         if signalled {
-            // The system is shutting down, or a signal stops the keeper: stop the client first.
+            // The machine is going down, or somebody ends the keeper: the client ends first.
             drain(&mut self.signals);
             if self.machine.state().is_at_rest() {
                 self.done = true;
@@ -332,17 +332,17 @@ impl KeeperProcess {
         }
     }
 
-    /// Passes an input to the machine and runs the actions that it returns.
+    /// Gives the machine an input and does what it wants done.
     fn feed(&mut self, input: MachineInput) {
         let mut chance = [0; 8];
-        // Without a random number, the waits do not vary.
+        // Without randomness waits are merely not spread.
         let _ = getrandom::fill(&mut chance);
         for action in self
             .machine
             .take(input, self.now(), u64::from_le_bytes(chance))
         {
             match action {
-                // A start is recorded with the process id, which is known a moment later.
+                // A start is written down with the process id, which is known a moment later.
                 MachineAction::Record(change) if change.to == InstanceState::Starting => {
                     self.starting = Some(change)
                 }
@@ -362,7 +362,7 @@ impl KeeperProcess {
         match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!(
-                "cannot read keeper.json, still using the previous one: {e}"
+                "keeper.json cannot be read, the one before still holds: {e}"
             )),
         }
         self.watcher.begin(self.spec.ready_when.clone());
@@ -438,13 +438,13 @@ impl KeeperProcess {
             };
             self.log.note(
                 "WARN",
-                &format!("the client is still running, sending {name}"),
+                &format!("the client has not ended yet, sending {name}"),
             );
         }
         spawn::signal_group(client.pid, signal);
     }
 
-    /// Reads the client's output, at most about `limit` bytes.
+    /// Reads what the client has written, at most about `limit` bytes.
     fn take_output(&mut self, limit: usize) {
         let Some(client) = &mut self.client else {
             return;
@@ -476,12 +476,13 @@ impl KeeperProcess {
         }
     }
 
-    /// The client has exited: kills its group, reads its last output, and informs the machine.
+    /// The client has ended: its group goes with it, its last output is read, the machine is told.
     fn reap_client(&mut self) {
         let Some(client) = &self.client else { return };
-        // The dead leader still holds the group id, so no other process gets the signal.
+        // The dead leader still holds the group's number, so this reaches nobody else.
         spawn::signal_group(client.pid, Signal::KILL);
-        // The pipe now has all output; a descendant that left the group is not waited for.
+        // What is in the pipe now is all there is; a descendant that escaped the group is not
+        // waited for.
         self.take_output(64 << 20);
         let Some(mut client) = self.client.take() else {
             return;
@@ -493,7 +494,7 @@ impl KeeperProcess {
                 .or(status.signal().map(ProcessExit::Signal))
                 .unwrap_or(ProcessExit::Code(-1)),
             Err(e) => {
-                complain(&format!("cannot get the client's exit status: {e}"));
+                complain(&format!("the client's end cannot be learnt: {e}"));
                 ProcessExit::Code(-1)
             }
         };
@@ -501,8 +502,8 @@ impl KeeperProcess {
         self.log.note(
             if asked { "INFO" } else { "WARN" },
             &format!(
-                "the client exited{}: {exit}",
-                if asked { "" } else { " unexpectedly" }
+                "the client ended with {exit}{}",
+                if asked { "" } else { ", unasked" }
             ),
         );
         self.end_leftovers();
@@ -512,20 +513,20 @@ impl KeeperProcess {
         self.trouble.clear();
     }
 
-    /// Stops all processes that the client left behind. Only then is the instance stopped and are
-    /// its ports free.
+    /// No process of a client outlives it: only then is its instance stopped, and its ports are
+    /// free.
     fn end_leftovers(&mut self) {
         let leftovers::CleanupResult { found, left } = leftovers::end_children();
         if found > 0 {
             self.log.note(
                 "WARN",
-                &format!("stopped {found} processes that the client left behind"),
+                &format!("ended {found} processes that the client left behind"),
             );
         }
         if left > 0 {
             self.log.note(
                 "ERROR",
-                &format!("{left} processes that the client left behind cannot be stopped"),
+                &format!("{left} processes that the client left behind cannot be ended"),
             );
         }
     }
@@ -567,7 +568,7 @@ impl KeeperProcess {
             retry_at,
         };
         if let Err(e) = self.journal.append(&entry) {
-            complain(&format!("cannot write the journal: {e}"));
+            complain(&format!("the journal cannot be written: {e}"));
         }
         self.status.state = change.to;
         self.status.since = now.0;
@@ -612,7 +613,7 @@ impl KeeperProcess {
         }
     }
 
-    /// Reads the lines of a connection and answers each line with the resulting status.
+    /// Reads what a connection says, answers each line with the status it leads to.
     fn converse(&mut self, at: usize) {
         for line in self.connections[at].receive() {
             let Ok(request) = serde_json::from_slice::<KeeperRequest>(&line) else {
@@ -622,7 +623,7 @@ impl KeeperProcess {
             if let Some(offset) = request.ingested {
                 self.journal.drop_ingested(offset);
             }
-            // These do not change the state, so the actor of the current change stays.
+            // These change no state, so who asked for the change under way stays.
             if !matches!(
                 request.command,
                 KeeperCommand::Watch | KeeperCommand::Reload
@@ -633,14 +634,14 @@ impl KeeperProcess {
                 KeeperCommand::Start => self.feed(MachineInput::Start),
                 KeeperCommand::Stop => {
                     self.feed(MachineInput::Stop);
-                    // A stop before the first start.
+                    // Asked to stop before it was ever asked to start.
                     self.done |= self.machine.state().is_at_rest();
                 }
                 KeeperCommand::Restart => self.feed(MachineInput::Restart),
                 KeeperCommand::Reload => match KeeperSpec::read(Path::new(".")) {
                     Ok(spec) => self.adopt(spec),
                     Err(e) => complain(&format!(
-                        "cannot read keeper.json, still using the previous one: {e}"
+                        "keeper.json cannot be read, the one before still holds: {e}"
                     )),
                 },
                 KeeperCommand::Watch => self.connections[at].watches = true,
@@ -661,14 +662,14 @@ impl KeeperProcess {
     }
 }
 
-/// Two connected streams. The first is non-blocking.
+/// Two connected ends, the first to be read without waiting.
 fn signal_pair() -> io::Result<(UnixStream, UnixStream)> {
     let (stream, end) = UnixStream::pair()?;
     stream.set_nonblocking(true)?;
     Ok((stream, end))
 }
 
-/// Redirects signals to a stream.
+/// Has signals written to a stream instead of acting on the process.
 fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
     let (stream, end) = signal_pair()?;
     for signal in signals {
@@ -682,8 +683,8 @@ fn drain(signals: &mut UnixStream) {
     while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
 }
 
-/// Takes the instance's lock. The manager sometimes holds the lock briefly to check it, so a held
-/// lock is retried for a second.
+/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is
+/// tried again for a second.
 fn lock() -> io::Result<File> {
     let file = File::options()
         .create(true)

@@ -1,9 +1,9 @@
-//! Stops the processes that a client leaves behind.
+//! Ending the processes that a client leaves behind.
 //!
-//! A keeper is a child subreaper (prctl(2)). When the parent of a process exits, the keeper becomes
-//! its parent, even if the process created a session or changed its environment. So after the
-//! client has exited, all processes that it started are children of the keeper. Their process ids
-//! cannot be reused before the keeper has reaped them.
+//! A keeper is a child subreaper (prctl(2)). When the parent of a process ends, the keeper becomes
+//! its parent, whatever session the process made and whatever it did to its environment. So after
+//! the client has ended, everything it started shows up among the keeper's own children. Nobody
+//! else can get their process ids before the keeper has reaped them.
 //!
 //! A killed keeper leaves processes with other parents. A mark in their environment shows which
 //! instance they belong to.
@@ -36,7 +36,7 @@ pub struct CleanupResult {
     pub left: usize,
 }
 
-/// Stops all children of this process and their descendants: SIGTERM, then SIGKILL after a second,
+/// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL,
 /// until none is left. Reaps them.
 pub fn end_children() -> CleanupResult {
     let begun = Instant::now();
@@ -69,8 +69,8 @@ pub fn end_children() -> CleanupResult {
     }
 }
 
-/// Reaps the children of this process that have exited, except the process id `except`. Returns
-/// those that are running.
+/// Reaps the children of this process that have ended, except the one with the process id `except`.
+/// Returns those that live.
 pub fn reap_children(except: Option<u32>) -> Vec<Pid> {
     let is_other =
         |child: &Pid| except.is_none_or(|pid| i64::from(child.as_raw_pid()) != i64::from(pid));

@@ -10,9 +10,8 @@
 //!
 //! * [`machine`]: the lifecycle as a pure state machine. [`backoff`]: how long to wait for a retry.
 //! * [`dependency`]: what a client waits for, and when it is back.
-//! * [`keep`]: the process. [`spawn`]: starts a client. [`leftovers`]: stops processes that it left
-//!   behind.
-//! * [`logfile`]: writes the output to disk. [`watcher`]: counts lines, finds the ready line and
+//! * [`keep`]: the process. [`spawn`]: starts a client. [`leftovers`]: ends what it left behind.
+//! * [`logfile`]: writes the output to disk. [`watcher`]: counts lines, finds ready line and
 //!   errors.
 //! * [`journal`]: writes and reads state changes. [`connection`]: a connection on the socket.
 //! * [`protocol`]: messages between manager and keeper. [`client`]: the manager's side.

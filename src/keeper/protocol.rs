@@ -14,7 +14,7 @@ use super::machine::{
 };
 use super::names;
 
-/// The version of this protocol.
+/// The version spoken here.
 pub const VERSION: u32 = 1;
 
 /// The maximum length of a line, in bytes. A longer line closes the connection.
@@ -54,7 +54,7 @@ pub struct KeeperSpec {
     /// The dependency of the client. If it is gone, the client is started as soon as it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
-    /// The approximate size at which a new log file is started, in bytes.
+    /// A new log file is begun at about this size, bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
     /// The number of log files to keep.
@@ -113,7 +113,7 @@ impl KeeperSpec {
     }
 }
 
-/// A command for a keeper.
+/// What the manager asks of a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeeperCommand {
@@ -123,10 +123,10 @@ pub enum KeeperCommand {
     Stop,
     /// Stop and start the client.
     Restart,
-    /// Read the specification again. It applies from the next start of the client; the restart
-    /// policy applies at once.
+    /// Read the specification again; it holds from the next start of the client on, the policy at
+    /// once.
     Reload,
-    /// Send the status now and at every change.
+    /// Tell the status now and at every change.
     Watch,
 }
 
@@ -187,7 +187,7 @@ pub struct KeeperStatus {
     /// The line counts of the client's output so far; absent if the keeper does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,
-    /// The request that this line answers; absent if the status changed without a request.
+    /// The request this answers; absent when it is told because something changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
 }
@@ -215,7 +215,7 @@ impl KeeperStatus {
     }
 }
 
-/// Lines of the client's output by level, counted by one keeper over its lifetime.
+/// Lines of the client's output by level, counted where they come in, over the life of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelCounts {
     /// The log's offset at which this keeper started to count, in bytes.

@@ -1,5 +1,6 @@
-//! Starts a client: a new process of jd-manager sets up its environment and then becomes the client
-//! (chain loading, as in s6). All settings survive `execve`, and no `unsafe` is needed.
+//! Starting a client: a fresh process of our own that arranges what must hold for the client and
+//! then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
+//! `unsafe`.
 //!
 //! The process gets a parent-death signal (it dies with the keeper), its own session and group,
 //! limits, a strict umask, its own working directory, nothing of the keeper's environment, and no
@@ -49,21 +50,18 @@ pub struct StartedClient {
 /// Starts the client of `spec` in the instance's directory `dir`.
 ///
 /// # Errors
-/// The program cannot be run; the text contains the program and the reason.
+/// The program cannot be run; the text says which and why.
 pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedClient, String> {
     let program = spec.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
-    let (output, output_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
-    // A large pipe lets a client with much output continue while the disk is busy; a failure does
-    // not matter. It is not larger because all pipes of a user share a soft limit of 64 MiB
-    // (pipe(7)).
+    let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
+    // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
+    // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
     let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
-    // The starting process reports through its standard input why it could not become the client.
-    // The pipe is closed on success.
-    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
-    let error_end = output_end
-        .try_clone()
-        .map_err(|e| told("cannot create a pipe for", e))?;
+    // Standard input of the starting process tells back why it could not become the client; it
+    // closes when it has.
+    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
+    let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("exec")
