@@ -36,7 +36,7 @@ pub mod watcher;
 pub mod names {
     /// The client's configuration, mode 0600.
     pub const CONFIG: &str = "config.toml";
-    /// The specification of the client, see [`super::protocol::KeeperSpec`].
+    /// What the keeper is to run, see [`super::protocol::KeeperSpec`].
     pub const SPEC: &str = "keeper.json";
     /// Held by the keeper for its whole life.
     pub const LOCK: &str = "keeper.lock";

@@ -1,5 +1,5 @@
-//! Tests the health of the real client: problems are detected, named and, if a restart helps,
-//! fixed.
+//! Health of the real client: what keeps it from its work is noticed, named and, where a restart
+//! helps, mended.
 
 use super::{Peer, manager};
 use crate::harness::{

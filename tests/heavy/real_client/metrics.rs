@@ -1,5 +1,5 @@
-//! Tests the metrics of the real client: the same values as in its API, and neither a spike nor a
-//! loss at a restart.
+//! What is measured of the real client: what its own API says, and neither a spike nor a loss when
+//! it is restarted.
 
 use super::{Peer, port};
 use crate::harness::{Manager, Plan, free_port, pool_config, told, until};

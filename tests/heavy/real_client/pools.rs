@@ -1,5 +1,5 @@
-//! Tests pools and job declaration servers that a real client cannot use: messages name the server,
-//! and the client is restarted only when both would accept it.
+//! Pools and job declaration servers that a real client cannot use: each is named in words, and the
+//! client is restarted only when both would accept it.
 
 use super::health::{check, cures, health, until_place};
 use super::{Peer, manager};

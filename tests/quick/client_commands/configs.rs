@@ -105,7 +105,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     // A client reads it.
     let tried = ask(&manager, &["configs", "try", "Home, solo"]).well();
     assert!(tried.contains("takes this configuration"), "{tried}");
-    // A configuration in use cannot be deleted; others can, with a confirmation.
+    // In use it stays; else it goes, if that is meant.
     assert_eq!(
         ask(
             &manager,

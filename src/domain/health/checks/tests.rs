@@ -710,7 +710,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert!(
         found
             .1
-            .contains("was left: the job declaration server rejected a job: invalid-job"),
+            .contains("was left: the job declaration server refused a job: invalid-job"),
         "{found:?}"
     );
 

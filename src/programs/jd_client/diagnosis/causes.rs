@@ -11,7 +11,7 @@ mod provider;
 /// weight is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CauseWeight {
-    /// The situation of the client.
+    /// What the client was doing.
     Circumstance,
     /// Something stopped or failed.
     Summary,
@@ -19,9 +19,9 @@ pub(super) enum CauseWeight {
     Reason,
 }
 
-/// A text in the client's log, and its meaning.
+/// A text that the client writes, and its meaning.
 pub(super) struct CauseRule {
-    /// The code for programs. It never changes.
+    /// For programs; it never changes.
     pub code: &'static str,
     /// A line must contain all of these texts. `|` separates alternatives. Quotes have no
     /// backslash.
@@ -42,7 +42,7 @@ pub(super) struct CauseRule {
     pub example: &'static str,
 }
 
-/// The values that most rules have in common.
+/// What most rules have in common.
 const RULE: CauseRule = CauseRule {
     code: "",
     marks: &[],

@@ -24,7 +24,7 @@ const CRATES: &[&[u8]] = &[b"jd_client", b"stratum_apps", b"bitcoin_core_sv2"];
 /// The validity of a certificate, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CertificateValidity {
-    /// The start.
+    /// From when on.
     pub from: i64,
     /// The end.
     pub until: i64,
@@ -35,7 +35,7 @@ pub(super) struct CertificateValidity {
 #[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
 #[cfg_attr(test, strum(serialize_all = "kebab-case"))]
 pub(super) enum LogFact {
-    /// The client starts.
+    /// The client begins its work.
     ClientStarts,
     /// The client connects to a template provider that speaks Stratum V2; with the number of the
     /// attempt.
@@ -135,17 +135,18 @@ pub(super) enum LogFact {
     Ended,
 }
 
-/// A text of the client, and its meaning.
+/// One thing the client says, and what it means.
 pub(super) struct FactRule {
     /// The last modules of the target; empty for any.
     target: &'static str,
-    /// The beginning of the message.
+    /// What the message begins with.
     begins: &'static str,
-    /// Further texts that the message must contain.
+    /// Further texts that are all in the message.
     has: &'static [&'static str],
-    /// Creates the fact from the message after `begins`. None if the line turns out not to match.
+    /// Makes the fact of the message behind `begins`. None if the line says something else after
+    /// all.
     means: fn(&[u8]) -> Option<LogFact>,
-    /// An example line for the test of this rule.
+    /// A line that this rule is for; its test.
     #[cfg_attr(not(test), expect(dead_code))]
     example: &'static str,
 }

@@ -52,7 +52,7 @@ impl From<serde_json::Error> for ShapeError {
 #[derive(Debug, Default)]
 pub(super) struct RawObject<'a> {
     members: Vec<(MemberName<'a>, &'a RawValue)>,
-    /// The number of invalid members so far.
+    /// Members that were not what they should be, so far.
     pub(super) odd: u32,
 }
 
@@ -126,8 +126,8 @@ impl<'a> RawObject<'a> {
         self.members.iter().any(|(member, _)| member.0 == name)
     }
 
-    /// The member as a `T`; `None` if it is missing or null, and counted as invalid if it is not a
-    /// `T` that `fits`.
+    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T`
+    /// that `fits`.
     fn read<T: Deserialize<'a>>(&mut self, name: &str, fits: impl FnOnce(&T) -> bool) -> Option<T> {
         let (_, text) = self.members.iter().find(|(member, _)| member.0 == name)?;
         let told = serde_json::from_str::<Option<T>>(text.get()).ok();
@@ -138,18 +138,18 @@ impl<'a> RawObject<'a> {
         told.flatten().filter(|_| !odd)
     }
 
-    /// An integer of at least 0.
+    /// A whole number from 0.
     pub(super) fn count(&mut self, name: &str) -> Option<u64> {
         self.read(name, |_| true)
     }
 
-    /// A number of at least 0, without negative zero: the API writes an empty sum as `-0.0`.
+    /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
     pub(super) fn number(&mut self, name: &str) -> Option<f64> {
         self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number))
             .map(f64::abs)
     }
 
-    /// A member that is an object. Its invalid members are counted there.
+    /// The object that is a member of this one. What is odd in it is counted there.
     pub(super) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
         self.read(name, |_| true)
     }
@@ -186,9 +186,10 @@ fn clean(text: &str, longest: usize) -> String {
         .collect()
 }
 
-/// An entry of the API's lists.
+/// What the API's lists hold.
 pub(super) trait ListItem: Sized {
-    /// The lists on a page, each with the member that contains the list's length over all pages.
+    /// The lists a page has of them, each with the member that says how long the list is over all
+    /// pages.
     const LISTS: &[(&str, &str)];
     /// Reads an entry; `None` without an id.
     fn read(from: &mut RawObject) -> Option<Self>;
@@ -293,7 +294,7 @@ pub(super) struct ApiListPage<T> {
     pub(super) length: usize,
     /// The number of entries in its longest list over all pages.
     pub(super) total: Option<u64>,
-    /// The number of invalid values.
+    /// What was not as it should be.
     pub(super) odd: u32,
 }
 
