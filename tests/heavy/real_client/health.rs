@@ -40,7 +40,7 @@ fn pool_on(ports: &[u16]) -> Peer {
     Peer::listening("pool.py", &["--port", &pool, "--jds-port", &jds]).0
 }
 
-/// What self-healing did, from the timeline, oldest first.
+/// The automatic fixes in the timeline, oldest first.
 pub async fn cures(manager: &Manager, id: &str) -> Vec<Value> {
     manager
         .events(id)

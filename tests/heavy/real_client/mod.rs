@@ -1,7 +1,7 @@
-//! The real `jd_client_sv2` 0.6.0 under the manager, against mock Stratum V2 peers that speak the
-//! real protocols.
+//! Tests the real `jd_client_sv2` 0.6.0 under the manager, with mock Stratum V2 peers that speak
+//! the real protocols.
 //!
-//! `scripts/test` builds the client and the Python environment and says where they are.
+//! `scripts/test` builds the client and the Python environment and sets their paths.
 
 mod health;
 mod metrics;

@@ -1,5 +1,5 @@
-//! Setup in a browser, with and without JavaScript: from nothing to a miner's accepted share, alone
-//! and with a pool.
+//! Tests the setup in a browser, with and without JavaScript: from an empty manager to a miner's
+//! first accepted share, solo and with a pool.
 
 use super::{Peer, log, manager};
 use crate::browser::driver::{Browser, PATIENCE};

@@ -82,7 +82,7 @@ async fn every_change_is_written_down_and_no_look() {
             "this machine",
             "admin",
             "",
-            "made the token cron, on the command line",
+            "created the token cron, on the command line",
             "",
             200,
         ),

@@ -1,5 +1,5 @@
-//! `tests/data/messages.tsv`, the table of all messages: every row is classified, by codes that
-//! exist, and the diagnosis does with the message what the table says.
+//! Tests `tests/data/messages.tsv`, the table of all messages: every row has a classification with
+//! an existing code, and the diagnosis of the message matches the table.
 
 use super::facts::{self, LogFact};
 use super::*;

@@ -1,5 +1,5 @@
-//! Every log of the real programs in `tests/data`: the status after it, and the cause of its end,
-//! whether it is read line by line or in one go.
+//! Tests every log of the real programs in `tests/data`: the status at its end and the cause of the
+//! exit, whether the log is read line by line or all at once.
 
 use super::*;
 use crate::keeper::watcher::LineWatcher;
@@ -65,7 +65,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its chain is too short for a template | solo | ",
         Some("node-chain-short"),
     ),
-    // A pool's own log: nothing in it is about a client.
+    // A pool's log, which has nothing about a client.
     (
         "core-ipc/official_pool_with_jds",
         ZERO,
@@ -76,7 +76,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
     (
         "jd-client/declare_rejected",
         ZERO,
-        "connected | solo | job-rejected: the job declaration server refused a job: invalid-job",
+        "connected | solo | job-rejected: the job declaration server rejected a job: invalid-job",
         None,
     ),
     (

@@ -1,4 +1,4 @@
-//! Readings of real servers on loopback, honest ones and liars.
+//! Tests readings from loopback servers with valid and invalid answers.
 
 pub(in crate::programs) mod server;
 

@@ -1,13 +1,13 @@
-//! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept
-//! and shown. The text comes from miners and pools as well, so nothing is trusted in it. Must not
-//! know: which message it is.
+//! Extracts values from a message: numbers, addresses, and texts that are short and clean enough to
+//! be stored and shown. The text also comes from miners and pools, so it is not trusted. This
+//! module must not know which message it reads.
 
 use super::{CertificateValidity, PoolLeaveCode};
 
-/// Words that are kept are at most so many characters.
+/// The maximum length of a stored text, in characters.
 const KEPT: usize = 160;
 
-/// A code is at most so many characters.
+/// The maximum length of a code, in characters.
 const CODE: usize = 80;
 
 /// Where a text begins in another.
@@ -78,12 +78,12 @@ pub(in crate::programs) fn certificate(text: &[u8]) -> Option<CertificateValidit
     })
 }
 
-/// What the client calls an error, the same in few words, and the reason if it is why a pool is
-/// left. Without words, those that the error has itself are better.
+/// The client's name of an error, the same in a few words, and the reason code for leaving a pool.
+/// If the words are empty, the error's own text is better.
 const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     (
         "InvalidCertificate",
-        "its certificate was not accepted",
+        "its certificate was rejected",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -93,12 +93,12 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "HandshakeTimeout",
-        "no handshake within the time for it",
+        "the handshake timed out",
         PoolLeaveCode::NoAnswer,
     ),
     (
         "InvalidKey",
-        "its public key in the configuration is not a usable key",
+        "its public key in the configuration is not valid",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -116,29 +116,25 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
         "the connection was closed",
         PoolLeaveCode::ConnectionLost,
     ),
-    (
-        "Timeout",
-        "no answer within the time for it",
-        PoolLeaveCode::NoAnswer,
-    ),
+    ("Timeout", "no answer in time", PoolLeaveCode::NoAnswer),
     (
         "DeclareMiningJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "CustomJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "ExtranonceSizeTooSmall",
-        "it grants too little extranonce",
+        "it grants too few extranonce bytes",
         PoolLeaveCode::ExtranonceTooSmall,
     ),
     (
         "ExtranonceSizeTooLarge",
-        "its extranonce does not fit",
+        "its extranonce is too large",
         PoolLeaveCode::ChannelUnusable,
     ),
     (
@@ -153,7 +149,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "SetupConnectionError",
-        "it refused the connection",
+        "it rejected the connection",
         PoolLeaveCode::SetupRefused,
     ),
     (
@@ -163,7 +159,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "ServerRequiresUnsupportedExtensions",
-        "it requires an extension that is not supported here",
+        "it requires an extension that the client does not support",
         PoolLeaveCode::ExtensionRequired,
     ),
     (
@@ -207,8 +203,7 @@ pub(in crate::programs) fn error(text: &[u8]) -> String {
     leave_reason(text).1
 }
 
-/// A name of the client's language as words: `Parser(OddType)` becomes `parser: odd type`. A
-/// sentence stays as it is.
+/// A Rust name as words: `Parser(OddType)` becomes `parser: odd type`. A sentence does not change.
 fn plain(text: &[u8]) -> String {
     let said = words(text);
     let name = said
@@ -241,7 +236,7 @@ fn plain(text: &[u8]) -> String {
     words(plain.join(" ").trim_end_matches([':', ' ']).as_bytes())
 }
 
-/// What an error of Bitcoin Core means, by the words in it.
+/// The meaning of Bitcoin Core errors, by the words in them.
 const NODE_ERRORS: &[(&str, &str)] = &[
     ("bad-cb-length", "its chain is too short for a template"),
     (
@@ -311,7 +306,7 @@ pub(in crate::programs) fn panic_place(text: &[u8]) -> String {
     format!("{}:", place.trim_end_matches([':', ' ']))
 }
 
-/// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at
+/// The same from a line that Rust itself prints: `thread 'main' (2679) panicked at
 /// src/main.rs:33:18:`.
 pub(in crate::programs) fn place_of_panic(line: &[u8]) -> Option<String> {
     after(&line[..line.len().min(super::LOOKED_AT)], " panicked at ").map(panic_place)

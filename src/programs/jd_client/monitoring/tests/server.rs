@@ -1,4 +1,4 @@
-//! A server on loopback that answers as a test says, honestly or not. Knows no body.
+//! A loopback server for tests with given answers, valid or not. It knows no bodies.
 
 use crate::programs::jd_client::monitoring::{
     MonitoringClient, MonitoringError, MonitoringReading,
@@ -63,7 +63,7 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (seen, answer) = (Arc::clone(&shared), Arc::clone(&answer));
                 seen.connections.fetch_add(1, Ordering::Relaxed);
-                // That the other side goes away is no failure of the server.
+                // A disconnect of the other side is not a failure of the server.
                 tokio::spawn(async move { serve(stream, &seen, &*answer).await.ok() });
             }
         });
@@ -110,7 +110,7 @@ pub(in crate::programs) async fn serve(
         };
         match answer(path) {
             Answer::Body(body) => {
-                // Others may ask meanwhile.
+                // Other requests may arrive in the meantime.
                 tokio::task::yield_now().await;
                 seen.open.fetch_sub(1, Ordering::Relaxed);
                 stream.write_all(whole(&body).as_bytes()).await?;
