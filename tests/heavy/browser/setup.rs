@@ -122,7 +122,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         .await;
     assert_eq!(
         browser.text(".attention[data-focus] a").await,
-        "Pool 1: Your account at this pool"
+        "Pool 1: Pool account"
     );
     assert_eq!(
         browser.value("#upstreams-0-pool_port").await,
