@@ -68,7 +68,7 @@ impl ConfigService {
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
                 let checked = ConfigDraft::of_config_alone(Some(name), config).check(None)?;
                 let config = checked.config.clone();
-                let made = desk.insert(c, checked, "saved and is the active configuration")?;
+                let made = desk.insert(c, checked, "saved as the active configuration")?;
                 queries::set_active(c, made.config_id)?;
                 Ok((made, config))
             })

@@ -88,7 +88,7 @@ impl HostNames {
             .into_iter()
             .filter(|(_, name)| self.is_known(name) == Some(false));
         lost.map(|(pointer, name)| {
-            let detail = format!("This machine cannot resolve {name} at the moment. Is it spelt right, and is the network up?");
+            let detail = format!("jd-manager cannot resolve {name} at the moment. Check the spelling and the network connection.");
             FieldError::new(pointer, detail)
         })
         .collect()

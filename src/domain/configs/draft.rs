@@ -106,7 +106,7 @@ impl ConfigDraft {
         }) {
             Some(None) => body.refuse(
                 "revision",
-                "revision must be the number of the revision this is based on.",
+                "revision must be the number of the revision that you changed.",
             ),
             number => draft.based_on = number.flatten(),
         }
@@ -114,7 +114,7 @@ impl ConfigDraft {
             Some(config) => draft.config = config,
             None => body.refuse(
                 "config",
-                "The configuration is missing: send it as an object.",
+                "The configuration is missing. Send it as an object.",
             ),
         }
         // As inside the configuration: what somebody got and sends back may have more.
@@ -288,7 +288,7 @@ impl ConfigDraft {
             .strip_prefix("/config/")
             .filter(|key| !self.fresh_keys && KEYS.contains(key));
         if key.is_some_and(|key| self.config.get(key).is_none_or(is_blank)) {
-            error.detail.push_str(" POST /keys/generate makes one.");
+            error.detail.push_str(" POST /keys/generate creates one.");
         }
         error
     }

@@ -76,7 +76,7 @@ impl ConfigService {
     /// There is none with this id.
     pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<SavedConfig> {
         let saved = self.get(id).await?;
-        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration is {done}");
+        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration was {done}");
         Ok(saved)
     }
 

@@ -57,13 +57,13 @@ impl ConfigImport {
             .and_then(|value| value.as_str().map(str::to_owned));
         if file.is_none() {
             let hint = if is_form {
-                " A file on its own is sent with Content-Type: text/plain or application/toml."
+                " To send only the file, use Content-Type: text/plain or application/toml."
             } else {
                 ""
             };
             body.refuse(
                 "toml",
-                format!("toml is missing: the text of the client's file.{hint}"),
+                format!("toml is missing. Send the contents of the client's file.{hint}"),
             );
         }
         let import = Self {
@@ -236,13 +236,13 @@ impl ImportedJson {
     /// `config_json`, a text.
     fn of_json(text: &str) -> Result<Self, FieldError> {
         let not_json = |e: serde_json::Error| {
-            FieldError::new("", format!("Line {}: This is not JSON: {e}.", e.line()))
+            FieldError::new("", format!("Line {}: invalid JSON: {e}.", e.line()))
         };
         let mut body: Value = serde_json::from_str(text).map_err(not_json)?;
         if let Some(list) = body.get_mut("configurations").and_then(Value::as_array_mut) {
             if list.len() != 1 {
                 let detail = format!(
-                    "There are {} configurations here. Import one entry of the list at a time.",
+                    "The file has {} configurations. Import one entry at a time.",
                     list.len()
                 );
                 return Err(FieldError::new("/configurations", detail));
@@ -263,7 +263,7 @@ impl ImportedJson {
             (Some(config @ Value::Object(_)), _) => (config, "/config"),
             (_, Some(Value::String(text))) => {
                 let wrong =
-                    |e| FieldError::new("/config_json", format!("This text is not JSON: {e}."));
+                    |e| FieldError::new("/config_json", format!("Invalid JSON: {e}."));
                 (serde_json::from_str(&text).map_err(wrong)?, "/config_json")
             }
             _ => (body, ""),

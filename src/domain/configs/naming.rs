@@ -14,13 +14,13 @@ pub const LONGEST_DESCRIPTION: usize = 1000;
 /// Says what is wrong.
 pub fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
-        return Err("Give it a name.".into());
+        return Err("Enter a name.".into());
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(format!("A name has at most {LONGEST_NAME} characters."));
+        return Err(format!("A name can have at most {LONGEST_NAME} characters."));
     }
     if name.chars().any(char::is_control) || has_hidden(name) {
-        return Err("A name has no control characters and no invisible ones.".into());
+        return Err("A name cannot contain control characters or invisible characters.".into());
     }
     Ok(())
 }
@@ -32,7 +32,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         return Err(format!(
-            "A description has at most {LONGEST_DESCRIPTION} characters."
+            "A description can have at most {LONGEST_DESCRIPTION} characters."
         ));
     }
     if text
@@ -40,7 +40,7 @@ pub fn check_description(text: &str) -> Result<(), String> {
         .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
         || has_hidden(text)
     {
-        return Err("A description has no control characters besides line breaks, and no invisible characters.".into());
+        return Err("A description cannot contain invisible characters, or control characters other than line breaks.".into());
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ struct OtherProgram {
 }
 
 const ANOTHER_FILE: &str =
-    "Import the file of jd_client_sv2, which is often called jdc-config.toml.";
+    "Import the file of jd_client_sv2, often called jdc-config.toml.";
 
 /// The ones with the most special keys first.
 const PROGRAMS: [OtherProgram; 8] = [
@@ -70,7 +70,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "a template provider (sv2-tp.conf)",
-        advice: "Its port belongs into a configuration as the address of the template provider.",
+        advice: "Enter its address and port in a configuration as the template provider.",
         keys: &[
             "sv2port",
             "sv2bind",
@@ -82,7 +82,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "Bitcoin Core (bitcoin.conf)",
-        advice: "Only its network and data directory belong into a configuration.",
+        advice: "Enter only its network and data directory in a configuration.",
         keys: &[
             "rpcuser",
             "rpcpassword",
@@ -106,12 +106,12 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "jd-manager's own list of pools (pools.toml)",
-        advice: "Put it into the data directory; setup reads it there.",
+        advice: "Put it into the data directory, where setup reads it.",
         keys: &["[pool]"],
     },
     OtherProgram {
         name: "systemd (a unit)",
-        advice: "Import the file that its ExecStart names after -c.",
+        advice: "Import the file after -c in ExecStart.",
         keys: &["ExecStart", "[Service]", "[Unit]"],
     },
     OtherProgram {
@@ -135,7 +135,7 @@ pub fn json_refusal(body: &Value) -> Option<String> {
     let is_first_version =
         has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
     is_first_version.then(|| {
-        format!("This is a file of a miner or a pool for Stratum V1, not of jd_client_sv2. {ANOTHER_FILE}")
+        format!("This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}")
     })
 }
 
@@ -216,7 +216,7 @@ fn compose(text: &str) -> Option<FileRemark> {
         key: String::new(),
         line: Some(line + 1),
         detail: format!(
-            "This is a file of Docker Compose{whose}. Import the file that its client reads, which is often called jdc-config.toml."
+            "This is a Docker Compose file{whose}. Import the file of its client, often called jdc-config.toml."
         ),
     })
 }
@@ -248,7 +248,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
         key: String::new(),
         line: Some(*first),
         detail: format!(
-            "This is a template that was not filled in: {}. Put the values in their places and import the result.",
+            "This is a template with empty variables: {}. Fill in the values, then import the file.",
             listed.join(", ")
         ),
     })

@@ -191,7 +191,7 @@ fn identity(value: &Value) -> Result<String, String> {
         .trim()
         .to_owned();
     if name.is_empty() {
-        Err("The account at the pool is missing: without it the pool cannot pay you.".into())
+        Err("The pool account is missing. The pool needs it to pay you.".into())
     } else {
         Ok(name)
     }
@@ -200,7 +200,7 @@ fn identity(value: &Value) -> Result<String, String> {
 fn mode(text: &str) -> Result<MiningMode, String> {
     text.trim().to_ascii_uppercase().parse().map_err(|_| {
         format!(
-            "{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.",
+            "{} is not a mode. Use FULLTEMPLATE, COINBASEONLY or SOLOMINING.",
             scalar::shown(text)
         )
     })
@@ -226,7 +226,7 @@ fn secret_key(
         }
         found.error(
             top.at(key),
-            "The public key was changed. Enter the secret key that belongs to it, or put the previous public key back.",
+            "The public key has changed. Enter the secret key that belongs to it, or restore the previous public key.",
         );
         return None;
     }
@@ -242,7 +242,7 @@ fn template_provider(
     found: &mut ConfigFindings,
 ) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
-    const WANTED: &str = "Choose where templates come from: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
+    const WANTED: &str = "Choose a template source: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
                           Core on this machine).";
     let chosen = top.peek(KEY).filter(|value| !is_blank(value));
     if let Some(name) = chosen.and_then(Value::as_str) {
@@ -260,7 +260,7 @@ fn template_provider(
             _ => {
                 found.error(
                     top.at(KEY),
-                    format!("{} is not known. {WANTED}", scalar::shown(name)),
+                    format!("{} is not a template source. {WANTED}", scalar::shown(name)),
                 );
                 None
             }
@@ -288,7 +288,7 @@ fn template_provider(
         (true, true) => {
             found.error(
                 top.at(KEY),
-                "There are two template providers; the client takes exactly one.",
+                "There are two template providers, but the client accepts exactly one. Remove one.",
             );
             None
         }
@@ -313,7 +313,7 @@ fn sv2_tp(
                 let address = address?;
                 let port = address
                     .port
-                    .ok_or_else(|| format!("The port is missing: write {}:8442.", address.host))?;
+                    .ok_or_else(|| format!("The port is missing. Enter {}:8442.", address.host))?;
                 (address.host, port)
             }
         };
@@ -352,7 +352,7 @@ fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     let text = scalar::text(value, scalar::LONGEST_TEXT)?;
     text.trim().to_ascii_lowercase().parse().map_err(|_| {
         format!(
-            "{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.",
+            "{} is not a supported network. Use mainnet, testnet4, signet or regtest.",
             scalar::shown(&text)
         )
     })
@@ -367,7 +367,7 @@ fn core_ipc(
         table.skip("version");
         found.warn(
             table.at("version"),
-            "Older configurations do not name the version of Bitcoin Core; 30 was assumed. Set it if the node is newer.",
+            "This older configuration has no Bitcoin Core version. jd-manager assumes 30; change it if your node is newer.",
         );
         ClientVersion::OLDEST.core_ipc_versions().first().copied()
     } else {
@@ -377,7 +377,7 @@ fn core_ipc(
             match known.contains(&version) {
                 true => Ok(version),
                 false => Err(format!(
-                    "The client speaks with Bitcoin Core 30 and 31, not {version}."
+                    "The client supports Bitcoin Core 30 and 31, not {version}."
                 )),
             }
         })
@@ -424,7 +424,7 @@ fn reward_script(
             Ok(descriptor) => {
                 found.warn(
                     top.at(KEY),
-                    format!("The older form was rewritten as the descriptor of the same script, {descriptor}."),
+                    format!("jd-manager converted the older form to the descriptor of the same script: {descriptor}."),
                 );
                 Ok(descriptor)
             }

@@ -108,8 +108,8 @@ impl KnownPool {
     pub fn missing_declaration(&self) -> Option<String> {
         (!self.declares()).then(|| {
             format!(
-                "{} has no job declaration server, so a JD client cannot mine with it and falls back to solo mining. Choose \
-                 another pool, or connect your miners to this one without a JD client.",
+                "{} has no job declaration server (JDS), so a JD client cannot use it and falls back to solo mining. Choose \
+                 another pool, or connect your miners to this pool without a JD client.",
                 self.name
             )
         })
@@ -188,7 +188,7 @@ fn with_own(text: &str, name: &str) -> KnownPools {
         Err(mistake) => {
             return KnownPools {
                 problem: Some(format!(
-                    "{name} has a mistake and does not count: {}",
+                    "{name} has an error and is not used: {}",
                     mistake.trim()
                 )),
                 ..built_in().clone()
@@ -224,10 +224,10 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         {
-            return wrong("id consists of small letters and digits.".into());
+            return wrong("id can contain only lowercase letters and digits.".into());
         }
         if !ids.insert(&pool.id) {
-            return wrong("there is another one with this id.".into());
+            return wrong("another pool has this id.".into());
         }
         if pool.name.trim().is_empty()
             || pool.pool_address.trim().is_empty()
@@ -237,7 +237,7 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
             return wrong("name, pool_address and ports cannot be empty or 0.".into());
         }
         if pool.jds_address.is_some() != pool.jds_port.is_some() {
-            return wrong("jds_address and jds_port go together.".into());
+            return wrong("jds_address and jds_port must be set together.".into());
         }
         if let Err(fault) = crate::domain::keys::parse_public_key(&pool.authority_pubkey) {
             return wrong(format!("authority_pubkey: {fault}"));

@@ -337,7 +337,7 @@ pub async fn export_whole(
         None => as_file(configs.export(id).await?),
         Some("include") => as_file(configs.by(&actor).export_whole(id).await?),
         Some(_) => {
-            Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into())
+            Err(Error::invalid("/secret", "secret must be \"include\" or absent.").into())
         }
     }
 }

@@ -109,7 +109,7 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
     {
         found.error(
             at_least,
-            format!("The lowest version, {least}, is above the highest, {most}. Use 2 for both."),
+            format!("The minimum version {least} is greater than the maximum {most}. Use 2 for both."),
         );
         return;
     }
@@ -117,11 +117,11 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
         match least > PROTOCOL_VERSION {
             true => found.error(
                 at_least,
-                format!("No pool speaks version {least}; the protocol is version 2. Use 2."),
+                format!("No pool supports protocol version {least}. Use 2."),
             ),
             false => found.warn(
                 at_least,
-                format!("There is only version 2 of the protocol; {least} adds nothing. Use 2."),
+                format!("The protocol has only version 2, so {least} has no effect. Use 2."),
             ),
         }
     }
@@ -129,11 +129,11 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
         match most < PROTOCOL_VERSION {
             true => found.error(
                 at_most,
-                format!("No pool speaks version {most}; the protocol is version 2. Use 2."),
+                format!("No pool supports protocol version {most}. Use 2."),
             ),
             false => found.warn(
                 at_most,
-                format!("There is only version 2 of the protocol; {most} adds nothing. Use 2."),
+                format!("The protocol has only version 2, so {most} has no effect. Use 2."),
             ),
         }
     }
@@ -149,8 +149,8 @@ pub fn authority_pair(
     if example(ExampleKind::Key, public_key).is_some() {
         found.warn(
             "/authority_public_key",
-            "This is the pair printed in the client's examples: anyone can pose as this client towards your miners. Make a new \
-             pair.",
+            "This key pair is from the client's published examples, so anyone can impersonate this client to your miners. Create \
+             a new key pair.",
         );
     }
     if let Some(secret_key) = secret_key
@@ -159,8 +159,8 @@ pub fn authority_pair(
         found.error(
             "/authority_secret_key",
             format!(
-                "The secret key does not belong to the public key (its public key is {}): no miner could connect. Enter both \
-                 keys of one pair or make a new pair.",
+                "The secret key does not match the public key (its public key is {}), so miners cannot connect. Enter both \
+                 keys of one pair, or create a new key pair.",
                 secret_key.public_key()
             ),
         );
@@ -180,7 +180,7 @@ pub fn listeners(
         found.warn(
             "/listening_address",
             format!(
-                "Ports below 1024 are for privileged programs: opening {} may fail.",
+                "The client may not have permission to use port {}. Choose a port of 1024 or higher.",
                 listening.port()
             ),
         );
@@ -189,14 +189,14 @@ pub fn listeners(
     if listening.is_some_and(|listening| address::overlap(listening, monitoring)) {
         found.error(
             "/monitoring_address",
-            "Miners already connect on this address and port. Choose another port, such as 9091.",
+            "The listening address already uses this port. Choose another port, such as 9091.",
         );
     } else if !monitoring.ip().is_loopback() {
         found.warn(
             "/monitoring_address",
             format!(
-                "The client's figures are not protected: whoever reaches {monitoring} can read them. 127.0.0.1:{} keeps them on \
-                 this machine.",
+                "Anyone who can reach {monitoring} can read the client's metrics, which are not protected. Use 127.0.0.1:{} to \
+                 limit access to this machine.",
                 monitoring.port()
             ),
         );
@@ -210,16 +210,16 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
         found.error(
             at,
             format!(
-                "The signature has {length} bytes; with more than {LONGEST_SIGNATURE} the client shuts down when the first miner \
-                 connects. Up to {LONGEST_SAFE_SIGNATURE} are safe with every pool."
+                "The coinbase tag has {length} bytes. With more than {LONGEST_SIGNATURE}, the client shuts down when the first miner \
+                 connects. Up to {LONGEST_SAFE_SIGNATURE} work with every pool."
             ),
         );
     } else if length > LONGEST_SAFE_SIGNATURE {
         found.warn(
             at,
             format!(
-                "The signature has {length} bytes. Above {LONGEST_SAFE_SIGNATURE} it does not fit beside the extranonce of every \
-                 pool; a shorter one is safer."
+                "The coinbase tag has {length} bytes. With more than {LONGEST_SAFE_SIGNATURE}, it is too long for the extranonce size of \
+                 some pools. Use a shorter tag."
             ),
         );
     }
@@ -235,7 +235,7 @@ pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     if is_known_example || example(ExampleKind::Identity, account).is_some() {
         found.warn(
             pointer,
-            "This is the placeholder of an example. Enter your own account at the pool.",
+            "This is an example account. Enter your own account at the pool.",
         );
     }
 }
@@ -246,12 +246,12 @@ pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings)
         Some(mode) if mode.needs_pool() && count == 0 => {
             found.error(
                 "/upstreams",
-                format!("Mode {mode} needs at least one pool. Add one, or choose SOLOMINING to mine without."),
+                format!("{mode} needs at least one pool. Add a pool, or choose solo mining (SOLOMINING)."),
             );
         }
         Some(MiningMode::SoloMining) if count > 0 => found.warn(
             "/upstreams",
-            "In solo mining no pool is used; these are kept for later.",
+            "Solo mining does not use pools. These pools are kept for later.",
         ),
         _ => {}
     }
@@ -269,7 +269,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
         found.warn(
             "/user_identity",
             format!(
-                "Clients up to 0.2.0 use this account for every pool, newer ones use that of the pool, and pool {} has another.",
+                "Clients up to 0.2.0 use this account for every pool, but newer clients use the account of pool {}, which is different.",
                 at + 1
             ),
         );
@@ -277,15 +277,15 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if example(ExampleKind::Signature, &config.jdc_signature).is_some() {
         found.hint(
             "/jdc_signature",
-            "This is the signature of the client's examples; blocks you find would bear it.",
+            "This coinbase tag is from the client's examples and appears in blocks you find.",
         );
     }
     if config.cert_validity_sec < SHORT_CERTIFICATE {
         found.warn(
             "/cert_validity_sec",
             format!(
-                "A certificate that is valid for {} s may be over before a miner whose clock differs a little has looked at it. \
-                 3600 is usual.",
+                "A certificate that is valid for {} s may expire before a miner with a slightly different clock checks it. A usual \
+                 value is 3600.",
                 config.cert_validity_sec
             ),
         );
@@ -293,14 +293,14 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if config.shares_per_minute > MANY_SHARES {
         found.hint(
             "/shares_per_minute",
-            "Each miner will send more than one share a second; 6 a minute is usual.",
+            "Each miner will send more than one share per second. A usual value is 6 per minute.",
         );
     }
     extensions(config, found);
     if config.monitoring_address.is_none() {
         found.hint(
             "/monitoring_address",
-            "Without it nothing is known of miners, shares and hashrates: there are no metrics of them.",
+            "Without this address there are no metrics of miners, shares and hashrate.",
         );
     }
     if let Some(telemetry) = &config.miner_telemetry {
@@ -311,7 +311,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
             .sum();
         found.hint(
             "/miner_telemetry/cidrs",
-            format!("The client asks {addresses} addresses of your network every minute."),
+            format!("The client contacts {addresses} addresses in your network every minute."),
         );
     }
     peers::check(config, found);
@@ -320,7 +320,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     {
         found.warn(
             "/reserved_downstream_rollable_extranonce_size",
-            format!("An extranonce has at most 32 bytes and the client needs 2 itself: no pool can grant {size}."),
+            format!("No pool can provide {size} bytes: an extranonce has at most 32, and the client needs 2 of them. Use at most 30."),
         );
     }
 }
@@ -338,13 +338,13 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
             if *number == 0 {
                 found.warn(
                     format!("/{key}/{at}"),
-                    "0 stands for the protocol itself, which is no extension. Leave it out.",
+                    "0 is the protocol itself, not an extension. Remove it.",
                 );
             }
             if !seen.insert(number) {
                 found.warn(
                     format!("/{key}/{at}"),
-                    format!("{number} is there twice. Leave one out."),
+                    format!("{number} is listed twice. Remove one."),
                 );
             }
         }
@@ -352,7 +352,7 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     for (at, number) in config.required_extensions.iter().enumerate() {
         if !config.supported_extensions.contains(number) {
             let at = format!("/required_extensions/{at}");
-            found.hint(at, format!("{number} is demanded of others, but is not among the extensions that this client supports."));
+            found.hint(at, format!("{number} is required but not in the list of supported extensions."));
         }
     }
 }

@@ -287,7 +287,7 @@ impl ConfigService {
                 ports::avoid(&mut config, &desk.used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!(
-                    "saved as a copy; it listens on port {} of its own",
+                    "saved as a copy with its own port {}",
                     own.join(" and for monitoring on ")
                 );
                 let copy = ValidDraft {
@@ -348,7 +348,7 @@ impl ConfigService {
                 Ok(outcome(
                     &saved,
                     format!(
-                        "\"{}\" and its {} are deleted.",
+                        "\"{}\" and its {} were deleted.",
                         saved.name,
                         revisions_text(saved.revision)
                     ),
@@ -416,7 +416,7 @@ impl ConfigStore {
         };
         self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
-        let message = format!("\"{}\" is {what}.", saved.name);
+        let message = format!("\"{}\" was {what}.", saved.name);
         Ok(ConfigChangeResult {
             warnings: checked.warnings,
             hints: checked.hints,
@@ -434,7 +434,7 @@ impl ConfigStore {
             == (&checked.name, &checked.description, &checked.config);
         if is_same {
             let message = format!(
-                "Nothing differs: \"{}\" stays at revision {}.",
+                "No changes: \"{}\" is still at revision {}.",
                 former.name, former.revision
             );
             return Ok(ConfigChangeResult {
@@ -456,10 +456,10 @@ impl ConfigStore {
         let running = if saved.used_by.is_empty() {
             ""
         } else {
-            " Running clients take it up when they are next started."
+            " Restart running clients to apply it."
         };
         let message = format!(
-            "\"{}\" is saved as revision {}.{running}",
+            "\"{}\" was saved as revision {}.{running}",
             saved.name, saved.revision
         );
         Ok(ConfigChangeResult {
@@ -507,7 +507,7 @@ pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResul
 
 fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
-        "Meanwhile revision {} of \"{}\" was saved by somebody else or in another window. Look at it, then save again to replace it.",
+        "Another user or window saved revision {} of \"{}\" in the meantime. Review it, then save again to replace it.",
         saved.revision, saved.name
     )
 }
@@ -524,7 +524,7 @@ fn still_in_use(saved: &SavedConfig) -> String {
         ("those instances", "them")
     };
     format!(
-        "\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.",
+        "\"{}\" is used by {}. First select another configuration for {those}, or delete {them}.",
         saved.name,
         names.join(", ")
     )

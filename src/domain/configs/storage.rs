@@ -43,14 +43,14 @@ pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Re
     // A cause may quote the value it stumbled over, and that may be the key.
     let unreadable = |what: &str| {
         Error::internal(format!(
-            "the stored configuration {id}, revision {revision}, {what}"
+            "stored configuration {id}, revision {revision}: {what}"
         ))
     };
-    let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("is not JSON"))?;
+    let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("invalid JSON"))?;
     if let Some(Value::String(secret)) = value.get_mut(SECRET_FIELD) {
         *secret = vault.open(&place(id, revision), secret)?;
     }
-    serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
+    serde_json::from_value(value).map_err(|_| unreadable("not a configuration"))
 }
 
 /// Adds the secret keys of all configurations and revisions to `secrets`. One that does not open is

@@ -33,14 +33,14 @@ fn mode_text(mode: MiningMode) -> &'static str {
     }
 }
 
-/// Where work goes, in a few words: `pool.example:3333, then 1 more`, `Solo`.
+/// Where work goes, in a few words: `pool.example:3333, 1 more`, `Solo`.
 fn destination(config: &ClientConfig) -> String {
     match config.upstreams.as_slice() {
         [first, rest @ ..] if config.mode.needs_pool() => {
             let more = if rest.is_empty() {
                 String::new()
             } else {
-                format!(", then {} more", rest.len())
+                format!(", {} more", rest.len())
             };
             format!("{}:{}{more}", first.pool_address, first.pool_port)
         }
@@ -67,7 +67,7 @@ fn versions_text(config: &ClientConfig) -> String {
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
-        "none that is known".into()
+        "none".into()
     } else {
         said.join(" and ")
     }
@@ -174,15 +174,15 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let (title, mut texts) = if is_free {
         let revisions = revisions_text(saved.revision);
         let lost = format!(
-            "This deletes the configuration with all its {revisions} and its secret key, and cannot be undone. Miners that know the public key {public_key} need a new one."
+            "This deletes the configuration with its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} need a new one."
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
-        let used = "Give the instances that use it another configuration first, or delete them.";
+        let used = "First select another configuration for the instances that use it, or delete them.";
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {
-        texts.push("It is the active configuration. No other becomes active.".into());
+        texts.push("This is the active configuration. After you delete it, there is no active configuration.".into());
     }
     let address = format!("/saved-configs/{id}");
     let links = saved.used_by.iter();

@@ -113,7 +113,7 @@ fn authority_key(
     if own != published {
         found.error(
             pool.at("authority_pubkey"),
-            format!("The key behind the address is another, {published}. Leave the wrong one out."),
+            format!("The address contains a different public key, {published}. Remove the wrong one."),
         );
         return None;
     }
@@ -159,7 +159,7 @@ fn host_and_port(
         if second.is_some_and(|second| second != port) {
             found.error(
                 pool.at(host_key),
-                format!("The port {port} here contradicts {port_key}. Write the host alone."),
+                format!("Port {port} does not match {port_key}. Enter only the host here."),
             );
             return (None, second);
         }

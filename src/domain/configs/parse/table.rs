@@ -208,7 +208,7 @@ impl<'v> ObjectReader<'v> {
         if list.len() > most {
             found.error(
                 self.at(key),
-                format!("There are too many entries; at most {most} are accepted."),
+                format!("There are too many entries. The maximum is {most}."),
             );
         }
         &list[..list.len().min(most)]
@@ -232,7 +232,7 @@ impl<'v> ObjectReader<'v> {
             found.warn(
                 self.at(&short),
                 format!(
-                    "{} is not a field of a configuration and was left out.{hint}",
+                    "{} is not a configuration field and was ignored.{hint}",
                     scalar::shown(&short)
                 ),
             );

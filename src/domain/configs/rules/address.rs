@@ -23,7 +23,7 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
     };
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() == 0 => {
-            Err("Port 0 means “any port”, so nobody would know where to connect. Choose one from 1 to 65535.".into())
+            Err("Port 0 means “any port”, so miners would not know where to connect. Choose a port from 1 to 65535.".into())
         }
         Ok(address) => Ok(address),
         Err(_) => Err(listen_error(text)),
@@ -33,17 +33,17 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
 fn listen_error(text: &str) -> String {
     if let Some((scheme, _)) = text.split_once("://") {
         return format!(
-            "{} is Stratum V1, and the client serves Stratum V2; V1 miners need a translator. Enter only an IP address and a \
+            "{} means Stratum V1, but the client supports only Stratum V2; V1 miners need a translator. Enter only an IP address and a \
              port, such as 0.0.0.0:34265.",
             shown(&format!("{scheme}://"))
         );
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return format!("The port is missing: write {}.", SocketAddr::new(ip, 34265));
+        return format!("The port is missing. Enter {}.", SocketAddr::new(ip, 34265));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return format!(
-            "{} is not an address with a port, such as 0.0.0.0:34265 (all addresses of this machine).",
+            "{} is not an address with a port. Enter one such as 0.0.0.0:34265 (all addresses of this machine).",
             shown(text)
         );
     };
@@ -51,10 +51,10 @@ fn listen_error(text: &str) -> String {
         return fault;
     }
     match host.parse::<Ipv6Addr>() {
-        Ok(ip) => format!("An IPv6 address needs brackets before its port: [{ip}]:{port}."),
+        Ok(ip) => format!("An IPv6 address with a port needs brackets. Enter [{ip}]:{port}."),
         Err(_) => format!(
-            "{} is not an IP address, and the client takes no host names here. For all addresses of this machine write \
-             0.0.0.0:{port}, for this machine alone 127.0.0.1:{port}.",
+            "{} is not an IP address, and the client does not accept host names here. Enter 0.0.0.0:{port} for all addresses \
+             of this machine, or 127.0.0.1:{port} for this machine only.",
             shown(host)
         ),
     }
@@ -64,11 +64,11 @@ fn listen_error(text: &str) -> String {
 pub fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("The host is missing: a name or an IP address.".into());
+        return Err("The host is missing. Enter a host name or an IP address.".into());
     }
     if text.contains("://") || text.contains('/') {
         return Err(format!(
-            "{} is more than a host: leave out the scheme and anything after a slash.",
+            "{} is not only a host. Remove the scheme and everything after a slash.",
             shown(text)
         ));
     }
@@ -78,7 +78,7 @@ pub fn host(text: &str) -> Result<String, String> {
     if let Some((host, port)) = text.rsplit_once(':') {
         return Err(match port_number(port) {
             Ok(_) => format!(
-                "The port {port} belongs into its own field; here only {} is wanted.",
+                "Enter port {port} in its own field, and only {} here.",
                 shown(host)
             ),
             Err(_) => format!("{} is neither a host name nor an IP address.", shown(text)),
@@ -90,13 +90,13 @@ pub fn host(text: &str) -> Result<String, String> {
 fn host_name(text: &str) -> Result<String, String> {
     if !text.is_ascii() {
         return Err(format!(
-            "{} has letters beyond ASCII: write the name's xn-- form.",
+            "{} has non-ASCII letters. Enter the xn-- form of the name.",
             shown(text)
         ));
     }
     if text.len() > LONGEST_HOST {
         return Err(format!(
-            "A host name has at most {LONGEST_HOST} characters; this has {}.",
+            "A host name has at most {LONGEST_HOST} characters; this one has {}.",
             text.len()
         ));
     }
@@ -128,25 +128,25 @@ pub fn host_port(text: &str) -> Result<(String, u16), String> {
     let text = text.trim();
     if text.contains("://") {
         return Err(format!(
-            "{} is a URL; only host:port is wanted, such as 127.0.0.1:8442.",
+            "{} is a URL. Enter only host:port, such as 127.0.0.1:8442.",
             shown(text)
         ));
     }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Err(format!(
-            "The port is missing: write {}.",
+            "The port is missing. Enter {}.",
             SocketAddr::new(ip, 8442)
         ));
     }
     let Some((host_part, port)) = text.rsplit_once(':') else {
         return Err(format!(
-            "{} has no port: write it as host:port, such as 127.0.0.1:8442.",
+            "{} has no port. Enter host:port, such as 127.0.0.1:8442.",
             shown(text)
         ));
     };
     if host_part.parse::<Ipv6Addr>().is_ok() {
         return Err(format!(
-            "An IPv6 address needs brackets before its port: [{host_part}]:{port}."
+            "An IPv6 address with a port needs brackets. Enter [{host_part}]:{port}."
         ));
     }
     Ok((host(host_part)?, port_number(port)?))
@@ -161,7 +161,7 @@ fn port_number(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 && digits => Ok(port),
         _ => Err(format!(
-            "{} is not a port: a number from 1 to 65535 is wanted behind the colon.",
+            "{} is not a port. Enter a number from 1 to 65535 after the colon.",
             shown(text)
         )),
     }
@@ -173,13 +173,13 @@ pub fn private_network(text: &str) -> Result<String, String> {
     let text = text.trim();
     let Some((address, prefix)) = text.split_once('/') else {
         return Err(format!(
-            "{} has no prefix: write a network such as 192.168.1.0/24.",
+            "{} has no prefix length. Enter a network such as 192.168.1.0/24.",
             shown(text)
         ));
     };
     let Ok(address) = address.parse::<Ipv4Addr>() else {
         return Err(format!(
-            "{} is not an IPv4 address; the client searches IPv4 networks only.",
+            "{} is not an IPv4 address. The client searches only IPv4 networks.",
             shown(address)
         ));
     };
@@ -187,19 +187,19 @@ pub fn private_network(text: &str) -> Result<String, String> {
         Ok(24..=32) => {}
         Ok(0..=23) => {
             return Err(format!(
-                "/{prefix} is too many addresses to search: /24 (256 addresses) is the largest."
+                "/{prefix} has too many addresses to search. The largest network is /24 (256 addresses)."
             ));
         }
         _ => {
             return Err(format!(
-                "{} is not a prefix: a number from 24 to 32 is wanted.",
+                "{} is not a valid prefix length. Enter a number from 24 to 32.",
                 shown(prefix)
             ));
         }
     }
     if !address.is_private() {
         return Err(format!(
-            "{address} is not a private address; only 10.x, 172.16.x to 172.31.x and 192.168.x are searched."
+            "{address} is not a private address. The client searches only 10.x, 172.16.x to 172.31.x and 192.168.x."
         ));
     }
     Ok(text.into())
@@ -221,20 +221,20 @@ pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {
         return Err(
-            "Write the directory out: the client does not see your shell's variables.".into(),
+            "Enter the full path: the client does not know the variables of your shell.".into(),
         );
     }
     if !(text.starts_with('/') || text == "~" || text.starts_with("~/")) {
         return Err(format!(
-            "{} is not a full path: write it from the root, such as /home/me/.bitcoin.",
+            "{} is not an absolute path. Enter a path such as /home/me/.bitcoin.",
             shown(text)
         ));
     }
     let socket = text.trim_end_matches('/').len() + 1 + chain_folder.len() + "/node.sock".len();
     if socket > LONGEST_SOCKET_PATH {
         return Err(format!(
-            "The node's socket in it would have a path of {socket} bytes; the system allows {LONGEST_SOCKET_PATH}. Link the \
-             directory to a shorter path."
+            "The path of the node's socket would have {socket} bytes, but the system allows only {LONGEST_SOCKET_PATH}. Create a \
+             link with a shorter path to this directory."
         ));
     }
     Ok(text.into())

@@ -74,33 +74,33 @@ pub(super) fn identify(text: &str) -> Option<String> {
     if let Some(inside) = uri_address(text) {
         return Some(match inside.parse::<Address<NetworkUnchecked>>() {
             Ok(_) => format!(
-                "This is a bitcoin: URI; the client wants a descriptor. Write addr({}).",
+                "This is a bitcoin: URI, but the client needs a descriptor. Enter addr({}).",
                 small_letters(inside)
             ),
             Err(_) => {
-                "What stands behind bitcoin: is not a Bitcoin address. Copy the address again."
+                "The text after bitcoin: is not a Bitcoin address. Copy the address again."
                     .into()
             }
         });
     }
     if LIGHTNING.iter().any(|start| lower.starts_with(start)) || is_lightning_address(&lower) {
         return Some(
-            "This is for Lightning, and a block reward is paid on the chain. Enter a Bitcoin address of your wallet, such as one \
-             that begins with bc1."
+            "This is for Lightning, but block rewards are paid on-chain. Enter a Bitcoin address from your wallet, such as one \
+             that starts with bc1."
                 .into(),
         );
     }
     if lower.starts_with("sp1") || lower.starts_with("tsp1") {
         return Some(
-            "This is a silent payment address, which a block reward cannot be paid to. Enter an ordinary Bitcoin address of your \
+            "This is a silent payment address, which cannot receive a block reward. Enter a normal Bitcoin address from your \
              wallet."
                 .into(),
         );
     }
     if is_extended(&lower) {
         return Some(
-            "This is the extended public key of a wallet, from which addresses are made. The client pays to one fixed script: \
-             enter one receiving address of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
+            "This is the extended public key of a wallet, but the client pays to a single script. Enter one receiving address \
+             of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
                 .into(),
         );
     }
@@ -109,23 +109,23 @@ pub(super) fn identify(text: &str) -> Option<String> {
         .find(|(start, _)| lower.starts_with(start))
     {
         return Some(format!(
-            "This is an address of {chain}, not of Bitcoin. Enter a Bitcoin address."
+            "This is a {chain} address, not a Bitcoin address. Enter a Bitcoin address."
         ));
     }
     let digits = lower.strip_prefix("0x").unwrap_or_default();
     if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(
-            "This is an address of Ethereum, not of Bitcoin. Enter a Bitcoin address.".into(),
+            "This is an Ethereum address, not a Bitcoin address. Enter a Bitcoin address.".into(),
         );
     }
     if text.len() <= 130 && text.parse::<PublicKey>().is_ok() {
         return Some(format!(
-            "This is a public key; the client wants a descriptor. Write wpkh({text}), if your wallet has this key."
+            "This is a public key, but the client needs a descriptor. Enter wpkh({text}) if your wallet has this key."
         ));
     }
     if parse_public_key(text).is_ok() {
         return Some(
-            "This is an authority key of Stratum V2, not an address. Enter a Bitcoin address of your wallet.".into(),
+            "This is a Stratum V2 public key, not an address. Enter a Bitcoin address from your wallet.".into(),
         );
     }
     example_text(text)
@@ -157,7 +157,7 @@ fn example_text(text: &str) -> Option<String> {
     let (name, _) = rest.split_once('>')?;
     let is_words = name.contains(|c: char| c.is_alphabetic()) && !name.contains(';');
     is_words.then(|| {
-        "This is still the placeholder of an example. Put your own address in the place of <…> and leave the angle brackets out."
+        "This is an example. Replace <…> with your own address, without the angle brackets."
             .into()
     })
 }
@@ -166,12 +166,12 @@ fn example_text(text: &str) -> Option<String> {
 pub(super) fn beginning(text: &str) -> &'static str {
     let lower = text.to_ascii_lowercase();
     if lower.starts_with("bc1p") {
-        " It begins like a Taproot address."
+        " It starts like a Taproot address."
     } else if ["tb1", "bcrt1"]
         .iter()
         .any(|start| lower.starts_with(start))
     {
-        " It begins like an address of a test network."
+        " It starts like an address of a test network."
     } else {
         ""
     }

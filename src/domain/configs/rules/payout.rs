@@ -49,13 +49,13 @@ pub fn payout(
     if let Some((_, origin)) = EXAMPLE_SCRIPTS.iter().find(|(known, _)| *known == script) {
         found.warn(
             AT,
-            format!("This is an address from examples ({origin}): rewards would go to somebody else. Enter your own."),
+            format!("This is a documentation example ({origin}). Enter your own address, or you will not be paid."),
         );
     }
     if reward.is_taproot() {
         found.hint(
             AT,
-            "This pays to Taproot, which the client supports. Make sure that your wallet can spend from it.",
+            "This is a Taproot output, which the client supports. Make sure that your wallet can spend it.",
         );
     }
     if let Some(loss) = reward.loss() {
@@ -85,23 +85,23 @@ pub fn payout(
         Some(network) if !reward.fits(network) => found.warn(
             AT,
             format!(
-                "This is {kind}, but the node follows {network}. The client takes it all the same."
+                "This is {kind}, but the node is on {network}. The client accepts it anyway."
             ),
         ),
         _ => {
             let is_right = match (reward.chain(), node) {
-                (None, _) => "It names no chain, so it holds for any.".to_owned(),
+                (None, _) => "This descriptor is valid on every network.".to_owned(),
                 (Some(_), Some(network)) => {
-                    format!("This is {kind}, and the node follows {network}.")
+                    format!("This is {kind}, and the node is on {network}.")
                 }
                 (Some(AddressChain::Main), None) => {
                     format!(
-                        "This is {kind}: right if the node behind the template provider is on mainnet. Say which chain it follows, and this is known."
+                        "This is {kind}. It is correct only if the node behind the template provider is on mainnet. Select the network to check it."
                     )
                 }
                 (Some(_), None) => format!(
-                    "This is {kind}: right only if the node behind the template provider follows such a chain. On mainnet it \
-                     must be a mainnet address."
+                    "This is {kind}. It is correct only if the node behind the template provider is on that network. On mainnet you \
+                     need a mainnet address."
                 ),
             };
             found.hint(

@@ -47,7 +47,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
     let (place, rest) = text.split_at(end);
     if place.contains('@') {
         return Err(
-            "Leave out what stands before the @. The account belongs into its own field, and Stratum V2 has no passwords."
+            "Remove the part up to the @. Enter the account in its own field; Stratum V2 has no passwords."
                 .into(),
         );
     }
@@ -58,7 +58,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
         .filter(|key| !key.is_empty())
         .map(str::to_owned);
     if place.is_empty() {
-        return Err("The host is missing: a name or an IP address.".into());
+        return Err("The host is missing. Enter a host name or an IP address.".into());
     }
     let (host, port) = match address::host(place) {
         Ok(host) => (host, None),
@@ -77,14 +77,14 @@ fn check_scheme(scheme: &str, rest: &str) -> Result<(), String> {
     }
     if is_first_version(&lower) {
         return Err(format!(
-            "{} is an address of Stratum V1, and a JD client speaks only Stratum V2. Enter the pool's Stratum V2 address, \
-             which begins with stratum2+tcp://.{}",
+            "{} is a Stratum V1 address, but a JD client supports only Stratum V2. Enter the pool's Stratum V2 address, \
+             which starts with stratum2+tcp://.{}",
             shown(&format!("{scheme}://")),
             known_instead(rest)
         ));
     }
     Err(format!(
-        "{} is not a scheme of Stratum V2. Enter host and port, or an address that begins with stratum2+tcp://.",
+        "{} is not a Stratum V2 scheme. Enter host and port, or an address that starts with stratum2+tcp://.",
         shown(&format!("{scheme}://"))
     ))
 }
@@ -109,7 +109,7 @@ fn known_instead(rest: &str) -> String {
         None => String::new(),
     };
     format!(
-        " That of {} is {}:{}.{declares}",
+        " The address of {} is {}:{}.{declares}",
         pool.name, pool.pool_address, pool.pool_port
     )
 }

@@ -33,7 +33,7 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     if example(ExampleKind::Provider, address).is_some() {
         found.hint(
             format!("{at}/address"),
-            "This is the template provider of the client's examples: its operator chooses your transactions. Run a node of your own \
+            "This template provider is from the client's examples, and its operator chooses your transactions. Run your own node \
              to choose them yourself.",
         );
     }
@@ -41,7 +41,7 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     if public_key.is_none() && !is_this_machine(&host) {
         found.warn(
             format!("{at}/public_key"),
-            format!("Without its public key the client trusts whoever answers as {host}: somebody in between could decide what you mine. The provider prints its key when it starts."),
+            format!("Without a public key the client cannot verify {host}, so an attacker on the network could choose what you mine. The provider prints its key at startup."),
         );
     }
 }
@@ -56,7 +56,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if is_unspecified(host) {
             found.warn(
                 field(name),
-                format!("{host} is for listening on all addresses; nothing is reached there. Enter 127.0.0.1 if this runs on this machine."),
+                format!("{host} is only for listening. Enter 127.0.0.1 if the server runs on this machine."),
             );
         }
     }
@@ -65,14 +65,14 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         documentation(&field("jds_address"), &pool.jds_address, found);
     }
     if (&pool.pool_address, pool.pool_port) == (&pool.jds_address, pool.jds_port) {
-        found.warn(field("jds_port"), "Pool and job declarator server share host and port. They are two services; the pool's operator publishes both ports.");
+        found.warn(field("jds_port"), "The pool and its job declaration server (JDS) have the same host and port. They are two services; enter the port of each.");
     }
     if pool.authority_pubkey == config.authority_public_key
         && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY
     {
         found.warn(
             field("authority_pubkey"),
-            "This is the public key of this client itself. Enter that of the pool.",
+            "This is the public key of this client. Enter the public key of the pool.",
         );
     }
     for (name, host, port) in [
@@ -82,7 +82,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if points_to(host, port, config.listening_address) {
             found.warn(
                 field(name),
-                format!("On port {port} of this machine this client itself listens for miners."),
+                format!("This client itself uses port {port} of this machine for miners. Enter another port."),
             );
         }
     }
@@ -93,7 +93,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         found.warn(
             field("pool_address"),
             format!(
-                "This is pool {} once more: when that fails, this does, too.",
+                "This is the same as pool {}, so it fails together with it. Enter another pool.",
                 same + 1
             ),
         );
@@ -113,7 +113,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         found.warn(
             field("authority_pubkey"),
             format!(
-                "This is not the key that {} publishes, so the client would refuse the connection. The published key is {}.",
+                "This is not the public key of {}, so the client would reject the connection. The published key is {}.",
                 known.name, known.authority_pubkey
             ),
         );
@@ -123,7 +123,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         let note = known.map_or("", |known| known.note.as_str());
         found.hint(
             field("pool_address"),
-            format!("This is the pool of the client's examples. {note} Enter the pool that you have an account with, unless you mean this one."),
+            format!("This pool is from the client's examples. {note} Enter the pool where you have an account, unless you want this one."),
         );
     } else if known.is_none()
         && let Some(other) = built_in().at_host(&pool.pool_address)
@@ -131,7 +131,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         found.hint(
             field("pool_port"),
             format!(
-                "For Stratum V2, {} publishes port {}.",
+                "The Stratum V2 port of {} is {}.",
                 other.name, other.pool_port
             ),
         );
@@ -166,7 +166,7 @@ fn points_to(host: &str, port: u16, listener: SocketAddr) -> bool {
 /// Names and addresses that stand for others in documents: nobody will ever answer there.
 fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
     if is_for_documents(host) {
-        found.warn(pointer, format!("{host} stands in examples for a real host; nobody answers there. Enter the real one."));
+        found.warn(pointer, format!("{host} is a documentation example. Enter the real host."));
     }
 }
 

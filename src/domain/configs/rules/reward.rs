@@ -41,10 +41,10 @@ impl RewardScript {
     fn remark(&self) -> &'static str {
         match self.chain() {
             Some(AddressChain::Main) if self.is_taproot() => {
-                " It is a Taproot address, which the client pays to."
+                " It is a Taproot address, which the client supports."
             }
             Some(AddressChain::Main) | None => "",
-            Some(_) => " It is for a test network: no reward of mainnet can be paid to it.",
+            Some(_) => " It is for a test network and cannot receive mainnet rewards.",
         }
     }
 
@@ -86,10 +86,10 @@ impl RewardScript {
     /// Why a reward paid to it would be lost, if it would.
     pub fn loss(&self) -> Option<&'static str> {
         if self.script.is_empty() {
-            return Some("An empty script can be spent by anyone: the reward would be lost.");
+            return Some("Anyone can spend an empty script, so you would lose the reward.");
         }
         self.script.is_op_return().then_some(
-            "A script that begins with OP_RETURN can be spent by nobody: the reward would be lost.",
+            "No one can spend a script that starts with OP_RETURN, so you would lose the reward.",
         )
     }
 }
@@ -112,17 +112,17 @@ pub enum AddressChain {
 pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("The payout is missing: write addr(…) with your own address in it.".into());
+        return Err("The payout is missing. Enter addr(…) with your own address.".into());
     }
     if let Ok(address) = text.parse::<Address<NetworkUnchecked>>() {
         return Err(format!(
-            "This is a bare address; the client wants a descriptor. Write addr({text}).{}",
+            "This is a bare address, but the client needs a descriptor. Enter addr({text}).{}",
             RewardScript::of_address(address).remark()
         ));
     }
     if has_private_key(text) {
         return Err(
-            "This contains a private key, which the client neither needs nor takes. Use an address or public keys.".into()
+            "This contains a private key, which the client does not need or accept. Use an address or public keys.".into()
         );
     }
     if let Some(other) = other_payouts::identify(text) {
@@ -132,13 +132,13 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
         .map_err(|fault| sentence(&fault))?;
     if let Some(address) = inside(body, "addr") {
         let address: Address<NetworkUnchecked> = address.parse().map_err(
-            |_| "What stands in addr(…) is not a Bitcoin address: a character is wrong, missing or too many. Copy it again.",
+            |_| "The text in addr(…) is not a valid Bitcoin address: a character is wrong, missing or extra. Copy the address again.",
         )?;
         return Ok(RewardScript::of_address(address));
     }
     if let Some(hex) = inside(body, "raw") {
         let script = ScriptBuf::from_hex(hex).map_err(|_| {
-            "Between the brackets of raw(…) an output script in hexadecimal is wanted, two digits to a byte.".to_owned()
+            "raw(…) needs an output script in hexadecimal, two digits per byte.".to_owned()
         })?;
         return Ok(RewardScript {
             script,
@@ -173,15 +173,15 @@ fn refusal(text: &str, fault: &miniscript::Error) -> String {
     let name = text.split('(').next().unwrap_or(text);
     if !text.contains('(') {
         return format!(
-            "This is neither a Bitcoin address nor a descriptor such as addr(<your address>). If it is meant to be an address, a \
-             character is wrong, missing or too many.{}",
+            "This is not a valid Bitcoin address or a descriptor such as addr(<your address>). If it should be an address, a \
+             character is wrong, missing or extra.{}",
             other_payouts::beginning(text)
         );
     }
     match name {
-        "combo" | "musig" => format!("The client does not take {name}(…). Use one kind of output, such as addr(<your address>)."),
+        "combo" | "musig" => format!("The client does not support {name}(…). Use a single output type, such as addr(<your address>)."),
         _ if text.contains('*') => {
-            "The client wants one fixed script: put a number in the place of * or use addr(<one address of the wallet>).".into()
+            "The client needs a single script. Replace * with a number, or use addr(<one address of the wallet>).".into()
         }
         _ => sentence(fault),
     }
@@ -196,7 +196,7 @@ fn sentence(fault: &impl std::fmt::Display) -> String {
         .take(200)
         .collect();
     format!(
-        "This is not a descriptor the client takes: {}. The simplest one is addr(<your address>).",
+        "The client does not accept this descriptor: {}. The simplest descriptor is addr(<your address>).",
         fault.trim_end_matches('.')
     )
 }
@@ -207,14 +207,14 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
     let key = || {
         value.parse::<PublicKey>().map_err(|_| {
             format!(
-                "{} is not a public key in hexadecimal, as {kind} wants.",
+                "{} is not a public key in hexadecimal, which {kind} needs.",
                 shown(value)
             )
         })
     };
     let hash = || {
         format!(
-            "{} is not a script hash in hexadecimal, as {kind} wants.",
+            "{} is not a script hash in hexadecimal, which {kind} needs.",
             shown(value)
         )
     };
@@ -222,7 +222,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         "P2PK" => format!("pk({})", key()?),
         "P2PKH" | "TEST" => format!("pkh({})", key()?),
         "P2WPKH" if key()?.compressed => format!("wpkh({})", key()?),
-        "P2WPKH" => return Err("P2WPKH wants a compressed public key (33 bytes).".into()),
+        "P2WPKH" => return Err("P2WPKH needs a compressed public key (33 bytes).".into()),
         "P2SH" => format!(
             "raw({})",
             ScriptBuf::new_p2sh(&value.parse::<ScriptHash>().map_err(|_| hash())?).to_hex_string()
@@ -235,7 +235,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         "P2TR" => {
             let key: XOnlyPublicKey = value.parse().map_err(|_| {
                 format!(
-                    "{} is not an x-only public key in hexadecimal, as P2TR wants.",
+                    "{} is not an x-only public key in hexadecimal, which P2TR needs.",
                     shown(value)
                 )
             })?;
@@ -243,7 +243,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         }
         _ => {
             return Err(format!(
-                "{} is not a kind of output: P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR is wanted.",
+                "{} is not an output type. Use P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR.",
                 shown(kind)
             ));
         }

@@ -24,7 +24,7 @@ pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     }
     match text.chars().position(char::is_control) {
         Some(at) => Err(format!(
-            "The character at position {} is a control character (a line break, a tab, NUL …); leave it out.",
+            "Character {} is a control character (line break, tab, NUL …). Remove it.",
             at + 1
         )),
         None => Ok(text),
@@ -56,7 +56,7 @@ pub fn bare(text: &str) -> &str {
 /// A whole number from `least` to `most`.
 pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
     let outside = |found: &dyn std::fmt::Display| {
-        format!("{found} is outside what is possible, {least} to {most}.")
+        format!("{found} is out of range. Enter a whole number from {least} to {most}.")
     };
     let number = match value {
         Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -81,7 +81,7 @@ pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
                 match trimmed.bytes().all(|b| b.is_ascii_digit()) && !trimmed.is_empty() {
                     true => outside(&shown(trimmed)),
                     false => format!(
-                        "{} is not a whole number; one from {least} to {most} is wanted.",
+                        "{} is not a whole number. Enter a whole number from {least} to {most}.",
                         shown(trimmed)
                     ),
                 }
@@ -105,10 +105,10 @@ pub fn above_zero(value: &Value) -> Result<f64, String> {
     let number = match value {
         Value::Number(number) => number
             .as_f64()
-            .ok_or_else(|| format!("{number} is not a number the client can hold."))?,
+            .ok_or_else(|| format!("{number} is too large for the client."))?,
         Value::String(text) => text.trim().parse::<f64>().map_err(|_| {
             let comma = if text.contains(',') {
-                " Write a point, not a comma: 6.0."
+                " Use a point instead of a comma: 6.0."
             } else {
                 ""
             };
@@ -126,7 +126,7 @@ pub fn above_zero(value: &Value) -> Result<f64, String> {
         Ok(number)
     } else {
         Err(format!(
-            "{number} will not do: a number above 0 is wanted, such as 6.0."
+            "{number} is not allowed. Enter a number above 0, such as 6.0."
         ))
     }
 }

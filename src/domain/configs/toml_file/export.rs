@@ -16,7 +16,7 @@ use toml::Value as Ours;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 /// What stands behind it instead.
-const WHERE_THE_SECRET_IS: &str = " # jd-manager keeps it to itself: put yours here";
+const WHERE_THE_SECRET_IS: &str = " # not exported: enter your secret key here";
 
 /// The file with `secret` in its place. `source` is the file the configuration was imported from.
 fn with_secret(config: &ClientConfig, source: Option<&str>, secret: &str) -> DocumentMut {

@@ -42,7 +42,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
                 false => host,
             };
             let line = assignment("listening_address", &format!("{host}:{port}"));
-            format!("Address and port are one key today: write {line}.")
+            format!("Address and port are now one key: write {line}.")
         }),
         ("", "tp_address") => (
             &["/template_provider_type", "/template_provider_type/Sv2Tp/address"],
@@ -68,7 +68,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
         ("", "pool_address" | "pool_port" | "jds_address" | "jds_port" | "jd_address" | "jd_port"
             | "authority_pubkey" | "pool_authority_public_key") => (
             &["/upstreams"],
-            "It is a setting of a pool: write it below a line [[upstreams]].".into(),
+            "It is a pool setting. Move it below a line [[upstreams]].".into(),
         ),
         ("", "pool_signature") | ("upstreams[].", "pool_signature") => (
             &["/jdc_signature"],
@@ -83,13 +83,13 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
         ),
         ("", "min_extranonce2_size") => (
             &[],
-            "Clients have no such setting any more. Take it out; since 0.2.0 reserved_downstream_rollable_extranonce_size says how \
-             many bytes are kept for miners."
+            "Clients no longer have this setting. Remove it; since 0.2.0, reserved_downstream_rollable_extranonce_size sets how \
+             many bytes are reserved for miners."
                 .into(),
         ),
         ("", "withhold" | "retry" | "timeout") => (
             &[],
-            "Clients have no such setting any more. Take it out.".into(),
+            "Clients no longer have this setting. Remove it.".into(),
         ),
         _ => return None,
     };
@@ -152,11 +152,11 @@ fn socket_hint(socket: &str) -> String {
         .filter(|dir| dir.starts_with(['/', '~']));
     match data_dir {
         Some(dir) => format!(
-            "The client finds the socket by network and data directory today: write {} and {}.",
+            "The client now finds the socket by network and data directory: write {} and {}.",
             assignment("network", network),
             assignment("data_dir", dir)
         ),
-        None => "The client finds the socket by network and data directory today: write network and, if it is not the usual one, \
+        None => "The client now finds the socket by network and data directory: write network and, if it is not the default, \
                  data_dir."
             .into(),
     }

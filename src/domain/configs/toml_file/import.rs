@@ -137,7 +137,7 @@ fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRema
             remarks.push(FileRemark {
                 key: String::new(),
                 line,
-                detail: format!("This is not TOML: {}.", fault.message()),
+                detail: format!("Invalid TOML: {}.", fault.message()),
             });
         }
     }
@@ -203,7 +203,7 @@ impl TomlReader {
                 let remark = FileRemark {
                     key: format!("{key}.{name}"),
                     line: Some(line),
-                    detail: format!("Clients call this {today} today, and it is exported so."),
+                    detail: format!("Clients now call this {today}. Exports use the new name."),
                 };
                 self.remark(remark.key.clone(), line, remark.detail.clone());
                 if self.former.len() < MOST_REMARKS {
@@ -216,13 +216,13 @@ impl TomlReader {
                 format!("{key}.{name}")
             };
             if path.is_empty() && name == "log_file" {
-                self.remark(full, line, "The manager keeps the client's output itself, so no client here is told of it; it is kept for when this is exported.");
+                self.remark(full, line, "jd-manager stores the client's output itself and does not use this setting. Exports keep it.");
                 continue;
             }
             let here = format!("{pointer}/{name}");
             if let Some(first) = self.places.get(&here) {
                 let detail = format!(
-                    "This key stands in line {} already; the client does not tell upper from lower case.",
+                    "This key is already set in line {}; the client ignores case.",
                     first.line
                 );
                 self.errors.push(FileRemark {
@@ -312,7 +312,7 @@ impl TomlReader {
             key: full_key(table, &short),
             line: Some(line),
             detail: format!(
-                "{short} is a key of earlier clients; today's pass over it. {}",
+                "{short} is a key of earlier clients that current clients ignore. {}",
                 found.hint
             ),
         };
@@ -339,7 +339,7 @@ impl TomlReader {
                 format!("{table}.{short}"),
                 line,
                 format!(
-                    "{short} stands below [{table}], so the client passes over it. Move it above the first line in square \
+                    "{short} is below [{table}], so the client ignores it. Move it above the first line in square \
                      brackets."
                 ),
             );
@@ -349,7 +349,7 @@ impl TomlReader {
             key: full_key(table, &short),
             line: Some(line),
             detail: format!(
-                "The client does not know {short} and passes over it; it is kept for when this is exported."
+                "The client does not know {short} and ignores it. Exports keep it."
             ),
         };
         self.remark(remark.key.clone(), line, remark.detail.clone());
@@ -375,7 +375,7 @@ impl TomlReader {
             self.remarks.push(FileRemark {
                 key: "mode".into(),
                 line: None,
-                detail: "Not set; FULLTEMPLATE is what the client takes then.".into(),
+                detail: "Not set; the client uses FULLTEMPLATE.".into(),
             });
         }
         let had_own_accounts = self.distribute_identity(top);
@@ -392,7 +392,7 @@ impl TomlReader {
             ipc.insert("version".into(), version.into());
             let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
             let detail = format!(
-                "Not set, as in files of older clients; Bitcoin Core {version} was assumed. Change it if the node is another."
+                "Not set, as in files of older clients. jd-manager assumes Bitcoin Core {version}; change it if your node has another version."
             );
             self.remarks.push(FileRemark {
                 key,
@@ -443,13 +443,13 @@ fn solo_offer(text: &str) -> String {
     });
     let pool = match commented {
         Some(at) => format!(
-            "To mine with a pool, take the # away from line {} and the lines of that pool.",
+            "To mine with a pool, remove the # from line {} and from the other lines of that pool.",
             at + 1
         ),
-        None => "To mine with a pool, add one below a line [[upstreams]].".into(),
+        None => "To mine with a pool, add it below a line [[upstreams]].".into(),
     };
     format!(
-        "The file has neither a mode nor a pool, as for solo mining. To mine solo, add mode = \"SOLOMINING\" at its beginning, or \
+        "The file has no mode and no pool. To mine solo, add mode = \"SOLOMINING\" at the beginning, or \
          {SOLO_OFFER} (solo = true). {pool}"
     )
 }

@@ -45,7 +45,7 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
     if config.mode == MiningMode::SoloMining && !version.mines_solo() {
         errors.push(FieldError::new(
             "/mode",
-            format!("Client {version} has no solo mining and would mine in FULLTEMPLATE instead. Use client 0.1.3 or newer."),
+            format!("Client {version} does not support solo mining and would use FULLTEMPLATE. Use client 0.1.3 or newer."),
         ));
     }
     if let TemplateProvider::BitcoinCoreIpc { version: core, .. } = &config.template_provider_type
@@ -59,7 +59,7 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
         errors.push(FieldError::new(
             "/template_provider_type/BitcoinCoreIpc/version",
             format!(
-                "Client {version} speaks with Bitcoin Core {} only, not {core}. Use client 0.4.0 or newer.",
+                "Client {version} supports only Bitcoin Core {}, not {core}. Use client 0.4.0 or newer.",
                 known.join(" and ")
             ),
         ));
@@ -76,8 +76,8 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
         errors.push(FieldError::new(
             format!("/upstreams/{other}/user_identity"),
             format!(
-                "Client {version} knows one account for all pools, and these differ. Use client 0.3.0 or newer, or set \
-                 user_identity for all of them."
+                "Client {version} uses one account for all pools, but the accounts differ. Use client 0.3.0 or newer, or set a \
+                 default account (user_identity)."
             ),
         ));
     }
@@ -97,7 +97,7 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .map(|key| {
             FieldError::new(
                 format!("/{key}"),
-                format!("Client {version} does not know {key}; it is left out of its file."),
+                format!("Client {version} does not support {key}, so its file does not contain it."),
             )
         })
         .collect()

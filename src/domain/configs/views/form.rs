@@ -300,7 +300,7 @@ impl ConfigFormPage {
                 let label = if history.is_some() {
                     "History"
                 } else {
-                    "The form"
+                    "Form"
                 };
                 let href = history.unwrap_or_else(|| "#form".into());
                 (
@@ -356,8 +356,8 @@ fn choices(key: &str) -> Vec<(String, String)> {
     match key {
         "mode" => options(MiningMode::iter().map(|mode| (mode, mode_text(mode)))),
         "template_provider" => options([
-            ("sv2tp", "Stratum V2 template provider, by address"),
-            ("ipc", "Bitcoin Core on this machine (IPC)"),
+            ("sv2tp", "Template provider by address, such as sv2-tp"),
+            ("ipc", "Bitcoin Core 30 or 31 on this machine"),
         ]),
         "template_provider_type.BitcoinCoreIpc.version" => {
             let known = ClientVersion::NEWEST_KNOWN.core_ipc_versions();
@@ -365,7 +365,7 @@ fn choices(key: &str) -> Vec<(String, String)> {
         }
         "template_provider_type.BitcoinCoreIpc.network" => options(networks),
         // That chain need not be said.
-        _ => [options([("", "not said")]), options(networks)].concat(),
+        _ => [options([("", "not set")]), options(networks)].concat(),
     }
 }
 

@@ -25,14 +25,14 @@ pub struct FindingNotes<'f> {
 /// The findings that there are, by kind, worst first.
 pub fn notes(found: &ConfigFindings) -> Vec<FindingNotes<'_>> {
     let kinds = [
-        ("To mend", "errors", "panel attention", &found.errors),
+        ("Errors", "errors", "panel attention", &found.errors),
         (
-            "Worth a look",
+            "Warnings",
             "doubts",
             "panel attention warn",
             &found.warnings,
         ),
-        ("Good to know", "hints", "panel", &found.hints),
+        ("Notes", "hints", "panel", &found.hints),
     ];
     let told = kinds.into_iter().filter(|(.., list)| !list.is_empty());
     told.map(|(title, id, class, list)| FindingNotes {

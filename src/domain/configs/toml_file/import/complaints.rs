@@ -61,7 +61,7 @@ impl TomlConfig {
             .and_then(|key| self.misplaced.get(key))
         {
             let detail = format!(
-                "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
+                "It is below [{table}] and therefore part of that table. Move it above the first line in square brackets."
             );
             return FileRemark {
                 key: complaint.pointer[1..].into(),
