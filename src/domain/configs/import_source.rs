@@ -262,8 +262,7 @@ impl ImportedJson {
         let (value, within) = match (taken("config"), taken("config_json")) {
             (Some(config @ Value::Object(_)), _) => (config, "/config"),
             (_, Some(Value::String(text))) => {
-                let wrong =
-                    |e| FieldError::new("/config_json", format!("Invalid JSON: {e}."));
+                let wrong = |e| FieldError::new("/config_json", format!("Invalid JSON: {e}."));
                 (serde_json::from_str(&text).map_err(wrong)?, "/config_json")
             }
             _ => (body, ""),

@@ -17,7 +17,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err("Enter a name.".into());
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(format!("A name can have at most {LONGEST_NAME} characters."));
+        return Err(format!(
+            "A name can have at most {LONGEST_NAME} characters."
+        ));
     }
     if name.chars().any(char::is_control) || has_hidden(name) {
         return Err("A name cannot contain control characters or invisible characters.".into());

@@ -28,8 +28,7 @@ struct OtherProgram {
     keys: &'static [&'static str],
 }
 
-const ANOTHER_FILE: &str =
-    "Import the file of jd_client_sv2, often called jdc-config.toml.";
+const ANOTHER_FILE: &str = "Import the file of jd_client_sv2, often called jdc-config.toml.";
 
 /// The ones with the most special keys first.
 const PROGRAMS: [OtherProgram; 8] = [
@@ -135,7 +134,9 @@ pub fn json_refusal(body: &Value) -> Option<String> {
     let is_first_version =
         has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
     is_first_version.then(|| {
-        format!("This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}")
+        format!(
+            "This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}"
+        )
     })
 }
 

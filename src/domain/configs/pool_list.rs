@@ -359,12 +359,15 @@ mod tests {
             (&OWN.replace("port = 3333", "port = 70000"), "70000"),
             (
                 &OWN.replace("attic\"\nname", "At tic\"\nname"),
-                "small letters",
+                "lowercase letters",
             ),
             (&OWN.replace("3334", "0"), "0"),
-            (&OWN.replace("jds_port = 3334\n", ""), "go together"),
+            (
+                &OWN.replace("jds_port = 3334\n", ""),
+                "must be set together",
+            ),
             (&OWN.replace("PH72", "PH73"), "checksum"),
-            (&format!("{OWN}{OWN}"), "another one with this id"),
+            (&format!("{OWN}{OWN}"), "another pool has this id"),
             (&OWN.replace("regtest", "moonnet"), "moonnet"),
         ] {
             let known = with_own(text, "pools.toml");

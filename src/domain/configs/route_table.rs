@@ -31,7 +31,8 @@ impl JsonSchema for ConfigBody {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = object(&outer());
         let config = generator.subschema_for::<ClientConfig>();
-        let about = "The complete configuration. Older formats are accepted; numbers can be strings.";
+        let about =
+            "The complete configuration. Older formats are accepted; numbers can be strings.";
         schema
             .as_object_mut()
             .and_then(|all| all.get_mut("properties")?.as_object_mut())

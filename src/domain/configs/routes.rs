@@ -336,9 +336,7 @@ pub async fn export_whole(
     match wanted.as_deref() {
         None => as_file(configs.export(id).await?),
         Some("include") => as_file(configs.by(&actor).export_whole(id).await?),
-        Some(_) => {
-            Err(Error::invalid("/secret", "secret must be \"include\" or absent.").into())
-        }
+        Some(_) => Err(Error::invalid("/secret", "secret must be \"include\" or absent.").into()),
     }
 }
 

@@ -109,7 +109,9 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
     {
         found.error(
             at_least,
-            format!("The minimum version {least} is greater than the maximum {most}. Use 2 for both."),
+            format!(
+                "The minimum version {least} is greater than the maximum {most}. Use 2 for both."
+            ),
         );
         return;
     }
@@ -352,7 +354,10 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     for (at, number) in config.required_extensions.iter().enumerate() {
         if !config.supported_extensions.contains(number) {
             let at = format!("/required_extensions/{at}");
-            found.hint(at, format!("{number} is required but not in the list of supported extensions."));
+            found.hint(
+                at,
+                format!("{number} is required but not in the list of supported extensions."),
+            );
         }
     }
 }

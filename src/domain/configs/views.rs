@@ -178,7 +178,8 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
-        let used = "First select another configuration for the instances that use it, or delete them.";
+        let used =
+            "First select another configuration for the instances that use it, or delete them.";
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {

@@ -185,11 +185,7 @@ mod tests {
             standings,
             [
                 (Mainnet, NodeSocketState::Missing, "does not exist"),
-                (
-                    Testnet4,
-                    NodeSocketState::Silent,
-                    "is not a socket"
-                ),
+                (Testnet4, NodeSocketState::Silent, "is not a socket"),
                 (Signet, NodeSocketState::Answers, "accepts connections"),
                 (
                     Regtest,

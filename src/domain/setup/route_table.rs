@@ -32,11 +32,7 @@ where
         .or(false)
     };
     let socket = |name| {
-        text(
-            name,
-            "Defaults to a port that no other configuration uses.",
-        )
-        .like("127.0.0.1:34265")
+        text(name, "Defaults to a port that no other configuration uses.").like("127.0.0.1:34265")
     };
     RouteTable::new()
 .add(get("/setup", "showSetup", "Shows the first page of setup and the unfinished setups.")

@@ -264,7 +264,7 @@ impl StepPage {
             },
             ModeChoice {
                 value: MiningMode::SoloMining.as_str(),
-                title: "Solo",
+                title: "Solo, without a pool",
                 help: "You keep the full reward of blocks you find and earn nothing otherwise. With a small miner you may never find one.",
             },
         ]
@@ -342,10 +342,7 @@ impl StepPage {
     }
 
     fn reaches(&self) -> Vec<(String, String)> {
-        pairs([
-            ("lan", "My network"),
-            ("local", "This machine only"),
-        ])
+        pairs([("lan", "My network"), ("local", "This machine only")])
     }
 
     /// Whether the template source is Bitcoin Core, whose network is known.
@@ -524,10 +521,7 @@ impl StepPage {
                 format!("{}, for this machine only", address.port()),
             )
         }));
-        name.push(line(
-            "Keys",
-            "created when you save".to_owned(),
-        ));
+        name.push(line("Keys", "created when you save".to_owned()));
         parts.push(ReviewSection {
             step: SetupStep::Name,
             lines: name,

@@ -269,11 +269,11 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "config-errors", &mut found).await;
-    browser.press("Add a fallback pool").await;
+    browser.press("Add fallback pool").await;
     browser
         .until(
             "a row more",
@@ -288,7 +288,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "import-errors", &mut found).await;
@@ -329,7 +329,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .go(&manager.url(&format!("/saved-configs/{pool}")))
         .await;
-    browser.press("Try with the client").await;
+    browser.press("Run trial").await;
     browser
         .until(
             "what came of it",
@@ -391,7 +391,7 @@ async fn look_at_setup(
     arrived("provider").await;
     look_at(browser, "setup-provider", found).await;
     browser.choose("#template_provider", "ipc").await;
-    browser.press("Look again").await;
+    browser.press("Search again").await;
     browser
         .until(
             "it looked",
@@ -415,7 +415,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-pools-errors", found).await;
@@ -463,7 +463,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-payout-errors", found).await;

@@ -113,7 +113,9 @@ fn authority_key(
     if own != published {
         found.error(
             pool.at("authority_pubkey"),
-            format!("The address contains a different public key, {published}. Remove the wrong one."),
+            format!(
+                "The address contains a different public key, {published}. Remove the wrong one."
+            ),
         );
         return None;
     }

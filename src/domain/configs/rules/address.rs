@@ -275,17 +275,20 @@ mod tests {
         for (bad, says) in [
             ("", "not an address with a port"),
             ("34265", "not an address with a port"),
-            ("0.0.0.0", "write 0.0.0.0:34265"),
-            ("::1", "write [::1]:34265"),
-            ("[::1]", "write [::1]:34265"),
+            ("0.0.0.0", "Enter 0.0.0.0:34265"),
+            ("::1", "Enter [::1]:34265"),
+            ("[::1]", "Enter [::1]:34265"),
             ("fe80::1:x", "not a port"),
             ("0.0.0.0:0", "Port 0"),
             ("0.0.0.0:70000", "not a port"),
             ("0.0.0.0:", "not a port"),
-            ("localhost:34265", "takes no host names here"),
+            ("localhost:34265", "does not accept host names here"),
             ("256.0.0.1:34265", "not an IP address"),
-            ("stratum+tcp://0.0.0.0:1", "is Stratum V1"),
-            ("stratum2+tcp://barn.lan:1/key", "takes no host names here"),
+            ("stratum+tcp://0.0.0.0:1", "means Stratum V1"),
+            (
+                "stratum2+tcp://barn.lan:1/key",
+                "does not accept host names here",
+            ),
         ] {
             let message = listening(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");
@@ -308,10 +311,10 @@ mod tests {
         }
         for (bad, says) in [
             (" ", "missing"),
-            ("pool.example.com:3333", "belongs into its own field"),
-            ("[::1]:3333", "belongs into its own field"),
-            ("stratum+tcp://pool.example.com", "leave out the scheme"),
-            ("pool.example.com/x", "leave out the scheme"),
+            ("pool.example.com:3333", "in its own field"),
+            ("[::1]:3333", "in its own field"),
+            ("stratum+tcp://pool.example.com", "Remove the scheme"),
+            ("pool.example.com/x", "Remove the scheme"),
             ("bücher.example", "xn--"),
             ("256.1.1.1", "neither a host name nor an IP"),
             ("a..b", "neither"),
@@ -337,8 +340,8 @@ mod tests {
         assert_eq!(host_port("[::1]:8442"), Ok(("[::1]".into(), 8442)));
         for (bad, says) in [
             ("", "has no port"),
-            ("127.0.0.1", "write 127.0.0.1:8442"),
-            ("::1:8442", "write [::1:8442]:8442"),
+            ("127.0.0.1", "Enter 127.0.0.1:8442"),
+            ("::1:8442", "Enter [::1:8442]:8442"),
             ("2001:db8:0:0:0:0:0:1:8442", "needs brackets"),
             ("tp.example.com", "has no port"),
             ("tp.example.com:0", "not a port"),
@@ -363,8 +366,8 @@ mod tests {
             ("8.8.8.0/24", "not a private"),
             ("172.32.0.0/24", "not a private"),
             ("fd00::/64", "not an IPv4"),
-            ("192.168.1.0/33", "not a prefix"),
-            ("192.168.1.0/x", "not a prefix"),
+            ("192.168.1.0/33", "not a valid prefix length"),
+            ("192.168.1.0/x", "not a valid prefix length"),
         ] {
             let message = private_network(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");

@@ -78,8 +78,7 @@ pub(super) fn identify(text: &str) -> Option<String> {
                 small_letters(inside)
             ),
             Err(_) => {
-                "The text after bitcoin: is not a Bitcoin address. Copy the address again."
-                    .into()
+                "The text after bitcoin: is not a Bitcoin address. Copy the address again.".into()
             }
         });
     }
@@ -157,8 +156,7 @@ fn example_text(text: &str) -> Option<String> {
     let (name, _) = rest.split_once('>')?;
     let is_words = name.contains(|c: char| c.is_alphabetic()) && !name.contains(';');
     is_words.then(|| {
-        "This is an example. Replace <…> with your own address, without the angle brackets."
-            .into()
+        "This is an example. Replace <…> with your own address, without the angle brackets.".into()
     })
 }
 
@@ -214,10 +212,10 @@ mod tests {
                 "sp1qqgste7k9hx0qftg6qmwlkqtwuy6cycyavzmzj85c6qdfhjdpdjtdg".into(),
                 "silent payment",
             ),
-            ("bitcoin:bc1qbarn".into(), "behind bitcoin:"),
+            ("bitcoin:bc1qbarn".into(), "after bitcoin:"),
             (
                 "bitcoin:bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc?amount=1".into(),
-                "Write addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)",
+                "Enter addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)",
             ),
             (
                 "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9".into(),
@@ -229,21 +227,21 @@ mod tests {
             ),
             (
                 "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9".into(),
-                "Write wpkh(02f9",
+                "Enter wpkh(02f9",
             ),
             (
                 "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan".into(),
-                "authority key",
+                "Stratum V2 public key",
             ),
             (
                 "addr(<your address>)".into(),
-                "the placeholder of an example",
+                "This is an example. Replace <…>",
             ),
             (
                 "tb1qbarn".into(),
-                "begins like an address of a test network",
+                "starts like an address of a test network",
             ),
-            ("bc1pbarn".into(), "begins like a Taproot address"),
+            ("bc1pbarn".into(), "starts like a Taproot address"),
             (
                 "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),
                 "It is a Taproot address",

@@ -84,9 +84,7 @@ pub fn payout(
         }
         Some(network) if !reward.fits(network) => found.warn(
             AT,
-            format!(
-                "This is {kind}, but the node is on {network}. The client accepts it anyway."
-            ),
+            format!("This is {kind}, but the node is on {network}. The client accepts it anyway."),
         ),
         _ => {
             let is_right = match (reward.chain(), node) {
@@ -176,7 +174,7 @@ mod tests {
         ]) {
             let told = judge(text, None);
             assert!(
-                told[0].0 == 'w' && told[0].1.contains("from examples"),
+                told[0].0 == 'w' && told[0].1.contains("documentation example"),
                 "{text}: {told:?}"
             );
         }
@@ -198,19 +196,19 @@ mod tests {
                 samples::REWARD,
                 Some(Mainnet),
                 'h',
-                "a mainnet address, and the node follows mainnet. The output script is 0014",
+                "a mainnet address, and the node is on mainnet. The output script is 0014",
             ),
             (
                 samples::REWARD,
                 None,
                 'h',
-                "right if the node behind the template provider is on mainnet",
+                "correct only if the node behind the template provider is on mainnet",
             ),
             (
                 samples::REWARD,
                 Some(Signet),
                 'w',
-                "a mainnet address, but the node follows signet",
+                "a mainnet address, but the node is on signet",
             ),
             (
                 testnet,
@@ -218,23 +216,18 @@ mod tests {
                 'e',
                 "a testnet address (testnet or signet), but the node is on mainnet",
             ),
-            (
-                testnet,
-                Some(Testnet4),
-                'h',
-                "and the node follows testnet4",
-            ),
+            (testnet, Some(Testnet4), 'h', "and the node is on testnet4"),
             (
                 testnet,
                 Some(Regtest),
                 'w',
-                "a testnet address (testnet or signet), but the node follows regtest",
+                "a testnet address (testnet or signet), but the node is on regtest",
             ),
             (
                 testnet,
                 None,
                 'h',
-                "This is a testnet address (testnet or signet): right only if",
+                "This is a testnet address (testnet or signet). It is correct only if",
             ),
             (
                 older,
@@ -242,18 +235,18 @@ mod tests {
                 'e',
                 "an address of a test network (testnet, signet or regtest)",
             ),
-            (older, Some(Regtest), 'h', "and the node follows regtest"),
+            (older, Some(Regtest), 'h', "and the node is on regtest"),
             (
                 regtest,
                 Some(Signet),
                 'w',
-                "a regtest address, but the node follows signet",
+                "a regtest address, but the node is on signet",
             ),
             (
                 "raw(51)",
                 Some(Mainnet),
                 'h',
-                "It names no chain, so it holds for any. The output script is 51.",
+                "This descriptor is valid on every network. The output script is 51.",
             ),
         ] {
             let told = judge(text, network);

@@ -315,21 +315,21 @@ mod tests {
             ("", "payout is missing"),
             (
                 "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft",
-                "Write addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+                "Enter addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
             ),
-            ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "Write addr(1Bv"),
+            ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "Enter addr(1Bv"),
             (
                 "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphfu",
-                "neither a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
             (
                 "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t3)",
-                "not a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
-            ("addr()", "not a Bitcoin address"),
+            ("addr()", "not a valid Bitcoin address"),
             (
                 "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2,)",
-                "not a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
             (
                 "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7",
@@ -339,14 +339,14 @@ mod tests {
             ("addr(🙃)", "invalid character"),
             ("raw(0)", "hexadecimal"),
             ("raw(0,1)", "hexadecimal"),
-            (&format!("combo({KEY})"), "does not take combo"),
-            (&multi, "does not take musig"),
-            (&format!("pkh({XPUB}/*)"), "in the place of *"),
+            (&format!("combo({KEY})"), "does not support combo"),
+            (&multi, "does not support musig"),
+            (&format!("pkh({XPUB}/*)"), "Replace * with a number"),
             (&format!("pkh({XPUB}/1'/2)"), "hardened"),
             (&format!("pkh({XPUB}/<0;1>)"), "multipath"),
-            ("pkh(022)", "not a descriptor"),
-            ("hello", "neither a Bitcoin address nor a descriptor"),
-            ("wpkh(", "not a descriptor"),
+            ("pkh(022)", "does not accept this descriptor"),
+            ("hello", "not a valid Bitcoin address or a descriptor"),
+            ("wpkh(", "does not accept this descriptor"),
         ] {
             let message = reward_script(text).unwrap_err();
             assert!(message.contains(says), "{text}: {message}");
@@ -470,7 +470,7 @@ mod tests {
         assert!(
             legacy_descriptor("P2XX", KEY)
                 .unwrap_err()
-                .contains("not a kind")
+                .contains("not an output type")
         );
     }
 

@@ -189,7 +189,7 @@ mod tests {
             assert!(
                 whole(&value, 1, 65535)
                     .unwrap_err()
-                    .contains("outside what is possible, 1 to 65535"),
+                    .contains("out of range. Enter a whole number from 1 to 65535"),
                 "{value}"
             );
         }
@@ -232,7 +232,7 @@ mod tests {
         assert!(
             above_zero(&json!("6,0"))
                 .unwrap_err()
-                .contains("not a comma")
+                .contains("instead of a comma")
         );
     }
 

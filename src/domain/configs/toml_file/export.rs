@@ -555,7 +555,7 @@ mod tests {
                 .unwrap()
                 .remarks
                 .iter()
-                .all(|remark| !remark.detail.contains("passes over")),
+                .all(|remark| !remark.detail.contains("ignore")),
             "{text}"
         );
         assert!(

@@ -231,7 +231,7 @@ mod tests {
                 "unix_socket_path = 1",
                 "write network",
             ),
-            ("", "retry", "retry = 10", "Take it out"),
+            ("", "retry", "retry = 10", "Remove it"),
             ("", "jd_port", "jd_port = 1", "below a line [[upstreams]]"),
         ] {
             let found = hint(path, key, text);

@@ -348,9 +348,7 @@ impl TomlReader {
         let remark = FileRemark {
             key: full_key(table, &short),
             line: Some(line),
-            detail: format!(
-                "The client does not know {short} and ignores it. Exports keep it."
-            ),
+            detail: format!("The client does not know {short} and ignores it. Exports keep it."),
         };
         self.remark(remark.key.clone(), line, remark.detail.clone());
         if self.unknown.len() < MOST_REMARKS {

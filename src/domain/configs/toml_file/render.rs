@@ -97,7 +97,9 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .map(|key| {
             FieldError::new(
                 format!("/{key}"),
-                format!("Client {version} does not support {key}, so its file does not contain it."),
+                format!(
+                    "Client {version} does not support {key}, so its file does not contain it."
+                ),
             )
         })
         .collect()

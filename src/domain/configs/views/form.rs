@@ -297,11 +297,7 @@ impl ConfigFormPage {
                     .id
                     .filter(|_| error.pointer.is_empty())
                     .map(|id| format!("/saved-configs/{id}/revisions"));
-                let label = if history.is_some() {
-                    "History"
-                } else {
-                    "Form"
-                };
+                let label = if history.is_some() { "History" } else { "Form" };
                 let href = history.unwrap_or_else(|| "#form".into());
                 (
                     None,

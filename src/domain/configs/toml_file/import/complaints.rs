@@ -211,8 +211,8 @@ pool_signature = "barn"
             ),
             ("downstream_port", 2, "listening_address"),
             ("min_extranonce2_size", 5, "reserved_downstream"),
-            ("withhold", 6, "Take it out"),
-            ("retry", 10, "Take it out"),
+            ("withhold", 6, "Remove it"),
+            ("retry", 10, "Remove it"),
             (
                 "tp_address",
                 11,
@@ -224,7 +224,7 @@ pool_signature = "barn"
                 13,
                 "coinbase_reward_script = \"wpkh(02f9",
             ),
-            ("timeout", 16, "Take it out"),
+            ("timeout", 16, "Remove it"),
             (
                 "upstreams[0].pool_signature",
                 24,
