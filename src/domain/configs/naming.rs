@@ -1,17 +1,17 @@
-//! What a saved thing may be called, and a free name where the user gave none. Knows no storage:
-//! whether a name is taken is asked.
+//! Rules for names and descriptions, and free names. Independent of storage: callers check whether a
+//! name is in use.
 
 use crate::base::visible::has_hidden;
 
-/// The longest name, characters.
+/// The longest name in characters.
 pub const LONGEST_NAME: usize = 64;
-/// The longest description, characters.
+/// The longest description in characters.
 pub const LONGEST_DESCRIPTION: usize = 1000;
 
-/// A name people and pages can live with.
+/// Checks a name.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The problem as a sentence.
 pub fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
         return Err("Enter a name.".into());
@@ -27,10 +27,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A description: several lines if need be.
+/// Checks a description, which can have several lines.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The problem as a sentence.
 pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         return Err(format!(
@@ -47,8 +47,7 @@ pub fn check_description(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would
-/// get too long.
+/// `wanted`, or the first free name of `wanted 2`, `wanted 3`, …, shortened if it is too long.
 ///
 /// # Errors
 /// Those of `is_taken`.

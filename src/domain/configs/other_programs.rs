@@ -1,11 +1,10 @@
-//! Files of other programs, and templates that were not filled in: what somebody imports by mistake is
-//! recognized and said in one sentence. Looks at text only; quotes names of keys and variables,
-//! never values.
+//! Recognizes files of other programs and unfilled templates that users import by mistake, and explains
+//! them in one sentence. Looks at text only, and quotes names of keys and variables but never values.
 
 use super::toml_file::FileRemark;
 use serde_json::Value;
 
-/// Keys that only the client's own file has.
+/// Keys that only the client's file has.
 const OWN_KEYS: [&str; 5] = [
     "template_provider_type",
     "jdc_signature",
@@ -13,24 +12,24 @@ const OWN_KEYS: [&str; 5] = [
     "jds_address",
     "tp_address",
 ];
-/// Variables that a message lists.
+/// The maximum number of variables in a message.
 const MOST_VARIABLES: usize = 10;
-/// Characters of a variable.
+/// The maximum length of a variable name.
 const LONGEST_VARIABLE: usize = 60;
 
-/// A program whose files are recognized by their keys.
+/// A program whose files have characteristic keys.
 struct OtherProgram {
-    /// What its file is.
+    /// The program and its file.
     name: &'static str,
     /// What to do instead.
     advice: &'static str,
-    /// Keys that the client's file has not; `[table]` for a table.
+    /// Keys that the client's file does not have; `[table]` for a table.
     keys: &'static [&'static str],
 }
 
 const ANOTHER_FILE: &str = "Import the file of jd_client_sv2, often called jdc-config.toml.";
 
-/// The ones with the most special keys first.
+/// Programs with the most specific keys first.
 const PROGRAMS: [OtherProgram; 8] = [
     OtherProgram {
         name: "the translator (translator_sv2)",
@@ -120,12 +119,12 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
 ];
 
-/// Why a text is not the file of a client, if it is known to be something else.
+/// Why a text is not a client's file, if it is recognized as something else.
 pub fn refusal(text: &str) -> Option<FileRemark> {
     unfilled(text).or_else(|| recognize(text))
 }
 
-/// The same for JSON: programs for Stratum V1 keep their settings in it.
+/// The same for JSON, which Stratum V1 programs use for their settings.
 pub fn json_refusal(body: &Value) -> Option<String> {
     let has_urls = body
         .get("pools")
@@ -174,7 +173,7 @@ fn recognize(text: &str) -> Option<FileRemark> {
     })
 }
 
-/// The key that a line sets, or the table that it begins, with its brackets.
+/// The key that a line sets, or the table that it starts, with brackets.
 fn key_of(line: &str) -> Option<String> {
     let line = line.trim();
     if line.starts_with(['#', ';']) {
@@ -193,7 +192,7 @@ fn key_of(line: &str) -> Option<String> {
     is_key.then(|| key.to_owned())
 }
 
-/// A file of Docker Compose; one with variables of the client was read as a configuration before.
+/// A Docker Compose file without variables of the client. Files with such variables are imported.
 fn compose(text: &str) -> Option<FileRemark> {
     let line = text
         .lines()
@@ -222,10 +221,10 @@ fn compose(text: &str) -> Option<FileRemark> {
     })
 }
 
-/// What templates leave to be filled in, and how it is recognized.
+/// The delimiters of template variables.
 const MARKS: [(&str, &str); 4] = [("${", "}"), ("{{", "}}"), ("{%", "%}"), ("<%", "%>")];
 
-/// A template with places that were not filled in.
+/// A template with variables that were not filled in.
 fn unfilled(text: &str) -> Option<FileRemark> {
     let found: Vec<(usize, String)> = text
         .lines()

@@ -1,17 +1,17 @@
-//! From a JSON value of any origin to a [`ClientConfig`], or to everything that is wrong with it.
+//! Converts a JSON value of any origin to a [`ClientConfig`] or a list of all its errors.
 //!
-//! One complaint per wrong field, all in one go, with pointers relative to the configuration
-//! object. Takes the shape of today and that of older clients:
+//! Reports one error per invalid field, with pointers relative to the configuration object. Accepts
+//! the current format and those of older clients:
 //! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the
 //!   top where `upstreams` is absent; `jd_port`;
 //! * one `user_identity` at the top for all pools;
 //! * `template_provider_type` as a name, its table beside it as `sv2_tp` or `bitcoin_core_ipc`;
 //! * `coinbase_reward_script` as the table `{output_script_type, output_script_value}`.
 //!
-//! Addresses may be what operators publish, `stratum2+tcp://host:port/key`: port and key then fill
-//! the fields beside it. Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not
-//! set. Unknown keys are warnings. Must not know whether the value came from a body, a form, a file
-//! or the database.
+//! Addresses can be published ones, `stratum2+tcp://host:port/key`, which also fill the fields for
+//! port and key. Numbers can be text (forms, old files). Optional fields that are absent, null or
+//! empty are not set. Unknown keys are warnings. This module must not depend on the origin of the
+//! value: a body, a form, a file or the database.
 
 mod evidence;
 mod form;
@@ -30,21 +30,21 @@ use pools::{CommonAccount, upstreams};
 use serde_json::Value;
 use table::{ObjectReader, is_blank};
 
-/// A configuration that may be kept, and what is doubtful about it.
+/// A valid configuration with its warnings and hints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedConfig {
     /// The configuration, with its secret.
     pub config: ClientConfig,
-    /// Warnings; pointers as in errors.
+    /// Warnings, with pointers as in errors.
     pub warnings: Vec<FieldError>,
-    /// Hints; pointers as in errors.
+    /// Hints, with pointers as in errors.
     pub hints: Vec<FieldError>,
 }
 
 /// Reads a configuration.
 ///
-/// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then
-/// stays what it was, as long as the public key stays too.
+/// `previous` is the configuration it replaces, if any. A secret key that is absent, empty or [`MASK`]
+/// then keeps its value if the public key does not change.
 pub fn read(
     value: &Value,
     previous: Option<&ClientConfig>,
@@ -180,7 +180,7 @@ fn read_all(
     })
 }
 
-/// A whole number of the type its field has.
+/// A whole number of the field's type.
 fn number<T: TryFrom<u64> + Into<u64>>(value: &Value, least: T, most: T) -> Result<T, String> {
     let number = scalar::whole(value, least.into(), most.into())?;
     T::try_from(number).map_err(|_| format!("{number} is too large."))
@@ -247,7 +247,7 @@ fn template_provider(
     let chosen = top.peek(KEY).filter(|value| !is_blank(value));
     if let Some(name) = chosen.and_then(Value::as_str) {
         top.skip(KEY);
-        // Older clients send the table of the other kind along; it is not meant.
+        // Older clients also send the table of the other kind, which is ignored.
         top.skip("sv2_tp");
         top.skip("bitcoin_core_ipc");
         return match name.trim().to_ascii_lowercase().as_str() {
@@ -347,7 +347,7 @@ fn sv2_tp(
     }
 }
 
-/// A chain by its name.
+/// A network by its name.
 fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     let text = scalar::text(value, scalar::LONGEST_TEXT)?;
     text.trim().to_ascii_lowercase().parse().map_err(|_| {

@@ -1,10 +1,9 @@
-//! What the values of a configuration must obey, alone and together.
+//! The rules for the values of a configuration, alone and together.
 //!
-//! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client
-//! accepts what can only go wrong later, what goes wrong. What stops mining or loses money is an
-//! error, what is merely doubtful a warning, what is only good to know a hint. Called by `parse`,
-//! which collects everything in one go. Knows values, not where they came from: no JSON shape, no
-//! TOML, no HTTP.
+//! Sources: the client's own reader, its observed behavior (0.6.0), and failures that occur later
+//! although the client accepts the value. A value that stops mining or loses money is an error, a
+//! doubtful value is a warning, and additional information is a hint. `parse` calls the rules and
+//! collects all findings. This module depends on values only, not on JSON, TOML or HTTP.
 
 pub mod address;
 pub mod other_payouts;
@@ -24,25 +23,24 @@ pub(super) use peers::{is_for_documents, is_localhost};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// The version of the Stratum V2 protocol that exists.
+/// The only version of the Stratum V2 protocol.
 pub const PROTOCOL_VERSION: u16 = 2;
-/// Pools a configuration may have; the client tries them one after the other, each for several
-/// seconds.
+/// The maximum number of pools. The client tries them one after another, each for several seconds.
 pub const MOST_UPSTREAMS: usize = 16;
-/// Elements the other lists may have.
+/// The maximum length of the other lists.
 pub const MOST_LISTED: usize = 64;
-/// Bytes of a signature with which solo mining works: one more and the client shuts down at the
-/// first miner (observed, 0.6.0).
+/// The longest coinbase tag in bytes that works for solo mining. With a longer one the client shuts
+/// down when the first miner connects (observed with 0.6.0).
 pub const LONGEST_SIGNATURE: usize = 64;
-/// Bytes of a signature that leave room for the longest extranonce a pool may grant: the coinbase
-/// input's script has 100, of which 8 + 7 + 1 and up to 32 are taken.
+/// The longest coinbase tag in bytes that leaves room for the longest extranonce of a pool. The
+/// script of the coinbase input has 100 bytes, of which 8 + 7 + 1 and up to 32 are in use.
 pub const LONGEST_SAFE_SIGNATURE: usize = 52;
-/// Bytes of an account name: it travels as a string with one byte of length.
+/// The longest account name in bytes: the protocol sends it with a length of one byte.
 pub const LONGEST_IDENTITY: usize = 255;
-/// Satoshis there can ever be, a bound for fees.
+/// The maximum number of satoshis, as a limit for fees.
 pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
 
-/// Beginnings of account names that are to be replaced, besides those of published examples.
+/// Prefixes of example account names, besides those of published examples.
 const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "your_",
     "your-",
@@ -55,41 +53,40 @@ const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "account.worker",
     "<",
 ];
-/// Seconds below which a certificate may be over before a miner whose clock differs a little has
-/// looked at it.
+/// Below this validity in seconds, a certificate may expire before a miner with a slightly
+/// different clock checks it.
 const SHORT_CERTIFICATE: u32 = 60;
-/// Shares a minute above which every miner would send more than one a second.
+/// Above this rate per minute, every miner sends more than one share per second.
 const MANY_SHARES: f64 = 60.0;
 
-/// What was found out about a configuration.
+/// Findings about a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct ConfigFindings {
-    /// What must be mended. Pointers are relative to the configuration object.
+    /// Errors that must be fixed. Pointers are relative to the configuration object.
     pub errors: Vec<FieldError>,
-    /// What works but is probably not meant.
+    /// Warnings: the value works but is probably wrong.
     pub warnings: Vec<FieldError>,
-    /// What is right and good to know.
+    /// Hints: additional information.
     pub hints: Vec<FieldError>,
 }
 
 impl ConfigFindings {
-    /// Notes an error.
+    /// Adds an error.
     pub fn error(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
-    /// Notes a warning.
+    /// Adds a warning.
     pub fn warn(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.warnings.push(FieldError::new(pointer, detail));
     }
 
-    /// Notes a hint.
+    /// Adds a hint.
     pub fn hint(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.hints.push(FieldError::new(pointer, detail));
     }
 
-    /// The same findings seen from further out: `prefix`, with its leading slash, before every
-    /// pointer.
+    /// The same findings with `prefix`, which starts with a slash, before every pointer.
     pub fn under(self, prefix: &str) -> Self {
         let outer =
             |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();
@@ -101,7 +98,7 @@ impl ConfigFindings {
     }
 }
 
-/// The protocol versions offered to pools must contain the only one there is.
+/// The range of protocol versions must include version 2.
 pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut ConfigFindings) {
     let (at_least, at_most) = ("/min_supported_version", "/max_supported_version");
     if let (Some(least), Some(most)) = (least, most)
@@ -141,7 +138,7 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
     }
 }
 
-/// The client's own pair: it must be one, and should not be the one everybody has.
+/// The client's keys must be a pair, and should not be a published one.
 pub fn authority_pair(
     public_key: Option<&str>,
     secret_key: Option<&SecretKey>,
@@ -169,8 +166,7 @@ pub fn authority_pair(
     }
 }
 
-/// The two listeners must be able to exist beside each other, and the figures should not be open to
-/// the network.
+/// The two listeners must not conflict, and metrics should not be open to the network.
 pub fn listeners(
     listening: Option<SocketAddr>,
     monitoring: Option<SocketAddr>,
@@ -205,7 +201,7 @@ pub fn listeners(
     }
 }
 
-/// The text in the coinbase must leave room for everything else there.
+/// The coinbase tag must leave room for the rest of the coinbase script.
 pub fn signature(signature: &str, found: &mut ConfigFindings) {
     let (at, length) = ("/jdc_signature", signature.len());
     if length > LONGEST_SIGNATURE {
@@ -227,7 +223,7 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
     }
 }
 
-/// The account name at a pool, at `pointer`.
+/// Checks an account name at a pool.
 pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
     let is_known_example = PLACEHOLDER_IDENTITIES
@@ -242,7 +238,7 @@ pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     }
 }
 
-/// Modes with a pool need one; solo needs none.
+/// Modes with a pool need at least one; solo mining needs none.
 pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings) {
     match mode {
         Some(mode) if mode.needs_pool() && count == 0 => {
@@ -259,7 +255,7 @@ pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings)
     }
 }
 
-/// What only shows in the finished whole.
+/// Checks that need the complete configuration.
 pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     secrets::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
@@ -327,8 +323,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     }
 }
 
-/// Extensions are numbers other than that of the protocol itself, each once; what is demanded of
-/// others should be offered, too.
+/// Extension numbers must be unique and not 0; required extensions should also be supported.
 fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     let lists = [
         ("supported_extensions", &config.supported_extensions),

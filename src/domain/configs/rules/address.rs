@@ -1,18 +1,17 @@
-//! Where things are: socket addresses, hosts, networks, directories, checked as the client (0.6.0)
-//! reads them.
+//! Rules for socket addresses, hosts, networks and directories, as the client (0.6.0) reads them.
 
 use super::scalar::shown;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Characters of the longest host name there can be (RFC 1035 in its text form).
+/// The length of the longest host name (RFC 1035, text form).
 const LONGEST_HOST: usize = 253;
-/// Bytes of the longest path of a Unix socket on Linux, without the NUL at its end.
+/// The longest path of a Unix socket on Linux in bytes, without the NUL at the end.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no
-/// host names here.
+/// `IP:port` of a listener, with brackets around an IPv6 address. The client accepts no host names
+/// here.
 ///
-/// What a browser or a miner's page shows around it is left out: a scheme, and what follows a slash.
+/// Ignores a scheme and the part after a slash, as copied from a browser or a miner's page.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let text = match text.split_once("://") {
@@ -60,7 +59,7 @@ fn listen_error(text: &str) -> String {
     }
 }
 
-/// A host name or an IP address without a port. An IPv6 address may have brackets.
+/// A host name or an IP address without port. An IPv6 address can have brackets.
 pub fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -109,7 +108,7 @@ fn host_name(text: &str) -> Result<String, String> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    // A last label of digits alone is never a name (RFC 1123, 2.1): it is a mistyped IPv4 address.
+    // A last label of only digits is never a name (RFC 1123, 2.1) but a mistyped IPv4 address.
     let last_is_number = name
         .rsplit('.')
         .next()
@@ -123,7 +122,7 @@ fn host_name(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// `host:port` of something to connect to; the host as in [`host`], an IPv6 address in brackets.
+/// `host:port` of a server. The host is as in [`host`], an IPv6 address in brackets.
 pub fn host_port(text: &str) -> Result<(String, u16), String> {
     let text = text.trim();
     if text.contains("://") {
@@ -167,8 +166,8 @@ fn port_number(text: &str) -> Result<u16, String> {
     }
 }
 
-/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`: others the client passes over
-/// with a warning.
+/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`. The client ignores other
+/// networks with a warning.
 pub fn private_network(text: &str) -> Result<String, String> {
     let text = text.trim();
     let Some((address, prefix)) = text.split_once('/') else {
@@ -205,18 +204,17 @@ pub fn private_network(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// How many addresses a network has that [`private_network`] took.
+/// The number of addresses in a network that [`private_network`] accepted.
 pub fn addresses_in(network: &str) -> Option<u32> {
     let prefix: u32 = network.split_once('/')?.1.parse().ok()?;
     1_u32.checked_shl(32_u32.checked_sub(prefix)?)
 }
 
-/// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on
-/// mainnet): absolute or below `~`.
+/// The data directory of a node, absolute or below `~`. `chain_folder` is the subdirectory of its
+/// network; empty on mainnet.
 ///
-/// The client would expand variables and take relative paths from its own directory; both mean
-/// something else there than where the path was written, because each client runs in a directory
-/// and an environment of its own.
+/// The client would expand variables and resolve relative paths, but each client has its own working
+/// directory and environment, so the result would differ from what the user expects.
 pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {
@@ -240,10 +238,10 @@ pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// Whether two listeners cannot exist beside each other: same port, and the same address or one
-/// that covers the other.
+/// Whether two listeners conflict: the same port, and the same address or one that includes the
+/// other.
 pub fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    // `[::]` takes IPv4 connections too on Linux unless told otherwise, so it covers everything.
+    // On Linux `[::]` also accepts IPv4 connections by default, so it includes all addresses.
     let covers = |one: IpAddr, other: IpAddr| match one {
         IpAddr::V4(one) => one.is_unspecified() && other.is_ipv4(),
         IpAddr::V6(one) => one.is_unspecified(),

@@ -1,15 +1,15 @@
-//! What people enter as a payout that is none: keys of a wallet, addresses of Lightning and of other
-//! chains, texts of examples. Each has its own sentence, which says what to enter instead.
+//! Wrong payouts that users enter: wallet keys, Lightning addresses, addresses of other chains and
+//! example texts. Each has its own message that says what to enter instead.
 
 use super::scalar::bare;
 use crate::domain::keys::parse_public_key;
 use miniscript::bitcoin::address::NetworkUnchecked;
 use miniscript::bitcoin::{Address, PublicKey};
 
-/// Characters that an extended key of a wallet has at least.
+/// The minimum length of an extended wallet key.
 const SHORTEST_EXTENDED: usize = 100;
 
-/// How a Lightning invoice, offer or address code begins.
+/// Prefixes of Lightning invoices, offers and address codes.
 const LIGHTNING: [&str; 7] = [
     "lnbc",
     "lntb",
@@ -20,7 +20,7 @@ const LIGHTNING: [&str; 7] = [
     "lnurlp:",
 ];
 
-/// How addresses of other chains begin.
+/// Address prefixes of other chains.
 const OTHER_CHAINS: [(&str, &str); 5] = [
     ("ltc1", "Litecoin"),
     ("bitcoincash:", "Bitcoin Cash"),
@@ -29,8 +29,8 @@ const OTHER_CHAINS: [(&str, &str); 5] = [
     ("bchtest:", "Bitcoin Cash"),
 ];
 
-/// The address in a `bitcoin:` URI, as wallets show it and as it is in their QR codes; none: the
-/// text is no such URI.
+/// The address in a `bitcoin:` URI, as wallets and their QR codes show it; none if the text is not
+/// such a URI.
 pub fn uri_address(text: &str) -> Option<&str> {
     let rest = strip_scheme(text)?;
     rest.trim_start_matches('/').split(['?', '&']).next()
@@ -45,8 +45,8 @@ fn strip_scheme(text: &str) -> Option<&str> {
         .flatten()
 }
 
-/// The same payout in the form that the client takes, if it is an address or a `bitcoin:` URI;
-/// anything else unchanged.
+/// Converts an address or a `bitcoin:` URI to the descriptor that the client needs. Other texts are
+/// unchanged.
 pub fn payout_descriptor(text: &str) -> String {
     let text = bare(text);
     let address = uri_address(text).unwrap_or(text);
@@ -56,7 +56,7 @@ pub fn payout_descriptor(text: &str) -> String {
     }
 }
 
-/// QR codes have bech32 addresses in capital letters, which mean the same.
+/// QR codes contain bech32 addresses in capital letters, which are equivalent.
 fn small_letters(address: &str) -> String {
     let is_capital = address.bytes().all(|b| !b.is_ascii_lowercase());
     let is_bech32 = ["BC1", "TB1", "BCRT1"]
@@ -68,7 +68,7 @@ fn small_letters(address: &str) -> String {
     }
 }
 
-/// Why a text that is not a descriptor cannot be one, if it is known to be something else.
+/// The error for a text that is not a descriptor, if its kind is known.
 pub(super) fn identify(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     if let Some(inside) = uri_address(text) {
@@ -130,7 +130,7 @@ pub(super) fn identify(text: &str) -> Option<String> {
     example_text(text)
 }
 
-/// `name@host`, and nothing that a descriptor has.
+/// `name@host`, without characters of a descriptor.
 fn is_lightning_address(lower: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -150,7 +150,7 @@ fn is_extended(lower: &str) -> bool {
         && lower.get(1..4) == Some("pub")
 }
 
-/// `addr(<your address>)`; alternatives such as `<0;1>` are another mistake.
+/// `addr(<your address>)`. Alternatives such as `<0;1>` have a different error.
 fn example_text(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('<')?;
     let (name, _) = rest.split_once('>')?;
@@ -160,7 +160,7 @@ fn example_text(text: &str) -> Option<String> {
     })
 }
 
-/// How an address begins whose other letters are wrong.
+/// The kind of an invalid address, from its prefix.
 pub(super) fn beginning(text: &str) -> &'static str {
     let lower = text.to_ascii_lowercase();
     if lower.starts_with("bc1p") {

@@ -1,4 +1,4 @@
-//! The payout against the chain that is mined and against what stands in examples.
+//! Compares the payout with the network that is mined and with published examples.
 
 use super::reward::{AddressChain, RewardScript, legacy_descriptor, reward_script};
 use super::{ConfigFindings, scalar};
@@ -7,11 +7,11 @@ use crate::programs::jd_client::examples::{ExampleKind, examples};
 use miniscript::bitcoin::ScriptBuf;
 use std::sync::LazyLock;
 
-/// Where the payout is.
+/// The pointer to the payout.
 const AT: &str = "/coinbase_reward_script";
 
-/// The scripts of published examples, and where each was read: scripts are compared, so that another
-/// form of the same address is known, too.
+/// The scripts of published examples with their sources. Comparing scripts also finds other forms of
+/// the same address.
 static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
     let payouts = examples(ExampleKind::Payout)
         .filter_map(|one| Some((reward_script(&one.value).ok()?.script_hex(), one.origin())));
@@ -20,8 +20,8 @@ static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(||
     payouts.chain(outputs).collect()
 });
 
-/// The script of an output in the older form. Examples have a whole key for Taproot and the script
-/// itself where a hash is wanted.
+/// The script of an output in the older form. Examples contain a full key for Taproot, and the
+/// script itself instead of its hash.
 fn former_output(text: &str) -> Option<String> {
     let (kind, value) = text.split_once(' ')?;
     let script = || ScriptBuf::from_hex(value).ok();
@@ -39,7 +39,7 @@ fn former_output(text: &str) -> Option<String> {
     }
 }
 
-/// The payout must be for the chain that is mined, as far as both are known.
+/// The payout must be for the network that is mined, as far as both are known.
 pub fn payout(
     reward: &RewardScript,
     provider: Option<&TemplateProvider>,

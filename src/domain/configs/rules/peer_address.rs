@@ -1,12 +1,12 @@
-//! Addresses of pools and template providers as their operators publish them and as people paste
-//! them: `stratum2+tcp://host:port/key`, `host:port/key`, and those of other protocols, which are
-//! refused with what they are.
+//! Addresses of pools and template providers as operators publish them and users paste them:
+//! `stratum2+tcp://host:port/key`, `host:port/key`, and addresses of other protocols, which are
+//! rejected by name.
 
 use super::address;
 use super::scalar::shown;
 use crate::domain::configs::pool_list::built_in;
 
-/// Schemes that mean Stratum V2, or nothing about the protocol.
+/// Schemes for Stratum V2, and schemes without a protocol.
 const KNOWN_SCHEMES: [&str; 6] = [
     "stratum2+tcp",
     "stratum2",
@@ -16,20 +16,20 @@ const KNOWN_SCHEMES: [&str; 6] = [
     "tcp",
 ];
 
-/// What a published address holds.
+/// The parts of a published address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StratumAddress {
-    /// The host as [`address::host`] takes it.
+    /// The host, as [`address::host`] accepts it.
     pub host: String,
-    /// The port, if there is one.
+    /// The port, if any.
     pub port: Option<u16>,
-    /// The public key behind the slash, not checked yet.
+    /// The public key after the slash, not checked yet.
     pub key: Option<String>,
 }
 
 impl StratumAddress {
-    /// Reads an address with a scheme or with a key behind a slash. None: it is neither, so a host
-    /// or `host:port`.
+    /// Reads an address with a scheme or with a key after a slash. None if it has neither and is a
+    /// host or `host:port`.
     pub fn parse(text: &str) -> Option<Result<Self, String>> {
         match text.split_once("://") {
             Some((scheme, rest)) => Some(check_scheme(scheme, rest).and_then(|()| read(rest))),
@@ -89,7 +89,7 @@ fn check_scheme(scheme: &str, rest: &str) -> Result<(), String> {
     ))
 }
 
-/// Whether a scheme, in small letters, is one of Stratum V1.
+/// Whether a lowercase scheme means Stratum V1.
 pub(super) fn is_first_version(scheme: &str) -> bool {
     scheme == "stratum"
         || ["stratum+", "stratum1", "stratumv1", "stratums"]
@@ -97,7 +97,7 @@ pub(super) fn is_first_version(scheme: &str) -> bool {
             .any(|start| scheme.starts_with(start))
 }
 
-/// What is known of the Stratum V2 address of the pool at this host.
+/// The known Stratum V2 address of the pool at this host, as a sentence.
 fn known_instead(rest: &str) -> String {
     let place = rest.split(['/', '?']).next().unwrap_or_default();
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);

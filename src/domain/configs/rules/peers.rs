@@ -1,5 +1,5 @@
-//! The pools and the template provider as peers of this client: whom it cannot mean, and whom it
-//! would trust blindly.
+//! Rules for the pools and the template provider as peers of the client: impossible addresses, and
+//! servers without authentication.
 
 use super::{ConfigFindings, address};
 use crate::domain::configs::model::{ClientConfig, ConfigUpstream, TemplateProvider};
@@ -8,10 +8,10 @@ use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 use crate::programs::jd_client::examples::{ExampleKind, example};
 use std::net::{IpAddr, SocketAddr};
 
-/// Everything doubtful about the peers of a configuration.
+/// Finds everything doubtful about the peers of a configuration.
 pub(super) fn check(config: &ClientConfig, found: &mut ConfigFindings) {
     provider(&config.template_provider_type, found);
-    // In solo mining they are kept for later, and judged all the same.
+    // Solo mining keeps the pools for later, so they are checked as well.
     for (at, pool) in config.upstreams.iter().enumerate() {
         upstream(config, at, pool, found);
     }
@@ -100,7 +100,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
     }
 }
 
-/// What the list of pools says of a pool, and whether it is the one of the client's examples.
+/// Compares a pool with the list of known pools and with the client's examples.
 fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
     let field = |name: &str| format!("/upstreams/{at}/{name}");
     let known = built_in().of_upstream(pool);
@@ -144,7 +144,7 @@ fn is_unspecified(host: &str) -> bool {
         .is_ok_and(|ip| ip.is_unspecified())
 }
 
-/// Whether `host` is this very machine, seen from the client.
+/// Whether `host` is this machine, as seen from the client.
 fn is_this_machine(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
@@ -163,7 +163,7 @@ fn points_to(host: &str, port: u16, listener: SocketAddr) -> bool {
                 && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
 }
 
-/// Names and addresses that stand for others in documents: nobody will ever answer there.
+/// Warns of names and addresses that are reserved for documentation.
 fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
     if is_for_documents(host) {
         found.warn(
@@ -173,7 +173,7 @@ fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
     }
 }
 
-/// Whether a host is one of those that documents are written with (RFC 2606, 6761, 5737, 3849).
+/// Whether a host is reserved for documentation (RFC 2606, 6761, 5737, 3849).
 pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_documentation(),
@@ -191,7 +191,7 @@ pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     }
 }
 
-/// Whether a name is this machine's own by agreement (RFC 6761).
+/// Whether a name always means this machine (RFC 6761).
 pub(in crate::domain::configs) fn is_localhost(host: &str) -> bool {
     is_below(host, "localhost")
 }

@@ -1,9 +1,9 @@
-//! Where rewards go: the output descriptor of the coinbase, judged as the client judges it.
+//! The output descriptor of the payout, with the same rules as the client.
 //!
-//! The client (stratum-apps 0.8.0 on miniscript 13) takes `addr(…)`, `raw(hex)` and every
-//! descriptor with definite keys: no wildcard, no hardened step, no alternatives, no private key.
-//! The script such a text means has no network, and the client never compares networks;
-//! [`RewardScript::fits`] is there so that we can.
+//! The client (stratum-apps 0.8.0 with miniscript 13) accepts `addr(…)`, `raw(hex)` and every
+//! descriptor with definite keys: no wildcard, hardened step, alternatives or private key. The
+//! resulting script has no network, and the client never compares networks. jd-manager compares them
+//! with [`RewardScript::fits`].
 
 use super::other_payouts;
 use super::scalar::shown;
@@ -14,7 +14,7 @@ use miniscript::bitcoin::{
 };
 use miniscript::{DefiniteDescriptorKey, Descriptor};
 
-/// Bytes a descriptor may have: wallets of many keys need more than other texts.
+/// The longest descriptor in bytes: wallets with many keys need more than other texts.
 pub const LONGEST_DESCRIPTOR: usize = 4096;
 
 /// A reward script that the client accepts.
@@ -32,12 +32,12 @@ impl RewardScript {
         }
     }
 
-    /// Whether it pays to a Taproot output.
+    /// Whether the output is Taproot.
     pub fn is_taproot(&self) -> bool {
         self.script.is_p2tr()
     }
 
-    /// What is special about a bare address, as a sentence with a space before it.
+    /// A note about a bare address, as a sentence with a leading space.
     fn remark(&self) -> &'static str {
         match self.chain() {
             Some(AddressChain::Main) if self.is_taproot() => {
@@ -53,13 +53,13 @@ impl RewardScript {
         self.script.to_hex_string()
     }
 
-    /// Whether it is meant for `network`: an address of another network is not; a descriptor
-    /// without address is for all.
+    /// Whether the payout is valid on `network`. A descriptor without an address is valid on all
+    /// networks.
     pub fn fits(&self, network: BitcoinNetwork) -> bool {
         let network = match network {
             BitcoinNetwork::Mainnet => Network::Bitcoin,
-            // Test networks share one form of address, and miniscript's bitcoin tells them apart
-            // nowhere.
+            // Test networks share one address format, and miniscript's bitcoin does not distinguish
+            // them.
             BitcoinNetwork::Testnet4 | BitcoinNetwork::Signet => Network::Testnet,
             BitcoinNetwork::Regtest => Network::Regtest,
         };
@@ -68,7 +68,7 @@ impl RewardScript {
             .is_none_or(|address| address.is_valid_for_network(network))
     }
 
-    /// Which chain its address is for; none: it is no address.
+    /// The network of the address; none for a descriptor without an address.
     pub fn chain(&self) -> Option<AddressChain> {
         let address = self.address.as_ref()?;
         Some(
@@ -83,7 +83,7 @@ impl RewardScript {
         )
     }
 
-    /// Why a reward paid to it would be lost, if it would.
+    /// Why a reward to this script would be lost, if it would.
     pub fn loss(&self) -> Option<&'static str> {
         if self.script.is_empty() {
             return Some("Anyone can spend an empty script, so you would lose the reward.");
@@ -94,21 +94,20 @@ impl RewardScript {
     }
 }
 
-/// Which chains an address may be for, as its form tells. Testnet and signet share one form.
+/// The possible networks of an address, from its format. Testnet and signet share one format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressChain {
     /// Mainnet.
     Main,
     /// Testnet or signet.
     Test,
-    /// The older form, which regtest shares with them.
+    /// The older format, which testnet, signet and regtest share.
     TestOrRegtest,
     /// Regtest.
     Regtest,
 }
 
-/// Reads a descriptor; the error says what is wrong with it and, for a bare address, what would be
-/// right.
+/// Reads a descriptor. The error names the problem and, for a bare address, the correct descriptor.
 pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -153,8 +152,8 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     })
 }
 
-/// Whether one of the words in `text` is a private key, single (WIF) or extended. Such a text is
-/// never quoted.
+/// Whether a word in `text` is a private key, single (WIF) or extended. Messages never quote such a
+/// text.
 fn has_private_key(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .any(|word| {
@@ -162,7 +161,7 @@ fn has_private_key(text: &str) -> bool {
         })
 }
 
-/// What stands in the brackets of `name(…)`, if `body` is nothing but that.
+/// The text in the brackets, if `body` is exactly `name(…)`.
 fn inside<'t>(body: &'t str, name: &str) -> Option<&'t str> {
     body.strip_prefix(name)?
         .strip_prefix('(')?
@@ -187,7 +186,7 @@ fn refusal(text: &str, fault: &miniscript::Error) -> String {
     }
 }
 
-/// A library's message as a sentence of ours.
+/// The error message for a library error.
 fn sentence(fault: &impl std::fmt::Display) -> String {
     let fault: String = fault
         .to_string()
@@ -201,8 +200,8 @@ fn sentence(fault: &impl std::fmt::Display) -> String {
     )
 }
 
-/// The descriptor of the older table `{output_script_type, output_script_value}`: the same output
-/// script, as the client derives it from the table.
+/// The descriptor for the older table `{output_script_type, output_script_value}`, with the same
+/// output script that the client derives from the table.
 pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
     let key = || {
         value.parse::<PublicKey>().map_err(|_| {

@@ -1,7 +1,7 @@
-//! Keys of earlier clients, and what takes their place today.
+//! Keys of earlier clients and their current replacements.
 //!
 //! Sources: the example files and sources of `jd_client` 0.1.0 to 0.1.4 and of `jd_client_sv2` 0.1.0
-//! to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Knows one
+//! to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Works on one
 //! table of a file at a time; messages quote no secret.
 
 use crate::domain::configs::rules::reward::legacy_descriptor;
@@ -9,27 +9,26 @@ use crate::domain::keys::without_secret_keys;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// Characters of a value that a message repeats.
+/// The maximum length of a quoted value.
 const LONGEST_QUOTE: usize = 200;
 
-/// What takes the place of a key.
+/// The replacement of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyReplacement {
-    /// Pointers, below the configuration or (without a slash) below the table of the key, to fields
-    /// that are missing because the file has this key instead.
+    /// Pointers to fields that are missing because the file has this key instead. Without a slash, the
+    /// field is in the same table as the key.
     pub fields: &'static [&'static str],
-    /// What to write, as a sentence.
+    /// What to write instead, as a sentence.
     pub hint: String,
 }
 
-/// The names that earlier clients had for the keys that import still reads, with today's.
+/// Old names of keys that import still reads, with the current names.
 pub(super) const RENAMES: [(&str, &str); 2] = [
     ("upstreams[].jd_address", "jds_address, with jds_port"),
     ("upstreams[].jd_port", "jds_port"),
 ];
 
-/// What takes the place of `written` in a table; `path` is the prefix of its keys in the list of
-/// fields.
+/// The replacement of `written` in a table. `path` is the prefix of its keys in the list of fields.
 pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<KeyReplacement> {
     let key = written.to_ascii_lowercase();
     let text = |name: &str| single(table, name);
@@ -108,7 +107,7 @@ fn single(table: &DeTable, name: &str) -> Option<String> {
     }
 }
 
-/// A line of TOML, with dots in the place of a value that is no single line.
+/// A line of TOML, with an ellipsis for a value that is not a single line.
 fn assignment(key: &str, value: &str) -> String {
     let is_plain = !value.is_empty()
         && value.chars().count() <= LONGEST_QUOTE
@@ -120,7 +119,7 @@ fn assignment(key: &str, value: &str) -> String {
     format!("{key} = {}", toml::Value::String(value))
 }
 
-/// The line that pays to the same output; only the first output was ever used.
+/// The line that pays to the same output. Clients used only the first output.
 fn descriptor(outputs: &DeValue) -> String {
     let first = match outputs {
         DeValue::Array(list) => list.iter().next().map(|first| first.get_ref()),
@@ -136,7 +135,7 @@ fn descriptor(outputs: &DeValue) -> String {
     assignment("coinbase_reward_script", &descriptor)
 }
 
-/// The socket is found by network and data directory today.
+/// Current clients find the socket by network and data directory.
 fn socket_hint(socket: &str) -> String {
     let folder = Path::new(socket).parent();
     let name = folder

@@ -1,9 +1,8 @@
-//! Reading a client's file of any version, saying of everything where it stands.
+//! Reads a client's file of any version and reports key and line of every finding.
 //!
-//! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and
-//! remembers the line of every key; [`TomlConfig::locate`] then turns a complaint about that shape
-//! into key and line. [`import`] does both. Like the client's own reader it does not mind the case
-//! of keys and passes over keys it does not know, but says so.
+//! Two steps: [`parse`] converts the text to the JSON that `configs::parse` reads and stores the line of
+//! every key; [`TomlConfig::locate`] then converts an error in that JSON to key and line. [`import`] does
+//! both. Like the client, it ignores the case of keys and unknown keys, but it reports unknown keys.
 
 mod complaints;
 
@@ -17,43 +16,42 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Syntax errors that are told; each may be the consequence of the one before.
+/// The maximum number of reported syntax errors, because each can be a result of the previous one.
 const MOST_SYNTAX_ERRORS: usize = 5;
-/// The words of an error that importing for solo mining takes away.
+/// The text in an error that importing for solo mining fixes.
 pub const SOLO_OFFER: &str = "import it for solo mining";
-/// Keys that are remarked upon.
+/// The maximum number of remarks about keys.
 const MOST_REMARKS: usize = 50;
 
-/// Something to say about a place in a file, be it an error or only worth knowing.
+/// A finding at a position in a file: an error or a remark.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FileRemark {
-    /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a
-    /// whole is meant.
+    /// The full key, `upstreams[0].pool_port`; empty for the whole file.
     pub key: String,
-    /// The line, counted from 1, if there is one.
+    /// The line, counted from 1, if known.
     pub line: Option<usize>,
-    /// What there is to say.
+    /// The text.
     pub detail: String,
 }
 
-/// A file that is TOML, in the shape of a configuration, not yet checked.
+/// A TOML file as a configuration, not checked yet.
 #[derive(Clone, Debug)]
 pub struct TomlConfig {
-    /// What [`read`] takes.
+    /// The input for [`read`].
     pub value: Value,
-    /// What was passed over or assumed.
+    /// Keys that were ignored and values that were assumed.
     pub remarks: Vec<FileRemark>,
-    /// Key and line of every pointer into `value` that stands in the file.
+    /// Key and line of every pointer into `value` that is in the file.
     places: BTreeMap<String, FilePosition>,
-    /// Lines of keys of the top that stand below a table and therefore belong to it, with that
-    /// table's name.
+    /// Top-level keys that are below a table and therefore part of it: their lines and the name of the
+    /// table.
     misplaced: BTreeMap<&'static str, (usize, String)>,
-    /// Keys of earlier clients, with the pointers to the fields that take their place.
+    /// Keys of earlier clients, with pointers to the fields that replace them.
     former: Vec<(FileRemark, Vec<String>)>,
-    /// Keys that no client knows: the pointer to their table, the key, and what to say.
+    /// Keys that no client knows: the pointer to their table, the key and the remark.
     unknown: Vec<(String, String, FileRemark)>,
-    /// The file has neither a mode nor a pool, as for solo mining; the text says where a pool is
-    /// commented out, if so.
+    /// Set if the file has no mode and no pool. The text names the line of a commented-out pool, if
+    /// any.
     solo: Option<String>,
 }
 
@@ -63,16 +61,16 @@ struct FilePosition {
     line: usize,
 }
 
-/// A file that was read, its configuration and what there is to say about it.
+/// An imported file: its configuration and remarks.
 #[derive(Clone, Debug)]
 pub struct TomlImport {
     /// The configuration, with its secret.
     pub config: ClientConfig,
-    /// What was passed over, assumed or is doubtful.
+    /// Ignored keys, assumed values and warnings.
     pub remarks: Vec<FileRemark>,
 }
 
-/// Reads a file and checks it; every problem comes with its key and line.
+/// Reads and checks a file. Every problem has its key and line.
 pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     let parsed = parse(text)?;
     match read(&parsed.value, None) {
@@ -93,8 +91,7 @@ pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     }
 }
 
-/// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there
-/// twice.
+/// Reads the structure of a file. The errors are syntax errors and duplicate keys.
 pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
     let lines = LineStarts::of(text);
     let (document, faults) = DeTable::parse_recoverable(text);
@@ -132,7 +129,7 @@ fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRema
     let mut remarks: Vec<FileRemark> = Vec::new();
     for fault in faults {
         let line = fault.span().map(|span| lines.number(&span));
-        // More than one on a line are echoes of the first.
+        // Further errors on the same line result from the first one.
         if remarks.len() < MOST_SYNTAX_ERRORS && remarks.iter().all(|told| told.line != line) {
             remarks.push(FileRemark {
                 key: String::new(),
@@ -144,7 +141,7 @@ fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRema
     remarks
 }
 
-/// Where the lines of a text begin.
+/// The offsets of the lines of a text.
 struct LineStarts(Vec<usize>);
 
 impl LineStarts {
@@ -158,7 +155,7 @@ impl LineStarts {
         )
     }
 
-    /// The line, from 1, on which `span` begins.
+    /// The line, from 1, where `span` starts.
     fn number(&self, span: &Range<usize>) -> usize {
         self.0.partition_point(|end| *end < span.start) + 1
     }
@@ -176,9 +173,9 @@ struct TomlReader {
 }
 
 impl TomlReader {
-    /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer`
-    /// leads to the table in the value, `key` is how it is written in full in the file, `path` is the
-    /// prefix of its keys in the list of fields.
+    /// The entries of a table that are keys of a configuration, with correct spelling. `pointer` is the
+    /// pointer to the table in the value, `key` its full key in the file, and `path` the prefix of its
+    /// keys in the list of fields.
     fn table(
         &mut self,
         table: &DeTable,
@@ -251,7 +248,7 @@ impl TomlReader {
             DeValue::Integer(number) => {
                 match i64::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => number.into(),
-                    // Too large for TOML; as text it is too large for its field as well.
+                    // Too large for TOML, and as text also too large for its field.
                     Err(_) => number.as_str().into(),
                 }
             }
@@ -262,7 +259,7 @@ impl TomlReader {
                 .and_then(serde_json::Number::from_f64)
             {
                 Some(number) => Value::Number(number),
-                // inf and nan: no JSON numbers, and no values of any field.
+                // inf and nan are not JSON numbers and not valid in any field.
                 None => number.as_str().into(),
             },
             DeValue::Boolean(yes) => (*yes).into(),
@@ -356,7 +353,7 @@ impl TomlReader {
         }
     }
 
-    /// What the client, or a client of the time of the file, takes for granted.
+    /// Adds the defaults of the client, or of a client of the file's age.
     fn fill_in(&mut self, top: &mut Map<String, Value>, text: &str) {
         let has_pool = top.get("upstreams").is_some_and(|pools| match pools {
             Value::Array(pools) => !pools.is_empty(),
@@ -384,8 +381,8 @@ impl TomlReader {
             .and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
             && !ipc.contains_key("version")
         {
-            // Before 0.4.0 there was no such key: 0.1.x spoke with Bitcoin Core 30, 0.2.0 and 0.3.0
-            // with 31.
+            // This key exists since 0.4.0: 0.1.x supported Bitcoin Core 30, and 0.2.0 and 0.3.0
+            // supported 31.
             let version = if since_0_2 { 31 } else { 30 };
             ipc.insert("version".into(), version.into());
             let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
@@ -400,9 +397,8 @@ impl TomlReader {
         }
     }
 
-    /// Gives the one account of older files to the pools that have none. Returns whether the file
-    /// is of the newer kind: the pools had their own, or there are none and no common account
-    /// either.
+    /// Copies the common account of older files to pools without an account. Returns true for newer
+    /// files: the pools have their own accounts, or there is neither a pool nor a common account.
     fn distribute_identity(&mut self, top: &mut Map<String, Value>) -> bool {
         let Some(common) = top.get("user_identity").cloned() else {
             return true;
@@ -431,8 +427,8 @@ impl TomlReader {
     }
 }
 
-/// What to say of a file with neither a mode nor a pool. The client takes FULLTEMPLATE then and
-/// ends, since there is no pool.
+/// The error for a file with no mode and no pool. The client would use FULLTEMPLATE and exit because
+/// it has no pool.
 fn solo_offer(text: &str) -> String {
     let commented = text.lines().position(|line| {
         line.trim_start()
@@ -452,7 +448,7 @@ fn solo_offer(text: &str) -> String {
     )
 }
 
-/// A key as it is shown: however long it is in the file.
+/// A key for messages, shortened if it is long.
 fn short_key(written: &str) -> String {
     written
         .chars()
@@ -468,7 +464,7 @@ fn full_key(table: &str, short: &str) -> String {
     }
 }
 
-/// How a key below `path` (as in the list of fields, with its separator) is spelt, if it is one.
+/// The correct spelling of a key below `path` (as in the list of fields, with separator), if it is one.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     let known = FIELDS.iter().filter(|field| field.is_in_files());
     known
