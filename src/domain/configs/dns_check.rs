@@ -214,7 +214,7 @@ mod tests {
                     .is_empty()
             );
         }
-        // Once all places are taken there is nothing to wait for.
+        // If all lookup slots are in use, there is nothing to wait for.
         assert!(begun.elapsed() < patience * 20, "{:?}", begun.elapsed());
     }
 

@@ -158,8 +158,7 @@ impl ConfigImport {
     }
 }
 
-/// What there is to say about a file besides its values: what clients pass over and what was
-/// assumed.
+/// Remarks about a file: keys that clients ignore, and values that were assumed.
 pub fn remarks(file: &str) -> Vec<FieldError> {
     parse(file)
         .map(|parsed| parsed.remarks.into_iter().map(placed).collect())
@@ -282,7 +281,7 @@ impl ImportedJson {
         }
     }
 
-    /// A complaint about the value as one about what was brought.
+    /// An error of the value as an error of the imported text.
     fn located(&self, complaint: &FieldError) -> FieldError {
         match &self.file {
             Some(file) => placed(file.locate(complaint)),

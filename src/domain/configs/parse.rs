@@ -218,8 +218,7 @@ fn secret_key(
     });
     if let Some(previous) = previous.filter(|_| unchanged) {
         top.skip(key);
-        // A public key that cannot be read has its own complaint; what the secret is to be is then
-        // not known yet.
+        // An invalid public key has its own error; the matching secret is not known then.
         let public = public?;
         if public == previous.authority_public_key {
             return Some(previous.authority_secret_key.clone());

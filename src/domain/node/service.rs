@@ -41,7 +41,7 @@ impl NodeService {
         let versions = query
             .version
             .map_or_else(|| VERSIONS.to_vec(), |version| vec![version]);
-        // A task of its own, so that it finishes after the request is cancelled: killing the client
+        // A separate task, so that it finishes after the request is canceled: killing the client
         // during a trial can crash a version 30 node.
         let (instances, path, network) = (
             self.instances.clone(),

@@ -504,7 +504,7 @@ mod tests {
             exported(&|config| config.upstreams[0].user_identity = "carol".into()).0,
             [barn.clone(), loft.clone()]
         );
-        // Another pool in the place of one has nothing of it.
+        // A different pool keeps nothing of the pool that it replaces.
         assert_eq!(
             exported(&|config| config.upstreams[0] = new()).0,
             [own(3333, ""), loft]

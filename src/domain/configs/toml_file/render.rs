@@ -112,7 +112,7 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
         // Versions that read it require it, even for solo mining, which does not use it.
         let identity = config.common_user_identity().unwrap_or_default();
         told.user_identity = Some(identity.to_owned());
-        // The key is required in solo mining too, where the list must be empty to have the same
+        // The key is also required for solo mining, and the list must be empty to have the same
         // meaning in every version.
         if !config.mode.needs_pool() {
             told.upstreams.clear();

@@ -236,7 +236,7 @@ pool_signature = "barn"
             let (.., detail) = found.unwrap_or_else(|| panic!("{key} in {told:?}"));
             assert!(detail.contains(says), "{key}: {detail}");
         }
-        // What is explained by them is not said to be missing as well.
+        // A key that they explain is not reported as missing as well.
         for key in [
             "listening_address",
             "template_provider_type",
@@ -286,7 +286,7 @@ pool_signature = "barn"
         let commented = file.replace("upstreams = []\n", "# [[upstreams]]\n# pool_port = 1\n");
         let told = refused(&commented);
         assert!(told[0].2.contains("from line 13"), "{told:?}");
-        // A file with a pool means what the client takes.
+        // A file with a pool uses the client's default mode.
         let pool = POOL_FILE.replace("mode = \"FULLTEMPLATE\"\n", "");
         assert!(import(&pool).is_ok());
     }
