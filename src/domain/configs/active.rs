@@ -45,8 +45,8 @@ impl ConfigService {
             .await
     }
 
-    /// Saves a configuration as a new revision of the active one. If none is active, saves it as a new
-    /// one with a name based on `name` and sets it active.
+    /// Saves a configuration as a new revision of the active one. If none is active, saves it as a
+    /// new one with a name based on `name` and sets it active.
     ///
     /// # Errors
     /// Names every invalid field.

@@ -23,7 +23,8 @@ pub struct VersionSupport {
     pub errors: Vec<FieldError>,
     /// Settings that it ignores, with pointers below `/config`.
     pub without_effect: Vec<FieldError>,
-    /// Keys in its file that are not in the file of the newest version that can run the configuration.
+    /// Keys in its file that are not in the file of the newest version that can run the
+    /// configuration.
     pub keys_added: Vec<String>,
     /// Keys that are missing in its file compared with that newest version.
     pub keys_left_out: Vec<String>,

@@ -156,14 +156,14 @@ pub struct ConfigRevision {
     pub description: String,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`. Older revisions
-    /// have only `page` or `api`, or are empty.
+    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`. Older
+    /// revisions have only `page` or `api`, or are empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// The configuration, masked when serialized.
     pub config: ClientConfig,
-    /// Changes since the previous revision; empty for the first one. Pointers into `config`, besides
-    /// `/name` and `/description`.
+    /// Changes since the previous revision; empty for the first one. Pointers into `config`,
+    /// besides `/name` and `/description`.
     pub changes: Vec<FieldDifference>,
 }
 
@@ -220,8 +220,8 @@ pub struct RevisionComparison {
     pub from: i32,
     /// The number of the second revision.
     pub to: i32,
-    /// Changes from the first to the second revision. Pointers into the configuration, besides `/name`
-    /// and `/description`.
+    /// Changes from the first to the second revision. Pointers into the configuration, besides
+    /// `/name` and `/description`.
     pub changes: Vec<FieldDifference>,
     /// The first configuration,
     #[serde(skip)]

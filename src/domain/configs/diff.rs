@@ -21,8 +21,8 @@ pub struct FieldDifference {
     pub to: Option<String>,
 }
 
-/// Every field in which `new` differs from `old`, in the order of their paths. Secret values are not
-/// included.
+/// Every field in which `new` differs from `old`, in the order of their paths. Secret values are
+/// not included.
 pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifference> {
     let mut list = Vec::new();
     compare(

@@ -126,8 +126,8 @@ impl ConfigDraft {
         Ok(draft)
     }
 
-    /// Reads the form of a page. If both keys are empty, a new pair is created. A payout that is only
-    /// an address or a `bitcoin:` URI becomes the descriptor of that address.
+    /// Reads the form of a page. If both keys are empty, a new pair is created. A payout that is
+    /// only an address or a `bitcoin:` URI becomes the descriptor of that address.
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
         let outer = |name: &str| {
             pairs
@@ -157,8 +157,8 @@ impl ConfigDraft {
         }
     }
 
-    /// A configuration alone, as first-generation clients send it. Without a name, the previous name
-    /// stays.
+    /// A configuration alone, as first-generation clients send it. Without a name, the previous
+    /// name stays.
     pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
         Self {
             name,

@@ -9,8 +9,8 @@ use crate::base::ids::ConfigId;
 use crate::web::respond::LIST_BYTES;
 
 impl ConfigService {
-    /// Saves the configuration and description of an older revision as a new revision. The name does
-    /// not change.
+    /// Saves the configuration and description of an older revision as a new revision. The name
+    /// does not change.
     ///
     /// # Errors
     /// No configuration has this id, no such revision; the current rules reject it.

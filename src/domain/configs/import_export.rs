@@ -13,8 +13,8 @@ use crate::base::ids::ConfigId;
 use crate::domain::keys::{MASK, SecretKey};
 
 impl ConfigService {
-    /// Saves a client's file, or JSON of the previous generation, as a new configuration. The text of
-    /// a file is kept for export.
+    /// Saves a client's file, or JSON of the previous generation, as a new configuration. The text
+    /// of a file is kept for export.
     ///
     /// # Errors
     /// Names every problem with its key and line; the name is already in use.

@@ -37,8 +37,8 @@ pub struct ConfigImport {
 }
 
 impl ConfigImport {
-    /// Reads a JSON body or a form with `toml` and optionally `name`, `description`, `fresh_keys` and
-    /// `solo`; or JSON of the previous generation as the body itself.
+    /// Reads a JSON body or a form with `toml` and optionally `name`, `description`, `fresh_keys`
+    /// and `solo`; or JSON of the previous generation as the body itself.
     ///
     /// # Errors
     /// Names every invalid member.
@@ -83,7 +83,8 @@ impl ConfigImport {
 
     /// Checks everything and reports all errors with key and line. The second part of the result is
     /// true if the name is a default that can be changed. `known` has the secret keys of saved
-    /// configurations by public key, so an exported file with a masked secret can be imported again.
+    /// configurations by public key, so an exported file with a masked secret can be imported
+    /// again.
     ///
     /// # Errors
     /// One entry per problem; for problems in the file, the pointer is the key.
@@ -229,8 +230,8 @@ impl ImportedJson {
         })
     }
 
-    /// A configuration itself, as `config` beside its name, or as an entry of the list with the text
-    /// `config_json`.
+    /// A configuration itself, as `config` beside its name, or as an entry of the list with the
+    /// text `config_json`.
     fn of_json(text: &str) -> Result<Self, FieldError> {
         let not_json = |e: serde_json::Error| {
             FieldError::new("", format!("Line {}: invalid JSON: {e}.", e.line()))
@@ -290,8 +291,8 @@ impl ImportedJson {
     }
 }
 
-/// The lines with the client's variables, in place. Other lines are not the client's, and a line with
-/// an assumed value needs no input.
+/// The lines with the client's variables, in place. Other lines are not the client's, and a line
+/// with an assumed value needs no input.
 fn variable_lines(text: &str, variables: &EnvironmentText) -> String {
     let is_settled = |line| {
         variables

@@ -22,8 +22,8 @@
 //! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
 //! * `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
 //! * `peer_targets`: the servers that a configuration names, for a probe.
-//! * `diff`: changes between two configurations. `naming`, `ports`: free names and ports. `fuzzing`:
-//!   properties that hold for any text.
+//! * `diff`: changes between two configurations. `naming`, `ports`: free names and ports.
+//!   `fuzzing`: properties that hold for any text.
 //!
 //! The rest:
 //!

@@ -32,7 +32,8 @@ pub struct ClientConfig {
     pub authority_secret_key: SecretKey,
     /// Validity of the certificates for miners, in seconds. The client stores 32 bits.
     pub cert_validity_sec: u32,
-    /// Target shares per minute for each miner; sets its difficulty. The client stores a 32-bit float.
+    /// Target shares per minute for each miner; sets its difficulty. The client stores a 32-bit
+    /// float.
     pub shares_per_minute: f64,
     /// The number of shares per acknowledgment to a miner.
     pub share_batch_size: u32,
@@ -40,8 +41,8 @@ pub struct ClientConfig {
     pub mode: MiningMode,
     /// The coinbase tag: text in the coinbase input script. Can be empty.
     pub jdc_signature: String,
-    /// The payout of solo rewards and of the client's part of the coinbase: an output descriptor (BIP
-    /// 380).
+    /// The payout of solo rewards and of the client's part of the coinbase: an output descriptor
+    /// (BIP 380).
     pub coinbase_reward_script: String,
     /// The default pool account. Clients up to 0.2.0 use it for all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +65,8 @@ pub struct ClientConfig {
     /// Past jobs kept per channel for late shares; 0 and absent mean the client's default, 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_past_jobs: Option<u32>,
-    /// Pools with their job declaration servers, in order of use. Kept but not used for solo mining.
+    /// Pools with their job declaration servers, in order of use. Kept but not used for solo
+    /// mining.
     #[serde(default)]
     pub upstreams: Vec<ConfigUpstream>,
     /// The networks to search for miners' management pages; none if absent.
@@ -202,7 +204,8 @@ impl ClientConfig {
             .expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
-    /// The JSON object with the secret. Use it only to check the configuration again or to store it.
+    /// The JSON object with the secret. Use it only to check the configuration again or to store
+    /// it.
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();
         value[SECRET_FIELD] = self.authority_secret_key.reveal().into();

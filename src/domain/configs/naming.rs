@@ -1,5 +1,5 @@
-//! Rules for names and descriptions, and free names. Independent of storage: callers check whether a
-//! name is in use.
+//! Rules for names and descriptions, and free names. Independent of storage: callers check whether
+//! a name is in use.
 
 use crate::base::visible::has_hidden;
 

@@ -1,5 +1,6 @@
-//! Recognizes files of other programs and unfilled templates that users import by mistake, and explains
-//! them in one sentence. Looks at text only, and quotes names of keys and variables but never values.
+//! Recognizes files of other programs and unfilled templates that users import by mistake, and
+//! explains them in one sentence. Looks at text only, and quotes names of keys and variables but
+//! never values.
 
 use super::toml_file::FileRemark;
 use serde_json::Value;

@@ -43,8 +43,8 @@ pub struct ParsedConfig {
 
 /// Reads a configuration.
 ///
-/// `previous` is the configuration it replaces, if any. A secret key that is absent, empty or [`MASK`]
-/// then keeps its value if the public key does not change.
+/// `previous` is the configuration it replaces, if any. A secret key that is absent, empty or
+/// [`MASK`] then keeps its value if the public key does not change.
 pub fn read(
     value: &Value,
     previous: Option<&ClientConfig>,

@@ -1,6 +1,6 @@
 //! Known pools with their public keys: the built-in list `data/pools.toml`, and the user's own
-//! `pools.toml` in the data directory, which extends or replaces it. Setup offers these pools, and the
-//! rules for saved configurations use them. Pure except for [`read`].
+//! `pools.toml` in the data directory, which extends or replaces it. Setup offers these pools, and
+//! the rules for saved configurations use them. Pure except for [`read`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -158,8 +158,8 @@ pub fn built_in() -> &'static KnownPools {
     &POOLS
 }
 
-/// The known pools, including the user's own list at `path`, which is read each time so that changes
-/// apply immediately. Blocks.
+/// The known pools, including the user's own list at `path`, which is read each time so that
+/// changes apply immediately. Blocks.
 pub fn read(path: &Path) -> KnownPools {
     let text = open_regular(path, std::fs::File::options().read(true)).and_then(|file| {
         let mut text = String::new();

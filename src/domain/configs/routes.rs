@@ -320,8 +320,8 @@ pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<Con
     as_file(configs.export(id).await?)
 }
 
-/// `POST /saved-configs/{id}/export?secret=include`: the file with the secret, for admins only. Without
-/// the parameter, same as `GET`.
+/// `POST /saved-configs/{id}/export?secret=include`: the file with the secret, for admins only.
+/// Without the parameter, same as `GET`.
 pub async fn export_whole(
     State(configs): State<ConfigService>,
     PathId(id): PathId<ConfigId>,

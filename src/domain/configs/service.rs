@@ -93,8 +93,8 @@ impl ConfigService {
     }
 
     /// At most `limit` configurations after the first `offset`, newest first, and the total number;
-    /// fewer if they are long. With `q` only configurations that contain this text, ignoring case, in
-    /// name, description or any value except the secret.
+    /// fewer if they are long. With `q` only configurations that contain this text, ignoring case,
+    /// in name, description or any value except the secret.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -249,8 +249,8 @@ impl ConfigService {
         })
     }
 
-    /// The host names of a configuration that cannot be resolved, with pointers below `/config`. Waits
-    /// only for a moment.
+    /// The host names of a configuration that cannot be resolved, with pointers below `/config`.
+    /// Waits only for a moment.
     pub async fn lost_hosts(&self, config: &ClientConfig) -> Vec<FieldError> {
         self.hosts
             .doubts(config)

@@ -1,8 +1,8 @@
 //! The client's file: written for one client version, and read from any.
 //!
 //! Only the `toml` crate creates TOML, so no value can break out of its quotes. The list in
-//! `programs/jd_client/config_fields.rs` decides which keys a version gets. This module must not access
-//! the file system.
+//! `programs/jd_client/config_fields.rs` decides which keys a version gets. This module must not
+//! access the file system.
 
 mod environment;
 mod export;

@@ -1,8 +1,8 @@
 //! The answers of setup by field name, and the JSON responses. Field names are those of a
 //! configuration's form, plus a few simpler ones.
 //!
-//! Pure. The answers never contain the client's own keys: the pair is created when the configuration
-//! is saved, and a secret key pasted into a field is masked before it is stored.
+//! Pure. The answers never contain the client's own keys: the pair is created when the
+//! configuration is saved, and a secret key pasted into a field is masked before it is stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

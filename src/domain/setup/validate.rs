@@ -254,8 +254,8 @@ impl CompleteSetup {
     /// Checks everything.
     pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
-        // The configuration keeps the network of the template provider, so that later checks compare
-        // the payout with it.
+        // The configuration keeps the network of the template provider, so that later checks
+        // compare the payout with it.
         if let Some(provider) = sent["template_provider_type"]
             .get_mut("Sv2Tp")
             .and_then(Value::as_object_mut)

@@ -161,8 +161,8 @@ impl StepPage {
         }
     }
 
-    /// The notes beside the fields that were sent, while the user fills in the form. A field that is
-    /// still empty shows no error.
+    /// The notes beside the fields that were sent, while the user fills in the form. A field that
+    /// is still empty shows no error.
     pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
         let mut fields: Vec<ConfigFormField<'_>> = Vec::new();
         for (name, text) in pairs

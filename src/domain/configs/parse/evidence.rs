@@ -1,5 +1,6 @@
-//! Reads public keys in the context of the other keys of a configuration. A secret key in a public key
-//! field looks like a key of the 2019 protocol, unless its public key is also in the configuration.
+//! Reads public keys in the context of the other keys of a configuration. A secret key in a public
+//! key field looks like a key of the 2019 protocol, unless its public key is also in the
+//! configuration.
 
 use super::table::is_blank;
 use crate::domain::configs::model::ClientConfig;

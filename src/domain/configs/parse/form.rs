@@ -1,15 +1,15 @@
-//! Converts urlencoded forms with flat names to the JSON that [`read`](super::read) accepts, and the
-//! pointer of an error to the name of its form field.
+//! Converts urlencoded forms with flat names to the JSON that [`read`](super::read) accepts, and
+//! the pointer of an error to the name of its form field.
 //!
 //! Names have dots between levels and numbers for pools: `listening_address`,
 //! `upstreams.0.pool_port`, `template_provider_type.Sv2Tp.address`, `miner_telemetry.cidrs`.
 //! Besides:
-//! * the select field `template_provider` (`sv2tp` or `ipc`) selects the kind, and fields of the other
-//!   kind are dropped. Without that field, the kind is the one with non-empty fields;
+//! * the select field `template_provider` (`sv2tp` or `ipc`) selects the kind, and fields of the
+//!   other kind are dropped. Without that field, the kind is the one with non-empty fields;
 //! * pools with only empty fields are dropped, so a form can offer a spare row; the others are
 //!   renumbered, and pointers use the new numbers;
-//! * lists are one text with elements separated by commas, spaces or line breaks. Several fields with
-//!   that name are combined. For other names, the last field wins;
+//! * lists are one text with elements separated by commas, spaces or line breaks. Several fields
+//!   with that name are combined. For other names, the last field wins;
 //! * empty text means "not set".
 //!
 //! Callers remove other form fields (name, description) first; otherwise they cause a warning.
@@ -111,8 +111,8 @@ fn all_empty(fields: &Map<String, Value>) -> bool {
 }
 
 /// The name of the form field for an error at `pointer` (relative to the configuration):
-/// `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field of the
-/// list, and the kind of template provider to `template_provider`.
+/// `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field of
+/// the list, and the kind of template provider to `template_provider`.
 pub fn form_name(pointer: &str) -> String {
     let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
     match path[..] {

@@ -149,8 +149,8 @@ impl<'v> ObjectReader<'v> {
         )
     }
 
-    /// A list of single values, empty if absent. A list can also be one text with elements separated
-    /// by commas or spaces.
+    /// A list of single values, empty if absent. A list can also be one text with elements
+    /// separated by commas or spaces.
     pub fn list<T>(
         &mut self,
         key: &'static str,

@@ -213,8 +213,8 @@ pub fn addresses_in(network: &str) -> Option<u32> {
 /// The data directory of a node, absolute or below `~`. `chain_folder` is the subdirectory of its
 /// network; empty on mainnet.
 ///
-/// The client would expand variables and resolve relative paths, but each client has its own working
-/// directory and environment, so the result would differ from what the user expects.
+/// The client would expand variables and resolve relative paths, but each client has its own
+/// working directory and environment, so the result would differ from what the user expects.
 pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {

@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 /// The pointer to the payout.
 const AT: &str = "/coinbase_reward_script";
 
-/// The scripts of published examples with their sources. Comparing scripts also finds other forms of
-/// the same address.
+/// The scripts of published examples with their sources. Comparing scripts also finds other forms
+/// of the same address.
 static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
     let payouts = examples(ExampleKind::Payout)
         .filter_map(|one| Some((reward_script(&one.value).ok()?.script_hex(), one.origin())));

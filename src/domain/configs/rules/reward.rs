@@ -2,8 +2,8 @@
 //!
 //! The client (stratum-apps 0.8.0 with miniscript 13) accepts `addr(…)`, `raw(hex)` and every
 //! descriptor with definite keys: no wildcard, hardened step, alternatives or private key. The
-//! resulting script has no network, and the client never compares networks. jd-manager compares them
-//! with [`RewardScript::fits`].
+//! resulting script has no network, and the client never compares networks. jd-manager compares
+//! them with [`RewardScript::fits`].
 
 use super::other_payouts;
 use super::scalar::shown;

@@ -8,8 +8,8 @@ use serde_json::Value;
 /// The default maximum length of a text in bytes. No field of the client needs more.
 pub const LONGEST_TEXT: usize = 1024;
 
-/// Text of at most `longest` bytes without control characters. A whole number becomes its digits, as
-/// in the client.
+/// Text of at most `longest` bytes without control characters. A whole number becomes its digits,
+/// as in the client.
 pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -140,8 +140,8 @@ pub fn clipped(text: &str, most: usize) -> String {
     short
 }
 
-/// `text` in quotation marks for a message, shortened to 60 characters and with invisible characters
-/// escaped.
+/// `text` in quotation marks for a message, shortened to 60 characters and with invisible
+/// characters escaped.
 pub fn shown(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };

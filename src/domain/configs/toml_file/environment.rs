@@ -1,5 +1,5 @@
-//! The client's configuration as environment variables, `JDC__…`, which 0.6.0 reads: in a Docker Compose
-//! file, an environment file, a systemd unit or a command line.
+//! The client's configuration as environment variables, `JDC__…`, which 0.6.0 reads: in a Docker
+//! Compose file, an environment file, a systemd unit or a command line.
 //!
 //! The variables are converted to a file, which is then read like any other; each line keeps the
 //! variable and line of its source. The rules are those of the client: names ignore case, two
@@ -125,8 +125,8 @@ fn variables(line: &str, number: usize) -> Vec<EnvironmentVariable> {
     found
 }
 
-/// The value after a name. `quote` is the quotation mark before the name, if any. `is_word`: more of
-/// a command line follows.
+/// The value after a name. `quote` is the quotation mark before the name, if any. `is_word`: more
+/// of a command line follows.
 fn value(rest: &str, quote: Option<char>, is_word: bool) -> Option<String> {
     // `"NAME": value`, as in JSON, and `"NAME=value"`, as in a list.
     let closed = quote.filter(|quote| rest.starts_with(*quote));

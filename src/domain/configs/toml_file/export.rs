@@ -76,8 +76,8 @@ pub fn text_of(file: &str) -> Option<String> {
     Some(without_secret_keys(&document.to_string()))
 }
 
-/// Sets the known keys of a table to the values in `ours`. `path` is the prefix of the table's keys in
-/// the list of fields.
+/// Sets the known keys of a table to the values in `ours`. `path` is the prefix of the table's keys
+/// in the list of fields.
 fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in &keys {
@@ -167,8 +167,8 @@ fn merge_list(there: &ArrayOfTables, ours: &[&toml::Table], path: &str) -> Array
     merged
 }
 
-/// The entry in the file for each of our pools: first pools with the same address, port and key, then
-/// pools with one difference.
+/// The entry in the file for each of our pools: first pools with the same address, port and key,
+/// then pools with one difference.
 fn same_pools(there: &ArrayOfTables, ours: &[&toml::Table]) -> Vec<Option<usize>> {
     let there: Vec<PoolIdentity> = there.iter().map(PoolIdentity::of_file).collect();
     let ours: Vec<PoolIdentity> = ours
@@ -263,8 +263,8 @@ impl PoolIdentity {
     }
 }
 
-/// The library writes tables by their positions. All tables of a reordered list get the same position,
-/// so they are written in the order of the list.
+/// The library writes tables by their positions. All tables of a reordered list get the same
+/// position, so they are written in the order of the list.
 fn set_positions(table: &mut Table, position: Option<isize>) {
     table.set_position(position);
     for (_, item) in table.iter_mut() {

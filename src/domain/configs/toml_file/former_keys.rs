@@ -1,8 +1,8 @@
 //! Keys of earlier clients and their current replacements.
 //!
-//! Sources: the example files and sources of `jd_client` 0.1.0 to 0.1.4 and of `jd_client_sv2` 0.1.0
-//! to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Works on one
-//! table of a file at a time; messages quote no secret.
+//! Sources: the example files and sources of `jd_client` 0.1.0 to 0.1.4 and of `jd_client_sv2`
+//! 0.1.0 to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Works
+//! on one table of a file at a time; messages quote no secret.
 
 use crate::domain::configs::rules::reward::legacy_descriptor;
 use crate::domain::keys::without_secret_keys;
@@ -15,8 +15,8 @@ const LONGEST_QUOTE: usize = 200;
 /// The replacement of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyReplacement {
-    /// Pointers to fields that are missing because the file has this key instead. Without a slash, the
-    /// field is in the same table as the key.
+    /// Pointers to fields that are missing because the file has this key instead. Without a slash,
+    /// the field is in the same table as the key.
     pub fields: &'static [&'static str],
     /// What to write instead, as a sentence.
     pub hint: String,

@@ -1,8 +1,9 @@
 //! Reads a client's file of any version and reports key and line of every finding.
 //!
-//! Two steps: [`parse`] converts the text to the JSON that `configs::parse` reads and stores the line of
-//! every key; [`TomlConfig::locate`] then converts an error in that JSON to key and line. [`import`] does
-//! both. Like the client, it ignores the case of keys and unknown keys, but it reports unknown keys.
+//! Two steps: [`parse`] converts the text to the JSON that `configs::parse` reads and stores the
+//! line of every key; [`TomlConfig::locate`] then converts an error in that JSON to key and line.
+//! [`import`] does both. Like the client, it ignores the case of keys and unknown keys, but it
+//! reports unknown keys.
 
 mod complaints;
 
@@ -43,8 +44,8 @@ pub struct TomlConfig {
     pub remarks: Vec<FileRemark>,
     /// Key and line of every pointer into `value` that is in the file.
     places: BTreeMap<String, FilePosition>,
-    /// Top-level keys that are below a table and therefore part of it: their lines and the name of the
-    /// table.
+    /// Top-level keys that are below a table and therefore part of it: their lines and the name of
+    /// the table.
     misplaced: BTreeMap<&'static str, (usize, String)>,
     /// Keys of earlier clients, with pointers to the fields that replace them.
     former: Vec<(FileRemark, Vec<String>)>,
@@ -173,9 +174,9 @@ struct TomlReader {
 }
 
 impl TomlReader {
-    /// The entries of a table that are keys of a configuration, with correct spelling. `pointer` is the
-    /// pointer to the table in the value, `key` its full key in the file, and `path` the prefix of its
-    /// keys in the list of fields.
+    /// The entries of a table that are keys of a configuration, with correct spelling. `pointer` is
+    /// the pointer to the table in the value, `key` its full key in the file, and `path` the prefix
+    /// of its keys in the list of fields.
     fn table(
         &mut self,
         table: &DeTable,
@@ -427,8 +428,8 @@ impl TomlReader {
     }
 }
 
-/// The error for a file with no mode and no pool. The client would use FULLTEMPLATE and exit because
-/// it has no pool.
+/// The error for a file with no mode and no pool. The client would use FULLTEMPLATE and exit
+/// because it has no pool.
 fn solo_offer(text: &str) -> String {
     let commented = text.lines().position(|line| {
         line.trim_start()
@@ -464,7 +465,8 @@ fn full_key(table: &str, short: &str) -> String {
     }
 }
 
-/// The correct spelling of a key below `path` (as in the list of fields, with separator), if it is one.
+/// The correct spelling of a key below `path` (as in the list of fields, with separator), if it is
+/// one.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     let known = FIELDS.iter().filter(|field| field.is_in_files());
     known

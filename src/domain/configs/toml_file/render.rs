@@ -38,8 +38,8 @@ pub fn complete(config: &ClientConfig, secret: &str) -> Table {
     document(config, None, secret)
 }
 
-/// Features that the configuration needs and client `version` does not have. Such a client would not
-/// start, or would behave differently.
+/// Features that the configuration needs and client `version` does not have. Such a client would
+/// not start, or would behave differently.
 pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if config.mode == MiningMode::SoloMining && !version.mines_solo() {
@@ -104,8 +104,8 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .collect()
 }
 
-/// The document for a version, or all settings for none. The fields have the order of the file: TOML
-/// needs top-level keys before any table, or they become part of the table.
+/// The document for a version, or all settings for none. The fields have the order of the file:
+/// TOML needs top-level keys before any table, or they become part of the table.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
     let mut told = config.clone();
     if version.is_some() {

@@ -84,8 +84,8 @@ impl ImportPage {
     }
 }
 
-/// The text of a file with [`MASK`] instead of every secret key, and whether there was one. Masks valid
-/// keys anywhere, and any value of a key with "secret" in its name, even if it is invalid.
+/// The text of a file with [`MASK`] instead of every secret key, and whether there was one. Masks
+/// valid keys anywhere, and any value of a key with "secret" in its name, even if it is invalid.
 pub(super) fn without_secrets(text: &str) -> (String, bool) {
     let masked = if text.trim_start().starts_with('{') {
         without_member_secrets(text)

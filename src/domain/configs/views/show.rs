@@ -28,7 +28,8 @@ pub struct ShowPage {
     import_remarks: Vec<FieldError>,
     /// The masked configuration as JSON text, for first-generation clients.
     config_json: String,
-    /// Errors (if it was saved before a rule existed), warnings and hints, with pointers below `/config`.
+    /// Errors (if it was saved before a rule existed), warnings and hints, with pointers below
+    /// `/config`.
     #[serde(flatten)]
     found: ConfigFindings,
     /// The known client versions that can run it, oldest first.

@@ -1,5 +1,5 @@
-//! The values of the fields in a configuration's form, from a configuration or from a sent form. Never
-//! contains a secret.
+//! The values of the fields in a configuration's form, from a configuration or from a sent form.
+//! Never contains a secret.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,8 +58,8 @@ impl FormValues {
         }
     }
 
-    /// The values of a sent form without secrets. Renumbers the rows and drops empty rows, unless they are
-    /// kept.
+    /// The values of a sent form without secrets. Renumbers the rows and drops empty rows, unless
+    /// they are kept.
     pub(super) fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();

@@ -4,8 +4,8 @@ use super::{FileRemark, TomlConfig};
 use crate::base::error::FieldError;
 
 impl TomlConfig {
-    /// The errors of the file for the errors of [`value`](Self::value), with key and line, and with the
-    /// replacement for every key of an earlier client.
+    /// The errors of the file for the errors of [`value`](Self::value), with key and line, and with
+    /// the replacement for every key of an earlier client.
     pub fn complaints(&self, errors: &[FieldError]) -> Vec<FileRemark> {
         let mut told: Vec<FileRemark> = Vec::new();
         let replaced = self.former.iter().map(|(remark, _)| remark.clone());
@@ -21,8 +21,8 @@ impl TomlConfig {
         told
     }
 
-    /// The same file with lines and keys of its source text: `place` returns both for a line, with the
-    /// key as written.
+    /// The same file with lines and keys of its source text: `place` returns both for a line, with
+    /// the key as written.
     pub fn relocate(mut self, place: impl Fn(usize) -> Option<(usize, String)>) -> Self {
         let relocate = |remark: &mut FileRemark| remark.relocate(&place);
         self.remarks.iter_mut().for_each(relocate);
@@ -43,8 +43,8 @@ impl TomlConfig {
         self
     }
 
-    /// The position in the file for an error of [`value`](Self::value). For a missing key: the table
-    /// that should contain it, or the line where it is in the wrong table.
+    /// The position in the file for an error of [`value`](Self::value). For a missing key: the
+    /// table that should contain it, or the line where it is in the wrong table.
     pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {
