@@ -112,7 +112,7 @@ async fn clocks_stop_and_actions_fail_visibly_while_the_manager_is_gone() {
     until_connected(&browser).await;
     browser.press("Save").await;
     browser
-        .until("it was sent", "return document.title.startsWith('Error: ')")
+        .until("it was sent", "return document.title.startsWith('Error')")
         .await;
 }
 

@@ -329,7 +329,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .go(&manager.url(&format!("/saved-configs/{pool}")))
         .await;
-    browser.press("Run trial").await;
+    browser.press("Test with client").await;
     browser
         .until(
             "what came of it",
