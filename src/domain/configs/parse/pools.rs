@@ -161,7 +161,7 @@ fn host_and_port(
         if second.is_some_and(|second| second != port) {
             found.error(
                 pool.at(host_key),
-                format!("Port {port} does not match {port_key}. Enter only the host here."),
+                format!("Port {port} in the address does not match the port field. Enter only the host here."),
             );
             return (None, second);
         }

@@ -8,7 +8,7 @@ use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 use crate::programs::jd_client::examples::{ExampleKind, example};
 use std::net::{IpAddr, SocketAddr};
 
-/// Finds everything doubtful about the peers of a configuration.
+/// Adds warnings about the peers of a configuration.
 pub(super) fn check(config: &ClientConfig, found: &mut ConfigFindings) {
     provider(&config.template_provider_type, found);
     // Solo mining keeps the pools for later, so they are checked as well.

@@ -20,7 +20,7 @@ use toml::de::{DeTable, DeValue};
 /// The maximum number of reported syntax errors, because each can be a result of the previous one.
 const MOST_SYNTAX_ERRORS: usize = 5;
 /// The text in an error that importing for solo mining fixes.
-pub const SOLO_OFFER: &str = "import it for solo mining";
+pub const SOLO_OFFER: &str = "import the file for solo mining";
 /// The maximum number of remarks about keys.
 const MOST_REMARKS: usize = 50;
 

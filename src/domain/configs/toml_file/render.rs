@@ -77,7 +77,7 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
             format!("/upstreams/{other}/user_identity"),
             format!(
                 "Client {version} uses one account for all pools, but the accounts differ. Use client 0.3.0 or newer, or set a \
-                 default account (user_identity)."
+                 default account."
             ),
         ));
     }
