@@ -295,7 +295,7 @@ impl SetupService {
     /// The findings about one step; in the review, about all steps.
     ///
     /// # Errors
-    /// The machine has no randomness; the database cannot be read.
+    /// The system has no random numbers; the database cannot be read.
     pub async fn judge(&self, answers: &SetupAnswers, step: SetupStep) -> Result<ConfigFindings> {
         let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?)
             .with_pools(self.pools().await?);
@@ -387,7 +387,7 @@ impl SetupService {
     /// The configuration from the answers and the connection test; none if there are errors.
     ///
     /// # Errors
-    /// The machine has no randomness; the database cannot be read.
+    /// The system has no random numbers; the database cannot be read.
     pub async fn preview(
         &self,
         answers: &SetupAnswers,

@@ -6,7 +6,7 @@ use strum::IntoEnumIterator;
 
 use crate::programs::jd_client::config_fields::{ConfigField, FieldGroup};
 
-// In the order of the pages.
+// Variants are in the order of the pages.
 /// A page of setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
