@@ -542,7 +542,7 @@ fn the_list_says_where_work_goes_and_what_is_active() {
     assert_eq!(
         cells,
         [
-            "pool.attic.localhost:3333, then 1 more Pool, coinbase only",
+            "pool.attic.localhost:3333, 1 more Pool, coinbase only",
             "Solo"
         ]
     );
