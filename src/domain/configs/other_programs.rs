@@ -352,7 +352,7 @@ mod tests {
             (
                 "version: '3'\nservices:\n  barn:\n    image: stratumv2/translator_sv2:v0.8.0\n    environment:\n      TPROXY__DOWNSTREAM_PORT: 1\n",
                 2,
-                "Docker Compose with the settings of the translator",
+                "Docker Compose file with the settings of the translator",
             ),
             (
                 "services:\n  barn:\n    image: nginx\n",

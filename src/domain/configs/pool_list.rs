@@ -371,7 +371,7 @@ mod tests {
             let known = with_own(text, "pools.toml");
             let problem = known.problem.unwrap();
             assert!(
-                problem.starts_with("pools.toml has a mistake") && problem.contains(says),
+                problem.starts_with("pools.toml has an error") && problem.contains(says),
                 "{says}: {problem}"
             );
             assert_eq!(known.pools, built_in().pools);

@@ -317,7 +317,7 @@ mod tests {
                 .as_str()
             )
         );
-        assert!(advice(&standing, &both).starts_with("Change “Your"));
+        assert!(advice(&standing, &both).starts_with("Change “Pool account” of pool 2"));
         let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
         let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
         assert_eq!(

@@ -1022,7 +1022,7 @@ async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named
             .page(200);
         assert!(
             page.one("section[aria-labelledby=known] p.warning")
-                .contains("pools.toml has a mistake")
+                .contains("pools.toml has an error")
         );
         assert!(
             !page
@@ -1031,7 +1031,7 @@ async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named
         );
     }
     assert_eq!(
-        manager.log().matches("pools.toml has a mistake").count(),
+        manager.log().matches("pools.toml has an error").count(),
         1,
         "{}",
         manager.log()

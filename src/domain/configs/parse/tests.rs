@@ -293,7 +293,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("coinbase_reward_script", json!("addr(tb1qxxx)")),
             "/coinbase_reward_script",
-            "not a Bitcoin address",
+            "not a valid Bitcoin address",
         ),
         (
             with(

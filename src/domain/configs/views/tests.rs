@@ -764,7 +764,7 @@ fn clients_that_make_the_same_of_it_stand_together() {
     assert!(
         everything
             .iter()
-            .any(|row| row.contains("Client 0.4.0 does not know max_past_jobs")),
+            .any(|row| row.contains("Client 0.4.0 does not support max_past_jobs")),
         "{everything:?}"
     );
 }
