@@ -36,7 +36,7 @@ pub struct SettingToChange {
 }
 
 impl SettingToChange {
-    /// `“Your account at this pool” of pool 1`.
+    /// `“Pool account” of pool 1`.
     pub fn text(&self) -> String {
         match self.pool {
             Some(number) => format!("“{}” of pool {number}", self.label),
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(
             (setting.text().as_str(), setting.path.as_str()),
             (
-                "“Your account at this pool” of pool 2",
+                "“Pool account” of pool 2",
                 format!(
                     "/saved-configs/{}/edit#upstreams-1-user_identity",
                     instance.config_id
@@ -317,12 +317,12 @@ mod tests {
                 .as_str()
             )
         );
-        assert!(advice(&standing, &both).starts_with("Change “Your"));
+        assert!(advice(&standing, &both).starts_with("Change “Pool account” of pool 2"));
         let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
         let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
         assert_eq!(
             setting.map(|setting| (setting.label, setting.pool)),
-            Some(("Public key of the pool", Some(1)))
+            Some(("Pool public key", Some(1)))
         );
         // Once it answers with the right key, a restart helps.
         assert_eq!(

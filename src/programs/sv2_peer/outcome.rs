@@ -173,7 +173,7 @@ impl ProbeOutcome {
 /// The label of the field with a server's key on pages, as part of a sentence.
 fn key_text(role: PeerRole) -> &'static str {
     match role {
-        PeerRole::Pool | PeerRole::JobDeclarationServer => "“Public key of the pool”",
+        PeerRole::Pool | PeerRole::JobDeclarationServer => "“Pool public key”",
         PeerRole::TemplateProvider => "the public key of the template provider",
     }
 }

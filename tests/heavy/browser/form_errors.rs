@@ -118,7 +118,7 @@ async fn a_field_is_told_of_as_soon_as_it_is_left() {
     browser.click("#name").await;
     browser
         .until(
-            "it is mended",
+            "it is fixed",
             "return !document.querySelector('#form .error, #form [aria-invalid]')",
         )
         .await;
@@ -151,7 +151,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('Error')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     assert_eq!(status(browser).await, 422);

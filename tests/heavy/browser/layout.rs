@@ -270,11 +270,11 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "config-errors", &mut found).await;
-    browser.press("Add a fallback pool").await;
+    browser.press("Add fallback pool").await;
     browser
         .until(
             "a row more",
@@ -289,7 +289,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "import-errors", &mut found).await;
@@ -330,7 +330,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .go(&manager.url(&format!("/saved-configs/{pool}")))
         .await;
-    browser.press("Try with the client").await;
+    browser.press("Test with client").await;
     browser
         .until(
             "what came of it",
@@ -392,7 +392,7 @@ async fn look_at_setup(
     arrived("provider").await;
     look_at(browser, "setup-provider", found).await;
     browser.choose("#template_provider", "ipc").await;
-    browser.press("Look again").await;
+    browser.press("Search again").await;
     browser
         .until(
             "it looked",
@@ -416,7 +416,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-pools-errors", found).await;
@@ -464,7 +464,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-payout-errors", found).await;

@@ -174,7 +174,7 @@ async fn the_server_that_fails_is_named_and_nothing_is_restarted_until_both_answ
                 assert_eq!(
                     report["setting"],
                     json!({
-                        "label": "Public key of the pool", "pool": 1,
+                        "label": "Pool public key", "pool": 1,
                         "path": format!("/saved-configs/{saved}/edit#upstreams-0-authority_pubkey"),
                     })
                 );

@@ -41,7 +41,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     );
     assert_eq!(
         (imported.code, imported.out.as_str()),
-        (0, "\"Home, solo\" is imported.\n"),
+        (0, "\"Home, solo\" was imported.\n"),
         "{imported:?}"
     );
     let table = ask(&manager, &["configs", "list", "--search", "home"]).well();
@@ -68,7 +68,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     )
     .wrong(1);
     assert!(
-        older.contains("error: mode: Client 0.1.0 has no solo mining"),
+        older.contains("error: mode: Client 0.1.0 does not support solo mining"),
         "{older}"
     );
     // Exported with its comment and without its key. A check on this manager knows the key.
