@@ -8,7 +8,7 @@ use crate::keeper::level::{self, LogLevel};
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::programs) struct LineParts<'a> {
-    /// When it was said.
+    /// The time.
     pub at: Timestamp,
     /// Whether the level is `INFO` or higher. Lower levels are for debugging the client.
     pub is_loud: bool,
@@ -19,7 +19,7 @@ pub(in crate::programs) struct LineParts<'a> {
 }
 
 impl<'a> LineParts<'a> {
-    /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
+    /// Splits a line (without its line break); `None` if it does not begin with time and level.
     pub(in crate::programs) fn read(line: &'a [u8]) -> Option<Self> {
         let header = level::parts(line)?;
         let message = &line[header.message..];

@@ -711,7 +711,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert!(
         found
             .1
-            .contains("was disconnected: the job declaration server refused a job: invalid-job"),
+            .contains("was disconnected: the job declaration server rejected a job: invalid-job"),
         "{found:?}"
     );
 

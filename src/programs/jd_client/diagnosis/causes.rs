@@ -11,7 +11,7 @@ mod provider;
 /// weight is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::programs) enum CauseWeight {
-    /// What the client was doing.
+    /// The situation of the client.
     Circumstance,
     /// Something stopped or failed.
     Summary,
@@ -19,9 +19,9 @@ pub(in crate::programs) enum CauseWeight {
     Reason,
 }
 
-/// A text that the client writes, and its meaning.
+/// A text in the client's log, and its meaning.
 pub(in crate::programs) struct CauseRule {
-    /// For programs; it never changes.
+    /// The code for programs. It never changes.
     pub code: &'static str,
     /// A line must contain all of these texts. `|` separates alternatives. Quotes have no
     /// backslash.
@@ -42,7 +42,7 @@ pub(in crate::programs) struct CauseRule {
     pub example: &'static str,
 }
 
-/// What most rules have in common.
+/// The values that most rules have in common.
 pub(in crate::programs) const RULE: CauseRule = CauseRule {
     code: "",
     marks: &[],

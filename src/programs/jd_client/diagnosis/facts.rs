@@ -24,7 +24,7 @@ const CRATES: &[&[u8]] = &[b"jd_client", b"stratum_apps", b"bitcoin_core_sv2"];
 /// The validity of a certificate, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::programs) struct CertificateValidity {
-    /// From when on.
+    /// The start.
     pub from: i64,
     /// The end.
     pub until: i64,
@@ -35,7 +35,7 @@ pub(in crate::programs) struct CertificateValidity {
 #[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
 #[cfg_attr(test, strum(serialize_all = "kebab-case"))]
 pub(in crate::programs) enum LogFact {
-    /// The client begins its work.
+    /// The client starts.
     ClientStarts,
     /// The client connects to a template provider that speaks Stratum V2; with the number of the
     /// attempt.
@@ -135,18 +135,17 @@ pub(in crate::programs) enum LogFact {
     Ended,
 }
 
-/// One thing the client says, and what it means.
+/// A text of the client, and its meaning.
 pub(in crate::programs) struct FactRule<F = LogFact> {
     /// The last modules of the target; empty for any.
     pub target: &'static str,
-    /// What the message begins with.
+    /// The beginning of the message.
     pub begins: &'static str,
-    /// Further texts that are all in the message.
+    /// Further texts that the message must contain.
     pub has: &'static [&'static str],
-    /// Makes the fact of the message behind `begins`. None if the line says something else after
-    /// all.
+    /// Creates the fact from the message after `begins`. None if the line turns out not to match.
     pub means: fn(&[u8]) -> Option<F>,
-    /// A line that this rule is for; its test.
+    /// An example line for the test of this rule.
     #[cfg_attr(not(test), expect(dead_code))]
     pub example: &'static str,
 }

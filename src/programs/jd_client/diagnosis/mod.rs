@@ -28,8 +28,8 @@ pub use status::{
 /// The maximum time between a line that explains an exit and a line that only reports the exit.
 const SAME_END: Duration = Duration::from_secs(5);
 
-/// Lines older than this when the client ended are history, not the cause of its end. The slowest
-/// known failure, a template provider that does not speak Stratum V2, takes 34 s (0.6.0, measured).
+/// Lines that are older than this at the exit are not its cause. The slowest known failure, a
+/// template provider that does not speak Stratum V2, takes 34 s (measured with 0.6.0).
 pub(in crate::programs) const RECENT: Duration = Duration::from_secs(60);
 
 /// A circumstance must have lasted at least this long, and until at most this long before the exit.
@@ -201,7 +201,7 @@ fn time_of(line: &str) -> Option<Timestamp> {
 }
 
 impl CauseRule {
-    /// The cause that a line gives, if this rule is for it.
+    /// The cause in a line, if this rule matches.
     pub(in crate::programs) fn apply(&self, line: &str) -> Option<EndCause> {
         let has = |mark: &&str| mark.split('|').any(|text| line.contains(text));
         if !self.marks.iter().all(has) {

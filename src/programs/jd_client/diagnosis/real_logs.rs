@@ -152,7 +152,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "connected | pool 1 of 1 | ",
         None,
     ),
-    // A template provider's own logs. jd-manager does not run it, so they say nothing here.
+    // Logs of a template provider. jd-manager does not run it, so they have no status.
     ("sv2-tp/no_node_retries", RUNS_ON, "unknown |  | ", None),
     ("sv2-tp/port_in_use", ONE, "unknown |  | ", None),
     ("sv2-tp/restarted_serves_again", ZERO, "unknown |  | ", None),

@@ -52,7 +52,7 @@ impl From<serde_json::Error> for ShapeError {
 #[derive(Debug, Default)]
 pub(in crate::programs) struct RawObject<'a> {
     members: Vec<(MemberName<'a>, &'a RawValue)>,
-    /// Members that were not what they should be, so far.
+    /// The number of invalid members so far.
     pub(in crate::programs) odd: u32,
 }
 
@@ -126,8 +126,8 @@ impl<'a> RawObject<'a> {
         self.members.iter().any(|(member, _)| member.0 == name)
     }
 
-    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T`
-    /// that `fits`.
+    /// The member as a `T`; `None` if it is missing or null, and counted as invalid if it is not a
+    /// `T` that `fits`.
     pub(in crate::programs) fn read<T: Deserialize<'a>>(
         &mut self,
         name: &str,
@@ -142,18 +142,18 @@ impl<'a> RawObject<'a> {
         told.flatten().filter(|_| !odd)
     }
 
-    /// A whole number from 0.
+    /// An integer of at least 0.
     pub(in crate::programs) fn count(&mut self, name: &str) -> Option<u64> {
         self.read(name, |_| true)
     }
 
-    /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
+    /// A number of at least 0, without negative zero: the API writes an empty sum as `-0.0`.
     pub(in crate::programs) fn number(&mut self, name: &str) -> Option<f64> {
         self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number))
             .map(f64::abs)
     }
 
-    /// The object that is a member of this one. What is odd in it is counted there.
+    /// A member that is an object. Its invalid members are counted there.
     pub(in crate::programs) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
         self.read(name, |_| true)
     }
@@ -194,10 +194,9 @@ fn clean(text: &str, longest: usize) -> String {
         .collect()
 }
 
-/// What the API's lists hold.
+/// An entry of the API's lists.
 pub(in crate::programs) trait ListItem: Sized {
-    /// The lists a page has of them, each with the member that says how long the list is over all
-    /// pages.
+    /// The lists on a page, each with the member that contains the list's length over all pages.
     const LISTS: &[(&str, &str)];
     /// Reads an entry; `None` without an id.
     fn read(from: &mut RawObject) -> Option<Self>;
@@ -302,7 +301,7 @@ pub(super) struct ApiListPage<T> {
     pub(super) length: usize,
     /// The number of entries in its longest list over all pages.
     pub(super) total: Option<u64>,
-    /// What was not as it should be.
+    /// The number of invalid values.
     pub(in crate::programs) odd: u32,
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The number of entries per request: the maximum of the API.
 const PAGE: usize = 100;
 
-/// A reading under way.
+/// A reading in progress.
 pub(in crate::programs) struct PagedReading<'a> {
     http: &'a reqwest::Client,
     base: String,
@@ -144,8 +144,8 @@ impl<'a> PagedReading<'a> {
         ))
     }
 
-    /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API
-    /// has no such list. Of entries with the same id the first counts.
+    /// Reads the pages of a list, up to `left` entries; `None` if the API has no such list. Of
+    /// entries with the same id, the first counts.
     pub(in crate::programs) async fn list<T: ListItem>(
         &self,
         path: &str,
@@ -191,7 +191,7 @@ impl<'a> PagedReading<'a> {
         }
     }
 
-    /// The body at `path`; `None` when there is nothing at it.
+    /// The body at `path`; `None` if the path does not exist.
     pub(in crate::programs) async fn get(
         &self,
         path: &str,

@@ -10,7 +10,7 @@ const KEPT: usize = 160;
 /// The maximum length of a code, in characters.
 const CODE: usize = 80;
 
-/// Where a text begins in another.
+/// The position of a text in another text.
 pub(in crate::programs) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     let first = *part.first()?;
     let mut from = 0;
@@ -23,12 +23,12 @@ pub(in crate::programs) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     None
 }
 
-/// What stands behind a mark.
+/// The text after a mark.
 pub(in crate::programs) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
     position(text, mark.as_bytes()).map(|at| &text[at + mark.len()..])
 }
 
-/// What stands before any of these bytes.
+/// The text before any of these bytes.
 pub(in crate::programs) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
     &text[..text
         .iter()
@@ -36,27 +36,27 @@ pub(in crate::programs) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
         .unwrap_or(text.len())]
 }
 
-/// The number a text begins with. One that is too large is none.
+/// The number at the beginning of a text; none if it is too large.
 pub(in crate::programs) fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
-/// The hash in `prev_hash: U256(000000000000d0d2…)`, the newest block's, as block explorers write
-/// it; none if it is no hash.
+/// The hash of the newest block in `prev_hash: U256(000000000000d0d2…)`, as in block explorers;
+/// none if it is not a hash.
 pub(in crate::programs) fn block_hash(text: &[u8]) -> Option<String> {
     let hash = until(after(text, "prev_hash: U256(")?, b")");
     let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
     is_hash.then(|| String::from_utf8_lossy(hash).into_owned())
 }
 
-/// The number behind a mark.
+/// The number after a mark.
 pub(in crate::programs) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
     number(after(text, mark)?)
 }
 
-/// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and
-/// no longer than people read.
+/// Text to be stored and shown: without control characters or characters that change the writing
+/// direction, and with a limited length.
 pub(in crate::programs) fn words(text: &[u8]) -> String {
     let is_shown = |c: &char| !c.is_control() && !crate::base::visible::is_hidden(*c, None);
     let text = &text[..text.len().min(KEPT * 8)];
@@ -68,7 +68,7 @@ pub(in crate::programs) fn words(text: &[u8]) -> String {
         .collect()
 }
 
-/// When the certificate in an error holds; none if the error is about something else.
+/// The validity of the certificate in an error; none if the error is about something else.
 pub(in crate::programs) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     let text = after(text, "InvalidCertificate")?;
     let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
@@ -177,9 +177,9 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ("(os error ", "", PoolLeaveCode::Unreachable),
 ];
 
-/// An error of the client in few words, never as a structure of its language, and why it makes the
-/// client leave a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`, older
-/// versions the kind alone or a sentence.
+/// An error of the client in a few words, never as a Rust structure, and the reason code for
+/// leaving a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`; older
+/// versions write only the kind or a sentence.
 pub(in crate::programs) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
     let known = KNOWN
         .iter()
@@ -198,7 +198,7 @@ pub(in crate::programs) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) 
     (code, plain(kind))
 }
 
-/// The same without the reason.
+/// The same without the reason code.
 pub(in crate::programs) fn error(text: &[u8]) -> String {
     leave_reason(text).1
 }
@@ -252,8 +252,8 @@ const NODE_ERRORS: &[(&str, &str)] = &[
     ("NullCapability", "it was stopped"),
 ];
 
-/// Why Bitcoin Core cannot be used: what the system says of the socket, what the node says, or the
-/// kind of error. Versions from 0.4.0 on write this as a text within a text.
+/// Why Bitcoin Core cannot be used: the system's error for the socket, the node's message, or the
+/// kind of error. Versions since 0.4.0 write this as a quoted text within a text.
 pub(in crate::programs) fn node_error(text: &[u8]) -> String {
     if let Some((_, known)) = NODE_ERRORS
         .iter()
@@ -278,8 +278,8 @@ pub(in crate::programs) fn node_error(text: &[u8]) -> String {
     }
 }
 
-/// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a
-/// word or a few, so that a sentence about it is short enough to be kept.
+/// The code of a rejection. Some messages write it with a colon, some with an equals sign. Its
+/// length is limited, so a sentence with it is short enough to be stored.
 pub(in crate::programs) fn code(text: &[u8]) -> Option<String> {
     let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
     let code = words(until(
@@ -290,9 +290,8 @@ pub(in crate::programs) fn code(text: &[u8]) -> Option<String> {
     (!code.is_empty()).then(|| code.chars().take(CODE).collect())
 }
 
-/// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its
-/// beginning is that of the machine the client was built on, with line and column. Ends with a
-/// colon.
+/// The place of a panic, from the text after `panicked at `: the last parts of the path (its
+/// beginning is specific to the build machine), line and column. Ends with a colon.
 pub(in crate::programs) fn panic_place(text: &[u8]) -> String {
     let path = until(text, b"\n\r");
     let from = path
