@@ -1,8 +1,7 @@
-//! What looking after health costs: lines of the log understood a second, and the processor time of
-//! a round over fifty instances.
+//! The cost of health checks: log lines parsed per second, and the CPU time of a round over fifty
+//! instances.
 //!
-//! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it
-//! measures.
+//! Run by `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. This benchmark never fails.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 

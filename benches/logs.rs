@@ -1,8 +1,8 @@
-//! What viewers of a log with lines of 60 kB cost: the manager's memory, and how long other
-//! requests wait.
+//! The cost of viewing a log with lines of 60 kB: the manager's memory, and the delay of other
+//! requests.
 //!
-//! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Unlike the other benches
-//! it fails above its limits.
+//! Run by `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. Unlike the other benchmarks, this
+//! one fails above its limits.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 

@@ -1,9 +1,8 @@
-//! What supervision costs: log intake against `cat`, a keeper's memory, the delay before a
+//! The cost of supervision: log intake compared with `cat`, a keeper's memory, the delay before a
 //! replacement, a manager with fifty instances.
 //!
-//! Each figure is compared with a limit measured in the same run on the same machine where there is
-//! one. Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails:
-//! it measures.
+//! Some values are compared with a reference measured in the same run on the same machine. Run by
+//! `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. This benchmark never fails.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 

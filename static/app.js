@@ -1,10 +1,10 @@
-// What the server cannot do: keep a live log bounded and scrolled, pause it, copy an address, keep relative times fresh.
+// Functions in the browser: limit, scroll and pause a live log, copy addresses, update relative times.
 // Everything on the pages works without this file.
 (() => {
   'use strict';
   const LINES = 1000;
 
-  // One live log on a page. The pause button stops following; what arrives meanwhile is kept for when it goes on.
+  // One live log on a page. The pause button stops following; lines that arrive in the meantime are kept until it resumes.
   const log = () => document.getElementById('log');
   const count = (html) => html.split('<div class="line').length - 1;
   let held = null;
@@ -15,8 +15,8 @@
     const note = document.getElementById('log-dropped');
     if (!note) return;
     note.hidden = false;
-    // Written here, not in the page: text browsers show what is hidden.
-    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were taken off this page; they are under “Older lines” after reloading.';
+    // Written here, not in the page, because text browsers show hidden elements.
+    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were removed from this page. Reload, then open “Older lines” to see them.';
     note.querySelector('b').textContent = dropped.toLocaleString();
   }
 
@@ -36,7 +36,7 @@
   document.addEventListener('htmx:sse:before:message', (event) => {
     const box = log();
     const { data, event: name } = event.detail.message;
-    // Charts stand still while somebody reads the figures behind one.
+    // Do not update charts while the data table of one is open.
     if (data?.includes('hx-target="#charts"') && document.querySelector('#charts details[open]')) event.preventDefault();
     if (!box || name) return;
     if (held && data.includes('hx-target="#log"')) {
@@ -54,7 +54,7 @@
     box.dataset.follow = atEnd(box) ? '1' : '';
   });
 
-  // The title says the state, so it follows what is swapped in.
+  // The title contains the state, so it changes with the swapped content.
   let title = null;
   function retitle() {
     const now = document.querySelector('[data-title]')?.dataset.title ?? null;
@@ -62,12 +62,12 @@
     title = now;
   }
 
-  // A button is replaced together with what stands around it: the focus stays in that place.
+  // A button is replaced together with its row or section: keep the focus there.
   let place = null;
   document.addEventListener('focusin', (event) => { place = event.target.closest('#status, tr[id]')?.id ?? null; });
 
-  // The answer to a button may come after newer news on the stream: what is not newer than what is shown is not swapped in. Two changes
-  // may fall into one millisecond; the stream brings the last of them in any case.
+  // The response to a button may arrive after a newer event on the stream: only newer content is swapped in. Two changes
+  // may be in the same millisecond; the stream always sends the last one.
   const since = (part) => Number(part.querySelector('[data-since]')?.dataset.since ?? 0);
   document.addEventListener('htmx:before:swap', (event) => {
     const { ctx, tasks } = event.detail;
@@ -78,7 +78,7 @@
   document.addEventListener('htmx:after:swap', () => {
     retitle();
     if (place && document.activeElement === document.body) document.getElementById(place)?.focus({ preventScroll: true });
-    // What was saved runs by now.
+    // The saved changes are now running.
     if (document.getElementById('status') && !document.querySelector('#status .outdated')) document.getElementById('pending')?.remove();
     const box = log();
     if (!box) return;
@@ -86,7 +86,7 @@
     if (box.dataset.follow === '1') box.scrollTop = box.scrollHeight;
   });
 
-  // The line under the log says whether it is live.
+  // The line under the log shows whether it is live.
   let connection = 'connecting …';
   function live(words = connection) {
     connection = words;
@@ -95,16 +95,16 @@
   }
   document.addEventListener('htmx:sse:after:connection', () => live('live'));
   document.addEventListener('htmx:sse:error', ({ detail }) => {
-    live(detail.status === 404 ? 'over: this instance was deleted' : 'cut off, trying again …');
+    live(detail.status === 404 ? 'closed: this instance was deleted' : 'disconnected, reconnecting …');
   });
-  document.addEventListener('htmx:sse:close', () => live('not live'));
-  // A stream that was open is opened again by itself; one whose very first request fails would never be.
+  document.addEventListener('htmx:sse:close', () => live('closed'));
+  // htmx reopens a stream that was open, but not one whose first request fails.
   document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
     const source = ctx.sourceElement;
     const address = source?.getAttribute?.('hx-sse:connect');
     const status = ctx.response?.status ?? 0;
     if (!address || source._htmx?.sse || (status >= 400 && status < 500)) return;
-    live('cut off, trying again …');
+    live('disconnected, reconnecting …');
     setTimeout(() => {
       if (source.isConnected && !source._htmx?.sse) htmx.ajax('GET', address, { source });
     }, 1000 + 1000 * Math.random());
@@ -134,7 +134,7 @@
         if (box) box.scrollTop = box.scrollHeight;
       } else {
         held = [];
-        button.textContent = 'Go on';
+        button.textContent = 'Resume';
         button.setAttribute('aria-pressed', 'true');
         live();
       }
@@ -154,7 +154,7 @@
     }
   });
 
-  // What a check says beside the fields of a form is said to those who do not see it, too.
+  // Marks invalid fields after a check for screen readers, too.
   document.addEventListener('htmx:finally:request', () => {
     for (const field of document.querySelectorAll('#form .field')) {
       const isWrong = !!field.querySelector('.error');
@@ -165,7 +165,7 @@
     }
   });
 
-  // The same for a key that is held down.
+  // The same for a held key.
   document.addEventListener('keydown', (event) => {
     if (event.repeat && event.key === 'Enter' && event.target.closest('[hx-post]')) event.preventDefault();
   });
@@ -176,7 +176,7 @@
     if (theme === 'dark' || theme === 'light') document.documentElement.dataset.theme = theme;
   } catch { /* no storage: the system's preference holds */ }
 
-  // Relative times count on. The exact time stands in the element itself.
+  // Updates relative times. The exact time is in the element itself.
   function spoken(seconds) {
     const s = Math.max(0, Math.floor(seconds));
     if (s < 60) return `${s} s`;
@@ -185,7 +185,7 @@
     return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
   }
   setInterval(() => {
-    // What is old must not look as if it went on.
+    // Old data must not look current.
     if (document.hidden || document.documentElement.dataset.connection) return;
     for (const time of document.querySelectorAll('time[data-since]')) {
       time.textContent = spoken((Date.now() - Number(time.dataset.since)) / 1000);
@@ -203,12 +203,12 @@
     box.dataset.follow = '1';
     box.scrollTop = box.scrollHeight;
   });
-  // A turned phone wraps lines anew; the newest stay in view.
+  // Rotating a phone wraps lines differently; keep the newest in view.
   addEventListener('resize', () => {
     const box = log();
     if (box?.dataset.follow === '1') box.scrollTop = box.scrollHeight;
   });
-  // For browsers that heed autofocus on fields only.
+  // For browsers that support autofocus on fields only.
   addEventListener('load', () => requestAnimationFrame(() => {
     if (document.activeElement === document.body) document.querySelector('[data-focus]')?.focus();
   }));

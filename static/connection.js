@@ -1,9 +1,9 @@
-// Shows that the connection to jd-manager is lost or the session has ended, and what became of actions meanwhile. Keeps forms on the page that
-// would not be answered. Everything on the pages works without this file.
+// Shows when the connection to jd-manager is lost or the session has ended, and the result of pending actions. Keeps forms on the page
+// if they would get no response. Everything on the pages works without this file.
 (() => {
   'use strict';
-  // The connection. A page hears from jd-manager by its stream, which has a heartbeat every second, or asks /health. After SILENCE it asks,
-  // and what is not answered within ANSWER is lost: together less than 5 s.
+  // The connection. A page gets a heartbeat every second on its stream, or requests /health. After SILENCE it requests /health;
+  // without a response within ANSWER the connection is lost: together less than 5 s.
   const SILENCE = 1500;
   const ANSWER = 2500;
   let state = 'connected'; // or 'lost', or 'signed-out'
@@ -17,7 +17,7 @@
   function show(next) {
     if (next === state) return;
     state = next;
-    // Clocks stop by this: app.js.
+    // This stops the relative times: app.js.
     if (state === 'connected') delete document.documentElement.dataset.connection;
     else document.documentElement.dataset.connection = state;
     const banner = document.getElementById('connection');
@@ -27,7 +27,7 @@
     const time = new Date(heard).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
     if (state === 'lost') {
       banner.append(`Connection lost. Showing data from ${time}. Reconnecting…`);
-      for (const name of unanswered.values()) tell(`“${name}” is not answered yet: the connection is lost.`);
+      for (const name of unanswered.values()) tell(`No response to “${name}” yet: the connection is lost.`);
     } else {
       const link = document.createElement('a');
       link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -36,7 +36,7 @@
     }
   }
 
-  // The stream of the page said something.
+  // The stream of the page sent something.
   function hear() {
     heard = streamed = Date.now();
     show('connected');
@@ -50,7 +50,7 @@
     else probe();
   });
 
-  // Ends what a stream waits for, so that it connects again at once.
+  // Aborts a waiting stream, so that it reconnects immediately.
   function reconnect() {
     streamed = Date.now();
     for (const { _htmx } of streams()) {
@@ -59,7 +59,7 @@
     }
   }
 
-  // An answer from `path`, or nothing if it does not come in time. A proxy in between answers 5xx when jd-manager does not.
+  // The response from `path`, or null after a timeout. A proxy responds with 5xx if jd-manager does not respond.
   async function ask(path, patience) {
     const control = new AbortController();
     const timer = setTimeout(() => control.abort(), patience);
@@ -93,14 +93,14 @@
     if (document.hidden || isLeaving) return;
     const now = Date.now();
     if (now - heard > SILENCE) probe();
-    // jd-manager answers, but the stream is dead, as after a machine slept.
+    // jd-manager responds, but the stream is dead, for example after sleep mode.
     if (state === 'connected' && now - streamed > 4 * SILENCE) reconnect();
   }, 500);
   document.addEventListener('visibilitychange', () => { streamed = Date.now(); probe(); });
   addEventListener('pagehide', () => { isLeaving = true; });
   addEventListener('pageshow', () => { isLeaving = false; });
 
-  // What is said about an action that failed.
+  // Shows a message about a failed action.
   function tell(text, link) {
     const notice = document.createElement('section');
     notice.className = 'panel attention';
@@ -124,13 +124,13 @@
       unanswered.set(ctx, name);
     }
   });
-  const failed = (ctx) => { if (isAction(ctx)) tell(`“${unanswered.get(ctx) ?? 'Your change'}” failed: jd-manager did not answer.`); };
+  const failed = (ctx) => { if (isAction(ctx)) tell(`“${unanswered.get(ctx) ?? 'Your change'}” failed: jd-manager did not respond.`); };
   document.addEventListener('htmx:error', ({ detail: { ctx } }) => {
     if (!ctx || ctx.sourceElement?.hasAttribute?.('hx-sse:connect')) return;
     failed(ctx);
     probe();
   });
-  // The error page of a proxy must not take the place of a part of this one.
+  // The error page of a proxy must not replace a part of this page.
   document.addEventListener('htmx:before:response', (event) => {
     const { ctx } = event.detail;
     if (ctx.response.status < 500 || ctx.response.headers.get('HX-Retarget')) return;
@@ -140,10 +140,10 @@
   });
   document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => { unanswered.delete(ctx); });
 
-  // A form leaves the page only if it will be answered: the connection is there, and so is the session. Otherwise the input would be lost.
+  // Submits a form only if connection and session are valid. Otherwise the input would be lost.
   document.addEventListener('submit', async (event) => {
     const form = event.target;
-    // Fields may be called as these properties are.
+    // Fields may have the same names as these properties.
     const [method, action, target] = ['method', 'action', 'target'].map((name) => form.getAttribute(name) ?? '');
     if (event.defaultPrevented || method !== 'post' || target || !form.requestSubmit) return;
     if (form.dataset.sent) {
@@ -163,7 +163,7 @@
       const link = document.createElement('a');
       link.href = '/login';
       link.target = '_blank';
-      link.textContent = 'Sign in in another tab';
+      link.textContent = 'Sign in in a new tab';
       tell(`Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “${called(submitter)}” again.`, link);
     } else {
       form.dataset.sent = '1';

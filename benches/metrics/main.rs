@@ -1,10 +1,10 @@
-//! What metrics cost: ten million samples in the database, asked for over HTTP, and fifty clients
-//! sampled by a manager that has them.
+//! The cost of metrics: queries over HTTP with ten million samples in the database, and fifty clients
+//! sampled by a manager with that database.
 //!
-//! `filling` makes two databases, the way the product does; the small one shows whether reading
-//! costs what is returned or what there is. `asking` puts every question to both. `running` lets
-//! fifty simulated clients be sampled, reads meanwhile, and forgets a day. Run by `scripts/bench`;
-//! the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
+//! `filling` creates two databases like the product does; the small one shows whether the cost of a
+//! query depends on its result or on the size of the database. `asking` sends every query to both.
+//! `running` samples fifty simulated clients, reads meanwhile, and prunes a day. Run by
+//! `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. This benchmark never fails.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 

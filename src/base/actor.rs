@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Somebody, or a part of the manager, that causes a change.
+/// A user, a token or a part of the manager that causes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     name: Cow<'static, str>,
@@ -13,11 +13,11 @@ pub struct Actor {
 /// How an actor reached the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorChannel {
-    /// On a page.
+    /// Through the web page.
     Page,
     /// Through the API.
     Api,
-    /// Not at all: it is a part of the manager.
+    /// A part of the manager itself.
     Manager,
 }
 
@@ -39,7 +39,7 @@ impl Actor {
     }
 }
 
-/// As histories store it: `ada (page)`, `ada (token deploy) (api)`, `autostart`.
+/// The text stored in histories: `ada (page)`, `ada (token deploy) (api)`, `autostart`.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -51,17 +51,17 @@ impl fmt::Display for Actor {
     }
 }
 
-/// A stored actor for people: `by ada on a page`; none where it was not stored.
+/// A stored actor for people: `by ada (web page)`; none if it was not stored.
 pub fn actor_text(stored: &str) -> Option<String> {
     match stored {
         "" => None,
-        // Of a time when it was not stored who.
-        "page" => Some("on a page".into()),
-        "api" => Some("by a program".into()),
-        "jd-manager" => Some("by jd-manager itself".into()),
+        // From earlier versions, which did not store the user.
+        "page" => Some("on the web page".into()),
+        "api" => Some("through the API".into()),
+        "jd-manager" => Some("by jd-manager".into()),
         actor => Some(match actor.strip_suffix(" (page)") {
-            Some(who) => format!("by {who} on a page"),
-            None => format!("by {}", actor.replace(" (api)", " through the API")),
+            Some(who) => format!("by {who} (web page)"),
+            None => format!("by {}", actor.replace(" (api)", " (API)")),
         }),
     }
 }
@@ -76,19 +76,19 @@ mod tests {
             (
                 Actor::new("ada", ActorChannel::Page),
                 "ada (page)",
-                "by ada on a page",
+                "by ada (web page)",
             ),
             (
                 Actor::new("ada (token deploy)", ActorChannel::Api),
                 "ada (token deploy) (api)",
-                "by ada (token deploy) through the API",
+                "by ada (token deploy) (API)",
             ),
             (Actor::manager("autostart"), "autostart", "by autostart"),
         ] {
             assert_eq!(actor.to_string(), stored);
             assert_eq!(actor_text(stored).as_deref(), Some(shown));
         }
-        assert_eq!(actor_text("page").as_deref(), Some("on a page"));
+        assert_eq!(actor_text("page").as_deref(), Some("on the web page"));
         assert_eq!(actor_text(""), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Time as a parameter: what moment it is comes from a [`Clock`], never from a call in the middle
+//! Time as a parameter: the current time comes from a [`Clock`], never from a call in the middle
 //! of a rule.
 //!
-//! Vocabulary: a moment is whole milliseconds since 1970 UTC, as stored in the database and sent to
+//! Vocabulary: a timestamp is whole milliseconds since 1970 UTC, as stored in the database and sent to
 //! programs.
 
 use diesel::backend::Backend;
@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A moment: whole milliseconds since 1970-01-01T00:00:00Z.
+/// A timestamp: whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow, Default,
 )]
@@ -22,12 +22,12 @@ use std::time::Duration;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment as the machine's clock tells it.
+    /// The current time of the system clock.
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
     }
 
-    /// This moment moved by `by` towards the future; saturates at the end of time.
+    /// This time plus `by`; saturates at the maximum.
     pub fn after(self, by: Duration) -> Self {
         Self(
             self.0
@@ -35,7 +35,7 @@ impl Timestamp {
         )
     }
 
-    /// How long before this moment `earlier` was; zero when it was not (clocks are set back).
+    /// The time elapsed since `earlier`; zero if `earlier` is later (clocks can be set back).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -44,24 +44,24 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// In the machine's own time zone, to the second, for people: `2026-11-22 14:02:11`.
+    /// In the server's time zone, to the second, for people: `2026-11-22 14:02:11`.
     pub fn local(self) -> String {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
-    /// The time of day in the machine's own time zone, to the minute, and the day before it unless
+    /// The time of day in the server's time zone, to the minute, with the date before it unless
     /// that is today: `14:02`, `Nov 21, 14:02`.
     pub fn local_minute(self) -> String {
         let is_today = self.zoned("%F") == Self::now().zoned("%F");
         self.zoned(if is_today { "%H:%M" } else { "%b %-d, %H:%M" })
     }
 
-    /// The time of day in the machine's own time zone, to the millisecond: `14:02:11.204`.
+    /// The time of day in the server's time zone, to the millisecond: `14:02:11.204`.
     pub fn local_time(self) -> String {
         self.zoned("%H:%M:%S%.3f")
     }
 
-    /// The minute of the day in the machine's own time zone, 0 to 1439.
+    /// The minute of the day in the server's time zone, 0 to 1439.
     pub fn minute_of_day(self) -> u16 {
         let local = self.jiff().to_zoned(jiff::tz::TimeZone::system());
         u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
@@ -90,7 +90,7 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
-/// As RFC 3339 text, which is what programs reading the JSON want.
+/// As RFC 3339 text, for programs that read the JSON.
 impl Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
@@ -104,7 +104,7 @@ impl JsonSchema for Timestamp {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "string", "format": "date-time", "description": "A moment, RFC 3339 in UTC with milliseconds.",
+            "type": "string", "format": "date-time", "description": "Time, RFC 3339 in UTC with milliseconds.",
             "examples": ["2026-11-22T21:29:59.204Z"],
         })
     }
@@ -130,13 +130,13 @@ impl FromSql<BigInt, Sqlite> for Timestamp {
     }
 }
 
-/// Tells what moment it is.
+/// A source of the current time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's own clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -146,7 +146,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A length of time as people say it: `12 s`, `4 min`, `3 h 5 min`, `3 d 4 h`.
+/// A duration for people: `12 s`, `4 min`, `3 h 5 min`, `3 d 4 h`.
 pub fn human_duration(length: Duration) -> String {
     let s = length.as_secs();
     match s {

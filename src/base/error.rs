@@ -1,7 +1,7 @@
-//! What can go wrong in the product's own terms, for every domain.
+//! Errors in the product's own terms, for every domain.
 //!
-//! Vocabulary: knows no HTTP status and no page. `web::problem` maps it once to what a client of
-//! the API or a person sees.
+//! Vocabulary: independent of HTTP and pages. `web::problem` maps errors to what API clients
+//! and people see.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -9,21 +9,21 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// When to try again what the machine refused.
+/// Time until a retry after an error of the system.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// One thing wrong with one field of what was sent.
+/// An error in one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FieldError {
     /// RFC 6901 JSON pointer into the body that was sent, e.g. `/config/upstreams/0/pool_port`; for
     /// a query parameter its name behind a slash. Empty: the body as a whole.
     pub pointer: String,
-    /// What is wrong and what would be right, in a sentence for people.
+    /// The problem and the fix, for people.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A complaint about the field at `pointer`.
+    /// An error of the field at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: pointer.into(),
@@ -31,15 +31,15 @@ impl FieldError {
         }
     }
 
-    /// The same complaint seen from one level further out: `prefix` (with its leading slash) before
+    /// The same error with `prefix` (including its leading slash) before
     /// the pointer.
     pub fn under(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
         self
     }
 
-    /// The detail for a page: a field's API name at its beginning reads as words, and its API
-    /// values as what a person sees.
+    /// The detail for a page: an API name at its beginning is written as words, and API
+    /// values as shown on pages.
     pub fn page_text(&self) -> Cow<'_, str> {
         let name = self
             .pointer
@@ -82,32 +82,32 @@ fn field_name_text(name: &str) -> String {
     }
 }
 
-/// Why a use case did not do what was asked.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such thing.
     #[error("there is no {what} {id}")]
     NotFound {
-        /// The kind of thing: `instance`, `saved configuration`, …
+        /// The kind of object: `instance`, `saved configuration`, …
         what: &'static str,
-        /// The id or name that was asked for.
+        /// The requested id or name.
         id: String,
     },
-    /// The request contradicts the state of things: already running, name taken, still in use.
+    /// The request conflicts with the current state: already running, name already in use, still in use.
     #[error("{0}")]
     Conflict(String),
-    /// What was sent breaks a rule; one entry per field.
+    /// The request is not valid; one entry per field.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
-    /// It cannot be done at the moment, through no fault of the request.
+    /// Temporarily not possible, not because of the request.
     #[error("{detail}")]
     Unavailable {
-        /// What is missing and what to do about it.
+        /// The problem and the fix.
         detail: String,
-        /// When trying again may help.
+        /// When a retry may succeed.
         retry_after: Option<Duration>,
     },
-    /// A fault of ours or of the machine. The cause is for the log, never for the page.
+    /// An internal error. The cause is for the log, never for the page.
     #[error("internal error: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -121,14 +121,14 @@ fn summary(errors: &[FieldError]) -> String {
 }
 
 impl Error {
-    /// Wraps a cause. A machine that cannot do it now (full disk, too many open files, locked
-    /// database) makes it [`Error::Unavailable`] with the reason and what to do; anything else is
-    /// nobody's fault but ours.
+    /// Wraps a cause. A temporary problem of the system (full disk, too many open files, locked
+    /// database) becomes [`Error::Unavailable`] with the reason and the fix; anything else is
+    /// an internal error.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let cause = cause.into();
         match machine_fault(&*cause) {
             Some(detail) => {
-                tracing::warn!(%cause, "the machine refuses this");
+                tracing::warn!(%cause, "rejected by the system");
                 Self::Unavailable {
                     detail,
                     retry_after: Some(RETRY_AFTER),
@@ -152,7 +152,7 @@ impl Error {
         matches!(self, Self::Unavailable { detail, .. } if detail.starts_with(fault.0))
     }
 
-    /// One field is wrong.
+    /// An error of one field.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(pointer, detail)])
     }
@@ -188,7 +188,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// For `map_err`: which file it is about.
+    /// For `map_err`: adds the file.
     pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self {
             path: path.into(),
@@ -203,7 +203,7 @@ impl From<FileError> for Error {
     }
 }
 
-/// What the machine refuses, and what to do about it.
+/// An error of the system, and its fix.
 type MachineFault = (&'static str, &'static str);
 
 const DISK_FULL: MachineFault = (
@@ -211,20 +211,20 @@ const DISK_FULL: MachineFault = (
     "nothing was saved. Free some space and try again.",
 );
 const DATABASE_LOCKED: MachineFault = (
-    "Another program holds the database",
+    "Another program has locked the database",
     "nothing was saved. Try again.",
 );
 const DATABASE_DAMAGED: MachineFault = (
     "The database file is damaged",
-    "nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile.",
+    "nothing was saved. Stop jd-manager and restore a backup. Mining continues.",
 );
 const DISK_ERROR: MachineFault = (
-    "The disk reports an error",
-    "this was not completed. Check the disk and the kernel log.",
+    "The disk reported an error",
+    "the action did not complete. Check the disk and the kernel log.",
 );
 
-/// How to say that the machine, and not the program, is at fault; none: it is not, as far as is
-/// known.
+/// The message if the system, not the program, caused the error; none: not a known system
+/// error.
 fn machine_fault(cause: &(dyn StdError + 'static)) -> Option<String> {
     let mut file = String::new();
     let mut next = Some(cause);
@@ -248,7 +248,7 @@ fn machine_fault(cause: &(dyn StdError + 'static)) -> Option<String> {
 }
 
 fn io_fault(cause: &io::Error) -> Option<MachineFault> {
-    // The numbers of Linux on every architecture.
+    // Linux error numbers, the same on every architecture.
     const EIO: i32 = 5;
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -260,26 +260,26 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
         )),
         (ErrorKind::ReadOnlyFilesystem, _) => Some((
             "The disk is read-only",
-            "nothing was saved. Mount it writable again; the kernel log may say why it is not.",
+            "nothing was saved. Mount it read-write; the kernel log may show the reason.",
         )),
         (ErrorKind::PermissionDenied, _) => Some((
             "jd-manager has no permission",
-            "this was not done. Check the owner and the mode of the data directory.",
+            "the action failed. Check the owner and mode of the data directory.",
         )),
         (_, Some(EMFILE)) => Some((
             "jd-manager has too many open files",
-            "this was not done. Raise its limit (LimitNOFILE= of the service, or ulimit -n) and restart it.",
+            "the action failed. Raise the limit (LimitNOFILE= of the service, or ulimit -n) and restart jd-manager.",
         )),
         (_, Some(ENFILE)) => Some((
-            "This machine has too many open files",
-            "this was not done. Raise fs.file-max.",
+            "The system has too many open files",
+            "the action failed. Raise fs.file-max.",
         )),
         (_, Some(EIO)) => Some(DISK_ERROR),
         _ => None,
     }
 }
 
-/// The texts of SQLite, since diesel does not hand on its codes.
+/// Detected by SQLite's texts, because diesel does not expose its codes.
 fn database_fault(text: &str) -> Option<MachineFault> {
     let faults: [(&[&str], MachineFault); 6] = [
         (&["database or disk is full"], DISK_FULL),
@@ -297,7 +297,7 @@ fn database_fault(text: &str) -> Option<MachineFault> {
             &["unable to open database file"],
             (
                 "The database file cannot be opened",
-                "this was not done. Either jd-manager has too many open files, or it has no permission.",
+                "the action failed. Either jd-manager has too many open files, or it has no permission.",
             ),
         ),
     ];
@@ -326,7 +326,7 @@ mod tests {
         let full = || io::Error::from_raw_os_error(28);
         let plain = "The disk is full: nothing was saved. Free some space and try again.";
         assert_eq!(detail(full().into()).as_deref(), Some(plain));
-        // Whatever it is wrapped in.
+        // Also if it is wrapped.
         assert_eq!(
             detail(io::Error::new(full().kind(), "config.toml").into()).as_deref(),
             Some(plain)
@@ -338,8 +338,8 @@ mod tests {
             (122, "disk quota is used up"),
             (30, "disk is read-only"),
             (24, "jd-manager has too many open files"),
-            (23, "This machine has too many open files"),
-            (5, "disk reports an error"),
+            (23, "The system has too many open files"),
+            (5, "disk reported an error"),
             (13, "no permission"),
         ] {
             let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
@@ -359,8 +359,11 @@ mod tests {
         };
         for (text, says) in [
             ("database or disk is full", "disk is full"),
-            ("disk I/O error", "disk reports an error"),
-            ("database is locked", "Another program holds the database"),
+            ("disk I/O error", "disk reported an error"),
+            (
+                "database is locked",
+                "Another program has locked the database",
+            ),
             ("database disk image is malformed", "damaged"),
             ("attempt to write a readonly database", "read-only"),
             ("unable to open database file", "cannot be opened"),

@@ -1,14 +1,14 @@
-//! Opening files at places where somebody may have put something else.
+//! Opens files at places where other users may have put something else.
 //!
-//! Vocabulary: knows no file by name.
+//! Vocabulary: independent of specific files.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a regular file. Anything else is refused at once: opening a named pipe would wait until
-/// somebody opens its other end.
+/// Opens a regular file. Anything else is rejected immediately: opening a named pipe would wait until
+/// another process opens its other end.
 ///
 /// # Errors
 /// It cannot be opened, or is not a regular file.

@@ -1,7 +1,7 @@
-//! Identifiers of the things the product keeps.
+//! Identifiers of stored objects.
 //!
-//! Vocabulary: knows nothing of storage layout, HTTP or processes. Each kind of thing has its own
-//! type, so that the id of a saved configuration can never be handed to a function that wants an
+//! Vocabulary: independent of storage layout, HTTP and processes. Each kind of object has its own
+//! type, so that the id of a saved configuration cannot be passed to a function that needs an
 //! instance.
 
 use diesel::backend::Backend;
@@ -22,7 +22,7 @@ macro_rules! id {
         pub struct $name(uuid::Uuid);
 
         impl $name {
-            /// A fresh random id (UUID version 4).
+            /// Creates a random id (UUID version 4).
             pub fn random() -> Self {
                 Self(uuid::Uuid::new_v4())
             }
@@ -78,30 +78,30 @@ id! {
     InstanceId
 }
 id! {
-    /// The id of a piece of work on clients: an installation, a switch.
+    /// The id of a job on clients: an installation or a switch of version.
     JobId
 }
 id! {
-    /// The id of a setup that was begun.
+    /// The id of an unfinished setup.
     SetupId
 }
 id! {
-    /// The id of a rule of alerts.
+    /// The id of an alert rule.
     RuleId
 }
 id! {
-    /// The id of somebody who may log in.
+    /// The id of a user.
     UserId
 }
 id! {
-    /// The id of a session of a user; not what its cookie holds.
+    /// The id of a session; different from its cookie.
     SessionId
 }
 id! {
-    /// The id of a token of a program; not the token.
+    /// The id of an API token; different from the token.
     TokenId
 }
 id! {
-    /// The id of a channel that alerts are sent to.
+    /// The id of an alert channel.
     ChannelId
 }

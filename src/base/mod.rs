@@ -1,11 +1,11 @@
-//! Vocabulary that every other folder uses. Imports nothing of ours and starts nothing.
+//! Vocabulary used by every other folder. Imports nothing from other folders and starts nothing.
 //!
-//! * [`actor`]: who caused a change. [`clock`]: moments, and time as a parameter. [`error`]: errors in the product's own terms.
+//! * [`actor`]: who caused a change. [`clock`]: timestamps, and time as a parameter. [`error`]: errors in the product's own terms.
 //! * [`ids`]: one type per kind of id. [`role`]: viewer, operator, admin.
 //! * [`units`]: values as text for people. [`quantity`]: values as people type them.
 //! * [`visible`]: shows invisible characters in text from others.
-//! * [`files`]: opens files in places where somebody else may have put something.
-//! * [`failpoint`]: places where tests kill the program; nothing in a release build.
+//! * [`files`]: opens files at places where other users may have put something else.
+//! * [`failpoint`]: places where tests kill the program; no effect in a release build.
 
 pub mod actor;
 pub mod clock;

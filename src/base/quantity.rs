@@ -1,22 +1,22 @@
-//! Values as people type them into a form, and shown there again so that the same value is read:
+//! Values as people type them into a form, and shown there so that the same value is parsed again:
 //! `1.5 TH/s`, `64 MiB`, `90 %`, `1 h 30 min`.
 //!
-//! Unlike what is said on a page, nothing is rounded. Must not know: charts, pages.
+//! Unlike values on a page, they are not rounded. Independent of charts and pages.
 
 use super::units::Unit;
 
-/// Longer figures are written in a smaller unit, in which they may be shorter.
+/// Longer numbers are written in a smaller unit, in which they may be shorter.
 const LONGEST: usize = 8;
-/// Names of a second and more.
+/// Units of time from a second up.
 const TIMES: [(&str, f64); 4] = [("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)];
-/// Prefixes of a thousand each.
+/// Prefixes, each a factor of 1000.
 const THOUSANDS: [&str; 8] = ["", "k", "m", "g", "t", "p", "e", "z"];
 
-/// Reads a number with or without its unit; the prefix may stand alone (`1.5 T`), large and small
-/// letters are the same. A prefix is of a thousand, and with an `i` of 1024. None if it is not a
+/// Parses a number with or without its unit. The prefix may be used without unit (`1.5 T`); case is
+/// ignored. A prefix is a factor of 1000, and with an `i` of 1024. None if it is not a
 /// number of this unit.
 pub fn read_value(unit: Unit, text: &str) -> Option<f64> {
-    // What is shown elsewhere can be typed here: other spaces, and a minus that is none on a
+    // Values copied from pages are accepted: other spaces, and the minus sign that is not on a
     // keyboard.
     let text: String = text
         .trim()
@@ -31,11 +31,11 @@ pub fn read_value(unit: Unit, text: &str) -> Option<f64> {
     Some(number * factor(unit, name)?).filter(|value| value.is_finite())
 }
 
-/// The number at the beginning, and the rest.
+/// Splits off the number at the beginning.
 fn split(text: &str) -> Option<(f64, &str)> {
     let is_figure = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
     let most = text.find(|c| !is_figure(c)).unwrap_or(text.len());
-    // The E of 1.5 E is a prefix, the one of 1.5E3 belongs to the number. All of it is ASCII up to
+    // The E in 1.5 E is a prefix, the one in 1.5E3 belongs to the number. The text is ASCII up to
     // there.
     let (end, number) = (1..=most)
         .rev()
@@ -43,7 +43,7 @@ fn split(text: &str) -> Option<(f64, &str)> {
     Some((number, text[end..].trim())).filter(|(number, _)| number.is_finite())
 }
 
-/// What one of this name is.
+/// The factor of a unit name.
 fn factor(unit: Unit, name: &str) -> Option<f64> {
     let name = name.to_ascii_lowercase();
     let own = match unit {
@@ -67,7 +67,7 @@ fn factor(unit: Unit, name: &str) -> Option<f64> {
     Some(base.powi(i32::try_from(power).ok()?))
 }
 
-/// A length of time, which may have several parts.
+/// A duration, which may have several parts.
 fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
     let (mut sum, mut is_first) = (0.0, true);
     loop {
@@ -77,7 +77,7 @@ fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
         let name = rest[..end].to_ascii_lowercase();
         rest = rest[end..].trim_start();
         let size = match name.as_str() {
-            // Only alone: the 30 of "1 h 30" may be anything.
+            // Only alone: the 30 in "1 h 30" is ambiguous.
             "" if is_first && rest.is_empty() => 1.0,
             name => TIMES.iter().find(|(known, _)| *known == name)?.1,
         };
@@ -90,7 +90,7 @@ fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
     }
 }
 
-/// The value as somebody would have typed it: in the largest unit in which it is short, and exact.
+/// The value as a person would type it: exact, in the largest unit in which it is short.
 pub fn typed_value(unit: Unit, value: f64) -> String {
     let plain = |name: &str| {
         if name.is_empty() {
@@ -119,7 +119,7 @@ pub fn typed_value(unit: Unit, value: f64) -> String {
         .unwrap_or_else(|| plain(names[0]))
 }
 
-/// Whole seconds in as many units as are needed; none for others.
+/// Whole seconds in as many units as needed; none for fractions.
 fn length(seconds: f64) -> Option<String> {
     if seconds.fract() != 0.0 || !(1.0..1e9).contains(&seconds) {
         return None;

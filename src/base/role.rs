@@ -1,11 +1,11 @@
-//! What somebody may do.
+//! Roles of users and tokens.
 //!
-//! Vocabulary: knows nothing of users, passwords or addresses.
+//! Vocabulary: independent of users, passwords and addresses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What somebody may do. Each may do what the ones before it may.
+/// A role. Each role includes the permissions of the ones before it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
 )]
@@ -15,31 +15,31 @@ use serde::{Deserialize, Serialize};
 )]
 #[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = refuse_role)]
 pub enum Role {
-    /// Sees everything but secrets.
+    /// Views everything except secrets.
     Viewer,
-    /// Runs what is there: starts, stops, switches between installed clients, silences alerts.
+    /// Starts, stops and updates instances, switches between installed clients, mutes alerts.
     Operator,
-    /// Decides where the income goes and who may do what: configurations, keys, channels, users,
+    /// Full access: also configurations, keys, channels, users and
     /// backups.
     Admin,
 }
 
 impl Role {
-    /// Its name in JSON, in forms and in the database.
+    /// The name in JSON, in forms and in the database.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// What it may do, for people.
+    /// The permissions, for people.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "sees everything but secrets",
-            Self::Operator => "starts, stops and updates what is there, and silences alerts",
-            Self::Admin => "decides everything: configurations, keys, channels, users, backups",
+            Self::Viewer => "views everything except secrets",
+            Self::Operator => "starts, stops and updates instances, and mutes alerts",
+            Self::Admin => "full access: also configurations, keys, channels, users and backups",
         }
     }
 }
 
 fn refuse_role(_: &str) -> String {
-    "a role is viewer, operator or admin".into()
+    "the role must be viewer, operator or admin".into()
 }

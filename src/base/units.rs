@@ -1,29 +1,29 @@
-//! What a number measures and how it is said to people: `1.25 PH/s`, `12.4 MiB`, `3 d 4 h`.
+//! Units of values, and values as text for people: `1.25 PH/s`, `12.4 MiB`, `3 d 4 h`.
 //!
-//! Must not know: charts, pages.
+//! Independent of charts and pages.
 
-/// What a value is measured in.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unit {
-    /// Bytes, said with the prefixes of IEC 80000-13 (1 KiB is 1024 B).
+    /// Bytes, with the prefixes of IEC 80000-13 (1 KiB is 1024 B).
     Bytes,
-    /// Hashes per second, said with SI prefixes.
+    /// Hashes per second, with SI prefixes.
     HashesPerSecond,
-    /// Hundredths: 42.0 is `42 %`.
+    /// Percent: 42.0 is `42 %`.
     Percent,
-    /// How many: shares, lines, connections. Said with SI prefixes from 10 000 on.
+    /// Counts: shares, lines, connections. With SI prefixes from 10 000 on.
     Count,
-    /// Seconds, said as a length of time.
+    /// Seconds, shown as a duration.
     Seconds,
 }
 
-/// Beyond this a value is no measurement; such values are drawn as this.
+/// Maximum value; larger values are drawn as this.
 const LARGEST: f64 = 1e100;
-/// Figures from here on are written with an exponent.
+/// Numbers from here on are written with an exponent.
 const LONGEST: f64 = 1e6;
 const DAY: f64 = 86_400.0;
 
-/// The value as it is used: none if it is not finite, within ±1e100, zero if it is next to it,
+/// Cleans a value: none if it is not finite, limited to ±1e100, zero if it is close to zero,
 /// never negative zero.
 pub fn clean(value: f64) -> Option<f64> {
     let value = if value.abs() < 1.0 / LARGEST {
@@ -34,8 +34,8 @@ pub fn clean(value: f64) -> Option<f64> {
     value.is_finite().then(|| value.clamp(-LARGEST, LARGEST))
 }
 
-/// A value with its unit, to three significant digits; whole counts below 10 000 and lengths of
-/// time are said in full: `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value
+/// A value with its unit, to three significant digits; whole counts below 10 000 and durations
+/// in full: `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value
 /// that is not finite is `–`.
 pub fn format_value(unit: Unit, value: f64) -> String {
     let Some(value) = clean(value) else {
@@ -59,7 +59,7 @@ pub fn format_value(unit: Unit, value: f64) -> String {
 }
 
 impl Unit {
-    /// The factor from one name to the next larger one, and the names.
+    /// The factor between neighboring unit names, and the names.
     pub fn ladder(self) -> (f64, &'static [&'static str]) {
         match self {
             Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
@@ -88,7 +88,7 @@ impl Unit {
         let largest = ticks
             .iter()
             .fold(0.0, |most: f64, tick| most.max(tick.abs()));
-        // 1024 is not divided by the tens that steps are made of, so bytes are said in the unit of
+        // 1024 is not divisible by the powers of ten of the steps, so bytes are shown in the unit of
         // the step.
         let deciding = if self == Self::Bytes { step } else { largest };
         let mut scale = 1.0;
@@ -98,7 +98,7 @@ impl Unit {
             rung += 1;
         }
         let decimals = decimals(step / scale);
-        // A zero has no thousands; other units say what it is a zero of.
+        // A zero count needs no prefix; other units are shown with a zero.
         let name = |tick: f64| {
             if self == Self::Count && tick == 0.0 {
                 ""
@@ -132,7 +132,7 @@ fn with_name(figure: &str, name: &str) -> String {
     }
 }
 
-/// How many decimals a figure of three significant digits has.
+/// The number of decimals for three significant digits.
 fn decimals_of_three(size: f64) -> usize {
     [100.0, 10.0, 1.0, 0.1, 0.01, 0.001]
         .iter()
@@ -153,7 +153,7 @@ fn significant(size: f64) -> String {
     }
 }
 
-/// A figure with at most so many decimals, without trailing zeros; with an exponent where it would
+/// A number with at most this many decimals, without trailing zeros; with an exponent if it would
 /// be long.
 fn figure(size: f64, decimals: usize) -> String {
     if size >= LONGEST || (size > 0.0 && size < 1e-4) {
@@ -174,7 +174,7 @@ fn trimmed(figure: &str) -> &str {
     }
 }
 
-/// The fewest decimals that show `step` exactly; at most six.
+/// The minimum number of decimals that shows `step` exactly; at most six.
 fn decimals(step: f64) -> usize {
     let shifted = |places: &usize| step * 10f64.powi(i32::try_from(*places).unwrap_or(0));
     (0..6)
@@ -184,7 +184,7 @@ fn decimals(step: f64) -> usize {
         .unwrap_or(6)
 }
 
-/// A length of time in its two largest units.
+/// A duration in its two largest units.
 fn length(seconds: f64) -> String {
     if rounded(seconds * 1e6) < 1000.0 && seconds > 0.0 {
         return format!("{} µs", significant(seconds * 1e6));
@@ -202,7 +202,7 @@ fn length(seconds: f64) -> String {
     }
 }
 
-/// Whole seconds in as many units as are needed.
+/// Whole seconds in as many units as needed.
 fn parts(seconds: f64) -> String {
     let mut rest = seconds;
     let mut said = Vec::new();

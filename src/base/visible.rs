@@ -1,15 +1,15 @@
-//! Characters that are not seen or that change how the text around them reads. In text of others
-//! they are shown by their codes: `[U+202E]`.
+//! Characters that are invisible or change how the surrounding text reads. In text from others
+//! they are shown as codes: `[U+202E]`.
 //!
-//! Vocabulary: knows neither pages nor terminals. Their exits call it, so that no text has to be
-//! thought of.
+//! Vocabulary: independent of pages and terminals. Their output functions call it, so no text is
+//! forgotten.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Whether a character hides something: marks, embeddings, overrides and isolates of the Unicode
-/// bidirectional algorithm (UAX #9), and what has no width. Joiners (U+200C, U+200D) shape scripts
-/// and emoji; they hide only where nothing is joined, which the character `before` decides.
+/// bidirectional algorithm (UAX #9), and characters without width. Joiners (U+200C, U+200D) shape scripts
+/// and emoji; they are hidden only if they join nothing, which depends on the character `before`.
 pub fn is_hidden(c: char, before: Option<char>) -> bool {
     match c {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -33,22 +33,22 @@ pub fn has_hidden(text: &str) -> bool {
     !text.is_ascii() && hidden(text, |_| false).next().is_some()
 }
 
-/// Text whose control characters have to stay, or have gone already.
+/// For text whose control characters must stay or are already removed.
 pub fn in_log(text: &str) -> Cow<'_, str> {
     show(text, |_| false)
 }
 
-/// Text for a page: control characters other than blanks are shown, too.
+/// For a page: also shows control characters, except white space.
 pub fn on_page(text: &str) -> Cow<'_, str> {
     show(text, |c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
 }
 
-/// Text for a terminal: nothing in it is obeyed.
+/// For a terminal: shows all control sequences instead of executing them.
 pub fn on_terminal(text: &str) -> Cow<'_, str> {
     show(text, |c| c.is_control() && !matches!(c, '\t' | '\n'))
 }
 
-/// The code of a character as it is shown.
+/// The visible code of a character.
 pub fn push_code(out: &mut String, c: char) {
     // Writing to a string cannot fail.
     let _ = write!(out, "[U+{:04X}]", u32::from(c));

@@ -1,8 +1,8 @@
 //! Passwords and tokens from the command line: `jd-manager set-password` and `jd-manager token`.
 //!
-//! Whoever may write the database is its owner, so nothing is asked but the new password. Works
-//! while the manager runs and while it does not; a running one sees the change with the next
-//! request.
+//! Anyone who can write to the database owns it, so these commands ask for nothing but the new
+//! password. They work whether or not the manager is running; a running manager sees the change
+//! with the next request.
 
 use clap::{Args, Subcommand};
 use std::io::{BufRead, IsTerminal};
@@ -19,17 +19,17 @@ use crate::web::{Caller, PeerAddress, Role};
 /// The arguments of `jd-manager set-password`.
 #[derive(Args, Clone, Debug)]
 pub struct NewPassword {
-    /// Whose password; a user who is not there yet is made.
+    /// Name of the user. A new user is created.
     #[arg(default_value = "admin")]
     name: String,
-    /// What the user may do: viewer, operator or admin [default: admin for a new user, otherwise
-    /// what it was].
+    /// Role of the user: viewer, operator or admin [default: admin for a new user, unchanged for an
+    /// existing user].
     #[arg(long)]
     role: Option<Role>,
-    /// Take the password from the first line of standard input instead of asking for it.
+    /// Read the password from the first line of standard input instead of asking for it.
     #[arg(long)]
     stdin: bool,
-    /// Only take the second factor away, because the authenticator was lost.
+    /// Only remove the second factor, for example after the authenticator was lost.
     #[arg(long, conflicts_with_all = ["role", "stdin"])]
     without_second_factor: bool,
 }
@@ -37,14 +37,14 @@ pub struct NewPassword {
 /// The subcommands of `jd-manager token`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and print it, this once.
+    /// Create a token and print it. It is shown only once.
     Create {
-        /// What it is for; stands in the audit log.
+        /// Name of the token, shown in the audit log.
         name: String,
-        /// What it may do: viewer, operator or admin.
+        /// Role of the token: viewer, operator or admin.
         #[arg(long, default_value = "viewer")]
         role: Role,
-        /// For how many days it is valid [default: until it is revoked].
+        /// Number of days until the token expires [default: valid until revoked].
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..=3650))]
         days: Option<i64>,
     },
@@ -52,7 +52,7 @@ pub enum TokenCommand {
     List,
     /// Revoke a token.
     Revoke {
-        /// Its name or its id.
+        /// Name or id of the token.
         name: String,
     },
 }
@@ -66,7 +66,7 @@ async fn open(settings: &Settings) -> Result<Access, String> {
     Ok(Access::new(db, vault, SystemClock, None))
 }
 
-/// Writes down what was done here.
+/// Adds an entry to the audit log.
 async fn note(access: &Access, action: &str) -> Result<(), String> {
     let entry = AuditEntry {
         user: Caller::MACHINE.into(),
@@ -83,7 +83,7 @@ async fn note(access: &Access, action: &str) -> Result<(), String> {
 /// The subcommand `set-password`.
 ///
 /// # Errors
-/// Why it cannot be set, for the person at the terminal.
+/// The reason why the password cannot be set, for the person at the terminal.
 pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(), String> {
     let access = open(&settings).await?;
     let name = wanted.name.trim();
@@ -92,9 +92,9 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
             .clear_second_factor(name)
             .await
             .map_err(|e| e.to_string())?;
-        note(&access, &format!("took the second factor of {name} away")).await?;
+        note(&access, &format!("removed the second factor of {name}")).await?;
         println!(
-            "{} logs in with the password alone from now on.",
+            "The second factor of {} was removed. The password alone is now enough to sign in.",
             on_terminal(name)
         );
         return Ok(());
@@ -111,9 +111,9 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     let shown = on_terminal(name);
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
-        println!("{shown} can log in with it. All sessions of {shown} have ended.");
+        println!("The password of {shown} is set. All sessions of {shown} are signed out.");
     } else {
-        println!("{shown} has that password and role already; nothing was changed.");
+        println!("{shown} already has this password and role. Nothing was changed.");
     }
     Ok(())
 }
@@ -123,20 +123,20 @@ fn from_stdin() -> Result<String, String> {
     std::io::stdin()
         .lock()
         .read_line(&mut line)
-        .map_err(|e| format!("standard input cannot be read: {e}"))?;
+        .map_err(|e| format!("cannot read standard input: {e}"))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn asked(name: &str) -> Result<String, String> {
     if !std::io::stdin().is_terminal() {
-        return Err("there is no terminal to ask for the password; send it with --stdin".into());
+        return Err("there is no terminal to ask for the password. Pass the password on standard input with --stdin.".into());
     }
     let ask = |what: &str| {
-        rpassword::prompt_password(what).map_err(|e| format!("the password cannot be read: {e}"))
+        rpassword::prompt_password(what).map_err(|e| format!("cannot read the password: {e}"))
     };
-    let first = ask(&format!("New password of {name}: "))?;
-    if first != ask("The same again: ")? {
-        return Err("the two are not the same; nothing was changed".into());
+    let first = ask(&format!("New password for {name}: "))?;
+    if first != ask("Repeat password: ")? {
+        return Err("the passwords do not match. Nothing was changed.".into());
     }
     Ok(first)
 }
@@ -144,7 +144,7 @@ fn asked(name: &str) -> Result<String, String> {
 /// The subcommand `token`.
 ///
 /// # Errors
-/// Why it cannot be done, for the person at the terminal.
+/// The reason why the command failed, for the person at the terminal.
 pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), String> {
     let access = open(&settings).await?;
     let machine = Caller::machine(PeerAddress::default());
@@ -162,7 +162,7 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
                 )
                 .await
                 .map_err(told)?;
-            note(&access, &format!("made the token {}", made.token.name)).await?;
+            note(&access, &format!("created the token {}", made.token.name)).await?;
             println!("{}", made.secret);
         }
         TokenCommand::List => {
@@ -185,14 +185,14 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
             let is_it = |id: TokenId, known: &str| known == name || id.to_string() == name;
             let token = all.into_iter().find(|token| is_it(token.id, &token.name));
             let token = token.ok_or_else(|| {
-                format!("there is no token called \"{name}\"; jd-manager token list shows all")
+                format!("there is no token \"{name}\". List the tokens with: jd-manager token list")
             })?;
             access
                 .revoke_token(&machine, token.id)
                 .await
                 .map_err(told)?;
             note(&access, &format!("revoked the token {}", token.name)).await?;
-            println!("{} is revoked.", on_terminal(&token.name));
+            println!("Token {} is revoked.", on_terminal(&token.name));
         }
     }
     Ok(())

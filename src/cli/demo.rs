@@ -1,5 +1,5 @@
-//! The subcommand `demo`: the product with simulated clients and a data directory that is thrown
-//! away, so that somebody without mining gear can look at it. Every page says that it is simulated.
+//! The subcommand `demo`: jd-manager with simulated clients and a temporary data directory, so that
+//! people can try it without mining hardware. Every page says that the clients are simulated.
 
 use serde_json::json;
 use std::net::TcpListener;
@@ -16,27 +16,32 @@ use crate::server::settings::{OnShutdown, Settings};
 use crate::server::state::AppState;
 use crate::web::{PageFrame, RequestInput};
 
-/// What the demonstration shows: a name, and what is peculiar about it.
+/// The instances of the demo: the name, and whether it has a pool.
 const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", false)];
 
-/// Serves the demonstration.
+/// Serves the demo.
 ///
 /// # Errors
-/// Why it cannot serve, for the person at the terminal.
+/// The reason why it cannot serve, for the person at the terminal.
 pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     if settings.client.is_some() {
         return Err(
-            "the demonstration runs simulated clients; --client has no meaning for it".into(),
+            "the demo runs simulated clients. Remove --client (or JD_MANAGER_CLIENT).".into(),
         );
     }
-    // A name nobody can guess, and never a directory that is there already: it is removed at the
+    // An unguessable name, and never an existing directory, because the directory is removed at the
     // end.
     let dir =
         std::env::temp_dir().join(format!("jd-manager-demo-{}", uuid::Uuid::new_v4().simple()));
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(&dir)
-        .map_err(|e| format!("no directory for the demonstration: {}: {e}", dir.display()))?;
+        .map_err(|e| {
+            format!(
+                "cannot create the directory {} for the demo: {e}",
+                dir.display()
+            )
+        })?;
     settings.data_dir = dir.clone();
     settings.on_shutdown = OnShutdown::Stop;
     let client = ProgramSource::simulated(vec!["simulate".into()], &dir);
@@ -47,7 +52,7 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     };
     let ready = |state: AppState| async move {
         if let Err(e) = create_demo_data(&state).await {
-            tracing::error!(error = %e, "the demonstration is incomplete");
+            tracing::error!(error = %e, "the demo data is incomplete");
         }
     };
     let result = app::serve_with(settings, client, frame, ready).await;
@@ -55,7 +60,7 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     result
 }
 
-/// Saves configurations and instances and starts all but one of them.
+/// Saves configurations and instances, and starts all instances except the last.
 async fn create_demo_data(state: &AppState) -> Result<()> {
     for (at, (name, is_pool)) in SHOWN.into_iter().enumerate() {
         let keys = KeyPair::generate().map_err(Error::internal)?;
@@ -98,7 +103,7 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
     Ok(())
 }
 
-/// A port that is free at this moment on loopback.
+/// A port on the loopback address that is free at this moment.
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

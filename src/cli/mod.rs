@@ -1,10 +1,11 @@
-//! The command line: parses arguments and runs the subcommand.
+//! The command line: parses the arguments and runs the subcommand.
 //!
 //! * [`accounts`]: `set-password` and `token`. [`demo`]: `demo`.
-//! * [`client`]: commands for a running manager; uses its HTTP API, no domain and no database.
+//! * [`client`]: commands for a running manager. They use its HTTP API, not the domains or the
+//!   database.
 //!
-//! `keep`, `exec`, `trial` and `simulate` are internal: small processes without runtime and
-//! settings.
+//! `keep`, `exec`, `trial` and `simulate` are internal: small processes without an async runtime
+//! and without settings.
 
 pub mod accounts;
 pub mod client;
@@ -27,12 +28,12 @@ use crate::programs::jd_client::simulator::SimulatorArgs;
 use crate::server::settings::{Settings, SettingsInput};
 use crate::server::{api_docs, app, logging, route_table};
 
-/// Threads that may block end after being idle for so long. A start with fifty instances needs many
-/// of them at once; the rounds of samples would keep all of those alive by turns, each with its
-/// memory.
+/// How long a blocking thread may stay idle before it exits. Starting fifty instances needs many
+/// threads at once; without a short limit the sampling rounds would keep all of them, and their
+/// memory, alive.
 const IDLE_THREADS: Duration = Duration::from_secs(1);
 
-/// Run, watch and update Stratum V2 Job Declarator Clients.
+/// Run, monitor and update Stratum V2 JD clients (jd_client_sv2).
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -46,19 +47,19 @@ struct CommandLine {
 struct ServeArgs {
     #[command(flatten)]
     given: SettingsInput,
-    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
+    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it exists].
     #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE")]
     settings: Option<PathBuf>,
 }
 
-/// Which manager's data, for what works on them without it.
+/// The data directory, for commands that work on it directly, without a running manager.
 #[derive(Debug, clap::Args)]
 struct DataDirArgs {
-    /// Where database, instances, clients and backups are kept [default:
+    /// Directory with the database, instances, clients and backups [default:
     /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
+    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it exists].
     #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
 }
@@ -74,38 +75,37 @@ impl DataDirArgs {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve the pages and the API, and look after the instances. This is what happens without a
-    /// subcommand.
+    /// Serve the web pages and the API, and supervise the instances. This is the default.
     Serve(Box<ServeArgs>),
-    /// Show the product with simulated clients and a throw-away data directory.
+    /// Try jd-manager with simulated clients and a temporary data directory.
     Demo(Box<ServeArgs>),
-    /// Ask a running manager whether it is well; exit code 0 if so.
+    /// Check whether the running manager is healthy; exit code 0 if it is.
     Healthcheck(Box<ServeArgs>),
-    /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no
-    /// running manager.
+    /// Print the API documentation (OpenAPI 3.1, JSON). Needs no data directory and no running
+    /// manager.
     Openapi,
-    /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
+    /// Create a backup of all configurations, instances and metrics. jd-manager may be running.
     Backup {
         #[command(flatten)]
         args: BackupArgs,
         #[command(flatten)]
         place: DataDirArgs,
     },
-    /// Restore a backup into the data directory. What is there is never deleted.
+    /// Restore a backup into the data directory. Existing data is never deleted.
     Restore {
         #[command(flatten)]
         args: RestoreArgs,
         #[command(flatten)]
         place: DataDirArgs,
     },
-    /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
+    /// Set the password that a user signs in with. A new user is created.
     SetPassword {
         #[command(flatten)]
         place: DataDirArgs,
         #[command(flatten)]
         wanted: NewPassword,
     },
-    /// Make, list and revoke what programs log in with.
+    /// Create, list and revoke API tokens for programs.
     Token {
         #[command(flatten)]
         place: DataDirArgs,
@@ -114,13 +114,13 @@ enum CliCommand {
     },
     #[command(flatten)]
     Daily(client::ClientCommand),
-    /// Print what a shell needs to complete these commands: jd-manager completions bash >
+    /// Print a shell completion script, for example: jd-manager completions bash >
     /// ~/.local/share/bash-completion/completions/jd-manager
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Internal: hold up one instance.
+    /// Internal: run the keeper of one instance.
     #[command(hide = true)]
     Keep {
         /// The instance's directory.
@@ -129,20 +129,20 @@ enum CliCommand {
     /// Internal: become a client.
     #[command(hide = true)]
     Exec(ExecArgs),
-    /// Internal: become a program that is asked for its version, shut in.
+    /// Internal: become a sandboxed program that is asked for its version.
     #[command(hide = true)]
     Trial(TrialArgs),
-    /// Internal: a stand-in for the client.
+    /// Internal: a simulated client.
     #[command(hide = true, disable_version_flag = true)]
     Simulate(Box<SimulatorArgs>),
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the subcommand.
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
         Some(CliCommand::Openapi) => print(&api_docs::text(route_table::operation_groups())),
-        // These four are small processes of their own: no runtime, no settings.
+        // These four are small separate processes: no runtime, no settings.
         Some(CliCommand::Keep { dir }) => keeper::keep::keep(&dir),
         Some(CliCommand::Exec(args)) => keeper::spawn::exec(&args),
         Some(CliCommand::Trial(args)) => trial::trial(&args),
@@ -170,10 +170,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// As [`with_settings`], by this program started once more in its own place with the GNU C library
-/// told to keep one pool of memory. By default it gives nearly each thread one, of which none gives
-/// back what others could use: fifty instances took 32.1 MB and crept upwards, with one pool 27.8
-/// MB and no more (docs/PERFORMANCE.md). The library reads that at the start of a process alone.
+/// Like [`with_settings`], but first re-executes this program with a single memory pool (arena) in
+/// the GNU C library. By default nearly every thread gets its own pool, and free memory in one pool
+/// is of no use to the others: fifty instances needed 32.1 MB and slowly more; with one pool they
+/// need a constant 27.8 MB (docs/PERFORMANCE.md). The library reads this setting only at process
+/// start.
 fn with_settings_in_one_arena<F, T>(serve: ServeArgs, work: F) -> ExitCode
 where
     F: FnOnce(Settings) -> T,
@@ -191,7 +192,7 @@ where
             )
             .args(arguments)
             .env(POOLS, "1");
-        // Returns only if it could not be done, and then it is done without.
+        // Returns only on failure. Then the program continues with the default pools.
         let _ = again.exec();
     }
     with_settings(serve, work)
@@ -210,7 +211,7 @@ where
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.enable_all().thread_keep_alive(IDLE_THREADS).build() {
         Ok(runtime) => runtime,
-        Err(e) => return complain(&format!("no runtime: {e}"), 1),
+        Err(e) => return complain(&format!("cannot start the async runtime: {e}"), 1),
     };
     let result = runtime.block_on(work(settings));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -220,8 +221,8 @@ where
     }
 }
 
-/// What a shell needs to complete the command line. The library offers hidden subcommands, too, so
-/// they are left out before.
+/// The completion script for a shell. The library would also offer hidden subcommands, so they are
+/// removed first.
 fn completions(shell: clap_complete::Shell) -> String {
     let whole = CommandLine::command();
     let mut offered = clap::Command::new(env!("CARGO_PKG_NAME"))
@@ -238,17 +239,17 @@ fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&text).trim_end().to_owned()
 }
 
-/// To standard output, whose other end may be closed.
+/// Writes to standard output, whose other end may be closed.
 fn print(text: &str) -> ExitCode {
     match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {e}"), 1)
+            complain(&format!("cannot write to standard output: {e}"), 1)
         }
         _ => ExitCode::SUCCESS,
     }
 }
 
-/// What needs the data directory alone: no runtime, no log.
+/// Runs a command that needs only the data directory: no runtime, no log.
 fn at_data_dir(serve: ServeArgs, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
     let settings = match Settings::collect(serve.given, serve.settings.as_deref()) {
         Ok(settings) => settings,
@@ -261,7 +262,7 @@ fn at_data_dir(serve: ServeArgs, work: impl FnOnce(&Path) -> Result<(), String>)
 }
 
 fn complain(reason: &str, code: u8) -> ExitCode {
-    // It may name what is in an archive or a database.
+    // The text may contain names from an archive or a database.
     eprintln!("jd-manager: {}", crate::base::visible::on_terminal(reason));
     ExitCode::from(code)
 }

@@ -3,11 +3,11 @@
 //! Files have the same names and jobs everywhere; a file that would be empty does not exist:
 //!
 //! * `model`: rows, values and pure rules; no I/O.
-//! * `queries`: every SQL statement of the domain; decides nothing.
-//! * `service`: the use cases; knows no HTTP.
+//! * `queries`: every SQL statement of the domain; no decisions.
+//! * `service`: the use cases; no HTTP.
 //! * `views`: page structs, each with a template; serialized, they are the JSON. No I/O.
-//! * `routes`: a few lines per handler: which use case, which page.
-//! * `responses`: JSON that has no page.
+//! * `routes`: the handlers, a few lines each: which use case, which page.
+//! * `responses`: JSON without a page.
 //! * `openapi`: describes each operation for the API documentation.
 //! * `jobs`: scheduled work, such as pruning old rows.
 

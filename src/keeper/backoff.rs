@@ -1,14 +1,14 @@
-//! How long to wait before the next try. Pure: randomness comes in as a number.
+//! How long to wait before the next retry. Pure: the random number is a parameter.
 
 use std::time::Duration;
 
-/// Exponential backoff: 1 s, doubling, at most 5 minutes, each wait spread by ±10 % so that fifty
-/// clients of one broken template provider do not come back in step.
+/// Exponential backoff: 1 s, doubling, at most 5 minutes. Each wait varies randomly by ±10 %, so
+/// fifty clients of one broken template provider do not retry at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The first wait.
     pub first: Duration,
-    /// No wait is longer, before the spread.
+    /// The longest wait, before the random variation.
     pub longest: Duration,
 }
 
@@ -22,8 +22,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after the `failures`-th failure in a row (counted from 1). `chance` is a random
-    /// number; all of its values are as good as each other.
+    /// The wait after the `failures`-th failure in a row (counted from 1). `chance` is a uniformly
+    /// distributed random number.
     pub fn wait(&self, failures: u32, chance: u64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let plain = self.first.saturating_mul(1 << doublings).min(self.longest);

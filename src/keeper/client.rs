@@ -1,5 +1,5 @@
-//! The manager's side of a keeper: is there one, start one, open a conversation. Everything here is
-//! brief and blocking.
+//! The manager's side of a keeper: check whether one is running, start one, connect to one. All
+//! functions are short and blocking.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, TryLockError};
@@ -13,13 +13,13 @@ use std::process::{Child, Command, Stdio};
 use super::names;
 use crate::base::files::open_regular;
 
-/// A keeper comes up within milliseconds, s.
+/// Timeout for the start of a keeper, in seconds. It normally needs milliseconds.
 const PATIENCE_S: i64 = 10;
 
-/// Whether a keeper holds the instance in `dir`.
+/// Whether a keeper is running for the instance in `dir`.
 ///
 /// # Errors
-/// The lock cannot be looked at.
+/// The lock cannot be checked.
 pub fn is_kept(dir: &Path) -> io::Result<bool> {
     let file = match open_regular(&dir.join(names::LOCK), File::options().read(true)) {
         Ok(file) => file,
@@ -33,13 +33,13 @@ pub fn is_kept(dir: &Path) -> io::Result<bool> {
     }
 }
 
-/// Opens a conversation with the keeper of the instance in `dir`.
+/// Connects to the keeper of the instance in `dir`.
 ///
 /// # Errors
-/// Nobody listens there.
+/// No keeper listens there.
 pub fn connect(dir: &Path) -> io::Result<UnixStream> {
-    // A socket's path may have 107 bytes only; through the directory's descriptor it is short
-    // wherever the data lies.
+    // The path of a socket may have at most 107 bytes. The path through the directory's descriptor
+    // is always short.
     let handle = File::open(dir)?;
     UnixStream::connect(format!(
         "/proc/self/fd/{}/{}",
@@ -51,14 +51,14 @@ pub fn connect(dir: &Path) -> io::Result<UnixStream> {
 /// Starts a keeper for the instance in `dir` and returns once it listens.
 ///
 /// # Errors
-/// It could not be started or does not want to work; the text says why.
+/// The keeper could not be started or cannot work; the text gives the reason.
 pub fn launch(dir: &Path) -> io::Result<Child> {
     let complaints = File::options()
         .create(true)
         .append(true)
         .open(dir.join(names::COMPLAINTS))?;
     let mut child = Command::new("/proc/self/exe")
-        // What ps(1) shows.
+        // The name in ps(1).
         .arg0("jd-manager")
         .arg("keep")
         .arg(dir)
@@ -80,7 +80,7 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
             let _ = child.kill();
             let _ = child.wait();
             return Err(io::Error::other(
-                "the keeper did not come up in time (is the disk stuck?)",
+                "the keeper did not start in time (is the disk stuck?)",
             ));
         }
         BufReader::new(stdout).read_line(&mut said)?;
@@ -91,7 +91,7 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
     let _ = child.wait();
     let said = said.trim_end();
     Err(io::Error::other(if said.is_empty() {
-        "the keeper ended before it could say why; see its keeper.log"
+        "the keeper exited without a reason; see its keeper.log"
     } else {
         said
     }))

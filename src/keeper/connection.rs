@@ -1,26 +1,25 @@
-//! One conversation on the keeper's control socket: whole lines in, whole lines out, and a bound on
-//! both.
+//! A connection on the keeper's control socket: reads and writes complete lines of limited length.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use super::protocol;
 
-/// A conversation on the control socket.
+/// A connection on the control socket.
 pub struct ControlConnection {
     /// Does not block.
     pub stream: UnixStream,
     received: Vec<u8>,
-    /// What the other side has not taken yet.
+    /// Data that the other side has not read yet.
     pub to_send: Vec<u8>,
-    /// Every change is told here.
+    /// The other side gets every change.
     pub watches: bool,
-    /// To be dropped.
+    /// The connection must be dropped.
     pub over: bool,
 }
 
 impl ControlConnection {
-    /// A conversation over a stream that does not block.
+    /// A connection over a non-blocking stream.
     pub fn new(stream: UnixStream) -> Self {
         Self {
             stream,
@@ -31,7 +30,7 @@ impl ControlConnection {
         }
     }
 
-    /// The lines that have come since the last time, without their ends.
+    /// The lines received since the last call, without line breaks.
     pub fn receive(&mut self) -> Vec<Vec<u8>> {
         let mut buffer = [0; 4096];
         loop {
@@ -62,9 +61,9 @@ impl ControlConnection {
         lines
     }
 
-    /// Sends a line, now or when the other side takes it.
+    /// Sends a line, now or when the other side reads.
     pub fn send(&mut self, line: &[u8]) {
-        // Somebody who watches but never reads is let go rather than remembered for.
+        // A watcher that never reads is disconnected, so its data does not accumulate.
         if self.to_send.len() > 1 << 20 {
             self.over = true;
             return;
@@ -73,7 +72,7 @@ impl ControlConnection {
         self.flush();
     }
 
-    /// Sends what the other side takes now.
+    /// Sends as much as the other side accepts now.
     pub fn flush(&mut self) {
         while !self.to_send.is_empty() {
             match self.stream.write(&self.to_send) {

@@ -17,10 +17,10 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(2);
 /// A connection is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Enough for the resolver of names; a thread's usual stack is eight times as large.
+/// A stack size that is enough for the name resolver; the default is eight times as large.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What a client connects to first, and ends without.
+/// What a client connects to first and cannot run without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dependency {
@@ -31,8 +31,8 @@ pub enum Dependency {
 }
 
 impl Dependency {
-    /// Whether it accepts a connection now. Blocks for a few seconds at most for each address that
-    /// its name has.
+    /// Whether it accepts a connection now. Blocks for at most a few seconds per address of its
+    /// host name.
     fn accepts(&self) -> bool {
         match self {
             Self::Socket(path) => UnixStream::connect(path).is_ok(),
@@ -43,7 +43,7 @@ impl Dependency {
     }
 }
 
-/// Looks after a dependency on a thread of its own, until it is dropped.
+/// Checks a dependency on a separate thread until it is dropped.
 #[must_use = "it ends when it is dropped"]
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
@@ -89,7 +89,7 @@ mod tests {
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
 
-    /// Whether a byte comes within this time.
+    /// Whether a byte arrives within this time.
     fn is_reported(signal: &mut UnixStream, within: Duration) -> bool {
         signal.set_read_timeout(Some(within)).unwrap();
         match signal.read(&mut [0]) {
@@ -103,7 +103,7 @@ mod tests {
     fn a_socket_that_comes_back_is_reported_once_and_one_that_was_never_away_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("node.sock");
-        // A node that was killed leaves its file.
+        // A killed node leaves its socket file.
         drop(UnixListener::bind(&path).unwrap());
         let (mut signal, end) = UnixStream::pair().unwrap();
         let watch = DependencyWatch::begin(Dependency::Socket(path.clone()), end).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         let (mut signal, end) = UnixStream::pair().unwrap();
         let nowhere = Dependency::Address("name.invalid:1".into());
         drop(DependencyWatch::begin(nowhere, end).unwrap());
-        // The end of the thread closes its end of the connection.
+        // When the thread exits, its end of the connection is closed.
         signal
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();

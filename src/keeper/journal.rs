@@ -1,11 +1,12 @@
-//! The keeper's journal, `events.jsonl`: every change of state with its time and reason, so that
-//! the history has no hole when the manager was away. The keeper appends, the manager reads on from
-//! where it was.
+//! The keeper's journal, `events.jsonl`: every change of state with its time and reason, so the
+//! history has no gap if the manager was not running. The keeper appends; the manager continues
+//! reading where it stopped.
 //!
 //! Offsets count the bytes of all entries ever written. When the journal is long, the keeper drops
-//! the oldest entries that the manager has confirmed. The file then begins with a header that says
-//! at which offset its first entry is. So an offset in the database stays right whoever is killed
-//! when: the shorter file replaces the longer one by a rename, and neither side has to note it.
+//! the oldest entries that the manager has confirmed. The file then begins with a header that
+//! contains the offset of its first entry. So an offset in the database stays correct, even if
+//! keeper or manager are killed at any time: the shorter file replaces the longer one with a
+//! rename.
 
 use rustix::fs::FallocateFlags;
 use serde::{Deserialize, Serialize};
@@ -26,11 +27,11 @@ pub struct JournalEntry {
     pub at: i64,
     /// From this state
     pub from: InstanceState,
-    /// to this one,
+    /// The new state.
     pub to: InstanceState,
-    /// because of this.
+    /// The reason.
     pub reason: ChangeReason,
-    /// Who asked, if somebody did.
+    /// The actor who requested the change, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The client's process id: the one that was started, or the one that ended.
@@ -39,30 +40,30 @@ pub struct JournalEntry {
     /// How the client ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProcessExit>,
-    /// The last ERROR line of the run that ended.
+    /// The last ERROR line of the run that exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// The last warnings, errors and lines outside the client's format of a run that ended unasked,
-    /// oldest first: what its cause is read from.
+    /// The last warnings, errors and lines outside the client's format of a run that exited
+    /// unexpectedly, oldest first. The cause is derived from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trouble: Vec<String>,
-    /// Failures in a row, this one included.
+    /// Failures in a row, including this one.
     #[serde(default)]
     pub failures: u32,
-    /// When the next try is due, milliseconds since 1970.
+    /// When the next retry is due, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<i64>,
 }
 
-/// A journal of this length is shortened, bytes.
+/// The length at which a journal is shortened, in bytes.
 pub const LONG: u64 = 64 * 1024;
-/// So much of it stays, although the manager has confirmed it: after a power failure its database
-/// may be some moments older, bytes.
+/// The length that is kept although the manager has confirmed it, in bytes: after a power failure
+/// the database may be slightly older.
 const KEPT: u64 = 32 * 1024;
-/// A journal that nobody reads for so long that it reaches this length takes no more last words,
-/// bytes.
+/// The length from which last lines are no longer stored, in bytes. A journal reaches it only if
+/// nobody reads it for a long time.
 const FULL: u64 = 8 * 1024 * 1024;
-/// The file that takes the journal's place.
+/// The file that replaces the journal.
 const DRAFT: &str = "events.jsonl.new";
 
 /// The first line of a shortened journal.
@@ -72,15 +73,15 @@ struct JournalHeader {
     base: u64,
 }
 
-/// Bytes of the longest header.
+/// The maximum length of a header, in bytes.
 const HEADER_MAX: usize = 32;
 
-/// Where offsets are in the file.
+/// The mapping of offsets to positions in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct JournalLayout {
     /// The offset of the first entry.
     base: u64,
-    /// Where the first entry is in the file.
+    /// The position of the first entry in the file.
     head: u64,
 }
 
@@ -121,7 +122,7 @@ impl JournalLayout {
     }
 }
 
-/// The keeper's end.
+/// The keeper's side of the journal.
 #[derive(Debug)]
 pub struct JournalWriter {
     dir: PathBuf,
@@ -133,16 +134,16 @@ pub struct JournalWriter {
     waiting: VecDeque<Vec<u8>>,
 }
 
-/// So many lines wait at most; a disk that stays full for longer costs the oldest.
+/// The maximum number of waiting lines. If the disk stays full for longer, the oldest are lost.
 const WAITING: usize = 1000;
 
-/// Room that is set aside behind the end of the journal, bytes: a stop is written down on a full
-/// disk, too.
+/// The space reserved after the end of the journal, in bytes, so a stop can be recorded on a full
+/// disk.
 const RESERVE: u64 = 64 * 1024;
 
 impl JournalWriter {
-    /// Opens the journal of an instance. A line that was cut off when a keeper was killed is
-    /// closed, so that the next one is whole.
+    /// Opens the journal of an instance. If a killed keeper left an incomplete line, the line is
+    /// closed, so the next line is complete.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut file = File::options()
             .create(true)
@@ -172,17 +173,18 @@ impl JournalWriter {
     }
 
     fn reserve(&self) {
-        // The journal works without, on a file system that cannot do this or has no room for it.
+        // The journal works without reserved space, if the file system does not support it or is
+        // full.
         let _ = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, RESERVE);
     }
 
-    /// Gives back the room that was set aside: nothing more will be written.
+    /// Releases the reserved space, because nothing more will be written.
     pub fn release(&self) {
         let _ = self.file.set_len(self.len);
     }
 
-    /// Appends an entry and has it on disk when it returns. One that cannot be written waits and
-    /// goes before the next.
+    /// Appends an entry. It is on disk when this returns. An entry that cannot be written waits and
+    /// is written before the next entry.
     pub fn append(&mut self, entry: &JournalEntry) -> io::Result<()> {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
@@ -199,19 +201,19 @@ impl JournalWriter {
         self.flush()
     }
 
-    /// Something waits to be written.
+    /// Whether entries are waiting to be written.
     pub fn is_behind(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Writes what waits.
+    /// Writes the waiting entries.
     ///
     /// # Errors
-    /// The disk is full or gone; what was not written still waits.
+    /// The disk is full or gone. Entries that were not written still wait.
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some(line) = self.waiting.front() {
             if let Err(e) = self.file.write_all(line) {
-                // Half a line would spoil the next one.
+                // An incomplete line would break the next line.
                 let _ = self.file.set_len(self.len);
                 return Err(e);
             }
@@ -222,11 +224,11 @@ impl JournalWriter {
         self.file.sync_data()
     }
 
-    /// The manager has everything below `offset` in its database: drops the oldest entries of a
-    /// long journal. If that fails, the journal stays as it is.
+    /// The manager has all entries before `offset` in its database: drops the oldest entries of a
+    /// long journal. If this fails, the journal does not change.
     pub fn drop_ingested(&mut self, offset: u64) {
         if self.len >= LONG && offset <= self.end() {
-            // A later confirmation leads here again.
+            // The next confirmation tries again.
             let _ = self.shorten(offset.min(self.end().saturating_sub(KEPT)));
         }
     }
@@ -236,7 +238,7 @@ impl JournalWriter {
         if offset <= self.layout.base {
             return Ok(());
         }
-        // From the byte before, to see whether an entry begins there.
+        // Start one byte earlier to see whether an entry begins there.
         let from = self.layout.position(offset) - 1;
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(from))?;
@@ -275,15 +277,15 @@ impl JournalWriter {
         File::open(&self.dir)?.sync_all()
     }
 
-    /// The offset behind the last entry.
+    /// The offset after the last entry.
     pub fn end(&self) -> u64 {
         self.layout.offset(self.len)
     }
 }
 
-/// Whole entries from `offset` on, and the offset to go on from. Lines that cannot be read (cut off
-/// by a crash) are passed over; a line without its end is left for the next time. A journal that
-/// does not reach to `offset` was begun anew and is read from its start; so is one whose entries at
+/// The complete entries from `offset`, and the offset to continue from. Unreadable lines (cut off
+/// by a crash) are skipped; an incomplete last line is left for the next call. A journal that does
+/// not reach `offset` is a new journal and is read from its start, as is a journal whose entries at
 /// `offset` were dropped.
 ///
 /// # Errors
@@ -341,7 +343,7 @@ mod tests {
         assert_eq!(first, [entry(1)]);
         assert_eq!(offset, journal.end());
 
-        // The keeper is killed in the middle of a line; the next one goes on.
+        // The keeper is killed in the middle of a line; the next keeper continues.
         std::fs::OpenOptions::new()
             .append(true)
             .open(dir.path().join(names::JOURNAL))
@@ -400,11 +402,11 @@ mod tests {
             "offsets go on: {}",
             journal.end()
         );
-        // One who is some entries behind still finds them.
+        // A reader that is some entries behind still finds them.
         let (entries, _) = read_from(dir.path(), read - 20 * 1024).unwrap();
         assert_eq!(entries.last().unwrap().at, 199);
         assert!(entries.len() >= 3);
-        // What nobody has confirmed stays, but its last words have a bound.
+        // Unconfirmed entries stay, but the size of their last lines is limited.
         for at in 200..500 {
             journal.append(&large(at, 60)).unwrap();
         }
@@ -412,21 +414,21 @@ mod tests {
         assert_eq!(read_from(dir.path(), read).unwrap().0.len(), 300);
     }
 
-    /// What happens to a journal, its keeper and its manager.
+    /// Events of a journal, its keeper and its manager.
     #[derive(Clone, Debug)]
     enum Step {
-        /// The keeper writes an entry of so many KiB.
+        /// The keeper writes an entry of this many KiB.
         Append(usize),
-        /// The manager reads on and stores what it read.
+        /// The manager reads more and stores it.
         Ingest,
-        /// The manager reads on and is killed before it stores anything.
+        /// The manager reads more and is killed before it stores anything.
         IngestKilled,
-        /// The manager confirms what is stored.
+        /// The manager confirms the stored entries.
         Confirm,
-        /// A confirmation of some time ago arrives.
+        /// An old confirmation arrives.
         ConfirmOld,
         /// The keeper is killed, perhaps within a line or while it shortens the journal, and a new
-        /// one comes.
+        /// keeper starts.
         Kill { half_line: bool, draft: bool },
     }
 
@@ -459,7 +461,7 @@ mod tests {
                         let (entries, end) = read_from(dir.path(), offset).unwrap();
                         stored.extend(entries.iter().map(|entry| entry.at));
                         (former, offset) = (offset, end);
-                        // What the keeper says and what the manager reads are the same numbers.
+                        // Keeper and manager have the same offsets.
                         prop_assert_eq!(offset, journal.end());
                     }
                     Step::IngestKilled => {

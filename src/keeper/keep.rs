@@ -30,22 +30,22 @@ use crate::base::clock::Timestamp;
 
 /// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;
-/// Until a journal that could not be written is tried again.
+/// The wait before a failed write of the journal is retried.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
-/// More connections than a manager and a few curious people need are refused.
+/// The maximum number of connections: enough for a manager and a few other programs.
 const CONNECTIONS: usize = 32;
 
 /// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready`
-/// to standard output once it listens, or why it cannot.
+/// to standard output when it listens, or the reason why it cannot.
 pub fn keep(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only
-    // for a process that leads one.
+    // An own session: neither the manager's exit nor a closed terminal affects the keeper. This
+    // fails only for a process that already leads a session.
     let _ = rustix::process::setsid();
     match KeeperProcess::open(dir) {
         Ok(mut keeper) => {
             println!("ready");
-            // The manager waits for the end of this pipe.
+            // The manager waits until this pipe is closed.
             if let Ok(null) = File::options().write(true).open("/dev/null") {
                 let _ = rustix::stdio::dup2_stdout(null);
             }
@@ -75,11 +75,11 @@ struct KeeperProcess {
     _lock: File,
     listener: UnixListener,
     signals: UnixStream,
-    /// Readable once a child has ended.
+    /// Readable when a child has exited.
     child_signals: UnixStream,
-    /// Readable once what the client needs is back, and the other end.
+    /// Readable when the dependency of the client is back; with the other end.
     dependency_signals: (UnixStream, UnixStream),
-    /// While the next try is waited for.
+    /// Exists while the keeper waits for the next retry.
     dependency: Option<DependencyWatch>,
     connections: Vec<ControlConnection>,
     spec: KeeperSpec,
@@ -88,7 +88,7 @@ struct KeeperProcess {
     log: LogFile,
     journal: JournalWriter,
     status: KeeperStatus,
-    /// Who asked last, until the change it led to is written down.
+    /// The last actor, until the resulting change is recorded.
     actor: Option<String>,
     /// A start that is not written down yet.
     starting: Option<StateChange>,
@@ -114,9 +114,9 @@ impl KeeperProcess {
         let spec =
             KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK)
-            .map_err(|e| told("cannot make the working directory", &e))?;
-        // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by
-        // its short relative name, since a socket's path may have 107 bytes only.
+            .map_err(|e| told("cannot create the working directory", &e))?;
+        // The holder of the lock owns the socket, so the socket of a killed keeper is removed. The
+        // socket has a short relative name, because its path may have at most 107 bytes.
         match std::fs::remove_file(names::SOCKET) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 return Err(told("cannot replace the socket", &e));
@@ -135,7 +135,7 @@ impl KeeperProcess {
             signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
             told(
-                "cannot become the parent of what a client leaves behind",
+                "cannot become the parent of processes that a client leaves behind",
                 &e,
             )
         })?;
@@ -205,7 +205,7 @@ impl KeeperProcess {
         }
         self.journal.release();
         let _ = std::fs::remove_file(names::SOCKET);
-        // Whoever watches sees the last state before the connection ends.
+        // Watchers see the last state before the connection is closed.
         for connection in &mut self.connections {
             let _ = connection.stream.set_nonblocking(false);
             let _ = connection
@@ -348,7 +348,7 @@ impl KeeperProcess {
                 }
                 MachineAction::Record(change) => self.record(change),
                 MachineAction::Spawn => {
-                    // An order that came in the same moment as the end.
+                    // A command at the same moment as the exit.
                     self.done = false;
                     self.spawn();
                 }
@@ -591,7 +591,7 @@ impl KeeperProcess {
         self.publish_status();
     }
 
-    /// Looks whether what the client needs is away, and when it is back.
+    /// Checks whether the dependency of the client is gone, and when it is back.
     fn watch_dependency(&self) -> Option<DependencyWatch> {
         let dependency = self.spec.dependency.clone()?;
         let signal = self.dependency_signals.1.try_clone().ok()?;

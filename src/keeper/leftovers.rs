@@ -5,8 +5,8 @@
 //! the client has ended, everything it started shows up among the keeper's own children. Nobody
 //! else can get their process ids before the keeper has reaped them.
 //!
-//! A killed keeper leaves processes with other parents. The mark in their environment tells whose
-//! they are.
+//! A killed keeper leaves processes with other parents. A mark in their environment shows which
+//! instance they belong to.
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open,
@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use super::names;
 
-/// From SIGTERM to SIGKILL.
+/// The wait from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
-/// A process that outlasts this is one that the kernel cannot end, such as one that waits for a
-/// dead disk.
+/// A process that is still running after this cannot be stopped, for example because it waits for a
+/// broken disk.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The same for marked processes, which get SIGKILL at once.
 const MARKED_LIMIT: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Result of [`end_children`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanupResult {
-    /// Processes that were told to end.
+    /// Processes that got a signal.
     pub found: usize,
     /// Processes that are still there.
     pub left: usize,
@@ -62,7 +62,7 @@ pub fn end_children() -> CleanupResult {
                 signal_with_group(child, signal);
             }
         }
-        // A child that forks and ends at once is caught only by checking again without a pause.
+        // A child that forks and exits at once is found only by checking again without a pause.
         if signal == Signal::TERM || !is_growing {
             std::thread::sleep(PAUSE);
         }
@@ -101,8 +101,7 @@ fn children() -> Vec<Pid> {
     }
 }
 
-/// Sends a signal to a child and to its whole group. A group gets it in one step, so no fork slips
-/// through.
+/// Sends a signal to a child and its whole group. A group gets it in one step, so no fork escapes.
 fn signal_with_group(child: Pid, signal: Signal) {
     let group = ProcessRelations::read(child)
         .and_then(|one| one.group)
@@ -112,10 +111,10 @@ fn signal_with_group(child: Pid, signal: Signal) {
     }
 }
 
-/// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but
-/// not its descendants. They are known by the mark of the instance `id` in their environment, never
-/// by a process id, which may long be somebody else's. Returns how many there were, once they are
-/// gone or two seconds have passed.
+/// Kills the processes that a killed keeper left behind: the parent-death signal reaches the client
+/// itself but not its descendants. They are found by the mark of the instance `id` in their
+/// environment, never by a process id, which another process may have by now. Returns their number
+/// when they are gone or after two seconds.
 pub fn end_marked(id: &str) -> usize {
     let mark = format!("{}={id}", names::MARK);
     let begun = Instant::now();
@@ -133,10 +132,10 @@ pub fn end_marked(id: &str) -> usize {
     }
 }
 
-/// The processes with this mark that no living keeper holds.
+/// The processes with this mark that do not belong to a running keeper.
 fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
     let is_meant = |pid: Pid| {
-        // Processes of others cannot be read; a zombie has no environment any more.
+        // Processes of other users cannot be read; a zombie has no environment.
         let env = std::fs::read(format!("/proc/{}/environ", pid.as_raw_pid()));
         env.is_ok_and(|env| env.split(|b| *b == 0).any(|one| one == mark.as_bytes()))
     };
@@ -144,14 +143,14 @@ fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
     candidates
         .filter_map(|pid| {
             let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-            // The process id may have passed to another process before it was opened.
+            // Another process may have got the process id before it was opened.
             (is_meant(pid) && !has_other_keeper(pid)).then_some((pid, handle))
         })
         .collect()
 }
 
-/// Whether a keeper other than this process is above a process. A copy of a data directory on the
-/// same machine has instances with the same ids, and with them the same marks.
+/// Whether a process is a descendant of another keeper. A copy of a data directory on the same
+/// machine has instances with the same ids and therefore the same marks.
 fn has_other_keeper(pid: Pid) -> bool {
     let parent = |pid: &Pid| ProcessRelations::read(*pid).and_then(|one| one.parent);
     std::iter::successors(parent(&pid), parent)
@@ -177,7 +176,7 @@ struct ProcessRelations {
 
 impl ProcessRelations {
     fn read(pid: Pid) -> Option<Self> {
-        // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may hold anything.
+        // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may contain anything.
         let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
         let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat

@@ -1,26 +1,26 @@
-//! The level of a log line, read from the client's format and never from the words of a message.
+//! The level of a log line, read from the client's format and never from the text of a message.
 //!
 //! The format is the `Full` one of `tracing-subscriber`, which every `jd_client_sv2` writes
 //! (checked on 0.6.0): `2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::channel_manager: message
-//! key=value`, with the level right-aligned to five columns, colours only if its output is a
-//! terminal, and at `trace` spans such as `task{file=…}:` before the target. Besides, the first
-//! line of a panic as Rust's standard library writes it to standard error counts as a header of
-//! level `ERROR`: it may follow any other line and must not be taken for a part of its message.
-//! Must not know: records of several lines, files. No allocation: the keeper asks for the level of
-//! every line it writes.
+//! key=value`, with the level right-aligned to five columns, colors only if its output is a
+//! terminal, and at `trace` spans such as `task{file=…}:` before the target. In addition, the first
+//! line of a panic, as Rust's standard library prints it to standard error, counts as a header of
+//! level `ERROR`: it may follow any other line and is not a part of that line's message.
+//! This module must not know records of several lines, or files. It does not allocate, because the
+//! keeper needs the level of every line it writes.
 
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Only so many bytes of a line are looked at for its timestamp and level; with colours they take
+/// The number of bytes of a line that are searched for timestamp and level; with colors they need
 /// about 60.
 pub const PREFIX: usize = 128;
 
-/// The target of the lines the keeper itself writes among the client's: start and exit notes, one
-/// line each.
+/// The target of the lines that the keeper itself adds to the client's log: start and exit notes,
+/// one line each.
 pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 
-/// How grave a line is; ordered, `Error` is the highest. Names are read in any case.
+/// The level of a log line. Ordered: `Error` is the highest. Names are case-insensitive.
 #[derive(
     Clone,
     Copy,
@@ -40,18 +40,18 @@ pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 pub enum LogLevel {
     /// Every step, spans included.
     Trace,
-    /// For finding faults.
+    /// For debugging.
     Debug,
-    /// The normal course of events.
+    /// Normal operation.
     Info,
-    /// Something to look at.
+    /// A warning.
     Warn,
-    /// Something failed.
+    /// An error.
     Error,
 }
 
 impl LogLevel {
-    /// Its name in the log, in JSON and in queries: `TRACE` … `ERROR`.
+    /// The name in the log, in JSON and in queries: `TRACE` … `ERROR`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -83,7 +83,7 @@ impl schemars::JsonSchema for LogLevel {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "enum": ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], "description": "How grave a line is." })
+        schemars::json_schema!({ "type": "string", "enum": ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], "description": "The level of a log line." })
     }
 }
 
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for LogLevel {
     }
 }
 
-/// What stands before the message of a line.
+/// The part of a line before the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineHeader<'a> {
     /// RFC 3339 as written, e.g. `2026-11-22T21:28:39.731870Z`; empty for the first line of a
@@ -110,17 +110,17 @@ pub struct LineHeader<'a> {
     pub timestamp: &'a str,
     /// The line's level.
     pub level: LogLevel,
-    /// The module that spoke, e.g. `jd_client_sv2::jdc_runtime`; empty if the line names none.
+    /// The module, e.g. `jd_client_sv2::jdc_runtime`; empty if the line has none.
     pub target: &'a str,
-    /// Where in the line the message begins, in bytes; the line's length if there is none.
+    /// The position of the message in the line, in bytes; the line's length if there is no message.
     pub message: usize,
 }
 
-/// Takes a line (without its newline) apart; `None` if it begins neither with a timestamp and a
-/// level nor as a panic does.
+/// Splits a line (without its newline); `None` if it does not begin with a timestamp and a level or
+/// like a panic.
 ///
-/// A single span without fields before the target (`span: target: message`) cannot be told from a
-/// target and is taken for one; the client's own spans have fields.
+/// A single span without fields before the target (`span: target: message`) cannot be
+/// distinguished from a target and counts as one; the client's own spans have fields.
 pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
     let parts = parts(line)?;
     // Both ranges were matched byte by byte against ASCII.
@@ -200,7 +200,7 @@ fn begins_panic(line: &[u8]) -> bool {
             .any(|window| window == PANICKED)
 }
 
-/// The same with any number of decimals, an offset instead of `Z`, and colours around timestamp and
+/// The same with any number of decimals, an offset instead of `Z`, and colors around timestamp and
 /// level.
 fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     let start = skip_colours(line, 0);
@@ -253,8 +253,8 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     ends_word(line, at).then_some((timestamp, level, at))
 }
 
-/// Whether a word may end before `at`. A carriage return may stand at the end of a line and is none
-/// of its text.
+/// Whether a word may end before `at`. A carriage return at the end of a line does not belong to
+/// the text.
 fn ends_word(line: &[u8], at: usize) -> bool {
     line.get(at).is_none_or(|b| matches!(b, b' ' | b'\r'))
 }
@@ -274,7 +274,7 @@ fn is_date_and_time(text: &[u8]) -> bool {
     })
 }
 
-/// The position after any colour escapes (`ESC [ … m`) at `at`.
+/// The position after any color escapes (`ESC [ … m`) at `at`.
 fn skip_colours(line: &[u8], mut at: usize) -> usize {
     while let Some(rest) = line.get(at..)
         && rest.starts_with(b"\x1b[")

@@ -1,9 +1,9 @@
-//! The client's output on disk: one endless stream of bytes, cut into files named by the offset of
-//! their first byte.
+//! The client's output on disk: one endless stream of bytes, split into files named after the
+//! offset of their first byte.
 //!
-//! Nothing is ever renamed: a position in the stream stays what it is, so that readers can page and
-//! resume by it. The disk being full costs output, never the client: what could not be written is
-//! counted and said once it is possible again.
+//! Files are never renamed: a position in the stream stays valid, so readers can use it to page and
+//! to resume. A full disk loses output but never stops the client: lost bytes are counted and
+//! logged as soon as writing works again.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::keeper::segment;
 
-/// A file may be longer than its size by this part of it, so that its last line ends in it.
+/// The fraction by which a file may exceed its size, so its last line can end in the same file.
 const GRACE: u64 = 16;
 
 /// The writer of an instance's log.
@@ -32,10 +32,11 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Goes on where the stream ends. A line that was cut off when a keeper was killed is closed.
+    /// Continues at the end of the stream. If a killed keeper left an incomplete line, it is
+    /// closed.
     ///
     /// # Errors
-    /// The directory or the file cannot be made.
+    /// The directory or the file cannot be created.
     pub fn open(dir: &Path, segment_bytes: u64, segments: usize) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let base = segment::list(dir)?.last().map_or(0, |last| last.base);
@@ -61,13 +62,13 @@ impl LogFile {
         Ok(log)
     }
 
-    /// Takes new sizes; they hold from the next cut on.
+    /// Sets new sizes. They apply from the next file.
     pub fn set_sizes(&mut self, segment_bytes: u64, segments: usize) {
         self.segment_bytes = segment_bytes;
         self.segments = segments.max(1);
     }
 
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub fn end(&self) -> u64 {
         self.base + self.len
     }
@@ -110,15 +111,14 @@ impl LogFile {
         self.append(bytes);
     }
 
-    /// Appends a line of the keeper's own, in the client's format so that it is read like any
-    /// other.
+    /// Appends a line of the keeper, in the client's format so it is read like any other line.
     pub fn note(&mut self, level: &str, text: &str) {
         self.close_line();
         let now = jiff::Timestamp::now();
         self.write(format!("{now:.6} {level:>5} jd_manager::keeper: {text}\n").as_bytes());
     }
 
-    /// Ends a line that a client left unfinished.
+    /// Closes an unfinished line of a client.
     pub fn close_line(&mut self) {
         if self.mid_line {
             self.append(b"\n");
@@ -148,7 +148,7 @@ impl LogFile {
         }
     }
 
-    /// Writes; the error is how many bytes got there before it failed.
+    /// Writes; the error is the number of bytes written before the failure.
     fn put(&mut self, bytes: &[u8]) -> Result<(), usize> {
         let mut done = 0;
         while done < bytes.len() {
@@ -172,8 +172,8 @@ impl LogFile {
         }
     }
 
-    /// Begins the next file and drops those beyond the number kept; false if there cannot be one
-    /// now. Then the old one grows on: better too long than nothing.
+    /// Starts the next file and deletes files beyond the number to keep; false if no file can be
+    /// created now. Then the old file continues to grow.
     fn cut(&mut self) -> bool {
         if self.len == 0 {
             return false;

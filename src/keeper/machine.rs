@@ -1,14 +1,14 @@
-//! The life of an instance as a pure state machine: inputs and the time in, actions out. No clock,
-//! no I/O.
+//! The lifecycle of an instance as a pure state machine: takes inputs and the time, returns
+//! actions. No clock, no I/O.
 //!
-//! Both the keeper, which runs it, and the manager, which shows it, speak its vocabulary. Its
-//! rules:
+//! The keeper runs it, and the manager shows its states. The rules:
 //!
-//! * There is never a second client: [`MachineAction::Spawn`] comes only when none is there.
-//! * Every exit nobody asked for is a failure, even with code 0: that is how the real client ends
-//!   when it loses its template provider (measured on 0.6.0).
-//! * A stop is SIGINT, after the grace SIGTERM, then SIGKILL, to the whole group. The real client
-//!   handles only SIGINT.
+//! * There is never a second client: [`MachineAction::Spawn`] is returned only if there is no
+//!   client.
+//! * Any unexpected exit is a failure, even with code 0: the real client exits with code 0 when it
+//!   loses its template provider (measured with 0.6.0).
+//! * A stop sends SIGINT, after the grace period SIGTERM, then SIGKILL, to the whole group. The
+//!   real client handles only SIGINT.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 
-/// Where an instance is in its life.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 #[derive(
@@ -24,19 +24,19 @@ use super::backoff::Backoff;
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum InstanceState {
-    /// No client, and none is wanted.
+    /// There is no client, as desired.
     #[default]
     Stopped,
-    /// The process is there but does not serve miners yet.
+    /// The client process exists but is not ready for miners yet.
     Starting,
-    /// Serving miners.
+    /// The client is ready for miners.
     Running,
-    /// No client; the next try is due at a known time.
+    /// There is no client; the next retry has a known time.
     BackingOff,
-    /// Asked to end, still running.
+    /// The client was asked to stop and is still running.
     Stopping,
-    /// No client, and no further try will be made by itself.
-    // `error` is what the first generation called it.
+    /// There is no client, and no automatic retry.
+    // The first generation used the name `error`.
     #[strum(to_string = "failed", serialize = "error")]
     Failed,
 }
@@ -52,13 +52,13 @@ impl InstanceState {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 
-    /// Nothing happens any more until somebody asks for it.
+    /// Nothing happens until a user or program requests it.
     pub const fn is_at_rest(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)
     }
 }
 
-/// When a client that ended unasked is started again.
+/// When a client that exited unexpectedly is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::EnumString, strum::IntoStaticStr)]
@@ -66,11 +66,10 @@ impl InstanceState {
 pub enum RestartPolicy {
     /// Never: the first failure is final.
     Never,
-    /// After every exit nobody asked for. A program that cannot be run at all is final.
+    /// After every unexpected exit. A program that cannot be run at all is not retried.
     #[default]
     OnFailure,
-    /// After everything, even when the program cannot be run (it may sit on a disk that is not
-    /// mounted yet).
+    /// Always, even if the program cannot be run (it may be on a disk that is not mounted yet).
     Always,
 }
 
@@ -81,11 +80,11 @@ impl RestartPolicy {
     }
 }
 
-/// How a process ended.
+/// How a process exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcessExit {
-    /// By itself, with this code.
+    /// With this exit code.
     Code(i32),
     /// By this signal.
     Signal(i32),
@@ -96,7 +95,7 @@ impl std::fmt::Display for ProcessExit {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => {
-                // The numbers of Linux on every architecture.
+                // The same numbers on all Linux architectures.
                 let name = match signal {
                     2 => " (SIGINT)",
                     6 => " (SIGABRT)",
@@ -111,14 +110,14 @@ impl std::fmt::Display for ProcessExit {
     }
 }
 
-/// What the machine is told.
+/// An input of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineInput {
-    /// Run; while backing off: try now.
+    /// Start the client; while retrying: start it now.
     Start,
-    /// End.
+    /// Stop the client.
     Stop,
-    /// End and run again; run if nothing is there.
+    /// Stop and start the client; start it if there is none.
     Restart,
     /// The client has been started.
     Spawned {
@@ -127,28 +126,28 @@ pub enum MachineInput {
     },
     /// The client could not be started.
     SpawnFailed {
-        /// Why, for people.
+        /// The reason, for people.
         detail: String,
     },
-    /// The client serves miners.
+    /// The client is ready for miners.
     Ready,
-    /// The client has ended and its output has been read to the end.
+    /// The client has exited and its output has been read to the end.
     Exited {
-        /// How.
+        /// The exit status.
         exit: ProcessExit,
         /// The last ERROR line of this run.
         last_error: Option<String>,
     },
-    /// What the client needs to work was away and is back.
+    /// The dependency of the client was gone and is back.
     DependencyBack,
     /// Time has passed.
     Tick,
 }
 
-/// The signals of a stop, mildest first.
+/// The signals of a stop, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopSignal {
-    /// SIGINT: the client ends gracefully.
+    /// SIGINT: the client shuts down gracefully.
     Interrupt,
     /// SIGTERM.
     Terminate,
@@ -156,16 +155,16 @@ pub enum StopSignal {
     Kill,
 }
 
-/// What the machine wants done.
+/// An action that the machine requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineAction {
     /// Start the client; answer with [`MachineInput::Spawned`] or [`MachineInput::SpawnFailed`].
     Spawn,
     /// Send a signal to the client's whole group.
     Signal(StopSignal),
-    /// The state has changed: write it down and tell whoever watches.
+    /// The state has changed: record it and inform the watchers.
     Record(StateChange),
-    /// The keeper's work is done.
+    /// The keeper has nothing more to do.
     Quit,
 }
 
@@ -178,11 +177,11 @@ pub struct StateChange {
     pub to: InstanceState,
     /// because of this.
     pub reason: ChangeReason,
-    /// How the client ended, if it did.
+    /// How the client exited, if it did.
     pub exit: Option<ProcessExit>,
-    /// The last ERROR line of the run that ended.
+    /// The last ERROR line of the run that exited.
     pub last_error: Option<String>,
-    /// Until the next try.
+    /// The wait until the next retry.
     pub wait: Option<Duration>,
 }
 
@@ -190,30 +189,30 @@ pub struct StateChange {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeReason {
-    /// Somebody asked for it.
+    /// A user or program requested it.
     Asked,
-    /// The wait is over.
+    /// The wait has ended.
     Retry,
-    /// The client says it serves miners.
+    /// The client reports that it is ready for miners.
     Ready,
-    /// The client ended though nobody asked for it.
+    /// The client exited unexpectedly.
     EndedUnasked,
-    /// The client ended as asked.
+    /// The client exited as requested.
     EndedAsAsked,
-    /// The client had to be ended by SIGTERM.
+    /// The client had to be stopped with SIGTERM.
     Terminated,
-    /// The client had to be ended by SIGKILL.
+    /// The client had to be stopped with SIGKILL.
     Killed,
     /// The program could not be run.
     CannotRun(String),
-    /// The client ended though nobody asked for it, once too often.
+    /// The client exited unexpectedly too often.
     GaveUp {
-        /// So many failures
+        /// The number of failures.
         failures: u32,
-        /// within so many seconds.
+        /// The time window, in seconds.
         within_s: u64,
     },
-    /// The keeper was killed, and the client with it. Written by the manager when it finds out.
+    /// The keeper was killed, and the client with it. Recorded by the manager when it notices this.
     KeeperLost,
     /// The manager ended and left the keeper to itself; nothing changed. Written by the manager.
     LeftRunning,
@@ -222,31 +221,31 @@ pub enum ChangeReason {
 /// When to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RestartLimit {
-    /// So many failures
+    /// The number of failures.
     pub failures: u32,
-    /// within so many seconds.
+    /// The time window, in seconds.
     pub within_s: u64,
 }
 
-/// What the machine goes by.
+/// The rules of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MachineRules {
-    /// When to start again.
+    /// When to restart.
     pub policy: RestartPolicy,
-    /// How long to wait before.
+    /// How long to wait before a retry.
     pub backoff: Backoff,
-    /// When not to start again any more, whatever the policy.
+    /// When to give up, regardless of the policy.
     pub limit: Option<RestartLimit>,
-    /// After running this long, a failure counts as the first one again.
+    /// After running this long, the next failure counts as the first again.
     pub healthy_after: Duration,
-    /// When what clients need is back, their starts are spread over so long: fifty clients must not
-    /// reach one node in the same moment.
+    /// The time over which starts are spread when a dependency is back, so fifty clients do not
+    /// connect to one node at the same moment.
     pub stagger: Duration,
-    /// Between two starts lies so long at least, however often what a client needs comes and goes.
+    /// The minimum time between two starts, regardless of how often a dependency comes and goes.
     pub least_between_starts: Duration,
-    /// From SIGINT to SIGTERM.
+    /// The wait from SIGINT to SIGTERM.
     pub grace: Duration,
-    /// From SIGTERM to SIGKILL.
+    /// The wait from SIGTERM to SIGKILL.
     pub last_grace: Duration,
 }
 
@@ -267,18 +266,18 @@ impl Default for MachineRules {
     }
 }
 
-/// The machine. Times are milliseconds of any clock that does not go back.
+/// The machine. Times are milliseconds of any monotonic clock.
 #[derive(Clone, Debug)]
 pub struct LifecycleMachine {
     rules: MachineRules,
     state: InstanceState,
     /// Failures in a row.
     failures: u32,
-    /// When the last failures were, oldest first; as many as the limit looks at.
+    /// The times of the last failures, oldest first; as many as the limit needs.
     recent: Vec<u64>,
-    /// When the present client was spawned.
+    /// When the current client was started.
     spawned_at: u64,
-    /// When the machine wants a [`MachineInput::Tick`].
+    /// When the machine needs a [`MachineInput::Tick`].
     alarm: Option<u64>,
     /// While stopping: the last signal sent.
     sent: StopSignal,
@@ -287,7 +286,7 @@ pub struct LifecycleMachine {
 }
 
 impl LifecycleMachine {
-    /// A machine at rest.
+    /// A stopped machine.
     pub fn new(rules: MachineRules) -> Self {
         Self {
             rules,
@@ -301,7 +300,7 @@ impl LifecycleMachine {
         }
     }
 
-    /// The present state.
+    /// The current state.
     pub fn state(&self) -> InstanceState {
         self.state
     }
@@ -311,17 +310,17 @@ impl LifecycleMachine {
         self.failures
     }
 
-    /// When to send the next [`MachineInput::Tick`], if one is wanted.
+    /// When to send the next [`MachineInput::Tick`], if one is needed.
     pub fn alarm(&self) -> Option<u64> {
         self.alarm
     }
 
-    /// Takes new rules; they hold from the next decision on.
+    /// Sets new rules. They apply from the next decision.
     pub fn set_rules(&mut self, rules: MachineRules) {
         self.rules = rules;
     }
 
-    /// Takes one input at the time `now`; `chance` is a random number for the spread of waits.
+    /// Processes one input at the time `now`. `chance` is a random number that varies the waits.
     pub fn take(&mut self, input: MachineInput, now: u64, chance: u64) -> Vec<MachineAction> {
         match (self.state, input) {
             (
@@ -389,7 +388,7 @@ impl LifecycleMachine {
             (InstanceState::Stopping, MachineInput::Exited { exit, last_error }) => {
                 self.ended(exit, last_error, now)
             }
-            // The program turned out not to be runnable in the very moment it was to be stopped.
+            // The program could not be run, and a stop arrived at the same moment.
             (InstanceState::Stopping, MachineInput::SpawnFailed { .. }) => {
                 self.ended(ProcessExit::Code(127), None, now)
             }
@@ -510,7 +509,7 @@ impl LifecycleMachine {
         vec![change]
     }
 
-    /// Counts a failure; the reason to give up if it was one too many.
+    /// Counts a failure. Returns the reason to give up if the limit is exceeded.
     fn reached_limit(&mut self, now: u64) -> Option<ChangeReason> {
         let limit = self.rules.limit?;
         let oldest = now.saturating_sub(limit.within_s.saturating_mul(1000));

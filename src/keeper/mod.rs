@@ -3,10 +3,10 @@
 //!
 //! It starts and stops the client, restarts it by policy, writes its output to log files and every
 //! state change to a journal, and answers the manager over a Unix socket. It outlives the manager.
-//! It holds a lock for its whole life, so whether an instance has a keeper is asked of the lock and
-//! never guessed from a process id.
+//! It holds a lock for its whole life. The lock, not a process id, shows whether an instance has a
+//! keeper.
 //!
-//! No database, no HTTP, no async runtime: fifty keepers have to be cheap.
+//! No database, no HTTP, no async runtime: fifty keepers must be cheap.
 //!
 //! * [`machine`]: the lifecycle as a pure state machine. [`backoff`]: how long to wait for a retry.
 //! * [`dependency`]: what a client waits for, and when it is back.
@@ -42,11 +42,11 @@ pub mod names {
     pub const SPEC: &str = "keeper.json";
     /// Held by the keeper for its whole life.
     pub const LOCK: &str = "keeper.lock";
-    /// Where the keeper listens.
+    /// The socket of the keeper.
     pub const SOCKET: &str = "control.sock";
-    /// Every change of state, a JSON object a line.
+    /// All changes of state, one JSON object per line.
     pub const JOURNAL: &str = "events.jsonl";
-    /// What the keeper itself has to complain about.
+    /// Errors of the keeper itself.
     pub const COMPLAINTS: &str = "keeper.log";
     /// The client's output.
     pub const LOGS: &str = "logs";

@@ -1,9 +1,8 @@
-//! What manager and keeper say to each other: JSON objects, one a line, over the keeper's Unix
+//! The messages between manager and keeper: JSON objects, one per line, over the keeper's Unix
 //! socket.
 //!
-//! The version is in every message, so that a newer manager can work with keepers that still run
-//! from an older one. Fields are only ever added; unknown ones are ignored, missing ones have
-//! defaults.
+//! Every message has a version, so a newer manager can work with keepers that an older manager
+//! started. Fields are only added; unknown fields are ignored, missing fields have defaults.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -18,10 +17,10 @@ use super::names;
 /// The version spoken here.
 pub const VERSION: u32 = 1;
 
-/// The longest line either side takes, in bytes; a longer one ends the connection.
+/// The maximum length of a line, in bytes. A longer line closes the connection.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
-/// What a keeper is to run: `keeper.json`, read anew before every start of the client.
+/// What a keeper runs: `keeper.json`, read again before every start of the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperSpec {
     /// The client's program.
@@ -30,35 +29,35 @@ pub struct KeeperSpec {
     pub args: Vec<String>,
     /// Its whole environment: nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// When to start it again.
+    /// When to restart the client.
     #[serde(default)]
     pub policy: RestartPolicy,
     /// When to give up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<RestartLimit>,
-    /// Private memory the client may have, bytes.
+    /// Limit of the client's private memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
-    /// How far it steps back for others, 0 to 19.
+    /// The nice value, 0 to 19.
     #[serde(default)]
     pub nice: i32,
-    /// From SIGINT to SIGTERM, milliseconds.
+    /// The wait from SIGINT to SIGTERM, in milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
-    /// The client serves miners once a line contains one of these; empty: as soon as it has been
-    /// started.
+    /// The client is ready for miners when a line contains one of these texts; empty: as soon as it
+    /// has started.
     #[serde(default)]
     pub ready_when: Vec<String>,
-    /// What the client needs to work; while it is away, the client is started as soon as it is back.
+    /// The dependency of the client. If it is gone, the client is started as soon as it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
     /// A new log file is begun at about this size, bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
-    /// So many log files are kept.
+    /// The number of log files to keep.
     #[serde(default = "default_segments")]
     pub log_segments: usize,
 }
@@ -74,7 +73,7 @@ fn default_segments() -> usize {
 }
 
 impl KeeperSpec {
-    /// A specification with the product's defaults.
+    /// A specification with the default values.
     pub fn new(program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Self {
         Self {
             program,
@@ -118,11 +117,11 @@ impl KeeperSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeeperCommand {
-    /// Run the client; while backing off: now.
+    /// Start the client; while retrying: start it now.
     Start,
-    /// End the client, then the keeper.
+    /// Stop the client, then exit.
     Stop,
-    /// End the client and run it again.
+    /// Stop and start the client.
     Restart,
     /// Read the specification again; it holds from the next start of the client on, the policy at
     /// once.
@@ -134,23 +133,23 @@ pub enum KeeperCommand {
 /// A request line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperRequest {
-    /// [`VERSION`] of who asks.
+    /// [`VERSION`] of the sender.
     pub v: u32,
-    /// What is asked.
+    /// The command.
     pub command: KeeperCommand,
     /// Repeated in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// Who asks, for the history: `page`, `api`, …
+    /// The actor, for the history: `page`, `api`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The manager has the journal in its database up to this offset, so the keeper may drop
-    /// entries below it.
+    /// earlier entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested: Option<u64>,
 }
 
-/// A line from the keeper: how things are now.
+/// A line from the keeper: the current status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperStatus {
     /// [`VERSION`] of the keeper.
@@ -159,34 +158,33 @@ pub struct KeeperStatus {
     pub keeper_pid: u32,
     /// The state.
     pub state: InstanceState,
-    /// Since when, milliseconds since 1970.
+    /// Since when the state lasts, in milliseconds since 1970.
     pub since: i64,
     /// The client's process id while there is one.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// When the present client was started, milliseconds since 1970.
+    /// When the current client was started, in milliseconds since 1970.
     #[serde(default)]
     pub started_at: Option<i64>,
     /// Failures in a row.
     #[serde(default)]
     pub failures: u32,
-    /// When the next try is due, milliseconds since 1970.
+    /// When the next retry is due, in milliseconds since 1970.
     #[serde(default)]
     pub retry_at: Option<i64>,
-    /// Why the state is what it is.
+    /// The reason for the state.
     #[serde(default)]
     pub reason: Option<ChangeReason>,
-    /// How the last client ended.
+    /// How the last client exited.
     #[serde(default)]
     pub exit: Option<ProcessExit>,
-    /// The last ERROR line of the last client that ended.
+    /// The last ERROR line of the last client that exited.
     #[serde(default)]
     pub last_error: Option<String>,
-    /// The journal's offset behind its last entry; what is below it has been written.
+    /// The journal's offset after its last entry. Everything before it has been written.
     #[serde(default)]
     pub journal: u64,
-    /// What the keeper has taken of the client's output so far; absent from a keeper that does not
-    /// count.
+    /// The line counts of the client's output so far; absent if the keeper does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,
     /// The request this answers; absent when it is told because something changed.
@@ -195,7 +193,7 @@ pub struct KeeperStatus {
 }
 
 impl KeeperStatus {
-    /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds
+    /// Nothing has happened yet. `keeper_pid` is 0 if there is no keeper; `since`: milliseconds
     /// since 1970.
     pub fn blank(keeper_pid: u32, since: i64) -> Self {
         Self {
@@ -220,9 +218,9 @@ impl KeeperStatus {
 /// Lines of the client's output by level, counted where they come in, over the life of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelCounts {
-    /// The log's offset at which this keeper began to count, bytes.
+    /// The log's offset at which this keeper started to count, in bytes.
     pub from: u64,
-    /// The log's offset up to which it has counted, bytes.
+    /// The log's offset up to which it has counted, in bytes.
     pub to: u64,
     /// Lines of level ERROR, panics included.
     pub error: u64,
@@ -232,16 +230,16 @@ pub struct LevelCounts {
     pub info: u64,
     /// Of the levels DEBUG and TRACE.
     pub debug: u64,
-    /// Not in the client's format: what goes on from the line before.
+    /// Not in the client's format: continuation lines.
     pub other: u64,
 }
 
 /// Writes a message as one line.
 ///
 /// # Panics
-/// Never: these types always serialise.
+/// Never: these types can always be serialized.
 pub fn line<T: Serialize>(message: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(message).expect("protocol types serialise to JSON");
+    let mut line = serde_json::to_vec(message).expect("protocol types serialize to JSON");
     line.push(b'\n');
     line
 }
@@ -252,7 +250,7 @@ mod tests {
 
     #[test]
     fn messages_of_another_version_are_understood_as_far_as_possible() {
-        // A newer keeper says more, an older one less.
+        // A newer keeper sends more fields, an older keeper fewer.
         let newer = r#"{"v":2,"keeper_pid":1,"state":"running","since":5,"pid":9,"mood":"fine"}"#;
         let status: KeeperStatus = serde_json::from_str(newer).unwrap();
         assert_eq!(

@@ -1,11 +1,11 @@
-//! Segment files: how the logical stream of one instance's output is laid out on disk.
+//! Segment files: the layout of an instance's output stream on disk.
 //!
-//! The stream counts bytes since the instance was created. It is cut into files `<base>.log`, where
-//! `<base>` is the stream offset of the file's first byte as 20 decimal digits; the current file is
-//! the one with the highest base and the only one that grows. Files are never renamed and never
-//! change once a later one exists, so an offset names the same byte for ever. Must not know: lines,
-//! levels, who writes or when a new segment is begun. Standard library only: the keeper uses it
-//! too.
+//! The stream counts bytes since the instance was created. It is split into files `<base>.log`,
+//! where `<base>` is the stream offset of the file's first byte as 20 decimal digits; the current
+//! file is the one with the highest base and the only one that grows. Files are never renamed and
+//! never change after a later one exists, so an offset always refers to the same byte. This module
+//! must not know lines, levels, the writer, or when a new segment starts. It uses only the standard
+//! library, because the keeper uses it, too.
 
 use std::ffi::OsStr;
 use std::io;
@@ -31,14 +31,14 @@ pub fn parse_file_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// One segment file as it was when looked at.
+/// A segment file as it was when it was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSegment {
     /// Stream offset of its first byte.
     pub base: u64,
     /// Its length in bytes. Grows if this is the current segment.
     pub len: u64,
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
 }
 
@@ -50,10 +50,10 @@ impl LogSegment {
 }
 
 /// The segments in `dir`, oldest first; none if the directory does not exist. Other files are
-/// ignored, and so are segments deleted meanwhile.
+/// ignored, and so are segments deleted in the meantime.
 ///
 /// # Errors
-/// If the directory or a file in it cannot be looked at.
+/// The directory or a file in it cannot be read.
 pub fn list(dir: &Path) -> io::Result<Vec<LogSegment>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,

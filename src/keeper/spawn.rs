@@ -2,9 +2,9 @@
 //! then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
 //! `unsafe`.
 //!
-//! Arranged: death together with the keeper (parent-death signal), a session and group of its own,
-//! limits, a tight umask, its own working directory, nothing of the keeper's environment, no
-//! descriptor but its output.
+//! The process gets a parent-death signal (it dies with the keeper), its own session and group,
+//! limits, a strict umask, its own working directory, nothing of the keeper's environment, and no
+//! descriptors except its output.
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
@@ -24,13 +24,13 @@ pub struct ExecArgs {
     /// The working directory.
     #[arg(long)]
     dir: PathBuf,
-    /// Private memory it may have, bytes.
+    /// Limit of private memory, in bytes.
     #[arg(long)]
     memory: Option<u64>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     #[arg(long)]
     open_files: Option<u64>,
-    /// How far it steps back for others.
+    /// The nice value.
     #[arg(long, default_value_t = 0)]
     nice: i32,
     /// The program and its arguments.
@@ -81,7 +81,7 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
         .stdout(Stdio::from(output_end))
         .stderr(Stdio::from(error_end));
     let mut child = command.spawn().map_err(|e| told("cannot start", e))?;
-    // The command holds our copies of the write ends; they must go, or the pipes never end.
+    // Drop the command, which holds our copies of the write ends. Otherwise the pipes never close.
     drop(command);
     let mut reason = String::new();
     let read = verdict.read_to_string(&mut reason);
@@ -99,7 +99,7 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     })
 }
 
-/// The subcommand `exec`: becomes the client. Returns only if it could not.
+/// The subcommand `exec`: becomes the client. Returns only on failure.
 pub fn exec(args: &ExecArgs) -> ExitCode {
     let verdict = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
     let reason = exec_client(args);
@@ -117,19 +117,19 @@ fn exec_client(args: &ExecArgs) -> String {
         format!("{what} for {}: {e}", Path::new(program).display())
     };
     if let Err(e) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-        return failed("no parent-death signal", &e);
+        return failed("cannot set the parent-death signal", &e);
     }
     // The keeper may have died before the signal was set.
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
-        return failed("the keeper has gone", &"not started");
+        return failed("the keeper has exited", &"not started");
     }
     // A program with set-user-id or file capabilities would lose the death signal as it starts
     // (prctl(2)) and outlive its keeper.
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
-        return failed("new privileges cannot be ruled out", &e);
+        return failed("cannot prevent new privileges", &e);
     }
     if let Err(e) = rustix::process::setsid() {
-        return failed("no session", &e);
+        return failed("cannot create a session", &e);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // RLIMIT_DATA counts private writable memory (getrlimit(2), since Linux 4.7); the address space
@@ -147,28 +147,28 @@ fn exec_client(args: &ExecArgs) -> String {
                 },
             )
         {
-            return failed("no limit", &e);
+            return failed("cannot set the limits", &e);
         }
     }
     if args.nice != 0
         && let Err(e) = rustix::process::setpriority_process(None, args.nice)
     {
-        return failed("no priority", &e);
+        return failed("cannot set the nice value", &e);
     }
     if let Err(e) = std::env::set_current_dir(&args.dir) {
-        return failed("no working directory", &e);
+        return failed("cannot enter the working directory", &e);
     }
     match File::open("/dev/null") {
         Ok(null) => {
             if let Err(e) = rustix::stdio::dup2_stdin(null) {
-                return failed("no standard input", &e);
+                return failed("cannot set standard input", &e);
             }
         }
-        Err(e) => return failed("no /dev/null", &e),
+        Err(e) => return failed("cannot open /dev/null", &e),
     }
     let error = Command::new(program).args(rest).exec();
     let advice = match error.kind() {
-        io::ErrorKind::NotFound => " (if the file is there, its interpreter or loader is missing)",
+        io::ErrorKind::NotFound => " (if the file exists, its interpreter or loader is missing)",
         io::ErrorKind::PermissionDenied => {
             " (is it executable, and its file system not mounted noexec?)"
         }
@@ -181,8 +181,8 @@ fn exec_client(args: &ExecArgs) -> String {
     )
 }
 
-/// Sends a signal to the client's whole group; to the process alone while it has not made its group
-/// yet.
+/// Sends a signal to the client's whole group, or only to the process if it has not created its
+/// group yet.
 pub fn signal_group(pid: u32, signal: Signal) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return;

@@ -1,33 +1,33 @@
-//! What the keeper learns from the client's output: that it serves miners, what went wrong last,
-//! and how many lines there were.
+//! Reads the client's output for the keeper: detects that the client is ready for miners, keeps the
+//! last problems, and counts lines.
 
 use std::collections::VecDeque;
 
 use super::protocol::{self, LevelCounts};
 use crate::keeper::level::{LogLevel, level_of_line};
 
-/// So much of an ERROR line is kept, bytes.
+/// The kept length of an ERROR line, in bytes.
 const LAST_ERROR_BYTES: usize = 2048;
-/// So many warnings and errors of a run are kept. The real client repeats a refused connection
-/// three times and says six more lines while it ends (0.6.0, measured).
+/// The number of warnings and errors of a run that are kept. The real client logs a refused
+/// connection three times and six more lines during its shutdown (measured with 0.6.0).
 const TROUBLE_LINES: usize = 16;
-/// So many lines outside the client's format are kept: a panic's message, a configuration error.
+/// The number of kept lines outside the client's format: a panic message, a configuration error.
 const BARE_LINES: usize = 8;
-/// So much of each, bytes.
+/// The kept length of each of these lines, in bytes.
 const TROUBLE_BYTES: usize = 400;
-/// So much of all of them together as it is written down, bytes; the newest stay.
+/// The kept length of all these lines together in the journal, in bytes. The newest lines are kept.
 const ALL_TROUBLE_BYTES: usize = 5 * 1024;
 
-/// Looks at every line of output, over all runs of the client under one keeper.
+/// Examines every line of output, over all runs of the client under one keeper.
 #[derive(Debug, Default)]
 pub struct LineWatcher {
     partial: Vec<u8>,
-    /// Bytes of the unfinished line, those not kept included.
+    /// The length of the unfinished line, including bytes that are not kept.
     unfinished: u64,
     ready_when: Vec<String>,
     last_error: Option<Vec<u8>>,
-    /// The first line of this run that is not in the client's format: what it says when it cannot
-    /// even start.
+    /// The first line of this run that is not in the client's format: the error if the client
+    /// cannot start.
     first_bare: Option<Vec<u8>>,
     trouble: LineRing<TROUBLE_LINES>,
     bare: LineRing<BARE_LINES>,
@@ -35,10 +35,10 @@ pub struct LineWatcher {
 }
 
 impl LineWatcher {
-    /// A run begins. `ready_when`: a line with one of these in it says that the client serves
-    /// miners.
+    /// A run begins. `ready_when`: a line with one of these texts shows that the client is ready
+    /// for miners.
     pub fn begin(&mut self, ready_when: Vec<String>) {
-        // A line that the client before left unfinished was a line.
+        // An unfinished line of the previous client counts as a line.
         if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);
             self.line(&line);
@@ -50,7 +50,7 @@ impl LineWatcher {
         };
     }
 
-    /// Looks at the next bytes; true once a line says that the client serves miners.
+    /// Examines the next bytes; true when a line shows that the client is ready for miners.
     pub fn look(&mut self, bytes: &[u8]) -> bool {
         let mut is_ready = false;
         let mut rest = bytes;
@@ -94,7 +94,7 @@ impl LineWatcher {
             None => {
                 if !line.iter().all(u8::is_ascii_whitespace) {
                     self.bare.push(cut, self.lines.total());
-                    // The first line of a message says what it is about; the rest explains.
+                    // The first line of a message is the summary; the other lines explain it.
                     if self.first_bare.is_none() {
                         self.first_bare = Some(cut.to_vec());
                     }
@@ -116,17 +116,17 @@ impl LineWatcher {
         is_ready
     }
 
-    /// Lines so far by level; the offsets are not known here.
+    /// Lines so far by level, without the offsets.
     pub fn lines(&self) -> LevelCounts {
         self.lines
     }
 
-    /// Bytes of the line that has not ended yet; it is not counted yet.
+    /// The length of the unfinished line, which is not counted yet.
     pub fn unfinished(&self) -> u64 {
         self.unfinished
     }
 
-    /// The last ERROR line of this run; if there was none, what was said outside the client's
+    /// The last ERROR line of this run; if there was none, the first line outside the client's
     /// format.
     pub fn take_last_error(&mut self) -> Option<String> {
         if self.unfinished > 0 {
@@ -170,7 +170,7 @@ impl LevelCounts {
     }
 }
 
-/// The last `N` lines with their numbers. A storm of them costs a copy each and no allocation.
+/// The last `N` lines with their numbers. Each line is copied without an allocation.
 #[derive(Debug, Default)]
 struct LineRing<const N: usize>(VecDeque<(u64, Vec<u8>)>);
 
@@ -279,7 +279,7 @@ mod tests {
         );
     }
 
-    /// Control characters take six times their length in JSON.
+    /// Control characters need six times their length in JSON.
     #[test]
     fn last_words_have_a_bound_whatever_they_hold() {
         for (filling, at_least) in [("x", 10), ("\u{1}", 1), ("\u{fffd}", 3)] {

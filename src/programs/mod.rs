@@ -9,4 +9,6 @@
 
 pub mod bitcoin_core;
 pub mod jd_client;
+mod log_line;
 pub mod sv2_peer;
+pub mod translator;

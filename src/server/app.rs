@@ -1,4 +1,4 @@
-//! The composition root: what is opened in which order, and ended in the opposite one.
+//! The composition root: starts everything in order, and stops it in reverse order.
 
 use std::fs::{File, TryLockError};
 use std::io::IsTerminal;
@@ -43,13 +43,13 @@ use crate::web::PageFrame;
 use crate::web::origin::AllowedHosts;
 use crate::web::rate_limit::RateLimiter;
 
-/// Requests get so long to finish when the manager ends.
+/// Time for open requests to finish when the manager stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
 /// The subcommand `serve`.
 ///
 /// # Errors
-/// Why it cannot serve, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ProgramSource::new(settings.client.clone(), &settings.data_dir)
         .with_translator(settings.translator.clone());
@@ -70,7 +70,7 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// Serves with a given source of clients; `ready` runs once everything is up.
 ///
 /// # Errors
-/// Why it cannot serve, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub async fn serve_with<F>(
     mut settings: Settings,
     client: ProgramSource,
@@ -102,11 +102,11 @@ where
     let listener = BoundListener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
     let mut terminate =
-        signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::terminate()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::interrupt()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let mut hangup =
-        signal(SignalKind::hangup()).map_err(|e| format!("cannot take signals: {e}"))?;
+        signal(SignalKind::hangup()).map_err(|e| format!("cannot handle signals: {e}"))?;
     let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
@@ -116,7 +116,7 @@ where
     configs
         .load_secrets()
         .await
-        .map_err(|e| format!("the configurations cannot be read: {e}"))?;
+        .map_err(|e| format!("cannot read the configurations: {e}"))?;
     let instances = InstanceService::new(
         db.clone(),
         configs.clone(),
@@ -127,11 +127,11 @@ where
     instances
         .adopt_all()
         .await
-        .map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
+        .map_err(|e| format!("cannot take over the instances: {e}"))?;
     let logs = LogService::new(instances.clone(), stop.clone());
     let schedule = JobSchedule::new(stop.clone())
         .await
-        .map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+        .map_err(|e| format!("cannot set up the schedule: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = HealthService::new(
         db.clone(),
@@ -141,7 +141,7 @@ where
     );
     health::schedule_pruning(&schedule, db.clone(), settings.retention_days)
         .await
-        .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning of health checks: {e}"))?;
     let place = ReleaseSource {
         base: settings.release_api.clone(),
         token_file: settings.release_token_file.clone(),
@@ -156,17 +156,17 @@ where
     )?;
     updates::begin(&updates, &schedule, &stop)
         .await
-        .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the daily release check: {e}"))?;
     let alerts = alert(&db, vault, &schedule).await?;
     let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(add_secrets);
     backups::nightly(&backups, &schedule)
         .await
-        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly backup: {e}"))?;
     tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
         .schedule_pruning(&schedule, settings.audit_days)
         .await
-        .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning of the audit log: {e}"))?;
     database_checks::begin(
         db.clone(),
         instances.clone(),
@@ -175,13 +175,13 @@ where
         &stop,
     )
     .await
-    .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
+    .map_err(|e| format!("cannot schedule the nightly database check: {e}"))?;
     schedule
         .start()
         .await
-        .map_err(|e| format!("the schedule cannot be started: {e}"))?;
+        .map_err(|e| format!("cannot start the schedule: {e}"))?;
     let alerting = alerts.clone().run(stop.clone());
-    // What the manager before this one left undone. The first health checks come after it: they name
+    // Unfinished work of the previous manager. The first health checks run afterwards: they report
     // a newer client only if it is offered.
     updates.recover().await;
     let caretaker = tokio::spawn(
@@ -261,7 +261,7 @@ where
             _ = interrupt.recv() => break ("SIGINT", asked(settings.on_shutdown)),
             _ = hangup.recv() => {
                 if had_terminal && !std::io::stdin().is_terminal() {
-                    // The window it ran in was closed: nobody has asked for an end of mining.
+                    // Its terminal window was closed: this is not a request to stop mining.
                     break ("SIGHUP", ShutdownMode::Leave);
                 }
                 systemd::reloading();
@@ -270,21 +270,21 @@ where
             }
         }
     };
-    tracing::info!(cause, "ending");
+    tracing::info!(cause, "stopping");
     systemd::stopping(if ending == ShutdownMode::Stop {
         "stopping the clients"
     } else {
-        "ending, the clients go on"
+        "stopping; the clients keep running"
     });
-    // Streams end, no new requests come; then the clients.
+    // First streams and new requests stop, then the clients.
     stop.cancel();
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}
-        _ = terminate.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
-        _ = interrupt.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
+        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
+        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
     }
-    // What the caretaker understood of the logs is written down; an alert on its way arrives.
+    // Stores the state from the logs, and waits for alerts that are being sent.
     let (serving, alerting, _) = tokio::join!(
         tokio::time::timeout(LAST_REQUESTS, serving),
         tokio::time::timeout(LAST_REQUESTS, alerting),
@@ -292,19 +292,19 @@ where
     );
     let _ = tokio::time::timeout(LAST_REQUESTS, checkpoints).await;
     if serving.is_err() {
-        tracing::warn!("some requests were cut off");
+        tracing::warn!("some requests were aborted");
     }
     if alerting.is_err() {
-        tracing::warn!("an alert was cut off on its way; it may come twice");
+        tracing::warn!("sending an alert was interrupted; it may be sent twice");
     }
-    tracing::info!("ended");
+    tracing::info!("jd-manager stopped");
     Ok(())
 }
 
-/// Opens the secrets in the database, of whichever domain.
+/// Opens the vault with the secrets of all domains.
 ///
 /// # Errors
-/// Their key is missing, or another one.
+/// The key is missing or wrong.
 pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultRefusal> {
     Vault::begin(
         data_dir,
@@ -314,7 +314,7 @@ pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultR
     .await
 }
 
-/// What this machine calls itself.
+/// The server's host name.
 fn own_name() -> String {
     rustix::system::uname()
         .nodename()
@@ -322,19 +322,19 @@ fn own_name() -> String {
         .into_owned()
 }
 
-/// The user whose password comes with the settings.
+/// The user whose password is in the settings.
 const ADMIN: &str = "admin";
 
-/// Who may do what: with the password of the settings, and with a code for the first visit if that
-/// is wanted and still needed.
+/// Sets up access: the password from the settings, and a code for initial setup if it is enabled and
+/// there is no user.
 async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
     let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
         let changed = access
             .set_password(ADMIN, None, password.reveal().to_owned())
             .await;
-        if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
-            tracing::info!(user = ADMIN, "the password of the settings is in force");
+        if changed.map_err(|e| format!("cannot use the password from the settings: {e}"))? {
+            tracing::info!(user = ADMIN, "applied the password from the settings");
         }
     }
     let is_needed = settings.setup && !access.has_users().await.map_err(|e| e.to_string())?;
@@ -343,7 +343,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!(
-        "Nobody has a password yet. Set the first one at /login/first with this code: {}",
+        "There is no user yet. Create the first user at /login/first with this code: {}",
         code.reveal()
     );
     Ok(Access::new(
@@ -354,7 +354,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     ))
 }
 
-/// Where requests come in.
+/// Opens the listener.
 fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
     let needed = if settings.socket == SocketAt::DataDir {
         SocketRequirement::No
@@ -370,8 +370,8 @@ fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
     }
 }
 
-/// Signs of life for the service manager, as long as the runtime runs and the database answers; for
-/// ever.
+/// Notifies the service manager's watchdog while the runtime and the database work; never
+/// returns.
 async fn show_life(instances: InstanceService, db: Db, serves: String) {
     let Some(pulse) = systemd::watchdog_loop() else {
         return;
@@ -381,8 +381,8 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
         let look = async {
             let all = instances.list().await?;
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
-                // Starting this manager again would not help.
-                Err(_) if db.is_locked() => Ok((all, "; another program holds the database")),
+                // Restarting the manager would not help.
+                Err(_) if db.is_locked() => Ok((all, "; another program has locked the database")),
                 written => written.map(|()| (all, "")),
             }
         };
@@ -393,22 +393,22 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
                     .filter(|instance| instance.status == InstanceState::Running)
                     .count();
                 systemd::alive(&format!(
-                    "{serves}; {running} of {} instances run{trouble}",
+                    "{serves}; {running} of {} instances running{trouble}",
                     all.len()
                 ));
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "no sign of life for the service manager: the database fails")
+                tracing::error!(%error, "not notifying the service manager's watchdog: the database fails")
             }
             Err(_) => tracing::error!(
-                "no sign of life for the service manager: the database does not answer"
+                "not notifying the service manager's watchdog: the database does not respond"
             ),
         }
         tokio::time::sleep(pulse).await;
     }
 }
 
-/// Begins to sample, and to forget what is too old.
+/// Starts sampling and the pruning of old samples.
 async fn measure(
     db: &Db,
     instances: &InstanceService,
@@ -429,7 +429,7 @@ async fn measure(
     tokio::spawn(sampler.run(stop.clone()));
     metrics::schedule_pruning(schedule, db.clone(), keep)
         .await
-        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning: {e}"))?;
     Ok(MetricService::new(
         db.clone(),
         instances.clone(),
@@ -440,30 +440,29 @@ async fn measure(
     ))
 }
 
-/// Sets up alerts, and what is forgotten of them.
+/// Sets up alerts and their pruning.
 async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, String> {
     let alerts = Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock);
     alerts
         .schedule_pruning(schedule)
         .await
-        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+        .map_err(|e| format!("cannot schedule the nightly pruning: {e}"))?;
     Ok(alerts)
 }
 
-/// Makes the data directory, which is for its owner alone.
+/// Creates the data directory, accessible only to its owner.
 pub fn make_data_dir(dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir);
-    made.map_err(|e| format!("the data directory {} cannot be used: {e}", dir.display()))
+    made.map_err(|e| format!("cannot use the data directory {}: {e}", dir.display()))
 }
 
-/// Makes the data directory and makes sure that no other manager uses it.
+/// Creates the data directory and checks that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
-    let told =
-        |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
+    let told = |e: std::io::Error| format!("cannot use the data directory {}: {e}", dir.display());
     make_data_dir(dir)?;
     let mut options = File::options();
     let file = open_regular(
@@ -474,7 +473,7 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(
-            "another jd-manager already uses the data directory {}. End it, or choose another with --data-dir.",
+            "another jd-manager is already using the data directory {}. Stop it, or choose another directory with --data-dir.",
             dir.display()
         )),
         Err(TryLockError::Error(e)) => Err(told(e)),

@@ -1,5 +1,5 @@
-//! What jd-manager says of its own database on the overview: damage, lost changes, and instance
-//! directories that the database does not know.
+//! Notices about jd-manager's own database on the overview: damage, lost changes, and instance
+//! directories that are not in the database.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -10,13 +10,13 @@ use crate::infra::db::Db;
 use crate::infra::notices::{ManagerNotice, ManagerNotices};
 use crate::infra::schedule::JobSchedule;
 
-/// Twenty to three in the night, UTC: before old data is forgotten.
+/// 02:40 UTC, before old data is pruned.
 const NIGHTLY: &str = "0 40 2 * * *";
-/// A manager that was just started has other things to do first; a machine that is off at night
-/// checks then.
+/// Delay after the start, when other work has priority. Computers that are off at night run the check
+/// then.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
-/// Names of directories in a notice; more are counted.
+/// Maximum number of directory names in a notice; more are counted.
 const NAMED: usize = 5;
 
 /// Watches the database until `stop`.
@@ -33,7 +33,7 @@ pub async fn begin(
     report_lost_changes(&db, &notices);
     report_unknown_directories(&instances, &notices).await;
     tokio::spawn(report_damage(db.clone(), notices.clone(), stop.clone()));
-    // Where something was lost, more may be wrong.
+    // If changes were lost, more may be wrong.
     let first = if db.lost_changes().is_some() {
         Duration::ZERO
     } else {
@@ -50,12 +50,12 @@ pub async fn begin(
 
 async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
     if let Err(error) = db.check_integrity().await {
-        tracing::warn!(%error, "the database could not be checked; it is tried again next night");
+        tracing::warn!(%error, "cannot check the database; retrying tomorrow night");
     }
     report_unknown_directories(instances, notices).await;
 }
 
-/// Shows damage as soon as it is noticed, by the check or by a read that failed.
+/// Shows damage as soon as the check or a failed read detects it.
 async fn report_damage(db: Db, notices: ManagerNotices, stop: CancellationToken) {
     const ID: &str = "database-damaged";
     let mut damage = db.damage();
@@ -88,9 +88,9 @@ fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
     };
     tracing::error!(
         count = lost.count,
-        "the database lacks changes that were saved"
+        "saved changes are missing from the database"
     );
-    let detail = "Recently saved changes are missing: the database or the log beside it was damaged, removed or replaced by an older copy while \
+    let detail = "Recently saved changes are missing: the database or its log file was damaged, removed or replaced by an older copy while \
                   jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice \
                   disappears after 7 days.";
     let notice = ManagerNotice::new("database-changes-lost", "The database lost changes", detail)
@@ -106,7 +106,7 @@ async fn report_unknown_directories(instances: &InstanceService, notices: &Manag
     let unknown = match instances.unknown_directories().await {
         Ok(unknown) => unknown,
         Err(error) => {
-            return tracing::warn!(%error, "the directories of instances cannot be compared with the database");
+            return tracing::warn!(%error, "cannot compare the instance directories with the database");
         }
     };
     if unknown.is_empty() {
@@ -122,15 +122,15 @@ async fn report_unknown_directories(instances: &InstanceService, notices: &Manag
         names.push(format!("{} more", count - NAMED));
     }
     let title = match count {
-        1 => "The database does not know 1 instance directory".into(),
-        _ => format!("The database does not know {count} instance directories"),
+        1 => "1 instance directory is not in the database".into(),
+        _ => format!("{count} instance directories are not in the database"),
     };
     tracing::error!(
         directories = names.join(", "),
-        "the database does not know these instance directories"
+        "these instance directories are not in the database"
     );
     let detail = format!(
-        "Their instances are missing from the database, and their clients may still run: {}. Restore a backup to manage them again, or delete the \
+        "The instances are missing from the database, and their clients may still be running: {}. Restore a backup to manage them again, or delete their \
          directories in instances/ in the data directory.",
         names.join(", ")
     );

@@ -1,5 +1,5 @@
-//! The program's own log: where its lines go, how they look, and which are written, which can be
-//! changed while it runs.
+//! The program's own log: output, format and filter. The filter can be changed at run
+//! time.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -9,15 +9,15 @@ use crate::server::settings::{LogFormat, Settings};
 
 type Change = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
-/// Set once there is a log.
+/// Set when the log is initialized.
 static FILTER: OnceLock<Change> = OnceLock::new();
 
-/// Begins the log. Lines go to standard error; standard output carries the one line with the URL.
+/// Initializes the log. Lines go to standard error; standard output has only the line with the URL.
 pub fn begin(settings: &Settings) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(quiet(&settings.log)))
         .with_writer(|| VisibleStderr);
-    // Each is a type of its own.
+    // Each has its own type.
     match settings.log_format {
         LogFormat::Json => {
             let lines = lines.json().with_filter_reloading();
@@ -40,18 +40,18 @@ pub fn begin(settings: &Settings) {
     }
 }
 
-/// From now on these lines are written. The filter is one that the settings have accepted.
+/// Changes the filter. The settings have validated it.
 pub fn change(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(quiet(filter)).map_err(|e| e.to_string())?;
     FILTER.get().map_or(Ok(()), |change| change(filter))
 }
 
-/// Standard error for lines that may hold text of others: control characters are escaped by the
-/// library, what hides something is shown here.
+/// Standard error for lines that may contain text from others: the library escapes control
+/// characters, and invisible characters are made visible here.
 struct VisibleStderr;
 
 impl Write for VisibleStderr {
-    /// A whole line, as the library writes them.
+    /// A whole line, as the library writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         io::stderr()
             .write_all(crate::base::visible::in_log(&String::from_utf8_lossy(line)).as_bytes())?;
@@ -63,7 +63,7 @@ impl Write for VisibleStderr {
     }
 }
 
-/// The scheduler's library tells of its own insides at `info`; that is for those who ask for it.
+/// The scheduler library logs internals at `info`; they are hidden by default.
 fn quiet(filter: &str) -> String {
     if filter.contains("tokio_cron_scheduler") {
         filter.to_owned()

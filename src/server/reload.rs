@@ -1,33 +1,33 @@
-//! What SIGHUP does: the settings are read again, and what can be changed while the program runs is
-//! changed.
+//! SIGHUP: reloads the settings and applies those that can change at run
+//! time.
 //!
-//! All or nothing: with a mistake anywhere everything stays as it is, and the log says what is
-//! wrong.
+//! All or nothing: after an error, all settings stay as they are, and the log shows the
+//! error.
 
 use crate::server::listener::ListenerControl;
 use crate::server::logging;
 use crate::server::settings::Settings;
 
-/// What came of it, by the names of settings.
+/// The result, with names of settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ReloadResult {
-    /// In force from now on.
+    /// Applied now.
     pub changed: Vec<&'static str>,
-    /// Different in the file, and in force after a restart only.
+    /// Changed in the file, but applied only after a restart.
     pub later: Vec<&'static str>,
 }
 
-/// Reads them and applies what can be; `current` are then those in force.
+/// Reads the settings and applies those that can change; updates `current`.
 ///
 /// # Errors
-/// What is wrong; nothing was changed.
+/// The error; nothing was changed.
 pub fn reload(
     current: &mut Settings,
     listener_control: &ListenerControl,
 ) -> Result<ReloadResult, String> {
     let new = current.read_again().map_err(|e| e.to_string())?;
     let mut reloaded = ReloadResult::default();
-    // First of all, since it is the one that can fail. Files may be others under the same name.
+    // First, because it can fail. Files with the same name may have new content.
     if let (Some(tls), Some(files)) = (listener_control.tls(), &new.tls)
         && tls.reload(files.clone())?
     {
@@ -38,7 +38,7 @@ pub fn reload(
             "log" => logging::change(&new.log)?,
             "trusted_proxies" => listener_control.trust(new.trusted_proxies.clone()),
             "on_shutdown" => {}
-            // Read above; from none to one, or back, is another listener.
+            // Done above; adding or removing TLS needs another listener.
             "tls_cert" if new.tls.is_some() && listener_control.tls().is_some() => continue,
             _ => {
                 reloaded.later.push(name);
@@ -56,12 +56,12 @@ pub fn reload(
     Ok(reloaded)
 }
 
-/// The same with what is said of it in the log; the words for the service manager.
+/// The same with log lines; returns the text for the service manager.
 pub fn reload_and_tell(current: &mut Settings, listener_control: &ListenerControl) -> String {
     match reload(current, listener_control) {
         Err(reason) => {
-            tracing::error!("SIGHUP: all settings stay as they are: {reason}");
-            "settings were not read again: there is a mistake, see the log".into()
+            tracing::error!("SIGHUP: settings not changed: {reason}");
+            "settings not reloaded because of an error, see the log".into()
         }
         Ok(ReloadResult { changed, later }) => {
             let list = |names: &[&str]| {
@@ -71,21 +71,15 @@ pub fn reload_and_tell(current: &mut Settings, listener_control: &ListenerContro
                     names.join(", ")
                 }
             };
-            tracing::info!(
-                "SIGHUP: settings were read again; changed: {}",
-                list(&changed)
-            );
+            tracing::info!("SIGHUP: settings reloaded; changed: {}", list(&changed));
             if later.is_empty() {
-                return format!("settings were read again; changed: {}", list(&changed));
+                return format!("settings reloaded; changed: {}", list(&changed));
             }
             tracing::warn!(
-                "SIGHUP: these are different in the settings and need a restart: {}",
+                "SIGHUP: these changed settings need a restart: {}",
                 list(&later)
             );
-            format!(
-                "settings were read again; a restart is needed for: {}",
-                list(&later)
-            )
+            format!("settings reloaded; restart needed for: {}", list(&later))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every route of the manager: the tables of all domains, in the order of the documentation.
 //!
-//! Router, permissions and OpenAPI document are made from here, so a route is written down once, in
+//! Router, permissions and OpenAPI document are derived from it, so a route is defined once, in
 //! the table of its domain.
 
 use serde_json::{Map, Value};
@@ -10,10 +10,11 @@ use crate::domain::{
     setup, updates,
 };
 use crate::server::api_docs;
+use crate::server::glossary::{self, GlossaryPage};
 use crate::server::state::{AppState, ManagerHealth, manager_health};
 use crate::web::openapi::{ApiOperation, OperationGroup, PAGE, PROGRAMS, Route, RouteTable, get};
 
-/// Routes that belong together in the documentation.
+/// A group of routes in the documentation.
 struct RouteGroup {
     tag: &'static str,
     about: &'static str,
@@ -36,16 +37,20 @@ fn groups() -> Vec<RouteGroup> {
     vec![
         group(
             "Instances",
-            "JD Clients that are run.",
+            "The managed JD clients.",
             [
                 logs::route_table::instance_routes(),
                 instances::route_table::routes(),
             ],
         ),
-        group("Logs", "What clients say.", [logs::route_table::routes()]),
+        group(
+            "Logs",
+            "Log lines of clients.",
+            [logs::route_table::routes()],
+        ),
         group(
             "Configurations",
-            "What a client is told, kept in revisions.",
+            "Saved configurations and their revisions.",
             [
                 configs::route_table::routes(),
                 instances::route_table::trial_routes(),
@@ -53,60 +58,60 @@ fn groups() -> Vec<RouteGroup> {
         ),
         group(
             "Setup",
-            "From nothing to an instance that runs.",
+            "Guided setup of a new instance.",
             [setup::route_table::routes()],
         ),
         group(
             "Node",
-            "Bitcoin Core on this machine.",
+            "The local Bitcoin Core node.",
             [node::route_table::routes()],
         ),
         group(
             "Metrics",
-            "Figures of clients over time.",
+            "Time series of clients.",
             [metrics::route_table::routes()],
         ),
         group(
             "Health",
-            "How instances are, and what is done about it.",
+            "Health checks and automatic fixes.",
             [health::route_table::routes()],
         ),
         group(
             "Updates",
-            "Which clients there are and which is in use.",
+            "Releases, installed clients and the version in use.",
             [updates::route_table::routes()],
         ),
         group(
             "Alerts",
-            "Who is told of what.",
+            "Alert rules, channels and notifications.",
             [alerts::route_table::routes()],
         ),
         group(
             "Access",
-            "Who asks, and what for.",
+            "Sign-in and your own account.",
             [access::route_table::own_routes()],
         ),
         group(
             "Users",
-            "Who may do what, and who did what.",
+            "Users, tokens and the audit log.",
             [access::route_table::user_routes()],
         ),
         group(
             "Backups",
-            "All there is in one file.",
+            "Backups of all data.",
             [backups::route_table::routes()],
         ),
         group(
             "Keys",
-            "By which a client is recognised.",
+            "Authority keys of clients.",
             [keys::route_table::routes()],
         ),
         group(
             "First generation",
-            "For programs that know one client and no ids.",
+            "The original API for a single client without ids. Still supported.",
             [legacy_api::route_table::routes()],
         ),
-        group("jd-manager", "The manager itself.", [manager_routes()]),
+        group("jd-manager", "jd-manager itself.", [manager_routes()]),
     ]
 }
 
@@ -116,7 +121,7 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/health",
                 "getManagerHealth",
-                "Whether jd-manager itself is well, for containers and balancers.",
+                "Returns the health of jd-manager, for containers and load balancers.",
             )
             .gives::<ManagerHealth>(PROGRAMS)
             .for_anybody(),
@@ -126,7 +131,7 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/openapi",
                 "showDocumentation",
-                "This documentation; as a page for people.",
+                "Returns this documentation, as a page for people.",
             )
             .gives::<Map<String, Value>>(PAGE),
             api_docs::routes::show,
@@ -135,10 +140,19 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/openapi.json",
                 "getDocumentation",
-                "This documentation, for whatever is accepted.",
+                "Returns this documentation as an OpenAPI document.",
             )
             .gives::<Map<String, Value>>(PROGRAMS),
             api_docs::routes::document,
+        )
+        .add(
+            get(
+                "/glossary",
+                "listTerms",
+                "The glossary: terms of mining with Stratum V2, one sentence each.",
+            )
+            .gives::<GlossaryPage>(PAGE),
+            glossary::routes::show,
         )
 }
 
@@ -150,12 +164,12 @@ pub fn routes() -> impl Iterator<Item = Route<AppState>> {
         .flatten()
 }
 
-/// What is documented of every route.
+/// The documentation of every route.
 pub fn operations() -> impl Iterator<Item = ApiOperation> {
     routes().map(|route| route.operation)
 }
 
-/// The same, by what they are about.
+/// The same, by group.
 pub fn operation_groups() -> Vec<OperationGroup> {
     let operations = |tables: Vec<RouteTable<AppState>>| {
         let routes = tables.into_iter().flatten();

@@ -1,7 +1,7 @@
-//! The router of all tables of routes, and the order of the layers around it.
+//! The router of all route tables, and the order of the middleware around it.
 //!
-//! `/api/…` is the same router once more: what is different there (JSON first) is decided by
-//! `web::negotiation` from the path.
+//! `/api/…` is the same router again: `web::negotiation` decides the difference (JSON by default) from
+//! the path.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -26,26 +26,26 @@ use crate::web::origin::AllowedHosts;
 use crate::web::rate_limit::{self, RateLimiter};
 use crate::web::{PageFrame, ProblemResponse, assets, csp, error_pages, origin, respond};
 
-/// Bodies larger than this are refused with 413, bytes.
+/// Maximum body size in bytes; larger bodies are rejected with 413.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// A request that has no answer by then never will; longer than the longest stop.
+/// Timeout of a request; longer than the longest stop of a client.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The largest client and what a form puts around it.
+/// The largest client file plus the overhead of a form.
 const UPLOAD_LIMIT: usize = 513 * 1024 * 1024;
-/// A file of 512 MiB at 150 kB/s.
+/// Enough for 512 MiB at 150 kB/s.
 const UPLOAD: Duration = Duration::from_secs(3600);
 
 fn within(time: Duration) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time)
 }
 
-/// The whole application, which answers to the names `hosts`, and to one address at this `pace` at
-/// most.
+/// The whole application, for the host names `hosts`, with the rate limit `pace` per
+/// address.
 pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: RateLimiter) -> Router {
     let hosts = Arc::new(hosts);
     let access = state.access.clone();
-    // Made once: what is made and thrown away at the start stays with the process as memory.
+    // Created once: memory that is allocated and freed at the start stays with the process.
     let routes: Vec<Route<AppState>> = route_table::routes().collect();
     let operations = || routes.iter().map(|route| &route.operation);
     let permissions = Arc::new(PermissionTable::new(operations()));
@@ -65,7 +65,7 @@ pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: Rate
         .fallback(not_found);
     Router::new()
         .nest("/api", pages.clone())
-        // The root below the prefix, for programs that put the two together.
+        // The root under the prefix, for programs that concatenate the two.
         .route("/api/", get(instances::routes::overview))
         .merge(pages)
         .route("/static/{name}", get(assets::serve))
@@ -94,7 +94,7 @@ pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: Rate
         .layer(CompressionLayer::new().compress_when(compressible()))
 }
 
-/// Everything but what is compressed or encrypted already.
+/// Everything except compressed or encrypted content.
 fn compressible() -> impl Predicate {
     let not = NotForContentType::const_new;
     DefaultPredicate::new()
@@ -106,7 +106,7 @@ async fn not_found() -> ProblemResponse {
     ProblemResponse::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
 }
 
-/// The `Allow` header is the framework's; only the words are ours.
+/// The framework sets the `Allow` header; only the text is from here.
 async fn method_not_allowed() -> StatusCode {
     StatusCode::METHOD_NOT_ALLOWED
 }

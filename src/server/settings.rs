@@ -1,8 +1,8 @@
-//! The manager's settings: flags win over environment, environment over `settings.toml`, that over
+//! The manager's settings: flags override the environment, which overrides `settings.toml`, which overrides
 //! the defaults.
 //!
 //! Everything is checked here, before anything is opened; an unknown key or a bad value is an error
-//! that names it. Knows nothing of what the settings are used for.
+//! that names it. Independent of the use of the settings.
 
 mod access;
 mod source;
@@ -23,76 +23,76 @@ pub use values::{DurationText, LogFormat, NetworkList, OnShutdown, SocketAt};
 /// GitHub's API for the repository that publishes the client.
 pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
 
-/// The settings in force.
+/// The current settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Where everything is kept.
+    /// The data directory.
     pub data_dir: PathBuf,
-    /// The client to use instead of the managed store.
+    /// The client to use instead of the installed versions.
     pub client: Option<PathBuf>,
     /// The translator to use instead of the one beside the client.
     pub translator: Option<PathBuf>,
-    /// Base URL of the release API, without a slash at its end.
+    /// Base URL of the release API, without a trailing slash.
     pub release_api: String,
-    /// A file with the token to ask it with.
+    /// A file with a token for the release API.
     pub release_token_file: Option<PathBuf>,
-    /// What happens to the clients when the manager ends.
+    /// What happens to the clients when the manager stops.
     pub on_shutdown: OnShutdown,
     /// Time between health checks.
     pub health_interval: Duration,
     /// Time between metric samples.
     pub sample_interval: Duration,
-    /// A client that starts for longer than this without serving miners is warned of.
+    /// Warn if a client takes longer than this to start.
     pub slow_start: Duration,
-    /// While nobody has a password, the first one can be set in the browser with a code that is
-    /// printed.
+    /// If there is no user, the first one can be created in the browser with a printed
+    /// code.
     pub setup: bool,
-    /// The password that the user "admin" is given at the start.
+    /// The password of the user "admin", set at the start.
     pub password: Option<InitialPassword>,
-    /// Names by which the manager is reached.
+    /// Host names under which the manager is reached.
     pub allow_hosts: Vec<String>,
-    /// Days that the audit log is kept.
+    /// Days to keep the audit log.
     pub audit_days: u32,
-    /// Days that raw metrics and health checks are kept.
+    /// Days to keep raw metrics and health checks.
     pub retention_days: u32,
-    /// Which log lines are written.
+    /// The log filter.
     pub log: String,
-    /// How log lines look.
+    /// The log format.
     pub log_format: LogFormat,
     /// The certificate and its key, for HTTPS.
     pub tls: Option<TlsFiles>,
-    /// Where the Unix socket lies.
+    /// The path of the Unix socket.
     pub socket: SocketAt,
-    /// Proxies whose word about who is behind them counts.
+    /// Trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
-    /// TCP connections taken at once.
+    /// Maximum number of TCP connections.
     pub max_connections: u32,
-    /// Requests a second that one address may make; 0: as many as it likes.
+    /// Sustained requests per second from one address; 0: no limit.
     pub max_requests: u32,
     source: SettingsSource,
 }
 
-/// Where settings came from: what was given at the start, and the file, which may be another by
-/// now.
+/// The sources of the settings: flags and environment at the start, and the file, which may have changed
+/// since.
 #[derive(Clone, Debug, Default)]
 struct SettingsSource {
     flags: SettingsInput,
     file: Option<PathBuf>,
 }
 
-/// A setting that cannot be used.
+/// An invalid setting.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(String);
 
 impl Settings {
-    /// Puts the sources together. `file`: the settings file named on the command line; without one,
-    /// that in `$XDG_CONFIG_HOME/jd-manager/settings.toml` is read if it is there.
+    /// Combines the sources. `file`: the settings file from the command line; by default,
+    /// `$XDG_CONFIG_HOME/jd-manager/settings.toml` is read if it exists.
     ///
     /// # Errors
-    /// Names the key and the source of what cannot be used.
+    /// Names the key and the source of an invalid setting.
     pub fn collect(flags: SettingsInput, file: Option<&Path>) -> Result<Self, SettingsError> {
         let source = SettingsSource {
             flags: flags.clone(),
@@ -113,17 +113,17 @@ impl Settings {
         })
     }
 
-    /// The same from the same sources as they are now.
+    /// Reads the same sources again.
     ///
     /// # Errors
-    /// Names the key and the source of what cannot be used.
+    /// Names the key and the source of an invalid setting.
     pub fn read_again(&self) -> Result<Self, SettingsError> {
         Self::collect(self.source.flags.clone(), self.source.file.as_deref())
     }
 
-    /// The keys of settings that are not the same in both.
+    /// The keys of settings that differ.
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
-        // Without `..`: a new setting has to be thought of here.
+        // Without `..`: the compiler requires each new setting here.
         let Self {
             listen,
             data_dir,
@@ -190,7 +190,7 @@ impl Settings {
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
             None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
-                SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into())
+                SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; set a directory with --data-dir".into())
             })?,
         };
         let data_dir = std::path::absolute(&data_dir)
@@ -222,17 +222,17 @@ impl Settings {
             .filter(|filter| !filter.is_empty())
             .unwrap_or_else(|| "info".into());
         tracing_subscriber::EnvFilter::try_new(&log)
-            .map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
+            .map_err(|e| SettingsError(format!("log: \"{log}\" is not a valid filter: {e}")))?;
         let retention_days = first.retention_days.or(second.retention_days).unwrap_or(7);
         if !(1..=3650).contains(&retention_days) {
             return Err(SettingsError(format!(
-                "retention_days: {retention_days} is not from 1 to 3650"
+                "retention_days: {retention_days} is not between 1 and 3650"
             )));
         }
         let audit_days = first.audit_days.or(second.audit_days).unwrap_or(365);
         if !(1..=3650).contains(&audit_days) {
             return Err(SettingsError(format!(
-                "audit_days: {audit_days} is not from 1 to 3650"
+                "audit_days: {audit_days} is not between 1 and 3650"
             )));
         }
         let allow_hosts = if first.allow_hosts.is_empty() {
@@ -251,7 +251,7 @@ impl Settings {
             .unwrap_or(2048);
         if !(16..=65_536).contains(&max_connections) {
             return Err(SettingsError(format!(
-                "max_connections: {max_connections} is not from 16 to 65536"
+                "max_connections: {max_connections} is not between 16 and 65536"
             )));
         }
         let length = |one: Option<DurationText>, other: Option<DurationText>, default| {
@@ -304,7 +304,7 @@ impl Settings {
         })
     }
 
-    /// The Unix socket's file, if there is to be one.
+    /// The path of the Unix socket, if enabled.
     pub fn socket_path(&self) -> Option<PathBuf> {
         match &self.socket {
             SocketAt::DataDir => Some(self.data_dir.join("manager.sock")),
@@ -314,7 +314,7 @@ impl Settings {
     }
 }
 
-/// Both or none; an empty name is none.
+/// Both or none; an empty path means none.
 fn tls(
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -324,10 +324,10 @@ fn tls(
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (Some(_), None) => Err(SettingsError(
-            "tls_key: tls_cert is set, and its private key is needed, too".into(),
+            "tls_key: missing. tls_cert is set and needs its private key".into(),
         )),
         (None, Some(_)) => Err(SettingsError(
-            "tls_cert: tls_key is set, and its certificate is needed, too".into(),
+            "tls_cert: missing. tls_key is set and needs its certificate".into(),
         )),
     }
 }
@@ -335,14 +335,14 @@ fn tls(
 fn read(path: &Path) -> Result<SettingsInput, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         SettingsError(format!(
-            "the settings file {} cannot be read: {e}",
+            "cannot read the settings file {}: {e}",
             path.display()
         ))
     })?;
     // The toml error shows line and key.
     toml::from_str(&text).map_err(|e| {
         SettingsError(format!(
-            "the settings file {} has a mistake: {e}",
+            "the settings file {} has an error: {e}",
             path.display()
         ))
     })

@@ -1,4 +1,4 @@
-//! What handlers may reach: each domain's service and nothing else.
+//! The state of handlers: each domain's service and nothing else.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -26,7 +26,7 @@ use crate::server::api_docs::OperationSource;
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// Who may do what.
+    /// Users, sessions and tokens.
     pub access: Access,
     /// Saved configurations.
     pub configs: ConfigService,
@@ -36,15 +36,15 @@ pub struct AppState {
     pub instance_lists: InstanceListState,
     /// Checks of nodes.
     pub nodes: NodeService,
-    /// Setups that were begun.
+    /// Unfinished setups.
     pub setups: SetupService,
-    /// Their logs.
+    /// Logs of instances.
     pub logs: LogPagesState,
-    /// Their metrics.
+    /// Metrics of instances.
     pub metrics: MetricsRoutesState,
-    /// Their health.
+    /// Health of instances.
     pub health: HealthRoutesState,
-    /// Clients: which there are and which is in use.
+    /// Installed clients and the version in use.
     pub updates: UpdateService,
     /// Alerts.
     pub alerts: Alerts,
@@ -52,29 +52,29 @@ pub struct AppState {
     pub backups: Backups,
     /// Problems of the manager itself.
     pub notices: ManagerNotices,
-    /// The API of one client.
+    /// The original API for a single client.
     pub legacy: FirstGeneration,
-    /// What is documented of the API.
+    /// The API documentation.
     pub api: OperationSource,
-    /// When the manager was started.
+    /// Start time of the manager.
     pub started: Instant,
 }
 
-/// How the manager itself is.
+/// The health of the manager.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ManagerHealth {
-    /// Always `ok`: one that is not well does not answer.
+    /// Always `ok`: an unhealthy manager does not respond.
     status: &'static str,
-    /// The machine's time.
+    /// The server's time.
     timestamp: Timestamp,
-    /// For how long it has run, whole seconds.
+    /// Uptime in whole seconds.
     uptime: u64,
     /// The ids of the notices that the overview shows.
     notices: Vec<&'static str>,
 }
 
 impl AppState {
-    /// That the manager is well.
+    /// The response for a healthy manager.
     pub fn manager_health(&self) -> ManagerHealth {
         let notices = self.notices.list().iter().map(|notice| notice.id).collect();
         ManagerHealth {
@@ -86,12 +86,12 @@ impl AppState {
     }
 }
 
-/// `GET /health`: the manager itself is well, for containers and balancers.
+/// `GET /health`: health of the manager, for containers and load balancers.
 pub(super) async fn manager_health(State(state): State<AppState>) -> Json<ManagerHealth> {
     Json(state.manager_health())
 }
 
-/// Lets handlers ask for these members of the state with `State`.
+/// Lets handlers use these members with `State`.
 macro_rules! services {
     ($($field:ident: $service:ty),+ $(,)?) => {$(
         impl FromRef<AppState> for $service {

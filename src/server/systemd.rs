@@ -1,44 +1,44 @@
-//! What the service manager is told (sd_notify): that the program serves, what it is doing, that it
-//! still does. Without one that asks, nothing.
+//! Notifies the service manager (sd_notify): readiness, status, watchdog. Does nothing without a service
+//! manager.
 //!
-//! A tool: knows nobody whose life it tells.
+//! A tool, independent of the rest of the program.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
 
-/// The program serves.
+/// The program is ready.
 pub fn ready(status: &str) {
     send_state(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Settings are being read again; [`ready`] says when that is over.
+/// The program is reloading its settings; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send_state(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::warn!(%error, "the monotonic clock cannot be read; the service manager is not told of the reload")
+            tracing::warn!(%error, "cannot read the monotonic clock; not notifying the service manager of the reload")
         }
     }
 }
 
-/// It is ending.
+/// The program is stopping.
 pub fn stopping(status: &str) {
     send_state(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// It is alive, and does this.
+/// The program is alive, with this status.
 pub fn alive(status: &str) {
     send_state(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }
 
-/// Time between two signs of life, if any are waited for: a third of what the watchdog bears, so
-/// that one may be late.
+/// The interval of watchdog notifications, if enabled: a third of the timeout, so that one may be
+/// late.
 pub fn watchdog_loop() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| (limit / 3).max(Duration::from_millis(50)))
 }
 
 fn send_state(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
 }

@@ -8,7 +8,7 @@ use super::negotiation::{Representation, RequestedFormat};
 use super::problem::ProblemResponse;
 use crate::base::actor::{Actor, ActorChannel};
 
-/// Who asks, and whether on a page or through the API.
+/// The caller, and whether the request came from a page or through the API.
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
     type Rejection = ProblemResponse;
 

@@ -1,7 +1,7 @@
-//! The few static files, inside the binary, each under an address that holds its content's hash so
-//! that a browser asks once.
+//! The static files, inside the binary. Each address contains the content's hash, so that browsers can
+//! cache it.
 //!
-//! Vendored files are listed with version, hash and licence in `static/VENDORED.md`.
+//! Vendored files are listed with version, hash and license in `static/VENDORED.md`.
 
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -15,7 +15,7 @@ struct StaticAsset {
     name: &'static str,
     media_type: &'static str,
     content: Bytes,
-    /// Changes whenever the content does. It guards a cache, not against forgery.
+    /// Changes with the content. For caching, not for security.
     hash: String,
 }
 
@@ -39,9 +39,9 @@ macro_rules! content {
 }
 
 static ASSETS: LazyLock<[StaticAsset; 6]> = LazyLock::new(|| {
-    // One file: htmx begins its work in a timer task when it is loaded late, and what of its
-    // extensions is not there by then is never used on the page. As two files that happened on a
-    // busy machine.
+    // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
+    // then are never used on the page. With two files, this happened on a
+    // busy computer.
     let htmx = [
         content!("htmx.min.js").as_slice(),
         b"\n",
@@ -87,8 +87,8 @@ fn find(name: &str) -> Option<&'static StaticAsset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }
 
-/// The address of a static file, with its hash; without one if there is no such file, which a test
-/// notices.
+/// The address of a static file, with its hash; without hash if there is no such file, which a test
+/// detects.
 pub fn url(name: &str) -> String {
     match find(name) {
         Some(asset) => format!("/static/{name}?{}", asset.hash),

@@ -1,9 +1,9 @@
-//! Who asks: the name, the role and the connection behind a request, as the rest of the house sees
+//! The caller of a request: name, role and connection, as the rest of the program sees
 //! them.
 //!
-//! Knows nothing of passwords, sessions or tokens: the gate at the router puts a [`Caller`] into
-//! each request it lets through, and handlers that write down who did something, or show more to
-//! some than to others, take it out again.
+//! Independent of passwords, sessions and tokens: the access check at the router puts a [`Caller`] into
+//! each accepted request, and handlers that record the actor or depend on the role
+//! read it.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -17,23 +17,23 @@ pub use crate::base::role::Role;
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerAddress {
-    /// Its address; behind a trusted proxy the one the proxy names. `None` over the Unix socket.
+    /// The address; behind a trusted proxy, the one that the proxy reports. `None` over the Unix socket.
     pub address: Option<IpAddr>,
-    /// It came over the Unix socket, which only the manager's own user and root can open.
+    /// Whether it uses the Unix socket, which only the manager's system user and root can open.
     pub socket: bool,
-    /// What the browser sees is HTTPS.
+    /// Whether the browser uses HTTPS.
     pub secure: bool,
 }
 
 impl PeerAddress {
-    /// The one behind a request; one that nothing is known of where no listener has said anything,
-    /// which is trusted with nothing.
+    /// The peer of a request; without a listener, an unknown and untrusted
+    /// one.
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Who counts as one where something is counted by address: a network of IPv6 that one customer
-    /// has (/64), and an IPv4 address in either form.
+    /// The unit for limits per address: an IPv6 network of one customer
+    /// (/64), or an IPv4 address in either form.
     pub fn client_network(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
@@ -50,25 +50,25 @@ impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
     }
 }
 
-/// Who asks. Handlers get one for every request that passed the gate.
+/// The caller. Handlers get one for every accepted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The user's name; [`Caller::MACHINE`] for the machine's own user, who is trusted without one.
+    /// The user's name; [`Caller::MACHINE`] for the local account, which is trusted without a user.
     pub name: String,
-    /// Through which token of that user, by its name; `None` for a person at a page or on the
-    /// machine.
+    /// The name of the user's token; `None` for a person with a session or on the
+    /// server.
     pub token: Option<String>,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// From where.
+    /// The address.
     pub address: Option<IpAddr>,
 }
 
 impl Caller {
-    /// The name of the machine's own user in histories.
+    /// The name of the local account in histories.
     pub const MACHINE: &'static str = "this machine";
 
-    /// The machine's own user, trusted without a password.
+    /// The local account, trusted without a password.
     pub fn machine(peer: PeerAddress) -> Self {
         Self {
             name: Self::MACHINE.into(),
@@ -78,7 +78,7 @@ impl Caller {
         }
     }
 
-    /// The name for histories: a token's beside its user's.
+    /// The name for histories: user and token.
     pub fn title(&self) -> String {
         match &self.token {
             Some(token) => format!("{} (token {token})", self.name),
@@ -87,7 +87,7 @@ impl Caller {
     }
 
     /// # Errors
-    /// 403 when the role is less than `needed`.
+    /// 403 if the role is lower than `needed`.
     pub fn must_be(&self, needed: Role) -> Result<(), ProblemResponse> {
         if self.role >= needed {
             return Ok(());
@@ -95,7 +95,7 @@ impl Caller {
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             format!(
-                "This needs the role {needed}; {} has the role {}. An admin can change that.",
+                "This requires the role {needed}; {} has the role {}. An admin can change roles.",
                 self.title(),
                 self.role
             ),
@@ -107,11 +107,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
-        // Without the gate's word nobody is anybody: a route that was put outside it stays shut.
+        // Without the access check there is no caller: a route outside of it rejects all requests.
         parts
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Log in first."))
+            .ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Sign in first."))
     }
 }

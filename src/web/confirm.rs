@@ -1,5 +1,5 @@
-//! The page that asks before something is deleted. One page for all domains; they say what it is
-//! about.
+//! The confirmation page before deleting something. One page for all domains, which provide the
+//! texts.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -8,24 +8,24 @@ use serde::Serialize;
 use super::page_frame::PageFrame;
 use super::respond::{PageView, html_with};
 
-/// What is asked.
+/// The texts of a confirmation.
 #[derive(Debug, Default)]
 pub struct ConfirmQuestion {
     /// The heading, such as `Delete barn?`.
     pub title: String,
-    /// The entry of the navigation that it belongs to.
+    /// The navigation entry.
     pub nav: &'static str,
-    /// What will be lost, or why it cannot be done: a paragraph each.
+    /// What will be deleted, or why it cannot be deleted: a paragraph each.
     pub texts: Vec<String>,
-    /// Pages that the texts speak of: address and name.
+    /// Related pages: address and name.
     pub links: Vec<(String, String)>,
-    /// Where the form is sent and what its button says; none: it cannot be done.
+    /// The form's address and the text of its button; none: not possible.
     pub action: Option<(String, String)>,
-    /// Where the way back leads.
+    /// The address of the link back.
     pub back: String,
 }
 
-/// A question; its JSON is what would be deleted.
+/// A confirmation page; its JSON is the object that would be deleted.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "confirm.html", blocks = ["main"])]
 #[schemars(rename = "{T}Question")]
@@ -37,7 +37,7 @@ pub struct ConfirmPage<T> {
 }
 
 impl<T> ConfirmPage<T> {
-    /// The question about a thing.
+    /// The confirmation page for an object.
     pub fn new(subject: T, question: ConfirmQuestion) -> Self {
         Self { subject, question }
     }

@@ -1,9 +1,9 @@
-//! The headers that keep a page from doing what it has no need to do.
+//! Security headers that restrict pages to what they need.
 //!
 //! No inline script or style anywhere, nothing from another host, no framing. The referrer policy
-//! is `same-origin` rather than `no-referrer`: under the latter browsers send `ClientOrigin: null`
-//! with the page's own forms (Fetch standard, "append a request `ClientOrigin` header"), and
-//! browsers too old for `Sec-Fetch-Site` could then not be told from another site.
+//! is `same-origin` rather than `no-referrer`: with the latter, browsers send `Origin: null`
+//! with the page's own forms (Fetch standard, "append a request `Origin` header"), and
+//! browsers too old for `Sec-Fetch-Site` could then not be distinguished from another site.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -13,7 +13,7 @@ use axum::response::Response;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Middleware: adds the headers to every answer.
+/// Middleware: adds the headers to every response.
 pub async fn headers(request: Request, next: Next) -> Response {
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
@@ -31,7 +31,7 @@ pub async fn headers(request: Request, next: Next) -> Response {
     set("x-frame-options", "DENY");
     set("cross-origin-opener-policy", "same-origin");
     set("cross-origin-resource-policy", "same-origin");
-    // A file that may do even less says so itself.
+    // A response with a stricter policy sets it itself.
     if !headers.contains_key("content-security-policy") {
         headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
     }

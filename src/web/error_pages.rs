@@ -1,7 +1,7 @@
-//! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for
+//! Renders all errors: RFC 9457 problem details for programs, a page for
 //! people, a notice for htmx.
 //!
-//! [`render`] writes out each [`ProblemResponse`] in the form that was asked for. Answers of the framework
+//! [`render`] writes each [`ProblemResponse`] in the requested representation. Errors of the framework
 //! itself (404, 405, 413, timeouts, panics) take the same path.
 
 use askama::Template;
@@ -24,7 +24,7 @@ use super::problem::ProblemResponse;
 use super::respond::{FormattedError, html, html_with};
 use crate::base::error::FieldError;
 
-/// RFC 9457 members, and `success` and `error` for clients of the first generation.
+/// Fields of RFC 9457, plus `success` and `error` for clients of the original API.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Problem")]
 pub struct ProblemDetails<'a> {
@@ -48,32 +48,32 @@ struct ErrorPage<'a> {
     detail: &'a str,
     errors: &'a [FieldError],
     request_id: &'a str,
-    /// Nobody is signed in: the page leads to the login.
+    /// Nobody is signed in: the page links to the sign-in page.
     needs_login: bool,
 }
 
-/// The title of an error page. People are not shown the name that HTTP has for a status.
+/// The title of an error page. It never shows the HTTP name of a status.
 fn page_title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "Check your input",
         StatusCode::UNAUTHORIZED => "Sign in first",
-        StatusCode::FORBIDDEN => "You may not do this",
+        StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::NOT_FOUND => "Page not found",
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => {
             "This address does not work in a browser"
         }
-        StatusCode::CONFLICT => "This is not possible now",
+        StatusCode::CONFLICT => "Not possible now",
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "This kind of file is not accepted",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "File type not supported",
         StatusCode::MISDIRECTED_REQUEST => "Unknown host name",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests",
         StatusCode::SERVICE_UNAVAILABLE => "Not available now",
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long",
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "Timeout",
         _ => "Something went wrong",
     }
 }
 
-/// What a page says where the sentence for programs is about HTTP.
+/// The text for a page, if the detail for programs is about HTTP.
 fn page_detail(status: StatusCode) -> Option<&'static str> {
     let is_of_http = [
         StatusCode::METHOD_NOT_ALLOWED,
@@ -81,11 +81,11 @@ fn page_detail(status: StatusCode) -> Option<&'static str> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
     ]
     .contains(&status);
-    is_of_http.then_some("Go back, and use the buttons and links of the page.")
+    is_of_http.then_some("Go back and use the buttons and links on the page.")
 }
 
-/// Middleware: writes out every problem, whether a handler's or the framework's, in the form that
-/// was asked for.
+/// Middleware: writes every error, of a handler or of the framework, in the requested
+/// representation.
 pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Response {
     let asked = RequestedFormat::read(request.uri().path(), request.headers());
     let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
@@ -108,7 +108,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
     let ProblemResponse(problem) = match parts.extensions.get::<ProblemResponse>() {
         Some(problem) => problem.clone(),
         None => {
-            // Rejections of the framework carry their reason as short text.
+            // Rejections of the framework contain their reason as short text.
             let text = axum::body::to_bytes(body, 4096)
                 .await
                 .ok()
@@ -117,20 +117,18 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
         }
     };
     let detail = if problem.detail.is_empty() {
-        format!(
-            "Something went wrong inside jd-manager. Its log has the cause under request {request_id}."
-        )
+        format!("jd-manager had an internal error. Search its log for request {request_id}.")
     } else {
         problem.detail.clone()
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
-    // The gate knows who looks.
+    // The access check has set the caller.
     let frame = parts
         .extensions
         .get::<PageFrame>()
         .cloned()
         .unwrap_or(frame);
-    // The sentence is that of the first one; where there is one, a list would say it again.
+    // The detail is the text of the first error; with one error, a list would repeat it.
     let text = problem.errors.first().map_or(
         Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)),
         FieldError::page_text,
@@ -182,8 +180,8 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
     };
     *response.status_mut() = problem.status;
     if has_body {
-        // The body may not have been read to its end; then this connection is of no further use,
-        // and clients should know.
+        // The body may not have been read completely; then the connection cannot be reused,
+        // and clients must be informed.
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,7 +1,7 @@
-//! What handlers take from a request: ids, query parameters and bodies, each refused in the
-//! product's own words.
+//! Extractors of ids, query parameters and bodies, with the product's own error
+//! messages.
 //!
-//! Knows no domain: a body arrives as a JSON value whichever of the two media types it came in.
+//! Independent of domains: a body is a JSON value for both media types.
 
 use axum::RequestExt;
 use axum::body::Bytes;
@@ -18,7 +18,7 @@ use super::openapi::RequestField;
 use super::problem::ProblemResponse;
 use crate::base::error::{Error, FieldError};
 
-/// The id in the path. One that cannot be an id is simply not found.
+/// The id in the path. An invalid id is reported as not found.
 #[derive(Clone, Copy, Debug)]
 pub struct PathId<T>(pub T);
 
@@ -39,7 +39,7 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
     }
 }
 
-/// The query parameters, read one by one so that every wrong one is named.
+/// The query parameters, read one by one, so that errors name every invalid one.
 #[derive(Debug)]
 pub struct QueryParams {
     given: HashMap<String, String>,
@@ -63,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
 }
 
 impl QueryParams {
-    /// The text of a parameter; empty counts as absent, as in a form whose field was left blank.
+    /// The text of a parameter; empty counts as missing, as in a form with a blank field.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.given
             .get(name)
@@ -71,7 +71,7 @@ impl QueryParams {
             .filter(|text| !text.is_empty())
     }
 
-    /// A parameter of any readable type; `expected` completes "must be …".
+    /// A parameter of any parsable type; `expected` completes "must be …".
     pub fn get<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
         let text = self.text(name)?.to_owned();
         let value = text.parse().ok();
@@ -84,9 +84,9 @@ impl QueryParams {
         value
     }
 
-    /// A whole number in the range that the operation has for it, or its default.
+    /// A whole number in the documented range, or its default.
     pub fn number(&mut self, name: &str) -> u64 {
-        // One that the operation does not have was refused before.
+        // An unknown parameter was already rejected.
         let operation = self.operation.clone();
         let mut fields = operation.iter().flat_map(|operation| &operation.query);
         let Some(field) = fields.find(|field| field.name == name) else {
@@ -106,7 +106,7 @@ impl QueryParams {
     }
 
     /// # Errors
-    /// Names every parameter that could not be read.
+    /// Names every invalid parameter.
     pub fn finish(self) -> Result<(), Error> {
         if self.errors.is_empty() {
             Ok(())
@@ -116,30 +116,30 @@ impl QueryParams {
     }
 }
 
-/// So many unknown names are told at most: a body may have a hundred thousand.
+/// Maximum number of unknown names in errors: a body may have a hundred thousand.
 pub const MOST_UNKNOWN: usize = 20;
 
-/// What an operation takes, as it is documented. The router puts it into the extensions of each
+/// The documented fields of an operation. The router puts them into the extensions of each
 /// request, in an [`Arc`].
 #[derive(Debug)]
 pub struct OperationFields {
     /// The parameters in the query.
     pub query: Vec<RequestField>,
-    /// The fields of a JSON body; none where they are not listed.
+    /// The fields of a JSON body; none if they are not listed.
     pub body: Option<Vec<RequestField>>,
 }
 
-/// The field of a name; readers ask only for fields that they were made with.
+/// The field with this name; readers use only fields that they were created with.
 fn known<'a>(fields: &'a [RequestField], name: &str) -> Option<&'a RequestField> {
     let field = fields.iter().find(|field| field.name == name);
     debug_assert!(field.is_some(), "there is no field {name}");
     field
 }
 
-/// The error about a `kind` of thing that there is not, with what there is instead.
+/// The error for an unknown field, with the allowed ones.
 pub fn unknown_field(kind: &str, name: &str, known: &[RequestField]) -> FieldError {
-    // A longer name, or one of other characters, is no field that somebody misspelled. It may be a
-    // secret that is in the wrong place.
+    // A longer name, or one with other characters, is not a typing error. It may be a
+    // secret in the wrong place.
     let is_plain = name.len() <= 40
         && name
             .bytes()
@@ -157,25 +157,19 @@ pub fn unknown_field(kind: &str, name: &str, known: &[RequestField]) -> FieldErr
         ),
     };
     let (pointer, what) = if is_plain {
-        (
-            format!("/{name}"),
-            format!("There is no {kind} \"{name}\"."),
-        )
+        (format!("/{name}"), format!("Unknown {kind} \"{name}\"."))
     } else {
-        (
-            String::new(),
-            format!("There is a {kind} with a name that jd-manager does not know."),
-        )
+        (String::new(), format!("Unknown {kind}."))
     };
     FieldError::new(pointer, format!("{what} {hint}").trim_end().to_owned())
 }
 
-/// A body, JSON or form, as a JSON value. A form's fields are strings under their own names.
+/// A JSON or form body as a JSON value. A form's fields are strings with their own names.
 #[derive(Debug)]
 pub struct RequestInput {
     /// The body.
     pub value: Value,
-    /// The pairs as they came, if it was a form.
+    /// The submitted fields, if it was a form.
     pub form: Option<Vec<(String, String)>>,
 }
 
@@ -243,7 +237,7 @@ impl<S: Send + Sync> FromRequest<S> for RequestInput {
     }
 }
 
-/// As [`RequestInput`], where nothing at all may be said: no body is an empty object.
+/// Like [`RequestInput`] with an optional body: no body is an empty object.
 #[derive(Debug)]
 pub struct MaybeInput(pub RequestInput);
 
@@ -299,7 +293,7 @@ impl<S: Send + Sync> FromRequest<S> for EmptyForm {
     }
 }
 
-/// A body of plain text, e.g. a TOML file.
+/// A plain text body, for example a TOML file.
 #[derive(Debug)]
 pub struct PlainText(pub String);
 
@@ -318,15 +312,15 @@ impl<S: Send + Sync> FromRequest<S> for PlainText {
 /// The whole body, within the limit of the router.
 ///
 /// # Errors
-/// 413 above the limit; 400 when the connection broke.
+/// 413 above the limit; 400 if the connection broke.
 pub async fn body(request: Request) -> Result<Bytes, ProblemResponse> {
     request.extract::<Bytes, _>().await.map_err(
         |rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ProblemResponse::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "The body is larger than the 1 MiB this takes.",
+                "The body is too large. The limit is 1 MiB.",
             ),
-            _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+            _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body is incomplete."),
         },
     )
 }
@@ -335,7 +329,7 @@ fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(bytes).into_owned().collect()
 }
 
-/// Reads the members of a JSON object one by one so that every wrong one is named.
+/// Reads the fields of a JSON object one by one, so that errors name every invalid one.
 #[derive(Debug)]
 pub struct MemberReader {
     members: Map<String, Value>,
@@ -359,12 +353,12 @@ impl MemberReader {
         }
     }
 
-    /// Whether a member is mentioned at all, null included.
+    /// Whether a field is present, including null.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// Whether a member is text with nothing in it.
+    /// Whether a field is empty text.
     pub fn is_empty_text(&self, name: &str) -> bool {
         self.members
             .get(name)
@@ -372,19 +366,19 @@ impl MemberReader {
             .is_some_and(|text| text.trim().is_empty())
     }
 
-    /// Whether a member was already found wrong.
+    /// Whether a field already has an error.
     pub fn is_refused(&self, name: &str) -> bool {
         self.errors
             .iter()
             .any(|e| e.pointer.strip_prefix('/') == Some(name))
     }
 
-    /// Takes a member out, null counting as absent.
+    /// Takes a field out; null counts as missing.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
-    /// A member that is text, without surrounding white space; empty counts as absent.
+    /// A text field, without surrounding white space; empty counts as missing.
     pub fn text(&mut self, name: &str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -395,7 +389,7 @@ impl MemberReader {
         }
     }
 
-    /// A member of a readable type given as text; `expected` completes "must be …".
+    /// A text field of a parsable type; `expected` completes "must be …".
     pub fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
         let text = self.text(name)?;
         let value = text.parse().ok();
@@ -405,7 +399,7 @@ impl MemberReader {
         value
     }
 
-    /// A member that is true or false; a form's checkbox says `on`, `true` or nothing.
+    /// A boolean field; a form's checkbox sends `on`, `true` or nothing.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         match self.take(name)? {
             Value::Bool(flag) => Some(flag),
@@ -424,8 +418,8 @@ impl MemberReader {
         }
     }
 
-    /// A whole number in the range of its field, also as text as forms send it; empty counts as
-    /// absent.
+    /// A whole number in the range of its field, also as text from a form; empty counts as
+    /// missing.
     pub fn number(&mut self, name: &str) -> Option<i64> {
         let number = match self.take(name)? {
             Value::Number(number) => number.as_i64(),
@@ -443,14 +437,14 @@ impl MemberReader {
         number
     }
 
-    /// One of the words of its field.
+    /// One of the allowed words of its field.
     pub fn word<T: FromStr>(&mut self, name: &str) -> Option<T> {
         let expected = known(&self.fields, name)?.expected();
         self.parsed(name, &expected)
     }
 
-    /// An error for each unknown member, which is one that was not taken; `known` are those that
-    /// may be left.
+    /// Adds an error for each unknown field, that is, each one that was not taken; `known`: fields that
+    /// may remain.
     pub fn unknown(&self, known: &[&str]) -> Vec<FieldError> {
         let unknown = self
             .members
@@ -462,26 +456,26 @@ impl MemberReader {
             .collect()
     }
 
-    /// What was found wrong so far.
+    /// The errors so far.
     pub fn refused(self) -> Vec<FieldError> {
         self.errors
     }
 
-    /// Records that a member is wrong.
+    /// Records an error of a field.
     pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
         self.errors
             .push(FieldError::new(format!("/{name}"), detail));
     }
 
-    /// Records what another reader found wrong below a member.
+    /// Records the errors that another reader found in a nested field.
     pub fn refuse_all(&mut self, errors: impl IntoIterator<Item = FieldError>) {
         self.errors.extend(errors);
     }
 
-    /// The value if nothing was refused.
+    /// The value if there are no errors.
     ///
     /// # Errors
-    /// Names every member that was refused.
+    /// Names every invalid field.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Error> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),

@@ -1,10 +1,10 @@
-//! Shared by all HTTP routes. Knows no domain and no database.
+//! Shared by all HTTP routes. Independent of domains and the database.
 //!
 //! * [`negotiation`]: which representation a request gets. [`extract`]: ids, parameters and bodies.
-//! * [`respond`]: how a page leaves as HTML, fragment or JSON. [`page_frame`]: what is around it. [`problem`]: how every error leaves.
+//! * [`respond`]: pages as HTML, fragment or JSON. [`page_frame`]: the frame around pages. [`problem`]: error responses.
 //! * [`caller`]: who sent the request. [`origin`]: which hosts and sites may send one.
 //! * [`rate_limit`]: requests per address. [`csp`]: security headers. [`sse`]: event streams.
-//! * [`assets`]: static files. [`openapi`]: how operations are described, and the document.
+//! * [`assets`]: static files. [`openapi`]: descriptions of operations, and the OpenAPI document.
 //!
 //! `server/router.rs` puts the middleware in order.
 

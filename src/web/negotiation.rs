@@ -1,10 +1,10 @@
-//! Which representation of a resource a request wants: one URL serves people (pages, fragments of
+//! Selects the representation for a request: one URL serves people (pages, fragments of
 //! pages) and programs (JSON, event streams, text).
 //!
-//! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, one that cannot be read,
-//! or `*/*` takes the server's first choice, which is HTML, or JSON below `/api`. Parameters of a
-//! media range make no difference, except the version of a form that has one. Knows nothing of what
-//! is served.
+//! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, an invalid one,
+//! or `*/*` selects the server's default, which is HTML, or JSON under `/api`. Parameters of a
+//! media range are ignored, except the version of a format that has one. Independent of the
+//! content.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::ACCEPT;
@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use super::page_frame::PageFrame;
 use super::problem::ProblemResponse;
 
-/// The forms a resource can be served in.
+/// The representations of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Representation {
     /// A page, or a fragment of one for htmx.
@@ -30,16 +30,16 @@ pub enum Representation {
     Text,
     /// `text/csv`.
     Csv,
-    /// `application/openmetrics-text` in its version 1.0.0.
+    /// `application/openmetrics-text` version 1.0.0.
     OpenMetrics,
-    /// `text/plain` in version 0.0.4: figures as Prometheus has read them since ever.
+    /// `text/plain` version 0.0.4: the classic Prometheus format.
     Prometheus,
 }
 
 const VERSION: Name<'static> = Name::new_unchecked("version");
 
 impl Representation {
-    /// Its media type without parameters.
+    /// The media type without parameters.
     pub const fn media_type(self) -> MediaType<'static> {
         use mediatype::names::{APPLICATION, CSV, HTML, JSON, PLAIN, TEXT};
         match self {
@@ -57,7 +57,7 @@ impl Representation {
         }
     }
 
-    /// The version of its media type, where there are several.
+    /// The version of the media type, if there are several.
     pub const fn version(self) -> Option<&'static str> {
         match self {
             Self::OpenMetrics => Some("1.0.0"),
@@ -67,21 +67,21 @@ impl Representation {
     }
 }
 
-/// What a request said about the representation it wants; read once by
-/// [`super::error_pages::render`], which left it in the request's extensions.
+/// The representation that a request accepts; read once by
+/// [`super::error_pages::render`], which puts it into the request's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct RequestedFormat {
     accept: Option<String>,
-    /// The path is below `/api`: programs ask, JSON comes first.
+    /// The path is under `/api`: JSON is the default.
     pub api: bool,
-    /// htmx asks for a part of a page.
+    /// htmx requests a part of a page.
     pub fragment: bool,
     /// The id of the element htmx will swap, from `HX-Target: tag#id`.
     pub target: Option<String>,
 }
 
 impl RequestedFormat {
-    /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a
+    /// Reads the path and the headers. A fragment is requested if `HX-Request: true` and neither a
     /// boosted link, nor a history restore, nor a request that htmx itself calls full.
     pub fn read(path: &str, headers: &HeaderMap) -> Self {
         let is = |name: &str, value: &str| {
@@ -139,15 +139,15 @@ impl RequestedFormat {
             .and_then(|at| order.get(at).copied())
     }
 
-    /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept
-    /// neither, since then a program asks.
+    /// The representation of errors for this request: HTML or JSON; JSON if it accepts
+    /// neither, because then it is a program.
     pub fn for_errors(&self) -> Representation {
         self.choose(&[Representation::Html, Representation::Json])
             .unwrap_or(Representation::Json)
     }
 }
 
-/// Whether the header is that of a program that reads figures: it names a format for nothing else.
+/// Whether the header is from a metrics scraper: it names a format that is used for nothing else.
 fn names_figures(accept: &Accept) -> bool {
     let formats = [
         "application/openmetrics-text",
@@ -163,10 +163,10 @@ fn names_figures(accept: &Accept) -> bool {
     })
 }
 
-/// The ranges that may hold for one of the forms, as bare types with their q. A version that a form
-/// has must be the one that is asked for. A range with parameters that none of ours has counts only
-/// where there is none without for the same type: `text/html;level=1;q=0.3, text/html;q=0.7` says
-/// 0.7 of a page that has no level.
+/// The media ranges that may match a representation, as bare types with their q. If a representation
+/// has a version, the requested version must be the same. A range with other parameters is used only
+/// if there is no range without parameters for the same type: `text/html;level=1;q=0.3,
+/// text/html;q=0.7` means 0.7 for a page without level.
 fn relevant(accept: &Accept, offered: &[Representation]) -> Accept {
     let version_of = |range: &MediaTypeBuf| {
         let form = offered
@@ -203,9 +203,9 @@ fn relevant(accept: &Accept, offered: &[Representation]) -> Accept {
     fitting.iter().filter(counts).map(bare).collect()
 }
 
-/// Which forms a handler offers, in the server's order.
+/// The representations that a handler offers, in the server's order.
 pub trait Offers: Send + Sync + 'static {
-    /// The forms, first choice first.
+    /// The representations, the default first.
     const FORMS: &'static [Representation];
 }
 
@@ -240,7 +240,7 @@ offer! {
     SeriesForms: Html, Json, Csv
 }
 offer! {
-    /// Figures of all instances: page, JSON, and as Prometheus reads them.
+    /// Metrics of all instances: page, JSON and Prometheus formats.
     ScrapeForms: Html, Json, OpenMetrics, Prometheus
 }
 offer! {
@@ -248,13 +248,13 @@ offer! {
     TextForms: Text, Html, Json
 }
 
-/// Extractor: the representation this request gets. Being an extractor, a 406 comes before any side
+/// Extractor: the selected representation of a request. As an extractor, it returns 406 before any side
 /// effect.
 #[derive(Clone, Debug)]
 pub struct RequestContext<O: Offers = PageForms> {
-    /// The chosen form.
+    /// The selected representation.
     pub form: Representation,
-    /// What the request said.
+    /// The accepted representations.
     pub asked: RequestedFormat,
     /// The frame around the page.
     pub frame: PageFrame,
@@ -262,7 +262,7 @@ pub struct RequestContext<O: Offers = PageForms> {
 }
 
 impl<O: Offers> RequestContext<O> {
-    /// A fragment of a page is wanted, not a whole one.
+    /// A fragment of a page is requested, not a whole page.
     pub fn is_fragment(&self) -> bool {
         self.form == Representation::Html && self.asked.fragment
     }
@@ -292,7 +292,7 @@ impl<S: Send + Sync, O: Offers> FromRequestParts<S> for RequestContext<O> {
                 Err(ProblemResponse::new(
                     StatusCode::NOT_ACCEPTABLE,
                     format!(
-                        "This is served as {}. Send an Accept header that allows one of these.",
+                        "Available types: {}. Send an Accept header that allows one of these types.",
                         offered.join(", ")
                     ),
                 ))
@@ -376,7 +376,7 @@ mod tests {
                 "text/html;level=1;q=0.2, application/json;q=0.5",
                 Some(Json),
             ),
-            // What is said of another level is not said of ours.
+            // A range for another level does not apply.
             (
                 pages,
                 "text/html;level=1;q=0.2, text/html;q=0.7, application/json;q=0.5",
@@ -438,7 +438,7 @@ mod tests {
         use Representation::{OpenMetrics, Prometheus};
         const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
         for (accept, form) in [
-            // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 told to take one
+            // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 configured for one
             // format only.
             (
                 &*format!("{PROTOBUF};q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"),
@@ -485,7 +485,7 @@ mod tests {
                     "{path} {accept}"
                 );
             }
-            // Elsewhere it is a program like any other.
+            // For other paths it is an ordinary program.
             assert!(
                 asked("/instances", Some(accept))
                     .choose(PageForms::FORMS)

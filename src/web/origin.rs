@@ -1,8 +1,8 @@
-//! Who may change things: the page itself and programs on this machine, not another site's page in
+//! Who may request changes: jd-manager's own pages and local programs, not another site's page in
 //! the user's browser.
 //!
-//! Two checks, before anything else: a `Host` that is not ours is refused (DNS rebinding), and a
-//! change asked for by another site is refused (`Sec-Fetch-Site`, then `ClientOrigin` against
+//! Two checks, before anything else: a foreign `Host` is rejected (DNS rebinding), and a
+//! change requested by another site is rejected (`Sec-Fetch-Site`, then `Origin` against
 //! `Host`).
 
 use axum::extract::Request;
@@ -15,19 +15,19 @@ use std::sync::Arc;
 
 use super::problem::ProblemResponse;
 
-/// The names the manager answers to.
+/// The host names that the manager accepts.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
-    /// Any address in place of a name is ours, not only loopback: it listens to other machines.
-    /// Rebinding needs a name.
+    /// Any IP address is accepted, not only loopback: the manager listens to other computers.
+    /// DNS rebinding needs a name.
     pub any_address: bool,
-    /// Names, in lower case, besides `localhost` and those below it.
+    /// Names in lower case, in addition to `localhost` and its subdomains.
     pub names: Vec<String>,
 }
 
 impl AllowedHosts {
-    /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it,
-    /// the machine's `own` name, plain and as the local network knows it (RFC 6762).
+    /// The names of a manager that listens at `at`: the given ones and, if other computers can reach it,
+    /// the server's `own` name, plain and as used in the local network (RFC 6762).
     pub fn of(at: std::net::SocketAddr, own: &str, given: &[String]) -> Self {
         let mut names = given.to_vec();
         let any_address = !at.ip().is_loopback();
@@ -42,7 +42,7 @@ impl AllowedHosts {
         Self { any_address, names }
     }
 
-    /// A name or address of ours, with any port.
+    /// Whether a host is accepted, with any port.
     fn is_ours(&self, authority: &str) -> bool {
         match HostName::parse(authority) {
             Some(HostName::Address(ip)) => self.any_address || ip.is_loopback(),
@@ -63,8 +63,8 @@ enum HostName {
 }
 
 impl HostName {
-    /// Reads `host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2 and 3.2.3). None for anything else:
-    /// a user, a zone, a name no host can have.
+    /// Parses `host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2 and 3.2.3). None for anything else:
+    /// a user, a zone, an invalid host name.
     fn parse(authority: &str) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => rest.split_once(']')?,
@@ -102,7 +102,7 @@ impl HostName {
     }
 }
 
-/// Middleware: refuses requests with a foreign `Host` and changes from a foreign site.
+/// Middleware: rejects requests with a foreign `Host` and changes from a foreign site.
 pub async fn same_site_only(hosts: Arc<AllowedHosts>, request: Request, next: Next) -> Response {
     match check(&hosts, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -117,7 +117,7 @@ fn check(
     headers: &HeaderMap,
 ) -> Result<(), ProblemResponse> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
-    // One that is no text is none of ours.
+    // A value that is not text is foreign.
     let host = match headers.get(HOST) {
         Some(host) => host.to_str().unwrap_or_default(),
         None => uri.authority().map(|a| a.as_str()).unwrap_or_default(),
@@ -126,7 +126,7 @@ fn check(
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(ProblemResponse::new(
             StatusCode::BAD_REQUEST,
-            "The request names more than one host.",
+            "The request contains more than one host name.",
         ));
     }
     if !hosts.is_ours(host)
@@ -136,8 +136,8 @@ fn check(
     {
         return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "jd-manager does not answer to that host name. Use the machine's address (http://127.0.0.1 on the machine itself), or name the host \
-             in the setting allow_hosts.",
+            "jd-manager does not accept this host name. Use the server's IP address (http://127.0.0.1 on the server itself), or add the host \
+             to the setting allow_hosts.",
         ));
     }
     if method.is_safe() {
@@ -148,7 +148,7 @@ fn check(
         (None, Some(origin)) => origin
             .split_once("://")
             .is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
-        // Neither: not a browser.
+        // Neither header: not a browser.
         (None, None) => true,
     };
     if same {
@@ -156,7 +156,7 @@ fn check(
     } else {
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "Another site asked for this change. Changes are taken from jd-manager's own pages only.",
+            "This change was requested by another website. Only jd-manager's own pages may request changes.",
         ))
     }
 }

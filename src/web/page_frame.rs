@@ -5,28 +5,28 @@ use std::any::Any;
 use super::assets;
 use super::caller::{Caller, Role};
 
-/// What the frame around every page needs to know; the same for all pages of one running manager.
+/// The data of the frame around every page; the same for all pages of one running manager.
 #[derive(Clone, Debug, Default)]
 pub struct PageFrame {
-    /// Everything shown is simulated (`jd-manager demo`): said on every page.
+    /// All clients are simulated (`jd-manager demo`); shown on every page.
     pub simulated: bool,
     /// The manager's own version.
     pub version: &'static str,
-    /// Who is signed in. `None`: the page needs no login.
+    /// Who is signed in. `None`: the page needs no sign-in.
     pub caller: Option<Caller>,
-    /// The caller has a session, so the page offers to log out.
+    /// The caller has a session, so the page offers to sign out.
     pub has_session: bool,
 }
 
 impl PageFrame {
-    /// Whether the one who looks may do what needs this role: what they may not is not offered.
+    /// Whether the caller has this role: pages do not offer other actions.
     pub fn may(&self, needed: Role) -> bool {
         self.caller
             .as_ref()
             .is_some_and(|caller| caller.role >= needed)
     }
 
-    /// Their role if there is something that it does not allow.
+    /// The caller's role, unless it allows everything.
     pub fn role_that_lacks(&self) -> Option<Role> {
         self.caller
             .as_ref()
@@ -34,17 +34,21 @@ impl PageFrame {
             .filter(|role| *role < Role::Admin)
     }
 
-    /// Whether they may decide everything.
+    /// Whether the caller has full access.
     pub fn may_decide(&self) -> bool {
         self.may(Role::Admin)
     }
 
-    /// The name to greet them by.
+    /// The name to show for the caller.
     pub fn who(&self) -> &str {
-        self.caller.as_ref().map_or("", |caller| &caller.name)
+        match &self.caller {
+            Some(caller) if caller.name == Caller::MACHINE => "Account (local)",
+            Some(caller) => &caller.name,
+            None => "",
+        }
     }
 
-    /// Where a static file is, with its content's hash so that it can be cached for good.
+    /// The address of a static file, with its content's hash, so that it can be cached forever.
     pub fn asset(&self, name: &str) -> String {
         assets::url(name)
     }

@@ -1,6 +1,6 @@
-//! An error on its way to whoever asked. Handlers and middleware return a [`ProblemResponse`]; it
-//! travels in the response's extensions, and [`error_pages`](super::error_pages) writes it out in
-//! the form that was asked for. The cause of a 500 goes to the log once and to nobody else.
+//! Error responses. Handlers and middleware return a [`ProblemResponse`]; it
+//! is stored in the response's extensions, and [`error_pages`](super::error_pages) writes it in
+//! the requested representation. The cause of a 500 is only in the log.
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::base::error::{Error, FieldError};
 
-/// What a handler returns.
+/// The result of a handler.
 pub type Reply = Result<Response, ProblemResponse>;
 
-/// An error on its way to the client. Boxed, since every handler's result carries room for one.
+/// An error response. Boxed, because every handler's result has space for one.
 #[derive(Clone, Debug)]
 pub struct ProblemResponse(pub(super) Box<ProblemParts>);
 
@@ -26,7 +26,7 @@ pub(super) struct ProblemParts {
 }
 
 impl ProblemResponse {
-    /// A problem with a status and a sentence that says what happened and what to do.
+    /// A problem with a status and a message with the problem and the fix.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(ProblemParts {
             status,
@@ -37,13 +37,13 @@ impl ProblemResponse {
         }))
     }
 
-    /// Adds a header the client needs to make sense of the status (`Allow`, `Retry-After`).
+    /// Adds a header that belongs to the status (`Allow`, `Retry-After`).
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
         self
     }
 
-    /// Adds a member of its own to the JSON, for programs that look for it.
+    /// Adds a field to the JSON, for programs.
     pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
         self
@@ -59,23 +59,23 @@ impl ProblemResponse {
         &self.0.errors
     }
 
-    /// From an answer of the framework that carries a status only.
+    /// From a response of the framework that has only a status.
     pub(super) fn from_status(status: StatusCode, text: Option<String>) -> Self {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
             StatusCode::METHOD_NOT_ALLOWED => {
-                "This address does not take that method; the Allow header lists those it takes."
+                "This address does not support the method. The Allow header lists the supported methods."
                     .into()
             }
-            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than the 1 MiB this takes.".into(),
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large. The limit is 1 MiB.".into(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 "Send application/json or application/x-www-form-urlencoded.".into()
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
-                "This took too long and was given up.".into()
+                "The request timed out.".into()
             }
             s if s.is_server_error() => String::new(),
-            _ => text.unwrap_or_else(|| "The request cannot be answered.".into()),
+            _ => text.unwrap_or_else(|| "The request is not valid.".into()),
         };
         Self::new(status, detail)
     }
@@ -121,7 +121,7 @@ fn chain(cause: &(dyn std::error::Error + 'static)) -> String {
         .join(": ")
 }
 
-/// First letter large, full stop at the end.
+/// Capitalizes the first letter and adds a period.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters

@@ -1,9 +1,9 @@
-//! How fast one address may ask: a program that has run wild, or somebody who looks for a way in,
-//! takes no more than its part of the manager.
+//! Limits requests per address, so that a faulty program or an attacker cannot use all of the manager's
+//! capacity.
 //!
-//! This machine itself is not held back, over loopback or the Unix socket; nor is a proxy that
-//! nobody named in `trusted_proxies`, if it runs here. Behind one that is named, those behind it
-//! are counted. What is remembered is bounded: an address is forgotten once its burst is whole
+//! Local requests over loopback or the Unix socket are not limited; nor is a local proxy that is not in
+//! `trusted_proxies`. Behind a trusted proxy, the clients behind it are counted. The number of remembered
+//! addresses is limited: an address is removed when its burst is fully available
 //! again.
 
 use axum::extract::Request;
@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::caller::PeerAddress;
 use super::problem::ProblemResponse;
 
-/// After a rest an address may ask for so many seconds' worth at once: a page with all that belongs
-/// to it is a dozen requests.
+/// The burst after a pause, in seconds of the rate: a page with all its files
+/// is a dozen requests.
 const BURST: u32 = 5;
-/// Those who rest are forgotten every so many requests.
+/// Idle addresses are removed after this number of requests.
 const SWEEP: u64 = 1024;
 
 type Addresses = governor::RateLimiter<
@@ -36,7 +36,7 @@ type Addresses = governor::RateLimiter<
     NoOpMiddleware<std::time::Instant>,
 >;
 
-/// The count of everybody's requests; cheap to clone.
+/// The counters of requests; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RateLimiter(Option<Arc<RequestCounts>>);
 
@@ -48,7 +48,7 @@ struct RequestCounts {
 }
 
 impl RateLimiter {
-    /// `rate` requests a second of one address, for long; 0: nobody is held back.
+    /// `rate`: sustained requests per second from one address; 0: no limit.
     pub fn of(rate: u32) -> Self {
         Self(NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);
@@ -66,7 +66,7 @@ impl RateLimiter {
     /// Counts a request.
     ///
     /// # Errors
-    /// 429 with `Retry-After`: there were too many.
+    /// 429 with `Retry-After`: too many requests.
     pub fn count(&self, peer: PeerAddress) -> Result<(), ProblemResponse> {
         let (Some(counts), Some(address)) = (
             &self.0,
@@ -83,7 +83,7 @@ impl RateLimiter {
         counts.addresses.check_key(&address).map_err(|early| {
             let wait = early.wait_time_from(MonotonicClock.now()).as_secs() + 1;
             let detail = format!(
-                "{address} asks more often than {} times a second. Try again in {wait} s. An event stream tells of changes without being asked.",
+                "More than {} requests per second from {address}. Try again in {wait} s. To follow changes, use an event stream instead of polling.",
                 counts.rate
             );
             ProblemResponse::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))
@@ -91,7 +91,7 @@ impl RateLimiter {
     }
 }
 
-/// Middleware: turns away whoever asks too fast.
+/// Middleware: rejects requests above the rate.
 pub async fn limit(pace: RateLimiter, request: Request, next: Next) -> Response {
     match pace.count(PeerAddress::of(request.extensions())) {
         Ok(()) => next.run(request).await,

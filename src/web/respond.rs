@@ -1,7 +1,7 @@
-//! How a page struct leaves: as a page, as the block of it that htmx asked for, or as JSON. One
-//! struct, one template, one way out.
+//! Renders a page struct: as a page, as the block that htmx requested, or as JSON. One
+//! struct, one template, one output function.
 //!
-//! Knows nothing of what is in a page.
+//! Independent of the content of pages.
 
 use axum::Json;
 use axum::http::header::{LOCATION, VARY};
@@ -16,7 +16,7 @@ use super::page_frame::PageFrame;
 use super::problem::{ProblemResponse, Reply};
 use crate::base::error::Error;
 
-/// Marks an error response whose body a handler has already written in the form that was asked for.
+/// Marks an error response whose body a handler has already written in the requested representation.
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedError;
 
@@ -25,8 +25,8 @@ pub fn html(template: &impl askama::Template) -> askama::Result<String> {
     html_with(template, askama::NO_VALUES)
 }
 
-/// Renders a template for a browser, with the frame of the page as its values. The only way out for
-/// HTML: whatever text of others is in it, characters that hide something are shown.
+/// Renders a template for a browser, with the frame of the page as its values. The only function that
+/// outputs HTML; it makes invisible characters visible.
 pub fn html_with(
     template: &impl askama::Template,
     values: &dyn askama::Values,
@@ -38,14 +38,14 @@ pub fn html_with(
     })
 }
 
-/// A page: a template and, serialised, the JSON of the same resource.
+/// A page: a template and, serialized, the JSON of the same resource.
 pub trait PageView: askama::Template + Serialize {
-    /// The named block alone (an htmx target's id); `None` when the page has no such block.
+    /// Only the named block (an htmx target's id); `None` if the page has no such block.
     fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>>;
 }
 
-/// Implements [`PageView`] for a page struct: which block answers for which target id. `main` is
-/// the whole of the page's content and answers for every other id.
+/// Implements [`PageView`] for a page struct: which block belongs to which target id. `main` is
+/// the whole content of the page and is used for every other id.
 #[macro_export]
 macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
@@ -64,12 +64,12 @@ macro_rules! view {
     };
 }
 
-/// Bytes of text in the entries of one page of a list.
+/// Maximum bytes of text on one page of a list.
 pub const LIST_BYTES: usize = 256 * 1024;
-/// The same of a list that is mostly wanted as a whole, and whose entries are mostly small.
+/// The same for a list that is usually needed as a whole and has small entries.
 pub const WHOLE_LIST_BYTES: usize = 1024 * 1024;
 
-/// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an
+/// The number of entries that fit on one page, at least one. `size`: approximate bytes of text in an
 /// entry.
 pub fn count_fitting<T>(entries: &[T], size: impl Fn(&T) -> usize) -> usize {
     count_fitting_in(LIST_BYTES, entries, size)
@@ -86,12 +86,12 @@ pub fn count_fitting_in<T>(mut room: usize, entries: &[T], size: impl Fn(&T) -> 
 }
 
 impl<O: Offers> RequestContext<O> {
-    /// The page in the form that was asked for.
+    /// The page in the requested representation.
     pub fn respond(&self, view: &impl PageView) -> Reply {
         self.respond_with(StatusCode::OK, view)
     }
 
-    /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for
+    /// Like [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for
     /// blocking work, so that it delays no other response.
     pub async fn respond_blocking(self, view: impl PageView + Send + 'static) -> Reply
     where
@@ -102,10 +102,10 @@ impl<O: Offers> RequestContext<O> {
             .map_err(Error::internal)?
     }
 
-    /// Where a browser goes next: 303 for a plain form, for htmx the order to go there.
+    /// Sends a browser to the next page: 303 for a plain form, a redirect header for htmx.
     ///
     /// # Errors
-    /// A path that no header can hold is a fault of ours.
+    /// A path that is not a valid header value is an internal error.
     pub fn redirect(&self, next: &str) -> Reply {
         if !self.asked.fragment {
             return Ok(Redirect::to(next).into_response());
@@ -114,7 +114,7 @@ impl<O: Offers> RequestContext<O> {
         Ok([(HeaderName::from_static("hx-redirect"), to)].into_response())
     }
 
-    /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
+    /// The page with another status, for example 422 for a form with errors.
     pub fn respond_with(&self, status: StatusCode, view: &impl PageView) -> Reply {
         let mut response = match self.form {
             Representation::Html => {
@@ -141,29 +141,29 @@ impl<O: Offers> RequestContext<O> {
     }
 }
 
-/// A change that was made: what programs are told and where people are sent.
+/// A completed change: JSON for programs, the next page for browsers.
 #[derive(Debug)]
 pub struct ChangeResponse<J> {
     json: J,
     status: StatusCode,
-    /// The URL of what was made or has begun.
+    /// The URL of the new object or job.
     location: Option<String>,
-    /// Where a browser goes next (303).
+    /// The next page for browsers (303).
     next: String,
 }
 
-/// What programs are told of a change: that it was made, and its details.
+/// The JSON of a completed change, with its details.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "{T}Body")]
 pub(crate) struct SuccessResponse<T> {
-    /// Always true; an error is a problem.
+    /// Always true; errors are problem details.
     success: bool,
     #[serde(flatten)]
     details: T,
 }
 
 impl<J: Serialize> ChangeResponse<J> {
-    /// Programs get the details with 200, browsers go to `next`.
+    /// 200 with details for programs; browsers go to `next`.
     pub fn new(json: J, next: impl Into<String>) -> Self {
         Self {
             json,
@@ -173,7 +173,7 @@ impl<J: Serialize> ChangeResponse<J> {
         }
     }
 
-    /// Something was made, with this URL: 201.
+    /// Something was created, with this URL: 201.
     pub fn created(self, location: impl Into<String>) -> Self {
         Self {
             status: StatusCode::CREATED,
@@ -182,12 +182,12 @@ impl<J: Serialize> ChangeResponse<J> {
         }
     }
 
-    /// As [`created`](Self::created) if it is new.
+    /// Like [`created`](Self::created) if it is new.
     pub fn created_if(self, is_new: bool, location: impl Into<String>) -> Self {
         if is_new { self.created(location) } else { self }
     }
 
-    /// Work has begun and can be followed at this URL: 202.
+    /// A job was started; its progress is at this URL: 202.
     pub fn accepted(self, location: impl Into<String>) -> Self {
         Self {
             status: StatusCode::ACCEPTED,
@@ -195,8 +195,8 @@ impl<J: Serialize> ChangeResponse<J> {
         }
     }
 
-    /// For programs the JSON, for a plain form a 303 to the next page, for htmx the order to go
-    /// there.
+    /// JSON for programs, 303 to the next page for a plain form, a redirect header for
+    /// htmx.
     pub fn respond<O: Offers>(self, want: &RequestContext<O>) -> Reply {
         if want.form == Representation::Html {
             return want.redirect(&self.next);
@@ -205,7 +205,7 @@ impl<J: Serialize> ChangeResponse<J> {
             success: true,
             details: self.json,
         });
-        // Below `/api` the new thing's address is below `/api` as well.
+        // Under `/api`, the new object's address is also under `/api`.
         let prefix = if want.asked.api { "/api" } else { "" };
         let location = self
             .location
@@ -214,16 +214,16 @@ impl<J: Serialize> ChangeResponse<J> {
     }
 }
 
-/// What a program is told of a change that has nothing else to say.
+/// The JSON of a change without further details.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Done")]
 pub struct MessageResponse {
-    /// What was done, for people.
+    /// A message for people.
     message: String,
 }
 
 impl MessageResponse {
-    /// It was done.
+    /// The response to a completed change.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -231,7 +231,7 @@ impl MessageResponse {
     }
 }
 
-/// Middleware: every answer depends on these request headers, so caches must be told.
+/// Middleware: adds `Vary`, because every response depends on these request headers.
 pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
@@ -244,7 +244,7 @@ pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next)
     response
 }
 
-/// The next page a form names in its hidden field `next`, if it is a path on this site; else
+/// The next page from a form's hidden field `next`, if it is a path on this site; otherwise
 /// `otherwise`.
 pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
     match given {

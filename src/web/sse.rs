@@ -1,7 +1,7 @@
-//! Event streams: kept alive, and ended when the manager shuts down so that no open page holds it
-//! up.
+//! Event streams: kept alive, and closed when the manager stops, so that open pages do not delay
+//! it.
 //!
-//! Knows nothing of what is streamed.
+//! Independent of the streamed content.
 
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The `BackupOutcomes-Event-ID` a browser or program sends when it comes back, as a position.
+/// The `Last-Event-ID` that a browser or program sends when it reconnects, as a position.
 pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
     headers
         .get("last-event-id")?
@@ -23,13 +23,13 @@ pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// How often a page hears that its stream is alive. Pages show a lost connection within 5 s;
+/// Interval of heartbeats to pages. Pages show a lost connection within 5 s;
 /// `static/connection.js` has the other times.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How often any other reader gets a comment, so that nothing in between closes the connection.
+/// Interval of comments to other readers, so that proxies do not close the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A stream of events as a response; ends with `stop`. A page (`as_html`) also gets events
+/// A stream of events as a response; ends at `stop`. A page (`as_html`) also gets events
 /// `heartbeat`, since its scripts do not see comments.
 pub fn respond(
     events: impl Stream<Item = Event> + Send + 'static,
@@ -47,7 +47,7 @@ pub fn respond(
         false => KeepAlive::new().interval(KEEP_ALIVE),
     };
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-    // Proxies that buffer would hold a live log back.
+    // A buffering proxy would delay a live log.
     response.headers_mut().insert(
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),

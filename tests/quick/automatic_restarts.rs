@@ -1,5 +1,5 @@
-//! Automatic restarts where only a simulated client misbehaves on demand: monitoring that stands
-//! still, memory near its limit, many that lose their pool at once.
+//! Automatic restarts with a simulated client: metrics that stop updating, memory near its limit,
+//! many instances that lose their pool at the same time.
 
 use crate::harness::sv2_server::accept_setups;
 use crate::harness::{Manager, Plan, free_port, pool_config, until_within};
@@ -50,7 +50,7 @@ async fn monitoring_that_stands_still_is_noticed_and_the_client_restarted_once()
         cured["reason"]
             .as_str()
             .unwrap()
-            .contains("monitoring have stood still for"),
+            .contains("its metrics have not updated for"),
         "{cured}"
     );
     let status = manager

@@ -1,5 +1,5 @@
-//! Backups over HTTP and from the command line: made while the manager runs, wiped, restored, and
-//! all is there again; killed half-way; from the page.
+//! Backups over HTTP and from the command line: created while the manager runs, restored after data loss,
+//! interrupted, and on the page.
 
 use crate::harness::answer::Answer;
 use crate::harness::disk::SmallDisk;
@@ -40,7 +40,7 @@ fn refused(output: &Output) -> String {
     said(output)
 }
 
-/// All that a user has, as JSON: what a restored manager must tell again.
+/// All data of a user as JSON: a restored manager must return the same.
 async fn everything(manager: &Manager, id: &str) -> Vec<(String, Value)> {
     let configs = manager.json("/api/saved-configs").await;
     let mut paths: Vec<String> = configs["configurations"]
@@ -147,12 +147,12 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     let words = done(&run(&manager.data_dir(), &["backup", &while_running], &[]));
     assert!(
         words.contains("2 configurations, 1 instances, with the key")
-            && words.contains("every secret in it"),
+            && words.contains("can read its secrets"),
         "{words}"
     );
     assert!(
         refused(&run(&manager.data_dir(), &["backup", &while_running], &[]))
-            .contains("exists already")
+            .contains("already exists")
     );
     assert!(
         refused(&run(
@@ -160,7 +160,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
             &["restore", &while_running, "--force"],
             &[]
         ))
-        .contains("A jd-manager runs")
+        .contains("jd-manager is running")
     );
 
     // And of one that is stopped, so that nothing changes between the two looks.
@@ -177,7 +177,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
         &[("JD_MANAGER_BACKUP_PASSPHRASE", PASSPHRASE)],
     ));
     assert!(
-        words.contains("encrypted") && !words.contains("every secret"),
+        words.contains("encrypted") && !words.contains("its secrets"),
         "{words}"
     );
     let events = manager.events(&id).await;
@@ -189,13 +189,13 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     )
     .unwrap();
 
-    // The disk is gone.
+    // The data is lost.
     std::fs::remove_dir_all(manager.data_dir()).unwrap();
     let restore =
         |arguments: &[&str], env: &[(&str, &str)]| run(&manager.data_dir(), arguments, env);
     assert!(refused(&restore(&["restore", &sealed], &[])).contains("passphrase"));
     let wrong = [("JD_MANAGER_BACKUP_PASSPHRASE", "another one entirely")];
-    assert!(refused(&restore(&["restore", &sealed], &wrong)).contains("not the passphrase"));
+    assert!(refused(&restore(&["restore", &sealed], &wrong)).contains("Wrong passphrase"));
     assert!(!manager.data_dir().exists());
     let secret = manager.scratch().join("passphrase");
     std::fs::write(&secret, format!("{PASSPHRASE}\n")).unwrap();
@@ -238,7 +238,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
             .1["keys"],
         keys
     );
-    // Its secrets are still of use.
+    // Its secrets can still be decrypted.
     manager
         .act(&format!("/api/alerts/channels/{channel}/test"))
         .await;
@@ -267,8 +267,8 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
         &[],
     ));
     assert!(
-        words.contains("What was there before is in")
-            && words.contains("1 of the instances were to run"),
+        words.contains("The previous data is in")
+            && words.contains("Instances that were running: 1."),
         "{words}"
     );
     let aside: Vec<PathBuf> = std::fs::read_dir(manager.scratch())
@@ -341,7 +341,7 @@ async fn without_its_key_a_backup_waits_for_it() {
         &[],
     ));
     assert!(
-        words.contains("without the key") && !words.contains("every secret"),
+        words.contains("without the key") && !words.contains("its secrets"),
         "{words}"
     );
     manager.kill();
@@ -350,7 +350,7 @@ async fn without_its_key_a_backup_waits_for_it() {
     std::fs::remove_dir_all(manager.data_dir()).unwrap();
     let words = done(&run(&manager.data_dir(), &["restore", &backup], &[]));
     assert!(
-        words.contains("put the secrets.key") && words.contains("valid again (1 in all)"),
+        words.contains("Copy the matching secrets.key") && words.contains("valid again (1 total)"),
         "{words}"
     );
     assert!(
@@ -384,7 +384,7 @@ async fn killed_in_the_middle_no_half_file_counts_as_a_backup() {
             &[("JD_MANAGER_FAIL_POINT", place)],
         );
         assert!(!output.status.success() && !backup.exists(), "{place}");
-        // The next one sweeps up.
+        // The next one cleans up.
         done(&run(
             &manager.data_dir(),
             &["backup", backup.to_str().unwrap()],
@@ -483,7 +483,8 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
     };
     let empty = manager.ask("/backups", "text/html").await.page(200);
     assert!(
-        empty.one("#list + p").contains("None yet") || empty.one("#backups").contains("None yet")
+        empty.one("#list + p").contains("No backups yet")
+            || empty.one("#backups").contains("No backups yet")
     );
     assert!(
         empty
@@ -597,7 +598,7 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
             "{bad}"
         );
     }
-    // What is wanted every night.
+    // Nightly backups.
     let saved = send("/backups/settings", &[("hour", "5"), ("keep", "2")]).await;
     assert_eq!(
         (saved.status, saved.header("location")),
@@ -619,7 +620,7 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
         patched.json(200)["settings"],
         json!({ "nightly": true, "hour": 5, "keep": 2 })
     );
-    // Gone after a question.
+    // Deleted after confirmation.
     let question = manager
         .ask(&format!("/backups/{name}/delete"), "text/html")
         .await
@@ -686,11 +687,11 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     })
     .await;
     assert!(
-        shown.contains("The requested backup failed") && shown.contains("Free some space"),
+        shown.contains("The manual backup failed") && shown.contains("Free some space"),
         "{shown}"
     );
 
-    // It is remembered by the next manager once there is room to write it down.
+    // The next manager still shows it, once there is space to store it.
     drop(ballast);
     let stored = || {
         use diesel::prelude::*;
@@ -724,7 +725,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     );
 }
 
-/// What restores into this data directory left beside it.
+/// Files of restores next to this data directory.
 fn left_beside(data_dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data_dir.parent().unwrap()).unwrap();
     let all = entries.map(|entry| entry.unwrap().path());
@@ -752,7 +753,7 @@ fn archive_of(to: &Path, members: &[(&str, u64)]) {
     tar.into_inner().unwrap().finish().unwrap();
 }
 
-/// A secret key must not stay beside the data directory.
+/// A secret key must not stay next to the data directory.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_restore_leaves_nothing_and_a_killed_one_is_swept_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -812,7 +813,7 @@ async fn an_interrupted_restore_leaves_nothing_and_a_killed_one_is_swept_up() {
         left.len() == 1 && left[0].join("secrets.key").exists(),
         "{left:?}"
     );
-    // One that is at work has a lock, and is left alone.
+    // A running restore holds a lock and is not changed.
     let lock = std::fs::File::options()
         .write(true)
         .open(left[0].join(".restore.lock"))

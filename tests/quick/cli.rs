@@ -1,5 +1,4 @@
-//! The command line: what it says, what it refuses before anything is opened, and with which exit
-//! code.
+//! Tests the command line: output, usage errors before anything is opened, and exit codes.
 
 use crate::harness::{self, Manager, PROGRAM, Plan};
 use serde_json::Value;
@@ -10,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-/// A home of its own: nothing of the user's is read or written.
+/// A separate home directory: no files of the user are read or written.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -31,7 +30,7 @@ impl Home {
         self.path("data")
     }
 
-    /// The program in this home, with an empty environment besides.
+    /// The program in this home, with an otherwise empty environment.
     fn program(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command
@@ -52,7 +51,7 @@ impl Home {
         command
     }
 
-    /// Whether nothing was made below it except what the test put there.
+    /// Whether the home contains only the files of the test.
     fn is_untouched(&self, besides: &[&str]) -> bool {
         fs::read_dir(self.0.path())
             .unwrap()
@@ -67,14 +66,14 @@ impl Home {
     }
 }
 
-/// A program that came up; ended with the test.
+/// A running program; stopped at the end of the test.
 struct Running {
     child: Child,
     line: String,
 }
 
 impl Running {
-    /// Waits for the line that says that it is ready.
+    /// Waits for the ready line.
     fn begin(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -101,7 +100,7 @@ impl Running {
             .trim_end_matches('/')
     }
 
-    /// Ends it by SIGTERM and gives what it wrote to standard error.
+    /// Stops it with SIGTERM and returns its standard error.
     fn end(mut self) -> String {
         harness::signal(self.child.id(), rustix::process::Signal::TERM);
         let mut said = String::new();
@@ -169,7 +168,7 @@ fn it_says_its_version_and_how_it_is_used() {
     ] {
         assert!(said.contains(word), "--help says nothing of {word}: {said}");
     }
-    // What is internal is not offered.
+    // Internal subcommands are hidden.
     for internal in ["  keep", "  exec", "  simulate"] {
         assert!(
             !said.lines().any(|line| line.starts_with(internal)),
@@ -308,7 +307,7 @@ fn a_settings_file_with_a_mistake_is_refused_by_line_and_key() {
         .args(["--settings"])
         .arg(home.path("nowhere.toml")));
     assert!(code == 2 && said.contains("nowhere.toml"), "{code}: {said}");
-    // The usual place is looked at by itself.
+    // The default path is read automatically.
     fs::remove_file(home.path("settings.toml")).unwrap();
     home.write(".config/jd-manager/settings.toml", "unheard_of = 1\n");
     let (code, _, said) = run(&mut home.serve());
@@ -369,7 +368,7 @@ fn an_address_that_others_can_reach_is_refused_with_advice() {
             .arg("--data-dir")
             .arg(home.data())
             .args(["--listen", address]));
-        // Whether anybody has a password is in the database, so that is there by then.
+        // The passwords are in the database, so it exists by then.
         assert_eq!(code, 1, "{address}: {said}");
         for part in [address, "127.0.0.1", "ssh -L", "set-password", "--setup"] {
             assert!(said.contains(part), "{address}: {said}");
@@ -422,7 +421,7 @@ fn it_says_where_it_listens_once_it_does() {
         "{said}"
     );
 
-    // Something else that answers there is not a manager that is well.
+    // Another program that answers there is not a healthy manager.
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
         "HTTP/1.1 503 No\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{\"status\":\"ok\"}",
@@ -488,7 +487,7 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         said.contains("newer jd-manager") && said.contains("99991231000000"),
         "{said}"
     );
-    // Only the two bytes of the header that say how it is written may differ.
+    // Only the two header bytes for the journal mode may differ.
     let mut after = fs::read(&database).unwrap();
     after[18..20].copy_from_slice(&before[18..20]);
     after[24..28].copy_from_slice(&before[24..28]);
@@ -530,8 +529,7 @@ fn a_data_directory_that_cannot_be_written_is_said() {
     fs::set_permissions(home.data(), fs::Permissions::from_mode(0o500)).unwrap();
     let is_almighty = fs::write(home.data().join("probe"), "").is_ok();
     if is_almighty {
-        // Permissions do not bind the superuser; a place where nobody can write is a file system
-        // that is read-only.
+        // Permissions do not apply to root; only a read-only file system is not writable.
         let (code, _, said) =
             run(home
                 .program()

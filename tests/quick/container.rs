@@ -1,6 +1,6 @@
-//! The image that the Containerfile describes: that its second stage's user, paths, variables and
-//! commands are what the program takes. (That the files of its first stage build is a step of
-//! `scripts/test`.)
+//! The image of the Containerfile: user, paths, variables and commands of its second stage match the
+//! program. (A step of `scripts/test` checks that the files of its first stage
+//! build.)
 
 use crate::harness::{self, PROGRAM, signal};
 use std::fs;

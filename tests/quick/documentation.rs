@@ -2,6 +2,7 @@
 //! same operations.
 
 mod monitoring_systems;
+mod pages;
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM};
@@ -400,7 +401,7 @@ async fn unknown_query_parameters_and_fields_are_named_by_every_operation() {
         let problem = answer.problem(422);
         let detail = problem["errors"][0]["detail"].as_str().unwrap();
         assert!(
-            detail.starts_with("There is no query parameter \"surprise\"."),
+            detail.starts_with("Unknown query parameter \"surprise\"."),
             "{method} {path}: {detail}"
         );
         let known = operation["parameters"]

@@ -1,5 +1,5 @@
-//! The listener: slow, large and many requests, TLS, the Unix socket, and which address a request
-//! is said to come from.
+//! The listener: slow, large and many requests, TLS, the Unix socket, and the reported address of a
+//! request.
 
 use crate::harness::{self, Manager, PROGRAM, Plan, free_port, until};
 use axum::Extension;
@@ -112,7 +112,7 @@ async fn whoever_is_slow_is_let_go_and_holds_up_nobody() {
             }
         }));
     }
-    // One who says nothing, one who was answered and stays, and one whose body does not come.
+    // A silent connection, an idle one after a response, and one without its body.
     let silent = connect(&manager).await;
     let mut idle = connect(&manager).await;
     idle.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -303,7 +303,7 @@ async fn more_connections_than_there_is_room_for_are_refused_and_the_others_serv
     for _ in 0..600 {
         all.push(connect(&manager).await);
     }
-    // Those that got in are answered; those that did not are told.
+    // Accepted connections get a response; rejected ones get an error.
     let answers = all.iter_mut().map(|stream| async move {
         stream
             .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -336,7 +336,7 @@ async fn more_connections_than_there_is_room_for_are_refused_and_the_others_serv
         "{served} served, {told} told, {cut} cut off"
     );
     assert!(told > 0, "{served} served, {told} told, {cut} cut off");
-    // The machine's own user is not locked out.
+    // Local commands are not locked out.
     let socket = UnixStream::connect(manager.data_dir().join("manager.sock"))
         .await
         .unwrap();
@@ -348,7 +348,7 @@ async fn more_connections_than_there_is_room_for_are_refused_and_the_others_serv
     );
     let said = manager
         .log()
-        .matches("a connection was refused: all are taken")
+        .matches("rejected a connection: limit reached")
         .count();
     assert_eq!(said, 1, "said {said} times");
     drop(all);
@@ -469,7 +469,7 @@ async fn tls_is_spoken_and_those_who_do_not_finish_the_handshake_hold_up_nobody(
         answer.starts_with("HTTP/1.1 200 ") && answer.contains("content-security-policy"),
         "{answer}"
     );
-    // Whoever speaks plainly hears what is spoken here.
+    // Plain HTTP gets an error that explains TLS.
     let answer = talk(TcpStream::connect(to).await.unwrap(), &get("/health"))
         .await
         .unwrap();
@@ -595,12 +595,12 @@ async fn the_socket_is_the_users_own_and_comes_and_goes_with_the_manager() {
     assert!(ask(&path).await.unwrap().starts_with("HTTP/1.1 200 "));
     assert!(manager.terminate().success());
     assert!(!path.exists(), "it was left behind");
-    // What is not a socket is not touched, and the manager goes on without, unless it was asked for
-    // one there.
+    // A file that is not a socket is not changed, and the manager runs without a socket, unless one was configured
+    // there.
     fs::write(&path, "mine").unwrap();
     manager.begin();
     assert!(
-        manager.log().contains("is there and is no socket"),
+        manager.log().contains("exists but is not a socket"),
         "{}",
         manager.log()
     );
@@ -615,7 +615,7 @@ async fn the_socket_is_the_users_own_and_comes_and_goes_with_the_manager() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.code() == Some(1) && said.contains("is no socket"),
+        output.status.code() == Some(1) && said.contains("is not a socket"),
         "{said}"
     );
 }
@@ -641,7 +641,7 @@ async fn an_event_stream_ends_with_the_manager_and_a_request_on_its_way_is_answe
     closed(idle, Duration::from_secs(10)).await;
     let (status, manager) = ended.await.unwrap();
     assert!(
-        status.success() && !manager.log().contains("were cut off"),
+        status.success() && !manager.log().contains("were aborted"),
         "{}",
         manager.log()
     );
@@ -737,7 +737,7 @@ async fn who_is_behind_a_proxy_is_taken_from_proxies_of_ours_only() {
     }
     let socket = || async { UnixStream::connect(&echo.socket).await.unwrap() };
     assert_eq!(seen(socket().await, "").await, peer(None, true, false));
-    // Somebody has put a proxy before the socket.
+    // A proxy in front of the socket.
     assert_eq!(seen(socket().await, forged).await, peer(None, false, false));
     // From now on it is a proxy of ours.
     echo.control.trust(vec!["127.0.0.0/8".parse().unwrap()]);
@@ -853,7 +853,7 @@ async fn one_address_asks_no_faster_than_it_may_and_holds_up_nobody() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .starts_with("192.0.2.7 asks more often than 2 times a second."),
+            .starts_with("More than 2 requests per second from 192.0.2.7."),
         "{problem}"
     );
     assert_eq!(
@@ -866,7 +866,7 @@ async fn one_address_asks_no_faster_than_it_may_and_holds_up_nobody() {
         own.iter().all(|answer| answer.status() == 200),
         "this machine's own"
     );
-    // It may ask again soon, and people are told on a page.
+    // Requests work again soon, and people see an error page.
     harness::until("it may ask again", || async {
         (ask("192.0.2.7", "text/html").await.status() == 200).then_some(())
     })

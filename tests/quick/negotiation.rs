@@ -1,4 +1,4 @@
-//! Every URL in every form it is offered in: the table below lists them all, and a test compares it
+//! Every URL in every representation: the table below lists them all, and a test compares it
 //! with the router.
 
 use crate::harness::answer::{Answer, EventStream};
@@ -186,6 +186,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post patch", "/updates/settings", Offered::Page),
     ("get", "/openapi", Offered::Page),
     ("get", "/openapi.json", Offered::Only("application/json")),
+    ("get", "/glossary", Offered::Page),
     ("get post", "/login", Offered::Page),
     ("post", "/logout", Offered::Page),
     ("get", "/account", Offered::Page),

@@ -1,5 +1,5 @@
-//! A manager that comes to instances in a state it did not leave them in: keepers of another
-//! version, stale files, starts that take too long, and what it leaves behind itself.
+//! A manager that finds instances in an unexpected state: keepers of another version, stale files,
+//! slow starts, and its own leftovers.
 
 use crate::harness::{self, Manager, Plan, until};
 use serde_json::{Value, json};
@@ -198,7 +198,7 @@ async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
     // Whoever watches is told without asking.
     let told = async {
         let mut text = String::new();
-        while !text.contains("still does not serve miners") {
+        while !text.contains("is not ready for miners yet") {
             text.push_str(&String::from_utf8_lossy(
                 &stream.chunk().await.unwrap().unwrap(),
             ));
@@ -215,14 +215,14 @@ async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
     );
     let page = manager.page("/").await;
     assert!(
-        page.contains("Needs you") && page.contains("is starting for too long"),
+        page.contains("Needs attention") && page.contains("has a warning. The client was started"),
         "{page}"
     );
     assert!(
         manager
             .page(&format!("/instances/{id}"))
             .await
-            .contains("still does not serve miners")
+            .contains("is not ready for miners yet")
     );
     let running = manager.until_state(&id, "running").await;
     assert_eq!(running["warning"], Value::Null);
@@ -247,7 +247,7 @@ async fn leaving_clients_to_their_keepers_is_an_event() {
     assert!(
         manager
             .log()
-            .contains("leaving all instances to their keepers"),
+            .contains("leaving all instances running under their keepers"),
         "{}",
         manager.log()
     );
@@ -261,7 +261,7 @@ async fn leaving_clients_to_their_keepers_is_an_event() {
             &json!("running"),
             &json!("running"),
             &json!("shutdown"),
-            &json!("the manager ended and left it to its keeper, which goes on")
+            &json!("jd-manager stopped; the keeper keeps the client running")
         )
     );
     assert!(manager.events(&idle).await.is_empty());
@@ -445,14 +445,14 @@ async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
         instance["warning"]
             .as_str()
             .unwrap()
-            .starts_with("Its keeper does not answer."),
+            .starts_with("The keeper does not answer."),
         "{instance}"
     );
     assert!(
         manager
             .page(&format!("/instances/{barn}"))
             .await
-            .contains("Its keeper does not answer.")
+            .contains("The keeper does not answer.")
     );
     // The others are there for orders meanwhile.
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
@@ -788,7 +788,7 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
     assert!(
         history
             .to_string()
-            .contains("Nothing was installed: it is a script"),
+            .contains("Nothing was installed: the file is a script"),
         "{history}"
     );
 

@@ -1,5 +1,5 @@
-//! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm,
-//! and secrets from leaking.
+//! Protection against other sites, foreign host names, malicious names and unusual addresses,
+//! and against leaking secrets.
 
 use crate::harness::answer::{Answer, Dom};
 use crate::harness::{self, Manager, free_port, pool_config, routes, solo_config};
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// Headers that every answer carries, with what their values must hold.
+/// Headers of every response, with the required parts of their values.
 const GUARDS: [(&str, &str); 6] = [
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
-    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `ClientOrigin: null` with the
+    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `Origin: null` with the
     // page's own forms.
     ("referrer-policy", "same-origin"),
     ("x-frame-options", "DENY"),
@@ -214,6 +214,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/rules/new?kind=metric",
         "/alerts/deliveries",
         "/openapi",
+        "/glossary",
         "/backups",
         "/login",
         "/account",
@@ -636,7 +637,7 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         assert_eq!(answer.status, 422);
         check("import of JSON".into(), &answer.text);
     }
-    // Checks, and the first generation's addresses, right and wrong.
+    // Checks, and the addresses of the original API, right and wrong.
     for config in [&config, &wrong] {
         for path in [
             "/api/saved-configs/check",
@@ -852,8 +853,8 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     }
     only_the_clients_file_holds(&manager, &instance, &secrets);
 
-    // A database of before, with secrets in the clear in rows, in pages that are free and in a copy
-    // from an upgrade, is sealed at the next start.
+    // A database of an earlier version, with plain-text secrets in rows, in free pages and in a copy
+    // from an upgrade, is encrypted at the next start.
     let db = Db::open(&manager.data_dir()).unwrap();
     let (clear, channel) = (first.1.clone(), first.1.clone());
     db.write(move |c| {
@@ -905,7 +906,7 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         "{alerts}"
     );
 
-    // Whoever has the database alone, or with another key, gets nothing, and is told why.
+    // The database alone, or with another key, gives an error with the reason.
     manager
         .act(&format!("/api/instances/{instance}/stop"))
         .await;
@@ -937,7 +938,7 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     )
     .unwrap();
     let said = start();
-    assert!(said.contains("is not the key"), "{said}");
+    assert!(said.contains("does not match the secrets"), "{said}");
 }
 
 /// The files below a directory that hold one of these texts; and that nobody else can read any.

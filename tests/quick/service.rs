@@ -1,4 +1,4 @@
-//! Life as a service: what the service manager is told, what SIGHUP changes and what it does not.
+//! Running as a service: notifications to the service manager, and settings that SIGHUP changes.
 
 use crate::harness::{Manager, PROGRAM, Plan, signal, until};
 use diesel::connection::SimpleConnection;
@@ -92,7 +92,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
     manager.until_state(&id, "running").await;
     until("what it is doing", || async {
         told.next(Duration::from_secs(1))?
-            .contains("1 of 1 instances run")
+            .contains("1 of 1 instances running")
             .then_some(())
     })
     .await;
@@ -108,7 +108,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
         );
     }
 
-    // Another program that holds the database is no reason to start the manager again.
+    // A database locked by another program is no reason to restart the manager.
     let database = manager.data_dir().join("jd-manager.sqlite3");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
     other
@@ -116,12 +116,13 @@ async fn the_service_manager_is_told_what_is_the_case() {
         .unwrap();
     until("a sign of life that says so", || async {
         let message = told.next(Duration::from_secs(1))?;
-        (message.contains("another program holds the database") && message.contains("WATCHDOG=1"))
-            .then_some(())
+        (message.contains("another program has locked the database")
+            && message.contains("WATCHDOG=1"))
+        .then_some(())
     })
     .await;
     other.batch_execute("ROLLBACK").unwrap();
-    // While the database fails there is no sign of life, however well the runtime is.
+    // While the database fails there is no watchdog notification, even if the runtime works.
     other
         .batch_execute("ALTER TABLE instances RENAME TO gone")
         .unwrap();
@@ -142,7 +143,7 @@ async fn the_service_manager_is_told_what_is_the_case() {
         .parse::<u64>()
         .unwrap();
     assert!(since > 0);
-    assert!(told.until("READY=1").contains("settings were read again"));
+    assert!(told.until("READY=1").contains("settings reloaded"));
 
     let ended = tokio::task::spawn_blocking(move || manager.terminate());
     let stopping = told.until("STOPPING=1");
@@ -165,13 +166,13 @@ async fn without_a_watchdog_only_what_happens_is_told() {
     manager.begin();
     told.until("READY=1");
     assert_eq!(told.next(Duration::from_secs(2)), None);
-    // Nobody who listens is no reason to fail.
+    // A missing service manager is not an error.
     drop(told);
     signal(manager.pid(), Signal::HUP);
     until("it is said", || async {
         manager
             .log()
-            .contains("the service manager cannot be told")
+            .contains("cannot notify the service manager")
             .then_some(())
     })
     .await;
@@ -277,7 +278,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
         !manager.log().contains(FAILED),
         "that is a line for debugging"
     );
-    reload(&manager, "settings were read again; changed: nothing").await;
+    reload(&manager, "settings reloaded; changed: nothing").await;
 
     files.use_certificate("two");
     files.settings(
@@ -294,15 +295,15 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
     })
     .await;
 
-    // A mistake anywhere: nothing is changed.
+    // After any error, nothing is changed.
     files.use_certificate("one");
     files.settings("log = \"warn\"\nretention_days = 0");
-    reload(&manager, "all settings stay as they are: retention_days").await;
+    reload(&manager, "settings not changed: retention_days").await;
     files.settings("lgo = \"warn\"");
-    reload(&manager, "all settings stay as they are: the settings file").await;
+    reload(&manager, "settings not changed: the settings file").await;
     files.settings("log = \"warn\"");
     fs::copy(files.path("two.key"), files.path("current.key")).unwrap();
-    reload(&manager, "all settings stay as they are: tls_key").await;
+    reload(&manager, "settings not changed: tls_key").await;
     assert!(files.is_shown("two", &manager).await);
     let seen = manager.log().matches(FAILED).count();
     assert!(!files.is_shown("one", &manager).await);
@@ -310,7 +311,7 @@ async fn sighup_changes_what_can_be_changed_and_says_what_cannot() {
         (manager.log().matches(FAILED).count() > seen).then_some(())
     })
     .await;
-    // What was not applied is named again.
+    // Settings that were not applied are named again.
     files.use_certificate("two");
     files.settings("log = \"info\"\nsample_interval = \"7s\"\non_shutdown = \"leave\"");
     let said = reload(&manager, "need a restart: sample_interval").await;
@@ -378,8 +379,8 @@ async fn when_the_window_it_runs_in_is_closed_the_manager_ends_and_mining_goes_o
     .await;
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    until("it has ended", || async {
-        said().contains("ended").then_some(())
+    until("it has stopped", || async {
+        said().contains("jd-manager stopped").then_some(())
     })
     .await;
     assert!(said().contains("cause=\"SIGHUP\""), "{}", said());

@@ -1,8 +1,8 @@
-//! The stand-in for the JD client, from outside: the built program is run as a supervisor would run
-//! the real one.
+//! Tests the simulated JD client from outside: runs the built program like a supervisor runs the
+//! real client.
 //!
-//! Only what needs a process is tested here: command line, ports, signals, exit codes, standard
-//! output. What the stand-in makes up and how it writes it is tested beside its source.
+//! These tests cover only features that need a process: command line, ports, signals, exit codes,
+//! standard output. Unit tests next to the source cover the simulated data and its format.
 
 use crate::harness::{PROGRAM, free_port};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const READY: &str = "Required template data received, ready to accept connections";
-/// Longer than anything takes on a busy machine; no test waits that long unless it fails.
+/// Longer than anything needs on a busy machine; only failing tests wait this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A directory with a configuration file on free ports.
@@ -82,14 +82,14 @@ impl Setup {
         Running::start(&mut self.command(flags))
     }
 
-    /// Runs it to its end; how it ended, and what it wrote to standard output.
+    /// Runs it until it exits; returns the exit status and standard output.
     fn run(&self, flags: &[&str]) -> (ExitStatus, String) {
         let (status, lines) = self.start(flags).end();
         (status, lines.join("\n"))
     }
 }
 
-/// A running stand-in whose lines are read as they come; killed when the test is over.
+/// A running simulator whose lines are read as they arrive; killed at the end of the test.
 struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -114,7 +114,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// Reads on to the first line with this text.
+    /// Reads up to the first line with this text.
     fn line_with(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -131,7 +131,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end; how it ended, and the lines not read before.
+    /// Waits for the exit; returns the exit status and the unread lines.
     fn end(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
@@ -148,13 +148,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended already.
+        // Both fail if it has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Everything the address answers to one request.
+/// The whole answer to a request.
 fn ask(address: SocketAddr, path: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -172,7 +172,7 @@ fn json(address: SocketAddr, path: &str) -> serde_json::Value {
     serde_json::from_str(body).unwrap()
 }
 
-/// Asks again until the answer is as wanted: the figures are refreshed once a second.
+/// Repeats the request until the answer is as expected; the metrics are refreshed once per second.
 fn json_until(
     address: SocketAddr,
     path: &str,
@@ -556,7 +556,7 @@ fn its_grandchild_outlives_it_and_must_be_killed() {
     running.child.wait().unwrap();
     assert!(test_kill_process(pid).is_ok(), "it is still there");
     kill_process(pid, Signal::KILL).unwrap();
-    // Its end closes standard output, which the grandchild had kept open.
+    // Its exit closes standard output, which the grandchild kept open.
     while running.lines.recv_timeout(PATIENCE).is_ok() {}
 }
 

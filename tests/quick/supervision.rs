@@ -1,5 +1,5 @@
-//! Instances under keepers, with real processes and real signals. The client is the simulated one
-//! where the test needs it to misbehave.
+//! Instances under keepers, with real processes and real signals. Tests that need a client with
+//! faults use the simulated one.
 
 use crate::harness::disk::SmallDisk;
 use crate::harness::{self, Manager, Plan, is_alive, signal, until};
@@ -480,7 +480,7 @@ async fn a_second_manager_on_one_data_directory_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("another jd-manager already uses"),
+        String::from_utf8_lossy(&output.stderr).contains("another jd-manager is already using"),
         "{output:?}"
     );
 }
@@ -500,7 +500,7 @@ async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let detail = body["detail"].as_str().unwrap();
     assert_eq!(status, 409, "{body}");
     assert!(
-        detail.starts_with(&format!("garage cannot start: its port {listening} for miners is taken by the instance \"barn\".")),
+        detail.starts_with(&format!("garage cannot start: port {listening} for miners is already in use by the instance \"barn\".")),
         "{detail}"
     );
     assert!(detail.contains("is free."), "{detail}");
@@ -515,10 +515,9 @@ async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let (status, body) = manager.act(&format!("/api/instances/{barn}/start")).await;
     assert_eq!(status, 409);
     assert!(
-        body["detail"]
-            .as_str()
-            .unwrap()
-            .contains(&format!("{monitoring} for monitoring is taken by quick")),
+        body["detail"].as_str().unwrap().contains(&format!(
+            "{monitoring} for monitoring is already in use by quick"
+        )),
         "{body}"
     );
     drop(other);
@@ -548,7 +547,7 @@ async fn an_autostart_that_cannot_be_is_said_and_tried_again() {
         waiting["last_error"]
             .as_str()
             .unwrap()
-            .contains("for miners is taken by quick"),
+            .contains("for miners is already in use by quick"),
         "{waiting}"
     );
     assert!(waiting["retry_at"].is_string());
@@ -587,7 +586,7 @@ async fn too_many_failures_are_given_up_on_with_the_reason() {
         .to_owned();
     assert_eq!(
         reason,
-        "the client ended with exit code 1 though nobody asked for it, failure 2 within 10 min: it is not tried again"
+        "the client exited unexpectedly (exit code 1), failure 2 within 10 min: giving up"
     );
 }
 
@@ -678,12 +677,7 @@ async fn one_request_acts_on_many_with_a_result_for_each() {
         )
         .await;
     assert_eq!(page.status(), 200);
-    assert!(
-        page.text()
-            .await
-            .unwrap()
-            .contains("Stop: done with 2 of 2")
-    );
+    assert!(page.text().await.unwrap().contains("Stop: 2 of 2 done"));
     let response = manager
         .post_json(
             "/api/instances/actions",
@@ -1043,7 +1037,7 @@ async fn on_a_full_disk_a_start_says_why_and_a_stop_works() {
     let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
     assert_eq!(
         (status, body["message"].as_str()),
-        (200, Some("barn has stopped with exit code 0.")),
+        (200, Some("barn has stopped: exit code 0.")),
         "{body}"
     );
     assert!(manager.clients(&barn).is_empty());

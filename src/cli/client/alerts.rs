@@ -1,4 +1,4 @@
-//! `jd-manager alerts`: what holds now by which rule, and what is silenced.
+//! `jd-manager alerts`: the active alerts, and which instances are muted.
 
 use serde::Deserialize;
 
@@ -34,7 +34,7 @@ struct ApiSilence {
     until: Option<String>,
 }
 
-/// Writes what holds now.
+/// Prints the active alerts.
 pub(super) async fn run(
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
@@ -45,13 +45,13 @@ pub(super) async fn run(
     }
     let alerts: ApiAlerts = answer.read()?;
     if alerts.standing.is_empty() {
-        paper.line("Nothing is to be told of.")?;
+        paper.line("No active alerts.")?;
     } else {
         let mut table = OutputTable::new(&[
             TableColumn::new("INSTANCE").wrapped(),
             TableColumn::new("RULE").wrapped(),
             TableColumn::new("FOR").right(),
-            TableColumn::new("TOLD").goes(1).right(),
+            TableColumn::new("SENT").goes(1).right(),
         ]);
         for one in &alerts.standing {
             table.row(vec![
@@ -67,14 +67,16 @@ pub(super) async fn run(
         table.write(paper)?;
     }
     for silence in &alerts.silences {
-        let until = when(silence.until.as_deref()).unwrap_or_else(|| "some time".into());
+        let until = when(silence.until.as_deref()).unwrap_or_else(|| "an unknown time".into());
         paper.line(&format!(
-            "{} is silent until {until}",
+            "{} is muted until {until}",
             in_line(&silence.instance)
         ))?;
     }
     if alerts.channels.is_empty() {
-        paper.line("There is no channel, so nothing is sent. The page Alerts makes one.")?;
+        paper.line(
+            "There is no channel, so no notifications are sent. Add a channel on the Alerts page.",
+        )?;
     }
     Ok(())
 }

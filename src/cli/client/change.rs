@@ -1,4 +1,4 @@
-//! A change that the manager is asked for, and what it says of it.
+//! Requests a change from the manager and prints the answer.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ struct ApiChangeResponse {
     message: String,
 }
 
-/// Asks for a change and says what the manager says of it.
+/// Requests a change and prints the manager's message.
 pub(super) async fn change(
     manager: &RemoteManager,
     paper: &mut TerminalOutput,

@@ -1,5 +1,5 @@
-//! The subcommands for daily work, and how each of them runs: connect, ask, write, end with the
-//! exit code that says what came of it.
+//! The subcommands for daily work, and how each of them runs: connect, send the request, print the
+//! answer, and exit with a code that shows the result.
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -15,24 +15,24 @@ use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
 use super::{alerts, configs, health, instances, logs, node, updates};
 
-/// Below the help of each.
+/// Printed below the help of each subcommand.
 const CODES: &str =
-    "Exit codes: 0 done; 1 not done, or one of several failed; 2 the command line makes no sense.";
+    "Exit codes: 0 success; 1 failure (also if one of several failed); 2 usage error.";
 
-/// Subcommands that speak to a running manager.
+/// Subcommands that talk to a running manager.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
-    /// List, show, start, stop, make and delete instances.
+    /// List, show, create, start, stop, restart and delete instances.
     #[command(after_help = format!("{CODES}\n\nExamples:
   jd-manager instances
   jd-manager instances list --state failed --state backing-off
   jd-manager instances restart barn garage --timeout 120
   jd-manager instances --json | jq -r '.instances[].name'"))]
     Instances {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         command: Option<InstancesCommand>,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
@@ -41,34 +41,34 @@ pub enum ClientCommand {
   jd-manager configs check jdc-config.toml && jd-manager configs import jdc-config.toml --name Home
   jd-manager configs export Home > home.toml"))]
     Configs {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         command: Option<ConfigsCommand>,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Tell how instances are, what is wrong with them and what to do.
+    /// Show the health of instances: problems and how to fix them.
     #[command(
-        after_help = "Exit codes: 0 nothing is unhealthy (a warning is none, unless --strict; a stopped instance is not judged); 3 something is unhealthy;
-1 it could not be found out; 2 the command line makes no sense.
+        after_help = "Exit codes: 0 no instance is unhealthy (with --strict also no warning; stopped instances do not count); 3 an instance is unhealthy;
+1 the check failed; 2 usage error.
 
 Examples:
-  jd-manager health || echo 'look at the miners'
+  jd-manager health || echo 'an instance is unhealthy'
   jd-manager health barn
   jd-manager health check barn --json"
     )]
     Health {
-        /// Of whom.
+        /// The instance and the options.
         #[command(flatten)]
         args: HealthArgs,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
     /// Check whether a client can use Bitcoin Core on the manager's machine.
     #[command(
-        after_help = "Exit codes: 0 connected; 3 a client cannot use the node, the output says why; 1 it could not be checked; 2 the command line makes no sense.
+        after_help = "Exit codes: 0 connected; 3 a client cannot use the node (the output shows why); 1 the check failed; 2 usage error.
 
 Examples:
   jd-manager node check
@@ -76,43 +76,43 @@ Examples:
   jd-manager node check /mnt/bitcoind/ipc/bitcoin-core.sock --json"
     )]
     Node {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         command: NodeCommand,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show the log of an instance, or follow it.
-    #[command(after_help = format!("{CODES}\nWith --json: a record a line, each as the API tells it.\n\nExamples:
+    /// Show or follow the log of an instance.
+    #[command(after_help = format!("{CODES}\nWith --json: one log record per line, as returned by the API.\n\nExamples:
   jd-manager logs barn -n 500 --level warn
   jd-manager logs barn -f --grep NewTemplate"))]
     Logs {
-        /// What of it.
+        /// The instance and the filters.
         #[command(flatten)]
         args: LogsArgs,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show which clients are installed, look for newer ones, install them and switch to them.
-    #[command(after_help = format!("{CODES}\nCtrl-C ends the waiting, not the work: jd-manager updates cancel does that.\n\nExamples:
+    /// Show installed clients, check for updates, install clients and switch to them.
+    #[command(after_help = format!("{CODES}\nCtrl-C stops waiting, but not the job. To cancel the job, run jd-manager updates cancel.\n\nExamples:
   jd-manager updates check
   jd-manager updates install v0.8.0 --switch
   jd-manager updates rollback"))]
     Updates {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         command: Option<UpdatesCommand>,
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Tell what holds now by the rules of alerts.
+    /// Show active alerts and mutes.
     #[command(after_help = format!("{CODES}\n\nExample:
   jd-manager alerts --json | jq '.standing | length'"))]
     Alerts {
-        /// Which manager.
+        /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
     },
@@ -132,17 +132,20 @@ impl ClientCommand {
     }
 }
 
-/// Does what a subcommand says.
+/// Runs a subcommand.
 pub fn run(daily: ClientCommand) -> ExitCode {
     let way = daily.way().clone();
     let json = way.json;
-    // One conversation needs no threads.
+    // One connection needs no threads.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(e) => return CommandError::Failed(format!("no runtime: {e}")).message(json),
+        Err(e) => {
+            return CommandError::Failed(format!("cannot start the async runtime: {e}"))
+                .message(json);
+        }
     };
     let work = async {
         let manager = way.manager()?;
@@ -162,7 +165,7 @@ pub fn run(daily: ClientCommand) -> ExitCode {
             }
             ClientCommand::Alerts { .. } => alerts::run(&manager, &mut paper).await,
         };
-        // What was written before something went wrong is to be seen.
+        // Show what was written before an error.
         let flushed = paper.flush();
         done.and(flushed)
     };

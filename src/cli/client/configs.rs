@@ -1,4 +1,4 @@
-//! `jd-manager configs`: saved configurations, listed, shown, taken in and out.
+//! `jd-manager configs`: list, show, check, import, export and delete saved configurations.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -22,56 +22,57 @@ use super::time::age;
 /// The subcommands of `jd-manager configs`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigsCommand {
-    /// List the saved configurations. This is what happens without a subcommand.
+    /// List the saved configurations. This is the default.
     #[command(visible_alias = "ls")]
     List {
-        /// Only those with this text in name, description or a value, whatever the case.
+        /// Show only configurations with this text in the name, description or a value. Case is
+        /// ignored.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
     },
-    /// Show the file that a client gets, its secret key masked; what is doubtful about it stands on
-    /// standard error.
+    /// Show the configuration file for the client, with the secret key masked. Warnings are printed
+    /// on standard error.
     Show {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
-        /// As it is written for this version of the client.
+        /// Show the file for this client version.
         #[arg(long, value_name = "VERSION")]
         client_version: Option<String>,
     },
-    /// Write the file to be taken elsewhere, TOML with the comments it was imported with; its
-    /// secret key is masked.
+    /// Export a configuration as TOML, with the comments of the imported file. The secret key is
+    /// masked.
     Export {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
-        /// With the secret key. Needs the role admin, and stands in the audit log.
+        /// Include the secret key. Requires the role admin and is recorded in the audit log.
         #[arg(long)]
         with_secret: bool,
-        /// Into this new file, which only its owner may read, instead of to standard output.
+        /// Write to this new file, readable only by its owner, instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Save what is in a client's file, of any version.
+    /// Import the configuration file of a client, of any version.
     Import {
-        /// The file; - is standard input.
+        /// The file, or - for standard input.
         file: PathBuf,
-        /// What it shall be called [default: a name is made up].
+        /// Name of the configuration [default: a generated name].
         #[arg(long)]
         name: Option<String>,
-        /// Put a fresh pair of keys in the place of the file's.
+        /// Replace the keys in the file with a new key pair.
         #[arg(long)]
         fresh_keys: bool,
-        /// Import it for solo mining, whatever its mode.
+        /// Import for solo mining, regardless of the mode in the file.
         #[arg(long)]
         solo: bool,
     },
-    /// Say what is wrong or doubtful about a client's file, and save nothing.
+    /// Check a client's configuration file for errors and warnings, without saving it.
     Check {
-        /// The file, TOML or JSON; - is standard input.
+        /// The file (TOML or JSON), or - for standard input.
         file: PathBuf,
     },
-    /// Have a real client read a saved configuration, without mining.
+    /// Test a saved configuration with a real client, without mining.
     Try {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
     },
     /// Delete saved configurations with all their revisions.
@@ -79,7 +80,7 @@ pub enum ConfigsCommand {
     Delete(DeletionTarget),
 }
 
-/// The answer to `GET /saved-configs`, each configuration as it came.
+/// The answer to `GET /saved-configs`, each configuration unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiConfigList {
@@ -99,7 +100,7 @@ struct ApiConfig {
     used_by: Vec<NamedResource>,
 }
 
-/// Of a configuration what a list shows.
+/// The values of a configuration that the list shows.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiConfigValues {
@@ -114,7 +115,7 @@ impl ApiConfig {
     }
 }
 
-/// What there is to say of a file or a configuration.
+/// Errors, warnings and hints about a file or a configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiFindings {
@@ -129,7 +130,7 @@ struct ApiFindings {
 }
 
 impl ApiFindings {
-    /// Errors and warnings beside the output, one a line.
+    /// Prints errors and warnings on standard error, one per line.
     fn complain(&self) {
         for (kind, remarks) in [("error", &self.errors), ("warning", &self.warnings)] {
             for remark in remarks {
@@ -149,7 +150,7 @@ impl ApiFieldRemark {
         .trim_start_matches('/')
         .replace('/', ".");
         let detail = in_line(&self.detail);
-        // Sentences about a file name key and line themselves.
+        // Messages about a file already contain the key and the line.
         let says_it = detail.starts_with(&format!("{key}:"))
             || (detail.starts_with("Line ") && detail.contains(&format!(", {key}:")));
         if key.is_empty() || says_it {
@@ -160,8 +161,8 @@ impl ApiFieldRemark {
     }
 }
 
-/// All of them, or those with a text: as they came, and as they are read. Long ones come in several
-/// parts.
+/// All configurations, or those that match a text: the unchanged JSON and the parsed fields. Long
+/// lists are read in several requests.
 async fn list(
     manager: &RemoteManager,
     search: Option<&str>,
@@ -183,7 +184,9 @@ async fn list(
             !list.configurations.is_empty() && all.len() + list.configurations.len() < list.total;
         for raw in list.configurations {
             let read = serde_json::from_str(raw.get()).map_err(|e| {
-                CommandError::Failed(format!("a configuration cannot be understood: {e}"))
+                CommandError::Failed(format!(
+                    "the answer contains a configuration that cannot be read: {e}"
+                ))
             })?;
             all.push((raw, read));
         }
@@ -208,7 +211,7 @@ fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResour
     find(all, wanted, "configuration", "jd-manager configs")
 }
 
-/// The saved configuration that is meant.
+/// The saved configuration with this name or id.
 pub(super) async fn named(
     manager: &RemoteManager,
     wanted: &str,
@@ -216,7 +219,7 @@ pub(super) async fn named(
     find_in(&names(manager).await?, wanted).cloned()
 }
 
-/// Does what a subcommand says.
+/// Runs a subcommand.
 pub(super) async fn run(
     command: Option<ConfigsCommand>,
     manager: &RemoteManager,
@@ -338,16 +341,16 @@ async fn show_list(
     }
     if all.is_empty() {
         return paper.line(match search {
-            Some(_) => "None of the configurations fits.",
+            Some(_) => "No configuration matches.",
             None => {
-                "There is no configuration yet. jd-manager configs import takes a client's file."
+                "There is no configuration yet. Import a client's file with: jd-manager configs import FILE"
             }
         });
     }
     let mut table = OutputTable::new(&[
         TableColumn::new("NAME").wrapped(),
         TableColumn::new("MODE").goes(1),
-        TableColumn::new("LISTENS AT").goes(3),
+        TableColumn::new("LISTENS ON").goes(3),
         TableColumn::new("REVISION").goes(4).right(),
         TableColumn::new("CHANGED").goes(5).right(),
         TableColumn::new("USED BY").goes(2).wrapped(),
@@ -394,14 +397,14 @@ async fn show(
             paper.flush()?;
         }
         remarks.complain();
-        // What is doubtful whatever the version.
+        // Warnings that do not depend on the version.
         let saved: ApiFindings = manager
             .get(&format!("/api/saved-configs/{}", one.id))
             .await?
             .read()?;
         saved.complain();
     }
-    // That version cannot run it.
+    // This version cannot run the configuration.
     if remarks.toml.is_some() {
         Ok(())
     } else {
@@ -409,7 +412,7 @@ async fn show(
     }
 }
 
-/// What a file holds; `-` is standard input.
+/// The content of a file; `-` is standard input.
 fn read(file: &Path) -> Result<String, CommandError> {
     let is_input = file.as_os_str() == "-";
     let read = if is_input {
@@ -426,10 +429,10 @@ fn read(file: &Path) -> Result<String, CommandError> {
     } else {
         file.display().to_string()
     };
-    read.map_err(|e| CommandError::Failed(format!("{shown} cannot be read: {e}")))
+    read.map_err(|e| CommandError::Failed(format!("cannot read {shown}: {e}")))
 }
 
-/// Writes a file that was not there before and only its owner may read: it may hold a secret key.
+/// Writes a new file that only its owner can read, because it may contain a secret key.
 fn put(file: &Path, text: &str) -> Result<(), CommandError> {
     let made = std::fs::OpenOptions::new()
         .write(true)
@@ -437,10 +440,10 @@ fn put(file: &Path, text: &str) -> Result<(), CommandError> {
         .mode(0o600)
         .open(file);
     made.and_then(|mut to| to.write_all(text.as_bytes()))
-        .map_err(|e| CommandError::Failed(format!("{} cannot be written: {e}", file.display())))
+        .map_err(|e| CommandError::Failed(format!("cannot write {}: {e}", file.display())))
 }
 
-/// What the API shows in the place of a secret key.
+/// The text that the API shows instead of a secret key.
 const MASK: &str = "********";
 
 async fn check(
@@ -451,10 +454,11 @@ async fn check(
     let text = read(file)?;
     let config: Value = match serde_json::from_str(&text) {
         Ok(config) => config,
-        Err(_) => toml::from_str(&text)
-            .map_err(|e| CommandError::Failed(format!("{} is no TOML: {e}", file.display())))?,
+        Err(_) => toml::from_str(&text).map_err(|e| {
+            CommandError::Failed(format!("{} is not valid TOML: {e}", file.display()))
+        })?,
     };
-    // A file that was exported has its key here.
+    // The key of an exported file is stored in the manager.
     let known = if config["authority_secret_key"] == MASK {
         let mut all = list(manager, None).await?.into_iter().map(|(_, one)| one);
         let key = config["authority_public_key"].as_str().map(str::to_owned);
@@ -485,7 +489,7 @@ async fn check(
             answer.read()?
         }
         Ok(answer) => answer.read()?,
-        // Being wrong is an answer, too.
+        // An invalid file is a normal answer.
         Err(CommandError::Refused(refusal)) if refusal.status == 422 && !paper.json => {
             serde_json::from_str(&refusal.body).map_err(|_| CommandError::Refused(refusal))?
         }
@@ -507,7 +511,7 @@ async fn check(
                 1 => ", with a warning".into(),
                 many => format!(", with {many} warnings"),
             };
-            paper.line(&format!("It is valid{but}."))?;
+            paper.line(&format!("The configuration is valid{but}."))?;
         }
     }
     if is_valid {

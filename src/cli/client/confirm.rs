@@ -1,28 +1,28 @@
-//! Asking the person at the terminal whether something is meant.
+//! Confirmation of deletions at the terminal.
 
 use clap::Args;
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::error::CommandError;
 
-/// Whether a deletion is meant without being asked for.
+/// Whether to delete without confirmation.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct DeletionConsent {
-    /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
+    /// Delete without asking. Required if there is no terminal, for example in scripts.
     #[arg(long, short)]
     yes: bool,
 }
 
 impl DeletionConsent {
-    /// Goes on if it is meant: `--yes` was given, or somebody at a terminal says so. What cannot be
-    /// asked is refused.
+    /// Succeeds if the deletion is confirmed with `--yes` or at the terminal. Fails if there is no
+    /// terminal to ask at.
     pub(super) fn to(self, question: &str) -> Result<(), CommandError> {
         if self.yes {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
             return Err(CommandError::Misused(
-                "there is no terminal to ask at whether that is meant; say so with --yes. Nothing was deleted.".into(),
+                "there is no terminal to ask for confirmation. Nothing was deleted. Use --yes to delete without asking.".into(),
             ));
         }
         let _ = write!(std::io::stderr(), "{question} [y/N] ");
@@ -30,18 +30,18 @@ impl DeletionConsent {
         let read = std::io::stdin().lock().read_line(&mut line);
         match read {
             Ok(_) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => Ok(()),
-            Ok(_) => Err(CommandError::Failed("nothing was deleted".into())),
+            Ok(_) => Err(CommandError::Failed("canceled; nothing was deleted".into())),
             Err(e) => Err(CommandError::Failed(format!(
-                "the answer cannot be read, nothing was deleted: {e}"
+                "cannot read the answer: {e}. Nothing was deleted."
             ))),
         }
     }
 }
 
-/// What is to be deleted.
+/// What to delete.
 #[derive(Args, Clone, Debug)]
 pub struct DeletionTarget {
-    /// Their names, ids, or the beginnings of their ids.
+    /// Names or ids (the first characters of an id are enough).
     #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
     #[command(flatten)]

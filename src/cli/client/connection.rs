@@ -1,5 +1,4 @@
-//! How a running manager is reached: by its Unix socket, by the port it listens on, or by an
-//! address elsewhere.
+//! Connects to a running manager: through its Unix socket, the port it listens on, or a URL.
 
 use reqwest::redirect::Policy;
 use std::fs::File;
@@ -12,27 +11,27 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use crate::infra::http_client;
 use crate::server::listener::{TlsFiles, reach};
 
-/// A manager that can be asked.
+/// A connection to a manager.
 #[derive(Debug)]
 pub(super) struct ApiConnection {
     http: reqwest::Client,
-    /// Without a slash at its end.
+    /// The base URL without a trailing slash.
     base: String,
-    /// How people call it in messages.
+    /// The name of the manager in messages.
     pub(super) shown: String,
-    /// Whoever is on the way can read what is said: another machine, without TLS.
+    /// The traffic can be read on the network: another machine, without TLS.
     pub(super) is_open: bool,
-    /// The socket's path leads through it.
+    /// The socket's path refers to this open directory.
     _dir: Option<File>,
 }
 
-/// Time to get through to a manager.
+/// Timeout for connecting to a manager.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The largest answer that is read into memory, bytes: no manager's JSON is near that.
+/// The largest answer that is read into memory, in bytes. A manager's JSON is never close to that.
 const LARGEST: usize = 128 << 20;
 
 impl ApiConnection {
-    /// By the Unix socket. `None` if nobody listens there.
+    /// Connects through the Unix socket. `None` if no program listens there.
     pub(super) fn by_socket(path: &Path) -> Result<Option<Self>, String> {
         let Ok((dir, short)) = reach(path) else {
             return Ok(None);
@@ -41,7 +40,7 @@ impl ApiConnection {
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Err(format!(
-                    "{} belongs to another user: {e}. Run this as the user whom jd-manager runs as.",
+                    "cannot open {}: {e}. Run this command as the user that runs jd-manager.",
                     path.display()
                 ));
             }
@@ -61,7 +60,7 @@ impl ApiConnection {
         }))
     }
 
-    /// By the address that a manager on this machine listens on.
+    /// Connects to the address that a manager on this machine listens on.
     pub(super) fn by_port(listen: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, String> {
         let ip = match listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -71,7 +70,7 @@ impl ApiConnection {
         let address = SocketAddr::new(ip, listen.port());
         let (scheme, http) = match tls {
             None => ("http", http_client::plain()),
-            // Its certificate is for the name that others know it by.
+            // The certificate is for the name that other machines use.
             Some(files) => {
                 let tls = http_client::tls_to(files.leaf()?).map_err(|e| e.to_string())?;
                 (
@@ -88,7 +87,7 @@ impl ApiConnection {
             .build()
             .map_err(|e| e.to_string())?;
         let base = format!("{scheme}://{address}");
-        // What goes to an address of one's own stays in the machine.
+        // Traffic to an own address stays on this machine.
         Ok(Self {
             http,
             shown: base.clone(),
@@ -98,27 +97,27 @@ impl ApiConnection {
         })
     }
 
-    /// By an address anywhere. Over HTTPS the machine's authorities are trusted, and what is in the
-    /// file `trusted`.
+    /// Connects to a URL. HTTPS trusts the system's certificate authorities and the certificates in
+    /// the file `trusted`.
     pub(super) fn by_url(url: &str, trusted: Option<&Path>) -> Result<Self, String> {
-        let wrong = |why: &str| format!("--url: {why}, such as https://miner.example.org:3000/");
+        let wrong = |why: &str| format!("--url: {why}. Example: https://miner.example.org:3000/");
         let url = reqwest::Url::parse(url)
-            .map_err(|e| wrong(&format!("that is no address ({e}); one is wanted")))?;
+            .map_err(|e| wrong(&format!("this is not a valid URL ({e})")))?;
         let Some(host) = url
             .host_str()
             .filter(|_| matches!(url.scheme(), "http" | "https"))
         else {
-            return Err(wrong("an address of http or https is wanted"));
+            return Err(wrong("the URL must begin with http:// or https://"));
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong(
-                "a name or a password in it would be seen by everybody on this machine; use a token and an address without them",
+                "the URL must not contain a name or password, because every user of this machine could see them. Use a token",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("an address without “?” and “#” is wanted"));
+            return Err(wrong("the URL must not contain “?” or “#”"));
         }
-        // As in the examples of the API's documentation.
+        // The examples in the API documentation include /api.
         let base = url.as_str().trim_end_matches('/');
         let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
         let http = if url.scheme() == "https" {
@@ -134,7 +133,7 @@ impl ApiConnection {
                 .trim_matches(['[', ']'])
                 .parse()
                 .is_ok_and(|ip: IpAddr| ip.is_loopback());
-        // A proxy of the environment has nothing to do with this machine.
+        // Proxies from the environment do not apply to this machine.
         let http = if is_here { http.no_proxy() } else { http };
         let http = http
             .redirect(Policy::none())
@@ -151,7 +150,7 @@ impl ApiConnection {
         })
     }
 
-    /// A request for a path.
+    /// A request to a path.
     pub(super) fn request(
         &self,
         method: reqwest::Method,
@@ -164,7 +163,7 @@ impl ApiConnection {
     }
 }
 
-/// The text of an answer; none if it is larger than any that a manager gives.
+/// The text of an answer; none if it is larger than any answer of a manager.
 pub(super) async fn read_text(mut response: reqwest::Response) -> reqwest::Result<Option<String>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -182,12 +181,12 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
-        Ok(_) => Err(told("holds no certificate in PEM")),
-        Err(e) => Err(told(&format!("holds no certificate in PEM: {e}"))),
+        Ok(_) => Err(told("contains no PEM certificate")),
+        Err(e) => Err(told(&format!("contains no PEM certificate: {e}"))),
     }
 }
 
-/// The error with what it came from: the outermost says little.
+/// The error with its causes: the outermost error says little.
 pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |e| e.source());
     let mut said: Vec<String> = Vec::new();

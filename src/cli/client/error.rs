@@ -1,5 +1,4 @@
-//! What kept a command from doing what it was told to: how it is said, and with which exit code the
-//! program ends.
+//! Why a command failed: the message and the exit code.
 
 use serde::Deserialize;
 use std::io::Write;
@@ -7,71 +6,71 @@ use std::process::ExitCode;
 
 use super::text::plain;
 
-/// It was not done.
+/// The command failed.
 pub(super) const FAILED: u8 = 1;
-/// It was asked for in a way that makes no sense.
+/// Usage error.
 pub(super) const MISUSED: u8 = 2;
-/// It was done, and what was looked at is unhealthy.
+/// The check worked, and its result is unhealthy.
 pub(super) const UNHEALTHY: u8 = 3;
 
-/// What kept a command from doing what it was told to.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum CommandError {
-    /// The manager said no.
+    /// The manager rejected the request.
     Refused(Box<ApiRefusal>),
     /// Anything else, in a sentence.
     Failed(String),
-    /// The command line makes no sense, in a sentence.
+    /// A usage error, in a sentence.
     Misused(String),
-    /// Whoever read the output has gone; nothing is to be said.
+    /// The reader of the output is gone. Prints nothing.
     Unread,
-    /// The output has said it already; this is the exit code.
+    /// The output already shows the problem; this is the exit code.
     Reported(u8),
 }
 
-/// A refusal of the manager: problem details, or what something in between said instead.
+/// An error response: problem details from the manager, or the answer of a proxy.
 #[derive(Debug)]
 pub(super) struct ApiRefusal {
     /// The HTTP status.
     pub(super) status: u16,
-    /// The whole answer, as it came.
+    /// The whole answer, unchanged.
     pub(super) body: String,
-    /// What to do about it, where the manager itself cannot know.
+    /// A fix that the manager itself cannot suggest.
     pub(super) advice: Option<String>,
 }
 
-/// Of problem details what people are told.
+/// The parts of problem details that people see.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiProblem {
     detail: Option<String>,
-    /// A test message that was not taken, for one, is no problem detail.
+    /// Some answers are not problem details, for example a test message that was not accepted.
     message: Option<String>,
     errors: Vec<ApiFieldRemark>,
 }
 
-/// Something to be said of a field: what is wrong, doubtful, or good to know.
+/// An error, warning or hint about a field.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiFieldRemark {
-    /// Where, as a JSON pointer.
+    /// The field, as a JSON pointer.
     pub(super) pointer: String,
-    /// What, in a sentence.
+    /// The text, a sentence.
     pub(super) detail: String,
 }
 
 impl ApiRefusal {
-    /// All that is to be said, one thing a line.
+    /// The message, line by line.
     pub(super) fn text(&self) -> Vec<String> {
         let problem: ApiProblem = serde_json::from_str(&self.body).unwrap_or_default();
         let mut lines = match problem.detail.or(problem.message) {
             Some(detail) => vec![detail],
             None => vec![format!(
-                "the manager answered {} and did not say why",
+                "the manager answered with HTTP status {} and without a reason",
                 self.status
             )],
         };
-        // The sentence about the whole names the first field already, if there is but one.
+        // If there is only one field, the first sentence already names it.
         if problem.errors.len() > 1 {
             lines.extend(
                 problem
@@ -86,12 +85,12 @@ impl ApiRefusal {
 }
 
 impl CommandError {
-    /// Says it on standard error: to people in sentences, to programs as problem details, those of
-    /// the manager unchanged.
+    /// Prints the error on standard error: as sentences for people, or as problem details for
+    /// programs. Problem details from the manager stay unchanged.
     pub(super) fn message(&self, as_json: bool) -> ExitCode {
         let (code, title) = match self {
-            Self::Refused(_) | Self::Failed(_) => (FAILED, "Not done"),
-            Self::Misused(_) => (MISUSED, "Misused"),
+            Self::Refused(_) | Self::Failed(_) => (FAILED, "Failed"),
+            Self::Misused(_) => (MISUSED, "Usage error"),
             Self::Unread => (0, ""),
             Self::Reported(code) => (*code, ""),
         };

@@ -1,4 +1,4 @@
-//! `jd-manager health`: how instances are, what is wrong with them and what to do.
+//! `jd-manager health`: the health of instances, their problems and how to fix them.
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -18,9 +18,10 @@ use super::time::age;
 #[derive(Args, Clone, Debug)]
 #[command(subcommand_negates_reqs = true)]
 pub struct HealthArgs {
-    /// One instance with all its checks: its name, its id, or the beginning of its id.
+    /// Show all health checks of this instance: its name or id (the first characters of the id are
+    /// enough).
     name: Option<String>,
-    /// A warning counts as unhealthy, too.
+    /// Count a warning as unhealthy.
     #[arg(long, global = true)]
     strict: bool,
     #[command(subcommand)]
@@ -30,9 +31,9 @@ pub struct HealthArgs {
 /// The subcommands of `jd-manager health`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum HealthCommand {
-    /// Check now instead of showing the last results.
+    /// Run the health checks now instead of showing the last results.
     Check {
-        /// Their names, ids, or the beginnings of their ids.
+        /// Names or ids of instances (the first characters of an id are enough).
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
@@ -48,7 +49,7 @@ struct ApiHealthReport {
     results: Vec<ApiCheckResult>,
 }
 
-/// What a check found.
+/// The result of a health check.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiCheckResult {
@@ -58,7 +59,7 @@ struct ApiCheckResult {
     since: Option<String>,
 }
 
-/// Tells how instances are; the exit code says whether they are well.
+/// Prints the health of instances. The exit code shows whether they are healthy.
 pub(super) async fn run(
     args: HealthArgs,
     manager: &RemoteManager,
@@ -94,7 +95,7 @@ pub(super) async fn run(
     }
 }
 
-/// Writes every check of an instance; returns how it is.
+/// Prints all health checks of an instance and returns its status.
 async fn checks(
     one: &NamedResource,
     manager: &RemoteManager,
@@ -109,12 +110,12 @@ async fn checks(
     let place = report
         .place
         .as_deref()
-        .map(|place| format!(", works for {}", in_line(place)))
+        .map(|place| format!(", {}", in_line(place)))
         .unwrap_or_default();
     let score = if report.status == "unknown" {
         String::new()
     } else {
-        format!(", {} of 100", report.score)
+        format!(" ({} of 100)", report.score)
     };
     paper.line(&format!(
         "{} is {}{score}{place}",
@@ -125,7 +126,7 @@ async fn checks(
         TableColumn::new("CHECK"),
         TableColumn::new("STATUS"),
         TableColumn::new("FOR").goes(1).right(),
-        TableColumn::new("FINDING").wrapped(),
+        TableColumn::new("RESULT").wrapped(),
     ]);
     for check in &report.results {
         table.row(vec![
@@ -139,16 +140,16 @@ async fn checks(
     Ok(report.status)
 }
 
-/// A stopped instance is neither well nor down.
+/// A stopped instance is neither healthy nor unhealthy.
 fn words(status: &str) -> String {
     if status == "unknown" {
-        "not judged".into()
+        "not checked".into()
     } else {
         in_line(status)
     }
 }
 
-/// Writes how everybody is, and what is wrong; returns how each is.
+/// Prints the health and the problems of all instances and returns the status of each.
 async fn overview(
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
@@ -160,20 +161,20 @@ async fn overview(
         TableColumn::new("STATE").goes(2),
         TableColumn::new("HEALTH"),
         TableColumn::new("SCORE").goes(1).right(),
-        TableColumn::new("WORKS FOR").goes(3),
+        TableColumn::new("POOL").goes(3),
     ]);
     let mut findings = OutputTable::new(&[
         TableColumn::new("NAME").wrapped(),
         TableColumn::new("HEALTH"),
         TableColumn::new("CHECK").goes(1),
         TableColumn::new("FOR").goes(2).right(),
-        TableColumn::new("WHAT IS THE CASE, AND WHAT TO DO").wrapped(),
+        TableColumn::new("PROBLEM AND FIX").wrapped(),
     ]);
     let mut has_findings = false;
     for (_, one) in all(manager).await? {
         let answer = match manager.get(&format!("/api/health/{}", one.id)).await {
             Ok(answer) => answer,
-            // Deleted since the list was made.
+            // Deleted since the list was read.
             Err(CommandError::Refused(refusal)) if refusal.status == 404 => continue,
             Err(trouble) => return Err(trouble),
         };

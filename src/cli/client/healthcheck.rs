@@ -1,18 +1,18 @@
-//! The subcommand `healthcheck`: whether the manager with the same settings is well.
+//! The subcommand `healthcheck`: whether the manager with the same settings is healthy.
 
 use std::time::Duration;
 
 use super::connection::{ApiConnection, because, read_text};
 use crate::server::settings::Settings;
 
-/// A manager that takes longer to answer is not well.
+/// A manager that needs longer to answer is unhealthy.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks the manager with these settings: through its socket if somebody listens there, else at the
-/// port.
+/// Asks the manager with these settings, through its socket or, if no program listens there,
+/// through its port.
 ///
 /// # Errors
-/// It does not answer, or not well.
+/// It does not answer, or it is unhealthy.
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let by_socket = match settings.socket_path() {
         Some(path) => ApiConnection::by_socket(&path).ok().flatten(),
@@ -34,11 +34,11 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
         .await
         .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
     let body: serde_json::Value = serde_json::from_str(&text.unwrap_or_default())
-        .map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
+        .map_err(|e| format!("{at} answered with status {status} and invalid JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
         println!("ok");
         Ok(())
     } else {
-        Err(format!("{at} answered {status}: {body}"))
+        Err(format!("{at} answered with status {status}: {body}"))
     }
 }

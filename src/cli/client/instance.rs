@@ -1,4 +1,4 @@
-//! An instance as the API tells it, all there are, and the one that is meant.
+//! Instances as returned by the API: all of them, and one by name or id.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use super::error::CommandError;
 use super::manager::RemoteManager;
 use super::naming::{NamedResource, find};
 
-/// An instance as the API tells it, as far as it matters here.
+/// An instance as returned by the API: the fields that are used here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiInstance {
@@ -43,7 +43,7 @@ pub(super) struct ApiInstance {
     pub(super) warning: Option<String>,
 }
 
-/// Why a client ended.
+/// Why a client exited.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiCause {
@@ -51,7 +51,7 @@ pub(super) struct ApiCause {
     pub(super) advice: String,
 }
 
-/// How an instance is, in short.
+/// The health of an instance, in short.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiInstanceStats {
@@ -69,16 +69,16 @@ pub(super) struct ApiRestartLimit {
     pub(super) within_s: u64,
 }
 
-/// The answer to `GET /instances`, each instance as it came.
+/// The answer to `GET /instances`, each instance unchanged.
 #[derive(Deserialize)]
 struct ApiInstanceList {
     instances: Vec<Box<RawValue>>,
 }
 
-/// As many instances come at once.
+/// The number of instances per request.
 const PAGE: usize = 1000;
 
-/// Every instance: as it came, and as it is read.
+/// All instances: the unchanged JSON and the parsed fields.
 pub(super) async fn all(
     manager: &RemoteManager,
 ) -> Result<Vec<(Box<RawValue>, ApiInstance)>, CommandError> {
@@ -91,7 +91,9 @@ pub(super) async fn all(
         let is_last = list.instances.len() < PAGE;
         for raw in list.instances {
             let read = serde_json::from_str(raw.get()).map_err(|e| {
-                CommandError::Failed(format!("an instance cannot be understood: {e}"))
+                CommandError::Failed(format!(
+                    "the answer contains an instance that cannot be read: {e}"
+                ))
             })?;
             all.push((raw, read));
         }
@@ -101,7 +103,7 @@ pub(super) async fn all(
     }
 }
 
-/// What every instance is called.
+/// The names of all instances.
 pub(super) async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>, CommandError> {
     Ok(all(manager)
         .await?
@@ -113,7 +115,7 @@ pub(super) async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>,
         .collect())
 }
 
-/// The one of them that is meant.
+/// The instance in `all` with this name or id.
 pub(super) fn find_in<'a>(
     all: &'a [NamedResource],
     wanted: &str,
@@ -121,7 +123,7 @@ pub(super) fn find_in<'a>(
     find(all, wanted, "instance", "jd-manager instances")
 }
 
-/// The instance that is meant.
+/// The instance with this name or id.
 pub(super) async fn named(
     manager: &RemoteManager,
     wanted: &str,

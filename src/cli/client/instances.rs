@@ -1,5 +1,5 @@
-//! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is
-//! in `lifecycle`.
+//! `jd-manager instances`: list, show, create, change and delete. Starting and stopping is in
+//! `lifecycle`.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -26,78 +26,79 @@ use crate::keeper::machine::InstanceState;
 /// The subcommands of `jd-manager instances`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum InstancesCommand {
-    /// List the instances. This is what happens without a subcommand.
+    /// List the instances. This is the default.
     #[command(visible_alias = "ls")]
     List(InstanceSelection),
-    /// Show one with everything that is known of it.
+    /// Show the details of an instance.
     Show {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the instance (the first characters of the id are enough).
         name: String,
     },
-    /// Start instances and wait until they serve miners.
+    /// Start instances and wait until they are running.
     Start(LifecycleTargets),
-    /// Stop instances and wait until their clients are gone.
+    /// Stop instances and wait until their clients have exited.
     Stop(LifecycleTargets),
-    /// Restart instances, which takes up the newest configuration, and wait until they serve
-    /// miners.
+    /// Restart instances with the newest revision of their configuration, and wait until they are
+    /// running.
     Restart(LifecycleTargets),
-    /// Make an instance of a saved configuration. It is not started.
+    /// Create an instance from a saved configuration. It is not started.
     Create {
-        /// What it shall be called.
+        /// Name of the new instance.
         name: String,
-        /// The saved configuration it runs: its name, its id, or the beginning of its id.
+        /// Name or id of the saved configuration (the first characters of the id are enough).
         #[arg(long, value_name = "NAME")]
         config: String,
-        /// Start it together with jd-manager.
+        /// Start the instance automatically with jd-manager.
         #[arg(long)]
         autostart: bool,
-        /// When it is started again by itself: never, on-failure or always.
+        /// Restart policy: never, on-failure or always.
         #[arg(long, value_name = "POLICY")]
         restart_policy: Option<String>,
-        /// Pin it to this installed client.
+        /// Always use this installed client version.
         #[arg(long, value_name = "VERSION")]
         client_version: Option<String>,
     },
-    /// Give an instance another name.
+    /// Rename an instance.
     Rename {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the instance (the first characters of the id are enough).
         name: String,
-        /// What it shall be called.
+        /// New name of the instance.
         new_name: String,
     },
-    /// Say whether an instance is started together with jd-manager.
+    /// Set whether an instance starts automatically with jd-manager.
     Autostart {
-        /// Its name, its id, or the beginning of its id.
+        /// Name or id of the instance (the first characters of the id are enough).
         name: String,
-        /// Whether it is.
+        /// On or off.
         value: OnOff,
     },
-    /// Stop instances and remove them with their history, log and files.
+    /// Stop and delete instances with their history, logs and files.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
 }
 
-/// Which of them are listed.
+/// The filter of the list.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InstanceSelection {
-    /// Only those in this state; can be given several times.
+    /// Show only instances in this state. Can be repeated.
     #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(InstanceState::VARIANTS))]
     state: Vec<String>,
-    /// Only those with this text in their name or that of their configuration, whatever the case.
+    /// Show only instances with this text in their name or the name of their configuration. Case is
+    /// ignored.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 }
 
-/// Yes or no, as people write it.
+/// A switch on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnOff {
-    /// Yes.
+    /// Start automatically.
     On,
-    /// No.
+    /// Do not start automatically.
     Off,
 }
 
-/// Does what a subcommand says.
+/// Runs a subcommand.
 pub(super) async fn run(
     command: Option<InstancesCommand>,
     manager: &RemoteManager,
@@ -167,7 +168,7 @@ pub(super) async fn run(
                 .collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
             consent.to(&format!(
-                "Delete {} with history, log and files?",
+                "Delete {} with all history, logs and files?",
                 shown.join(", ")
             ))?;
             for one in meant {
@@ -195,7 +196,7 @@ struct ApiFigure {
     metrics: HashMap<String, f64>,
 }
 
-/// The newest figures of every instance, by id.
+/// The newest metrics of every instance, by id.
 async fn figures(
     manager: &RemoteManager,
 ) -> Result<HashMap<String, HashMap<String, f64>>, CommandError> {
@@ -231,9 +232,9 @@ async fn list(
     }
     if shown.is_empty() {
         return paper.line(if total == 0 {
-            "There is no instance yet. jd-manager instances create makes one of a saved configuration."
+            "There is no instance yet. Create one with: jd-manager instances create NAME --config NAME"
         } else {
-            "None of the instances fits."
+            "No instance matches."
         });
     }
     let figures = figures(manager).await?;
@@ -241,7 +242,7 @@ async fn list(
         TableColumn::new("NAME").wrapped(),
         TableColumn::new("STATE"),
         TableColumn::new("HEALTH").goes(1),
-        TableColumn::new("WORKS FOR").goes(3),
+        TableColumn::new("POOL").goes(3),
         TableColumn::new("UPTIME").goes(2).right(),
         TableColumn::new("HASHRATE 10 MIN").goes(4).right(),
         TableColumn::new("MINERS").goes(6).right(),
@@ -251,7 +252,7 @@ async fn list(
     for (_, one) in &shown {
         let health = one.health.clone().unwrap_or_default();
         let is_up = one.status == "running" || one.status == "starting";
-        // What is not there has no figures, even if some were measured a moment ago.
+        // A stopped instance has no metrics, even if some were measured a moment ago.
         let figure = |name: &str| {
             figures
                 .get(&one.id)
@@ -298,10 +299,10 @@ async fn show(
     table.row(vec![TableCell::new("state"), TableCell::state(&one.status)]);
     table.fact("since", when(one.since.as_deref()));
     table.fact("warning", one.warning.as_ref());
-    table.fact("next try", when(one.retry_at.as_deref()));
+    table.fact("next retry", when(one.retry_at.as_deref()));
     if let Some(cause) = &one.cause {
-        table.fact("why it ended", Some(&cause.what));
-        table.fact("what to do", Some(&cause.advice));
+        table.fact("cause", Some(&cause.what));
+        table.fact("fix", Some(&cause.advice));
     }
     table.fact("last error", one.last_error.as_ref());
     if !health.status.is_empty() {
@@ -310,9 +311,9 @@ async fn show(
             TableCell::state(&health.status),
         ]);
         table.fact("score", health.score.map(|score| format!("{score} of 100")));
-        table.fact("look first at", health.trouble);
+        table.fact("main problem", health.trouble);
         table.fact(
-            "works for",
+            "pool",
             health
                 .place
                 .map(|place| match age(health.place_since.as_deref()) {
@@ -333,7 +334,7 @@ async fn show(
     let revision = match (one.config_revision, one.running_revision) {
         (Some(newest), Some(running)) if newest != running => {
             format!(
-                "{}, runs with revision {running}; a restart applies revision {newest}",
+                "{}, running with revision {running}; restart to apply revision {newest}",
                 one.config_name
             )
         }
@@ -341,17 +342,17 @@ async fn show(
         _ => one.config_name.clone(),
     };
     table.fact("configuration", Some(revision));
-    table.fact("port for miners", one.port.map(|port| port.to_string()));
-    table.fact("client", one.running_version.as_ref());
-    table.fact("pinned to client", one.client_version.as_ref());
-    table.fact("process", one.pid.map(|pid| pid.to_string()));
+    table.fact("miner port", one.port.map(|port| port.to_string()));
+    table.fact("client version", one.running_version.as_ref());
+    table.fact("pinned version", one.client_version.as_ref());
+    table.fact("pid", one.pid.map(|pid| pid.to_string()));
     table.fact("started", when(one.started_at.as_deref()));
-    table.fact("ended", when(one.stopped_at.as_deref()));
-    table.fact("wanted", Some(&one.desired));
+    table.fact("stopped", when(one.stopped_at.as_deref()));
+    table.fact("desired state", Some(&one.desired));
     table.fact("autostart", Some(if one.autostart { "on" } else { "off" }));
     let limit = one.restart_limit.map(|limit| {
         format!(
-            ", at most {} times within {}",
+            ", at most {} failures within {}",
             limit.failures,
             length(limit.within_s)
         )
@@ -367,7 +368,7 @@ async fn show(
     table.fact(
         "restarts",
         Some(format!(
-            "{} by itself, {} failures in a row",
+            "{} automatic, {} failures in a row",
             one.restarts, one.failures
         )),
     );
@@ -385,6 +386,6 @@ async fn show(
             .filter(|nice| *nice != 0)
             .map(|nice| nice.to_string()),
     );
-    table.fact("made", when(one.created_at.as_deref()));
+    table.fact("created", when(one.created_at.as_deref()));
     table.write(paper)
 }

@@ -1,4 +1,4 @@
-//! A piece of work on clients, followed to its end.
+//! Follows a job on clients until it ends.
 
 use serde::Deserialize;
 use std::io::{IsTerminal, Write};
@@ -9,7 +9,7 @@ use super::manager::RemoteManager;
 use super::output::TerminalOutput;
 use super::text::in_line;
 
-/// A piece of work as the API tells it.
+/// A job as returned by the API.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ApiJob {
@@ -40,7 +40,7 @@ struct ApiSwitchStep {
 }
 
 impl ApiJob {
-    /// What it does, and how far it is.
+    /// The task and its progress.
     pub(super) fn words(&self) -> String {
         let progress = self
             .progress
@@ -49,18 +49,18 @@ impl ApiJob {
         format!("{} {}: {}{progress}", self.task, self.version, self.message)
     }
 
-    /// It came out as it was meant. `rolled-back` is what a switch is that did not work; a rollback
-    /// that works is `switched`.
+    /// The job succeeded. `rolled-back` is a switch that failed; a successful rollback is
+    /// `switched`.
     fn is_good(&self) -> bool {
         ["installed", "switched"].contains(&self.stage.as_str())
     }
 }
 
-/// A manager that is started again goes on with the work; for so many seconds it is waited for.
+/// A restarted manager continues the job. This is how many seconds to wait for the restart.
 const PATIENCE: u32 = 60;
 
-/// Follows a piece of work, and what follows on it, to the end. Progress stands on standard error,
-/// the result on the paper.
+/// Follows a job and its follow-up jobs to the end. Progress goes to standard error, the result to
+/// standard output.
 pub(super) async fn follow(
     id: &str,
     manager: &RemoteManager,
@@ -88,7 +88,7 @@ pub(super) async fn follow(
     Ok(())
 }
 
-/// How a piece of work ended: as it came, and as it is read.
+/// The end of a job: the unchanged JSON and the parsed fields.
 async fn end(
     id: &str,
     manager: &RemoteManager,
@@ -102,7 +102,7 @@ async fn end(
     };
     let mut tries = 0;
     loop {
-        let mut lost = "the manager has ended".to_owned();
+        let mut lost = "the manager closed the connection".to_owned();
         match manager.listen(&path, None).await {
             Ok(mut stream) => {
                 tries = 0;
@@ -132,16 +132,16 @@ async fn end(
         if tries > PATIENCE {
             progress.wipe();
             return Err(CommandError::Failed(format!(
-                "{lost}. The next manager goes on with it; jd-manager updates says how far it is."
+                "{lost}. The job continues when jd-manager is running again. Show its progress with: jd-manager updates"
             )));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// What was shown of the way to the end.
+/// Prints progress and remembers what was printed.
 struct JobProgressPrinter {
-    /// A line that is written over again and again; else a line for each thing that is new.
+    /// Overwrite one line; otherwise print a line for each new message.
     is_live: bool,
     said: Vec<String>,
     is_shown: bool,

@@ -1,4 +1,4 @@
-//! Starting, stopping and restarting instances, and waiting for what comes of it.
+//! Starts, stops and restarts instances, and waits for the result.
 
 use clap::Args;
 use reqwest::Method;
@@ -16,28 +16,28 @@ use super::stream::ApiStream;
 use super::text::in_line;
 use super::time::length;
 
-/// Which instances, and how long to wait for them.
+/// The instances, and how long to wait for them.
 #[derive(Args, Clone, Debug)]
 pub struct LifecycleTargets {
-    /// Their names, ids, or the beginnings of their ids.
+    /// Names or ids of instances (the first characters of an id are enough).
     #[arg(
         required_unless_present = "all",
         conflicts_with = "all",
         value_name = "NAME"
     )]
     names: Vec<String>,
-    /// All there are.
+    /// All instances.
     #[arg(long)]
     all: bool,
-    /// Do not wait until they serve miners; it is enough that their clients are there.
+    /// Do not wait until the instances are running or stopped.
     #[arg(long)]
     no_wait: bool,
-    /// Wait for so many seconds at most; an instance that still starts then goes on starting.
+    /// Wait at most this many seconds. An instance that is still starting then continues to start.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), conflicts_with = "no_wait")]
     timeout: u64,
 }
 
-/// What is to be done.
+/// The action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LifecycleAction {
@@ -63,7 +63,7 @@ struct ApiActionOutcome {
     message: String,
 }
 
-/// Does it, says what came of each, and fails if one of them failed.
+/// Runs the action, prints the result for each instance, and fails if any of them failed.
 pub(super) async fn run(
     action: LifecycleAction,
     targets: &LifecycleTargets,
@@ -81,7 +81,7 @@ pub(super) async fn run(
             .collect::<Result<_, CommandError>>()?;
         json!({ "action": action, "ids": ids })
     };
-    // Before it is done, so that nothing is missed.
+    // Listen before the action, so no change is missed.
     let changes = manager.listen("/api/instances", None).await?;
     let answer = manager
         .send(Method::POST, "/api/instances/actions", Some(&body))
@@ -111,15 +111,15 @@ pub(super) async fn run(
     }
 }
 
-/// A line about one instance: what went well on the paper, what did not beside it. Programs have
-/// the answer already.
+/// Prints a line about one instance: success to standard output, failure to standard error. With
+/// `--json`, the answer is already printed.
 fn said(
     paper: &mut TerminalOutput,
     name: &str,
     words: &str,
     is_bad: bool,
 ) -> Result<(), CommandError> {
-    // The manager's sentences begin with the name.
+    // The manager's messages begin with the name.
     let line = if words.starts_with(name) {
         words.to_owned()
     } else {
@@ -136,8 +136,7 @@ fn said(
     paper.flush()
 }
 
-/// Whether an instance has come to where it shall be: how that is said, and whether it is bad.
-/// None: not yet.
+/// The result for an instance: the text, and whether it is a failure. None: not finished yet.
 fn verdict(action: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
     let why = || {
         let cause = one
@@ -147,24 +146,27 @@ fn verdict(action: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)>
             .filter(|words| words != ". ");
         cause
             .or_else(|| one.last_error.clone())
-            .unwrap_or_else(|| "its log says more".into())
+            .unwrap_or_else(|| "see its log".into())
     };
     match (action, one.status.as_str()) {
         (LifecycleAction::Stop, "stopped") => Some(("is stopped.".into(), false)),
         (LifecycleAction::Stop, "starting" | "running" | "backing-off") => {
-            Some(("was started again meanwhile.".into(), true))
+            Some(("was started again in the meantime.".into(), true))
         }
-        (LifecycleAction::Stop, "failed") => Some(("has failed, and does not run.".into(), false)),
-        (_, "running") => Some(("runs and serves miners.".into(), false)),
+        (LifecycleAction::Stop, "failed") => Some(("has failed and is not running.".into(), false)),
+        (_, "running") => Some(("is running.".into(), false)),
         (_, "failed") => Some((format!("has failed: {}", why()), true)),
-        (_, "backing-off") => Some((format!("ended and will be tried again: {}", why()), true)),
-        (_, "stopped") => Some(("was stopped meanwhile.".into(), true)),
+        (_, "backing-off") => Some((
+            format!("exited unexpectedly and will be retried: {}", why()),
+            true,
+        )),
+        (_, "stopped") => Some(("was stopped in the meantime.".into(), true)),
         _ => None,
     }
 }
 
-/// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all
-/// went well.
+/// Waits for the instances in `left` (ids and names), prints the result for each, and returns
+/// whether all succeeded.
 async fn wait(
     action: LifecycleAction,
     mut left: Vec<(String, String)>,
@@ -176,8 +178,8 @@ async fn wait(
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut is_well = true;
     while !left.is_empty() {
-        // An event may be older than what was asked for in between, so it only says that it is time
-        // to look.
+        // An event may be older than the state that was read in between, so it only triggers
+        // another look.
         let now: HashMap<String, ApiInstance> = all(manager)
             .await?
             .into_iter()
@@ -187,7 +189,7 @@ async fn wait(
         for (id, name) in left {
             let found = match now.get(&id) {
                 Some(one) => verdict(action, one),
-                None => Some(("was deleted meanwhile.".into(), true)),
+                None => Some(("was deleted in the meantime.".into(), true)),
             };
             match found {
                 Some((words, is_bad)) => {
@@ -205,24 +207,22 @@ async fn wait(
             Ok(Ok(Some(_))) => while changes.ready().is_some() {},
             Ok(Ok(None) | Err(_)) => {
                 return Err(CommandError::Failed(
-                    "the manager went away while this waited; what was begun goes on without it"
+                    "the connection to the manager was lost. The instances continue to start or stop."
                         .into(),
                 ));
             }
             Err(_) => {
                 for (_, name) in &left {
+                    let time = length(timeout);
                     let words = match action {
-                        LifecycleAction::Stop => "its client has not ended",
-                        _ => {
-                            "it does not serve miners yet; it goes on starting, and its log says what it waits for"
+                        LifecycleAction::Stop => {
+                            format!("the client is still running after {time}.")
                         }
+                        _ => format!(
+                            "still starting after {time}. The log shows what the client is waiting for."
+                        ),
                     };
-                    said(
-                        paper,
-                        name,
-                        &format!("after {} {words}.", length(timeout)),
-                        true,
-                    )?;
+                    said(paper, name, &words, true)?;
                 }
                 return Ok(false);
             }

@@ -1,4 +1,4 @@
-//! `jd-manager logs`: the log of an instance, its end or as it grows.
+//! `jd-manager logs`: shows the end of an instance's log, and follows it.
 
 use clap::Args;
 use serde::Deserialize;
@@ -19,19 +19,18 @@ use super::time::of_log;
 /// The arguments of `jd-manager logs`.
 #[derive(Args, Clone, Debug)]
 pub struct LogsArgs {
-    /// Whose log: its name, its id, or the beginning of its id.
+    /// Name or id of the instance (the first characters of the id are enough).
     name: String,
-    /// Go on with what comes, until Ctrl-C; whatever happens to the manager meanwhile, no line is
-    /// missed.
+    /// Follow the log until Ctrl-C. No line is missed, even if the manager restarts.
     #[arg(long, short)]
     follow: bool,
-    /// Begin with so many of the newest records [default: 100, and 10 with --follow].
+    /// Number of newest records to show first [default: 100, or 10 with --follow].
     #[arg(long, short = 'n', value_name = "COUNT")]
     lines: Option<usize>,
-    /// Only records of this level and above.
+    /// Show only records of this level and above.
     #[arg(long, value_name = "LEVEL", value_parser = ["trace", "debug", "info", "warn", "error"])]
     level: Option<String>,
-    /// Only records with this text in their message or module, whatever the case.
+    /// Show only records with this text in the message or module. Case is ignored.
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
 }
@@ -56,19 +55,19 @@ struct ApiLogRecord {
     omitted_bytes: u64,
 }
 
-/// Records that were not told.
+/// Records that were skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiSkippedRecords {
     lines: u64,
 }
 
-/// As many records come at once.
+/// The number of records per request.
 const PAGE: usize = 1000;
-/// The longest wait before a lost connection is tried again.
+/// The longest wait before reconnecting.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Writes the end of a log, and with `--follow` what comes.
+/// Prints the end of a log and, with `--follow`, new records.
 pub(super) async fn run(
     args: &LogsArgs,
     manager: &RemoteManager,
@@ -96,7 +95,7 @@ fn path(args: &LogsArgs, one: &NamedResource, more: &[(&str, String)]) -> String
     format!("/api/instances/{}/logs?{}", one.id, query.finish())
 }
 
-/// Writes the newest records; returns where the log ends.
+/// Prints the newest records and returns the position of the log's end.
 async fn newest(
     args: &LogsArgs,
     one: &NamedResource,
@@ -145,7 +144,7 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
         _ => None,
     };
     let target = record.target.as_deref().map(in_line).unwrap_or_default();
-    // The program's name is the same on nearly all lines.
+    // Nearly all lines have the same program name.
     let target = target.strip_prefix("jd_client_sv2::").unwrap_or(&target);
     let between = if target.is_empty() { "" } else { ": " };
     let message = plain(&record.message);
@@ -156,19 +155,19 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
         "{moment:<23} {level} {target}{between}{}",
         lines.next().unwrap_or_default()
     ))?;
-    // Further lines of a record are set in, so that none of them can pose as a record.
+    // Further lines of a record are indented, so none of them can look like a record.
     lines.try_for_each(|line| paper.line(&format!("{:<23}       {line}", "")))?;
     match record.omitted_bytes {
         0 => Ok(()),
         omitted => paper.line(&format!(
-            "{:<23}       -- {omitted} more bytes; the download has them --",
+            "{:<23}       -- {omitted} more bytes; download the log to see them --",
             ""
         )),
     }
 }
 
-/// Writes what comes, for ever. A connection that is lost is made again, and goes on behind the
-/// last record that was heard.
+/// Prints new records until interrupted. After a lost connection, reconnects and continues after
+/// the last record.
 async fn follow(
     args: &LogsArgs,
     one: &NamedResource,
@@ -184,7 +183,7 @@ async fn follow(
         let lost = match manager.listen(&path(args, one, &[]), Some(&last)).await {
             Ok(mut stream) => {
                 if std::mem::take(&mut is_lost) {
-                    complain("-- the connection is back --");
+                    complain("-- reconnected --");
                 }
                 wait = Duration::from_secs(1);
                 loop {
@@ -197,12 +196,12 @@ async fn follow(
                     };
                     match event {
                         Ok(Some(event)) => told(&event, &mut last, &mut status, paper)?,
-                        Ok(None) => break "the manager has ended".to_owned(),
+                        Ok(None) => break "the manager closed the connection".to_owned(),
                         Err(why) => break why,
                     }
                 }
             }
-            // It is gone, or is not to be seen any more: no wait changes that.
+            // The instance is gone, or access was revoked. Waiting does not help.
             Err(trouble @ (CommandError::Refused(_) | CommandError::Misused(_))) => {
                 return Err(trouble);
             }
@@ -211,7 +210,7 @@ async fn follow(
         };
         if !std::mem::replace(&mut is_lost, true) {
             complain(&format!(
-                "-- the connection is lost and is tried again: {} --",
+                "-- connection lost, reconnecting: {} --",
                 in_line(&lost)
             ));
         }
@@ -251,7 +250,7 @@ fn told(
         "skipped" => {
             let skipped: ApiSkippedRecords = serde_json::from_str(&event.data).unwrap_or_default();
             paper.line(&format!(
-                "-- {} lines came too fast and are left out --",
+                "-- {} lines skipped: the log grows too fast --",
                 skipped.lines
             ))
         }

@@ -1,5 +1,5 @@
-//! A running manager as commands see it: asked for JSON, told to do something, listened to. What it
-//! refuses becomes a sentence that says what to do.
+//! A running manager as the commands use it: reading JSON, requesting changes, listening to event
+//! streams. Errors become sentences with a fix.
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use super::error::{ApiRefusal, CommandError};
 use super::stream::ApiStream;
 use super::token::BearerToken;
 
-/// The manager itself gives up after a minute.
+/// Longer than the manager's own limit of one minute.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A running manager.
@@ -21,36 +21,36 @@ pub(super) struct RemoteManager {
     token: Option<BearerToken>,
 }
 
-/// What it answered, which went well.
+/// A successful answer.
 #[derive(Debug)]
 pub(super) struct ApiResponse {
-    /// As it came.
+    /// The unchanged text.
     pub(super) text: String,
 }
 
 impl ApiResponse {
-    /// What of it matters here.
+    /// Parses the fields that are used here.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, CommandError> {
         serde_json::from_str(&self.text).map_err(|e| {
             CommandError::Failed(format!(
-                "the answer cannot be understood, perhaps because that jd-manager is of another version: {e}"
+                "the manager's answer cannot be read. It may be another version of jd-manager. ({e})"
             ))
         })
     }
 }
 
 impl RemoteManager {
-    /// The manager at the other end of a connection, shown this token.
+    /// The manager behind this connection, used with this token.
     pub(super) const fn new(connection: ApiConnection, token: Option<BearerToken>) -> Self {
         Self { connection, token }
     }
 
-    /// Asks for something.
+    /// Reads something.
     pub(super) async fn get(&self, path: &str) -> Result<ApiResponse, CommandError> {
         self.answer(self.request(Method::GET, path)).await
     }
 
-    /// Asks for a change.
+    /// Requests a change.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -66,7 +66,7 @@ impl RemoteManager {
         .await
     }
 
-    /// Listens from now on; `after`: where the last stream ended.
+    /// Opens an event stream. `after`: the id where the last stream ended.
     pub(super) async fn listen(
         &self,
         path: &str,
@@ -108,7 +108,7 @@ impl RemoteManager {
             .map_err(|e| self.unreached(&e))?;
         let too_large = || {
             CommandError::Failed(format!(
-                "{} sent more than jd-manager ever answers.",
+                "{} sent more data than jd-manager ever sends. Check the address.",
                 self.connection.shown
             ))
         };
@@ -117,7 +117,7 @@ impl RemoteManager {
         })
     }
 
-    /// The response if it is one of a manager that does what it was asked for.
+    /// The response if the request succeeded.
     async fn accepted(&self, response: Response) -> Result<Response, CommandError> {
         let status = response.status();
         let at = &self.connection.shown;
@@ -129,13 +129,13 @@ impl RemoteManager {
                 .unwrap_or("nowhere")
                 .to_owned();
             let advice = if to.contains("login") {
-                "That is a page to log in at, for browsers. Put a token into JD_MANAGER_TOKEN, or name a file with it by --token-file; \
-                 jd-manager token create makes one, on the machine itself"
+                "That is the sign-in page for browsers. Create a token on that machine (jd-manager token create NAME) and pass it in \
+                 JD_MANAGER_TOKEN or with --token-file"
             } else {
-                "Name with --url the address that jd-manager itself is reached at"
+                "Pass the address of jd-manager itself with --url"
             };
             return Err(CommandError::Failed(format!(
-                "{at} sends us on to {to}. {advice}."
+                "{at} redirects to {to}. {advice}."
             )));
         }
         if status.is_success() {
@@ -153,21 +153,21 @@ impl RemoteManager {
         let at = &self.connection.shown;
         let advice = match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, Some(token)) => format!(
-                "{at} does not know the token in {}: it was revoked, has expired, or is another manager's. Make a new one on that machine: \
-                 jd-manager token create NAME --role operator.",
+                "{at} does not accept the token in {}. It was revoked, has expired, or belongs to another manager. Create a new token on that \
+                 machine: jd-manager token create NAME --role operator",
                 token.whence
             ),
             (StatusCode::UNAUTHORIZED, None) => format!(
-                "{at} wants to know who asks. Make a token on that machine, jd-manager token create NAME --role operator, and put it into \
-                 JD_MANAGER_TOKEN, or into a file that --token-file names."
+                "{at} requires a token. Create one on that machine (jd-manager token create NAME --role operator) and pass it in \
+                 JD_MANAGER_TOKEN or with --token-file."
             ),
             (StatusCode::FORBIDDEN, Some(token)) => format!(
-                "It was asked with the token in {}. Make one that may do this, on that machine: jd-manager token create NAME --role operator, \
-                 or --role admin for configurations and for making, changing and deleting.",
+                "The request used the token in {}. Create a token with a sufficient role on that machine: jd-manager token create NAME \
+                 --role operator, or --role admin for configurations and to create, change or delete.",
                 token.whence
             ),
             (StatusCode::MISDIRECTED_REQUEST, _) => {
-                "Name it by its address, or have it started with --allow-host NAME.".into()
+                "Use the IP address, or start that jd-manager with --allow-host NAME.".into()
             }
             _ => return None,
         };
@@ -181,13 +181,13 @@ impl RemoteManager {
         }
         let because = because(without_address(error));
         CommandError::Failed(if error.is_connect() && because.contains("refused") {
-            format!("nobody answers at {at}. Is jd-manager running there? ({because})")
+            format!("no program listens at {at}. Is jd-manager running there? ({because})")
         } else if because.contains("certificate") {
             format!(
-                "{at} cannot be trusted: {because}. If it has a certificate of its own, name that file with --tls-ca."
+                "the certificate of {at} is not trusted: {because}. If the manager has its own certificate, pass that file with --tls-ca."
             )
         } else {
-            format!("{at} cannot be asked: {because}")
+            format!("the request to {at} failed: {because}")
         })
     }
 
@@ -196,7 +196,7 @@ impl RemoteManager {
     }
 }
 
-/// What an error of the library came from: its own sentence only repeats the address.
+/// The cause of a library error: the error's own text only repeats the address.
 fn without_address(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
     std::error::Error::source(error).unwrap_or(error)
 }

@@ -1,9 +1,8 @@
-//! A running manager, asked from another process: how it is reached, whether it is well, and the
-//! commands for daily work.
+//! Commands for a running manager: connecting to it, the health check, and the commands for daily
+//! work.
 //!
-//! It goes through the manager's own addresses and knows its API alone, no domain and no database. What
-//! people read is a table as wide as their terminal; what programs read (`--json`) is the API's
-//! JSON as it comes.
+//! The commands use only the manager's HTTP API, not the domains or the database. People get tables
+//! that fit their terminal; programs (`--json`) get the API's JSON unchanged.
 
 mod alerts;
 mod change;

@@ -1,32 +1,32 @@
-//! Which one is meant: by name, by id, or by the beginning of an id that only one has.
+//! Finds an item by its name, its id, or a unique beginning of its id.
 
 use serde::Deserialize;
 
 use super::error::CommandError;
 
-/// What something is called.
+/// An item with a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct NamedResource {
-    /// Its id.
+    /// The id.
     pub(super) id: String,
-    /// Its name.
+    /// The name.
     pub(super) name: String,
 }
 
-/// Candidates shown at most.
+/// The maximum number of candidates shown.
 const SHOWN: usize = 8;
 
-/// The one of `all` that is meant by `wanted`; `kind` is what they are, for messages, `list` the
-/// command that shows them.
+/// The item of `all` that `wanted` refers to. `kind` names the items in messages, `list` is the
+/// command that lists them.
 pub(super) fn find<'a>(
     all: &'a [NamedResource],
     wanted: &str,
     kind: &str,
     list: &str,
 ) -> Result<&'a NamedResource, CommandError> {
-    // A name wins over an id: it is what people typed on purpose. Names are unique whatever the
-    // case.
+    // A name has priority over an id, because people typed it on purpose. Names are unique
+    // regardless of case.
     let exactly = all
         .iter()
         .find(|one| one.name == wanted || one.id == wanted);
@@ -59,7 +59,7 @@ pub(super) fn find<'a>(
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
             Err(CommandError::Failed(format!(
-                "\"{wanted}\" is the beginning of several ids: {}. Give more of it.",
+                "\"{wanted}\" is the beginning of several ids: {}. Enter more characters.",
                 candidates.join(", ")
             )))
         }
@@ -72,12 +72,12 @@ fn known(all: &[NamedResource], list: &str) -> String {
         1..=SHOWN => {
             let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
             format!(
-                "There {}: {}.",
-                if names.len() == 1 { "is one" } else { "are" },
+                "Existing {}: {}.",
+                if names.len() == 1 { "name" } else { "names" },
                 names.join(", ")
             )
         }
-        many => format!("There are {many}; {list} shows them."),
+        many => format!("There are {many}. List them with: {list}"),
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");
         assert_eq!(found("0ABC-3").unwrap(), "f9");
-        // It is a name, and the beginning of two ids besides.
+        // A name that is also the beginning of two ids.
         assert_eq!(found("f9").unwrap(), "f9");
         let said = |wanted: &str| match found(wanted) {
             Err(CommandError::Failed(said)) => said,

@@ -20,13 +20,13 @@ pub enum NodeCommand {
 /// The arguments of `jd-manager node check`.
 #[derive(Args, Clone, Debug)]
 pub struct NodeCheckArgs {
-    /// The socket or the data directory of the node [default: the usual places].
+    /// Socket or data directory of the node [default: the usual places].
     path: Option<PathBuf>,
-    /// The chain that the node should follow: mainnet, testnet4, signet or regtest [default: as the
-    /// path tells].
+    /// Expected network of the node: mainnet, testnet4, signet or regtest [default: derived from
+    /// the path].
     #[arg(long)]
     network: Option<String>,
-    /// The version of Bitcoin Core in the configuration, 30 or 31 [default: each is tried].
+    /// Version of Bitcoin Core in the configuration: 30 or 31 [default: try both].
     #[arg(long, value_name = "VERSION")]
     core_version: Option<u8>,
 }
@@ -44,7 +44,7 @@ struct ApiNodeCheck {
     version: Option<u8>,
 }
 
-/// Checks a node; the exit code says whether a client can use it.
+/// Checks a node. The exit code shows whether a client can use it.
 pub(super) async fn run(
     command: NodeCommand,
     manager: &RemoteManager,
@@ -81,17 +81,14 @@ fn address(args: &NodeCheckArgs) -> Result<String, CommandError> {
     Ok(format!("/api/node/check{gap}{query}"))
 }
 
-/// The manager has another working directory.
+/// An absolute path, because the manager has another working directory.
 fn whole_path(path: &Path) -> Result<String, CommandError> {
     let whole = std::path::absolute(path).map_err(|e| {
-        CommandError::Misused(format!(
-            "the path \"{}\" cannot be used: {e}",
-            path.display()
-        ))
+        CommandError::Misused(format!("cannot use the path \"{}\": {e}", path.display()))
     })?;
     whole.into_os_string().into_string().map_err(|path| {
         CommandError::Misused(format!(
-            "the path \"{}\" is not UTF-8, so it cannot be checked",
+            "cannot check the path \"{}\": it is not valid UTF-8",
             path.display()
         ))
     })

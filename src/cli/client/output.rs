@@ -1,5 +1,4 @@
-//! Where answers are written: standard output, as wide as the terminal is, coloured where that is
-//! wanted, and closed without a word if its reader goes.
+//! Standard output: the width of the terminal, colors, and a silent end if the reader closes it.
 
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
@@ -9,16 +8,16 @@ use super::error::CommandError;
 #[derive(Debug)]
 pub(super) struct TerminalOutput {
     to: BufWriter<Stdout>,
-    /// What programs read is wanted: the API's JSON.
+    /// Print the API's JSON, for programs.
     pub(super) json: bool,
-    /// Columns; none: lines may be as long as they like.
+    /// The width in columns; none: no limit.
     pub(super) width: Option<u16>,
-    /// Colours are wanted and can be shown.
+    /// Print colors.
     pub(super) is_coloured: bool,
 }
 
 impl TerminalOutput {
-    /// Standard output as it is.
+    /// Standard output with the settings of the environment.
     pub(super) fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let is_terminal = stdout.is_terminal();
@@ -42,22 +41,22 @@ impl TerminalOutput {
         }
     }
 
-    /// A line for people. What came from the manager has to be [`plain`](super::text::plain).
+    /// Prints a line for people. Text from the manager must be [`plain`](super::text::plain).
     pub(super) fn line(&mut self, text: &str) -> Result<(), CommandError> {
         writeln!(self.to, "{text}").map_err(|e| lost(&e))
     }
 
-    /// An answer for programs, as it came.
+    /// Prints an unchanged answer for programs.
     pub(super) fn answer(&mut self, json: &str) -> Result<(), CommandError> {
         self.line(json.trim_end())
     }
 
-    /// Text as it is, without a line's end of ours.
+    /// Prints text without adding a line break.
     pub(super) fn text(&mut self, text: &str) -> Result<(), CommandError> {
         self.to.write_all(text.as_bytes()).map_err(|e| lost(&e))
     }
 
-    /// Everything written so far is to be seen now.
+    /// Shows everything written so far.
     pub(super) fn flush(&mut self) -> Result<(), CommandError> {
         self.to.flush().map_err(|e| lost(&e))
     }
@@ -66,6 +65,6 @@ impl TerminalOutput {
 fn lost(error: &std::io::Error) -> CommandError {
     match error.kind() {
         std::io::ErrorKind::BrokenPipe => CommandError::Unread,
-        _ => CommandError::Failed(format!("standard output: {error}")),
+        _ => CommandError::Failed(format!("cannot write to standard output: {error}")),
     }
 }

@@ -1,20 +1,20 @@
-//! An event stream, read event by event.
+//! Reads an event stream, event by event.
 
 use std::time::Duration;
 
 use super::connection::because;
 
-/// A manager says something every 15 s, if only that it is there.
+/// A manager sends at least a keep-alive every 15 s.
 const SILENCE: Duration = Duration::from_secs(50);
-/// No event is as long; what is longer is no event stream.
+/// Longer data is not an event stream.
 const LONGEST: usize = 32 << 20;
 
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StreamEvent {
-    /// Its kind; empty for the usual one of its stream.
+    /// The event's name; empty for the default event of the stream.
     pub(super) name: String,
-    /// Where a new stream goes on behind it, if it says so.
+    /// The id from which a new stream continues, if there is one.
     pub(super) id: Option<String>,
     /// Its JSON.
     pub(super) data: String,
@@ -36,7 +36,7 @@ impl ApiStream {
         }
     }
 
-    /// An event that is here already.
+    /// An event that has already arrived.
     pub(super) fn ready(&mut self) -> Option<StreamEvent> {
         self.unread.take()
     }
@@ -44,7 +44,7 @@ impl ApiStream {
     /// The next event; none: the stream has ended.
     ///
     /// # Errors
-    /// Why it was torn off.
+    /// The reason why the stream broke off.
     pub(super) async fn next(&mut self) -> Result<Option<StreamEvent>, String> {
         loop {
             if let Some(event) = self.unread.take() {
@@ -52,29 +52,29 @@ impl ApiStream {
             }
             let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
             match chunk
-                .map_err(|_| "nothing was heard for too long".to_owned())?
+                .map_err(|_| "the manager stopped sending".to_owned())?
                 .map_err(|e| because(&e))?
             {
                 Some(bytes) => self.unread.bytes.extend_from_slice(&bytes),
                 None => return Ok(None),
             }
             if self.unread.bytes.len() - self.unread.read > LONGEST {
-                return Err("what came is no event stream".into());
+                return Err("the answer is not an event stream".into());
             }
         }
     }
 }
 
-/// What came and was not told yet.
+/// Data that has arrived and is not read yet.
 #[derive(Debug, Default)]
 struct UnreadBytes {
     bytes: Vec<u8>,
-    /// Up to here it was told.
+    /// The length of the part that is read.
     read: usize,
 }
 
 impl UnreadBytes {
-    /// The next whole event.
+    /// The next complete event.
     fn take(&mut self) -> Option<StreamEvent> {
         loop {
             let rest = &self.bytes[self.read..];

@@ -1,5 +1,5 @@
-//! Tables for people: no lines, as wide as the terminal; where there is no room the least important
-//! columns go first, then long texts are wrapped.
+//! Tables for people: without lines, as wide as the terminal. If there is no room, the least
+//! important columns are left out first, then long texts are wrapped.
 
 use comfy_table::{
     Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle,
@@ -10,23 +10,23 @@ use super::error::CommandError;
 use super::output::TerminalOutput;
 use super::text::in_line;
 
-/// Between two columns.
+/// The gap between two columns.
 const GAP: u16 = 2;
-/// A text that is wrapped has at least so many columns.
+/// The minimum width of wrapped text.
 const NARROWEST: u16 = 24;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableColumn {
     title: &'static str,
-    /// Where there is no room, those with the highest number go first; 0: never.
+    /// If there is no room, columns with the highest number are left out first; 0: never.
     goes: u8,
     is_right: bool,
     is_wrapped: bool,
 }
 
 impl TableColumn {
-    /// A column that always stays.
+    /// A column that is never left out.
     pub(super) const fn new(title: &'static str) -> Self {
         Self {
             title,
@@ -36,12 +36,12 @@ impl TableColumn {
         }
     }
 
-    /// Where there is no room it goes, the highest number first.
+    /// Leave the column out if there is no room, the highest number first.
     pub(super) const fn goes(self, goes: u8) -> Self {
         Self { goes, ..self }
     }
 
-    /// Its figures stand at the right.
+    /// Align the column to the right.
     pub(super) const fn right(self) -> Self {
         Self {
             is_right: true,
@@ -49,7 +49,7 @@ impl TableColumn {
         }
     }
 
-    /// Its texts are wrapped where there is no room.
+    /// Wrap the column's text if there is no room.
     pub(super) const fn wrapped(self) -> Self {
         Self {
             is_wrapped: true,
@@ -58,7 +58,7 @@ impl TableColumn {
     }
 }
 
-/// How something is, as a colour.
+/// The color of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter)]
 pub(super) enum CellColor {
     Good,
@@ -68,7 +68,7 @@ pub(super) enum CellColor {
 }
 
 impl CellColor {
-    /// The mood of a state or a health in the API's words.
+    /// The color of a state or health status of the API.
     pub(super) fn of(word: &str) -> Option<Self> {
         match word {
             "running" | "healthy" | "installed" | "switched" => Some(Self::Good),
@@ -79,8 +79,8 @@ impl CellColor {
         }
     }
 
-    /// Stands before a coloured text while columns are measured: a character without width, which
-    /// no text of others has any more.
+    /// Marks the start of colored text while columns are measured: a character without width, which
+    /// is removed from all other text.
     const fn mark(self) -> char {
         match self {
             Self::Good => '\u{2061}',
@@ -100,10 +100,10 @@ impl CellColor {
     }
 }
 
-/// Stands behind a coloured text.
+/// Marks the end of colored text.
 const END: char = '\u{2060}';
 
-/// The colour of something that is well or not.
+/// The color for good or bad.
 pub(super) const fn status_color(is_well: bool) -> CellColor {
     if is_well {
         CellColor::Good
@@ -112,7 +112,7 @@ pub(super) const fn status_color(is_well: bool) -> CellColor {
     }
 }
 
-/// A word in the colour of its mood; without colours the word alone.
+/// A word in its color, or unchanged if colors are off.
 pub(super) fn coloured(word: &str, mood: Option<CellColor>, paper: &TerminalOutput) -> String {
     match mood {
         Some(mood) if paper.is_coloured => format!("{}{word}\u{1b}[0m", mood.escape()),
@@ -120,7 +120,7 @@ pub(super) fn coloured(word: &str, mood: Option<CellColor>, paper: &TerminalOutp
     }
 }
 
-/// What stands in a table.
+/// A cell of a table.
 #[derive(Clone, Debug)]
 pub(super) struct TableCell {
     text: String,
@@ -128,7 +128,7 @@ pub(super) struct TableCell {
 }
 
 impl TableCell {
-    /// Text of anybody.
+    /// A cell with any text.
     pub(super) fn new(text: impl AsRef<str>) -> Self {
         Self {
             text: in_line(text.as_ref()),
@@ -136,7 +136,7 @@ impl TableCell {
         }
     }
 
-    /// A state or health in the API's words, which has a colour.
+    /// A cell with a state or health status of the API, in its color.
     pub(super) fn state(word: &str) -> Self {
         Self {
             mood: CellColor::of(word),
@@ -144,7 +144,7 @@ impl TableCell {
         }
     }
 
-    /// Nothing is known: a dash.
+    /// A cell with a text, or a dash if there is none.
     pub(super) fn or_dash(text: Option<impl AsRef<str>>) -> Self {
         text.map_or_else(|| Self::new("-"), Self::new)
     }
@@ -159,7 +159,7 @@ pub(super) struct OutputTable {
 }
 
 impl OutputTable {
-    /// A table with titles.
+    /// A table with a header.
     pub(super) fn new(columns: &[TableColumn]) -> Self {
         Self {
             columns: columns.to_vec(),
@@ -168,7 +168,7 @@ impl OutputTable {
         }
     }
 
-    /// What something is, line by line: a word and what it says.
+    /// A list of facts: a label and a value per line.
     pub(super) fn of_facts() -> Self {
         Self {
             columns: vec![TableColumn::new(""), TableColumn::new("").wrapped()],
@@ -177,19 +177,19 @@ impl OutputTable {
         }
     }
 
-    /// Another row.
+    /// Adds a row.
     pub(super) fn row(&mut self, cells: Vec<TableCell>) {
         self.rows.push(cells);
     }
 
-    /// Another fact, if there is something to say.
+    /// Adds a fact, unless the value is empty.
     pub(super) fn fact(&mut self, word: &str, says: Option<impl AsRef<str>>) {
         if let Some(says) = says.filter(|says| !says.as_ref().is_empty()) {
             self.row(vec![TableCell::new(word), TableCell::new(says)]);
         }
     }
 
-    /// Writes it.
+    /// Prints the table.
     pub(super) fn write(&self, paper: &mut TerminalOutput) -> Result<(), CommandError> {
         for line in self.lines(paper.width, paper.is_coloured) {
             paper.line(&line)?;
@@ -230,7 +230,7 @@ impl OutputTable {
         }
         let mut grid = self.grid(&shown, is_coloured);
         if let Some(width) = width {
-            // The gap behind the last column is trimmed.
+            // The gap after the last column is trimmed.
             grid.set_width(width.saturating_add(GAP))
                 .set_content_arrangement(ContentArrangement::Dynamic);
             for (at, column) in shown.iter().enumerate() {
@@ -272,7 +272,7 @@ impl OutputTable {
     }
 }
 
-/// The marks as the terminal's colours.
+/// Replaces the marks with terminal colors.
 fn painted(line: &str) -> String {
     let mut line = line.replace(END, "\u{1b}[0m");
     for mood in CellColor::iter() {
@@ -319,7 +319,7 @@ mod tests {
                 && lines[1].ends_with("wrapped there"),
             "{lines:?}"
         );
-        // Wide characters take two places.
+        // Wide characters need two columns.
         assert_eq!(lines[2], "日本  failed       -");
     }
 
@@ -338,7 +338,7 @@ mod tests {
             "{narrow:#?}"
         );
         assert_eq!(table().lines(Some(20), false)[0], "NAME  STATE");
-        // Narrower than what has to be there: still something, and no panic.
+        // Narrower than the required columns: still some output, and no panic.
         (1..20).for_each(|width| assert!(!table().lines(Some(width), true).is_empty(), "{width}"));
     }
 

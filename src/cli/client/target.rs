@@ -1,5 +1,5 @@
-//! Which manager a command speaks to, and how it gets there: by the Unix socket of a data
-//! directory, or by an address.
+//! Which manager a command talks to, and how it connects: through the Unix socket of a data
+//! directory, or through a URL.
 
 use clap::Args;
 use std::ffi::OsString;
@@ -12,32 +12,31 @@ use super::text::plain;
 use super::token::BearerToken;
 use crate::server::settings::{Settings, SettingsInput};
 
-/// Which manager is asked, and who reads the answer.
+/// The manager to talk to, and the output format.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Which manager, and who reads the answer")]
+#[command(next_help_heading = "Connection and output")]
 pub struct TargetArgs {
-    /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token
-    /// is in JD_MANAGER_TOKEN or --token-file.
+    /// URL of the manager, such as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Pass a token in
+    /// JD_MANAGER_TOKEN or with --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
-    /// A file with the token to show [env: JD_MANAGER_TOKEN_FILE]; a token on the command line
-    /// would be seen by everybody on this machine.
+    /// File with the token [env: JD_MANAGER_TOKEN_FILE]. There is no flag for the token itself,
+    /// because every user of this machine can see command lines.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// Certificates in PEM that are trusted over HTTPS besides the machine's authorities, as the
-    /// manager's own.
+    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as the
+    /// manager's own certificate.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
-    /// Ask the manager that runs on this data directory [default: $XDG_DATA_HOME/jd-manager] [env:
+    /// Data directory of the manager on this machine [default: $XDG_DATA_HOME/jd-manager] [env:
     /// JD_MANAGER_DATA_DIR].
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// Its settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there] [env:
-    /// JD_MANAGER_SETTINGS].
+    /// Settings file of the manager [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it
+    /// exists] [env: JD_MANAGER_SETTINGS].
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
-    /// Print the API's JSON as it comes, for programs; what goes wrong stands on standard error as
-    /// problem details.
+    /// Print the API's JSON, for programs. Errors are problem details (JSON) on standard error.
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -47,8 +46,8 @@ fn set(name: &str) -> Option<OsString> {
 }
 
 impl TargetArgs {
-    /// Connects. A flag says more than any variable: with JD_MANAGER_URL in the environment,
-    /// --data-dir still means that directory.
+    /// Connects. Flags have priority over variables: with JD_MANAGER_URL in the environment,
+    /// --data-dir still selects that directory.
     pub(super) fn manager(self) -> Result<RemoteManager, CommandError> {
         let is_here = self.data_dir.is_some() || self.settings.is_some();
         let url = match self.url {
@@ -57,7 +56,7 @@ impl TargetArgs {
             None => set("JD_MANAGER_URL")
                 .map(OsString::into_string)
                 .transpose()
-                .map_err(|_| CommandError::Misused("JD_MANAGER_URL is no address".into()))?,
+                .map_err(|_| CommandError::Misused("JD_MANAGER_URL is not a valid URL".into()))?,
         };
         let by_file = self
             .token_file
@@ -70,7 +69,7 @@ impl TargetArgs {
             let token = or_environment(by_file)?;
             if token.is_some() && connection.is_open && !self.json {
                 complain(&format!(
-                    "jd-manager: the token goes to {} without encryption, and whoever is on the way can use it, too. Have that manager speak HTTPS (--tls-cert).",
+                    "jd-manager: warning: the token is sent to {} without encryption, so others on the network can read it. Enable HTTPS on that manager (--tls-cert).",
                     plain(&connection.shown)
                 ));
             }
@@ -87,12 +86,12 @@ impl TargetArgs {
             .map_err(|e| CommandError::Misused(e.to_string()))?;
         match settings.socket_path() {
             Some(path) => match ApiConnection::by_socket(&path).map_err(CommandError::Failed)? {
-                // Whoever may open the socket is trusted. A token in the environment is for other
-                // managers and may be a lesser one.
+                // Any user who can open the socket is trusted. A token in the environment is for
+                // other managers and may have a lower role.
                 Some(connection) => Ok(RemoteManager::new(connection, by_file)),
                 None => Err(nobody(&settings, &path.display().to_string())),
             },
-            // Only where there is to be no socket: behind the port may be the manager of another
+            // Only if the socket is disabled: the manager at the port may belong to another data
             // directory, with instances of the same names.
             None => {
                 let connection = ApiConnection::by_port(settings.listen, settings.tls.as_ref())
@@ -117,8 +116,8 @@ fn or_environment(by_file: Option<BearerToken>) -> Result<Option<BearerToken>, C
 
 fn nobody(settings: &Settings, socket: &str) -> CommandError {
     CommandError::Failed(format!(
-        "no jd-manager runs on {} (nobody listens at {socket}). Start it there with: jd-manager --data-dir {}; or, if it is a service: systemctl start \
-         jd-manager. One that runs elsewhere is asked with --data-dir DIR or --url http://127.0.0.1:3000/.",
+        "no jd-manager is running on {} (no program listens at {socket}). Start it with jd-manager --data-dir {} or, if it is a service, with \
+         systemctl start jd-manager. For a manager elsewhere, use --data-dir DIR or --url http://127.0.0.1:3000/.",
         settings.data_dir.display(),
         settings.data_dir.display(),
     ))

@@ -1,16 +1,16 @@
-//! Text of others for a terminal. It was typed by others and printed by clients, so it is hostile:
-//! [`plain`] takes everything out of it that moves a cursor.
+//! Foreign text for a terminal. It comes from other users and from clients, so it may be hostile:
+//! [`plain`] removes everything that moves a cursor.
 
 use std::borrow::Cow;
 
 use crate::infra::log_store::ansi;
 
-/// Text of others without anything that a terminal would obey; its line breaks stay.
+/// Foreign text without control sequences of terminals. Line breaks stay.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     ansi::plain(text)
 }
 
-/// The same in one line.
+/// The same in a single line.
 pub(super) fn in_line(text: &str) -> String {
     let kept: String = plain(text)
         .chars()

@@ -1,5 +1,4 @@
-//! Moments of the API as people read them: how long ago in tables, date and time of day where one
-//! thing is shown.
+//! Times of the API for people: relative times in tables, date and time of day in details.
 
 use crate::base::clock::{Timestamp, human_duration};
 
@@ -7,12 +6,12 @@ fn read(moment: &str) -> Option<Timestamp> {
     moment.parse().ok()
 }
 
-/// How long ago that was, `4 min`; nothing that can be read: nothing.
+/// How long ago that was, such as `4 min`; none if the text is not a time.
 pub(super) fn age(moment: Option<&str>) -> Option<String> {
     Some(human_duration(Timestamp::now().since(read(moment?)?)))
 }
 
-/// Date and time of day here, and how long ago: `2026-11-22 14:02:11 (4 min ago)`.
+/// Local date and time, and how long ago: `2026-11-22 14:02:11 (4 min ago)`.
 pub(super) fn when(moment: Option<&str>) -> Option<String> {
     let at = read(moment?)?;
     let now = Timestamp::now();
@@ -24,16 +23,16 @@ pub(super) fn when(moment: Option<&str>) -> Option<String> {
     Some(format!("{} ({distance})", at.local()))
 }
 
-/// A length of time in seconds.
+/// A duration in seconds, as text.
 pub(super) fn length(seconds: u64) -> String {
     human_duration(std::time::Duration::from_secs(seconds))
 }
 
-/// Date and time of day here, to the millisecond, as a line of a log begins; empty for nothing that
-/// can be read.
+/// Local date and time to the millisecond, for the beginning of a log line; empty if the text is
+/// not a time.
 pub(super) fn of_log(moment: Option<&str>) -> String {
     match moment.and_then(read) {
-        // The date of the one and the milliseconds of the other.
+        // The date of one text and the milliseconds of the other.
         Some(at) => format!("{} {}", &at.local()[..10], at.local_time()),
         None => String::new(),
     }

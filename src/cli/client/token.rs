@@ -1,13 +1,13 @@
-//! The token that a manager is shown: from the environment or a file, never from the command line,
-//! where every user of the machine reads it.
+//! The API token: from the environment or a file, never from the command line, where every user of
+//! the machine can read it.
 
 use std::path::Path;
 
-/// A token, which nothing prints.
+/// A token. It is never printed.
 #[derive(Clone)]
 pub(super) struct BearerToken {
     secret: String,
-    /// Where it came from, for messages.
+    /// The source of the token, for messages.
     pub(super) whence: String,
 }
 
@@ -18,7 +18,7 @@ impl std::fmt::Debug for BearerToken {
 }
 
 impl BearerToken {
-    /// The variable with a token in it.
+    /// The environment variable with the token.
     const VARIABLE: &str = "JD_MANAGER_TOKEN";
 
     /// The token in the environment, if there is one.
@@ -28,15 +28,15 @@ impl BearerToken {
             Ok(text) => Self::checked(&text, Self::VARIABLE.into()).map(Some),
             Err(std::env::VarError::NotPresent) => Ok(None),
             Err(std::env::VarError::NotUnicode(_)) => {
-                Err(format!("{} holds no token", Self::VARIABLE))
+                Err(format!("{} does not contain a token", Self::VARIABLE))
             }
         }
     }
 
-    /// The token in a file: its first line.
+    /// The token in the first line of a file.
     pub(super) fn from_file(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
-            .map_err(|e| format!("--token-file: {} cannot be read: {e}", path.display()))?;
+            .map_err(|e| format!("--token-file: cannot read {}: {e}", path.display()))?;
         Self::checked(
             text.lines().next().unwrap_or_default(),
             path.display().to_string(),
@@ -52,12 +52,12 @@ impl BearerToken {
             })
         } else {
             Err(format!(
-                "{whence} holds no token such as jd-manager token create prints it"
+                "{whence} does not contain a token. Create one with: jd-manager token create NAME"
             ))
         }
     }
 
-    /// What stands in a request; kept out of logs.
+    /// The value of the request header; kept out of logs.
     pub(super) fn header(&self) -> reqwest::header::HeaderValue {
         let mut value = reqwest::header::HeaderValue::from_str(&format!("Bearer {}", self.secret))
             .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static("Bearer"));

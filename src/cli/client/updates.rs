@@ -1,4 +1,4 @@
-//! `jd-manager updates`: which clients there are, and getting others into use.
+//! `jd-manager updates`: installed clients, new releases, and switching between clients.
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -22,38 +22,39 @@ use crate::infra::chart::{Unit, format_value};
 /// The subcommands of `jd-manager updates`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UpdatesCommand {
-    /// Show which client is in use, which are installed, and whether there is a newer one. This is
-    /// what happens without a subcommand.
+    /// Show the client in use, installed clients and new releases. This is the default.
     List,
-    /// Ask for releases now.
+    /// Check for new releases now.
     Check,
-    /// Install a client. The one in use stays in use, unless there is none or --switch is given.
+    /// Install a client. The client in use does not change, unless there is none or --switch is
+    /// given.
     Install {
-        /// A release's tag or a client's version [default: the newest release that can be installed
-        /// on the manager's machine].
+        /// Release tag or client version [default: the newest release that can be installed on the
+        /// manager's machine].
         version: Option<String>,
-        /// Switch instances to it afterwards.
+        /// Switch the instances to this client afterwards.
         #[arg(long)]
         switch: bool,
-        /// Build that version from the cargo registry, with the cargo of whoever runs jd-manager.
+        /// Build this version from the cargo registry, with the cargo of the user that runs
+        /// jd-manager.
         #[arg(long, requires = "version")]
         build: bool,
-        /// Take this program or release archive, which lies on the manager's machine.
+        /// Install this program or release archive from the manager's machine.
         #[arg(long, value_name = "PATH", conflicts_with_all = ["build", "version"])]
         file: Option<PathBuf>,
-        /// Take a release that gives no checksum.
+        /// Accept a release without a checksum.
         #[arg(long)]
         accept_unverified: bool,
         #[command(flatten)]
         patience: WaitArgs,
     },
-    /// Take instances to an installed client, one after the other; one that does not come up well
-    /// goes back.
+    /// Switch instances to an installed client, one at a time. An instance that does not start
+    /// correctly is rolled back.
     Switch {
-        /// The installed client.
+        /// Version of the installed client.
         version: String,
-        /// Only these instances, which are pinned to it; without any, all that follow the client in
-        /// use.
+        /// Switch only these instances and pin them to this version [default: all instances that
+        /// are not pinned].
         #[arg(value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
@@ -61,52 +62,53 @@ pub enum UpdatesCommand {
         #[command(flatten)]
         patience: WaitArgs,
     },
-    /// Take instances back to the client that was in use before.
+    /// Switch instances back to the previous client.
     Rollback {
-        /// To this installed client instead.
+        /// Roll back to this installed client instead.
         version: Option<String>,
         #[command(flatten)]
         gate: GateArgs,
         #[command(flatten)]
         patience: WaitArgs,
     },
-    /// Skip a release: it is not offered and not installed automatically. Newer ones are.
+    /// Skip a release: do not offer it and do not install it automatically. Newer releases are not
+    /// affected.
     Skip {
-        /// A release's tag or a client's version.
+        /// Release tag or client version.
         version: String,
     },
     /// Offer a skipped release again.
     Unskip {
-        /// A release's tag or a client's version.
+        /// Release tag or client version.
         version: String,
     },
-    /// Cancel the work under way; an instance that is being tried goes back first.
+    /// Cancel the running job. An instance that is being switched is rolled back first.
     Cancel,
-    /// Remove an installed client that nobody needs.
+    /// Remove an installed client that is no longer needed.
     #[command(visible_alias = "rm")]
     Remove {
-        /// The installed client.
+        /// Version of the installed client.
         version: String,
         #[command(flatten)]
         consent: DeletionConsent,
     },
 }
 
-/// Whether to wait for the end of the work.
+/// Whether to wait for the end of the job.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct WaitArgs {
-    /// Only begin it.
+    /// Start the job and do not wait for its end.
     #[arg(long)]
     no_wait: bool,
 }
 
-/// How an instance shows that it has come up well.
+/// The conditions for a successful switch.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct GateArgs {
-    /// Each instance must serve miners within so many seconds [default: 90].
+    /// Seconds within which each instance must be running [default: 90].
     #[arg(long, value_name = "SECONDS")]
     ready_within: Option<u64>,
-    /// And stay well for so many seconds more [default: 20].
+    /// Seconds for which it must then stay healthy [default: 20].
     #[arg(long, value_name = "SECONDS")]
     watch: Option<u64>,
 }
@@ -124,7 +126,7 @@ impl GateArgs {
     }
 }
 
-/// The answer to `GET /updates`, of which that to `GET /updates/check` is a part.
+/// The answer to `GET /updates`. The answer to `GET /updates/check` is a part of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiUpdates {
@@ -191,7 +193,7 @@ struct ApiClientManifest {
     installed_at: Option<String>,
 }
 
-/// The answer to work that has begun.
+/// The answer when a job has started.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiJobResponse {
@@ -199,7 +201,7 @@ struct ApiJobResponse {
     message: String,
 }
 
-/// Does what a subcommand says.
+/// Runs a subcommand.
 pub(super) async fn run(
     command: Option<UpdatesCommand>,
     manager: &RemoteManager,
@@ -230,9 +232,9 @@ pub(super) async fn run(
                 let whole = std::path::absolute(&file).map_err(|e| {
                     CommandError::Misused(format!("--file: {}: {e}", file.display()))
                 })?;
-                let whole = whole
-                    .to_str()
-                    .ok_or_else(|| CommandError::Misused("--file: the path is no text".into()))?;
+                let whole = whole.to_str().ok_or_else(|| {
+                    CommandError::Misused("--file: the path is not valid UTF-8".into())
+                })?;
                 body["source"] = "file".into();
                 body["path"] = whole.into();
             } else if build {
@@ -287,7 +289,7 @@ pub(super) async fn run(
             let now: ApiUpdates = manager.get("/api/updates").await?.read()?;
             let job = now
                 .job
-                .ok_or_else(|| CommandError::Failed("no work is under way".into()))?;
+                .ok_or_else(|| CommandError::Failed("no job is running".into()))?;
             change(
                 manager,
                 paper,
@@ -312,7 +314,7 @@ pub(super) async fn run(
     }
 }
 
-/// Begins a piece of work and follows it to its end.
+/// Starts a job and follows it to its end.
 async fn begin(
     path: &str,
     body: &Value,
@@ -338,16 +340,16 @@ fn headline(updates: &ApiUpdates) -> String {
     };
     let line = match (&updates.current, &updates.latest) {
         (None, None) if !updates.releases.is_empty() => {
-            "No client is in use, and no release can be installed on the manager's machine now."
+            "No client is in use, and currently no release can be installed on the manager's machine."
                 .into()
         }
         (None, None) => {
-            "No client is in use, and no release is known; jd-manager updates check asks for them."
+            "No client is in use, and no release is known. Check for releases with: jd-manager updates check"
                 .into()
         }
         (None, Some(latest)) => {
             format!(
-                "No client is in use. The newest release is {}; jd-manager updates install takes it.",
+                "No client is in use. The newest release is {}. Install it with: jd-manager updates install",
                 newest(latest)
             )
         }
@@ -358,21 +360,21 @@ fn headline(updates: &ApiUpdates) -> String {
             )
         }
         (Some(current), Some(_)) if updates.pending.is_none() && updates.skipped.is_empty() => {
-            format!("Client {current} is in use, and nothing newer is known.")
+            format!("Client {current} is in use. No newer release is known.")
         }
         (Some(current), latest) if latest.is_some() || !updates.releases.is_empty() => {
             format!("Client {current} is in use.")
         }
         (Some(current), _) => {
             format!(
-                "Client {current} is in use. No release is known; jd-manager updates check asks for them."
+                "Client {current} is in use. No release is known. Check for releases with: jd-manager updates check"
             )
         }
     };
     in_line(&line)
 }
 
-/// The newer release that cannot be installed yet, and what is skipped.
+/// Prints the newer release that cannot be installed yet, and skipped releases.
 fn pending(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if let Some(pending) = &updates.pending {
         let line = format!(
@@ -400,7 +402,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
     let updates: ApiUpdates = answer.read()?;
     paper.line(&headline(&updates))?;
     pending(&updates, paper)?;
-    // With a client in the store or with --client, that is a fault of its own.
+    // With an installed client or with --client, this is a separate problem.
     if let Some(why) = updates
         .no_client
         .as_ref()
@@ -409,16 +411,16 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
         paper.line(&in_line(why))?;
     }
     if let Some(fixed) = &updates.fixed {
-        paper.line(&format!("It is given with --client: {}", in_line(fixed)))?;
+        paper.line(&format!("Set with --client: {}", in_line(fixed)))?;
     }
     if let Some(at) = when(updates.checked_at.as_deref()) {
-        paper.line(&format!("Releases were asked for at {at}."))?;
+        paper.line(&format!("Last check for releases: {at}"))?;
     }
     if let Some(problem) = &updates.problem {
         paper.line(&in_line(problem))?;
     }
     if let Some(job) = &updates.job {
-        paper.line(&format!("Under way: {}", in_line(&job.words())))?;
+        paper.line(&format!("Running job: {}", in_line(&job.words())))?;
     }
     if !updates.installed.is_empty() {
         paper.line("")?;
@@ -428,7 +430,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
             TableColumn::new("RELEASE").goes(1),
             TableColumn::new("FROM").goes(3),
             TableColumn::new("AGE").goes(2).right(),
-            TableColumn::new("NEEDED BY").goes(4).wrapped(),
+            TableColumn::new("USED BY").goes(4).wrapped(),
         ]);
         for one in &updates.installed {
             let manifest = one.manifest.as_ref();
@@ -458,7 +460,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
     releases(&updates, paper)
 }
 
-/// As many releases are shown.
+/// The number of releases shown.
 const SHOWN: usize = 5;
 
 fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), CommandError> {
@@ -469,19 +471,19 @@ fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), Comm
     let mut table = OutputTable::new(&[
         TableColumn::new("RELEASE"),
         TableColumn::new("AGE").goes(1).right(),
-        TableColumn::new("FILE FOR THIS MACHINE").wrapped(),
+        TableColumn::new("FILE").wrapped(),
     ]);
     for one in updates.releases.iter().take(SHOWN) {
         let file = match (one.asset.state.as_str(), one.asset.size) {
             ("ready", Some(size)) => format_value(Unit::Bytes, size),
-            ("ready", None) => "there".into(),
-            ("uploading", _) => "is still being uploaded".into(),
+            ("ready", None) => "available".into(),
+            ("uploading", _) => "still being uploaded".into(),
             _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),
         };
         let tag = if updates.skipped.iter().any(|skip| skip.tag == one.tag) {
             format!("{} (skipped)", one.tag)
         } else if one.prerelease {
-            format!("{} (not for everybody yet)", one.tag)
+            format!("{} (pre-release)", one.tag)
         } else {
             one.tag.clone()
         };
@@ -494,7 +496,7 @@ fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), Comm
     table.write(paper)?;
     if updates.releases.len() > SHOWN {
         paper.line(&format!(
-            "… and {} older ones",
+            "… and {} older releases",
             updates.releases.len() - SHOWN
         ))?;
     }

@@ -1,5 +1,5 @@
-//! When sessions and tokens were last used: known at once, written when the database lets it. No
-//! request waits for that or fails by it.
+//! When sessions and tokens were last used: updated in memory at once, written to the database later.
+//! No request waits for the write or fails because of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use super::queries;
 use crate::base::clock::Timestamp;
 use crate::infra::db::{Db, WriteMode};
 
-/// What is not written yet.
+/// Times that are not written yet.
 #[derive(Debug)]
 pub(super) struct LastUses {
     db: Db,
@@ -31,7 +31,7 @@ impl LastUses {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When it was last used: as stored, or later.
+    /// The time of last use: the stored one or a later one in memory.
     pub(super) fn latest(
         &self,
         proof: &LoginMethod,
@@ -40,7 +40,7 @@ impl LastUses {
         stored.max(self.pending().get(proof).copied())
     }
 
-    /// Remembers that it was used now.
+    /// Records a use now.
     pub(super) fn set(self: &Arc<Self>, proof: LoginMethod, now: Timestamp) {
         self.pending().insert(proof, now);
         if !self.is_writing.swap(true, Ordering::AcqRel) {
@@ -52,7 +52,7 @@ impl LastUses {
         }
     }
 
-    /// What cannot be written stays and goes with the next use of anything.
+    /// Times that cannot be written are kept and written with the next use.
     async fn write(&self) {
         loop {
             let batch = self.pending().clone();
@@ -71,7 +71,7 @@ impl LastUses {
                 Ok(())
             });
             if let Err(error) = written.await {
-                tracing::debug!(%error, "the times of last use cannot be written yet");
+                tracing::debug!(%error, "cannot store the times of last use yet");
                 return;
             }
             self.pending()

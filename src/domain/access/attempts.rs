@@ -1,9 +1,9 @@
-//! How many guesses are allowed: of one address, at one name, of everybody together. Pure: the
-//! moment is a parameter.
+//! Limits on sign-in attempts: per address, per name, and total. Pure: the current time is a
+//! parameter.
 //!
-//! An attempt is counted before it is judged, so that many at once are no more than many one after
-//! the other. Whoever is turned away is not counted: waiting is enough. What is remembered is
-//! bounded.
+//! An attempt is counted before the password is checked, so parallel attempts get no advantage.
+//! Rejected attempts during a wait are not counted. The number of remembered addresses and names
+//! is limited.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -12,22 +12,22 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::web::PeerAddress;
 
-/// Of one address: so many without a wait, then a wait that doubles up to the longest.
+/// Per address: attempts without a wait, then a wait that doubles up to the maximum.
 const OF_AN_ADDRESS: AttemptLimit = AttemptLimit {
     free: 5,
     longest: Duration::from_secs(900),
 };
-/// At one name, whatever the addresses. The longest wait is short, since anybody could keep a user
-/// out by it.
+/// Per name, for all addresses. The maximum wait is short, because anyone could use it to lock out a
+/// user.
 const AT_A_NAME: AttemptLimit = AttemptLimit {
     free: 20,
     longest: Duration::from_secs(30),
 };
-/// Of all that are not known, a minute.
+/// Per minute, for all unknown addresses together.
 const IN_A_MINUTE: usize = 60;
-/// After so long without an attempt an address or a name starts anew.
+/// An address or name is reset after this time without an attempt.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// So many addresses and names are remembered.
+/// Maximum number of addresses and names to remember.
 const MOST: usize = 10_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ struct AttemptCount {
 }
 
 impl AttemptLimit {
-    /// How long the next attempt has to wait.
+    /// The wait before the next attempt.
     fn wait(self, tally: Option<&AttemptCount>, now: Timestamp) -> Duration {
         let Some(tally) =
             tally.filter(|tally| now.since(tally.last) < FORGOTTEN && tally.count >= self.free)
@@ -56,14 +56,14 @@ impl AttemptLimit {
     }
 }
 
-/// The attempts of late.
+/// Recent attempts.
 #[derive(Debug, Default)]
 pub struct LoginAttempts {
     addresses: HashMap<IpAddr, AttemptCount>,
     names: HashMap<String, AttemptCount>,
-    /// Of everybody, the oldest first.
+    /// All attempts, oldest first.
     lately: VecDeque<Timestamp>,
-    /// From where a name has logged in before: others cannot keep it out there.
+    /// Addresses from which a name signed in before. Others cannot lock out the name there.
     known: HashSet<(String, IpAddr)>,
 }
 
@@ -72,10 +72,10 @@ fn plain(name: &str) -> String {
 }
 
 impl LoginAttempts {
-    /// Takes up an attempt, counted as failed until [`LoginAttempts::succeeded`] says otherwise.
+    /// Registers an attempt. It counts as failed until [`LoginAttempts::succeeded`] is called.
     ///
     /// # Errors
-    /// It may not be made now; for how long not.
+    /// The attempt is not allowed yet; the remaining wait.
     pub fn begin(
         &mut self,
         address: Option<IpAddr>,
@@ -117,7 +117,7 @@ impl LoginAttempts {
         Ok(())
     }
 
-    /// The attempt was right: the address and the name start anew.
+    /// The attempt succeeded: resets the address and the name.
     pub fn succeeded(&mut self, address: Option<IpAddr>, name: &str) {
         let (address, name) = (address.map(PeerAddress::client_network), plain(name));
         self.names.remove(&name);
@@ -134,7 +134,7 @@ impl LoginAttempts {
 fn count<K: std::hash::Hash + Eq>(tallies: &mut HashMap<K, AttemptCount>, key: K, now: Timestamp) {
     if tallies.len() >= MOST && !tallies.contains_key(&key) {
         tallies.retain(|_, tally| now.since(tally.last) < FORGOTTEN);
-        // Then the limit of everybody together is what holds.
+        // Then only the total limit applies.
         if tallies.len() >= MOST {
             return;
         }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in an hour, one address gets few guesses, and waiting as told always
+        /// Within an hour, one address gets few attempts, and waiting for the reported time always
         /// helps.
         #[test]
         fn guesses_of_an_address_are_few(pauses in proptest::collection::vec(0.0..30.0_f64, 1..400)) {

@@ -1,5 +1,5 @@
-//! Audit entries on their way into the database. An entry that cannot be written now waits in
-//! memory and is in jd-manager's own log: a full disk or a locked database must keep nobody from
+//! Audit entries on their way to the database. An entry that cannot be written now waits in memory
+//! and is in jd-manager's own log: a full disk or a locked database must not prevent users from
 //! stopping an instance or deleting a backup.
 
 use std::collections::VecDeque;
@@ -13,17 +13,17 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::db::{Db, WriteMode};
 
-/// More entries do not wait; they are in jd-manager's own log alone.
+/// Maximum number of waiting entries. Further ones are only in jd-manager's own log.
 const LONGEST: usize = 10_000;
-/// Until entries that could not be written are tried again.
+/// Time until the next attempt to write waiting entries.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Entries that wait.
+/// Waiting entries.
 #[derive(Debug)]
 pub(super) struct AuditQueue {
     db: Db,
     waiting: Mutex<VecDeque<(AuditEntry, Timestamp)>>,
-    /// Held by whoever writes, so that no entry is written twice.
+    /// Held while writing, so that no entry is written twice.
     writing: tokio::sync::Mutex<()>,
     is_retrying: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl AuditQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes an entry into the audit log, within 300 ms; otherwise jd-manager goes on trying.
+    /// Writes an entry to the audit log within 300 ms; otherwise keeps retrying in the background.
     pub(super) async fn record(self: &Arc<Self>, entry: AuditEntry, now: Timestamp) {
         {
             let mut waiting = self.waiting();
@@ -58,15 +58,15 @@ impl AuditQueue {
         };
         match error {
             Some(Ok(())) => {}
-            None => tracing::error!(?entry, "an audit entry waits for the database"),
+            None => tracing::error!(?entry, "an audit entry is waiting for the database"),
             Some(Err(error)) => {
-                tracing::error!(%error, ?entry, "an audit entry cannot be written yet");
+                tracing::error!(%error, ?entry, "cannot write an audit entry yet");
                 self.retry_entries();
             }
         }
     }
 
-    /// Goes on to its end even if the request is given up meanwhile.
+    /// Runs to the end even if the request is canceled.
     async fn write_all_entries(self: Arc<Self>) -> Result<()> {
         tokio::spawn(async move { self.write_entries().await })
             .await
@@ -80,7 +80,7 @@ impl AuditQueue {
             return Ok(());
         }
         let count = batch.len();
-        // What changed something was confirmed, so its entry must last, too.
+        // The change was confirmed, so its entry must be durable too.
         let is_change = batch.iter().any(|(entry, _)| entry.status < 400);
         let mode = if is_change {
             WriteMode::DURABLE
@@ -111,7 +111,7 @@ impl AuditQueue {
                 }
             }
             this.is_retrying.store(false, Ordering::Release);
-            // Of those who came in between.
+            // Entries that were added in between.
             let _ = this.write_entries().await;
         });
     }

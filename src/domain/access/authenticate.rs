@@ -11,19 +11,19 @@ use super::{queries, secret_token};
 use crate::base::error::Result;
 use crate::web::{Caller, PeerAddress};
 
-/// What a request shows of who sent it.
+/// The credentials that a request contains.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The token in `Authorization: Bearer …`.
     pub token: Option<String>,
     /// The session in the cookie.
     pub session: Option<String>,
-    /// It came through something that is not trusted, so where it came from is not known.
+    /// It came through an untrusted proxy, so its origin is unknown.
     pub is_forwarded: bool,
 }
 
-/// The cookie of the session, by the connection: over HTTPS with the prefix that keeps every other
-/// host from setting it (RFC 6265bis, 4.1.3.2).
+/// The name of the session cookie: over HTTPS with the prefix that prevents other hosts from setting
+/// it (RFC 6265bis, 4.1.3.2).
 pub fn cookie_name(secure: bool) -> &'static str {
     if secure {
         "__Host-jd-manager"
@@ -44,7 +44,7 @@ impl Credentials {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
                 token.trim().to_owned()
             }
-            // Another scheme is a login that fails, never none.
+            // Another scheme is a failed sign-in, not a missing one.
             _ => String::new(),
         });
         let wanted = cookie_name(peer.secure);
@@ -77,18 +77,18 @@ impl Credentials {
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub enum Authentication {
-    /// Somebody.
+    /// A known caller.
     As(Caller, LoginMethod),
-    /// Nobody who is known. Whether there is anybody who could log in.
+    /// An unknown caller.
     Nobody {
         /// There are users.
         can_log_in: bool,
     },
-    /// It would be the machine's own user, but came through something in between.
+    /// It would be the local user, but came through a proxy.
     Forwarded,
 }
 
-/// How precisely it is kept when something was last used.
+/// Precision of the time of last use.
 const TO_THE: Duration = Duration::from_secs(60);
 
 impl Access {

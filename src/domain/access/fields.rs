@@ -9,22 +9,20 @@ use crate::web::openapi::{RequestField, one_of, text, whole};
 
 /// The name of a user.
 pub(super) fn name() -> RequestField {
-    text("name", "The name of the user.")
-        .longest(64)
-        .like("ada")
+    text("name", "User name.").longest(64).like("ada")
 }
 
 /// A password.
 pub(super) fn password(about: &'static str) -> RequestField {
     text("password", about)
         .with("minLength", SHORTEST)
-        .like("a long sentence of your own")
+        .like("several words you remember")
 }
 
-/// The present password.
+/// Current password.
 pub(super) fn current() -> RequestField {
-    text("current", "The present password.")
-        .like("the present one")
+    text("current", "Current password.")
+        .like("current password")
         .required()
 }
 
@@ -33,11 +31,11 @@ pub(super) fn role(about: &'static str) -> RequestField {
     one_of("role", about, Role::VARIANTS)
 }
 
-/// After how many days a token ends.
+/// Days until a token expires.
 pub(super) fn days() -> RequestField {
     whole(
         "days",
-        "It ends after so many days; without it never.",
+        "Days until the token expires. Default: never.",
         1,
         LONGEST_TOKEN,
     )

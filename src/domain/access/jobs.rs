@@ -1,4 +1,4 @@
-//! What is forgotten by night: sessions that ended by themselves, and old lines of the audit log.
+//! Nightly pruning of expired sessions and old audit log entries.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -10,16 +10,16 @@ use crate::base::error::Result;
 use crate::infra::db::WriteMode;
 use crate::infra::schedule::JobSchedule;
 
-/// Ten past four in the night, UTC: after what else is forgotten.
+/// 04:10 UTC, after the other pruning jobs.
 const WHEN: &str = "0 10 4 * * *";
-/// So many lines are forgotten in one go, so that others can write meanwhile.
+/// Entries deleted in one transaction, so that other writes can happen in between.
 const AT_ONCE: i64 = 5000;
 
 impl Access {
-    /// Forgets what is older than `audit_days` days by night and an hour after the start.
+    /// Prunes entries older than `audit_days` days every night, and an hour after the start.
     ///
     /// # Errors
-    /// It could not be scheduled.
+    /// The job cannot be scheduled.
     pub async fn schedule_pruning(
         &self,
         schedule: &JobSchedule,
@@ -27,11 +27,11 @@ impl Access {
     ) -> Result<(), JobSchedulerError> {
         let access = self.clone();
         schedule
-            .nightly(WHEN, "forgetting old logins", move || {
+            .nightly(WHEN, "pruning old sessions", move || {
                 let access = access.clone();
                 async move {
                     if let Err(error) = access.prune(audit_days).await {
-                        tracing::error!(%error, "old logins and audit entries could not be pruned");
+                        tracing::error!(%error, "cannot prune old sessions and audit entries");
                     }
                 }
             })
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    /// The schedule is never started, so 04:10 never comes.
+    /// The schedule is never started, so the job does not run.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_machine_that_is_off_at_night_prunes_sessions_and_the_audit_log_after_the_start() {
         let dir = tempfile::tempdir().unwrap();

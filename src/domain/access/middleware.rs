@@ -1,8 +1,8 @@
 //! The access check that every request passes, between the checks of its origin and the handler.
 //!
-//! It finds out who sent the request, asks the permission table which role the route needs, refuses
-//! those who lack it in the representation they asked for, writes the audit log, and ends event
-//! streams of those who may no longer read them. Knows no route but those of the login.
+//! It identifies the caller, looks up the role that the route requires, rejects callers without it in
+//! the requested representation, writes the audit log, and closes event streams when the caller loses
+//! access. It knows no routes except those of signing in.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -24,10 +24,10 @@ use crate::web::negotiation::{Representation, RequestedFormat};
 use crate::web::respond::FormattedError;
 use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse};
 
-/// Streams look at least so often whether they may go on.
+/// Maximum time between access checks of an open stream.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Middleware: lets through whoever may pass.
+/// Middleware: admits or rejects each request.
 pub async fn require_role(
     State((access, permissions)): State<(Access, Arc<PermissionTable>)>,
     mut request: Request,
@@ -87,7 +87,7 @@ pub async fn require_role(
     };
     if let Some(entry) = &mut entry {
         entry.status = response.status().as_u16();
-        // Before it is answered: what is acknowledged is written down.
+        // Before the response: a confirmed change is in the audit log.
         access.record(entry.clone()).await;
     }
     let mut response = while_let_in(access, response, shown, peer, (caller, proof));
@@ -97,7 +97,7 @@ pub async fn require_role(
     response
 }
 
-/// Tells the pages who the user is; an error's page, too, which is made further out.
+/// Passes the user to the page frame, also for error pages, which outer middleware renders.
 fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option<PageFrame> {
     let frame = request.extensions_mut().get_mut::<PageFrame>()?;
     frame.caller = Some(caller.clone());
@@ -105,11 +105,11 @@ fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option
     Some(frame.clone())
 }
 
-/// What somebody who is not known asked for, as far as the answer depends on it.
+/// The request of an unknown caller, as far as the response depends on it.
 struct UnauthenticatedRequest {
     asked: RequestedFormat,
-    /// Where they wanted to go, and may go once they are known. What was sent with a form is lost,
-    /// so it is no form's address.
+    /// The page to open after signing in; `/` for a form's address, because the input of the form would be
+    /// lost.
     next: String,
 }
 
@@ -134,8 +134,8 @@ impl UnauthenticatedRequest {
     }
 }
 
-/// The answer to a form that was sent without a valid session: the login page, which carries the
-/// input along. htmx shows a notice on the page that the form is on.
+/// The response to a form that was sent without a valid session: the sign-in page, which carries the
+/// input. For htmx, a notice on the page of the form.
 async fn store_form(request: Request, is_fragment: bool) -> Response {
     if is_fragment {
         return ProblemResponse::new(
@@ -160,7 +160,7 @@ async fn store_form(request: Request, is_fragment: bool) -> Response {
     }
 }
 
-/// The answer to whoever is not known: people are sent to the login, programs are told.
+/// The response to unknown callers: a redirect to the sign-in page for browsers, 401 for programs.
 fn refuse_unauthenticated(
     wish: &UnauthenticatedRequest,
     can_log_in: bool,
@@ -184,13 +184,13 @@ fn refuse_unauthenticated(
     }
     let detail = match (can_log_in, awaits) {
         (true, _) => {
-            "Log in first: at /login, or with a token in the header \"Authorization: Bearer …\"."
+            "Sign in at /login, or send a token in the header \"Authorization: Bearer …\"."
         }
         (_, true) => {
-            "Nobody has a password yet. Open /login/first in a browser and set one with the code that jd-manager printed."
+            "There is no user yet. Open /login/first in a browser and create the first user with the code that jd-manager printed."
         }
         _ => {
-            "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password."
+            "There is no user yet, so jd-manager accepts only local requests. Run on the server: jd-manager set-password."
         }
     };
     let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);
@@ -205,13 +205,13 @@ fn refuse_unauthenticated(
 fn forwarded() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::FORBIDDEN,
-        "This request came through a proxy, and nobody has a password yet: whoever reaches the proxy could redirect the mining income. Set \
-         a password (jd-manager set-password), and name the proxy in the setting trusted_proxies.",
+        "This request came through a proxy, and there is no user yet: anyone who reaches the proxy could redirect the mining income. Set \
+         a password (jd-manager set-password), and add the proxy to the setting trusted_proxies.",
     )
 }
 
-/// An event stream that ends when its listener may not listen any more: logged out, revoked,
-/// expired, or of another role.
+/// An event stream that ends when the caller loses access: signed out, token revoked or expired, or
+/// role changed.
 fn while_let_in(
     access: Access,
     response: Response,
@@ -234,7 +234,7 @@ fn while_let_in(
                 Ok(Authentication::As(caller, proof))
                     if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {
                 }
-                // A database that does not answer now takes nothing from anybody.
+                // A database that does not respond now does not end access.
                 Err(_) => {}
                 Ok(_) => return,
             }

@@ -1,14 +1,14 @@
 //! Access: users, sessions, tokens, roles, and the audit log.
 //!
-//! While nobody has a password, the machine's own user is trusted: over loopback and over the
-//! manager's own socket. From the first user on, everybody who comes over the network signs in or
-//! sends a token. The socket stays open to those who can open it: the manager's own user and root.
+//! While there is no user, the local account is trusted: over loopback and over the manager's own
+//! socket. After the first user is created, everyone who connects over the network signs in or sends
+//! a token. The socket stays available to those who can open it: the manager's system user and root.
 //!
 //! Invariants:
 //!
 //! * Passwords, sessions and tokens are stored as hashes only; a token is shown once.
-//! * Names that exist and names that do not get the same answer in the same time.
-//! * An attempt is counted before it is judged.
+//! * Sign-in attempts for existing and unknown names get the same response in the same time.
+//! * An attempt is counted before the password is checked.
 //! * Once there is a user, there is always an admin.
 //! * A change made through the router is in the audit log before it is answered, or waits in memory
 //!   for the database and is in jd-manager's own log.
@@ -17,17 +17,17 @@
 //!
 //! * [`model`]: users, sessions, tokens, audit entries. `password`: rules and hash.
 //! * `secret_token`: random tokens. `second_factor`: codes of an authenticator app.
-//! * `attempts`: how many guesses are allowed.
+//! * `attempts`: limits on sign-in attempts.
 //!
 //! The rest:
 //!
-//! * [`middleware`]: checks every request. `authenticate`: finds out who sent it.
+//! * [`middleware`]: checks every request. `authenticate`: identifies the caller.
 //! * `sessions`: sign in, sign out, own password. `tokens`: tokens of programs. `service`: users.
-//! * `pending_form`: a form sent without a session. `activity`: when sessions were last used.
-//! * `audit_queue`: audit entries that wait for the database. `jobs`: prunes sessions and audit
+//! * `pending_form`: a form sent without a session. `activity`: times of last use.
+//! * `audit_queue`: audit entries waiting for the database. `jobs`: prunes sessions and the audit
 //!   log.
 //!
-//! Which route needs which role is not known here: the route tables of the domains say so.
+//! The required role of each route is in the route tables of the domains.
 
 mod activity;
 mod attempts;

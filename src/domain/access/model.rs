@@ -1,4 +1,4 @@
-//! Users, sessions, tokens and the lines of the audit log, as they are kept and shown. Pure.
+//! Users, sessions, tokens and audit log entries, as they are stored and shown. Pure.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,163 +9,163 @@ use crate::base::error::FieldError;
 use crate::base::ids::{SessionId, TokenId, UserId};
 use crate::base::role::Role;
 
-/// A session that was not used for so long is over.
+/// A session expires after this time without use.
 pub const IDLE: Duration = Duration::from_secs(7 * 86_400);
-/// However much it is used, a session ends after so long.
+/// Maximum lifetime of a session.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86_400);
-/// The longest name of a user or a token, characters.
+/// Maximum length of a user or token name, in characters.
 const LONGEST_NAME: usize = 64;
-/// The longest time a token can be valid for, days.
+/// Maximum validity of a token, in days.
 pub const LONGEST_TOKEN: i64 = 3650;
 
-/// By what somebody is known.
+/// How a caller was authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LoginMethod {
     /// A session.
     Session(SessionId),
     /// A token.
     Token(TokenId),
-    /// The connection: the machine's own user.
+    /// The local connection.
     Connection,
 }
 
-/// Somebody who may log in.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct UserAccount {
-    /// Its id.
+    /// The id.
     pub id: UserId,
-    /// The name it logs in with; unique, whatever the case.
+    /// The user name; unique, ignoring case.
     pub name: String,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// A login needs the code of an authenticator, too.
+    /// Signing in also requires a code from an authenticator app.
     pub second_factor: bool,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When its password was set.
+    /// Time when the password was last set.
     pub password_at: Timestamp,
 }
 
-/// What is known of a user to judge a login.
+/// A user with the data needed to check a sign-in.
 #[derive(Clone, Debug)]
 pub struct StoredCredentials {
     /// The user.
     pub user: UserAccount,
     /// The argon2id hash of the password, in PHC form.
     pub password: String,
-    /// The secret of the second factor, sealed.
+    /// The encrypted secret of the second factor.
     pub second_factor: Option<String>,
-    /// The last step of it that was used.
+    /// The last time step for which a code was used.
     pub step: i64,
 }
 
-/// A login that lasts.
+/// A session.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct LoginSession {
-    /// Its id; not what the cookie holds.
+    /// The id; different from the cookie.
     pub id: SessionId,
-    /// From where the login came.
+    /// The address from which the user signed in.
     pub address: String,
-    /// What the browser calls itself.
+    /// The browser's `User-Agent`.
     pub program: String,
-    /// When it began.
+    /// Time of signing in.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// Time of last use, to the minute.
     pub used_at: Timestamp,
-    /// It is the one that asks.
+    /// This is the current session.
     pub current: bool,
 }
 
 impl LoginSession {
-    /// Whether a session that began and was last used then is over.
+    /// Whether a session with these times has expired.
     pub fn is_over(created_at: Timestamp, used_at: Timestamp, now: Timestamp) -> bool {
         now.since(used_at) >= IDLE || now.since(created_at) >= LONGEST
     }
 }
 
-/// What a program logs in with.
+/// A token with which a program signs in.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ApiToken {
-    /// Its id; not the token.
+    /// The id; different from the token.
     pub id: TokenId,
-    /// What it is called; unique, whatever the case.
+    /// The name; unique, ignoring case.
     pub name: String,
-    /// Whose it is; it ends with that user, and never may more than that user. `null`: the
-    /// machine's own user made it.
+    /// The owner. The token is deleted with the owner and never has a higher role. `null`: the
+    /// local account.
     pub user: Option<String>,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it ends; `null`: never.
+    /// Expiry time; `null`: never.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
+    /// Time of last use, to the minute.
     pub used_at: Option<Timestamp>,
-    /// It has ended.
+    /// The token has expired.
     pub expired: bool,
 }
 
-/// Something that was done, for the audit log.
+/// An action to record in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// The user behind the actor: a token's owner.
+    /// The user behind the actor, for example a token's owner.
     pub user: String,
-    /// By whom: a user, a token of one, the machine's own user; for a refused login the name that
-    /// was tried, if it is a user's.
+    /// The actor: a user, a token or the local account; for a failed sign-in the given name, if a
+    /// user has that name.
     pub actor: String,
-    /// With which role; empty where nobody was let in.
+    /// The actor's role; empty for a failed sign-in.
     pub role: String,
-    /// From which address; empty over the socket and the command line.
+    /// The address; empty for the socket and the command line.
     pub address: String,
-    /// What, in words.
+    /// Description of the action.
     pub action: String,
-    /// To what: the path of the request.
+    /// The path of the request.
     pub path: String,
-    /// What became of it, as an HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
 }
 
-/// A line of the audit log.
+/// An audit log entry.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "AuditEntry")]
 pub struct AuditRow {
-    /// Its number; later ones are larger.
+    /// The number; increases with time.
     pub id: i64,
-    /// When; the last time if `times` is more than 1.
+    /// Time of the action; the last time if `times` is more than 1.
     pub at: Timestamp,
-    /// When it happened for the first time.
+    /// Time of the first of the combined actions.
     pub first_at: Timestamp,
-    /// By whom.
+    /// The actor.
     pub actor: String,
-    /// With which role; empty where nobody was let in.
+    /// The actor's role; empty for a failed sign-in.
     pub role: String,
-    /// From which address; empty over the socket and the command line; `several` where those of
-    /// several are counted.
+    /// The address; empty for the socket and the command line; `several` if requests from several
+    /// addresses are combined.
     pub address: String,
-    /// What, in words.
+    /// Description of the action.
     #[serde(rename = "deed")]
     pub action: String,
-    /// To what: the path of the request; where different ones are counted, what they have in
-    /// common.
+    /// The path of the request; if different paths are combined, their common
+    /// part.
     pub path: String,
-    /// What became of it, as an HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// How often. Equal refusals within an hour are counted in one entry.
+    /// Number of times. Identical rejected requests within an hour are combined in one entry.
     pub times: u32,
 }
 
 impl AuditRow {
-    /// It was done, not refused.
+    /// Whether the action was done, not rejected.
     pub fn is_done(&self) -> bool {
         self.status < 400
     }
 }
 
-/// Who acts in histories without being a user.
+/// Names in histories that are not users.
 const RESERVED: [&str; 4] = ["jd-manager", "automatic", "update", "self-healing"];
 
-/// Checks the name of a new user. Few characters, so that no name looks like another or like the
-/// title of a token.
+/// Checks the name of a new user. Only few characters are allowed, so that no name looks like another one or
+/// like the title of a token.
 pub fn check_user_name(name: &str) -> Result<(), FieldError> {
     let is_reserved = RESERVED
         .iter()
@@ -176,14 +176,14 @@ pub fn check_user_name(name: &str) -> Result<(), FieldError> {
             format!("The name {name} is reserved for jd-manager. Choose another name."),
         ));
     }
-    let fault = "A name has letters from A to Z, digits and any of . _ - @ +, and begins with a letter or digit.";
+    let fault = "Use only letters A to Z, digits and . _ - @ +. The name must begin with a letter or digit.";
     check_characters(name, is_word)
         .map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
 }
 
-/// Checks the name of a new token: like a user's, and single blanks between words.
+/// Checks the name of a new token: like a user name, but with single spaces between words.
 pub fn check_token_name(name: &str) -> Result<(), FieldError> {
-    let fault = "A name has letters from A to Z, digits, single blanks and any of . _ - @ +, and begins with a letter or digit.";
+    let fault = "Use only letters A to Z, digits, single spaces and . _ - @ +. The name must begin with a letter or digit.";
     let has_gaps = name.contains("  ") || name.ends_with(' ');
     let checked = check_characters(name, |c| c == ' ' || is_word(c));
     match checked {
@@ -197,16 +197,16 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+')
 }
 
-/// Checks the length and the characters; the error holds what is wrong with the length.
+/// Checks the length and the characters; the error describes the problem with the length.
 fn check_characters(
     name: &str,
     is_allowed: impl Fn(char) -> bool,
 ) -> Result<(), Option<&'static str>> {
     if name.is_empty() {
-        return Err(Some("Give it a name."));
+        return Err(Some("Enter a name."));
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(Some("A name has at most 64 characters."));
+        return Err(Some("The name can have at most 64 characters."));
     }
     match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_allowed) {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! Passwords: what one has to be, and its hash. Pure but for the salt's random bytes.
+//! Passwords: rules and hashes. Pure except for the random salt.
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 
 use crate::base::error::{Error, Result};
 
-/// The fewest characters of a password. NIST SP 800-63B-4, 3.1.1.2, asks for 8 beside a second
-/// factor and 15 alone; guesses are limited here, so this stands between.
+/// Minimum length of a password. NIST SP 800-63B-4, 3.1.1.2, requires 8 characters with a second
+/// factor and 15 without; attempts are limited here, so this is in between.
 pub const SHORTEST: usize = 10;
-/// The most bytes of one: enough for any phrase, too few to keep the machine busy.
+/// Maximum length in bytes: enough for any phrase, too short to overload the server.
 pub const LONGEST: usize = 1024;
 
-/// Memory in KiB, passes, lanes: OWASP's first choice of the smaller ones for argon2id (Password
-/// Storage Cheat Sheet), which a Raspberry Pi bears.
+/// Memory in KiB, passes, lanes: OWASP's recommended smaller setting for argon2id (Password
+/// Storage Cheat Sheet), which a Raspberry Pi can handle.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 
 fn argon2() -> Argon2<'static> {
@@ -28,10 +28,10 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     let letters: std::collections::BTreeSet<char> = password.chars().collect();
     if password.chars().count() < SHORTEST {
         Err(format!(
-            "A password has at least {SHORTEST} characters. Several words are easy to keep in mind."
+            "The password needs at least {SHORTEST} characters. Several words are easy to remember."
         ))
     } else if password.len() > LONGEST {
-        Err(format!("A password has at most {LONGEST} bytes."))
+        Err(format!("The password can have at most {LONGEST} bytes."))
     } else if letters.len() < 4
         || (!name.is_empty()
             && password
@@ -41,14 +41,14 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
                 .count()
                 < SHORTEST / 2)
     {
-        Err("That password is too easily guessed: it repeats itself or the name.".into())
+        Err("This password is too easy to guess because it repeats a pattern or the name. Choose another one.".into())
     } else {
         Ok(())
     }
 }
 
-/// Its hash in PHC form, with a salt of its own. Takes tens of milliseconds: not for a thread that
-/// others wait for.
+/// The password's hash in PHC format, with a random salt. Takes tens of milliseconds, so do not call it on
+/// an async thread.
 pub fn hash(password: &str) -> Result<String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(Error::internal)?;
@@ -59,12 +59,12 @@ pub fn hash(password: &str) -> Result<String> {
         .map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Whether it is the password of this hash, compared in constant time. Without a hash, for a name
-/// nobody has, it takes as long.
+/// Whether the password matches this hash, compared in constant time. Without a hash, for an unknown
+/// name, it takes the same time.
 pub fn matches(password: &str, hash: Option<&str>) -> bool {
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_of_nobody().unwrap_or_default());
     let known = hash.is_some();
-    // Made by whoever comes first, known or not: the first one always waits twice as long.
+    // Created on first use, for known and unknown names: the first call always takes twice as long.
     let nobody = NOBODY.as_str();
     let hash = hash.unwrap_or(nobody);
     let right = PasswordHash::new(hash)

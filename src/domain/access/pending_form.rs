@@ -1,8 +1,8 @@
-//! A form that was sent without a valid session. The login page carries its input along, so that it
+//! A form that was sent without a valid session. The sign-in page carries its input, so that it
 //! can be submitted after signing in.
 //!
-//! The input travels in hidden fields of the login form and is never stored. Secrets are left out:
-//! no page ever repeats one.
+//! The input is in hidden fields of the sign-in form and is never stored. Secrets are left out:
+//! pages never repeat them.
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
@@ -11,17 +11,17 @@ use crate::web::respond::next_page;
 
 /// Larger forms are not kept.
 const LARGEST: usize = 256 * 1024;
-/// Names of the login form's hidden fields.
+/// Names of the hidden fields in the sign-in form.
 const ACTION: &str = "kept_action";
 const INCOMPLETE: &str = "kept_incomplete";
 const FIELD: &str = "kept:";
 
-/// What is kept of a form.
+/// The kept input of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptForm {
-    /// Where it was sent.
+    /// The target of the form.
     pub action: String,
-    /// Its fields without secrets.
+    /// The fields without secrets.
     pub fields: Vec<(String, String)>,
     /// Something was left out: a secret, a file, or all of a form that is too large.
     pub is_incomplete: bool,
@@ -68,7 +68,7 @@ impl KeptForm {
         }
     }
 
-    /// What a login form carries along; none: nothing.
+    /// Reads the input from the hidden fields of a sign-in form.
     pub fn read(pairs: &[(String, String)]) -> Option<Self> {
         let text = |name: &str| {
             pairs
@@ -88,7 +88,7 @@ impl KeptForm {
         })
     }
 
-    /// The hidden fields of the login form: names and values.
+    /// The hidden fields of the sign-in form: names and values.
     pub fn hidden(&self) -> Vec<(String, &str)> {
         let own = [(ACTION.to_owned(), self.action.as_str())].into_iter();
         let mark = self.is_incomplete.then(|| (INCOMPLETE.to_owned(), "true"));

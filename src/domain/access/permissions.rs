@@ -1,4 +1,4 @@
-//! Which role a request needs and what the audit log says of it, from the tables of routes.
+//! The required role and audit text of each request, from the route tables.
 
 use axum::http::Method;
 use std::collections::HashMap;
@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use crate::web::Role;
 use crate::web::openapi::ApiOperation;
 
-/// Who may call an operation, and what the audit log says of it.
+/// The required role and the audit text of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// The lowest role that may. `None`: no login is needed.
+    /// The lowest allowed role. `None`: no sign-in required.
     pub role: Option<Role>,
-    /// The audit log's words for it, in the past tense. `None`: nothing is changed.
+    /// The text for the audit log, in the past tense. `None`: nothing is changed.
     pub audit_action: Option<&'static str>,
 }
 
@@ -20,7 +20,7 @@ pub struct Permission {
 pub struct PermissionTable(HashMap<&'static str, Vec<(Method, Permission)>>);
 
 impl PermissionTable {
-    /// The permissions of these operations, and of static files, which are for anybody.
+    /// The permissions of these operations, and of static files, which need no sign-in.
     pub fn new<'a>(operations: impl IntoIterator<Item = &'a ApiOperation>) -> Self {
         let anybody = Permission {
             role: None,
@@ -40,9 +40,9 @@ impl PermissionTable {
         Self(table)
     }
 
-    /// The permission of a method at a route's pattern; `None`: no route is there.
+    /// The permission of a method at a route's pattern; `None`: there is no route.
     pub fn get(&self, method: &Method, pattern: Option<&str>) -> Permission {
-        // Whoever asks for the head of a page asks for the page.
+        // HEAD needs the same permission as GET.
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let method = if reads { &Method::GET } else { method };
         let found = pattern
@@ -50,7 +50,7 @@ impl PermissionTable {
             .and_then(|all| all.iter().find(|(known, _)| known == method));
         match (found, pattern) {
             (Some((_, permission)), _) => *permission,
-            // Methods that the address does not take: nothing happens there.
+            // Methods that the address does not support: nothing happens.
             (None, Some(_)) if !reads => Permission {
                 role: Some(Role::Admin),
                 audit_action: Some("changed something"),
@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(table.get(&method, pattern), wanted, "{method} {pattern:?}");
         }
-        // A change that names no role is for admins, and so is a method without a route.
+        // A change without a role requires an admin, as does a method without a route.
         let shut = of(Some(Role::Admin), Some("changed something"));
         assert_eq!(table.get(&Method::POST, Some("/new")), shut);
         assert_eq!(table.get(&Method::DELETE, Some("/new")), shut);

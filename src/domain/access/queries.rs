@@ -1,4 +1,4 @@
-//! The statements behind users, sessions, tokens and the audit log.
+//! SQL statements for users, sessions, tokens and the audit log.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
@@ -21,7 +21,7 @@ type UserRow = (
     Timestamp,
 );
 
-/// A role that a newer program wrote may do the least.
+/// An unknown role, written by a newer version, gets the lowest permissions.
 fn role(text: &str) -> Role {
     text.parse().unwrap_or(Role::Viewer)
 }
@@ -45,7 +45,7 @@ fn credentials(
     }
 }
 
-/// Whether there is anybody who may log in.
+/// Whether there is a user.
 pub fn has_users(db: &mut Db) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db)
 }
@@ -60,7 +60,7 @@ pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserAccount>> {
         .collect())
 }
 
-/// A user with what proves who it is.
+/// A user with password hash and second factor.
 pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<StoredCredentials>> {
     Ok(users::table
         .find(id)
@@ -69,7 +69,7 @@ pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<StoredCredentials>> {
         .map(credentials))
 }
 
-/// The same by name, whatever the case.
+/// The same by name, ignoring case.
 pub fn user_called(db: &mut Db, name: &str) -> QueryResult<Option<StoredCredentials>> {
     Ok(users::table
         .filter(users::name.eq(name))
@@ -99,14 +99,14 @@ pub fn change_user(db: &mut Db, id: UserId, name: &str, role: Role) -> QueryResu
         .execute(db)
 }
 
-/// Another password.
+/// Sets a password.
 pub fn set_password(db: &mut Db, id: UserId, password: &str, at: Timestamp) -> QueryResult<usize> {
     diesel::update(users::table.find(id))
         .set((users::password.eq(password), users::password_at.eq(at)))
         .execute(db)
 }
 
-/// A second factor, or none; `step`: the last of its steps that was used.
+/// Sets or removes a second factor; `step`: the last used time step.
 pub fn set_second_factor(
     db: &mut Db,
     id: UserId,
@@ -121,7 +121,7 @@ pub fn set_second_factor(
         .execute(db)
 }
 
-/// A step of the second factor is used up; 0 rows if it, or a later one, was before.
+/// Marks a time step of the second factor as used; 0 rows if that step or a later one was already used.
 pub fn use_step(db: &mut Db, id: UserId, step: i64) -> QueryResult<usize> {
     let unused = users::table
         .find(id)
@@ -136,7 +136,7 @@ pub fn delete_user(db: &mut Db, id: UserId) -> QueryResult<usize> {
     diesel::delete(users::table.find(id)).execute(db)
 }
 
-/// How many admins there are.
+/// The number of admins.
 pub fn admins(db: &mut Db) -> QueryResult<i64> {
     users::table
         .filter(users::role.eq(Role::Admin.name()))
@@ -144,12 +144,12 @@ pub fn admins(db: &mut Db) -> QueryResult<i64> {
         .get_result(db)
 }
 
-/// A session that is found by what the cookie holds.
+/// A session found by its cookie.
 #[derive(Debug)]
 pub struct SessionLookup {
     /// Its id.
     pub id: SessionId,
-    /// Whose.
+    /// The user.
     pub user: UserAccount,
     /// When it began.
     pub created_at: Timestamp,
@@ -179,7 +179,7 @@ pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<SessionLookup>> {
     }))
 }
 
-/// The sessions of a user, the last used first; `current`: the one that asks.
+/// The sessions of a user, last used first; `current`: the current session.
 pub fn sessions_of(
     db: &mut Db,
     user: UserId,
@@ -228,7 +228,7 @@ pub fn insert_session(
         .execute(db)
 }
 
-/// A session was used.
+/// Stores a use of a session.
 pub fn touch_session(db: &mut Db, id: SessionId, at: Timestamp) -> QueryResult<usize> {
     diesel::update(sessions::table.find(id))
         .set(sessions::used_at.eq(at))
@@ -245,7 +245,7 @@ pub fn end_session(db: &mut Db, user: UserId, id: SessionId) -> QueryResult<usiz
     diesel::delete(sessions::table.find(id).filter(sessions::user_id.eq(user))).execute(db)
 }
 
-/// Ends those sessions of a user that were not used lately, but for so many.
+/// Ends the least recently used sessions of a user, except for this number.
 pub fn end_oldest_sessions(db: &mut Db, user: UserId, but: i64) -> QueryResult<usize> {
     let of_user = sessions::table
         .filter(sessions::user_id.eq(user))
@@ -258,7 +258,7 @@ pub fn end_oldest_sessions(db: &mut Db, user: UserId, but: i64) -> QueryResult<u
     diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(db)
 }
 
-/// Ends all sessions of a user but one; how many.
+/// Ends all sessions of a user except one; returns their number.
 pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryResult<usize> {
     let all = sessions::table.filter(sessions::user_id.eq(user));
     match but {
@@ -267,7 +267,7 @@ pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryR
     }
 }
 
-/// Forgets sessions that ended by themselves: last used before `used`, or begun before `begun`.
+/// Deletes expired sessions: last used before `used`, or started before `begun`.
 pub fn prune_sessions(db: &mut Db, used: Timestamp, begun: Timestamp) -> QueryResult<usize> {
     diesel::delete(
         sessions::table.filter(
@@ -293,7 +293,7 @@ type TokenRow = (
 
 fn found_token(row: TokenRow, now: Timestamp) -> ApiToken {
     let (id, name, own, created_at, expires_at, used_at, user, of_user) = row;
-    // It never may more than its user may now.
+    // A token never has a higher role than its user has now.
     let role = of_user.map_or(role(&own), |of_user| role(&own).min(role(&of_user)));
     let expired = expires_at.is_some_and(|end| end <= now);
     ApiToken {
@@ -339,7 +339,7 @@ pub fn all_tokens(db: &mut Db, now: Timestamp) -> QueryResult<Vec<ApiToken>> {
     Ok(rows.into_iter().map(|row| found_token(row, now)).collect())
 }
 
-/// Whether a token is called so, whatever the case.
+/// Whether a token has this name, ignoring case.
 pub fn token_name_is_taken(db: &mut Db, name: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         tokens::table.filter(tokens::name.eq(name)),
@@ -347,7 +347,7 @@ pub fn token_name_is_taken(db: &mut Db, name: &str) -> QueryResult<bool> {
     .get_result(db)
 }
 
-/// How many tokens a user has; `None`: those of the machine's own user.
+/// The number of a user's tokens; `None`: those of the local account.
 pub fn tokens_of(db: &mut Db, user: Option<UserId>) -> QueryResult<i64> {
     match user {
         Some(user) => tokens::table
@@ -381,7 +381,7 @@ pub fn insert_token(
         .execute(db)
 }
 
-/// A token was used.
+/// Stores a use of a token.
 pub fn touch_token(db: &mut Db, id: TokenId, at: Timestamp) -> QueryResult<usize> {
     diesel::update(tokens::table.find(id))
         .set(tokens::used_at.eq(at))
@@ -393,16 +393,16 @@ pub fn delete_token(db: &mut Db, id: TokenId) -> QueryResult<usize> {
     diesel::delete(tokens::table.find(id)).execute(db)
 }
 
-/// Entries are counted in one within this time, ms.
+/// Entries within this time are combined, ms.
 const COUNTED_WITHIN: i64 = 3_600_000;
-/// A user gets this many entries of refusals within that time. Further ones are counted in one
+/// Maximum entries of rejected requests per user within that time. Further ones are combined in one
 /// entry for each action.
 const MOST_REFUSED: i64 = 100;
-/// A user who is no admin gets this many entries of changes within that time.
+/// Maximum entries of changes per user without the role admin within that time.
 const MOST_DONE: i64 = 1000;
 
-/// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour
-/// is counted in that entry. So is everything beyond the number of entries a user may cause.
+/// Adds an entry to the audit log. A rejected request identical to an earlier one of the same actor
+/// within an hour is combined with it, as is everything beyond a user's maximum number of entries.
 pub fn note(db: &mut Db, entry: &AuditEntry, at: Timestamp) -> QueryResult<()> {
     let since = Timestamp(at.0 - COUNTED_WITHIN);
     let older = audit::table
@@ -435,7 +435,7 @@ pub fn note(db: &mut Db, entry: &AuditEntry, at: Timestamp) -> QueryResult<()> {
         path = common_path(&entry.path, &path);
         (times, first_at) = (entry.times.saturating_add(1), entry.first_at);
     }
-    // A counted entry is written anew, so that the newest entry comes first whatever it counts.
+    // A combined entry is written again, so that the newest entry comes first.
     diesel::insert_into(audit::table)
         .values((
             audit::at.eq(at),
@@ -476,7 +476,7 @@ fn equal_entry(
     Ok(equal.first::<AuditColumns>(db).optional()?.map(audit_row))
 }
 
-/// How many entries with a number above `after` a user and the user's tokens have caused.
+/// The number of entries above number `after` caused by a user and the user's tokens.
 fn entries_of_user(db: &mut Db, user: &str, is_refused: bool, after: i64) -> QueryResult<i64> {
     // The next character after the blank ends the range of the tokens' titles.
     let (first, end) = (format!("{user} (token "), format!("{user} (token!"));
@@ -495,7 +495,7 @@ fn entries_of_user(db: &mut Db, user: &str, is_refused: bool, after: i64) -> Que
     entries.count().get_result(db)
 }
 
-/// A path that stands for both: the one if they are equal, else the segments they begin with.
+/// A path for both: the path if they are equal, otherwise their common leading segments.
 fn common_path(one: &str, other: &str) -> String {
     if one == other {
         return one.to_owned();
@@ -543,7 +543,7 @@ fn audit_row(
     }
 }
 
-/// Lines of the audit log, the newest first: those before the line `before`, of one actor.
+/// Audit log entries, newest first: those before the entry `before`, of one actor.
 pub fn entries(
     db: &mut Db,
     limit: i64,
@@ -567,7 +567,7 @@ pub fn entries(
         .collect())
 }
 
-/// Everybody who is in the audit log, by name.
+/// All actors in the audit log, by name.
 pub fn actors(db: &mut Db) -> QueryResult<Vec<String>> {
     audit::table
         .select(audit::actor)
@@ -577,7 +577,7 @@ pub fn actors(db: &mut Db) -> QueryResult<Vec<String>> {
         .load(db)
 }
 
-/// Forgets lines from before a moment, at most `limit` of them; how many.
+/// Deletes entries older than a time, at most `limit` of them; returns their number.
 pub fn prune_entries(db: &mut Db, before: Timestamp, limit: i64) -> QueryResult<usize> {
     let old = audit::table
         .filter(audit::at.lt(before))

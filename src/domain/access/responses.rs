@@ -1,4 +1,4 @@
-//! What programs are told of a change in who may do what. No I/O.
+//! JSON responses to changes of users and sessions. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,31 +6,31 @@ use serde::Serialize;
 use super::model::UserAccount;
 use crate::base::ids::UserId;
 
-/// Somebody was let in.
+/// A successful sign-in.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LoginResponse {
-    /// That in a sentence.
+    /// A message.
     pub message: String,
-    /// Who.
+    /// The user.
     pub user: UserAccount,
 }
 
-/// A user was made.
+/// A user was created.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UserCreatedResponse {
-    /// Which.
+    /// The new user's id.
     pub user_id: UserId,
-    /// That in a sentence.
+    /// A message.
     pub message: String,
-    /// As it is now.
+    /// The user after the change.
     pub user: UserAccount,
 }
 
 /// A user was changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UserChangeResponse {
-    /// That in a sentence.
+    /// A message.
     pub message: String,
-    /// As it is now.
+    /// The user after the change.
     pub user: UserAccount,
 }

@@ -16,17 +16,17 @@ use crate::web::openapi::{
 };
 use axum::extract::FromRef;
 
-/// The operations of the login and of one's own account.
+/// The operations of signing in and of your own account.
 pub fn own_routes<S>() -> RouteTable<S>
 where
     S: RouterState,
     Access: FromRef<S>,
 {
-    let not_by_token = "Not with a token.";
+    let not_by_token = "Not available with a token.";
     RouteTable::new()
         .add(
-            get("/login", "showLogin", "The login, for people.")
-                .asks([text("next", "The page one is sent to then.").like("/")])
+            get("/login", "showLogin", "Shows the sign-in page, for people.")
+                .asks([text("next", "The page to open after signing in.").like("/")])
                 .gives::<LoginPage>(PAGE)
                 .for_anybody(),
             routes::login_page,
@@ -35,18 +35,18 @@ where
             post(
                 "/login",
                 "logIn",
-                "Begins a session: the answer sets its cookie.",
+                "Signs in: starts a session and sets its cookie.",
             )
             .takes([
                 name().required(),
                 text("password", "The password.").like("…").required(),
                 text(
                     "code",
-                    "The code of the second factor, for those who have one.",
+                    "Second factor code, if the user has set one up.",
                 ),
                 text(
                     "next",
-                    "The page a browser is sent to then, a path on this site.",
+                    "The page a browser opens next: a path on this site.",
                 )
                 .like("/"),
             ])
@@ -59,7 +59,7 @@ where
             get(
                 "/login/first",
                 "showFirstVisit",
-                "The form of the first visit, for people.",
+                "Shows the form for the first user, for people.",
             )
             .gives::<FirstPage>(PAGE)
             .fails(&[404])
@@ -70,10 +70,10 @@ where
             post(
                 "/login/first",
                 "makeFirstVisit",
-                "Makes the first user, an admin, with the code that jd-manager printed.",
+                "Creates the first user, an admin, with the code that jd-manager printed.",
             )
             .takes([
-                text("code", "The code.").like("…").required(),
+                text("code", "The code that jd-manager printed.").like("…").required(),
                 name().required(),
                 password("The password.").required(),
             ])
@@ -83,17 +83,17 @@ where
             routes::first_visit,
         )
         .add(
-            post("/logout", "logOut", "Ends the session that asks.")
+            post("/logout", "logOut", "Signs out: ends the current session.")
                 .does::<MessageResponse>()
                 .for_viewers()
-                .audited("logged out"),
+                .audited("signed out"),
             routes::log_out,
         )
         .add(
             get(
                 "/account",
                 "getAccount",
-                "Who asks, with what may be done and where else there is a session.",
+                "Returns your account: name, role and sessions.",
             )
             .gives::<AccountPage>(PAGE)
             .fails(&[404]),
@@ -103,21 +103,21 @@ where
             post(
                 "/account/password",
                 "changePassword",
-                "Changes the own password and ends all other sessions.",
+                "Changes your password and ends your other sessions.",
             )
             .about(not_by_token)
-            .takes([current(), password("The new one.").required()])
+            .takes([current(), password("New password.").required()])
             .does::<MessageResponse>()
             .fails(&[404, 409, 429])
             .for_viewers()
-            .audited("changed the own password"),
+            .audited("changed their password"),
             routes::change_password,
         )
         .add(
             get(
                 "/account/second-factor",
                 "showSecondFactor",
-                "A fresh secret for an authenticator; in force once a code of it is sent back.",
+                "Returns a new secret for an authenticator app. It takes effect after you confirm it with a code.",
             )
             .about(not_by_token)
             .gives::<SecondFactorPage>(PAGE)
@@ -128,12 +128,12 @@ where
             post(
                 "/account/second-factor",
                 "setSecondFactor",
-                "Sets up a second factor for the own logins.",
+                "Sets up your second factor.",
             )
             .about(not_by_token)
             .takes([
-                text("secret", "The secret.").like("…").required(),
-                text("code", "A code of it.").like("123456").required(),
+                text("secret", "The secret from GET.").like("…").required(),
+                text("code", "A code from the authenticator app.").like("123456").required(),
                 current(),
             ])
             .does::<MessageResponse>()
@@ -146,41 +146,41 @@ where
             post(
                 "/account/second-factor/remove",
                 "removeSecondFactor",
-                "Takes the own second factor away.",
+                "Removes your second factor.",
             )
             .about(not_by_token)
-            .takes([current(), text("code", "A code of it.").like("123456")])
+            .takes([current(), text("code", "A code from the authenticator app.").like("123456")])
             .does::<MessageResponse>()
             .fails(&[404, 409, 429])
             .for_viewers()
-            .audited("took the own second factor away"),
+            .audited("removed their second factor"),
             routes::remove_second_factor,
         )
         .add(
             post(
                 "/account/sessions/end",
                 "endOtherSessions",
-                "Ends all own sessions but the one that asks.",
+                "Ends all your sessions except the current one.",
             )
             .about(not_by_token)
             .acts([])
             .does::<MessageResponse>()
             .fails(&[404, 409])
             .for_viewers()
-            .audited("ended the own other sessions"),
+            .audited("ended their other sessions"),
             routes::end_sessions,
         )
         .add_with_form(
             delete(
                 "/account/sessions/{id}",
                 "endSession",
-                "Ends an own session.",
+                "Ends one of your sessions.",
             )
             .about(not_by_token)
             .does::<MessageResponse>()
             .fails(&[409])
             .for_viewers()
-            .audited("ended an own session"),
+            .audited("ended one of their sessions"),
             routes::end_session,
             "/account/sessions/{id}/delete",
         )
@@ -193,96 +193,96 @@ where
     Access: FromRef<S>,
 {
     RouteTable::new()
-.add(get("/users", "listUsers", "Who may log in.").gives::<UsersPage>(PAGE).for_admins(), routes::users::list)
+.add(get("/users", "listUsers", "Lists the users.").gives::<UsersPage>(PAGE).for_admins(), routes::users::list)
 .add(post(
             "/users",
             "createUser",
-            "Makes a user; the first one has to be an admin.",
+            "Creates a user. The first user must be an admin.",
         )
         .takes([
             name().required(),
-            role("What it may do.").required(),
-            password("Its password.").required(),
+            role("The user's role.").required(),
+            password("The user's password.").required(),
         ])
         .makes::<UserCreatedResponse>()
-        .fails(&[409]).for_admins().audited("made a user"), routes::users::create)
+        .fails(&[409]).for_admins().audited("created a user"), routes::users::create)
 .add(get(
             "/users/{id}",
             "getUser",
-            "A user; for people the form to change it.",
+            "Returns a user; as HTML, the form to edit the user.",
         )
         .gives::<UserPage>(PAGE).for_admins(), routes::users::show)
 .add_with_form(patch(
             "/users/{id}",
             "changeUser",
-            "Changes what is mentioned of a user.",
+            "Changes the given fields of a user.",
         )
         .takes([
             name(),
-            role("What it may do."),
-            password("A new one; its sessions end."),
-            flag("without_second_factor", "Its second factor is taken away.").or(false),
+            role("The user's role."),
+            password("New password. Ends the user's sessions."),
+            flag("without_second_factor", "Removes the user's second factor.").or(false),
         ])
         .does::<UserChangeResponse>()
         .fails(&[409]).for_admins().audited("changed a user"), routes::users::change, "/users/{id}")
 .add_with_form(delete(
             "/users/{id}",
             "deleteUser",
-            "Deletes a user with its sessions and tokens.",
+            "Deletes a user with all sessions and tokens.",
         )
         .does::<MessageResponse>()
         .fails(&[409]).for_admins().audited("deleted a user"), routes::users::delete, "/users/{id}/delete")
 .add(get(
             "/users/{id}/delete",
             "askDeleteUser",
-            "The question before a user is deleted, for people.",
+            "Asks for confirmation before deleting a user, for people.",
         )
         .gives::<ConfirmPage<AccessRemoval>>(PAGE).for_admins(), routes::users::ask_delete)
 .add(get(
             "/tokens",
             "listTokens",
-            "The tokens that one may see: the own ones, an admin all, a token below admin itself.",
+            "Lists your tokens. Admins see all tokens; a token without the role admin sees only itself.",
         )
         .gives::<TokensPage>(PAGE), routes::tokens::list)
 .add(post(
             "/tokens",
             "createToken",
-            "Makes a token for a program; the answer shows it, this once.",
+            "Creates a token for a program. Only this response contains the token.",
         )
-        .about("Not with a token.")
+        .about("Not available with a token.")
         .takes([
-            text("name", "What it is called.")
+            text("name", "The token's name.")
                 .longest(64)
                 .like("scraper")
                 .required(),
-            role("What it may do; never more than its user.").required(),
+            role("The token's role; at most the role of its user.").required(),
             days(),
         ])
         .answer(
             201,
-            "It is made.",
+            "Created.",
             &[JSON, HTML],
             Some(shape::<TokenPage>()),
         )
-        .fails(&[409]).for_viewers().audited("made a token"), routes::tokens::create)
+        .fails(&[409]).for_viewers().audited("created a token"), routes::tokens::create)
 .add_with_form(delete("/tokens/{id}", "revokeToken", "Revokes a token.")
-            .about("With a token only itself.")
+            .about("A token can only revoke itself.")
             .does::<MessageResponse>().for_viewers().audited("revoked a token"), routes::tokens::revoke, "/tokens/{id}/delete")
 .add(get(
             "/tokens/{id}/delete",
             "askRevokeToken",
-            "The question before a token is revoked, for people.",
+            "Asks for confirmation before revoking a token, for people.",
         )
         .gives::<ConfirmPage<AccessRemoval>>(PAGE), routes::tokens::ask_revoke)
 .add(get(
             "/audit",
             "listAudit",
-            "What was done by whom, newest first.",
+            "Lists audit log entries, newest first.",
         )
         .asks([
-            whole("limit", "At most so many.", 1, 1000).or(100),
-            number("before", "Those before this one."),
-            text("actor", "Only of this one.").like("ada"),
+            whole("limit", "Maximum number of entries.", 1, 1000).or(100),
+            number("before", "Only entries before this one."),
+            text("actor", "Only entries of this user.").like("ada"),
         ])
         .gives::<AuditPage>(PAGE).for_admins(), routes::audit)
 }

@@ -1,4 +1,4 @@
-//! The handlers of the login, of one's own account and of the audit log. Those of users and tokens
+//! Handlers of signing in, of your account and of the audit log. Those of users and tokens
 //! are in `routes/`.
 
 pub mod tokens;
@@ -29,11 +29,11 @@ use crate::web::{
     Reply, Representation, RequestContext, RequestInput,
 };
 
-/// How long a browser keeps the cookie, seconds: as long as a session can last.
+/// Lifetime of the cookie in seconds: the maximum lifetime of a session.
 const KEPT: u64 = super::model::LONGEST.as_secs();
 
-/// A form that a person can mend: shown again with what is wrong. Any other error, and every one of
-/// a program, goes on.
+/// Turns an error that the user can fix into a form with error messages. Other errors, and all errors
+/// of programs, are returned.
 pub(super) fn fix_form(
     want: &RequestContext,
     form: Option<Vec<(String, String)>>,
@@ -58,7 +58,7 @@ pub(super) fn fix_form(
 }
 
 pub(super) fn text(input: &RequestInput, name: &str) -> String {
-    // A form of several pages in one browser sends what it sends; only text counts.
+    // Only text values are used.
     input
         .value
         .get(name)
@@ -67,7 +67,7 @@ pub(super) fn text(input: &RequestInput, name: &str) -> String {
         .to_owned()
 }
 
-/// The text of a name: without the blanks that get in by copying.
+/// The text of a name, without surrounding spaces from copying.
 pub(super) fn name(input: &RequestInput, field: &str) -> String {
     text(input, field).trim().to_owned()
 }
@@ -89,7 +89,7 @@ fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The answer to whoever is let in.
+/// The response to a successful sign-in.
 fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAddress) -> Reply {
     let message = format!("Welcome, {}.", begun.user.name);
     let json = LoginResponse {
@@ -103,17 +103,21 @@ fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAdd
     Ok(response)
 }
 
-/// Why nobody was let in, with its status.
+/// The reason of a failed sign-in, with its status.
 fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error> {
     match refused {
         LoginRefusal::Wrong => Ok((
             StatusCode::UNAUTHORIZED,
-            "Name, password or code is wrong. The code is needed by those who set up a second factor.".into(),
+            "Wrong name, password or code. If you set up a second factor, enter its code.".into(),
             None,
         )),
         LoginRefusal::Wait(wait) => {
             let seconds = wait.as_secs() + 1;
-            Ok((StatusCode::TOO_MANY_REQUESTS, format!("Too many attempts. Try again in {seconds} s."), Some(seconds)))
+            Ok((
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("Too many attempts. Try again in {seconds} s."),
+                Some(seconds),
+            ))
         }
         LoginRefusal::Because(error) => Err(error),
     }
@@ -203,7 +207,7 @@ pub async fn log_in(
     }
 }
 
-/// `GET /login/first`: the first visit.
+/// `GET /login/first`: initial setup.
 pub async fn first_page(State(access): State<Access>, want: RequestContext) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
@@ -214,7 +218,7 @@ pub async fn first_page(State(access): State<Access>, want: RequestContext) -> R
 fn no_first_visit() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::NOT_FOUND,
-        "There is no first visit: either somebody has a password already, or jd-manager was not started with --setup.",
+        "Initial setup is not available: there is already a user, or jd-manager was not started with --setup.",
     )
 }
 
@@ -241,7 +245,7 @@ pub async fn first_visit(
         Ok(begun) => return welcome(&want, begun, "/".into(), peer),
         Err(LoginRefusal::Wrong) => Error::invalid(
             "/code",
-            "That is not the code that jd-manager printed when it was started.",
+            "Wrong code. Enter the code that jd-manager printed when it started.",
         ),
         Err(LoginRefusal::Because(error)) => error,
         Err(wait) => return Err(problem(wait)),
@@ -260,7 +264,7 @@ pub async fn log_out(
     if let Some(session) = Credentials::of(&headers, peer).session {
         access.log_out(session).await?;
     }
-    let json = MessageResponse::new("Logged out.");
+    let json = MessageResponse::new("Signed out.");
     let mut response = ChangeResponse::new(json, "/login").respond(&want)?;
     response
         .headers_mut()
@@ -285,8 +289,8 @@ async fn account_page(
         true => None,
         false => {
             let user = access.me(caller).await?;
-            // Sessions belong to the person: a token neither ends them nor sees where they come
-            // from.
+            // Sessions belong to the person: a token can neither end them nor see their
+            // addresses.
             let sessions = match in_person(proof) {
                 Ok(()) => access.sessions(user.id, session_of(proof)).await?,
                 Err(_) => Vec::new(),
@@ -312,13 +316,13 @@ pub async fn account(
     want.respond(&account_page(&access, &caller, &proof).await?)
 }
 
-/// A person at a page changes what protects them; a token of theirs, which may have been stolen,
-/// does not.
+/// Only a signed-in person can change password, sessions and second factor; a token, which may be
+/// stolen, cannot.
 pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "This cannot be done with a token. Log in with name and password.",
+            "This is not possible with a token. Sign in with name and password.",
         )),
         _ => Ok(()),
     }
@@ -346,7 +350,7 @@ pub async fn change_password(
     {
         Ok(()) => done(
             &want,
-            "The password is changed. All other sessions have ended.",
+            "Password changed. Your other sessions have been signed out.",
             "/account",
         ),
         Err(LoginRefusal::Because(error)) => {
@@ -371,10 +375,10 @@ pub async fn end_session(
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     access.end_session(me.id, id).await?;
-    done(&want, "The session has ended.", "/account")
+    done(&want, "Session signed out.", "/account")
 }
 
-/// `POST /account/sessions/end`: all but this one.
+/// `POST /account/sessions/end`: all except the current one.
 pub async fn end_sessions(
     State(access): State<Access>,
     Extension(proof): Extension<LoginMethod>,
@@ -386,9 +390,9 @@ pub async fn end_sessions(
     let me = access.me(&caller).await?;
     let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
     let message = if ended == 1 {
-        "One other session has ended.".into()
+        "Signed out 1 other session.".into()
     } else {
-        format!("{ended} other sessions have ended.")
+        format!("Signed out {ended} other sessions.")
     };
     done(&want, message, "/account")
 }
@@ -435,10 +439,10 @@ pub async fn set_second_factor(
     {
         Ok(()) => done(
             &want,
-            "From now on a login needs a code of the authenticator, too.",
+            "Second factor turned on. Signing in now requires a code from your authenticator app.",
             "/account",
         ),
-        // A secret that cannot be one is not worth a picture.
+        // Do not draw an invalid secret.
         Err(LoginRefusal::Because(error)) if super::second_factor::is_secret(&secret) => {
             let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &SecondFactorPage::new(secret, &me.name, again)?)
@@ -464,7 +468,7 @@ pub async fn remove_second_factor(
     {
         Ok(()) => done(
             &want,
-            "A login needs the password alone from now on.",
+            "Second factor removed. Signing in now requires only your password.",
             "/account",
         ),
         Err(LoginRefusal::Because(error)) => {

@@ -1,5 +1,5 @@
-//! The second factor: six digits of an authenticator (RFC 6238, as all of them take it: SHA-1, 30
-//! s). Pure but for random bytes.
+//! The second factor: six digits of an authenticator app (RFC 6238 with the common parameters: SHA-1,
+//! 30 s). Pure except for random bytes.
 
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 /// Length of a step, seconds.
 const STEP: i64 = 30;
 
-/// A fresh secret, 160 bits (RFC 4226, 4), in base32.
+/// Creates a secret: 160 bits (RFC 4226, 4), in base32.
 pub fn fresh() -> Result<String> {
     let mut bytes = vec![0; 20];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
@@ -24,13 +24,13 @@ fn generator(secret: &str) -> Option<TOTP> {
     TOTP::new(Algorithm::SHA1, 6, 1, STEP.unsigned_abs(), bytes).ok()
 }
 
-/// Whether a text is a secret that codes can be made with.
+/// Whether a text is a valid secret.
 pub fn is_secret(text: &str) -> bool {
     generator(text).is_some()
 }
 
-/// The step whose code was typed: this one or a neighbour (clocks differ), and later than `last`,
-/// since none counts twice. All are compared, each in constant time.
+/// The time step of a code: the current step or a neighbor (clocks differ), and later than `last`,
+/// because a code works only once. All candidates are compared in constant time.
 pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i64> {
     let typed: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     let generator = generator(secret)?;
@@ -45,7 +45,7 @@ pub fn step_of(typed: &str, secret: &str, last: i64, now: Timestamp) -> Option<i
     found
 }
 
-/// What an authenticator reads from a picture, of the secret of the user `name`.
+/// The address for an authenticator app, with the secret of the user `name`.
 pub fn address(secret: &str, name: &str) -> String {
     let name: String = form_urlencoded::byte_serialize(name.as_bytes())
         .collect::<String>()
@@ -53,13 +53,13 @@ pub fn address(secret: &str, name: &str) -> String {
     format!("otpauth://totp/jd-manager:{name}?secret={secret}&issuer=jd-manager")
 }
 
-/// That as a picture for a page.
+/// The address as a QR code for a page.
 ///
 /// # Errors
-/// It is too long for one.
+/// The address is too long.
 pub fn picture(address: &str) -> Result<String> {
     let code = QrCode::new(address.as_bytes()).map_err(|e| Error::internal(e.to_string()))?;
-    // Dark on light whatever the page's colours: cameras want it so.
+    // Always dark on light, because cameras need it.
     let drawn = code
         .render::<svg::Color<'_>>()
         .min_dimensions(200, 200)

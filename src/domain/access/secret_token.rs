@@ -1,5 +1,5 @@
-//! Random texts that let their holder in: of sessions, of programs, of the first visit. Kept as
-//! hashes, so that the database lets nobody in.
+//! Random secrets: of sessions, API tokens and initial setup. Stored as hashes, so that the database
+//! gives no access.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,18 +8,18 @@ use subtle::ConstantTimeEq;
 
 use crate::base::error::{Error, Result};
 
-/// What tokens of programs begin with, so that they are recognised where they should not be.
+/// Prefix of API tokens, so that scanners recognize leaked ones.
 pub const TOKEN: &str = "jdm_";
 
-/// 256 random bits as text, after `prefix`. They cannot be guessed, so a fast hash is enough to
-/// keep them.
+/// 256 random bits as text, after `prefix`. They cannot be guessed, so a fast hash is sufficient for
+/// storage.
 pub fn fresh(prefix: &str) -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
     Ok(format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// What is kept of one: SHA-256, in hexadecimal digits.
+/// The stored hash: SHA-256, hexadecimal.
 pub fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes())
         .iter()
@@ -27,8 +27,8 @@ pub fn hash(text: &str) -> String {
         .collect()
 }
 
-/// A code that people type from one screen into another: sixteen letters and digits, none of which
-/// look alike, 80 bits.
+/// A code for people to type: sixteen letters and digits that do not look alike, 80
+/// bits.
 pub fn code() -> Result<String> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut bytes = [0; 16];
@@ -44,7 +44,7 @@ pub fn code() -> Result<String> {
         .join("-"))
 }
 
-/// Whether a typed code is this one, whatever its case, spaces and dashes; compared in constant
+/// Whether a typed code matches, ignoring case, spaces and dashes; compared in constant
 /// time.
 pub fn is_code(typed: &str, code: &str) -> bool {
     let plain = |text: &str| {

@@ -1,4 +1,4 @@
-//! The use cases of users, of the audit log, and what all of access shares.
+//! Use cases of users and of the audit log, and the state shared by all of access.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,38 +20,38 @@ use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::web::Caller;
 
-/// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of
+/// Maximum number of parallel password checks: each uses 19 MiB and a core for tens of
 /// milliseconds.
 const LOOKED_AT: usize = 2;
 
-/// The code of the first visit, which proves that whoever types it sees the manager's terminal.
+/// The code for initial setup. It proves that the person can see the manager's terminal.
 #[derive(Clone, Debug)]
 pub struct FirstCode(pub(super) String);
 
 impl FirstCode {
-    /// A fresh one.
+    /// Creates a code.
     pub fn fresh() -> Result<Self> {
         secret_token::code().map(Self)
     }
 
-    /// For the terminal, and nothing else.
+    /// The text to print in the terminal only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-/// Everything that can be done about access; cheap to clone.
+/// The access service; cheap to clone.
 #[derive(Clone)]
 pub struct Access {
     pub(super) db: Db,
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
-    /// Guesses of late; in memory, since a restart of the manager is not in a guesser's hand.
+    /// Recent attempts; in memory, because an attacker cannot restart the manager.
     pub(super) attempts: Arc<Mutex<LoginAttempts>>,
     pub(super) login_checks: Arc<Semaphore>,
-    /// The code of the first visit, until it was used.
+    /// The code for initial setup, until it is used.
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
-    /// Notified when somebody may do less than before: streams look whether they may go on.
+    /// Notified when someone loses permissions: open streams check their access again.
     pub(super) changed: watch::Sender<()>,
     audit: Arc<AuditQueue>,
     pub(super) last_uses: Arc<LastUses>,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// `code`: that of the first visit, if there may be one.
+    /// `code`: the code for initial setup, if enabled.
     pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
         Self {
             audit: Arc::new(AuditQueue::new(db.clone())),
@@ -83,12 +83,12 @@ impl Access {
         self.clock.now()
     }
 
-    /// Writes an entry into the audit log, now or as soon as the database can be written.
+    /// Writes an entry to the audit log, now or as soon as the database can be written.
     pub(super) async fn record(&self, entry: AuditEntry) {
         self.audit.record(entry, self.now()).await;
     }
 
-    /// Whether anybody may log in. Until then the machine's own user is trusted.
+    /// Whether there is a user. Until then the local account is trusted.
     pub async fn has_users(&self) -> Result<bool> {
         self.db.read(|c| Ok(queries::has_users(c)?)).await
     }
@@ -96,7 +96,7 @@ impl Access {
     /// Whether the manager may listen at these addresses.
     ///
     /// # Errors
-    /// Others could reach it, and nothing would keep them out. Says what to do.
+    /// Others could reach it without signing in. The error describes the fix.
     pub async fn may_listen(&self, at: SocketAddr, data_dir: &Path) -> Result<(), String> {
         let can_be_set_up = self
             .code
@@ -110,17 +110,17 @@ impl Access {
             return Ok(());
         }
         Err(format!(
-            "listen: {at} can be reached from other machines, and nobody has a password yet: whoever opens the page could redirect the mining \
-             income. Do one of these:\n  \
+            "listen: {at} can be reached from other computers, and there is no user yet: anyone who opens the page could redirect the mining \
+             income. Do one of the following:\n  \
              * set a password: jd-manager set-password --data-dir {data}\n  \
-             * start with --setup and set it on the first visit, with a code that is printed here\n  \
-             * give one by the environment variable JD_MANAGER_PASSWORD or by --password-file FILE\n  \
-             * listen on 127.0.0.1 and come through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 this-machine",
+             * start with --setup and create the first user in the browser, with a code that is printed here\n  \
+             * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
+             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@server",
             data = data_dir.display(),
         ))
     }
 
-    /// Looks at a password off the threads that others wait for, few at once.
+    /// Checks a password on a blocking thread, with limited parallelism.
     pub(super) async fn is_right(&self, typed: String, hash: Option<String>) -> Result<bool> {
         let _turn = self.login_checks.acquire().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || password::matches(&typed, hash.as_deref()))
@@ -135,7 +135,7 @@ impl Access {
             .map_err(Error::internal)?
     }
 
-    /// Streams look whether they may go on.
+    /// Makes open streams check their access.
     pub(super) fn notify_streams(&self) {
         self.changed.send_replace(());
     }
@@ -156,13 +156,16 @@ impl Access {
         Ok(self.credentials(id).await?.user)
     }
 
-    /// The user who asks.
+    /// The user of the caller.
     ///
     /// # Errors
-    /// It is the machine's own, who is none.
+    /// The caller is the local account, which is not a user.
     pub async fn me(&self, caller: &Caller) -> Result<UserAccount> {
-        let none =
-            || Error::Conflict("The machine's own user has no account. Make a user first.".into());
+        let none = || {
+            Error::Conflict(
+                "The local account has no password or sessions. Create a user first.".into(),
+            )
+        };
         let name = Some(caller.name.clone())
             .filter(|name| name != Caller::MACHINE)
             .ok_or_else(none)?;
@@ -171,10 +174,10 @@ impl Access {
             .await
     }
 
-    /// Makes a user. The first has to be an admin.
+    /// Creates a user. The first one must be an admin.
     ///
     /// # Errors
-    /// A name that is taken or none, a password that is too weak.
+    /// The name is invalid or already in use, or the password is too weak.
     pub async fn create_user(
         &self,
         name: String,
@@ -204,7 +207,8 @@ impl Access {
             .db
             .write(move |c| {
                 if role != Role::Admin && !queries::has_users(c)? {
-                    let detail = "The first user has to be an admin: from then on everybody has to log in, and somebody has to be able to decide.";
+                    let detail =
+                        "The first user must be an admin. Otherwise nobody could manage users.";
                     return Err(Error::invalid("/role", detail));
                 }
                 if queries::user_called(c, &user.name)?.is_some() {
@@ -218,15 +222,15 @@ impl Access {
         Ok(made)
     }
 
-    /// Renames a user, gives it another role, another password, takes its second factor away: what
-    /// is given is changed. With another password its sessions end.
+    /// Changes name, role or password of a user, or removes the second factor: only the given fields are
+    /// changed. A new password ends the user's sessions.
     ///
     /// # Errors
-    /// There is none of this id; the name is taken; it is the last admin; the password is too weak.
+    /// Unknown id; the name is already in use; it is the last admin; the password is too weak.
     pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<UserAccount> {
         let former = self.user(id).await?;
         let name = change.name.clone().unwrap_or_else(|| former.name.clone());
-        // A name of before there were these rules may stay.
+        // Names from before these rules stay valid.
         let new_name = Some(&name).filter(|name| **name != former.name);
         let mut errors: Vec<_> = new_name
             .and_then(|name| check_user_name(name).err())
@@ -280,7 +284,7 @@ impl Access {
     /// Removes a user with its sessions and tokens.
     ///
     /// # Errors
-    /// There is none of this id; it is the last admin.
+    /// Unknown id; it is the last admin.
     pub async fn delete_user(&self, id: UserId) -> Result<UserAccount> {
         let gone = self
             .db
@@ -299,7 +303,7 @@ impl Access {
         Ok(gone)
     }
 
-    /// The sessions of a user that have not ended, the last used first.
+    /// The valid sessions of a user, last used first.
     pub async fn sessions(
         &self,
         user: UserId,
@@ -330,7 +334,7 @@ impl Access {
         }
     }
 
-    /// Ends all sessions of a user but the one that asks; how many.
+    /// Ends all sessions of a user except the current one; returns their number.
     pub async fn end_other_sessions(
         &self,
         user: UserId,
@@ -352,7 +356,7 @@ impl Access {
             .await
     }
 
-    /// Lines of the audit log, the newest first, and everybody who is in it.
+    /// Audit log entries, newest first, and all actors.
     pub async fn entries(
         &self,
         limit: i64,
@@ -369,22 +373,22 @@ impl Access {
             .await
     }
 
-    /// A secret for a second factor that is not in force yet.
+    /// Creates a secret for a second factor that is not active yet.
     pub fn fresh_second_factor(&self) -> Result<String> {
         second_factor::fresh()
     }
 }
 
-/// What is changed of a user; absent: left as it is.
+/// Changes of a user; absent fields stay as they are.
 #[derive(Default)]
 pub struct UserChange {
-    /// Another name.
+    /// New name.
     pub name: Option<String>,
-    /// Another role.
+    /// New role.
     pub role: Option<Role>,
-    /// Another password.
+    /// New password.
     pub password: Option<String>,
-    /// Its second factor is taken away: its authenticator was lost.
+    /// Remove the second factor, because the authenticator was lost.
     pub without_second_factor: bool,
 }
 
@@ -399,12 +403,12 @@ impl std::fmt::Debug for UserChange {
 
 pub(super) fn taken(name: &str) -> Error {
     Error::Conflict(format!(
-        "There is already somebody called \"{name}\". Choose another name."
+        "There is already a user called \"{name}\". Choose another name."
     ))
 }
 
 fn last_admin(name: &str) -> Error {
     Error::Conflict(format!(
-        "\"{name}\" is the last admin: nobody could decide anything any more. Make somebody else an admin first."
+        "\"{name}\" is the only admin. Make another user an admin first."
     ))
 }

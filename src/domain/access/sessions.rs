@@ -1,5 +1,5 @@
-//! The use cases of the login: sessions that begin and end, one's own password and second factor,
-//! the first visit.
+//! Use cases of signing in and out, of password and second factor, and of initial
+//! setup.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -15,11 +15,11 @@ use crate::base::role::Role;
 use crate::infra::db::WriteMode;
 use crate::web::PeerAddress;
 
-/// A user has at most this many sessions. A further login ends the one that was not used for the
-/// longest time.
+/// Maximum number of sessions per user. A further sign-in ends the least recently used
+/// session.
 const MOST_SESSIONS: i64 = 100;
 
-/// What was typed into the login.
+/// The input of the sign-in form.
 #[derive(Clone, Default)]
 pub struct LoginInput {
     /// The name.
@@ -38,11 +38,11 @@ impl std::fmt::Debug for LoginInput {
     }
 }
 
-/// A session that began, with what its cookie holds.
+/// A new session, with the value of its cookie.
 pub struct NewSession {
-    /// Who it is.
+    /// The user.
     pub user: UserAccount,
-    /// What the cookie holds; shown this once.
+    /// The value of the cookie; available only here.
     pub cookie: String,
 }
 
@@ -54,14 +54,14 @@ impl std::fmt::Debug for NewSession {
     }
 }
 
-/// Why nobody was let in.
+/// The reason of a failed sign-in.
 #[derive(Debug)]
 pub enum LoginRefusal {
-    /// Wrong, whatever of it. Says no more.
+    /// Wrong credentials, without details.
     Wrong,
-    /// Too many guesses; for so long none is looked at.
+    /// Too many attempts; the remaining wait.
     Wait(Duration),
-    /// What is wrong with what was typed for a new user, or a fault of ours.
+    /// An error in the input for a new user, or an internal error.
     Because(Error),
 }
 
@@ -72,10 +72,10 @@ impl From<Error> for LoginRefusal {
 }
 
 impl Access {
-    /// Logs somebody in: a session of its own begins, and the one that was shown ends.
+    /// Signs a user in: starts a new session and ends the one that the request sent.
     ///
     /// # Errors
-    /// `LoginRefusal`: what exactly was wrong is not said.
+    /// `LoginRefusal`: without details of what was wrong.
     pub async fn log_in(
         &self,
         typed: LoginInput,
@@ -98,7 +98,7 @@ impl Access {
             let id = known.user.id;
             let secret = self.vault.open(&place(id), secret)?;
             let step = second_factor::step_of(&typed.code, &secret, known.step, self.now());
-            // Of two logins at once with one code the second finds it used.
+            // If two sign-ins use the same code at once, the second one fails.
             let used = match step {
                 Some(step) => {
                     self.db
@@ -130,8 +130,8 @@ impl Access {
             .map_err(LoginRefusal::Wait)
     }
 
-    /// Writes a refused login down. A name that nobody has may be a password in the wrong field, so
-    /// it is not written.
+    /// Records a failed sign-in. An unknown name may be a password in the wrong field, so it is not
+    /// recorded.
     async fn refuse_login(&self, name: &str, peer: PeerAddress) -> Result<LoginRefusal> {
         let name = name.to_owned();
         let known = self
@@ -140,8 +140,8 @@ impl Access {
             .await?;
         let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
-        tracing::warn!(address, "a login was refused");
-        let (action, path) = ("tried to log in".into(), "/login".into());
+        tracing::warn!(address, "a sign-in was rejected");
+        let (action, path) = ("failed to sign in".into(), "/login".into());
         self.record(AuditEntry {
             user: actor.clone(),
             actor,
@@ -174,7 +174,7 @@ impl Access {
             actor: user.name.clone(),
             role: user.role.name().into(),
             address: address.clone(),
-            action: "logged in".into(),
+            action: "signed in".into(),
             path: "/login".into(),
             status: 200,
         };
@@ -204,7 +204,7 @@ impl Access {
         Ok(NewSession { user, cookie })
     }
 
-    /// Ends the session that was shown.
+    /// Ends the session that the request sent.
     pub async fn log_out(&self, cookie: String) -> Result<()> {
         let hash = secret_token::hash(&cookie);
         self.db
@@ -214,7 +214,7 @@ impl Access {
         Ok(())
     }
 
-    /// Whether there may be a first visit: a code was printed and nobody has a password.
+    /// Whether initial setup is available: a code was printed and there is no user.
     pub async fn awaits_first_visit(&self) -> Result<bool> {
         let has_code = self
             .code
@@ -224,10 +224,10 @@ impl Access {
         Ok(has_code && !self.has_users().await?)
     }
 
-    /// The first visit: with the code of the terminal, the first admin is made and logged in.
+    /// Initial setup: with the code from the terminal, creates the first admin and signs in.
     ///
     /// # Errors
-    /// `LoginRefusal`; a weak password and a bad name are told only to those who have the code.
+    /// `LoginRefusal`; a weak password and a bad name are reported only if the code is right.
     pub async fn first_visit(
         &self,
         code: &str,
@@ -260,10 +260,10 @@ impl Access {
         Ok(self.begin_session(user, peer, program, None).await?)
     }
 
-    /// Changes one's own password; all other sessions end.
+    /// Changes the caller's password and ends all other sessions.
     ///
     /// # Errors
-    /// The old one is wrong; the new one is too weak; too many guesses.
+    /// The old password is wrong; the new one is too weak; too many attempts.
     pub async fn change_password(
         &self,
         user: UserId,
@@ -284,7 +284,7 @@ impl Access {
         Ok(())
     }
 
-    /// One's own password, asked for again before what it protects is changed.
+    /// Checks the caller's password before a change that it protects.
     async fn proven(
         &self,
         user: UserId,
@@ -296,7 +296,7 @@ impl Access {
         if !self.is_right(clipped(typed), Some(known.password)).await? {
             return Err(LoginRefusal::Because(Error::invalid(
                 "/current",
-                "That is not your password.",
+                "Wrong password.",
             )));
         }
         self.attempts
@@ -306,10 +306,10 @@ impl Access {
         Ok(known.user)
     }
 
-    /// Puts a second factor in force, once a code shows that the authenticator has it.
+    /// Turns on a second factor, after a code confirms that the authenticator app has the secret.
     ///
     /// # Errors
-    /// The password or the code is wrong; too many guesses.
+    /// The password or the code is wrong; too many attempts.
     pub async fn set_second_factor(
         &self,
         user: UserId,
@@ -321,7 +321,7 @@ impl Access {
         let step = Some(&secret)
             .filter(|secret| second_factor::is_secret(secret))
             .and_then(|secret| second_factor::step_of(&typed.code, secret, 0, self.now()));
-        let wrong = "That is not the code that belongs to this secret now. Does the authenticator's clock go right?";
+        let wrong = "Wrong code. Enter the current code, and check that the clock of your phone is correct.";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
         let sealed = self.vault.seal(&place(user), &secret)?;
         self.db
@@ -330,10 +330,10 @@ impl Access {
         Ok(())
     }
 
-    /// Takes one's own second factor away.
+    /// Removes the caller's second factor.
     ///
     /// # Errors
-    /// The password is wrong; too many guesses.
+    /// The password is wrong; too many attempts.
     pub async fn remove_second_factor(
         &self,
         user: UserId,
@@ -347,12 +347,12 @@ impl Access {
         Ok(())
     }
 
-    /// Sets the password of the user `name`, who is made an admin if there is none of that name:
-    /// from the command line or the environment, whose holder owns the database anyway. Its
-    /// sessions end, unless that is its password already. True if something changed.
+    /// Sets the password of the user `name`, or creates an admin with that name: from the command line or
+    /// the environment, whose user can write the database anyway. Ends the user's sessions, unless the
+    /// password is the same. True if something changed.
     ///
     /// # Errors
-    /// A name or a password that cannot be one.
+    /// The name or the password is not valid.
     pub async fn set_password(
         &self,
         name: &str,
@@ -387,10 +387,10 @@ impl Access {
         Ok(true)
     }
 
-    /// Takes the second factor of the user `name` away.
+    /// Removes the second factor of the user `name`.
     ///
     /// # Errors
-    /// There is nobody called so.
+    /// There is no user with this name.
     pub async fn clear_second_factor(&self, name: &str) -> Result<()> {
         let wanted = name.to_owned();
         let known = self
@@ -410,8 +410,8 @@ fn place(user: UserId) -> String {
     format!("users/{user}/second_factor")
 }
 
-/// No more of it than a password can have: the rest would only be work. One that is longer is
-/// wrong, cut or not.
+/// Cut to the maximum length of a password, to limit the work. A longer one is wrong
+/// anyway.
 fn clipped(mut typed: String) -> String {
     if typed.len() > password::LONGEST {
         typed.clear();
@@ -420,7 +420,7 @@ fn clipped(mut typed: String) -> String {
 }
 
 impl Access {
-    /// Forgets sessions that ended by themselves.
+    /// Deletes expired sessions.
     pub(super) async fn prune_sessions(&self) -> Result<usize> {
         let now = self.now().0;
         let before = |length: Duration| {

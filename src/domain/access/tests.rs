@@ -1,4 +1,4 @@
-//! What one user can put into the database is bounded, whatever the user does.
+//! The number of entries that one user can cause in the database is limited.
 
 use super::model::{AuditEntry, AuditRow};
 use super::service::Access;

@@ -1,4 +1,4 @@
-//! The use cases of tokens: what programs log in with.
+//! Use cases of tokens, with which programs sign in.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::base::ids::{TokenId, UserId};
 use crate::base::role::Role;
 use crate::web::Caller;
 
-/// A user has at most this many tokens.
+/// Maximum number of tokens per user.
 const MOST_TOKENS: i64 = 100;
 
-/// A token that was made, with itself.
+/// A new token and its value.
 pub struct NewToken {
-    /// What is kept of it.
+    /// The stored data.
     pub token: ApiToken,
-    /// The token; shown this once.
+    /// The token itself; available only here.
     pub secret: String,
 }
 
@@ -30,19 +30,19 @@ impl std::fmt::Debug for NewToken {
     }
 }
 
-/// What a token is to be.
+/// The properties of a new token.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// For how many days; `None`: for ever.
+    /// Validity in days; `None`: unlimited.
     pub days: Option<i64>,
 }
 
 impl Access {
-    /// The tokens somebody may see, by name: an admin all, others their own; a token below admin
+    /// The tokens that the caller can see, by name: an admin all, others their own; a token without the role admin
     /// only itself.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<ApiToken>> {
         let (now, caller) = (self.now(), caller.clone());
@@ -56,17 +56,17 @@ impl Access {
             .collect())
     }
 
-    /// Makes a token of whoever asks. It may at most what they may.
+    /// Creates a token of the caller, with at most the caller's role.
     ///
     /// # Errors
-    /// A name that is taken or none; a role above one's own; a time that is none.
+    /// The name is invalid or already in use; the role is too high; the validity is out of range.
     pub async fn create_token(&self, caller: &Caller, wish: TokenRequest) -> Result<NewToken> {
         let mut errors: Vec<FieldError> = check_token_name(&wish.name).err().into_iter().collect();
         if wish.role > caller.role {
             errors.push(FieldError::new(
                 "/role",
                 format!(
-                    "You are {}: a token of yours cannot be {}.",
+                    "Your role is {}. You cannot create a token with the role {}.",
                     caller.role, wish.role
                 ),
             ));
@@ -121,10 +121,10 @@ impl Access {
         Ok(NewToken { token, secret })
     }
 
-    /// Revokes a token that the caller may see.
+    /// Revokes a token that the caller can see.
     ///
     /// # Errors
-    /// There is none of this id that they may see.
+    /// The caller can see no token with this id.
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<ApiToken> {
         let mine = self.tokens(caller).await?;
         let token = mine

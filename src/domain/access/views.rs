@@ -1,5 +1,5 @@
-//! The pages of access, which are also their JSON. No I/O. What is secret is in them only on the
-//! one page that shows it once.
+//! Pages of access and their JSON. No I/O. A secret is only on the one page that shows it
+//! once.
 
 mod login;
 
@@ -19,17 +19,17 @@ use crate::web::{PageFrame, Role};
 
 pub use login::{KeptPage, LoginPage};
 
-/// What was typed into a form that is shown again, without passwords, and what is wrong with it.
+/// The input of a form that is shown again, without passwords, and its errors.
 #[derive(Clone, Debug, Default)]
 pub struct FormInput {
-    /// The pairs that were sent.
+    /// The submitted fields.
     pub given: Vec<(String, String)>,
-    /// What is wrong where.
+    /// The errors.
     pub errors: Vec<FieldError>,
 }
 
 impl FormInput {
-    /// The text of a field; never of one that holds a secret.
+    /// The text of a field, except for secrets.
     pub fn text(&self, name: &str) -> &str {
         self.given
             .iter()
@@ -37,7 +37,7 @@ impl FormInput {
             .map_or("", |(_, text)| text)
     }
 
-    /// What is wrong with a field.
+    /// The error of a field.
     pub fn wrong(&self, name: &str) -> Option<Cow<'_, str>> {
         self.errors
             .iter()
@@ -51,7 +51,7 @@ impl FormInput {
 #[template(path = "access/first.html", blocks = ["main"])]
 #[schemars(rename = "FirstVisit")]
 pub struct FirstPage {
-    /// The fewest characters of a password.
+    /// Minimum length of a password.
     shortest_password: usize,
     #[serde(skip)]
     again: FormInput,
@@ -59,7 +59,7 @@ pub struct FirstPage {
 view!(FirstPage { "main" => as_main });
 
 impl FirstPage {
-    /// The form, empty or again.
+    /// The form, empty or with earlier input.
     pub fn new(again: FormInput) -> Self {
         Self {
             shortest_password: password::SHORTEST,
@@ -68,22 +68,22 @@ impl FirstPage {
     }
 }
 
-/// `GET /account`: the one who asks.
+/// `GET /account`: your account.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/account.html", blocks = ["main"])]
 #[schemars(rename = "Account")]
 pub struct AccountPage {
     #[serde(skip)]
     now: Timestamp,
-    /// The name; "this machine" for the machine's own user.
+    /// The name; "this machine" for the local account.
     name: String,
-    /// What may be done.
+    /// The role.
     role: Role,
-    /// The user, unless it is the machine's own.
+    /// The user; `null` for the local account.
     user: Option<UserAccount>,
-    /// Its sessions, the last used first.
+    /// The user's sessions, last used first.
     sessions: Vec<LoginSession>,
-    /// Somebody has a password.
+    /// Whether there is a user.
     has_users: bool,
     #[serde(skip)]
     again: FormInput,
@@ -93,7 +93,7 @@ pub struct AccountPage {
 view!(AccountPage { "main" => as_main });
 
 impl AccountPage {
-    /// Of whoever asks.
+    /// The page for a caller.
     pub fn new(
         caller: (String, Role),
         user: Option<(UserAccount, Vec<LoginSession>)>,
@@ -116,7 +116,7 @@ impl AccountPage {
         }
     }
 
-    /// With what is wrong with a form of it.
+    /// The page with the errors of a form.
     pub fn again(self, again: FormInput) -> Self {
         Self { again, ..self }
     }
@@ -126,7 +126,7 @@ impl AccountPage {
     }
 }
 
-/// A picture that was drawn here, of nothing but squares: it goes into a page as it is.
+/// An SVG image created here from squares only, so it needs no escaping.
 #[derive(Debug)]
 struct QrImage(String);
 
@@ -138,14 +138,14 @@ impl std::fmt::Display for QrImage {
 
 impl askama::filters::HtmlSafe for QrImage {}
 
-/// `GET /account/second-factor`: a fresh secret, in force once a code of it is sent back.
+/// `GET /account/second-factor`: a new secret that takes effect after confirmation with a code.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/second_factor.html", blocks = ["main"])]
 #[schemars(rename = "SecondFactor")]
 pub struct SecondFactorPage {
     /// The secret in base32.
     secret: String,
-    /// The same as authenticators read it.
+    /// The `otpauth` address for an authenticator app.
     address: String,
     #[serde(skip)]
     picture: QrImage,
@@ -158,7 +158,7 @@ impl SecondFactorPage {
     /// For the user `name`.
     ///
     /// # Errors
-    /// The picture cannot be drawn.
+    /// The QR code cannot be created.
     pub fn new(secret: String, name: &str, again: FormInput) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
         let picture = QrImage(second_factor::picture(&address)?);
@@ -170,7 +170,7 @@ impl SecondFactorPage {
         })
     }
 
-    /// The secret in groups of four, for those who type it.
+    /// The secret in groups of four, for typing.
     fn spaced(&self) -> String {
         self.secret
             .as_bytes()
@@ -196,7 +196,7 @@ pub struct UsersPage {
 view!(UsersPage { "main" => as_main });
 
 impl UsersPage {
-    /// All users, and the form for another.
+    /// The users and the form for a new one.
     pub fn new(users: Vec<UserAccount>, again: FormInput) -> Self {
         Self {
             users,
@@ -209,7 +209,7 @@ impl UsersPage {
         Role::iter()
     }
 
-    /// The role that the form proposes: the first user has to be an admin.
+    /// The preselected role: the first user must be an admin.
     fn is_proposed(&self, role: &Role) -> bool {
         let given = self.again.text("role");
         let proposed = if self.users.is_empty() {
@@ -236,7 +236,7 @@ pub struct UserPage {
 view!(UserPage { "main" => as_main });
 
 impl UserPage {
-    /// The user and the form to change it.
+    /// The user and the form to edit it.
     pub fn new(user: UserAccount, again: FormInput) -> Self {
         Self {
             user,
@@ -254,18 +254,18 @@ impl UserPage {
     }
 }
 
-/// A user or a token that may go for good.
+/// A user or token to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct AccessRemoval {
     /// What it is called.
     name: String,
-    /// What goes with it.
+    /// The consequences.
     lost: &'static str,
 }
 
-/// The question before a user is deleted.
+/// The confirmation page for deleting a user.
 pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
-    let lost = "Its sessions and tokens end at once. What it did stays in the audit log.";
+    let lost = "The user's sessions and tokens stop working immediately. Their audit log entries are kept.";
     ask(
         "Delete",
         user.name,
@@ -275,9 +275,10 @@ pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
     )
 }
 
-/// The question before a token is revoked.
+/// The confirmation page for revoking a token.
 pub(super) fn revoke_page(token: ApiToken) -> ConfirmPage<AccessRemoval> {
-    let lost = "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.";
+    let lost =
+        "Programs that use this token lose access immediately. A revoked token cannot be restored.";
     ask(
         "Revoke",
         token.name,
@@ -312,7 +313,7 @@ fn ask(
 pub struct TokensPage {
     #[serde(skip)]
     now: Timestamp,
-    /// The tokens one may see, by name.
+    /// The tokens that you can see, by name.
     tokens: Vec<ApiToken>,
     #[serde(skip)]
     again: FormInput,
@@ -320,12 +321,12 @@ pub struct TokensPage {
 view!(TokensPage { "main" => as_main });
 
 impl TokensPage {
-    /// The tokens, and the form for another.
+    /// The tokens and the form for a new one.
     pub fn new(tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
         Self { now, tokens, again }
     }
 
-    /// The roles that a token of the one who looks can have.
+    /// The roles that the caller can give to a token.
     fn roles(&self, frame: &PageFrame) -> Vec<Role> {
         Role::iter().filter(|role| frame.may(*role)).collect()
     }
@@ -338,26 +339,26 @@ impl TokensPage {
         human_duration(self.now.since(*at))
     }
 
-    /// Times to choose from, days; an empty one for ever.
+    /// The choices of validity in days; empty: unlimited.
     fn times(&self) -> [(&'static str, &'static str); 5] {
         [
             ("30", "30 days"),
             ("90", "90 days"),
-            ("365", "one year"),
-            ("1", "one day"),
-            ("", "until it is revoked"),
+            ("365", "1 year"),
+            ("1", "1 day"),
+            ("", "until revoked"),
         ]
     }
 }
 
-/// A token that was made: the one page that shows it.
+/// A new token: the only page that shows it.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/token.html", blocks = ["main"])]
 #[schemars(rename = "TokenMade")]
 pub struct TokenPage {
     success: bool,
     message: String,
-    /// What is kept of it.
+    /// The stored data of the token.
     token_info: ApiToken,
     /// The token itself.
     token: String,
@@ -365,10 +366,10 @@ pub struct TokenPage {
 view!(TokenPage { "main" => as_main });
 
 impl TokenPage {
-    /// The token `secret` and what is kept of it.
+    /// The page with the token `secret`.
     pub fn new(token_info: ApiToken, secret: String) -> Self {
         let message = format!(
-            "\"{}\" is made. Copy the token now: it is not shown again.",
+            "Token \"{}\" created. Copy it now. It is not shown again.",
             token_info.name
         );
         Self {
@@ -385,9 +386,9 @@ impl TokenPage {
 #[template(path = "access/audit.html", blocks = ["main"])]
 #[schemars(rename = "Audit")]
 pub struct AuditPage {
-    /// The lines, the newest first.
+    /// The entries, newest first.
     entries: Vec<AuditRow>,
-    /// Everybody who is in the log.
+    /// All actors in the log.
     actors: Vec<String>,
     #[serde(skip)]
     actor: String,
@@ -397,7 +398,7 @@ pub struct AuditPage {
 view!(AuditPage { "main" => as_main });
 
 impl AuditPage {
-    /// Lines of the log; `actor`: only those of one.
+    /// The entries; `actor`: only those of one actor.
     pub fn new(
         entries: Vec<AuditRow>,
         actors: Vec<String>,
@@ -412,7 +413,7 @@ impl AuditPage {
         }
     }
 
-    /// The address of the lines before these, if there may be any.
+    /// The address of the older entries, if there may be any.
     fn older(&self) -> Option<String> {
         let last = self
             .entries

@@ -1,5 +1,4 @@
-//! The subcommands `backup` and `restore`: what they take, and what they say to the person at the
-//! terminal.
+//! The subcommands `backup` and `restore`: arguments and output.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::cell::Cell;
@@ -16,51 +15,50 @@ use super::restore::{
 };
 use crate::domain::vault::KEY_FILE;
 
-/// The variable that may hold the passphrase.
+/// The environment variable for the passphrase.
 const VARIABLE: &str = "JD_MANAGER_BACKUP_PASSPHRASE";
 
-/// What `backup` takes besides the settings.
+/// Arguments of `backup` besides the settings.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
-    /// The file to be made, e.g. jd-manager.tar.gz; with a passphrase jd-manager.tar.gz.age.
+    /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age with a passphrase.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave out the key that opens the secrets: the backup then gives none away, and is restored
-    /// where the key is put beside it.
+    /// Leave out the encryption key. The secrets in the backup are then unreadable without the
+    /// secrets.key of the data directory.
     #[arg(long)]
     pub without_key: bool,
-    /// With the clients' logs.
+    /// Include the clients' logs.
     #[arg(long)]
     pub with_logs: bool,
-    /// Encrypt it with the passphrase on the first line of this file.
+    /// Encrypt the backup with the passphrase on the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Encrypt it with a passphrase that is asked for here. JD_MANAGER_BACKUP_PASSPHRASE may hold
-    /// it, too.
+    /// Encrypt the backup and ask for a passphrase. Alternative: JD_MANAGER_BACKUP_PASSPHRASE.
     #[arg(long, conflicts_with = "passphrase_file")]
     pub encrypt: bool,
 }
 
-/// What `restore` takes besides the settings.
+/// Arguments of `restore` besides the settings.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The backup.
+    /// The backup file.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Restore although the data directory is not empty: what is there is moved aside.
+    /// Restore even if the data directory is not empty. Existing data is moved aside.
     #[arg(long)]
     pub force: bool,
-    /// The passphrase is on the first line of this file. Without it JD_MANAGER_BACKUP_PASSPHRASE
-    /// holds it, or it is asked for.
+    /// File with the passphrase on its first line. Default: JD_MANAGER_BACKUP_PASSPHRASE, or a
+    /// prompt.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none
-/// of the `secrets` in logs and history.
+/// Creates a backup of `data_dir`, with or without a running manager. Without the key, the `secrets`
+/// are also removed from logs and history.
 ///
 /// # Errors
-/// Why it was not made, for the person at the terminal.
+/// The reason of the failure, for the person at the terminal.
 pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
@@ -100,10 +98,10 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
             ""
         },
     );
-    println!("Installed clients are not in it; they can be installed again.");
+    println!("Installed client programs are not included. Install them again after a restore.");
     if order.passphrase.is_none() && (manifest.holds_key || !manifest.sealed) {
         eprintln!(
-            "Note: whoever has this file has every secret in it, since it is not encrypted. --encrypt asks for a passphrase; --without-key leaves the key out."
+            "Note: this backup is not encrypted, so anyone who has the file can read its secrets. Use --encrypt to set a passphrase, or --without-key to leave out the key."
         );
     }
     Ok(())
@@ -112,7 +110,7 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
 /// Restores a backup into `data_dir`.
 ///
 /// # Errors
-/// Why it was not restored, for the person at the terminal. Nothing was changed.
+/// The reason of the failure, for the person at the terminal. Nothing was changed.
 pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let passphrase = match given(args.passphrase_file.as_deref())? {
@@ -120,7 +118,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         None if is_encrypted(&args.file).map_err(|e| e.to_string())? => {
             if !std::io::stdin().is_terminal() {
                 return Err(format!(
-                    "The backup is encrypted. Give its passphrase with --passphrase-file or in {VARIABLE}."
+                    "The backup is encrypted. Provide its passphrase with --passphrase-file or in {VARIABLE}."
                 ));
             }
             Some(
@@ -156,22 +154,22 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         manifest.created_at.local()
     );
     if let Some(aside) = aside {
-        println!("What was there before is in {}.", aside.display());
+        println!("The previous data is in {}.", aside.display());
     }
     println!(
-        "Installed clients are not in a backup: install one on the page of updates, or start with --client."
+        "Backups do not include client programs. Install one on the Updates page, or start with --client."
     );
     println!(
-        "{ran} of the instances were to run. None is started by itself but those with autostart, when jd-manager starts: make sure that they do not run elsewhere, too."
+        "Instances that were running: {ran}. Only instances with autostart start when jd-manager starts. Make sure that they do not run on another computer as well."
     );
     if tokens > 0 {
         println!(
-            "Users, passwords and tokens are those of then. A token that was revoked since is valid again ({tokens} in all): jd-manager token list."
+            "Users, passwords and tokens are restored from the backup. Tokens that were revoked later are valid again ({tokens} total). Check: jd-manager token list."
         );
     }
     if !manifest.holds_key && manifest.sealed {
         println!(
-            "The key of the secrets was not in it: put the {KEY_FILE} that belongs to it into {} before you start jd-manager.",
+            "The backup does not contain the encryption key. Copy the matching {KEY_FILE} to {} before you start jd-manager.",
             data_dir.display()
         );
     }
@@ -195,24 +193,24 @@ fn asked_twice() -> Result<String, String> {
     let ask =
         |words: &str| rpassword::prompt_password(words).map_err(|e| format!("no passphrase: {e}"));
     let passphrase = ask("Passphrase: ")?;
-    match ask("Once more: ")? == passphrase {
+    match ask("Repeat passphrase: ")? == passphrase {
         true => Ok(passphrase),
-        false => Err("the two passphrases differ".into()),
+        false => Err("the passphrases do not match".into()),
     }
 }
 
-/// Is set by a signal that would end the process: what it works on is removed first, since it holds
-/// secrets.
+/// Set by a signal that would terminate the process: the unfinished files are removed first, because
+/// they contain secrets.
 fn catch_signals() -> Result<Arc<AtomicBool>, String> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, interrupted.clone())
-            .map_err(|e| format!("cannot take signals: {e}"))?;
+            .map_err(|e| format!("cannot handle signals: {e}"))?;
     }
     Ok(interrupted)
 }
 
-/// How far a restore is, on standard error: in one line at a terminal, as a line now and then
+/// Progress of a restore on standard error: one updated line in a terminal, occasional lines
 /// elsewhere.
 struct ProgressDisplay {
     is_terminal: bool,
@@ -224,7 +222,7 @@ impl ProgressDisplay {
     fn new() -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let now = Instant::now();
-        // A short restore that nobody watches says nothing.
+        // A short restore outside a terminal prints no progress.
         let next = if is_terminal {
             now
         } else {
@@ -280,6 +278,6 @@ fn progress_text(progress: &RestoreProgress) -> String {
             format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent} %)")
         }
         RestoreStage::Checking => format!("Checking: {unpacked}"),
-        RestoreStage::Syncing => format!("Writing to the disk: {unpacked}"),
+        RestoreStage::Syncing => format!("Writing to disk: {unpacked}"),
     }
 }

@@ -1,5 +1,5 @@
-//! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that
-//! may. Works whether or not a manager runs.
+//! Creates a backup: a database snapshot and further files in one archive. Blocks; call it on a blocking
+//! thread. Works with or without a running manager.
 
 use diesel::SqliteConnection;
 use flate2::Compression;
@@ -27,54 +27,54 @@ use crate::keeper::segment;
 /// Adds the secrets in a database to a mask.
 pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result<(), Error>;
 
-/// What a backup is to be.
+/// Options of a backup.
 #[derive(Clone, Debug, Default)]
 pub struct BackupRequest {
-    /// With what opens its secrets.
+    /// Include the encryption key.
     pub with_key: bool,
-    /// With the clients' logs.
+    /// Include the clients' logs.
     pub with_logs: bool,
-    /// Encrypted with this.
+    /// The passphrase to encrypt with.
     pub passphrase: Option<BackupPassphrase>,
-    /// Where secret keys are learned that clients may have printed. A backup without the key has
-    /// asterisks in their place.
+    /// The source of secret keys that clients may have printed. A backup without the encryption key has
+    /// asterisks instead.
     pub secrets: Option<SecretSource>,
 }
 
-/// How far it is.
+/// Progress of a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct BackupProgress {
-    /// Bytes that are in it by now, before they were compressed.
+    /// Bytes archived so far, before compression.
     pub bytes: u64,
-    /// Files that are in it.
+    /// Files archived so far.
     pub files: u64,
 }
 
-/// Who is told how far it is, and says whether to go on.
+/// Receives the progress and returns whether to continue.
 type ProgressCallback<'t> = &'t dyn Fn(BackupProgress) -> bool;
 
-/// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it
-/// is whole and on the disk. `told` hears of each step and says whether to go on.
+/// Creates a backup of `data_dir` in the new file `to`, mode 0600. The file gets its name only when it is
+/// complete and synced. `told` receives each step and returns whether to continue.
 ///
 /// # Errors
-/// There is no database, its key is missing, `to` exists; the disk; it was told not to go on.
+/// No database, missing key, `to` exists, disk errors, or canceled.
 pub fn make(
     data_dir: &Path,
     order: &BackupRequest,
     to: &Path,
     told: ProgressCallback<'_>,
 ) -> Result<BackupManifest, BackupError> {
-    let name = to.file_name().ok_or_else(|| {
-        BackupError::refused(format!("{} is not the name of a file.", to.display()))
-    })?;
+    let name = to
+        .file_name()
+        .ok_or_else(|| BackupError::refused(format!("{} is not a file name.", to.display())))?;
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::refused(format!(
-            "{} exists already. Choose another name, or delete it first.",
+            "{} already exists. Choose another name, or delete the file first.",
             to.display()
         )));
     }
     let beside = |ending: &str| to.with_file_name(format!(".{}.{ending}", name.to_string_lossy()));
-    // What a maker that was killed left.
+    // Left by a process that was killed.
     let _ = fs::remove_file(beside("part"));
     let draft = BackupDraft(beside("part"));
     let manifest = write(data_dir, order, &draft.0, &beside("db"), told)?;
@@ -86,7 +86,7 @@ pub fn make(
     Ok(manifest)
 }
 
-/// Makes what happened in a file's directory last.
+/// Syncs a file's directory.
 pub fn sync_dir(of: &Path) -> Result<(), BackupError> {
     let dir = of
         .parent()
@@ -97,7 +97,7 @@ pub fn sync_dir(of: &Path) -> Result<(), BackupError> {
         .map_err(BackupError::at("written", dir))
 }
 
-/// A file that goes unless it was renamed.
+/// A file that is deleted unless it was renamed.
 struct BackupDraft(PathBuf);
 
 impl Drop for BackupDraft {
@@ -115,8 +115,8 @@ fn write(
 ) -> Result<BackupManifest, BackupError> {
     let _ = fs::remove_file(snapshot);
     let snapshot = BackupDraft(snapshot.to_owned());
-    // First the snapshot, of one moment. The files that are read after it are only ever appended
-    // to, so they know what it knows, and more.
+    // First the snapshot of one moment. The files that are read later are only appended to, so they
+    // contain everything that the snapshot refers to.
     db::copy(&data_dir.join(db::FILE), &snapshot.0)?;
     let schema = db::check_copy(&snapshot.0).map_err(BackupError::unavailable)?;
     let (configurations, instances, sealed) = db::read_copy(&snapshot.0, |c| {
@@ -130,7 +130,7 @@ fn write(
     let key = data_dir.join(KEY_FILE);
     if order.with_key && sealed && !key.exists() {
         return Err(BackupError::refused(format!(
-            "{} is missing, so the backup could not hold it. Put it back, or make a backup without the key.",
+            "{} is missing, so it cannot be included in the backup. Put it back, or create a backup without the key.",
             key.display()
         )));
     }
@@ -183,8 +183,8 @@ fn write(
     pack.finish()
 }
 
-/// What covers the secrets that clients printed; they are removed from the history in the snapshot.
-/// Without the key file only what has the form of a secret key is covered.
+/// The mask for secrets that clients printed; also removes them from the history in the snapshot.
+/// Without the key file, only texts that look like a secret key are masked.
 fn mask_secrets(
     data_dir: &Path,
     source: Option<SecretSource>,
@@ -206,7 +206,7 @@ fn mask_secrets(
 struct BackupArchive<'p> {
     tar: Builder<GzEncoder<BackupSink>>,
     manifest: BackupManifest,
-    /// Covers secrets in what clients wrote.
+    /// Masks secrets in the clients' output.
     mask: Option<SecretMask>,
     progress: BackupProgress,
     told: ProgressCallback<'p>,
@@ -214,11 +214,11 @@ struct BackupArchive<'p> {
 }
 
 impl BackupArchive<'_> {
-    /// Puts a file in as long as it is now; false: there is none.
+    /// Archives a file at its current length; false: it does not exist.
     fn file(&mut self, name: &str, path: &Path) -> Result<bool, BackupError> {
         let file = match File::open(path) {
             Ok(file) => file,
-            // An instance that was deleted meanwhile, a segment that has gone.
+            // The instance or the segment was deleted in the meantime.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(BackupError::at("read", path)(e)),
         };
@@ -230,7 +230,7 @@ impl BackupArchive<'_> {
         Ok(true)
     }
 
-    /// Puts a client's output in as long as it is now, without secrets.
+    /// Archives a client's output at its current length, without secrets.
     fn segment(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let Some(mask) = self.mask.clone() else {
             return self.file(name, path).map(drop);
@@ -247,7 +247,7 @@ impl BackupArchive<'_> {
         self.append_file(name, size, MaskReader::new(file.take(size), mask))
     }
 
-    /// Puts a journal in up to its last whole line: the one after it is being written.
+    /// Archives a journal up to its last complete line: the next one is still being written.
     fn journal(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -263,7 +263,7 @@ impl BackupArchive<'_> {
             .read_to_end(&mut bytes)
             .map_err(BackupError::at("read", path))?;
         mask.cover(&mut bytes);
-        // Last words are cut at a length, perhaps within a key.
+        // The client's last output is cut at a maximum length, perhaps within a key.
         for text in bytes.split_mut(|b| *b == b'"') {
             mask.cover_start(text);
             mask.cover_end(text);
@@ -271,8 +271,8 @@ impl BackupArchive<'_> {
         self.append_file(name, bytes.len() as u64, bytes.as_slice())
     }
 
-    /// Puts the segments of a log in, or only where its stream goes on: offsets in the database
-    /// hold on both sides.
+    /// Archives the segments of a log, or only an empty segment at its end: offsets in the database
+    /// stay valid.
     fn logs(&mut self, name: &str, dir: &Path, with_content: bool) -> Result<(), BackupError> {
         let segments = segment::list(dir).map_err(BackupError::at("read", dir))?;
         if with_content {
@@ -311,7 +311,7 @@ impl BackupArchive<'_> {
             .append_data(&mut header.clone(), name, &mut watched);
         if watched.has_stopped {
             return Err(BackupError::unavailable(
-                "The backup was given up: jd-manager ends.",
+                "Backup canceled because jd-manager is stopping.",
             ));
         }
         put.map_err(|e| BackupError::at("written", self.draft)(e))?;
@@ -319,7 +319,7 @@ impl BackupArchive<'_> {
         let sha256 = hex(&watched.hash.finalize());
         if left > 0 {
             return Err(BackupError::refused(format!(
-                "{name} became shorter while it was read; make the backup again."
+                "{name} changed during the backup. Create the backup again."
             )));
         }
         self.progress.files += 1;
@@ -345,8 +345,8 @@ impl BackupArchive<'_> {
     }
 }
 
-/// How many bytes of a file end with its last line break. Reads it from its end, a piece at a time,
-/// since it may be large.
+/// The number of bytes up to a file's last line break. Reads the file from its end, in pieces,
+/// because it may be large.
 fn whole_lines(file: &File) -> io::Result<u64> {
     let mut end = file.metadata()?.len();
     let mut piece = vec![0; 64 * 1024];
@@ -369,7 +369,7 @@ fn header(size: u64) -> Header {
     header
 }
 
-/// Reads on, hashes, and tells how far it is.
+/// Reads, hashes and reports progress.
 struct ProgressReader<'w, R> {
     inner: io::Take<R>,
     hash: Sha256,
@@ -385,7 +385,7 @@ impl<R: Read> Read for ProgressReader<'_, R> {
         self.progress.bytes += n as u64;
         if !(self.told)(*self.progress) {
             self.has_stopped = true;
-            return Err(io::Error::other("given up"));
+            return Err(io::Error::other("canceled"));
         }
         Ok(n)
     }

@@ -1,5 +1,5 @@
-//! Backups that only a passphrase opens: the format of `age` with its scrypt recipient, so that
-//! other programs can open them as well.
+//! Encrypted backups: the format of `age` with its scrypt recipient, so that other programs can
+//! decrypt them as well.
 
 use age::secrecy::SecretString;
 use age::stream::StreamWriter;
@@ -10,20 +10,20 @@ use std::rc::Rc;
 
 use super::error::BackupError;
 
-/// Characters a passphrase has at least.
+/// Minimum length of a passphrase.
 const SHORTEST: usize = 8;
-/// A power of two: how much work and memory (128 MiB) each guess costs. The same everywhere, so
-/// that a small machine opens what a large one made.
+/// The work factor as a power of two (128 MiB of memory per guess). The same on all computers, so that
+/// a small one can restore the backup of a large one.
 const WORK: u8 = 17;
-/// What a stranger's file may make us spend: 256 MiB. As much as `age -p` does.
+/// The maximum work factor for foreign files: 256 MiB, as with `age -p`.
 const MOST_WORK: u8 = 18;
-/// The longest header, bytes: it is read into memory, and read again with each byte. Ours have
-/// about 200.
+/// Maximum header length in bytes, because it is read into memory and parsed again for each byte. Normal
+/// headers have about 200.
 const LONGEST_HEADER: u64 = 4096;
-/// How such files begin.
+/// The first bytes of encrypted backups.
 pub const MAGIC: &[u8] = b"age-encryption.org/v1\n";
 
-/// What opens an encrypted backup. Neither printed nor stored.
+/// The passphrase of a backup. Neither printed nor stored.
 #[derive(Clone)]
 pub struct BackupPassphrase(SecretString);
 
@@ -34,35 +34,35 @@ impl std::fmt::Debug for BackupPassphrase {
 }
 
 impl BackupPassphrase {
-    /// One to encrypt with.
+    /// A passphrase to encrypt with.
     ///
     /// # Errors
-    /// It is too short to be one, in a sentence.
+    /// The passphrase is too short.
     pub fn new(text: String) -> Result<Self, String> {
         if text.chars().count() < SHORTEST {
             return Err(format!(
-                "A passphrase has at least {SHORTEST} characters; several words that do not belong together are good."
+                "The passphrase needs at least {SHORTEST} characters. Use several unrelated words."
             ));
         }
         Ok(Self(SecretString::from(text)))
     }
 
-    /// One to open with, whatever it is.
+    /// A passphrase to decrypt with, without checks.
     pub fn given(text: String) -> Self {
         Self(SecretString::from(text))
     }
 }
 
-/// Where an archive is written to.
+/// The target of an archive.
 pub enum BackupSink {
-    /// As it is.
+    /// Not encrypted.
     Plain(BufWriter<File>),
-    /// Encrypted on the way.
+    /// Encrypted.
     Sealed(Box<StreamWriter<BufWriter<File>>>),
 }
 
 impl BackupSink {
-    /// Into `file`, encrypted if there is a passphrase.
+    /// Writes to `file`, encrypted if there is a passphrase.
     pub fn new(file: File, passphrase: Option<&BackupPassphrase>) -> io::Result<Self> {
         let out = BufWriter::new(file);
         let Some(passphrase) = passphrase else {
@@ -76,7 +76,7 @@ impl BackupSink {
         Ok(Self::Sealed(Box::new(encryptor.wrap_output(out)?)))
     }
 
-    /// Writes what is still to be written; the file is not synced yet.
+    /// Flushes the remaining data; the file is not synced yet.
     pub fn finish(self) -> io::Result<File> {
         let out = match self {
             Self::Plain(out) => out,
@@ -102,7 +102,7 @@ impl Write for BackupSink {
     }
 }
 
-/// What is inside an encrypted backup.
+/// Decrypts a backup.
 ///
 /// # Errors
 /// The passphrase is wrong, or the file is damaged.
@@ -126,14 +126,12 @@ pub fn opened<R: Read>(
         .map_err(|e| match e {
             age::DecryptError::DecryptionFailed
             | age::DecryptError::KeyDecryptionFailed
-            | age::DecryptError::NoMatchingKeys => {
-                BackupError::refused("This is not the passphrase of the backup.")
-            }
+            | age::DecryptError::NoMatchingKeys => BackupError::refused("Wrong passphrase."),
             other => damaged(other),
         })
 }
 
-/// Reads no more than is left, and fails where more is wanted.
+/// Reads at most the remaining bytes, and fails beyond them.
 struct HeaderLimit<R> {
     inner: R,
     left: Rc<Cell<u64>>,

@@ -1,4 +1,4 @@
-//! What can go wrong with a backup, in words for whoever asked for it.
+//! Errors of backups, with messages for users.
 
 use std::io;
 use std::path::Path;
@@ -7,26 +7,26 @@ use std::time::Duration;
 use crate::base::error::Error;
 use crate::infra::archive::ArchiveRefusal;
 
-/// Why a backup was not made or not restored. Nothing was changed.
+/// Why a backup or restore failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// It is refused: what is wrong and what to do.
+    /// Rejected: the problem and the fix.
     #[error("{0}")]
     Refused(String),
-    /// It cannot be done at the moment, through no fault of whoever asked.
+    /// Temporarily not possible, not because of the request.
     #[error("{detail}")]
     Unavailable {
-        /// What is the matter and what to do about it.
+        /// The problem and the fix.
         detail: String,
-        /// When trying again may help.
+        /// When a retry may succeed.
         retry_after: Option<Duration>,
     },
-    /// The disk or the system.
+    /// An error of the disk or the system.
     #[error("{what}: {cause}")]
     Io {
-        /// What was being done.
+        /// The failed operation.
         what: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -43,12 +43,12 @@ impl BackupError {
         }
     }
 
-    /// A refusal in these words.
+    /// A rejection with this message.
     pub fn refused(words: impl Into<String>) -> Self {
         Self::Refused(words.into())
     }
 
-    /// It cannot be done while this is so.
+    /// Temporarily not possible for this reason.
     pub fn unavailable(detail: impl ToString) -> Self {
         Self::Unavailable {
             detail: detail.to_string(),
@@ -56,7 +56,7 @@ impl BackupError {
         }
     }
 
-    /// For `map_err`: what was being done to which file.
+    /// For `map_err`: the operation and the file.
     pub fn at<'p>(what: &'p str, path: &'p Path) -> impl FnOnce(io::Error) -> Self + 'p {
         move |cause| Self::Io {
             what: format!("{} cannot be {what}", path.display()),
@@ -75,11 +75,11 @@ impl From<ArchiveRefusal> for BackupError {
         Self::Refused(match refused {
             ArchiveRefusal::Disk(cause) => {
                 return Self::Io {
-                    what: "what is unpacked cannot be written".into(),
+                    what: "the unpacked files cannot be written".into(),
                     cause,
                 };
             }
-            other => format!("This is no backup that can be restored: {other}."),
+            other => format!("This file is not a valid backup: {other}."),
         })
     }
 }
@@ -109,7 +109,7 @@ impl From<BackupError> for Error {
             BackupError::Refused(words) => Self::Conflict(words),
             BackupError::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
             BackupError::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
-                detail: "The disk is full: no backup was made. Free some space, or delete older backups.".into(),
+                detail: "The disk is full: no backup was created. Free some space, or delete older backups.".into(),
                 retry_after: None,
             },
             other => Self::internal(other),
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             said(locked),
             Some((
-                "Another program holds the database: nothing was saved. Try again.".into(),
+                "Another program has locked the database: nothing was saved. Try again.".into(),
                 soon
             ))
         );
@@ -173,12 +173,12 @@ mod tests {
         let (detail, _) = said(on_disk(28)).unwrap();
         assert_eq!(
             detail,
-            "The disk is full: no backup was made. Free some space, or delete older backups."
+            "The disk is full: no backup was created. Free some space, or delete older backups."
         );
         let (detail, _) = said(on_disk(30)).unwrap();
         assert!(detail.starts_with("The disk is read-only: "), "{detail}");
-        // What contradicts the state of things stays a refusal, and what nobody expects a fault of
-        // ours.
+        // A conflict stays a rejection, and an unexpected error stays an internal
+        // error.
         assert!(
             matches!(Error::from(BackupError::from(Error::Conflict("Taken.".into()))), Error::Conflict(words) if words == "Taken.")
         );

@@ -1,4 +1,4 @@
-//! The backup of every night.
+//! The nightly backup.
 
 use tokio_cron_scheduler::JobSchedulerError;
 
@@ -6,11 +6,11 @@ use super::service::Backups;
 use crate::base::clock::Timestamp;
 use crate::infra::schedule::JobSchedule;
 
-/// Whether it is its hour is looked at every full hour, since the hour is one of the machine's own
-/// day and the schedule's is UTC.
+/// Checked every full hour, because the configured hour is local time and the schedule is
+/// UTC.
 const HOURLY: &str = "0 0 * * * *";
 
-/// Makes a backup at the hour that is wanted, and an hour after the start if the last one is too
+/// Creates a backup at the configured hour, and an hour after the start if the last one is too
 /// old.
 pub async fn nightly(backups: &Backups, schedule: &JobSchedule) -> Result<(), JobSchedulerError> {
     let backups = backups.clone();
@@ -29,6 +29,6 @@ async fn make_if_due(backups: &Backups) {
         Ok::<_, crate::base::error::Error>(())
     };
     if let Err(e) = work.await {
-        tracing::error!(error = %e, "the nightly backup was not made; it is tried again in an hour");
+        tracing::error!(error = %e, "the nightly backup failed; retrying in an hour");
     }
 }

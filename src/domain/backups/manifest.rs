@@ -1,4 +1,4 @@
-//! What a backup says of itself, and what may be in one. Pure.
+//! The manifest of a backup and its allowed files. Pure.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -11,59 +11,59 @@ use crate::infra::archive::ArchiveMember;
 use crate::infra::db;
 use crate::keeper::segment;
 
-/// Its name in the archive.
+/// The manifest's name in the archive.
 pub const FILE: &str = "manifest.json";
-/// The list of pools that is the user's own.
+/// The user's own list of pools.
 pub const POOLS: &str = "pools.toml";
 /// The version of the format.
 const FORMAT: u32 = 1;
-/// The largest manifest, bytes: it is read into memory. Ours have about 250 bytes for each file.
+/// Maximum manifest size in bytes, because it is read into memory. Normal: about 250 bytes per file.
 pub const LARGEST: u64 = 64 << 20;
 
-/// The largest manifest of a backup with so many files, bytes.
+/// Maximum manifest size for this number of files, in bytes.
 pub fn largest_for(files: usize) -> u64 {
     LARGEST.min(64 * 1024 + 1024 * files as u64)
 }
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupManifest {
     /// The version of the format: 1.
     pub format: u32,
-    /// Which jd-manager made it.
+    /// The jd-manager version that created the backup.
     pub version: String,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The newest change of the database's tables that was made.
+    /// The newest applied database migration.
     pub schema: String,
-    /// Whether the key that opens the secrets is in it.
+    /// Whether the encryption key is included.
     pub holds_key: bool,
-    /// Whether the secrets in the database are sealed; false: they are in the clear, in one of an
+    /// Whether the secrets in the database are encrypted; false: plain text, in a backup of an
     /// earlier version.
     pub sealed: bool,
-    /// Whether the clients' logs are in it.
+    /// Whether the clients' logs are included.
     pub with_logs: bool,
-    /// How many saved configurations are in it.
+    /// The number of saved configurations.
     pub configurations: i64,
-    /// How many instances.
+    /// The number of instances.
     pub instances: i64,
-    /// Every file but this one.
+    /// All files except the manifest.
     pub files: Vec<BackupMember>,
 }
 
 /// A file in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupMember {
-    /// Its path.
+    /// The path.
     pub path: String,
-    /// Its size, bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its SHA-256, 64 hexadecimal digits.
+    /// The SHA-256, 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl BackupManifest {
-    /// One of today.
+    /// A manifest of the current format.
     pub fn new(created_at: Timestamp, schema: String) -> Self {
         Self {
             format: FORMAT,
@@ -79,10 +79,10 @@ impl BackupManifest {
         }
     }
 
-    /// Reads one.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// It is none, or of a newer format.
+    /// Not a manifest, or a newer format.
     pub fn read(text: &[u8]) -> Result<Self, BackupError> {
         #[derive(Deserialize)]
         struct ManifestHeader {
@@ -91,12 +91,12 @@ impl BackupManifest {
         }
         let head: ManifestHeader = serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
             ))
         })?;
         if head.format != FORMAT {
             return Err(BackupError::refused(format!(
-                "This backup was made by jd-manager {} in a format ({}) that this one, {}, does not know. Use that version, or one newer.",
+                "This backup was created by jd-manager {} in format {}, which this version ({}) does not support. Use that version or a newer one.",
                 head.version.chars().take(40).collect::<String>(),
                 head.format,
                 env!("CARGO_PKG_VERSION")
@@ -104,19 +104,19 @@ impl BackupManifest {
         }
         serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This is no backup that can be restored: its {FILE} cannot be read: {e}."
+                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
             ))
         })
     }
 
-    /// Whether what came out of the archive is what the manifest says, file by file.
+    /// Checks that the unpacked files match the manifest.
     ///
     /// # Errors
-    /// Names the first file that is missing, too many or other than it was.
+    /// Names the first file that is missing, extra or modified.
     pub fn check(&self, unpacked: &[ArchiveMember]) -> Result<(), BackupError> {
         let wrong = |words: String| {
             Err(BackupError::refused(format!(
-                "The backup is damaged or was altered: {words}. Nothing was changed."
+                "The backup is damaged or was modified: {words}. Nothing was changed."
             )))
         };
         let mut rest: HashMap<&str, &ArchiveMember> = unpacked
@@ -129,18 +129,18 @@ impl BackupManifest {
                 return wrong(format!("{} is missing", member.path));
             };
             if found.size != member.size || hex(&found.sha256) != member.sha256 {
-                return wrong(format!("{} is not what it was", member.path));
+                return wrong(format!("{} was modified", member.path));
             }
         }
         if let Some(more) = rest.keys().min() {
-            return wrong(format!("{more} does not belong to it"));
+            return wrong(format!("{more} is not part of the backup"));
         }
         let has = |path: &str| self.files.iter().any(|member| member.path == path);
         if !has(db::FILE) {
-            return wrong("it holds no database".into());
+            return wrong("it contains no database".into());
         }
         if has(KEY_FILE) != self.holds_key {
-            return wrong("it does not hold the key it says".into());
+            return wrong("it does not contain the key that it lists".into());
         }
         Ok(())
     }
@@ -225,16 +225,16 @@ mod tests {
             manifest.check(files).unwrap_err().to_string()
         };
         assert!(said(&manifest, &all[1..]).contains("jd-manager.sqlite3 is missing"));
-        assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("is not what it was"));
+        assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("was modified"));
         assert!(
             said(&manifest, &[all[0].clone(), file("pools.toml", 1)])
-                .contains("pools.toml does not belong")
+                .contains("pools.toml is not part of the backup")
         );
         let keyed = BackupManifest {
             holds_key: true,
             ..manifest.clone()
         };
-        assert!(said(&keyed, &all).contains("does not hold the key"));
+        assert!(said(&keyed, &all).contains("does not contain the key"));
         let text = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(BackupManifest::read(&text).unwrap(), manifest);
         let newer = String::from_utf8(text)
@@ -244,7 +244,7 @@ mod tests {
             BackupManifest::read(newer.as_bytes())
                 .unwrap_err()
                 .to_string()
-                .contains("does not know")
+                .contains("does not support")
         );
         assert!(BackupManifest::read(b"{}").is_err() && BackupManifest::read(b"\xff").is_err());
     }

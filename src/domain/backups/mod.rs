@@ -1,34 +1,34 @@
 //! Backups: one file with everything needed to restore configurations, instances and data.
 //!
 //! ```text
-//! jd-manager.sqlite3            a snapshot of the database, secrets sealed
-//! secrets.key                   opens them; left out of a backup without the key
+//! jd-manager.sqlite3            a snapshot of the database, secrets encrypted
+//! secrets.key                   decrypts them; not in a backup without the key
 //! pools.toml                    the user's own list of pools, if there is one
 //! instances/<id>/events.jsonl   the keeper's journal, possibly newer than the snapshot
-//! instances/<id>/logs/…         the log if wanted; else an empty file that keeps the offset
-//! manifest.json                 last: what all this is, and the SHA-256 of each file
+//! instances/<id>/logs/…         the log if requested; otherwise an empty file for the offset
+//! manifest.json                 last: description of the backup, SHA-256 of each file
 //! ```
 //!
-//! as `.tar.gz`, or encrypted with a passphrase as `.tar.gz.age`, which `age -d` opens.
+//! as `.tar.gz`, or encrypted with a passphrase as `.tar.gz.age`, which `age -d` decrypts.
 //!
 //! Invariants:
 //!
-//! * A backup has its name only once it is complete and synced.
-//! * The snapshot is of one moment and the files are of later ones. That is correct, since files
-//!   are only appended to and the manager reads on from where the snapshot ends.
+//! * A backup gets its name only when it is complete and synced.
+//! * The files are read after the snapshot. This is correct, because files are only appended to and
+//!   the manager continues reading where the snapshot ends.
 //! * The `config.toml` of an instance is never included: it holds a secret in plain text and is
 //!   written again at every start. Installed clients are not included: they can be installed again.
-//! * A restore unpacks beside the data directory, checks everything, and swaps by a rename. An
+//! * A restore unpacks next to the data directory, checks everything, and swaps by a rename. An
 //!   existing data directory is moved aside and never deleted.
 //!
 //! Files:
 //!
-//! * `create`: makes a backup. `restore`: unpacks and checks one. `swap`: replaces the data
+//! * `create`: creates a backup. `restore`: unpacks and checks one. `swap`: replaces the data
 //!   directory.
 //! * `manifest`, `naming`, `encryption`: the format. `error`: what can fail.
 //! * `service`: the use cases of a running manager. `command`: `jd-manager backup` and `restore`.
-//! * `settings`: nightly backups. `outcome`: how the last ones ended. `jobs`: makes the nightly
-//!   one.
+//! * `settings`: nightly backups. `outcome`: results of the last ones. `jobs`: creates the nightly
+//!   backup.
 
 mod command;
 mod create;

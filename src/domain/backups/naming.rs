@@ -1,34 +1,34 @@
-//! What backups are called: the name says all that a list shows, so that nothing has to be opened
-//! and nothing beside it can be lost. Pure.
+//! File names of backups. The name contains everything that the list shows, so no file has to be
+//! opened and no extra file is needed. Pure.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::base::clock::Timestamp;
 
-/// What made a backup.
+/// How a backup was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackupKind {
-    /// Somebody asked for it.
+    /// Manually.
     Manual,
-    /// It is made every night, and goes when there are newer ones.
+    /// Nightly; deleted when there are enough newer ones.
     Nightly,
 }
 
-/// A backup by its name: `nightly-20261128T031000123Z-with-key-logs.tar.gz.age`.
+/// The parts of a backup's name: `nightly-20261128T031000123Z-with-key-logs.tar.gz.age`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "BackupNamed")]
 pub struct BackupName {
-    /// What made it.
+    /// How it was started.
     pub kind: BackupKind,
-    /// When.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Whether what opens its secrets is in it.
+    /// Whether the encryption key is included.
     pub holds_key: bool,
-    /// Whether the clients' logs are in it.
+    /// Whether the clients' logs are included.
     pub with_logs: bool,
-    /// Whether only a passphrase opens it.
+    /// Whether it is encrypted with a passphrase.
     pub encrypted: bool,
 }
 
@@ -100,7 +100,7 @@ impl std::str::FromStr for BackupName {
             with_logs,
             encrypted,
         };
-        // One spelling each: what is not exactly that is no backup of ours.
+        // Only the exact spelling is accepted.
         if named.to_string() == name {
             Ok(named)
         } else {

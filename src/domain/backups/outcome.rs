@@ -1,4 +1,4 @@
-//! How the last backups ended, and which failures still need attention. Pure.
+//! Results of the last backups, and failures that still need attention. Pure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,33 +8,33 @@ use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::infra::notices::ManagerNotice;
 
-/// How the last backup of a kind ended.
+/// The result of the last backup of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "BackupEnded")]
 pub struct BackupOutcome {
-    /// When.
+    /// Time of the result.
     pub at: Timestamp,
-    /// The backup, if it was made.
+    /// The backup's name if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why it was not.
+    /// The error if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// How the last ones ended, by kind.
+/// Results of the last backups, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LastBackups")]
 pub struct BackupOutcomes {
-    /// Of those that were asked for.
+    /// The last manual backup.
     pub manual: Option<BackupOutcome>,
-    /// Of those of the nights.
+    /// The last nightly backup.
     pub nightly: Option<BackupOutcome>,
 }
 
 impl BackupOutcomes {
-    /// Takes over what is newer in `other`.
+    /// Adopts newer results from `other`.
     pub fn merged(self, other: Self) -> Self {
         Self {
             manual: other.manual.or(self.manual),
@@ -42,8 +42,8 @@ impl BackupOutcomes {
         }
     }
 
-    /// The failures that no success came after. A manual backup also counts as repeated by a
-    /// nightly one.
+    /// Failures without a later success. A later nightly backup also resolves the failure of a manual
+    /// one.
     pub fn failures(&self, wanted: &BackupSettings) -> Vec<(BackupKind, &BackupOutcome)> {
         let has_failed = |ended: &&BackupOutcome| ended.error.is_some();
         let made = [&self.manual, &self.nightly]
@@ -70,7 +70,7 @@ impl BackupOutcomes {
 }
 
 impl BackupKind {
-    /// Names the notice about a failed backup of this kind.
+    /// The id of the notice about a failed backup of this kind.
     pub(super) const fn notice_id(self) -> &'static str {
         match self {
             Self::Nightly => "nightly-backup-failed",
@@ -79,7 +79,7 @@ impl BackupKind {
     }
 }
 
-/// The notice about a failure, with what to do.
+/// The notice about a failure, with the fix.
 pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice {
     let error = ended
         .error
@@ -89,9 +89,9 @@ pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice 
     let (title, then) = match kind {
         BackupKind::Nightly => (
             "The nightly backup failed",
-            " jd-manager tries again every hour.",
+            " jd-manager retries every hour.",
         ),
-        BackupKind::Manual => ("The requested backup failed", ""),
+        BackupKind::Manual => ("The manual backup failed", ""),
     };
     let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}"))
         .with_link("/backups", "Backups");
@@ -139,8 +139,8 @@ mod tests {
             ),
             [BackupKind::Manual]
         );
-        // A nightly backup has everything that a manual one would have had, but not the other way
-        // round.
+        // A nightly backup contains everything that a manual one would have contained, but not the other
+        // way round.
         assert_eq!(
             kinds(
                 &BackupOutcomes {
@@ -171,7 +171,7 @@ mod tests {
             (notice.id, notice.since),
             ("nightly-backup-failed", Timestamp(2))
         );
-        assert_eq!(notice.detail, "Full. jd-manager tries again every hour.");
+        assert_eq!(notice.detail, "Full. jd-manager retries every hour.");
         let merged = both.merged(BackupOutcomes {
             manual: None,
             nightly: ended(3, None),

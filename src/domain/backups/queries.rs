@@ -1,5 +1,5 @@
-//! The statements behind backups: what is asked of a snapshot, what is changed in one that is
-//! restored, and the one row of state.
+//! SQL statements for backups: reading a snapshot, changing a restored database, and the state of
+//! backups.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -10,12 +10,12 @@ use crate::infra::db::has_table;
 use crate::infra::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
 use crate::infra::db::statement::CachedStatement;
 
-/// How many saved configurations there are.
+/// The number of saved configurations.
 pub fn configurations(db: &mut Db) -> QueryResult<i64> {
     configurations::table.count().get_result(db)
 }
 
-/// Which instances there are.
+/// The ids of all instances.
 pub fn instances(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
     instances::table
         .select(instances::id)
@@ -23,7 +23,7 @@ pub fn instances(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
         .load(db)
 }
 
-/// Whether the secrets in it are sealed; also takes databases of before there was that.
+/// Whether the secrets are encrypted; also works with databases from before encryption.
 pub fn is_sealed(db: &mut Db) -> QueryResult<bool> {
     if !has_table(db, "vault")? {
         return Ok(false);
@@ -31,15 +31,15 @@ pub fn is_sealed(db: &mut Db) -> QueryResult<bool> {
     Ok(vault::table.count().get_result::<i64>(db)? > 0)
 }
 
-/// Nothing is to run until somebody starts it. Returns how many were to run.
+/// Sets the desired state of all instances to stopped. Returns how many were running.
 pub fn clear_desired(db: &mut Db) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::desired.eq("running")))
         .set(instances::desired.eq("stopped"))
         .execute(db)
 }
 
-/// Whoever was logged in then logs in again: a session that was ended since must not come back.
-/// Returns how many there were.
+/// Deletes all sessions: a session that was ended after the backup must not be restored.
+/// Returns their number.
 pub fn end_sessions(db: &mut Db) -> QueryResult<usize> {
     if !has_table(db, "sessions")? {
         return Ok(0);
@@ -47,7 +47,7 @@ pub fn end_sessions(db: &mut Db) -> QueryResult<usize> {
     diesel::delete(sessions::table).execute(db)
 }
 
-/// How many tokens of programs there are.
+/// The number of API tokens.
 pub fn tokens(db: &mut Db) -> QueryResult<i64> {
     if !has_table(db, "tokens")? {
         return Ok(0);
@@ -55,14 +55,14 @@ pub fn tokens(db: &mut Db) -> QueryResult<i64> {
     tokens::table.count().get_result(db)
 }
 
-/// Every column of text, as table and name.
+/// All text columns, as table and name.
 fn text_columns(db: &mut Db) -> QueryResult<Vec<(String, String)>> {
     let statement = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
                      WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND upper(c.type) = 'TEXT'";
     CachedStatement::<(Text, Text)>::new(statement).load(db)
 }
 
-/// Whether one of `secrets` is in the clear somewhere in the database.
+/// Whether one of `secrets` is anywhere in the database as plain text.
 pub fn has_secrets(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
@@ -80,7 +80,7 @@ pub fn has_secrets(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
     Ok(false)
 }
 
-/// Puts asterisks in the place of `secrets`, wherever they are in the clear.
+/// Replaces plain-text `secrets` with asterisks everywhere.
 pub fn mask(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
@@ -97,21 +97,21 @@ pub fn mask(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
     Ok(())
 }
 
-/// What the user wants of nightly backups, and how the last ones ended; as JSON.
+/// The settings of nightly backups and the results of the last backups; as JSON.
 pub fn state(db: &mut Db) -> QueryResult<(String, String)> {
     backup_state::table
         .select((backup_state::settings, backup_state::ended))
         .first(db)
 }
 
-/// Stores what the user wants.
+/// Stores the settings.
 pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
     diesel::update(backup_state::table)
         .set(backup_state::settings.eq(settings))
         .execute(db)
 }
 
-/// Stores how the last ones ended.
+/// Stores the results of the last backups.
 pub fn set_ended(db: &mut Db, ended: &str) -> QueryResult<usize> {
     diesel::update(backup_state::table)
         .set(backup_state::ended.eq(ended))

@@ -1,24 +1,24 @@
-//! What programs are told of a change in backups. No I/O.
+//! JSON responses to changes of backups. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::settings::BackupSettings;
 
-/// A backup is being made.
+/// A backup was started.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupBegun")]
 pub struct BackupStartResponse {
-    /// What it will be called.
+    /// The name of the new backup.
     pub name: String,
-    /// That in a sentence.
+    /// A message.
     pub message: &'static str,
 }
 
-/// What is wanted every night was changed.
+/// The settings of nightly backups were changed.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupSettingsSaved")]
 pub struct BackupSettingsResponse {
-    /// As it is now.
+    /// The settings after the change.
     pub settings: BackupSettings,
 }

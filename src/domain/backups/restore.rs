@@ -1,5 +1,5 @@
-//! Restoring a backup: unpacked beside, checked in full, then put in its place. The archive is a
-//! stranger's until it is proven. Blocks.
+//! Restores a backup: unpacks it next to the data directory, checks everything, then swaps. The archive
+//! is untrusted until it is checked. Blocks.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -17,64 +17,64 @@ use crate::domain::vault;
 use crate::infra::archive::{self, ArchiveLimits, ArchiveMember};
 use crate::infra::db;
 
-/// Files in a backup: several for each of thousands of instances.
+/// Maximum number of files: several for each of thousands of instances.
 const MOST_FILES: usize = 200_000;
-/// Bytes in all: far more than a manager ever kept, and what a disk may still hold is a limit, too.
+/// Maximum total bytes: far more than any manager stores. The free disk space is a further limit.
 const MOST_BYTES: u64 = 1 << 40;
 
-/// How it is to be restored.
+/// Options of a restore.
 #[derive(Clone, Debug, Default)]
 pub struct RestoreOptions {
-    /// What opens it, if it is encrypted.
+    /// The passphrase, if the backup is encrypted.
     pub passphrase: Option<BackupPassphrase>,
-    /// What is in the data directory is moved aside.
+    /// Move existing data aside.
     pub force: bool,
 }
 
-/// What a restore does at the moment.
+/// The current step of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoreStage {
-    /// The backup is read and unpacked.
+    /// Reading and unpacking the backup.
     Unpacking,
-    /// What came out is checked.
+    /// Checking the unpacked files.
     Checking,
-    /// What came out is written to the disk.
+    /// Syncing the unpacked files to disk.
     Syncing,
 }
 
-/// How far a restore is.
+/// Progress of a restore.
 #[derive(Clone, Copy, Debug)]
 pub struct RestoreProgress {
-    /// What it does.
+    /// The current step.
     pub stage: RestoreStage,
-    /// Files that were unpacked.
+    /// Unpacked files.
     pub files: u64,
-    /// Their bytes.
+    /// Unpacked bytes.
     pub bytes: u64,
-    /// Bytes of the backup that were read.
+    /// Bytes of the backup read so far.
     pub read: u64,
-    /// Bytes of the backup.
+    /// Size of the backup in bytes.
     pub size: u64,
 }
 
-/// Is told of each step, and says whether to go on.
+/// Receives each step and returns whether to continue.
 type Observer<'o> = &'o dyn Fn(RestoreProgress) -> bool;
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct RestoreSummary {
-    /// What the backup said of itself.
+    /// The backup's manifest.
     pub manifest: BackupManifest,
-    /// Where what was there before is now.
+    /// The directory with the previous data.
     pub aside: Option<PathBuf>,
-    /// How many instances ran, and stay stopped until somebody starts them or they have
-    /// `autostart`.
+    /// The number of instances that were running. They stay stopped until someone starts them or they
+    /// have `autostart`.
     pub ran: usize,
-    /// How many tokens of programs are valid again as they were.
+    /// The number of API tokens that are valid again.
     pub tokens: i64,
 }
 
-/// Whether only a passphrase opens this backup.
+/// Whether this backup is encrypted with a passphrase.
 pub fn is_encrypted(backup: &Path) -> Result<bool, BackupError> {
     let mut head = Vec::new();
     let file = File::open(backup).map_err(BackupError::at("read", backup))?;
@@ -84,12 +84,12 @@ pub fn is_encrypted(backup: &Path) -> Result<bool, BackupError> {
     Ok(head == MAGIC)
 }
 
-/// Restores a backup into `data_dir`. Nothing there is changed before all of the backup is unpacked
-/// and found right. Ends without a change if `observer` says so before that.
+/// Restores a backup to `data_dir`. Nothing there is changed before the whole backup is unpacked and
+/// checked. Canceled without a change if `observer` says so before that.
 ///
 /// # Errors
-/// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the
-/// disk; it was interrupted.
+/// The directory is in use; the backup is damaged, malicious, of a newer version, or cannot be
+/// decrypted; disk errors; interrupted.
 pub fn restore(
     backup: &Path,
     data_dir: &Path,
@@ -99,7 +99,7 @@ pub fn restore(
     let place = DataDirLock::lock(data_dir)?;
     if place.is_used() && !way.force {
         return Err(BackupError::refused(format!(
-            "{} is not empty. Restore into another directory with --data-dir, or say --force: what is there is then moved aside, not deleted.",
+            "{} is not empty. Restore to another directory with --data-dir, or use --force. With --force, the existing data is moved aside, not deleted.",
             data_dir.display()
         )));
     }
@@ -131,7 +131,7 @@ pub fn restore(
         })?;
         if !fits {
             return Err(BackupError::refused(
-                "The key in this backup is not the one that its secrets were sealed with. Nothing was changed.",
+                "The key in this backup does not match its encrypted secrets. Nothing was changed.",
             ));
         }
     }
@@ -154,14 +154,14 @@ pub fn restore(
     })
 }
 
-/// Keeps how far a restore is, and asks whether to go on.
+/// Tracks the progress and asks whether to continue.
 struct RestoreWatch<'o> {
     progress: Cell<RestoreProgress>,
     observer: Observer<'o>,
 }
 
 impl RestoreWatch<'_> {
-    /// The fault if it is not to go on.
+    /// The error if the restore is canceled.
     fn interruption(&self) -> Option<BackupError> {
         let goes_on = (self.observer)(self.progress.get());
         (!goes_on)
@@ -177,7 +177,7 @@ impl RestoreWatch<'_> {
     }
 }
 
-/// The backup as it is read.
+/// Reader of the backup file.
 struct WatchedFile<'w> {
     file: File,
     watch: &'w RestoreWatch<'w>,
@@ -237,7 +237,7 @@ fn unpack(
         }
         (true, None) => {
             return Err(BackupError::refused(
-                "The backup is encrypted: its passphrase is needed.",
+                "The backup is encrypted. Enter its passphrase.",
             ));
         }
     };
@@ -248,13 +248,13 @@ fn check(into: &Path, unpacked: &[ArchiveMember]) -> Result<BackupManifest, Back
     let path = into.join(FILE);
     let Some(found) = unpacked.iter().find(|one| one.path == FILE) else {
         return Err(BackupError::refused(format!(
-            "This is no backup of jd-manager's, or its end is missing: it holds no {FILE}."
+            "This file is not a jd-manager backup, or it is incomplete: it contains no {FILE}."
         )));
     };
     if found.size > manifest::largest_for(unpacked.len()) {
-        let words = format!("its {FILE} is too large for {} files", unpacked.len());
+        let words = format!("{FILE} in it is too large for {} files", unpacked.len());
         return Err(BackupError::refused(format!(
-            "This is no backup that can be restored: {words}."
+            "This file is not a valid backup: {words}."
         )));
     }
     let manifest = BackupManifest::read(&fs::read(&path).map_err(BackupError::at("read", &path))?)?;

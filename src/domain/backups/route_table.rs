@@ -13,7 +13,7 @@ use crate::web::openapi::{
 use axum::extract::FromRef;
 
 fn name() -> RequestField {
-    text("id", "Its name.").like("nightly-20261128T030000123Z-with-key.tar.gz")
+    text("id", "The backup's file name.").like("nightly-20261128T030000123Z-with-key.tar.gz")
 }
 
 /// The operations.
@@ -27,28 +27,29 @@ where
             get(
                 "/backups",
                 "getBackups",
-                "The backups there are, newest first, and what is wanted every night.",
+                "Lists the backups, newest first, and the settings of nightly backups.",
             )
             .gives::<BackupsPage>(PAGE)
             .for_admins(),
             routes::show,
         )
         .add(
-            post("/backups", "createBackup", "Begins to make a backup.")
+            post("/backups", "createBackup", "Starts a backup.")
                 .may_take([
-                    flag("with_key", "It holds the key of its secrets.").or(true),
-                    flag("with_logs", "It holds the logs of clients.").or(false),
-                    text("passphrase", "It is encrypted with this.").with("minLength", 8),
-                    text("repeat", "For forms: the passphrase once more."),
+                    flag("with_key", "Include the key that decrypts the secrets.").or(true),
+                    flag("with_logs", "Include the clients' logs.").or(false),
+                    text("passphrase", "Encrypt the backup with this passphrase.")
+                        .with("minLength", 8),
+                    text("repeat", "For forms: the passphrase again."),
                 ])
                 .begins::<BackupStartResponse>()
                 .fails(&[409])
                 .for_admins()
-                .audited("began to make a backup"),
+                .audited("started a backup"),
             routes::create,
         )
         .add(
-            get("/backups/{id}", "downloadBackup", "A backup as a file.")
+            get("/backups/{id}", "downloadBackup", "Downloads a backup.")
                 .named(name())
                 .gives_file(&["application/gzip", "application/octet-stream"])
                 .for_admins()
@@ -69,7 +70,7 @@ where
             get(
                 "/backups/{id}/delete",
                 "askDeleteBackup",
-                "The question before a backup is deleted, for people.",
+                "Asks for confirmation before deleting a backup, for people.",
             )
             .named(name())
             .gives::<ConfirmPage<BackupRemoval>>(PAGE)
@@ -80,24 +81,24 @@ where
             patch(
                 "/backups/settings",
                 "changeBackupSettings",
-                "Changes what is mentioned of what is wanted every night.",
+                "Changes the given settings of nightly backups.",
             )
             .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
-            .audited("changed what is backed up every night"),
+            .audited("changed nightly backups"),
             routes::settings,
         )
         .add(
             post(
                 "/backups/settings",
                 "changeBackupSettingsByForm",
-                "The same as PATCH, for forms: what is not ticked is off.",
+                "The same as PATCH, for forms: boxes that are not checked are off.",
             )
             .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
-            .audited("changed what is backed up every night"),
+            .audited("changed nightly backups"),
             routes::settings,
         )
 }

@@ -1,4 +1,4 @@
-//! The handlers of `/backups`. All of it is for admins: a backup is everything there is.
+//! Handlers of `/backups`. All are for admins, because a backup contains all data.
 
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -31,7 +31,7 @@ async fn page(backups: &Backups, errors: Vec<FieldError>) -> Result<BackupsPage>
     ))
 }
 
-/// `POST /backups`: begins to make one.
+/// `POST /backups`: starts a backup.
 pub async fn create(
     State(backups): State<Backups>,
     want: RequestContext,
@@ -49,35 +49,31 @@ pub async fn create(
         }
         Err(other) => return Err(other.into()),
     };
-    tracing::info!(
-        who = caller.title(),
-        backup = name,
-        "a backup was asked for"
-    );
+    tracing::info!(who = caller.title(), backup = name, "backup requested");
     if want.form == Representation::Html {
-        // The page of backups says that it is being made.
+        // The Backups page shows the running backup.
         return want.redirect(HERE);
     }
     let at = format!("{HERE}/{name}");
-    let message = "The backup is being made. It is in the list of /backups once it is whole.";
+    let message = "Backup started. When it is complete, it is listed at /backups.";
     let json = BackupStartResponse { name, message };
     ChangeResponse::new(json, HERE).accepted(at).respond(&want)
 }
 
-/// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of
-/// it gets one with the key.
+/// Reads the options of a backup from a body. If `with_key` is missing, a form means no and a program
+/// yes.
 fn read_order(input: RequestInput) -> Result<BackupRequest> {
     let is_form = input.form.is_some();
     let mut body = MemberReader::of(input.value, [])?;
     let with_key = body.flag("with_key").unwrap_or(!is_form);
     let with_logs = body.flag("with_logs").unwrap_or(false);
-    // As it was typed: white space may be part of it.
+    // Unchanged: white space may be part of the passphrase.
     let [given, repeated] = ["passphrase", "repeat"].map(|name| {
         body.take(name)
             .map(|value| value.as_str().unwrap_or_default().to_owned())
     });
     if repeated.is_some_and(|repeated| repeated != given.clone().unwrap_or_default()) {
-        body.refuse("repeat", "The two passphrases differ.");
+        body.refuse("repeat", "The passphrases do not match.");
     }
     let passphrase = given
         .filter(|text| !text.is_empty())
@@ -102,11 +98,7 @@ pub async fn download(
     caller: Caller,
 ) -> Reply {
     let (backup, body) = backups.body(&name).await?;
-    tracing::info!(
-        who = caller.title(),
-        backup = name,
-        "a backup was downloaded"
-    );
+    tracing::info!(who = caller.title(), backup = name, "backup downloaded");
     let media_type = if backup.named.encrypted {
         "application/octet-stream"
     } else {
@@ -124,7 +116,7 @@ pub async fn download(
     Ok((headers, body).into_response())
 }
 
-/// `GET /backups/{name}/delete`: the question.
+/// `GET /backups/{name}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(backups): State<Backups>,
     want: RequestContext,
@@ -142,16 +134,12 @@ pub async fn delete(
     caller: Caller,
 ) -> Reply {
     let gone = backups.delete(&name).await?;
-    tracing::info!(
-        who = caller.title(),
-        backup = gone.name,
-        "a backup was deleted"
-    );
-    let json = MessageResponse::new(format!("{} is deleted.", gone.name));
+    tracing::info!(who = caller.title(), backup = gone.name, "backup deleted");
+    let json = MessageResponse::new(format!("Backup {} deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }
 
-/// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
+/// `PATCH /backups/settings`, and `POST` for forms: nightly backups.
 pub async fn settings(
     State(backups): State<Backups>,
     want: RequestContext,

@@ -1,5 +1,5 @@
-//! The use cases of backups of a running manager: make one, list, give out, delete, and what is
-//! wanted every night.
+//! Use cases of backups in a running manager: create, list, download, delete, and the settings of
+//! nightly backups.
 
 use axum::body::{Body, Bytes};
 use diesel::SqliteConnection;
@@ -24,66 +24,66 @@ use crate::base::error::{Error, Result};
 use crate::infra::db::Db;
 use crate::infra::notices::ManagerNotices;
 
-/// Where they are, in the data directory.
+/// The directory of backups in the data directory.
 const DIR: &str = "backups";
-/// Bytes of a backup that are sent at once.
+/// Chunk size of downloads, bytes.
 const CHUNK: usize = 64 * 1024;
-/// How a backup ended is written down again after this if the database cannot be written.
+/// Time until the next attempt to store a result if the database cannot be written.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Everything that can be done with backups; cheap to clone.
+/// The backup service; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Backups {
     db: Db,
     data_dir: Arc<Path>,
-    /// The one that is being made, if there is one.
+    /// The running backup, if there is one.
     making: Arc<Mutex<Option<BackupJob>>>,
     secrets: Option<SecretSource>,
-    /// How the last ones of this manager ended. A full disk may keep that out of the database.
+    /// Results of this manager's last backups. A full disk may prevent storing them in the database.
     ended: watch::Sender<BackupOutcomes>,
     stop: CancellationToken,
 }
 
-/// A backup that is there.
+/// An existing backup.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Backup {
-    /// Its name, by which it is downloaded and deleted.
+    /// The file name.
     pub name: String,
-    /// What the name says.
+    /// The parts of the name.
     #[serde(flatten)]
     pub named: BackupName,
-    /// Its size, bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// A backup that is being made.
+/// A running backup.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupMaking")]
 pub struct BackupJob {
-    /// What it will be called.
+    /// The name of the new backup.
     pub name: String,
-    /// How far it is.
+    /// The progress.
     #[serde(flatten)]
     pub progress: BackupProgress,
 }
 
-/// All there is about backups.
+/// The state of backups.
 #[derive(Clone, Debug)]
 pub struct BackupOverview {
-    /// Those that are there, newest first.
+    /// The existing backups, newest first.
     pub backups: Vec<Backup>,
-    /// The one that is being made.
+    /// The running backup.
     pub making: Option<BackupJob>,
-    /// What is wanted every night.
+    /// The settings of nightly backups.
     pub wanted: BackupSettings,
-    /// How the last ones ended.
+    /// Results of the last backups.
     pub last: BackupOutcomes,
-    /// Where they are.
+    /// The directory.
     pub dir: PathBuf,
 }
 
 impl Backups {
-    /// Of this database and its data directory; none is begun after `stop`.
+    /// For this database and its data directory; starts no backup after `stop`.
     pub fn new(db: Db, data_dir: &Path, stop: CancellationToken) -> Self {
         Self {
             db,
@@ -95,7 +95,7 @@ impl Backups {
         }
     }
 
-    /// The same, with the secrets of `source` hidden in backups without the key.
+    /// The same, with the secrets of `source` masked in backups without the key.
     pub fn hiding(self, source: SecretSource) -> Self {
         Self {
             secrets: Some(source),
@@ -107,7 +107,7 @@ impl Backups {
         self.data_dir.join(DIR)
     }
 
-    /// All there is.
+    /// The state of backups.
     pub async fn everything(&self) -> Result<BackupOverview> {
         let (wanted, last) = self.state().await?;
         let making = self
@@ -124,14 +124,14 @@ impl Backups {
         })
     }
 
-    /// What is wanted every night, and how the last ones ended.
+    /// The settings of nightly backups and the results of the last backups.
     async fn state(&self) -> Result<(BackupSettings, BackupOutcomes)> {
         let (wanted, last) = self.db.read(state).await?;
         Ok((wanted, last.merged(self.ended.borrow().clone())))
     }
 
-    /// Keeps the notices about failures that no success came after up to date, until the manager
-    /// ends.
+    /// Keeps the notices about failures without a later success up to date, until the manager
+    /// stops.
     pub async fn follow_failures(self, notices: ManagerNotices) {
         let mut ended = self.ended.subscribe();
         loop {
@@ -146,7 +146,7 @@ impl Backups {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the overview cannot show how the last backups ended")
+                    tracing::warn!(%error, "cannot show the results of the last backups on the overview")
                 }
             }
             tokio::select! {
@@ -156,7 +156,7 @@ impl Backups {
         }
     }
 
-    /// Writes down how the last ones ended.
+    /// Stores the results of the last backups.
     async fn save_ended(&self) -> Result<()> {
         let ended = self.ended.borrow().clone();
         let save = self.db.write(move |c| {
@@ -167,7 +167,7 @@ impl Backups {
         save.await
     }
 
-    /// Writes it down as soon as the database can be written.
+    /// Stores the results as soon as the database can be written.
     async fn save_ended_with_retry(self) {
         while self.save_ended().await.is_err() {
             tokio::select! {
@@ -177,7 +177,7 @@ impl Backups {
         }
     }
 
-    /// Those that are there, newest first. What has another name than ours is none.
+    /// The existing backups, newest first. Files with other names are ignored.
     pub async fn list(&self) -> Result<Vec<Backup>> {
         let dir = self.dir();
         tokio::task::spawn_blocking(move || list(&dir))
@@ -185,32 +185,32 @@ impl Backups {
             .map_err(Error::internal)?
     }
 
-    /// One of them.
+    /// A backup by name.
     pub async fn get(&self, name: &str) -> Result<Backup> {
         let found = self.list().await?.into_iter().find(|one| one.name == name);
         found.ok_or_else(|| Error::not_found("backup", name))
     }
 
-    /// Begins to make one; its name. How it ends is told by [`everything`](Self::everything).
+    /// Starts a backup and returns its name. For the result see [`everything`](Self::everything).
     ///
     /// # Errors
-    /// One is being made already.
+    /// Another backup is running.
     pub fn begin(&self, order: BackupRequest) -> Result<String> {
         let (name, work) = self.work(BackupKind::Manual, order)?;
         tokio::spawn(async move {
             if let Err(e) = work.await {
-                tracing::error!(error = %e, "the backup that was asked for was not made");
+                tracing::error!(error = %e, "the manual backup failed");
             }
         });
         Ok(name)
     }
 
-    /// Makes the one of this night and removes those of nights before that are too many.
+    /// Creates the nightly backup and deletes the oldest ones beyond the number to keep.
     ///
     /// # Errors
-    /// One is being made already; it could not be made. That is remembered.
+    /// Another backup is running, or the backup failed. The failure is stored.
     pub async fn nightly(&self) -> Result<String> {
-        // The key lies beside the database anyway: who can read the one here can read the other.
+        // The key is in the data directory anyway: anyone who can read the backup can read the key.
         let (name, work) = self.work(
             BackupKind::Nightly,
             BackupRequest {
@@ -230,13 +230,13 @@ impl Backups {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
             tracing::info!(
                 backup = old.name,
-                "a nightly backup is older than those that are kept, and is deleted"
+                "deleting a nightly backup beyond the number to keep"
             );
         }
         Ok(name)
     }
 
-    /// Whether the one of this night is to be made now.
+    /// Whether the nightly backup is due now.
     pub async fn is_due(&self, now: Timestamp) -> Result<bool> {
         let wanted = self.db.read(state).await?.0;
         let newest = self
@@ -248,7 +248,7 @@ impl Backups {
         Ok(wanted.is_due(now, hour, newest.map(|one| one.named.created_at)))
     }
 
-    /// Takes the turn and says what is to be done.
+    /// Acquires the turn and returns the task.
     fn work(
         &self,
         kind: BackupKind,
@@ -265,7 +265,7 @@ impl Backups {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*making {
             return Err(Error::Conflict(format!(
-                "A backup is being made already: {}. Wait until it is there.",
+                "Another backup is already running: {}. Wait until it has finished.",
                 other.name
             )));
         }
@@ -286,7 +286,7 @@ impl Backups {
             let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
             let result = packed.unwrap_or_else(|e| {
                 Err(BackupError::Io {
-                    what: "The backup was not made".into(),
+                    what: "The backup failed".into(),
                     cause: std::io::Error::other(e),
                 })
             });
@@ -306,7 +306,7 @@ impl Backups {
             }
             drop(turn);
             result?;
-            tracing::info!(backup = told, "a backup is made");
+            tracing::info!(backup = told, "backup created");
             Ok(())
         };
         Ok((name, work))
@@ -314,7 +314,7 @@ impl Backups {
 
     fn pack(&self, order: &BackupRequest, to: &Path) -> Result<(), BackupError> {
         let dir = self.dir();
-        std::fs::create_dir_all(&dir).map_err(BackupError::at("made", &dir))?;
+        std::fs::create_dir_all(&dir).map_err(BackupError::at("created", &dir))?;
         remove_leftovers(&dir)?;
         let told = |progress: BackupProgress| {
             if let Some(making) = &mut *self.making.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -325,17 +325,17 @@ impl Backups {
         make(&self.data_dir, order, to, &told).map(drop)
     }
 
-    /// Deletes one.
+    /// Deletes a backup.
     pub async fn delete(&self, name: &str) -> Result<Backup> {
         let backup = self.get(name).await?;
         let dir = self.dir();
         tokio::fs::remove_file(dir.join(&backup.name)).await?;
-        // A power cut must not bring it back.
+        // A power failure must not undo the deletion.
         tokio::fs::File::open(&dir).await?.sync_all().await?;
         Ok(backup)
     }
 
-    /// One of them, to be sent.
+    /// Opens a backup for download.
     pub async fn body(&self, name: &str) -> Result<(Backup, Body)> {
         let backup = self.get(name).await?;
         let file = tokio::fs::File::open(self.dir().join(&backup.name)).await?;
@@ -348,10 +348,10 @@ impl Backups {
         Ok((backup, Body::from_stream(chunks)))
     }
 
-    /// Changes what is wanted every night.
+    /// Changes the settings of nightly backups.
     ///
     /// # Errors
-    /// Names every wrong member.
+    /// Names every invalid field.
     pub async fn change(&self, body: serde_json::Value, is_form: bool) -> Result<BackupSettings> {
         let changed = self
             .db
@@ -364,13 +364,13 @@ impl Backups {
                 Ok(wanted)
             })
             .await?;
-        // Those who follow failures look at the settings, too.
+        // Watchers of failures also depend on the settings.
         self.ended.send_modify(|_| {});
         Ok(changed)
     }
 }
 
-/// Whoever makes one; the next may begin when it is dropped.
+/// The turn to create a backup; the next one can start when this is dropped.
 #[must_use = "it ends when it is dropped"]
 struct BackupTurn(Arc<Mutex<Option<BackupJob>>>);
 
@@ -380,7 +380,7 @@ impl Drop for BackupTurn {
     }
 }
 
-/// What cannot be read, of a newer version for instance, is as if it had never been said.
+/// Unreadable state, for example of a newer version, is ignored.
 fn state(c: &mut SqliteConnection) -> Result<(BackupSettings, BackupOutcomes)> {
     let (settings, ended) = queries::state(c)?;
     Ok((
@@ -416,7 +416,7 @@ fn list(dir: &Path) -> Result<Vec<Backup>> {
     Ok(found)
 }
 
-/// Removes what a manager that was killed left half made. The caller has the turn.
+/// Removes unfinished files of a manager that was killed. The caller has the turn.
 fn remove_leftovers(dir: &Path) -> Result<(), BackupError> {
     for entry in std::fs::read_dir(dir).map_err(BackupError::at("read", dir))? {
         let path = entry.map_err(BackupError::at("read", dir))?.path();

@@ -1,4 +1,4 @@
-//! What the user wants of nightly backups, and when one is due. Pure but for reading a body.
+//! Settings of nightly backups, and when one is due. Pure except for reading a body.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,23 +9,23 @@ use crate::base::error::Result;
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, flag, whole};
 
-/// Between two of them lie at least so many hours, also on the day when clocks are set.
+/// Minimum time between two nightly backups, also on days with a clock change.
 const APART: Duration = Duration::from_secs(20 * 3600);
-/// A machine that is off at the hour is caught up with after this.
+/// A backup that was missed, for example while the computer was off, is due after this time.
 const LATE: Duration = Duration::from_secs(30 * 3600);
-/// More than these are nobody's wish.
+/// Maximum number of backups to keep.
 const MOST_KEPT: i64 = 365;
 
-/// What the user wants of nightly backups. By default they are made at three and the newest seven
+/// Settings of nightly backups. Default: at 3:00, and the newest seven
 /// are kept.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BackupSettings {
-    /// They are made.
+    /// Create nightly backups.
     pub nightly: bool,
-    /// At this hour of the machine's local day, 0 to 23.
+    /// Hour of the day, local time of the server, 0 to 23.
     pub hour: u8,
-    /// So many of them are kept.
+    /// Number of nightly backups to keep.
     pub keep: u32,
 }
 
@@ -39,18 +39,18 @@ impl Default for BackupSettings {
     }
 }
 
-/// What may be wanted every night.
+/// The fields of the settings.
 pub(super) fn settings_fields() -> [RequestField; 3] {
     [
-        flag("nightly", "One is made every night.").or(true),
-        whole("hour", "At this hour of the machine's day.", 0, 23).or(3),
-        whole("keep", "So many of these are kept.", 1, MOST_KEPT).or(7),
+        flag("nightly", "Create a backup every night.").or(true),
+        whole("hour", "Hour of the day, local time of the server.", 0, 23).or(3),
+        whole("keep", "Number of nightly backups to keep.", 1, MOST_KEPT).or(7),
     ]
 }
 
 impl BackupSettings {
-    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
-    /// no.
+    /// Applies the fields of a body. A form does not send unchecked boxes, so with `is_form` a missing box
+    /// means no.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
         let mut body = MemberReader::of(value, settings_fields())?;
         let mut wanted = self.clone();
@@ -67,13 +67,13 @@ impl BackupSettings {
         body.finish(Some(wanted))
     }
 
-    /// Whether one is due at `now`, whose hour of the local day is `hour`; `last`: when the newest
-    /// one was made.
+    /// Whether a backup is due at `now`, at the local hour `hour`; `last`: time of the newest
+    /// backup.
     pub fn is_due(&self, now: Timestamp, hour: u8, last: Option<Timestamp>) -> bool {
         if !self.nightly {
             return false;
         }
-        // One from the future was made by a clock that was wrong.
+        // A backup from the future was created with a wrong clock.
         let Some(since) = last.filter(|last| *last <= now).map(|last| now.since(last)) else {
             return true;
         };

@@ -1,6 +1,6 @@
-//! Putting a data directory in the place of another one: by a rename, or, where the directory is a
-//! place at which a disk is mounted, file by file in an order that can be seen to be unfinished.
-//! What was there is moved aside and never deleted.
+//! Replaces a data directory: by a rename, or, if the directory is a mount point, file by file in an order
+//! that shows if it was interrupted.
+//! The previous data is moved aside and never deleted.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -12,31 +12,31 @@ use super::error::BackupError;
 use crate::base::clock::Timestamp;
 use crate::base::failpoint;
 
-/// A new data directory stands here, within the present one, while it takes its place.
+/// The new data directory, within the current one, during the replacement.
 const WITHIN: &str = ".restoring";
-/// The lock of a manager.
+/// A manager's lock file.
 const LOCK: &str = "manager.lock";
-/// Is in a directory that a restore unpacks into, which holds a lock on it. So one that nobody
-/// holds was left by a restore that was killed.
+/// Marker in a directory that a restore unpacks to. The restore holds a lock on it, so an unlocked
+/// marker was left by a restore that was killed.
 const MARKER: &str = ".restore.lock";
 
-/// The place of a data directory, held against managers.
+/// A data directory, locked so that no manager can use it.
 #[must_use = "it ends when it is dropped"]
 pub struct DataDirLock {
     data_dir: PathBuf,
-    /// It cannot be renamed.
+    /// It cannot be renamed (mount point).
     is_mount: bool,
-    /// It is there, and something is in it.
+    /// It exists and is not empty.
     is_used: bool,
-    /// Held against managers, if there is anything to hold.
+    /// The lock that keeps managers out, if the directory exists.
     _lock: Option<File>,
 }
 
 impl DataDirLock {
-    /// Looks at a place, and holds it.
+    /// Inspects and locks a data directory.
     ///
     /// # Errors
-    /// A manager or a keeper is at work there.
+    /// A manager or a keeper is running there.
     pub fn lock(data_dir: &Path) -> Result<Self, BackupError> {
         let entries = match fs::read_dir(data_dir) {
             Ok(entries) => entries
@@ -62,7 +62,7 @@ impl DataDirLock {
                 Ok(()) => held = Some(lock),
                 Err(TryLockError::WouldBlock) => {
                     return Err(BackupError::refused(format!(
-                        "A jd-manager runs on {}. End it first.",
+                        "jd-manager is running on {}. Stop it first.",
                         data_dir.display()
                     )));
                 }
@@ -70,7 +70,7 @@ impl DataDirLock {
             }
             if let Some(id) = kept(data_dir) {
                 return Err(BackupError::refused(format!(
-                    "The client of instance {id} still runs in {}: its jd-manager was ended with --on-shutdown leave, or was killed. Start jd-manager there and stop it first.",
+                    "The client of instance {id} is still running in {}: jd-manager was stopped with --on-shutdown leave, or was killed. Start jd-manager there and stop the instance first.",
                     data_dir.display()
                 )));
             }
@@ -83,21 +83,21 @@ impl DataDirLock {
         })
     }
 
-    /// Whether something is there that would be moved aside.
+    /// Whether there is data to move aside.
     pub fn is_used(&self) -> bool {
         self.is_used
     }
 
-    /// An empty directory, 0700, from which a rename leads to the place. What restores that were
-    /// killed left is removed before.
+    /// Creates an empty directory, 0700, on the same file system. Files of restores that were
+    /// killed are removed before.
     ///
     /// # Errors
-    /// Another restore is at work there; the disk.
+    /// Another restore is running there; disk errors.
     pub fn staging(&self) -> Result<StagingDir, BackupError> {
         remove_stale_staging(&self.data_dir);
         let path = if self.is_mount {
             let path = self.data_dir.join(WITHIN);
-            // Half in its place already: all of it is restored again.
+            // Already partly moved: everything is restored again.
             if path.exists() && !path.join(MARKER).exists() {
                 fs::remove_dir_all(&path).map_err(BackupError::at("removed", &path))?;
             }
@@ -113,20 +113,19 @@ impl DataDirLock {
                 .recursive(true)
                 .mode(0o700)
                 .create(parent)
-                .map_err(BackupError::at("made", parent))?;
+                .map_err(BackupError::at("created", parent))?;
         }
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let words =
-                    "exists: another restore is at work there. If that is not so, delete it.";
+                let words = "exists: another restore is running there. If not, delete the file.";
                 Err(BackupError::refused(format!("{} {words}", path.display())))
             }
-            Err(e) => Err(BackupError::at("made", &path)(e)),
+            Err(e) => Err(BackupError::at("created", &path)(e)),
             Ok(()) => StagingDir::write_marker(path),
         }
     }
 
-    /// Moves what is there aside and `staging` into its place. Returns where that is now.
+    /// Moves the existing data aside and `staging` into its place. Returns the new path of the old data.
     pub fn replace(self, staging: &StagingDir) -> Result<Option<PathBuf>, BackupError> {
         let staging = staging.path();
         let stamp: String = Timestamp::now()
@@ -148,18 +147,18 @@ impl DataDirLock {
             if let Some(old) = &old {
                 let _ = fs::rename(old, &self.data_dir);
             }
-            return Err(BackupError::at("put in its place", staging)(e));
+            return Err(BackupError::at("moved into place", staging)(e));
         }
         let _ = fs::remove_file(self.data_dir.join(MARKER));
         sync_dir(&self.data_dir)?;
         Ok(old)
     }
 
-    /// The same without renaming the directory itself. Killed half-way, `.restoring` is still
-    /// there, and a manager refuses to start.
+    /// The same without renaming the directory itself. If this is interrupted, `.restoring` still
+    /// exists, and a manager does not start.
     fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, BackupError> {
         let old = self.data_dir.join(aside);
-        // From now on it is not to be removed by itself.
+        // From now on it is not removed automatically.
         let marker = staging.join(MARKER);
         fs::remove_file(&marker).map_err(BackupError::at("removed", &marker))?;
         let names = |dir: &Path| -> Result<Vec<_>, BackupError> {
@@ -174,7 +173,7 @@ impl DataDirLock {
             DirBuilder::new()
                 .mode(0o700)
                 .create(&old)
-                .map_err(BackupError::at("made", &old))?;
+                .map_err(BackupError::at("created", &old))?;
             for name in names(&self.data_dir)? {
                 let name_text = name.to_string_lossy();
                 if name != WITHIN
@@ -189,7 +188,7 @@ impl DataDirLock {
         failpoint::reach("restore.moved-aside");
         for name in names(staging)? {
             fs::rename(staging.join(&name), self.data_dir.join(&name))
-                .map_err(BackupError::at("put in its place", staging))?;
+                .map_err(BackupError::at("moved into place", staging))?;
         }
         fs::remove_dir(staging).map_err(BackupError::at("removed", staging))?;
         File::open(&self.data_dir)
@@ -199,7 +198,7 @@ impl DataDirLock {
     }
 }
 
-/// The directory that a backup is unpacked into. It goes with this value unless it was renamed.
+/// The directory that a backup is unpacked to. It is deleted on drop unless it was renamed.
 #[derive(Debug)]
 pub struct StagingDir {
     path: PathBuf,
@@ -214,19 +213,19 @@ impl StagingDir {
             .create_new(true)
             .mode(0o600)
             .open(&at)
-            .map_err(BackupError::at("made", &at))?;
+            .map_err(BackupError::at("created", &at))?;
         marker
             .try_lock()
             .map_err(|e| BackupError::at("locked", &at)(e.into()))?;
         Ok(Self { path, marker })
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes everything in it last. One sync of the file system: thousands of files would take a
+    /// Syncs the directory with one sync of the file system: syncing thousands of files would take a
     /// minute one by one.
     pub fn sync(&self) -> Result<(), BackupError> {
         rustix::fs::syncfs(&self.marker)
@@ -236,14 +235,14 @@ impl StagingDir {
 
 impl Drop for StagingDir {
     fn drop(&mut self) {
-        // Without its marker it takes its place already, and what is left of it is needed.
+        // Without its marker it is already being moved, and the rest of it is needed.
         if self.path.join(MARKER).exists() {
             let _ = remove_staging(&self.path);
         }
     }
 }
 
-/// Removes a staging directory, its marker last: one that is half removed is still seen to be one.
+/// Removes a staging directory, its marker last: a partly removed one is still recognized.
 fn remove_staging(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -258,8 +257,8 @@ fn remove_staging(path: &Path) -> io::Result<()> {
     fs::remove_dir_all(path)
 }
 
-/// Removes what restores into `data_dir` that were killed left beside it and within it: they hold a
-/// secret key. One that is at work is left alone.
+/// Removes files that killed restores to `data_dir` left next to it and in it: they contain a
+/// secret key. A running restore is not changed.
 pub fn remove_stale_staging(data_dir: &Path) {
     let Some(name) = data_dir.file_name() else {
         return;
@@ -293,36 +292,36 @@ pub fn remove_stale_staging(data_dir: &Path) {
         {
             Ok((Ok(()), _marker)) => match remove_staging(&path) {
                 Ok(()) => {
-                    tracing::info!(path = %path.display(), "removed what an interrupted restore left")
+                    tracing::info!(path = %path.display(), "removed the files of an interrupted restore")
                 }
                 Err(error) => {
-                    tracing::warn!(%error, path = %path.display(), "what an interrupted restore left cannot be removed")
+                    tracing::warn!(%error, path = %path.display(), "cannot remove the files of an interrupted restore")
                 }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound && path != data_dir.join(WITHIN) => {
-                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may hold a secret key: delete it");
+                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may contain a secret key: delete it");
             }
-            // A restore is at work there, or its files take their place already.
+            // A restore is running there, or its files are already being moved.
             _ => {}
         }
     }
 }
 
-/// Whether a restore that was cut off left a data directory half in its place.
+/// Checks whether an interrupted restore left a data directory partly replaced.
 ///
 /// # Errors
-/// It did: what to do.
+/// It did; the message has the fix.
 pub fn check_for_half_restored(data_dir: &Path) -> Result<(), BackupError> {
     if data_dir.join(WITHIN).exists() {
         return Err(BackupError::refused(format!(
-            "A backup was being restored into {} and that was cut off. Restore it again with --force; what was there before is in before-restore-… within it.",
+            "A restore into {} was interrupted. Restore the backup again with --force. The previous data is in before-restore-… in that directory.",
             data_dir.display()
         )));
     }
     Ok(())
 }
 
-/// A name beside a directory.
+/// A sibling path of a directory.
 fn beside(dir: &Path, ending: &str) -> PathBuf {
     let name = dir
         .file_name()
@@ -331,7 +330,7 @@ fn beside(dir: &Path, ending: &str) -> PathBuf {
     dir.with_file_name(format!("{name}.{ending}"))
 }
 
-/// An instance that has a keeper.
+/// An instance with a running keeper.
 fn kept(data_dir: &Path) -> Option<String> {
     let entries = fs::read_dir(data_dir.join("instances")).ok()?;
     let is_held = |dir: &Path| {
@@ -344,7 +343,7 @@ fn kept(data_dir: &Path) -> Option<String> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
-/// Whether a disk is mounted at this very directory.
+/// Whether this directory is a mount point.
 fn is_mount(dir: &Path) -> bool {
     let Ok(dir) = dir.canonicalize() else {
         return false;
@@ -358,7 +357,7 @@ fn is_mount(dir: &Path) -> bool {
         .any(|at| Path::new(&unescaped(at)) == dir)
 }
 
-/// `\040` and its like as the kernel writes them.
+/// Decodes escapes such as `\040` as the kernel writes them.
 fn unescaped(text: &str) -> String {
     [
         ("\\040", " "),
@@ -412,7 +411,7 @@ mod tests {
         assert!(place.is_used());
         let again = DataDirLock::lock(&data);
         assert!(
-            again.is_err_and(|e| e.to_string().contains("runs on")),
+            again.is_err_and(|e| e.to_string().contains("is running on")),
             "it is held"
         );
         let staging = place.staging().unwrap();
@@ -457,13 +456,13 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            refused.contains("another restore is at work there"),
+            refused.contains("another restore is running there"),
             "{refused}"
         );
         let path = at_work.path().to_owned();
         drop(at_work);
         assert!(!path.exists());
-        // Within a mount: as long as it is marked, nothing was changed yet.
+        // Within a mount: while the marker exists, nothing has been changed yet.
         fs::create_dir(&data).unwrap();
         let place = || DataDirLock {
             is_mount: true,

@@ -1,4 +1,4 @@
-//! The pages of backups, which are also their JSON.
+//! Pages of backups and their JSON.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -20,15 +20,15 @@ use crate::web::{ConfirmPage, ConfirmQuestion};
 pub struct BackupsPage {
     #[serde(skip)]
     now: Timestamp,
-    /// Those that are there, newest first.
+    /// The existing backups, newest first.
     backups: Vec<Backup>,
-    /// The one that is being made, or null.
+    /// The running backup, or null.
     making: Option<BackupJob>,
-    /// What is wanted every night.
+    /// The settings of nightly backups.
     settings: BackupSettings,
-    /// How the last ones ended.
+    /// Results of the last backups.
     last: BackupOutcomes,
-    /// Where they are on the machine.
+    /// The directory on the server.
     directory: String,
     #[serde(skip)]
     errors: Vec<FieldError>,
@@ -37,7 +37,7 @@ pub struct BackupsPage {
 crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 
 impl BackupsPage {
-    /// All there is about backups; `errors`: what was wrong with a form.
+    /// The page; `errors`: errors of a form.
     pub fn new(all: BackupOverview, errors: Vec<FieldError>, now: Timestamp) -> Self {
         let directory = all.dir.display().to_string();
         Self {
@@ -66,11 +66,11 @@ impl BackupsPage {
         size(*bytes)
     }
 
-    /// Those that failed last, in words.
+    /// The unresolved failures, with their titles.
     fn failures(&self) -> Vec<(&'static str, &BackupOutcome)> {
         let named = |(kind, ended)| match kind {
             BackupKind::Nightly => ("The last nightly backup", ended),
-            BackupKind::Manual => ("The last backup that was asked for", ended),
+            BackupKind::Manual => ("The last manual backup", ended),
         };
         self.last
             .failures(&self.settings)
@@ -86,21 +86,21 @@ impl BackupsPage {
     }
 }
 
-/// A backup that may be deleted.
+/// A backup to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct BackupRemoval {
     #[serde(flatten)]
     backup: Backup,
-    /// So many others stay.
+    /// Number of other backups.
     others: usize,
 }
 
-/// `GET /backups/{name}/delete`: what will be lost, and the button.
+/// `GET /backups/{name}/delete`: the confirmation page.
 pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
     let left = match others {
-        0 => "There is no other backup on this machine.".to_owned(),
-        1 => "1 other backup stays on this machine.".to_owned(),
-        _ => format!("{others} other backups stay on this machine."),
+        0 => "There is no other backup.".to_owned(),
+        1 => "1 other backup is kept.".to_owned(),
+        _ => format!("{others} other backups are kept."),
     };
     let made = backup.named.created_at.local();
     let size = size(backup.size);
@@ -108,12 +108,12 @@ pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRe
         title: "Delete this backup?".into(),
         nav: "backups",
         texts: vec![format!(
-            "{}, made {made}, {size}. This cannot be undone. {left}",
+            "{}, created {made}, {size}. This cannot be undone. {left}",
             backup.name
         )],
         action: Some((
             format!("/backups/{}/delete", backup.name),
-            "Delete this backup".into(),
+            "Delete backup".into(),
         )),
         back: "/backups".into(),
         ..ConfirmQuestion::default()

@@ -1,4 +1,4 @@
-//! The active configuration: the one of those who know no ids.
+//! The active configuration, which API clients can use without an id.
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 
 impl ConfigService {
-    /// The active one.
+    /// The active configuration.
     ///
     /// # Errors
-    /// None was made the active one.
+    /// No configuration is active.
     pub async fn active(&self) -> Result<SavedConfig> {
         let desk = self.desk();
         self.db
@@ -27,10 +27,10 @@ impl ConfigService {
             .await
     }
 
-    /// Makes it the active one, and no other.
+    /// Sets the active configuration.
     ///
     /// # Errors
-    /// There is none with this id: the active one stays.
+    /// No configuration has this id; the active one does not change.
     pub async fn set_active(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
@@ -45,11 +45,11 @@ impl ConfigService {
             .await
     }
 
-    /// Saves a configuration as a new revision of the active one. Where none is active it is saved
-    /// as a new one, called `name` or nearly so, and made the active one.
+    /// Saves a configuration as a new revision of the active one. If none is active, saves it as a
+    /// new one with a name based on `name` and sets it active.
     ///
     /// # Errors
-    /// Names every wrong field.
+    /// Names every invalid field.
     pub async fn save_active(
         &self,
         config: Value,
@@ -68,7 +68,7 @@ impl ConfigService {
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
                 let checked = ConfigDraft::of_config_alone(Some(name), config).check(None)?;
                 let config = checked.config.clone();
-                let made = desk.insert(c, checked, "saved and is the active configuration")?;
+                let made = desk.insert(c, checked, "saved as the active configuration")?;
                 queries::set_active(c, made.config_id)?;
                 Ok((made, config))
             })
@@ -76,11 +76,10 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
-    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing
-    /// is saved.
+    /// Checks what [`save_active`](Self::save_active) would save, without saving.
     ///
     /// # Errors
-    /// Names every wrong field.
+    /// Names every invalid field.
     pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, ConfigFindings)> {
         let desk = self.desk();
         let previous = self

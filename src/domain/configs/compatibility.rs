@@ -1,7 +1,7 @@
-//! On which versions of the client a configuration runs, why not on the others, and what becomes of
-//! its file on the way.
+//! The client versions that can run a configuration, why others cannot, and how its file differs
+//! between versions.
 //!
-//! Pure: everything follows from `toml_file` and the list in
+//! Pure: everything is derived from `toml_file` and the list in
 //! `programs/jd_client/config_fields.rs`.
 
 use similar::{ChangeTag, TextDiff};
@@ -12,24 +12,25 @@ use super::toml_file::{lacking, left_out, render_masked};
 use crate::base::error::FieldError;
 use crate::programs::jd_client::version::ClientVersion;
 
-/// What a version of the client makes of a configuration.
+/// How a client version handles a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct VersionSupport {
-    /// The version.
+    /// The client version.
     pub client_version: ClientVersion,
-    /// It can run the configuration.
+    /// True if it can run the configuration.
     pub runs: bool,
-    /// Why it cannot; pointers below `/config`.
+    /// Why it cannot, with pointers below `/config`.
     pub errors: Vec<FieldError>,
-    /// What is set and means nothing to it, likewise.
+    /// Settings that it ignores, with pointers below `/config`.
     pub without_effect: Vec<FieldError>,
-    /// Keys that its file has and that of the newest version that runs the configuration has not.
+    /// Keys in its file that are not in the file of the newest version that can run the
+    /// configuration.
     pub keys_added: Vec<String>,
-    /// Keys that the latter has and its file has not.
+    /// Keys that are missing in its file compared with that newest version.
     pub keys_left_out: Vec<String>,
 }
 
-/// One for each known version, oldest first.
+/// The result for each known version, oldest first.
 pub fn support(config: &ClientConfig) -> Vec<VersionSupport> {
     let newest = ClientVersion::KNOWN
         .into_iter()
@@ -63,8 +64,8 @@ pub fn support(config: &ClientConfig) -> Vec<VersionSupport> {
         .collect()
 }
 
-/// The keys of the file for a version, `[]` in the place of an array's indices; none: it cannot run
-/// the configuration.
+/// The keys of the file for a version, with `[]` instead of array indices; none if the version
+/// cannot run the configuration.
 fn keys(config: &ClientConfig, version: ClientVersion) -> Option<BTreeSet<String>> {
     let table = render_masked(config, &version)
         .ok()?
@@ -101,13 +102,13 @@ fn flatten(path: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
 /// A line of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct VersionDiffLine {
-    /// `-` only before, `+` only after, a space both times.
+    /// `-` if the line was removed, `+` if it was added, a space if it did not change.
     pub mark: char,
-    /// The line without its end.
+    /// The line without the line break.
     pub text: String,
 }
 
-/// Two files line by line.
+/// Compares two files line by line.
 pub fn compared(before: &str, after: &str) -> Vec<VersionDiffLine> {
     let diff = TextDiff::from_lines(before, after);
     let line = |change: similar::Change<&str>| VersionDiffLine {

@@ -1,5 +1,5 @@
-//! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are
-//! serialised as a mask.
+//! A saved configuration and its history as other modules see them. No SQL; serialization masks
+//! secrets.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,41 +18,41 @@ use crate::base::ids::{ConfigId, InstanceId};
 use crate::domain::vault::Vault;
 use crate::programs::jd_client::version::ClientVersion;
 
-/// An instance that runs a configuration.
+/// An instance that uses a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationUser")]
 pub struct ConfigUser {
-    /// Its id.
+    /// The id.
     pub id: InstanceId,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// A saved configuration. Serialised its `config` is masked.
+/// A saved configuration. Its serialized `config` is masked.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct SavedConfig {
-    /// Its id.
+    /// The id.
     pub id: ConfigId,
-    /// Its name, unique whatever the case.
+    /// The name, unique regardless of case.
     pub name: String,
-    /// What the user says about it.
+    /// The user's description.
     pub description: String,
-    /// The number of its newest revision, from 1.
+    /// The number of the newest revision, from 1.
     pub revision: i32,
-    /// The first generation's API drives this one.
+    /// True for the active configuration, which the first generation's API uses.
     pub is_active: bool,
-    /// What the client is told.
+    /// The configuration.
     pub config: ClientConfig,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its newest revision was saved.
+    /// When the newest revision was saved.
     pub updated_at: Timestamp,
-    /// The instances that run it, by name.
+    /// The instances that use it, by name.
     pub used_by: Vec<ConfigUser>,
 }
 
 impl SavedConfig {
-    /// From its row and its users.
+    /// Creates it from its row and its users.
     ///
     /// # Errors
     /// The stored configuration cannot be read.
@@ -70,10 +70,10 @@ impl SavedConfig {
         })
     }
 
-    /// The row that stores it.
+    /// The database row.
     ///
     /// # Errors
-    /// The machine has no randomness.
+    /// The system has no random numbers.
     pub fn to_row(&self, vault: &Vault) -> Result<ConfigRow> {
         Ok(ConfigRow {
             id: self.id,
@@ -88,38 +88,38 @@ impl SavedConfig {
     }
 }
 
-/// A saved configuration in a list: the masked configuration as a JSON text, as clients of the
-/// first generation read it.
+/// A saved configuration in a list, with the masked configuration as JSON text for clients of the
+/// first generation.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationSummary")]
 pub struct ConfigSummary {
-    /// Its id.
+    /// The id.
     pub id: ConfigId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What the user says about it.
+    /// The user's description.
     pub description: String,
     /// The masked configuration as JSON text.
     pub config_json: String,
-    /// It is the active one.
+    /// True for the active configuration.
     pub is_active: bool,
-    /// The number of its newest revision.
+    /// The number of the newest revision.
     pub revision: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its newest revision was saved.
+    /// When the newest revision was saved.
     pub updated_at: Timestamp,
-    /// The instances that run it, by name.
+    /// The instances that use it, by name.
     pub used_by: Vec<ConfigUser>,
-    /// The known versions of the client that can run it, oldest first.
+    /// The known client versions that can run it, oldest first.
     pub client_versions: Vec<ClientVersion>,
-    /// What the client is told.
+    /// The configuration.
     #[serde(skip)]
     pub config: ClientConfig,
 }
 
 impl ConfigSummary {
-    /// Whether a text, in small letters, is somewhere in it.
+    /// Whether it contains a lowercase text.
     pub fn holds(&self, text: &str) -> bool {
         [&self.name, &self.description, &self.config_json]
             .into_iter()
@@ -145,10 +145,10 @@ impl From<SavedConfig> for ConfigSummary {
     }
 }
 
-/// One state in the history of a saved configuration.
+/// A revision of a saved configuration.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ConfigRevision {
-    /// Its number, from 1.
+    /// The number, from 1.
     pub revision: i32,
     /// The name at that time.
     pub name: String,
@@ -156,19 +156,19 @@ pub struct ConfigRevision {
     pub description: String,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`; of earlier
-    /// times only `page` or `api`; empty: that was not noted yet.
+    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`. Older
+    /// revisions have only `page` or `api`, or are empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
-    /// What the client was told, masked when serialised.
+    /// The configuration, masked when serialized.
     pub config: ClientConfig,
-    /// What changed since the revision before; empty for the first. Pointers into `config`, besides
-    /// `/name` and `/description`.
+    /// Changes since the previous revision; empty for the first one. Pointers into `config`,
+    /// besides `/name` and `/description`.
     pub changes: Vec<FieldDifference>,
 }
 
 impl ConfigRevision {
-    /// From the row of a state and that of the state before it.
+    /// Creates it from its row and the row of the previous revision.
     ///
     /// # Errors
     /// A stored configuration cannot be read.
@@ -209,37 +209,37 @@ impl ConfigRevision {
     }
 }
 
-/// Two revisions of a saved configuration.
+/// A comparison of two revisions of a saved configuration.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct RevisionComparison {
-    /// Whose they are.
+    /// The configuration.
     pub config_id: ConfigId,
-    /// Its name today.
+    /// Its current name.
     pub name: String,
-    /// The number of the one.
+    /// The number of the first revision.
     pub from: i32,
-    /// The number of the other.
+    /// The number of the second revision.
     pub to: i32,
-    /// What differs in the other. Pointers into the configuration, besides `/name` and
-    /// `/description`.
+    /// Changes from the first to the second revision. Pointers into the configuration, besides
+    /// `/name` and `/description`.
     pub changes: Vec<FieldDifference>,
-    /// What the client is told by the one,
+    /// The first configuration,
     #[serde(skip)]
     pub former: ClientConfig,
-    /// and by the other.
+    /// and the second one.
     #[serde(skip)]
     pub config: ClientConfig,
 }
 
 impl RevisionComparison {
-    /// The files for a client of `version`, line by line; none: that client cannot run both.
+    /// Compares the files for client `version` line by line; none if that client cannot run both.
     pub fn files(&self, version: ClientVersion) -> Option<Vec<VersionDiffLine>> {
         let file = |config| render_masked(config, &version).ok();
         Some(compared(&file(&self.former)?, &file(&self.config)?))
     }
 
-    /// Whether a client of `version` that runs with the one has to be restarted to do as the other
-    /// says: it would be told something else.
+    /// Whether a client `version` that runs the first revision needs a restart to apply the second:
+    /// the files differ.
     pub fn needs_restart(&self, version: ClientVersion) -> bool {
         self.former.authority_secret_key != self.config.authority_secret_key
             || self
@@ -248,34 +248,33 @@ impl RevisionComparison {
     }
 }
 
-/// What a change led to, as programs are told.
+/// The result of a change.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationOutcome")]
 pub struct ConfigChangeResult {
-    /// Which configuration it is about.
+    /// The configuration.
     pub config_id: ConfigId,
-    /// Its newest revision.
+    /// The newest revision.
     pub revision: i32,
-    /// What happened, for people.
+    /// The result as text.
     pub message: String,
-    /// What is doubtful about the configuration; pointers into the body that was sent.
+    /// Warnings, with pointers into the request body.
     pub warnings: Vec<FieldError>,
-    /// What is good to know about it, likewise.
+    /// Hints, with pointers into the request body.
     pub hints: Vec<FieldError>,
 }
 
-/// What somebody is told who asked about a configuration without saving it.
+/// The result of a check without saving.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ConfigValidation {
-    /// Nothing is wrong with it: it could be saved.
+    /// True if there are no errors and it can be saved.
     pub valid: bool,
-    /// Errors, warnings and hints; pointers into the body that was sent.
+    /// Errors, warnings and hints, with pointers into the request body.
     #[serde(flatten)]
     pub found: ConfigFindings,
 }
 
-/// Everything there is to say about a configuration that was saved, by today's rules; pointers
-/// below `/config`.
+/// All findings about a saved configuration by the current rules, with pointers below `/config`.
 pub fn judged(config: &ClientConfig) -> ConfigFindings {
     let found = match read(&config.to_stored_value(), None) {
         Ok(ParsedConfig {
@@ -290,7 +289,7 @@ pub fn judged(config: &ClientConfig) -> ConfigFindings {
     found.under("/config")
 }
 
-/// The known versions of the client that can run `config`, oldest first.
+/// The known client versions that can run `config`, oldest first.
 pub fn versions_for(config: &ClientConfig) -> Vec<ClientVersion> {
     ClientVersion::KNOWN
         .into_iter()

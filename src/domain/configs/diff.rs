@@ -1,29 +1,28 @@
-//! What changed between two configurations, field by field, for the history and for "restart
+//! The changes between two configurations, field by field, for the history and for "restart
 //! needed".
 //!
-//! Compares the JSON shapes, so that a field added to the model is compared without a word here.
-//! Shows no secret.
+//! Compares the JSON values, so a new field in the model needs no change here. Shows no secret.
 
 use super::model::{ClientConfig, MASK};
 use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use serde_json::Value;
 
-/// What is said in the place of a secret that changed.
+/// The text shown instead of a secret that changed.
 const CHANGED: &str = "changed";
 
-/// One field that differs.
+/// A field that changed.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FieldDifference {
     /// JSON pointer into the configuration, `/upstreams/0/pool_port`.
     pub path: String,
-    /// The former value as text; `None` when the field was not set.
+    /// The old value as text; `None` if the field was not set.
     pub from: Option<String>,
-    /// The new value as text; `None` when the field is no longer set.
+    /// The new value as text; `None` if the field is not set anymore.
     pub to: Option<String>,
 }
 
-/// Every field in which `new` differs from `old`, in the order of their paths. A changed secret is
-/// only said to have changed.
+/// Every field in which `new` differs from `old`, in the order of their paths. Secret values are
+/// not included.
 pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifference> {
     let mut list = Vec::new();
     compare(
@@ -52,7 +51,7 @@ fn compare(
     if old == new {
         return;
     }
-    // An object or list on one side only is told field by field, as set or no longer set.
+    // An object or list on one side only is listed field by field, as set or removed.
     let keys = |value: Option<&Value>| -> Vec<String> {
         match value {
             Some(Value::Object(fields)) => fields.keys().cloned().collect(),
@@ -86,7 +85,7 @@ fn compare(
     }
 }
 
-/// A single value as text; nothing for lists, objects and null.
+/// A single value as text; none for lists, objects and null.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,9 +1,8 @@
-//! Whether this machine can resolve the host names of a configuration: a doubt and never more,
-//! since names come and go.
+//! Checks whether this machine can resolve the host names of a configuration. Failures are only
+//! warnings, because DNS problems can be temporary.
 //!
-//! Looking up takes as long as the network likes, so nobody waits for longer than a moment: what is
-//! not known by then is known the next time. The one part of `configs` that reaches out; it knows
-//! names and nothing of what they are for.
+//! A lookup can take long, so callers wait only for a moment; later results are used for the next
+//! check. This is the only part of `configs` that uses the network.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,21 +17,21 @@ use super::model::{ClientConfig, TemplateProvider};
 use super::rules::{address, is_for_documents, is_localhost};
 use crate::base::error::FieldError;
 
-/// So long whoever saves or looks waits for names that are not known yet.
+/// How long a request waits for lookups.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// What was found out about a name is believed for so long.
+/// How long a result is valid.
 const FRESH: Duration = Duration::from_secs(60);
-/// Names that are looked up at the same time; a resolver that hangs occupies a thread for each.
+/// The maximum number of lookups at the same time. A hanging resolver blocks one thread for each.
 const AT_ONCE: usize = 8;
-/// Names that are remembered.
+/// The maximum number of stored results.
 const REMEMBERED: usize = 1000;
 
 type Lookup = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
-/// What is known of names; cheap to clone.
+/// The lookup results; cheap to clone.
 #[derive(Clone)]
 pub(super) struct HostNames {
-    /// Whether a name could be resolved, and when that was found out.
+    /// Whether a name could be resolved, and when that was checked.
     known: Arc<Mutex<HashMap<String, (Instant, bool)>>>,
     places: Arc<Semaphore>,
     lookup: Lookup,
@@ -46,7 +45,7 @@ impl fmt::Debug for HostNames {
 }
 
 impl HostNames {
-    /// By the machine's own resolver.
+    /// Uses the system's resolver.
     pub fn new() -> Self {
         let lookup: Lookup = Arc::new(|name| {
             Box::pin(async move {
@@ -67,7 +66,7 @@ impl HostNames {
         }
     }
 
-    /// A doubt for each field whose name cannot be resolved; pointers are relative to the
+    /// A warning for each field whose name cannot be resolved. Pointers are relative to the
     /// configuration.
     pub async fn doubts(&self, config: &ClientConfig) -> Vec<FieldError> {
         let fields = names(config);
@@ -82,13 +81,13 @@ impl HostNames {
             .into_iter()
             .filter_map(|name| self.spawn_lookup(name))
             .collect();
-        // Those that take longer go on by themselves.
+        // Slower lookups continue in the background.
         let _ = tokio::time::timeout(self.patience, futures_util::future::join_all(lookups)).await;
         let lost = fields
             .into_iter()
             .filter(|(_, name)| self.is_known(name) == Some(false));
         lost.map(|(pointer, name)| {
-            let detail = format!("This machine cannot resolve {name} at the moment. Is it spelt right, and is the network up?");
+            let detail = format!("jd-manager cannot resolve {name} at the moment. Check the spelling and the network connection.");
             FieldError::new(pointer, detail)
         })
         .collect()
@@ -102,7 +101,7 @@ impl HostNames {
             .map(|(_, resolves)| *resolves)
     }
 
-    /// Looks a name up in a task of its own; none while too many are under way.
+    /// Starts a lookup in its own task; none if too many are running.
     fn spawn_lookup(&self, name: &str) -> Option<tokio::task::JoinHandle<()>> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let (known, lookup, name) = (self.known.clone(), self.lookup.clone(), name.to_owned());
@@ -120,8 +119,8 @@ impl HostNames {
     }
 }
 
-/// The names that the client will resolve, by field. Addresses and this machine need no resolving,
-/// and names for documents have their own doubt.
+/// The names that the client will resolve, by field. IP addresses and localhost need no lookup, and
+/// documentation names have their own warning.
 fn names(config: &ClientConfig) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     let mut note = |pointer: String, host: &str| {
@@ -215,7 +214,7 @@ mod tests {
                     .is_empty()
             );
         }
-        // Once all places are taken there is nothing to wait for.
+        // If all lookup slots are in use, there is nothing to wait for.
         assert!(begun.elapsed() < patience * 20, "{:?}", begun.elapsed());
     }
 

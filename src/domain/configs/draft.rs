@@ -1,8 +1,8 @@
-//! What somebody wants saved, from a JSON body, a form or a file, not yet checked; and the check
-//! that names everything wrong at once.
+//! A configuration to be saved, from a JSON body, a form or a file; and the check that finds all
+//! errors at once.
 //!
-//! Knows neither storage nor pages. A draft may hold a secret key in plain text, so it is neither
-//! printed nor sent back.
+//! Independent of storage and pages. A draft may contain a secret key in plain text, so it is never
+//! printed or sent back.
 
 use serde_json::Value;
 
@@ -18,53 +18,53 @@ use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 
-/// Fields of the form that are not the configuration's.
+/// Form fields that are not part of the configuration.
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
 
-/// Both keys of the client, absent or empty.
+/// The two key fields of the client.
 pub(super) const KEYS: [&str; 2] = ["authority_public_key", SECRET_FIELD];
 
 /// A configuration to be saved, as it was sent.
 pub struct ConfigDraft {
-    /// The name, if it is mentioned.
+    /// The name, if given.
     name: Option<String>,
-    /// The description, if it is mentioned.
+    /// The description, if given.
     description: Option<String>,
-    /// The revision the sender had before them; none: whatever is there is replaced.
+    /// The revision that the sender changed; none to replace any revision.
     pub based_on: Option<i32>,
-    /// The configuration in any of the shapes that [`read`] takes.
+    /// The configuration in any format that [`read`] accepts.
     config: Value,
-    /// Make a pair of keys where both are left empty.
+    /// Create a key pair if both keys are empty.
     fresh_keys: bool,
-    /// What was found wrong on the way here.
+    /// Errors found so far.
     errors: Vec<FieldError>,
-    /// Warnings about fields beside the configuration that there are not.
+    /// Warnings about unknown fields beside the configuration.
     unknown: Vec<FieldError>,
 }
 
-/// A draft that may be saved.
+/// A draft that can be saved.
 pub struct ValidDraft {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description.
+    /// The description.
     pub description: String,
-    /// What the client is told.
+    /// The configuration.
     pub config: ClientConfig,
-    /// What is doubtful, with pointers into what was sent.
+    /// Warnings, with pointers into the request.
     pub warnings: Vec<FieldError>,
-    /// What is good to know, likewise.
+    /// Hints, with pointers into the request.
     pub hints: Vec<FieldError>,
 }
 
-/// What was made of a draft, right or wrong.
+/// The result of checking a draft.
 pub struct DraftValidation {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description.
+    /// The description.
     pub description: String,
-    /// What the client is told, if it could be read.
+    /// The configuration, if it could be read.
     pub config: Option<ClientConfig>,
-    /// What there is to say, with pointers into what was sent.
+    /// Findings, with pointers into the request.
     pub found: ConfigFindings,
 }
 
@@ -72,7 +72,7 @@ impl ConfigDraft {
     /// Reads a body of either kind.
     ///
     /// # Errors
-    /// The body is no JSON object. What is wrong inside it is told by [`check`](Self::check).
+    /// The body is not a JSON object. [`check`](Self::check) reports other errors.
     pub fn of(input: RequestInput) -> Result<Self> {
         match input.form {
             Some(pairs) => Ok(Self::of_form(pairs)),
@@ -106,7 +106,7 @@ impl ConfigDraft {
         }) {
             Some(None) => body.refuse(
                 "revision",
-                "revision must be the number of the revision this is based on.",
+                "revision must be the number of the revision that you changed.",
             ),
             number => draft.based_on = number.flatten(),
         }
@@ -114,10 +114,10 @@ impl ConfigDraft {
             Some(config) => draft.config = config,
             None => body.refuse(
                 "config",
-                "The configuration is missing: send it as an object.",
+                "The configuration is missing. Send it as an object.",
             ),
         }
-        // As inside the configuration: what somebody got and sends back may have more.
+        // As in the configuration: a client may send back all fields that it received.
         draft.unknown =
             body.unknown(&["id", "config_json", "is_active", "created_at", "updated_at"]);
         if let Err(Error::Invalid(errors)) = body.finish(Some(())) {
@@ -126,8 +126,8 @@ impl ConfigDraft {
         Ok(draft)
     }
 
-    /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout
-    /// that is only an address or a `bitcoin:` URI is meant as the descriptor of that address.
+    /// Reads the form of a page. If both keys are empty, a new pair is created. A payout that is
+    /// only an address or a `bitcoin:` URI becomes the descriptor of that address.
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
         let outer = |name: &str| {
             pairs
@@ -157,8 +157,8 @@ impl ConfigDraft {
         }
     }
 
-    /// A configuration alone, as the first generation sends it; without a name the previous one
-    /// stays.
+    /// A configuration alone, as first-generation clients send it. Without a name, the previous
+    /// name stays.
     pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
         Self {
             name,
@@ -171,7 +171,7 @@ impl ConfigDraft {
         }
     }
 
-    /// A state that was saved before, to be saved again.
+    /// An older revision, to be saved again.
     pub fn of_config(description: String, config: &ClientConfig) -> Self {
         let config = config.to_stored_value();
         Self {
@@ -185,11 +185,11 @@ impl ConfigDraft {
         }
     }
 
-    /// Checks everything and names everything that is wrong. What the draft does not mention stays
-    /// as it is in `previous`.
+    /// Checks everything and reports all errors. Values that are missing in the draft come from
+    /// `previous`.
     ///
     /// # Errors
-    /// One entry per wrong field, the configuration's below `/config`.
+    /// One entry per invalid field; pointers into the configuration start with `/config`.
     pub fn check(self, previous: Option<&SavedConfig>) -> Result<ValidDraft> {
         let DraftValidation {
             name,
@@ -209,10 +209,10 @@ impl ConfigDraft {
         }
     }
 
-    /// Finds everything there is to say about it, whether or not it may be saved.
+    /// Returns all findings, whether or not the draft can be saved.
     ///
     /// # Errors
-    /// The machine has no randomness for the keys.
+    /// The system has no random numbers for the keys.
     pub fn judge(mut self, previous: Option<&SavedConfig>) -> Result<DraftValidation> {
         let mut errors = std::mem::take(&mut self.errors);
         let refused =
@@ -281,21 +281,20 @@ impl ConfigDraft {
         })
     }
 
-    /// Programs that left a key out are told who makes pairs; a form's pair is made for it.
+    /// Adds the endpoint that creates keys to the error about a missing key.
     fn with_way_to_keys(&self, mut error: FieldError) -> FieldError {
         let key = error
             .pointer
             .strip_prefix("/config/")
             .filter(|key| !self.fresh_keys && KEYS.contains(key));
         if key.is_some_and(|key| self.config.get(key).is_none_or(is_blank)) {
-            error.detail.push_str(" POST /keys/generate makes one.");
+            error.detail.push_str(" POST /keys/generate creates one.");
         }
         error
     }
 }
 
-/// What is said about a field quotes what was in it; a secret key that was pasted into the wrong
-/// one is not quoted.
+/// Messages quote the value of a field. This masks secret keys pasted into the wrong field.
 pub(super) fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
     errors
         .into_iter()
@@ -308,7 +307,7 @@ pub(super) fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
         .collect()
 }
 
-/// Puts a fresh pair where both keys are absent or empty.
+/// Adds a new key pair if both keys are absent or empty.
 pub(super) fn fill_in_keys(config: &mut Value) -> Result<()> {
     if let Value::Object(fields) = config
         && KEYS.iter().all(|key| fields.get(*key).is_none_or(is_blank))
@@ -320,7 +319,7 @@ pub(super) fn fill_in_keys(config: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Null or empty text: a field that was left out.
+/// Whether a field is null or empty.
 fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }

@@ -1,9 +1,9 @@
-//! What must hold of every text that somebody imports, however it came about: for `fuzz/`, and for
-//! the tests, which try some thousands.
+//! Properties that hold for every imported text, for `fuzz/` and for the tests, which try some
+//! thousand texts.
 //!
-//! It never panics and never quotes a secret; what it refuses it explains; what it takes obeys all
-//! rules, can be written for every client that can run it, and comes back from its own export as it
-//! was.
+//! Import never panics, never quotes a secret and gives a reason for each rejection. An accepted
+//! configuration obeys all rules, can be written for every client that can run it, and is the same
+//! after export and import.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::base::error::{Error, FieldError};
 use crate::domain::keys::without_secret_keys;
 use crate::programs::jd_client::version::ClientVersion;
 
-/// Imports a text and checks everything that must hold. Returns whether it was taken.
+/// Imports a text and checks all properties. Returns whether the text was accepted.
 ///
 /// # Panics
-/// Something does not hold.
+/// A property does not hold.
 pub fn import_holds(text: &str) -> bool {
     let file = ConfigImport {
         name: Some("fuzzed".into()),
@@ -82,7 +82,7 @@ pub fn import_holds(text: &str) -> bool {
     true
 }
 
-/// A configuration without what no file holds.
+/// A configuration without the values that are not part of files.
 fn without_chain(mut config: ClientConfig) -> ClientConfig {
     if let TemplateProvider::Sv2Tp { network, .. } = &mut config.template_provider_type {
         *network = None;

@@ -1,5 +1,4 @@
-//! The history of a saved configuration: its revisions, what differs between two of them, and the
-//! way back.
+//! The history of a saved configuration: list, compare and restore revisions.
 
 use super::config_view::{ConfigChangeResult, ConfigRevision, RevisionComparison, SavedConfig};
 use super::draft::ConfigDraft;
@@ -10,11 +9,11 @@ use crate::base::ids::ConfigId;
 use crate::web::respond::LIST_BYTES;
 
 impl ConfigService {
-    /// Saves the configuration and description of an earlier revision as a new one. The name stays:
-    /// by it people know the thing.
+    /// Saves the configuration and description of an older revision as a new revision. The name
+    /// does not change.
     ///
     /// # Errors
-    /// There is none with this id or no such revision; today's rules refuse it.
+    /// No configuration has this id, no such revision; the current rules reject it.
     pub async fn restore(&self, id: ConfigId, number: i32) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
@@ -30,11 +29,11 @@ impl ConfigService {
             .await
     }
 
-    /// At most `limit` revisions, fewer if they are long, newest first, with what each changed;
-    /// `before`: only those with a smaller number. The configuration itself comes along.
+    /// At most `limit` revisions with their changes, newest first, and the configuration; fewer if
+    /// they are long. `before`: only revisions with a smaller number.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn revisions(
         &self,
         id: ConfigId,
@@ -46,7 +45,7 @@ impl ConfigService {
         self.db
             .read(move |c| {
                 let saved = desk.load(c, id)?;
-                // One more, for what the oldest of them changed.
+                // One more, for the changes of the oldest one.
                 let (rows, has_more) =
                     queries::revisions(c, id, before, limit.saturating_add(1), LIST_BYTES)?;
                 let told = rows
@@ -61,11 +60,10 @@ impl ConfigService {
             .await
     }
 
-    /// What differs between two revisions; `to`: the newest one unless it is given, `from`: the one
-    /// before that.
+    /// Compares two revisions. `to` defaults to the newest revision, `from` to the one before `to`.
     ///
     /// # Errors
-    /// There is none with this id, or no such revision.
+    /// No configuration has this id, or no such revision.
     pub async fn compare(
         &self,
         id: ConfigId,

@@ -1,4 +1,4 @@
-//! Configurations that come from elsewhere and go elsewhere.
+//! Import and export of configurations.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use crate::base::ids::ConfigId;
 use crate::domain::keys::{MASK, SecretKey};
 
 impl ConfigService {
-    /// Saves a client's file, or the previous generation's JSON, as a new one. The words of a file
-    /// are kept for when it goes out again.
+    /// Saves a client's file, or JSON of the previous generation, as a new configuration. The text
+    /// of a file is kept for export.
     ///
     /// # Errors
-    /// Names every problem with its key and line; the name is taken.
+    /// Names every problem with its key and line; the name is already in use.
     pub async fn import(&self, file: ConfigImport) -> Result<ConfigChangeResult> {
         let words = text_of(&file.toml);
         let known = if file.toml.contains(MASK) {
@@ -42,11 +42,11 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
 
-    /// One of them with its file: complete, for clients of every version, with the words of the
-    /// file it was imported from, its secret masked.
+    /// A configuration with its complete file for all client versions, based on the imported file,
+    /// with the secret masked.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn export(&self, id: ConfigId) -> Result<(SavedConfig, String)> {
         let desk = self.desk();
         self.db
@@ -59,10 +59,10 @@ impl ConfigService {
             .await
     }
 
-    /// The same with its secret in it, for whoever may see it. That it was given out is logged.
+    /// Same as [`export`](Self::export) with the secret, for users who may see it. Logs the export.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn export_whole(&self, id: ConfigId) -> Result<(SavedConfig, String)> {
         let saved = self.reveal(id, "exported").await?;
         let file = self.db.read(move |c| Ok(queries::file(c, id)?)).await?;
@@ -70,17 +70,17 @@ impl ConfigService {
         Ok((saved, text))
     }
 
-    /// One of them, for its secret to be `done` something with. Who asked for it is logged.
+    /// A configuration whose secret is shown or exported (`done`). Logs the user.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<SavedConfig> {
         let saved = self.get(id).await?;
-        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration is {done}");
+        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration was {done}");
         Ok(saved)
     }
 
-    /// What was passed over or assumed when it was imported from a file, with keys and lines.
+    /// The remarks of its import from a file, with keys and lines.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -89,7 +89,7 @@ impl ConfigService {
         Ok(file.as_deref().map(remarks).unwrap_or_default())
     }
 
-    /// The secrets of all saved ones by their public keys.
+    /// The secret keys of all saved configurations by public key.
     async fn secrets(&self) -> Result<HashMap<String, SecretKey>> {
         let desk = self.desk();
         self.db

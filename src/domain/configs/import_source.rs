@@ -1,9 +1,8 @@
-//! What somebody brings along to be saved as a configuration: a client's file of any version, its
-//! variables of the environment, or JSON of the previous generation. Files of other programs are
-//! refused with what they are.
+//! A text to be imported as a configuration: a client's file of any version, its environment
+//! variables, or JSON of the previous generation. Files of other programs are rejected by name.
 //!
-//! Knows neither storage nor pages: what it needs of the saved ones is handed in. May hold a secret
-//! key in plain text, so it is neither printed nor sent back.
+//! Independent of storage and pages: callers pass in what it needs of saved configurations. May
+//! contain a secret key in plain text, so it is never printed or sent back.
 
 use serde_json::Value;
 use std::collections::HashMap;
@@ -19,30 +18,30 @@ use crate::domain::keys::{MASK, SecretKey};
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 
-/// The name of an imported file whose sender gave none.
+/// The default name of an imported configuration.
 const IMPORTED: &str = "Imported configuration";
 
 /// A client's file to be saved as a configuration.
 #[derive(Default)]
 pub struct ConfigImport {
-    /// The name it is to have; none: one is made up.
+    /// The name; none to choose one.
     pub name: Option<String>,
-    /// What the user says about it.
+    /// The user's description.
     pub description: String,
-    /// The file, variables of the environment, or the previous generation's JSON.
+    /// The file, environment variables, or JSON of the previous generation.
     pub toml: String,
-    /// Replace the file's keys by a fresh pair.
+    /// Create a new key pair instead of using the file's keys.
     pub fresh_keys: bool,
-    /// Import it for solo mining, whatever its mode.
+    /// Import it for solo mining and ignore its mode.
     pub solo: bool,
 }
 
 impl ConfigImport {
-    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description`, `fresh_keys` and
-    /// `solo`; or the previous generation's JSON as the body itself.
+    /// Reads a JSON body or a form with `toml` and optionally `name`, `description`, `fresh_keys`
+    /// and `solo`; or JSON of the previous generation as the body itself.
     ///
     /// # Errors
-    /// Names every member that is wrong.
+    /// Names every invalid member.
     pub fn of(input: RequestInput) -> Result<Self> {
         let is_form = input.form.is_some();
         if !is_form && !is_wrapped(&input.value) {
@@ -57,13 +56,13 @@ impl ConfigImport {
             .and_then(|value| value.as_str().map(str::to_owned));
         if file.is_none() {
             let hint = if is_form {
-                " A file on its own is sent with Content-Type: text/plain or application/toml."
+                " To send only the file, use Content-Type: text/plain or application/toml."
             } else {
                 ""
             };
             body.refuse(
                 "toml",
-                format!("toml is missing: the text of the client's file.{hint}"),
+                format!("toml is missing. Send the contents of the client's file.{hint}"),
             );
         }
         let import = Self {
@@ -82,13 +81,13 @@ impl ConfigImport {
         body.finish(Some(import))
     }
 
-    /// Checks everything and names everything that is wrong, with its key and line. The second part
-    /// of the answer says whether the name was made up and may be changed. `known` are the secrets
-    /// of the saved configurations by their public keys: a file that was exported here is taken
-    /// back though its secret is masked.
+    /// Checks everything and reports all errors with key and line. The second part of the result is
+    /// true if the name is a default that can be changed. `known` has the secret keys of saved
+    /// configurations by public key, so an exported file with a masked secret can be imported
+    /// again.
     ///
     /// # Errors
-    /// One entry per problem; for those of the file the pointer leads to its key.
+    /// One entry per problem; for problems in the file, the pointer is the key.
     pub fn check(self, known: &HashMap<String, SecretKey>) -> Result<(ValidDraft, bool)> {
         let mut errors = Vec::new();
         let brought = ImportedJson::of(&self.toml).unwrap_or_else(|faults| {
@@ -160,15 +159,14 @@ impl ConfigImport {
     }
 }
 
-/// What there is to say about a file besides its values: what clients pass over and what was
-/// assumed.
+/// Remarks about a file: keys that clients ignore, and values that were assumed.
 pub fn remarks(file: &str) -> Vec<FieldError> {
     parse(file)
         .map(|parsed| parsed.remarks.into_iter().map(placed).collect())
         .unwrap_or_default()
 }
 
-/// A JSON body that holds a file, rather than being what is to be imported.
+/// Whether a JSON body contains a file, rather than being the JSON to import.
 fn is_wrapped(body: &Value) -> bool {
     let brought = [
         "config",
@@ -179,7 +177,7 @@ fn is_wrapped(body: &Value) -> bool {
     body.get("toml").is_some() || !brought.iter().any(|member| body.get(member).is_some())
 }
 
-/// Puts the secret that is known for its public key in the place of the mask.
+/// Replaces the mask with the known secret key of the public key.
 fn unmask(config: &mut Value, known: &HashMap<String, SecretKey>) {
     let text = |key: &str| config.get(key).and_then(Value::as_str).map(str::trim);
     let secret = text(KEYS[0])
@@ -190,15 +188,15 @@ fn unmask(config: &mut Value, known: &HashMap<String, SecretKey>) {
     }
 }
 
-/// What was brought along, in the shape of a configuration, not yet checked.
+/// The imported text as a configuration, not checked yet.
 #[derive(Default)]
 struct ImportedJson {
     value: Value,
-    /// What was passed over or assumed on the way.
+    /// Remarks: keys that were ignored, and values that were assumed.
     remarks: Vec<FieldError>,
-    /// The places of a file.
+    /// The positions in a file.
     file: Option<TomlConfig>,
-    /// Where the configuration stands in the JSON.
+    /// The pointer to the configuration in the JSON.
     within: &'static str,
     name: Option<String>,
     description: String,
@@ -206,7 +204,7 @@ struct ImportedJson {
 
 impl ImportedJson {
     fn of(text: &str) -> Result<Self, Vec<FieldError>> {
-        // No file of TOML begins so.
+        // No TOML file starts like this.
         if text.trim_start().starts_with('{') {
             return Self::of_json(text).map_err(|fault| vec![fault]);
         }
@@ -232,17 +230,17 @@ impl ImportedJson {
         })
     }
 
-    /// A configuration as it is, as `config` beside its name, or as an entry of the list: as
-    /// `config_json`, a text.
+    /// A configuration itself, as `config` beside its name, or as an entry of the list with the
+    /// text `config_json`.
     fn of_json(text: &str) -> Result<Self, FieldError> {
         let not_json = |e: serde_json::Error| {
-            FieldError::new("", format!("Line {}: This is not JSON: {e}.", e.line()))
+            FieldError::new("", format!("Line {}: invalid JSON: {e}.", e.line()))
         };
         let mut body: Value = serde_json::from_str(text).map_err(not_json)?;
         if let Some(list) = body.get_mut("configurations").and_then(Value::as_array_mut) {
             if list.len() != 1 {
                 let detail = format!(
-                    "There are {} configurations here. Import one entry of the list at a time.",
+                    "The file has {} configurations. Import one entry at a time.",
                     list.len()
                 );
                 return Err(FieldError::new("/configurations", detail));
@@ -262,8 +260,7 @@ impl ImportedJson {
         let (value, within) = match (taken("config"), taken("config_json")) {
             (Some(config @ Value::Object(_)), _) => (config, "/config"),
             (_, Some(Value::String(text))) => {
-                let wrong =
-                    |e| FieldError::new("/config_json", format!("This text is not JSON: {e}."));
+                let wrong = |e| FieldError::new("/config_json", format!("Invalid JSON: {e}."));
                 (serde_json::from_str(&text).map_err(wrong)?, "/config_json")
             }
             _ => (body, ""),
@@ -277,7 +274,7 @@ impl ImportedJson {
         })
     }
 
-    /// Everything that is wrong, as complaints about what was brought.
+    /// All errors, as errors of the imported text.
     fn complaints(&self, errors: &[FieldError]) -> Vec<FieldError> {
         match &self.file {
             Some(file) => file.complaints(errors).into_iter().map(placed).collect(),
@@ -285,7 +282,7 @@ impl ImportedJson {
         }
     }
 
-    /// A complaint about the value as one about what was brought.
+    /// An error of the value as an error of the imported text.
     fn located(&self, complaint: &FieldError) -> FieldError {
         match &self.file {
             Some(file) => placed(file.locate(complaint)),
@@ -294,8 +291,8 @@ impl ImportedJson {
     }
 }
 
-/// The lines with variables, where they stand; others are none of the client's, and a line whose
-/// value was assumed leaves nothing to be filled in.
+/// The lines with the client's variables, in place. Other lines are not the client's, and a line
+/// with an assumed value needs no input.
 fn variable_lines(text: &str, variables: &EnvironmentText) -> String {
     let is_settled = |line| {
         variables
@@ -313,7 +310,7 @@ fn variable_lines(text: &str, variables: &EnvironmentText) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Variables of the environment as a file, with their lines and names.
+/// Environment variables as a file, with their lines and names.
 fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemark>> {
     let place = |line| variables.place(line);
     match parse(&variables.toml) {
@@ -329,8 +326,8 @@ fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemar
     }
 }
 
-/// A remark about a file as a complaint: the pointer leads to the key, the text begins with line
-/// and key.
+/// A remark about a file as an error: the pointer is the key, and the text starts with line and
+/// key.
 fn placed(remark: FileRemark) -> FieldError {
     let pointer = remark.key.replace('[', ".").replace(']', "");
     let pointer = if pointer.is_empty() {

@@ -22,12 +22,12 @@
 //! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
 //! * `translator_file`: the translator's file. `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
 //! * `peer_targets`: the servers that a configuration names, for a probe.
-//! * `diff`: what changed. `naming`, `ports`: free names and ports. `fuzzing`: what holds of any
-//!   text.
+//! * `diff`: changes between two configurations. `naming`, `ports`: free names and ports.
+//!   `fuzzing`: properties that hold for any text.
 //!
 //! The rest:
 //!
-//! * `draft`: what somebody wants to save. `service`: the use cases. `history`: revisions.
+//! * `draft`: a configuration to be saved. `service`: the use cases. `history`: revisions.
 //! * `active`: the active configuration. `config_view`: a saved configuration as others see it.
 //! * `import_source`, `import_export`: files in and out. `other_programs`: files that are not the
 //!   client's. `dns_check`: can host names be resolved.

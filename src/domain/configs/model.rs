@@ -1,9 +1,8 @@
-//! A configuration of the client as the product keeps it: one object for all versions of the
-//! client.
+//! A configuration of the client: one object for all client versions.
 //!
-//! The field names are those of the JSON the API speaks and mostly those of the client's file. The
-//! values obey `rules` when the object came out of `parse`; [`ClientConfig::starting`] alone is
-//! unfinished. Must not know TOML, HTTP or storage.
+//! The field names are those of the API's JSON and mostly those of the client's file. Values from
+//! `parse` obey `rules`; only [`ClientConfig::starting`] is incomplete. This module must not depend
+//! on TOML, HTTP or storage.
 
 use crate::domain::keys::{KeyPair, SecretKey};
 pub use crate::programs::bitcoin_core::BitcoinNetwork;
@@ -14,74 +13,74 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 pub use crate::domain::keys::MASK;
 
-// The fields stand in the order of the client's file: single values before tables.
-/// Everything one client is told.
+// The fields have the order of the client's file: single values before tables.
+/// The complete settings of a client.
 ///
-/// Serialised it shows the secret as [`MASK`]; [`to_stored_value`](Self::to_stored_value) is the
-/// form with the secret in it, and the one that deserialises.
+/// Serialization shows the secret as [`MASK`]. [`to_stored_value`](Self::to_stored_value) includes
+/// the secret and can be deserialized.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientConfig {
-    /// Where miners connect. An IP address, never a host name.
+    /// The IP address and port for miners. Never a host name.
     pub listening_address: SocketAddr,
-    /// Highest version of the mining protocol offered to pools. There is only version 2.
+    /// Maximum protocol version offered to pools. Only version 2 exists.
     pub max_supported_version: u16,
-    /// Lowest version of the mining protocol offered to pools.
+    /// Minimum protocol version offered to pools.
     pub min_supported_version: u16,
-    /// By which miners recognise this client.
+    /// The public key that miners use to verify this client.
     pub authority_public_key: String,
-    /// With which this client proves itself to miners.
+    /// The secret key of this client.
     pub authority_secret_key: SecretKey,
-    /// How long the certificates shown to miners are valid, in seconds. The client keeps only 32
-    /// bits.
+    /// Validity of the certificates for miners, in seconds. The client stores 32 bits.
     pub cert_validity_sec: u32,
-    /// How many shares a minute each miner should find; sets its difficulty. The client keeps a
-    /// 32-bit float.
+    /// Target shares per minute for each miner; sets its difficulty. The client stores a 32-bit
+    /// float.
     pub shares_per_minute: f64,
-    /// After how many shares a miner is sent one acknowledgement.
+    /// The number of shares per acknowledgment to a miner.
     pub share_batch_size: u32,
-    /// Who chooses transactions, and whether there is a pool.
+    /// The mining mode.
     pub mode: MiningMode,
-    /// Text put into the coinbase's input script. May be empty.
+    /// The coinbase tag: text in the coinbase input script. Can be empty.
     pub jdc_signature: String,
-    /// Where solo rewards and the client's share of the coinbase go: an output descriptor (BIP
-    /// 380).
+    /// The payout of solo rewards and of the client's part of the coinbase: an output descriptor
+    /// (BIP 380).
     pub coinbase_reward_script: String,
-    /// The account at the pool for clients up to 0.2.0, which know one for all pools.
+    /// The default pool account. Clients up to 0.2.0 use it for all pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_identity: Option<String>,
-    /// Protocol extensions the client offers, e.g. 2 for hashrates per worker.
+    /// Protocol extensions that the client offers, such as 2 for worker hashrates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supported_extensions: Vec<u16>,
-    /// Protocol extensions without which the client refuses a connection.
+    /// Protocol extensions that peers must support, or the client rejects the connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_extensions: Vec<u16>,
-    /// Where the client serves its figures; without it there are none.
+    /// The address where the client serves metrics; if absent, there are no metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring_address: Option<SocketAddr>,
-    /// How often those figures are renewed, in seconds (the client's default is 15).
+    /// How often the client updates its metrics, in seconds (default of the client: 15).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring_cache_refresh_secs: Option<u32>,
-    /// Bytes of the extranonce kept for miners to roll (the client's default is 8).
+    /// Bytes of the extranonce that miners can roll (default of the client: 8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_downstream_rollable_extranonce_size: Option<u8>,
-    /// Past jobs kept per channel for late shares; 0 and absent are the client's default, 16.
+    /// Past jobs kept per channel for late shares; 0 and absent mean the client's default, 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_past_jobs: Option<u32>,
-    /// Pools with their declarators, in the order they are tried. Kept but not used in solo mode.
+    /// Pools with their job declaration servers, in order of use. Kept but not used for solo
+    /// mining.
     #[serde(default)]
     pub upstreams: Vec<ConfigUpstream>,
-    /// Which networks are searched for miners' own pages; absent: none.
+    /// The networks to search for miners' management pages; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub miner_telemetry: Option<MinerTelemetry>,
     /// The translator that runs beside the client, for Stratum V1 miners; absent: there is none. It
     /// has a file of its own and is not in the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translator: Option<TranslatorSettings>,
-    /// Where block templates come from.
+    /// The template provider.
     pub template_provider_type: TemplateProvider,
 }
 
-/// Who chooses the transactions of a block, and who pays.
+/// The mining mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[derive(
@@ -91,9 +90,9 @@ pub struct ClientConfig {
 pub enum MiningMode {
     /// The client declares whole templates to the pool.
     FullTemplate,
-    /// The client tells the pool only its coinbase; the transactions stay with it.
+    /// The client sends the pool only its coinbase, not the transactions.
     CoinbaseOnly,
-    /// No pool: blocks pay to the reward script.
+    /// No pool: blocks pay the client's payout.
     SoloMining,
 }
 
@@ -103,62 +102,62 @@ impl MiningMode {
         self.into()
     }
 
-    /// Whether pools are used.
+    /// Whether the mode uses pools.
     pub fn needs_pool(self) -> bool {
         self != Self::SoloMining
     }
 }
 
-/// A pool and its declarator.
+/// A pool and its job declaration server.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "Pool")]
 pub struct ConfigUpstream {
-    /// By which the client recognises both.
+    /// The public key that verifies both servers.
     pub authority_pubkey: String,
     /// Host name or IP address of the pool, without port.
     pub pool_address: String,
     /// Port of the pool.
     pub pool_port: u16,
-    /// Host name or IP address of the job declarator server, without port.
+    /// Host name or IP address of the job declaration server, without port.
     pub jds_address: String,
-    /// Port of the job declarator server.
+    /// Port of the job declaration server.
     pub jds_port: u16,
     /// The account at this pool.
     pub user_identity: String,
 }
 
-/// Where block templates come from.
+/// The template provider.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub enum TemplateProvider {
-    /// A program that speaks the template distribution protocol, such as `sv2-tp`.
+    /// A program that supports the template distribution protocol, such as `sv2-tp`.
     Sv2Tp {
         /// `host:port`; the host is a name or an IP address.
         address: String,
-        /// By which it is recognised; without it the client trusts whoever answers.
+        /// Its public key; if absent, the client does not verify it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public_key: Option<String>,
-        /// The chain of the node behind it, if the user says it. The client is not told: it is
-        /// ours, to hold the payout against.
+        /// The network of the node behind it, if known. Not sent to the client; jd-manager compares
+        /// the payout with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         network: Option<BitcoinNetwork>,
     },
-    /// Bitcoin Core itself, through its socket on this machine.
+    /// Bitcoin Core on this machine, through its socket.
     BitcoinCoreIpc {
         /// Major version of the node, 30 or 31.
         version: u8,
-        /// The chain the node follows.
+        /// The network of the node.
         network: BitcoinNetwork,
-        /// The node's data directory; absent: the operating system's default.
+        /// The node's data directory; if absent, the default of the operating system.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data_dir: Option<String>,
-        /// Fees, in satoshis, by which a template must improve to be sent before the next block.
+        /// The fee increase in satoshis that triggers a new template before the next block.
         fee_threshold: u64,
-        /// Seconds at least between two templates.
+        /// The minimum number of seconds between two templates.
         min_interval: u8,
     },
 }
 
-/// Search for miners' own management pages in the local network; the client repeats it every
+/// The search for miners' management pages in the local network, which the client repeats every
 /// minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MinerTelemetry {
@@ -218,12 +217,11 @@ impl ClientConfig {
             .filter(|translator| translator.enabled)
     }
 
-    /// What a person's new configuration starts from. Unfinished: no pool, no reward script.
+    /// The defaults of a new configuration. Incomplete: no pool and no payout.
     ///
-    /// It listens on all addresses of the machine, because miners are other machines of the local
-    /// network and on loopback none could connect. Its figures stay on loopback: they are not
-    /// protected and only the manager reads them. The other values are those of the client's
-    /// example files.
+    /// It listens on all addresses of the machine, because miners are other machines in the local
+    /// network. Metrics stay on loopback, because they are not protected and only jd-manager reads
+    /// them. The other values are those of the client's example files.
     pub fn starting(keys: KeyPair) -> Self {
         Self {
             listening_address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 34265)),
@@ -255,21 +253,22 @@ impl ClientConfig {
         }
     }
 
-    /// The JSON object with [`MASK`] in the place of the secret: for pages, lists and answers.
+    /// The JSON object with [`MASK`] instead of the secret, for pages, lists and responses.
     pub fn masked(&self) -> serde_json::Value {
         serde_json::to_value(self)
             .expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
-    /// The JSON object with the secret in it: for checking it once more, and for nothing else.
+    /// The JSON object with the secret. Use it only to check the configuration again or to store
+    /// it.
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();
         value[SECRET_FIELD] = self.authority_secret_key.reveal().into();
         value
     }
 
-    /// The account a client up to 0.2.0 uses for every pool: the one set for that, or else the one
-    /// on which the pools agree. `None` when there is none or when they differ.
+    /// The account that clients up to 0.2.0 use for every pool: the default account, or else the
+    /// account that all pools share. `None` if there is none or the accounts differ.
     pub fn common_user_identity(&self) -> Option<&str> {
         if let Some(identity) = &self.user_identity {
             return Some(identity);

@@ -1,38 +1,40 @@
-//! What a saved thing may be called, and a free name where the user gave none. Knows no storage:
-//! whether a name is taken is asked.
+//! Rules for names and descriptions, and free names. Independent of storage: callers check whether
+//! a name is in use.
 
 use crate::base::visible::has_hidden;
 
-/// The longest name, characters.
+/// The longest name in characters.
 pub const LONGEST_NAME: usize = 64;
-/// The longest description, characters.
+/// The longest description in characters.
 pub const LONGEST_DESCRIPTION: usize = 1000;
 
-/// A name people and pages can live with.
+/// Checks a name.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The problem as a sentence.
 pub fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
-        return Err("Give it a name.".into());
+        return Err("Enter a name.".into());
     }
     if name.chars().count() > LONGEST_NAME {
-        return Err(format!("A name has at most {LONGEST_NAME} characters."));
+        return Err(format!(
+            "A name can have at most {LONGEST_NAME} characters."
+        ));
     }
     if name.chars().any(char::is_control) || has_hidden(name) {
-        return Err("A name has no control characters and no invisible ones.".into());
+        return Err("A name cannot contain control characters or invisible characters.".into());
     }
     Ok(())
 }
 
-/// A description: several lines if need be.
+/// Checks a description, which can have several lines.
 ///
 /// # Errors
-/// Says what is wrong.
+/// The problem as a sentence.
 pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         return Err(format!(
-            "A description has at most {LONGEST_DESCRIPTION} characters."
+            "A description can have at most {LONGEST_DESCRIPTION} characters."
         ));
     }
     if text
@@ -40,13 +42,12 @@ pub fn check_description(text: &str) -> Result<(), String> {
         .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
         || has_hidden(text)
     {
-        return Err("A description has no control characters besides line breaks, and no invisible characters.".into());
+        return Err("A description cannot contain invisible characters, or control characters other than line breaks.".into());
     }
     Ok(())
 }
 
-/// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would
-/// get too long.
+/// `wanted`, or the first free name of `wanted 2`, `wanted 3`, …, shortened if it is too long.
 ///
 /// # Errors
 /// Those of `is_taken`.

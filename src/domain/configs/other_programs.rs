@@ -1,11 +1,11 @@
-//! Files of other programs, and templates that were not filled in: what somebody imports by mistake is
-//! recognized and said in one sentence. Looks at text only; quotes names of keys and variables,
+//! Recognizes files of other programs and unfilled templates that users import by mistake, and
+//! explains them in one sentence. Looks at text only, and quotes names of keys and variables but
 //! never values.
 
 use super::toml_file::FileRemark;
 use serde_json::Value;
 
-/// Keys that only the client's own file has.
+/// Keys that only the client's file has.
 const OWN_KEYS: [&str; 5] = [
     "template_provider_type",
     "jdc_signature",
@@ -13,25 +13,24 @@ const OWN_KEYS: [&str; 5] = [
     "jds_address",
     "tp_address",
 ];
-/// Variables that a message lists.
+/// The maximum number of variables in a message.
 const MOST_VARIABLES: usize = 10;
-/// Characters of a variable.
+/// The maximum length of a variable name.
 const LONGEST_VARIABLE: usize = 60;
 
-/// A program whose files are recognized by their keys.
+/// A program whose files have characteristic keys.
 struct OtherProgram {
-    /// What its file is.
+    /// The program and its file.
     name: &'static str,
     /// What to do instead.
     advice: &'static str,
-    /// Keys that the client's file has not; `[table]` for a table.
+    /// Keys that the client's file does not have; `[table]` for a table.
     keys: &'static [&'static str],
 }
 
-const ANOTHER_FILE: &str =
-    "Import the file of jd_client_sv2, which is often called jdc-config.toml.";
+const ANOTHER_FILE: &str = "Import the file of jd_client_sv2, often called jdc-config.toml.";
 
-/// The ones with the most special keys first.
+/// Programs with the most specific keys first.
 const PROGRAMS: [OtherProgram; 8] = [
     OtherProgram {
         name: "the translator (translator_sv2)",
@@ -70,7 +69,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "a template provider (sv2-tp.conf)",
-        advice: "Its port belongs into a configuration as the address of the template provider.",
+        advice: "Enter its address and port in a configuration as the template provider.",
         keys: &[
             "sv2port",
             "sv2bind",
@@ -82,7 +81,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "Bitcoin Core (bitcoin.conf)",
-        advice: "Only its network and data directory belong into a configuration.",
+        advice: "Enter only its network and data directory in a configuration.",
         keys: &[
             "rpcuser",
             "rpcpassword",
@@ -106,12 +105,12 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "jd-manager's own list of pools (pools.toml)",
-        advice: "Put it into the data directory; setup reads it there.",
+        advice: "Put it into the data directory, where setup reads it.",
         keys: &["[pool]"],
     },
     OtherProgram {
         name: "systemd (a unit)",
-        advice: "Import the file that its ExecStart names after -c.",
+        advice: "Import the file after -c in ExecStart.",
         keys: &["ExecStart", "[Service]", "[Unit]"],
     },
     OtherProgram {
@@ -121,12 +120,12 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
 ];
 
-/// Why a text is not the file of a client, if it is known to be something else.
+/// Why a text is not a client's file, if it is recognized as something else.
 pub fn refusal(text: &str) -> Option<FileRemark> {
     unfilled(text).or_else(|| recognize(text))
 }
 
-/// The same for JSON: programs for Stratum V1 keep their settings in it.
+/// The same for JSON, which Stratum V1 programs use for their settings.
 pub fn json_refusal(body: &Value) -> Option<String> {
     let has_urls = body
         .get("pools")
@@ -135,7 +134,9 @@ pub fn json_refusal(body: &Value) -> Option<String> {
     let is_first_version =
         has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
     is_first_version.then(|| {
-        format!("This is a file of a miner or a pool for Stratum V1, not of jd_client_sv2. {ANOTHER_FILE}")
+        format!(
+            "This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}"
+        )
     })
 }
 
@@ -173,7 +174,7 @@ fn recognize(text: &str) -> Option<FileRemark> {
     })
 }
 
-/// The key that a line sets, or the table that it begins, with its brackets.
+/// The key that a line sets, or the table that it starts, with brackets.
 fn key_of(line: &str) -> Option<String> {
     let line = line.trim();
     if line.starts_with(['#', ';']) {
@@ -192,7 +193,7 @@ fn key_of(line: &str) -> Option<String> {
     is_key.then(|| key.to_owned())
 }
 
-/// A file of Docker Compose; one with variables of the client was read as a configuration before.
+/// A Docker Compose file without variables of the client. Files with such variables are imported.
 fn compose(text: &str) -> Option<FileRemark> {
     let line = text
         .lines()
@@ -216,15 +217,15 @@ fn compose(text: &str) -> Option<FileRemark> {
         key: String::new(),
         line: Some(line + 1),
         detail: format!(
-            "This is a file of Docker Compose{whose}. Import the file that its client reads, which is often called jdc-config.toml."
+            "This is a Docker Compose file{whose}. Import the file of its client, often called jdc-config.toml."
         ),
     })
 }
 
-/// What templates leave to be filled in, and how it is recognized.
+/// The delimiters of template variables.
 const MARKS: [(&str, &str); 4] = [("${", "}"), ("{{", "}}"), ("{%", "%}"), ("<%", "%>")];
 
-/// A template with places that were not filled in.
+/// A template with variables that were not filled in.
 fn unfilled(text: &str) -> Option<FileRemark> {
     let found: Vec<(usize, String)> = text
         .lines()
@@ -248,7 +249,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
         key: String::new(),
         line: Some(*first),
         detail: format!(
-            "This is a template that was not filled in: {}. Put the values in their places and import the result.",
+            "This is a template with empty variables: {}. Fill in the values, then import the file.",
             listed.join(", ")
         ),
     })
@@ -351,7 +352,7 @@ mod tests {
             (
                 "version: '3'\nservices:\n  barn:\n    image: stratumv2/translator_sv2:v0.8.0\n    environment:\n      TPROXY__DOWNSTREAM_PORT: 1\n",
                 2,
-                "Docker Compose with the settings of the translator",
+                "Docker Compose file with the settings of the translator",
             ),
             (
                 "services:\n  barn:\n    image: nginx\n",

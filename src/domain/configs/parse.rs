@@ -1,17 +1,17 @@
-//! From a JSON value of any origin to a [`ClientConfig`], or to everything that is wrong with it.
+//! Converts a JSON value of any origin to a [`ClientConfig`] or a list of all its errors.
 //!
-//! One complaint per wrong field, all in one go, with pointers relative to the configuration
-//! object. Takes the shape of today and that of older clients:
+//! Reports one error per invalid field, with pointers relative to the configuration object. Accepts
+//! the current format and those of older clients:
 //! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the
 //!   top where `upstreams` is absent; `jd_port`;
 //! * one `user_identity` at the top for all pools;
 //! * `template_provider_type` as a name, its table beside it as `sv2_tp` or `bitcoin_core_ipc`;
 //! * `coinbase_reward_script` as the table `{output_script_type, output_script_value}`.
 //!
-//! Addresses may be what operators publish, `stratum2+tcp://host:port/key`: port and key then fill
-//! the fields beside it. Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not
-//! set. Unknown keys are warnings. Must not know whether the value came from a body, a form, a file
-//! or the database.
+//! Addresses can be published ones, `stratum2+tcp://host:port/key`, which also fill the fields for
+//! port and key. Numbers can be text (forms, old files). Optional fields that are absent, null or
+//! empty are not set. Unknown keys are warnings. This module must not depend on the origin of the
+//! value: a body, a form, a file or the database.
 
 mod evidence;
 mod form;
@@ -31,21 +31,21 @@ use pools::{CommonAccount, upstreams};
 use serde_json::Value;
 use table::{ObjectReader, is_blank};
 
-/// A configuration that may be kept, and what is doubtful about it.
+/// A valid configuration with its warnings and hints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedConfig {
     /// The configuration, with its secret.
     pub config: ClientConfig,
-    /// Warnings; pointers as in errors.
+    /// Warnings, with pointers as in errors.
     pub warnings: Vec<FieldError>,
-    /// Hints; pointers as in errors.
+    /// Hints, with pointers as in errors.
     pub hints: Vec<FieldError>,
 }
 
 /// Reads a configuration.
 ///
-/// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then
-/// stays what it was, as long as the public key stays too.
+/// `previous` is the configuration it replaces, if any. A secret key that is absent, empty or
+/// [`MASK`] then keeps its value if the public key does not change.
 pub fn read(
     value: &Value,
     previous: Option<&ClientConfig>,
@@ -188,7 +188,7 @@ fn read_all(
     })
 }
 
-/// A whole number of the type its field has.
+/// A whole number of the field's type.
 fn number<T: TryFrom<u64> + Into<u64>>(value: &Value, least: T, most: T) -> Result<T, String> {
     let number = scalar::whole(value, least.into(), most.into())?;
     T::try_from(number).map_err(|_| format!("{number} is too large."))
@@ -199,7 +199,7 @@ fn identity(value: &Value) -> Result<String, String> {
         .trim()
         .to_owned();
     if name.is_empty() {
-        Err("The account at the pool is missing: without it the pool cannot pay you.".into())
+        Err("The pool account is missing. The pool needs it to pay you.".into())
     } else {
         Ok(name)
     }
@@ -208,7 +208,7 @@ fn identity(value: &Value) -> Result<String, String> {
 fn mode(text: &str) -> Result<MiningMode, String> {
     text.trim().to_ascii_uppercase().parse().map_err(|_| {
         format!(
-            "{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.",
+            "{} is not a mode. Use FULLTEMPLATE, COINBASEONLY or SOLOMINING.",
             scalar::shown(text)
         )
     })
@@ -226,15 +226,14 @@ fn secret_key(
     });
     if let Some(previous) = previous.filter(|_| unchanged) {
         top.skip(key);
-        // A public key that cannot be read has its own complaint; what the secret is to be is then
-        // not known yet.
+        // An invalid public key has its own error; the matching secret is not known then.
         let public = public?;
         if public == previous.authority_public_key {
             return Some(previous.authority_secret_key.clone());
         }
         found.error(
             top.at(key),
-            "The public key was changed. Enter the secret key that belongs to it, or put the previous public key back.",
+            "The public key has changed. Enter the secret key that belongs to it, or restore the previous public key.",
         );
         return None;
     }
@@ -250,12 +249,12 @@ fn template_provider(
     found: &mut ConfigFindings,
 ) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
-    const WANTED: &str = "Choose where templates come from: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
+    const WANTED: &str = "Choose a template source: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
                           Core on this machine).";
     let chosen = top.peek(KEY).filter(|value| !is_blank(value));
     if let Some(name) = chosen.and_then(Value::as_str) {
         top.skip(KEY);
-        // Older clients send the table of the other kind along; it is not meant.
+        // Older clients also send the table of the other kind, which is ignored.
         top.skip("sv2_tp");
         top.skip("bitcoin_core_ipc");
         return match name.trim().to_ascii_lowercase().as_str() {
@@ -268,7 +267,7 @@ fn template_provider(
             _ => {
                 found.error(
                     top.at(KEY),
-                    format!("{} is not known. {WANTED}", scalar::shown(name)),
+                    format!("{} is not a template source. {WANTED}", scalar::shown(name)),
                 );
                 None
             }
@@ -296,7 +295,7 @@ fn template_provider(
         (true, true) => {
             found.error(
                 top.at(KEY),
-                "There are two template providers; the client takes exactly one.",
+                "There are two template providers, but the client accepts exactly one. Remove one.",
             );
             None
         }
@@ -321,7 +320,7 @@ fn sv2_tp(
                 let address = address?;
                 let port = address
                     .port
-                    .ok_or_else(|| format!("The port is missing: write {}:8442.", address.host))?;
+                    .ok_or_else(|| format!("The port is missing. Enter {}:8442.", address.host))?;
                 (address.host, port)
             }
         };
@@ -355,12 +354,12 @@ fn sv2_tp(
     }
 }
 
-/// A chain by its name.
+/// A network by its name.
 fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     let text = scalar::text(value, scalar::LONGEST_TEXT)?;
     text.trim().to_ascii_lowercase().parse().map_err(|_| {
         format!(
-            "{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.",
+            "{} is not a supported network. Use mainnet, testnet4, signet or regtest.",
             scalar::shown(&text)
         )
     })
@@ -375,7 +374,7 @@ fn core_ipc(
         table.skip("version");
         found.warn(
             table.at("version"),
-            "Older configurations do not name the version of Bitcoin Core; 30 was assumed. Set it if the node is newer.",
+            "This older configuration has no Bitcoin Core version. jd-manager assumes 30; change it if your node is newer.",
         );
         ClientVersion::OLDEST.core_ipc_versions().first().copied()
     } else {
@@ -385,7 +384,7 @@ fn core_ipc(
             match known.contains(&version) {
                 true => Ok(version),
                 false => Err(format!(
-                    "The client speaks with Bitcoin Core 30 and 31, not {version}."
+                    "The client supports Bitcoin Core 30 and 31, not {version}."
                 )),
             }
         })
@@ -432,7 +431,7 @@ fn reward_script(
             Ok(descriptor) => {
                 found.warn(
                     top.at(KEY),
-                    format!("The older form was rewritten as the descriptor of the same script, {descriptor}."),
+                    format!("jd-manager converted the older form to the descriptor of the same script: {descriptor}."),
                 );
                 Ok(descriptor)
             }

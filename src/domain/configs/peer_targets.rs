@@ -1,4 +1,4 @@
-//! The servers that a configuration names, as what a probe asks for. Pure.
+//! The servers of a configuration as targets for a probe. Pure.
 
 use super::model::{ClientConfig, ConfigUpstream, MiningMode, TemplateProvider};
 use crate::programs::sv2_peer::{PeerRole, PeerTarget};
@@ -11,7 +11,7 @@ impl ClientConfig {
             .with_versions(self.min_supported_version, self.max_supported_version)
     }
 
-    /// The job declaration server of a pool of this configuration. It has the pool's key.
+    /// The job declaration server of a pool of this configuration, with the pool's key.
     pub fn jds_target(&self, upstream: &ConfigUpstream) -> PeerTarget {
         PeerTarget::new(
             PeerRole::JobDeclarationServer,
@@ -22,7 +22,7 @@ impl ClientConfig {
         .with_full_template(self.mode == MiningMode::FullTemplate)
     }
 
-    /// The template provider; none for Bitcoin Core's socket and for an address without a port.
+    /// The template provider; none for Bitcoin Core's socket and for an address without port.
     pub fn provider_target(&self) -> Option<PeerTarget> {
         let TemplateProvider::Sv2Tp {
             address,

@@ -1,6 +1,6 @@
-//! Pools that are known with their keys: the list that is part of the program, `data/pools.toml`,
-//! and the user's own, `pools.toml` in the data directory, which adds to it or takes its place.
-//! Setup offers them; the rules for saved configurations know them. Pure but for [`read`].
+//! Known pools with their public keys: the built-in list `data/pools.toml`, and the user's own
+//! `pools.toml` in the data directory, which extends or replaces it. Setup offers these pools, and
+//! the rules for saved configurations use them. Pure except for [`read`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,57 +12,56 @@ use std::sync::LazyLock;
 use super::model::{BitcoinNetwork, ConfigUpstream};
 use crate::base::files::open_regular;
 
-/// A pool of the list.
+/// A known pool.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownPool {
-    /// By which programs name it.
+    /// The id.
     pub id: String,
-    /// What it calls itself.
+    /// The display name.
     pub name: String,
-    /// The chain it mines on.
+    /// The network it mines on.
     pub network: BitcoinNetwork,
-    /// What to know before choosing it.
+    /// Information for users who want to choose it.
     #[serde(default)]
     pub note: String,
-    /// Its host.
+    /// The host of the pool.
     pub pool_address: String,
-    /// Its port.
+    /// The port of the pool.
     pub pool_port: u16,
-    /// How accounts begin that this service is chosen by, where several share one address.
+    /// The prefix of accounts of this service, if several services share one address.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account_prefix: String,
-    /// The host of its job declaration server; none: it has none, and a JD client cannot work with
-    /// it.
+    /// The host of its job declaration server. Without one, a JD client cannot use the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jds_address: Option<String>,
-    /// That server's port.
+    /// The port of its job declaration server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jds_port: Option<u16>,
-    /// Its public key.
+    /// The public key.
     pub authority_pubkey: String,
-    /// Where all this stands.
+    /// The source of this information.
     #[serde(default)]
     pub source: String,
 }
 
-/// The pools that are known by now.
+/// The known pools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownPools {
-    /// Those that take declared jobs first.
+    /// Pools with job declaration first.
     pub pools: Vec<KnownPool>,
-    /// What is wrong with the user's own list, if anything; then it does not count.
+    /// The problem with the user's own list, if any. The list is not used then.
     pub problem: Option<String>,
 }
 
 impl KnownPools {
-    /// The one with this id.
+    /// The pool with this id.
     pub fn get(&self, id: &str) -> Option<&KnownPool> {
         self.pools.iter().find(|pool| pool.id == id)
     }
 
-    /// The one that a configuration means: by address, port and account, or by a key that no other
-    /// pool of the list has.
+    /// The known pool of a configuration: by address, port and account, or by a key that no other
+    /// known pool has.
     pub fn of_upstream(&self, upstream: &ConfigUpstream) -> Option<&KnownPool> {
         let account = &upstream.user_identity;
         let place = |pool: &&KnownPool| {
@@ -82,7 +81,7 @@ impl KnownPools {
         })
     }
 
-    /// The one at this host, whatever the port; none also where several are.
+    /// The pool at this host with any port; none if there are several.
     pub fn at_host(&self, host: &str) -> Option<&KnownPool> {
         let mut there = self
             .pools
@@ -92,30 +91,30 @@ impl KnownPools {
     }
 }
 
-/// Whether two texts name one host: names have no case, and a dot at the end adds nothing.
+/// Whether two texts are the same host, ignoring case and a trailing dot.
 fn is_same_host(one: &str, other: &str) -> bool {
     let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
     plain(one) == plain(other)
 }
 
 impl KnownPool {
-    /// Whether jobs can be declared to it.
+    /// Whether it supports job declaration.
     pub fn declares(&self) -> bool {
         self.jds_address.is_some() && self.jds_port.is_some()
     }
 
-    /// What is wrong with it in a configuration, if it takes no declared jobs.
+    /// The warning for a configuration, if the pool does not support job declaration.
     pub fn missing_declaration(&self) -> Option<String> {
         (!self.declares()).then(|| {
             format!(
-                "{} has no job declaration server, so a JD client cannot mine with it and falls back to solo mining. Choose \
-                 another pool, or connect your miners to this one without a JD client.",
+                "{} has no job declaration server (JDS), so a JD client cannot use it and falls back to solo mining. Choose \
+                 another pool, or connect your miners to this pool without a JD client.",
                 self.name
             )
         })
     }
 
-    /// Its fields in a configuration, as a form names them; the account is the user's.
+    /// Its configuration fields with their form names, without the account.
     pub fn fields(&self) -> [(&'static str, String); 5] {
         [
             ("pool_address", self.pool_address.clone()),
@@ -135,32 +134,32 @@ impl KnownPool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PoolListFile {
-    /// The list of the program does not count.
+    /// True to replace the built-in list.
     #[serde(default)]
     replace: bool,
     #[serde(default)]
     pool: Vec<KnownPool>,
 }
 
-/// A list is small; what is larger is something else.
+/// The maximum size of a list file.
 const LARGEST: u64 = 1024 * 1024;
 
 static POOLS: LazyLock<KnownPools> = LazyLock::new(|| {
     let file: PoolListFile = toml::from_str(include_str!("../../../data/pools.toml"))
-        .expect("the list of pools was read by a test");
+        .expect("a test checks the list of pools");
     KnownPools {
         pools: file.pool,
         problem: None,
     }
 });
 
-/// The list that is part of the program.
+/// The built-in list.
 pub fn built_in() -> &'static KnownPools {
     &POOLS
 }
 
-/// The list that counts, with the user's own at `path`. It is read anew each time, so that a change
-/// counts at once. Blocks.
+/// The known pools, including the user's own list at `path`, which is read each time so that
+/// changes apply immediately. Blocks.
 pub fn read(path: &Path) -> KnownPools {
     let text = open_regular(path, std::fs::File::options().read(true)).and_then(|file| {
         let mut text = String::new();
@@ -177,8 +176,7 @@ pub fn read(path: &Path) -> KnownPools {
     }
 }
 
-/// The list of the program with a user's own, which is called `name` where something is wrong with
-/// it.
+/// The built-in list with a user's own list. Error messages use `name` for the user's file.
 fn with_own(text: &str, name: &str) -> KnownPools {
     let own = toml::from_str::<PoolListFile>(text)
         .map_err(|e| e.to_string())
@@ -188,7 +186,7 @@ fn with_own(text: &str, name: &str) -> KnownPools {
         Err(mistake) => {
             return KnownPools {
                 problem: Some(format!(
-                    "{name} has a mistake and does not count: {}",
+                    "{name} has an error and is not used: {}",
                     mistake.trim()
                 )),
                 ..built_in().clone()
@@ -213,7 +211,7 @@ fn with_own(text: &str, name: &str) -> KnownPools {
     }
 }
 
-/// Whether each of them can be used as it stands.
+/// Checks every pool of a list.
 fn check(pools: &[KnownPool]) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     for (at, pool) in pools.iter().enumerate() {
@@ -224,10 +222,10 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         {
-            return wrong("id consists of small letters and digits.".into());
+            return wrong("id can contain only lowercase letters and digits.".into());
         }
         if !ids.insert(&pool.id) {
-            return wrong("there is another one with this id.".into());
+            return wrong("another pool has this id.".into());
         }
         if pool.name.trim().is_empty()
             || pool.pool_address.trim().is_empty()
@@ -237,7 +235,7 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
             return wrong("name, pool_address and ports cannot be empty or 0.".into());
         }
         if pool.jds_address.is_some() != pool.jds_port.is_some() {
-            return wrong("jds_address and jds_port go together.".into());
+            return wrong("jds_address and jds_port must be set together.".into());
         }
         if let Err(fault) = crate::domain::keys::parse_public_key(&pool.authority_pubkey) {
             return wrong(format!("authority_pubkey: {fault}"));
@@ -359,18 +357,21 @@ mod tests {
             (&OWN.replace("port = 3333", "port = 70000"), "70000"),
             (
                 &OWN.replace("attic\"\nname", "At tic\"\nname"),
-                "small letters",
+                "lowercase letters",
             ),
             (&OWN.replace("3334", "0"), "0"),
-            (&OWN.replace("jds_port = 3334\n", ""), "go together"),
+            (
+                &OWN.replace("jds_port = 3334\n", ""),
+                "must be set together",
+            ),
             (&OWN.replace("PH72", "PH73"), "checksum"),
-            (&format!("{OWN}{OWN}"), "another one with this id"),
+            (&format!("{OWN}{OWN}"), "another pool has this id"),
             (&OWN.replace("regtest", "moonnet"), "moonnet"),
         ] {
             let known = with_own(text, "pools.toml");
             let problem = known.problem.unwrap();
             assert!(
-                problem.starts_with("pools.toml has a mistake") && problem.contains(says),
+                problem.starts_with("pools.toml has an error") && problem.contains(says),
                 "{says}: {problem}"
             );
             assert_eq!(known.pools, built_in().pools);

@@ -1,6 +1,6 @@
-//! Ports that no other saved configuration uses, so that two instances do not meet on one by
-//! default. Pure: what is saved was handed in; whether another program holds a port is asked before
-//! a start.
+//! Finds ports that no other saved configuration uses, so that two instances do not conflict by
+//! default. Pure: callers pass in the saved ports. Ports of other programs are checked before a
+//! start.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -22,8 +22,8 @@ pub(super) fn of(config: &ClientConfig) -> impl Iterator<Item = u16> {
     .map(|address| address.port())
 }
 
-/// Moves the configuration's ports that are among `taken` to the next ones that are not; true if
-/// any was moved.
+/// Replaces ports of the configuration that are in `taken` with the next free ports. Returns true
+/// if any port changed.
 pub(super) fn avoid(config: &mut ClientConfig, taken: &BTreeSet<u16>) -> bool {
     let mut taken = taken.clone();
     let mut moved = false;

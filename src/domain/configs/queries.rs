@@ -1,4 +1,4 @@
-//! The statements behind saved configurations and their history.
+//! The database statements of saved configurations and their history.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::sql;
@@ -17,26 +17,26 @@ use crate::infra::db::schema::{
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = configurations)]
 pub struct ConfigRow {
-    /// Its id.
+    /// The id.
     pub id: ConfigId,
-    /// Its name, unique whatever the case.
+    /// The name, unique regardless of case.
     pub name: String,
-    /// What the user says about it.
+    /// The user's description.
     pub description: String,
     /// The configuration as JSON, its secret sealed.
     pub config_json: String,
-    /// It is the active one.
+    /// True for the active configuration.
     pub is_active: bool,
-    /// The number of its newest revision, from 1.
+    /// The number of the newest revision, from 1.
     pub revision: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its newest revision was saved.
+    /// When the newest revision was saved.
     pub updated_at: Timestamp,
 }
 
 impl ConfigRow {
-    /// About how many bytes it has in a list.
+    /// The approximate size in a list, in bytes.
     pub fn size(&self) -> usize {
         500 + self.name.len() + self.description.len() + self.config_json.len()
     }
@@ -46,9 +46,9 @@ impl ConfigRow {
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = configuration_revisions)]
 pub struct RevisionRow {
-    /// Whose state it is.
+    /// The configuration.
     pub configuration_id: ConfigId,
-    /// Its number, from 1.
+    /// The number, from 1.
     pub revision: i32,
     /// The name at that time.
     pub name: String,
@@ -59,17 +59,17 @@ pub struct RevisionRow {
     pub config_json: String,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Who saved it; empty: that was not noted yet.
+    /// Who saved it; empty for old revisions.
     pub author: String,
 }
 
-/// How many there are.
+/// The number of configurations.
 pub fn count(db: &mut Db) -> QueryResult<i64> {
     configurations::table.count().get_result(db)
 }
 
-/// At most `limit` of them with at most `room` bytes of text, newest first. Of several made in the
-/// same millisecond the one saved last comes first.
+/// At most `limit` configurations with at most `room` bytes of text, newest first, also within the
+/// same millisecond.
 pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Vec<ConfigRow>> {
     let rows = configurations::table
         .order((
@@ -83,7 +83,7 @@ pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Ve
     Ok(load_bounded(rows, usize::MAX, room, ConfigRow::size)?.0)
 }
 
-/// One of them.
+/// The configuration with this id.
 pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<ConfigRow>> {
     configurations::table
         .filter(configurations::id.eq(id))
@@ -92,7 +92,7 @@ pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<ConfigRow>> {
         .optional()
 }
 
-/// The active one.
+/// The active configuration.
 pub fn active(db: &mut Db) -> QueryResult<Option<ConfigRow>> {
     configurations::table
         .filter(configurations::is_active.eq(true))
@@ -101,7 +101,7 @@ pub fn active(db: &mut Db) -> QueryResult<Option<ConfigRow>> {
         .optional()
 }
 
-/// Which instances use it, or any, by name.
+/// The instances that use this or any configuration, by name.
 pub fn users(
     db: &mut Db,
     id: Option<ConfigId>,
@@ -116,7 +116,7 @@ pub fn users(
         .load(db)
 }
 
-/// Whether another configuration has this name, whatever the case.
+/// Whether another configuration has this name, ignoring case.
 pub fn name_is_taken(
     db: &mut Db,
     name: &str,
@@ -129,7 +129,7 @@ pub fn name_is_taken(
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
-/// Saves a new one with its first revision, which is `author`'s.
+/// Inserts a configuration and its first revision by `author`.
 pub fn insert(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     diesel::insert_into(configurations::table)
         .values(row)
@@ -137,8 +137,7 @@ pub fn insert(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     insert_revision(db, row, author)
 }
 
-/// Saves name, description and configuration of an existing one, and keeps them as its next
-/// revision, which is `author`'s.
+/// Updates name, description and configuration, and inserts the next revision by `author`.
 pub fn update(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
         .set((
@@ -168,9 +167,9 @@ fn insert_revision(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()
     Ok(())
 }
 
-/// Makes it the active one and no other.
+/// Sets the active configuration.
 pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
-    // First the former one: at most one row may be active at any time.
+    // Clear the previous one first: at most one row can be active.
     diesel::update(configurations::table.filter(configurations::is_active.eq(true)))
         .set(configurations::is_active.eq(false))
         .execute(db)?;
@@ -180,12 +179,12 @@ pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
     Ok(())
 }
 
-/// Removes it with its revisions.
+/// Deletes it with its revisions.
 pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
     diesel::delete(configurations::table.filter(configurations::id.eq(id))).execute(db)
 }
 
-/// Keeps the file that it was imported from.
+/// Stores the file that it was imported from.
 pub fn insert_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
     diesel::insert_into(configuration_files::table)
         .values((
@@ -196,7 +195,7 @@ pub fn insert_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// The file that it was imported from, if it was.
+/// The file that it was imported from, if any.
 pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
     configuration_files::table
         .find(id)
@@ -205,8 +204,8 @@ pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
         .optional()
 }
 
-/// At most `limit` of its revisions with at most `room` bytes of text, newest first, and whether
-/// there are more; `before`: only those with a smaller number.
+/// At most `limit` revisions with at most `room` bytes of text, newest first, and whether there are
+/// more. `before`: only revisions with a smaller number.
 pub fn revisions(
     db: &mut Db,
     id: ConfigId,
@@ -234,10 +233,10 @@ pub fn revision(db: &mut Db, id: ConfigId, number: i32) -> QueryResult<Option<Re
         .optional()
 }
 
-/// Where the configurations of both tables stand.
+/// A stored configuration text in one of the two tables.
 type Stored = (ConfigId, i32, String);
 
-/// The texts of all configurations and revisions, as they are stored.
+/// The stored texts of all configurations and revisions.
 pub fn stored(db: &mut Db) -> QueryResult<[Vec<Stored>; 2]> {
     use {configuration_revisions as r, configurations as c};
     Ok([
@@ -250,7 +249,7 @@ pub fn stored(db: &mut Db) -> QueryResult<[Vec<Stored>; 2]> {
     ])
 }
 
-/// Puts another text of the same configuration in its place, in both tables.
+/// Replaces the stored text of a configuration in both tables.
 pub fn set_stored(db: &mut Db, id: ConfigId, revision: i32, text: &str) -> QueryResult<()> {
     use {configuration_revisions as r, configurations as c};
     diesel::update(c::table.filter(c::id.eq(id).and(c::revision.eq(revision))))

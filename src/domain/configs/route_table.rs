@@ -31,7 +31,8 @@ impl JsonSchema for ConfigBody {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = object(&outer());
         let config = generator.subschema_for::<ClientConfig>();
-        let about = "Whole. Older shapes are taken, too; numbers may be texts.";
+        let about =
+            "The complete configuration. Older formats are accepted; numbers can be strings.";
         schema
             .as_object_mut()
             .and_then(|all| all.get_mut("properties")?.as_object_mut())
@@ -50,14 +51,14 @@ fn outer() -> [RequestField; 3] {
     [
         text(
             "name",
-            "Its name, unique whatever the case; a new one needs it, without it the former stays.",
+            "The name, unique regardless of case. Required for a new configuration; if absent, the current name stays.",
         )
         .longest(64)
         .like("Home, solo"),
-        text("description", "What is said about it.").with("maxLength", 1000),
+        text("description", "A description.").with("maxLength", 1000),
         whole(
             "revision",
-            "The revision you had before you: a change by somebody else in between is 409.",
+            "The revision that you changed. If there is a newer one, the response is 409.",
             1,
             i32::MAX.into(),
         ),
@@ -77,7 +78,7 @@ fn form() -> Vec<RequestField> {
     let of = |name| {
         text(
             name,
-            "As in the configuration, under a flat name; so are all others.",
+            "As in the configuration, with a flat name. All other fields follow the same pattern.",
         )
     };
     outer().into_iter().chain(flat.map(of)).collect()
@@ -99,75 +100,75 @@ where
     RouteTable::new()
 .add(get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
             .asks([
-                whole("limit", "At most so many.", 1, 1000).or(1000),
-                whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
-                text("q", "Only those that hold this text, whatever the case."),
+                whole("limit", "The maximum number of entries.", 1, 1000).or(1000),
+                whole("offset", "The number of entries to skip.", 0, u32::MAX.into()).or(0),
+                text("q", "Only configurations that contain this text, ignoring case."),
             ])
             .gives::<ConfigListPage>(PAGE), routes::list)
 .add(post("/saved-configs", "createConfiguration", "Saves a new configuration.")
             .takes_shape(sent, form())
             .makes::<ConfigChangeResult>()
             .fails(&[409]).for_admins().audited("saved a configuration"), routes::create)
-.add(get("/saved-configs/new", "showNewConfiguration", "The form of a new configuration, for people.").gives::<ConfigFormPage>(PAGE), routes::new)
-.add(get("/saved-configs/active", "getActiveConfiguration", "The active configuration.").gives::<ShowPage>(PAGE).fails(&[404]), routes::active)
-.add(post("/saved-configs/check", "checkConfiguration", "Says what there is to say about a new configuration and saves nothing.")
+.add(get("/saved-configs/new", "showNewConfiguration", "Shows the form for a new configuration.").gives::<ConfigFormPage>(PAGE), routes::new)
+.add(get("/saved-configs/active", "getActiveConfiguration", "Returns the active configuration.").gives::<ShowPage>(PAGE).fails(&[404]), routes::active)
+.add(post("/saved-configs/check", "checkConfiguration", "Checks a new configuration without saving it.")
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check)
-.add(get("/saved-configs/import", "showImport", "The form for a client's file, for people.").gives::<ImportPage>(PAGE), routes::ask_import)
-.add(post("/saved-configs/import", "importConfiguration", "Saves a client's file of any version as a configuration.")
+.add(get("/saved-configs/import", "showImport", "Shows the form to import a client's file.").gives::<ImportPage>(PAGE), routes::ask_import)
+.add(post("/saved-configs/import", "importConfiguration", "Imports a client's file of any version as a configuration.")
             .asks([
-                text("name", "Its name, where the file is the body itself.").like("From a file"),
-                flag("solo", "For solo mining, where the file is the body itself.").or(false),
+                text("name", "The name, if the body is the file itself.").like("From a file"),
+                flag("solo", "Import for solo mining, if the body is the file itself.").or(false),
             ])
             .takes_file(
                 &["application/toml", "text/x-toml", "text/plain", "application/octet-stream"],
                 [
-                    text("toml", "The text of the file.").required(),
-                    text("name", "Its name; without it one is made up.").longest(64),
-                    text("description", "What is said about it.").with("maxLength", 1000),
-                    flag("fresh_keys", "A new pair of keys takes the place of the file's.").or(false),
-                    flag("solo", "It is imported for solo mining, whatever its mode.").or(false),
+                    text("toml", "The contents of the file.").required(),
+                    text("name", "The name. By default, jd-manager chooses one.").longest(64),
+                    text("description", "A description.").with("maxLength", 1000),
+                    flag("fresh_keys", "Create a new key pair instead of using the file's keys.").or(false),
+                    flag("solo", "Import for solo mining and ignore the file's mode.").or(false),
                 ],
             )
             .makes::<ConfigChangeResult>()
             .fails(&[409]).for_admins().audited("imported a configuration"), routes::import)
-.add(get("/saved-configs/{id}", "getConfiguration", "A saved configuration.").gives::<ShowPage>(PAGE), routes::show)
-.add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as the newest revision.")
-            .about("A secret key that is masked, empty or absent stays, as long as the public key stays. Clients that run take it up when they are next started.")
+.add(get("/saved-configs/{id}", "getConfiguration", "Returns a saved configuration.").gives::<ShowPage>(PAGE), routes::show)
+.add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as a new revision.")
+            .about("A masked, empty or absent secret key keeps its value if the public key does not change. Running clients apply the change at their next start.")
             .takes_shape(sent, form())
             .does::<ConfigChangeResult>()
             .fails(&[409]).for_admins().audited("changed a configuration"), routes::update, "/saved-configs/{id}")
 .add_with_form(delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<ConfigChangeResult>().fails(&[409]).for_admins().audited("deleted a configuration"), routes::delete, "/saved-configs/{id}/delete")
-.add(post("/saved-configs/{id}/check", "checkSavedConfiguration", "Says what there is to say about what would take its place and saves nothing.")
+.add(post("/saved-configs/{id}/check", "checkSavedConfiguration", "Checks a change to a configuration without saving it.")
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check_saved)
-.add(get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<ConfigFormPage>(PAGE), routes::edit)
-.add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfirmPage<ConfigRemoval>>(PAGE), routes::ask_delete)
-.add(post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<ConfigChangeResult>().fails(&[409]).for_admins().audited("duplicated a configuration"), routes::duplicate)
-.add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one and no other.")
-            .acts([text("next", "The page a browser is sent to afterwards, a path on this site.").like("/saved-configs")])
-            .does::<ConfigChangeResult>().for_admins().audited("made a configuration the active one"), routes::set_active)
-.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "The file as a client will get it, with the secret masked.")
-            .asks([version("client_version", "The client it is written for.").or("0.6.0"), version("against", "Beside the file for this client.")])
+.add(get("/saved-configs/{id}/edit", "showEditConfiguration", "Shows the form to edit a configuration.").gives::<ConfigFormPage>(PAGE), routes::edit)
+.add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "Shows the confirmation page for deleting a configuration.").gives::<ConfirmPage<ConfigRemoval>>(PAGE), routes::ask_delete)
+.add(post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, including its keys, with new ports.").makes::<ConfigChangeResult>().fails(&[409]).for_admins().audited("duplicated a configuration"), routes::duplicate)
+.add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Sets the active configuration.")
+            .acts([text("next", "The page that the browser shows next, as a path on this site.").like("/saved-configs")])
+            .does::<ConfigChangeResult>().for_admins().audited("set the active configuration"), routes::set_active)
+.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "Returns the client's file with the secret key masked.")
+            .asks([version("client_version", "The client version of the file.").or("0.6.0"), version("against", "A client version to compare with.")])
             .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())), routes::toml)
-.add(get("/saved-configs/{id}/export", "exportConfiguration", "The file to be taken elsewhere, complete, with the secret masked.").gives_file(&["application/toml"]), routes::export)
-.add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "The same file, with the secret key if that is asked for.")
-            .asks([one_of("secret", "With it; as a form it may be in the body.", &["include"])])
-            .acts([one_of("secret", "With it.", &["include"])])
-            .gives_file(&["application/toml"]).for_admins().audited("exported a configuration, with its secret key if that was asked for"), routes::export_whole)
-.add(get("/saved-configs/{id}/secret", "askSecret", "The question before a secret key is shown, for people.").gives::<AskSecretPage>(PAGE).for_admins(), routes::ask_secret)
-.add(post("/saved-configs/{id}/secret", "showSecret", "Shows the pair of keys of a configuration in plain text.").gives::<SecretPage>(PAGE).for_admins().audited("looked at the secret key of a configuration"), routes::secret)
-.add(get("/saved-configs/{id}/compare", "compareRevisions", "What differs between two revisions of a configuration.")
+.add(get("/saved-configs/{id}/export", "exportConfiguration", "Exports the complete file with the secret key masked.").gives_file(&["application/toml"]), routes::export)
+.add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "Exports the complete file, optionally with the secret key.")
+            .asks([one_of("secret", "`include`: export the secret key. A form can send it in the body.", &["include"])])
+            .acts([one_of("secret", "`include`: export the secret key.", &["include"])])
+            .gives_file(&["application/toml"]).for_admins().audited("exported a configuration, possibly with its secret key"), routes::export_whole)
+.add(get("/saved-configs/{id}/secret", "askSecret", "Shows the confirmation page for viewing a secret key.").gives::<AskSecretPage>(PAGE).for_admins(), routes::ask_secret)
+.add(post("/saved-configs/{id}/secret", "showSecret", "Returns the key pair of a configuration in plain text.").gives::<SecretPage>(PAGE).for_admins().audited("viewed the secret key of a configuration"), routes::secret)
+.add(get("/saved-configs/{id}/compare", "compareRevisions", "Compares two revisions of a configuration.")
             .asks([
-                whole("from", "The former; without it the one before.", 1, i32::MAX.into()),
-                whole("to", "The latter; without it the newest.", 1, i32::MAX.into()),
-                version("client_version", "The client the files are written for.").or("0.6.0"),
+                whole("from", "The older revision. Defaults to the one before `to`.", 1, i32::MAX.into()),
+                whole("to", "The newer revision. Defaults to the newest.", 1, i32::MAX.into()),
+                version("client_version", "The client version of the files.").or("0.6.0"),
             ])
             .gives::<RevisionComparePage>(PAGE), routes::compare)
-.add(get("/saved-configs/{id}/revisions", "listRevisions", "The revisions of a configuration, newest first.")
-            .asks([whole("limit", "At most so many.", 1, 1000).or(50), whole("before", "Those before this revision.", 1, i32::MAX.into())])
+.add(get("/saved-configs/{id}/revisions", "listRevisions", "Lists the revisions of a configuration, newest first.")
+            .asks([whole("limit", "The maximum number of entries.", 1, 1000).or(50), whole("before", "Only revisions before this one.", 1, i32::MAX.into())])
             .gives::<RevisionsPage>(PAGE), routes::revisions)
-.add(post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves a former revision as the newest one.")
+.add(post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves an older revision as a new revision.")
             .named(number("n", "The number of the revision.").like(1))
             .does::<ConfigChangeResult>()
             .fails(&[409, 422]).for_admins().audited("restored a revision"), routes::restore)
@@ -177,7 +178,7 @@ where
 pub fn alone() -> RequestField {
     member(
         "config",
-        "The configuration; it may as well be the body itself.",
+        "The configuration. It can also be the body itself.",
         json!({ "type": "object" }),
     )
 }

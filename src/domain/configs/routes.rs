@@ -1,5 +1,5 @@
-//! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the
-//! service and choose the page.
+//! The handlers of `/saved-configs`. They contain no SQL and no rules: they parse the request, call
+//! the service and choose the page.
 
 use axum::Json;
 use axum::extract::{FromRequest, Path, Request, State};
@@ -32,7 +32,7 @@ use crate::web::{
     RequestInput, TextForms, html,
 };
 
-/// Where the list is.
+/// The path of the list.
 const LIST: &str = "/saved-configs";
 
 /// `GET /saved-configs?limit=&offset=&q=`.
@@ -111,7 +111,7 @@ pub async fn update(
     save(&configs.by(&actor), &want, Some(id), input).await
 }
 
-/// `POST /saved-configs/check`: a new one, without saving it.
+/// `POST /saved-configs/check`: checks a new configuration without saving it.
 pub async fn check(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -120,7 +120,7 @@ pub async fn check(
     judge(&configs, &want, None, input).await
 }
 
-/// `POST /saved-configs/{id}/check`: what would take its place, without saving it.
+/// `POST /saved-configs/{id}/check`: checks a change without saving it.
 pub async fn check_saved(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -130,8 +130,8 @@ pub async fn check_saved(
     judge(&configs, &want, Some(id), input).await
 }
 
-/// Programs are told what there is to say; a page that is being filled in gets it beside its
-/// fields; a plain form comes back with it.
+/// API clients get the findings, a page with scripts gets notes for its fields, and a plain form is
+/// shown again with the findings.
 async fn judge(
     configs: &ConfigService,
     want: &RequestContext,
@@ -160,7 +160,7 @@ async fn judge(
     }
 }
 
-/// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.
+/// Saves the form, or shows it again with its pools rearranged or with its errors.
 async fn save(
     configs: &ConfigService,
     want: &RequestContext,
@@ -206,7 +206,7 @@ async fn existing(
     }
 }
 
-/// The status of an error that the user can mend in the form.
+/// The status of an error that the user can fix in the form.
 fn is_fixable(error: &Error) -> Option<StatusCode> {
     match error {
         Error::Invalid(_) => Some(StatusCode::UNPROCESSABLE_ENTITY),
@@ -215,7 +215,8 @@ fn is_fixable(error: &Error) -> Option<StatusCode> {
     }
 }
 
-/// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
+/// The response to a change: browsers are redirected to the configuration's page or to the page
+/// `below` it.
 fn saved<O: Offers>(
     want: &RequestContext<O>,
     outcome: ConfigChangeResult,
@@ -228,7 +229,7 @@ fn saved<O: Offers>(
         .respond(want)
 }
 
-/// `GET /saved-configs/{id}/delete`: the question.
+/// `GET /saved-configs/{id}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -293,7 +294,7 @@ pub async fn toml(
     }
 }
 
-/// `GET /saved-configs/{id}/secret`: the question whether the secret key is to be shown.
+/// `GET /saved-configs/{id}/secret`: the confirmation page for the secret key.
 pub async fn ask_secret(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -302,7 +303,7 @@ pub async fn ask_secret(
     want.respond(&AskSecretPage::new(configs.get(id).await?))
 }
 
-/// `POST /saved-configs/{id}/secret`: shows it, to admins alone.
+/// `POST /saved-configs/{id}/secret`: shows the secret key, for admins only.
 pub async fn secret(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -314,13 +315,13 @@ pub async fn secret(
     ))
 }
 
-/// `GET /saved-configs/{id}/export`: the file to be taken elsewhere, without its secret.
+/// `GET /saved-configs/{id}/export`: the file without the secret.
 pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<ConfigId>) -> Reply {
     as_file(configs.export(id).await?)
 }
 
-/// `POST /saved-configs/{id}/export?secret=include`: with its secret, for admins alone; without the
-/// parameter as by `GET`.
+/// `POST /saved-configs/{id}/export?secret=include`: the file with the secret, for admins only.
+/// Without the parameter, same as `GET`.
 pub async fn export_whole(
     State(configs): State<ConfigService>,
     PathId(id): PathId<ConfigId>,
@@ -336,9 +337,7 @@ pub async fn export_whole(
     match wanted.as_deref() {
         None => as_file(configs.export(id).await?),
         Some("include") => as_file(configs.by(&actor).export_whole(id).await?),
-        Some(_) => {
-            Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into())
-        }
+        Some(_) => Err(Error::invalid("/secret", "secret must be \"include\" or absent.").into()),
     }
 }
 
@@ -421,7 +420,7 @@ pub async fn ask_import(want: RequestContext) -> Reply {
     want.respond(&ImportPage::default())
 }
 
-/// `POST /saved-configs/import?name=&solo=`: the file itself, or JSON or a form that holds it.
+/// `POST /saved-configs/import?name=&solo=`: the file itself, or JSON or a form that contains it.
 pub async fn import(
     State(configs): State<ConfigService>,
     want: RequestContext,
@@ -443,10 +442,10 @@ pub async fn import(
     }
 }
 
-/// A client's file in any of the ways it is sent.
+/// A client's file in any supported request format.
 pub struct ImportBody {
     import: ConfigImport,
-    /// The pairs, if it was a form.
+    /// The form fields, if it was a form.
     pairs: Option<Vec<(String, String)>>,
 }
 
@@ -499,7 +498,7 @@ impl<S: Send + Sync> FromRequest<S> for ImportBody {
     }
 }
 
-/// A query parameter beside a body that is a file.
+/// A query parameter of a request whose body is a file.
 fn query_parameter(request: &Request, name: &str) -> Option<String> {
     form_urlencoded::parse(request.uri().query()?.as_bytes())
         .find(|(key, value)| key == name && !value.trim().is_empty())

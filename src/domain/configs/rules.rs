@@ -1,10 +1,9 @@
-//! What the values of a configuration must obey, alone and together.
+//! The rules for the values of a configuration, alone and together.
 //!
-//! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client
-//! accepts what can only go wrong later, what goes wrong. What stops mining or loses money is an
-//! error, what is merely doubtful a warning, what is only good to know a hint. Called by `parse`,
-//! which collects everything in one go. Knows values, not where they came from: no JSON shape, no
-//! TOML, no HTTP.
+//! Sources: the client's own reader, its observed behavior (0.6.0), and failures that occur later
+//! although the client accepts the value. A value that stops mining or loses money is an error, a
+//! doubtful value is a warning, and additional information is a hint. `parse` calls the rules and
+//! collects all findings. This module depends on values only, not on JSON, TOML or HTTP.
 
 pub mod address;
 pub mod other_payouts;
@@ -26,25 +25,24 @@ pub(super) use peers::{is_for_documents, is_localhost};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// The version of the Stratum V2 protocol that exists.
+/// The only version of the Stratum V2 protocol.
 pub const PROTOCOL_VERSION: u16 = 2;
-/// Pools a configuration may have; the client tries them one after the other, each for several
-/// seconds.
+/// The maximum number of pools. The client tries them one after another, each for several seconds.
 pub const MOST_UPSTREAMS: usize = 16;
-/// Elements the other lists may have.
+/// The maximum length of the other lists.
 pub const MOST_LISTED: usize = 64;
-/// Bytes of a signature with which solo mining works: one more and the client shuts down at the
-/// first miner (observed, 0.6.0).
+/// The longest coinbase tag in bytes that works for solo mining. With a longer one the client shuts
+/// down when the first miner connects (observed with 0.6.0).
 pub const LONGEST_SIGNATURE: usize = 64;
-/// Bytes of a signature that leave room for the longest extranonce a pool may grant: the coinbase
-/// input's script has 100, of which 8 + 7 + 1 and up to 32 are taken.
+/// The longest coinbase tag in bytes that leaves room for the longest extranonce of a pool. The
+/// script of the coinbase input has 100 bytes, of which 8 + 7 + 1 and up to 32 are in use.
 pub const LONGEST_SAFE_SIGNATURE: usize = 52;
-/// Bytes of an account name: it travels as a string with one byte of length.
+/// The longest account name in bytes: the protocol sends it with a length of one byte.
 pub const LONGEST_IDENTITY: usize = 255;
-/// Satoshis there can ever be, a bound for fees.
+/// The maximum number of satoshis, as a limit for fees.
 pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
 
-/// Beginnings of account names that are to be replaced, besides those of published examples.
+/// Prefixes of example account names, besides those of published examples.
 const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "your_",
     "your-",
@@ -57,41 +55,40 @@ const PLACEHOLDER_IDENTITIES: [&str; 10] = [
     "account.worker",
     "<",
 ];
-/// Seconds below which a certificate may be over before a miner whose clock differs a little has
-/// looked at it.
+/// Below this validity in seconds, a certificate may expire before a miner with a slightly
+/// different clock checks it.
 const SHORT_CERTIFICATE: u32 = 60;
-/// Shares a minute above which every miner would send more than one a second.
+/// Above this rate per minute, every miner sends more than one share per second.
 const MANY_SHARES: f64 = 60.0;
 
-/// What was found out about a configuration.
+/// Findings about a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct ConfigFindings {
-    /// What must be mended. Pointers are relative to the configuration object.
+    /// Errors that must be fixed. Pointers are relative to the configuration object.
     pub errors: Vec<FieldError>,
-    /// What works but is probably not meant.
+    /// Warnings: the value works but is probably wrong.
     pub warnings: Vec<FieldError>,
-    /// What is right and good to know.
+    /// Hints: additional information.
     pub hints: Vec<FieldError>,
 }
 
 impl ConfigFindings {
-    /// Notes an error.
+    /// Adds an error.
     pub fn error(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
-    /// Notes a warning.
+    /// Adds a warning.
     pub fn warn(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.warnings.push(FieldError::new(pointer, detail));
     }
 
-    /// Notes a hint.
+    /// Adds a hint.
     pub fn hint(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.hints.push(FieldError::new(pointer, detail));
     }
 
-    /// The same findings seen from further out: `prefix`, with its leading slash, before every
-    /// pointer.
+    /// The same findings with `prefix`, which starts with a slash, before every pointer.
     pub fn under(self, prefix: &str) -> Self {
         let outer =
             |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();
@@ -103,7 +100,7 @@ impl ConfigFindings {
     }
 }
 
-/// The protocol versions offered to pools must contain the only one there is.
+/// The range of protocol versions must include version 2.
 pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut ConfigFindings) {
     let (at_least, at_most) = ("/min_supported_version", "/max_supported_version");
     if let (Some(least), Some(most)) = (least, most)
@@ -111,7 +108,9 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
     {
         found.error(
             at_least,
-            format!("The lowest version, {least}, is above the highest, {most}. Use 2 for both."),
+            format!(
+                "The minimum version {least} is greater than the maximum {most}. Use 2 for both."
+            ),
         );
         return;
     }
@@ -119,11 +118,11 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
         match least > PROTOCOL_VERSION {
             true => found.error(
                 at_least,
-                format!("No pool speaks version {least}; the protocol is version 2. Use 2."),
+                format!("No pool supports protocol version {least}. Use 2."),
             ),
             false => found.warn(
                 at_least,
-                format!("There is only version 2 of the protocol; {least} adds nothing. Use 2."),
+                format!("The protocol has only version 2, so {least} has no effect. Use 2."),
             ),
         }
     }
@@ -131,17 +130,17 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Conf
         match most < PROTOCOL_VERSION {
             true => found.error(
                 at_most,
-                format!("No pool speaks version {most}; the protocol is version 2. Use 2."),
+                format!("No pool supports protocol version {most}. Use 2."),
             ),
             false => found.warn(
                 at_most,
-                format!("There is only version 2 of the protocol; {most} adds nothing. Use 2."),
+                format!("The protocol has only version 2, so {most} has no effect. Use 2."),
             ),
         }
     }
 }
 
-/// The client's own pair: it must be one, and should not be the one everybody has.
+/// The client's keys must be a pair, and should not be a published one.
 pub fn authority_pair(
     public_key: Option<&str>,
     secret_key: Option<&SecretKey>,
@@ -151,8 +150,8 @@ pub fn authority_pair(
     if example(ExampleKind::Key, public_key).is_some() {
         found.warn(
             "/authority_public_key",
-            "This is the pair printed in the client's examples: anyone can pose as this client towards your miners. Make a new \
-             pair.",
+            "This key pair is from the client's published examples, so anyone can impersonate this client to your miners. Create \
+             a new key pair.",
         );
     }
     if let Some(secret_key) = secret_key
@@ -161,16 +160,15 @@ pub fn authority_pair(
         found.error(
             "/authority_secret_key",
             format!(
-                "The secret key does not belong to the public key (its public key is {}): no miner could connect. Enter both \
-                 keys of one pair or make a new pair.",
+                "The secret key does not match the public key (its public key is {}), so miners cannot connect. Enter both \
+                 keys of one pair, or create a new key pair.",
                 secret_key.public_key()
             ),
         );
     }
 }
 
-/// The two listeners must be able to exist beside each other, and the figures should not be open to
-/// the network.
+/// The two listeners must not conflict, and metrics should not be open to the network.
 pub fn listeners(
     listening: Option<SocketAddr>,
     monitoring: Option<SocketAddr>,
@@ -182,7 +180,7 @@ pub fn listeners(
         found.warn(
             "/listening_address",
             format!(
-                "Ports below 1024 are for privileged programs: opening {} may fail.",
+                "The client may not have permission to use port {}. Choose a port of 1024 or higher.",
                 listening.port()
             ),
         );
@@ -191,43 +189,43 @@ pub fn listeners(
     if listening.is_some_and(|listening| address::overlap(listening, monitoring)) {
         found.error(
             "/monitoring_address",
-            "Miners already connect on this address and port. Choose another port, such as 9091.",
+            "The listening address already uses this port. Choose another port, such as 9091.",
         );
     } else if !monitoring.ip().is_loopback() {
         found.warn(
             "/monitoring_address",
             format!(
-                "The client's figures are not protected: whoever reaches {monitoring} can read them. 127.0.0.1:{} keeps them on \
-                 this machine.",
+                "Anyone who can reach {monitoring} can read the client's metrics, which are not protected. Use 127.0.0.1:{} to \
+                 limit access to this machine.",
                 monitoring.port()
             ),
         );
     }
 }
 
-/// The text in the coinbase must leave room for everything else there.
+/// The coinbase tag must leave room for the rest of the coinbase script.
 pub fn signature(signature: &str, found: &mut ConfigFindings) {
     let (at, length) = ("/jdc_signature", signature.len());
     if length > LONGEST_SIGNATURE {
         found.error(
             at,
             format!(
-                "The signature has {length} bytes; with more than {LONGEST_SIGNATURE} the client shuts down when the first miner \
-                 connects. Up to {LONGEST_SAFE_SIGNATURE} are safe with every pool."
+                "The coinbase tag has {length} bytes. With more than {LONGEST_SIGNATURE}, the client shuts down when the first miner \
+                 connects. Up to {LONGEST_SAFE_SIGNATURE} work with every pool."
             ),
         );
     } else if length > LONGEST_SAFE_SIGNATURE {
         found.warn(
             at,
             format!(
-                "The signature has {length} bytes. Above {LONGEST_SAFE_SIGNATURE} it does not fit beside the extranonce of every \
-                 pool; a shorter one is safer."
+                "The coinbase tag has {length} bytes. With more than {LONGEST_SAFE_SIGNATURE}, it is too long for the extranonce size of \
+                 some pools. Use a shorter tag."
             ),
         );
     }
 }
 
-/// The account name at a pool, at `pointer`.
+/// Checks an account name at a pool.
 pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
     let is_known_example = PLACEHOLDER_IDENTITIES
@@ -237,29 +235,29 @@ pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     if is_known_example || example(ExampleKind::Identity, account).is_some() {
         found.warn(
             pointer,
-            "This is the placeholder of an example. Enter your own account at the pool.",
+            "This is an example account. Enter your own account at the pool.",
         );
     }
 }
 
-/// Modes with a pool need one; solo needs none.
+/// Modes with a pool need at least one; solo mining needs none.
 pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings) {
     match mode {
         Some(mode) if mode.needs_pool() && count == 0 => {
             found.error(
                 "/upstreams",
-                format!("Mode {mode} needs at least one pool. Add one, or choose SOLOMINING to mine without."),
+                format!("{mode} needs at least one pool. Add a pool, or choose solo mining (SOLOMINING)."),
             );
         }
         Some(MiningMode::SoloMining) if count > 0 => found.warn(
             "/upstreams",
-            "In solo mining no pool is used; these are kept for later.",
+            "Solo mining does not use pools. These pools are kept for later.",
         ),
         _ => {}
     }
 }
 
-/// What only shows in the finished whole.
+/// Checks that need the complete configuration.
 pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     secrets::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
@@ -271,7 +269,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
         found.warn(
             "/user_identity",
             format!(
-                "Clients up to 0.2.0 use this account for every pool, newer ones use that of the pool, and pool {} has another.",
+                "Clients up to 0.2.0 use this account for every pool, but newer clients use the account of pool {}, which is different.",
                 at + 1
             ),
         );
@@ -279,15 +277,15 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if example(ExampleKind::Signature, &config.jdc_signature).is_some() {
         found.hint(
             "/jdc_signature",
-            "This is the signature of the client's examples; blocks you find would bear it.",
+            "This coinbase tag is from the client's examples and appears in blocks you find.",
         );
     }
     if config.cert_validity_sec < SHORT_CERTIFICATE {
         found.warn(
             "/cert_validity_sec",
             format!(
-                "A certificate that is valid for {} s may be over before a miner whose clock differs a little has looked at it. \
-                 3600 is usual.",
+                "A certificate that is valid for {} s may expire before a miner with a slightly different clock checks it. A usual \
+                 value is 3600.",
                 config.cert_validity_sec
             ),
         );
@@ -295,14 +293,14 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if config.shares_per_minute > MANY_SHARES {
         found.hint(
             "/shares_per_minute",
-            "Each miner will send more than one share a second; 6 a minute is usual.",
+            "Each miner will send more than one share per second. A usual value is 6 per minute.",
         );
     }
     extensions(config, found);
     if config.monitoring_address.is_none() {
         found.hint(
             "/monitoring_address",
-            "Without it nothing is known of miners, shares and hashrates: there are no metrics of them.",
+            "Without this address there are no metrics of miners, shares and hashrate.",
         );
     }
     if let Some(telemetry) = &config.miner_telemetry {
@@ -313,7 +311,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
             .sum();
         found.hint(
             "/miner_telemetry/cidrs",
-            format!("The client asks {addresses} addresses of your network every minute."),
+            format!("The client contacts {addresses} addresses in your network every minute."),
         );
     }
     found
@@ -325,13 +323,12 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     {
         found.warn(
             "/reserved_downstream_rollable_extranonce_size",
-            format!("An extranonce has at most 32 bytes and the client needs 2 itself: no pool can grant {size}."),
+            format!("No pool can provide {size} bytes: an extranonce has at most 32, and the client needs 2 of them. Use at most 30."),
         );
     }
 }
 
-/// Extensions are numbers other than that of the protocol itself, each once; what is demanded of
-/// others should be offered, too.
+/// Extension numbers must be unique and not 0; required extensions should also be supported.
 fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     let lists = [
         ("supported_extensions", &config.supported_extensions),
@@ -343,13 +340,13 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
             if *number == 0 {
                 found.warn(
                     format!("/{key}/{at}"),
-                    "0 stands for the protocol itself, which is no extension. Leave it out.",
+                    "0 is the protocol itself, not an extension. Remove it.",
                 );
             }
             if !seen.insert(number) {
                 found.warn(
                     format!("/{key}/{at}"),
-                    format!("{number} is there twice. Leave one out."),
+                    format!("{number} is listed twice. Remove one."),
                 );
             }
         }
@@ -357,7 +354,10 @@ fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     for (at, number) in config.required_extensions.iter().enumerate() {
         if !config.supported_extensions.contains(number) {
             let at = format!("/required_extensions/{at}");
-            found.hint(at, format!("{number} is demanded of others, but is not among the extensions that this client supports."));
+            found.hint(
+                at,
+                format!("{number} is required but not in the list of supported extensions."),
+            );
         }
     }
 }

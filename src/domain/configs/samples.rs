@@ -1,4 +1,4 @@
-//! Configurations and files that the tests of this domain share.
+//! Configurations and files shared by the tests of this domain.
 
 #[path = "../../../tests/harness/configurations.rs"]
 pub mod configurations;
@@ -14,7 +14,7 @@ pub const SECRET: &str = "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi";
 pub const PUBLIC: &str = "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan";
 /// Another public key, from the client's example files.
 pub const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
-/// An address of nobody.
+/// An unused address.
 pub const REWARD: &str = "addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)";
 
 /// A pool with declaration, templates from `sv2-tp`.

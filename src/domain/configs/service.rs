@@ -1,4 +1,4 @@
-//! The use cases of saved configurations: what a person or a program can do with them.
+//! The use cases of saved configurations.
 
 use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
@@ -24,10 +24,10 @@ use crate::infra::db::Db;
 use crate::infra::log_store::SecretMask;
 use crate::web::respond::WHOLE_LIST_BYTES;
 
-/// Rows that are looked through at a time.
+/// The number of rows searched at a time.
 const BLOCK: i64 = 100;
 
-/// Everything that can be done with saved configurations; cheap to clone.
+/// All operations on saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConfigService {
     pub(super) db: Db,
@@ -35,12 +35,12 @@ pub struct ConfigService {
     hosts: HostNames,
     /// The secret keys of all revisions.
     secrets: SecretMask,
-    /// Who saves, for the history.
+    /// The author for the history.
     pub(super) author: Arc<str>,
 }
 
 impl ConfigService {
-    /// Over the tables in `db`, secrets sealed by `vault`.
+    /// Creates the service with the tables in `db`. `vault` seals the secrets.
     pub fn new(db: Db, vault: Vault) -> Self {
         Self {
             db,
@@ -51,7 +51,7 @@ impl ConfigService {
         }
     }
 
-    /// The same, with the actor in the history of what is saved by it.
+    /// The same service with this actor as the author.
     pub fn by(self, actor: &Actor) -> Self {
         Self {
             author: actor.to_string().into(),
@@ -59,7 +59,7 @@ impl ConfigService {
         }
     }
 
-    /// Where its work is done: what reads and writes rows needs these two.
+    /// The parts that database transactions need.
     pub(super) fn desk(&self) -> ConfigStore {
         ConfigStore {
             vault: self.vault.clone(),
@@ -68,12 +68,12 @@ impl ConfigService {
         }
     }
 
-    /// The secret keys that must not be shown, whoever says them.
+    /// The secret keys that no output may contain.
     pub fn secret_mask(&self) -> SecretMask {
         self.secrets.clone()
     }
 
-    /// Learns the secret keys of all configurations and revisions that were saved before.
+    /// Loads the secret keys of all saved configurations and revisions.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -84,7 +84,7 @@ impl ConfigService {
             .await
     }
 
-    /// All of them, newest first.
+    /// All configurations, newest first.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -92,9 +92,9 @@ impl ConfigService {
         Ok(self.part(i64::MAX, 0, usize::MAX).await?.0)
     }
 
-    /// At most `limit` of them after the first `offset`, fewer if they are long, newest first, and
-    /// how many there are in all. With `q` only those that hold this text, whatever the case: in
-    /// name, description or any value but the secret.
+    /// At most `limit` configurations after the first `offset`, newest first, and the total number;
+    /// fewer if they are long. With `q` only configurations that contain this text, ignoring case,
+    /// in name, description or any value except the secret.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -111,7 +111,7 @@ impl ConfigService {
         }
     }
 
-    /// A part of those that hold the text `q`, which is in small letters.
+    /// One page of the configurations that contain the lowercase text `q`.
     async fn search(
         &self,
         limit: i64,
@@ -176,20 +176,19 @@ impl ConfigService {
             .await
     }
 
-    /// One of them.
+    /// The configuration with this id.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn get(&self, id: ConfigId) -> Result<SavedConfig> {
         let desk = self.desk();
         self.db.read(move |c| desk.load(c, id)).await
     }
 
-    /// What a person's new configuration starts from, with a pair of keys and ports of its own.
-    /// Nothing is saved.
+    /// The defaults of a new configuration, with a new key pair and free ports. Saves nothing.
     ///
     /// # Errors
-    /// The machine has no randomness; the database cannot be read.
+    /// The system has no random numbers; the database cannot be read.
     pub async fn starting(&self) -> Result<ClientConfig> {
         let mut config = ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?);
         let desk = self.desk();
@@ -200,10 +199,10 @@ impl ConfigService {
         Ok(config)
     }
 
-    /// Saves a new one.
+    /// Saves a new configuration.
     ///
     /// # Errors
-    /// Names every wrong field; the name is taken.
+    /// Names every invalid field; the name is already in use.
     pub async fn create(&self, draft: ConfigDraft) -> Result<ConfigChangeResult> {
         let checked = draft.check(None)?;
         let (config, desk) = (checked.config.clone(), self.desk());
@@ -214,11 +213,11 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
 
-    /// Whether a draft could be saved, as a new one or in the place of `id`, and all there is to
-    /// say about it. Nothing is saved.
+    /// Checks whether a draft can be saved as a new configuration or as a change to `id`. Saves
+    /// nothing.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn judge(
         &self,
         id: Option<ConfigId>,
@@ -250,8 +249,8 @@ impl ConfigService {
         })
     }
 
-    /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a
-    /// moment at most.
+    /// The host names of a configuration that cannot be resolved, with pointers below `/config`.
+    /// Waits only for a moment.
     pub async fn lost_hosts(&self, config: &ClientConfig) -> Vec<FieldError> {
         self.hosts
             .doubts(config)
@@ -270,11 +269,11 @@ impl ConfigService {
         outcome
     }
 
-    /// Saves a copy, keys included, under a name and with ports of its own, so that both can run
-    /// side by side.
+    /// Saves a copy with the same keys, a new name and new ports, so that both can run at the same
+    /// time.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No configuration has this id.
     pub async fn duplicate(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
@@ -287,7 +286,7 @@ impl ConfigService {
                 ports::avoid(&mut config, &desk.used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!(
-                    "saved as a copy; it listens on port {} of its own",
+                    "saved as a copy with its own port {}",
                     own.join(" and for monitoring on ")
                 );
                 let copy = ValidDraft {
@@ -306,13 +305,12 @@ impl ConfigService {
             .await
     }
 
-    /// Saves it as a new revision. A secret key that is masked or left out stays as it is. When
-    /// nothing differs nothing is saved, so that sending the same once more makes no instance look
-    /// outdated.
+    /// Saves a new revision. A masked or missing secret key keeps its value. If nothing changed, it
+    /// saves nothing, so that a repeated request does not make instances look outdated.
     ///
     /// # Errors
-    /// There is none with this id; names every wrong field; the name is taken; it was changed since
-    /// the revision the draft is based on.
+    /// No configuration has this id; names every invalid field; the name is already in use; another
+    /// revision was saved in the meantime.
     pub async fn update(&self, id: ConfigId, draft: ConfigDraft) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         let (outcome, config) = self
@@ -332,10 +330,10 @@ impl ConfigService {
         Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
-    /// Removes it with all its revisions.
+    /// Deletes it with all its revisions.
     ///
     /// # Errors
-    /// There is none with this id; instances run it.
+    /// No configuration has this id; instances use it.
     pub async fn delete(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
@@ -348,7 +346,7 @@ impl ConfigService {
                 Ok(outcome(
                     &saved,
                     format!(
-                        "\"{}\" and its {} are deleted.",
+                        "\"{}\" and its {} were deleted.",
                         saved.name,
                         revisions_text(saved.revision)
                     ),
@@ -358,11 +356,11 @@ impl ConfigService {
     }
 }
 
-/// What reading and writing rows needs within a transaction.
+/// The parts that database transactions need.
 pub(super) struct ConfigStore {
     pub(super) vault: Vault,
     secrets: SecretMask,
-    /// Who saves, for the history.
+    /// The author for the history.
     author: Arc<str>,
 }
 
@@ -416,7 +414,7 @@ impl ConfigStore {
         };
         self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
-        let message = format!("\"{}\" is {what}.", saved.name);
+        let message = format!("\"{}\" was {what}.", saved.name);
         Ok(ConfigChangeResult {
             warnings: checked.warnings,
             hints: checked.hints,
@@ -434,7 +432,7 @@ impl ConfigStore {
             == (&checked.name, &checked.description, &checked.config);
         if is_same {
             let message = format!(
-                "Nothing differs: \"{}\" stays at revision {}.",
+                "No changes: \"{}\" is still at revision {}.",
                 former.name, former.revision
             );
             return Ok(ConfigChangeResult {
@@ -456,10 +454,10 @@ impl ConfigStore {
         let running = if saved.used_by.is_empty() {
             ""
         } else {
-            " Running clients take it up when they are next started."
+            " Restart running clients to apply it."
         };
         let message = format!(
-            "\"{}\" is saved as revision {}.{running}",
+            "\"{}\" was saved as revision {}.{running}",
             saved.name, saved.revision
         );
         Ok(ConfigChangeResult {
@@ -470,7 +468,7 @@ impl ConfigStore {
     }
 }
 
-/// The instances that run each configuration.
+/// The instances that use each configuration.
 fn users_by_config(c: &mut SqliteConnection) -> Result<HashMap<ConfigId, Vec<ConfigUser>>> {
     let mut users: HashMap<ConfigId, Vec<ConfigUser>> = HashMap::new();
     for (config, id, name) in queries::users(c, None)? {
@@ -507,7 +505,7 @@ pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResul
 
 fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
-        "Meanwhile revision {} of \"{}\" was saved by somebody else or in another window. Look at it, then save again to replace it.",
+        "Another user or window saved revision {} of \"{}\" in the meantime. Review it, then save again to replace it.",
         saved.revision, saved.name
     )
 }
@@ -524,7 +522,7 @@ fn still_in_use(saved: &SavedConfig) -> String {
         ("those instances", "them")
     };
     format!(
-        "\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.",
+        "\"{}\" is used by {}. First select another configuration for {those}, or delete {them}.",
         saved.name,
         names.join(", ")
     )

@@ -1,5 +1,5 @@
-//! How configurations are stored: as JSON that anybody may read but for the secret key, which is
-//! sealed for its configuration and revision.
+//! Configurations are stored as readable JSON, except for the secret key, which is sealed for its
+//! configuration and revision.
 
 use diesel::SqliteConnection;
 use serde_json::Value;
@@ -18,10 +18,10 @@ fn place(id: ConfigId, revision: i32) -> String {
     format!("configurations/{id}/{revision}/{SECRET_FIELD}")
 }
 
-/// The text that stores a revision.
+/// The stored text of a revision.
 ///
 /// # Errors
-/// The machine has no randomness.
+/// The system has no random numbers.
 pub fn to_stored(
     vault: &Vault,
     id: ConfigId,
@@ -35,26 +35,26 @@ pub fn to_stored(
     Ok(value.to_string())
 }
 
-/// The configuration behind a stored text.
+/// The configuration of a stored text.
 ///
 /// # Errors
-/// It is no configuration, or its secret does not open.
+/// It is not a configuration, or its secret cannot be unsealed.
 pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Result<ClientConfig> {
-    // A cause may quote the value it stumbled over, and that may be the key.
+    // The library error may quote the value, which may be the key.
     let unreadable = |what: &str| {
         Error::internal(format!(
-            "the stored configuration {id}, revision {revision}, {what}"
+            "stored configuration {id}, revision {revision}: {what}"
         ))
     };
-    let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("is not JSON"))?;
+    let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("invalid JSON"))?;
     if let Some(Value::String(secret)) = value.get_mut(SECRET_FIELD) {
         *secret = vault.open(&place(id, revision), secret)?;
     }
-    serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
+    serde_json::from_value(value).map_err(|_| unreadable("not a configuration"))
 }
 
-/// Adds the secret keys of all configurations and revisions to `secrets`. One that does not open is
-/// of no use to a client either.
+/// Adds the secret keys of all configurations and revisions to `secrets`. Skips keys that cannot be
+/// unsealed, because no client can use them.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -72,15 +72,14 @@ pub fn add_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask
     Ok(())
 }
 
-/// Seals the secrets of all configurations and revisions that an earlier version stored in the
-/// clear. Returns how many there were.
+/// Seals the secrets that an earlier version stored in plain text. Returns their number.
 ///
 /// # Errors
-/// One that is sealed does not open; the database.
+/// A sealed secret cannot be unsealed; the database cannot be read or written.
 pub fn seal(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
     let mut sealed = BTreeMap::new();
     for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
-        // What is no JSON holds no key that anybody could use; it is as it was.
+        // A text that is not JSON contains no usable key and is not changed.
         let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
             continue;
         };

@@ -1,8 +1,8 @@
-//! The client's own file: written for a given version of the client, and read from any.
+//! The client's file: written for one client version, and read from any.
 //!
-//! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which
-//! keys a version gets is decided by the list in `programs/jd_client/config_fields.rs`. Must not
-//! touch the file system.
+//! Only the `toml` crate creates TOML, so no value can break out of its quotes. The list in
+//! `programs/jd_client/config_fields.rs` decides which keys a version gets. This module must not
+//! access the file system.
 
 mod environment;
 mod export;

@@ -1,5 +1,4 @@
-//! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of
-//! the model.
+//! The pages of saved configurations, which are also their JSON. No I/O; the model masks secrets.
 
 mod fields;
 pub mod form;
@@ -33,14 +32,14 @@ fn mode_text(mode: MiningMode) -> &'static str {
     }
 }
 
-/// Where work goes, in a few words: `pool.example:3333, then 1 more`, `Solo`.
+/// The pool in a few words: `pool.example:3333, 1 more`, `Solo`.
 fn destination(config: &ClientConfig) -> String {
     match config.upstreams.as_slice() {
         [first, rest @ ..] if config.mode.needs_pool() => {
             let more = if rest.is_empty() {
                 String::new()
             } else {
-                format!(", then {} more", rest.len())
+                format!(", {} more", rest.len())
             };
             format!("{}:{}{more}", first.pool_address, first.pool_port)
         }
@@ -48,7 +47,7 @@ fn destination(config: &ClientConfig) -> String {
     }
 }
 
-/// The known versions of the client that can run it: `0.3.0–0.6.0`.
+/// The known client versions that can run it: `0.3.0–0.6.0`.
 fn versions_text(config: &ClientConfig) -> String {
     let able = versions_for(config);
     let mut runs: Vec<Vec<ClientVersion>> = Vec::new();
@@ -67,7 +66,7 @@ fn versions_text(config: &ClientConfig) -> String {
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() {
-        "none that is known".into()
+        "none".into()
     } else {
         said.join(" and ")
     }
@@ -81,13 +80,13 @@ pub struct ConfigListPage {
     #[serde(skip)]
     now: Timestamp,
     configurations: Vec<ConfigSummary>,
-    /// How many there are in all.
+    /// The total number.
     total: i64,
     #[serde(skip)]
     limit: u64,
     #[serde(skip)]
     offset: u64,
-    /// What was looked for.
+    /// The search text.
     #[serde(skip)]
     q: Option<String>,
 }
@@ -95,7 +94,7 @@ pub struct ConfigListPage {
 crate::view!(ConfigListPage { "main" => as_main });
 
 impl ConfigListPage {
-    /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
+    /// One page of `total` configurations, selected by `(limit, offset)`. `q` is the search text.
     pub fn new(
         (configurations, total): (Vec<ConfigSummary>, i64),
         (limit, offset): (u64, u64),
@@ -112,7 +111,7 @@ impl ConfigListPage {
         }
     }
 
-    /// What was looked for, as it stands in its field.
+    /// The search text for its field.
     fn looked_for(&self) -> &str {
         self.q.as_deref().unwrap_or_default()
     }
@@ -133,7 +132,7 @@ impl ConfigListPage {
         versions_text(config)
     }
 
-    /// The address of the next part, if there is one.
+    /// The path of the next page, if any.
     fn next(&self) -> Option<String> {
         let shown = self.offset.saturating_add(self.configurations.len() as u64);
         let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total)
@@ -153,20 +152,20 @@ impl ConfigListPage {
     }
 }
 
-/// A configuration that may be deleted.
+/// A configuration to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ConfigRemoval {
     id: ConfigId,
     name: String,
     is_active: bool,
-    /// How many revisions go with it.
+    /// The number of revisions that are deleted with it.
     revision: i32,
     public_key: String,
-    /// The instances that are in the way.
+    /// The instances that use it and prevent deletion.
     used_by: Vec<ConfigUser>,
 }
 
-/// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
+/// `GET /saved-configs/{id}/delete`: the confirmation page.
 pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let SavedConfig { id, name, .. } = saved;
     let public_key = saved.config.authority_public_key;
@@ -174,15 +173,16 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let (title, mut texts) = if is_free {
         let revisions = revisions_text(saved.revision);
         let lost = format!(
-            "This deletes the configuration with all its {revisions} and its secret key, and cannot be undone. Miners that know the public key {public_key} need a new one."
+            "This deletes the configuration with its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} need a new one."
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
-        let used = "Give the instances that use it another configuration first, or delete them.";
+        let used =
+            "First select another configuration for the instances that use it, or delete them.";
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {
-        texts.push("It is the active configuration. No other becomes active.".into());
+        texts.push("This is the active configuration. After you delete it, there is no active configuration.".into());
     }
     let address = format!("/saved-configs/{id}");
     let links = saved.used_by.iter();
@@ -214,24 +214,24 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
 pub struct TomlPage {
     config_id: ConfigId,
     name: String,
-    /// For which client the file is written.
+    /// The client version of the file.
     client_version: ClientVersion,
-    /// The file with the secret masked; none: that client cannot run it.
+    /// The file with the secret masked; none if that client cannot run the configuration.
     toml: Option<String>,
-    /// Why not, by field.
+    /// The reasons by field.
     errors: Vec<FieldError>,
-    /// What is set and has no effect on that client, by field.
+    /// Settings that have no effect on that client, by field.
     warnings: Vec<FieldError>,
-    /// The version whose file this one is compared with.
+    /// The client version to compare with.
     against: Option<ClientVersion>,
-    /// What differs from that file, line by line; none: nothing to compare with.
+    /// The differences from that file, line by line; none if there is nothing to compare.
     difference: Option<Vec<VersionDiffLine>>,
 }
 
 crate::view!(TomlPage { "main" => as_main });
 
 impl TomlPage {
-    /// The file for a client of `client_version`, compared with that for a client of `against`.
+    /// The file for `client_version`, compared with the file for `against`.
     pub fn new(
         saved: &SavedConfig,
         client_version: ClientVersion,
@@ -261,12 +261,12 @@ impl TomlPage {
     /// The file itself.
     ///
     /// # Errors
-    /// That client cannot run it: one entry per field.
+    /// That client cannot run the configuration: one entry per field.
     pub fn into_text(self) -> Result<String, Error> {
         self.toml.ok_or(Error::Invalid(self.errors))
     }
 
-    /// The known versions, newest first, and the chosen ones if they are not among them.
+    /// The known versions, newest first, plus the selected ones if they are unknown.
     fn versions(&self) -> Vec<ClientVersion> {
         let chosen = [
             Some(self.client_version),
@@ -286,7 +286,7 @@ impl TomlPage {
         self.against.as_ref() == Some(version)
     }
 
-    /// Whether the files that were compared are the same.
+    /// Whether the compared files are the same.
     fn is_same(&self) -> bool {
         self.difference
             .as_ref()

@@ -1,9 +1,8 @@
-//! The checks: what an instance looks like in, what is to be said of it out. Pure; thresholds stand
-//! beside their reason.
+//! The health checks: from the snapshot of an instance to grades and messages. Pure. Each threshold
+//! has its reason in a comment.
 //!
-//! A message says what is the case and, unless all is well, what to do. It holds no figure that
-//! changes from minute to minute, so that the history has a row for each change and not for each
-//! look.
+//! A message describes the problem and the fix. It contains no value that changes every minute, so
+//! the history has one row per change and not one per check.
 
 mod template;
 mod upstream;
@@ -19,44 +18,44 @@ use crate::domain::metrics::MonitoringState;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::certificate_text;
 
-/// A client that has just been started is not judged by what needs time: channels, first shares,
+/// A client that has just started is not rated by things that need time: channels, first shares,
 /// monitoring.
 const SETTLING: Duration = Duration::from_secs(60);
-/// A client whose log has not said by then where its work goes will not say so.
+/// If the log does not show the pool connection by then, it never will.
 const SILENT: Duration = Duration::from_secs(180);
-/// What is to be said then.
-const BLIND: &str = "Its log does not say how things stand, so this cannot be judged. Restart it; if that does not help, its version of the client says it in other \
-                     words than those known here.";
-/// Starts within an hour, the wanted one included, from which on a client does not run smoothly.
+/// The message in that case.
+const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not know \
+                     the log messages of this client version.";
+/// From this number of starts within an hour, including a requested one, a client is unstable.
 const MANY_STARTS: usize = 4;
-/// Ten minutes without any error are normal; single ones come with miners that connect badly.
+/// Ten minutes without errors are normal; single errors are caused by miners with bad connections.
 const MANY_ERRORS: f64 = 10.0;
 const VERY_MANY_ERRORS: f64 = 200.0;
-/// A client writes two to four lines for a share; a hundred a second for ten minutes is a storm.
+/// A client writes two to four lines per share; a hundred per second for ten minutes is a flood.
 const STORM_LINES: f64 = 60_000.0;
-/// A wait for a pool or a first template that is longer than usual.
+/// An unusually long wait for a pool or a first template.
 const LONG_WAIT: Duration = Duration::from_secs(60);
-/// Certificates of Stratum V2 peers are refused beyond 10 s (client 0.6.0).
+/// Certificates of Stratum V2 peers are rejected beyond 10 s (client 0.6.0).
 const CLOCK_TOLERANCE_S: i64 = 10;
-/// A word of a new block may have waited in the client for a while, around a change of pools; the
-/// node's clock then only seems to be behind.
+/// The client may process a new block late during a change of pools; then the node's clock only
+/// seems to be behind.
 const WAITED_S: i64 = -60;
-/// Rejected shares, per cent: a good line loses under one.
+/// Rejected shares in percent: a good connection loses less than one.
 const MANY_REJECTS: f64 = 5.0;
 const VERY_MANY_REJECTS: f64 = 25.0;
-/// Judged from so many shares on.
+/// Minimum number of shares for a rating.
 const ENOUGH_SHARES: f64 = 20.0;
-/// Of the expected shares, per cent. Shares are a matter of luck: of 20 expected, fewer than 5 come
-/// once in 60,000 times.
+/// Percent of the expected shares. The number of shares is random: if 20 are expected, fewer than 5
+/// arrive once in 60,000 times.
 const FEW_SHARES: f64 = 25.0;
-/// Of the memory limit, per cent.
+/// Percent of the memory limit.
 const MEMORY_WARNING: f64 = 80.0;
-/// From here on the client is about to be refused memory; also where the cure sets in.
+/// From here on the client is about to run out of memory; also the threshold of the automatic fix.
 pub const MEMORY_FULL: f64 = 95.0;
-/// Growth within six hours: half as much again and more than this.
+/// Growth within six hours: by half, and by more than this.
 const GROWTH_LEAST: f64 = 64.0 * 1024.0 * 1024.0;
 const MIB: u64 = 1024 * 1024;
-/// Free space.
+/// Free disk space.
 const DISK_WARNING: u64 = 1024 * MIB;
 const DISK_FULL: u64 = 200 * MIB;
 
@@ -66,9 +65,9 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
         let (grade, message) = match check {
             HealthCheck::Process => process(look),
             HealthCheck::Disk => disk(look),
-            // What follows speaks of a client that runs.
+            // The other checks need a running client.
             _ if !look.instance.status.has_client() => {
-                (HealthGrade::Unknown, "It does not run.".into())
+                (HealthGrade::Unknown, "The instance is not running.".into())
             }
             HealthCheck::Template => template::template(look),
             HealthCheck::Upstream => upstream::upstream(look),
@@ -116,59 +115,59 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
         let last = || {
             instance
                 .last_output_text()
-                .map(|words| format!("Its last error: {words}"))
+                .map(|words| format!("Last error: {words}"))
         };
         told.or_else(last)
-            .unwrap_or_else(|| "Its log may say why.".into())
+            .unwrap_or_else(|| "See the log for the reason.".into())
     };
     match instance.status {
         InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => {
-            unknown("It is stopped, as asked.")
+            unknown("The instance is stopped.")
         }
         InstanceState::Stopped | InstanceState::Stopping => {
-            unknown("It is stopped. Start it, or have it started with the manager.")
+            unknown("Stopped. Start it, or let it start automatically with jd-manager.")
         }
         InstanceState::Failed => bad(format!(
-            "It does not run and is not tried again by itself. {}",
+            "The instance failed. jd-manager does not restart it automatically. {}",
             cause()
         )),
         InstanceState::BackingOff => bad(format!(
-            "Its client ended and is tried again soon. {}",
+            "The client exited unexpectedly. jd-manager will retry soon. {}",
             cause()
         )),
         InstanceState::Starting if instance.failures > 0 => bad(format!(
-            "Its client ended and is being tried again. {}",
+            "The client exited unexpectedly. jd-manager is retrying. {}",
             cause()
         )),
         InstanceState::Starting => match &instance.warning {
             Some(words) => warning(words.clone()),
-            None => unknown("Its client is starting."),
+            None => unknown("The client is starting."),
         },
         InstanceState::Running if look.hung_for().is_some() => bad(
-            "The client hangs: no log output, and no answer from its monitoring. jd-manager restarts it after two minutes, unless you turned that off \
-             under Self-healing.",
+            "The client hangs: no log output and no answer from its monitoring port. jd-manager restarts it after two minutes, unless you turned that off \
+             under Automatic fixes.",
         ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
-            "A part of the client crashed while the rest goes on: its log has the words “panic”. Restart it, and if it comes again, try another \
-             version of the client.",
+            "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart it. If it crashes again, try another client \
+             version.",
         ),
         InstanceState::Running if look.counted.starts >= MANY_STARTS => warning(format!(
-            "It serves miners, but was started {} times or more within the last hour. Its events say why.",
+            "Running, but started at least {} times in the last hour. See Events for the reasons.",
             MANY_STARTS
         )),
-        InstanceState::Running => well("Its client serves miners."),
+        InstanceState::Running => well("Running."),
     }
 }
 
 fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
-        return unknown("Its monitoring tells no figures, so shares are not counted.");
+        return unknown("Monitoring reports no metrics, so shares are not counted.");
     };
     if miners < 1.0 {
         return match look.age() > SETTLING {
             true => warning(
-                "No miner is connected. Point miners at the address on the instance's page.",
+                "No miner is connected. Point your miners at the address shown on the instance page.",
             ),
             false => unknown("No miner has connected yet."),
         };
@@ -189,12 +188,12 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
         .iter()
         .max_by_key(|(_, count)| **count)
     {
-        Some((reason, _)) => format!(" Most often the reason is {reason}."),
+        Some((reason, _)) => format!(" Most common reason: {reason}."),
         None => String::new(),
     };
     if by_pool > MANY_REJECTS {
         let words = format!(
-            "The pool refuses more than {} % of the shares.{} Stale shares come from a slow line to the pool or late templates.",
+            "The pool rejects more than {} % of the shares.{} Stale shares are caused by a slow connection to the pool or late templates.",
             if by_pool > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -210,8 +209,8 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if by_client > MANY_REJECTS {
         let words = format!(
-            "The client refuses more than {} % of the miners' shares. See the charts for which miner and why: too old work, too low difficulty, or a \
-             miner set too fast.",
+            "The client rejects more than {} % of the miners' shares. The charts show which miner and why: old work, low difficulty, or a miner \
+             configured too fast.",
             if by_client > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -227,36 +226,36 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let channels = look.figure("channels_miners").unwrap_or(miners);
     let expected =
         look.running.shares_per_minute.unwrap_or(0.0) * channels * WINDOW.as_secs_f64() / 60.0;
-    // Channels that were opened a moment ago have had no time.
+    // New channels had no time for shares.
     if look.age() > WINDOW + SETTLING && expected >= ENOUGH_SHARES {
         if counted.accepted <= 0.0 {
             return bad(
-                "Miners are connected but no share has come for ten minutes. See whether they hash, and that they take work from here.",
+                "Miners are connected, but no share has arrived for 10 minutes. Check that the miners are hashing and use work from this instance.",
             );
         }
         if 100.0 * counted.accepted / expected < FEW_SHARES {
             return warning(
-                "Far fewer shares come than the connected miners should find. See the charts for which of them has fallen behind.",
+                "Far fewer shares arrive than expected from the connected miners. The charts show which miner has fallen behind.",
             );
         }
     }
-    well("Shares come as expected, and few are refused.")
+    well("Shares arrive as expected, and few are rejected.")
 }
 
 fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     if !look.running.has_monitoring {
         return unknown(
-            "Its configuration has no monitoring address: hashrate and shares cannot be measured. Add one to see them.",
+            "The configuration has no monitoring address, so hashrate and shares cannot be measured. Add one to see them.",
         );
     }
     if look.running.refresh_s == 0 || look.standing.frozen_by_panic {
         return bad(
-            "Its figures stand still for good: monitoring_cache_refresh_secs is 0 in its configuration, which the client cannot do. Set it to 15.",
+            "Metrics have stopped updating: monitoring_cache_refresh_secs is 0 in the configuration, and the client does not support that. Set it to 15.",
         );
     }
     if let Some(still) = look.frozen_for() {
         return bad(format!(
-            "Its figures have stood still for more than {}, though it answers. A restart helps.",
+            "Metrics have not updated for more than {}, although monitoring answers. Restart the instance.",
             human_duration(minutes(still))
         ));
     }
@@ -269,14 +268,12 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         {
             bad(words.clone())
         }
-        Some(MonitoringState::Not { .. }) | None => unknown("Its monitoring has not answered yet."),
-        Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
-            well("Its monitoring answers.")
-        }
+        Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not answered yet."),
+        Some(MonitoringState::Moving | MonitoringState::Still(_)) => well("Monitoring answers."),
     }
 }
 
-/// Rounded down to a minute, for words that shall not change all the time.
+/// Rounded down to a minute, for a text that rarely changes.
 fn minutes(length: Duration) -> Duration {
     let minutes = length.as_secs() / 60;
     Duration::from_secs(60 * if minutes > 10 { 10 } else { minutes.min(1) })
@@ -289,55 +286,55 @@ fn clock(look: &Snapshot<'_>) -> CheckOutcome {
     }
     match look.standing.node_clock_ahead_s {
         Some(ahead) if !(WAITED_S..=CLOCK_TOLERANCE_S).contains(&ahead) => warning(format!(
-            "The clock of the node behind the template provider is {} this machine's by more than {} s. Certificates are refused when \
-             clocks differ: set both by a time server.",
-            if ahead > 0 { "ahead of" } else { "behind" },
+            "The node's clock is more than {} s {} the clock of this machine. Different clocks cause rejected certificates. \
+             Synchronize both with a time server.",
             if ahead > 0 {
                 CLOCK_TOLERANCE_S
             } else {
                 -WAITED_S
             },
+            if ahead > 0 { "ahead of" } else { "behind" },
         )),
-        Some(_) => well("The clocks of this machine and of the node agree."),
-        None => unknown("No block has come yet to compare clocks by."),
+        Some(_) => well("The clocks of this machine and the node agree."),
+        None => unknown("No block has arrived yet to compare the clocks."),
     }
 }
 
 fn memory(look: &Snapshot<'_>) -> CheckOutcome {
     let Some(now) = look.figure("memory_bytes") else {
-        return unknown("Its memory was not measured yet.");
+        return unknown("Memory has not been measured yet.");
     };
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
             return bad(
-                "It is about to reach its memory limit, and would be ended then. Raise the limit in its settings, or restart it.",
+                "The client is about to reach its memory limit and will exit then. Raise the limit under Settings, or restart it.",
             );
         }
         Some(reached) if reached >= MEMORY_WARNING => {
             return warning(format!(
-                "It uses more than {MEMORY_WARNING} % of its memory limit. Raise the limit in its settings if this is its normal size."
+                "The client uses more than {MEMORY_WARNING} % of its memory limit. If this is normal, raise the limit under Settings."
             ));
         }
         _ => {}
     }
     match look.counted.memory_before {
         Some(before) if now - before > GROWTH_LEAST && now > before * 1.5 => warning(
-            "Its memory has grown by half or more within six hours. If it goes on like that, restart it and set a memory limit in its settings.",
+            "Memory has grown by more than 50 % in 6 hours. If it keeps growing, restart the instance and set a memory limit under Settings.",
         ),
-        _ => well("Its memory is as it should be."),
+        _ => well("Memory use is normal."),
     }
 }
 
 fn disk(look: &Snapshot<'_>) -> CheckOutcome {
     match look.free {
-        None => unknown("How much room is left cannot be told."),
+        None => unknown("Free disk space is unknown."),
         Some(free) if free < DISK_FULL => bad(
-            "Less than 200 MiB are left for logs and the database. Make room: nothing can be recorded on a full disk.",
+            "Less than 200 MiB of disk space left for logs and the database. Free up space: nothing can be recorded on a full disk.",
         ),
         Some(free) if free < DISK_WARNING => warning(
-            "Less than 1 GiB is left for logs and the database. Make room before it runs out.",
+            "Less than 1 GiB of disk space left for logs and the database. Free up space before the disk is full.",
         ),
-        Some(_) => well("There is room for logs and the database."),
+        Some(_) => well("Enough disk space for logs and the database."),
     }
 }
 
@@ -345,30 +342,28 @@ fn logs(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     if counted.lines > STORM_LINES {
         return warning(
-            "Its log grows by more than a hundred lines a second. Its configuration or its peers make it repeat itself: see the log.",
+            "The log grows by more than 100 lines per second. The configuration or a peer causes repeated messages. See the log.",
         );
     }
     if counted.errors >= VERY_MANY_ERRORS {
-        return bad("Its log is full of errors: more than 200 within ten minutes. See the log.");
+        return bad("At least 200 errors in the log in 10 minutes. See the log.");
     }
     if counted.errors >= MANY_ERRORS {
-        return warning("Its log has ten errors or more within ten minutes. See the log.");
+        return warning("At least 10 errors in the log in 10 minutes. See the log.");
     }
-    well("Its log has few errors or none.")
+    well("Few or no errors in the log.")
 }
 
-/// A newer client is information and no reason to score less: the present one works.
+/// A newer client is information and does not lower the score: the current one works.
 fn version(look: &Snapshot<'_>) -> CheckOutcome {
     match (look.version, available_update(look)) {
-        (None, _) => unknown("The version of its client is not known."),
+        (None, _) => unknown("The client version is unknown."),
         (_, Some(text)) => well(text),
-        (Some(version), None) => well(format!(
-            "Its client is version {version}, the newest that is known here or newer."
-        )),
+        (Some(version), None) => well(format!("Client {version}. No newer version is known.")),
     }
 }
 
-/// The newer client that could be installed, in sentences.
+/// The newer client that can be installed, as sentences.
 pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {

@@ -1,5 +1,5 @@
-//! What a look at an instance needs besides its log and its history: its file, its version, what
-//! was measured last, room on the disk.
+//! Collects the parts of a snapshot that are not in the log or the history: configuration file,
+//! version, latest samples, free disk space.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -14,15 +14,14 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
 use crate::infra::disk::free_space;
 
-/// The free space of a disk is asked for so often.
+/// Interval of the free space check.
 const DISK_ASKED: Duration = Duration::from_secs(30);
-/// The newest sample counts as present for so many intervals, and never for less than so many
-/// seconds.
+/// The latest sample counts as current for this many intervals, and at least this many seconds.
 const PRESENT_ROUNDS: i64 = 3;
 const PRESENT_SECONDS: i64 = 60;
 
 impl HealthService {
-    /// What is known of an instance without asking anybody, for whoever acts on it.
+    /// The known state of an instance, without new measurements.
     ///
     /// # Errors
     /// The database cannot be read, the first time.
@@ -42,8 +41,8 @@ impl HealthService {
         })
     }
 
-    /// The newer client that is available for an instance. The outer `None` means that the version
-    /// of its client is unknown.
+    /// The newer client that is available for an instance. The outer `None` means that its client
+    /// version is unknown.
     pub fn available_update(&self, id: InstanceId) -> Option<Option<String>> {
         self.0
             .kept()
@@ -51,10 +50,10 @@ impl HealthService {
             .and_then(|kept| kept.available_update.clone())
     }
 
-    /// What was measured of the present client last, if that is not long ago.
+    /// The latest samples of the current client, if they are recent.
     pub(super) fn measured(&self, instance: &Instance, now: Timestamp) -> Option<LatestFigures> {
-        // A sample from before its start was of the client before it, and an old one says nothing
-        // of now.
+        // A sample from before the start belongs to the previous client, and an old one is not
+        // current.
         let fresh_s = (PRESENT_ROUNDS * self.0.metrics.interval_s()).max(PRESENT_SECONDS);
         let is_present = |at: i64| (now.0.div_euclid(1000) - at).abs() <= fresh_s;
         let measured = self.0.metrics.measured(instance.id)?;
@@ -65,7 +64,7 @@ impl HealthService {
         .then_some(measured)
     }
 
-    /// What the running client was told.
+    /// The configuration of the running client.
     pub(super) async fn running(&self, instance: &Instance, kept: &CachedHealth) -> RunningConfig {
         match &kept.running {
             Some((of, running)) if *of == instance.start_time && of.is_some() => running.clone(),
@@ -79,7 +78,7 @@ impl HealthService {
         }
     }
 
-    /// Which version of the client it is.
+    /// The client version.
     pub(super) async fn version(&self, instance: &Instance) -> Option<ClientVersion> {
         self.0
             .instances
@@ -89,7 +88,7 @@ impl HealthService {
             .map(|program| program.version)
     }
 
-    /// Free bytes where everything is kept, asked for now and then.
+    /// Free disk space of the data directory, checked periodically.
     pub(super) async fn free(&self) -> Option<u64> {
         let known = *self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((asked, free)) = known

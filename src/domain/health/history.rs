@@ -1,4 +1,4 @@
-//! What was: the history of an instance's checks, and what was counted of it lately.
+//! The history of health checks, and recent counters.
 
 use std::time::Duration;
 use strum::IntoEnumIterator;
@@ -13,8 +13,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
 impl HealthService {
-    /// What the checks of an instance found, newest first. `before`: only rows with a smaller
-    /// number.
+    /// Past results of an instance, newest first. `before`: only rows with a smaller id.
     pub async fn history(
         &self,
         id: InstanceId,
@@ -29,8 +28,8 @@ impl HealthService {
             .await
     }
 
-    /// The worst grade of all checks in each of `cells` equal parts of the time from `from` to
-    /// `to`; what is not known there is unknown.
+    /// The worst grade of all checks in each of `cells` equal parts between `from` and `to`; parts
+    /// without data are unknown.
     pub async fn strip(
         &self,
         id: InstanceId,
@@ -50,7 +49,7 @@ impl HealthService {
         Ok(strip(&found, from, to, cells))
     }
 
-    /// What was counted of an instance lately.
+    /// Recent counters of an instance.
     pub(super) async fn count(&self, instance: &Instance, now: Timestamp) -> Result<RecentCounts> {
         let id = instance.id;
         let Some(started) = instance.start_time.map(Timestamp) else {
@@ -115,8 +114,8 @@ impl HealthService {
     }
 }
 
-/// The worst grade in each part of a stretch of time. A row holds until the next of its check, but
-/// no longer than twice the time after which there is one in any case.
+/// The worst grade in each part of a time range. A row is valid until the next row of its check,
+/// but at most twice the interval in which rows are written.
 fn strip(
     found: &[(Timestamp, HealthCheck, HealthGrade)],
     from: Timestamp,

@@ -1,4 +1,4 @@
-//! What is forgotten: results of checks beyond their time, in small steps so that nobody waits.
+//! Deletes old health check results in small steps, so that other writers do not wait.
 
 use std::time::Duration;
 
@@ -8,18 +8,17 @@ use crate::base::error::Result;
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::schedule::JobSchedule;
 
-/// Every night at twenty past three, UTC: after the samples, before they give their space back to
-/// nobody.
+/// Every night at 03:20 UTC: after the samples are pruned, before disk space is released.
 const NIGHTLY: &str = "0 20 3 * * *";
-/// Rows removed in one transaction: some milliseconds.
+/// Rows deleted in one transaction: a few milliseconds.
 const ROWS: i64 = 2_000;
-/// Between two steps, for those who want to write.
+/// Pause between two steps, for other writers.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Forgets what checks found before `before`.
+/// Deletes results from before `before`.
 ///
 /// # Errors
-/// The database cannot be written; what was removed by then stays removed.
+/// The database cannot be written; earlier steps remain done.
 pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
     while db
         .write_as(WriteMode::UNSYNCED, move |c| {
@@ -33,7 +32,7 @@ pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Forgets every night and an hour after the start what is older than `days`.
+/// Deletes results older than `days` every night and an hour after the start.
 pub async fn schedule_pruning(
     schedule: &JobSchedule,
     db: Db,
@@ -44,14 +43,14 @@ pub async fn schedule_pruning(
         async move { prune_and_log(&db, days).await }
     };
     schedule
-        .nightly(NIGHTLY, "forgetting old results of checks", work)
+        .nightly(NIGHTLY, "deleting old health check results", work)
         .await
 }
 
 async fn prune_and_log(db: &Db, days: u32) {
     let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
     if let Err(error) = prune(db, before).await {
-        tracing::warn!(%error, "old results of checks could not be forgotten; it is tried again next night");
+        tracing::warn!(%error, "cannot delete old health check results; retrying next night");
     }
 }
 
@@ -87,7 +86,7 @@ mod tests {
             Ok(())
         });
         made.await.unwrap();
-        // It is never started: no night comes.
+        // It never runs, because no night comes.
         let schedule = |delay| JobSchedule::with_delay(CancellationToken::new(), delay);
         schedule_pruning(
             &schedule(Duration::from_secs(3600)).await.unwrap(),

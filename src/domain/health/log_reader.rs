@@ -1,5 +1,5 @@
-//! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the
-//! disk. Must not know the database.
+//! Reads the log of one instance as it grows and derives the state of the client. Blocking.
+//! Independent of the database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,34 +9,35 @@ use crate::infra::log_store::stream::{LogCursor, ReadStep};
 use crate::keeper::segment;
 use crate::programs::jd_client::diagnosis::ClientStatus;
 
-/// Bytes of a line that are looked at; what means something stands in its first few hundred.
+/// Maximum bytes read of a line; the relevant part is in the first few hundred.
 const LINE_MAX: usize = 4096;
-/// The directory is looked at once in so many readings, in case files were deleted under the
-/// reader.
+/// Number of reads between two checks of the directory, in case files were deleted.
 const LOOK_AROUND: u32 = 30;
-/// A first file is looked for in so many readings after somebody expects one; later it is found
-/// when the directory is looked at anyway.
+/// Number of reads in which a first file is searched for after it is expected; later the regular
+/// directory check finds it.
 const EXPECTED: u32 = 60;
 
-/// A place in a log and what was understood up to there.
+/// A read position in a log and the state derived up to there.
 #[derive(Debug)]
 pub struct HealthLogReader {
     dir: PathBuf,
     cursor: LogCursor,
-    /// Where the line that is not whole yet begins.
+    /// Start of the incomplete last line.
     line_start: u64,
     partial: Vec<u8>,
-    /// How often it was read.
+    /// Number of reads.
     turn: u32,
-    /// In so many more readings a file is looked for while there is none.
+    /// Remaining reads in which a first file is searched for.
     expected: u32,
     mask: SecretMask,
-    /// What the log says up to `line_start`.
+    /// The last read stopped at its limit, not at the end of the log.
+    is_behind: bool,
+    /// The state derived from the log up to `line_start`.
     pub standing: ClientStatus,
 }
 
 impl HealthLogReader {
-    /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
+    /// Continues at `offset` in the log files of `dir`, for which `standing` is valid.
     pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -46,36 +47,41 @@ impl HealthLogReader {
             turn: 0,
             expected: 1,
             mask: SecretMask::default(),
+            is_behind: false,
             standing,
         }
     }
 
-    /// The same, deaf to the secrets of `mask`: what it understands is shown to everybody.
+    /// The same, ignoring the secrets of `mask`: the derived state is shown to everyone.
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
-    /// A client may have been started: its log is looked for, where there was none.
+    /// A client may have been started: searches for its log if there was none.
     pub fn find_log(&mut self) {
         self.expected = EXPECTED;
     }
 
-    /// The offset up to which everything is understood: where another reader would go on.
+    /// The offset up to which the log is processed, where another reader would continue.
     pub fn offset(&self) -> u64 {
         self.line_start
     }
 
-    /// Reads what has come, at most about `most` bytes; tells whether something changed that is
-    /// worth a look.
+    /// The log has more data than one read takes: `standing` is an earlier state.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Reads new data, at most about `most` bytes; returns whether a check is due.
     ///
     /// # Errors
-    /// The files cannot be read; what was read by then counts.
+    /// The files cannot be read; data read before that counts.
     pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
         let (mut has_changed, mut read) = (false, 0);
+        self.is_behind = false;
         self.turn = self.turn.wrapping_add(1);
         let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
-        // Of an instance that was never started there is nothing to read, and its directory is not
-        // listed again and again to learn that.
+        // An instance that was never started has no log; its directory is not read repeatedly.
         let is_idle = !self.cursor.is_open() && self.expected == 0;
         if !looks_around && (is_idle || !self.cursor.is_behind()?) {
             return Ok(false);
@@ -100,7 +106,7 @@ impl HealthLogReader {
                 }
                 ReadStep::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
-                        // Somebody removed the files, and another log has begun in their place.
+                        // The files were deleted, and a new log has begun.
                         *self = Self::new(&self.dir, 0, ClientStatus::default())
                             .masked(self.mask.clone());
                         return Ok(true);
@@ -109,10 +115,11 @@ impl HealthLogReader {
                 }
             }
         }
+        self.is_behind = read >= most;
         Ok(has_changed)
     }
 
-    /// The newest file ends before this place.
+    /// The newest file ends before this position.
     fn is_beyond_the_end(&self) -> io::Result<bool> {
         let newest = segment::list(&self.dir)?
             .last()
@@ -161,8 +168,7 @@ mod tests {
         dir.join(crate::keeper::segment::file_name(base))
     }
 
-    /// What is understood of a log does not depend on how it was cut, nor on who was interrupted
-    /// when.
+    /// The state derived from a log does not depend on the size of the reads or on interruptions.
     #[test]
     fn a_log_read_in_pieces_by_several_readers_says_the_same() {
         let dir = tempfile::tempdir().unwrap();
@@ -185,7 +191,7 @@ mod tests {
             while reader.offset() < LOG[..end].rfind('\n').map_or(0, |at| at as u64 + 1) {
                 reader.read(&mut buffer, 512).unwrap();
             }
-            // As it is kept between two managers.
+            // As it is stored between two managers.
             offset = reader.offset();
             standing =
                 serde_json::from_str(&serde_json::to_string(&reader.standing).unwrap()).unwrap();
@@ -194,7 +200,23 @@ mod tests {
         assert_eq!(standing, whole);
     }
 
-    /// "Make room", the disk's check says, and somebody does.
+    #[test]
+    fn a_reader_is_behind_until_it_has_read_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(file(dir.path(), 0), LOG).unwrap();
+        let mut reader = HealthLogReader::new(dir.path(), 0, ClientStatus::default());
+        let mut buffer = vec![0; 512];
+        let mut readings = 0;
+        while reader.offset() < LOG.len() as u64 {
+            reader.read(&mut buffer, 4096).unwrap();
+            readings += 1;
+            assert_eq!(reader.is_behind(), readings <= LOG.len() / 4096);
+        }
+        reader.read(&mut buffer, 4096).unwrap();
+        assert!(readings > 3 && !reader.is_behind());
+    }
+
+    /// A user deletes log files to free disk space.
     #[test]
     fn a_log_whose_files_were_removed_is_read_from_its_new_beginning() {
         let dir = tempfile::tempdir().unwrap();
@@ -238,7 +260,7 @@ mod tests {
             "found after a while all the same"
         );
         assert_eq!(reader.offset(), LOG.len() as u64);
-        // Of a client that was started it is found at once.
+        // The log of a started client is found immediately.
         let mut reader =
             HealthLogReader::new(&dir.path().join("later"), 0, ClientStatus::default());
         reader.read(&mut buffer, usize::MAX).unwrap();
@@ -258,7 +280,7 @@ mod tests {
         assert!(!reader.read(&mut buffer, usize::MAX).unwrap());
         assert!(reader.partial.len() <= LINE_MAX);
         assert_eq!(reader.offset(), 0);
-        // The oldest file is gone, and reading goes on with the next.
+        // The oldest file is gone, and reading continues with the next.
         let later = 2 << 20;
         let line = LOG
             .lines()

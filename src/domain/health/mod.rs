@@ -6,17 +6,17 @@
 //! running_config         (collect)    ┘
 //! ```
 //!
-//! Does not know who is notified.
+//! Independent of notifications.
 //!
 //! * [`model`]: checks, grades, score. `checks`: one function per check. `snapshot`: their input.
 //!   [`remediation_policy`]: when an automatic restart may be tried. All pure.
 //! * `log_reader`: reads one log. `collect`: the rest of a snapshot. `running_config`: what the
 //!   client was started with.
-//! * `monitor`: the task that watches all instances. `remediation`: restarts one of them.
-//!   `stagger`: spreads restarts of many.
-//! * `pool_probes`: asks pools and job declaration servers, once for all that wait for them.
-//!   `pool_return`: when a restart leads back to a pool. `pool_report`: what is said of it.
-//! * `service`: the use cases. `history`: past results. `reporting`: what other domains get.
+//! * `monitor`: the task that watches all instances. `remediation`: restarts an instance.
+//!   `stagger`: spreads many restarts over time.
+//! * `pool_probes`: tests pools and job declaration servers, once for all waiting instances.
+//!   `pool_return`: when a restart leads back to a pool. `pool_report`: the text about pools.
+//! * `service`: the use cases. `history`: past results. `reporting`: results for other domains.
 //! * `jobs`: prunes old results.
 
 mod checks;

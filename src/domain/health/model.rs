@@ -1,11 +1,11 @@
-//! What is checked, how a check turns out, and what all of them together say. Pure.
+//! Health checks, their grades and the score. Pure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
 
-/// How something is.
+/// Grade of a health check.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
 )]
@@ -13,23 +13,23 @@ use crate::base::clock::Timestamp;
 #[derive(strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum HealthGrade {
-    /// It cannot be told: nothing runs, or nothing was measured yet.
+    /// Unknown: not running, or not measured yet.
     Unknown,
-    /// As it should be.
+    /// No problem.
     Healthy,
-    /// It works, and somebody should look at it.
+    /// It works, but needs attention.
     Warning,
     /// It does not work, or earns nothing.
     Unhealthy,
 }
 
 impl HealthGrade {
-    /// The word programs get.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// As the value of a series: 0 healthy, 1 warning, 2 unhealthy; none for what cannot be told.
+    /// The value in a series: 0 healthy, 1 warning, 2 unhealthy; none if unknown.
     pub const fn value(self) -> Option<f64> {
         match self {
             Self::Unknown => None,
@@ -40,7 +40,7 @@ impl HealthGrade {
     }
 }
 
-// In a page's order: what mining depends on most comes first.
+// Ordered as on the page: the checks that mining depends on most come first.
 /// One thing that is checked.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
@@ -49,35 +49,35 @@ impl HealthGrade {
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum HealthCheck {
-    /// Its state, and how often it was started lately.
+    /// State of the process, and number of recent starts.
     Process,
-    /// Where block templates come from, and how old the last one is.
+    /// The template provider, and the age of the last template.
     Template,
-    /// Where its work goes: which pool, or solo.
+    /// The connection to the pool, or solo mining.
     Upstream,
-    /// Whether shares flow as expected, and how many are refused.
+    /// Whether shares arrive as expected, and how many are rejected.
     Shares,
-    /// Whether the client's monitoring answers and moves.
+    /// Whether monitoring answers and its metrics update.
     Monitoring,
-    /// Whether the clocks agree, on which certificates depend.
+    /// Whether the clocks agree; certificates depend on them.
     Clock,
-    /// Its memory against its limit, and its growth.
+    /// Memory use compared with the limit, and its growth.
     Memory,
-    /// Room for logs and the database.
+    /// Free disk space for logs and the database.
     Disk,
-    /// Errors and warnings in its log for their time.
+    /// Rate of errors and of all lines in the log.
     Logs,
-    /// Whether its client is the newest known.
+    /// Whether a newer client is known.
     Version,
 }
 
 impl HealthCheck {
-    /// The word programs get.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Its name for people.
+    /// The name on pages.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Process => "Process",
@@ -93,8 +93,7 @@ impl HealthCheck {
         }
     }
 
-    /// What it counts in the score. All weights together are 100; docs/API.md has them too, and a
-    /// test compares.
+    /// Weight in the score. All weights add up to 100. docs/API.md lists them, and a test compares.
     pub const fn weight(self) -> u32 {
         match self {
             Self::Process => 25,
@@ -107,37 +106,36 @@ impl HealthCheck {
     }
 }
 
-/// How one check turned out.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckFinding {
-    /// What was checked.
+    /// The check.
     pub check: HealthCheck,
-    /// How it is.
+    /// The grade.
     pub grade: HealthGrade,
-    /// What is the case and, unless all is well, what to do. Figures that change all the time do
-    /// not stand here.
+    /// The problem and its fix. Contains no values that change all the time.
     pub message: String,
 }
 
-/// A finding and its times, as it is kept and as programs get it.
+/// The stored result of a check, also in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// What was checked.
+    /// The check.
     pub check_type: HealthCheck,
-    /// How it is.
+    /// The grade.
     pub status: HealthGrade,
-    /// What is the case and what to do.
+    /// The problem and its fix.
     pub message: String,
-    /// When it was checked last.
+    /// Time of the last check.
     pub timestamp: Timestamp,
-    /// Since when the status is this one.
+    /// Since when the grade is this one.
     pub since: Timestamp,
 }
 
-/// All of an instance's checks in one number from 0 to 100: the weighted mean of those that could
-/// be told, where healthy counts fully, a warning half and unhealthy nothing. Whoever does not run
-/// though wanted scores 0; nobody scores more than 50 without templates or without the pool that is
-/// configured. None if nothing could be told, as of a stopped instance.
+/// The score of an instance from 0 to 100: the weighted mean of all checks with a known result,
+/// where healthy counts fully, a warning half and unhealthy nothing. An instance that should be
+/// running but is not scores 0. Without templates or without the configured pool the score is at
+/// most 50. None if nothing is known, for example for a stopped instance.
 pub fn score(results: &[CheckResult]) -> Option<u32> {
     let grade = |check: HealthCheck| {
         results
@@ -170,7 +168,7 @@ pub fn score(results: &[CheckResult]) -> Option<u32> {
     (possible > 0).then(|| (100 * reached / possible).min(most))
 }
 
-/// How the instance is as a whole: its worst check; unknown when it is not to be judged.
+/// The overall grade: the worst check, or unknown if the instance is not rated.
 pub fn overall(results: &[CheckResult]) -> HealthGrade {
     if score(results).is_none() {
         return HealthGrade::Unknown;
@@ -182,7 +180,8 @@ pub fn overall(results: &[CheckResult]) -> HealthGrade {
         .unwrap_or(HealthGrade::Unknown)
 }
 
-/// The check to look at first: the gravest, of equals the one mining depends on most.
+/// The most important problem: the worst check; if several are equal, the one that mining depends
+/// on most.
 pub fn gravest(results: &[CheckResult]) -> Option<&CheckResult> {
     let grave = results.iter().filter(|r| r.status >= HealthGrade::Warning);
     grave.max_by_key(|r| (r.status, std::cmp::Reverse(r.check_type)))

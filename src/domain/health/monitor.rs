@@ -1,6 +1,6 @@
-//! The one task that looks after all instances: reads their logs as they grow, looks at whoever has
-//! news, at everybody now and then, and tries the cures. Blocks nobody; what is slow (a restart, a
-//! pool that does not answer) runs beside it.
+//! The task that watches all instances: reads their logs as they grow, checks instances with news
+//! immediately and all instances periodically, and starts automatic fixes. Never blocks: slow work
+//! (a restart, a pool that does not answer) runs in separate tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,30 +22,34 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::infra::db::WriteMode;
 
-/// Logs are read so often: what they say is known a second later.
+/// Interval of log reads.
 const TICK: Duration = Duration::from_secs(1);
-/// Most bytes of one log in one tick; a log that grows faster is caught up with later.
+/// Maximum bytes of one log per tick; a faster log is read in later ticks.
 const MOST: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
-/// Which instances there are is read anew so often, besides when it changes.
+/// Interval of reading the list of instances, besides its changes.
 const LIST: Duration = Duration::from_secs(10);
-/// A running client is looked at so often when all is well with it,
+/// Check interval of a healthy running client,
 const WELL: Duration = Duration::from_secs(60);
-/// and so often otherwise: much of what is wrong is so only after a while.
+/// and of others: many problems take a while to show.
 const NOT_WELL: Duration = Duration::from_secs(10);
-/// Whether a running client needs a cure is looked at so often.
+/// Interval of the check for automatic fixes.
 const WATCHED: Duration = Duration::from_secs(5);
-/// How far a log was read is written down so often, besides when something was understood.
+/// Interval of saving the read position, besides state changes.
 const SAVED: Duration = Duration::from_secs(60);
-/// Pools are tried so often while an instance mines solo unasked, all of them at once; for one that
-/// has just begun to, also at once.
+/// Probe interval of all pools while an instance mines solo although a pool is configured; the
+/// first probe is immediate.
 const PROBE: Duration = Duration::from_secs(5);
-/// And so often when no restart depends on it.
+/// Probe interval if no restart depends on it.
 const REPORT: Duration = Duration::from_secs(30);
-/// What is measured must be so for so long before it is acted upon.
+/// A log that was written while no manager ran is read to its end before its instance is checked,
+/// because its earlier parts describe a past state. This is the maximum time without checks if the
+/// log grows faster than it is read.
+const CATCH_UP: Duration = Duration::from_secs(30);
+/// How long a measured problem must persist before a fix.
 const PERSISTS: Duration = Duration::from_secs(15);
 
-/// Looks after all instances.
+/// Monitors all instances.
 #[derive(Debug)]
 pub struct HealthMonitor {
     health: HealthService,
@@ -56,28 +60,30 @@ pub struct HealthMonitor {
     probed_at: Instant,
     turns: Arc<StaggerQueue>,
     probes: Arc<PeerProbes>,
-    /// Cancelled when the manager ends: nothing is cured any more.
+    /// Canceled when the manager stops: no further automatic fixes.
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct MonitoredInstance {
-    /// Absent while its log is being read, and when a reading failed for good.
+    /// Absent while its log is being read, and after a read that failed for good.
     reader: Option<HealthLogReader>,
+    /// Since when part of the log is unread.
+    behind_since: Option<Instant>,
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
-    /// When its pools were last probed, since there is a reason to.
+    /// Time of the last probe of its pools, while there is a reason to probe.
     probed_at: Option<Instant>,
-    /// The cure that is needed, and since when.
+    /// The needed automatic fix, and since when.
     needed: Option<(Remediation, Instant)>,
-    /// A probe or a restart is under way.
+    /// A probe or a restart in progress.
     busy: Option<tokio::task::JoinHandle<()>>,
     is_failing: bool,
 }
 
 impl HealthMonitor {
-    /// Looks at everybody at least every `interval`.
+    /// Checks every instance at least every `interval`.
     pub fn new(health: HealthService, interval: Duration) -> Self {
         Self {
             health,
@@ -92,7 +98,7 @@ impl HealthMonitor {
         }
     }
 
-    /// Works until `stop`.
+    /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         self.stop = stop.clone();
         let mut changes = self.health.instances().changes();
@@ -131,11 +137,11 @@ impl HealthMonitor {
             if let Err(error) = result
                 && !stop.is_cancelled()
             {
-                tracing::warn!(%error, "health cannot be looked after at the moment; it is tried again");
+                tracing::warn!(%error, "health checks failed; retrying");
                 self.listed = None;
             }
         }
-        // What was understood is written down, so that the next manager begins there.
+        // Saves the derived states, so that the next manager continues there.
         let all: Vec<InstanceId> = self.readers.keys().copied().collect();
         for id in all {
             let _ = self.save(id).await;
@@ -172,12 +178,13 @@ impl HealthMonitor {
                 changed.insert(*id);
             }
         }
+        changed.retain(|id| !self.is_catching_up(id));
         for id in &changed {
             match self.health.check_instance(*id, false).await {
                 Ok(()) => {}
-                // One that is gone must not keep the others waiting.
+                // A deleted instance must not block the others.
                 Err(Error::NotFound { .. }) => self.listed = None,
-                // The others are looked at all the same.
+                // The others are checked anyway.
                 Err(error) => fault = fault.or(Some(error)),
             }
             if let Some(watched) = self.readers.get_mut(id) {
@@ -193,14 +200,14 @@ impl HealthMonitor {
         if is_probe || !changed.is_empty() || self.watched_at.elapsed() >= WATCHED {
             self.watched_at = Instant::now();
             for instance in self.health.instances().list().await? {
-                if !instance.running {
+                if !instance.running || self.is_catching_up(&instance.id) {
                     continue;
                 }
                 let acted = match self.health.seen(instance).await {
                     Ok(seen) => self.act(&seen, is_probe).await,
                     Err(error) => Err(error),
                 };
-                // The others are cured all the same.
+                // The others are fixed anyway.
                 fault = fault.or(acted.err());
             }
         }
@@ -214,7 +221,16 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Learns which instances there are.
+    /// The known state of the instance is an earlier one.
+    fn is_catching_up(&self, id: &InstanceId) -> bool {
+        let behind = self
+            .readers
+            .get(id)
+            .and_then(|watched| watched.behind_since);
+        behind.is_some_and(|since| since.elapsed() < CATCH_UP)
+    }
+
+    /// Reads the list of instances.
     async fn list(&mut self) -> Result<()> {
         let instances = self.health.instances().list().await?;
         let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
@@ -234,6 +250,7 @@ impl HealthMonitor {
             }
             let watched = MonitoredInstance {
                 reader: Some(reader),
+                behind_since: None,
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
                 looked_at: None,
@@ -248,10 +265,10 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Reads what is new in all logs; tells whose standing changed.
+    /// Reads new data of all logs; returns the instances whose state changed.
     async fn read(&mut self) -> Result<Vec<InstanceId>> {
         for (id, watched) in &mut self.readers {
-            // Lost with a reading that ended in a fault of ours.
+            // Lost in a read that failed because of a bug.
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
                 let instances = self.health.instances();
@@ -279,6 +296,9 @@ impl HealthMonitor {
                 continue;
             };
             let (offset, standing) = (reader.offset(), reader.standing.clone());
+            watched.behind_since = reader
+                .is_behind()
+                .then(|| watched.behind_since.unwrap_or_else(Instant::now));
             watched.reader = Some(reader);
             let has_news = match result {
                 Ok(has_news) => {
@@ -287,7 +307,7 @@ impl HealthMonitor {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut watched.is_failing, true) {
-                        tracing::warn!(instance = %id, %error, "its log cannot be read; trying again");
+                        tracing::warn!(instance = %id, %error, "cannot read the log of the instance; retrying");
                     }
                     false
                 }
@@ -304,15 +324,15 @@ impl HealthMonitor {
                 changed.push(id);
             }
         }
-        // Only now that every reader is back in its place may something fail. What cannot be saved
-        // is saved later: it is known here.
+        // Errors are returned only now that every reader is back in its place. Unsaved states are
+        // saved later: they are in memory.
         for id in to_save {
             self.save(id).await?;
         }
         Ok(changed)
     }
 
-    /// Writes down what was understood of a log and up to where.
+    /// Saves the derived state of a log and its read position.
     async fn save(&mut self, id: InstanceId) -> Result<()> {
         let Some(watched) = self.readers.get_mut(&id) else {
             return Ok(());
@@ -337,7 +357,7 @@ impl HealthMonitor {
         Ok(())
     }
 
-    /// Tries a cure if one is needed, allowed and due. `is_probe`: it is time to try pools again.
+    /// Runs an automatic fix if one is needed, on and due. `is_probe`: pools are due for a probe.
     async fn act(&mut self, seen: &HealthAssessment, is_probe: bool) -> Result<()> {
         let id = seen.instance.id;
         let Some(watched) = self.readers.get_mut(&id) else {
@@ -374,7 +394,7 @@ impl HealthMonitor {
             watched.probed_at = None;
             if let Some((cure, words)) = needed
                 && is_allowed
-                // One sample is none.
+                // A single sample is not enough.
                 && since.elapsed() >= PERSISTS
             {
                 let (health, turns, stop) =
@@ -416,11 +436,11 @@ mod tests {
     use super::*;
     use crate::programs::sv2_peer::probe::WHOLE;
 
-    /// What the documentation promises of fifty instances whose pool comes back.
+    /// The documented time for fifty instances whose pool comes back.
     #[test]
     fn the_last_of_fifty_is_restarted_within_thirty_seconds() {
-        // A probe that had just begun was in vain; the next round comes a tick late, and its probe
-        // takes its time; 49 take their turns before the last.
+        // A probe that has just begun fails; the next round is a tick late, and its probe takes
+        // time; 49 take their turns before the last.
         let longest = PROBE + TICK + WHOLE + 49 * PACE;
         assert!(longest <= Duration::from_secs(30), "{longest:?}");
     }

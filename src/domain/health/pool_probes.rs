@@ -1,5 +1,5 @@
-//! Which pools and job declaration servers would accept a client. Each server is asked once for all
-//! instances that wait for it, and less often the longer it does not answer.
+//! Tests which pools and job declaration servers accept a client. Each server is tested once for
+//! all waiting instances, and less often the longer it does not answer.
 
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -10,27 +10,27 @@ use tokio::time::Instant;
 use super::running_config::PoolEndpoints;
 use crate::programs::sv2_peer::{PeerTarget, ProbeOutcome, probe};
 
-/// An answer is believed for so long.
+/// How long an answer is reused.
 const FRESH: Duration = Duration::from_secs(2);
-/// A server that does not answer is asked again so long after it was last asked, by how long it has
-/// not answered. The first is less than the monitor's round of 5 s, so that every round asks.
+/// Pause after a failed probe of a server, by the time since it stopped answering. The first pause
+/// is shorter than the 5 s interval of the monitor, so every round probes.
 const PAUSES: [(Duration, Duration); 4] = [
     (Duration::from_secs(600), Duration::from_secs(4)),
     (Duration::from_secs(1200), Duration::from_secs(10)),
     (Duration::from_secs(2400), Duration::from_secs(20)),
     (Duration::MAX, Duration::from_secs(30)),
 ];
-/// What is known of a server that nobody asks for is kept for so long; longer than any pause, since
-/// the pause depends on it.
+/// How long the state of an unused server is kept; longer than any pause, because the pause depends
+/// on it.
 const KEPT: Duration = Duration::from_secs(120);
 
-/// What is known of a server.
+/// The state of a server.
 #[derive(Clone, Debug)]
 struct KnownPeer {
     begun: Instant,
     ended: Instant,
     outcome: ProbeOutcome,
-    /// Since when it answers, or since when it does not.
+    /// Since when it answers, or does not answer.
     since: Instant,
 }
 
@@ -38,13 +38,13 @@ impl KnownPeer {
     fn is_fresh(&self) -> bool {
         match self.outcome.is_answer() {
             true => self.ended.elapsed() < FRESH,
-            // From its beginning: one that is silent takes seconds to be found so.
+            // Measured from the start of the probe: a silent server takes seconds to time out.
             false => self.begun.elapsed() < pause(self.since.elapsed()),
         }
     }
 }
 
-/// How long to wait before a server is asked again that has not answered for `failing`.
+/// The pause before the next probe of a server that has not answered for `failing`.
 fn pause(failing: Duration) -> Duration {
     PAUSES
         .iter()
@@ -52,31 +52,31 @@ fn pause(failing: Duration) -> Duration {
         .map_or(Duration::ZERO, |(_, pause)| *pause)
 }
 
-/// Locked while the server is asked.
+/// Locked while the server is probed.
 type PeerSlot = Arc<tokio::sync::Mutex<Option<KnownPeer>>>;
 
-/// Asks servers. Shared by all instances.
+/// Probes servers. Shared by all instances.
 #[derive(Debug, Default)]
 pub(super) struct PeerProbes(Mutex<HashMap<PeerTarget, PeerSlot>>);
 
-/// What the last probe of a pool and its job declaration server found.
+/// Result of the last probe of a pool and its job declaration server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UpstreamProbe {
-    /// Its number in the configuration, from 1.
+    /// Number of the pool in the configuration, from 1.
     pub number: usize,
     pub endpoints: PoolEndpoints,
     pub pool: ProbeOutcome,
-    /// None without an address of a job declaration server.
+    /// None if no job declaration server is configured.
     pub jds: Option<ProbeOutcome>,
 }
 
 impl UpstreamProbe {
-    /// Both would accept the client.
+    /// Both servers accept the client.
     pub fn is_complete(&self) -> bool {
         self.pool.is_answer() && self.jds.as_ref().is_none_or(ProbeOutcome::is_answer)
     }
 
-    /// One of them has another key than the configuration says.
+    /// A server has a different key from the configuration.
     pub fn has_wrong_key(&self) -> bool {
         let is_wrong = |outcome: &ProbeOutcome| {
             matches!(outcome, ProbeOutcome::WrongKey | ProbeOutcome::InvalidKey)
@@ -84,7 +84,7 @@ impl UpstreamProbe {
         is_wrong(&self.pool) || self.jds.as_ref().is_some_and(is_wrong)
     }
 
-    /// The failures of its servers, each with advice.
+    /// The failures of its servers, each with the fix.
     pub fn failures(&self) -> Vec<String> {
         let jds = self.endpoints.jds.as_ref().zip(self.jds.as_ref());
         [Some((&self.endpoints.pool, &self.pool)), jds]
@@ -96,10 +96,10 @@ impl UpstreamProbe {
     }
 }
 
-/// What the probes of a run of a client found.
+/// Probe results during one run of a client.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PoolProbeRecord {
-    /// When the client was started, as in its instance.
+    /// Start time of the client, as in its instance.
     started: Option<i64>,
     /// The last probe of each pool.
     pub upstreams: Vec<UpstreamProbe>,
@@ -108,7 +108,7 @@ pub(super) struct PoolProbeRecord {
 }
 
 impl PoolProbeRecord {
-    /// The record, if it is of this run.
+    /// The record, if it belongs to this run.
     pub fn of_run(&self, started: Option<i64>) -> Self {
         match started.is_some() && self.started == started {
             true => self.clone(),
@@ -116,7 +116,7 @@ impl PoolProbeRecord {
         }
     }
 
-    /// Keeps what was found; tells whether it is news.
+    /// Stores results; returns whether they changed.
     pub fn keep(&mut self, started: i64, upstreams: Vec<UpstreamProbe>) -> bool {
         // A probe that began before a restart may end after it.
         if self.started.is_some_and(|present| started < present) {
@@ -138,15 +138,15 @@ impl PoolProbeRecord {
         is_news
     }
 
-    /// A pool did not answer at some time during the run.
+    /// Whether a pool did not answer at some time during the run.
     pub fn has_failed(&self, endpoints: &PoolEndpoints) -> bool {
         self.seen_failing.contains(endpoints)
     }
 }
 
 impl PeerProbes {
-    /// Asks all pools with their job declaration servers, all at once: one that does not answer
-    /// must not keep the next waiting.
+    /// Probes all pools and their job declaration servers in parallel, so a silent one does not
+    /// delay the others.
     pub async fn probe_all(&self, pools: &[PoolEndpoints]) -> Vec<UpstreamProbe> {
         join_all(pools.iter().enumerate().map(|(at, endpoints)| async move {
             let jds = async {
@@ -166,8 +166,8 @@ impl PeerProbes {
         .await
     }
 
-    /// For how long a pool and its job declaration server have answered whenever they were asked;
-    /// zero if one of them does not. What was found a moment ago is believed.
+    /// How long a pool and its job declaration server have answered all probes; zero if one does
+    /// not. Recent results are reused.
     pub async fn answering_for(&self, endpoints: &PoolEndpoints) -> Duration {
         let mut shortest = Duration::MAX;
         for target in [Some(&endpoints.pool), endpoints.jds.as_ref()]
@@ -183,7 +183,7 @@ impl PeerProbes {
         shortest
     }
 
-    /// What is known of a server; it is asked if that is too old.
+    /// The state of a server; probes it if that state is too old.
     async fn ask(&self, target: &PeerTarget) -> KnownPeer {
         let shared = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What is said of pools that a client does not work for: which server fails and how, and which
+//! Text about pools that a client is not connected to: which server fails and how, and which
 //! setting to change. Pure.
 
 use schemars::JsonSchema;
@@ -11,11 +11,11 @@ use crate::domain::instances::Instance;
 use crate::programs::jd_client::config_fields::ConfigField;
 use crate::programs::jd_client::diagnosis::{CertificateOwner, ClientStatus, WorkState};
 
-/// So many pools are described; a message stays readable.
+/// Maximum number of pools in a message.
 const MOST_POOLS: usize = 3;
 
-/// Codes with which a pool refuses the setup of a connection, and the setting that they are about.
-/// The field of a pool begins with `upstreams[].`. Other reasons come with their setting.
+/// Error codes with which a pool rejects a connection setup, and the setting that each concerns.
+/// Settings of a pool begin with `upstreams[].`. Other reasons include their setting.
 const REFUSED_SETUPS: [(&str, &str); 3] = [
     ("unsupported-feature-flags", "mode"),
     ("unsupported-protocol", "upstreams[].pool_port"),
@@ -23,20 +23,20 @@ const REFUSED_SETUPS: [(&str, &str); 3] = [
 ];
 const KEY: &str = "upstreams[].authority_pubkey";
 
-/// A setting of the configuration that keeps a client from its pool.
+/// A setting that prevents a pool connection.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct SettingToChange {
-    /// What the field is called on pages.
+    /// Label of the field on pages.
     pub label: &'static str,
-    /// The number of the pool in the configuration, from 1; absent for a setting of all pools.
+    /// Number of the pool in the configuration, from 1; absent if the setting is for all pools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<usize>,
-    /// The page and place where it is changed.
+    /// Path of the page and field to change it.
     pub path: String,
 }
 
 impl SettingToChange {
-    /// `“Your account at this pool” of pool 1`.
+    /// `“Pool account” of pool 1`.
     pub fn text(&self) -> String {
         match self.pool {
             Some(number) => format!("“{}” of pool {number}", self.label),
@@ -45,7 +45,7 @@ impl SettingToChange {
     }
 }
 
-/// The setting to change; none while a restart may help, and for a client that works for a pool.
+/// The setting to change; none if a restart may help or the client is connected to a pool.
 pub(super) fn setting_to_change(
     instance: &Instance,
     running: &RunningConfig,
@@ -56,7 +56,7 @@ pub(super) fn setting_to_change(
         standing.work,
         WorkState::Solo { .. } | WorkState::Trying { .. }
     );
-    // A restart leads to another pool that would accept it.
+    // A restart leads to another pool that accepts the client.
     let refusing = standing.upstream.as_ref().map_or(0, |last| last.number);
     let has_other = probed.iter().any(|upstream| {
         upstream.is_complete() && u64::try_from(upstream.number).is_ok_and(|n| n != refusing)
@@ -94,7 +94,7 @@ pub(super) fn setting_to_change(
     })
 }
 
-/// The key of the setting that the pool refused the client for.
+/// The key of the setting for which the pool rejected the client.
 fn refused_setting(standing: &ClientStatus) -> Option<&str> {
     let left = standing.pool_left.as_ref();
     if let Some(setting) = left.and_then(|left| left.setting.as_deref()) {
@@ -118,7 +118,7 @@ fn refused_setting(standing: &ClientStatus) -> Option<&str> {
     by_words.or(is_key.then_some(KEY))
 }
 
-/// What follows the reason why it mines solo: which servers fail and how, and what to do.
+/// The text after the reason for solo mining: which servers fail and how, and the fix.
 pub(super) fn solo_advice(look: &Snapshot<'_>) -> String {
     let setting = setting_to_change(look.instance, look.running, look.standing, look.probed);
     let ready = look.probed.iter().find(|upstream| upstream.is_complete());
@@ -140,18 +140,18 @@ pub(super) fn solo_advice(look: &Snapshot<'_>) -> String {
     sentences.join(" ")
 }
 
-/// What follows names the setting to change.
+/// Whether the text that follows names the setting to change.
 pub(super) fn names_setting(look: &Snapshot<'_>) -> bool {
     setting_to_change(look.instance, look.running, look.standing, look.probed).is_some()
 }
 
-/// What follows the report of a pool that answers nothing over an open connection.
+/// The text after the report of a pool that does not answer on an open connection.
 pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let mut sentences = failures(look.probed);
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
     sentences.push(
         match has_answer {
-            true => "It accepts new connections: restart the instance.",
+            true => "It accepts new connections. Restart the instance.",
             false => {
                 "Restart the instance when the pool and its job declaration server are available."
             }
@@ -161,22 +161,22 @@ pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     sentences.join(" ")
 }
 
-/// The last probes tell which server fails, and how. What the client says of its pool is left out
-/// then: it gives the pool's address also when only the job declaration server fails.
+/// Whether the last probes show which server fails and how. The client's own reason is left out
+/// then: it names the pool's address even if only the job declaration server fails.
 pub(super) fn names_failure(look: &Snapshot<'_>) -> bool {
     !failures(look.probed).is_empty()
 }
 
-/// What is said of a client that has tried to reach a pool for long.
+/// The text for a client that has tried to reach a pool for a long time.
 pub(super) fn waiting_text(look: &Snapshot<'_>) -> String {
     let failures = failures(look.probed);
     match failures.is_empty() {
-        true => "It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.".into(),
-        false => format!("It is still trying to reach a pool. {}", failures.join(" ")),
+        true => "Still trying to reach a pool. Check that the pool's address is correct and reachable from this machine.".into(),
+        false => format!("Still trying to reach a pool. {}", failures.join(" ")),
     }
 }
 
-/// What is wrong with each pool; nothing if one of them would accept the client.
+/// The failures of each pool; empty if a pool accepts the client.
 fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
     if probed.iter().any(UpstreamProbe::is_complete) {
         return Vec::new();
@@ -188,10 +188,8 @@ fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
         .collect();
     match probed.len().saturating_sub(MOST_POOLS) {
         0 => {}
-        1 => sentences.push("The pool after these does not answer either.".into()),
-        more => sentences.push(format!(
-            "The {more} pools after these do not answer either."
-        )),
+        1 => sentences.push("The remaining pool does not answer either.".into()),
+        more => sentences.push(format!("The remaining {more} pools do not answer either.")),
     }
     sentences
 }
@@ -292,7 +290,9 @@ mod tests {
             "{text}"
         );
         let many: Vec<_> = (0..5).map(|_| gone.clone()).collect();
-        assert!(advice(&refused("lost"), &many).contains("The 2 pools after these"));
+        assert!(
+            advice(&refused("lost"), &many).contains("The remaining 2 pools do not answer either.")
+        );
         assert!(advice(&refused("lost"), &[]).starts_with("Restart the instance when a pool"));
     }
 
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(
             (setting.text().as_str(), setting.path.as_str()),
             (
-                "“Your account at this pool” of pool 2",
+                "“Pool account” of pool 2",
                 format!(
                     "/saved-configs/{}/edit#upstreams-1-user_identity",
                     instance.config_id
@@ -317,12 +317,12 @@ mod tests {
                 .as_str()
             )
         );
-        assert!(advice(&standing, &both).starts_with("Change “Your"));
+        assert!(advice(&standing, &both).starts_with("Change “Pool account” of pool 2"));
         let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
         let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
         assert_eq!(
             setting.map(|setting| (setting.label, setting.pool)),
-            Some(("Public key of the pool", Some(1)))
+            Some(("Pool public key", Some(1)))
         );
         // Once it answers with the right key, a restart helps.
         assert_eq!(

@@ -1,5 +1,5 @@
-//! When a restart leads a client back to a pool: both servers of that pool would accept it, and
-//! nothing speaks for being refused again. What is slow runs beside the monitor, which decides when.
+//! Decides when a restart leads a client back to a pool: both servers of the pool accept it, and
+//! nothing indicates another rejection. Slow work runs beside the monitor.
 
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -14,24 +14,24 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Result;
 use crate::programs::jd_client::diagnosis::WorkState;
 
-/// A client that has waited for its pools for so long is not just starting: a handshake takes well
-/// under a second, and a pool that refuses is given up after 4 s (0.6.0).
+/// A client that has waited for its pools this long is not just starting: a handshake takes far
+/// less than a second, and a pool that rejects is given up after 4 s (0.6.0).
 const WAITING: Duration = Duration::from_secs(15);
-/// A preferred pool must have answered for so long before the work is taken away from a fallback.
+/// How long a preferred pool must have answered before the client leaves a fallback pool.
 pub(super) const PREFERRED: Duration = Duration::from_secs(600);
 
-/// What a probe is for.
+/// Purpose of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbePurpose {
-    /// To say what is wrong.
+    /// Report the problem.
     Report,
-    /// To restart the client if that leads it back to a pool.
+    /// Restart the client if that leads it back to a pool.
     Restart(Remediation),
 }
 
 impl HealthAssessment {
-    /// What its pools are probed for now; none: they are left alone. `is_allowed`: the remediation
-    /// that is needed is switched on and due.
+    /// Why its pools are probed now; none: no probe. `is_allowed`: the needed automatic fix is on
+    /// and due.
     pub(super) fn probe_purpose(
         &self,
         needed: Option<Remediation>,
@@ -62,8 +62,8 @@ impl HealthAssessment {
         self.instance.running && self.running.wants_pool() && now.since(since) > WAITING
     }
 
-    /// The number of the pool that refused the client for a setting, unless another configuration
-    /// was saved since. It completes a probe all the same.
+    /// Number of the pool that rejected the client because of a setting, unless a newer
+    /// configuration was saved. It accepts probes anyway.
     fn refusing_pool(&self) -> Option<u64> {
         self.standing
             .pool_left
@@ -72,8 +72,8 @@ impl HealthAssessment {
             .map(|left| left.number)
     }
 
-    /// A pool answers, but it refused the client for a setting: only another setting, or an answer
-    /// after a failure, makes another restart useful.
+    /// A pool answers but rejected the client because of a setting. Only a changed setting, or an
+    /// answer after a failure, makes another restart useful.
     pub(super) fn is_held(&self) -> bool {
         self.standing.is_refused_for_good()
             && !self.instance.is_outdated()
@@ -100,8 +100,8 @@ impl HealthAssessment {
     }
 }
 
-/// Probes an instance's pools, keeps what was found, and restarts the client if it is meant to and
-/// that helps.
+/// Probes the pools of an instance, stores the results, and restarts the client if allowed and
+/// useful.
 pub(super) async fn probe_pools(
     health: &HealthService,
     probes: &PeerProbes,
@@ -125,23 +125,23 @@ pub(super) async fn probe_pools(
                 if seen.destination(&record.upstreams, &record).is_none() {
                     return Ok(());
                 }
-                // Asked again in its turn: many may have gone back to the pool by then, and that
-                // may have been too much for it.
+                // Probed again in its turn: many clients may have returned to the pool by then and
+                // overloaded it.
                 let words = async {
                     let probed = probes.probe_all(&pools).await;
                     let pool = seen.destination(&probed, &record)?;
                     let (what, why) = match cure {
                         Remediation::Silent => (
-                            "the pool has stopped answering over the open connection",
-                            "restarting it, for a new connection",
+                            "the pool stopped answering on the open connection",
+                            "restarting the client to reconnect",
                         ),
                         _ => (
-                            "mining solo though a pool is configured",
-                            "restarting it, since it does not go back by itself",
+                            "mining solo although a pool is configured",
+                            "restarting the client because it does not switch back automatically",
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server would accept the client again: {why}",
+                        "{what}, and pool {} ({}) and its job declaration server accept connections again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
@@ -159,7 +159,7 @@ pub(super) async fn probe_pools(
                     let is_steady = probes.answering_for(pool).await >= PREFERRED;
                     is_steady.then(|| {
                         format!(
-                            "working for a fallback pool, and pool {number} ({}) and its job declaration server have answered for {}: restarting the client, since it does not go back by itself",
+                            "connected to a fallback pool, and pool {number} ({}) and its job declaration server have been available for {}: restarting the client because it does not switch back automatically",
                             pool.words(),
                             human_duration(PREFERRED)
                         )
@@ -172,12 +172,11 @@ pub(super) async fn probe_pools(
     }
     .await;
     if let Err(error) = result {
-        tracing::warn!(instance = %seen.instance.id, %error, "its pools could not be probed; it is tried again");
+        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the pools of the instance; retrying");
     }
 }
 
-/// The pools that the client tries after a restart, which applies a configuration that was saved
-/// since.
+/// The pools after a restart, which applies configuration changes saved since the last start.
 async fn pools_after_restart(
     health: &HealthService,
     seen: &HealthAssessment,
@@ -189,7 +188,7 @@ async fn pools_after_restart(
     Ok(PoolEndpoints::of_saved(&saved))
 }
 
-/// Keeps what was found. A check follows if it is news, so that people see it.
+/// Stores the results. Changed results trigger a check, so that they are shown.
 async fn keep(
     health: &HealthService,
     seen: &HealthAssessment,
@@ -211,7 +210,7 @@ async fn keep(
     Ok(record)
 }
 
-/// The pools before the one that the client works for.
+/// The pools before the current one of the client.
 fn preferred<'a>(seen: &HealthAssessment, pools: &'a [PoolEndpoints]) -> &'a [PoolEndpoints] {
     let present = seen.standing.upstream.as_ref();
     let before = present
@@ -222,7 +221,7 @@ fn preferred<'a>(seen: &HealthAssessment, pools: &'a [PoolEndpoints]) -> &'a [Po
     pools.get(..before).unwrap_or_default()
 }
 
-/// The number of the first of these pools that has answered for long enough.
+/// Number of the first of these pools that has answered long enough.
 async fn first_steady(
     probes: &PeerProbes,
     pools: &[PoolEndpoints],
@@ -230,7 +229,7 @@ async fn first_steady(
 ) -> Option<usize> {
     let mut first = None;
     for (at, pool) in pools.iter().enumerate() {
-        // Also those after the first: their time counts from when they were first asked.
+        // Also those after the first: their time counts from their first probe.
         let is_steady = probes.answering_for(pool).await >= PREFERRED;
         let number = at + 1;
         if is_steady && first.is_none() && refusing != u64::try_from(number).ok() {

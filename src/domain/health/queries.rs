@@ -1,4 +1,4 @@
-//! The statements behind health: how each instance stands now, and what its checks found when.
+//! SQL statements for health: the current state of each instance and the results of its checks.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -11,18 +11,18 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::infra::db::statement::CachedStatement;
 
-/// A row of `health_states` as it is stored.
+/// A row of `health_states`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthStateRow {
-    /// Up to where the log is understood, bytes.
+    /// Read position in the log, bytes.
     pub log_offset: i64,
-    /// What it says, as JSON.
+    /// State of the client from the log, as JSON.
     pub standing: String,
-    /// What the last checks found, as JSON.
+    /// Results of the last checks, as JSON.
     pub results: String,
-    /// Which cures are not as they are by default, as JSON.
+    /// Automatic fixes that differ from their default, as JSON.
     pub cures_off: String,
-    /// Which cures were tried, as JSON.
+    /// Automatic fixes that were tried, as JSON.
     pub cures: String,
 }
 
@@ -30,19 +30,19 @@ pub struct HealthStateRow {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "HealthResult")]
 pub struct HealthCheckRow {
-    /// Its number; later is larger.
+    /// Id; increases with time.
     pub id: i64,
-    /// What was checked.
+    /// Name of the check.
     pub check_type: String,
-    /// How it was.
+    /// Grade.
     pub status: String,
-    /// What was the case and what to do.
+    /// The problem and its fix.
     pub message: String,
-    /// When.
+    /// Time of the check.
     pub timestamp: Timestamp,
 }
 
-/// How an instance stands, if it was ever looked at.
+/// The stored health of an instance, if it was ever checked.
 pub fn state(db: &mut Db, id: InstanceId) -> QueryResult<Option<HealthStateRow>> {
     let text = "SELECT log_offset, standing, results, cures_off, cures FROM health_states WHERE instance_id = ?";
     let found: Option<(i64, String, String, String, String)> =
@@ -61,7 +61,7 @@ pub fn state(db: &mut Db, id: InstanceId) -> QueryResult<Option<HealthStateRow>>
     ))
 }
 
-/// Stores what was understood of an instance's log; nothing if the instance is gone.
+/// Stores the state of the client from the log; nothing if the instance was deleted.
 pub fn set_standing(
     db: &mut Db,
     id: InstanceId,
@@ -77,7 +77,7 @@ pub fn set_standing(
         .execute(db)
 }
 
-/// Stores what the last checks found.
+/// Stores the results of the last checks.
 pub fn set_results(db: &mut Db, id: InstanceId, results: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, results) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET results = excluded.results";
@@ -87,7 +87,7 @@ pub fn set_results(db: &mut Db, id: InstanceId, results: &str) -> QueryResult<us
         .execute(db)
 }
 
-/// Stores which cures were tried.
+/// Stores which automatic fixes were tried.
 pub fn set_cures(db: &mut Db, id: InstanceId, cures: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, cures) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET cures = excluded.cures";
@@ -97,7 +97,7 @@ pub fn set_cures(db: &mut Db, id: InstanceId, cures: &str) -> QueryResult<usize>
         .execute(db)
 }
 
-/// Stores which cures are not as they are by default.
+/// Stores which automatic fixes differ from their default.
 pub fn set_cures_off(db: &mut Db, id: InstanceId, off: &str) -> QueryResult<usize> {
     let text = "INSERT INTO health_states (instance_id, cures_off) SELECT id, ? FROM instances WHERE id = ? \
                 ON CONFLICT (instance_id) DO UPDATE SET cures_off = excluded.cures_off";
@@ -107,7 +107,7 @@ pub fn set_cures_off(db: &mut Db, id: InstanceId, off: &str) -> QueryResult<usiz
         .execute(db)
 }
 
-/// Adds what a check found to the history; nothing if the instance is gone.
+/// Adds a result to the history; nothing if the instance was deleted.
 pub fn insert(db: &mut Db, id: InstanceId, found: &CheckResult) -> QueryResult<usize> {
     let text = "INSERT INTO health_checks (instance_id, check_type, status, message, timestamp) SELECT id, ?, ?, ?, ? FROM instances WHERE id = ?";
     CachedStatement::<()>::new(text)
@@ -133,7 +133,7 @@ fn row(
     }
 }
 
-/// What the checks of an instance found, newest first; `before`: only rows with a smaller number.
+/// Past results of an instance, newest first. `before`: only rows with a smaller id.
 pub fn history(
     db: &mut Db,
     id: InstanceId,
@@ -149,7 +149,7 @@ pub fn history(
     Ok(found.into_iter().map(row).collect())
 }
 
-/// What the checks of an instance found since a moment, oldest first: when, which, how.
+/// Grades of an instance since a time, oldest first: time, check, grade.
 pub fn grades_since(
     db: &mut Db,
     id: InstanceId,
@@ -166,7 +166,7 @@ pub fn grades_since(
     Ok(found.into_iter().filter_map(known).collect())
 }
 
-/// Removes at most `most` rows from before a moment; tells how many there were.
+/// Deletes at most `most` rows from before a time; returns their number.
 pub fn forget(db: &mut Db, before: Timestamp, most: i64) -> QueryResult<usize> {
     let text = "DELETE FROM health_checks WHERE id IN (SELECT id FROM health_checks WHERE timestamp < ? ORDER BY timestamp LIMIT ?)";
     CachedStatement::<()>::new(text)

@@ -1,5 +1,5 @@
-//! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker,
-//! which decides when.
+//! Selects and runs the automatic fix of an instance. Slow work runs beside the monitor, which
+//! decides when.
 
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,18 +16,17 @@ use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::WorkState;
 
-/// A pool that refused the jobs accepts connections all the time: so long is waited before it is
-/// tried again.
+/// A pool that rejected the jobs still accepts connections. Pause before the next attempt.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A restart is waited for so long before it counts as under way.
-/// A client that hangs is restarted after so long without a line.
+/// A client that hangs is restarted after this time without a line.
 const HUNG: Duration = Duration::from_secs(120);
+/// How long to wait for a restart before it counts as in progress.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
-/// Who acts, in the timeline.
+/// The actor in the events.
 const ACTOR: Actor = Actor::manager("self-healing");
 
 impl HealthAssessment {
-    /// The cure that would help now, with the reason it is tried for.
+    /// The automatic fix that helps now, with its reason.
     pub(super) fn needed(&self, now: Timestamp) -> Option<(Remediation, String)> {
         if self.instance.status != InstanceState::Running || self.instance.desired != "running" {
             return None;
@@ -35,7 +34,7 @@ impl HealthAssessment {
         let look = self.to_snapshot(now);
         if let Some(silent) = look.hung_for() {
             let words = format!(
-                "the client hangs: no log output for {} and no answer from its monitoring: restarting it",
+                "the client hangs (no log output and no answer from its monitoring port for {}): restarting it",
                 human_duration(silent)
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));
@@ -51,7 +50,7 @@ impl HealthAssessment {
             .filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic)
         {
             let words = format!(
-                "the figures of its monitoring have stood still for {}: restarting the client",
+                "its metrics have not updated for {}: restarting the client",
                 human_duration(still)
             );
             return Some((Remediation::Frozen, words));
@@ -61,7 +60,7 @@ impl HealthAssessment {
             .filter(|reached| *reached >= MEMORY_FULL)
         {
             let words = format!(
-                "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
+                "it uses {reached:.0} % of its memory limit and would exit when it reaches it: restarting the client"
             );
             return Some((Remediation::Memory, words));
         }
@@ -78,7 +77,7 @@ impl HealthAssessment {
         matches!(self.standing.work, WorkState::Pool { .. }) && number > 1
     }
 
-    /// Forgets cures that have lasted; tells whether there were any.
+    /// Drops attempts that have lasted; returns whether there were any.
     pub(super) fn prune_lasting(&self, cures: &mut RemediationHistory, now: Timestamp) -> bool {
         let Some(started) = self
             .instance
@@ -115,7 +114,7 @@ impl HealthAssessment {
         has_forgotten
     }
 
-    /// The pool refused its jobs, and not long enough ago to try it again.
+    /// The pool rejected its jobs too recently for another attempt.
     pub(super) fn is_refused_lately(&self, now: Timestamp) -> bool {
         self.standing
             .refused
@@ -140,9 +139,9 @@ impl HealthAssessment {
     }
 }
 
-/// Restarts a client for a reason, which is in the timeline before, when it is its turn; not if the
-/// manager ends by then. `words`: the reason, asked for in the turn; none: it is no more. That it
-/// was tried is written down first: a manager that is killed in between must not try again at once.
+/// Restarts a client when it is its turn, with the reason added to the events first; not if the
+/// manager stops by then. `words`: computes the reason in its turn; none: no longer needed. The
+/// attempt is saved first: after a kill, the next manager must not repeat it immediately.
 pub(super) async fn restart(
     health: &HealthService,
     (turns, stop): (&StaggerQueue, &CancellationToken),
@@ -151,8 +150,8 @@ pub(super) async fn restart(
     words: impl Future<Output = Option<String>>,
 ) {
     let result = async {
-        // What the cure is for stands in the history before it. That may take a while when there
-        // are many, so it is done before the turn.
+        // The problem must be in the history before its fix. With many instances this may take a
+        // while, so it is done before the turn.
         health.check_instance(id, false).await?;
         let Some(turn) = stop.run_until_cancelled(turns.take()).await else {
             return Ok(());
@@ -160,7 +159,7 @@ pub(super) async fn restart(
         let Some(words) = words.await else {
             return Ok(());
         };
-        // Meanwhile somebody may have stopped or restarted it, or switched the cure off.
+        // A user may have stopped or restarted it, or turned the fix off, in the meantime.
         let seen = health.seen(health.instances().get(id).await?).await?;
         let is_needed = seen
             .needed(Timestamp::now())
@@ -181,8 +180,8 @@ pub(super) async fn restart(
     };
     let result: Result<()> = result.await;
     if let Err(error) = result {
-        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the cure could not be tried; it is tried again later");
-        let words = format!("it could not be restarted: {error}");
+        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the automatic fix failed; retrying later");
+        let words = format!("the automatic restart failed: {error}");
         let _ = health.instances().note(id, words, Some(ACTOR)).await;
     }
 }

@@ -1,8 +1,9 @@
-//! When a cure may be tried (again). Pure: nothing is cured here.
+//! Decides when an automatic fix may run (again). Pure.
 //!
-//! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and
-//! then ever more rarely while it does not last. A pool that accepts connections and drops them
-//! again thus costs a handful of restarts an hour, then one.
+//! An automatic fix is a restart. A restart that does not help does harm. The first one runs
+//! immediately, and each further one waits longer while the problem returns. A pool that accepts
+//! connections and then drops them costs a handful of restarts in the first hour, then one per
+//! hour.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,10 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 
-/// A cure that has lasted for so long counts as one that helped; the next trouble of the kind is a
-/// new one.
+/// A fix that has lasted this long has helped; the next problem of the kind is a new one.
 pub const LASTED: Duration = Duration::from_secs(600);
 
-/// What is cured by a restart.
+/// An automatic fix, which is a restart.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
 )]
@@ -23,52 +23,50 @@ pub const LASTED: Duration = Duration::from_secs(600);
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Remediation {
-    /// It mines solo though a pool is configured, and a configured pool and its job declaration
-    /// server would accept it again.
+    /// Mining solo although a pool is configured, and a configured pool and its job declaration
+    /// server accept it again.
     Solo,
-    /// Its pool answers nothing over an open connection, and a configured pool and its job
-    /// declaration server would accept it.
+    /// The pool does not answer on an open connection, and a configured pool and its job
+    /// declaration server accept it.
     Silent,
-    /// It hangs: no line in its log, and no answer from its monitoring.
+    /// It hangs: no log output and no answer from monitoring.
     Hung,
-    /// The figures of its monitoring stand still though it runs.
+    /// Metrics stop updating although it runs.
     Frozen,
-    /// It is about to reach its memory limit, which would end it in the middle of its work.
+    /// It is about to reach its memory limit, where it would exit.
     Memory,
-    /// It works for a fallback pool, and a pool before it in the configuration would accept it
-    /// again. Off unless switched on: the work goes on, and a restart disconnects all miners.
+    /// It uses a fallback pool, and an earlier pool in the configuration accepts it again. Off by
+    /// default: mining continues, and a restart disconnects all miners.
     Preferred,
 }
 
 impl Remediation {
-    /// The word programs get.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// What it does, for people who switch it on or off.
+    /// The label of its checkbox.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart it when it mines solo although a pool is configured, once that pool and its job declaration server are available again"
+                "Restart if it mines solo although a pool is configured, as soon as the pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart it when the pool stops answering over an open connection, once a pool and its job declaration server are available"
+                "Restart if the pool stops answering on an open connection, as soon as a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart it when it hangs: no log output and no answer from its monitoring for two minutes"
+                "Restart if it hangs: no log output and no answer from its monitoring port for 2 minutes"
             }
-            Self::Frozen => {
-                "Restart it when the figures of its monitoring stand still though it runs"
-            }
-            Self::Memory => "Restart it before it reaches its memory limit",
+            Self::Frozen => "Restart if its metrics stop updating",
+            Self::Memory => "Restart before it reaches its memory limit",
             Self::Preferred => {
-                "Restart it when it works for a fallback pool, once an earlier pool has been available for 10 minutes"
+                "Restart if it uses a fallback pool and an earlier pool has been available for 10 minutes"
             }
         }
     }
 
-    /// Whether it is tried unless a user says otherwise.
+    /// Whether it is on by default.
     pub const fn is_on_by_default(self) -> bool {
         match self {
             Self::Solo | Self::Silent | Self::Hung | Self::Frozen | Self::Memory => true,
@@ -76,7 +74,7 @@ impl Remediation {
         }
     }
 
-    /// How long to wait after the `count`th try (from 1 on) that did not last.
+    /// How long to wait after attempt number `count` (from 1) that did not last.
     fn wait(self, count: u32) -> Duration {
         let (first, most) = match self {
             Self::Solo | Self::Silent => (60, 3600),
@@ -87,15 +85,15 @@ impl Remediation {
     }
 }
 
-/// Which remediations a user has switched. Stored as a list of words: those that are not as they
-/// are by default. So a list that was stored before there was [`Remediation::Preferred`] still
-/// means the same, and an older version that reads a newer list ignores the word.
+/// The automatic fixes that a user turned on or off. Stored as a list of those that differ from
+/// their default. A list stored before [`Remediation::Preferred`] existed therefore keeps its
+/// meaning, and an older version ignores the new name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct RemediationSettings(BTreeSet<Remediation>);
 
 impl RemediationSettings {
-    /// As they are stored. A word that only a newer version knows must not change the others.
+    /// Parses the stored list. A name known only to a newer version does not affect the others.
     pub fn parse(stored: &str) -> Self {
         let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
         Self(
@@ -106,12 +104,12 @@ impl RemediationSettings {
         )
     }
 
-    /// Whether it is tried.
+    /// Whether it is on.
     pub fn is_on(&self, cure: Remediation) -> bool {
         cure.is_on_by_default() != self.0.contains(&cure)
     }
 
-    /// Switches it on or off.
+    /// Turns it on or off.
     pub fn set(&mut self, cure: Remediation, is_on: bool) {
         if is_on == cure.is_on_by_default() {
             self.0.remove(&cure);
@@ -121,7 +119,7 @@ impl RemediationSettings {
     }
 }
 
-/// The cures of an instance that were tried and have not lasted yet.
+/// The automatic fixes of an instance that were tried and have not lasted yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RemediationHistory(BTreeMap<Remediation, RemediationAttempt>);
@@ -133,15 +131,15 @@ struct RemediationAttempt {
 }
 
 impl RemediationHistory {
-    /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A
-    /// try that seems to lie in the future, since the clock was set back, counts as now.
+    /// The earliest time for the next attempt; the beginning of time before the first one. An
+    /// attempt in the future, because the clock was set back, counts as now.
     pub fn due(&self, cure: Remediation, now: Timestamp) -> Timestamp {
         self.0.get(&cure).map_or(Timestamp(0), |tried| {
             tried.last.min(now).after(cure.wait(tried.count))
         })
     }
 
-    /// Puts tries that lie in the future, since the clock was set back, at `now`; tells whether
+    /// Moves attempts in the future, because the clock was set back, to `now`; returns whether
     /// there were any.
     pub fn set_back_to(&mut self, now: Timestamp) -> bool {
         let mut has_changed = false;
@@ -151,19 +149,18 @@ impl RemediationHistory {
         has_changed
     }
 
-    /// How often it was tried without lasting.
+    /// Attempts that did not last.
     pub fn count(&self, cure: Remediation) -> u32 {
         self.0.get(&cure).map_or(0, |tried| tried.count)
     }
 
-    /// It is tried now.
+    /// Records an attempt now.
     pub fn tried(&mut self, cure: Remediation, now: Timestamp) {
         let count = self.count(cure).saturating_add(1);
         self.0.insert(cure, RemediationAttempt { count, last: now });
     }
 
-    /// All has been well since `since` as far as this cure is concerned; tells whether something
-    /// was forgotten.
+    /// There has been no such problem since `since`; returns whether attempts were dropped.
     pub fn is_well(&mut self, cure: Remediation, since: Timestamp, now: Timestamp) -> bool {
         now.since(since) >= LASTED && self.0.remove(&cure).is_some()
     }

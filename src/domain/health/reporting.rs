@@ -1,4 +1,4 @@
-//! What others are told of results: lists, the timeline, and the series. Pure.
+//! Health results for other domains: lists, events and series. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::{HealthSummary, Instance};
 use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
 
-/// What lists show of an instance.
+/// The health summary of an instance for lists.
 pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> HealthSummary {
     let (place, place_since) = place(look.instance, look.standing);
     HealthSummary {
@@ -17,7 +17,7 @@ pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> He
         score: score(results).unwrap_or(0),
         place,
         place_since,
-        // A client that failed is spoken of by its state already.
+        // The state of a failed client already shows the problem.
         checks: results
             .iter()
             .filter_map(|r| Some((r.check_type.as_str(), r.status.value()?)))
@@ -28,8 +28,8 @@ pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> He
     }
 }
 
-/// What is worth a line in the timeline: that something mining depends on went bad while the client
-/// runs, or is well again.
+/// The event text if something that mining depends on became unhealthy while the client is running,
+/// or is healthy again.
 pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Option<String> {
     let is_told = matches!(
         now.check_type,
@@ -43,9 +43,9 @@ pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Opti
         HealthGrade::Unhealthy if is_told && noted.insert(now.check_type) => {
             Some(now.message.clone())
         }
-        // Between the two it may have been unknown, as while it was restarted.
+        // It may have been unknown in between, for example during a restart.
         HealthGrade::Healthy if noted.remove(&now.check_type) => Some(format!(
-            "{}: well again. {}",
+            "{}: healthy again. {}",
             now.check_type.title(),
             now.message
         )),
@@ -53,7 +53,7 @@ pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Opti
     }
 }
 
-/// The present state of all checks as samples.
+/// The current grades of all checks as samples.
 pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId, String, f64)> {
     let of_checks = results.iter().filter_map(|r| {
         Some((
@@ -66,7 +66,7 @@ pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId
     of_checks.chain(whole).collect()
 }
 
-/// Where the work of an instance goes, and since when.
+/// Where an instance mines, and since when.
 pub(super) fn place(instance: &Instance, standing: &ClientStatus) -> (String, Option<Timestamp>) {
     if instance.status.has_client() && standing.work != WorkState::Unknown {
         (standing.place_text(), standing.work.since())

@@ -1,4 +1,4 @@
-//! What programs alone are answered of health: parts of what its page shows. No I/O.
+//! JSON responses for programs: parts of the health page. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use super::model::{CheckResult, HealthGrade};
 use super::queries::HealthCheckRow;
 
-/// What a look found.
+/// Results of a health check.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct CheckResponse {
     /// One result for each check.
     pub results: Vec<CheckResult>,
 }
 
-/// What checks found before.
+/// Past health check results.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "HealthHistory")]
 pub struct CheckHistory {
@@ -22,15 +22,15 @@ pub struct CheckHistory {
     pub history: Vec<HealthCheckRow>,
 }
 
-/// Every check's last result.
+/// Latest result of each check.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct HealthStatuses {
-    /// By the name of the check.
+    /// By name of the check.
     pub status: BTreeMap<&'static str, CheckResult>,
 }
 
 impl HealthStatuses {
-    /// By their names.
+    /// By name of the check.
     pub fn of(results: Vec<CheckResult>) -> Self {
         Self {
             status: results
@@ -41,18 +41,18 @@ impl HealthStatuses {
     }
 }
 
-/// How an instance is, in one number.
+/// Health score of an instance.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct HealthScore {
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
-    /// The worst of the checks.
+    /// The worst grade of all checks.
     pub status: HealthGrade,
 }
 
-/// Which cures are tried was changed.
+/// Result of turning automatic fixes on or off.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RemediationSettingsResponse {
-    /// As it is now.
+    /// Automatic fixes: on or off.
     pub cures: BTreeMap<&'static str, bool>,
 }

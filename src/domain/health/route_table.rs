@@ -14,9 +14,12 @@ use axum::extract::FromRef;
 use strum::VariantNames;
 
 fn cures() -> impl Iterator<Item = RequestField> {
-    Remediation::VARIANTS
-        .iter()
-        .map(|cure| flag(cure, "Whether this cure is tried; not mentioned: as it is."))
+    Remediation::VARIANTS.iter().map(|cure| {
+        flag(
+            cure,
+            "Whether this automatic fix is on. If omitted, it does not change.",
+        )
+    })
 }
 
 /// The operations.
@@ -30,9 +33,9 @@ where
             get(
                 "/health/{id}",
                 "getHealth",
-                "How an instance is: its score, every check, what its log says.",
+                "Returns the health of an instance: score, check results and facts from its log.",
             )
-            .about("As an event stream: an event `health` at the opening and after each change.")
+            .about("Event stream: sends `health` when it opens and after each change.")
             .gives::<HealthPage>(PAGE_OR_STREAM),
             routes::show,
         )
@@ -40,7 +43,7 @@ where
             post(
                 "/health/{id}/check",
                 "checkHealth",
-                "Makes every check now and keeps the results.",
+                "Runs all health checks now and stores the results.",
             )
             .answer(
                 200,
@@ -50,7 +53,7 @@ where
             )
             .answer(
                 303,
-                "For a form that asks for HTML: the page of its health.",
+                "Redirects a browser form to the health page.",
                 &[],
                 None,
             )
@@ -61,11 +64,11 @@ where
             get(
                 "/health/{id}/history",
                 "listHealthHistory",
-                "What the checks of an instance found, newest first.",
+                "Lists the stored health check results of an instance, newest first.",
             )
             .asks([
-                whole("limit", "At most so many.", 1, 1000).or(50),
-                number("before", "Those before this one."),
+                whole("limit", "Maximum number of results.", 1, 1000).or(50),
+                number("before", "Only results before this id."),
             ])
             .gives::<CheckHistory>(PROGRAMS),
             routes::history,
@@ -74,7 +77,7 @@ where
             get(
                 "/health/{id}/status",
                 "getHealthStatus",
-                "The last result of every check of an instance.",
+                "Returns the latest result of each health check of an instance.",
             )
             .gives::<HealthStatuses>(PROGRAMS),
             routes::status,
@@ -83,7 +86,7 @@ where
             get(
                 "/health/{id}/score",
                 "getHealthScore",
-                "How an instance is, in one number.",
+                "Returns the health score of an instance.",
             )
             .gives::<HealthScore>(PROGRAMS),
             routes::score,
@@ -92,24 +95,24 @@ where
             patch(
                 "/health/{id}/cures",
                 "changeCures",
-                "Chooses which cures are tried on an instance.",
+                "Turns automatic fixes of an instance on or off.",
             )
             .takes(cures())
             .does::<RemediationSettingsResponse>()
             .for_operators()
-            .audited("changed what is done by itself for an instance"),
+            .audited("changed the automatic fixes of an instance"),
             routes::cures,
         )
         .add(
             post(
                 "/health/{id}/cures",
                 "changeCuresByForm",
-                "The same as PATCH, for forms: what is not ticked is off.",
+                "Same as PATCH, for forms: an unchecked box means off.",
             )
             .takes(cures())
             .does::<RemediationSettingsResponse>()
             .for_operators()
-            .audited("changed what is done by itself for an instance"),
+            .audited("changed the automatic fixes of an instance"),
             routes::cures,
         )
 }

@@ -1,4 +1,4 @@
-//! The URLs of health. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of health. Each one only selects a use case and a page.
 
 use axum::Json;
 use axum::extract::State;
@@ -26,15 +26,15 @@ use crate::web::{
     ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse,
 };
 
-/// A page that follows is renewed so often when nothing changes.
+/// Refresh interval of an open page without changes.
 const RENEWED: Duration = Duration::from_secs(20);
 
-/// What handlers of health reach.
+/// State of the handlers.
 #[derive(Clone, Debug)]
 pub struct HealthRoutesState {
     /// The health of instances.
     pub health: HealthService,
-    /// Cancelled when the manager ends.
+    /// Canceled when the manager stops.
     pub stop: CancellationToken,
 }
 
@@ -69,7 +69,7 @@ async fn page(health: &HealthService, id: InstanceId) -> Result<HealthPage> {
     })
 }
 
-/// `POST /health/{id}/check`: looks now.
+/// `POST /health/{id}/check`: checks now.
 pub async fn check(
     State(ward): State<HealthRoutesState>,
     PathId(id): PathId<InstanceId>,
@@ -117,7 +117,7 @@ pub async fn score(State(ward): State<HealthRoutesState>, PathId(id): PathId<Ins
     .into_response())
 }
 
-/// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
+/// `PATCH /health/{id}/cures`, and `POST` for forms: turns automatic fixes on or off.
 pub async fn cures(
     State(ward): State<HealthRoutesState>,
     method: Method,
@@ -125,7 +125,7 @@ pub async fn cures(
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    // A box on a page that is not ticked is not sent.
+    // Browsers do not send unchecked boxes.
     let is_page = input.form.is_some() && method == Method::POST;
     let mut members = MemberReader::of(input.value, [])?;
     let told: Vec<(Remediation, Option<bool>)> = Remediation::iter()
@@ -144,14 +144,14 @@ pub async fn cures(
     ChangeResponse::new(json, format!("/health/{id}")).respond(&want)
 }
 
-/// How an instance is, now and after each change: for programs the JSON of its page, for a page its
-/// part with the checks.
+/// The health of an instance now and after each change: for programs the JSON of its page, for a
+/// page the part with the checks.
 async fn follow(ward: HealthRoutesState, id: InstanceId, as_html: bool) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
-    // Also what changed between the page and its stream.
+    // Includes changes since the page was loaded.
     let first = event(&ward.health, id, as_html).await?;
     let health = ward.health.clone();
-    // Times of the last template and the last share change without any other news.
+    // Times of the last template and share change without other changes.
     let rest = futures_util::stream::unfold(Box::pin(changes), move |mut changes| {
         let health = health.clone();
         async move {

@@ -1,51 +1,50 @@
-//! What a running client was told: the few things of its configuration file that its health is
-//! judged by. Pure.
+//! The settings of a running client that its health depends on, read from its configuration file.
+//! Pure.
 
 use std::net::SocketAddr;
 
 use crate::domain::configs::ClientConfig;
 use crate::programs::sv2_peer::{PeerRole, PeerTarget};
 
-/// The client renews its monitoring's figures so often unless told otherwise, seconds (0.6.0).
+/// Default refresh interval of monitoring, seconds (0.6.0).
 const DEFAULT_REFRESH_S: u64 = 15;
-/// The one version of the mining protocol.
+/// The only version of the mining protocol.
 const DEFAULT_VERSION: u16 = 2;
 
-/// The configuration of a running client, as far as it matters here. Anything may be missing: the
-/// file is the client's own format, of any version.
+/// The relevant part of the configuration of a running client. Anything may be missing: the file is
+/// in the format of the client, of any version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunningConfig {
-    /// It is to mine alone.
+    /// Solo mining.
     pub is_solo: bool,
-    /// The pools in their order.
+    /// The pools in order.
     pub pools: Vec<PoolEndpoints>,
-    /// It takes templates from Bitcoin Core's socket, without a template provider in between.
+    /// Uses Bitcoin Core's socket, without a separate template provider.
     pub uses_node_socket: bool,
-    /// It was given an address for its monitoring.
+    /// A monitoring address is configured.
     pub has_monitoring: bool,
-    /// How often it renews the figures of its monitoring, seconds; 0: it never does, by a fault of
-    /// the client.
+    /// Refresh interval of monitoring, seconds; 0: never, because of a bug in the client.
     pub refresh_s: u64,
-    /// Shares a minute that each miner is to find; none if unreadable.
+    /// Shares per minute expected from each miner; none if unreadable.
     pub shares_per_minute: Option<f64>,
 }
 
-/// A pool and its job declaration server, as a probe asks for them.
+/// A pool and its job declaration server, as probe targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolEndpoints {
     /// The pool.
     pub pool: PeerTarget,
-    /// Its job declaration server; none if its address cannot be read.
+    /// The job declaration server; none if its address cannot be read.
     pub jds: Option<PeerTarget>,
 }
 
 impl PoolEndpoints {
-    /// The pool's address for people.
+    /// Address of the pool as text.
     pub fn words(&self) -> String {
         self.pool.address()
     }
 
-    /// The pools of a saved configuration; none if it is to mine solo.
+    /// The pools of a saved configuration; empty for solo mining.
     pub fn of_saved(config: &ClientConfig) -> Vec<Self> {
         let pools = config.upstreams.iter().filter(|_| config.mode.needs_pool());
         pools
@@ -58,7 +57,7 @@ impl PoolEndpoints {
 }
 
 impl RunningConfig {
-    /// Reads the client's file.
+    /// Reads the configuration file of the client.
     pub fn read(file: &toml::Table) -> Self {
         let text = |table: &toml::Table, key: &str| {
             table
@@ -76,7 +75,7 @@ impl RunningConfig {
             version("min_supported_version"),
             version("max_supported_version"),
         );
-        // Clients up to 0.5.0 take every other word for FULLTEMPLATE.
+        // Clients up to 0.5.0 read every other word as FULLTEMPLATE.
         let is_full_template =
             !text(file, "mode").is_some_and(|mode| mode.eq_ignore_ascii_case("COINBASEONLY"));
         let pool = |value: &toml::Value| {
@@ -135,7 +134,7 @@ impl RunningConfig {
         }
     }
 
-    /// A pool is configured and it is to be used.
+    /// Pools are configured and used.
     pub fn wants_pool(&self) -> bool {
         !self.is_solo && !self.pools.is_empty()
     }

@@ -1,4 +1,5 @@
-//! The use cases of health: look at an instance now, what was found when, and which cures are on.
+//! The use cases of health: check an instance now, read past results, turn automatic fixes on or
+//! off.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,29 +27,26 @@ use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock};
 
-/// A check whose words change without its status changing gets a row in the history so often at
-/// most,
+/// Minimum time between rows in the history for a check whose text changes but not its grade,
 const SAME_STATUS: Duration = Duration::from_secs(300);
-/// and one that does not change at all so often.
+/// and for a check that does not change at all.
 pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
-/// An instance that was looked at on demand is not looked at again on demand for so long, unless
-/// its client is another by then.
+/// Minimum time between two checks on demand of the same client.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// A check that could not be told for so long is not waited for.
+/// A check that is unknown for this long is not expected to get a result soon.
 const SETTLED: Duration = Duration::from_secs(300);
 /// A client writes a line every minute, and a pool that gets shares answers within one.
 const QUIET: Duration = Duration::from_secs(65);
-/// A block that another instance has known for so long has reached every node.
+/// A block that another instance has known for this long has reached every node.
 const BLOCK_PROPAGATION: Duration = Duration::from_secs(60);
-/// Lines of the client's present run may be a little older than the moment its keeper wrote down as
-/// its start.
+/// Lines of the current run may be slightly older than the start time recorded by the keeper.
 const START_SLACK_MS: i64 = 2000;
 
-/// Everything that can be done with health; cheap to clone.
+/// The use cases of health; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HealthService(pub(super) Arc<HealthServiceInner>);
 
-/// What all parts of health share.
+/// Shared by all parts of health.
 #[derive(Debug)]
 pub(super) struct HealthServiceInner {
     pub(super) db: Db,
@@ -58,11 +56,11 @@ pub(super) struct HealthServiceInner {
     kept: Mutex<HashMap<InstanceId, CachedHealth>>,
     pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
     latest: Mutex<Option<LatestRelease>>,
-    /// One look at a time: what it finds is compared with what was found before.
+    /// One check at a time: results are compared with the previous ones.
     check_lock: tokio::sync::Mutex<()>,
 }
 
-/// What is kept of an instance in memory; all of it is in the database as well.
+/// The health of an instance in memory; all of it is also in the database.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CachedHealth {
     pub(super) standing: ClientStatus,
@@ -70,23 +68,23 @@ pub(super) struct CachedHealth {
     pub(super) results: Vec<CheckResult>,
     pub(super) cures: RemediationHistory,
     pub(super) settings: RemediationSettings,
-    /// What the last probes of its pools found.
+    /// Results of the last probes of its pools.
     pub(super) probed: PoolProbeRecord,
-    /// This manager has looked at it.
+    /// Checked by this manager.
     is_looked_at: bool,
-    /// The newer client that is available for it; outer none: the version of its client is unknown.
+    /// The newer client that is available for it; outer none: its client version is unknown.
     pub(super) available_update: Option<Option<String>>,
-    /// Checks whose trouble stands in the timeline and whose recovery does not yet.
+    /// Checks whose problem is in the events but not their recovery.
     noted: BTreeSet<HealthCheck>,
-    /// The file of the client that was started then.
+    /// The configuration of the client that was started then.
     pub(super) running: Option<(Option<i64>, RunningConfig)>,
-    /// When each check last got a row in the history.
+    /// Time of the last row of each check in the history.
     rows: HashMap<HealthCheck, Timestamp>,
-    /// When it was last looked at on demand, and which client it had in which state.
+    /// The last check on demand, with the state and start of the client.
     checked: Option<(Instant, InstanceState, Option<i64>)>,
 }
 
-/// What the last checks found as it is stored.
+/// The stored results of the last checks.
 #[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 struct HealthState {
@@ -94,7 +92,7 @@ struct HealthState {
     noted: BTreeSet<HealthCheck>,
 }
 
-/// An instance, what was found, and what it was judged by, for whoever acts on it.
+/// An instance with its results and the input of the checks.
 #[derive(Clone, Debug)]
 pub(super) struct HealthAssessment {
     pub(super) instance: Instance,
@@ -106,29 +104,28 @@ pub(super) struct HealthAssessment {
     pub(super) probed: PoolProbeRecord,
 }
 
-/// How an instance is, as programs get it.
+/// Health report of an instance.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct HealthReport {
-    /// The worst of the checks; `unknown` for one that is stopped.
+    /// The worst grade of all checks; `unknown` for a stopped instance.
     pub status: HealthGrade,
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
-    /// Every check's last result.
+    /// Latest result of each check.
     pub results: Vec<CheckResult>,
-    /// What the log of its present client says; blank without one.
+    /// State of the current client, from its log; empty without a client.
     pub standing: ClientStatus,
-    /// Where its work goes, in words; empty when that is not known.
+    /// Where the client mines, as text; empty if unknown.
     pub place: String,
-    /// Which cures are tried when they are needed.
+    /// Automatic fixes: on or off.
     pub cures: BTreeMap<&'static str, bool>,
-    /// The setting that keeps it from its pool: no restart helps until it is changed.
+    /// The setting that prevents a pool connection. A restart does not help until it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setting: Option<SettingToChange>,
 }
 
 impl HealthService {
-    /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and
-    /// database are.
+    /// Creates the service; checks nothing yet. `data_dir`: directory of logs and database.
     pub fn new(
         db: Db,
         instances: InstanceService,
@@ -147,24 +144,24 @@ impl HealthService {
         }))
     }
 
-    /// Takes the word of those who look for releases on the newest one.
+    /// Sets the latest release.
     pub fn set_latest(&self, latest: Option<LatestRelease>) {
         *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
-    /// The instances this is about.
+    /// The service of the instances.
     pub fn instances(&self) -> &InstanceService {
         &self.0.instances
     }
 
-    /// Looks at an instance now and writes down every result. Who asks again within a second gets
-    /// the same results once more: so nobody can fill the history by asking.
+    /// Checks an instance now and stores all results. Repeated calls within a second return the
+    /// same results, so that requests cannot fill the history.
     pub async fn check(&self, id: InstanceId) -> Result<Vec<CheckResult>> {
         self.check_instance(id, true).await?;
         Ok(self.kept(id).await?.results)
     }
 
-    /// How an instance is, as it was last found; one that was never looked at is looked at now.
+    /// The last results of an instance; checks it now if it was never checked.
     pub async fn report(&self, id: InstanceId) -> Result<(Instance, HealthReport)> {
         let instance = self.0.instances.get(id).await?;
         let mut kept = self.kept(id).await?;
@@ -189,8 +186,7 @@ impl HealthService {
         Ok((instance, report))
     }
 
-    /// What the last checks of an instance found; nothing before the first one that this manager
-    /// made.
+    /// The last results of an instance; empty before its first check by this manager.
     pub fn results(&self, id: InstanceId) -> Vec<CheckResult> {
         self.0
             .kept()
@@ -199,7 +195,7 @@ impl HealthService {
             .map_or_else(Vec::new, |kept| kept.results.clone())
     }
 
-    /// Switches cures on or off; those not mentioned stay as they are.
+    /// Turns automatic fixes on or off; the others do not change.
     pub async fn set_cures(&self, id: InstanceId, wanted: &[(Remediation, bool)]) -> Result<()> {
         let _one_at_a_time = self.0.check_lock.lock().await;
         self.0.instances.get(id).await?;
@@ -217,8 +213,8 @@ impl HealthService {
         Ok(())
     }
 
-    /// Whether an instance that was looked at so long ago is to be looked at again: one that runs,
-    /// every `well` if all is well with it, otherwise every `not_well`.
+    /// Whether an instance is due for a check: a running one every `well` if it is healthy,
+    /// otherwise every `not_well`.
     pub(super) fn is_due(
         &self,
         id: InstanceId,
@@ -233,7 +229,7 @@ impl HealthService {
             .running
             .as_ref()
             .is_some_and(|(started, _)| started.is_some());
-        // What cannot be told for minutes will not be told in the next.
+        // A check that is unknown for minutes stays unknown.
         let is_settled = |r: &CheckResult| {
             r.status == HealthGrade::Unknown && r.timestamp.since(r.since) >= SETTLED
         };
@@ -250,7 +246,7 @@ impl HealthService {
                 }
     }
 
-    /// Writes down which cures were tried.
+    /// Saves which automatic fixes were tried.
     pub(super) async fn save_remediations(
         &self,
         id: InstanceId,
@@ -265,7 +261,7 @@ impl HealthService {
         Ok(())
     }
 
-    /// Forgets what is kept in memory of instances that are gone.
+    /// Drops the cached health of deleted instances.
     pub(super) fn prune_absent(&self, present: &std::collections::HashSet<InstanceId>) {
         let gone: Vec<InstanceId> = self
             .0
@@ -280,14 +276,14 @@ impl HealthService {
         }
     }
 
-    /// What is kept of an instance; read from the database the first time.
+    /// The cached health of an instance; read from the database the first time.
     pub(super) async fn kept(&self, id: InstanceId) -> Result<CachedHealth> {
         if let Some(kept) = self.0.kept().get(&id) {
             return Ok(kept.clone());
         }
         let stored = self.0.db.read(move |c| Ok(queries::state(c, id)?)).await?;
         let kept = stored.map_or_else(CachedHealth::default, |stored| {
-            // What cannot be read is found out anew.
+            // Unreadable data is rebuilt.
             let HealthState { results, noted } =
                 serde_json::from_str(&stored.results).unwrap_or_default();
             CachedHealth {
@@ -303,11 +299,11 @@ impl HealthService {
         Ok(self.0.kept().entry(id).or_insert(kept).clone())
     }
 
-    /// Looks at an instance, compares with what was found before and writes down what is new;
-    /// `all`: every result.
+    /// Checks an instance, compares with the previous results and stores changes. `all`: stores
+    /// every result.
     ///
     /// # Errors
-    /// There is no such instance; the database cannot be read or written.
+    /// Unknown id, or a database error.
     pub(super) async fn check_instance(&self, id: InstanceId, all: bool) -> Result<()> {
         let _one_at_a_time = self.0.check_lock.lock().await;
         let instance = self.0.instances.get(id).await?;
@@ -356,7 +352,7 @@ impl HealthService {
         self.write(&look, &kept, found, all).await
     }
 
-    /// Compares what was found with what was found before, and keeps and tells what is new.
+    /// Compares results with the previous ones, and stores and publishes changes.
     async fn write(
         &self,
         look: &Snapshot<'_>,
@@ -456,7 +452,7 @@ impl HealthService {
         Ok(())
     }
 
-    /// Adds the present state of all checks to the series of an instance.
+    /// Adds the current grades of all checks to the series of an instance.
     pub(super) async fn record(&self, ids: &[InstanceId]) -> Result<()> {
         let mut samples = Vec::new();
         for id in ids {
@@ -471,9 +467,9 @@ impl HealthServiceInner {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The block that follows the newest one of a client, as another client on the same chain has
-    /// known for longer than blocks take to reach every node. That both know this client's newest
-    /// block shows that their chain is the same.
+    /// The successor of the newest block of a client, if another client on the same chain has known
+    /// it for longer than blocks need to reach every node. Both know the newest block of this
+    /// client, so they are on the same chain.
     fn missing_block(&self, standing: &ClientStatus, now: Timestamp) -> Option<SeenBlock> {
         let newest = &standing.seen_blocks.newest()?.hash;
         let kept = self.kept();
@@ -491,7 +487,7 @@ impl HealthServiceInner {
     }
 }
 
-/// The pool or the whole client has been silent long enough to be watched more closely.
+/// The pool or the client has been silent long enough for more frequent checks.
 fn is_quiet(standing: &ClientStatus) -> bool {
     let now = Timestamp::now();
     [standing.heard, standing.unanswered.since]
@@ -500,7 +496,7 @@ fn is_quiet(standing: &ClientStatus) -> bool {
         .any(|since| now.since(since) > QUIET)
 }
 
-/// What the log says of the present client; blank without one, and before its first line.
+/// The state of the current client from the log; empty without a client and before its first line.
 pub(super) fn of_this_run(standing: &ClientStatus, instance: &Instance) -> ClientStatus {
     let started = instance.start_time.filter(|_| instance.status.has_client());
     let is_its = started

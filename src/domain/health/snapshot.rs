@@ -1,5 +1,4 @@
-//! Everything an instance is judged by at one moment, and what follows from it by arithmetic alone.
-//! Pure.
+//! All input of the health checks at one moment, and values computed from it. Pure.
 
 use std::time::Duration;
 
@@ -11,115 +10,114 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::{LatestFigures, MonitoringState};
 use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock, WorkState};
 
-/// What is counted over is counted over the last so many minutes, unless said otherwise.
+/// The time range of counters, unless noted otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
-/// The client renews its monitoring every `refresh_s`; so many times that, and at least so many
-/// seconds, are no hiccup.
+/// The client refreshes its monitoring every `refresh_s`. After this many intervals, and at least
+/// this many seconds, a missing update is not a hiccup.
 const FROZEN_ROUNDS: u64 = 3;
 const FROZEN_LEAST_S: u64 = 30;
-/// A client that serves miners writes a line at least once a minute, when it adjusts the miners'
-/// difficulty (all versions). One that has written none for so long, and for half as long again as
-/// ever before in its run, may hang,
+/// A running client writes a line at least once a minute, when it adjusts the miners' difficulty
+/// (all versions). It may hang if it has written none for this long, and for 1.5 times its longest
+/// pause in this run,
 const HUNG_LEAST: Duration = Duration::from_secs(90);
-/// but no longer than this: a machine that was suspended makes a long pause once,
+/// but at most this long: a suspended machine makes one long pause,
 const HUNG_MOST: Duration = Duration::from_secs(600);
-/// if its monitoring, which answered before, has not answered for so long either.
+/// and if its monitoring, which answered before, has not answered for this long either.
 const HUNG_MONITORING: Duration = Duration::from_secs(45);
-/// A pool answers jobs at once and shares in batches. It is silent after so many times its usual
-/// interval, within these bounds.
+/// A pool answers jobs immediately and shares in batches. It is silent after this many of its usual
+/// intervals, within these bounds.
 const USUAL_ANSWERS: u32 = 4;
 const SILENT_POOL_LEAST: Duration = Duration::from_secs(120);
 const SILENT_POOL_MOST: Duration = Duration::from_secs(30 * 60);
-/// Fewer shares without an answer may just wait for their batch to be full.
+/// Fewer unanswered shares may just wait for a full batch.
 const UNANSWERED_SHARES: u64 = 3;
-/// Pools answer ten shares at once, unless one has been seen to answer more.
+/// Pools answer ten shares at once, unless larger batches have been seen.
 const USUAL_BATCH: u64 = 10;
-/// A job that the pool has not answered after so long is not being answered.
+/// A job without an answer for this long is unanswered.
 const JOB_ANSWER: Duration = Duration::from_secs(5);
 
-/// What was counted of an instance lately.
+/// Recent counters of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RecentCounts {
-    /// Lines of level ERROR within [`WINDOW`].
+    /// ERROR lines within [`WINDOW`].
     pub errors: f64,
-    /// Lines of any kind within [`WINDOW`].
+    /// Lines of any level within [`WINDOW`].
     pub lines: f64,
-    /// Shares of miners accepted within [`WINDOW`].
+    /// Shares accepted by the client within [`WINDOW`].
     pub accepted: f64,
-    /// Shares of miners accepted within the last hour,
+    /// Shares accepted by the client within the last hour,
     pub accepted_hour: f64,
     /// and rejected.
     pub rejected_hour: f64,
-    /// Shares the pool acknowledged within the last hour,
+    /// Shares acknowledged by the pool within the last hour,
     pub acknowledged_hour: f64,
-    /// and refused.
+    /// and rejected.
     pub refused_hour: f64,
     /// Starts within the last hour.
     pub starts: usize,
-    /// Memory six hours ago, bytes; none if it did not run then.
+    /// Memory six hours ago, bytes; none if it was not running then.
     pub memory_before: Option<f64>,
 }
 
-/// Everything an instance is judged by, at one moment.
+/// The input of the health checks at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
-    /// The moment.
+    /// The time.
     pub now: Timestamp,
     /// The instance.
     pub instance: &'a Instance,
-    /// What its client was told.
+    /// The configuration of its client.
     pub running: &'a RunningConfig,
-    /// What the log of the present client says; blank without one.
+    /// The state of the current client from the log; empty without one.
     pub standing: &'a ClientStatus,
-    /// What the last probes of its pools found; empty before the first one of its run.
+    /// Results of the last probes of its pools; empty before the first one of this run.
     pub probed: &'a [UpstreamProbe],
-    /// What was measured of the present client last; none without one, or before the first sample.
+    /// The latest samples of the current client; none without one, or before the first sample.
     pub measured: Option<&'a LatestFigures>,
-    /// What was counted lately.
+    /// Recent counters.
     pub counted: RecentCounts,
-    /// Free bytes where logs and database are kept; none if that cannot be told.
+    /// Free disk space for logs and the database, bytes; none if unknown.
     pub free: Option<u64>,
-    /// The version of its client; none if it is not known.
+    /// The version of its client; none if unknown.
     pub version: Option<ClientVersion>,
-    /// The block that follows this client's newest one, as another instance on the same chain has
-    /// known for a while; none if this client has the newest block known here.
+    /// The successor of the newest block of this client, if another instance on the same chain has
+    /// known it for a while; none if this client has the newest block.
     pub missing_block: Option<&'a SeenBlock>,
-    /// The newest release that can be installed here; `None` before the first check.
+    /// The latest release that can be installed here; `None` before the first check.
     pub latest: Option<&'a LatestRelease>,
 }
 
-/// The newest release of the client, as those who look for releases tell it.
+/// The latest release of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatestRelease {
     /// Its tag.
     pub tag: String,
-    /// The client it carries; none: this program does not know the tag, so it is newer than all
-    /// that it knows.
+    /// Its client version; none: unknown tag, so newer than all known ones.
     pub client: Option<ClientVersion>,
 }
 
 impl Snapshot<'_> {
-    /// For how long the present client runs.
+    /// Uptime of the current client.
     pub fn age(&self) -> Duration {
         self.instance
             .start_time
             .map_or(Duration::ZERO, |started| self.now.since(Timestamp(started)))
     }
 
-    /// One of the figures that were measured last.
+    /// A value of the latest samples.
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.measured?.figures.get(name).copied()
     }
 
-    /// For how long the figures of its monitoring have stood still although the log tells of shares
-    /// that they would have to count; none if they need not have moved.
+    /// How long metrics have not updated although the log shows shares that they should count; none
+    /// if no update is due.
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
         let Some(MonitoringState::Still(since)) = measured.monitoring else {
             return None;
         };
-        // A share that came well after the figures last moved, and long enough before they were
-        // last read to be among them.
+        // A share well after the last update of the metrics, and early enough to be in the latest
+        // sample.
         let slack = i64::try_from(
             FROZEN_ROUNDS
                 .saturating_mul(self.running.refresh_s)
@@ -133,14 +131,14 @@ impl Snapshot<'_> {
             .iter()
             .flatten()
             .any(|mark| missed.contains(&mark.0.div_euclid(1000)));
-        // Up to when it was last asked: that nobody asks any more says nothing of the client.
+        // Until the last sample: without sampling, nothing is known of the client.
         is_missed.then(|| {
             Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0))
         })
     }
 
-    /// How long its client has hung: no line in its log for far longer than ever in its run, and no
-    /// answer from its monitoring, which answered before.
+    /// How long the client has hung: no log line for far longer than ever in this run, and no
+    /// answer from monitoring, which answered before.
     pub fn hung_for(&self) -> Option<Duration> {
         let Some(MonitoringState::Not {
             since,
@@ -158,8 +156,8 @@ impl Snapshot<'_> {
             .then_some(silent)
     }
 
-    /// Since when the pool has answered nothing although miners work for it: it neither
-    /// acknowledges the shares that were sent to it nor accepts the job of a newer template.
+    /// Since when the pool has not answered although miners work for it: it neither acknowledges
+    /// shares nor accepts the job of a newer template.
     pub fn pool_silent_since(&self) -> Option<Timestamp> {
         let WorkState::Pool { since: working } = self.standing.work else {
             return None;
@@ -180,13 +178,13 @@ impl Snapshot<'_> {
         (has_unanswered_job || has_unanswered_batch).then_some(answered)
     }
 
-    /// How much of its memory limit it has reached, per cent; none without a limit.
+    /// Memory use in percent of its limit; none without a limit.
     pub fn memory_reached(&self) -> Option<f64> {
         let limit = self.instance.memory_limit_mib.filter(|limit| *limit > 0)?;
         Some(100.0 * self.figure("memory_private_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
     }
 
-    /// It mines solo though it has pools to mine for.
+    /// Mining solo although pools are configured.
     pub fn is_solo_unasked(&self) -> bool {
         self.running.wants_pool() && matches!(self.standing.work, WorkState::Solo { .. })
     }

@@ -1,24 +1,23 @@
-//! What keeps many cures at once from being a stampede, as when the pool of fifty instances comes
-//! back: each takes its turn. Must not know what is cured.
+//! Spreads many automatic restarts over time, for example when the pool of fifty instances comes
+//! back. Independent of the kind of fix.
 
 use std::time::Duration;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-/// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted
-/// within 30 s of its pool answering again.
+/// Minimum time between two restarts. Fifty take 17 s, so the last one is restarted within 30 s
+/// after its pool answers again.
 pub(super) const PACE: Duration = Duration::from_millis(350);
 
-/// Gives turns, one after the other, in the order in which they are asked for.
+/// Grants turns one at a time, in order of the requests.
 #[derive(Debug)]
 pub(super) struct StaggerQueue {
     every: Duration,
-    /// From when on the next one may begin. Locked by whoever has the turn.
+    /// Earliest start of the next turn. Locked during a turn.
     next: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others
-/// catch up all at once.
+/// A turn. It lasts until it is dropped, so after a slow turn the others do not all run at once.
 #[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
@@ -26,7 +25,7 @@ pub(super) struct StaggerTurn<'a>(
 );
 
 impl StaggerQueue {
-    /// One at once, the others at least `every` apart.
+    /// One at a time, at least `every` apart.
     pub(super) fn new(every: Duration) -> Self {
         Self {
             every,
@@ -34,7 +33,7 @@ impl StaggerQueue {
         }
     }
 
-    /// Waits for its turn.
+    /// Waits for a turn.
     pub(super) async fn take(&self) -> StaggerTurn<'_> {
         let mut next = self.next.lock().await;
         if let Some(next) = *next {
@@ -71,12 +70,12 @@ mod tests {
             );
         }
         assert!(took[49].1 < Duration::from_millis(2000), "{:?}", took[49]);
-        // Whoever comes when nobody waits goes at once.
+        // If no one waits, a turn starts immediately.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let alone = Instant::now();
         let turn = turns.take().await;
         assert!(alone.elapsed() < Duration::from_millis(200));
-        // Who is slow in a turn keeps it: those behind do not come all at once.
+        // A slow turn delays the others: they do not all run at once afterwards.
         let behind = join_all((0..3).map(|_| async {
             let _turn = turns.take().await;
             alone.elapsed()

@@ -1,5 +1,4 @@
-//! The page of an instance's health, which is also its JSON. No I/O here: everything shown was
-//! handed in.
+//! The health page, which is also its JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -14,11 +13,11 @@ use crate::domain::instances::Instance;
 use crate::programs::jd_client::diagnosis::{ProviderState, WorkState};
 use crate::view;
 
-/// What the strip shows, and in how many parts.
+/// Time range of the strip in hours.
 pub const STRIP_HOURS: i64 = 24;
-/// Parts of the strip: one for each quarter of an hour.
+/// Parts of the strip, 15 minutes each.
 pub const STRIP_CELLS: usize = 96;
-/// Size of a part, in the units of the drawing.
+/// Width of a part in drawing units.
 const CELL: usize = 8;
 const HEIGHT: usize = 24;
 
@@ -29,7 +28,7 @@ const HEIGHT: usize = 24;
 pub struct HealthPage {
     #[serde(skip)]
     pub(super) instance: Instance,
-    /// How it is.
+    /// The report.
     #[serde(flatten)]
     pub report: HealthReport,
     /// The worst grade in each part of the last day.
@@ -40,7 +39,7 @@ pub struct HealthPage {
 }
 view!(HealthPage { "main" => as_main, "checks" => as_checks });
 
-/// A moment for people, with what it is about.
+/// A fact from the log, with its time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HealthFact {
     pub(super) what: &'static str,
@@ -49,7 +48,7 @@ pub struct HealthFact {
 }
 
 impl HealthGrade {
-    /// The state whose shape and colour it shares on a page.
+    /// The state with the same shape and color on a page.
     fn shape(self) -> &'static str {
         match self {
             Self::Unknown => "stopped",
@@ -70,18 +69,17 @@ impl CheckResult {
 impl HealthPage {
     fn headline(&self) -> String {
         match score(&self.report.results) {
-            Some(score) => format!("{score} of 100"),
-            None => "Not judged".into(),
+            Some(score) => format!("Health score: {score} of 100"),
+            None => "No health score".into(),
         }
     }
 
-    /// When it was last looked at.
+    /// Time of the last check.
     fn looked_at(&self) -> Option<Timestamp> {
         self.report.results.iter().map(|r| r.timestamp).max()
     }
 
-    /// The parts of the strip that are known: where, how high, how long, and how they were.
-    /// Neighbours that are alike are one.
+    /// The known parts of the strip: position, height, width and grade. Equal neighbors are joined.
     fn bars(&self) -> Vec<(usize, usize, usize, HealthGrade)> {
         let mut bars: Vec<(usize, usize, usize, HealthGrade)> = Vec::new();
         for (place, grade) in self.strip.iter().enumerate() {
@@ -105,15 +103,15 @@ impl HealthPage {
         STRIP_CELLS * CELL
     }
 
-    /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its
-    /// worst moment was, not how long it lasted.
+    /// The strip as text, for screen readers. Counts parts, not hours: a part has the grade of its
+    /// worst moment.
     fn strip_text(&self) -> String {
         let count = |grade: HealthGrade| self.strip.iter().filter(|found| **found == grade).count();
         if count(HealthGrade::Unknown) == self.strip.len() {
-            return "Nothing is known of the last 24 hours.".into();
+            return "No data for the last 24 hours.".into();
         }
         format!(
-            "The last 24 hours in parts of 15 minutes, each by its worst moment: {} healthy, {} with a warning, {} unhealthy, {} not known.",
+            "Last 24 hours in 15-minute intervals, worst state of each: {} healthy, {} warning, {} unhealthy, {} unknown.",
             count(HealthGrade::Healthy),
             count(HealthGrade::Warning),
             count(HealthGrade::Unhealthy),
@@ -121,14 +119,14 @@ impl HealthPage {
         )
     }
 
-    /// What the client's own log says, for people.
+    /// The facts from the log.
     fn facts(&self) -> Vec<HealthFact> {
         let standing = &self.report.standing;
         let mut facts = Vec::new();
         let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
         if standing.work != WorkState::Unknown {
             say(
-                "Work goes to",
+                "Mining target",
                 self.report.place.clone(),
                 standing.work.since(),
             );
@@ -140,9 +138,9 @@ impl HealthPage {
                 .map(|why| format!(", {why}"))
                 .unwrap_or_default();
             let state = match upstream.state {
-                crate::programs::jd_client::diagnosis::UpstreamState::Trying => "being tried",
+                crate::programs::jd_client::diagnosis::UpstreamState::Trying => "connecting",
                 crate::programs::jd_client::diagnosis::UpstreamState::Connected => "connected",
-                crate::programs::jd_client::diagnosis::UpstreamState::Lost => "lost",
+                crate::programs::jd_client::diagnosis::UpstreamState::Lost => "connection lost",
                 crate::programs::jd_client::diagnosis::UpstreamState::Failed => "failed",
             };
             say(
@@ -155,28 +153,28 @@ impl HealthPage {
             );
         }
         if let Some(left) = &standing.pool_left {
-            say("Pool left", left.sentence(), Some(left.at));
+            say("Pool problem", left.sentence(), Some(left.at));
         }
         let provider = match &standing.provider {
             ProviderState::Unknown => None,
-            ProviderState::Connecting { .. } => Some("being connected".to_owned()),
+            ProviderState::Connecting { .. } => Some("connecting".to_owned()),
             ProviderState::Connected { .. } => Some("connected".to_owned()),
-            ProviderState::Lost { .. } => Some("lost".to_owned()),
+            ProviderState::Lost { .. } => Some("connection lost".to_owned()),
             ProviderState::Refused { words, .. } => Some(format!("cannot be used: {words}")),
         };
         if let Some(words) = provider {
             say("Template provider", words, standing.provider.since());
         }
         let moments = [
-            ("Waits for a template", standing.waiting_since),
+            ("Waiting for template", standing.waiting_since),
             ("Last template", standing.template_at),
-            ("Last block on the chain", standing.prev_hash_at),
+            ("Last chain block", standing.prev_hash_at),
             ("Last job declared", standing.declared_at),
-            ("Last job the pool took", standing.accepted_at),
-            ("Last share the pool took", standing.shares.accepted_at),
-            ("Last share the pool refused", standing.shares.rejected_at),
+            ("Last accepted job", standing.accepted_at),
+            ("Last accepted share", standing.shares.accepted_at),
+            ("Last share rejected by pool", standing.shares.rejected_at),
             (
-                "Last miner's share refused here",
+                "Last share rejected by client",
                 standing.shares.miners_rejected_at,
             ),
         ];
@@ -186,10 +184,10 @@ impl HealthPage {
             }
         }
         let said = [
-            ("Job refused", &standing.refused),
+            ("Job rejected", &standing.refused),
             ("Block found", &standing.block),
-            ("Miner not answered", &standing.handshake_refused),
-            ("Crashed in part", &standing.panicked),
+            ("Miner handshake failed", &standing.handshake_refused),
+            ("Partial crash", &standing.panicked),
         ];
         for (what, said) in said {
             if let Some(said) = said {
@@ -249,11 +247,11 @@ mod tests {
                 (32, HEIGHT, 16, Unhealthy)
             ]
         );
-        let parts = "3 healthy, 0 with a warning, 2 unhealthy, 1 not known.";
+        let parts = "3 healthy, 0 warning, 2 unhealthy, 1 unknown.";
         assert_eq!(
             page.strip_text(),
-            format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}")
+            format!("Last 24 hours in 15-minute intervals, worst state of each: {parts}")
         );
-        assert_eq!(page.headline(), "Not judged");
+        assert_eq!(page.headline(), "No health score");
     }
 }

@@ -1,4 +1,4 @@
-//! What a new instance may be called and where it may listen, for those who make one.
+//! Free names and ports for new instances.
 
 use std::net::SocketAddr;
 
@@ -9,15 +9,15 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 
 impl InstanceService {
-    /// Whether no instance has this name, whatever the case.
+    /// Whether no instance has this name, ignoring case.
     pub async fn is_free_name(&self, name: String) -> Result<bool> {
         self.db
             .read(move |c| Ok(!queries::name_is_taken(c, &name, None)?))
             .await
     }
 
-    /// Why a new client could not listen at `address`, in a sentence with a free port; none: nobody
-    /// holds it.
+    /// Why a new client cannot listen at `address`, as a sentence with a free port; none if the
+    /// port is free.
     pub async fn in_the_way(
         &self,
         purpose: &'static str,
@@ -31,11 +31,14 @@ impl InstanceService {
             let advice = free
                 .map(|port| format!(" Port {port} is free."))
                 .unwrap_or_default();
-            format!("Port {} is taken by {holder}.{advice}", address.port())
+            format!(
+                "Port {} is already in use by {holder}.{advice}",
+                address.port()
+            )
         }))
     }
 
-    /// The port of `address`, or the next one at which nobody listens and that is not among `not`.
+    /// The port of `address`, or the next free one that is not in `not`.
     pub async fn free_port(&self, address: SocketAddr, not: Vec<u16>) -> Result<u16> {
         let found = tokio::task::spawn_blocking(move || ports::free(address, &not))
             .await

@@ -1,4 +1,4 @@
-//! One action on many instances at once, with a result for each.
+//! One action on several instances, with a result for each.
 
 use futures_util::future::join_all;
 use schemars::JsonSchema;
@@ -13,32 +13,32 @@ use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
 use crate::web::RequestInput;
 
-/// What can be done with many instances.
+/// An action on several instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum BulkAction {
-    /// Start those that do not run.
+    /// Start those that are not running.
     Start,
-    /// Stop those that run.
+    /// Stop those that are running.
     Stop,
-    /// Stop and start again. Those that do not run are skipped.
+    /// Restart. Instances that are not running are skipped.
     Restart,
 }
 
-/// An action and whom it is for.
+/// An action and its instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkRequest {
-    /// What is to be done.
+    /// The action.
     pub action: BulkAction,
-    /// With whom; none: with all.
+    /// The instances; none: all.
     pub ids: Option<Vec<InstanceId>>,
 }
 
 impl BulkRequest {
     /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids`
-    /// for each ticked instance.
+    /// for each checked instance.
     pub fn read(input: &RequestInput) -> Result<Self> {
         let mut errors = Vec::new();
         let action = input
@@ -75,7 +75,7 @@ impl BulkRequest {
                 Ok(_) => {}
                 Err(_) => errors.push(FieldError::new(
                     format!("/ids/{at}"),
-                    "ids must be a list of ids of instances.",
+                    "ids must be a list of instance ids.",
                 )),
             }
         }
@@ -92,30 +92,30 @@ impl BulkRequest {
     }
 }
 
-/// What became of one instance.
+/// Result for one instance.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BulkDone")]
 pub struct BulkItemResult {
-    /// Which.
+    /// Id of the instance.
     pub id: InstanceId,
-    /// Its name, if there is such an instance.
+    /// Name, if the instance exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether it was done, or rightly skipped.
+    /// Whether the action succeeded or was correctly skipped.
     pub success: bool,
-    /// There was nothing to do for it, and nothing was done.
+    /// Nothing to do for this instance.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
-    /// Its state afterwards.
+    /// State after the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<InstanceState>,
-    /// What happened, or why it was not done.
+    /// Result or error as text.
     pub message: String,
 }
 
 impl InstanceService {
-    /// Does one thing with many instances, all at the same time. Each has its own result; none
-    /// holds up another.
+    /// Runs an action on several instances at the same time. Each has its own result; none delays
+    /// another.
     pub async fn bulk(
         &self,
         bulk: BulkRequest,
@@ -133,7 +133,7 @@ impl InstanceService {
             let skipped = idle.map(|i| {
                 (
                     i.status,
-                    format!("{} is {}. It was not restarted.", i.name, i.state_text()),
+                    format!("{} is {} and was not restarted.", i.name, i.state_text()),
                 )
             });
             async move {
@@ -162,16 +162,15 @@ impl InstanceService {
                         message: outcome.message,
                     },
                     Err(Error::Internal(cause)) => {
-                        tracing::error!(instance = %id, %cause, "a bulk action failed");
+                        tracing::error!(instance = %id, %cause, "bulk action failed");
                         BulkItemResult {
                             id,
                             name,
                             success: false,
                             skipped: false,
                             status: None,
-                            message:
-                                "Something went wrong inside jd-manager; its log has the cause."
-                                    .into(),
+                            message: "Internal error in jd-manager. See its log for the cause."
+                                .into(),
                         }
                     }
                     Err(e) => BulkItemResult {

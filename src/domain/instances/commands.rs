@@ -1,4 +1,4 @@
-//! What an instance's task can be asked to do, how to reach the task, and what all tasks share.
+//! The commands of an instance task, its handle, and the state that all tasks share.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -16,44 +16,43 @@ use crate::keeper::protocol::KeeperStatus;
 
 /// The start of the manager.
 pub(super) static AUTOSTART: Actor = Actor::manager("autostart");
-/// The end of the manager.
+/// The shutdown of the manager.
 pub(super) static SHUTDOWN: Actor = Actor::manager("shutdown");
 /// The supervision of instances.
 pub(super) static SUPERVISION: Actor = Actor::manager("manager");
 
-/// What can be asked of an instance.
+/// A command for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceCommand {
-    /// Run; while backing off: now.
+    /// Start; if it waits for a retry: immediately.
     Start,
-    /// The same without anybody waiting for the outcome: what cannot be started now is tried again
-    /// later.
+    /// Start without a waiting caller: a start that fails is retried later.
     StartByItself,
-    /// End.
+    /// Stop.
     Stop,
-    /// End and run again.
+    /// Restart.
     Restart,
-    /// The same, if the client that was started then (milliseconds since 1970) still serves miners;
-    /// otherwise a refusal.
+    /// Restart if the client started at this time (milliseconds since 1970) is still running;
+    /// otherwise an error.
     RestartOf(i64),
-    /// Take changed settings that need no restart.
+    /// Apply changed settings that need no restart.
     Reload,
-    /// Say what the keeper has counted; the answer without a keeper is an error.
+    /// Report the counters of the keeper; without a keeper, an error.
     Count,
-    /// The manager ends and leaves it to its keeper: write that down.
+    /// The manager stops and leaves the client to the keeper: record that.
     Leave,
-    /// End for good: once this is answered, no keeper is left and no further order is taken.
+    /// Stop for good: after the answer, no keeper is left and no further command is accepted.
     Retire,
 }
 
-/// Something asked of an instance, and where the answer goes.
+/// A command and the channel for its answer.
 pub(super) struct CommandEnvelope {
     pub(super) ask: InstanceCommand,
     pub(super) actor: Actor,
     pub(super) answer: oneshot::Sender<Result<KeeperStatus>>,
 }
 
-/// How to reach an instance's task.
+/// The handle of an instance task.
 #[derive(Clone, Debug)]
 pub(super) struct TaskHandle {
     pub(super) orders: mpsc::Sender<CommandEnvelope>,
@@ -61,16 +60,16 @@ pub(super) struct TaskHandle {
     pub(super) stop: CancellationToken,
 }
 
-/// What all tasks share.
+/// The state that all tasks share.
 #[derive(Debug)]
 pub(super) struct SupervisorInner {
     pub(super) db: Db,
     pub(super) preparation: StartPreparation,
     pub(super) handles: RwLock<HashMap<InstanceId, TaskHandle>>,
     pub(super) changes: broadcast::Sender<InstanceId>,
-    /// The manager is ending: nothing is started any more.
+    /// The manager is shutting down: nothing is started.
     pub(super) closing: CancellationToken,
-    /// A start that takes longer is told of once more, since it is warned of from then on.
+    /// A start that takes longer is published again, because a warning is shown from then on.
     pub(super) slow_start: Duration,
     pub(super) tasks: TaskTracker,
 }

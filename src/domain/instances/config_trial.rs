@@ -1,9 +1,9 @@
-//! A configuration tried with a real client program: does it take the file? Nothing is mined and
-//! nothing is reached.
+//! Tests whether a real client accepts a configuration. The client mines nothing and connects to
+//! nothing.
 //!
-//! The client has no switch for that, so it is run in a box with the file as it would get it, but
-//! with addresses that lead nowhere, and ended as soon as it says anything in its log: it logs
-//! nothing before it has read its file. Blocks nobody: one trial at a time.
+//! The client has no option for this. It therefore runs in a sandbox with its real configuration,
+//! but with unreachable addresses, and is stopped at its first log line: it logs nothing before it
+//! has read the file. One test at a time.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::preparation::{rendered, write_whole};
-use super::program::environment;
+use super::program::{ClientProgram, environment};
 use super::service::InstanceService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FileError, Result};
@@ -26,39 +26,39 @@ use crate::keeper::level::header;
 use crate::keeper::names;
 use crate::programs::jd_client::diagnosis::{self, ClientEnd};
 
-/// A client that has not read its file by then hangs. The real one takes some milliseconds.
+/// A client that has not read its file by then hangs. The real one needs a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Where the client is to listen, if it gets that far: ports that are asked for from here on.
+/// Addresses for the client to listen on: free ports from here on.
 pub(super) const PORTS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
 
-/// What came of it.
+/// Result of a configuration test.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ConfigTrialResult {
-    /// Which configuration was tried.
+    /// Id of the configuration.
     pub config_id: ConfigId,
-    /// In which revision.
+    /// Its revision.
     pub revision: i32,
-    /// With which version of the client.
+    /// Client version of the test.
     pub client_version: ClientVersion,
-    /// The client takes the file.
+    /// The client accepts the configuration.
     pub accepted: bool,
-    /// What came of it, for people.
+    /// The result as text.
     pub message: String,
-    /// What to do, where that is known.
+    /// How to fix it, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
-    /// What the client itself said, if it did not take it.
+    /// Output of the client, if it rejects the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
 }
 
 impl InstanceService {
-    /// Tries a saved configuration with an installed client; `version`: its name in the store,
-    /// none: the one in use.
+    /// Tests a saved configuration with an installed client. `version`: its name in the store;
+    /// none: the version in use.
     ///
     /// # Errors
-    /// There is no such configuration, or no usable client of that name; the disk.
+    /// Unknown configuration, no usable client of that name, or a disk error.
     pub async fn try_config(
         &self,
         id: ConfigId,
@@ -91,17 +91,7 @@ impl InstanceService {
             }
             Err(other) => return Err(other),
         };
-        let path = dir.0.join(names::CONFIG);
-        let place = dir.0.clone();
-        tokio::task::spawn_blocking(move || write_whole(&place, names::CONFIG, toml.as_bytes()))
-            .await
-            .map_err(Error::internal)??;
-        let args: Vec<String> = program
-            .first_args
-            .iter()
-            .cloned()
-            .chain(["-c".to_owned(), path.display().to_string()])
-            .collect();
+        let args = dir.config_arguments(&program, toml).await?;
         let is_log = |line: &str| header(line.as_bytes()).is_some();
         let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
         let heard = trial::listen(
@@ -118,7 +108,7 @@ impl InstanceService {
     }
 }
 
-/// What the client's words mean.
+/// Interprets the output of the client.
 fn judged(
     heard: std::result::Result<TrialOutput, String>,
     tried: ConfigTrialResult,
@@ -127,20 +117,22 @@ fn judged(
     match heard {
         Ok(TrialOutput::Line) => ConfigTrialResult {
             accepted: true,
-            message: format!("Client {version} takes this configuration."),
+            message: format!("Client {version} accepts this configuration."),
             ..tried
         },
         Ok(TrialOutput::End { code, said }) => {
             let end = code.map(ClientEnd::Code);
             let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
-            let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+            let how = code.map_or("after a signal".to_owned(), |code| {
+                format!("with code {code}")
+            });
             let why = cause
                 .as_ref()
-                .map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
+                .map_or_else(|| format!("it exited {how}"), |cause| cause.what.clone());
             let said = said.join("\n");
             ConfigTrialResult {
-                message: format!("Client {version} does not take this configuration: {why}."),
+                message: format!("Client {version} rejects this configuration: {why}."),
                 advice: cause.map(|cause| cause.advice),
                 said: Some(said).filter(|said| !said.trim().is_empty()),
                 ..tried
@@ -148,7 +140,7 @@ fn judged(
         }
         Ok(TrialOutput::Nothing) => ConfigTrialResult {
             message: format!(
-                "Client {version} said nothing within {} s, so it is not known whether it takes it.",
+                "Client {version} logged nothing within {} s, so the result is unknown.",
                 PATIENCE.as_secs()
             ),
             ..tried
@@ -160,8 +152,8 @@ fn judged(
     }
 }
 
-/// The same configuration with addresses that lead nowhere: it listens on `[port, monitoring]` of
-/// this machine alone, and whoever it would speak to is at a port where nobody is.
+/// The same configuration with unreachable addresses: it listens on `[port, monitoring]` of this
+/// machine only, and every server it would connect to is a closed port.
 pub(super) fn harmless(
     config: &ClientConfig,
     dir: PathBuf,
@@ -188,8 +180,8 @@ pub(super) fn harmless(
     config
 }
 
-/// A directory for one trial, gone with it. What a manager that was killed left there goes with the
-/// next trial.
+/// A directory for one test, deleted when dropped. The next test deletes leftovers of a killed
+/// manager.
 pub(super) struct TrialDirectory(pub(super) PathBuf);
 
 impl TrialDirectory {
@@ -207,6 +199,23 @@ impl TrialDirectory {
         .map_err(Error::internal)??;
         Ok(made)
     }
+
+    /// Writes the client's configuration there and returns the arguments for a start with it.
+    pub(super) async fn config_arguments(
+        &self,
+        program: &ClientProgram,
+        toml: String,
+    ) -> Result<Vec<String>> {
+        let path = self.0.join(names::CONFIG);
+        let dir = self.0.clone();
+        tokio::task::spawn_blocking(move || write_whole(&dir, names::CONFIG, toml.as_bytes()))
+            .await
+            .map_err(Error::internal)??;
+        let first = program.first_args.iter().cloned();
+        Ok(first
+            .chain(["-c".to_owned(), path.display().to_string()])
+            .collect())
+    }
 }
 
 impl Drop for TrialDirectory {
@@ -215,13 +224,13 @@ impl Drop for TrialDirectory {
     }
 }
 
-/// The secret key is in there, so that it stays is worth a line in the log.
+/// It contains the secret key, so a failure is logged.
 fn remove(dir: &Path) {
     match fs::remove_dir_all(dir) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => {
-            tracing::warn!(dir = %dir.display(), error = %e, "the directory of a trial cannot be removed")
+            tracing::warn!(dir = %dir.display(), error = %e, "cannot remove the directory of a configuration test")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The manager's connection to a keeper: whole lines in, whole lines out, without blocking.
+//! The manager's connection to a keeper: reads and writes whole lines without blocking.
 
 use std::io;
 use std::path::Path;
@@ -37,8 +37,7 @@ impl KeeperStream {
         self.write.write_all(&protocol::line(request)).await
     }
 
-    /// The next line; `None` at the end. Cancel-safe: what was read of an unfinished line stays in
-    /// `partial`.
+    /// The next line; `None` at the end. Cancel-safe: an incomplete line stays in `partial`.
     pub(super) async fn next(&mut self) -> io::Result<Option<KeeperStatus>> {
         if self.lines.read_until(b'\n', &mut self.partial).await? == 0
             || !self.partial.ends_with(b"\n")

@@ -1,5 +1,5 @@
-//! Deleting an instance so that no interruption leaves half of it: its directory is renamed first,
-//! and the next start of the manager knows what was meant.
+//! Deletes an instance completely, even if interrupted: renames its directory first, and the next
+//! start of the manager finishes the deletion.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
 use crate::keeper::machine::InstanceState;
 
-/// Directories of deleted instances on their way out.
+/// Prefix of the directories of deleted instances.
 const GONE: &str = ".gone-";
 
 impl InstanceService {
-    /// Stops an instance and removes it with its history and files.
+    /// Stops an instance and deletes it with its history and files.
     ///
     /// # Errors
-    /// There is none with this id; its client cannot be ended.
+    /// Unknown id, or its client cannot be stopped.
     pub async fn delete(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
         let (this, actor) = (self.clone(), actor.clone());
         to_the_end(async move { this.delete_whole(id, &actor).await }).await
@@ -28,7 +28,7 @@ impl InstanceService {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
         if let Err(e) = self.remove(id).await {
-            // It is still there, so somebody must look after it.
+            // It still exists, so a task must supervise it.
             if let Ok(Some((row, _, _))) = self.db.read(move |c| Ok(queries::get(c, id)?)).await {
                 self.supervisor
                     .add(id, u64::try_from(row.journal_offset).unwrap_or(0));
@@ -39,7 +39,7 @@ impl InstanceService {
         Ok(InstanceActionResult {
             pid: None,
             status: InstanceState::Stopped,
-            message: format!("{} and all its files are deleted.", instance.name),
+            message: format!("Deleted {} and all its files.", instance.name),
         })
     }
 
@@ -48,7 +48,7 @@ impl InstanceService {
             self.root.join(id.to_string()),
             self.root.join(format!("{GONE}{id}")),
         );
-        // Renamed first: whatever interrupts this, the next start knows what was meant.
+        // Renamed first: after an interruption, the next start finishes the deletion.
         match tokio::fs::rename(&from, &to).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(FileError::at(&from)(e).into());
@@ -62,8 +62,7 @@ impl InstanceService {
         remove_tree(to).await
     }
 
-    /// Completes deletions that were interrupted, in the background; takes back those whose row is
-    /// still there.
+    /// Finishes interrupted deletions in the background; undoes those whose row still exists.
     pub(super) async fn finish_deletions(&self) -> Result<()> {
         let mut entries = match tokio::fs::read_dir(&self.root).await {
             Ok(entries) => entries,
@@ -93,7 +92,7 @@ impl InstanceService {
                     remove_tree(path).await
                 };
                 if let Err(e) = done {
-                    tracing::warn!(error = %e, "an interrupted deletion cannot be finished now");
+                    tracing::warn!(error = %e, "cannot finish an interrupted deletion");
                 }
             };
             if is_known {
@@ -105,7 +104,7 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Instances that have a directory but are not in the database.
+    /// Directories of instances that are not in the database.
     pub async fn unknown_directories(&self) -> Result<Vec<InstanceId>> {
         let root = self.root.clone();
         let there = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<InstanceId>> {
@@ -120,7 +119,8 @@ impl InstanceService {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             there => there?,
         };
-        // In this order: a directory is made after its row and renamed before its row goes.
+        // In this order: a directory is created after its row and renamed before its row is
+        // deleted.
         let known: HashSet<InstanceId> = self
             .db
             .read(|c| Ok(queries::ids(c)?))

@@ -1,4 +1,4 @@
-//! Instances and their events as people read them: what pages put where the JSON has figures. Pure.
+//! Text of instances and events for pages. Pure.
 
 use std::time::Duration;
 
@@ -11,33 +11,32 @@ use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::InstanceState;
 
 impl Instance {
-    /// The state as a person reads it.
+    /// The state as text.
     pub fn state_text(&self) -> &'static str {
         match self.status {
-            InstanceState::BackingOff => "backing off",
+            InstanceState::BackingOff => "retrying",
             other => other.as_str(),
         }
     }
 
-    /// The average hashrate of the last ten minutes; none while it is unknown.
+    /// Hashrate, average of ten minutes; none if unknown.
     pub fn hashrate_text(&self) -> Option<String> {
         self.hashrate
             .map(|rate| format_value(Unit::HashesPerSecond, rate))
     }
 
-    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that
-    /// counts on.
+    /// Start of the current state in milliseconds since 1970, for a `time` element that counts up.
     pub fn since_ms(&self) -> Option<i64> {
         self.since.map(|at| at.0)
     }
 
-    /// How long the state has held.
+    /// How long the current state has lasted.
     pub fn since_text(&self) -> Option<String> {
         self.since
             .map(|at| human_duration(Timestamp::now().since(at)))
     }
 
-    /// How long until the next try.
+    /// Time until the next retry.
     pub fn retry_text(&self) -> Option<String> {
         let left = self.retry_at?.since(Timestamp::now());
         Some(if left < Duration::from_secs(1) {
@@ -47,7 +46,7 @@ impl Instance {
         })
     }
 
-    /// The state will change by itself within seconds: a page without JavaScript asks again.
+    /// The state changes within seconds: a page without JavaScript reloads itself.
     pub fn is_in_motion(&self) -> bool {
         matches!(
             self.status,
@@ -57,22 +56,22 @@ impl Instance {
             .is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
     }
 
-    /// Why its last client ended, as the beginning of a sentence.
+    /// Why the last client exited, with a capital first letter.
     pub fn cause_text(&self) -> Option<String> {
         self.cause.as_ref().map(|told| capitalised(&told.0.what))
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn advice(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.advice.as_str())
     }
 
-    /// Which attempt the next one will be, the first included.
+    /// The number of the next attempt, including the first start.
     pub fn next_attempt(&self) -> u32 {
         self.failures.saturating_add(1)
     }
 
-    /// What its checks found to be looked at first, while it runs.
+    /// The most important problem found by the checks, while it runs.
     pub fn trouble(&self) -> Option<&str> {
         self.health
             .as_ref()
@@ -80,12 +79,12 @@ impl Instance {
             .and_then(|health| health.trouble.as_deref())
     }
 
-    /// It runs, and yet does not do its work.
+    /// Running, but unhealthy.
     pub fn is_ailing(&self) -> bool {
         self.running && self.health.as_ref().is_some_and(HealthSummary::is_bad)
     }
 
-    /// It does not do what the user wants of it.
+    /// Not in the desired state.
     pub fn needs_attention(&self) -> bool {
         matches!(
             self.status,
@@ -93,7 +92,7 @@ impl Instance {
         )
     }
 
-    /// The client's own last words, without time stamp and module, short enough for a list.
+    /// The last error of the client, without time stamp and module, short enough for a list.
     pub fn last_output_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
@@ -106,7 +105,7 @@ fn capitalised(text: &str) -> String {
     })
 }
 
-/// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
+/// An ERROR line of the client without time stamp, level and module, at most 240 characters.
 pub fn short_error(line: &str) -> String {
     let message = crate::keeper::level::header(line.as_bytes())
         .and_then(|header| line.get(header.message..))
@@ -119,31 +118,31 @@ pub fn short_error(line: &str) -> String {
 }
 
 impl InstanceEvent {
-    /// When, in the machine's own time.
+    /// The time in the local time zone.
     pub fn local(&self) -> String {
         self.at.local()
     }
 
-    /// The new state as a person reads it.
+    /// The new state as text.
     pub fn to_text(&self) -> &str {
         if self.to_state == "backing-off" {
-            "backing off"
+            "retrying"
         } else {
             &self.to_state
         }
     }
 
-    /// Why the client ended, where it is known.
+    /// Why the client exited, if known.
     pub fn cause_text(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.what.as_str())
     }
 
-    /// Who caused it: `by ada on a page`.
+    /// The cause of the event: `by ada on a page`.
     pub fn actor_text(&self) -> Option<String> {
         actor_text(self.actor.as_deref()?)
     }
 
-    /// How the client ended, if it did.
+    /// How the client exited, if it did.
     pub fn end_text(&self) -> Option<String> {
         use crate::keeper::machine::ProcessExit;
         match (self.exit_code, self.exit_signal) {
@@ -153,19 +152,19 @@ impl InstanceEvent {
         }
     }
 
-    /// The last error line in short.
+    /// The last error line, shortened.
     pub fn error_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
 
-    /// When the next try was due, seen from the event.
+    /// Time from the event to the retry.
     pub fn wait_text(&self) -> Option<String> {
         self.retry_at
             .map(|at| human_duration(at.since(self.at) + Duration::from_millis(500)))
     }
 }
 
-/// An amount of log as people read it: `12.3 kB`, `4.0 MB`.
+/// A log size as text: `12.3 kB`, `4.0 MB`.
 pub fn size_text(bytes: u64) -> String {
     match bytes {
         n if n < 1_000_000 => format!(

@@ -1,4 +1,4 @@
-//! What a user says of a new instance, or of what is to change in one. Pure.
+//! Reads the settings of a new or changed instance from a request. Pure.
 
 use super::program::CURRENT;
 use crate::base::error::Result;
@@ -9,37 +9,37 @@ use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, flag, id, member, object, one_of, text, whole};
 use serde_json::json;
 
-/// What a user says of a new instance, or of what is to change in one.
+/// The given settings of a new or changed instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceDraft {
-    /// Its name.
+    /// Name.
     pub name: Option<String>,
-    /// The configuration it runs.
+    /// Saved configuration.
     pub config_id: Option<ConfigId>,
-    /// Started together with the manager.
+    /// Starts automatically with the manager.
     pub autostart: Option<bool>,
-    /// When it is started again by itself.
+    /// When jd-manager restarts it automatically.
     pub restart_policy: Option<RestartPolicy>,
-    /// When it is given up on; `Some(None)`: never.
+    /// When jd-manager gives up; `Some(None)`: never.
     pub restart_limit: Option<Option<RestartLimit>>,
-    /// Private memory the client may have, MiB; `Some(None)`: as much as there is.
+    /// Private memory limit, MiB; `Some(None)`: no limit.
     pub memory_limit_mib: Option<Option<i32>>,
-    /// Files and sockets it may have open; `Some(None)`: as the system has it.
+    /// Limit of open files and sockets; `Some(None)`: system default.
     pub open_files_limit: Option<Option<i32>>,
-    /// How far it steps back for others, 0 to 19.
+    /// Nice value, 0 to 19.
     pub nice: Option<i32>,
-    /// A pinned client version; `Some(None)`: whichever is in use.
+    /// Pinned client version; `Some(None)`: the version in use.
     pub client_version: Option<Option<String>>,
 }
 
-/// The smallest memory limit: the real client has about 20 MiB of private memory when idle, with
-/// its threads' stacks.
+/// The smallest memory limit: the real client has about 20 MiB of private memory when idle,
+/// including its threads' stacks.
 const LEAST_MEMORY_MIB: i64 = 64;
 
-/// Whether a text may be the name of an installed client: it becomes part of a path.
+/// Whether a text can be the name of an installed client: it becomes part of a path.
 pub(super) fn is_version_name(text: &str) -> bool {
     text.len() <= 48
-        // The link to the one in use is no version.
+        // The link to the version in use is not a version.
         && text != CURRENT
         && !text.contains("..")
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -51,7 +51,7 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
     let limit = object(&limit_fields());
     let mut limit = member(
         "restart_limit",
-        "When it is given up on; null: never.",
+        "When jd-manager gives up on restarts. `null`: never.",
         limit.into(),
     )
     .or_null();
@@ -60,41 +60,47 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
         json!([{ "failures": 5, "within_s": 600 }]),
     );
     let mut all = vec![
-        text("name", "Its name, unique whatever the case.")
+        text("name", "Unique name, ignoring case.")
             .longest(64)
             .like("barn"),
-        id("config_id", "The saved configuration it runs."),
+        id("config_id", "Id of the saved configuration."),
     ];
     if is_new {
         all = all.into_iter().map(RequestField::required).collect();
     }
     all.extend([
-        flag("autostart", "Started together with jd-manager.").or(false),
+        flag("autostart", "Start automatically with jd-manager.").or(false),
         one_of(
             "restart_policy",
-            "When it is started again by itself.",
+            "When jd-manager restarts the instance automatically.",
             &["never", "on-failure", "always"],
         )
         .or("on-failure"),
         limit,
         whole(
             "memory_limit_mib",
-            "Private memory its client may have, MiB; null: as much as there is.",
+            "Private memory limit of the client in MiB. `null`: no limit.",
             LEAST_MEMORY_MIB,
             1_048_576,
         )
         .or_null(),
         whole(
             "open_files_limit",
-            "Files and sockets its client may have open; null: as the system has it.",
+            "Maximum number of open files and sockets of the client. `null`: system default.",
             64,
             1_048_576,
         )
         .or_null(),
-        whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
+        whole(
+            "nice",
+            "CPU priority of the client (nice value): 0 is normal, 19 is lowest.",
+            0,
+            19,
+        )
+        .or(0),
         text(
             "client_version",
-            "The client it is pinned to; null: the one in use.",
+            "Client version to pin. `null`: the version in use.",
         )
         .or_null()
         .like("0.6.0"),
@@ -104,25 +110,25 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
 
 fn limit_fields() -> [RequestField; 2] {
     [
-        whole("failures", "After so many failures", 1, 1000).required(),
-        whole("within_s", "within so many seconds.", 1, 86_400).required(),
+        whole("failures", "Number of failures.", 1, 1000).required(),
+        whole("within_s", "Time range in seconds.", 1, 86_400).required(),
     ]
 }
 
 impl InstanceDraft {
-    /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says
-    /// nothing, so `is_form` makes it a no.
+    /// Reads a body. `is_new`: name and configuration are required. An unchecked box of a form is
+    /// missing, so `is_form` makes it false.
     pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
         let mut fields = instance_fields(is_new);
-        // A form has the two numbers of the limit as fields of their own.
+        // In a form, the two numbers of the limit are separate fields.
         let names = ["restart_limit_failures", "restart_limit_within_s"];
         let numbers = names.into_iter().zip(limit_fields());
         fields.extend(numbers.map(|(name, field)| RequestField { name, ..field }));
         let mut body = MemberReader::of(value, fields)?;
         let has_version = body.has("client_version");
         let required = [
-            ("name", "Give it a name."),
-            ("config_id", "Choose the saved configuration it runs."),
+            ("name", "Enter a name."),
+            ("config_id", "Select a saved configuration."),
             (
                 "restart_policy",
                 "restart_policy must be never, on-failure or always.",
@@ -145,7 +151,7 @@ impl InstanceDraft {
                 .and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
         };
-        // Null leaves a thing as it is; an empty text would be an answer, and not a possible one.
+        // Null means no change; an empty text is an invalid value.
         for (name, detail) in emptied {
             if !body.is_refused(name) {
                 body.refuse(name, detail);
@@ -167,17 +173,17 @@ impl InstanceDraft {
                     body.refuse("name", detail);
                 }
             }
-            None if is_new && !body.is_refused("name") => body.refuse("name", "Give it a name."),
+            None if is_new && !body.is_refused("name") => body.refuse("name", "Enter a name."),
             None => {}
         }
         if is_new && wishes.config_id.is_none() && !body.is_refused("config_id") {
-            body.refuse("config_id", "Choose the saved configuration it runs.");
+            body.refuse("config_id", "Select a saved configuration.");
         }
         body.finish(Some(wishes))
     }
 }
 
-/// A limit that null or an empty field takes away.
+/// A limit that null or an empty field removes.
 fn most(body: &mut MemberReader, name: &str) -> Option<Option<i32>> {
     body.has(name).then(|| {
         body.number(name)
@@ -185,8 +191,8 @@ fn most(body: &mut MemberReader, name: &str) -> Option<Option<i32>> {
     })
 }
 
-/// `restart_limit: {failures, within_s}` or null; in a form the two numbers as fields of their own,
-/// both empty for never.
+/// `restart_limit: {failures, within_s}` or null; in a form two separate fields, both empty for
+/// never.
 fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>> {
     let (failures, within_s) = if is_form {
         if !body.has("restart_limit_failures") && !body.has("restart_limit_within_s") {
@@ -236,7 +242,7 @@ fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>>
         _ => {
             body.refuse(
                 name,
-                "Say both: after how many failures, and within how many seconds.",
+                "Enter both the number of failures and the number of seconds.",
             );
             None
         }

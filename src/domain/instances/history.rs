@@ -1,4 +1,4 @@
-//! The history of an instance: its rows, and the reasons in words. Pure.
+//! The history of an instance: its rows and the text of the reasons. Pure.
 
 use diesel::deserialize::{FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -18,55 +18,55 @@ use crate::keeper::journal::JournalEntry;
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
 
-/// The reason of an end that was not the client's doing: its keeper was killed, or the power went.
+/// The reason of an exit that the client did not cause: its keeper was killed, or the power failed.
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
 
-/// A row of `events`: one change of state.
+/// A row of `events`: one state change.
 #[derive(Clone, Debug, Queryable, Selectable, JsonSchema, Serialize)]
 #[diesel(table_name = events)]
 pub struct InstanceEvent {
-    /// Its number; later is larger.
+    /// Event id; increases with time.
     pub id: i64,
-    /// Whose it is.
+    /// Id of the instance.
     pub instance_id: InstanceId,
-    /// When.
+    /// Time of the event.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// From this state
+    /// Previous state.
     #[serde(rename = "from")]
     pub from_state: String,
-    /// to this one,
+    /// New state.
     #[serde(rename = "to")]
     pub to_state: String,
-    /// because of this, for people.
+    /// Reason, as text.
     pub reason: String,
-    /// Who asked, if somebody did.
+    /// The user, token or part of jd-manager that caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The client's process id.
+    /// Process id of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
-    /// How the client ended: its code
+    /// Exit code of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// or its signal.
+    /// Signal that ended the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<i32>,
-    /// The last ERROR line of the run that ended.
+    /// The last ERROR line of the run that has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Failures in a row, this one included.
+    /// Failures in a row, including this one.
     pub failures: i32,
-    /// When the next try is due.
+    /// Time of the next retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// Why the client ended, where its last lines tell.
+    /// Why the client exited, if its last lines show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<StoredCause>,
 }
 
 impl InstanceEvent {
-    /// About how many bytes of text it has.
+    /// Approximate size of its text, bytes.
     pub fn text_len(&self) -> usize {
         let cause = self
             .cause
@@ -75,7 +75,7 @@ impl InstanceEvent {
         200 + self.reason.len() + self.last_error.as_deref().map_or(0, str::len) + cause
     }
 
-    /// The same without secret keys in what the client said.
+    /// A copy without secret keys in the output of the client.
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
         Self {
@@ -86,7 +86,7 @@ impl InstanceEvent {
     }
 }
 
-/// Events without secret keys: earlier versions kept last words as the client wrote them.
+/// Events without secret keys: earlier versions stored the output unmasked.
 pub fn covered(
     events: Vec<(InstanceEvent, String)>,
     secrets: &SecretMask,
@@ -97,7 +97,7 @@ pub fn covered(
         .collect()
 }
 
-/// What a new row of `events` holds.
+/// A new row of `events`.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = events)]
 pub struct NewEvent {
@@ -138,7 +138,7 @@ impl NewEvent {
     }
 }
 
-/// Why the client of an entry ended, if it ended unasked and its last lines tell.
+/// Why the client of an entry exited, if it exited unexpectedly and its last lines show it.
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
     if !matches!(
         entry.reason,
@@ -146,7 +146,7 @@ pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
     ) {
         return None;
     }
-    // A keeper of an older version kept the last error line only.
+    // Older keepers stored only the last error line.
     let alone = entry.last_error.as_slice();
     let lines = if entry.trouble.is_empty() {
         alone
@@ -160,14 +160,14 @@ pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
     diagnosis::cause(lines, Timestamp(entry.at), end).map(StoredCause)
 }
 
-/// A cause as it is kept: JSON in one column.
+/// A stored cause: JSON in one column.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[schemars(rename = "ToldCause")]
 pub struct StoredCause(pub EndCause);
 
 impl StoredCause {
-    /// The same without secret keys in what the client said.
+    /// A copy without secret keys in the output of the client.
     pub fn covered(self, secrets: &SecretMask) -> Self {
         Self(EndCause {
             what: secrets.covered(self.0.what),
@@ -190,7 +190,7 @@ impl ToSql<Text, Sqlite> for StoredCause {
     }
 }
 
-/// Code and signal of an end, in the two columns that hold them.
+/// Exit code and signal, in the two columns that store them.
 pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
     match exit {
         Some(ProcessExit::Code(code)) => (Some(code), None),
@@ -199,8 +199,7 @@ pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
     }
 }
 
-/// How much of the time from `from` to `to` was spent serving miners, given the changes of state in
-/// order of time.
+/// The time in the running state between `from` and `to`, given the state changes in order of time.
 pub fn running_time(
     changes: &[(Timestamp, InstanceState)],
     from: Timestamp,
@@ -216,33 +215,36 @@ pub fn running_time(
         .sum()
 }
 
-/// A reason for people.
+/// The text of a reason.
 fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
-    let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+    let ended = match exit {
+        Some(exit @ ProcessExit::Code(_)) => format!(" ({exit})"),
+        Some(exit @ ProcessExit::Signal(_)) => format!(" on {exit}"),
+        None => String::new(),
+    };
+    let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
-        (ChangeReason::Asked, InstanceState::Starting) => "start was asked for".into(),
-        (ChangeReason::Asked, _) => "stop was asked for".into(),
-        (ChangeReason::Retry, _) => "the wait is over, trying again".into(),
-        (ChangeReason::Ready, _) => "the client serves miners".into(),
+        (ChangeReason::Asked, InstanceState::Starting) => "start requested".into(),
+        (ChangeReason::Asked, _) => "stop requested".into(),
+        (ChangeReason::Retry, _) => "retrying after the wait".into(),
+        (ChangeReason::Ready, _) => "ready for miners".into(),
         (ChangeReason::EndedUnasked, _) => {
-            format!("the client ended{ended} though nobody asked for it")
+            format!("the client exited unexpectedly{ended}")
         }
-        (ChangeReason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
-        (ChangeReason::Terminated, _) => format!(
-            "the client did not heed SIGINT and was ended by SIGTERM ({})",
-            ended.trim()
-        ),
-        (ChangeReason::Killed, _) => format!(
-            "the client heeded neither SIGINT nor SIGTERM and was killed ({})",
-            ended.trim()
-        ),
+        (ChangeReason::EndedAsAsked, _) => format!("the client stopped as requested{ended}"),
+        (ChangeReason::Terminated, _) => {
+            format!("the client ignored SIGINT and was stopped with SIGTERM{result}")
+        }
+        (ChangeReason::Killed, _) => {
+            format!("the client ignored SIGINT and SIGTERM and was killed{result}")
+        }
         (ChangeReason::CannotRun(detail), _) => detail.clone(),
         (ChangeReason::GaveUp { failures, within_s }, _) => format!(
-            "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
+            "the client exited unexpectedly{ended}, failure {failures} within {}: giving up",
             human_duration(Duration::from_secs(*within_s))
         ),
         (ChangeReason::LeftRunning, _) => {
-            "the manager ended and left it to its keeper, which goes on".into()
+            "jd-manager stopped; the keeper keeps the client running".into()
         }
         (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
     }

@@ -1,5 +1,4 @@
-//! What else there is to say of an instance in a list: figures that other domains measure and hand
-//! in here. Nothing is measured here.
+//! Values of other domains for the list of instances. Those domains measure and store them here.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,29 +9,29 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 
-/// The figures of an instance at a glance.
+/// The metrics of an instance for lists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListStats {
-    /// Average hashrate of the last ten minutes, H/s.
+    /// Hashrate, average of ten minutes, H/s.
     pub hashrate: Option<f64>,
-    /// Average hashrate of the last hour, H/s.
+    /// Hashrate, average of one hour, H/s.
     pub hashrate_1h: Option<f64>,
     /// Connections from miners and translators.
     pub miners: Option<f64>,
-    /// Until when these count as current.
+    /// Until when these values are current.
     pub current_until: Timestamp,
-    /// Shares accepted within the last day.
+    /// Shares accepted in the last 24 h.
     pub accepted: f64,
-    /// Shares rejected within the last day.
+    /// Shares rejected in the last 24 h.
     pub rejected: f64,
-    /// Shares that the pool acknowledged within the last day; none when mining solo.
+    /// Shares acknowledged by the pool in the last 24 h; none for solo mining.
     pub acknowledged: f64,
-    /// Its hashrate over the last hours as a small drawing, an SVG element; empty without figures.
+    /// Hashrate of the last hours as a small SVG chart; empty without data.
     pub spark: String,
 }
 
 impl ListStats {
-    /// Accepted shares, and the rejected ones if there are any.
+    /// Accepted and, if any, rejected shares.
     pub fn shares_text(&self) -> Option<String> {
         let say = |count: f64| format_value(Unit::Count, count);
         match (self.accepted > 0.0, self.rejected > 0.0) {
@@ -42,19 +41,19 @@ impl ListStats {
         }
     }
 
-    /// What the pool acknowledged of them; none when nothing was, as when mining solo.
+    /// Shares acknowledged by the pool; none if there are none, as for solo mining.
     pub fn acknowledged_text(&self) -> Option<String> {
         (self.acknowledged > 0.0)
             .then(|| format!("pool: {}", format_value(Unit::Count, self.acknowledged)))
     }
 
-    /// The drawing as it goes into a page.
+    /// The chart for a page.
     pub fn drawing(&self) -> SparklineSvg<'_> {
         SparklineSvg(&self.spark)
     }
 }
 
-/// Markup of our own that is put into a page as it is.
+/// Trusted markup that is inserted into a page unescaped.
 #[derive(Clone, Copy, Debug)]
 pub struct SparklineSvg<'a>(&'a str);
 
@@ -66,33 +65,33 @@ impl std::fmt::Display for SparklineSvg<'_> {
 
 impl askama::filters::HtmlSafe for SparklineSvg<'_> {}
 
-/// How an instance is and where its work goes, according to those who look after its health.
+/// Summary of the health checks of an instance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct HealthSummary {
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
     pub status: &'static str,
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
-    /// Where its work goes: `pool 1 of 2`, `solo`; empty when that is not known.
+    /// Where the client mines: `pool 1 of 2` or `solo`; empty if unknown.
     pub place: String,
-    /// Since when it goes there.
+    /// Since when it mines there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place_since: Option<Timestamp>,
-    /// What to look at first, and what to do about it; none when all is well.
+    /// The most important problem and its fix; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// Each check that could be told: 0 healthy, 1 warning, 2 unhealthy.
+    /// Each check with a known result: 0 healthy, 1 warning, 2 unhealthy.
     #[serde(skip)]
     pub checks: Vec<(&'static str, f64)>,
 }
 
 impl HealthSummary {
-    /// It does not do its work, though its process may run.
+    /// Unhealthy, although its process may be running.
     pub fn is_bad(&self) -> bool {
         self.status == "unhealthy"
     }
 
-    /// Status and score for people.
+    /// Status and score as text.
     pub fn words(&self) -> String {
         if self.status == "unknown" {
             "–".into()
@@ -102,7 +101,7 @@ impl HealthSummary {
     }
 }
 
-/// What others know of all instances; cheap to clone.
+/// Values of other domains for all instances; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ListExtras(Arc<RwLock<ExtraSources>>);
 
@@ -114,7 +113,7 @@ struct ExtraSources {
 }
 
 impl ListExtras {
-    /// What there is to say of new clients; none: nothing.
+    /// The news about client releases, if any.
     pub fn news(&self) -> Option<String> {
         self.0
             .read()
@@ -123,12 +122,12 @@ impl ListExtras {
             .clone()
     }
 
-    /// Replaces what there is to say of new clients.
+    /// Sets the news about client releases.
     pub fn set_news(&self, words: Option<String>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).news = words;
     }
 
-    /// The figures and the health of one instance, as far as they are known.
+    /// The metrics and the health of one instance, if known.
     pub fn of(&self, id: InstanceId) -> (Option<ListStats>, Option<HealthSummary>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         (
@@ -137,7 +136,7 @@ impl ListExtras {
         )
     }
 
-    /// Replaces the figures of all of them.
+    /// Replaces the metrics of all instances.
     pub fn replace(&self, all: HashMap<InstanceId, ListStats>) {
         self.0
             .write()
@@ -145,7 +144,7 @@ impl ListExtras {
             .figures = all;
     }
 
-    /// Replaces what is known of one's health; none: nothing any more. Tells whether that is news.
+    /// Sets or removes the health of one instance. Returns whether it changed.
     pub fn set_wellbeing(&self, id: InstanceId, wellbeing: Option<HealthSummary>) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = match &wellbeing {

@@ -1,4 +1,4 @@
-//! The page with all instances, as it is asked for by a request and again by its event stream.
+//! Builds the page with all instances, for requests and for the event stream.
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,27 +8,27 @@ use crate::base::error::Result;
 use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
 
-/// What the list needs of the house.
+/// The services behind the list.
 #[derive(Clone, Debug)]
 pub struct InstanceListState {
     /// The instances.
     pub instances: InstanceService,
-    /// The configurations they may run.
+    /// Their configurations.
     pub configs: ConfigService,
-    /// Problems of the manager itself.
+    /// Problems with the manager.
     pub notices: ManagerNotices,
-    /// Streams end with the manager.
+    /// Ends the event streams when the manager stops.
     pub stop: CancellationToken,
 }
 
-/// The page as it is now.
+/// Builds the current page.
 pub(super) async fn list_page(
     lists: &InstanceListState,
     is_overview: bool,
     is_html: bool,
 ) -> Result<InstanceListPage> {
     let instances = lists.instances.list().await?;
-    // Programs do not ask for advice.
+    // Only pages show this advice.
     let (has_configs, no_client) = if is_html {
         (
             !lists.configs.list().await?.is_empty(),

@@ -12,8 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::domain::configs::ClientConfig;
 
-/// Interfaces that containers, virtual machines and tunnels create. No miner on the network is
-/// behind them.
+/// Interfaces of containers, virtual machines and tunnels. No miner uses them.
 const VIRTUAL: [&str; 20] = [
     "br-",
     "cali",
@@ -160,7 +159,7 @@ impl<'t> KernelRoute<'t> {
     }
 }
 
-/// This machine's own IPv4 addresses without loopback, the one that miners most likely reach first.
+/// This machine's IPv4 addresses without loopback, the most likely one for miners first.
 fn lan_addresses(fib_trie: &str, routes: &str) -> Vec<Ipv4Addr> {
     let routes: Vec<KernelRoute<'_>> = routes
         .lines()
@@ -186,15 +185,15 @@ fn lan_addresses(fib_trie: &str, routes: &str) -> Vec<Ipv4Addr> {
         let is_virtual =
             interface.is_some_and(|name| VIRTUAL.iter().any(|prefix| name.starts_with(prefix)));
         let is_default = interface.is_some() && interface == default;
-        // A machine has the first address of a network mostly where it is the gateway itself, as on
-        // the bridges of containers.
+        // A machine with the first address of a network is usually the gateway itself, as on
+        // bridges of containers.
         let is_gateway = ip.octets()[3] == 1;
         (is_virtual, !is_default, is_gateway, distance(ip), ip)
     });
     found
 }
 
-/// How far from a home network an address is.
+/// How unlike a home network an address is.
 fn distance(ip: Ipv4Addr) -> u8 {
     match ip.octets() {
         _ if ip.is_private() => 0,
@@ -204,7 +203,7 @@ fn distance(ip: Ipv4Addr) -> u8 {
     }
 }
 
-/// In `/proc/net/fib_trie` an address is followed by `/32 host LOCAL` when it is the machine's own.
+/// In `/proc/net/fib_trie`, an address of this machine is followed by `/32 host LOCAL`.
 fn own_addresses(fib_trie: &str) -> Vec<Ipv4Addr> {
     let mut found = Vec::new();
     let mut last = None;
@@ -276,8 +275,8 @@ mod tests {
                 first
             );
         }
-        // A tunnel that takes all traffic is not where miners are; nor is the first address of a
-        // network that is this machine's own.
+        // No miner is behind a tunnel with all traffic, or behind the first address of a network if
+        // that is this machine's own.
         let tunnel =
             route("wg0", [0; 4], [0; 4], 0) + &route("wg0", [10, 0, 0, 0], [255, 0, 0, 0], 0);
         let networks = route("eth0", [192, 168, 1, 0], [255, 255, 255, 0], 100);

@@ -4,23 +4,24 @@
 //!
 //! * An instance has at most one client (its keeper's lock).
 //! * The desired state is stored before a start and after a stop.
-//! * An event is in the keeper's journal first, and is read into the history exactly once.
-//! * A state shown as running was reported by a living keeper.
+//! * An event is written to the keeper's journal first, and copied into the history exactly once.
+//! * A state shown as running was reported by a running keeper.
 //!
 //! Files:
 //!
-//! * `supervisor`: the tasks of all instances. `commands`: what a task can be asked. `task`: one of
-//!   them; the only one that starts keepers and talks to them. `conversation`: its connection.
-//! * `preparation`: writes what a start needs. [`program`]: which client program, can it run here,
-//!   which version is it. `ports`: are the ports free.
-//! * `service`: the use cases. `bulk`, `deletion`: many at once, deleting. `draft`: what was sent.
+//! * `supervisor`: the tasks of all instances. `commands`: the commands of a task. `task`: the task
+//!   of one instance, which starts keepers and talks to them. `conversation`: its connection.
+//! * `preparation`: writes the files for a start. [`program`]: the client program and its version.
+//!   `ports`: free ports.
+//! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
+//!   request bodies.
 //! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
 //!   updates.
 //! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
-//!   `miner_address`: what to enter in a
-//!   miner.
-//! * `availability`: free names and ports for new instances. `versions`: which client one runs.
-//! * `list_extras`: figures of other domains for lists, which those domains put here.
+//!   `miner_address`: addresses for miners.
+//! * `availability`: free names and ports for new instances. `versions`: the client version of an
+//!   instance.
+//! * `list_extras`: values of other domains for lists.
 
 mod availability;
 mod bulk;

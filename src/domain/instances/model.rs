@@ -1,4 +1,4 @@
-//! What an instance is: its row, its present state, and the pure rules about them.
+//! The model of an instance: its row, its current state and pure rules.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -20,81 +20,81 @@ use crate::keeper::protocol::{KeeperStatus, TranslatorStatus};
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = instances)]
 pub struct InstanceRow {
-    /// Its id, also the name of its directory.
+    /// Id, also the name of its directory.
     pub id: InstanceId,
-    /// Its name, unique whatever the case.
+    /// Name, unique ignoring case.
     pub name: String,
-    /// The saved configuration it runs.
+    /// The saved configuration.
     pub config_id: ConfigId,
-    /// What the user wants: `running` or `stopped`.
+    /// Desired state: `running` or `stopped`.
     pub desired: String,
-    /// Started together with the manager.
+    /// Starts automatically with the manager.
     pub autostart: bool,
     /// `never`, `on-failure` or `always`.
     pub restart_policy: String,
-    /// Give up after so many failures
+    /// Give up after this number of failures
     pub restart_limit_failures: Option<i32>,
-    /// within so many seconds.
+    /// within this number of seconds.
     pub restart_limit_within_s: Option<i32>,
-    /// Private memory the client may have, MiB.
+    /// Private memory limit of the client, MiB.
     pub memory_limit_mib: Option<i32>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     pub open_files_limit: Option<i32>,
-    /// How far it steps back for others, 0 to 19.
+    /// Nice value, 0 to 19.
     pub nice: i32,
-    /// A pinned client version; none: the one in use.
+    /// The pinned client version; none: the version in use.
     pub client_version: Option<String>,
     /// The last known state.
     pub status: String,
     /// The last known process id.
     pub pid: Option<i32>,
-    /// The port miners connect to, as last started.
+    /// The port for miners at the last start.
     pub port: Option<i32>,
-    /// How often it was started again by itself.
+    /// Number of automatic restarts.
     pub restarts: i32,
-    /// How the last client ended: its code
+    /// Exit code of the last client
     pub exit_code: Option<i32>,
     /// or its signal.
     pub exit_signal: Option<i32>,
     /// The last ERROR line of the last client that failed.
     pub last_error: Option<String>,
-    /// When the present or last client was started.
+    /// When the current or last client was started.
     pub started_at: Option<Timestamp>,
-    /// When the last client ended.
+    /// When the last client exited.
     pub stopped_at: Option<Timestamp>,
-    /// The configuration's revision it was last started with.
+    /// The configuration revision of the last start.
     pub running_revision: Option<i32>,
-    /// Up to here its keeper's journal has been read, bytes.
+    /// Read position in the keeper's journal, bytes.
     pub journal_offset: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed by a user.
     pub updated_at: Timestamp,
-    /// Why the last client that failed ended, where its last lines tell.
+    /// Why the last failed client exited, if its last lines show it.
     pub cause: Option<StoredCause>,
-    /// A client version that is being tried on it, before the pinned one or the one in use.
+    /// A client version on trial; overrides the pinned version and the version in use.
     pub trial_version: Option<String>,
-    /// The client version its next start was made ready for; counts as the one that runs from the
-    /// moment it is started.
+    /// The client version prepared for the next start; becomes the running version when it is
+    /// started.
     pub prepared_version: Option<String>,
-    /// The client version it was last started with.
+    /// The client version of the last start.
     pub running_version: Option<String>,
 }
 
 impl InstanceRow {
-    /// The client version it is started with; none: the one in use.
+    /// The client version for the next start; none: the version in use.
     pub fn version(&self) -> Option<&str> {
         self.trial_version
             .as_deref()
             .or(self.client_version.as_deref())
     }
 
-    /// The last known state; an unreadable one counts as failed.
+    /// The last known state; an unknown value is read as failed.
     pub fn state(&self) -> InstanceState {
         self.status.parse().unwrap_or(InstanceState::Failed)
     }
 
-    /// The restart policy; an unreadable one counts as the default.
+    /// The restart policy; an unknown value is read as the default.
     pub fn policy(&self) -> RestartPolicy {
         self.restart_policy.parse().unwrap_or_default()
     }
@@ -110,7 +110,7 @@ impl InstanceRow {
         })
     }
 
-    /// Whether the user wants it to run.
+    /// Whether the desired state is running.
     pub fn is_wanted(&self) -> bool {
         self.desired == "running"
     }
@@ -121,7 +121,7 @@ pub const fn desired(running: bool) -> &'static str {
     if running { "running" } else { "stopped" }
 }
 
-/// An instance as everybody outside sees it: the row and what its keeper says.
+/// An instance: its row and the status from its keeper.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Instance {
     /// Its id.
@@ -130,118 +130,117 @@ pub struct Instance {
     pub name: String,
     /// Its state.
     pub status: InstanceState,
-    /// A client process exists and was not told to end.
+    /// A client process exists and is not stopping.
     pub running: bool,
-    /// The saved configuration it runs.
+    /// The saved configuration.
     pub config_id: ConfigId,
-    /// That configuration's name.
+    /// Name of the configuration.
     pub config_name: String,
-    /// That configuration's newest revision.
+    /// Latest revision of the configuration.
     pub config_revision: i32,
-    /// The revision the present client was started with.
+    /// Revision that the current client was started with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_revision: Option<i32>,
-    /// What the user wants: `running` or `stopped`.
+    /// Desired state: `running` or `stopped`.
     pub desired: String,
-    /// Started together with the manager.
+    /// Starts automatically with jd-manager.
     pub autostart: bool,
-    /// When it is started again by itself.
+    /// When jd-manager restarts the instance automatically.
     pub restart_policy: RestartPolicy,
-    /// When it is given up on.
+    /// When jd-manager gives up on restarts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_limit: Option<RestartLimit>,
-    /// Private memory the client may have, MiB.
+    /// Private memory limit of the client, MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_mib: Option<i32>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files_limit: Option<i32>,
-    /// How far it steps back for others, 0 to 19.
+    /// Nice value of the client, 0 to 19.
     pub nice: i32,
-    /// A pinned client version.
+    /// Pinned client version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
-    /// A client version that is being tried on it.
+    /// Client version on trial during a switch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial_version: Option<String>,
-    /// The client version that the present client was started with.
+    /// Client version that the current client was started with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_version: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When the present or last client was started.
+    /// When the current or last client was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When the last client ended.
+    /// When the last client exited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Timestamp>,
-    /// The client's process id.
+    /// Process id of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The port miners connect to.
+    /// The port for miners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Whole seconds since the client was started.
+    /// Seconds since the client was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime: Option<u64>,
     /// When the client was started, milliseconds since 1970.
     #[serde(rename = "startTime", skip_serializing_if = "Option::is_none")]
     pub start_time: Option<i64>,
-    /// Since when the state holds.
+    /// Start of the current state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// How often it was started again by itself.
+    /// Number of automatic restarts.
     pub restarts: i32,
     /// Failures in a row.
     pub failures: u32,
-    /// When the next try is due.
+    /// Time of the next retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// How the last client ended.
+    /// How the last client exited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProcessExit>,
-    /// The last ERROR line of the last client that failed.
+    /// The last ERROR line of the last failed client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Why the last client that failed ended, where its last lines tell.
+    /// Why the last failed client exited, if its last lines show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<StoredCause>,
-    /// What is not as it should be though nothing has failed, for people.
+    /// A warning text, if something is wrong although nothing has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// How it is, according to those who look after its health.
+    /// Summary of the health checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSummary>,
-    /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not
-    /// run or nothing current is known.
+    /// Hashrate from accepted shares, H/s, average of 10 min. Absent if the client is not running
+    /// or there is no current value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate: Option<f64>,
-    /// The same, averaged over an hour.
+    /// Hashrate, average of one hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate_1h: Option<f64>,
-    /// Connections from miners and translators. Absent as `hashrate` is.
+    /// Connections from miners and translators. Absent like `hashrate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub miner_count: Option<u64>,
-    /// Shares of the miners that the client accepted within the last 24 h. This and the two that
-    /// follow are absent before the first figures.
+    /// Shares accepted by the client in the last 24 h. This and the next two values are absent
+    /// before the first metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares_accepted_24h: Option<u64>,
-    /// Shares of the miners that the client rejected within the last 24 h.
+    /// Shares rejected by the client in the last 24 h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares_rejected_24h: Option<u64>,
-    /// Shares that the pool acknowledged within the last 24 h.
+    /// Shares acknowledged by the pool in the last 24 h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares_acknowledged_24h: Option<u64>,
     /// Its programs: the client, and the translator if it has a port for Stratum V1 miners.
     pub programs: Vec<InstanceProgram>,
-    /// What is measured of it, for lists.
+    /// Metrics for lists.
     #[serde(skip)]
     pub glance: Option<ListStats>,
 }
 
 impl Instance {
-    /// The same without secret keys in what the client said: an earlier version kept that as it
-    /// was.
+    /// A copy without secret keys in the output of the client. Earlier versions stored it unmasked.
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
         let covered = |program: InstanceProgram| InstanceProgram {
@@ -256,8 +255,9 @@ impl Instance {
         }
     }
 
-    /// Puts row, configuration and keeper's word together. Without a living keeper only states at
-    /// rest are believed. One that starts for longer than `slow_start` is warned of.
+    /// Combines the row, the configuration and the status from the keeper. Without a running
+    /// keeper, only states without a client are trusted. Warns if a start takes longer than
+    /// `slow_start`.
     pub fn assemble(
         (row, config_name, config_revision): (InstanceRow, String, i32),
         told: Option<&KeeperStatus>,
@@ -267,7 +267,7 @@ impl Instance {
         let status = match told {
             Some(told) => told.state,
             None if row.state().is_at_rest() => row.state(),
-            // Its keeper is gone and nothing has taken its place yet.
+            // The keeper is gone and not replaced yet.
             None => InstanceState::Failed,
         };
         let is_silent = status.has_client() && told.is_some_and(|told| told.keeper_pid == 0);
@@ -353,8 +353,8 @@ impl Instance {
     fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
         if is_silent {
             self.warning = Some(
-                "Its keeper does not answer. The client keeps running, and jd-manager asks again every 2 seconds. If this lasts, look at the \
-                 process whose id is in keeper.lock in the directory of the instance: it may be stopped, or wait for a disk."
+                "The keeper does not answer. The client keeps running, and jd-manager retries every 2 seconds. If this persists, check the \
+                 process whose id is in keeper.lock in the directory of the instance: it may be suspended or waiting for a disk."
                     .into(),
             );
             return self;
@@ -365,21 +365,21 @@ impl Instance {
             .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
-                "Its client was started {} ago and still does not serve miners. The end of its log says what it waits for: usually the first \
-                 template, which a node that is still syncing does not give.",
+                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client waits for the first \
+                 template, and a node sends none while it is syncing.",
                 human_duration(passed)
             ));
         }
         self
     }
 
-    /// The client runs with an older revision of its configuration than the saved one.
+    /// The client runs an older revision of its configuration than the latest.
     pub fn is_outdated(&self) -> bool {
         self.running_revision
             .is_some_and(|running| running != self.config_revision)
     }
 
-    /// What starting it now would be called.
+    /// Whether it can be started.
     pub fn can_start(&self) -> bool {
         matches!(
             self.status,
@@ -387,7 +387,7 @@ impl Instance {
         )
     }
 
-    /// Whether there is something to stop.
+    /// Whether it can be stopped.
     pub fn can_stop(&self) -> bool {
         matches!(
             self.status,
@@ -396,18 +396,18 @@ impl Instance {
     }
 }
 
-/// How long the service waits for a stop to be complete before it answers that it is under way:
-/// grace, last grace and a margin.
+/// How long the service waits for a stop before it answers that the instance is stopping: grace
+/// period, last grace period and a margin.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The answer to an id that is not there.
+/// The error for an unknown id.
 pub fn unknown(id: InstanceId) -> Error {
     Error::not_found("instance", id)
 }
 
 #[cfg(test)]
 impl Instance {
-    /// One in this state, for tests.
+    /// A sample in the given state, for tests.
     pub(crate) fn sample(status: InstanceState) -> Self {
         let row = InstanceRow {
             id: InstanceId::random(),

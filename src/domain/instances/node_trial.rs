@@ -1,15 +1,15 @@
-//! Bitcoin Core tried with a real client: does the node accept it, with which version of its
-//! interface, and does it send a block template? Nothing is mined: no miner can reach the client.
+//! Tests Bitcoin Core with a real client: does the node accept the client, with which version of
+//! its interface, and does it send a block template? Nothing is mined: no miner can reach the
+//! client.
 //!
-//! The client runs in the box of other trials, with a configuration of its own for mining solo and
-//! with a link to the node's socket as its data directory. It is interrupted and not killed: a node
-//! of version 30 can crash when a client disappears while it waits (bitcoin#34250).
+//! The client runs in a sandbox, with a configuration for solo mining and a link to the node's
+//! socket in its data directory. It is interrupted and not killed: a node of version 30 can crash
+//! if a client disappears while it waits (bitcoin#34250).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config_trial::{PORTS, TrialDirectory, harmless};
-use super::preparation::write_whole;
 use super::program::environment;
 use super::service::InstanceService;
 use crate::base::error::{Error, FileError, Result};
@@ -18,57 +18,56 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::KeyPair;
 use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
-use crate::keeper::names;
 use crate::programs::bitcoin_core::client_lines::{self, NodeReply};
 use crate::programs::bitcoin_core::socket_check::LONGEST_PATH;
 
 /// A synced node sends its first template within a second (0.6.0 with Bitcoin Core 31, measured:
 /// 20 ms on regtest).
 pub const NODE_TRIAL_PATIENCE: Duration = Duration::from_secs(4);
-/// So long a client may take to end.
+/// Time for a client to exit.
 const GRACE: Duration = Duration::from_secs(2);
 /// The example of BIP 173. No block can be found with it here.
 const PAYOUT: &str = "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)";
 
-/// What a client found out about a node.
+/// Result of a node test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeTrialOutcome {
-    /// It got a template, of a block with this compact target where it is known.
+    /// It received a template, for a block with this compact target if known.
     Template(Option<u32>),
-    /// The node accepted it and sent no template in time.
+    /// The node accepted it but sent no template in time.
     NoTemplate,
-    /// The node did not answer it in time.
+    /// The node did not answer in time.
     NoAnswer,
-    /// The node speaks none of the versions that were tried. `is_newer`: it speaks a newer one than
-    /// the last.
+    /// The node supports none of the tested versions. `is_newer`: it requires a newer one than the
+    /// last.
     WrongVersion {
         /// The node is newer.
         is_newer: bool,
     },
     /// The client could not use the node; the reason as a sentence.
     Unusable(String),
-    /// The client could not be tried; the reason as a sentence.
+    /// The test could not run; the reason as a sentence.
     NotTried(String),
 }
 
-/// A trial of a node.
+/// A node test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeTrial {
-    /// The client that was used.
+    /// The client of the test.
     pub client_version: ClientVersion,
-    /// The version in the configuration of the last try; none: this client's configuration has
-    /// none.
+    /// The version in the configuration of the last attempt; none: the configuration of this client
+    /// has no version.
     pub version: Option<u8>,
-    /// What it found out.
+    /// The result.
     pub outcome: NodeTrialOutcome,
 }
 
 impl InstanceService {
-    /// Tries the node behind a socket with the client in use, with one value of `version` after the
-    /// other until the node accepts one.
+    /// Tests the node behind a socket with the client in use, with each value of `version` until
+    /// the node accepts one.
     ///
     /// # Errors
-    /// No client can be run; the disk; the machine has no randomness.
+    /// No usable client, a disk error, or no randomness on this machine.
     pub async fn try_node(
         &self,
         socket: &Path,
@@ -82,11 +81,11 @@ impl InstanceService {
         let mut trial = NodeTrial {
             client_version: program.version,
             version: None,
-            outcome: NodeTrialOutcome::NotTried("No version was tried.".into()),
+            outcome: NodeTrialOutcome::NotTried("No version was tested.".into()),
         };
         if link.as_os_str().len() > LONGEST_PATH {
             trial.outcome = NodeTrialOutcome::NotTried(format!(
-                "A client cannot be tried: the data directory of jd-manager has too long a path for a socket ({}).",
+                "Cannot run a test client: the path of the data directory is too long for a socket ({}). Use a shorter data directory path.",
                 link.display()
             ));
             return Ok(trial);
@@ -119,25 +118,13 @@ impl InstanceService {
                     break;
                 }
             };
-            // An older client has no key for the version, so there is nothing else to try.
+            // Older clients have no key for the version, so there is nothing else to test.
             if earlier.as_ref() == Some(&toml) {
                 trial.version = None;
                 break;
             }
             earlier = Some(toml.clone());
-            let path = dir.0.join(names::CONFIG);
-            let place = dir.0.clone();
-            tokio::task::spawn_blocking(move || {
-                write_whole(&place, names::CONFIG, toml.as_bytes())
-            })
-            .await
-            .map_err(Error::internal)??;
-            let args: Vec<String> = program
-                .first_args
-                .iter()
-                .cloned()
-                .chain(["-c".to_owned(), path.display().to_string()])
-                .collect();
+            let args = dir.config_arguments(&program, toml).await?;
             let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
             let rules = TrialRules {
                 ports: vec![port, monitoring],
@@ -202,7 +189,9 @@ fn outcome(
         (Ok(TrialOutput::Nothing), _) if is_accepted => NodeTrialOutcome::NoTemplate,
         (Ok(TrialOutput::Nothing), _) => NodeTrialOutcome::NoAnswer,
         (Ok(TrialOutput::End { code, .. }), _) => {
-            let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+            let how = code.map_or("after a signal".to_owned(), |code| {
+                format!("with code {code}")
+            });
             NodeTrialOutcome::Unusable(format!(
                 "The client exited {how} before it logged anything about the node."
             ))

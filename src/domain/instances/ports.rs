@@ -1,7 +1,7 @@
-//! Whether the ports a client is going to listen on are free, and if not, who holds them.
+//! Checks whether the ports of a client are free, and finds the process that uses them.
 //!
-//! The client itself ends when its port is taken: for miners with exit code 1, for monitoring with
-//! 0 (measured on 0.6.0). Asked beforehand, the answer can name the holder and a port that is free.
+//! The client exits if its port is already in use: with exit code 1 for the miner port, with 0 for
+//! monitoring (measured on 0.6.0). A check before the start can name the process and a free port.
 //! Blocking; reads `/proc` as proc(5) describes it.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::base::ids::InstanceId;
 use crate::keeper::names::MARK;
 
-/// Who listens on a port.
+/// The process that uses a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortHolder {
     /// The client of an instance.
@@ -23,33 +23,33 @@ pub enum PortHolder {
         /// Its name.
         name: String,
     },
-    /// A program of another user, which cannot be looked into.
+    /// A program of another user, which cannot be identified.
     Unknown,
 }
 
-/// A port that cannot be had.
+/// A port that is already in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConflict {
-    /// What it is for, e.g. `miners`.
+    /// Purpose of the port, for example `miners`.
     pub purpose: &'static str,
     /// Address and port.
     pub address: SocketAddr,
-    /// Who has it.
+    /// The process that uses it.
     pub holder: PortHolder,
     /// A free port near it.
     pub free: Option<u16>,
 }
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PortListener {
     address: SocketAddr,
-    /// As links below `/proc/PID/fd` name it.
+    /// Name of the link below `/proc/PID/fd`.
     socket: String,
 }
 
-/// All sockets that listen. Looked up rather than tried out: a port bound for a moment could be in
-/// the way of a client that starts at that moment.
+/// All listening sockets. Read from `/proc` instead of binding the port: a test bind could make a
+/// client fail that starts at that moment.
 fn listeners() -> Vec<PortListener> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     tables
@@ -62,8 +62,7 @@ fn listeners() -> Vec<PortListener> {
         .collect()
 }
 
-/// The port of `address`, or the next one at which nobody listens and that is not among `not`;
-/// none: there is none within reach.
+/// The port of `address`, or the next free one that is not in `not`; none if there is none nearby.
 pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
     free_after(&listeners(), address, 0, not)
 }
@@ -82,7 +81,7 @@ fn free_after(
         })
 }
 
-/// The first of `wanted` that somebody else than the instance `own` holds.
+/// The first of `wanted` that another process than the instance `own` uses.
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<PortConflict> {
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
@@ -105,8 +104,8 @@ pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Op
     })
 }
 
-/// Whether a listener on `one` keeps another from `other`. `[::]` takes the IPv4 addresses too,
-/// unless it was told not to; then the start would have worked, which is the rarer mistake.
+/// Whether a listener on `one` prevents another on `other`. `[::]` also uses the IPv4 addresses,
+/// unless disabled; then the start would have worked, which is the rarer mistake.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any_of_six = |address: SocketAddr| address.is_ipv6() && address.ip().is_unspecified();
     one.port() == other.port()
@@ -152,7 +151,7 @@ fn holder(sockets: &HashSet<&str>) -> PortHolder {
     PortHolder::Unknown
 }
 
-/// The instance whose client a process is, by the mark in its environment.
+/// The instance of a client process, from the mark in its environment.
 fn instance_of(pid: u32) -> Option<InstanceId> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let variables = environment
@@ -214,8 +213,7 @@ mod tests {
         assert_eq!(super::free(address, &[]), Some(free));
         assert!(super::free(address, &[free]) > Some(free));
         assert!(free > address.port() && TcpListener::bind(("127.0.0.1", free)).is_ok());
-        // A listener on all addresses is in the way of one on a single address, and the other way
-        // round.
+        // A listener on all addresses conflicts with one on a single address, and vice versa.
         let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
         assert!(first_taken(&[("miners", any)], InstanceId::random()).is_some());
         drop(listener);

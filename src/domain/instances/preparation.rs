@@ -1,6 +1,6 @@
-//! Getting an instance's directory ready for a start: the configuration rendered for the client
-//! that will run it, and what its keeper is to do. Nothing is started here; everything that can be
-//! refused is refused here.
+//! Prepares the directory of an instance for a start: renders the configuration for the client
+//! version and writes the settings of the keeper. Starts nothing; rejects every start that cannot
+//! work.
 
 use std::fs;
 use std::io::Write;
@@ -23,7 +23,7 @@ use crate::keeper::names;
 use crate::keeper::protocol::{KeeperSpec, TranslatorSpec};
 use crate::programs::bitcoin_core::places;
 
-/// The line by which the client says that it serves miners (`channel_manager/mod.rs` of
+/// The line that the client logs when it is ready for miners (`channel_manager/mod.rs` of
 /// jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
 
@@ -41,7 +41,7 @@ pub struct StartPreparation {
 }
 
 impl StartPreparation {
-    /// `root`: the directory that holds the instances'.
+    /// `root`: parent directory of the instance directories.
     pub fn new(db: Db, configs: ConfigService, source: ProgramSource, root: PathBuf) -> Self {
         Self {
             db,
@@ -51,12 +51,12 @@ impl StartPreparation {
         }
     }
 
-    /// The configurations that instances run.
+    /// The saved configurations.
     pub fn configs(&self) -> &ConfigService {
         &self.configs
     }
 
-    /// Where an instance lives.
+    /// The directory of an instance.
     pub fn dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string())
     }
@@ -66,11 +66,10 @@ impl StartPreparation {
         found.map(|(row, _, _)| row).ok_or_else(|| unknown(id))
     }
 
-    /// Whether an instance could be started with the installed client `version`. Nothing is
-    /// written.
+    /// Checks whether an instance can start with the installed client `version`. Writes nothing.
     ///
     /// # Errors
-    /// No usable client of that name, a configuration this client cannot run with.
+    /// No usable client of that name, or a configuration that the client does not support.
     pub async fn fits(&self, id: InstanceId, version: &str) -> Result<()> {
         let row = self.row(id).await?;
         let saved = self.configs.get(row.config_id).await?;
@@ -78,10 +77,10 @@ impl StartPreparation {
         rendered(&saved, program.version).map(drop)
     }
 
-    /// Writes what a start needs.
+    /// Writes the files for a start.
     ///
     /// # Errors
-    /// No usable client, a configuration this client cannot run with, the disk.
+    /// No usable client, a configuration that the client does not support, or a disk error.
     pub async fn prepare(&self, id: InstanceId) -> Result<()> {
         let row = self.row(id).await?;
         let saved = self.configs.get(row.config_id).await?;
@@ -96,9 +95,9 @@ impl StartPreparation {
         let translator = self.translator(&saved, &program).await?;
 
         let mut env: Vec<(String, String)> = environment().collect();
-        // The client understands a bare level only.
+        // The client accepts only a plain level.
         env.push(("RUST_LOG".into(), "info".into()));
-        // By this a keeper finds processes that an earlier one left behind.
+        // With this mark, a keeper finds leftover processes of an earlier one.
         env.push((names::MARK.into(), id.to_string()));
         let args = config_args(program.first_args, names::CONFIG);
         let (translator, translator_toml) = translator.unzip();
@@ -197,8 +196,8 @@ impl StartPreparation {
         Ok(Some((spec, toml)))
     }
 
-    /// The first of the wanted ports that somebody else than the instance `id` holds, and who that
-    /// is.
+    /// The first of the wanted ports that another process than the instance `id` uses, with the
+    /// name of that process.
     pub async fn taken(
         &self,
         id: InstanceId,
@@ -215,13 +214,13 @@ impl StartPreparation {
                     None => "a client of another jd-manager".to_owned(),
                 }
             }
-            PortHolder::Program { pid, name } => format!("{name} (process {pid})"),
+            PortHolder::Program { pid, name } => format!("{name} (pid {pid})"),
             PortHolder::Unknown => "another program".to_owned(),
         };
         Ok(Some((taken, holder)))
     }
 
-    /// Refuses a start whose ports somebody else holds.
+    /// Rejects a start if one of its ports is already in use.
     async fn check_ports(&self, id: InstanceId, saved: &SavedConfig) -> Result<()> {
         let mut wanted = vec![("miners", saved.config.listening_address)];
         wanted.extend(
@@ -252,14 +251,14 @@ impl StartPreparation {
             .map(|port| format!(" Port {port} is free."))
             .unwrap_or_default();
         let reason = format!(
-            "cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
+            "cannot start: port {} for {purpose} is already in use by {holder}. Choose another port in the configuration \"{}\".{advice}",
             address.port(),
             saved.name,
         );
         Err(self.conflict(id, &reason).await)
     }
 
-    /// A refusal about an instance, which its name begins.
+    /// An error about an instance, starting with its name.
     pub async fn conflict(&self, id: InstanceId, reason: &str) -> Error {
         let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await;
         let name = match row {
@@ -269,7 +268,7 @@ impl StartPreparation {
         Error::Conflict(format!("{name} {reason}"))
     }
 
-    /// Writes a changed policy for a keeper that runs already.
+    /// Writes a changed restart policy for a running keeper.
     pub async fn update_policy(&self, id: InstanceId) -> Result<()> {
         let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else {
             return Err(unknown(id));
@@ -293,7 +292,7 @@ impl StartPreparation {
     }
 }
 
-/// What a client with this configuration connects to first, and ends without.
+/// What the client connects to first, and exits without.
 fn dependency(config: &ClientConfig) -> Option<Dependency> {
     match &config.template_provider_type {
         TemplateProvider::Sv2Tp { address, .. } => Some(Dependency::Address(address.clone())),
@@ -310,7 +309,7 @@ fn dependency(config: &ClientConfig) -> Option<Dependency> {
     }
 }
 
-/// The client's file.
+/// The configuration file of the client.
 pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<String> {
     configs::render(&saved.config, &version)
         .map_err(|errors| unfit(saved, &format!("client {version}"), &errors))
@@ -334,7 +333,7 @@ fn config_args(first_args: Vec<String>, file: &str) -> Vec<String> {
     first_args.into_iter().chain(own).collect()
 }
 
-/// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.
+/// Replaces a file atomically: a reader sees the old or the new one. Mode 0600.
 pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let (draft, path) = (dir.join(format!("{name}.new")), dir.join(name));
     let write = || {
@@ -349,7 +348,7 @@ pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> Result<()> 
         fs::rename(&draft, &path)
     };
     write().map_err(|cause| {
-        // Half a file is of no use, and on a full disk its room is.
+        // An incomplete file is useless, and on a full disk its space is needed.
         let _ = fs::remove_file(&draft);
         FileError::at(&path)(cause).into()
     })

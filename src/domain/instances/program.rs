@@ -1,5 +1,4 @@
-//! Which client program an instance runs, whether it can run on this machine, and which version it
-//! is.
+//! Which client program an instance runs, whether it can run on this machine, and its version.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::domain::configs::ClientVersion;
 use crate::infra::executable::{self, ExecutableError, trial};
 
-/// A program that did not tell its version is not asked again for so long.
+/// How long a failed version check is remembered.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
 /// The program's name in the managed store.
@@ -23,13 +22,13 @@ pub const TRANSLATOR_NAME: &str = "translator_sv2";
 /// The link in the store to the version in use.
 pub const CURRENT: &str = "current";
 
-/// What is said when there is nothing to run.
-const NO_CLIENT: &str = "No JD client is installed yet. Install one under Updates, or start jd-manager with --client and the path of a jd_client_sv2 program.";
+/// The error if no client is installed.
+const NO_CLIENT: &str = "No client is installed yet. Install one under Updates, or start jd-manager with --client and the path of a jd_client_sv2 program.";
 
-/// The names of the clients in a store, in the order of the alphabet. Blocks.
+/// Names of the clients in a store, in alphabetical order. Blocking.
 ///
 /// # Errors
-/// The directory cannot be read; that there is none is no error.
+/// The directory cannot be read; a missing directory is not an error.
 pub fn installed(store: &Path) -> std::io::Result<Vec<String>> {
     let entries = match fs::read_dir(store) {
         Ok(entries) => entries,
@@ -39,7 +38,7 @@ pub fn installed(store: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
-        // What is hidden is not complete, or on its way out.
+        // Hidden directories are incomplete or being deleted.
         let Some(name) = name
             .to_str()
             .filter(|name| !name.starts_with('.') && *name != CURRENT)
@@ -54,16 +53,16 @@ pub fn installed(store: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// A client program that can be run.
+/// A usable client program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientProgram {
     /// The executable.
     pub path: PathBuf,
     /// Arguments before the client's own.
     pub first_args: Vec<String>,
-    /// The version it tells.
+    /// Its version.
     pub version: ClientVersion,
-    /// Its name in the managed store; none: it was given with `--client`.
+    /// Name in the managed store; none if set with `--client`.
     pub name: Option<String>,
     /// The translator beside it, if there is one.
     pub translator: Option<TranslatorProgram>,
@@ -78,21 +77,21 @@ pub struct TranslatorProgram {
     pub first_args: Vec<String>,
 }
 
-/// Where client programs come from.
+/// Where client programs are installed.
 #[derive(Clone, Debug)]
 pub struct ProgramSource {
-    /// One program for everything (`--client`, or the simulated one of the demonstration), with
-    /// arguments that come first.
+    /// One program for all instances (`--client`, or the simulator of the demonstration), with its
+    /// leading arguments.
     fixed: Option<(PathBuf, Vec<String>)>,
     /// The translator for every client (`--translator`); none: the one beside the client.
     translator: Option<TranslatorProgram>,
     /// `clients/` in the data directory.
     store: PathBuf,
-    /// Versions already asked for, by what identifies a file's content.
+    /// Known versions, by file identity.
     known: Arc<Mutex<HashMap<FileIdentity, Answer>>>,
 }
 
-/// What a program said of its version, and when.
+/// The result of a version check, and its time.
 type Answer = (std::result::Result<ClientVersion, String>, Instant);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +103,7 @@ struct FileIdentity {
 }
 
 impl ProgramSource {
-    /// The program given with `--client`, else the managed store in `data_dir`.
+    /// The program set with `--client`, or the managed store in `data_dir`.
     pub fn new(client: Option<PathBuf>, data_dir: &Path) -> Self {
         Self {
             fixed: client.map(|path| (path, Vec::new())),
@@ -123,8 +122,8 @@ impl ProgramSource {
         Self { translator, ..self }
     }
 
-    /// The stand-in built into this program. Its path means the same to a keeper, which is this
-    /// program too, and stays right when the file is replaced on disk.
+    /// The built-in simulator. The path means the same to a keeper, which is also this program, and
+    /// stays valid when the file is replaced.
     pub fn simulated(first_args: Vec<String>, data_dir: &Path) -> Self {
         let mut translator_args = first_args.clone();
         translator_args.push("translator".into());
@@ -138,8 +137,7 @@ impl ProgramSource {
         }
     }
 
-    /// The program given with `--client`, which stands for every version; none: the managed store
-    /// is used.
+    /// The program set with `--client`, used for every version; none: the managed store is used.
     pub fn fixed(&self) -> Option<&Path> {
         self.fixed.as_ref().map(|(path, _)| path.as_path())
     }
@@ -149,18 +147,18 @@ impl ProgramSource {
         &self.store
     }
 
-    /// The name of the version in use in the managed store; none: there is none. Reads a link.
+    /// Name of the version in use in the managed store; none if there is none. Reads a link.
     pub fn current(&self) -> Option<String> {
         let target = fs::read_link(self.store.join(CURRENT)).ok()?;
         Some(target.file_name()?.to_str()?.to_owned())
     }
 
-    /// The program for an instance; `version`: the name in the store it is pinned to. Without one
-    /// it is the version in use at this moment, by its own name: what is started with it stays with
-    /// it when another comes into use.
+    /// The program for an instance. `version`: the pinned name in the store. Otherwise the current
+    /// version in use, by its own name: an instance keeps its client when another version is
+    /// selected.
     ///
     /// # Errors
-    /// There is none, it cannot be run here, or it tells no version; each says what to do.
+    /// There is none, it cannot run here, or it reports no version; each error includes the fix.
     pub async fn program(&self, version: Option<&str>) -> Result<ClientProgram> {
         let (path, first_args, name) = match (&self.fixed, version) {
             (Some((path, first_args)), _) => (path.clone(), first_args.clone(), None),
@@ -177,7 +175,7 @@ impl ProgramSource {
         let pinned = version.filter(|_| is_store).map(str::to_owned);
         tokio::task::spawn_blocking(move || match pinned {
             Some(pinned) if !checked.exists() => Err(unusable(format!(
-                "The client version {pinned} is not installed. Install it under Updates, or choose another for this instance."
+                "Client {pinned} is not installed. Install it under Updates, or select another client version for this instance."
             ))),
             _ => inspect(&checked, is_store),
         })
@@ -211,8 +209,8 @@ impl ProgramSource {
         }))
     }
 
-    /// Asked once for each content of a file, and one question at a time; a failure is remembered
-    /// for a while.
+    /// Runs `--version` once per file content, one check at a time; remembers a failure for a
+    /// while.
     async fn version(&self, path: &Path, first_args: &[String]) -> Result<ClientVersion> {
         let meta = fs::metadata(path)?;
         let identity = FileIdentity {
@@ -242,16 +240,16 @@ fn unusable(detail: String) -> Error {
     }
 }
 
-/// Looks at the file before anything is started, so that the reason is said in words.
+/// Checks the file before a start, for a clear error.
 fn inspect(path: &Path, is_store: bool) -> Result<()> {
     let shown = path.display();
     let what = match executable::inspect(path) {
         Ok(()) => return Ok(()),
         Err(ExecutableError::Missing) if is_store => return Err(unusable(NO_CLIENT.into())),
         Err(ExecutableError::Missing) => "does not exist. Check the --client setting".into(),
-        Err(ExecutableError::Unreadable(why)) => format!("cannot be looked at: {why}"),
+        Err(ExecutableError::Unreadable(why)) => format!("cannot be read: {why}"),
         Err(ExecutableError::NoFile) => {
-            "is not a file. Name the jd_client_sv2 program itself".into()
+            "is not a file. Enter the path of the jd_client_sv2 program".into()
         }
         Err(ExecutableError::NotExecutable) => format!("is not executable. Run: chmod +x {shown}"),
         Err(ExecutableError::Foreign(what)) => format!("cannot run here: {what}"),
@@ -259,10 +257,10 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
     Err(unusable(format!("The client program {shown} {what}.")))
 }
 
-/// Runs `--version` in a box and reads what it says.
+/// Runs `--version` in a sandbox and parses the output.
 ///
 /// # Errors
-/// It does not say, or not what a client says; in words.
+/// No output, or not that of a client; as text.
 pub async fn ask_version(
     path: &Path,
     first_args: &[String],
@@ -271,13 +269,12 @@ pub async fn ask_version(
     let text = trial::version(path, first_args, environment())
         .await
         .map_err(|why| format!("The client program {shown} {why}. Is it jd_client_sv2?"))?;
-    text.parse().map_err(|e| {
-        format!("The client program {shown} says \"{text}\" when asked for its version: {e}.")
-    })
+    text.parse()
+        .map_err(|e| format!("The client program {shown} reported the version \"{text}\": {e}."))
 }
 
-/// What a client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by
-/// which version 0.6.0 would let its file be overridden.
+/// The variables that a client inherits from the manager. Everything else is removed, especially
+/// `JDC__*`, which override the configuration file in version 0.6.0.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     ["PATH", "HOME", "LANG", "TZ"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The statements behind instances and their history.
+//! SQL statements for instances and events.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
@@ -14,7 +14,7 @@ use crate::infra::db::statement::CachedStatement;
 use crate::keeper::journal::JournalEntry;
 use crate::keeper::machine::{ChangeReason, InstanceState};
 
-/// A row with its configuration's name and newest revision.
+/// A row with the name and latest revision of its configuration.
 pub type RowWithConfig = (InstanceRow, String, i32);
 
 fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::table> {
@@ -51,7 +51,7 @@ pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
         .optional()
 }
 
-/// Whether another instance has this name, whatever the case.
+/// Whether another instance has this name, ignoring case.
 pub fn name_is_taken(
     db: &mut Db,
     name: &str,
@@ -79,7 +79,7 @@ pub fn insert(db: &mut Db, row: &InstanceRow) -> QueryResult<usize> {
         .execute(db)
 }
 
-/// Changes what the wishes mention.
+/// Changes the given settings.
 pub fn update(
     db: &mut Db,
     id: InstanceId,
@@ -113,7 +113,7 @@ pub fn update(
                 .open_files_limit
                 .map(|most| instances::open_files_limit.eq(most)),
             wishes.nice.map(|nice| instances::nice.eq(nice)),
-            // Whoever says which version it runs means that and not what is being tried.
+            // Setting a version overrides a version on trial.
             wishes.client_version.as_ref().map(|version| {
                 (
                     instances::client_version.eq(version),
@@ -125,19 +125,19 @@ pub fn update(
         .execute(db)
 }
 
-/// Removes an instance with everything that hangs on it.
+/// Deletes an instance and all its rows.
 pub fn delete(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
     diesel::delete(instances::table.filter(instances::id.eq(id))).execute(db)
 }
 
-/// Stores what the user wants.
+/// Stores the desired state.
 pub fn set_desired(db: &mut Db, id: InstanceId, running: bool) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set(instances::desired.eq(desired(running)))
         .execute(db)
 }
 
-/// Stores with what the client is started.
+/// Stores the parameters of a start.
 pub fn set_start(
     db: &mut Db,
     id: InstanceId,
@@ -154,7 +154,7 @@ pub fn set_start(
         .execute(db)
 }
 
-/// Stores which client version is being tried on an instance; none: none any more.
+/// Stores the client version on trial; none: no trial.
 pub fn set_trial(db: &mut Db, id: InstanceId, version: Option<&str>) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set(instances::trial_version.eq(version))
@@ -172,7 +172,7 @@ pub fn follow_in_use(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
         .execute(db)
 }
 
-/// Pins an instance to a client version, which need not be tried any more.
+/// Pins an instance to a client version and ends its trial.
 pub fn pin(db: &mut Db, id: InstanceId, version: &str) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set((
@@ -182,8 +182,8 @@ pub fn pin(db: &mut Db, id: InstanceId, version: &str) -> QueryResult<usize> {
         .execute(db)
 }
 
-/// Takes journal entries into the history and the row, and stores how far the journal has been
-/// read: all or nothing, so that each entry is in the history exactly once.
+/// Copies journal entries into the history and the row, and stores the read position, in one
+/// transaction: each entry is in the history exactly once.
 pub fn ingest(
     db: &mut Db,
     id: InstanceId,
@@ -199,7 +199,7 @@ pub fn ingest(
     Ok(())
 }
 
-/// Takes one change into the history and the row.
+/// Copies one state change into the history and the row.
 pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<()> {
     diesel::insert_into(events::table)
         .values(NewEvent::of(id, entry))
@@ -247,7 +247,7 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<
     Ok(())
 }
 
-/// A remark at a moment: an event from a state to the same one.
+/// Adds a note: an event from a state to the same state.
 pub fn note(
     db: &mut Db,
     id: InstanceId,
@@ -265,8 +265,7 @@ pub fn note(
         .execute(db)
 }
 
-/// The history, newest first; of one instance or of all. `before`: only events with a smaller
-/// number.
+/// The history of one instance or of all, newest first. `before`: only events with a smaller id.
 pub fn history(
     db: &mut Db,
     id: Option<InstanceId>,
@@ -287,8 +286,7 @@ pub fn history(
         .load(db)
 }
 
-/// The states an instance changed to within a stretch of time, oldest first, led by the one it had
-/// at its beginning.
+/// State changes of an instance within a time range, oldest first, starting with its initial state.
 pub fn changes(
     db: &mut Db,
     id: InstanceId,
@@ -312,7 +310,7 @@ pub fn changes(
         .collect())
 }
 
-/// When an instance was started within a stretch of time, newest first.
+/// Starts of an instance within a time range, newest first.
 pub fn starts(
     db: &mut Db,
     id: InstanceId,
@@ -334,7 +332,7 @@ pub fn starts(
         .load(db)
 }
 
-/// The history after an event, oldest first; of one instance or of all.
+/// Events after an event, oldest first, of one instance or of all.
 pub fn history_after(
     db: &mut Db,
     id: Option<InstanceId>,
@@ -355,7 +353,7 @@ pub fn history_after(
         .load(db)
 }
 
-/// The number of the newest event there is; 0 without any.
+/// Id of the newest event; 0 if there is none.
 pub fn newest_event(db: &mut Db) -> QueryResult<i64> {
     Ok(events::table
         .select(diesel::dsl::max(events::id))

@@ -18,23 +18,19 @@ use crate::web::openapi::{
     id, list, number, one_of, patch, post, shape, text, whole,
 };
 
-/// Where a form goes afterwards.
+/// The redirect of a form.
 pub fn next() -> RequestField {
-    text(
-        "next",
-        "The page a browser is sent to afterwards, a path on this site.",
-    )
-    .like("/instances")
+    text("next", "Path on this site to redirect a browser to.").like("/instances")
 }
 
-/// Which part of a list.
+/// Paging of a list.
 fn part() -> [RequestField; 3] {
     [
-        whole("limit", "At most so many.", 1, 1000).or(1000),
-        whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
+        whole("limit", "Maximum number of results.", 1, 1000).or(1000),
+        whole("offset", "Number of results to skip.", 0, u32::MAX.into()).or(0),
         one_of(
             "notice",
-            "What a page says at its top, after a bulk action without a selection.",
+            "Notice at the top of the page, after a bulk action without a selection.",
             &[NOTHING_SELECTED],
         ),
     ]
@@ -43,11 +39,11 @@ fn part() -> [RequestField; 3] {
 fn history(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     get(path, name, summary)
         .asks([
-            whole("limit", "At most so many.", 1, 1000).or(100),
-            number("before", "Those before this one."),
+            whole("limit", "Maximum number of results.", 1, 1000).or(100),
+            number("before", "Only events before this id."),
             number(
                 "after",
-                "As a stream: those after this one; `Last-Event-ID` does the same.",
+                "Event stream only: events after this id, same as `Last-Event-ID`.",
             ),
         ])
         .gives::<EventsPage>(PAGE_OR_STREAM)
@@ -67,49 +63,49 @@ where
     InstanceService: FromRef<S>,
     InstanceListState: FromRef<S>,
 {
-    let overview = "As JSON the same as `/instances`. As an event stream: events `instance` and `list`, from now on.";
+    let overview = "JSON is the same as `/instances`. The event stream sends new `instance` and `list` events.";
     RouteTable::new()
-.add(get("/", "showOverview", "The overview of all instances.")
+.add(get("/", "showOverview", "Shows the overview of all instances.")
             .about(overview)
             .asks(part())
             .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::overview)
-.add(get("/instances", "listInstances", "Lists the instances, oldest first.")
-            .about("As an event stream: events `instance` and `list`, from now on.")
+.add(get("/instances", "listInstances", "Lists all instances, oldest first.")
+            .about("The event stream sends new `instance` and `list` events.")
             .asks(part())
             .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::list)
-.add(post("/instances", "createInstance", "Makes an instance; it is not started.")
+.add(post("/instances", "createInstance", "Creates an instance without starting it.")
             .takes(instance_fields(true))
             .makes::<InstanceCreatedResponse>()
-            .fails(&[409]).for_admins().audited("made an instance"), routes::create)
-.add(get("/instances/new", "showNewInstance", "The form of a new instance, for people.")
-            .asks([id("config", "The configuration that is chosen at first.")])
+            .fails(&[409]).for_admins().audited("created an instance"), routes::create)
+.add(get("/instances/new", "showNewInstance", "Shows the form for a new instance.")
+            .asks([id("config", "Id of the preselected configuration.")])
             .gives::<InstanceFormPage>(PAGE), routes::new)
-.add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts many instances at once, with a result for each.")
+.add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts several instances and returns a result for each.")
             .takes([
-                one_of("action", "What is done.", &["start", "stop", "restart"]).required(),
-                list("ids", "With whom. `restart` skips those that do not run."),
-                flag("all", "With all of them, in place of `ids`.").like(true),
+                one_of("action", "Action for each instance.", &["start", "stop", "restart"]).required(),
+                list("ids", "Ids of the instances. `restart` skips instances that are not running."),
+                flag("all", "All instances, instead of `ids`.").like(true),
             ])
-            .gives::<BulkPage>(PAGE).for_operators().audited("did something with several instances"), routes::bulk)
-.add_with_form(patch("/instances/{id}", "changeInstance", "Changes what is mentioned of an instance.")
-            .about("`restart_policy` and `restart_limit` hold at once, everything else from the next start on.")
+            .gives::<BulkPage>(PAGE).for_operators().audited("started, stopped or restarted several instances"), routes::bulk)
+.add_with_form(patch("/instances/{id}", "changeInstance", "Changes the given settings of an instance.")
+            .about("`restart_policy` and `restart_limit` take effect immediately, everything else at the next start.")
             .takes(instance_fields(false))
             .does::<InstanceChangeResponse>()
             .fails(&[409]).for_admins().audited("changed an instance"), routes::change, "/instances/{id}")
-.add_with_form(delete("/instances/{id}", "deleteInstance", "Stops an instance and removes it with its history, log and files.")
+.add_with_form(delete("/instances/{id}", "deleteInstance", "Stops an instance and deletes it with its events, log and files.")
             .does::<InstanceActionResult>().for_admins().audited("deleted an instance"), routes::delete, "/instances/{id}/delete")
-.add(get("/instances/{id}/settings", "showInstanceSettings", "The form of an instance, for people.")
+.add(get("/instances/{id}/settings", "showInstanceSettings", "Shows the settings form of an instance.")
             .gives::<InstanceFormPage>(PAGE), routes::settings)
 .add(act("/instances/{id}/start", "startInstance", "Starts an instance.").for_operators().audited("started an instance"), routes::start)
-.add(act("/instances/{id}/stop", "stopInstance", "Stops an instance and waits for its client to end, at most 20 s.").for_operators().audited("stopped an instance"), routes::stop)
-.add(act("/instances/{id}/restart", "restartInstance", "Stops an instance and starts it again with the newest configuration.").for_operators().audited("restarted an instance"), routes::restart)
-.add(get("/instances/{id}/delete", "askDeleteInstance", "The question before an instance is deleted, for people.")
+.add(act("/instances/{id}/stop", "stopInstance", "Stops an instance and waits up to 20 s until its client has exited.").for_operators().audited("stopped an instance"), routes::stop)
+.add(act("/instances/{id}/restart", "restartInstance", "Restarts an instance with the latest revision of its configuration.").for_operators().audited("restarted an instance"), routes::restart)
+.add(get("/instances/{id}/delete", "askDeleteInstance", "Shows the confirmation page for deleting an instance.")
             .gives::<ConfirmPage<InstanceRemoval>>(PAGE), routes::ask_delete)
-.add(history("/instances/{id}/events", "listInstanceEvents", "The changes of state of an instance, newest first."), routes::events)
-.add(history("/events", "listEvents", "The changes of state of all instances, newest first."), routes::all_events)
+.add(history("/instances/{id}/events", "listInstanceEvents", "Lists the state changes of an instance, newest first."), routes::events)
+.add(history("/events", "listEvents", "Lists the state changes of all instances, newest first."), routes::all_events)
 }
 
-/// What is done with an instance of a configuration and belongs to configurations.
+/// The test of a configuration, documented with the configurations.
 pub fn trial_routes<S>() -> RouteTable<S>
 where
     S: RouterState,
@@ -119,21 +115,21 @@ where
         post(
             "/saved-configs/{id}/trial",
             "tryConfiguration",
-            "Runs a real client, shut in, to see whether it takes a configuration.",
+            "Tests a configuration with a real client in a sandbox.",
         )
         .may_take([text(
             "client_version",
-            "An installed client; without it the one in use.",
+            "Name of an installed client. Default: the client in use.",
         )
         .like("0.6.0")])
         .answer(
             200,
-            "What came of it, whatever it was.",
+            "The result, accepted or not.",
             PAGE,
             Some(shape::<TrialPage>()),
         )
         .for_operators()
-        .audited("tried a configuration"),
+        .audited("tested a configuration"),
         routes::try_config,
     )
 }

@@ -1,4 +1,4 @@
-//! The URLs of instances. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of instances. Each one only selects a use case and a page.
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -28,12 +28,12 @@ use crate::web::{
     RequestContext, RequestInput, sse,
 };
 
-/// A person without JavaScript waits this long for a stop before the page shows it as under way;
-/// htmx hears of the end by its stream.
+/// How long a form without JavaScript waits for a stop before it shows the instance as stopping;
+/// htmx is updated by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
 
-/// The `notice` of a list that a bulk action without a selection leads back to.
+/// The `notice` after a bulk action without a selection.
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 
 /// `GET /`: the overview.
@@ -85,7 +85,7 @@ pub async fn new(
     query: Query<HashMap<String, String>>,
     want: RequestContext,
 ) -> Reply {
-    // A person who makes an instance wants it back after a reboot.
+    // New instances start automatically by default, also after a reboot.
     let given = json!({ "config_id": query.get("config"), "autostart": true });
     want.respond(&form_page(&lists, None, &given, Vec::new()).await?)
 }
@@ -132,7 +132,7 @@ pub async fn settings(
     want.respond(&form_page(&lists, Some(instance), &given, Vec::new()).await?)
 }
 
-/// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which know no PATCH.
+/// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which do not support PATCH.
 pub async fn change(
     State(lists): State<InstanceListState>,
     PathId(id): PathId<InstanceId>,
@@ -155,7 +155,7 @@ pub async fn change(
     }
 }
 
-/// A page gets its form back with what was typed and what was wrong; a program gets the problem.
+/// A page shows the form again with its values and errors; a program gets the problem.
 async fn refuse(
     lists: &InstanceListState,
     want: &RequestContext,
@@ -271,7 +271,7 @@ pub async fn bulk(
     })
 }
 
-/// `GET /instances/{id}/delete`: the question.
+/// `GET /instances/{id}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(s): State<InstanceService>,
     PathId(id): PathId<InstanceId>,
@@ -352,7 +352,7 @@ async fn events_page(
         None => None,
     };
     let mut found = s.history(id, before, limit + 1).await?;
-    // What a client said last may be long.
+    // Stored output of a client may be long.
     let fitting = count_fitting(&found, |(event, _)| event.text_len())
         .min(usize::try_from(limit).unwrap_or(usize::MAX));
     let has_more = found.len() > fitting;
@@ -374,7 +374,8 @@ async fn events_page(
     })
 }
 
-/// `POST /saved-configs/{id}/trial`: whether a client takes it, the one in use or `client_version`.
+/// `POST /saved-configs/{id}/trial`: tests a configuration with the client in use or
+/// `client_version`.
 pub async fn try_config(
     State(s): State<InstanceService>,
     PathId(id): PathId<ConfigId>,
@@ -409,8 +410,7 @@ fn patience(want: &RequestContext) -> Duration {
     }
 }
 
-/// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form
-/// the page it came from.
+/// After an action: programs get the result, htmx the part of the page, a plain form its page.
 async fn acted(
     s: &InstanceService,
     id: InstanceId,

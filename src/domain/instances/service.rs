@@ -1,4 +1,4 @@
-//! The use cases of instances: what a person or a program can do with them.
+//! The use cases of instances.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,11 +29,10 @@ use crate::keeper::names;
 use crate::keeper::protocol::{KeeperStatus, LevelCounts};
 use crate::keeper::segment;
 
-/// A keeper that has not said what it counted by then is asked again with the next round of
-/// samples.
+/// A keeper that has not reported its counters by then is asked again with the next samples.
 const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Everything that can be done with instances; cheap to clone.
+/// The use cases of instances; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct InstanceService {
     pub(super) db: Db,
@@ -43,26 +42,26 @@ pub struct InstanceService {
     pub(super) source: ProgramSource,
     slow_start: Duration,
     glances: ListExtras,
-    /// One trial at a time.
+    /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
 }
 
-/// What an action led to, as programs are told.
+/// Result of an action.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceOutcome")]
 pub struct InstanceActionResult {
-    /// The client's process id if there is one now.
+    /// Process id of the client, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The state it has led to by now.
+    /// State after the action.
     pub status: InstanceState,
-    /// What happened, for people.
+    /// The result as text.
     pub message: String,
 }
 
 impl InstanceService {
-    /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned
-    /// of. Nothing is touched yet.
+    /// `data_dir`: contains `instances/`. `slow_start`: starts that take longer get a warning. Does
+    /// nothing yet.
     pub fn new(
         db: Db,
         configs: ConfigService,
@@ -85,18 +84,18 @@ impl InstanceService {
         }
     }
 
-    /// Takes charge of all instances at the manager's start.
+    /// Starts supervising all instances when the manager starts.
     pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
         self.supervisor.adopt_all().await
     }
 
-    /// Ends supervision, with or without the clients.
+    /// Stops supervising, with or without the clients.
     pub async fn end(&self, ending: ShutdownMode) {
         self.supervisor.end(ending).await;
     }
 
-    /// Where those who measure instances put what a list shows of it.
+    /// Where other domains store values for lists.
     pub fn glances(&self) -> ListExtras {
         self.glances.clone()
     }
@@ -106,23 +105,22 @@ impl InstanceService {
         self.supervisor.changes()
     }
 
-    /// Where the log files of an instance lie.
+    /// The directory of the log files of an instance.
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
-    /// The log of an instance, as anybody may see it: without the secret keys that the manager
-    /// knows.
+    /// The log of an instance without the secret keys that the manager knows.
     pub fn log(&self, id: InstanceId) -> InstanceLog {
         InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
     }
 
-    /// The secret keys that must not be shown, whoever says them.
+    /// The secret keys that must never be shown.
     pub fn secret_mask(&self) -> SecretMask {
         self.preparation.configs().secret_mask()
     }
 
-    /// How much log of an instance is kept, bytes.
+    /// Size of the log of an instance, bytes.
     ///
     /// # Errors
     /// Its directory cannot be read.
@@ -137,7 +135,7 @@ impl InstanceService {
     /// The client program in use, or why there is none.
     ///
     /// # Errors
-    /// There is none or it cannot be run here.
+    /// There is none, or it cannot run here.
     pub async fn client(&self) -> Result<ClientProgram> {
         self.source.program(None).await
     }
@@ -163,7 +161,7 @@ impl InstanceService {
         let (glance, health) = self.glances.of(row.0.id);
         let now = Timestamp::now();
         let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
-        // A client that does not run has no current hashrate, and an old sample is not current.
+        // A stopped client has no current hashrate, and an old sample is not current.
         let current = glance
             .as_ref()
             .filter(|glance| instance.running && now <= glance.current_until);
@@ -183,11 +181,11 @@ impl InstanceService {
         }
     }
 
-    /// How many lines of output the instance's present keeper has taken, by level; none: it has no
-    /// keeper, or one that does not count.
+    /// Lines of output since the current keeper started, by level; none: no keeper, or one without
+    /// counters.
     ///
     /// # Errors
-    /// The keeper does not say within two seconds.
+    /// The keeper does not answer within two seconds.
     pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
         if self
             .supervisor
@@ -203,13 +201,13 @@ impl InstanceService {
         )
         .await;
         let late = || Error::Unavailable {
-            detail: "Its keeper does not say what it has counted.".into(),
+            detail: "The keeper of the instance does not report its counters.".into(),
             retry_after: None,
         };
         Ok(asked.map_err(|_| late())??.lines)
     }
 
-    /// How long an instance was serving miners within a stretch of time, from its changes of state.
+    /// Time in the running state within a time range, from the state changes.
     pub async fn running_time(
         &self,
         id: InstanceId,
@@ -223,8 +221,8 @@ impl InstanceService {
         Ok(history::running_time(&changes, from, to))
     }
 
-    /// When an instance was started within a stretch of time, by itself or by hand; the newest
-    /// `most`, newest first.
+    /// Starts of an instance within a time range, automatic or manual; the newest `most`, newest
+    /// first.
     pub async fn starts(
         &self,
         id: InstanceId,
@@ -238,10 +236,10 @@ impl InstanceService {
             .await
     }
 
-    /// Saves a new instance, stopped.
+    /// Saves a new, stopped instance.
     ///
     /// # Errors
-    /// The name is taken; there is no such configuration.
+    /// The name is already in use, or the configuration does not exist.
     pub async fn create(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let this = self.clone();
         to_the_end(async move { this.create_whole(wishes).await }).await
@@ -250,11 +248,11 @@ impl InstanceService {
     async fn create_whole(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let name = wishes
             .name
-            .ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
+            .ok_or_else(|| Error::invalid("/name", "Enter a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
-        let config_id = wishes.config_id.ok_or_else(|| {
-            Error::invalid("/config_id", "Choose the saved configuration it runs.")
-        })?;
+        let config_id = wishes
+            .config_id
+            .ok_or_else(|| Error::invalid("/config_id", "Select a saved configuration."))?;
         let now = Timestamp::now();
         let limit = wishes.restart_limit.flatten();
         let row = InstanceRow {
@@ -301,11 +299,11 @@ impl InstanceService {
         Ok(id)
     }
 
-    /// Changes what the wishes mention. A new configuration or version holds from the next start
-    /// on, a new policy at once.
+    /// Changes the given settings. A new configuration or version takes effect at the next start, a
+    /// new policy immediately.
     ///
     /// # Errors
-    /// There is none with this id; the name is taken; there is no such configuration.
+    /// Unknown id, the name is already in use, or the configuration does not exist.
     pub async fn change(&self, id: InstanceId, wishes: InstanceDraft) -> Result<()> {
         let policy_changes = wishes.restart_policy.is_some() || wishes.restart_limit.is_some();
         self.db
@@ -325,11 +323,12 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Starts the client, or tries at once while backing off. Returns when the process is there or
-    /// has turned out not to run.
+    /// Starts the client; retries immediately if it is waiting for a retry. Returns when the
+    /// process is running or cannot run.
     ///
     /// # Errors
-    /// It runs already; there is no usable client; its configuration does not fit the client.
+    /// It is already running, there is no usable client, or the configuration does not fit the
+    /// client.
     pub async fn start(&self, id: InstanceId, actor: &Actor) -> Result<InstanceActionResult> {
         self.supervisor
             .ask(id, InstanceCommand::Start, actor)
@@ -338,10 +337,10 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// Tells the client to end and waits for it, at most for `patience`.
+    /// Stops the client and waits up to `patience`.
     ///
     /// # Errors
-    /// It is stopped already.
+    /// It is already stopped.
     pub async fn stop(
         &self,
         id: InstanceId,
@@ -355,11 +354,10 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// Ends the client and starts it again; starts a stopped one. Waits for the new process, at
-    /// most for `patience`.
+    /// Restarts the client, or starts a stopped one. Waits up to `patience` for the new process.
     ///
     /// # Errors
-    /// There is no usable client; its configuration does not fit the client.
+    /// There is no usable client, or the configuration does not fit the client.
     pub async fn restart(
         &self,
         id: InstanceId,
@@ -373,8 +371,7 @@ impl InstanceService {
         self.outcome(id).await
     }
 
-    /// The history of one instance or of all, newest first, with the instance's name beside each
-    /// event.
+    /// The history of one instance or of all, newest first, with the name of the instance.
     pub async fn history(
         &self,
         id: Option<InstanceId>,
@@ -395,8 +392,8 @@ impl InstanceService {
             .await
     }
 
-    /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing
-    /// yet. With it the number to go on from.
+    /// Events after an event, oldest first, at most 500; `None`: from now on, so none yet. Also
+    /// returns the id to continue from.
     pub async fn history_after(
         &self,
         id: Option<InstanceId>,
@@ -415,8 +412,8 @@ impl InstanceService {
             .await
     }
 
-    /// Waits until the new client is there, or it is clear that there is none. Between two clients
-    /// it is stopped for a moment.
+    /// Waits until the new client is running or cannot run. Between two clients it is stopped for a
+    /// moment.
     pub(super) async fn settle(&self, id: InstanceId, patience: Duration) {
         let is_settled = |told: Option<&KeeperStatus>| {
             told.is_none_or(|told| {
@@ -433,17 +430,17 @@ impl InstanceService {
             InstanceState::Starting => format!("{name} is starting."),
             InstanceState::Running => format!("{name} is running."),
             InstanceState::Stopping => {
-                format!("{name} is stopping; its client is finishing its work.")
+                format!("{name} is stopping.")
             }
             InstanceState::Stopped => match instance.exit {
-                Some(exit) => format!("{name} has stopped with {exit}."),
+                Some(exit) => format!("{name} has stopped: {exit}."),
                 None => format!("{name} has stopped."),
             },
             InstanceState::BackingOff => format!(
-                "{name} ended at once and is tried again soon: {}",
+                "{name} exited unexpectedly. jd-manager will retry soon. Reason: {}",
                 reason(&instance)
             ),
-            InstanceState::Failed => format!("{name} could not be started: {}", reason(&instance)),
+            InstanceState::Failed => format!("{name} failed to start: {}", reason(&instance)),
         };
         Ok(InstanceActionResult {
             pid: instance.pid,
@@ -453,8 +450,8 @@ impl InstanceService {
     }
 }
 
-/// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an
-/// instance nobody looks after.
+/// Completes work even if the caller disconnects: unfinished work would leave an instance without
+/// supervision.
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
@@ -462,10 +459,10 @@ pub(super) async fn to_the_end<T: Send + 'static>(
 }
 
 fn reason(instance: &Instance) -> &str {
-    instance.last_error.as_deref().unwrap_or("see its log")
+    instance.last_error.as_deref().unwrap_or("see the log")
 }
 
-/// Names are unique, configurations exist.
+/// Checks that the name is unique and the configuration exists.
 fn check_free(
     c: &mut diesel::SqliteConnection,
     name: Option<&str>,
@@ -477,14 +474,14 @@ fn check_free(
     {
         return Err(Error::Invalid(vec![FieldError::new(
             "/config_id",
-            format!("There is no saved configuration {config}."),
+            format!("Saved configuration {config} does not exist. Select another one."),
         )]));
     }
     if let Some(name) = name
         && queries::name_is_taken(c, name, own)?
     {
         return Err(Error::Conflict(format!(
-            "There is already an instance called \"{name}\". Choose another name."
+            "An instance named \"{name}\" already exists. Choose another name."
         )));
     }
     Ok(())

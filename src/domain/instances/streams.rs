@@ -1,5 +1,5 @@
-//! The event streams of instances: lists, histories and single instances as they change, as JSON
-//! for programs and as parts of pages for htmx.
+//! The event streams of instances: lists, events and single instances, as JSON for programs and as
+//! parts of pages for htmx.
 
 use axum::response::Response;
 use axum::response::sse::Event as SseEvent;
@@ -15,18 +15,18 @@ use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::ids::InstanceId;
 use crate::web::sse;
 
-/// Between two new tables for a page that follows the list.
+/// Minimum time between two tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
-/// Until a table that could not be made is tried again.
+/// Pause before a failed table is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list
+/// Changes as they happen: for programs the instance as JSON, for a page its new row; if the list
 /// itself changed, the whole table.
 pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let notices = lists.notices.subscribe();
-    // What changed between the page and its stream is in the first table.
+    // The first table contains changes since the page was loaded.
     let first = if as_html {
         table(&lists, is_overview).await
     } else {
@@ -44,11 +44,11 @@ pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview:
                             Err(RecvError::Lagged(_)) => None,
                             Err(RecvError::Closed) => return None,
                         },
-                        // They are part of the list.
+                        // Notices are part of the list.
                         Ok(()) = notices.changed() => None,
                     };
                     if as_html {
-                        // Several changes in one moment are one new table, which shows the state
+                        // Several changes at the same time result in one table, with the state
                         // after all of them.
                         tokio::time::sleep(COALESCE).await;
                         while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
@@ -58,10 +58,10 @@ pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview:
                             .event("instance")
                             .json_data(&instance)
                             .ok(),
-                        // Gone, or too much at once: whoever follows asks for the list again.
+                        // Deleted, or too many changes: the follower reloads the list.
                         (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                        // A change that cannot be shown at the moment (the database is busy) is
-                        // shown a moment later, not never.
+                        // A change that cannot be shown now (the database is busy) is shown a
+                        // moment later.
                         (_, true) => loop {
                             if let Some(html) = table(&lists, is_overview).await {
                                 break Some(SseEvent::default().data(html));
@@ -87,7 +87,7 @@ async fn table(lists: &InstanceListState, is_overview: bool) -> Option<String> {
     ))
 }
 
-/// Events as they happen. Each has its number as id, so that a follower who comes back misses none.
+/// Events as they happen. Each has its id, so a follower that reconnects misses none.
 pub(super) fn follow_events(
     lists: InstanceListState,
     of: Option<InstanceId>,
@@ -147,8 +147,7 @@ fn event_of(
     }
 }
 
-/// The head of an instance's pages as it is put in place of the present one; none if the template
-/// failed, which is a fault of ours.
+/// The new status block of an instance page; none if the template fails, which is a bug.
 pub fn status_part(instance: Instance) -> Option<String> {
     let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
     Some(format!(
@@ -156,7 +155,7 @@ pub fn status_part(instance: Instance) -> Option<String> {
     ))
 }
 
-/// A change of one instance for its own page.
+/// A change of one instance for its page.
 pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
     if as_html {
         Some(SseEvent::default().data(status_part(instance)?))
@@ -168,7 +167,7 @@ pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
     }
 }
 
-/// The changes of one instance, from now on, as it is after each.
+/// The changes of one instance, from now on.
 pub fn changes_of(
     s: &InstanceService,
     id: InstanceId,

@@ -1,8 +1,8 @@
-//! All instances' tasks: takes charge of them at the start, passes orders on, lets others wait for
-//! and hear of changes, ends them.
+//! The tasks of all instances: starts them, passes commands on, lets callers wait for changes, and
+//! stops the tasks.
 //!
-//! Who holds what: the keeper owns the client; the task (a [`InstanceTask`]) owns the conversation
-//! with the keeper; everybody else holds a [`TaskHandle`].
+//! Ownership: the keeper owns the client. The task (an [`InstanceTask`]) owns the connection to the
+//! keeper. Everything else has a [`TaskHandle`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,24 +22,24 @@ use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
 use crate::keeper::protocol::KeeperStatus;
 
-/// At the manager's start: so long for all keepers together to say how their instances are. Nobody
-/// waits for one that hangs.
+/// At the start: the time for all keepers together to report their status. A keeper that hangs does
+/// not delay the others.
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
 
-/// Between two instances that are started together with the manager.
+/// Pause between two automatic starts.
 const SPREAD: Duration = Duration::from_millis(100);
 
-/// When the manager ends: so long for all clients together, the stubborn ones included.
+/// At shutdown: the time for all clients together to stop, including slow ones.
 const LAST_STOPS: Duration = Duration::from_secs(25);
-/// And so long for the tasks that looked after them.
+/// At shutdown: the time for the tasks to stop.
 const LAST_TASKS: Duration = Duration::from_secs(2);
 
-/// What becomes of the clients when the manager ends.
+/// What happens to the clients when the manager stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownMode {
-    /// They are stopped.
+    /// Stop them.
     Stop,
-    /// They go on.
+    /// Leave them running.
     Leave,
 }
 
@@ -48,8 +48,7 @@ pub enum ShutdownMode {
 pub struct Supervisor(Arc<SupervisorInner>);
 
 impl Supervisor {
-    /// A supervisor without instances; a client that starts for longer than `slow_start` is warned
-    /// of.
+    /// A supervisor without instances. Starts that take longer than `slow_start` get a warning.
     pub fn new(db: Db, preparation: StartPreparation, slow_start: Duration) -> Self {
         let (changes, _) = broadcast::channel(1024);
         Self(Arc::new(SupervisorInner {
@@ -63,9 +62,9 @@ impl Supervisor {
         }))
     }
 
-    /// Takes charge of every instance in the database: finds those that run, catches up on what
-    /// happened, restarts those that should run and do not. Returns once the truth about each is
-    /// known, or after a second; starts go on afterwards.
+    /// Starts supervising all instances in the database: finds running ones, catches up on events,
+    /// and restarts those that should be running. Returns when the status of each is known, or
+    /// after a second; starts continue in the background.
     pub async fn adopt_all(&self) -> Result<()> {
         let rows = self.0.db.read(|c| Ok(queries::all(c)?)).await?;
         let mut to_start = Vec::new();
@@ -83,7 +82,7 @@ impl Supervisor {
             .is_err()
         {
             tracing::warn!(
-                "some keepers have not answered yet; the instances they hold are shown as last known"
+                "some keepers have not answered yet; their instances are shown in the last known state"
             );
         }
         if !to_start.is_empty() {
@@ -94,7 +93,7 @@ impl Supervisor {
                         break;
                     }
                     if has_ended(handle.told.borrow().as_ref()) {
-                        // Whether it worked is in the history either way.
+                        // The result is in the history either way.
                         let _ = order(&handle, InstanceCommand::StartByItself, &AUTOSTART).await;
                         tokio::time::sleep(SPREAD).await;
                     }
@@ -104,7 +103,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes charge of one instance; `offset`: up to here its journal has been read, bytes.
+    /// Starts supervising one instance. `offset`: read position in its journal, bytes.
     pub fn add(&self, id: InstanceId, offset: u64) {
         drop(self.spawn_task(id, offset));
     }
@@ -139,7 +138,7 @@ impl Supervisor {
             .ok_or_else(|| unknown(id))
     }
 
-    /// What the keeper of an instance last said; none: there is no keeper.
+    /// The last status from the keeper; none: there is no keeper.
     pub fn told(&self, id: InstanceId) -> Option<KeeperStatus> {
         self.handle(id)
             .ok()
@@ -151,16 +150,16 @@ impl Supervisor {
         self.0.changes.subscribe()
     }
 
-    /// Says that an instance changed other than by its keeper's word.
+    /// Publishes a change that did not come from the keeper.
     pub fn announce(&self, id: InstanceId) {
-        // Nobody listening is no error.
+        // A channel without receivers is not an error.
         let _ = self.0.changes.send(id);
     }
 
-    /// Passes an order on and returns what the keeper answers.
+    /// Sends a command and returns the answer of the keeper.
     ///
     /// # Errors
-    /// The order contradicts the state, the client cannot be run, the keeper does not answer.
+    /// The state does not allow the command, the client cannot run, or the keeper does not answer.
     pub async fn ask(
         &self,
         id: InstanceId,
@@ -170,8 +169,8 @@ impl Supervisor {
         order(&self.new_handle(id).await?, ask, actor).await
     }
 
-    /// The handle of an instance that may have been created a moment ago: its row is in the
-    /// database before its task is here.
+    /// The handle of an instance that may have just been created: its row is in the database before
+    /// its task exists.
     async fn new_handle(&self, id: InstanceId) -> Result<TaskHandle> {
         for _ in 0..50 {
             if let Ok(handle) = self.handle(id) {
@@ -182,8 +181,7 @@ impl Supervisor {
         self.handle(id)
     }
 
-    /// Waits until `is_so` holds of what the keeper says (`None`: no keeper), at most for
-    /// `patience`.
+    /// Waits up to `patience` until `is_so` is true for the status (`None`: no keeper).
     pub async fn wait(
         &self,
         id: InstanceId,
@@ -197,10 +195,10 @@ impl Supervisor {
         }
     }
 
-    /// Ends the client of an instance and its task; returns once no keeper is left.
+    /// Stops the client and the task of an instance; returns when no keeper is left.
     ///
     /// # Errors
-    /// The client could not be ended.
+    /// The client could not be stopped.
     pub async fn retire(&self, id: InstanceId, actor: &Actor) -> Result<()> {
         order(&self.handle(id)?, InstanceCommand::Retire, actor).await?;
         self.0
@@ -211,10 +209,10 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends supervision, within half a minute whatever happens. With [`ShutdownMode::Stop`] all
-    /// clients are told to end at once and waited for.
+    /// Stops supervision within half a minute. With [`ShutdownMode::Stop`], stops all clients at
+    /// once and waits for them.
     pub async fn end(&self, ending: ShutdownMode) {
-        // First of all: what is not started yet stays so.
+        // First: no further starts.
         self.0.closing.cancel();
         let handles: Vec<(InstanceId, TaskHandle)> = self
             .0
@@ -228,17 +226,17 @@ impl Supervisor {
         let running = handles.iter().filter(|(_, handle)| is_up(handle)).count();
         if ending == ShutdownMode::Stop {
             tracing::info!(running, "stopping all instances");
-            // To all of them: the order queues behind a start that is under way.
+            // Sent to all: the command waits for a start in progress.
             let stops = handles.iter().map(|(id, handle)| async move {
                 let _ = order(handle, InstanceCommand::Stop, &SHUTDOWN).await;
                 self.wait(*id, STOP_PATIENCE, has_ended).await;
             });
             let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
             for (id, _) in handles.iter().filter(|(_, handle)| is_up(handle)) {
-                tracing::error!(instance = %id, "did not end in time");
+                tracing::error!(instance = %id, "the instance did not stop in time");
             }
         } else {
-            tracing::info!(running, "leaving all instances to their keepers");
+            tracing::info!(running, "leaving all instances running under their keepers");
             let left = handles.iter().filter(|(_, handle)| is_up(handle));
             let told = left.map(|(_, handle)| order(handle, InstanceCommand::Leave, &SHUTDOWN));
             let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
@@ -251,14 +249,14 @@ impl Supervisor {
     }
 }
 
-/// Whether an instance has neither a keeper nor a wait for one.
+/// Whether an instance has neither a keeper nor a pending retry.
 pub(super) fn has_ended(told: Option<&KeeperStatus>) -> bool {
     told.is_none_or(|told| told.keeper_pid == 0 && told.state.is_at_rest())
 }
 
 async fn order(handle: &TaskHandle, ask: InstanceCommand, actor: &Actor) -> Result<KeeperStatus> {
     let gone = || Error::Unavailable {
-        detail: "The instance is being removed or the manager is ending.".into(),
+        detail: "The instance is being deleted, or jd-manager is shutting down.".into(),
         retry_after: None,
     };
     let (answer, answered) = oneshot::channel();

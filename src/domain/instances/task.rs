@@ -1,10 +1,9 @@
-//! The task of one instance: the only one who starts its keepers and speaks with them, so that
-//! orders follow one another.
+//! The task of one instance. Only the task starts keepers and talks to them, so commands run one
+//! after the other.
 //!
-//! It carries orders out, hears what the keeper says, reads the journal into the history, and when
-//! a keeper was killed puts a new one in its place. Whether there is a keeper is asked of its lock,
-//! and only a free lock means that there is none: one that does not answer is waited for, never
-//! replaced. Knows nothing of other instances.
+//! It executes commands, reads status messages of the keeper, copies the journal into the history,
+//! and replaces a killed keeper. Only a free lock means that there is no keeper: the task waits for
+//! a keeper that does not answer and never replaces it. Independent of other instances.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,21 +31,21 @@ use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus};
 use crate::keeper::{client, leftovers};
 
-/// A keeper answers within milliseconds; one that does not is stuck.
+/// A keeper answers within milliseconds; one that takes this long is stuck.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Until a keeper that does not answer, or a database that cannot be written, is tried again.
+/// Pause before a silent keeper or a failed database write is retried.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// A keeper that holds its lock but has no socket is looked at so often before it counts as silent.
+/// How often a keeper that holds its lock but has no socket is checked before it counts as silent.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// How it stands with the keeper.
+/// State of the connection to the keeper.
 enum KeeperConnection {
     /// Its lock is free.
     Absent,
     /// It holds its lock but does not answer.
     Silent,
-    /// It talks.
+    /// It is connected.
     Present(KeeperStream),
 }
 
@@ -56,23 +55,23 @@ pub(super) struct InstanceTask {
     dir: PathBuf,
     shared: Arc<SupervisorInner>,
     tell: watch::Sender<Option<KeeperStatus>>,
-    /// Up to here the journal is in the database.
+    /// Read position in the journal.
     offset: u64,
     keeper: KeeperConnection,
-    /// The keeper's process if this manager started it; it must be waited for when it ends.
+    /// The keeper process if this manager started it; it must be reaped.
     child: Option<Child>,
-    /// The last client's process id.
+    /// Process id of the last client.
     last_pid: Option<u32>,
-    /// When to put a new keeper in place of a lost one.
+    /// When to replace a lost keeper.
     relaunch: Option<Instant>,
-    /// When a start under way has taken long enough to be warned of.
+    /// When a start in progress gets a warning.
     slow: Option<Instant>,
-    /// When to try again what the keeper or the database did not let happen.
+    /// When to retry what the keeper or the database did not allow.
     look_again: Option<Instant>,
-    /// What the keeper said at its end, until that is in the history: on a full disk neither side
-    /// can write it down.
+    /// The last status of an exited keeper, until it is in the history: on a full disk, neither
+    /// side can write it.
     last_word: Option<KeeperStatus>,
-    /// What the user wants, if it could not be saved yet.
+    /// The desired state, if it could not be saved yet.
     unsaved_wish: Option<bool>,
     /// Keepers lost in a row.
     losses: u32,
@@ -83,7 +82,7 @@ pub(super) struct InstanceTask {
 }
 
 impl InstanceTask {
-    /// `offset`: up to here the journal has been read into the history, bytes.
+    /// `offset`: read position in the journal, bytes.
     pub(super) fn new(
         id: InstanceId,
         shared: Arc<SupervisorInner>,
@@ -111,7 +110,7 @@ impl InstanceTask {
         }
     }
 
-    /// Finds out what is so, says `ready`, and serves until `stop`.
+    /// Determines the current state, signals `ready`, and runs until `stop`.
     pub(super) async fn run(
         mut self,
         mut orders: mpsc::Receiver<CommandEnvelope>,
@@ -125,7 +124,7 @@ impl InstanceTask {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                // What has happened comes before what is asked for: the answer depends on it.
+                // Status messages come before commands: the answer depends on them.
                 heard = next(&mut self.keeper) => match heard {
                     Ok(Some(status)) => self.on_status(status).await,
                     Ok(None) | Err(_) => self.end_of_conversation().await,
@@ -144,13 +143,13 @@ impl InstanceTask {
                 }
                 () = sleep_until(relaunch) => {
                     self.relaunch = None;
-                    // Whether it worked is in the history either way.
+                    // The result is in the history either way.
                     let _ = self.execute(InstanceCommand::StartByItself, &SUPERVISION).await;
                 }
                 () = sleep_until(look_again) => self.check_again().await,
                 () = sleep_until(slow) => {
                     self.slow = None;
-                    // Nobody listening is no error.
+                    // A channel without receivers is not an error.
                     let _ = self.shared.changes.send(self.id);
                 }
             }
@@ -172,7 +171,7 @@ impl InstanceTask {
             )
         {
             return Err(Error::Unavailable {
-                detail: "The manager is ending; nothing is started any more.".into(),
+                detail: "jd-manager is shutting down and starts no instances.".into(),
                 retry_after: None,
             });
         }
@@ -184,21 +183,20 @@ impl InstanceTask {
             && matches!(self.keeper, KeeperConnection::Present(_))
             && self.state().is_some_and(InstanceState::is_at_rest)
         {
-            // It has done its work and is on its way out, or it is between the two clients of a
-            // restart.
+            // It has stopped and is exiting, or it is between the two clients of a restart.
             self.on_status_of(false).await?;
         }
         match ask {
             InstanceCommand::Start | InstanceCommand::Restart => self.start(ask, actor).await,
-            // Orders come one after the other: what a user asked for meanwhile has been carried out
-            // by now.
+            // Commands run one after the other: an earlier command of a user has been executed by
+            // now.
             InstanceCommand::RestartOf(started_at) => {
                 let told = self.tell.borrow().clone();
                 let is_that = told.is_some_and(|told| {
                     told.state == InstanceState::Running && told.started_at == Some(started_at)
                 });
                 if !is_that {
-                    let reason = "was stopped or started anew meanwhile.";
+                    let reason = "was stopped or restarted in the meantime.";
                     return Err(self.shared.preparation.conflict(self.id, reason).await);
                 }
                 self.start(InstanceCommand::Restart, actor).await
@@ -210,7 +208,7 @@ impl InstanceTask {
                         if self.state().is_some_and(InstanceState::has_client) => {}
                     Ok(_) => {}
                     Err(e) => {
-                        tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
+                        tracing::warn!(instance = %self.id, error = %e, "cannot start the instance");
                         self.set_desired_with_retry(true).await;
                         self.retry_later(&ChangeReason::CannotRun(e.to_string()))
                             .await;
@@ -223,7 +221,7 @@ impl InstanceTask {
             InstanceCommand::Count => {
                 let answer = self.request(KeeperCommand::Watch, actor).await;
                 if answer.is_err() {
-                    // Others are not to wait for it as well.
+                    // Others do not have to wait for it.
                     self.show_last_known().await;
                 }
                 answer?.ok_or_else(silent)
@@ -266,7 +264,7 @@ impl InstanceTask {
         } else {
             KeeperCommand::Restart
         };
-        // A keeper on its way out takes no orders any more; its place is free a moment later.
+        // A keeper that exits accepts no commands; its lock is free a moment later.
         for _ in 0..3 {
             match self.keeper {
                 KeeperConnection::Present(_) => {}
@@ -280,14 +278,14 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "Its keeper ends again and again; the file keeper.log in its directory may say why."
+                "The keeper of the instance exits repeatedly. The reason may be in its file keeper.log."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
     }
 
-    /// The client is told first and the wish is saved afterwards: a full disk or a locked database
-    /// must not keep anything running.
+    /// The client is stopped first and the desired state is saved afterwards: a full disk or a
+    /// locked database must not keep a client running.
     async fn stop(&mut self, actor: &Actor) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {
             (KeeperConnection::Silent, _) => Err(silent()),
@@ -295,7 +293,7 @@ impl InstanceTask {
                 let answer = self.request(KeeperCommand::Stop, actor).await?;
                 self.set_desired_with_retry(false).await;
                 if answer.is_none() {
-                    // It was on its way out by itself.
+                    // It was already exiting.
                     self.end_of_conversation().await;
                 }
                 Ok(answer.unwrap_or_else(no_keeper))
@@ -347,8 +345,8 @@ impl InstanceTask {
         Ok(no_keeper())
     }
 
-    /// Hears everything up to the end of the keeper, or, unless that is what is waited for, until
-    /// it goes on.
+    /// Reads status messages until the keeper exits, or, unless `to_the_end`, until the instance is
+    /// no longer at rest.
     async fn on_status_of(&mut self, to_the_end: bool) -> Result<()> {
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.keeper, KeeperConnection::Present(_))
@@ -359,7 +357,7 @@ impl InstanceTask {
                 Ok(_) => self.end_of_conversation().await,
                 Err(_) => {
                     return Err(Error::Unavailable {
-                        detail: "Its client could not be ended yet. Try again in a moment.".into(),
+                        detail: "The client has not stopped yet. Try again in a moment.".into(),
                         retry_after: Some(Duration::from_secs(5)),
                     });
                 }
@@ -368,16 +366,16 @@ impl InstanceTask {
         Ok(())
     }
 
-    /// Tells everybody who watches.
+    /// Publishes the status.
     fn tell(&self, status: Option<KeeperStatus>) {
         if *self.tell.borrow() != status {
             self.tell.send_replace(status);
-            // Nobody listening is no error.
+            // A channel without receivers is not an error.
             let _ = self.shared.changes.send(self.id);
         }
     }
 
-    /// A change that no keeper could write down.
+    /// A state change that no keeper could record.
     fn change(&self, from: InstanceState, to: InstanceState, reason: ChangeReason) -> JournalEntry {
         let is_loss = matches!(reason, ChangeReason::KeeperLost);
         JournalEntry {
@@ -395,10 +393,10 @@ impl InstanceTask {
         }
     }
 
-    /// Writes a change into the history; false if that could not be done and is looked into again.
+    /// Adds a change to the history; false if that failed and must be checked again.
     async fn record(&mut self, entry: JournalEntry) -> bool {
         let id = self.id;
-        // Whoever asked waits for the answer.
+        // The caller waits for the answer.
         let mode = if matches!(entry.reason, ChangeReason::Asked) {
             WriteMode::DURABLE.prompt()
         } else {
@@ -410,19 +408,19 @@ impl InstanceTask {
             .write_as(mode, move |c| Ok(queries::record(c, id, &entry)?))
             .await;
         if let Err(e) = &saved {
-            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            tracing::error!(instance = %id, error = %e, "cannot save a state change");
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
         saved.is_ok()
     }
 
-    /// Puts what the keeper said at its end into the history, unless the keeper could write it down
-    /// itself; false if that must be done again.
+    /// Adds the last status of the keeper to the history, unless the keeper recorded it itself;
+    /// false if that must be retried.
     async fn save_last_word(&mut self) -> bool {
         let Some(word) = self.last_word.clone() else {
             return true;
         };
-        // A longer journal says what came after.
+        // A longer journal contains what came after.
         if word.journal >= self.offset {
             let Some(row) = self.row().await else {
                 return false;
@@ -443,7 +441,7 @@ impl InstanceTask {
         true
     }
 
-    /// Saves what the user wants.
+    /// Saves the desired state.
     async fn set_desired(&mut self, running: bool, mode: WriteMode) -> Result<()> {
         self.unsaved_wish = None;
         let id = self.id;
@@ -459,10 +457,10 @@ impl InstanceTask {
         }
     }
 
-    /// The same, again and again until it is saved. Nobody waits for it.
+    /// Saves the desired state, with retries in the background.
     async fn set_desired_with_retry(&mut self, running: bool) {
         if let Err(e) = self.set_desired(running, WriteMode::DURABLE.prompt()).await {
-            tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
+            tracing::warn!(instance = %self.id, error = %e, "cannot save the desired state yet");
             self.unsaved_wish = Some(running);
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
@@ -481,7 +479,7 @@ impl InstanceTask {
         }
     }
 
-    /// Is there a keeper, and what happened meanwhile?
+    /// Checks for a keeper and catches up on events.
     async fn find_keeper(&mut self) {
         for looks_left in (0..LOOKS).rev() {
             if self.check_for_keeper(looks_left > 0).await {
@@ -491,15 +489,14 @@ impl InstanceTask {
         }
     }
 
-    /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out
-    /// has no socket any more and holds its lock for a moment longer.
+    /// One check; false if the result is uncertain and `may_look_again`: an exiting keeper has no
+    /// socket any more but holds its lock for a moment longer.
     async fn check_for_keeper(&mut self, may_look_again: bool) -> bool {
         let dir = self.dir.clone();
         match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
             Ok(Ok(false)) => {
                 self.keeper = KeeperConnection::Absent;
-                // The truth about the past comes first; without it a death could be taken for a
-                // loss.
+                // The history comes first; otherwise a normal exit could be mistaken for a loss.
                 if self.catch_up().await && self.save_last_word().await {
                     if self.relaunch.is_none() {
                         self.tell(None);
@@ -527,12 +524,12 @@ impl InstanceTask {
                     return false;
                 }
                 Err(e) => {
-                    tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
+                    tracing::warn!(instance = %self.id, error = %e, "the keeper does not answer");
                     self.show_last_known().await;
                 }
             },
             Ok(Err(e)) => {
-                tracing::error!(instance = %self.id, error = %e, "its lock cannot be looked at");
+                tracing::error!(instance = %self.id, error = %e, "cannot check the keeper lock");
                 self.show_last_known().await;
             }
             Err(_) => self.show_last_known().await,
@@ -540,16 +537,15 @@ impl InstanceTask {
         true
     }
 
-    /// The keeper is there but says nothing: what is known of it is shown, and it is asked again
-    /// soon.
+    /// The keeper is silent: shows the last known state and schedules a retry.
     async fn show_last_known(&mut self) {
         self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
         self.publish_last_known().await;
     }
 
-    /// Opens the conversation with a keeper that was found. Until it answers, which may take long,
-    /// what is known of it is shown.
+    /// Connects to a keeper that was found. Shows the last known state until it answers, which may
+    /// take long.
     async fn open_conversation(&mut self) -> io::Result<()> {
         if self.tell.borrow().is_none() {
             self.publish_last_known().await;
@@ -575,7 +571,7 @@ impl InstanceTask {
         match self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await {
             Ok(found) => found.map(|(row, _, _)| row),
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "it cannot be looked up yet");
+                tracing::error!(instance = %id, error = %e, "cannot read the instance from the database yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 None
             }
@@ -589,16 +585,16 @@ impl InstanceTask {
             .await
             .map_err(Error::internal)?;
         self.child = Some(launched.map_err(|e| Error::Unavailable {
-            detail: format!("Its keeper could not be started: {e}."),
+            detail: format!("Cannot start the keeper of the instance: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
         self.converse().await.map_err(|e| Error::Unavailable {
-            detail: format!("Its keeper was started but does not answer: {e}. It is asked again every few seconds."),
+            detail: format!("The keeper of the instance was started but does not answer: {e}. jd-manager retries every few seconds."),
             retry_after: Some(LOOK_AGAIN),
         })
     }
 
-    /// Takes the process entry of a keeper that has ended.
+    /// Reaps the process of an exited keeper.
     async fn reap(&mut self) {
         if let Some(mut child) = self.child.take() {
             let ended = tokio::time::timeout(
@@ -607,7 +603,7 @@ impl InstanceTask {
             )
             .await;
             if ended.is_err() {
-                tracing::warn!(instance = %self.id, "its keeper closed the conversation but is still there");
+                tracing::warn!(instance = %self.id, "the keeper closed its connection but is still running");
             }
         }
     }
@@ -623,7 +619,7 @@ impl InstanceTask {
         Err(io::Error::other("the keeper gave no answer"))
     }
 
-    /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it
+    /// Sends a request and reads messages up to its answer; `None`: the keeper exited before it
     /// answered.
     async fn request(
         &mut self,
@@ -661,7 +657,7 @@ impl InstanceTask {
         }
     }
 
-    /// Takes what the keeper says: history first, then the word to everybody who watches.
+    /// Processes a status message: history first, then all followers.
     async fn on_status(&mut self, status: KeeperStatus) {
         if status.pid.is_some() {
             self.last_pid = status.pid;
@@ -690,8 +686,7 @@ impl InstanceTask {
         self.tell(Some(status));
     }
 
-    /// Reads the journal on into the database; false if that could not be done and must be done
-    /// again.
+    /// Copies new journal entries into the database; false if that failed and must be retried.
     async fn catch_up(&mut self) -> bool {
         let (dir, offset, id) = (self.dir.clone(), self.offset, self.id);
         let read = tokio::task::spawn_blocking(move || journal::read_from(&dir, offset))
@@ -700,7 +695,7 @@ impl InstanceTask {
         let (entries, end) = match read.and_then(|read| read) {
             Ok(read) => read,
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "its journal cannot be read");
+                tracing::error!(instance = %id, error = %e, "cannot read the journal of the keeper");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 return false;
             }
@@ -727,7 +722,7 @@ impl InstanceTask {
             }
             Err(e) => {
                 // Nothing is lost: it is still in the journal.
-                tracing::error!(instance = %id, error = %e, "its history cannot be saved yet");
+                tracing::error!(instance = %id, error = %e, "cannot save the events of the instance yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 false
             }
@@ -742,8 +737,8 @@ impl InstanceTask {
         self.find_keeper().await;
     }
 
-    /// No keeper is there. If the history does not end at rest, it was killed: that is written
-    /// down, and what the user wanted to run gets a new keeper.
+    /// There is no keeper. If the history does not end at rest, the keeper was killed: records
+    /// that, and starts a new keeper if the desired state is running.
     async fn check_for_loss(&mut self) {
         let Some(row) = self.row().await else { return };
         let state = row.state();
@@ -753,7 +748,7 @@ impl InstanceTask {
         self.last_pid = self
             .last_pid
             .or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
-        tracing::warn!(instance = %self.id, %state, "its keeper was killed");
+        tracing::warn!(instance = %self.id, %state, "the keeper was killed");
         if row.is_wanted() && self.unsaved_wish != Some(false) {
             self.retry_later(&ChangeReason::KeeperLost).await;
         } else {
@@ -763,18 +758,18 @@ impl InstanceTask {
         }
     }
 
-    /// Kills what a killed keeper's client left behind, when no new keeper will do so.
+    /// Kills leftover processes of a killed keeper, if no new keeper will do so.
     async fn end_leftovers(&self) {
         let id = self.id.to_string();
         if let Ok(ended @ 1..) =
             tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await
         {
-            tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
+            tracing::warn!(instance = %self.id, ended, "killed leftover client processes of a killed keeper");
         }
     }
 
-    /// Waits for the next try without a keeper: the first time not at all, then longer and longer.
-    /// One line of history for each new reason, not for each try.
+    /// Waits for the next retry without a keeper: the first time not at all, then longer each time.
+    /// Adds one event per new reason, not per retry.
     async fn retry_later(&mut self, reason: &ChangeReason) {
         let now = Instant::now();
         if self
@@ -796,7 +791,7 @@ impl InstanceTask {
             .row()
             .await
             .map_or(InstanceState::Failed, |row| row.state());
-        // A manager that comes back while it waits has nothing new to say.
+        // A manager that restarts during the wait adds no new event.
         let is_known = from == InstanceState::BackingOff
             && (self.last_reason.as_ref() == Some(reason)
                 || (is_loss && self.last_reason.is_none()));
@@ -818,7 +813,7 @@ impl InstanceTask {
     }
 }
 
-/// A journal's entry as it may be kept and shown.
+/// A journal entry without secret keys.
 fn entry_without_secrets(entry: JournalEntry, secrets: &SecretMask) -> JournalEntry {
     JournalEntry {
         last_error: entry.last_error.map(|text| secrets.covered(text)),
@@ -847,7 +842,7 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn silent() -> Error {
     Error::Unavailable {
-        detail: "Its keeper is there but does not answer; its client goes on. It is asked again every few seconds.".into(),
+        detail: "The keeper of the instance does not answer. The client keeps running. jd-manager retries every few seconds.".into(),
         retry_after: Some(LOOK_AGAIN),
     }
 }

@@ -1,5 +1,4 @@
-//! For those who look after instances: what they run with, and how their news gets into the history
-//! and to whoever follows.
+//! For other domains: the client version of an instance, and notes for its history.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +19,7 @@ impl InstanceService {
     /// The client program that an instance runs, or would run if it were started now.
     ///
     /// # Errors
-    /// There is none or it cannot be run here.
+    /// There is none, or it cannot run here.
     pub async fn client_of(&self, instance: &Instance) -> Result<ClientProgram> {
         let wanted = [
             &instance.running_version,
@@ -32,8 +31,8 @@ impl InstanceService {
             .await
     }
 
-    /// The installed clients that an instance may be pinned to; none while one given with
-    /// `--client` stands for all, or if they cannot be read.
+    /// Installed clients that an instance can be pinned to; empty if `--client` is set or they
+    /// cannot be read.
     pub async fn versions(&self) -> Vec<String> {
         if self.source.fixed().is_some() {
             return Vec::new();
@@ -46,22 +45,21 @@ impl InstanceService {
             .unwrap_or_default()
     }
 
-    /// Where client programs come from.
+    /// The source of client programs.
     pub fn source(&self) -> &ProgramSource {
         &self.source
     }
 
-    /// Whether an instance could be started with the installed client `version`. Nothing is
-    /// changed.
+    /// Checks whether an instance can start with the installed client `version`. Changes nothing.
     ///
     /// # Errors
-    /// No usable client of that name, a configuration this client cannot run with.
+    /// No usable client of that name, or a configuration that the client does not support.
     pub async fn fits(&self, id: InstanceId, version: &str) -> Result<()> {
         self.preparation.fits(id, version).await
     }
 
-    /// From the next start on the instance runs this version, whatever it is pinned to; none: as it
-    /// is set.
+    /// Uses this version from the next start, whatever the instance is pinned to; none: its own
+    /// setting.
     pub async fn set_trial(&self, id: InstanceId, version: Option<String>) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::set_trial(c, id, version.as_deref())?))
@@ -70,8 +68,8 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Lets an instance follow the version in use; nothing is tried on it any more. What runs goes
-    /// on.
+    /// Lets an instance follow the version in use and ends its trial. A running client does not
+    /// change.
     pub async fn follow_in_use(&self, id: InstanceId) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::follow_in_use(c, id)?))
@@ -80,7 +78,7 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Pins an instance to a client version, which is tried no more. What runs goes on.
+    /// Pins an instance to a client version and ends its trial. A running client does not change.
     pub async fn pin(&self, id: InstanceId, version: String) -> Result<()> {
         self.db
             .write(move |c| Ok(queries::pin(c, id, &version)?))
@@ -89,15 +87,15 @@ impl InstanceService {
         Ok(())
     }
 
-    /// The file the present client was started with, which may say something else than the saved
-    /// configuration by now; none: never started.
+    /// The configuration file of the current client, which may differ from the saved configuration;
+    /// none: never started.
     pub async fn running_file(&self, id: InstanceId) -> Option<toml::Table> {
         let path = self.root.join(id.to_string()).join(names::CONFIG);
         let text = tokio::fs::read_to_string(path).await.ok()?;
         text.parse().ok()
     }
 
-    /// The saved configuration that the next client is started with.
+    /// The saved configuration of the next start.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -110,7 +108,7 @@ impl InstanceService {
             .config)
     }
 
-    /// Where the present client's monitoring listens, as its file says; none: nowhere.
+    /// The monitoring address of the current client, from its file; none if not configured.
     pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
         self.running_file(id)
             .await?
@@ -120,8 +118,8 @@ impl InstanceService {
             .ok()
     }
 
-    /// Puts a remark into an instance's history, which changes nothing about it: what was noticed,
-    /// or why something is done next.
+    /// Adds a note to the events of an instance, without a state change: an observation, or the
+    /// reason of the next action.
     pub async fn note(&self, id: InstanceId, words: String, actor: Option<Actor>) -> Result<()> {
         self.db
             .write(move |c| {
@@ -138,12 +136,12 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Restarts the client that was started at `started_at` (milliseconds since 1970), if it still
-    /// serves miners. Waits for the new process, at most for `patience`.
+    /// Restarts the client that was started at `started_at` (milliseconds since 1970), if it is
+    /// still running. Waits up to `patience` for the new process.
     ///
     /// # Errors
-    /// It was stopped or started anew meanwhile; there is no usable client; its configuration does
-    /// not fit the client.
+    /// It was stopped or restarted in the meantime, there is no usable client, or the configuration
+    /// does not fit the client.
     pub async fn restart_of(
         &self,
         id: InstanceId,
@@ -158,7 +156,7 @@ impl InstanceService {
         Ok(())
     }
 
-    /// Tells everybody who follows an instance that there is something new about it.
+    /// Publishes that an instance has changed.
     pub fn announce(&self, id: InstanceId) {
         self.supervisor.announce(id);
     }

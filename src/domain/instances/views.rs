@@ -1,4 +1,4 @@
-//! The pages of instances, which are also their JSON. No I/O here: everything shown was handed in.
+//! The pages of instances, which are also their JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -29,19 +29,19 @@ pub struct InstanceListPage {
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
-    /// A bulk action came without a selection.
+    /// A bulk action without a selection.
     #[serde(skip)]
     pub(super) nothing_selected: bool,
-    /// There is a saved configuration to run.
+    /// There is a saved configuration.
     #[serde(skip)]
     pub(super) has_configs: bool,
-    /// Why no client can be started, if so.
+    /// Why no client can be started.
     #[serde(skip)]
     pub(super) no_client: Option<String>,
-    /// What there is to say of new clients.
+    /// News about client releases.
     #[serde(skip)]
     pub(super) news: Option<String>,
-    /// Problems of jd-manager itself, the oldest first.
+    /// Problems with jd-manager, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<ManagerNotice>,
     /// All instances, oldest first.
@@ -57,10 +57,10 @@ impl InstanceListPage {
     fn headline(&self) -> String {
         let running = self.count(InstanceState::Running);
         match self.instances.len() {
-            0 => "No instance yet".into(),
-            1 if running == 1 => "1 instance, serving miners".into(),
+            0 => "No instances yet".into(),
+            1 if running == 1 => "1 instance, running".into(),
             1 => "1 instance".into(),
-            all => format!("{all} instances, {running} serving miners"),
+            all => format!("{all} instances, {running} running"),
         }
     }
 
@@ -74,7 +74,7 @@ impl InstanceListPage {
         self.troubled().next().is_some()
     }
 
-    /// What all of them do together: words and figure.
+    /// Totals of all instances: label and value.
     fn totals(&self) -> Vec<(&'static str, String)> {
         let all = || self.instances.iter().filter_map(|i| i.glance.as_ref());
         if all().next().is_none() {
@@ -94,7 +94,7 @@ impl InstanceListPage {
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
             (
-                "Serving miners",
+                "Running",
                 format!(
                     "{} of {}",
                     self.count(InstanceState::Running),
@@ -112,21 +112,20 @@ impl InstanceListPage {
         self.instances.iter().map(|i| i.restarts).sum()
     }
 
-    /// Where plain forms on this page lead back to.
+    /// Where plain forms on this page return to.
     fn here(&self) -> &'static str {
         if self.is_overview { "/" } else { "/instances" }
     }
 }
 
-/// What changed about one instance, as the parts of pages that show it: its head on its own page,
-/// its row in lists.
+/// The parts of pages that show one instance: its status and its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/parts.html", blocks = ["status", "row"])]
 pub struct InstanceFragments {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    /// Where plain forms in a row lead back to.
+    /// Where plain forms in a row return to.
     #[serde(skip)]
     pub here: &'static str,
 }
@@ -141,43 +140,43 @@ impl crate::web::PageView for InstanceFragments {
     }
 }
 
-/// `POST /saved-configs/{id}/trial`: what came of it.
+/// Result of `POST /saved-configs/{id}/trial`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/trial.html", blocks = ["main"])]
 #[schemars(rename = "Trial")]
 pub struct TrialPage {
-    /// What the configuration is called.
+    /// Name of the configuration.
     pub name: String,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub tried: ConfigTrialResult,
-    /// The installed clients it can be tried with.
+    /// Installed clients to test with.
     #[serde(skip)]
     pub(super) versions: Vec<String>,
 }
 view!(TrialPage { "main" => as_main });
 
-/// A field of the rarely needed part of the form.
+/// A field of the limits.
 struct LimitField {
     name: &'static str,
     label: &'static str,
     help: &'static str,
 }
 
-/// The form of a new instance or of a changed one, with what was typed and what was wrong with it.
+/// The form of a new or changed instance, with its values and errors.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/form.html", blocks = ["main"])]
 #[schemars(rename = "InstanceForm")]
 pub struct InstanceFormPage {
-    /// The instance that is changed; none: a new one.
+    /// The instance to change; none: a new one.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
     #[serde(skip)]
     pub(super) configs: Vec<(String, String)>,
-    /// The installed clients it may be pinned to.
+    /// Installed clients to pin.
     #[serde(skip)]
     pub(super) versions: Vec<String>,
-    /// What stands in the fields, by name.
+    /// Values of the fields, by name.
     pub(super) values: Map<String, Value>,
     pub(super) errors: Vec<FieldError>,
 }
@@ -191,7 +190,7 @@ impl InstanceFormPage {
             .map(FieldError::page_text)
     }
 
-    /// What stands in a field.
+    /// The value of a field.
     fn value(&self, name: &str) -> String {
         match self.values.get(name) {
             Some(Value::String(text)) => text.clone(),
@@ -208,7 +207,7 @@ impl InstanceFormPage {
         matches!(self.values.get(name), Some(Value::Bool(true))) || self.is(name, "on")
     }
 
-    /// One of the rarely needed fields holds something, or something wrong.
+    /// One of the limits has a value or an error.
     fn has_limits(&self) -> bool {
         self.limits().iter().any(|field| {
             !self.value(field.name).is_empty() || self.error(&format!("/{}", field.name)).is_some()
@@ -219,33 +218,33 @@ impl InstanceFormPage {
         [
             LimitField {
                 name: "restart_limit_failures",
-                label: "Give up after so many failures",
-                help: "Empty: never. A start by hand tries again.",
+                label: "Give up after (failures)",
+                help: "Empty: never. You can still start the instance manually.",
             },
             LimitField {
                 name: "restart_limit_within_s",
-                label: "… within so many seconds",
+                label: "Within (seconds)",
                 help: "For example 5 failures within 600 seconds.",
             },
             LimitField {
                 name: "memory_limit_mib",
-                label: "Memory, MiB",
-                help: "Private memory its client may have; beyond it the client ends and is started again. Empty: as much as there is.",
+                label: "Memory limit, MiB",
+                help: "Private memory of the client. If it needs more, it exits and jd-manager restarts it. Empty: no limit.",
             },
             LimitField {
                 name: "open_files_limit",
-                label: "Open files",
-                help: "Every miner needs one. Empty: as the system has it.",
+                label: "Open files limit",
+                help: "Each miner needs one. Empty: system default.",
             },
             LimitField {
                 name: "nice",
-                label: "Step back for others (nice)",
-                help: "0: not at all, 19: as far as possible.",
+                label: "CPU priority (nice)",
+                help: "0: normal, 19: lowest.",
             },
         ]
     }
 
-    /// The installed clients, and the one it is pinned to if that is not among them.
+    /// The installed clients, and the pinned one if it is not installed.
     fn versions_to_choose(&self) -> Vec<String> {
         let pinned = Some(self.value("client_version"))
             .filter(|pinned| !pinned.is_empty() && !self.versions.contains(pinned));
@@ -264,23 +263,23 @@ impl InstanceFormPage {
             (RestartPolicy::OnFailure, "After a failure (recommended)"),
             (
                 RestartPolicy::Always,
-                "Always, even when the program itself cannot be run",
+                "Always, even if the client program cannot run",
             ),
             (RestartPolicy::Never, "Never"),
         ]
     }
 }
 
-/// What became of an action on many instances.
+/// Result of an action on several instances.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/bulk.html", blocks = ["main"])]
 #[schemars(rename = "BulkResult")]
 pub struct BulkPage {
-    /// What was done.
+    /// The action.
     pub action: BulkAction,
-    /// Whether it was done with all of them.
+    /// Whether all instances succeeded.
     pub success: bool,
-    /// One result for each.
+    /// One result for each instance.
     pub results: Vec<BulkItemResult>,
 }
 view!(BulkPage { "main" => as_main });
@@ -311,28 +310,28 @@ impl BulkPage {
 pub struct InstanceRemoval {
     /// The instance.
     instance: Instance,
-    /// How much log goes with it, bytes.
+    /// Size of the log that is deleted too, bytes.
     log_bytes: u64,
 }
 
-/// The question before an instance is deleted.
+/// The confirmation page for deleting an instance.
 pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<InstanceRemoval> {
     let name = &instance.name;
     let mut lost = String::new();
     if instance.can_stop() {
         let port = instance.port.map(|port| port.to_string());
         lost = format!(
-            "Its client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
+            "The client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
             instance.state_text(),
             port.unwrap_or_default()
         );
     }
     let log = match log_bytes {
-        0 => "no log yet".into(),
-        n => format!("{} of log", size_text(n)),
+        0 => "no logs".into(),
+        n => format!("{} of logs", size_text(n)),
     };
     lost.push_str(&format!(
-        "This deletes its event history and {log}. Its configuration is kept:"
+        "This deletes its events and {log}. Its configuration is kept:"
     ));
     let question = ConfirmQuestion {
         title: format!("Delete {name}?"),
@@ -344,7 +343,7 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
         )],
         action: Some((
             format!("/instances/{}/delete", instance.id),
-            format!("Delete {name} for good"),
+            format!("Delete {name}"),
         )),
         back: format!("/instances/{}", instance.id),
     };
@@ -357,30 +356,30 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
     )
 }
 
-/// One event as listed.
+/// One event in a list.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ListedEvent {
     /// The event.
     #[serde(flatten)]
     pub event: InstanceEvent,
-    /// Its instance's name.
+    /// Name of the instance.
     pub instance_name: String,
 }
 
-/// One event for a page that follows them.
+/// One new event for an open page.
 #[derive(Debug, Template)]
 #[template(path = "instances/event.html")]
 pub struct EventItem {
     /// The event.
     pub event: InstanceEvent,
-    /// Its instance's name.
+    /// Name of the instance.
     pub instance_name: String,
-    /// The name is shown, since the page is about all instances.
+    /// Show the name, because the page lists all instances.
     pub is_named: bool,
 }
 
 impl EventItem {
-    /// As HTML; none if the template failed, which is a fault of ours.
+    /// As HTML; none if the template fails, which is a bug.
     pub fn render_item(&self) -> Option<String> {
         crate::web::html(self).ok()
     }
@@ -391,25 +390,25 @@ impl EventItem {
 #[template(path = "instances/events.html", blocks = ["main"])]
 #[schemars(rename = "Events")]
 pub struct EventsPage {
-    /// Whose history; none: everybody's.
+    /// The instance; none: all instances.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
     /// Newest first.
     pub events: Vec<ListedEvent>,
-    /// `before` for the next older page, if there is more.
+    /// `before` of the next older page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
     /// Events on a page.
     #[serde(skip)]
     pub(super) limit: u64,
-    /// This is the newest page, and goes on live.
+    /// The newest page, which is updated live.
     #[serde(skip)]
     pub(super) is_newest: bool,
 }
 view!(EventsPage { "main" => as_main });
 
 impl EventsPage {
-    /// From where the page follows; none: it is not the newest page.
+    /// The id after which the page follows; none: not the newest page.
     fn newest(&self) -> Option<i64> {
         self.is_newest
             .then(|| self.events.first().map_or(0, |e| e.event.id))
@@ -423,23 +422,23 @@ impl EventsPage {
     }
 }
 
-/// `POST /instances`: what was made.
+/// Result of `POST /instances`.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceMade")]
 pub struct InstanceCreatedResponse {
-    /// Which.
+    /// Id of the new instance.
     pub instance_id: InstanceId,
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
 }
 
-/// `PATCH /instances/{id}`: what it is now.
+/// Result of `PATCH /instances/{id}`.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceChanged")]
 pub struct InstanceChangeResponse {
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
-    /// As it is now.
+    /// The changed instance.
     pub instance: Instance,
 }
 

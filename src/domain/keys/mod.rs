@@ -2,8 +2,8 @@
 //! client verifies pools and template providers.
 //!
 //! Invariants: a [`SecretKey`] holds a usable key and shows it only through [`SecretKey::reveal`];
-//! everything else that prints, logs or serializes it shows [`MASK`]. Keys are written as the
-//! client reads them (base58check, see `model`). Knows no configuration, instance or storage.
+//! everything else that prints, logs or serializes it shows [`MASK`]. Keys are written in the client's
+//! format (base58check, see `model`). Independent of configurations, instances and storage.
 
 mod model;
 mod other_formats;

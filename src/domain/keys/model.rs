@@ -1,9 +1,9 @@
-//! Keys as the client takes them, built on the client's own library for them, `key-utils` 1.2.
+//! Keys in the client's format, built on the client's own library `key-utils` 1.2.
 //!
 //! A secret key is the base58check of its 32 bytes, without a version prefix. A public key is the
 //! base58check of 34 bytes: version 1 as two little-endian bytes, then the 32 bytes of the x-only
 //! point. The checksum is the first four bytes of the double SHA-256, the same as Bitcoin's, so
-//! `bitcoin`'s base58 decoder can say why the library refused a text. Must not know where keys are
+//! `bitcoin`'s base58 decoder can explain why the library rejected a text. Independent of where keys are
 //! used.
 
 use key_utils::{Secp256k1PublicKey, Secp256k1SecretKey};
@@ -12,32 +12,32 @@ use std::fmt;
 
 use super::other_formats::{self, OtherKeyFormat};
 
-/// What stands wherever a secret would stand. Sent back in a form or a body it means "keep the one
-/// you have".
+/// Shown instead of a secret. If a form or body sends it back, the stored secret is
+/// kept.
 pub const MASK: &str = "********";
 
 /// The public key of the pair printed in every example configuration of the client. Its secret key
-/// is public too, so whoever uses the pair can be impersonated towards the miners.
+/// is public too, so anyone can impersonate a client that uses the pair.
 pub const EXAMPLE_PUBLIC_KEY: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
 
-/// Bytes behind the base58check of a secret key.
+/// Bytes of a secret key.
 const SECRET_BYTES: usize = 32;
-/// Bytes behind the base58check of a public key.
+/// Bytes of a public key, with version.
 const PUBLIC_BYTES: usize = 34;
-/// The only version of public keys there is (`key-utils` 1.2.0).
+/// The only existing version of public keys (`key-utils` 1.2.0).
 const PUBLIC_VERSION: u16 = 1;
-/// Characters beyond which a text is not decoded at all: decoding takes time with the square of the
-/// length, a key has 49 to 51.
+/// Longer texts are not decoded: decoding time grows with the square of the
+/// length, and a key has 49 to 51 characters.
 const LONGEST_TEXT: usize = 120;
 /// Characters of a secret key: 36 bytes with their checksum, fewer if they begin with zeros.
 const SHORTEST_SECRET: usize = 44;
-/// As many at most.
+/// Maximum number of characters of a secret key.
 const LONGEST_SECRET: usize = 51;
-/// Places of one text that are tried for being a secret key: some milliseconds.
+/// Maximum number of positions in a text to check for a secret key: some milliseconds.
 const MOST_TRIES: usize = 20_000;
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong
+/// The error in the text of a key. Never quotes the text: it may be a secret in the wrong
 /// place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFormatError {
@@ -48,43 +48,43 @@ pub enum KeyFormatError {
     #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
     Masked,
     /// The text is far from the 49 to 52 characters of a key.
-    #[error("This has {characters} characters; a key has about 50. Copy it again as a whole.")]
+    #[error("This has {characters} characters; a key has about 50. Copy the whole key again.")]
     Size {
-        /// How many characters it has.
+        /// The number of characters.
         characters: usize,
     },
     /// A character that no key contains.
     #[error(
-        "The character {character:?} at position {position} is not one of a key: keys consist of letters and digits \
+        "The character {character:?} at position {position} is not allowed: keys consist of letters and digits \
          without 0, O, I and l. Copy it again."
     )]
     Character {
         /// The first such character.
         character: char,
-        /// Where it stands, counted in characters from 1.
+        /// The position in characters, from 1.
         position: usize,
     },
     /// The last four bytes are not the checksum of the others.
     #[error(
-        "The checksum does not fit: a character is wrong, missing or too many. Copy the key again."
+        "The checksum does not match: a character is wrong, missing or extra. Copy the key again."
     )]
     Checksum,
-    /// Another number of bytes than such a key has.
+    /// The wrong number of bytes for such a key.
     #[error(
-        "The text holds {found} bytes where a {kind} key has {wanted}. It may be a key for something else."
+        "The text contains {found} bytes, but a {kind} key has {wanted}. It may be a key for another purpose."
     )]
     Length {
         /// `public` or `secret`.
         kind: &'static str,
         /// Bytes without the checksum.
         found: usize,
-        /// Bytes there should be.
+        /// Expected bytes.
         wanted: usize,
     },
-    /// A public key of a version nobody knows.
-    #[error("The key says it is of version {found}; only version {PUBLIC_VERSION} is known.")]
+    /// A public key of an unknown version.
+    #[error("The key has version {found}; only version {PUBLIC_VERSION} is supported.")]
     Version {
-        /// The version it claims.
+        /// The key's version.
         found: u16,
     },
     /// A public key where a secret one belongs.
@@ -92,15 +92,15 @@ pub enum KeyFormatError {
     IsPublic,
     /// A secret key where a public one belongs.
     #[error(
-        "This is a secret key, not a public key. If others can see this field, make a new pair."
+        "This is a secret key, not a public key. If others can see this field, create a new key pair."
     )]
     IsSecret,
     /// A key of another format.
     #[error("{0}")]
     Other(OtherKeyFormat),
-    /// The right length, yet no key of the curve secp256k1.
+    /// The right length, but not a key of the curve secp256k1.
     #[error(
-        "These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair."
+        "These bytes are not a {kind} key of the curve secp256k1. Copy the key again or create a new key pair."
     )]
     Curve {
         /// `public` or `secret`.
@@ -108,18 +108,18 @@ pub enum KeyFormatError {
     },
 }
 
-/// A secret key that is known to be usable. Printed, logged and serialised it is [`MASK`]; the text
-/// itself comes out of [`reveal`](Self::reveal) alone.
+/// A valid secret key. Printing, logging and serializing show [`MASK`]; only
+/// [`reveal`](Self::reveal) returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(String);
 
 impl SecretKey {
-    /// Reads a secret key; space around it does not count.
+    /// Parses a secret key; surrounding white space is ignored.
     pub fn parse(text: &str) -> Result<Self, KeyFormatError> {
         Self::read(text).map_err(|fault| identify(text, fault))
     }
 
-    /// The same without looking for what else the text may be, which takes longer.
+    /// The same without checking for other formats, which takes longer.
     fn read(text: &str) -> Result<Self, KeyFormatError> {
         let bytes = payload(text)?;
         match bytes.len() {
@@ -142,8 +142,8 @@ impl SecretKey {
         Ok(Self(key.to_string()))
     }
 
-    /// The key itself, for the client's file, the database and the one time it is shown after being
-    /// made.
+    /// The key itself, for the client's file, the database and the one time it is shown after
+    /// creation.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -176,11 +176,11 @@ impl schemars::JsonSchema for SecretKey {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "description": "Never shown: `********` stands in its place, and sent back it means the one that is kept." })
+        schemars::json_schema!({ "type": "string", "description": "Never returned: shown as `********`. Send `********` to keep the stored key." })
     }
 }
 
-/// As [`MASK`], so that no page, list or log shows the key by accident.
+/// Serialized as [`MASK`], so that no page, list or log shows the key by accident.
 impl serde::Serialize for SecretKey {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(MASK)
@@ -194,22 +194,22 @@ impl<'de> serde::Deserialize<'de> for SecretKey {
     }
 }
 
-/// A public key and the secret key it was made from.
+/// A public key and its secret key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPair {
-    /// What miners are given, behind the address they connect to.
+    /// The public key, which miners need in addition to the address.
     pub public_key: String,
-    /// What the client proves itself with.
+    /// The secret key, which proves the client's identity.
     pub secret_key: SecretKey,
 }
 
 impl KeyPair {
-    /// A fresh pair from the machine's random source; its error is the source's.
+    /// Creates a key pair with the system's random source; the error is the source's.
     pub fn generate() -> Result<Self, getrandom::Error> {
         Self::generate_from(getrandom::fill)
     }
 
-    /// A pair from `fill`, which is asked again until its 32 bytes are a key (all but 2⁻¹²⁸ of them
+    /// Creates a key pair with `fill`, repeated until its 32 bytes are a valid key (all but 2⁻¹²⁸ of them
     /// are).
     fn generate_from<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         loop {
@@ -231,12 +231,12 @@ impl From<SecretKey> for KeyPair {
     }
 }
 
-/// Reads a public key and returns it in its one spelling; space around it does not count.
+/// Parses a public key and returns its canonical form; surrounding white space is ignored.
 pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
     read_public_key(text).map_err(|fault| identify(text, fault))
 }
 
-/// A better reason for a refusal, if the text is known to be something else.
+/// A better error, if the text is recognized as something else.
 fn identify(text: &str, fault: KeyFormatError) -> KeyFormatError {
     other_formats::identify(text.trim()).map_or(fault, KeyFormatError::Other)
 }
@@ -244,7 +244,7 @@ fn identify(text: &str, fault: KeyFormatError) -> KeyFormatError {
 fn read_public_key(text: &str) -> Result<String, KeyFormatError> {
     let bytes = payload(text)?;
     match bytes.len() {
-        // A key of the protocol of 2019 looks the same.
+        // A key of the 2019 protocol looks the same.
         SECRET_BYTES => {
             return Err(match is_published_secret(text) {
                 true => KeyFormatError::IsSecret,
@@ -276,7 +276,7 @@ fn is_published_secret(text: &str) -> bool {
     SecretKey::read(text).is_ok_and(|secret| secret.public_key() == EXAMPLE_PUBLIC_KEY)
 }
 
-/// Whether the two belong together. The client itself never checks it at its start: with a wrong
+/// Whether the two keys match. The client does not check this at start: with a mismatched
 /// pair every miner's handshake fails instead.
 pub fn pair_matches(public_key: &str, secret_key: &SecretKey) -> bool {
     parse_public_key(public_key).is_ok_and(|public| public == secret_key.public_key())
@@ -288,7 +288,7 @@ fn version_of(bytes: &[u8]) -> u16 {
         .map_or(0, |version| u16::from_le_bytes(*version))
 }
 
-/// The bytes behind a base58check text, without the checksum.
+/// The decoded bytes of a base58check text, without the checksum.
 fn payload(text: &str) -> Result<Vec<u8>, KeyFormatError> {
     let text = text.trim();
     if text.is_empty() {
@@ -320,9 +320,9 @@ fn payload(text: &str) -> Result<Vec<u8>, KeyFormatError> {
     })
 }
 
-/// A text with [`MASK`] in the place of every usable secret key, wherever it stands, between other
-/// letters, too: people paste a key into the wrong field, and what is said about that field must
-/// not repeat it.
+/// Replaces every valid secret key in a text with [`MASK`], also within other text: people paste a key
+/// into the wrong field, and messages about that field must not repeat
+/// it.
 pub fn without_secret_keys(text: &str) -> String {
     let is_key_letter = |c: char| c.is_ascii_alphanumeric();
     let mut tries = MOST_TRIES;
@@ -340,8 +340,8 @@ pub fn without_secret_keys(text: &str) -> String {
     clean
 }
 
-/// Letters and digits without the secret keys among them. Once there were too many places to try,
-/// what is long enough to hold one goes as a whole.
+/// Letters and digits with secret keys masked. Beyond the maximum number of positions, every text that
+/// is long enough to contain a key is masked completely.
 fn push_without_keys(clean: &mut String, run: &str, tries: &mut usize) {
     let mut from = 0;
     let mut at = 0;
@@ -403,7 +403,7 @@ mod tests {
         ] {
             assert_eq!(without_secret_keys(&text), clean);
         }
-        // However much there is to look through, it takes a moment, and nothing slips through.
+        // It is fast for any amount of text and misses no key.
         let begun = std::time::Instant::now();
         let long = format!(
             "{}{EXAMPLE_SECRET}{}",

@@ -1,5 +1,5 @@
-//! Keys of other formats, so that a refusal can say what was entered: keys of earlier versions of the
-//! protocol, of Bitcoin, and in hexadecimal. Never quotes what it looks at.
+//! Recognizes keys of other formats, for better error messages: keys of earlier versions of the
+//! protocol, Bitcoin keys, and hexadecimal keys. Never quotes the text.
 
 use miniscript::bitcoin::address::NetworkUnchecked;
 use miniscript::bitcoin::{Address, PrivateKey, PublicKey, base58};
@@ -10,42 +10,42 @@ const BARE_BYTES: usize = 32;
 const HEX_DIGITS: usize = 64;
 /// Digits of a compressed public key in hexadecimal.
 const COMPRESSED_DIGITS: usize = 66;
-/// Characters beyond which a text is no key of any kind.
+/// Longer texts are not keys of any kind.
 const LONGEST: usize = 130;
-/// Characters that an extended key of a wallet has at least.
+/// Minimum length of a wallet's extended key.
 const SHORTEST_EXTENDED: usize = 100;
 
-/// What a text is that is no key of today.
+/// The format of a text that is not a valid key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OtherKeyFormat {
     /// 32 bytes with a checksum and no version.
     #[error(
-        "This key has 32 bytes and no version: it is a public key of the protocol of 2019, which no pool uses any more, or a \
-         secret key. Ask the operator for the key of today: 51 characters that begin with 9. If this is a secret key, make a \
-         new pair."
+        "This key has 32 bytes and no version: it is a public key of the 2019 protocol, which pools no longer use, or a \
+         secret key. Ask the pool operator for the current key: 51 characters, beginning with 9. If this is a secret key, create a \
+         new key pair."
     )]
     Unversioned,
     /// 32 bytes without a checksum.
     #[error(
-        "This key has 32 bytes and no checksum, as template providers before 2025 printed it, or it was cut short. Update the \
-         program that printed it, and enter the key that it prints then: 51 characters that begin with 9."
+        "This key has 32 bytes and no checksum, as printed by template providers before 2025, or it is incomplete. Update the \
+         program that printed it, and enter the new key: 51 characters, beginning with 9."
     )]
     NoChecksum,
     /// 32 bytes in hexadecimal.
     #[error(
-        "This is a key in hexadecimal. The client reads base58 with a version and a checksum: a public key has 51 characters \
-         and begins with 9. Ask for the key in this form."
+        "This key is hexadecimal. The client needs base58 with a version and a checksum: a public key has 51 characters \
+         and begins with 9. Ask the operator for the key in this format."
     )]
     Hexadecimal,
     /// A compressed public key in hexadecimal.
-    #[error("This is a public key in hexadecimal. As the client reads it, the same key is {same}.")]
+    #[error("This public key is hexadecimal. In the format that the client needs, it is {same}.")]
     Compressed {
-        /// The same key as the client writes it.
+        /// The same key in the client's format.
         same: String,
     },
     /// A private key of a Bitcoin wallet.
     #[error(
-        "This is a private key of a Bitcoin wallet, not a key of Stratum V2. Take it out, and move the coins if others can see \
+        "This is a private key of a Bitcoin wallet, not a key of Stratum V2. Remove the key. Move the coins if others can see \
          this field."
     )]
     WalletPrivate,
@@ -57,13 +57,13 @@ pub enum OtherKeyFormat {
     WalletPublic,
     /// A Bitcoin address.
     #[error(
-        "This is a Bitcoin address, not a key of Stratum V2. A public key has 51 characters and begins with 9; the pool's \
+        "This is a Bitcoin address, not a Stratum V2 key. A public key has 51 characters and begins with 9; the pool \
          operator publishes it."
     )]
     Address,
 }
 
-/// What a text is that cannot be a key of Stratum V2, by its letters and length.
+/// Recognizes other formats by characters and length.
 pub(super) fn identify(text: &str) -> Option<OtherKeyFormat> {
     if text.len() > LONGEST {
         return None;
@@ -90,7 +90,7 @@ pub(super) fn identify(text: &str) -> Option<OtherKeyFormat> {
     has_no_checksum(text).then_some(OtherKeyFormat::NoChecksum)
 }
 
-/// A compressed public key of the curve, with the same key as the client writes it.
+/// A compressed public key of the curve, and the same key in the client's format.
 fn compressed(text: &str) -> Option<OtherKeyFormat> {
     let key: PublicKey = text.parse().ok()?;
     let (x_only, _) = key.inner.x_only_public_key();

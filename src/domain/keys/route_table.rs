@@ -13,11 +13,11 @@ where
         post(
             "/keys/generate",
             "generateKeys",
-            "Makes a fresh pair of authority keys; it is kept nowhere.",
+            "Creates a new pair of authority keys. jd-manager does not store it.",
         )
         .gives::<PairPage>(PAGE)
         .for_admins()
-        .audited("made a pair of keys"),
+        .audited("created a key pair"),
         routes::generate,
     )
 }

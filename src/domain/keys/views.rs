@@ -1,4 +1,4 @@
-//! The one page, and the one JSON, that shows a secret key: right after it was made.
+//! The page and JSON that show a new key pair with its secret key.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::KeyPair;
 
-/// A fresh pair. Nothing of it is kept here.
+/// A new key pair. It is not stored.
 #[derive(Template, JsonSchema, Serialize)]
 #[template(path = "keys/pair.html", blocks = ["main"])]
 #[schemars(rename = "FreshKeys")]
@@ -20,7 +20,7 @@ pub struct PairPage {
 crate::view!(PairPage { "main" => as_main });
 
 impl PairPage {
-    /// Shows this pair.
+    /// The page for this pair.
     pub fn new(keys: KeyPair) -> Self {
         Self {
             success: true,
@@ -29,7 +29,7 @@ impl PairPage {
     }
 }
 
-/// A pair with its secret in plain text.
+/// A key pair with the secret key in plain text.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "RevealedKeys")]
 struct RevealedKeyPair<'k> {

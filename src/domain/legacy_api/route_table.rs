@@ -1,4 +1,4 @@
-//! The routes of the first generation's API: operation, role, audit text and handler of each.
+//! The routes of the original API: operation, role, audit text and handler of each.
 
 use super::routes;
 use super::service::FirstGeneration;
@@ -32,29 +32,29 @@ where
 .add(act(
             "/jdc/start",
             "startDefault",
-            "Starts the instance `default` on the active configuration; the first start makes it.",
+            "Starts the instance `default` with the active configuration. The first start creates the instance.",
         ).for_operators().audited("started the default instance"), routes::start)
 .add(act("/jdc/stop", "stopDefault", "Stops the instance `default`.").for_operators().audited("stopped the default instance"), routes::stop)
 .add(act(
             "/jdc/restart",
             "restartDefault",
-            "Restarts the instance `default` on the active configuration.",
+            "Restarts the instance `default` with the active configuration.",
         ).for_operators().audited("restarted the default instance"), routes::restart)
 .add(get(
             "/jdc/status",
             "getDefaultStatus",
-            "How the instance `default` is.",
+            "Returns the state of the instance `default`.",
         )
         .gives::<LegacyStatus>(PROGRAMS), routes::status)
 .add(get(
             "/jdc/logs",
             "getDefaultLog",
-            "Part of the log of the instance `default`.",
+            "Returns part of the log of the instance `default`.",
         )
         .asks(part())
         .answer(
             200,
-            "As the log of an instance; before the first start without a record.",
+            "Like the log of an instance. Empty before the first start.",
             LOG,
             Some(|g| {
                 let both = [shape::<LogPage>()(g), shape::<NoLog>()(g)];
@@ -65,14 +65,14 @@ where
 .add(get(
             "/config",
             "getActiveConfig",
-            "The active configuration and its file, secrets masked.",
+            "Returns the active configuration and its file, with masked secrets.",
         )
         .gives::<LegacyConfig>(PROGRAMS)
         .fails(&[404, 422]), routes::config)
 .add(post(
             "/config",
             "saveActiveConfig",
-            "Saves a new revision of the active configuration, or the first one.",
+            "Saves a new revision of the active configuration, or the first configuration.",
         )
         .takes([alone()])
         .open()
@@ -81,7 +81,7 @@ where
 .add(post(
             "/config/validate",
             "validateConfig",
-            "Says whether a configuration could be saved and run; nothing is saved.",
+            "Validates a configuration without saving it.",
         )
         .takes([alone()])
         .open()

@@ -1,5 +1,5 @@
-//! The first generation's URLs: `/jdc/…` and `/config`. Each finds the instance or configuration
-//! that is meant and hands over to today's handler or service.
+//! The URLs of the original API: `/jdc/…` and `/config`. Each handler finds the instance or
+//! configuration and calls the current handler or service.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! What the first generation could do, by means of what there is today.
+//! The operations of the original API, implemented with the current services.
 
 use serde_json::Value;
 
@@ -14,23 +14,23 @@ use crate::domain::instances::{Instance, InstanceDraft, InstanceService};
 /// The name of the instance that this API drives.
 pub const NAME: &str = "default";
 
-/// Everything that can be done through the first generation's API; cheap to clone.
+/// The service of the original API; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FirstGeneration {
     configs: ConfigService,
     instances: InstanceService,
 }
 
-/// A configuration as this API is sent it: whole as the body, or as its member `config`.
+/// A configuration as this API receives it: as the whole body, or as its field `config`.
 #[derive(Debug)]
 pub struct LegacyConfigBody {
     config: Value,
-    /// It was a member, so complaints begin with its name.
+    /// It was a field, so error pointers begin with its name.
     is_member: bool,
 }
 
 impl LegacyConfigBody {
-    /// From a body, or from what a form makes of its fields.
+    /// From a JSON body or the fields of a form.
     pub fn of(mut body: Value) -> Self {
         match body
             .get_mut("config")
@@ -49,7 +49,7 @@ impl LegacyConfigBody {
     }
 }
 
-/// Complaints below `/config` as complaints about the body that was sent.
+/// Changes error pointers below `/config` to pointers in the received body.
 fn seen_from_the_body(complaints: Vec<FieldError>, is_member: bool) -> Vec<FieldError> {
     let outer = |one: FieldError| match one.pointer.strip_prefix("/config") {
         Some(inner) if !is_member => FieldError::new(inner, one.detail),
@@ -64,14 +64,14 @@ impl FirstGeneration {
         Self { configs, instances }
     }
 
-    /// The instances, for what is done with the one of this API.
+    /// The service of instances.
     pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
-    /// The instance, if it was made.
+    /// The instance, if it exists.
     pub async fn instance(&self) -> Result<Option<Instance>> {
-        // Names are unique whatever the case.
+        // Names are unique, ignoring case.
         Ok(self
             .instances
             .list()
@@ -80,10 +80,10 @@ impl FirstGeneration {
             .find(|instance| instance.name.eq_ignore_ascii_case(NAME)))
     }
 
-    /// The instance, or that it was never started.
+    /// The instance, or an error if it was never started.
     ///
     /// # Errors
-    /// It was not made yet.
+    /// It does not exist yet.
     pub async fn made(&self) -> Result<InstanceId> {
         let instance = self
             .instance()
@@ -95,16 +95,16 @@ impl FirstGeneration {
     /// The instance to be stopped.
     ///
     /// # Errors
-    /// It was not made yet, so there is nothing to stop.
+    /// It does not exist yet, so there is nothing to stop.
     pub async fn to_stop(&self) -> Result<InstanceId> {
         let nothing = || {
-            Error::Conflict("Nothing runs: it was never started. POST /jdc/start does that.".into())
+            Error::Conflict("The client was never started. Start it with POST /jdc/start.".into())
         };
         Ok(self.instance().await?.ok_or_else(nothing)?.id)
     }
 
-    /// The instance, ready to be started on the active configuration; made if there is none yet.
-    /// While its client runs a start takes nothing up, only a restart does.
+    /// The instance, prepared to start with the active configuration; created if it does not exist.
+    /// While the client is running, only a restart applies the configuration.
     ///
     /// # Errors
     /// There is no active configuration.
@@ -119,7 +119,7 @@ impl FirstGeneration {
                 )
             }
             None => {
-                let nothing = "There is no active configuration to run. POST /config saves one, or set a saved one active.";
+                let nothing = "There is no active configuration. Save one with POST /config, or set a saved configuration active.";
                 let config_id = active.ok_or_else(|| Error::Conflict(nothing.into()))?;
                 let wishes = InstanceDraft {
                     name: Some(NAME.into()),
@@ -128,7 +128,7 @@ impl FirstGeneration {
                 };
                 match self.instances.create(wishes).await {
                     Ok(id) => (id, None),
-                    // Two came at the same time and one was first.
+                    // Another request created it at the same time.
                     Err(Error::Conflict(_)) => (self.made().await?, None),
                     Err(other) => return Err(other),
                 }
@@ -151,15 +151,15 @@ impl FirstGeneration {
     /// The active configuration with its file, secrets masked.
     ///
     /// # Errors
-    /// None is active; no client can run it.
+    /// There is no active configuration, or no client can run it.
     pub async fn config(&self) -> Result<(SavedConfig, String)> {
         let saved = self.configs.active().await?;
         let toml = self.file(&saved.config).await?;
         Ok((saved, toml))
     }
 
-    /// Whether a configuration could be saved and run: its file, secrets masked, and what is
-    /// doubtful about it. Nothing is kept.
+    /// Validates a configuration: returns its file, secrets masked, and warnings. Nothing is
+    /// saved.
     pub async fn validate(&self, sent: LegacyConfigBody) -> Result<(String, ConfigFindings)> {
         let is_member = sent.is_member;
         let (config, found) = self
@@ -183,7 +183,7 @@ impl FirstGeneration {
         ))
     }
 
-    /// Saves it as the newest revision of the active configuration, or as the first one.
+    /// Saves a new revision of the active configuration, or the first configuration.
     pub async fn save(&self, sent: LegacyConfigBody, actor: &Actor) -> Result<ConfigChangeResult> {
         let is_member = sent.is_member;
         let configs = self.configs.clone().by(actor);
@@ -208,7 +208,7 @@ impl FirstGeneration {
         }
     }
 
-    /// The file for the client in use; for the newest known one while there is none.
+    /// The file for the client version in use, or for the newest supported one if there is none.
     async fn file(&self, config: &ClientConfig) -> Result<String> {
         let version = self
             .instances

@@ -1,4 +1,4 @@
-//! What the first generation's API answers, in its own words. No I/O.
+//! Responses of the original API in its own format. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -14,27 +14,27 @@ use crate::keeper::machine::InstanceState;
 #[derive(Debug, Default, JsonSchema, Serialize)]
 #[schemars(rename = "DefaultStanding")]
 pub struct LegacyStatus {
-    /// A client is there and was not told to end.
+    /// Whether the client is running and not stopping.
     running: bool,
-    /// Its process id.
+    /// The process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
-    /// For how long it has run, whole seconds.
+    /// Uptime in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime: Option<u64>,
-    /// When it was started, milliseconds since 1970.
+    /// Start time, milliseconds since 1970.
     #[serde(rename = "startTime", skip_serializing_if = "Option::is_none")]
     start_time: Option<i64>,
-    /// The state in today's words; none before the first start.
+    /// The state of the instance; missing before the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<InstanceState>,
-    /// The instance it is about; none before the first start.
+    /// The instance; missing before the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<InstanceId>,
 }
 
 impl LegacyStatus {
-    /// Of the instance, or of none.
+    /// The status of the instance, if it exists.
     pub fn of(instance: Option<Instance>) -> Self {
         instance.map_or_else(Self::default, |instance| Self {
             running: instance.running,
@@ -51,7 +51,7 @@ impl LegacyStatus {
 #[derive(Debug, Default, JsonSchema, Serialize)]
 #[schemars(rename = "EmptyLog")]
 pub struct NoLog {
-    /// Nothing was written yet.
+    /// Empty.
     logs: [(); 0],
 }
 
@@ -60,9 +60,9 @@ pub struct NoLog {
 #[schemars(rename = "ActiveConfig")]
 pub struct LegacyConfig {
     success: bool,
-    /// The file for the client in use, secret masked.
+    /// The file for the client version in use, with masked secret.
     toml: String,
-    /// The configuration, secret masked.
+    /// The configuration, with masked secret.
     config: ClientConfig,
     config_id: ConfigId,
     name: String,
@@ -90,24 +90,24 @@ impl LegacyConfig {
     }
 }
 
-/// `POST /config/validate`, when nothing is wrong.
+/// `POST /config/validate` for a valid configuration.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "legacy_api/valid.html", blocks = ["main"])]
 #[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
     valid: bool,
-    /// The file for the client in use, secret masked.
+    /// The file for the client version in use, with masked secret.
     toml: String,
-    /// What works but is probably not meant.
+    /// Warnings.
     warnings: Vec<FieldError>,
-    /// What is good to know.
+    /// Notes.
     hints: Vec<FieldError>,
 }
 
 crate::view!(ValidPage { "main" => as_main });
 
 impl ValidPage {
-    /// The file that would come of it, and what is doubtful.
+    /// The resulting file, warnings and notes.
     pub fn new((toml, found): (String, ConfigFindings)) -> Self {
         Self {
             valid: true,

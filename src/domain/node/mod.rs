@@ -1,7 +1,7 @@
-//! The check of a node: can a client use Bitcoin Core on this machine, and if not, what to do.
+//! The node check: can a client use Bitcoin Core on this machine, and if not, how to fix it.
 //!
-//! * `service`: the socket first (`programs/bitcoin_core/socket_check.rs`), then a trial start of the
-//!   client in use (`instances/node_trial.rs`). `query_params`: which socket.
+//! * `service`: checks the socket (`programs/bitcoin_core/socket_check.rs`), then starts the client
+//!   in use for a trial (`instances/node_trial.rs`). `query_params`: the parameters.
 //! * `views`, `routes`, `route_table`: `/node/check` as a page and as JSON.
 
 mod query_params;

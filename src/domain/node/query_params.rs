@@ -1,4 +1,4 @@
-//! Which node is to be checked.
+//! The query parameters of a node check.
 
 use std::path::PathBuf;
 
@@ -6,25 +6,25 @@ use crate::base::error::{Error, FieldError, Result};
 use crate::programs::bitcoin_core::BitcoinNetwork;
 use crate::web::QueryParams;
 
-/// The longest path that Linux takes, bytes.
+/// The longest path on Linux, in bytes.
 const LONGEST: usize = 4096;
 
 /// The parameters of a check.
 #[derive(Clone, Debug, Default)]
 pub struct NodeQuery {
-    /// A socket or a data directory; none: the usual places.
+    /// A socket or a data directory; none for the default locations.
     pub path: Option<PathBuf>,
-    /// The expected chain; none: the one that the path tells.
+    /// The expected network; none to derive it from the path.
     pub network: Option<BitcoinNetwork>,
-    /// The version of Bitcoin Core in the configuration; none: each is tried.
+    /// The version of Bitcoin Core in the configuration; none to try each version.
     pub version: Option<u8>,
 }
 
 impl NodeQuery {
-    /// Reads them.
+    /// Reads the parameters.
     ///
     /// # Errors
-    /// Names every parameter that cannot be read.
+    /// Names every invalid parameter.
     pub fn read(mut params: QueryParams) -> Result<Self> {
         let network = params.get("network", "mainnet, testnet4, signet or regtest");
         let version = params.get("version", "30 or 31");
@@ -50,16 +50,16 @@ impl NodeQuery {
     }
 }
 
-/// The versions that clients know, the newest first.
+/// The versions of Bitcoin Core that clients support, newest first.
 pub const VERSIONS: [u8; 2] = [31, 30];
 
 fn path_error(path: &str) -> Option<String> {
     let detail = if path.contains('\0') {
         "path must not contain a NUL character."
     } else if path.len() > LONGEST {
-        "path must have 4096 bytes or fewer."
+        "path must be at most 4096 bytes long."
     } else if !path.starts_with('/') {
-        "path must be absolute: begin it with /."
+        "path must be absolute and start with /."
     } else {
         return None;
     };

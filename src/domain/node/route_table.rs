@@ -10,7 +10,7 @@ use super::views::NodeCheckPage;
 use crate::programs::bitcoin_core::BitcoinNetwork;
 use crate::web::openapi::{PAGE, RouteTable, RouterState, get, member, one_of, text};
 
-/// The operation. Not for viewers: it tells which files there are.
+/// The operation. Not for viewers, because it shows which files exist.
 pub fn routes<S>() -> RouteTable<S>
 where
     S: RouterState,
@@ -20,26 +20,26 @@ where
         get(
             "/node/check",
             "checkNode",
-            "Whether a client can use Bitcoin Core on this machine, and what to do if not.",
+            "Checks whether a client can use Bitcoin Core on this machine, and how to fix problems.",
         )
         .about(
-            "Connects to the socket. If a node answers and a client is installed, the client is started for some seconds to find out version, \
-             network and whether there are templates.",
+            "Connects to the socket. If a node answers and a client is installed, jd-manager starts the client for some seconds to find \
+             out version, network and whether the node sends templates.",
         )
         .asks([
             text(
                 "path",
-                "The socket or the data directory of the node, absolute; the usual places if left out.",
+                "Absolute path of the node's socket or data directory. Defaults to the usual locations.",
             )
             .like("/var/lib/bitcoind"),
             one_of(
                 "network",
-                "The expected chain; the one that the path tells if left out.",
+                "The expected network. Defaults to the network in the path.",
                 BitcoinNetwork::VARIANTS,
             ),
             member(
                 "version",
-                "The version of Bitcoin Core in the configuration; each is tried if left out.",
+                "The version of Bitcoin Core in the configuration. By default each version is tried.",
                 json!({ "type": "integer", "enum": [30, 31] }),
             ),
         ])

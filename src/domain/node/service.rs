@@ -1,4 +1,4 @@
-//! The use case: check a node.
+//! The use case of the node check.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct NodeService {
 }
 
 impl NodeService {
-    /// Over the instances, whose client is used for trials; `data_dir`: that of jd-manager.
+    /// Creates the service. Trials use the client of `instances`; `data_dir` is that of jd-manager.
     pub fn new(instances: InstanceService, data_dir: &Path) -> Self {
         Self {
             instances,
@@ -28,7 +28,7 @@ impl NodeService {
     /// Checks the socket and, if a node answers on it, the node itself with a client.
     ///
     /// # Errors
-    /// A fault of ours.
+    /// An internal error.
     pub async fn check(&self, query: NodeQuery) -> Result<NodeCheckResult> {
         let (path, network): (Option<PathBuf>, _) = (query.path, query.network);
         let result =
@@ -41,7 +41,7 @@ impl NodeService {
         let versions = query
             .version
             .map_or_else(|| VERSIONS.to_vec(), |version| vec![version]);
-        // A task of its own, so that it finishes after the request is cancelled: killing the client
+        // A separate task, so that it finishes after the request is canceled: killing the client
         // during a trial can crash a version 30 node.
         let (instances, path, network) = (
             self.instances.clone(),
@@ -71,8 +71,7 @@ impl NodeService {
     }
 }
 
-/// The result with what a client found out. `wanted`: the version that the caller's configuration
-/// has.
+/// Adds the result of a trial with a client. `wanted`: the version in the caller's configuration.
 fn with_trial(
     mut result: NodeCheckResult,
     trial: NodeTrial,
@@ -104,8 +103,8 @@ fn with_trial(
                 format!(
                     "The node on {path} accepts client {client}, but sent no block template within {patience} s."
                 ),
-                "Wait until the node has downloaded and verified the chain: bitcoin-cli getblockchaininfo shows \"initialblockdownload\": false \
-                 then. Running clients continue when the node is ready. On regtest, mine 16 blocks first.",
+                "Wait until the node has downloaded and verified the chain and bitcoin-cli getblockchaininfo shows \"initialblockdownload\": \
+                 false. Running clients continue when the node is ready. On regtest, mine 16 blocks first.",
             )
         }
         NodeTrialOutcome::NoAnswer => result.with(
@@ -147,10 +146,10 @@ fn wrong_version(
     let client = trial.client_version;
     let age = if is_newer { "newer" } else { "older" };
     let (what, advice) = match (trial.version, wanted) {
-        // This client has no choice.
+        // This client supports only one version.
         (None, _) => (
-            "the version that this client knows".to_owned(),
-            "Install client 0.4.0 or newer under Updates: its configuration names the version of Bitcoin Core.".to_owned(),
+            "the version that this client supports".to_owned(),
+            "Install client 0.4.0 or newer under Updates. Its configuration contains the version of Bitcoin Core.".to_owned(),
         ),
         (Some(tried), Some(_)) => {
             let other = VERSIONS
@@ -159,7 +158,7 @@ fn wrong_version(
                 .find(|version| (*version > tried) == is_newer && *version != tried);
             let advice = other.map_or_else(
                 || format!("Run Bitcoin Core 30 or 31, or install a newer client under Updates. The node is not version {tried}."),
-                |other| format!("Set the version of Bitcoin Core to {other} in the configuration."),
+                |other| format!("Set the Bitcoin Core version to {other} in the configuration."),
             );
             (format!("version {tried}"), advice)
         }

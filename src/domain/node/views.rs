@@ -1,4 +1,4 @@
-//! The page of the check, which is also its JSON. No I/O.
+//! The page of the node check, which is also its JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use strum::IntoEnumIterator;
 use super::query_params::NodeQuery;
 use crate::programs::bitcoin_core::{BitcoinNetwork, NodeCheckResult, NodeStatus};
 
-/// `GET /node/check`: the form, and the result of a check.
+/// `GET /node/check`: the form and the result.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "node/check.html", blocks = ["main"])]
 #[schemars(rename = "NodeCheck")]
@@ -24,7 +24,7 @@ pub struct NodeCheckPage {
 crate::view!(NodeCheckPage { "main" => as_main });
 
 impl NodeCheckPage {
-    /// A result, with what was asked for in the form.
+    /// The result, with the form as it was sent.
     pub fn new(query: NodeQuery, result: NodeCheckResult) -> Self {
         let path = query.path.unwrap_or_default();
         Self {

@@ -1,4 +1,4 @@
-//! What a step proposes before anything was answered in it.
+//! The suggested answers of a step that has no answers yet.
 
 use std::net::SocketAddr;
 
@@ -10,12 +10,12 @@ use super::validate::listeners;
 use crate::base::error::Result;
 use crate::programs::jd_client::config_fields::USUAL_CORE;
 
-/// What a first instance is called, if nobody says otherwise.
+/// The suggested name of the first instance.
 const USUAL_NAME: &str = "home";
 
 impl SetupService {
-    /// The answers with what most people would say where a step has none yet; `nodes`: what was
-    /// found of Bitcoin Core.
+    /// The answers, with suggestions if the step has none yet. `nodes`: the Bitcoin Core sockets
+    /// that were found.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -87,11 +87,11 @@ impl SetupService {
         Ok(answers)
     }
 
-    /// Replaces ports that jd-manager proposed and that were taken since, unless the user changed
-    /// them. Returns whether it did.
+    /// Replaces suggested ports that are in use by now, unless the user changed them. Returns
+    /// whether it replaced any.
     ///
     /// # Errors
-    /// A fault of ours.
+    /// An internal error.
     pub(super) async fn renew_proposals(&self, answers: &mut SetupAnswers) -> Result<bool> {
         let mut has_changed = false;
         let ports = listeners(answers).map(|(field, _)| {

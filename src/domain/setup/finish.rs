@@ -1,4 +1,4 @@
-//! The end of setup: what was found right is saved, made and started.
+//! The end of setup: saves the configuration, then creates and starts the instance.
 
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use crate::domain::configs::{ConfigDraft, lacking};
 use crate::domain::instances::{Instance, InstanceDraft, miner_urls};
 
 impl SetupService {
-    /// Everything at once, as a program asks for it.
+    /// The complete setup in one request, for API clients.
     ///
     /// # Errors
-    /// Names every wrong member; there is no client to start.
+    /// Names every invalid member; no client is installed.
     pub async fn create(&self, body: Value, actor: &Actor) -> Result<SetupResult> {
         let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
         let proposed =
@@ -51,18 +51,17 @@ impl SetupService {
             })
     }
 
-    /// Saves, makes and starts. Nothing is left of it when it cannot be done, besides a start that
-    /// is refused: then the instance says why.
+    /// Saves the configuration, creates the instance and starts it. If a step fails, nothing is
+    /// left behind, except that a rejected start leaves an instance that shows the reason.
     ///
     /// # Errors
-    /// Names every wrong field; there is no client to start.
+    /// Names every invalid field; no client is installed.
     pub(super) async fn make(&self, whole: &CompleteSetup, actor: &Actor) -> Result<SetupResult> {
         let SetupValidation { config, found } = self.judged(whole, true).await?;
         let Some(config) = config else {
             return Err(Error::Invalid(found.errors));
         };
-        // Asked last, so that a program without a client hears of what is wrong with its body
-        // first.
+        // Checked last, so that problems in the body are reported first.
         let program = self.instances.client().await?;
         let lacking = lacking(&config, &program.version);
         if !lacking.is_empty() {
@@ -104,7 +103,7 @@ impl SetupService {
         })
     }
 
-    /// An instance as it is told to whoever made it; `refused`: why it was not started.
+    /// The response about a new instance. `refused`: why it was not started.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -116,11 +115,11 @@ impl SetupService {
         let (miners, public_key) = self.miners(instance).await?;
         let name = &instance.name;
         let message = match refused {
-            Some(why) => format!("{name} is saved, but was not started: {why}"),
+            Some(why) => format!("{name} was saved but not started: {why}"),
             None if instance.running => {
-                format!("{name} is saved and is {}.", instance.state_text())
+                format!("{name} was saved and is {}.", instance.state_text())
             }
-            None => format!("{name} is saved."),
+            None => format!("{name} was saved."),
         };
         Ok(SetupResult {
             config_id: instance.config_id,
@@ -135,7 +134,7 @@ impl SetupService {
         })
     }
 
-    /// The addresses to give to an instance's miners, and the key by which they recognise it.
+    /// The addresses and the public key to enter in an instance's miners.
     ///
     /// # Errors
     /// The database cannot be read.

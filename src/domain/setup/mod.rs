@@ -1,4 +1,4 @@
-//! Setup: from nothing to a client that serves miners, page by page or in one request.
+//! Setup: from nothing to a running client, page by page or in one request.
 //!
 //! ```text
 //! pages ──▶ answers ─┐

@@ -1,8 +1,8 @@
-//! Bitcoin Core on this machine, as setup shows it: for each chain a socket and whether a client
-//! could use it.
+//! Bitcoin Core on this machine, as setup shows it: the socket of each network and whether a client
+//! can use it.
 //!
-//! The check is that of `programs/bitcoin_core/socket_check.rs`; no client is started here. Blocking,
-//! for [`PATIENCE`] at most.
+//! `programs/bitcoin_core/socket_check.rs` does the check; this module starts no client. Blocks for
+//! at most [`PATIENCE`].
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,70 +14,70 @@ use crate::domain::configs::BitcoinNetwork;
 use crate::programs::bitcoin_core::socket_check::{self, LONGEST_PATH};
 use crate::programs::bitcoin_core::{NodeStatus, places};
 
-/// All sockets together. A page waits for it.
+/// The time limit for all sockets together, because a page waits for the result.
 const PATIENCE: Duration = socket_check::PATIENCE;
 
-/// How a node's socket was found, in fewer kinds than [`NodeStatus`]. Older than that, and part of
-/// the API.
+/// The state of a node's socket, with fewer values than `status`. Older than `status` and kept for
+/// API clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "NodeStanding")]
 pub enum NodeSocketState {
-    /// A node answers.
+    /// A node accepts connections.
     Answers,
-    /// The file is there, and no node answers.
+    /// The file exists, but no node answers.
     Silent,
-    /// This user may not connect.
+    /// This user is not allowed to connect.
     Denied,
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
     /// The path is too long for a socket.
     TooLong,
 }
 
-/// The socket of one chain in one data directory.
+/// The socket of one network in one data directory.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct NodeSocket {
-    /// The chain.
+    /// The network.
     pub network: BitcoinNetwork,
-    /// The data directory as a configuration names it; empty: the usual one.
+    /// The data directory as in a configuration; empty for the default.
     pub data_dir: String,
-    /// The socket.
+    /// The path of the socket.
     pub path: String,
-    /// How it was found.
+    /// The state of the socket.
     pub standing: NodeSocketState,
-    /// The same as `/node/check` says it.
+    /// The status as in `/node/check`.
     pub status: NodeStatus,
-    /// What was found, in sentences.
+    /// The result in sentences.
     pub detail: String,
     #[serde(skip)]
     advice: String,
 }
 
 impl NodeSocket {
-    /// How it was found, in a few words.
+    /// The state of the socket in a few words.
     pub fn words(&self) -> &'static str {
         match (self.standing, self.status) {
-            (NodeSocketState::Answers, _) => "answers",
-            (NodeSocketState::Silent, NodeStatus::NotASocket) => "is there, but is not a socket",
-            (NodeSocketState::Silent, NodeStatus::Stale) => "is there, but no node listens",
-            (NodeSocketState::Silent, _) => "is there, but no node answers",
-            (NodeSocketState::Denied, _) => "is there, but this user may not connect",
-            (NodeSocketState::Missing, _) => "is not there",
-            (NodeSocketState::TooLong, _) => "has too long a path for a socket",
+            (NodeSocketState::Answers, _) => "accepts connections",
+            (NodeSocketState::Silent, NodeStatus::NotASocket) => "is not a socket",
+            (NodeSocketState::Silent, NodeStatus::Stale) => "exists, but no node is listening",
+            (NodeSocketState::Silent, _) => "exists, but the node does not answer",
+            (NodeSocketState::Denied, _) => "exists, but jd-manager has no permission to connect",
+            (NodeSocketState::Missing, _) => "does not exist",
+            (NodeSocketState::TooLong, _) => "is too long for the path of a socket",
         }
     }
 
-    /// What to do first so that a client can use it; nothing if one can. `/node/check` has the
-    /// rest.
+    /// The first step that makes the socket usable; none if it is usable. `/node/check` has the
+    /// full advice.
     pub fn advice(&self) -> Option<String> {
         let first = self.advice.split("\n\n").next()?;
         (!first.is_empty()).then(|| first.to_owned())
     }
 }
 
-/// The sockets of all chains in the usual data directory and in `given`, and those that are there
-/// in other places where systems keep the node.
+/// The sockets of all networks in `given`, or else in the default data directory, plus existing
+/// sockets in other common locations.
 pub fn look(given: &str) -> Vec<NodeSocket> {
     check_sockets(places::usual().as_deref(), given, &places::others())
 }
@@ -89,10 +89,10 @@ fn check_sockets(usual: Option<&Path>, given: &str, others: &[PathBuf]) -> Vec<N
     }
     let mut found = usual.map_or_else(Vec::new, |dir| sockets(dir, "", deadline));
     for dir in others {
-        // A path that is not UTF-8 has no place in a configuration.
+        // A configuration cannot hold a path that is not UTF-8.
         let Some(named) = dir.to_str() else { continue };
         let is_there = |one: &NodeSocket| {
-            // Nothing can be seen in a directory that this user may not enter.
+            // A directory that this user cannot enter shows nothing.
             !matches!(
                 one.standing,
                 NodeSocketState::Missing | NodeSocketState::Denied
@@ -103,8 +103,8 @@ fn check_sockets(usual: Option<&Path>, given: &str, others: &[PathBuf]) -> Vec<N
     found
 }
 
-/// The socket that a client with these settings will use; none: the usual data directory is not
-/// known.
+/// The socket that a client with these settings uses; none if the default data directory is
+/// unknown.
 pub fn socket(network: BitcoinNetwork, data_dir: &str) -> Option<NodeSocket> {
     let dir = match data_dir {
         "" => places::usual()?,
@@ -184,17 +184,13 @@ mod tests {
         assert_eq!(
             standings,
             [
-                (Mainnet, NodeSocketState::Missing, "is not there"),
-                (
-                    Testnet4,
-                    NodeSocketState::Silent,
-                    "is there, but is not a socket"
-                ),
-                (Signet, NodeSocketState::Answers, "answers"),
+                (Mainnet, NodeSocketState::Missing, "does not exist"),
+                (Testnet4, NodeSocketState::Silent, "is not a socket"),
+                (Signet, NodeSocketState::Answers, "accepts connections"),
                 (
                     Regtest,
                     NodeSocketState::Silent,
-                    "is there, but no node listens"
+                    "exists, but no node is listening"
                 )
             ]
         );

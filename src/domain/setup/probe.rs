@@ -1,5 +1,5 @@
-//! Whether the servers of a configuration would accept its client: a doubt and never more, since
-//! servers come and go.
+//! The connection test of setup: would the servers of a configuration accept its client. Failures
+//! are only warnings, because a server can be down for a while.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,23 +8,23 @@ use super::node;
 use crate::domain::configs::{ClientConfig, TemplateProvider};
 use crate::programs::sv2_peer::{PeerRole, PeerTarget, probe};
 
-/// What was tried.
+/// The result of one connection test.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "TriedAddress")]
 pub struct ProbeResult {
-    /// Who is meant: `Template provider`, `Pool 1`.
+    /// The server: `Template provider`, `Pool 1`.
     pub what: String,
-    /// Where: host and port, or a path.
+    /// Host and port, or a path.
     pub place: String,
-    /// It would accept the client: a pool, a job declaration server or a template provider has
-    /// completed the handshake with the right key and accepted a connection, Bitcoin Core listens.
+    /// True if the server would accept the client: a pool, job declaration server or template
+    /// provider completed the handshake with the right key, or Bitcoin Core accepts connections.
     pub listens: bool,
-    /// What happened, and what to do if that was nothing good.
+    /// The result, and how to fix a problem.
     pub detail: String,
 }
 
-/// Tries everybody a configuration's client will connect to, all at once. Takes as long as the
-/// slowest probe, at most 5 s.
+/// Tests all servers of a configuration at the same time. Takes as long as the slowest test, at
+/// most 5 s.
 pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
     let mut targets: Vec<(String, PeerTarget, Option<usize>)> = Vec::new();
     let mut tried = Vec::new();
@@ -82,9 +82,9 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
 async fn try_target(what: String, target: PeerTarget, pool: Option<usize>) -> ProbeResult {
     let outcome = probe(&target).await;
     let detail = match (outcome.is_answer(), target.role()) {
-        (true, PeerRole::TemplateProvider) => "It answers.".to_owned(),
+        (true, PeerRole::TemplateProvider) => "Reachable.".to_owned(),
         (true, PeerRole::Pool | PeerRole::JobDeclarationServer) => {
-            "It answers with the right key.".to_owned()
+            "Reachable, public key verified.".to_owned()
         }
         (false, role) => outcome.text(role, &target.name(pool)),
     };
@@ -115,7 +115,7 @@ mod tests {
                 what: "JDS".into(),
                 place: format!("127.0.0.1:{answering}"),
                 listens: true,
-                detail: "It answers with the right key.".into(),
+                detail: "Reachable, public key verified.".into(),
             }
         );
         let (closing, _) = FakePeer::Closing.serve().await;

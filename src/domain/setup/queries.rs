@@ -1,4 +1,4 @@
-//! The statements behind setups that were begun.
+//! The database statements of setups.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
@@ -11,19 +11,19 @@ use crate::infra::db::schema::setups;
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = setups)]
 pub struct SetupRow {
-    /// Its id.
+    /// The id.
     pub id: SetupId,
-    /// What was typed so far, as JSON.
+    /// The answers so far, as JSON.
     pub answers: String,
-    /// What became of it.
+    /// The instance that was created, if any.
     pub instance_id: Option<InstanceId>,
-    /// When it was begun.
+    /// When the setup was started.
     pub created_at: Timestamp,
-    /// When something was last typed.
+    /// When the answers last changed.
     pub updated_at: Timestamp,
 }
 
-/// One of them.
+/// The setup with this id.
 pub fn get(db: &mut Db, id: SetupId) -> QueryResult<Option<SetupRow>> {
     setups::table
         .find(id)
@@ -32,7 +32,7 @@ pub fn get(db: &mut Db, id: SetupId) -> QueryResult<Option<SetupRow>> {
         .optional()
 }
 
-/// Those that led to nothing yet, the one worked on last first.
+/// Unfinished setups, most recently changed first.
 pub fn unfinished(db: &mut Db) -> QueryResult<Vec<SetupRow>> {
     let open = setups::table.filter(setups::instance_id.is_null());
     open.order((setups::updated_at.desc(), setups::id))
@@ -40,31 +40,31 @@ pub fn unfinished(db: &mut Db) -> QueryResult<Vec<SetupRow>> {
         .load(db)
 }
 
-/// Keeps a new one.
+/// Inserts a setup.
 pub fn insert(db: &mut Db, row: &SetupRow) -> QueryResult<usize> {
     diesel::insert_into(setups::table).values(row).execute(db)
 }
 
-/// Keeps what was typed.
+/// Stores the answers.
 pub fn set_answers(db: &mut Db, id: SetupId, answers: &str, now: Timestamp) -> QueryResult<usize> {
     diesel::update(setups::table.find(id))
         .set((setups::answers.eq(answers), setups::updated_at.eq(now)))
         .execute(db)
 }
 
-/// Notes what became of it.
+/// Stores the instance that was created.
 pub fn set_instance(db: &mut Db, id: SetupId, instance: InstanceId) -> QueryResult<usize> {
     diesel::update(setups::table.find(id))
         .set(setups::instance_id.eq(instance))
         .execute(db)
 }
 
-/// Forgets one.
+/// Deletes a setup.
 pub fn delete(db: &mut Db, id: SetupId) -> QueryResult<usize> {
     diesel::delete(setups::table.find(id)).execute(db)
 }
 
-/// Forgets those that nobody has worked on since `before`.
+/// Deletes setups that have not changed since `before`.
 pub fn delete_older(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     diesel::delete(setups::table.filter(setups::updated_at.lt(before))).execute(db)
 }

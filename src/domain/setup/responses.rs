@@ -1,8 +1,8 @@
-//! What was typed into the pages of setup, by the names of the fields: the names of a
-//! configuration's form, and a few simpler ones. And what programs are answered.
+//! The answers of setup by field name, and the JSON responses. Field names are those of a
+//! configuration's form, plus a few simpler ones.
 //!
-//! Pure. No key of the client's own is among the answers: the pair is made when the configuration
-//! is saved, and a secret that was pasted into a field is masked before it is kept.
+//! Pure. The answers never contain the client's own keys: the pair is created when the
+//! configuration is saved, and a secret key pasted into a field is masked before it is stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,46 +16,46 @@ use crate::domain::configs::{BitcoinNetwork, MiningMode};
 use crate::domain::keys::without_secret_keys;
 use crate::keeper::machine::InstanceState;
 
-/// Pools that can be entered.
+/// The maximum number of pools.
 const MOST_POOLS: usize = 16;
-/// Letters that are kept of one field: a descriptor of many keys needs some thousand.
+/// The maximum length of a field: a descriptor with many keys has some thousand characters.
 const LONGEST: usize = 8192;
 
-/// What was typed so far.
+/// The answers so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SetupAnswers(BTreeMap<String, String>);
 
-/// A button that changes what stands in a page instead of going on.
+/// A button that changes the page instead of continuing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupEdit {
-    /// One more pool, empty.
+    /// Add an empty pool.
     Add,
-    /// One more pool, from the list.
+    /// Add a known pool.
     AddKnown(String),
-    /// Without this pool.
+    /// Remove this pool.
     Remove(usize),
-    /// This pool is tried before the one above it.
+    /// Move this pool up.
     Raise(usize),
-    /// The node that was found there.
+    /// Use the node on this network in this data directory.
     Node(BitcoinNetwork, String),
-    /// Look again.
+    /// Search for nodes again.
     Look,
 }
 
-/// What the button that sent a form wants.
+/// The action of the button that sent the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupAction {
-    /// On to the next step.
+    /// Continue to the next step.
     Go,
-    /// Back to the one before, whatever stands here.
+    /// Go back to the previous step, even with invalid answers.
     Back,
-    /// The same page, changed.
+    /// Change this page.
     Stay(SetupEdit),
 }
 
 impl SetupAction {
-    /// The button's value; what is not known goes on.
+    /// Reads the button's value; unknown values continue.
     pub fn of(pairs: &[(String, String)]) -> Self {
         let action = pairs
             .iter()
@@ -81,38 +81,38 @@ impl SetupAction {
 }
 
 impl SetupAnswers {
-    /// What stands in a field.
+    /// The value of a field.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// Puts something into a field.
+    /// Sets a field.
     pub fn set(&mut self, name: &str, text: String) {
         self.0.insert(name.to_owned(), text);
     }
 
-    /// All that belongs to the steps up to `step`.
+    /// The answers of the steps up to and including `step`.
     pub fn up_to(&self, step: SetupStep) -> impl Iterator<Item = (&String, &String)> {
         self.0
             .iter()
             .filter(move |(name, _)| SetupStep::of_field(name).is_some_and(|of| of <= step))
     }
 
-    /// Whether anything was answered in a step.
+    /// Whether a step has any answers.
     pub fn has(&self, step: SetupStep) -> bool {
         self.0
             .keys()
             .any(|name| SetupStep::of_field(name) == Some(step))
     }
 
-    /// Whether pools are wanted; before the mode is known they are.
+    /// Whether the mode needs a pool; true if the mode is not chosen yet.
     pub fn needs_pool(&self) -> bool {
         !self
             .get("mode")
             .eq_ignore_ascii_case(MiningMode::SoloMining.as_str())
     }
 
-    /// How many rows of pools there are.
+    /// The number of pool rows.
     pub fn rows(&self) -> usize {
         let rows = self.0.keys().filter_map(|name| {
             name.strip_prefix("upstreams.")?
@@ -124,15 +124,15 @@ impl SetupAnswers {
         rows.max().map_or(0, |last| last + 1)
     }
 
-    /// Puts what a step's form sent in the place of what it said before. Rows of pools close up;
-    /// those left empty go.
+    /// Replaces the answers of a step with those from its form. Empty pool rows are dropped and the
+    /// others renumbered.
     pub fn apply_form(&mut self, step: SetupStep, pairs: &[(String, String)]) {
         self.read_all(step, pairs);
         self.close_up(false);
     }
 
-    /// The same with the rows of pools that were left empty, for a page that comes back with one
-    /// more or one less.
+    /// Same as [`apply_form`](Self::apply_form), but keeps empty pool rows, for a page that adds or
+    /// removes a row.
     pub fn read_all(&mut self, step: SetupStep, pairs: &[(String, String)]) {
         self.0
             .retain(|name, _| SetupStep::of_field(name) != Some(step));
@@ -146,7 +146,7 @@ impl SetupAnswers {
         self.close_up(true);
     }
 
-    /// Does what a button asks for.
+    /// Applies the change of a button.
     pub fn change(&mut self, change: &SetupEdit, known: Option<&KnownPool>) {
         let rows = self.rows();
         match change {
@@ -228,37 +228,37 @@ impl SetupAnswers {
     }
 }
 
-/// A setup that is gone through page by page goes on.
+/// The next step of a setup.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupBegun")]
 pub struct SetupDraft {
-    /// Which.
+    /// The setup.
     pub setup_id: SetupId,
-    /// The address of the next step.
+    /// The path of the next step.
     pub next: String,
 }
 
-/// What was made, as programs are told.
+/// The result of a complete setup.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupMade")]
 pub struct SetupResult {
-    /// The configuration that was saved.
+    /// The saved configuration.
     pub config_id: ConfigId,
-    /// The instance that was made.
+    /// The new instance.
     pub instance_id: InstanceId,
-    /// Its client was started.
+    /// True if the client was started.
     pub started: bool,
-    /// The instance's state by now.
+    /// The current state of the instance.
     pub status: InstanceState,
-    /// Where miners connect, one for each address of this machine they may use.
+    /// The addresses to enter in miners, one for each usable address of this machine.
     pub miners: Vec<String>,
-    /// By which miners recognise the client.
+    /// The public key to enter in miners.
     pub public_key: String,
-    /// What happened, for people.
+    /// The result as text.
     pub message: String,
-    /// What is doubtful; pointers into the body that was sent.
+    /// Warnings, with pointers into the request body.
     pub warnings: Vec<FieldError>,
-    /// What is good to know, likewise.
+    /// Notes, with pointers into the request body.
     pub hints: Vec<FieldError>,
 }
 

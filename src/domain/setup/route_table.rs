@@ -23,56 +23,52 @@ where
     S: RouterState,
     SetupService: FromRef<S>,
 {
-    let step = || one_of("step", "Which step.", SetupStep::VARIANTS);
+    let step = || one_of("step", "The step.", SetupStep::VARIANTS);
     let rejected = || {
         flag(
             "rejected",
-            "With what is wrong with the step: where a rejected form leads.",
+            "Show the errors of the step, after a redirect from a rejected form.",
         )
         .or(false)
     };
     let socket = |name| {
-        text(
-            name,
-            "A port that no other configuration uses, if left out.",
-        )
-        .like("127.0.0.1:34265")
+        text(name, "Defaults to a port that no other configuration uses.").like("127.0.0.1:34265")
     };
     RouteTable::new()
-.add(get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
+.add(get("/setup", "showSetup", "Shows the first page of setup and the unfinished setups.")
             .asks([rejected()])
             .gives::<StepPage>(PAGE), routes::start)
-.add(post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
+.add(post("/setup", "setUp", "Creates a configuration and an instance and starts it. A form starts a setup page by page.")
             .takes([
-                text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
-                one_of("mode", "As in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
+                text("name", "The name of the configuration and the instance.").longest(64).like("barn").required(),
+                one_of("mode", "The mode, as in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
                 member(
                     "template_provider",
-                    "As `template_provider_type` in a configuration.",
+                    "The template provider, as `template_provider_type` in a configuration.",
                     json!({ "type": "object", "examples": [{ "Sv2Tp": { "address": "127.0.0.1:8442" } }] }),
                 )
                 .also_called("template_provider_type")
                 .required(),
                 member(
                     "pools",
-                    "As `upstreams` in a configuration, or `{\"known\": …, \"user_identity\": …}` for one of the list.",
+                    "The pools, as `upstreams` in a configuration, or `{\"known\": …, \"user_identity\": …}` for a known pool.",
                     json!({ "type": "array", "items": { "type": "object" } }),
                 )
                 .also_called("upstreams"),
-                text("payout", "An address or a descriptor.").also_called("coinbase_reward_script").required(),
+                text("payout", "The payout: an address or a descriptor.").also_called("coinbase_reward_script").required(),
                 one_of(
                     "network",
-                    "The chain behind a template provider that is reached by address.",
+                    "The network of the node behind a template provider reached by address.",
                     &["mainnet", "testnet4", "signet", "regtest"],
                 ),
                 socket("listening_address"),
                 socket("monitoring_address"),
-                text("jdc_signature", "Text in blocks."),
-                flag("start", "false: make it and leave it stopped.").or(true),
+                text("jdc_signature", "The coinbase tag."),
+                flag("start", "If false, the instance is created but not started.").or(true),
             ])
             .answer(
                 201,
-                "It is made; `Location` says where it is. Started by a form: `setup_id` and `next`.",
+                "Created; `Location` is its path. A form gets `setup_id` and `next`.",
                 &["application/json"],
                 Some(|g| {
                     let both = [
@@ -82,30 +78,30 @@ where
                     schemars::json_schema!({ "anyOf": both })
                 }),
             )
-            .answer(303, "For a form that asks for HTML: the next page.", &[], None)
-            .fails(&[409]).for_admins().audited("began a setup"), routes::begin)
-.add(get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
-            .about("As an event stream: events `instance`.")
+            .answer(303, "Redirect to the next page, for forms that accept HTML.", &[], None)
+            .fails(&[409]).for_admins().audited("started a setup"), routes::begin)
+.add(get("/setup/watch/{id}", "watchSetup", "Shows a new instance until it is running, with the addresses for miners.")
+            .about("The event stream sends `instance` events.")
             .gives::<WatchPage>(PAGE_OR_STREAM), routes::watch)
-.add(get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE), routes::show)
+.add(get("/setup/{id}/{step}", "showSetupStep", "Shows a step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE), routes::show)
 .add(post(
             "/setup/{id}/{step}",
             "answerSetupStep",
-            "Keeps what was typed and goes on; in the last step saves, makes and starts.",
+            "Saves the answers and continues. The last step creates and starts the instance.",
         )
-        .about("The fields of the step under the names of `answers`.")
+        .about("The fields of the step have the names used in `answers`.")
         .named(step())
-        .takes([text("action", "`back`: to the step before.")])
+        .takes([text("action", "`back` goes to the previous step.")])
         .open()
         .answer(200, "The next step.", &["application/json"], Some(shape::<SuccessResponse<SetupDraft>>()))
-        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<SuccessResponse<SetupResult>>()))
-        .answer(303, "For a form that asks for HTML: the next page.", &[], None)
-        .fails(&[409]).for_admins().audited("answered a step of a setup"), routes::answer)
-.add(post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
+        .answer(201, "Created; `Location` is its path.", &["application/json"], Some(shape::<SuccessResponse<SetupResult>>()))
+        .answer(303, "Redirect to the next page, for forms that accept HTML.", &[], None)
+        .fails(&[409]).for_admins().audited("answered a setup step"), routes::answer)
+.add(post("/setup/{id}/{step}/check", "checkSetupStep", "Checks a step without saving.")
             .named(step())
-            .takes([text("action", "Passed over.")])
+            .takes([text("action", "Ignored.")])
             .open()
             .gives::<ConfigValidation>(PAGE)
             .fails(&[409]).for_admins(), routes::check)
-.add(post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<MessageResponse>().for_admins().audited("gave up a setup"), routes::discard)
+.add(post("/setup/{id}/delete", "discardSetup", "Deletes a setup and its answers.").does::<MessageResponse>().for_admins().audited("deleted a setup"), routes::discard)
 }

@@ -1,5 +1,5 @@
-//! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the
-//! page.
+//! The handlers of `/setup`. They contain no rules: they parse the request, call the service and
+//! choose the page.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -27,7 +27,7 @@ use crate::web::{
     RequestContext, RequestInput, html, sse,
 };
 
-/// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
+/// The query parameter that shows the errors after a redirect from a rejected form.
 const REJECTED: &str = "rejected";
 
 /// `GET /setup`.
@@ -46,13 +46,13 @@ pub async fn start(
     want.respond(&StepPage::start(s.unfinished().await?, no_client, found))
 }
 
-/// Where a rejected form leads: back to its page by a redirect, so that the browser's *Back* and
-/// *Reload* do not send it again. The draft is stored.
+/// Redirects a rejected form back to its page, so that *Back* and *Reload* in the browser do not
+/// send it again. The answers are stored.
 fn reject(page: &str) -> Response {
     Redirect::to(&format!("{page}?{REJECTED}=true")).into_response()
 }
 
-/// `POST /setup`: a form begins page by page, JSON is everything at once.
+/// `POST /setup`: a form starts a setup page by page; JSON is a complete setup.
 pub async fn begin(
     State(s): State<SetupService>,
     want: RequestContext,
@@ -85,7 +85,7 @@ pub async fn begin(
     }
 }
 
-/// A setup and a step of it, from the address.
+/// The setup and the step from the URL.
 async fn place(
     s: &SetupService,
     id: &str,
@@ -110,7 +110,7 @@ pub async fn show(
         s.renew_proposals(&mut setup.answers).await?;
     }
     let is_rejected = params.text(REJECTED).is_some();
-    // A step that was answered says what there is to say; one that was not does not complain.
+    // Only a step with answers shows findings.
     let found = match setup.instance_id {
         None if is_rejected || step == SetupStep::Review || setup.answers.has(step) => {
             s.judge(&setup.answers, step).await?
@@ -158,8 +158,8 @@ async fn page(
     Ok(page.with_preview(s.preview(&setup.answers).await?, no_client))
 }
 
-/// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and
-/// starts.
+/// `POST /setup/{id}/{step}`: saves the answers and continues; the last step creates and starts the
+/// instance.
 pub async fn answer(
     State(s): State<SetupService>,
     want: RequestContext,
@@ -197,8 +197,7 @@ pub async fn answer(
     }
 }
 
-/// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in,
-/// beside its fields; nothing is kept.
+/// `POST /setup/{id}/{step}/check`: checks a step while the user fills it in, without saving.
 pub async fn check(
     State(s): State<SetupService>,
     want: RequestContext,
@@ -229,11 +228,11 @@ pub async fn discard(
     PathId(id): PathId<SetupId>,
 ) -> Reply {
     s.discard(id).await?;
-    let json = MessageResponse::new("What was typed is thrown away.");
+    let json = MessageResponse::new("Setup deleted.");
     ChangeResponse::new(json, "/setup").respond(&want)
 }
 
-/// `GET /setup/watch/{id}`: a new instance until it serves miners.
+/// `GET /setup/watch/{id}`: a new instance until it is running.
 pub async fn watch(
     State(s): State<SetupService>,
     want: RequestContext<PageOrStream>,
@@ -245,7 +244,7 @@ pub async fn watch(
         return want.respond(&WatchPage::new(instance, miners));
     }
     let as_html = want.asked.fragment;
-    // Listened to before it is looked at: a change in between is told twice rather than not at all.
+    // Subscribe before reading, so that a change in between is sent twice rather than lost.
     let changes = changes_of(s.instances(), id);
     let now = s.instances().get(id).await?;
     let event = move |instance: Instance| {
@@ -267,7 +266,7 @@ pub async fn watch(
 /// The fields of a step, as a form or as an object of texts.
 ///
 /// # Errors
-/// No step has a field of that name.
+/// No step has a field with that name.
 fn texts(input: RequestInput) -> Result<Vec<(String, String)>> {
     if let Some(pairs) = input.form {
         return Ok(pairs);

@@ -1,4 +1,4 @@
-//! The use cases of setup: begin, answer step by step, save and start.
+//! The use cases of setup: start, answer step by step, save and start the instance.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,12 +25,12 @@ use crate::domain::instances::{ClientProgram, InstanceService};
 use crate::infra::db::Db;
 use crate::programs::bitcoin_core::places;
 
-/// What nobody has worked on for so long is forgotten.
+/// Setups that have not changed for this long are deleted.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The user's own list of pools, in the data directory.
 const POOLS: &str = "pools.toml";
 
-/// Everything that can be done with setups; cheap to clone.
+/// All operations on setups; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SetupService {
     db: Db,
@@ -38,25 +38,25 @@ pub struct SetupService {
     pub(super) instances: InstanceService,
     /// The user's own list of pools.
     pools: Arc<Path>,
-    /// What the log says already of that list.
+    /// The last problem with that list that was logged.
     complained: Arc<std::sync::Mutex<Option<String>>>,
-    /// Streams end with the manager.
+    /// Closes streams when jd-manager stops.
     stop: CancellationToken,
-    /// One is finished at a time, so that a button pressed twice makes one instance.
+    /// Only one setup is finished at a time, so that a double click creates one instance.
     pub(super) finishing: Arc<Mutex<()>>,
 }
 
-/// A setup that was begun.
+/// A setup in progress.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct SetupProgress {
-    /// Its id.
+    /// The id.
     pub id: SetupId,
-    /// What was typed so far.
+    /// The answers so far.
     pub answers: SetupAnswers,
-    /// What became of it.
+    /// The instance that was created, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
-    /// When something was last typed.
+    /// When the answers last changed.
     pub updated_at: Timestamp,
 }
 
@@ -71,7 +71,7 @@ impl SetupProgress {
         })
     }
 
-    /// The first step that nothing was answered in.
+    /// The first step without answers.
     pub fn open_step(&self) -> SetupStep {
         let path = SetupStep::path(self.answers.needs_pool());
         path.into_iter()
@@ -80,18 +80,18 @@ impl SetupProgress {
     }
 }
 
-/// Where a form leads.
+/// What happens after a form was sent.
 pub enum SetupNext {
-    /// To this step.
+    /// Go to this step.
     To(SetupStep),
-    /// Nowhere: something is wrong.
+    /// Stay, because of these errors.
     Mend(ConfigFindings),
-    /// To what was made.
+    /// Done: the instance was created.
     Made(Box<SetupResult>),
 }
 
 impl SetupService {
-    /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
+    /// Creates the service. `data_dir` has the user's own list of pools; `stop` closes streams.
     pub fn new(
         db: Db,
         configs: ConfigService,
@@ -110,11 +110,10 @@ impl SetupService {
         }
     }
 
-    /// The pools that are known, the user's own among them. What is wrong with that list is in the
-    /// log, once.
+    /// The known pools, including the user's own. A problem with that list is logged once.
     ///
     /// # Errors
-    /// A fault of ours.
+    /// An internal error.
     pub async fn pools(&self) -> Result<KnownPools> {
         let path = self.pools.clone();
         let known = tokio::task::spawn_blocking(move || pool_list::read(&path))
@@ -134,10 +133,10 @@ impl SetupService {
         Ok(known)
     }
 
-    /// What there is to say about a step as it is being filled in. Nothing is kept.
+    /// Checks a step while the user fills it in, without saving.
     ///
     /// # Errors
-    /// There is none with this id; the database cannot be read.
+    /// No setup has this id; the database cannot be read.
     pub async fn check(
         &self,
         id: SetupId,
@@ -151,25 +150,25 @@ impl SetupService {
         Ok((setup, found))
     }
 
-    /// The instances, for the page that watches one.
+    /// The instances, for the page that shows a new one.
     pub(super) fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
-    /// Cancelled when the manager ends.
+    /// Canceled when jd-manager stops.
     pub(super) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// The client program there is to start, or why there is none.
+    /// The installed client program.
     ///
     /// # Errors
-    /// There is none, or it cannot be run here.
+    /// No client is installed, or it cannot run on this machine.
     pub async fn client(&self) -> Result<ClientProgram> {
         self.instances.client().await
     }
 
-    /// Those that led to nothing yet, the one worked on last first.
+    /// Unfinished setups, most recently changed first.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -178,19 +177,19 @@ impl SetupService {
         rows.into_iter().map(SetupProgress::of).collect()
     }
 
-    /// One of them.
+    /// The setup with this id.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No setup has this id.
     pub async fn get(&self, id: SetupId) -> Result<SetupProgress> {
         let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await?;
         SetupProgress::of(row.ok_or_else(|| Error::not_found("setup", id))?)
     }
 
-    /// Begins one with the mode.
+    /// Starts a setup with the mode.
     ///
     /// # Errors
-    /// There is no such mode.
+    /// The mode is invalid.
     pub async fn begin(&self, pairs: &[(String, String)]) -> Result<SetupId> {
         let mut answers = SetupAnswers::default();
         answers.apply_form(SetupStep::Mode, pairs);
@@ -219,10 +218,10 @@ impl SetupService {
         Ok(id)
     }
 
-    /// Throws one away. What it led to stays.
+    /// Deletes a setup. An instance that it created stays.
     ///
     /// # Errors
-    /// There is none with this id.
+    /// No setup has this id.
     pub async fn discard(&self, id: SetupId) -> Result<()> {
         match self.db.write(move |c| Ok(queries::delete(c, id)?)).await? {
             0 => Err(Error::not_found("setup", id)),
@@ -230,11 +229,11 @@ impl SetupService {
         }
     }
 
-    /// Keeps what a step's form sent and says where it leads. The last step's form saves, makes and
-    /// starts.
+    /// Saves the answers of a step and returns the next step. The last step creates and starts the
+    /// instance.
     ///
     /// # Errors
-    /// There is none with this id; there is no client to start.
+    /// No setup has this id; no client is installed.
     pub async fn answer(
         &self,
         id: SetupId,
@@ -284,7 +283,7 @@ impl SetupService {
             return Ok(SetupNext::Mend(found));
         }
         let path = SetupStep::path(setup.answers.needs_pool());
-        // Whoever came back to mend one thing goes on to where they were.
+        // After a correction the user continues with the following step.
         let next = path
             .iter()
             .copied()
@@ -293,10 +292,10 @@ impl SetupService {
         Ok(SetupNext::To(next))
     }
 
-    /// What there is to say about a step of these answers; about all of them in the last one.
+    /// The findings about one step; in the review, about all steps.
     ///
     /// # Errors
-    /// The machine has no randomness; the database cannot be read.
+    /// The system has no random numbers; the database cannot be read.
     pub async fn judge(&self, answers: &SetupAnswers, step: SetupStep) -> Result<ConfigFindings> {
         let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?)
             .with_pools(self.pools().await?);
@@ -322,7 +321,7 @@ impl SetupService {
         Ok(found)
     }
 
-    /// The rules' judgement and, `with_places`, whether name and ports can be had.
+    /// The findings of the rules and, if `with_places`, whether name and ports are free.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -372,10 +371,10 @@ impl SetupService {
         )))
     }
 
-    /// What was found of Bitcoin Core, in the usual places or in the given data directory.
+    /// The Bitcoin Core sockets in the default locations or in the given data directory.
     ///
     /// # Errors
-    /// A fault of ours.
+    /// An internal error.
     pub async fn nodes(&self, answers: &SetupAnswers) -> Result<Vec<NodeSocket>> {
         let given = answers
             .get("template_provider_type.BitcoinCoreIpc.data_dir")
@@ -385,11 +384,10 @@ impl SetupService {
             .map_err(Error::internal)
     }
 
-    /// The configuration that the answers mean, and who of those it speaks to listens; none:
-    /// something is wrong with it.
+    /// The configuration from the answers and the connection test; none if there are errors.
     ///
     /// # Errors
-    /// The machine has no randomness; the database cannot be read.
+    /// The system has no random numbers; the database cannot be read.
     pub async fn preview(
         &self,
         answers: &SetupAnswers,
@@ -413,7 +411,7 @@ impl SetupService {
         }
         self.renew_proposals(&mut setup.answers).await?;
         let (this, actor) = (self.clone(), actor.clone());
-        // To the end, even if whoever asked has gone.
+        // Runs to completion, even if the request is canceled.
         let work = tokio::spawn(async move {
             let _guard = guard;
             let whole = CompleteSetup::of_answers(
@@ -441,7 +439,7 @@ impl SetupService {
     }
 }
 
-/// The step before this one, for somebody with these answers.
+/// The previous step for these answers.
 fn before(step: SetupStep, answers: &SetupAnswers) -> SetupStep {
     SetupStep::path(answers.needs_pool())
         .into_iter()
@@ -450,7 +448,7 @@ fn before(step: SetupStep, answers: &SetupAnswers) -> SetupStep {
         .unwrap_or(SetupStep::Mode)
 }
 
-/// A data directory below the user's own is written out.
+/// Expands `~` in the data directory.
 fn with_home(pairs: &[(String, String)]) -> Vec<(String, String)> {
     let written = |(name, text): &(String, String)| match name.ends_with(".data_dir") {
         true => (name.clone(), places::expanded(text)),

@@ -1,4 +1,4 @@
-//! The steps of setup: their order, and which field belongs to which. Pure.
+//! The steps of setup: their order and their fields. Pure.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,34 +6,34 @@ use strum::IntoEnumIterator;
 
 use crate::programs::jd_client::config_fields::{ConfigField, FieldGroup};
 
-// In the order of the pages.
+// Variants are in the order of the pages.
 /// A page of setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum SetupStep {
-    /// Who chooses the transactions, and whether there is a pool.
+    /// The mining mode.
     Mode,
-    /// Where block templates come from.
+    /// The template provider.
     Provider,
-    /// Pools in the order they are tried.
+    /// The pools, in order of use.
     Pools,
-    /// Where rewards go.
+    /// The payout.
     Payout,
-    /// What it is called and where miners connect.
+    /// The name and the ports.
     Name,
-    /// Everything in words.
+    /// The review of all answers.
     Review,
 }
 
 impl SetupStep {
-    /// Its part of the address.
+    /// The step in the URL.
     pub fn slug(self) -> &'static str {
         self.into()
     }
 
-    /// What it is called in the row of steps.
+    /// The label in the row of steps.
     pub fn words(self) -> &'static str {
         match self {
             Self::Mode => "Mode",
@@ -45,26 +45,26 @@ impl SetupStep {
         }
     }
 
-    /// The headline of its page.
+    /// The heading of the page.
     pub fn question(self) -> &'static str {
         match self {
-            Self::Mode => "How do you want to mine?",
-            Self::Provider => "Where do block templates come from?",
-            Self::Pools => "Which pools?",
-            Self::Payout => "Where do rewards go?",
-            Self::Name => "What is it called, and where do miners connect?",
-            Self::Review => "Is this right?",
+            Self::Mode => "Mining mode",
+            Self::Provider => "Template provider",
+            Self::Pools => "Pools",
+            Self::Payout => "Payout",
+            Self::Name => "Name and ports",
+            Self::Review => "Review",
         }
     }
 
-    /// The steps of somebody who mines with or without pools.
+    /// The steps of a setup with or without pools.
     pub fn path(needs_pool: bool) -> Vec<Self> {
         Self::iter()
             .filter(|step| needs_pool || *step != Self::Pools)
             .collect()
     }
 
-    /// The step in which the field of this name is filled in; none: no form of setup has it.
+    /// The step that contains the field with this name; none if setup has no such field.
     pub fn of_field(name: &str) -> Option<Self> {
         match name {
             "mode" => Some(Self::Mode),
@@ -76,7 +76,7 @@ impl SetupStep {
                 let (row, field) = ConfigField::named(name)?;
                 match field.group {
                     FieldGroup::Provider => Some(Self::Provider),
-                    // What the client is not told, the chain, is asked for with the payout.
+                    // The network is not part of the client's file; the payout step has it.
                     FieldGroup::Tp | FieldGroup::Core if field.is_in_files() => {
                         Some(Self::Provider)
                     }

@@ -1,8 +1,7 @@
-//! A whole setup: what is to be saved, from the pages' answers or from a program's body, and what
-//! is wrong with it.
+//! A complete setup, from the answers of the pages or from a request body, and its errors.
 //!
-//! Stricter than saving a configuration: whoever sets up for the first time does not mean an
-//! address from an example. Pure.
+//! Stricter than saving a configuration: a user of setup never wants an address from an example.
+//! Pure.
 
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,7 +16,7 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::without_secret_keys;
 
-/// Members of a program's body, and what they are in a configuration.
+/// Members of the request body and the corresponding keys of a configuration.
 const MEMBERS: [(&str, &str); 7] = [
     ("mode", "mode"),
     ("template_provider", "template_provider_type"),
@@ -28,34 +27,34 @@ const MEMBERS: [(&str, &str); 7] = [
     ("monitoring_address", "monitoring_address"),
 ];
 
-/// What is to be saved and started.
+/// A setup that can be checked and saved.
 #[derive(Clone)]
 pub struct CompleteSetup {
-    /// What configuration and instance are called.
+    /// The name of the configuration and the instance.
     pub name: String,
-    /// The configuration, with a fresh pair of keys; not checked yet.
+    /// The configuration with a new key pair, not checked yet.
     pub config: Value,
-    /// The chain behind a template provider that is reached by address, where the user says it.
+    /// The network of the node behind a template provider reached by address, if given.
     pub network: Option<BitcoinNetwork>,
-    /// Start it.
+    /// Whether to start the instance.
     pub start: bool,
-    /// The pools that are known, the user's own among them.
+    /// The known pools, including the user's own.
     pools: KnownPools,
-    /// What was found wrong on the way here.
+    /// Errors found so far.
     errors: Vec<FieldError>,
 }
 
-/// What was made of it.
+/// The result of the check.
 pub struct SetupValidation {
-    /// The configuration, if nothing is wrong.
+    /// The configuration, if there are no errors.
     pub config: Option<ClientConfig>,
-    /// What there is to say; pointers into the configuration, besides `/name` and `/network`.
+    /// Findings, with pointers into the configuration, besides `/name` and `/network`.
     pub found: ConfigFindings,
 }
 
 impl CompleteSetup {
-    /// From the answers up to a step, over `starting`; what later steps ask for has values that
-    /// nothing can be said about.
+    /// From the answers up to a step, based on `starting`. The fields of later steps get valid
+    /// values.
     pub fn of_answers(answers: &SetupAnswers, up_to: SetupStep, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
         let simple = ["name", "network", "reach"];
@@ -109,7 +108,7 @@ impl CompleteSetup {
                     }
                     _ => whole.errors.push(FieldError::new(
                         format!("/{at}"),
-                        "A port is a number from 1 to 65535.",
+                        "Enter a port from 1 to 65535.",
                     )),
                 }
             }
@@ -117,15 +116,15 @@ impl CompleteSetup {
         whole
     }
 
-    /// With the pools that are known, the user's own among them.
+    /// Sets the known pools, including the user's own.
     pub fn with_pools(self, pools: KnownPools) -> Self {
         Self { pools, ..self }
     }
 
-    /// From a program's body, over `starting`.
+    /// From a request body, based on `starting`.
     ///
     /// # Errors
-    /// The body is no JSON object. What is wrong inside it is told by [`judge`](Self::judge).
+    /// The body is not a JSON object. [`judge`](Self::judge) reports other errors.
     pub fn of_body(body: Value, starting: &ClientConfig, pools: &KnownPools) -> Result<Self> {
         let Value::Object(mut body) = body else {
             return Err(Error::invalid("", "The body must be a JSON object."));
@@ -178,7 +177,7 @@ impl CompleteSetup {
         Ok(whole)
     }
 
-    /// A pool of the list by its name, or as it is described.
+    /// A known pool by its id, or a pool with its own fields.
     fn named(&mut self, at: usize, pool: Value, pools: &KnownPools) -> Value {
         let Value::Object(mut pool) = pool else {
             return pool;
@@ -207,7 +206,7 @@ impl CompleteSetup {
                     .map(|p| p.id.as_str())
                     .collect();
                 let detail = format!(
-                    "No pool of that name is in the list. In it: {}.",
+                    "This is not the id of a known pool. Known pools: {}.",
                     names.join(", ")
                 );
                 self.errors
@@ -217,7 +216,7 @@ impl CompleteSetup {
         }
     }
 
-    /// The chain the user names; `unknown` and nothing: not said.
+    /// The network that the user selected; `unknown` and empty mean not set.
     fn chain(&mut self, text: &str) -> Option<BitcoinNetwork> {
         if ["", "unknown"].contains(&text) {
             return None;
@@ -232,7 +231,7 @@ impl CompleteSetup {
         known
     }
 
-    /// The rules know the pools that come with the program; here the user's own list counts.
+    /// The rules use the built-in list of pools; here the user's own list applies as well.
     fn hold_against_own_list(&self, config: &ClientConfig, found: &mut ConfigFindings) {
         for (at, upstream) in config.upstreams.iter().enumerate() {
             let [ours, own] = [built_in(), &self.pools].map(|list| {
@@ -252,11 +251,11 @@ impl CompleteSetup {
         }
     }
 
-    /// Finds everything there is to say about it.
+    /// Checks everything.
     pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
-        // Which chain the template provider follows is kept with it, so that the payout is held
-        // against it from now on.
+        // The configuration keeps the network of the template provider, so that later checks
+        // compare the payout with it.
         if let Some(provider) = sent["template_provider_type"]
             .get_mut("Sv2Tp")
             .and_then(Value::as_object_mut)
@@ -285,8 +284,7 @@ impl CompleteSetup {
         if let Err(detail) = check_name(&self.name) {
             found.error("/name", detail);
         }
-        // Whoever names a pool that is not in the list hears of that, and not of every field it
-        // would have had.
+        // An unknown pool id is one error, not one error per missing field.
         let unnamed = |error: &FieldError| {
             let row = error.pointer.rsplit_once('/').map_or("", |(row, _)| row);
             !self
@@ -302,8 +300,7 @@ impl CompleteSetup {
             .partition(|one| is_never_meant(&one.pointer));
         found.warnings = warnings;
         found.errors.extend::<Vec<FieldError>>(doubted);
-        // What is said about a field quotes what was in it, and that may be a secret key in the
-        // wrong place.
+        // A message quotes the value, which may be a secret key in the wrong field.
         for one in found
             .errors
             .iter_mut()
@@ -320,8 +317,8 @@ impl CompleteSetup {
     }
 }
 
-/// What saving would only warn of, and what nobody means who sets up: examples, pools that lead
-/// nowhere, payouts for another chain.
+/// Warnings that are errors in setup: example values, unusable pools and payouts for another
+/// network.
 fn is_never_meant(pointer: &str) -> bool {
     pointer.starts_with("/upstreams/")
         || [
@@ -331,7 +328,7 @@ fn is_never_meant(pointer: &str) -> bool {
         .contains(&pointer)
 }
 
-/// Who listens: the field of its port and its address.
+/// The two listeners: prefix of the port field, and IP address.
 pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
     let reach = if answers.get("reach") == "local" {
         Ipv4Addr::LOCALHOST
@@ -341,7 +338,7 @@ pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
     [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
 }
 
-/// What was found, seen from a program's body.
+/// The findings with pointers into the request body.
 pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
     let outer = |one: FieldError| {
         let path = one.pointer.trim_start_matches('/');
@@ -362,7 +359,7 @@ pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
     found.into_iter().map(outer).collect()
 }
 
-/// The field of setup's pages that a pointer into the configuration belongs to.
+/// The setup field that a pointer into the configuration belongs to.
 pub fn field_of(pointer: &str) -> String {
     match pointer {
         "/listening_address" => "listening_port".into(),

@@ -1,4 +1,4 @@
-//! The pages of setup, which are also its JSON. No I/O: everything shown was handed in.
+//! The pages of setup, which are also its JSON. No I/O: callers pass in everything that is shown.
 
 mod labels;
 pub mod watch;
@@ -32,59 +32,59 @@ struct StepLink {
     is_here: bool,
 }
 
-/// What is wrong, with a link to where it is mended.
+/// An error, with a link to the field.
 struct SetupError<'p> {
     href: String,
     label: String,
     detail: &'p str,
 }
 
-/// A way to mine.
+/// A mining mode.
 struct ModeChoice {
     value: &'static str,
     title: &'static str,
     help: &'static str,
 }
 
-/// A part of the review.
+/// A section of the review.
 struct ReviewSection {
     step: SetupStep,
     lines: Vec<(String, String)>,
 }
 
-/// `GET /setup`, `GET /setup/{id}/{step}`, and both again when something is to be mended.
+/// `GET /setup` and `GET /setup/{id}/{step}`, also with the errors of a rejected form.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "setup/step.html", blocks = ["main"])]
 #[schemars(rename = "SetupPage")]
 pub struct StepPage {
-    /// The setup; none: it is not begun yet.
+    /// The setup; none before the first step is saved.
     id: Option<SetupId>,
-    /// Where this is.
+    /// The step.
     step: SetupStep,
-    /// What was typed, or is proposed.
+    /// The answers, or suggestions.
     answers: SetupAnswers,
-    /// What there is to say; pointers into a configuration, besides `/name` and `/network`.
+    /// Findings, with pointers into a configuration, besides `/name` and `/network`.
     #[serde(flatten)]
     found: ConfigFindings,
-    /// What became of it.
+    /// The instance that was created, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<InstanceId>,
-    /// Setups that were begun and led to nothing yet.
+    /// Unfinished setups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unfinished: Vec<SetupProgress>,
-    /// Pools of the list.
+    /// Known pools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     known_pools: Vec<KnownPool>,
-    /// What is wrong with the user's own list of pools, if anything.
+    /// The problem with the user's own list of pools, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pools_problem: Option<String>,
-    /// What was found of Bitcoin Core.
+    /// The Bitcoin Core sockets that were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeSocket>,
-    /// Who of those the client will speak to listens.
+    /// The results of the connection test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tried: Vec<ProbeResult>,
-    /// Why no client can be started, if so.
+    /// Why no client can be started, if none can.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_client: Option<String>,
     #[serde(skip)]
@@ -96,7 +96,7 @@ pub struct StepPage {
 crate::view!(StepPage { "main" => as_main });
 
 impl StepPage {
-    /// The first page, with the setups that can be gone on with.
+    /// The first page, with the unfinished setups.
     pub fn start(
         unfinished: Vec<SetupProgress>,
         no_client: Option<String>,
@@ -112,7 +112,7 @@ impl StepPage {
         }
     }
 
-    /// A step of a setup; `answers` as they are to stand in the fields.
+    /// A step of a setup; `answers` are the values of its fields.
     pub fn of(setup: SetupProgress, step: SetupStep, answers: SetupAnswers) -> Self {
         Self {
             instance_id: setup.instance_id,
@@ -138,7 +138,7 @@ impl StepPage {
         }
     }
 
-    /// With what there is to say; `is_refused`: the form was sent and is not right.
+    /// Adds findings; `is_refused`: a sent form was rejected.
     pub fn saying(self, found: ConfigFindings, is_refused: bool) -> Self {
         Self {
             found,
@@ -147,12 +147,12 @@ impl StepPage {
         }
     }
 
-    /// With what was found of Bitcoin Core.
+    /// Adds the Bitcoin Core sockets that were found.
     pub fn with_nodes(self, nodes: Vec<NodeSocket>) -> Self {
         Self { nodes, ..self }
     }
 
-    /// With the pools that are known.
+    /// Adds the known pools.
     pub fn with_pools(self, known: KnownPools) -> Self {
         Self {
             known_pools: known.pools,
@@ -161,8 +161,8 @@ impl StepPage {
         }
     }
 
-    /// What stands beside the fields that were sent, while they are being filled in. That one is
-    /// still empty is not yet worth a word.
+    /// The notes beside the fields that were sent, while the user fills in the form. A field that
+    /// is still empty shows no error.
     pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
         let mut fields: Vec<ConfigFormField<'_>> = Vec::new();
         for (name, text) in pairs
@@ -171,7 +171,7 @@ impl StepPage {
         {
             if fields.iter().all(|known| known.name != *name) {
                 let field = self.field(name);
-                // What is sent along unseen has no place for notes.
+                // Hidden fields have no place for notes.
                 if field.label.is_empty() {
                     continue;
                 }
@@ -191,8 +191,8 @@ impl StepPage {
         FieldNotes { fields }
     }
 
-    /// With what is to be saved, who of those it speaks to listens, and why it cannot be started,
-    /// if so.
+    /// Adds the configuration to be saved, the connection test, and why no client can be started,
+    /// if none can.
     pub fn with_preview(
         self,
         preview: Option<(ClientConfig, Vec<ProbeResult>)>,
@@ -254,18 +254,18 @@ impl StepPage {
         [
             ModeChoice {
                 value: MiningMode::FullTemplate.as_str(),
-                title: "With a pool, and my node chooses the transactions",
-                help: "Your client declares its own block templates to the pool. The pool pays you for shares; what goes into a block is up to you.",
+                title: "Pool, full templates",
+                help: "Your node chooses the transactions, and your client declares them to the pool. The pool pays you for shares.",
             },
             ModeChoice {
                 value: MiningMode::CoinbaseOnly.as_str(),
-                title: "With a pool that is told only the coinbase",
-                help: "Your node still makes the templates, but the transactions stay with you. The pool must support it.",
+                title: "Pool, coinbase only",
+                help: "Your node creates the templates, but your client does not send the transactions to the pool. The pool must support this mode.",
             },
             ModeChoice {
                 value: MiningMode::SoloMining.as_str(),
-                title: "Alone, without a pool",
-                help: "A block you find pays you all of it, and nothing else pays you anything. With little hashrate that may take longer than a life.",
+                title: "Solo, without a pool",
+                help: "You keep the full reward of blocks you find and earn nothing otherwise. With a small miner you may never find one.",
             },
         ]
     }
@@ -280,7 +280,7 @@ impl StepPage {
         0..self.answers.rows()
     }
 
-    /// The field of this name; unknown names are a mistake in the template that a test notices.
+    /// The field with this name. A test finds unknown names in the template.
     fn field(&self, name: &str) -> ConfigFormField<'_> {
         let told = |list: &'_ [FieldError]| -> Vec<usize> {
             list.iter()
@@ -320,7 +320,7 @@ impl StepPage {
     fn kinds(&self) -> Vec<(String, String)> {
         pairs([
             ("ipc", "Bitcoin Core 30 or 31 on this machine"),
-            ("sv2tp", "A template provider such as sv2-tp, by address"),
+            ("sv2tp", "Template provider by address, such as sv2-tp"),
         ])
     }
 
@@ -342,18 +342,16 @@ impl StepPage {
     }
 
     fn reaches(&self) -> Vec<(String, String)> {
-        pairs([
-            ("lan", "Miners in my network"),
-            ("local", "Only programs on this machine"),
-        ])
+        pairs([("lan", "My network"), ("local", "This machine only")])
     }
 
-    /// The chain is known from the node.
+    /// Whether the template source is Bitcoin Core, whose network is known.
     fn is_ipc(&self) -> bool {
         self.answers.get("template_provider") == "ipc"
     }
 
-    /// What was found, the chains with a socket first; of the others the one that is chosen.
+    /// The sockets to show, usable ones first. A missing socket is shown only for the selected
+    /// network.
     fn sockets(&self) -> Vec<&NodeSocket> {
         let chosen = self
             .answers
@@ -404,7 +402,7 @@ impl StepPage {
         all.collect()
     }
 
-    /// Warnings and hints of the whole, for the review.
+    /// All warnings and hints, for the review.
     fn remarks(&self) -> Vec<(&'static str, &str)> {
         let of = |class: &'static str, list: &'_ [FieldError]| -> Vec<(&'static str, usize)> {
             (0..list.len()).map(|at| (class, at)).collect()
@@ -418,7 +416,7 @@ impl StepPage {
         warnings.chain(hints).collect()
     }
 
-    /// Everything in words.
+    /// The sections of the review.
     fn parts(&self) -> Vec<ReviewSection> {
         let Some(config) = &self.config else {
             return Vec::new();
@@ -431,7 +429,7 @@ impl StepPage {
             .map_or("", |choice| choice.title);
         let mut parts = vec![ReviewSection {
             step: SetupStep::Mode,
-            lines: vec![line("Mining", title.to_owned())],
+            lines: vec![line("Mode", title.to_owned())],
         }];
         let provider = match &config.template_provider_type {
             TemplateProvider::Sv2Tp {
@@ -440,9 +438,9 @@ impl StepPage {
                 ..
             } => {
                 let trust = if public_key.is_some() {
-                    "recognised by its key"
+                    "verified by its public key"
                 } else {
-                    "whoever answers there is trusted"
+                    "not authenticated"
                 };
                 vec![line("Template provider", format!("{address}, {trust}"))]
             }
@@ -454,12 +452,12 @@ impl StepPage {
             } => {
                 let dir = data_dir
                     .as_deref()
-                    .map_or("the usual data directory".to_owned(), |dir| {
-                        format!("the data directory {dir}")
+                    .map_or("default data directory".to_owned(), |dir| {
+                        format!("data directory {dir}")
                     });
                 vec![line(
                     "Bitcoin Core",
-                    format!("version {version} on {network}, in {dir}"),
+                    format!("version {version} on {network}, {dir}"),
                 )]
             }
         };
@@ -469,15 +467,15 @@ impl StepPage {
         });
         if config.mode.needs_pool() {
             let pools = config.upstreams.iter().enumerate().map(|(at, pool)| {
-                let when = if at == 0 { "Pool" } else { "When those fail" };
+                let when = if at == 0 { "Pool" } else { "Fallback pool" };
                 let jobs = format!(
-                    "jobs are declared to {}:{}",
+                    "job declaration server (JDS) {}:{}",
                     pool.jds_address, pool.jds_port
                 );
                 line(
                     when,
                     format!(
-                        "{}:{} as {}; {jobs}",
+                        "{}:{}, account {}; {jobs}",
                         pool.pool_address, pool.pool_port, pool.user_identity
                     ),
                 )
@@ -493,40 +491,37 @@ impl StepPage {
             config.jdc_signature.clone()
         };
         let last_resort = if config.mode.needs_pool() {
-            "Paid when no pool can be reached"
+            "Fallback payout address"
         } else {
-            "Blocks pay to"
+            "Payout address"
         };
         let payout = vec![
             line(last_resort, config.coinbase_reward_script.clone()),
-            line("Text in blocks", signature),
+            line("Coinbase tag", signature),
         ];
         parts.push(ReviewSection {
             step: SetupStep::Payout,
             lines: payout,
         });
         let who = if config.listening_address.ip().is_unspecified() {
-            "miners of your network"
+            "your network"
         } else {
-            "programs on this machine"
+            "this machine only"
         };
         let mut name = vec![
             line("Name", self.answers.get("name").to_owned()),
             line(
-                "Port for miners",
+                "Miner port",
                 format!("{}, for {who}", config.listening_address.port()),
             ),
         ];
         name.extend(config.monitoring_address.map(|address| {
             line(
-                "Port for figures",
-                format!("{}, on this machine only", address.port()),
+                "Monitoring port",
+                format!("{}, for this machine only", address.port()),
             )
         }));
-        name.push(line(
-            "Keys",
-            "a new pair is made; the secret key is never shown".to_owned(),
-        ));
+        name.push(line("Keys", "created when you save".to_owned()));
         parts.push(ReviewSection {
             step: SetupStep::Name,
             lines: name,
@@ -539,7 +534,7 @@ impl StepPage {
     }
 }
 
-/// Values to choose from, with what they are called.
+/// Options of a select field: value and label.
 fn pairs<const N: usize>(list: [(&str, &str); N]) -> Vec<(String, String)> {
     list.map(|(value, words)| (value.to_owned(), words.to_owned()))
         .into()

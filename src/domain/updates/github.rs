@@ -1,6 +1,6 @@
-//! What GitHub's release API says, as far as it is needed. Pure; the text is not trusted.
+//! Reads the answers of GitHub's release API. Pure; the text is not trusted.
 //!
-//! Source: "REST API endpoints for releases" in GitHub's documentation; `digest` of assets is there
+//! Source: "REST API endpoints for releases" in GitHub's documentation; assets have a `digest`
 //! since June 2025.
 
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::model::{ClientRelease, ReleaseAsset};
 use super::tags::{asset_name, is_name};
 use crate::infra::verify::digest_of;
 
-/// Notes are kept up to here, bytes.
+/// Maximum size of stored notes, bytes.
 const NOTES: usize = 32 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -35,15 +35,15 @@ struct ToldAsset {
     browser_download_url: Option<String>,
 }
 
-/// The releases in an answer to `/releases`, as they stand there. Drafts and what has no usable tag
-/// are left out.
+/// The releases in an answer to `/releases`, in the same order. Skips drafts and releases without a
+/// valid tag.
 ///
 /// # Errors
-/// It is no list of releases, in words.
+/// Not a list of releases, as text.
 pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
     let told: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
-    // One that cannot be read does not hide the others.
+        serde_json::from_str(text).map_err(|e| format!("not a list of releases: {e}"))?;
+    // An unreadable release does not hide the others.
     let told = told
         .into_iter()
         .filter_map(|one| serde_json::from_value::<GithubRelease>(one).ok());
@@ -53,11 +53,11 @@ pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
 /// The release in an answer to `/releases/tags/{tag}`.
 ///
 /// # Errors
-/// It is no release, in words.
+/// Not a release, as text.
 pub fn release(text: &str) -> Result<ClientRelease, String> {
     let told: GithubRelease =
-        serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
-    read(told).ok_or_else(|| "it is no release with a usable tag".to_owned())
+        serde_json::from_str(text).map_err(|e| format!("not a release: {e}"))?;
+    read(told).ok_or_else(|| "not a release with a valid tag".to_owned())
 }
 
 fn read(told: GithubRelease) -> Option<ClientRelease> {
@@ -92,7 +92,7 @@ fn read(told: GithubRelease) -> Option<ClientRelease> {
 fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(name) = asset_name() else {
         return ReleaseAsset::Missing {
-            why: "Releases have no program for this kind of machine. Build it, or give jd-manager a file.".into(),
+            why: "Releases have no program for this type of machine. Build the client or upload a file.".into(),
         };
     };
     let by_name = |name: &str| {
@@ -102,11 +102,11 @@ fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(found) = by_name(&name) else {
         return ReleaseAsset::Missing {
             why: format!(
-                "Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."
+                "Release {tag} has no {name}. Files can appear a few minutes after a release. Try again later."
             ),
         };
     };
-    // `uploaded`, or `open` while it comes in.
+    // `uploaded`, or `open` during the upload.
     let is_there = found
         .state
         .as_deref()

@@ -1,5 +1,5 @@
-//! Whether an instance has come up well: it serves miners within its time, stays up, and no check
-//! is unhealthy that was not before.
+//! Decides whether an instance is healthy after a switch: it is running in time, keeps running, and
+//! no check is unhealthy that was not unhealthy before.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,9 +13,9 @@ use crate::domain::health::model::{CheckResult, HealthCheck, HealthGrade};
 use crate::domain::instances::{Instance, InstanceEvent, InstanceService, KEEPER_LOST};
 use crate::keeper::machine::InstanceState;
 
-/// Between two looks.
+/// Interval of checks.
 const LOOK: Duration = Duration::from_millis(100);
-/// The checks that say something of a client; the others are of its machine or its past.
+/// The checks that concern the client; the others concern its machine or its past.
 const JUDGED: [HealthCheck; 5] = [
     HealthCheck::Process,
     HealthCheck::Template,
@@ -24,18 +24,18 @@ const JUDGED: [HealthCheck; 5] = [
     HealthCheck::Clock,
 ];
 
-/// What has become of it.
+/// Result of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateResult {
-    /// It has come up well.
+    /// It is healthy.
     Well,
-    /// It has not, for this reason; a sentence.
+    /// It is not healthy; the reason as a sentence.
     Bad(String),
-    /// Somebody stopped or deleted it meanwhile, so that it cannot be judged.
+    /// It was stopped or deleted in the meantime, so there is no result.
     Gone,
 }
 
-/// The checks that are unhealthy now, by their names.
+/// Names of the checks that are unhealthy now.
 pub fn failing_check(results: &[CheckResult]) -> Vec<String> {
     let bad = results
         .iter()
@@ -43,8 +43,8 @@ pub fn failing_check(results: &[CheckResult]) -> Vec<String> {
     bad.map(|r| r.check_type.as_str().to_owned()).collect()
 }
 
-/// Watches an instance that has just been restarted until it is clear how it is. `before`: the
-/// checks that were unhealthy before.
+/// Watches an instance after a restart until the result is clear. `before`: the checks that were
+/// already unhealthy.
 pub async fn watch(
     health: &HealthService,
     id: InstanceId,
@@ -60,7 +60,7 @@ pub async fn watch(
             GateObservation::Gone => return Ok(GateResult::Gone),
             GateObservation::OnItsWay if begun.elapsed() >= ready_within => {
                 return Ok(GateResult::Bad(format!(
-                    "It did not serve miners within {} s.",
+                    "It was not ready for miners within {} s.",
                     gate.ready_within_s
                 )));
             }
@@ -76,7 +76,7 @@ pub async fn watch(
             GateObservation::Gone => return Ok(GateResult::Gone),
         }
     }
-    // The last look decides: what was wrong for a moment after the start does not count.
+    // The final check decides: a short problem after the start does not count.
     let results = match health.check(id).await {
         Ok(results) => results,
         Err(Error::NotFound { .. }) => return Ok(GateResult::Gone),
@@ -89,7 +89,7 @@ pub async fn watch(
     });
     Ok(match news {
         Some(result) => GateResult::Bad(format!(
-            "{} was well before and is not any more: {}",
+            "{} became unhealthy: {}",
             result.check_type.title(),
             result.message
         )),
@@ -111,7 +111,7 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
         Err(error) => return Err(error),
     };
     Ok(match instance.status {
-        // One that ended and was started again has failures in a row.
+        // A client that exited and was restarted has failures in a row.
         InstanceState::BackingOff
         | InstanceState::Failed
         | InstanceState::Starting
@@ -122,9 +122,9 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
                     InstanceState::BackingOff | InstanceState::Failed
                 ) =>
         {
-            // What killed the keeper says nothing of the client: the next start is judged. An end
-            // as asked, such as that of the client before, says nothing either; the event of the
-            // failure itself may be stored a moment after its state is known.
+            // A killed keeper says nothing about the client: the next start is judged. A requested
+            // stop, such as that of the previous client, says nothing either. The event of the
+            // failure may be stored a moment after the state.
             let events = instances.history(Some(id), None, 10).await?;
             let unasked = [
                 InstanceState::BackingOff.as_str(),
@@ -147,7 +147,7 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
         InstanceState::Starting | InstanceState::BackingOff | InstanceState::Failed => {
             GateObservation::OnItsWay
         }
-        // Between two clients of a restart.
+        // Between the two clients of a restart.
         InstanceState::Stopping | InstanceState::Stopped if instance.desired == "running" => {
             GateObservation::OnItsWay
         }
@@ -162,13 +162,13 @@ fn why(instance: &Instance) -> String {
         .exit
         .map_or_else(String::new, |exit| format!(" with {exit}"));
     match words {
-        Some(words) => format!("Its client ended{exit}: {}.", words.trim_end_matches('.')),
-        None => format!("Its client ended{exit}."),
+        Some(words) => format!("The client exited{exit}: {}.", words.trim_end_matches('.')),
+        None => format!("The client exited{exit}."),
     }
 }
 
-/// How long an instance did not serve miners, and how much of that its new client needed to start,
-/// from its changes of state since `begun` (newest first), milliseconds.
+/// The downtime of an instance and the start time of its new client, from its state changes since
+/// `begun` (newest first), milliseconds.
 pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<(u64, u64)> {
     let mut since = events
         .iter()
@@ -192,7 +192,7 @@ pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<
     None
 }
 
-/// A length of time for people: `22 ms`, `3.4 s`.
+/// A duration as text: `22 ms`, `3.4 s`.
 pub fn length(millis: u64) -> String {
     if millis < 1000 {
         format!("{millis} ms")

@@ -1,5 +1,5 @@
-//! The one piece of work on clients that may be under way: everybody can see how far it is, it is
-//! written down with each step, and it can be cancelled. Knows nothing of what is done.
+//! The one update job that may be in progress. Its progress is visible to everyone, each step is
+//! saved, and it can be canceled. Independent of the work itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::JobId;
 use crate::infra::db::Db;
 
-/// Progress is told so often at most.
+/// Minimum time between two progress updates.
 const TELL: Duration = Duration::from_millis(200);
-/// So many pieces of work are remembered.
+/// Number of stored jobs.
 const REMEMBERED: i64 = 200;
 
-/// Where the work under way is seen; cheap to clone.
+/// Shows the job in progress; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct JobTracker(Arc<JobTrackerInner>);
 
@@ -27,14 +27,14 @@ struct JobTrackerInner {
     db: Db,
     told: watch::Sender<Option<UpdateJob>>,
     cancel: Mutex<Option<(JobId, CancellationToken)>>,
-    /// Held while a piece of work begins, and by whoever must be sure that none does.
+    /// Locked while a job starts, and by callers that must prevent that.
     beginning: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
 }
 
 impl JobTracker {
-    /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the
-    /// next one.
+    /// No job is in progress. `stop`: the manager stops and leaves the job in progress to the next
+    /// one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
         Self(Arc::new(JobTrackerInner {
             db,
@@ -45,10 +45,10 @@ impl JobTracker {
         }))
     }
 
-    /// Begins a piece of work, or goes on with one of an earlier manager.
+    /// Starts a job, or continues one of an earlier manager.
     ///
     /// # Errors
-    /// Another one is under way.
+    /// Another job is in progress.
     pub async fn begin(&self, job: UpdateJob) -> Result<JobGuard> {
         let _beginning = self.0.beginning.lock().await;
         let mut busy = None;
@@ -64,7 +64,7 @@ impl JobTracker {
         });
         if let Some(title) = busy {
             return Err(Error::Conflict(format!(
-                "One thing at a time: \"{title}\" is still under way. Wait for it, or cancel it."
+                "\"{title}\" is still in progress. Wait for it or cancel it."
             )));
         }
         let cancel = CancellationToken::new();
@@ -85,22 +85,22 @@ impl JobTracker {
         Ok(ticket)
     }
 
-    /// Keeps work from beginning for as long as the guard lives.
+    /// Prevents jobs from starting while the guard is held.
     pub async fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
         self.0.beginning.clone().lock_owned().await
     }
 
-    /// The work under way, or the last that was.
+    /// The current or last job.
     pub fn present(&self) -> Option<UpdateJob> {
         self.0.told.borrow().clone()
     }
 
-    /// The same as it changes.
+    /// The current or last job, as it changes.
     pub fn follow(&self) -> watch::Receiver<Option<UpdateJob>> {
         self.0.told.subscribe()
     }
 
-    /// A piece of work, present or past.
+    /// A job by id.
     pub async fn get(&self, id: JobId) -> Result<UpdateJob> {
         if let Some(job) = self.present().filter(|job| job.id == id) {
             return Ok(job);
@@ -109,18 +109,18 @@ impl JobTracker {
             .db
             .read(move |c| Ok(queries::job(c, id)?))
             .await?
-            .ok_or_else(|| Error::not_found("piece of work", id))
+            .ok_or_else(|| Error::not_found("update job", id))
     }
 
-    /// Cancels a piece of work; it ends soon.
+    /// Cancels a job; it ends soon.
     ///
     /// # Errors
-    /// It is over.
+    /// It has finished.
     pub async fn cancel(&self, id: JobId) -> Result<UpdateJob> {
         let job = self.get(id).await?;
         if job.stage.is_over() {
             return Err(Error::Conflict(format!(
-                "\"{}\" is over; there is nothing to cancel.",
+                "\"{}\" has already finished and cannot be canceled.",
                 job.title()
             )));
         }
@@ -133,15 +133,15 @@ impl JobTracker {
         Ok(job)
     }
 
-    /// Makes sure that nothing is under way and nothing begins while the guard is held.
+    /// Ensures that no job is in progress or starts while the guard is held.
     ///
     /// # Errors
-    /// Something is under way.
+    /// A job is in progress.
     pub async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let guard = self.0.beginning.lock().await;
         match self.present().filter(|job| !job.stage.is_over()) {
             Some(job) => Err(Error::Conflict(format!(
-                "\"{}\" is under way. Wait for it, or cancel it.",
+                "\"{}\" is in progress. Wait for it or cancel it.",
                 job.title()
             ))),
             None => Ok(guard),
@@ -150,8 +150,8 @@ impl JobTracker {
 }
 
 impl JobTracker {
-    /// Writes the end of a piece of work down as soon as that can be done: one whose end is not
-    /// written would be taken for unfinished by the next manager.
+    /// Saves the result of a job as soon as possible: without it, the next manager would see an
+    /// unfinished job.
     fn write_soon(&self, job: UpdateJob) {
         let this = self.clone();
         let write = async move {
@@ -178,22 +178,22 @@ impl JobTracker {
     }
 }
 
-/// The right to do the work under way; it is over when this is dropped.
+/// The right to run the current job, which ends when this is dropped.
 ///
-/// It owns its job and the board shows a copy: when the job has ended, the board may already show
-/// the next one, and nothing that comes late from this one may change that.
+/// It owns its job, and the board shows a copy: after the end, the board may already show the next
+/// job, which late changes of this one must not affect.
 #[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub struct JobGuard {
     board: JobTracker,
-    /// Somebody does not want it any more.
+    /// A user canceled it.
     pub cancel: CancellationToken,
     job: Mutex<UpdateJob>,
     last: Mutex<Option<Instant>>,
 }
 
 impl JobGuard {
-    /// As it is now.
+    /// The current job.
     pub fn job(&self) -> UpdateJob {
         self.job
             .lock()
@@ -201,15 +201,15 @@ impl JobGuard {
             .clone()
     }
 
-    /// The manager is ending; what is not done is left for the next one.
+    /// Canceled when the manager stops; the next one continues the job.
     pub fn stop(&self) -> &CancellationToken {
         &self.board.0.stop
     }
 
-    /// The next stage.
+    /// Sets the next stage.
     ///
     /// # Errors
-    /// It cannot be written down.
+    /// It cannot be saved.
     pub async fn stage(&self, stage: JobStage, message: impl Into<String>) -> Result<()> {
         let message = message.into();
         self.change(|job| {
@@ -219,7 +219,7 @@ impl JobGuard {
         .await
     }
 
-    /// How far the present stage is: so many of so many.
+    /// Sets the progress of the current stage.
     pub fn progress(&self, done: u64, total: Option<u64>) {
         let is_end = total == Some(done);
         {
@@ -238,7 +238,7 @@ impl JobGuard {
         });
     }
 
-    /// Changes what is seen, without writing it down. A job that has ended stays as it ended.
+    /// Changes what is shown, without saving it. A finished job does not change.
     pub fn show(&self, change: impl FnOnce(&mut UpdateJob)) {
         let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
         if job.stage.is_over() {
@@ -248,7 +248,7 @@ impl JobGuard {
         self.publish(&job);
     }
 
-    /// Puts the job on the board, unless the board shows another one by now.
+    /// Shows the job on the board, unless the board already shows another one.
     fn publish(&self, job: &UpdateJob) {
         self.board.0.told.send_if_modified(|present| match present {
             Some(present) if present.id == job.id => {
@@ -259,16 +259,16 @@ impl JobGuard {
         });
     }
 
-    /// Changes it and writes it down.
+    /// Changes the job and saves it.
     ///
     /// # Errors
-    /// It cannot be written down; it is seen all the same.
+    /// It cannot be saved; the change is shown anyway.
     pub async fn change(&self, change: impl FnOnce(&mut UpdateJob)) -> Result<()> {
         self.show(change);
         self.save().await
     }
 
-    /// Ends the job. The first end counts. It is written before it is shown, so the next job begins
+    /// Ends the job. The first end counts. It is saved before it is shown, so the next job starts
     /// after it.
     pub async fn end(&self, stage: JobStage, message: impl Into<String>) {
         let message = message.into();
@@ -286,7 +286,7 @@ impl JobGuard {
         };
         tracing::info!(job = %ended.title(), stage = stage.as_str(), "{}", ended.message);
         if let Err(error) = self.save().await {
-            tracing::error!(%error, "the end of a job cannot be written yet; jd-manager tries again every second");
+            tracing::error!(%error, "cannot save the result of an update job; retrying every second");
             self.board.write_soon(ended.clone());
         }
         self.publish(&ended);
@@ -305,14 +305,14 @@ impl JobGuard {
 impl Drop for JobGuard {
     fn drop(&mut self) {
         let job = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // While the manager ends, the next one goes on with it.
+        // When the manager stops, the next one continues it.
         if self.board.0.stop.is_cancelled() {
             return;
         }
         if !job.stage.is_over() {
-            // Left behind by a fault of ours.
+            // Left behind because of a bug.
             (job.stage, job.ended_at) = (JobStage::Failed, Some(Timestamp::now()));
-            job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
+            job.message = "Internal error in jd-manager. See its log for the cause.".into();
         } else if self
             .board
             .present()
@@ -320,7 +320,7 @@ impl Drop for JobGuard {
         {
             return;
         }
-        // Also reached when the task was dropped while it wrote the end.
+        // Also reached if the task was dropped while it saved the result.
         let ended = job.clone();
         self.publish(&ended);
         self.board.write_soon(ended);
@@ -417,9 +417,8 @@ mod tests {
         );
     }
 
-    /// As in a busy manager: whoever watches begins the next job the moment the one before is shown
-    /// as over, while that one is still on its way out and its progress still comes from other
-    /// threads.
+    /// As in a busy manager: the next job starts as soon as the previous one is shown as finished,
+    /// while that one still ends and reports progress from other threads.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn every_job_of_many_in_a_row_keeps_its_own_end() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! What happens by itself: releases are looked for once a day, and, only if the user asked for it,
-//! a new one is installed and switched to within the part of the day that is meant for it.
+//! Automatic updates: checks for releases once a day. If the user turned it on, installs a new
+//! release and switches to it within the time window.
 
 use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
@@ -14,18 +14,17 @@ use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::infra::schedule::JobSchedule;
 
-/// Every day at an hour at which few others ask, UTC.
+/// Every day at a time with few other requests, UTC.
 const DAILY: &str = "0 37 4 * * *";
-/// A machine that is off at night is caught up with so long after its start.
+/// Delay after the start, for machines that are off at night.
 const AFTER_START: Duration = Duration::from_secs(120);
-/// A manager that is started again and again does not look again before the last answer is this
-/// old.
+/// A manager that restarts often does not check again until the last answer is this old.
 const RECENT: Duration = Duration::from_secs(12 * 3600);
-/// Whether it is time to install is looked at so often.
+/// How often it checks whether an installation is due.
 const LOOK: Duration = Duration::from_secs(60);
-/// An installation by itself that failed is tried again after so long: in the next window.
+/// Pause after a failed automatic installation: until the next time window.
 const RETRY: Duration = Duration::from_secs(20 * 3600);
-/// Begins to look for releases daily, and to do by itself what the user asked for.
+/// Starts the daily check and, if turned on, automatic updates.
 pub async fn begin(
     updates: &UpdateService,
     schedule: &JobSchedule,
@@ -46,7 +45,7 @@ pub async fn begin(
             tokio::time::sleep(AFTER_START).await;
             loop {
                 if let Err(error) = install_what_is_new(&updates, Timestamp::now()).await {
-                    tracing::warn!(%error, "what is new could not be installed; it is tried again within the window");
+                    tracing::warn!(%error, "cannot install the new release; retrying within the time window");
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -59,10 +58,10 @@ pub async fn begin(
     Ok(())
 }
 
-/// Looks for releases if the user wants that and the last answer is not recent.
+/// Checks for releases if that is turned on and the last answer is not recent.
 async fn check_if_due(updates: &UpdateService) {
     let wanted = updates.wanted().await.unwrap_or_default();
-    // With a client of the user's own choice there is nothing to bring up to date.
+    // With `--client` there is nothing to update.
     if !wanted.check_daily || updates.fixed().is_some() {
         return;
     }
@@ -75,11 +74,11 @@ async fn check_if_due(updates: &UpdateService) {
         _ => return,
     }
     if let Err(error) = updates.check().await {
-        tracing::warn!(%error, "the daily look for releases");
+        tracing::warn!(%error, "the daily release check failed");
     }
 }
 
-/// Installs the newest release and switches to it, if that is due.
+/// Installs the latest release and switches to it, if that is due.
 async fn install_what_is_new(updates: &UpdateService, now: Timestamp) -> Result<Option<UpdateJob>> {
     let wanted = updates.wanted().await?;
     if updates.present().is_some() || updates.fixed().is_some() {
@@ -108,10 +107,10 @@ async fn install_what_is_new(updates: &UpdateService, now: Timestamp) -> Result<
         .map(Some)
 }
 
-/// The release that is to be installed by itself now: the newest one that can be installed here and
-/// is not skipped, if the user asked for that and this is the part of the day for it, there is a
-/// client in use (the first one is the user's own decision), the file can be checked, and it was
-/// not tried by itself before. One that somebody installed and has not switched to is left to them.
+/// The release to install automatically now: the latest one that can be installed here and is not
+/// skipped, if automatic updates are on, the time window is open, a client is in use (the first one
+/// is a decision of the user), the file can be verified, and no automatic attempt was made before.
+/// A release that a user installed without a switch is left to the user.
 fn due(
     wanted: &UpdateSettings,
     now: (Timestamp, u16),
@@ -126,7 +125,7 @@ fn due(
     let release = news.latest_release()?;
     let latest = &release.tag;
     let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
-    // What could not be downloaded is tried again in the next window.
+    // A failed download is retried in the next time window.
     let counts =
         |job: &UpdateJob| job.stage != JobStage::Failed || at.since(job.created_at) < RETRY;
     let was_tried = history.iter().any(|job| {
@@ -140,7 +139,7 @@ fn due(
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
 
-/// Follows the work on clients until `stop`. The overview shows how it ended.
+/// Follows the update jobs until `stop`, and shows their results on the overview.
 async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
     let mut jobs = updates.board().follow();
     let mut shown = None;
@@ -158,7 +157,7 @@ async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
             match updates.news().await {
                 Ok(news) => updates.tell(&news).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the overview cannot show how the update ended")
+                    tracing::warn!(%error, "cannot show the result of the update on the overview")
                 }
             }
         }
@@ -237,7 +236,7 @@ mod tests {
         let mut skipped = news();
         (skipped.latest, skipped.available) = (None, false);
         assert_eq!(at(&wanted, 150, &skipped, &[]), None);
-        // A newer release without its file does not keep the one before it from being installed.
+        // A newer release without its file does not prevent the installation of the previous one.
         let mut pending = news();
         let without_file = ClientRelease {
             tag: "v0.9.0".into(),

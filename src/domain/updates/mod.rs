@@ -6,8 +6,8 @@
 //!   rename, complete and tried, or not at all.
 //! * A version comes into use only after an instance has shown that it works. Otherwise the
 //!   instance is rolled back.
-//! * There is one job at a time. Whatever is killed when, the next start finds a working client and
-//!   says what became of the job.
+//! * There is one job at a time. After a kill at any moment, the next start finds a working client
+//!   and records the result of the job.
 //!
 //! Files:
 //!
@@ -16,11 +16,11 @@
 //!   notes as HTML. `requests`: bodies of requests. All pure.
 //! * `store`: the directory of installed clients. `source`: a release, cargo or a file. `install`:
 //!   from a source into the store. `upload`: files sent with a request.
-//! * `plan`: can a switch begin. `switch`: moves instances one by one. `health_gate`: did one come
-//!   up well. `revert`: what happens if not. `recovery`: continues the job of a killed manager.
-//! * `job_tracker`: the job in progress. `release_check`: looks for releases. `release_status`:
-//!   what they come to. `skips`: releases that
-//!   are not offered. `settings`, `jobs`: automatic updates. `service`: the use cases.
+//! * `plan`: starts a switch. `switch`: switches instances one at a time. `health_gate`: is an
+//!   instance healthy. `revert`: rolls it back. `recovery`: continues the job of a killed manager.
+//! * `job_tracker`: the job in progress. `release_check`: checks for releases. `release_status`:
+//!   the status of known releases. `skips`: skipped releases. `settings`, `jobs`: automatic updates.
+//!   `service`: the use cases.
 
 mod github;
 mod health_gate;

@@ -1,5 +1,4 @@
-//! What there is to say of releases, of installed clients and of the work on them. Values and pure
-//! rules.
+//! Releases, installed clients and update jobs: values and pure rules.
 
 mod job;
 
@@ -13,21 +12,21 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::configs::ClientVersion;
 
-/// A release as its source describes it.
+/// A release from the release API.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientRelease {
-    /// Its tag, `v0.8.0`.
+    /// Tag, for example `v0.8.0`.
     pub tag: String,
-    /// What changed, as its makers wrote it; Markdown, not to be trusted.
+    /// Release notes in Markdown, not trusted.
     pub notes: String,
     /// When it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
-    /// Not meant for everybody yet.
+    /// Marked as a pre-release.
     pub prerelease: bool,
-    /// Its page.
+    /// Address of the release page.
     pub page: String,
-    /// Its file for this machine.
+    /// The file for this machine.
     pub asset: ReleaseAsset,
 }
 
@@ -37,27 +36,27 @@ pub struct ClientRelease {
 pub enum ReleaseAsset {
     /// It can be downloaded.
     Ready {
-        /// Its name.
+        /// File name.
         name: String,
-        /// Where it is.
+        /// Address.
         url: String,
-        /// Its length, bytes.
+        /// Size in bytes.
         size: u64,
-        /// Its SHA-256 in hexadecimal; none: the release gives none.
+        /// SHA-256 in hexadecimal; none if the release has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         sha256: Option<String>,
-        /// Where its minisign signature is, if it has one.
+        /// Address of the minisign signature, if there is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
-    /// It is still being uploaded: files come some minutes after their release.
+    /// It is still being uploaded: files can appear minutes after a release.
     Uploading {
-        /// Its name.
+        /// File name.
         name: String,
     },
-    /// The release has none for this machine.
+    /// The release has no file for this machine.
     Missing {
-        /// What it would be called, or why there is none.
+        /// Expected file name, or why there is none.
         why: String,
     },
 }
@@ -68,7 +67,7 @@ impl ReleaseAsset {
         matches!(self, Self::Ready { .. })
     }
 
-    /// Where it is; empty if nowhere.
+    /// Address; empty if there is none.
     pub fn url(&self) -> &str {
         if let Self::Ready { url, .. } = self {
             url
@@ -77,7 +76,7 @@ impl ReleaseAsset {
         }
     }
 
-    /// Its SHA-256 in hexadecimal, if the release gives one.
+    /// SHA-256 in hexadecimal, if the release has one.
     pub fn sha256(&self) -> Option<&str> {
         if let Self::Ready { sha256, .. } = self {
             sha256.as_deref()
@@ -86,7 +85,7 @@ impl ReleaseAsset {
         }
     }
 
-    /// Its length, bytes.
+    /// Size in bytes.
     pub const fn size(&self) -> Option<u64> {
         if let Self::Ready { size, .. } = self {
             Some(*size)
@@ -95,12 +94,12 @@ impl ReleaseAsset {
         }
     }
 
-    /// Why it cannot be downloaded, in a sentence; none: it can.
+    /// Why it cannot be downloaded, as a sentence; none if it can.
     pub fn obstacle(&self) -> Option<String> {
         match self {
             Self::Ready { .. } => None,
             Self::Uploading { name } => Some(format!(
-                "{name} is still being uploaded. Look again in some minutes."
+                "{name} is still being uploaded to the release. Try again in a few minutes."
             )),
             Self::Missing { why } => Some(why.clone()),
         }
@@ -108,30 +107,30 @@ impl ReleaseAsset {
 }
 
 impl ClientRelease {
-    /// Which client it carries, as far as is known before it is installed.
+    /// The client version, if known before installation.
     pub fn client(&self) -> Option<ClientVersion> {
         client_of_tag(&self.tag)
     }
 
-    /// It is meant for everybody: not marked as a pre-release, and its tag is a version without a
-    /// suffix such as `-rc1`.
+    /// A final release: not marked as a pre-release, and its tag is a version without a suffix such
+    /// as `-rc1`.
     pub fn is_final(&self) -> bool {
         !self.prerelease && order_of_tag(&self.tag).is_some_and(|order| order.is_final())
     }
 }
 
-/// A release that a user does not want to be offered.
+/// A release that a user skipped.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReleaseSkip {
     /// Its tag.
     pub tag: String,
-    /// Since when.
+    /// Time.
     pub skipped_at: Timestamp,
-    /// By whom, `ada (page)`.
+    /// User, for example `ada (page)`.
     pub skipped_by: String,
 }
 
-/// Whether a release is newer than what is in use. Versions are compared, not dates.
+/// Whether a release is newer than the version in use. Compares versions, not dates.
 pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
     let order = order_of_tag(&release.tag);
     if let Some(present) = in_use.tag.as_deref().and_then(order_of_tag) {
@@ -139,100 +138,99 @@ pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
     }
     match release.client() {
         Some(client) => client > in_use.client,
-        // A tag that this program does not know carries a client that it does not know, newer than
-        // that of the release before it.
+        // An unknown tag has an unknown client, newer than the client of the previous release.
         None => least_client_of_tag(&release.tag).is_some_and(|least| in_use.client <= least),
     }
 }
 
-/// The client in use, as far as it matters to what is newer.
+/// The client in use, as needed for the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InUse {
-    /// The tag of the release it came with.
+    /// Tag of its release.
     pub tag: Option<String>,
-    /// The version it tells.
+    /// Client version.
     pub client: ClientVersion,
 }
 
-/// Where an installed client came from.
+/// Source of an installed client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientOrigin {
-    /// Downloaded with a release.
+    /// Downloaded from a release.
     Release,
     /// Built here from the cargo registry.
     Built,
-    /// A file somebody gave.
+    /// An uploaded or local file.
     File,
-    /// Put into the directory by hand.
+    /// Added to the directory manually.
     ByHand,
-    /// The program given with `--client`.
+    /// Set with `--client`.
     Setting,
 }
 
 impl ClientOrigin {
-    /// For people.
+    /// As text.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Release => "release",
             Self::Built => "built here",
-            Self::File => "a file",
-            Self::ByHand => "put there by hand",
-            Self::Setting => "given with --client",
+            Self::File => "file",
+            Self::ByHand => "added manually",
+            Self::Setting => "set with --client",
         }
     }
 }
 
-/// By what a file was known to be the right one.
+/// How a file was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileProof {
-    /// A signature by the configured key, and the release's digest if it gives one.
+    /// With a signature by the configured key, and the checksum of the release if there is one.
     Signature,
-    /// The digest its release gives.
+    /// With the checksum of the release.
     Digest,
-    /// The registry's own checksums, which cargo compares.
+    /// With the checksums of the cargo registry, verified by cargo.
     Registry,
-    /// Nothing: whoever installed it vouches for it.
+    /// Not verified.
     None,
 }
 
 impl FileProof {
-    /// For people.
+    /// As text.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Signature => "its signature fits",
-            Self::Digest => "checksum fits the release",
-            Self::Registry => "checked by cargo",
-            Self::None => "not checked",
+            Self::Signature => "signature",
+            Self::Digest => "release checksum",
+            Self::Registry => "cargo",
+            Self::None => "not verified",
         }
     }
 }
 
-/// What is written beside an installed client. Written once, never changed.
+/// The manifest of an installed client. Written once, never changed.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientManifest {
-    /// Where it came from.
+    /// Source of the client.
     pub origin: ClientOrigin,
-    /// The tag of its release.
+    /// Tag of its release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// The version it tells, `0.6.0`.
+    /// Client version, for example `0.6.0`.
     pub client: String,
-    /// Its SHA-256 in hexadecimal.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Its length, bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// By what it was known to be the right one.
+    /// How it was verified.
     pub proof: FileProof,
-    /// The address or path it came from, or the command that made it.
+    /// Address or path of its source, or the build command.
     pub from: String,
     /// When it was installed.
     pub installed_at: Timestamp,
-    /// The notes of its release.
+    /// Release notes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
-    /// The work that brought it.
+    /// Id of the installation job.
     pub job: JobId,
 }
 
@@ -246,42 +244,42 @@ impl ClientManifest {
 /// An installed client.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct InstalledClient {
-    /// Its name in the store, mostly the version it tells.
+    /// Name in the store, usually the client version.
     pub name: String,
-    /// What is known of it; none: it was put there by hand.
+    /// Its manifest; none if it was added manually.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ClientManifest>,
-    /// Instances that are not pinned run it.
+    /// The version in use: instances that are not pinned run it.
     pub in_use: bool,
-    /// The instances that run it, are pinned to it, or try it.
+    /// Instances that run it, are pinned to it, or have it on trial.
     pub instances: Vec<ClientUser>,
 }
 
-/// An instance that needs an installed client.
+/// An instance that uses an installed client.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ClientUser {
-    /// Which.
+    /// Id of the instance.
     pub id: InstanceId,
     /// Its name.
     pub name: String,
-    /// It is pinned to it.
+    /// Pinned to this client.
     pub pinned: bool,
-    /// Its present client is this one.
+    /// Runs this client now.
     pub running: bool,
 }
 
 impl InstalledClient {
-    /// It came with this release.
+    /// Whether it came with this release.
     pub fn came_with(&self, release: &ClientRelease) -> bool {
         let tag = self.manifest.as_ref().and_then(|m| m.tag.as_ref());
         tag == Some(&release.tag)
     }
 
-    /// Why it cannot be removed, in a sentence; none: it can.
+    /// Why it cannot be removed, as a sentence; none if it can.
     pub fn obstacle(&self) -> Option<String> {
         if self.in_use {
             return Some(format!(
-                "{} is the version in use. Use another one first.",
+                "{} is the version in use. Switch to another version first.",
                 self.name
             ));
         }
@@ -292,7 +290,7 @@ impl InstalledClient {
             .collect();
         (!names.is_empty()).then(|| {
             format!(
-                "{} is needed by {}. Give them another version first.",
+                "{} is used by {}. Switch to another version there first.",
                 self.name,
                 names.join(", ")
             )
@@ -334,7 +332,7 @@ mod tests {
             is_newer(&release("v0.8.0", false), &by_version(5))
                 && !is_newer(&release("v0.8.0", false), &by_version(6))
         );
-        // A tag that is not known carries a client that is not known.
+        // An unknown tag has an unknown client.
         assert!(
             is_newer(&release("v0.9.0", false), &by_version(6))
                 && !is_newer(&release("v0.9.0", false), &by_version(7))
@@ -353,7 +351,7 @@ mod tests {
                 "{patch} {in_use:?}"
             );
         }
-        // With a tag that is no version, the client's version decides.
+        // If the tag is not a version, the client version decides.
         assert!(is_newer(
             &release("v0.9.0", false),
             &InUse {

@@ -1,20 +1,20 @@
-//! Release notes as HTML. Their Markdown comes from elsewhere and is not trusted: only what is
-//! written here reaches a page. Raw HTML is shown as text, an image as its description, and a link
-//! leads to `http` or `https` or is text. Pure.
+//! Release notes as HTML. The Markdown is not trusted: only the elements listed here reach a page.
+//! Raw HTML is shown as text, an image as its description, and a link is text unless it leads to
+//! `http` or `https`. Pure.
 
 use pulldown_cmark::{BlockQuoteKind, Event, HeadingLevel, Options, Parser, Tag, TextMergeStream};
 use std::fmt;
 
-/// Notes are read up to here, bytes. What is stored is shorter.
+/// Maximum size of rendered notes, bytes. Stored notes are shorter.
 const LONGEST: usize = 64 * 1024;
-/// HTML is written up to here, bytes. A table can be much longer than its Markdown.
+/// Maximum size of the HTML, bytes. A table can be much longer than its Markdown.
 const LONGEST_HTML: usize = 256 * 1024;
-/// Elements inside each other; further ones are left out and their text is kept.
+/// Maximum nesting; deeper elements are dropped and their text is kept.
 const DEEPEST: usize = 16;
-/// A longer address is no link, bytes.
+/// A longer address is not a link, bytes.
 const LONGEST_ADDRESS: usize = 2048;
 
-/// Notes as they go into a page. Every text in them is escaped.
+/// Notes for a page. All text in them is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseNotes(String);
 
@@ -56,9 +56,9 @@ impl ReleaseNotes {
 #[derive(Debug, Default)]
 struct NotesWriter {
     html: String,
-    /// What ends each of the present elements; empty for one that is left out.
+    /// The closing tags of the open elements; empty for a dropped one.
     ends: Vec<&'static str>,
-    /// Depths at which a link, a block of code and a table's head began.
+    /// Depths at which a link, a code block and a table head began.
     link: Option<usize>,
     code: Option<usize>,
     head: Option<usize>,
@@ -100,7 +100,7 @@ impl NotesWriter {
         let (begin, end) = match tag {
             _ if depth >= DEEPEST => ("", ""),
             Tag::Paragraph => ("<p>", "</p>\n"),
-            // The title of a page and of its parts are above these.
+            // The titles of a page and its parts are above these.
             Tag::Heading { level, .. } => match level {
                 HeadingLevel::H1 | HeadingLevel::H2 => ("<h3>", "</h3>\n"),
                 HeadingLevel::H3 => ("<h4>", "</h4>\n"),
@@ -145,7 +145,7 @@ impl NotesWriter {
                 _ => ("", ""),
             },
             Tag::Image { .. } => ("[Image: ", "]"),
-            // These are not asked for above.
+            // Not enabled above.
             Tag::FootnoteDefinition(_)
             | Tag::DefinitionList
             | Tag::DefinitionListTitle
@@ -172,7 +172,8 @@ impl NotesWriter {
         }
     }
 
-    /// Raw HTML in a line: a line break is one, a comment is left out, all else is shown as text.
+    /// Inline raw HTML: a line break is kept, a comment is dropped, everything else is shown as
+    /// text.
     fn push_raw(&mut self, text: &str) {
         if let Some((_, raw)) = &mut self.raw {
             raw.push_str(text);
@@ -186,7 +187,7 @@ impl NotesWriter {
     fn push_raw_block(&mut self, raw: &str) {
         let mut shown = String::new();
         let mut rest = raw;
-        // GitHub writes a comment above the notes it generates.
+        // GitHub writes a comment above generated notes.
         while let Some((before, comment)) = rest.split_once("<!--") {
             shown.push_str(before);
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
@@ -244,7 +245,7 @@ impl NotesWriter {
         }
         if self.is_cut {
             self.html
-                .push_str("<p>… The rest is on the page of the release.</p>\n");
+                .push_str("<p>… See the release page for the rest.</p>\n");
         }
         self.html
     }
@@ -260,8 +261,8 @@ const fn alert_title(kind: BlockQuoteKind) -> &'static str {
     }
 }
 
-/// Where a link may lead: another site, by `http` or `https`, without a user name that looks like a
-/// host.
+/// The allowed targets of a link: another site, by `http` or `https`, without a user name that
+/// looks like a host.
 fn address(text: &str) -> Option<String> {
     if text.len() > LONGEST_ADDRESS {
         return None;
@@ -274,7 +275,7 @@ fn address(text: &str) -> Option<String> {
     is_sound.then(|| url.to_string())
 }
 
-/// What may be an address in a word, between what is before and after it.
+/// A possible address in a word, between the text before and after it.
 fn link_in(word: &str) -> Option<(&str, &str, &str)> {
     if word.len() > LONGEST_ADDRESS {
         return None;
@@ -373,7 +374,8 @@ mod tests {
         "hr",
     ];
 
-    /// Whether only the elements above are there, each one ended, and links lead elsewhere.
+    /// Checks that there are only the elements above, each one closed, and that links lead to other
+    /// sites.
     fn check(markdown: &str) -> String {
         let html = html(markdown);
         let mut begun = Vec::new();
@@ -444,7 +446,7 @@ mod tests {
             "<!--> <script>alert(1)</script>",
         ] {
             let html = check(hostile);
-            // What could do something is in no tag: quotes and brackets of others are escaped.
+            // Nothing active is in a tag: quotes and brackets of the input are escaped.
             for tag in html.split('<').skip(1) {
                 let (tag, _) = tag.split_once('>').unwrap();
                 let outside_quotes: String = tag.split('"').step_by(2).collect();
@@ -542,7 +544,7 @@ mod tests {
         ] {
             check(&text);
         }
-        assert!(check(&"x".repeat(LONGEST + 1)).contains("The rest is on the page of the release"));
+        assert!(check(&"x".repeat(LONGEST + 1)).contains("See the release page for the rest"));
         assert!(
             began.elapsed() < Duration::from_secs(60),
             "{:?}",

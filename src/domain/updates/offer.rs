@@ -6,13 +6,13 @@ use serde::Serialize;
 use super::model::{ClientRelease, ReleaseSkip};
 use super::tags::order_of_tag;
 
-/// What the known releases come to on this machine.
+/// The offer on this machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReleaseOffer<'a> {
-    /// The newest release that can be installed here; none: there is none. Pre-releases and skipped
-    /// releases are not offered.
+    /// The latest release that can be installed here; none if there is none. Pre-releases and
+    /// skipped releases are not offered.
     pub release: Option<&'a ClientRelease>,
-    /// The newest release above it, whose file for this machine is not there.
+    /// The latest release above it without a file for this machine.
     pub pending: Option<&'a ClientRelease>,
 }
 
@@ -21,12 +21,12 @@ pub struct ReleaseOffer<'a> {
 pub struct PendingRelease {
     /// Its tag.
     pub tag: String,
-    /// Why not, in a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
 impl PendingRelease {
-    /// A release without its file.
+    /// From a release without its file.
     pub fn of(release: &ClientRelease) -> Self {
         Self {
             tag: release.tag.clone(),
@@ -34,7 +34,7 @@ impl PendingRelease {
         }
     }
 
-    /// That in sentences.
+    /// As text.
     pub fn text(&self) -> String {
         format!(
             "Release {} is not yet available for this machine. {}",
@@ -43,7 +43,7 @@ impl PendingRelease {
     }
 }
 
-/// Chooses the release to offer. The order of `releases` does not matter.
+/// Selects the release to offer. The order of `releases` does not matter.
 pub fn choose<'a>(releases: &'a [ClientRelease], skips: &[ReleaseSkip]) -> ReleaseOffer<'a> {
     let newest = |is_ready: bool| {
         releases
@@ -60,9 +60,9 @@ pub fn choose<'a>(releases: &'a [ClientRelease], skips: &[ReleaseSkip]) -> Relea
     }
 }
 
-/// Of several releases that fit a request, the one to take: the newest that can be installed here
-/// and is meant for everybody, or else the newest that is meant for everybody, or else the newest.
-/// Somebody asked for it, so a skip does not count.
+/// Selects from several releases that match a request: the latest final one that can be installed
+/// here, or else the latest final one, or else the latest. A skip does not count, because the user
+/// requested it.
 pub fn choose_requested(releases: &[ClientRelease]) -> Option<&ClientRelease> {
     releases.iter().max_by_key(|release| {
         let is_final = release.is_final();

@@ -1,4 +1,4 @@
-//! The use cases around a switch: whether it can be begun, and its beginning.
+//! The use cases that start a switch, with the checks before it.
 
 use super::model::{
     HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch,
@@ -11,12 +11,11 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
 impl UpdateService {
-    /// Whether a switch can be begun: every instance that is to go over could be started with the
-    /// new version.
+    /// Checks that a switch can start: every instance to switch can start with the new version.
     ///
     /// # Errors
-    /// The version is not installed or in use already; an instance cannot run on it, for the
-    /// reasons named.
+    /// The version is not installed or already in use, or an instance cannot run it, for the given
+    /// reasons.
     pub async fn plan(&self, to: &str, chosen: Option<&[InstanceId]>) -> Result<Vec<Instance>> {
         self.check_managed()?;
         let (store, name) = (self.store().clone(), to.to_owned());
@@ -46,7 +45,7 @@ impl UpdateService {
                 let held = self.held(&all).await?;
                 let is_in_use = self.instances().source().current().as_deref() == Some(to);
                 if is_in_use && held.is_empty() {
-                    return Err(Error::Conflict(format!("{to} is in use already.")));
+                    return Err(Error::Conflict(format!("{to} is already in use.")));
                 }
                 let goes = |instance: &Instance| {
                     (instance.client_version.is_none() && !is_in_use) || held.contains(&instance.id)
@@ -54,7 +53,7 @@ impl UpdateService {
                 going.extend(all.into_iter().filter(goes));
             }
         }
-        // The first one that runs goes ahead, and those that rest are last.
+        // The first running instance is switched first, stopped ones are last.
         going.sort_by_key(|instance| !instance.status.has_client());
         let mut obstacles = Vec::new();
         for instance in &going {
@@ -74,12 +73,12 @@ impl UpdateService {
             format!(" And {more} more.")
         };
         Err(Error::Conflict(format!(
-            "Nothing was switched: {first}.{more} Change the configuration, or pin that instance to the version it runs now, in its settings."
+            "Nothing was switched: {first}.{more} Change the configuration, or pin the instance to its current version under Settings."
         )))
     }
 
-    /// Instances that an earlier switch of all, which did not come to its end, left pinned to the
-    /// version they had gone over to, and that nobody has given another one since.
+    /// Instances that an earlier unfinished switch left pinned to its version, and that were not
+    /// changed since.
     pub async fn held(&self, all: &[Instance]) -> Result<Vec<InstanceId>> {
         let jobs = self.history(200).await?;
         let left = jobs
@@ -109,11 +108,11 @@ impl UpdateService {
             .collect())
     }
 
-    /// Begins to take instances to an installed client: the chosen ones, which are pinned to it, or
+    /// Starts a switch to an installed client: the selected instances, which are pinned to it, or
     /// all that follow the version in use.
     ///
     /// # Errors
-    /// As [`Self::plan`]; other work is under way.
+    /// As [`Self::plan`], or another job is in progress.
     pub async fn switch(
         &self,
         to: &str,
@@ -126,7 +125,7 @@ impl UpdateService {
         self.begin_switch(job).await
     }
 
-    /// A switch that is about to begin.
+    /// A new switch job.
     ///
     /// # Errors
     /// As [`Self::plan`].
@@ -165,10 +164,10 @@ impl UpdateService {
         })
     }
 
-    /// Begins a switch.
+    /// Starts a switch.
     ///
     /// # Errors
-    /// Other work is under way.
+    /// Another job is in progress.
     pub(super) async fn begin_switch(&self, job: UpdateJob) -> Result<UpdateJob> {
         let ticket = self.board().begin(job).await?;
         failpoint::reach("switch.begun");
@@ -178,10 +177,10 @@ impl UpdateService {
         Ok(job)
     }
 
-    /// Begins to go back to the version before, or to any installed one.
+    /// Plans a rollback to the previous version, or to any installed one.
     ///
     /// # Errors
-    /// There is no other version; as [`Self::switch`].
+    /// There is no other version, or as [`Self::switch`].
     pub async fn plan_rollback(
         &self,
         version: Option<String>,
@@ -192,9 +191,7 @@ impl UpdateService {
         let to = match version {
             Some(version) => version,
             None => self.previous().await?.ok_or_else(|| {
-                Error::Conflict(
-                    "There is no version to go back to: no other client is installed.".into(),
-                )
+                Error::Conflict("Cannot roll back: no other client is installed.".into())
             })?,
         };
         self.switch(&to, None, gate, JobTask::Rollback, actor).await

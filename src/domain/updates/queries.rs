@@ -1,5 +1,4 @@
-//! The statements behind updates: the releases that are known, the work that was done, and what is
-//! remembered and wished.
+//! SQL statements for updates: known releases, update jobs and settings.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -15,37 +14,37 @@ use crate::infra::db::schema::{skipped_releases, update_jobs, update_state, upda
 use crate::infra::db::statement::CachedStatement;
 use crate::web::respond::{LIST_BYTES, WHOLE_LIST_BYTES};
 
-/// A row of `updates`, as programs get it.
+/// A row of `updates`: a known release or client.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[schemars(rename = "KnownUpdate")]
 pub struct KnownRelease {
-    /// Its number.
+    /// Id.
     pub id: i64,
-    /// The tag of a release, or the name in the store of a client that came otherwise.
+    /// Tag of a release, or name of another installed client.
     pub version: String,
-    /// Where its file is; empty if nowhere.
+    /// Address of its file; empty if there is none.
     pub download_url: String,
-    /// What changed.
+    /// Release notes.
     pub changelog: String,
-    /// It is installed.
+    /// Installed.
     pub installed: bool,
-    /// When it was installed last.
+    /// Time of the last installation.
     pub installed_at: Option<Timestamp>,
-    /// When it was first heard of.
+    /// When it was first seen.
     pub created_at: Timestamp,
-    /// What its source says of it; none: it is no release.
+    /// The release; null for other clients.
     #[serde(skip)]
     pub release: Option<ClientRelease>,
 }
 
-/// Everything that is known, newest first.
+/// All rows, newest first.
 pub fn known(db: &mut Db) -> QueryResult<Vec<KnownRelease>> {
     let rows: Vec<JobRow> = updates::table.order(updates::id.desc()).load(db)?;
     Ok(rows.into_iter().map(KnownRelease::from).collect())
 }
 
-/// At most `limit` of them, fewer if what changed in them is long, newest first; and whether there
-/// are more. `before`: only those with a smaller number.
+/// At most `limit` rows, fewer if their notes are long, newest first; and whether there are more.
+/// `before`: only those with a smaller id.
 pub fn known_part(
     db: &mut Db,
     before: Option<i64>,
@@ -98,9 +97,9 @@ impl From<JobRow> for KnownRelease {
     }
 }
 
-/// Takes in what the source says of releases; what is installed stays so.
+/// Adds releases from the release API; keeps installed ones.
 pub fn upsert_release(db: &mut Db, releases: &[ClientRelease], now: Timestamp) -> QueryResult<()> {
-    // The oldest first, so that numbers rise with them.
+    // Oldest first, so that ids increase with releases.
     for release in releases.iter().rev() {
         let told = serde_json::to_string(release).unwrap_or_default();
         diesel::insert_into(updates::table)
@@ -124,7 +123,7 @@ pub fn upsert_release(db: &mut Db, releases: &[ClientRelease], now: Timestamp) -
     Ok(())
 }
 
-/// Writes down which of them are installed: versions with where they came from and when.
+/// Saves which versions are installed, with source and time.
 pub fn set_installed(
     db: &mut Db,
     installed: &[(String, String, Option<Timestamp>)],
@@ -152,8 +151,7 @@ pub fn set_installed(
     Ok(())
 }
 
-/// Writes a piece of work down as it is now. An end is final: an earlier stage whose write was
-/// delayed until after it is ignored.
+/// Saves a job. A finished job is final: a delayed write of an earlier stage is ignored.
 pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
     let values = || {
         (
@@ -176,7 +174,7 @@ pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
     Ok(())
 }
 
-/// A piece of work.
+/// A job by id.
 pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<UpdateJob>> {
     let state: Option<String> = update_jobs::table
         .filter(update_jobs::id.eq(id))
@@ -186,7 +184,7 @@ pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<UpdateJob>> {
     Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
 }
 
-/// The work that was done, newest first.
+/// Past jobs, newest first.
 pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<UpdateJob>> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
     let rows: Vec<String> = update_jobs::table
@@ -200,9 +198,8 @@ pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<UpdateJob>> {
         .collect())
 }
 
-/// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest
-/// first; and whether there are more. `is_brief`: without the instances of a switch and the lines
-/// at its end.
+/// At most `limit` jobs before `before`, fewer if they are long, newest first; and whether there
+/// are more. `is_brief`: without the instances of a switch and the log lines.
 pub fn jobs_part(
     db: &mut Db,
     before: Option<JobId>,
@@ -220,7 +217,7 @@ pub fn jobs_part(
             .select(update_jobs::created_at)
             .first(db)
             .optional()?;
-        // Whatever was older than one that is forgotten is forgotten, too.
+        // Jobs older than a deleted one are deleted, too.
         let Some(at) = at.map(|at: Timestamp| at) else {
             return Ok((Vec::new(), false));
         };
@@ -250,7 +247,7 @@ pub fn jobs_part(
     Ok((jobs.into_iter().map(|(job, _)| job).collect(), has_more))
 }
 
-/// The work that was under way when the manager before this one ended, oldest first.
+/// Jobs that the previous manager did not finish, oldest first.
 pub fn unfinished(db: &mut Db) -> QueryResult<Vec<UpdateJob>> {
     let rows: Vec<String> = update_jobs::table
         .filter(update_jobs::ended_at.is_null())
@@ -263,35 +260,35 @@ pub fn unfinished(db: &mut Db) -> QueryResult<Vec<UpdateJob>> {
         .collect())
 }
 
-/// Forgets all but the newest pieces of work.
+/// Deletes all but the newest jobs.
 pub fn prune_jobs(db: &mut Db, keep: i64) -> QueryResult<usize> {
     let text = "DELETE FROM update_jobs WHERE ended_at IS NOT NULL AND id NOT IN \
                 (SELECT id FROM update_jobs ORDER BY created_at DESC LIMIT ?)";
     CachedStatement::<()>::new(text).number(keep).execute(db)
 }
 
-/// What is remembered between two questions for releases, and what the user wants; both as JSON.
+/// State of the last release check and the update settings, both as JSON.
 pub fn state(db: &mut Db) -> QueryResult<(String, String)> {
     update_state::table
         .select((update_state::checked, update_state::settings))
         .first(db)
 }
 
-/// Remembers what the last question for releases came to.
+/// Stores the state of the last release check.
 pub fn set_checked(db: &mut Db, checked: &str) -> QueryResult<usize> {
     diesel::update(update_state::table)
         .set(update_state::checked.eq(checked))
         .execute(db)
 }
 
-/// Stores what the user wants.
+/// Stores the update settings.
 pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
     diesel::update(update_state::table)
         .set(update_state::settings.eq(settings))
         .execute(db)
 }
 
-/// The skipped releases, the last one first.
+/// Skipped releases, last skipped first.
 pub fn skips(db: &mut Db) -> QueryResult<Vec<ReleaseSkip>> {
     let rows: Vec<(String, Timestamp, String)> = skipped_releases::table
         .order((
@@ -309,7 +306,7 @@ pub fn skips(db: &mut Db) -> QueryResult<Vec<ReleaseSkip>> {
         .collect())
 }
 
-/// Skips a release. One that is skipped stays as it is.
+/// Skips a release. A release that is already skipped does not change.
 pub fn add_skip(db: &mut Db, skip: &ReleaseSkip) -> QueryResult<usize> {
     diesel::insert_or_ignore_into(skipped_releases::table)
         .values((

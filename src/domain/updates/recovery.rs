@@ -1,4 +1,4 @@
-//! What a manager does about the work of the one before it, which may have been killed at any
+//! Continues or ends the update job of the previous manager, which may have been killed at any
 //! moment.
 
 use std::collections::HashSet;
@@ -11,19 +11,18 @@ use crate::base::error::Result;
 use crate::domain::configs::ClientVersion;
 use crate::keeper::leftovers;
 
-/// The manager opens its port after this at the latest.
+/// Maximum delay before the manager opens its port.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl UpdateService {
-    /// Finds out what became of the work of a manager that was killed. The rest takes as long as
-    /// the disk and the clients take, so it is done in the background, and this waits a second for
-    /// it at most: cleaning up, making sure that a client is in use if there is one, and going on
-    /// with a switch.
+    /// Determines the result of the job of a killed manager. The rest takes as long as the disk and
+    /// the clients need and runs in the background, with a wait of at most a second: cleaning up,
+    /// selecting a client if none is in use, and continuing a switch.
     pub async fn recover(&self) {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
             Err(error) => {
-                tracing::error!(%error, "unfinished work on clients cannot be looked up");
+                tracing::error!(%error, "cannot read unfinished update jobs");
                 Vec::new()
             }
         };
@@ -32,7 +31,7 @@ impl UpdateService {
             .filter(|job| job.task == JobTask::Install)
             .map(|job| job.id.to_string())
             .collect();
-        // Of several switches only the newest is what somebody wants still.
+        // Of several switches, only the newest is still wanted.
         let newest = unfinished
             .iter()
             .rfind(|job| job.task != JobTask::Install)
@@ -42,22 +41,22 @@ impl UpdateService {
             match (job.task, Some(job.id) == newest) {
                 (JobTask::Install, _) => self.settle_install(job).await,
                 (_, true) => going_on = Some(job),
-                (_, false) => self.end(job, "Another switch came after it.").await,
+                (_, false) => self.end(job, "Replaced by a later switch.").await,
             }
         }
         if let Err(error) = self.remove_trials(going_on.as_ref()).await {
-            tracing::error!(%error, "instances on which a client was tried cannot be looked up");
+            tracing::error!(%error, "cannot read the instances with a client on trial");
         }
         let mut ticket = None;
         if let Some(job) = going_on {
             match self.board().begin(job).await {
                 Ok(begun) => ticket = Some(begun),
                 Err(error) => {
-                    tracing::error!(%error, "an unfinished switch cannot be gone on with")
+                    tracing::error!(%error, "cannot resume an unfinished switch")
                 }
             }
         }
-        // Nothing new comes in before it is tidy.
+        // No job starts before the cleanup.
         let guard = self.board().hold().await;
         let this = self.clone();
         let (tell_done, done) = tokio::sync::oneshot::channel();
@@ -66,7 +65,7 @@ impl UpdateService {
             drop(guard);
             this.repair_current().await;
             this.scan_store().await;
-            // Nobody waiting any more is no error.
+            // A missing receiver is not an error.
             let _ = tell_done.send(());
             if let Some(ticket) = ticket {
                 this.run_switch(&ticket).await;
@@ -78,10 +77,10 @@ impl UpdateService {
     async fn clean_up(&self, marks: Vec<String>) {
         let store = self.store().clone();
         let tidied = tokio::task::spawn_blocking(move || {
-            // A build may have outlived its manager, and would fill again what is tidied.
+            // A build may still be running and would write to the directory again.
             for mark in marks {
                 if leftovers::end_marked(&mark) > 0 {
-                    tracing::warn!(job = %mark, "processes of an interrupted build were ended");
+                    tracing::warn!(job = %mark, "stopped processes of an interrupted build");
                 }
             }
             store.remove_leftovers()
@@ -89,10 +88,10 @@ impl UpdateService {
         match tidied.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "what an interrupted installation left cannot be removed")
+                tracing::warn!(%error, "cannot remove the files of an interrupted installation")
             }
             Err(error) => {
-                tracing::error!(%error, "the directory of clients could not be looked at")
+                tracing::error!(%error, "cannot read the directory of clients")
             }
         }
     }
@@ -100,7 +99,7 @@ impl UpdateService {
     async fn end(&self, job: UpdateJob, words: &str) {
         match self.board().begin(job).await {
             Ok(ticket) => ticket.end(JobStage::Failed, words).await,
-            Err(error) => tracing::error!(%error, "unfinished work on clients cannot be ended"),
+            Err(error) => tracing::error!(%error, "cannot finish unfinished update jobs"),
         }
     }
 
@@ -116,26 +115,25 @@ impl UpdateService {
             return self
                 .end(
                     job,
-                    "jd-manager was ended in the middle of it. Nothing was installed and nothing is left of it; begin again.",
+                    "jd-manager stopped during the installation. Nothing was installed. Start it again.",
                 )
                 .await;
         };
         let ticket = match self.board().begin(job).await {
             Ok(ticket) => ticket,
             Err(error) => {
-                return tracing::error!(%error, "an unfinished installation cannot be ended");
+                return tracing::error!(%error, "cannot finish an unfinished installation");
             }
         };
         let said = format!(
-            "Client {} is installed; jd-manager was ended before it could say so.",
+            "Client {} is installed. jd-manager stopped before it could record that.",
             came.name
         );
         self.finish_install(ticket, &came.name, said, then_switch, &actor)
             .await;
     }
 
-    /// Brings the newest installed client that can be run into use when there is none, or none any
-    /// more: nobody is left without one.
+    /// If no usable client is in use, selects the newest installed one that can run.
     async fn repair_current(&self) {
         if self.fixed().is_some() {
             return;
@@ -155,10 +153,10 @@ impl UpdateService {
                 let linked = tokio::task::spawn_blocking(move || store.set_in_use(&name)).await;
                 match linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
                     Ok(()) => {
-                        tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now")
+                        tracing::warn!(client = %one.name, "no installed client was in use; now using the newest one")
                     }
                     Err(error) => {
-                        tracing::error!(%error, "no client is in use, and none can be brought into use")
+                        tracing::error!(%error, "no client is in use, and jd-manager cannot select one")
                     }
                 }
                 return;
@@ -166,7 +164,7 @@ impl UpdateService {
         }
     }
 
-    /// Nothing is tried on an instance that no unfinished switch speaks of.
+    /// Ends all trials that do not belong to an unfinished switch.
     async fn remove_trials(&self, going_on: Option<&UpdateJob>) -> Result<()> {
         let steps = going_on
             .and_then(|job| job.switch.as_ref())

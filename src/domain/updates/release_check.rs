@@ -1,5 +1,5 @@
-//! What is new: the release API is asked, at most twice a minute and never before it allows it;
-//! what it said last is known without asking.
+//! Checks for releases. Asks the release API at most twice a minute and never before it allows the
+//! next request; remembers the last answer.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,48 +16,48 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::download::{DownloadError, FetchedDocument};
 
-/// An answer is as good as new for so long.
+/// How long an answer is reused.
 const FRESH: Duration = Duration::from_secs(30);
-/// So many releases are asked for: more than two years of them.
+/// Number of releases to request: more than two years of them.
 const RELEASES: &str = "/releases?per_page=30";
 
-/// What is remembered between two questions.
+/// What is stored between two checks.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReleaseCheckState {
-    /// Of which server.
+    /// Address of the server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub base: String,
-    /// When it answered last.
+    /// Time of its last answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// By this it tells whether there is anything new.
+    /// The ETag of its last answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// When it was asked last, with or without an answer.
+    /// Time of the last request, answered or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
-    /// It does not want to be asked before.
+    /// Earliest time for the next request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Why the last question had no answer.
+    /// Why the last request failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// The tags it spoke of last.
+    /// Tags in its last answer.
     pub tags: Vec<String>,
 }
 
 impl UpdateService {
-    /// Asks for releases, unless that was done just now.
+    /// Checks for releases, unless that was done just now.
     ///
     /// # Errors
-    /// The source cannot be reached, or does not want to be asked now.
+    /// The server cannot be reached, or accepts no requests now.
     pub async fn check(&self) -> Result<ReleaseStatus> {
         let _one_at_a_time = self.checking().lock().await;
         let checked = self.checked().await?;
         let now = Timestamp::now();
         let is_same = checked.base == self.base();
-        // A clock that was set back must not forbid for ever.
+        // A clock that was set back must not block requests forever.
         if let Some(until) = checked.not_before.filter(|until| {
             is_same && *until > now && until.since(now) <= Duration::from_secs(86_400)
         }) {
@@ -109,7 +109,7 @@ impl UpdateService {
                     None
                 }
                 Err(why) => Some((
-                    format!("The source of releases gave an answer that cannot be read: {why}."),
+                    format!("Cannot read the answer of the release server: {why}."),
                     None,
                 )),
             },
@@ -119,10 +119,7 @@ impl UpdateService {
                 } else {
                     None
                 };
-                Some((
-                    format!("Releases could not be looked for: {failed}."),
-                    until,
-                ))
+                Some((format!("Cannot check for releases: {failed}."), until))
             }
         };
         if let Some((detail, until)) = problem {
@@ -151,13 +148,13 @@ impl UpdateService {
         write.await
     }
 
-    /// What is remembered of the last question.
+    /// What is stored of the last check.
     pub(super) async fn checked(&self) -> Result<ReleaseCheckState> {
         let (checked, _) = self.db().read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&checked).unwrap_or_default())
     }
 
-    /// What is known without asking.
+    /// The current status, without a request.
     pub async fn news(&self) -> Result<ReleaseStatus> {
         let checked = self.checked().await?;
         let (known, skipped) = self
@@ -174,11 +171,11 @@ impl UpdateService {
         Ok(ReleaseStatus::new(releases, skipped, in_use, checked_at))
     }
 
-    /// The release of a tag or of a client version among those that are known; without one the
-    /// newest that can be installed on this machine.
+    /// A known release by tag or client version; by default the latest that can be installed on
+    /// this machine.
     ///
     /// # Errors
-    /// There is none; while nothing is known, the source cannot be reached.
+    /// There is none, or no releases are known and the server cannot be reached.
     pub(super) async fn known_release(&self, version: Option<&str>) -> Result<ClientRelease> {
         let mut news = self.news().await?;
         if news.releases.is_empty() {
@@ -209,10 +206,10 @@ impl UpdateService {
         ))
     }
 
-    /// The same; a tag that is not known is asked for.
+    /// The same, but requests an unknown tag.
     ///
     /// # Errors
-    /// There is none; the source cannot be reached, or does not want to be asked now.
+    /// There is none, or the server cannot be reached or accepts no requests now.
     pub(super) async fn release(&self, version: Option<&str>) -> Result<ClientRelease> {
         let version = match (self.known_release(version).await, version) {
             (Err(Error::NotFound { .. }), Some(version))
@@ -239,7 +236,7 @@ impl UpdateService {
         {
             Ok(FetchedDocument::New { text, .. }) => {
                 github::release(&text).map_err(|why| Error::Unavailable {
-                    detail: format!("The release {version} cannot be read: {why}."),
+                    detail: format!("Cannot read release {version}: {why}."),
                     retry_after: None,
                 })
             }
@@ -257,7 +254,7 @@ impl UpdateService {
                     )
                     .await?;
                 }
-                let detail = format!("The release {version} could not be asked for: {failed}.");
+                let detail = format!("Cannot get release {version}: {failed}.");
                 Err(Error::Unavailable {
                     detail,
                     retry_after: None,
@@ -270,7 +267,7 @@ impl UpdateService {
 fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
         detail: format!(
-            "The source of releases does not want to be asked before {}.",
+            "The release server accepts no requests until {}.",
             until.local_minute()
         ),
         retry_after: Some(until.since(now)),

@@ -1,5 +1,5 @@
-//! What the known releases come to: for the API, the overview, the health checks and the notice
-//! about a failed update.
+//! The status of known releases, for the API, the overview, the health checks and the notice about
+//! a failed update.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,45 +13,45 @@ use crate::domain::configs::ClientVersion;
 use crate::domain::health::LatestRelease;
 use crate::infra::notices::ManagerNotice;
 
-/// Names the notice about a failed update.
+/// Id of the notice about a failed update.
 const FAILED_UPDATE: &str = "update-failed";
-/// Who acts when nobody asked for an update, for the history.
+/// The actor of automatic updates in the history.
 pub(super) const ACTOR: &str = "automatic";
 
-/// What the answer comes to, as programs get it.
+/// Status of client releases.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ReleaseStatus {
-    /// `latest` is newer than what is in use, or nothing is in use and there is a `latest`.
+    /// `latest` is newer than the version in use, or no client is in use and there is a `latest`.
     pub available: bool,
-    /// The version of the client in use, as it tells it.
+    /// Version of the client in use.
     pub current: Option<String>,
-    /// The release it came with, if it came with one.
+    /// Tag of the release that it came with.
     pub current_tag: Option<String>,
-    /// The newest release that can be installed on this machine. Pre-releases and skipped releases
-    /// do not count.
+    /// Latest release that can be installed on this machine. Pre-releases and skipped releases do
+    /// not count.
     pub latest: Option<String>,
-    /// The client it carries, as far as that is known.
+    /// Client version of `latest`, if known.
     pub latest_client: Option<String>,
-    /// A release newer than `latest` and than what is in use that cannot be installed on this
+    /// A release newer than `latest` and the version in use that cannot be installed on this
     /// machine yet.
     pub pending: Option<PendingRelease>,
-    /// Releases that are not offered because a user skipped them, the last one first.
+    /// Skipped releases, last skipped first.
     pub skipped: Vec<ReleaseSkip>,
-    /// When the source answered last.
+    /// Time of the last successful check.
     pub checked_at: Option<Timestamp>,
-    /// All that are known, by version, newest first; then those whose tag is no version.
+    /// All known releases by version, newest first; then those whose tag is not a version.
     pub releases: Vec<ClientRelease>,
 }
 
 impl ReleaseStatus {
-    /// What known releases come to. `releases`: as their source lists them.
+    /// Computes the status. `releases`: in the order of their source.
     pub(super) fn new(
         mut releases: Vec<ClientRelease>,
         skipped: Vec<ReleaseSkip>,
         in_use: Option<InUse>,
         checked_at: Option<Timestamp>,
     ) -> Self {
-        // Those whose tag is no version keep their order.
+        // Tags that are not versions keep their order.
         releases.sort_by_key(|release| std::cmp::Reverse(order_of_tag(&release.tag)));
         let is_wanted = |release: &ClientRelease| {
             in_use
@@ -76,13 +76,13 @@ impl ReleaseStatus {
         }
     }
 
-    /// The newest release that can be installed on this machine.
+    /// The latest release that can be installed on this machine.
     pub(super) fn latest_release(&self) -> Option<&ClientRelease> {
         let latest = self.latest.as_ref()?;
         self.releases.iter().find(|release| release.tag == *latest)
     }
 
-    /// Whether a release is skipped, named by its tag or by the client that it carries.
+    /// Whether a release is skipped, by tag or client version.
     pub(super) fn is_skipped(&self, version: &str) -> bool {
         self.skipped.iter().any(|skip| {
             skip.tag == version
@@ -90,14 +90,14 @@ impl ReleaseStatus {
         })
     }
 
-    /// Why there is nothing to install although a release is wanted.
+    /// Why there is no release to install.
     pub(super) fn obstacle(&self) -> String {
         match &self.pending {
             Some(pending) => pending.text(),
             None if !self.skipped.is_empty() => {
-                "Every release that could be installed is skipped. Offer one again, or name a version.".into()
+                "All releases that can be installed are skipped. Offer one again, or choose a version.".into()
             }
-            None => "There is no release to install yet. Name a version, or build one.".into(),
+            None => "There is no release to install yet. Choose a version or build a client.".into(),
         }
     }
 }
@@ -110,15 +110,15 @@ impl UpdateService {
             let latest = news.latest.as_deref().unwrap_or_default();
             match (&news.current, &news.latest_client) {
                 (Some(current), Some(client)) => {
-                    format!("Release {latest} with client {client} is there; {current} is in use.")
+                    format!("Release {latest} with client {client} is available. Version in use: {current}.")
                 }
                 (Some(current), None) => {
-                    format!("Release {latest} is there; client {current} is in use.")
+                    format!("Release {latest} is available. Client in use: {current}.")
                 }
-                (None, _) => format!("Release {latest} can be installed."),
+                (None, _) => format!("Release {latest} is available."),
             }
         });
-        // The notice speaks of the release, too.
+        // The notice mentions the release, too.
         self.instances()
             .glances()
             .set_news(words.filter(|_| failure.is_none()));
@@ -130,14 +130,13 @@ impl UpdateService {
     }
 }
 
-/// What health checks compare the clients of instances with; `None` before the first check for
-/// releases. Where nothing newer can be installed, that is the client in use.
+/// The release that health checks compare clients with; `None` before the first release check. If
+/// nothing newer can be installed, the client in use.
 fn latest_for_health(news: &ReleaseStatus) -> Option<LatestRelease> {
     if news.releases.is_empty() {
         return None;
     }
-    // A tag this program does not know is newer than everything only while what is in use is older
-    // than it.
+    // An unknown tag is newer than everything, unless it is older than the version in use.
     let latest = news.latest.as_ref().map(|tag| LatestRelease {
         tag: tag.clone(),
         client: client_of_tag(tag),
@@ -150,7 +149,7 @@ fn latest_for_health(news: &ReleaseStatus) -> Option<LatestRelease> {
                 .clone()
                 .or_else(|| news.current.clone())
                 .unwrap_or_default(),
-            // No instance runs an older client than the oldest that is supported.
+            // No instance runs a client older than the oldest supported one.
             client: Some(client.unwrap_or(ClientVersion::OLDEST)),
         }
     };
@@ -161,12 +160,12 @@ fn latest_for_health(news: &ReleaseStatus) -> Option<LatestRelease> {
     )
 }
 
-/// The message about a failed update: the last one, or else the last one to the newest release.
+/// The notice about a failed update: the last one, or the last one to the latest release.
 /// `finished`: newest first.
 fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice> {
     let has_failed = |job: &&UpdateJob| match job.stage {
         JobStage::Failed | JobStage::RolledBack => true,
-        // Nobody is there to know why an automatic update was cancelled.
+        // The user may not know that an automatic update was canceled.
         JobStage::Cancelled => job.actor == ACTOR,
         _ => false,
     };
@@ -176,7 +175,7 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
     };
     // A failed manual installation of another release needs no notice.
     let is_update = |job: &&UpdateJob| job.task != JobTask::Install || job.actor == ACTOR;
-    // Who skips a release knows that it failed.
+    // A user who skips a release knows that it failed.
     let is_wanted =
         |job: &&UpdateJob| job.task == JobTask::Rollback || !news.is_skipped(&job.version);
     let last = finished
@@ -199,7 +198,7 @@ fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice
     };
     let how = match job.stage {
         JobStage::RolledBack => "was rolled back",
-        JobStage::Cancelled => "was cancelled",
+        JobStage::Cancelled => "was canceled",
         _ => "failed",
     };
     let current = news
@@ -257,7 +256,7 @@ pub(super) mod tests {
     fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
         let job = |task, version: &str, stage, actor: &str| UpdateJob {
             stage,
-            message: "barn did not come up well.".into(),
+            message: "barn is not healthy.".into(),
             ..UpdateJob::new(task, version, actor, Timestamp(0))
         };
         let text = |finished: &[UpdateJob]| {
@@ -266,13 +265,13 @@ pub(super) mod tests {
         let rolled_back = job(JobTask::Switch, "0.6.0", JobStage::RolledBack, "page");
         assert_eq!(
             text(std::slice::from_ref(&rolled_back)).unwrap(),
-            "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
+            "The update to 0.6.0 was rolled back. barn is not healthy. Client 0.5.0 is in use. Fix the cause before you try again."
         );
         let automatic = job(JobTask::Install, "v0.8.0", JobStage::Cancelled, ACTOR);
         assert!(
             text(&[automatic])
                 .unwrap()
-                .starts_with("The automatic update to v0.8.0 was cancelled.")
+                .starts_with("The automatic update to v0.8.0 was canceled.")
         );
         assert_eq!(
             text(&[job(JobTask::Install, "v0.8.0", JobStage::Cancelled, "page")]),
@@ -292,7 +291,7 @@ pub(super) mod tests {
                 "page"
             )]),
             None,
-            "somebody's try"
+            "a manual attempt"
         );
         let other = job(JobTask::Install, "0.5.0", JobStage::Installed, "page");
         assert!(
@@ -342,7 +341,7 @@ pub(super) mod tests {
             latest: None,
             ..news()
         };
-        assert_eq!(latest(&unknown), None, "nobody has looked");
+        assert_eq!(latest(&unknown), None, "not checked yet");
         assert_eq!(
             latest(&news()),
             Some(("v0.8.0".into(), Some(ClientVersion::NEWEST_KNOWN)))

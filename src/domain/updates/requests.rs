@@ -1,5 +1,4 @@
-//! What is asked for in bodies of requests about clients: what to install, whom to switch, how to
-//! judge. Pure.
+//! Reads request bodies: what to install, which instances to switch, how to judge them. Pure.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, whole};
 
-/// What is to be installed, and what goes with it.
+/// Reads an installation request and its options.
 pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     let mut body = MemberReader::of(value, [])?;
     let (version, path) = (body.text("version"), body.text("path"));
@@ -32,14 +31,11 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
         (Some("build"), Some(version), _) => Some(InstallRequest::Build(version)),
         (None | Some("file"), _, Some(path)) => Some(InstallRequest::File(PathBuf::from(path))),
         (Some("build"), None, _) => {
-            body.refuse(
-                "version",
-                "Say which version is to be built, such as 0.6.0.",
-            );
+            body.refuse("version", "Enter the version to build, for example 0.6.0.");
             None
         }
         (Some("file"), _, None) => {
-            body.refuse("path", "Say where the file is.");
+            body.refuse("path", "Enter the path of the file.");
             None
         }
         (Some(_), ..) => {
@@ -51,12 +47,12 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     Ok((order, InstallOptions { unverified, switch }))
 }
 
-/// Which release is to be skipped, or offered again.
+/// Reads the release to skip or offer again.
 pub fn read_release(value: Value) -> Result<String> {
     let mut body = MemberReader::of(value, [])?;
     let version = body.text("version");
     match &version {
-        None => body.refuse("version", "Say which release, such as v0.8.0."),
+        None => body.refuse("version", "Enter a release, for example v0.8.0."),
         Some(version) if check_version(version).is_err() => body.refuse(
             "version",
             "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
@@ -66,21 +62,27 @@ pub fn read_release(value: Value) -> Result<String> {
     body.finish(version)
 }
 
-/// How a switch is judged.
+/// The fields of the health gate.
 pub(super) fn gate_fields() -> [RequestField; 2] {
     [
         whole(
             "ready_within_s",
-            "Each must serve miners within so many seconds",
+            "Seconds within which each instance must be ready for miners.",
             1,
             3600,
         )
         .or(90),
-        whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
+        whole(
+            "watch_s",
+            "Seconds that each instance must then stay healthy.",
+            0,
+            3600,
+        )
+        .or(20),
     ]
 }
 
-/// How long is waited for and watched; what is not said is as usual.
+/// Reads the health gate; missing values have their defaults.
 pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     let usual = HealthGate::default();
     let whole = |number: Option<i64>, usual: u64| {
@@ -92,11 +94,11 @@ pub fn read_gate(body: &mut MemberReader) -> HealthGate {
     }
 }
 
-/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that
+/// The selected instances: `instances: [...]` or one field `instances` for each; none: all that
 /// follow the version in use.
 ///
 /// # Errors
-/// One of them is no id, or nobody is chosen where somebody should be.
+/// An invalid id, or no instance is selected although one is required.
 pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
     let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
         (Some(pairs), _) => pairs
@@ -111,15 +113,18 @@ pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId
         (None, None | Some(Value::Null)) => return Ok(None),
         (None, Some(_)) => vec![""],
     };
-    // A form says for whom it is; a list without anybody in it is a mistake, and so is somebody
-    // chosen out of all.
+    // A form selects all or some instances; an empty list is an error, and so is a list together
+    // with all.
     let is_some =
         input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
     if !is_some {
         return if given.is_empty() {
             Ok(None)
         } else {
-            Err(FieldError::new("/whom", "Say either all or whom."))
+            Err(FieldError::new(
+                "/whom",
+                "Choose either all instances or selected ones.",
+            ))
         };
     }
     let ids = given
@@ -134,7 +139,7 @@ pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId
         )),
         None => Err(FieldError::new(
             "/instances",
-            "instances must be a list of ids of instances.",
+            "instances must be a list of instance ids.",
         )),
     }
 }

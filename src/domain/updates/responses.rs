@@ -1,4 +1,4 @@
-//! What programs are told of updates that has no page of its own. No I/O.
+//! JSON responses of updates that have no page. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,53 +8,53 @@ use super::queries::KnownRelease;
 use super::settings::UpdateSettings;
 use crate::base::ids::JobId;
 
-/// Every release that is known, and every client that was installed otherwise.
+/// All known releases and installed clients.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "AllUpdates")]
 pub struct ReleaseList {
-    /// The newest first.
+    /// Newest first.
     pub updates: Vec<KnownRelease>,
-    /// `before` for the next older ones, if there are more.
+    /// `before` of the next older page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
 }
 
-/// A piece of work has begun.
+/// An update job was started.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct JobStartResponse {
-    /// Which.
+    /// Id of the job.
     pub job: JobId,
-    /// About which client.
+    /// Version of the job.
     pub version: String,
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
 }
 
-/// A piece of work is being cancelled.
+/// An update job is being canceled.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct JobCancelResponse {
-    /// Which.
+    /// Id of the job.
     pub job: JobId,
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
 }
 
-/// What is wanted of updates was changed.
+/// Result of changing the update settings.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UpdateSettingsResponse {
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
-    /// As it is now.
+    /// The new settings.
     pub settings: UpdateSettings,
 }
 
-/// A release was skipped, or is offered again.
+/// Result of skipping a release or offering it again.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ReleaseSkipResponse {
     /// Its tag.
     pub version: String,
-    /// That in a sentence.
+    /// The result as text.
     pub message: String,
-    /// The releases that are skipped now, the last one first.
+    /// All skipped releases, last skipped first.
     pub skipped: Vec<ReleaseSkip>,
 }

@@ -1,5 +1,5 @@
-//! The way of one instance back to what it ran before, once it has shown that it does not come up
-//! well with the new version, or nobody wants that any more.
+//! Rolls one instance back to its previous client, if it is not healthy with the new one or the
+//! switch was canceled.
 
 use super::health_gate::{self, GateResult};
 use super::job_tracker::JobGuard;
@@ -14,12 +14,12 @@ use crate::base::ids::InstanceId;
 use crate::domain::logs::LogPosition;
 use crate::infra::log_store::LogFilter;
 
-/// Lines of the log of an instance that did not come up.
+/// Log lines to keep of an instance that was not healthy.
 const EXCERPT: usize = 15;
 
 impl UpdateService {
-    /// The instance goes back to what it ran before. That it does stands in the job before anything
-    /// is done, so that it does not go forward again after a kill.
+    /// Rolls an instance back to its previous client. Saves the rollback in the job first, so that
+    /// it also continues after a kill.
     pub(super) async fn revert(
         &self,
         ticket: &JobGuard,
@@ -29,7 +29,7 @@ impl UpdateService {
     ) -> Result<(), SwitchInterruption> {
         let is_cancelled = ticket.cancel.is_cancelled() || why == CANCELLED;
         if step.state != StepState::GoingBack {
-            // Before anything else is written into the log.
+            // Before anything else is logged.
             let excerpt = if is_cancelled {
                 Vec::new()
             } else {
@@ -37,7 +37,7 @@ impl UpdateService {
             };
             retry_write(ticket, || {
                 ticket.change(|job| {
-                    job.message = format!("{} goes back. {why}", step.name);
+                    job.message = format!("Rolling back {}. {why}", step.name);
                     job.excerpt.clone_from(&excerpt);
                     if let Some(step) = step_of(job, at) {
                         (step.state, step.words) = (StepState::GoingBack, why.to_owned());
@@ -52,7 +52,7 @@ impl UpdateService {
             tokio::task::spawn_blocking(move || name.is_some_and(|name| store.has(&name)))
                 .await
                 .unwrap_or(false);
-        // By name, since what it ran before need not be what it would be started with now.
+        // By name, because the previous client need not be the one it would start with now.
         let back_to = before.clone().filter(|_| is_there);
         retry_write(ticket, || {
             self.instances().set_trial(step.id, back_to.clone())
@@ -61,8 +61,8 @@ impl UpdateService {
         failpoint::reach("switch.back");
         let shown = before
             .clone()
-            .unwrap_or_else(|| "the version before".into());
-        let note = format!("going back to client {shown}. {why}");
+            .unwrap_or_else(|| "the previous version".into());
+        let note = format!("rolling back to client {shown}. {why}");
         retry_write(ticket, || {
             self.instances().note(step.id, note.clone(), Some(ACTOR))
         })
@@ -82,7 +82,7 @@ impl UpdateService {
             (false, _) => (
                 JobStage::Failed,
                 format!(
-                    "{} did not come up well and is not back yet. {why} {came_back}",
+                    "{} is not healthy, and the rollback failed. {why} {came_back}",
                     step.name
                 ),
             ),
@@ -92,13 +92,14 @@ impl UpdateService {
             ),
             (true, false) => (
                 JobStage::RolledBack,
-                format!("{} did not come up well. {why} {came_back}", step.name),
+                format!("{} is not healthy. {why} {came_back}", step.name),
             ),
         };
         Err(SwitchInterruption::Off(stage, so_far(&ticket.job(), &what)))
     }
 
-    /// Restarts an instance on what it ran before; tells whether it runs that, and how it is.
+    /// Restarts an instance with its previous client. Returns whether it runs that client, and the
+    /// result as text.
     async fn restart_on(
         &self,
         ticket: &JobGuard,
@@ -110,7 +111,7 @@ impl UpdateService {
         let Some(instance) = self.instance(ticket, step.id).await? else {
             return Ok((true, "It was deleted.".into()));
         };
-        // A manager that was killed on the way may have done it.
+        // A killed manager may have done it already.
         let is_done =
             before.is_some() && instance.running_version.as_deref() == before && is_up(&instance);
         if !is_done
@@ -123,7 +124,7 @@ impl UpdateService {
             return Ok((
                 false,
                 format!(
-                    "It could not be restarted on {shown}: {} It still has {runs}; restart it when that is mended.",
+                    "Cannot restart it with {shown}: {} It still has {runs}. Fix the problem, then restart it.",
                     told(error)
                 ),
             ));
@@ -144,12 +145,17 @@ impl UpdateService {
         Ok(match verdict {
             GateResult::Well => {
                 self.measure(ticket, at, step).await?;
-                (true, format!("It is back on {runs} and serves miners."))
+                (true, format!("Rolled back to {runs} and running."))
             }
-            GateResult::Gone => (true, format!("It was stopped on its way back to {shown}.")),
+            GateResult::Gone => (
+                true,
+                format!("It was stopped during the rollback to {shown}."),
+            ),
             GateResult::Bad(still) => (
                 true,
-                format!("It is back on {runs}, where it is not well either. {still} See its page."),
+                format!(
+                    "Rolled back to {runs}, but it is still not healthy. {still} See the instance page."
+                ),
             ),
         })
     }

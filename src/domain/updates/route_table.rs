@@ -22,24 +22,24 @@ use axum::extract::FromRef;
 fn wanted() -> [RequestField; 5] {
     let time = |name, about| text(name, about).with("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$");
     [
-        flag("check_daily", "Releases are looked for once a day.").or(true),
+        flag("check_daily", "Check for releases once a day.").or(true),
         flag(
             "automatic",
-            "A new release is installed and switched to by itself.",
+            "Install new releases and switch to them automatically.",
         )
         .or(false),
-        time("window_from", "Between this time of the machine's day").or("02:00"),
-        time("window_to", "and this one.").or("05:00"),
+        time("window_from", "Start of the time window, local time.").or("02:00"),
+        time("window_to", "End of the time window, local time.").or("05:00"),
         text(
             "signed_by",
-            "The minisign public key that releases have to be signed with; null: none.",
+            "Required minisign public key of releases. `null`: none.",
         )
         .or_null(),
     ]
 }
 
 fn name() -> RequestField {
-    text("name", "The name of an installed client.").like("0.6.0")
+    text("name", "Name of an installed client.").like("0.6.0")
 }
 
 fn version(about: &'static str) -> RequestField {
@@ -58,80 +58,80 @@ where
         "multipart/form-data",
     ];
     RouteTable::new()
-.add(get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
+.add(get("/updates", "getUpdates", "Returns installed clients, known releases and the update job in progress.")
             .gives::<UpdatesPage>(PAGE), routes::show)
-.add(get("/updates/check", "checkUpdates", "Looks for releases and tells what there is.")
+.add(get("/updates/check", "checkUpdates", "Checks for releases and returns the result.")
             .gives::<ReleaseStatus>(PROGRAMS)
             .fails(&[409]), routes::check)
-.add(post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.")
+.add(post("/updates/check", "checkUpdatesByForm", "Same as GET, for forms.")
             .acts([])
             .gives::<ReleaseStatus>(PROGRAMS)
             .or_next_page()
-            .fails(&[409]).for_operators().audited("looked for releases"), routes::look)
-.add(get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
-            .asks([whole("limit", "At most so many.", 1, 1000).or(1000), number("before", "Those before this one.")])
+            .fails(&[409]).for_operators().audited("checked for releases"), routes::look)
+.add(get("/updates/all", "listUpdates", "Lists all releases and clients seen so far, newest first.")
+            .asks([whole("limit", "Maximum number of results.", 1, 1000).or(1000), number("before", "Only results before this number.")])
             .gives::<ReleaseList>(PROGRAMS), routes::all)
-.add(get("/updates/version", "getClientVersion", "The client in use.").gives::<ClientInUse>(PROGRAMS), routes::version)
-.add(get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
-            .asks([whole("limit", "At most so many.", 1, 1000).or(100), id("before", "Those before this piece of work.")])
+.add(get("/updates/version", "getClientVersion", "Returns the client in use.").gives::<ClientInUse>(PROGRAMS), routes::version)
+.add(get("/updates/history", "listUpdateHistory", "Lists update jobs, newest first.")
+            .asks([whole("limit", "Maximum number of results.", 1, 1000).or(100), id("before", "Only jobs before this id.")])
             .gives::<HistoryPage>(PAGE), routes::history)
-.add(get("/updates/releases/{name}", "getRelease", "A release with its notes.")
-            .named(text("name", "Its tag, or the version of the client that it carries.").like("v0.8.0"))
+.add(get("/updates/releases/{name}", "getRelease", "Returns a release with its notes.")
+            .named(text("name", "Tag of the release, or version of its client.").like("v0.8.0"))
             .gives::<ReleasePage>(PAGE), routes::release)
 .add(post("/updates/skip", "skipRelease", "Skips a release: it is neither offered nor installed automatically.")
-            .takes([version("Which release: its tag, or the version of its client.").required()])
+            .takes([version("Tag of the release, or version of its client.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("skipped a release"), routes::skip)
 .add(post("/updates/unskip", "unskipRelease", "Offers a skipped release again.")
-            .takes([version("Which release: its tag, or the version of its client.").required()])
+            .takes([version("Tag of the release, or version of its client.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("offered a skipped release again"), routes::unskip)
-.add(get("/updates/install", "askInstall", "The question before an installation, for people.")
-            .asks([version("Which release; without it the newest that can be installed here.")])
+.add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation.")
+            .asks([version("Release to install. Default: the latest that can be installed here.")])
             .gives::<InstallPage>(PAGE)
             .fails(&[404, 409]), routes::ask_install)
-.add(post("/updates/install", "installClient", "Installs a client: a release, one that is built, or a file on this machine.")
+.add(post("/updates/install", "installClient", "Installs a client from a release, a build or a file on this machine.")
             .may_take([
-                version("Which; without it the newest release that can be installed here."),
-                one_of("source", "Where it comes from.", &["release", "build", "file"]).or("release"),
-                text("path", "With `file`: the client program, or a release's archive, on this machine."),
-                flag("accept_unverified", "A release that gives no checksum is taken all the same.").or(false),
-                flag("switch", "Instances are switched to it afterwards.").or(false),
+                version("Version to install. Default: the latest release that can be installed here."),
+                one_of("source", "Source of the client.", &["release", "build", "file"]).or("release"),
+                text("path", "With `file`: path of the client program or a release archive on this machine."),
+                flag("accept_unverified", "Also install a release without a checksum.").or(false),
+                flag("switch", "Switch instances to it afterwards.").or(false),
             ])
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("began to install a client"), routes::install)
-.add(post("/updates/upload", "uploadClient", "Installs a client that is sent: the program, or a release's archive.")
+            .fails(&[404, 409]).for_operators().audited("started to install a client"), routes::install)
+.add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program or a release archive.")
             .asks([
-                text("name", "What it is called, for people."),
-                flag("switch", "Instances are switched to it afterwards.").or(false),
+                text("name", "Name to display."),
+                flag("switch", "Switch instances to it afterwards.").or(false),
             ])
             .takes_file(file, [])
             .begins::<JobStartResponse>()
             .fails(&[409, 422]).for_admins().audited("uploaded a client").uploads(), routes::upload)
-.add(get("/updates/switch", "askSwitch", "The question before a switch, for people.")
-            .asks([version("To which installed client.").like("0.6.0")])
+.add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch.")
+            .asks([version("Name of an installed client.").like("0.6.0")])
             .gives::<SwitchPage>(PAGE)
             .fails(&[404, 409]), routes::ask_switch)
-.add(post("/updates/switch", "switchClient", "Takes instances to an installed client, one after the other.")
+.add(post("/updates/switch", "switchClient", "Switches instances to an installed client, one at a time.")
             .takes([
-                version("Its name in the store.").like("0.6.0").required(),
-                list("instances", "These, which are then pinned to it; left out: all that follow the version in use."),
+                version("Name of the installed client.").like("0.6.0").required(),
+                list("instances", "Ids of instances to switch and pin. Default: all instances that follow the version in use."),
             ])
             .more(gate_fields())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("began to switch clients"), routes::switch)
-.add(post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
-            .may_take([version("To which installed client; without it the one before.").like("0.5.0")])
+            .fails(&[404, 409]).for_operators().audited("started to switch clients"), routes::switch)
+.add(post("/updates/rollback", "rollBackClient", "Rolls instances back to the previous client.")
+            .may_take([version("Name of an installed client. Default: the previous one.").like("0.5.0")])
             .more(gate_fields())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("went back to the client before"), routes::rollback)
-.add(get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")
-            .about("As an event stream: an event `job` at the opening and as it changes, until it is over.")
+            .fails(&[404, 409]).for_operators().audited("started a rollback of clients"), routes::rollback)
+.add(get("/updates/jobs/{id}", "getJob", "Returns an update job.")
+            .about("Event stream: sends `job` when it opens and after each change, until the job has finished.")
             .gives::<JobPage>(PAGE_OR_STREAM), routes::job)
-.add(post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.")
+.add(post("/updates/jobs/{id}/cancel", "cancelJob", "Cancels an update job.")
             .acts([])
             .does::<JobCancelResponse>()
-            .fails(&[409]).for_operators().audited("cancelled a piece of work"), routes::cancel)
+            .fails(&[409]).for_operators().audited("canceled an update job"), routes::cancel)
 .add(delete("/updates/installed/{name}", "removeClient", "Removes an installed client.")
             .named(name())
             .does::<MessageResponse>()
@@ -139,19 +139,19 @@ where
 .add(get(
             "/updates/installed/{name}/delete",
             "askRemoveClient",
-            "The question before an installed client is removed, for people.",
+            "Shows the confirmation page for removing an installed client.",
         )
         .named(name())
         .gives::<ConfirmPage<ClientRemoval>>(PAGE), routes::ask_remove)
-.add(post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
+.add(post("/updates/installed/{name}/delete", "removeClientByForm", "Same as DELETE, for forms.")
             .named(name())
             .acts([])
             .does::<MessageResponse>()
             .fails(&[409, 422]).for_admins().audited("removed a client"), routes::remove)
-.add(patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
+.add(patch("/updates/settings", "changeUpdateSettings", "Changes the given update settings.")
             .takes(wanted())
-            .does::<UpdateSettingsResponse>().for_admins().audited("changed the settings of updates"), routes::settings)
-.add(post("/updates/settings", "changeUpdateSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
+            .does::<UpdateSettingsResponse>().for_admins().audited("changed the update settings"), routes::settings)
+.add(post("/updates/settings", "changeUpdateSettingsByForm", "Same as PATCH, for forms: an unchecked box means off.")
             .takes(wanted())
-            .does::<UpdateSettingsResponse>().for_admins().audited("changed the settings of updates"), routes::settings)
+            .does::<UpdateSettingsResponse>().for_admins().audited("changed the update settings"), routes::settings)
 }

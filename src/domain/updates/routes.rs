@@ -1,4 +1,4 @@
-//! The URLs of updates. Each handler says which use case and which page; nothing else.
+//! The HTTP handlers of updates. Each one only selects a use case and a page.
 
 use axum::Json;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
@@ -69,7 +69,7 @@ async fn show_page(
     })
 }
 
-/// `GET /updates/check`: looks for releases and tells what there is.
+/// `GET /updates/check`: checks for releases and returns the result.
 pub async fn check(
     State(updates): State<UpdateService>,
 ) -> Result<Json<ReleaseStatus>, ProblemResponse> {
@@ -83,7 +83,7 @@ pub async fn look(
     _: EmptyForm,
 ) -> Reply {
     match updates.check().await {
-        // The page says what was the matter.
+        // The page shows the problem.
         Ok(_) | Err(Error::Unavailable { .. }) if want.form == Representation::Html => {
             want.redirect(HERE)
         }
@@ -124,7 +124,7 @@ pub async fn history(
     mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit");
-    let before = params.get::<JobId>("before", "the id of a piece of work");
+    let before = params.get::<JobId>("before", "the id of an update job");
     params.finish()?;
     let is_brief = want.form == Representation::Html;
     let (history, has_more) = updates
@@ -140,7 +140,7 @@ pub async fn history(
     .await
 }
 
-/// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.
+/// `GET /updates/jobs/{id}`: the page, its JSON, or its event stream.
 pub async fn job(
     State(updates): State<UpdateService>,
     PathId(id): PathId<JobId>,
@@ -153,7 +153,7 @@ pub async fn job(
     want.respond(&JobPage { job })
 }
 
-/// The work as it is and each time it changes, until it is over.
+/// The job now and after each change, until it has finished.
 fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
     let (id, told) = (job.id, updates.follow());
     let event = move |job: UpdateJob| {
@@ -192,7 +192,7 @@ pub async fn cancel(
     _: EmptyForm,
 ) -> Reply {
     let job = updates.cancel(id).await?;
-    let message = format!("\"{}\" is being cancelled.", job.title());
+    let message = format!("Canceling \"{}\".", job.title());
     let json = JobCancelResponse { job: id, message };
     ChangeResponse::new(json, format!("{HERE}/jobs/{id}")).respond(&want)
 }
@@ -207,7 +207,7 @@ pub async fn release(
     if check_version(&name).is_err() {
         return Err(none().into());
     }
-    // Opening this page makes no request to the release API.
+    // This page makes no request to the release API.
     let release = updates.known_release(Some(&name)).await?;
     let mut skips = updates.skips().await?;
     skips.retain(|skip| skip.tag == release.tag);
@@ -231,7 +231,7 @@ pub async fn skip(
     let version = read_release(input.value)?;
     let tag = updates.skip(&version, &actor.to_string()).await?.tag;
     let message = format!(
-        "Release {tag} is skipped: it is not offered and not installed automatically. Newer ones are."
+        "Release {tag} is skipped. It is neither offered nor installed automatically. Newer releases are."
     );
     skip_response(&updates, &want, tag, message).await
 }
@@ -262,7 +262,7 @@ async fn skip_response(
     ChangeResponse::new(json, format!("{HERE}#releases")).respond(want)
 }
 
-/// `GET /updates/install?version=`: the question.
+/// `GET /updates/install?version=`: the confirmation page.
 pub async fn ask_install(
     State(updates): State<UpdateService>,
     want: RequestContext,
@@ -280,7 +280,8 @@ async fn install_page(
     version: Option<&str>,
     errors: Vec<FieldError>,
 ) -> Result<InstallPage> {
-    // Looking asks nobody for what is not known: any page of another site can make a browser look.
+    // A GET makes no request to the release API: any page of another site can make a browser send
+    // it.
     let release = updates.known_release(version).await?;
     Ok(InstallPage {
         obstacle: release.asset.obstacle(),
@@ -310,7 +311,7 @@ pub async fn install(
                 InstallRequest::Release(version) => {
                     match install_page(&updates, version.as_deref(), errors.clone()).await {
                         Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
-                        // One that was only asked for has no page of its own.
+                        // A release that was only requested has no page of its own.
                         Err(_) => Err(Error::Conflict(
                             errors.into_iter().map(|e| e.detail).collect(),
                         )
@@ -328,7 +329,7 @@ pub async fn install(
     }
 }
 
-/// `POST /updates/upload`: a client as a file, by a form (`file`) or as the body itself.
+/// `POST /updates/upload`: a client as a form field (`file`) or as the body.
 pub async fn upload(
     State(updates): State<UpdateService>,
     actor: Actor,
@@ -353,13 +354,13 @@ pub async fn upload(
     } else {
         return Err(ProblemResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Send the program or a release's archive as application/octet-stream, or as the file \"file\" of multipart/form-data.",
+            "Send the program or a release archive as application/octet-stream, or as \"file\" in multipart/form-data.",
         ));
     };
     begun(&want, &job)
 }
 
-/// `GET /updates/switch?version=`: the question.
+/// `GET /updates/switch?version=`: the confirmation page.
 pub async fn ask_switch(
     State(updates): State<UpdateService>,
     want: RequestContext,
@@ -367,16 +368,14 @@ pub async fn ask_switch(
 ) -> Reply {
     let version = match params.text("version") {
         Some(version) => version.to_owned(),
-        // The newest there is besides the one in use.
+        // The newest one except the version in use.
         None => {
             let installed = updates.installed().await?;
             let other = installed
                 .iter()
                 .find(|one| !one.in_use)
                 .or(installed.first());
-            let none = || {
-                Error::Conflict("No client is installed yet, so there is none to switch to.".into())
-            };
+            let none = || Error::Conflict("No client is installed yet. Install one first.".into());
             other.ok_or_else(none)?.name.clone()
         }
     };
@@ -435,7 +434,7 @@ pub async fn switch(
         }
     };
     match &version {
-        None => body.refuse("version", "Say which installed version, such as 0.6.0."),
+        None => body.refuse("version", "Enter an installed version, for example 0.6.0."),
         Some(version) if check_version(version).is_err() => body.refuse(
             "version",
             "version must be the name of an installed client.",
@@ -448,7 +447,7 @@ pub async fn switch(
     };
     let version = match body.finish(version.clone()) {
         Ok(version) => version,
-        // A page is only asked for what is wrong with the selection.
+        // A page shows only the problem with the selection.
         Err(Error::Invalid(errors))
             if want.form == Representation::Html
                 && errors.iter().all(|e| e.pointer == "/instances") =>
@@ -496,7 +495,7 @@ pub async fn rollback(
     begun(&want, &job)
 }
 
-/// `GET /updates/installed/{name}/delete`: the question.
+/// `GET /updates/installed/{name}/delete`: the confirmation page.
 pub async fn ask_remove(
     State(updates): State<UpdateService>,
     Path(name): Path<String>,
@@ -520,7 +519,7 @@ pub async fn remove(
     _: EmptyForm,
 ) -> Reply {
     updates.remove(&name).await?;
-    let json = MessageResponse::new(format!("Client {name} is removed."));
+    let json = MessageResponse::new(format!("Removed client {name}."));
     ChangeResponse::new(json, HERE).respond(&want)
 }
 
@@ -551,13 +550,13 @@ pub async fn settings(
     }
 }
 
-/// Work has begun: programs get its id, people its page.
+/// A job was started: programs get its id, browsers its page.
 fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
     let at = format!("{HERE}/jobs/{}", job.id);
     let json = JobStartResponse {
         job: job.id,
         version: job.version.clone(),
-        message: format!("\"{}\" has begun.", job.title()),
+        message: format!("Started: {}.", job.title()),
     };
     ChangeResponse::new(json, at.clone())
         .accepted(at)

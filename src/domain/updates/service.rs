@@ -1,5 +1,5 @@
-//! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager
-//! does about the work of the one before it.
+//! The use cases of updates: list, install, switch, roll back and remove clients, and continue the
+//! work of the previous manager.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::infra::db::Db;
 use crate::infra::download::Fetcher;
 use crate::infra::notices::ManagerNotices;
 
-/// Everything that can be done about clients; cheap to clone.
+/// The use cases of updates; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct UpdateService(Arc<UpdateServiceInner>);
 
@@ -45,39 +45,39 @@ struct UpdateServiceInner {
     checking: tokio::sync::Mutex<()>,
 }
 
-/// Where releases are, and with which right they are asked for.
+/// The release API and the token for it.
 #[derive(Clone, Debug)]
 pub struct ReleaseSource {
     /// The base address of the release API.
     pub base: String,
-    /// A file that holds the token to ask it with.
+    /// File with the token.
     pub token_file: Option<PathBuf>,
 }
 
-/// The client in use, as programs get it.
+/// The client in use.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ClientInUse {
-    /// The version it tells.
+    /// Client version.
     pub version: String,
-    /// Its name in the store; none: it was given with `--client`.
+    /// Name in the store; absent if set with `--client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The release it came with.
+    /// Tag of its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// The program.
+    /// Path of the program.
     pub path: PathBuf,
-    /// Its SHA-256 in hexadecimal.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Where it came from.
+    /// Source of the client.
     pub source: ClientOrigin,
 }
 
 impl UpdateService {
-    /// Nothing is asked yet and nothing done.
+    /// Sends no request yet.
     ///
     /// # Errors
-    /// The address of the release API cannot be used.
+    /// The address of the release API is invalid.
     pub fn new(
         db: Db,
         health: HealthService,
@@ -122,7 +122,7 @@ impl UpdateService {
         &self.0.logs
     }
 
-    /// The instances that run clients.
+    /// The service of the instances.
     pub fn instances(&self) -> &InstanceService {
         self.0.health.instances()
     }
@@ -147,55 +147,53 @@ impl UpdateService {
         &self.0.board
     }
 
-    /// Ends with the manager.
+    /// Canceled when the manager stops.
     pub fn stop(&self) -> &CancellationToken {
         &self.0.stop
     }
 
-    /// What the release API is asked with. Read anew each time, so that a changed token counts at
-    /// once.
+    /// The token for the release API. Read each time, so a changed token takes effect immediately.
     pub(super) async fn token(&self) -> Option<String> {
         let path = self.0.token_file.as_ref()?;
         match tokio::fs::read_to_string(path).await {
             Ok(text) => Some(text.trim().to_owned()).filter(|token| !token.is_empty()),
             Err(error) => {
-                tracing::warn!(%error, file = %path.display(), "the token for the release API cannot be read; asking without");
+                tracing::warn!(%error, file = %path.display(), "cannot read the token for the release API; continuing without it");
                 None
             }
         }
     }
 
-    /// The work under way or the last that was, as it changes.
+    /// The current or last job, as it changes.
     pub fn follow(&self) -> watch::Receiver<Option<UpdateJob>> {
         self.0.board.follow()
     }
 
-    /// The work under way.
+    /// The job in progress.
     pub fn present(&self) -> Option<UpdateJob> {
         self.0.board.present().filter(|job| !job.stage.is_over())
     }
 
-    /// A piece of work.
+    /// A job by id.
     pub async fn job(&self, id: JobId) -> Result<UpdateJob> {
         self.0.board.get(id).await
     }
 
-    /// Cancels a piece of work.
+    /// Cancels a job.
     ///
     /// # Errors
-    /// It is over, or there is none of this id.
+    /// It has finished, or the id is unknown.
     pub async fn cancel(&self, id: JobId) -> Result<UpdateJob> {
         self.0.board.cancel(id).await
     }
 
-    /// What was done, newest first.
+    /// Past jobs, newest first.
     pub async fn history(&self, limit: i64) -> Result<Vec<UpdateJob>> {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
     }
 
-    /// At most `limit` pieces of the work that was done before `before`, fewer if they are long,
-    /// newest first; and whether there are more. `is_brief`: without the instances of a switch and
-    /// the lines at its end.
+    /// At most `limit` jobs before `before`, fewer if they are long, newest first; and whether
+    /// there are more. `is_brief`: without the instances of a switch and the log lines.
     pub async fn history_part(
         &self,
         before: Option<JobId>,
@@ -208,7 +206,7 @@ impl UpdateService {
             .await
     }
 
-    /// The jobs that ended, newest first. The last one is among them before it is written down.
+    /// Finished jobs, newest first. Includes the last one before it is saved.
     pub(super) async fn finished(&self) -> Vec<UpdateJob> {
         let mut jobs = self.history(200).await.unwrap_or_default();
         if let Some(present) = self.board().present() {
@@ -219,9 +217,8 @@ impl UpdateService {
         jobs
     }
 
-    /// At most `limit` of the releases and clients that were ever heard of, fewer if what changed
-    /// in them is long, newest first; and whether there are more. `before`: only those with a
-    /// smaller number.
+    /// At most `limit` known releases and clients, fewer if their notes are long, newest first; and
+    /// whether there are more. `before`: only those with a smaller id.
     pub async fn all(
         &self,
         before: Option<i64>,
@@ -233,13 +230,13 @@ impl UpdateService {
             .await
     }
 
-    /// What the user wants of updates.
+    /// The update settings.
     pub async fn wanted(&self) -> Result<UpdateSettings> {
         let (_, settings) = self.0.db.read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&settings).unwrap_or_default())
     }
 
-    /// Changes it.
+    /// Saves the update settings.
     pub async fn set_wanted(&self, wanted: &UpdateSettings) -> Result<()> {
         let text = serde_json::to_string(wanted).map_err(Error::internal)?;
         self.0
@@ -249,25 +246,24 @@ impl UpdateService {
         Ok(())
     }
 
-    /// The program given with `--client`, which stands for all versions; none: clients are managed
-    /// here.
+    /// The program set with `--client`, used for all versions; none: clients are managed here.
     pub fn fixed(&self) -> Option<&Path> {
         self.instances().source().fixed()
     }
 
-    /// Refuses work on clients while one given with `--client` is used.
+    /// Rejects update jobs while `--client` is set.
     pub(super) fn check_managed(&self) -> Result<()> {
         match self.fixed() {
             None => Ok(()),
             Some(path) => Err(Error::Conflict(format!(
-                "jd-manager was started with the client {}, and runs nothing else. Start it without --client (JD_MANAGER_CLIENT, or client in the \
+                "jd-manager was started with the client {} and runs no other client. Start it without --client (JD_MANAGER_CLIENT, or client in the \
                  settings file) to install and switch clients here.",
                 path.display()
             ))),
         }
     }
 
-    /// The client in use, as far as it matters to what is newer.
+    /// The client in use, as needed for the comparison with releases.
     pub(super) async fn in_use(&self) -> Option<InUse> {
         let program = self.instances().client().await.ok()?;
         let store = self.store().clone();
@@ -287,7 +283,7 @@ impl UpdateService {
     /// The client in use.
     ///
     /// # Errors
-    /// There is none, or it cannot be run here.
+    /// There is none, or it cannot run here.
     pub async fn version(&self) -> Result<ClientInUse> {
         let program = self.instances().client().await?;
         let (store, path, name) = (
@@ -316,7 +312,7 @@ impl UpdateService {
         })
     }
 
-    /// The installed clients, the newest first, with who needs them.
+    /// The installed clients, newest first, with the instances that use them.
     pub async fn installed(&self) -> Result<Vec<InstalledClient>> {
         let store = self.store().clone();
         let found = tokio::task::spawn_blocking(move || store.list())
@@ -348,7 +344,7 @@ impl UpdateService {
         Ok(installed)
     }
 
-    /// The name of the installed client that came with a release.
+    /// Name of the installed client of a release.
     pub(super) async fn installed_as(&self, release: &ClientRelease) -> Result<Option<String>> {
         let mut installed = self.installed().await?.into_iter();
         Ok(installed
@@ -356,8 +352,8 @@ impl UpdateService {
             .map(|one| one.name))
     }
 
-    /// The installed client that was in use before somebody switched to the present one, or else
-    /// the next older one; none: there is none. Never one that was gone back from.
+    /// The installed client that was in use before the current one, or else the next older one;
+    /// none if there is none. Never one that was rolled back.
     pub async fn previous(&self) -> Result<Option<String>> {
         let current = self.instances().source().current();
         let store = self.store().clone();
@@ -391,7 +387,7 @@ impl UpdateService {
     /// Removes an installed client.
     ///
     /// # Errors
-    /// There is none of this name, or it is needed.
+    /// Unknown name, or the client is in use.
     pub async fn remove(&self, name: &str) -> Result<()> {
         let _alone = self.board().alone().await?;
         let found = self
@@ -411,7 +407,7 @@ impl UpdateService {
         Ok(())
     }
 
-    /// Writes down what is installed, and says what is new.
+    /// Saves which clients are installed, and shows news.
     pub(super) async fn scan_store(&self) {
         let look = async {
             let store = self.store().clone();
@@ -437,7 +433,7 @@ impl UpdateService {
             Ok::<(), Error>(())
         };
         if let Err(error) = look.await {
-            tracing::warn!(%error, "what is installed cannot be written down");
+            tracing::warn!(%error, "cannot save the list of installed clients");
         }
     }
 }

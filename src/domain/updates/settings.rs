@@ -1,5 +1,5 @@
-//! What the user wants of updates: looked for by themselves, installed by themselves, signed by
-//! whom. Pure but for reading a body.
+//! The update settings: daily checks, automatic updates, required signature. Pure except for
+//! reading a body.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,27 +8,23 @@ use crate::base::error::{Error, Result};
 use crate::infra::verify::public_key;
 use crate::web::extract::MemberReader;
 
-/// What the user wants of updates. By default releases are looked for daily and nothing is ever
-/// installed.
+/// Update settings. By default jd-manager checks for releases daily and installs nothing.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateSettings {
-    /// Releases are looked for once a day.
+    /// Check for releases once a day.
     pub check_daily: bool,
-    /// A new release is installed and switched to without being asked for, if its checksum is
-    /// known.
+    /// Install new releases with a checksum and switch to them automatically.
     pub automatic: bool,
-    /// The part of the day for that: from this minute of the machine's local day, 0 to 1439 (as
-    /// text `02:00`),
+    /// Start of the time window in minutes of the local day, 0 to 1439 (as text `02:00`).
     #[serde(with = "time_of_day")]
     #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_from: u16,
-    /// to this one; it may go over midnight.
+    /// End of the time window; may be after midnight.
     #[serde(with = "time_of_day")]
     #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_to: u16,
-    /// The minisign public key that releases have to be signed with; none: signatures are not asked
-    /// for.
+    /// Required minisign public key of releases; none: signatures are not required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
 }
@@ -46,8 +42,8 @@ impl Default for UpdateSettings {
 }
 
 impl UpdateSettings {
-    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a
-    /// no.
+    /// Applies the given settings. An unchecked box of a form is missing, so `is_form` makes it
+    /// false.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
         let mut body = MemberReader::of(value, [])?;
         let mut wanted = self.clone();
@@ -81,13 +77,13 @@ impl UpdateSettings {
         if wanted.window_from == wanted.window_to {
             body.refuse(
                 "window_to",
-                "The window must have a length: choose another end.",
+                "Start and end of the time window are the same. Choose another end.",
             );
         }
         body.finish(Some(wanted))
     }
 
-    /// Whether a minute of the local day lies in the window.
+    /// Whether a minute of the local day is in the time window.
     pub const fn is_time(&self, minute: u16) -> bool {
         if self.window_from < self.window_to {
             self.window_from <= minute && minute < self.window_to
@@ -96,7 +92,7 @@ impl UpdateSettings {
         }
     }
 
-    /// The window's ends as times of day.
+    /// Start and end of the time window as text.
     pub fn window(&self) -> (String, String) {
         (text_of(self.window_from), text_of(self.window_to))
     }
@@ -106,7 +102,7 @@ fn text_of(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
-/// Minutes of a day as people write them.
+/// Minutes of a day as text.
 mod time_of_day {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -115,7 +111,8 @@ mod time_of_day {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u16, D::Error> {
-        super::minute_of(&String::deserialize(d)?).ok_or_else(|| D::Error::custom("no time of day"))
+        super::minute_of(&String::deserialize(d)?)
+            .ok_or_else(|| D::Error::custom("not a time of day"))
     }
 }
 
@@ -129,17 +126,22 @@ fn minute_of(text: &str) -> Option<u16> {
     Some(number(hours, 24)? * 60 + number(minutes, 60)?)
 }
 
-/// A key that is stored was a key when it was stored.
+/// Parses a stored key.
 ///
 /// # Errors
-/// It is none any more.
+/// The stored key is not valid.
 pub fn key_of(wanted: &UpdateSettings) -> Result<Option<minisign_verify::PublicKey>> {
     wanted
         .signed_by
         .as_deref()
         .map(public_key)
         .transpose()
-        .map_err(|why| Error::invalid("/signed_by", format!("The configured key: {why}.")))
+        .map_err(|why| {
+            Error::invalid(
+                "/signed_by",
+                format!("The configured key is invalid: {why}."),
+            )
+        })
 }
 
 #[cfg(test)]
@@ -186,7 +188,7 @@ mod tests {
             .unwrap();
         assert_eq!(signed.signed_by.as_deref(), Some(key));
         assert!(key_of(&signed).unwrap().is_some());
-        // As it is told and stored, it is read.
+        // It is read as it is shown and stored.
         let told = serde_json::to_value(&signed).unwrap();
         assert_eq!(told["window_from"], "02:00");
         assert_eq!(

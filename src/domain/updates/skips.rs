@@ -1,4 +1,4 @@
-//! Skipped releases: what a user does not want to be offered, until there is a newer one.
+//! Skipped releases, which are not offered.
 
 use super::model::{ClientRelease, ReleaseSkip};
 use super::queries;
@@ -8,16 +8,16 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 
 impl UpdateService {
-    /// The skipped releases, the last one first.
+    /// Skipped releases, last skipped first.
     pub async fn skips(&self) -> Result<Vec<ReleaseSkip>> {
         self.db().read(|c| Ok(queries::skips(c)?)).await
     }
 
-    /// Skips a known release, named by its tag or by its client: it is not offered, not installed
-    /// by automatic updates and not reported by health checks. To skip it again changes nothing.
+    /// Skips a known release by its tag or client version: it is not offered, not installed
+    /// automatically and not reported by health checks. Skipping it again changes nothing.
     ///
     /// # Errors
-    /// There is none; clients are not managed here.
+    /// Unknown release, or `--client` is set.
     pub async fn skip(&self, version: &str, actor: &str) -> Result<ClientRelease> {
         self.check_managed()?;
         let release = self.known_release(Some(version)).await?;
@@ -33,10 +33,11 @@ impl UpdateService {
         Ok(release)
     }
 
-    /// Offers a skipped release again, named as for [`skip`](Self::skip). Returns its tag.
+    /// Offers a skipped release again, by its tag or client version as for [`skip`](Self::skip).
+    /// Returns its tag.
     ///
     /// # Errors
-    /// None of these is skipped; clients are not managed here.
+    /// The release is not skipped, or `--client` is set.
     pub async fn unskip(&self, version: &str) -> Result<String> {
         self.check_managed()?;
         let skips = self.skips().await?;

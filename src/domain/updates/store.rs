@@ -1,10 +1,10 @@
-//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2`
-//! with `manifest.json` beside it, the link `current` to the one in use, and `.incoming/` for what
-//! is not complete.
+//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2` and
+//! its `manifest.json`, the link `current` to the version in use, and `.incoming/` for incomplete
+//! clients.
 //!
-//! A client comes in by one rename of a directory that is complete and on the disk; it comes into
-//! use by one rename of a link; it goes by one rename, too, before it is removed. So whatever is
-//! killed when, each of them is there as a whole or not at all. Knows no job and no page. Blocks.
+//! A client is added by renaming a directory that is complete and synced to the disk. It becomes
+//! the version in use by renaming a link, and it is renamed before it is deleted. A kill at any
+//! moment therefore leaves each client complete or absent. Independent of jobs and pages. Blocking.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -19,9 +19,9 @@ use crate::infra::verify::sha256;
 
 const INCOMING: &str = ".incoming";
 const MANIFEST: &str = "manifest.json";
-/// A link that is about to become [`CURRENT`].
+/// A link that will replace [`CURRENT`].
 const NEXT: &str = ".current.next";
-/// Directories of removed clients on their way out.
+/// Prefix of the directories of removed clients.
 const GONE: &str = ".gone-";
 
 /// The installed clients.
@@ -30,25 +30,25 @@ pub struct ClientStore {
     dir: PathBuf,
 }
 
-/// How a client came in.
+/// Result of adding a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallResult {
-    /// It is new, under this name.
+    /// It is new, with this name.
     New(String),
-    /// The very same program was there already, under this name.
+    /// The same program is already installed with this name.
     Known(String),
 }
 
 impl ClientStore {
-    /// In the directory `dir`, which is made when it is needed.
+    /// A store in the directory `dir`, which is created when needed.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Removes what interrupted work left.
+    /// Removes leftovers of interrupted jobs.
     ///
     /// # Errors
-    /// The directory cannot be read, or what lies there not be removed.
+    /// The directory cannot be read, or a leftover cannot be removed.
     pub fn remove_leftovers(&self) -> io::Result<()> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -68,7 +68,7 @@ impl ClientStore {
         Ok(())
     }
 
-    /// The names of the installed clients with what is written beside them, by name.
+    /// Names and manifests of the installed clients, by name.
     pub fn list(&self) -> io::Result<Vec<(String, Option<ClientManifest>)>> {
         let names = installed(&self.dir)?
             .into_iter()
@@ -83,22 +83,22 @@ impl ClientStore {
         is_name(name) && name != CURRENT && self.program(name).is_file()
     }
 
-    /// Where the program of a name lies.
+    /// Path of the program of a client.
     pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name).join(NAME)
     }
 
-    /// What is written beside a client; none: it was put there by hand.
+    /// The manifest of a client; none if it was added manually.
     pub fn manifest(&self, name: &str) -> Option<ClientManifest> {
         let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
-        // What somebody wrote into it by hand is not believed half.
+        // A manifest that was edited by hand is used completely or not at all.
         let is_sound = |manifest: &ClientManifest| {
             manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit())
         };
         serde_json::from_str(&text).ok().filter(is_sound)
     }
 
-    /// A new empty directory for what is not complete.
+    /// A new empty directory for an incomplete client.
     pub fn incoming(&self, job: impl std::fmt::Display) -> io::Result<PathBuf> {
         let dir = self.dir.join(INCOMING).join(job.to_string());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
@@ -108,16 +108,16 @@ impl ClientStore {
         Ok(dir)
     }
 
-    /// Removes the directory of a piece of work, and the one around it if it is empty then.
+    /// Removes the directory of a job, and its parent if that is empty.
     pub fn prune_incoming(&self, dir: &Path) {
         if let Err(error) = remove_tree(dir) {
-            tracing::warn!(%error, dir = %dir.display(), "what is left of an installation cannot be removed; the next start tries again");
+            tracing::warn!(%error, dir = %dir.display(), "cannot remove the files of an installation; retrying at the next start");
         }
         let _ = fs::remove_dir(self.dir.join(INCOMING));
     }
 
-    /// Takes the tried program at `file`, which lies in an incoming directory, into the store. Once
-    /// this has returned it is on the disk.
+    /// Adds the tested program at `file`, which is in an incoming directory, to the store. When
+    /// this returns, it is on the disk.
     pub fn add(&self, file: &Path, manifest: &ClientManifest) -> io::Result<InstallResult> {
         let short = &manifest.sha256[..8.min(manifest.sha256.len())];
         let names = [
@@ -134,7 +134,7 @@ impl ClientStore {
         }
         let name = free.ok_or_else(|| {
             io::Error::other(format!(
-                "clients/{}+{short} is taken by something else",
+                "clients/{}+{short} is already in use by another file",
                 manifest.client
             ))
         })?;
@@ -159,7 +159,7 @@ impl ClientStore {
         Ok(InstallResult::New(name))
     }
 
-    /// Brings an installed client into use.
+    /// Sets the version in use.
     pub fn set_in_use(&self, name: &str) -> io::Result<()> {
         if !self.has(name) {
             return Err(io::Error::new(
@@ -172,7 +172,7 @@ impl ClientStore {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        // Relative, so that the data directory may be moved.
+        // Relative, so that the data directory can be moved.
         symlink(name, &next)?;
         failpoint::reach("switch.linked");
         fs::rename(&next, self.dir.join(CURRENT))?;
@@ -193,8 +193,7 @@ impl ClientStore {
     }
 }
 
-/// Directories of installed clients may be written by their owner, so nothing has to be allowed
-/// first.
+/// The owner can write the directories of installed clients, so permissions need no change first.
 fn remove_tree(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,10 +1,10 @@
-//! Instances on their way to another client, one after the other. The first that runs goes ahead;
-//! one that does not come up well goes back by itself, and then the rest are left alone.
+//! Switches instances to another client, one at a time. If an instance is not healthy, it is rolled
+//! back and the rest are not changed.
 //!
-//! Each step is written down before it is taken, its direction included. A manager that comes after
-//! one that was killed goes on with it: what is being tried is tried on (its version stands in the
-//! instance's row), what goes back goes back, what has gone over stays. What cannot be written at
-//! the moment is written again and again: a step that is begun is never left without its end.
+//! Each step is saved before it starts, with its direction. After a kill, the next manager
+//! continues: an instance on trial stays on trial (its version is in its row), a rollback
+//! continues, a switched instance stays switched. A failed write is retried until it succeeds: no
+//! step is left unfinished.
 
 use std::time::Duration;
 
@@ -20,28 +20,28 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
 
-/// Who acts, for the history.
+/// The actor in the events.
 pub(super) const ACTOR: Actor = Actor::manager("update");
-/// So long is waited for a restart to have begun; the longest stop takes 18 s.
+/// How long to wait for a restart to begin; the longest stop takes 18 s.
 pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(25);
-/// After a start of the manager an instance that was being tried and starts by itself is waited
-/// for. Starts are spread by 100 ms each.
+/// After a start of the manager, how long to wait for an instance on trial that starts
+/// automatically. Starts are 100 ms apart.
 const COMES_UP: Duration = Duration::from_secs(60);
-/// What cannot be written is written again after so long.
+/// Pause before a failed write is retried.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Why an instance goes back whose switch somebody did not want any more.
-pub(super) const CANCELLED: &str = "It was cancelled.";
+/// Why an instance of a canceled switch is rolled back.
+pub(super) const CANCELLED: &str = "Canceled.";
 
 /// How a switch ended before its last step.
 pub(super) enum SwitchInterruption {
-    /// An instance did not come up well, or somebody interfered; what to say of it all.
+    /// An instance was not healthy, or a user interfered; with the message.
     Off(JobStage, String),
-    /// The manager ends; the next one goes on.
+    /// The manager stops; the next one continues.
     Stopped,
 }
 
 impl UpdateService {
-    /// Does what the job on the board says, or goes on with it.
+    /// Runs the job on the board, or continues it.
     pub(super) async fn run_switch(&self, ticket: &JobGuard) {
         let cut = match self.walk(ticket).await {
             Ok(message) => return self.finish(ticket, JobStage::Switched, message).await,
@@ -66,11 +66,11 @@ impl UpdateService {
         let Some(switch) = &job.switch else {
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
-                "It has no instances.".into(),
+                "The switch has no instances.".into(),
             ));
         };
         let count = switch.steps.len();
-        // Between the plan and the right to do it, somebody may have removed it.
+        // A user may have removed it since the plan.
         let (store, name) = (self.store().clone(), to.clone());
         if !tokio::task::spawn_blocking(move || store.has(&name))
             .await
@@ -78,10 +78,10 @@ impl UpdateService {
         {
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
-                format!("Client {to} is not installed any more; nothing was switched."),
+                format!("Client {to} is no longer installed. Nothing was switched."),
             ));
         }
-        let words = format!("Instances go over to {to}, one after the other.");
+        let words = format!("Switching instances to {to}, one at a time.");
         retry_write(ticket, || ticket.stage(JobStage::Switching, words.clone())).await?;
         for at in 0..count {
             ticket.progress(at as u64, Some(count as u64));
@@ -103,7 +103,7 @@ impl UpdateService {
         self.settle(ticket, &to).await
     }
 
-    /// All have gone over: the version comes into use, and nothing is tried any more.
+    /// All instances are switched: sets the version in use and ends all trials.
     async fn settle(&self, ticket: &JobGuard, to: &str) -> Result<String, SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
@@ -113,18 +113,20 @@ impl UpdateService {
             if let Err(e) = linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
-                    so_far(&job, &format!("{to} could not be brought into use: {e}.")),
+                    so_far(
+                        &job,
+                        &format!("Cannot set {to} as the version in use: {e}."),
+                    ),
                 ));
             }
         }
         for step in &switch.steps {
             match step.state {
-                // It was held back at a version by an earlier switch; now it follows the one in use
-                // again.
+                // An earlier switch left it pinned; now it follows the version in use again.
                 StepState::Switched | StepState::Resting if step.unpin => {
                     retry_write(ticket, || self.instances().follow_in_use(step.id)).await?;
                 }
-                // Now the version in use is the one it runs, or it was pinned to it.
+                // Now it runs the version in use, or is pinned to it.
                 StepState::Switched => {
                     retry_write(ticket, || self.instances().set_trial(step.id, None)).await?
                 }
@@ -139,15 +141,15 @@ impl UpdateService {
             .count();
         Ok(match (switch.is_for_all, went) {
             (true, 0) => format!("{to} is in use. No instance that follows it was running."),
-            (true, 1) => format!("{to} is in use, and 1 instance runs it."),
-            (true, n) => format!("{to} is in use, and {n} instances run it."),
-            (false, 0) => format!("The next start is with {to}."),
+            (true, 1) => format!("{to} is in use. 1 instance runs it."),
+            (true, n) => format!("{to} is in use. {n} instances run it."),
+            (false, 0) => format!("{to} is used from the next start."),
             (false, 1) => format!("1 instance runs {to}."),
             (false, n) => format!("{n} instances run {to}."),
         })
     }
 
-    /// The instance as it is; none: it was deleted.
+    /// The instance; none if it was deleted.
     pub(super) async fn instance(
         &self,
         ticket: &JobGuard,
@@ -177,7 +179,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was deleted meanwhile.",
+                    "It was deleted in the meantime.",
                 )
                 .await;
         };
@@ -185,7 +187,7 @@ impl UpdateService {
             return self.revert(ticket, at, &step, &step.words.clone()).await;
         }
         if step.state == StepState::Trying && !is_up(&instance) && instance.autostart {
-            // The manager has just started, and this one is started by itself.
+            // The manager has just started, and this instance starts automatically.
             let until = tokio::time::Instant::now() + COMES_UP;
             while !is_up(&instance)
                 && tokio::time::Instant::now() < until
@@ -201,7 +203,7 @@ impl UpdateService {
         if !is_up(&instance) {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                let words = "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
+                let words = "It was stopped during the test, so there is no result. Its version setting has not changed.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -216,7 +218,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Resting,
-                    "It does not run; its next start is with the new version.",
+                    "Not running. The next start uses the new version.",
                 )
                 .await;
         }
@@ -230,7 +232,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was pinned to a version meanwhile.",
+                    "It was pinned to a version in the meantime.",
                 )
                 .await;
         }
@@ -244,7 +246,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Switched,
-                    "It ran this version already.",
+                    "It already ran this version.",
                 )
                 .await;
         }
@@ -267,7 +269,7 @@ impl UpdateService {
             GateResult::Well => self.keep(ticket, at, &step, to, is_for_all).await,
             GateResult::Gone => {
                 retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-                let words = "It was stopped or deleted while it was watched, so that it could not be judged.";
+                let words = "It was stopped or deleted during the test, so there is no result.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -278,8 +280,7 @@ impl UpdateService {
         }
     }
 
-    /// Restarts an instance with the new version. What it is about to do stands in the job and in
-    /// the timeline before.
+    /// Restarts an instance with the new version. The job and the events record it first.
     async fn begin_step(
         &self,
         ticket: &JobGuard,
@@ -293,7 +294,10 @@ impl UpdateService {
         let before = step.before.clone().or(instance.running_version.clone());
         retry_write(ticket, || {
             ticket.change(|job| {
-                job.message = format!("{} is restarted with {to} and watched.", step.name);
+                job.message = format!(
+                    "Restarting {} with {to} and checking its health.",
+                    step.name
+                );
                 if let Some(step) = step_of(job, at) {
                     (step.state, step.begun_at, step.before) =
                         (StepState::Trying, Some(begun), before.clone());
@@ -308,7 +312,7 @@ impl UpdateService {
         })
         .await?;
         failpoint::reach("switch.trial");
-        let words = format!("going over to client {to}: restarted and watched");
+        let words = format!("switching to client {to}: restarting and checking its health");
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })
@@ -319,7 +323,7 @@ impl UpdateService {
             .await
         {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-            let words = format!("It could not be restarted: {}", told(error));
+            let words = format!("Restart failed: {}", told(error));
             self.write(ticket, at, StepState::LeftAlone, &words).await?;
             return Err(SwitchInterruption::Off(
                 JobStage::Failed,
@@ -342,7 +346,7 @@ impl UpdateService {
             retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
         }
         self.measure(ticket, at, step).await?;
-        let words = format!("client {to} has come up well and stays");
+        let words = format!("client {to} is healthy: switch complete");
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })
@@ -372,8 +376,8 @@ impl UpdateService {
         Ok(())
     }
 
-    /// After an end before the last step: who has gone over stays so, by name, since the version in
-    /// use does not change.
+    /// After an end before the last step: pins the switched instances, because the version in use
+    /// does not change.
     async fn skip_remaining(&self, ticket: &JobGuard) -> Result<(), SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
@@ -391,8 +395,7 @@ impl UpdateService {
             ticket.change(|job| {
                 for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
                     if step.state == StepState::Waiting {
-                        (step.state, step.words) =
-                            (StepState::LeftAlone, "It was not touched.".into());
+                        (step.state, step.words) = (StepState::LeftAlone, "Not changed.".into());
                     }
                 }
             })
@@ -418,8 +421,8 @@ impl UpdateService {
     }
 }
 
-/// Does what has to be done until it is done: a database that is locked or a disk that is full must
-/// not leave an instance between two versions. Ends only with the manager, whose successor goes on.
+/// Retries work until it succeeds: a locked database or a full disk must not leave an instance
+/// between two versions. Stops only with the manager; the next one continues.
 pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
     ticket: &JobGuard,
     mut work: impl FnMut() -> F,
@@ -430,7 +433,7 @@ pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
             Ok(done) => return Ok(done),
             Err(error) => {
                 if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "a switch cannot go on at the moment; it is tried again");
+                    tracing::warn!(%error, "cannot continue the switch; retrying");
                 }
                 pause(ticket).await?;
             }
@@ -450,18 +453,16 @@ pub(super) fn is_up(instance: &Instance) -> bool {
 }
 
 pub(super) fn plan(job: &UpdateJob) -> Result<&VersionSwitch, SwitchInterruption> {
-    job.switch
-        .as_ref()
-        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()))
+    job.switch.as_ref().ok_or_else(|| {
+        SwitchInterruption::Off(JobStage::Failed, "The switch has no instances.".into())
+    })
 }
 
 fn step(ticket: &JobGuard, at: usize) -> Result<SwitchStep, SwitchInterruption> {
     let job = ticket.job();
-    plan(&job)?
-        .steps
-        .get(at)
-        .cloned()
-        .ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no such instance.".into()))
+    plan(&job)?.steps.get(at).cloned().ok_or_else(|| {
+        SwitchInterruption::Off(JobStage::Failed, "The switch has no such instance.".into())
+    })
 }
 
 pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep> {
@@ -470,11 +471,11 @@ pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep>
         .and_then(|switch| switch.steps.get_mut(at))
 }
 
-/// An error for people.
+/// An error as text.
 pub(super) fn told(error: Error) -> String {
     if let Error::Internal(cause) = &error {
         tracing::error!(%cause, "a restart for a switch failed");
-        return "Something went wrong inside jd-manager; its log has the cause.".into();
+        return "Internal error in jd-manager. See its log for the cause.".into();
     }
     error.to_string()
 }
@@ -482,15 +483,15 @@ pub(super) fn told(error: Error) -> String {
 fn measured_text(step: &SwitchStep) -> String {
     match step.downtime_ms.zip(step.own_start_ms) {
         Some((down, own)) => format!(
-            "It has come up well. It did not serve miners for {}; its client needed {} of that to start.",
+            "Healthy. Downtime {}, including {} for the start of the client.",
             length(down),
             length(own)
         ),
-        None => "It has come up well.".into(),
+        None => "Healthy.".into(),
     }
 }
 
-/// What is to be said at an end before the last step.
+/// The message at an end before the last step.
 pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
     let Some(switch) = &job.switch else {
         return what.to_owned();
@@ -508,17 +509,15 @@ pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
         .count();
     let mut said = what.to_owned();
     if !went.is_empty() {
-        let words = if went.len() == 1 {
-            "went over before and stays, pinned to"
-        } else {
-            "went over before and stay, pinned to"
-        };
-        said.push_str(&format!(" {} {words} {}.", went.join(", "), job.version));
+        let (names, version) = (went.join(", "), &job.version);
+        said.push_str(&format!(
+            " Already switched and pinned to {version}: {names}."
+        ));
     }
     match waiting {
         0 => {}
-        1 => said.push_str(" 1 other was left alone."),
-        n => said.push_str(&format!(" {n} others were left alone.")),
+        1 => said.push_str(" 1 other instance was not changed."),
+        n => said.push_str(&format!(" {n} other instances were not changed.")),
     }
     said
 }

@@ -1,13 +1,13 @@
-//! Release tags and client versions, which count differently, and the names of a release's files.
-//! Pure data and rules.
+//! Release tags and client versions, which are numbered separately, and the file names of a
+//! release. Pure data and rules.
 //!
 //! Source: `jd_client_sv2 --version` prints the version of its crate; releases of
-//! `stratum-mining/sv2-apps` carry the tag of the whole repository. Which tag carries which crate
-//! is in that repository's history and issues (#359, #384, #487, #646).
+//! `stratum-mining/sv2-apps` have the tag of the whole repository. The history and issues of that
+//! repository (#359, #384, #487, #646) show which tag contains which crate.
 
 use crate::domain::configs::ClientVersion;
 
-/// Which client a release carries, oldest first.
+/// The client version of each release, oldest first.
 const TAGS: [(&str, ClientVersion); 12] = [
     ("v0.1.0", ClientVersion::new(0, 1, 0)),
     ("v0.2.0", ClientVersion::new(0, 1, 0)),
@@ -23,23 +23,23 @@ const TAGS: [(&str, ClientVersion); 12] = [
     ("v0.8.0", ClientVersion::new(0, 6, 0)),
 ];
 
-/// v0.7.0 is the one between two releases whose clients are known.
+/// v0.7.0 is the only tag between two releases with known clients.
 const BETWEEN: (&str, ClientVersion) = ("v0.7.0", ClientVersion::new(0, 5, 0));
 
 fn known() -> impl Iterator<Item = (&'static str, ClientVersion)> {
     TAGS.into_iter().chain([BETWEEN])
 }
 
-/// Which client a release carries as far as is known before it is installed.
+/// The client version of a release, if known before installation.
 pub fn client_of_tag(tag: &str) -> Option<ClientVersion> {
     known()
         .find(|(known, _)| *known == tag)
         .map(|(_, client)| client)
 }
 
-/// The newest client that is known of this release and of those before it. A release that this
-/// program does not know, such as a late patch of an older line, carries at least this one. None:
-/// the tag is no version, or older than all that are known.
+/// The newest known client version of this release and those before it. An unknown release, such as
+/// a late patch of an older line, has at least this one. None: the tag is not a version, or older
+/// than all known ones.
 pub fn least_client_of_tag(tag: &str) -> Option<ClientVersion> {
     let order = order_of_tag(tag)?;
     known()
@@ -48,24 +48,23 @@ pub fn least_client_of_tag(tag: &str) -> Option<ClientVersion> {
         .max()
 }
 
-/// The place of a release tag among others, by semantic versioning: numbers first, and a
-/// pre-release before its release. Dates of publication do not count: a patch of an older line is
-/// published after newer releases.
+/// The order of a release tag by semantic versioning: numbers first, and a pre-release before its
+/// release. Dates do not count: a patch of an older line is published after newer releases.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TagOrder {
-    /// Without zeros at the end, so that `v0.9` is `v0.9.0`.
+    /// Without trailing zeros, so `v0.9` equals `v0.9.0`.
     numbers: Vec<u64>,
     stage: TagStage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TagStage {
-    /// `rc10` is `rc` and 10, so that it comes after `rc2`.
+    /// `rc10` is `rc` and 10, so it is after `rc2`.
     PreRelease(Vec<TagPart>),
     Final,
 }
 
-/// Numbers come before words, as semantic versioning has it.
+/// Numbers come before words, as in semantic versioning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TagPart {
     Number(u64),
@@ -73,17 +72,17 @@ enum TagPart {
 }
 
 impl TagOrder {
-    /// It is meant for everybody.
+    /// It is a final release.
     pub fn is_final(&self) -> bool {
         self.stage == TagStage::Final
     }
 }
 
-/// The place of a tag; none: it is no version (`nightly`, `2026-11-01`), and comes after no other.
+/// The order of a tag; none if it is not a version (`nightly`, `2026-11-01`).
 pub fn order_of_tag(tag: &str) -> Option<TagOrder> {
     let version = tag.strip_prefix(['v', 'V']);
     let text = version.unwrap_or(tag);
-    // What follows a plus sign names a build and has no order.
+    // The part after a plus sign is a build and has no order.
     let text = text.split_once('+').map_or(text, |(text, _)| text);
     let (core, suffix) = match text.split_once('-') {
         Some((core, suffix)) => (core, Some(suffix)),
@@ -96,7 +95,7 @@ pub fn order_of_tag(tag: &str) -> Option<TagOrder> {
             part.parse().ok().filter(|_| is_number)
         })
         .collect::<Option<Vec<u64>>>()?;
-    // A number alone is a date or a build.
+    // A single number is a date or a build.
     if version.is_none() && numbers.len() < 2 {
         return None;
     }
@@ -128,8 +127,8 @@ fn parts_of(text: &str) -> Vec<TagPart> {
         .collect()
 }
 
-/// A name under which a version may be asked for or stored: of a tag, a client version, a
-/// directory. Short, and never a path.
+/// Whether a text can name a version: a tag, a client version or a directory. Short, and never a
+/// path.
 pub fn is_name(text: &str) -> bool {
     (1..=48).contains(&text.len())
         && !text.contains("..")
@@ -139,9 +138,9 @@ pub fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 }
 
-/// The file of a release that is for this machine, e.g.
-/// `miner-apps-x86_64-unknown-linux-musl.tar.gz`; none: releases have none for it. The programs for
-/// Linux are linked statically, so they run with every C library.
+/// Name of the release file for this machine, for example
+/// `miner-apps-x86_64-unknown-linux-musl.tar.gz`; none if there is none. The programs for Linux are
+/// linked statically, so they run with every C library.
 pub fn asset_name() -> Option<String> {
     let target = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", arch @ ("x86_64" | "aarch64")) => format!("{arch}-unknown-linux-musl"),
@@ -151,7 +150,7 @@ pub fn asset_name() -> Option<String> {
     Some(format!("miner-apps-{target}.tar.gz"))
 }
 
-/// Where the client lies in that file.
+/// Path of the client in that file.
 pub const MEMBER: &str = "jd-client/jd_client_sv2";
 
 #[cfg(test)]

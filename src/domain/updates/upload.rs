@@ -1,5 +1,5 @@
-//! Files that come in with a request: written to where they are installed from as they arrive,
-//! bounded, and gone again if they do not arrive whole.
+//! Receives uploaded files: writes them to the installation directory, limits their size, and
+//! deletes incomplete ones.
 
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, Request};
@@ -19,18 +19,18 @@ use super::source::{LARGEST, SourceError};
 use crate::base::error::{Error, FieldError};
 use crate::web::ProblemResponse;
 
-/// A tick in a form has at most so many bytes.
+/// Maximum size of a checkbox field, bytes.
 const TICK: usize = 16;
-/// So many bytes between two looks at the room that is left.
+/// Bytes between two checks of the free disk space.
 const ROOM_EVERY: u64 = 8 * 1024 * 1024;
 
-/// What a file is called when nobody says.
+/// Default name of a file.
 const NAMELESS: &str = "an uploaded file";
 
-/// Takes in the file `file` of a form. A field `switch` counts if it comes before it.
+/// Receives the field `file` of a form. A field `switch` counts only before it.
 ///
 /// # Errors
-/// There is none, it does not arrive whole or is too large; other work is under way.
+/// There is none, it is incomplete or too large, or another job is in progress.
 pub async fn by_form(
     updates: &UpdateService,
     mut form: Multipart,
@@ -40,7 +40,7 @@ pub async fn by_form(
     while let Some(mut field) = form.next_field().await.map_err(refused)? {
         match field.name() {
             Some("switch") => {
-                // A tick is a word; what is longer is not read to its end.
+                // A checkbox value is a word; a longer one is not read completely.
                 let word = field.chunk().await.map_err(refused)?.unwrap_or_default();
                 with.switch = word.starts_with(b"on");
                 if word.len() > TICK {
@@ -59,15 +59,15 @@ pub async fn by_form(
     }
     Err(Error::Invalid(vec![FieldError::new(
         "/file",
-        "Choose a file: the client program, or a release's archive.",
+        "Choose a file: the client program or a release archive.",
     )])
     .into())
 }
 
-/// Takes in a request's body.
+/// Receives the body of a request.
 ///
 /// # Errors
-/// It does not arrive whole or is too large; other work is under way.
+/// It is incomplete or too large, or another job is in progress.
 pub async fn by_body(
     updates: &UpdateService,
     request: Request,
@@ -103,7 +103,7 @@ fn pieces(
     field.map_err(refused).boxed()
 }
 
-/// A file's name for people: its last part, without what is not for reading.
+/// A file name for display: its last part, without control characters.
 fn shown(name: Option<&str>) -> String {
     let name = name
         .unwrap_or_default()
@@ -161,10 +161,7 @@ async fn fail(
         JobStage::Failed
     };
     ticket
-        .end(
-            stage,
-            "The file did not arrive whole; nothing was installed.",
-        )
+        .end(stage, "The upload was incomplete. Nothing was installed.")
         .await;
     Err(problem)
 }
@@ -177,7 +174,7 @@ async fn write(
 ) -> Result<u64, ProblemResponse> {
     let disk = |e: std::io::Error| {
         let detail = format!(
-            "The file cannot be written down: {e}. Make room on the disk of the data directory and try again."
+            "Cannot write the file: {e}. Free up disk space for the data directory and try again."
         );
         ProblemResponse::from(Error::Unavailable {
             detail,
@@ -195,7 +192,7 @@ async fn write(
     loop {
         let piece = tokio::select! {
             piece = pieces.next() => piece,
-            () = ticket.cancel.cancelled() => return Err(Error::Conflict("It was cancelled.".into()).into()),
+            () = ticket.cancel.cancelled() => return Err(Error::Conflict("Canceled.".into()).into()),
         };
         let Some(piece) = piece.transpose()? else {
             break;
@@ -217,7 +214,7 @@ async fn write(
 fn full(ended: SourceError) -> ProblemResponse {
     let detail = match ended {
         SourceError::Failed { message, .. } => message,
-        _ => "There is no room for it.".into(),
+        _ => "There is not enough disk space.".into(),
     };
     Error::Unavailable {
         detail,
@@ -229,12 +226,15 @@ fn full(ended: SourceError) -> ProblemResponse {
 fn too_large() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)),
+        format!(
+            "The file is larger than the limit of {} MiB for a client.",
+            LARGEST / (1024 * 1024)
+        ),
     )
 }
 
 fn broken() -> ProblemResponse {
-    ProblemResponse::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
+    ProblemResponse::new(StatusCode::BAD_REQUEST, "The upload was incomplete.")
 }
 
 fn refused(error: MultipartError) -> ProblemResponse {

@@ -1,4 +1,4 @@
-//! The pages of updates, which are also their JSON. No I/O here: everything shown was handed in.
+//! The update pages, which are also their JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -11,8 +11,9 @@ use super::model::{
     ReleaseSkip, SwitchStep, UpdateJob,
 };
 use super::notes::ReleaseNotes;
-use super::release_status::ReleaseStatus;
+use super::release_status::{ACTOR, ReleaseStatus};
 use super::settings::UpdateSettings;
+use crate::base::actor::actor_text;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, JobId};
@@ -27,24 +28,24 @@ use crate::web::{ConfirmPage, ConfirmQuestion};
 pub struct UpdatesPage {
     #[serde(skip)]
     pub(super) now: Timestamp,
-    /// The program given with `--client`; none: clients are managed here.
+    /// The program set with `--client`; none: clients are managed here.
     pub(super) fixed: Option<String>,
-    /// Why there is no client in use, if so.
+    /// Why no client is in use.
     pub(super) no_client: Option<String>,
-    /// What is known of releases.
+    /// Status of releases.
     #[serde(flatten)]
     pub(super) news: ReleaseStatus,
-    /// Why the last question for releases had no answer.
+    /// Why the last release check failed.
     pub(super) problem: Option<String>,
-    /// The installed clients, the newest first.
+    /// Installed clients, newest first.
     pub(super) installed: Vec<InstalledClient>,
-    /// The version that a rollback goes to.
+    /// The version to roll back to.
     pub(super) previous: Option<String>,
-    /// The work under way.
+    /// The job in progress.
     pub(super) job: Option<UpdateJob>,
-    /// What was done, newest first.
+    /// Past jobs, newest first.
     pub(super) history: Vec<UpdateJob>,
-    /// What the user wants of updates.
+    /// Update settings.
     pub(super) settings: UpdateSettings,
     #[serde(skip)]
     pub(super) has_cargo: bool,
@@ -61,27 +62,27 @@ impl UpdatesPage {
     fn headline(&self) -> String {
         match (&self.news.current, &self.news.latest) {
             (None, _) if !self.installed.is_empty() => "No client is in use".into(),
-            (None, _) => "No client yet".into(),
+            (None, _) => "No client installed".into(),
             (Some(current), Some(latest)) if self.news.available => {
-                format!("Client {current} is in use; release {latest} is newer")
+                format!("Client {current} in use, release {latest} available")
             }
             (Some(current), Some(_))
                 if self.news.pending.is_none() && self.news.skipped.is_empty() =>
             {
-                format!("Client {current} is in use, and nothing newer is known")
+                format!("Client {current} in use, no newer release known")
             }
             (Some(current), _) => format!("Client {current} is in use"),
         }
     }
 
-    /// The release that is to be installed next.
+    /// The release to install next.
     fn offer(&self) -> Option<&ClientRelease> {
         self.news
             .latest_release()
             .filter(|_| self.news.available && self.fixed.is_none())
     }
 
-    /// Releases are known, and none can be installed.
+    /// Releases are known, but none can be installed.
     fn has_no_offer(&self) -> bool {
         self.news.latest.is_none() && !self.news.releases.is_empty()
     }
@@ -98,7 +99,7 @@ impl UpdatesPage {
         ReleaseNotes::render(&release.notes)
     }
 
-    /// The installed client that came with a release.
+    /// The installed client of a release.
     fn installed_as(&self, release: &ClientRelease) -> Option<&str> {
         self.installed
             .iter()
@@ -139,9 +140,9 @@ impl UpdatesPage {
 pub struct HistoryPage {
     #[serde(skip)]
     pub(super) now: Timestamp,
-    /// What was done, newest first.
+    /// Past jobs, newest first.
     pub(super) history: Vec<UpdateJob>,
-    /// `before` for the next older part, if there is more.
+    /// `before` of the next older page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<JobId>,
     #[serde(skip)]
@@ -160,7 +161,7 @@ impl HistoryPage {
 #[template(path = "updates/job.html", blocks = ["main", "job"])]
 #[schemars(rename = "JobInFull")]
 pub struct JobPage {
-    /// The work.
+    /// The job.
     #[serde(flatten)]
     pub(super) job: UpdateJob,
 }
@@ -171,7 +172,15 @@ impl JobPage {
         self.job.stage.is_over()
     }
 
-    /// How far it is, in figures.
+    /// The user or part of jd-manager that started it, as text.
+    fn started_text(&self) -> String {
+        match self.job.actor.as_str() {
+            ACTOR => "automatically".into(),
+            actor => actor_text(actor).unwrap_or_default(),
+        }
+    }
+
+    /// Progress as text.
     fn figures(&self) -> Option<String> {
         let done = self.job.bytes?;
         Some(match (self.job.stage, self.job.total) {
@@ -199,7 +208,7 @@ impl JobPage {
             .and_then(|switch| switch.from.as_deref())
     }
 
-    /// The class that colours its stage.
+    /// The class for the color of its stage.
     fn tone(&self) -> &'static str {
         match self.job.stage {
             JobStage::Failed | JobStage::RolledBack => "failed",
@@ -212,13 +221,13 @@ impl JobPage {
     fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
         Some(format!(
-            "{}, of which its start took {}",
+            "{}, including {} for the start",
             length(down),
             length(own)
         ))
     }
 
-    /// Some went over and stayed, though the switch did not come to its end.
+    /// Some instances were switched, but the switch did not finish.
     fn is_halfway(&self) -> bool {
         let stayed = |switch: &super::model::VersionSwitch| {
             switch.is_for_all
@@ -232,7 +241,7 @@ impl JobPage {
             && self.job.switch.as_ref().is_some_and(stayed)
     }
 
-    /// The version that can be gone back to after a switch that came out well.
+    /// The version to roll back to after a successful switch.
     fn way_back(&self) -> Option<&str> {
         self.origin_text().filter(|_| {
             self.job.stage == JobStage::Switched
@@ -241,18 +250,18 @@ impl JobPage {
     }
 }
 
-/// `GET /updates/install`: what is about to be installed.
+/// `GET /updates/install`: the confirmation page.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/install.html", blocks = ["main"])]
 #[schemars(rename = "InstallQuestion")]
 pub struct InstallPage {
     /// The release.
     pub(super) release: ClientRelease,
-    /// Why it cannot be installed, if so.
+    /// Why it cannot be installed.
     pub(super) obstacle: Option<String>,
-    /// It has to be signed with this key.
+    /// The required signing key.
     pub(super) signed_by: Option<String>,
-    /// There is a client in use, which instances may be switched from.
+    /// There is a client in use to switch from.
     #[serde(skip)]
     pub(super) has_client: bool,
     pub(super) errors: Vec<FieldError>,
@@ -260,7 +269,7 @@ pub struct InstallPage {
 view!(InstallPage { "main" => as_main });
 
 impl InstallPage {
-    /// Nothing tells whether what arrives is what was published.
+    /// The file cannot be verified.
     fn is_unverified(&self) -> bool {
         self.release.asset.sha256().is_none() && self.signed_by.is_none()
     }
@@ -277,17 +286,17 @@ impl InstallPage {
 pub struct ReleasePage {
     #[serde(skip)]
     pub(super) now: Timestamp,
-    /// Clients are installed and switched here: none was given with `--client`.
+    /// Clients are managed here: `--client` is not set.
     #[serde(skip)]
     pub(super) is_managed: bool,
     /// The release.
     #[serde(flatten)]
     pub(super) release: ClientRelease,
-    /// The name of the installed client that came with it.
+    /// Name of the installed client of this release.
     pub(super) installed: Option<String>,
-    /// Why it cannot be installed on this machine, if so.
+    /// Why it cannot be installed on this machine.
     pub(super) obstacle: Option<String>,
-    /// Since when it is skipped, and by whom; null: it is not.
+    /// When and by whom it was skipped; null if it is not skipped.
     pub(super) skip: Option<ReleaseSkip>,
 }
 view!(ReleasePage { "main" => as_main });
@@ -302,11 +311,11 @@ impl ReleasePage {
     }
 }
 
-/// How pages show a release.
+/// Text of a release for pages.
 impl ClientRelease {
     fn client_text(&self) -> String {
         self.client().map_or_else(
-            || "not known before it is installed".into(),
+            || "unknown until installed".into(),
             |client| client.to_string(),
         )
     }
@@ -323,24 +332,24 @@ impl ClientRelease {
     }
 }
 
-/// `GET /updates/switch`: what a switch would do.
+/// `GET /updates/switch`: the confirmation page.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/switch.html", blocks = ["main"])]
 #[schemars(rename = "SwitchQuestion")]
 pub struct SwitchPage {
-    /// To which version.
+    /// The new version.
     pub(super) version: String,
-    /// The version in use now.
+    /// The version in use.
     pub(super) from: Option<String>,
-    /// All instances, those that would go over first.
+    /// All instances, those to switch first.
     pub(super) instances: Vec<Instance>,
-    /// Those that an earlier switch left pinned, and that would follow the version in use again.
+    /// Instances left pinned by an earlier switch, which will follow the version in use again.
     pub(super) held: Vec<InstanceId>,
-    /// It is the version before.
+    /// The new version is the previous one.
     pub(super) is_rollback: bool,
-    /// Why those that follow the version in use cannot be switched, if so.
+    /// Why instances that follow the version in use cannot be switched.
     pub(super) obstacle: Option<String>,
-    /// How an instance shows that it has come up well.
+    /// When an instance counts as healthy.
     pub(super) gate: HealthGate,
     pub(super) errors: Vec<FieldError>,
 }
@@ -359,12 +368,12 @@ impl SwitchPage {
         self.instances.iter().filter(goes)
     }
 
-    /// There is something to do for all.
+    /// There are instances to switch with the version in use.
     fn has_all(&self) -> bool {
         !self.is_in_use() || !self.held.is_empty()
     }
 
-    /// Running instances that a restart would also give a configuration saved since.
+    /// Running instances that a restart would also give configuration changes.
     fn outdated(&self) -> Vec<&str> {
         self.instances
             .iter()
@@ -389,17 +398,17 @@ impl SwitchPage {
     }
 }
 
-/// An installed client that may be removed.
+/// An installed client to remove.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ClientRemoval {
     /// The client.
     #[serde(flatten)]
     client: InstalledClient,
-    /// Why it cannot be removed, if so.
+    /// Why it cannot be removed.
     obstacle: Option<String>,
 }
 
-/// `GET /updates/installed/{name}/delete`: the question.
+/// `GET /updates/installed/{name}/delete`: the confirmation page.
 pub(super) fn remove_page(
     client: InstalledClient,
     obstacle: Option<String>,
@@ -407,12 +416,12 @@ pub(super) fn remove_page(
     let name = &client.name;
     let lost = || {
         let again = way_back(&client);
-        format!("The program is deleted, and instances cannot go back to it. {again}")
+        format!("This deletes the program. Instances can no longer roll back to it. {again}")
     };
     let action = || {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
         let address = format!("/updates/installed/{encoded}/delete");
-        (address, format!("Remove {name} for good"))
+        (address, format!("Remove {name}"))
     };
     let question = ConfirmQuestion {
         title: format!("Remove client {name}?"),
@@ -425,13 +434,17 @@ pub(super) fn remove_page(
     ConfirmPage::new(ClientRemoval { client, obstacle }, question)
 }
 
-/// How to get it again.
+/// How to install it again.
 fn way_back(client: &InstalledClient) -> String {
     match &client.manifest {
         Some(manifest) => manifest.tag.as_ref().map_or_else(
-            || format!("It came from: {}.", manifest.from),
-            |tag| format!("It came with release {tag}, from which it can be installed again as long as that is published."),
+            || format!("Source: {}.", manifest.from),
+            |tag| {
+                format!(
+                    "You can install it again from release {tag} while that release is published."
+                )
+            },
         ),
-        None => "It was put there by hand; jd-manager cannot get it again.".into(),
+        None => "It was added manually. jd-manager cannot install it again.".into(),
     }
 }

@@ -1,5 +1,5 @@
-//! The file of the key: made once, durable before anything is sealed with it, readable by its owner
-//! alone.
+//! The key file: created once, synced before anything is encrypted with it, readable only by its
+//! owner.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,38 +15,38 @@ pub const KEY_FILE: &str = "secrets.key";
 
 /// Bytes of a key.
 pub(super) const KEY_BYTES: usize = 32;
-/// What stands before the key in its file, so that people and programs know what it is.
+/// Header of the key file, so that people and programs recognize it.
 const TITLE: &str = "jd-manager-secrets-key-1 ";
-/// A key file is far smaller.
+/// Maximum size; a key file is far smaller.
 const LARGEST: u64 = 4096;
 
-/// Why there is no key.
+/// Why the key is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// It cannot be read or made.
-    #[error("the key of the secrets, {path}, cannot be used: {cause}")]
+    /// The file cannot be read or created.
+    #[error("cannot use the encryption key {path}: {cause}")]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Something else stands in the file.
+    /// The file has other content.
     #[error(
-        "{path} is not a key of jd-manager's: it was damaged or replaced. Put the right one in its place, from a backup that holds it; nothing was changed."
+        "{path} is not a jd-manager key: it was damaged or replaced. Restore the correct key from a backup that contains it. Nothing was changed."
     )]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// Others can read it, and that cannot be changed.
+    /// Other users can read the file, and this cannot be changed.
     #[error(
-        "{path} can be read by others than its owner, and its mode cannot be changed: {cause}. It must be 0600."
+        "{path} can be read by other users, and its mode cannot be changed: {cause}. Set the mode to 0600."
     )]
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
 }
@@ -56,18 +56,18 @@ pub enum KeyFileError {
 pub struct VaultKey(pub(super) [u8; KEY_BYTES]);
 
 impl VaultKey {
-    /// A fresh one.
+    /// Creates a key.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; KEY_BYTES];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// The one in `data_dir`; `None`: there is no such file. One that others can read is taken from
-    /// them.
+    /// The key in `data_dir`; `None`: there is no file. If other users can read the file, its mode is
+    /// corrected.
     ///
     /// # Errors
-    /// It cannot be read, is none, or stays readable by others.
+    /// The file cannot be read, is not a key, or stays readable by others.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(KEY_FILE);
         let unusable = |cause| KeyFileError::Unusable {
@@ -89,7 +89,7 @@ impl VaultKey {
             tracing::warn!(
                 file = %path.display(),
                 mode = format!("{:03o}", mode & 0o777),
-                "the key of the secrets could be read by others; it is 0600 again. If somebody may have read it, give configurations and channels new secrets"
+                "other users could read the encryption key; its mode is 0600 again. If someone may have read it, replace the secrets of configurations and channels"
             );
         }
         let mut text = String::new();
@@ -108,12 +108,12 @@ impl VaultKey {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Writes it to `data_dir`, where there is none. It is on the disk when this returns.
+    /// Writes the key to `data_dir`, where there is no key yet. It is synced when this returns.
     pub fn write(&self, data_dir: &Path) -> Result<(), KeyFileError> {
         let path = data_dir.join(KEY_FILE);
         let draft = data_dir.join(format!("{KEY_FILE}.new"));
         let write = || -> io::Result<()> {
-            // Of a manager that was killed here.
+            // Left by a manager that was killed.
             match fs::remove_file(&draft) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}

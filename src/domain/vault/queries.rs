@@ -1,4 +1,4 @@
-//! The statements behind the vault's one row.
+//! SQL statements for the vault's row.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
@@ -6,7 +6,7 @@ use diesel::sqlite::SqliteConnection as Db;
 use crate::base::clock::Timestamp;
 use crate::infra::db::schema::vault;
 
-/// The proof that a key is the right one, and when the file was written anew; none: nothing was
+/// The value that proves a key is correct, and when the database file was rewritten; none: nothing was
 /// sealed yet.
 pub fn proof(db: &mut Db) -> QueryResult<Option<(String, Option<Timestamp>)>> {
     vault::table
@@ -15,14 +15,14 @@ pub fn proof(db: &mut Db) -> QueryResult<Option<(String, Option<Timestamp>)>> {
         .optional()
 }
 
-/// Keeps the proof.
+/// Stores the proof.
 pub fn set_proof(db: &mut Db, proof: &str) -> QueryResult<usize> {
     diesel::insert_into(vault::table)
         .values((vault::id.eq(1), vault::proof.eq(proof)))
         .execute(db)
 }
 
-/// Notes that the file was written anew.
+/// Records that the database file was rewritten.
 pub fn set_swept(db: &mut Db, now: Timestamp) -> QueryResult<usize> {
     diesel::update(vault::table)
         .set(vault::swept_at.eq(now))

@@ -1,4 +1,4 @@
-//! Sealing and opening single texts. Pure but for the randomness of nonces.
+//! Seals and opens single texts. Pure except for random nonces.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,13 +8,13 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use super::key::VaultKey;
 use crate::base::error::{Error, Result};
 
-/// What a sealed value begins with. No secret of ours does: keys are base58, channels are JSON
+/// Prefix of sealed values. No plain secret begins with it: keys are base58, channels are JSON
 /// objects.
 const MARK: &str = "sealed:1:";
-/// Bytes of a nonce: so many that random ones never come twice.
+/// Bytes of a nonce: long enough that random ones never repeat.
 const NONCE: usize = 24;
 
-/// Whether a text is one that [`Vault::seal`] made.
+/// Whether a text was returned by [`Vault::seal`].
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK)
 }
@@ -32,20 +32,20 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// With this key.
+    /// A vault with this key.
     pub(super) fn with(key: &VaultKey) -> Self {
         Self {
             cipher: XChaCha20Poly1305::new(&key.0.into()),
         }
     }
 
-    /// A vault of a test's own, whose key is nowhere else.
+    /// A vault for a test, with its own key.
     #[cfg(test)]
     pub fn of_a_test() -> Self {
         Self::with(&VaultKey([7; super::key::KEY_BYTES]))
     }
 
-    /// `text` as it may be stored at `place` (`alert_channels/<id>/target`), and nowhere else.
+    /// Seals `text` for `place` (`alert_channels/<id>/target`) only.
     pub fn seal(&self, place: &str, text: &str) -> Result<String> {
         let mut bytes = [0; NONCE];
         getrandom::fill(&mut bytes).map_err(Error::internal)?;
@@ -56,14 +56,14 @@ impl Vault {
         let sealed = self
             .cipher
             .encrypt(XNonce::from_slice(&bytes), payload)
-            .map_err(|_| Error::internal("a secret is too long to be sealed"))?;
+            .map_err(|_| Error::internal("a secret is too long to encrypt"))?;
         Ok(format!(
             "{MARK}{}",
             URL_SAFE_NO_PAD.encode([&bytes[..], &sealed].concat())
         ))
     }
 
-    /// The text behind what is stored at `place`. One that is not sealed is returned as it is.
+    /// Opens the value stored at `place`. A value that is not sealed is returned unchanged.
     ///
     /// # Errors
     /// It was sealed with another key or for another place, or is damaged.
@@ -86,7 +86,7 @@ impl Vault {
         });
         opened.ok_or_else(|| {
             Error::internal(format!(
-                "the secret at {place} does not open: it is damaged, or was sealed with another key or elsewhere"
+                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another place"
             ))
         })
     }

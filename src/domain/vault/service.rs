@@ -1,5 +1,5 @@
-//! The vault's beginning: the key is found or made, and what an earlier version stored in the clear
-//! is sealed.
+//! Opens the vault: reads or creates the key, and seals values that an earlier version stored as plain
+//! text.
 
 use diesel::SqliteConnection;
 use std::path::{Path, PathBuf};
@@ -11,50 +11,50 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::db::{self, Db};
 
-/// Seals what of a domain's rows is a secret and still in the clear, and opens the rest to see that
-/// it can. Returns how many were in the clear. Takes databases of every earlier version: a table
-/// may not be there yet.
+/// Seals a domain's secrets that are still plain text, and opens the others to check the
+/// key. Returns how many were plain text. Works with databases of every earlier version: a table
+/// may not exist yet.
 pub type Sealer = fn(&mut SqliteConnection, &Vault) -> Result<usize>;
 
-/// Where the proof stands, and what it is.
+/// The place and text of the proof.
 const PROOF: (&str, &str) = ("vault/1/proof", "jd-manager");
 
-/// Why the secrets cannot be had. Nothing was changed.
+/// Why the secrets are not available. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultRefusal {
-    /// The key file is gone.
+    /// The key file is missing.
     #[error(
-        "the secrets in the database are sealed, and their key, {path}, is missing. Put it back, from a backup that holds it or from where the data \
-         directory was copied from; nothing was changed."
+        "the secrets in the database are encrypted, and the key {path} is missing. Restore the key from a backup that contains it, or from where the data \
+         directory was copied from. Nothing was changed."
     )]
     Missing {
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
     },
-    /// It is another key.
+    /// The key is a different one.
     #[error(
-        "{path} is not the key that the secrets in the database were sealed with: key and database come from two data directories or two backups. \
-         Put the right one in its place; nothing was changed."
+        "{path} does not match the secrets in the database: key and database are from different data directories or backups. \
+         Replace it with the matching key. Nothing was changed."
     )]
     Wrong {
         /// The key file.
         path: PathBuf,
     },
-    /// The key file is of no use.
+    /// The key file is not usable.
     #[error(transparent)]
     Key(#[from] KeyFileError),
-    /// The database or the machine.
-    #[error("the secrets cannot be sealed: {0}")]
+    /// An error of the database or the system.
+    #[error("cannot encrypt the secrets: {0}")]
     Other(#[from] Error),
 }
 
 impl Vault {
-    /// Opens the vault of `data_dir`, whose database is `db`. At the first start it makes the key,
-    /// and seals what `sealers` find in one transaction; then the file is written anew, so that
-    /// nothing of it stays in the clear, and so are copies in `backups/`.
+    /// Opens the vault of `data_dir`, whose database is `db`. At the first start it creates the key
+    /// and seals what `sealers` find in one transaction. Then it rewrites the database file and the copies
+    /// in `backups/`, so that no plain text remains.
     ///
     /// # Errors
-    /// The key is missing, wrong, damaged, or stays readable by others; the disk.
+    /// The key is missing, wrong, damaged, or stays readable by others; disk errors.
     pub async fn begin(
         data_dir: &Path,
         db: &Db,
@@ -102,8 +102,8 @@ impl Vault {
             let path = data_dir.join(KEY_FILE);
             let mut sealed = 0;
             for sealer in sealers {
-                // What is sealed already, in a copy of a database for instance, needs the key it
-                // was sealed with.
+                // Values that are already sealed, for example in a copy of a database, need the key they
+                // were sealed with.
                 match sealer(c, &vault) {
                     Ok(count) => sealed += count,
                     Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => {
@@ -114,7 +114,7 @@ impl Vault {
                     Err(_) => return Ok(Err(VaultRefusal::Wrong { path })),
                 }
             }
-            // On the disk before anything that only it opens.
+            // Synced before anything that only this key can open.
             if let Some(Err(fault)) = new.map(|key| key.write(&data_dir)) {
                 return Ok(Err(VaultRefusal::Key(fault)));
             }
@@ -124,13 +124,13 @@ impl Vault {
         let sealed = sealed.await??;
         tracing::info!(
             sealed,
-            "the secrets in the database are sealed; their key is {KEY_FILE} beside it"
+            "the secrets in the database are encrypted; the key is {KEY_FILE} in the same directory"
         );
         Ok(())
     }
 
-    /// What cannot be swept now is swept at the next start: it is a matter of thoroughness, not of
-    /// working.
+    /// If this fails, it is repeated at the next start: it is an additional measure, and jd-manager works
+    /// without it.
     async fn remove_leftovers(&self, data_dir: &Path, db: &Db, sealers: &'static [Sealer]) {
         let (vault, copies) = (self.clone(), data_dir.join("backups"));
         let swept = async {
@@ -142,14 +142,14 @@ impl Vault {
                 .await
         };
         if let Err(e) = swept.await {
-            tracing::warn!(error = %e, "secrets of before may still be in free pages of the database or in copies of it; tried again at the next start");
+            tracing::warn!(error = %e, "old secrets may still be in free pages of the database or in its copies; retrying at the next start");
         }
     }
 }
 
 impl Vault {
-    /// The vault whose key is in `dir`; none if there is no key. Whether it is the right one shows
-    /// when something is opened.
+    /// The vault whose key is in `dir`; none if there is no key. Whether the key is correct is found out
+    /// when a value is opened.
     ///
     /// # Errors
     /// The key cannot be read.
@@ -158,8 +158,8 @@ impl Vault {
     }
 }
 
-/// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without
-/// sealed secrets fits any.
+/// Whether the key in `dir` matches the secrets in a database; a database without sealed secrets
+/// matches any key.
 ///
 /// # Errors
 /// The key cannot be read; the database.
@@ -176,7 +176,7 @@ pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, VaultRefusal> 
     Ok(Vault::with(&key).open(PROOF.0, &proof).ok().as_deref() == Some(PROOF.1))
 }
 
-/// The copies that were made before upgrades hold what the database held then.
+/// Copies that were created before upgrades contain the data of that time.
 fn seal_copies(dir: &Path, vault: &Vault, sealers: &[Sealer]) -> Result<()> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,

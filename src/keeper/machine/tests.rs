@@ -1,5 +1,5 @@
-//! The machine against a model of the world: whatever happens in whatever order, there is never a
-//! second client, and what was asked for last is reached or a reason is given.
+//! Tests the machine against a model of the world: regardless of the order of events, there is
+//! never a second client, and the last request is fulfilled or a reason is recorded.
 
 use super::*;
 use proptest::prelude::*;
@@ -211,7 +211,7 @@ fn too_many_failures_in_too_short_a_time_are_given_up_on_until_somebody_starts_i
         }
         actions
     };
-    // Spread out they are borne with.
+    // Spread over a longer time, they do not exceed the limit.
     for _ in 0..5 {
         fail(&mut m, 40_000);
         assert_eq!(m.state(), InstanceState::Starting);
@@ -230,7 +230,7 @@ fn too_many_failures_in_too_short_a_time_are_given_up_on_until_somebody_starts_i
     assert_eq!(m.state(), InstanceState::BackingOff);
 }
 
-/// What happens in the world besides what the machine does.
+/// Events of the world, in addition to the machine's actions.
 #[derive(Clone, Debug)]
 enum Happening {
     Start,
@@ -268,7 +268,7 @@ proptest! {
         let mut now = 0u64;
         let mut wanted = false;
 
-        // The world does what the machine says; a stubborn client heeds only SIGKILL.
+        // The world runs the machine's actions; a stubborn client reacts only to SIGKILL.
         fn carry_out(m: &mut LifecycleMachine, actions: Vec<MachineAction>, client: &mut bool, runnable: bool, stubborn: bool, now: u64) -> Result<(), TestCaseError> {
             for action in actions {
                 match action {
@@ -314,7 +314,8 @@ proptest! {
             prop_assert!(m.alarm().is_some() == matches!(m.state(), InstanceState::BackingOff | InstanceState::Stopping));
         }
 
-        // Left alone with a client that can run, it comes to what was asked for last.
+        // Without further events and with a client that can run, the machine reaches the last
+        // requested state.
         runnable = true;
         for _ in 0..8 {
             if let Some(at) = m.alarm() {
@@ -330,8 +331,8 @@ proptest! {
     }
 }
 
-/// A long outage: the wait has grown, and ends soon after what the client needs is back, for each
-/// instance at another moment.
+/// A long outage: the wait has grown, and ends soon after the dependency is back, for each instance
+/// at a different moment.
 #[test]
 fn what_a_client_needs_is_back_and_the_wait_ends() {
     let failed = |chance: u64| {
@@ -361,7 +362,7 @@ fn what_a_client_needs_is_back_and_the_wait_ends() {
         );
     }
     assert_eq!(starts, [0, 700, 1999]);
-    // What comes and goes does not start the client more often than every five seconds.
+    // A flapping dependency does not start the client more often than every five seconds.
     let (mut m, now) = failed(0);
     m.take(MachineInput::DependencyBack, now + 1000, 0);
     assert_eq!(m.alarm().unwrap(), now + 5000);

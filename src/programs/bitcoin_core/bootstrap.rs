@@ -1,9 +1,9 @@
-//! The first exchange of Cap'n Proto RPC: is there a program on this connection that speaks it?
+//! The first exchange of Cap'n Proto RPC: checks whether the program on a connection speaks it.
 //!
 //! A client begins with a `Bootstrap` message, and the node returns its main interface. The node
-//! does this on the thread of its connections, also while it downloads the chain, and nothing else
-//! of it is used. Layout: `rpc.capnp` and the encoding of messages, both of Cap'n Proto 1.0; the
-//! bytes are the first 48 that jd_client_sv2 0.6.0 sends.
+//! answers on its connection thread, even while it downloads the chain. Nothing else of the node is
+//! used. The layout is from `rpc.capnp` and the message encoding of Cap'n Proto 1.0; the bytes are
+//! the first 48 that jd_client_sv2 0.6.0 sends.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -22,12 +22,12 @@ const BOOTSTRAP: [u8; 48] = [
 ];
 /// The number of `return` in the union of `Message`.
 const RETURN: u16 = 3;
-/// Words in an answer at most. That of a node has 11.
+/// The maximum number of words in an answer. A node's answer has 11.
 const MOST_WORDS: u32 = 4096;
 /// Header, the root's pointer and the first word of data.
 const LENGTH: usize = 24;
 
-/// What came back.
+/// The reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BootstrapReply {
     /// The answer of a program that speaks Cap'n Proto RPC.
@@ -36,11 +36,11 @@ pub(super) enum BootstrapReply {
     Foreign,
     /// The connection was closed.
     Closed,
-    /// Nothing in time.
+    /// No reply in time.
     Silence,
 }
 
-/// Sends the message and reads the beginning of the answer. Blocks until `deadline` at most.
+/// Sends the message and reads the beginning of the answer. Blocks until `deadline` at the latest.
 pub(super) fn exchange(stream: &mut UnixStream, deadline: Instant) -> BootstrapReply {
     let mut answer = [0; LENGTH];
     let mut length = 0;
@@ -76,7 +76,7 @@ fn reply_of(kind: ErrorKind) -> BootstrapReply {
     }
 }
 
-/// None: the deadline is over.
+/// None: the deadline has passed.
 fn set_timeout(stream: &UnixStream, deadline: Instant) -> Option<()> {
     let left = deadline
         .checked_duration_since(Instant::now())
@@ -85,8 +85,8 @@ fn set_timeout(stream: &UnixStream, deadline: Instant) -> Option<()> {
     stream.set_write_timeout(Some(left)).ok()
 }
 
-/// One segment whose root has its data right behind its pointer, as every encoder writes it, and
-/// `return` in the union.
+/// Checks for one segment whose root data directly follows the pointer, as all encoders write it,
+/// and `return` in the union.
 fn is_return(answer: &[u8; LENGTH]) -> bool {
     let number = |at: usize| {
         let bytes = [answer[at], answer[at + 1], answer[at + 2], answer[at + 3]];
@@ -107,7 +107,7 @@ mod tests {
         0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0,
     ];
 
-    /// What is found of a peer that reads the message and then does this.
+    /// The reply for a peer that reads the message and then does this.
     fn found(peer: impl FnOnce(UnixStream) + Send + 'static) -> BootstrapReply {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         let peer = thread::spawn(move || {

@@ -1,19 +1,19 @@
-//! What the log of a client says about the node behind its socket.
+//! Reads from a client's log how the node behind its socket replied.
 //!
-//! The lines are those of jd_client_sv2 0.6.0 with a real node; tests/data has them.
+//! The lines are from jd_client_sv2 0.6.0 with a real node; they are in tests/data.
 
-/// What a line tells about the node.
+/// A reply of the node, found in a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeReply {
     /// The node accepted the client. A template may follow.
     Accepted,
-    /// A template arrived, of a block with this compact target where the line has it.
+    /// A template arrived; with the block's compact target if the line has it.
     Template(Option<u32>),
-    /// The node has a newer interface than the one that was asked for.
+    /// The node has a newer interface than requested.
     NewerInterface,
-    /// The node has an older interface than the one that was asked for.
+    /// The node has an older interface than requested.
     OlderInterface,
-    /// The client could not use the node for another reason: its own words.
+    /// The client could not use the node for another reason, in the client's words.
     Failure(String),
 }
 
@@ -21,7 +21,7 @@ const FAILED: &str = "Failed to create BitcoinCoreToSv2";
 const TIP: &str = "Received: SetNewPrevHash";
 const TARGET: &str = "n_bits: 0x";
 
-/// What a line says about the node; none: nothing.
+/// The node's reply in a line, if there is one.
 pub fn read(line: &str) -> Option<NodeReply> {
     if line.contains(TIP) {
         let digits = line.split_once(TARGET).map(|(_, rest)| rest);
@@ -32,7 +32,7 @@ pub fn read(line: &str) -> Option<NodeReply> {
     if line.contains("IPC mining client successfully created") {
         return Some(NodeReply::Accepted);
     }
-    // Clients that do not log what they receive.
+    // For clients that do not log received messages.
     if line.contains("Required template data received") {
         return Some(NodeReply::Template(None));
     }
@@ -89,8 +89,8 @@ mod tests {
         );
     }
 
-    /// The first is what the client says of a stand-in that answers as a node without the method does;
-    /// no node of version 30 was tried.
+    /// The first is what the client says of a stand-in that answers as a node without the method
+    /// does; no node of version 30 was tried.
     #[test]
     fn a_method_that_the_node_lacks_is_an_older_interface() {
         for reason in [

@@ -4,13 +4,13 @@
 //! `bitcoind`), listens on the Unix socket `node.sock` in the directory of its chain. The client
 //! speaks Cap'n Proto RPC on it and gets block templates.
 //!
-//! * [`network`]: the chains, and where each keeps its socket. `places`: where systems keep the
-//!   node's data.
-//! * [`socket_check`]: is there a socket, and does a node answer on it. Blocking.
-//! * `bootstrap`: the first message of Cap'n Proto RPC, and what came back.
-//! * `permissions`: why a socket may not be used, and the command that changes that.
-//! * [`node_status`]: what the check answers. `advice`: what to do, by system.
-//! * [`client_lines`]: what a client's log says about the node.
+//! * [`network`]: the chains, and the socket path of each. `places`: the usual places of the node's
+//!   data.
+//! * [`socket_check`]: checks whether there is a socket and whether a node answers on it. Blocking.
+//! * `bootstrap`: the first message of Cap'n Proto RPC and its reply.
+//! * `permissions`: why access to a socket is denied, and the command to fix it.
+//! * [`node_status`]: the result of the check. `advice`: the fix, for each system.
+//! * [`client_lines`]: the node's replies in a client's log.
 
 mod advice;
 mod bootstrap;

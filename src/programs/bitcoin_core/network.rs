@@ -1,14 +1,14 @@
-//! The chains that a client knows by name, and the socket of each.
+//! The chains that a client supports, and the socket of each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use strum::IntoEnumIterator;
 
-/// The name that Bitcoin Core gives its socket, and the only one that a client opens.
+/// Bitcoin Core's name of the socket, and the only name that a client opens.
 pub const SOCKET_NAME: &str = "node.sock";
 
-/// A chain that the client knows by name.
+/// A chain that the client supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(
@@ -16,23 +16,23 @@ pub const SOCKET_NAME: &str = "node.sock";
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum BitcoinNetwork {
-    /// Where coins have worth.
+    /// The main network.
     Mainnet,
     /// Test network 4.
     Testnet4,
     /// Test network with signed blocks.
     Signet,
-    /// A chain of one's own.
+    /// A private chain for tests.
     Regtest,
 }
 
 impl BitcoinNetwork {
-    /// As in the client's file.
+    /// The name in the client's configuration file.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Its directory in the node's data directory; mainnet has none of its own.
+    /// The chain's directory in the node's data directory; mainnet has none.
     pub fn directory(self) -> Option<&'static str> {
         (self != Self::Mainnet).then(|| self.as_str())
     }
@@ -44,8 +44,8 @@ impl BitcoinNetwork {
             .join(SOCKET_NAME)
     }
 
-    /// The chain by the path of a socket: its directory is called like a test network, or it is
-    /// Bitcoin Core's own name in another directory. None: the path does not tell.
+    /// The chain for the path of a socket: its directory has the name of a test network, or the
+    /// socket has Bitcoin Core's name in another directory. None: the path does not show the chain.
     pub fn of_socket(socket: &Path) -> Option<Self> {
         let parent = socket.parent()?.file_name().unwrap_or_default();
         let named = Self::iter().find(|network| {
@@ -57,8 +57,8 @@ impl BitcoinNetwork {
         named.or_else(|| is_usual.then_some(Self::Mainnet))
     }
 
-    /// The data directory with which a client opens this socket; none: no data directory leads to
-    /// it.
+    /// The data directory with which a client opens this socket; none if there is no such
+    /// directory.
     pub fn data_dir_of(self, socket: &Path) -> Option<PathBuf> {
         let parent = socket.parent()?;
         let data_dir = if self == Self::Mainnet {
@@ -69,7 +69,7 @@ impl BitcoinNetwork {
         (self.socket_in(data_dir) == socket).then(|| data_dir.to_owned())
     }
 
-    /// The chains that a block with this compact target can be of; none: it cannot be told.
+    /// The chains that a block with this compact target can be of; none: unknown.
     ///
     /// A regtest block has the easiest target there is, `0x207fffff`. Mainnet has had an exponent
     /// of 0x17 or less since 2018, which means a difficulty above 10¹²; test networks are far below

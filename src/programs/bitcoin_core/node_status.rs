@@ -1,4 +1,4 @@
-//! What a check of a node answers, for programs and for people.
+//! The result of a node check, for programs and for people.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,27 +6,27 @@ use std::path::Path;
 
 use super::BitcoinNetwork;
 
-/// What was found at the socket. The words are part of the API.
+/// The status of the socket. The names are part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeStatus {
-    /// A client can use this node, as far as it could be checked.
+    /// A client can use this node, as far as the check shows.
     Connected,
-    /// There is no such file.
+    /// The file does not exist.
     NoSocket,
-    /// There is a file or a directory, and it is no socket that a node listens on.
+    /// The path is a file or directory, or not a socket of a node.
     NotASocket,
-    /// There is a socket, and no process listens on it.
+    /// The socket exists, but no process listens on it.
     Stale,
-    /// This user may not connect.
+    /// The user that runs jd-manager may not connect.
     Forbidden,
-    /// The node speaks another version of the interface.
+    /// The node has a different version of the interface.
     WrongVersion,
-    /// It is the node of another chain.
+    /// The node is on a different chain.
     WrongNetwork,
-    /// The node accepts a client and sends no template yet.
+    /// The node accepts a client, but sends no template yet.
     Syncing,
-    /// A process listens, and does not answer as a node does.
+    /// A process listens, but does not answer like a node.
     Silent,
 }
 
@@ -50,27 +50,28 @@ impl NodeStatus {
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct NodeCheckResult {
-    /// What was found.
+    /// The status.
     pub status: NodeStatus,
     /// The socket that was checked.
     pub path: String,
-    /// The chain it was checked for.
+    /// The chain that the check expected.
     pub network: BitcoinNetwork,
-    /// What was found, in sentences.
+    /// The finding, in sentences.
     pub detail: String,
-    /// What to do, in sentences; paragraphs are separated by an empty line. Empty: nothing.
+    /// How to fix it, in sentences. Paragraphs are separated by an empty line. Empty if there is
+    /// nothing to do.
     pub advice: String,
-    /// The value for `data_dir` in a configuration that uses this socket; none: the client cannot
-    /// open it under this name.
+    /// The value for `data_dir` in a configuration that uses this socket. Absent if the client
+    /// cannot open a socket with this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<String>,
-    /// The value for `version` in a configuration, if a client found it out.
+    /// The value for `version` in a configuration, if a client detected it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u8>,
 }
 
 impl NodeCheckResult {
-    /// A result about the socket of a chain.
+    /// A result for the socket of a chain.
     pub fn new(
         socket: &Path,
         network: BitcoinNetwork,
@@ -90,7 +91,7 @@ impl NodeCheckResult {
         }
     }
 
-    /// The same with another status.
+    /// The same result with another status.
     pub fn with(
         self,
         status: NodeStatus,

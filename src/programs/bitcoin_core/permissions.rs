@@ -1,8 +1,8 @@
-//! Why this user may not connect to a socket: which directory on the path, or the socket itself,
-//! and the command that changes it.
+//! Why this user may not connect to a socket: the directory on the path, or the socket itself, that
+//! denies access, and the command to fix it.
 //!
-//! To connect takes the right to search every directory on the path and to write to the socket
-//! (unix(7)). Names come from `/etc/passwd` and `/etc/group`; a user that is not listed there is
+//! Connecting requires permission to search every directory on the path and to write to the socket
+//! (unix(7)). Names are read from `/etc/passwd` and `/etc/group`; a user without a name there is
 //! shown by number.
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -12,15 +12,15 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The lists of users and groups are read up to here, bytes.
+/// The maximum size of the user and group files, in bytes.
 const MOST_LISTED: u64 = 1024 * 1024;
-/// Symbolic links that are followed, as the kernel does.
+/// The maximum number of symbolic links to follow, as in the kernel.
 const MOST_LINKS: usize = 40;
-/// The bit of a mode by which a group may search a directory, and write to a file.
+/// The mode bits that allow a group to search a directory and to write to a file.
 const GROUP_SEARCH: u32 = 0o010;
 const GROUP_WRITE: u32 = 0o020;
 
-/// What denies the connection.
+/// The directory or socket that denies the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathBarrier {
     /// The directory or the socket.
@@ -31,7 +31,7 @@ pub(super) struct PathBarrier {
     mode: u32,
 }
 
-/// The first thing on the path of a socket that this process may not use; none: nothing was found.
+/// The first directory or socket on a path that this process may not use; none: nothing was found.
 pub(super) fn barrier(socket: &Path) -> Option<PathBarrier> {
     let mut path = socket.to_owned();
     for _ in 0..MOST_LINKS {
@@ -41,7 +41,7 @@ pub(super) fn barrier(socket: &Path) -> Option<PathBarrier> {
             .into_iter()
             .find(|directory| !may(directory, Access::EXEC_OK));
         let at = denied.unwrap_or(&path);
-        // A link is denied by what it leads to.
+        // For a link, the target decides.
         let Ok(target) = fs::read_link(at) else {
             let is_directory = denied.is_some();
             let is_barrier = is_directory || !may(at, Access::WRITE_OK);
@@ -74,7 +74,7 @@ impl PathBarrier {
         })
     }
 
-    /// What denies it, and who asks, in sentences.
+    /// What denies access to which user, in a sentence.
     pub(super) fn detail(&self) -> String {
         let (what, right) = if self.is_directory {
             ("directory", "enter")
@@ -91,7 +91,7 @@ impl PathBarrier {
         )
     }
 
-    /// Commands that change it, and what lasts.
+    /// Commands that fix it now, and a permanent fix.
     pub(super) fn advice(&self) -> String {
         let (right, bit) = if self.is_directory {
             ("x", GROUP_SEARCH)
@@ -99,7 +99,7 @@ impl PathBarrier {
             ("w", GROUP_WRITE)
         };
         let (us, path) = (user_name(geteuid().as_raw()), quoted(&self.path));
-        // A name that commands take; a number needs # or + with some of them.
+        // Commands accept a name; some of them need # or + before a number.
         let user = us.clone().unwrap_or_else(own_id);
         let is_member = own_groups().contains(&self.gid);
         let mut commands = Vec::new();
@@ -118,15 +118,15 @@ impl PathBarrier {
             )),
         }
         let restart = if commands.iter().any(|line| line.contains("usermod")) {
-            " Restart jd-manager afterwards: a process keeps the groups it was started with."
+            " Then restart jd-manager, because a running process does not get new groups."
         } else {
             ""
         };
         let owner = user_text(self.uid);
         format!(
-            "Run: {}.{restart} Then check again: other directories on the path may deny it, too.\n\n\
-             Bitcoin Core creates its socket again at every start, so a mode that was set by hand is lost. For a permanent fix, run jd-manager as \
-             the node's user, {owner}: systemd with User= in both units, Docker with user: \"{}:{}\" in both services.",
+            "Run: {}.{restart} Then check again: other directories on the path may also deny access.\n\n\
+             Bitcoin Core creates its socket again at every start, so permissions set by hand are lost. For a permanent fix, run jd-manager as \
+             the node's user, {owner}: set User= in both systemd units, or user: \"{}:{}\" in both Docker services.",
             commands.join(" && "),
             self.uid,
             self.gid
@@ -134,7 +134,7 @@ impl PathBarrier {
     }
 }
 
-/// The path for a shell.
+/// The path, quoted for a shell.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@,:".contains(c);
@@ -145,7 +145,7 @@ pub(super) fn quoted(path: &Path) -> String {
     }
 }
 
-/// The user that this process runs as, with its groups.
+/// The user and groups of this process.
 fn own_text() -> String {
     let groups: Vec<String> = own_groups().into_iter().map(group_text).collect();
     format!(
@@ -160,7 +160,7 @@ fn own_id() -> String {
     geteuid().as_raw().to_string()
 }
 
-/// The group first, then those besides it.
+/// The primary group, then the supplementary groups.
 fn own_groups() -> Vec<u32> {
     let first = getegid().as_raw();
     let others = getgroups().unwrap_or_default();
@@ -195,7 +195,8 @@ fn list(path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The name of an id: `name:password:id:…`, one a line. A name that is not plain is not shown.
+/// The name for an id, from lines such as `name:password:id:…`. Names with special characters are
+/// not shown.
 fn name_in(list: &str, id: u32) -> Option<String> {
     let entries = list.lines().filter_map(|line| {
         let mut fields = line.split(':');

@@ -1,11 +1,11 @@
-//! Where systems keep the node's data directory and its socket.
+//! The usual places of the node's data directory and socket.
 
 use std::path::PathBuf;
 
-/// A socket with a name of its own that StartOS gives it, below the data directory.
+/// The name of the socket on StartOS, relative to the data directory.
 pub(super) const START_OS_SOCKET: &str = "ipc/bitcoin-core.sock";
 
-/// Data directories of packages and node systems, besides that of the own user.
+/// Data directories of packages and node systems, in addition to the user's own.
 const KNOWN: [&str; 10] = [
     // Packages, and nix-bitcoin.
     "/var/lib/bitcoind",
@@ -15,23 +15,22 @@ const KNOWN: [&str; 10] = [
     "/data/bitcoin",
     "/mnt/hdd/bitcoin",
     "/mnt/hdd/mynode/bitcoin",
-    // Umbrel on the machine itself, and as apps mount it.
+    // Umbrel on the host, and as mounted in apps.
     "/home/umbrel/umbrel/app-data/bitcoin/data/bitcoin",
     "/bitcoin",
-    // StartOS: the node's volume, as services mount it.
+    // StartOS: the node's volume, as mounted in services.
     "/mnt/bitcoind",
     // Images of Bitcoin Core.
     "/data/.bitcoin",
 ];
 
-/// The usual data directory: that of the own user. It is the one that a client takes when its
-/// configuration names none.
+/// The data directory of the current user. A client uses it if its configuration has none.
 pub fn usual() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"))
 }
 
-/// A data directory with the own user's home written out, as shells write it: `~`, `~/dir`. The
-/// client may not do that.
+/// A data directory with `~` replaced by the user's home, as shells do: `~`, `~/dir`. The client
+/// may not do that.
 pub fn expanded(dir: &str) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     match dir.trim().strip_prefix('~') {
@@ -42,7 +41,7 @@ pub fn expanded(dir: &str) -> String {
     }
 }
 
-/// Data directories in other places. Umbrel names its own in `APP_BITCOIN_DATA_DIR`.
+/// Data directories in other places. Umbrel sets `APP_BITCOIN_DATA_DIR`.
 pub fn others() -> Vec<PathBuf> {
     let usual = usual();
     let umbrel = std::env::var_os("APP_BITCOIN_DATA_DIR").map(PathBuf::from);

@@ -1,9 +1,9 @@
-//! Is there a socket of a node at a path, and does a node answer on it? Blocking, for at most
-//! [`PATIENCE`].
+//! Checks whether a path has a socket of a node, and whether a node answers on it. Blocks for at
+//! most [`PATIENCE`].
 //!
-//! Looks at files by name only: it lists no directory. It connects without blocking, because a
-//! socket whose queue is full would block for ever, and opens nothing else, because a named pipe
-//! would block too.
+//! The check looks at files by name only and lists no directories. It connects without blocking,
+//! because a socket with a full queue would block forever, and opens nothing else, because a named
+//! pipe would block, too.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -22,14 +22,13 @@ use super::{BitcoinNetwork, NodeCheckResult, NodeStatus, advice};
 
 /// A node answers within milliseconds.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
-/// Of several sockets each has so long.
+/// The time limit for each of several sockets.
 const TURN: Duration = Duration::from_secs(1);
-/// A socket's path has room for 107 bytes (unix(7)).
+/// The path of a socket has at most 107 bytes (unix(7)).
 pub const LONGEST_PATH: usize = 107;
 
-/// Checks what `given` names: a socket or a data directory; none: the usual places, of which the
-/// first with a socket is checked. `network`: the chain that is expected; none: the one that the
-/// path tells.
+/// Checks the socket or data directory `given`; none: the first of the usual places that has a
+/// socket. `network`: the expected chain; none: derived from the path.
 pub fn check(given: Option<&Path>, network: Option<BitcoinNetwork>) -> NodeCheckResult {
     let deadline = Instant::now() + PATIENCE;
     match given {
@@ -68,7 +67,7 @@ fn check_usual(network: Option<BitcoinNetwork>, deadline: Instant) -> NodeCheckR
         let dir = dirs.first().cloned().unwrap_or_default();
         let socket = expected.socket_in(&dir);
         let detail = format!(
-            "There is no socket of Bitcoin Core in {} or in {} other places where systems keep it.",
+            "There is no Bitcoin Core socket at {} or in {} other usual places.",
             socket.display(),
             dirs.len().saturating_sub(1)
         );
@@ -83,12 +82,12 @@ fn check_usual(network: Option<BitcoinNetwork>, deadline: Instant) -> NodeCheckR
     first.unwrap_or_else(nothing)
 }
 
-/// When one of several sockets has had its turn: one that is silent leaves time for the others.
+/// The deadline for one of several sockets. A silent socket leaves time for the others.
 pub fn turn(deadline: Instant) -> Instant {
     deadline.min(Instant::now() + TURN)
 }
 
-/// The sockets that may be in a data directory, with their chains, the most usual first.
+/// The possible sockets in a data directory, with their chains, the most common first.
 fn candidates(dir: &Path, network: Option<BitcoinNetwork>) -> Vec<(PathBuf, BitcoinNetwork)> {
     let wanted = |one: &BitcoinNetwork| network.is_none_or(|network| network == *one);
     let mut found: Vec<(PathBuf, BitcoinNetwork)> = BitcoinNetwork::iter()
@@ -145,7 +144,7 @@ fn check_path(path: &Path, network: Option<BitcoinNetwork>, deadline: Instant) -
         );
         return mismatch(result, socket, *found);
     }
-    // A file that cannot be seen says more than one that is missing.
+    // A file without access permission is more informative than a missing file.
     match all.first() {
         Some((socket, found)) => check_socket(socket, *found, deadline),
         None => {
@@ -155,7 +154,7 @@ fn check_path(path: &Path, network: Option<BitcoinNetwork>, deadline: Instant) -
     }
 }
 
-/// The socket that there is belongs to another chain than the expected one.
+/// The existing socket belongs to a different chain than expected.
 fn mismatch(result: NodeCheckResult, socket: &Path, found: BitcoinNetwork) -> NodeCheckResult {
     let expected = result.network;
     let detail = format!(
@@ -182,7 +181,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
     if length > LONGEST_PATH {
         return result(
             NodeStatus::NoSocket,
-            format!("The path has {length} bytes, and that of a socket has at most {LONGEST_PATH}: {shown}."),
+            format!("The path {shown} has {length} bytes. The path of a socket may have at most {LONGEST_PATH}."),
             "Choose a data directory with a shorter path, or create a short symbolic link to it with ln -s and use that.".into(),
         );
     }
@@ -228,14 +227,14 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
         Err(Errno::PROTOTYPE) => {
             return result(
                 NodeStatus::NotASocket,
-                format!("{shown} is a socket of another type than Bitcoin Core's."),
+                format!("{shown} is a different type of socket than Bitcoin Core's."),
                 advice::other_file(socket),
             );
         }
         Err(Errno::NOENT) => {
             return result(
                 NodeStatus::NoSocket,
-                format!("The socket {shown} was removed while it was checked."),
+                format!("The socket {shown} was removed during the check."),
                 advice::enable(network, &data_dir),
             );
         }
@@ -243,7 +242,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
             return result(
                 NodeStatus::Silent,
                 format!(
-                    "The program that listens on {shown} accepts no connections: its queue is full."
+                    "The program that listens on {shown} does not accept connections: its queue is full."
                 ),
                 advice::silent(socket),
             );
@@ -268,7 +267,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
             format!("The program that listens on {shown} closes the connection at once.")
         }
         BootstrapReply::Silence => format!(
-            "The program that listens on {shown} accepts the connection and does not answer."
+            "The program that listens on {shown} accepts the connection but does not answer."
         ),
         BootstrapReply::Foreign => format!(
             "The program that listens on {shown} does not speak Bitcoin Core's protocol (Cap'n Proto RPC)."
@@ -282,14 +281,14 @@ fn open(socket: &Path) -> Result<UnixStream, Errno> {
     let descriptor = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&descriptor, &SocketAddrUnix::new(socket)?)?;
     let stream = UnixStream::from(descriptor);
-    // From here on each call has a timeout.
+    // From here on, each call has a timeout.
     stream
         .set_nonblocking(false)
         .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
     Ok(stream)
 }
 
-/// Why there is nothing at this path.
+/// Why the path does not exist.
 fn missing(socket: &Path, error: &std::io::Error) -> String {
     let shown = socket.display();
     if Errno::from_io_error(error) == Some(Errno::LOOP) {
@@ -306,7 +305,7 @@ fn missing(socket: &Path, error: &std::io::Error) -> String {
             let there = socket.ancestors().skip(1).find(|dir| dir.is_dir());
             match there {
                 Some(dir) if Some(dir) != socket.parent() => format!(
-                    "There is no socket {shown}: of its directories only {} exists.",
+                    "There is no socket {shown}. Only the directory {} exists.",
                     dir.display()
                 ),
                 _ => format!("There is no socket {shown}."),
@@ -324,10 +323,10 @@ fn forbidden(socket: &Path, network: BitcoinNetwork) -> NodeCheckResult {
         Some(barrier) => (barrier.detail(), barrier.advice()),
         None => (
             format!(
-                "The system denies the connection to {}, although the modes of its path allow it.",
+                "The system denies access to {}, although the file permissions allow it.",
                 socket.display()
             ),
-            "See whether a security module (AppArmor, SELinux) or a setting of the systemd unit such as ProtectHome denies it: sudo dmesg | grep -i denied."
+            "Check whether a security module (AppArmor, SELinux) or a systemd setting such as ProtectHome denies access: sudo dmesg | grep -i denied."
                 .into(),
         ),
     };
@@ -346,8 +345,8 @@ fn kind_text(kind: FileType) -> &'static str {
     }
 }
 
-/// The advice for a socket with a name that the client does not open; `data_dir`: where the link
-/// may be created.
+/// The advice for a socket with a name that the client cannot open. `data_dir`: where the link may
+/// be created.
 pub fn link_advice(result: &NodeCheckResult, data_dir: &Path) -> Option<String> {
     let socket = Path::new(&result.path);
     let link = data_dir.join("node");

@@ -1,72 +1,71 @@
-//! The fields of the client's configuration: what each is, what it is called on pages, and which
-//! versions of the client read it.
+//! The fields of the client's configuration: key, kind, label, help text, and the client versions
+//! that read them.
 //!
-//! [`FIELDS`] is the one list of them. Forms, import, the client's file, the history and setup read
-//! it and have no list of their own. The column `presence` is the client's configuration schema as
-//! data, read from the sources of 0.1.0 to 0.6.0. Must not know the values of a configuration.
+//! [`FIELDS`] is the only list of fields. Forms, import, the client's file, the history and setup
+//! all read it. The column `presence` is the client's configuration schema as data, taken from the
+//! sources of 0.1.0 to 0.6.0. This module must not depend on the values of a configuration.
 
 use FieldGroup::{
     Core, Declarator, Hidden, Keys, Miners, Payout, Pool, Provider, Rare, Stratum1, Tp, Work,
 };
 use FieldKind::{Choice, Code, Decimal, Host, List, Secret, Table, Text, Whole};
 
-/// What a version of the client makes of a key in its file.
+/// How a client version treats a key in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyPresence {
-    /// Without it the client does not start.
+    /// The client does not start without it.
     Required,
     /// It has a default.
     Optional,
-    /// Read by another version, silently passed over by this one.
+    /// Read by another version, silently ignored by this one.
     Ignored,
-    /// Not known; passed over too, since the client ignores unknown keys.
+    /// Unknown, and also ignored, because the client ignores unknown keys.
     Absent,
 }
 
-/// How many schemas the versions of the client have: their first versions are the columns in
-/// `version.rs`.
+/// The number of configuration schemas. `version.rs` lists the first client version of each.
 pub(super) const SCHEMAS: usize = 7;
 
-/// What each schema makes of a key.
+/// How each schema treats a key.
 type SchemaPresence = [KeyPresence; SCHEMAS];
 
-/// The parts of a form, each a row of fields.
+/// The parts of a form. Each part is a row of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldGroup {
-    /// In no form.
+    /// Not in any form.
     Hidden,
-    /// Where work goes.
+    /// The mining mode.
     Work,
     /// A pool.
     Pool,
-    /// The pool's job declarator server.
+    /// The pool's job declaration server.
     Declarator,
-    /// Where rewards go.
+    /// The payout.
     Payout,
-    /// Which kind of template provider.
+    /// The kind of template provider.
     Provider,
-    /// A template provider by address.
+    /// A template provider reached by address.
     Tp,
     /// Bitcoin Core on this machine.
     Core,
-    /// Whom the client serves.
+    /// The miners that connect to the client.
     Miners,
     /// The translator, for Stratum V1 miners.
     Stratum1,
-    /// The client's own pair of keys.
+    /// The client's own key pair.
     Keys,
-    /// What is rarely needed.
+    /// Advanced settings.
     Rare,
 }
 
-/// How a field is written and typed.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// Words.
+    /// Plain text.
     Text,
-    /// Text in which every letter counts.
+    /// Text such as a key or an address, shown in a monospaced font.
     Code,
-    /// A host, with or without a port.
+    /// A host, with or without port.
     Host,
     /// A whole number.
     Whole,
@@ -74,21 +73,21 @@ pub enum FieldKind {
     Decimal,
     /// One of a few values.
     Choice,
-    /// Single values, in a form as one text.
+    /// A list of single values; one text field in a form.
     List,
-    /// What is never shown.
+    /// A secret, which is never shown.
     Secret,
-    /// Holds other fields.
+    /// A table of other fields.
     Table,
 }
 
 impl FieldKind {
-    /// The class of its field on a page.
+    /// The CSS class of the field on a page.
     pub fn class(self) -> &'static str {
         if self == Text { "" } else { "mono" }
     }
 
-    /// Which keyboard a page asks for.
+    /// The `inputmode` of the field, which selects the on-screen keyboard.
     pub fn input_mode(self) -> &'static str {
         match self {
             Host => "url",
@@ -102,30 +101,30 @@ impl FieldKind {
 /// A field of the client's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigField {
-    /// Its key with the names of its tables; `[]` means each element of an array:
+    /// The key with the names of its tables. `[]` means each element of an array:
     /// `upstreams[].pool_port`.
     pub key: &'static str,
-    /// The part of the form that shows it.
+    /// The part of the form that contains the field.
     pub group: FieldGroup,
-    /// How it is written.
+    /// The type of the field.
     pub kind: FieldKind,
     /// One entry per schema.
     pub presence: SchemaPresence,
-    /// What it is called on pages; empty: it is in no form.
+    /// The label on pages; empty if the field is not in any form.
     pub label: &'static str,
-    /// What it is, for the sentence that says it is missing; empty: it may be.
+    /// What to enter, for the message that the field is missing; empty if the field is optional.
     pub missing: &'static str,
-    /// What stands beside it in a form, code between backticks.
+    /// The help text in a form, with code between backticks.
     pub help: &'static str,
 }
 
 impl ConfigField {
-    /// The field of this key.
+    /// The field with this key.
     pub fn of_key(key: &str) -> Option<&'static Self> {
         FIELDS.iter().find(|field| field.key == key)
     }
 
-    /// The field of this name in a form, and the row of its pool if it is a pool's.
+    /// The field with this form name, and the row of the pool for fields of a pool.
     pub fn named(name: &str) -> Option<(Option<usize>, &'static Self)> {
         let pool = name
             .strip_prefix("upstreams.")
@@ -140,26 +139,26 @@ impl ConfigField {
         (field.group != Hidden).then_some((row, field))
     }
 
-    /// Its name in a form; `row`: of which pool, if it is a pool's.
+    /// The name in a form. `row` is the index of the pool for fields of a pool.
     pub fn form_name(&self, row: usize) -> String {
         self.key.replace("[]", &format!(".{row}"))
     }
 
-    /// Whether some client has read it from its file, today or in the past.
+    /// Whether any client version reads or has read it from its file.
     pub fn is_in_files(&self) -> bool {
         self.presence != ABSENT
     }
 
-    /// Whether each pool has one.
+    /// Whether it is a field of a pool.
     pub fn is_of_pool(&self) -> bool {
         matches!(self.group, Pool | Declarator)
     }
 }
 
-/// The one field that is never given out.
+/// The only field that is never given out.
 pub const SECRET_FIELD: &str = "authority_secret_key";
 
-/// What a form proposes for Bitcoin Core while another kind of template provider is in use.
+/// The values that a form suggests for Bitcoin Core while another template provider is selected.
 pub const USUAL_CORE: [(&str, &str); 4] = [
     ("template_provider_type.BitcoinCoreIpc.version", "31"),
     ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
@@ -173,9 +172,9 @@ const I: KeyPresence = KeyPresence::Ignored;
 const N: KeyPresence = KeyPresence::Absent;
 const REQUIRED: SchemaPresence = [R; SCHEMAS];
 const OPTIONAL: SchemaPresence = [O; SCHEMAS];
-/// Read by programs before the first version; import still takes it.
+/// Read by programs before the first version; import still accepts it.
 const FORMER: SchemaPresence = [I; SCHEMAS];
-/// Of forms and programs; no file has it.
+/// Used by forms and programs only, never in a file.
 const ABSENT: SchemaPresence = [N; SCHEMAS];
 
 const fn field(
@@ -218,16 +217,16 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Mode",
         "FULLTEMPLATE, COINBASEONLY or SOLOMINING",
-        "Full templates: your node chooses the transactions and declares them to the pool. Coinbase only: the pool is not told which. Solo: no pool, a block pays you alone.",
+        "Full templates: your client declares its transactions to the pool. Coinbase only: it does not. Solo: no pool; you keep the full reward of blocks you find.",
     ),
     field(
         "user_identity",
         Work,
         Text,
         [R, R, R, I, I, I, I],
-        "Common account at the pools (optional)",
+        "Default account (optional)",
         "",
-        "Used for every pool below that names no account of its own. Clients up to 0.2.0 know only this one.",
+        "For pools without their own account. Clients up to 0.2.0 use it for all pools.",
     ),
     field("upstreams", Work, Table, REQUIRED, "Pools", "", ""),
     field(
@@ -237,7 +236,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Pool address",
         "the host name or IP address of the pool",
-        "Host name or IP address, without port.",
+        "Host name or IP address, from the pool's website.",
     ),
     field(
         "upstreams[].pool_port",
@@ -246,43 +245,43 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Pool port",
         "the port of the pool",
-        "The pool's operator publishes both ports.",
+        "The pool's Stratum V2 port, from its website.",
     ),
     field(
         "upstreams[].user_identity",
         Pool,
         Text,
         [I, I, I, R, R, R, R],
-        "Your account at this pool",
-        "your account at the pool; without it the pool cannot pay you",
-        "Such as account.worker. Empty: the common account above.",
+        "Pool account",
+        "your account at the pool, which the pool needs to pay you",
+        "Such as account.worker. Leave empty to use the default account.",
     ),
     field(
         "upstreams[].jds_address",
         Declarator,
         Host,
         REQUIRED,
-        "Job declarator server",
-        "the host name or IP address of the pool's job declarator server",
-        "Often the same host as the pool.",
+        "JDS address",
+        "the host name or IP address of the pool's job declaration server (JDS)",
+        "Host of the pool's job declaration server (JDS), often the same as the pool.",
     ),
     field(
         "upstreams[].jds_port",
         Declarator,
         Whole,
         REQUIRED,
-        "Its port",
-        "the port of the job declarator server",
-        "Another than that of the pool.",
+        "JDS port",
+        "the port of the job declaration server (JDS)",
+        "Different from the pool port.",
     ),
     field(
         "upstreams[].authority_pubkey",
         Declarator,
         Code,
         REQUIRED,
-        "Public key of the pool",
-        "the public key of the pool; its operator publishes it",
-        "By which the client makes sure that it talks to this pool.",
+        "Pool public key",
+        "the public key of the pool, from its website",
+        "From the pool's website. Verifies the pool's identity.",
     ),
     hidden("upstreams[].jd_address", Host, FORMER, ""),
     hidden("upstreams[].jd_port", Whole, FORMER, ""),
@@ -291,15 +290,15 @@ pub const FIELDS: &[ConfigField] = &[
         Payout,
         Code,
         REQUIRED,
-        "Payout address or descriptor",
-        "where rewards go; write addr(<your address>)",
-        "Your Bitcoin address, or an output descriptor such as `addr(bc1q…)`. Paid when you mine solo, and as the last resort when every pool is gone.",
+        "Payout address",
+        "the payout address, written as addr(<your address>)",
+        "Your Bitcoin address, or an output descriptor such as `addr(bc1q…)`. Used for solo mining and if no pool is reachable.",
     ),
     hidden(
         "coinbase_reward_script.output_script_type",
         Code,
         FORMER,
-        "the kind of output, such as P2WPKH",
+        "the output type, such as P2WPKH",
     ),
     hidden(
         "coinbase_reward_script.output_script_value",
@@ -312,24 +311,24 @@ pub const FIELDS: &[ConfigField] = &[
         Payout,
         Text,
         REQUIRED,
-        "Coinbase signature",
-        "the text to put into blocks; it may be empty",
-        "Text put into blocks you find. Up to 52 bytes are safe with every pool; the client stops above 64. May be empty.",
+        "Coinbase tag",
+        "the coinbase tag; it can be empty",
+        "Public text in blocks you find; can be empty. Up to 52 bytes work with every pool. The client stops if it is longer than 64.",
     ),
     hidden(
         "template_provider_type",
         Table,
         REQUIRED,
-        "where block templates come from, Sv2Tp or BitcoinCoreIpc",
+        "the template provider, Sv2Tp or BitcoinCoreIpc",
     ),
     field(
         "template_provider",
         Provider,
         Choice,
         ABSENT,
-        "Kind",
+        "Template source",
         "",
-        "Where block templates come from. Only the fields of the chosen kind count.",
+        "Where the client gets block templates.",
     ),
     hidden("template_provider_type.Sv2Tp", Table, OPTIONAL, ""),
     hidden(
@@ -343,52 +342,52 @@ pub const FIELDS: &[ConfigField] = &[
         Tp,
         Host,
         REQUIRED,
-        "Address of the template provider",
-        "host and port of the template provider, such as 127.0.0.1:8442",
-        "By address: host and port, such as 127.0.0.1:8442.",
+        "Provider address",
+        "the host and port of the template provider, such as 127.0.0.1:8442",
+        "Host and port, such as 127.0.0.1:8442.",
     ),
     field(
         "template_provider_type.Sv2Tp.public_key",
         Tp,
         Code,
         OPTIONAL,
-        "Its public key (optional)",
+        "Provider public key (optional)",
         "",
-        "By address: without it the client trusts whoever answers. Needed unless the provider is on this machine.",
+        "The provider prints it at startup. Required unless it runs on this machine.",
     ),
     field(
         "template_provider_type.Sv2Tp.network",
         Tp,
         Choice,
         ABSENT,
-        "Chain it follows (optional)",
+        "Provider network (optional)",
         "",
-        "By address: the payout is held against it. The client is not told.",
+        "jd-manager checks the payout address against it. Not sent to the client.",
     ),
     hidden("template_provider_type.BitcoinCoreIpc", Table, OPTIONAL, ""),
     hidden(
         "bitcoin_core_ipc",
         Table,
         ABSENT,
-        "how to reach Bitcoin Core",
+        "the settings for Bitcoin Core",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.version",
         Core,
         Choice,
         [N, N, N, N, R, R, R],
-        "Version of Bitcoin Core",
+        "Bitcoin Core version",
         "the major version of Bitcoin Core, 30 or 31",
-        "IPC: the node's major version.",
+        "`bitcoind --version` shows it.",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.network",
         Core,
         Choice,
         REQUIRED,
-        "Network",
-        "the chain the node follows: mainnet, testnet4, signet or regtest",
-        "IPC: the chain the node follows.",
+        "Node network",
+        "the network of the node: mainnet, testnet4, signet or regtest",
+        "The network that Bitcoin Core uses.",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.data_dir",
@@ -397,34 +396,34 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Data directory (optional)",
         "",
-        "IPC: of the node, if it is not the usual one.",
+        "The directory with bitcoin.conf, if it is not the default.",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.fee_threshold",
         Core,
         Whole,
         REQUIRED,
-        "Fee threshold, satoshis",
-        "by how many satoshis in fees a new template must be better, such as 100",
-        "IPC: by how much in fees a new template must be better.",
+        "Fee threshold (sat)",
+        "the fee increase in satoshis that triggers a new template, such as 100",
+        "Fee increase that triggers a new template.",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.min_interval",
         Core,
         Whole,
         REQUIRED,
-        "Seconds between templates",
-        "how many seconds at least lie between two templates, such as 5",
-        "IPC: at least this long between two templates.",
+        "Template interval (s)",
+        "the minimum time between two templates in seconds, such as 5",
+        "Minimum time between two templates.",
     ),
     field(
         "listening_address",
         Miners,
         Code,
         REQUIRED,
-        "Address miners connect to",
-        "the address and port on which miners connect, such as 0.0.0.0:34265",
-        "IP address and port. 0.0.0.0 stands for all addresses of this machine.",
+        "Listening address",
+        "the IP address and port that miners connect to, such as 0.0.0.0:34265",
+        "IP address and port for miners. 0.0.0.0 means all addresses of this machine.",
     ),
     field(
         "shares_per_minute",
@@ -432,8 +431,8 @@ pub const FIELDS: &[ConfigField] = &[
         Decimal,
         REQUIRED,
         "Shares per minute",
-        "how many shares a miner should find per minute, such as 6.0",
-        "How many each miner should find; sets its difficulty.",
+        "the number of shares per minute and miner, such as 6.0",
+        "Target for each miner; sets its difficulty.",
     ),
     hidden("translator", Table, ABSENT, ""),
     field(
@@ -497,8 +496,8 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Public key",
-        "the public key by which miners recognise the client. Make a pair of keys",
-        "By which miners recognise this client.",
+        "the public key that miners use to verify the client. Create a key pair",
+        "Enter it in your miners. It verifies this client.",
     ),
     field(
         SECRET_FIELD,
@@ -506,7 +505,7 @@ pub const FIELDS: &[ConfigField] = &[
         Secret,
         REQUIRED,
         "Secret key",
-        "the secret key that belongs to the public key. Make a pair of keys",
+        "the secret key that belongs to the public key. Create a key pair",
         "",
     ),
     field(
@@ -514,36 +513,36 @@ pub const FIELDS: &[ConfigField] = &[
         Rare,
         Whole,
         REQUIRED,
-        "Certificate validity, seconds",
-        "how many seconds a certificate is valid, such as 3600",
-        "How long the certificates shown to miners are valid.",
+        "Certificate validity (s)",
+        "the certificate validity in seconds, such as 3600",
+        "For the certificates that the client sends to miners.",
     ),
     field(
         "share_batch_size",
         Rare,
         Whole,
         REQUIRED,
-        "Shares per acknowledgement",
-        "after how many shares a miner is sent an acknowledgement, such as 10",
-        "After how many shares a miner is sent one acknowledgement.",
+        "Shares per acknowledgment",
+        "the number of shares per acknowledgment, such as 10",
+        "The client acknowledges this many shares of a miner at once.",
     ),
     field(
         "min_supported_version",
         Rare,
         Whole,
         REQUIRED,
-        "Lowest protocol version",
-        "the lowest protocol version; use 2",
-        "There is only version 2.",
+        "Minimum protocol version",
+        "the minimum protocol version; use 2",
+        "Always 2.",
     ),
     field(
         "max_supported_version",
         Rare,
         Whole,
         REQUIRED,
-        "Highest protocol version",
-        "the highest protocol version; use 2",
-        "There is only version 2.",
+        "Maximum protocol version",
+        "the maximum protocol version; use 2",
+        "Always 2.",
     ),
     field(
         "supported_extensions",
@@ -552,7 +551,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Supported extensions (optional)",
         "",
-        "Numbers with commas. 2 lets a pool know the workers' hashrates.",
+        "Numbers separated by commas. 2 reports worker hashrates to the pool.",
     ),
     field(
         "required_extensions",
@@ -561,16 +560,16 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Required extensions (optional)",
         "",
-        "Pools and miners without these are refused.",
+        "The client rejects pools and miners without these.",
     ),
     field(
         "reserved_downstream_rollable_extranonce_size",
         Rare,
         Whole,
         [N, N, O, O, O, O, O],
-        "Extranonce bytes kept for miners (optional)",
+        "Miner extranonce bytes (optional)",
         "",
-        "0 to 30; 8 if empty. Clients since 0.2.0.",
+        "0 to 30. Default: 8. Clients since 0.2.0.",
     ),
     hidden("miner_telemetry", Table, [N, N, N, N, N, O, O], ""),
     field(
@@ -578,36 +577,36 @@ pub const FIELDS: &[ConfigField] = &[
         Rare,
         Whole,
         [N, N, N, N, N, N, O],
-        "Past jobs kept per channel (optional)",
+        "Past jobs (optional)",
         "",
-        "For late shares; 16 if empty. Clients since 0.6.0.",
+        "Jobs kept per channel for late shares. Default: 16. Clients since 0.6.0.",
     ),
     field(
         "monitoring_address",
         Rare,
         Code,
         OPTIONAL,
-        "Address of the client's figures (optional)",
+        "Monitoring address (optional)",
         "",
-        "The manager reads its metrics there, so without it there are none. Keep it on 127.0.0.1: it is not protected.",
+        "jd-manager reads the client's metrics here. Use 127.0.0.1, because access is not protected.",
     ),
     field(
         "monitoring_cache_refresh_secs",
         Rare,
         Whole,
         OPTIONAL,
-        "Seconds between renewals (optional)",
+        "Monitoring refresh (optional)",
         "",
-        "15 if empty.",
+        "Seconds between metric updates. Default: 15.",
     ),
     field(
         "miner_telemetry.cidrs",
         Rare,
         List,
         [N, N, N, N, N, O, O],
-        "Networks searched for miners (optional)",
+        "Miner networks (optional)",
         "",
-        "Private networks such as 192.168.1.0/24, with commas. The client searches them every minute. Clients since 0.5.0.",
+        "Private networks to search for miners every minute, such as 192.168.1.0/24, separated by commas. Clients since 0.5.0.",
     ),
     hidden("log_file", Code, OPTIONAL, ""),
 ];

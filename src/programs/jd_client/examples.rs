@@ -1,23 +1,23 @@
-//! Values of published example configurations, from `data/examples.toml`: people copy an example and
-//! leave some of it in, and then mine for somebody else. `scripts/examples` writes the list; each
-//! value names where it was read. Knows values, not what a configuration does with them.
+//! Values of published example configurations, from `data/examples.toml`. Users copy an example,
+//! forget to replace a value and then mine for someone else. `scripts/examples` writes the list;
+//! each value names its source. This module has no rules about configurations.
 
 use serde::Deserialize;
 use std::sync::LazyLock;
 
-/// What a value of an example is.
+/// The kind of an example value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExampleKind {
-    /// The descriptor of a payout.
+    /// A payout descriptor.
     Payout,
-    /// A payout in the older form: the kind of output, a space, and its key or script.
+    /// A payout in the older form: the output type, a space, and its key or script.
     Output,
-    /// The public key of a pair whose secret key is published, too.
+    /// The public key of a pair whose secret key is also published.
     Key,
     /// An account at a pool.
     Identity,
-    /// The text in the coinbase.
+    /// A coinbase tag.
     Signature,
     /// `host:port` of a pool or of its job declaration server.
     Pool,
@@ -25,20 +25,20 @@ pub enum ExampleKind {
     Provider,
 }
 
-/// A value of an example.
+/// An example value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleValue {
-    /// What it is.
+    /// Its kind.
     pub kind: ExampleKind,
-    /// As it is written there.
+    /// The value as published.
     pub value: String,
-    /// Where it was read.
+    /// Where it was published.
     pub source: String,
 }
 
 impl ExampleValue {
-    /// The program and its versions, without the file.
+    /// The program and its versions, without the file name.
     pub fn origin(&self) -> &str {
         self.source.split(',').next().unwrap_or_default()
     }
@@ -52,16 +52,16 @@ struct ExampleFile {
 
 static EXAMPLES: LazyLock<Vec<ExampleValue>> = LazyLock::new(|| {
     let file: ExampleFile = toml::from_str(include_str!("../../../data/examples.toml"))
-        .expect("the list of examples was read by a test");
+        .expect("a test checks the list of examples");
     file.example
 });
 
-/// All values of a kind.
+/// All example values of a kind.
 pub fn examples(kind: ExampleKind) -> impl Iterator<Item = &'static ExampleValue> {
     EXAMPLES.iter().filter(move |one| one.kind == kind)
 }
 
-/// The example that says exactly this, whatever the case.
+/// The example with exactly this value, ignoring case.
 pub fn example(kind: ExampleKind, value: &str) -> Option<&'static ExampleValue> {
     examples(kind).find(|one| one.value.eq_ignore_ascii_case(value))
 }

@@ -1,17 +1,18 @@
-//! Which version of the client knows what.
+//! Client versions and their features.
 //!
-//! The version meant here is the client's own, the one of the crate `jd_client_sv2` that
-//! `--version` prints. Release tags count differently (tag v0.8.0 carries client 0.6.0) and have no
-//! place here. The list of fields, `config_fields`, says which keys a version reads; rendering
-//! uses it and has no version rules of its own. Must not know the values of a configuration.
+//! The version here is the client's own version, from the crate `jd_client_sv2`, as printed by
+//! `--version`. Release tags use different numbers (tag v0.8.0 contains client 0.6.0) and are not
+//! used here. The list of fields, `config_fields`, contains the keys that each version reads;
+//! rendering uses this list and has no version rules. This module must not know the values of a
+//! configuration.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::config_fields::{ConfigField, KeyPresence, SCHEMAS};
 
-/// A version of `jd_client_sv2`. Pre-release and build suffixes are not kept: only the three
-/// numbers decide the schema.
+/// A version of `jd_client_sv2`, without pre-release and build suffixes: only the three numbers
+/// determine the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientVersion {
     /// First number.
@@ -22,22 +23,22 @@ pub struct ClientVersion {
     pub patch: u16,
 }
 
-/// Why a text names no version that is supported.
+/// Why a text is not a supported version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VersionFault {
-    /// Not three numbers with dots.
-    #[error("`{0}` is not a version of the client; one looks like 0.6.0")]
+    /// The text is not three numbers with dots.
+    #[error("`{0}` is not a client version. Enter three numbers, such as 0.6.0")]
     Unreadable(String),
     /// A release tag.
     #[error(
-        "`{0}` looks like a release tag; the client's own version, as its --version prints it, is wanted (0.6.0 came with tag \
-         v0.8.0)"
+        "`{0}` looks like a release tag. Enter the client's own version, as printed by --version (tag v0.8.0 contains client \
+         0.6.0)"
     )]
     Tag(String),
-    /// The version of another program.
-    #[error("`{0}` is another program; jd_client_sv2 is wanted")]
+    /// The version belongs to another program.
+    #[error("`{0}` is a different program, not jd_client_sv2")]
     OtherProgram(String),
-    /// Older than the first supported one.
+    /// The version is older than the oldest supported version.
     #[error("client {0} is not supported; the oldest supported version is {oldest}", oldest = ClientVersion::OLDEST)]
     TooOld(ClientVersion),
 }
@@ -45,9 +46,9 @@ pub enum VersionFault {
 impl ClientVersion {
     /// The first supported version.
     pub const OLDEST: Self = Self::new(0, 1, 0);
-    /// The newest version whose schema is known. Newer clients are treated like it.
+    /// The newest version with a known schema. Newer clients are treated like this version.
     pub const NEWEST_KNOWN: Self = Self::new(0, 6, 0);
-    /// Every published version whose schema is known, oldest first.
+    /// All published versions with a known schema, oldest first.
     pub const KNOWN: [Self; 11] = [
         Self::new(0, 1, 0),
         Self::new(0, 1, 1),
@@ -62,7 +63,7 @@ impl ClientVersion {
         Self::new(0, 6, 0),
     ];
 
-    /// The version of these three numbers, supported or not.
+    /// The version with these three numbers, supported or not.
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self {
             major,
@@ -113,19 +114,19 @@ impl ClientVersion {
         }
     }
 
-    /// Whether the schema of this very version is known, rather than assumed to be that of
-    /// [`Self::NEWEST_KNOWN`] or of the release before it.
+    /// Whether the schema of exactly this version is known. Otherwise, the schema of
+    /// [`Self::NEWEST_KNOWN`] or of the previous release is assumed.
     pub fn is_known(self) -> bool {
         Self::KNOWN.contains(&self)
     }
 
-    /// What this version makes of `key`, written as in the list of fields. Keys that are not in it
+    /// How this version uses `key`, written as in the list of fields. Keys that are not in the list
     /// are [`KeyPresence::Absent`].
     pub fn presence(self, key: &str) -> KeyPresence {
         ConfigField::of_key(key).map_or(KeyPresence::Absent, |field| field.presence[self.column()])
     }
 
-    /// Whether `key` is to be written for this version: it is read there.
+    /// Whether to write `key` for this version, because the version reads it.
     pub fn reads(self, key: &str) -> bool {
         matches!(
             self.presence(key),
@@ -133,18 +134,18 @@ impl ClientVersion {
         )
     }
 
-    /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for
-    /// `FULLTEMPLATE`, silently.
+    /// Whether the mode `SOLOMINING` exists. Clients without it silently use `FULLTEMPLATE` for any
+    /// unknown mode.
     pub fn mines_solo(self) -> bool {
         SOLO_MINING[self.column()]
     }
 
-    /// The major versions of Bitcoin Core with whose IPC interface this version can talk.
+    /// The major versions of Bitcoin Core whose IPC interface this version supports.
     pub fn core_ipc_versions(self) -> &'static [u8] {
         CORE_IPC[self.column()]
     }
 
-    /// The column of the tables: the newest one that is not newer than this version.
+    /// The column of the tables: the newest column that is not newer than this version.
     fn column(self) -> usize {
         COLUMNS
             .iter()

@@ -1,4 +1,4 @@
-//! Servers for tests, each with one behaviour, good or bad. On loopback, any free port.
+//! Servers for tests, each with one behavior, good or bad, on any free loopback port.
 
 use key_utils::{Secp256k1PublicKey, Secp256k1SecretKey};
 use noise_sv2::{ELLSWIFT_ENCODING_SIZE, NoiseEngine, Responder};
@@ -11,26 +11,27 @@ use tokio::net::{TcpListener, TcpStream};
 /// The published example pair, as in `tests/peers`.
 pub(crate) const PUBLIC_KEY: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
 const SECRET_KEY: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
-/// Of nobody here.
+/// A key that no server here uses.
 pub(crate) const OTHER_KEY: &str = "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan";
 const CERTIFICATE: Duration = Duration::from_secs(3600);
 
 /// What a server does with each connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FakePeer {
-    /// Accepts it and says nothing.
+    /// Accepts the connection and sends nothing.
     Silent,
-    /// Accepts it and closes it.
+    /// Accepts and closes the connection.
     Closing,
-    /// Sends these bytes once it has got some, then nothing.
+    /// Sends these bytes after it has received some, then nothing.
     Saying(&'static [u8]),
     /// Sends a byte every 20 ms.
     Dripping,
-    /// Shakes hands and says nothing more.
+    /// Completes the handshake and sends nothing more.
     SilentAfterHandshake,
-    /// Shakes hands and closes it.
+    /// Completes the handshake and closes the connection.
     ClosingAfterHandshake,
-    /// Shakes hands, takes the setup, and answers with a message of this type and content.
+    /// Completes the handshake, reads the setup, and answers with a message of this type and
+    /// content.
     Replying(u8, &'static [u8]),
     /// Would accept the client.
     Answering,
@@ -79,7 +80,7 @@ impl FakePeer {
             // Version 2, no flags.
             Self::Answering => (1, &[2, 0, 0, 0, 0, 0]),
         };
-        // Somebody with the wrong key hangs up after the handshake.
+        // A peer with the wrong key disconnects after the handshake.
         let Some(mut engine) = accept_handshake(&mut stream).await else {
             return;
         };
@@ -106,7 +107,7 @@ impl FakePeer {
         engine.encrypt(&mut content).unwrap();
         header.append(&mut content);
         stream.write_all(&header).await.unwrap();
-        // Until the other side hangs up.
+        // Until the other side disconnects.
         let _ = stream.read_u8().await;
     }
 }

@@ -1,9 +1,10 @@
-//! The servers that a client connects to: pool, job declaration server, template provider. Whether
-//! one of them would accept the client now, found out with the Stratum V2 protocol.
+//! The servers that a client connects to: pool, job declaration server, template provider. A probe
+//! uses the Stratum V2 protocol to find out whether a server would accept the client now.
 //!
-//! * [`peer`]: which server, where, and what it has to prove. [`outcome`]: what a probe found, in
-//!   plain English. Both pure.
-//! * [`mod@probe`]: connects, shakes hands, checks the certificate and sets up a connection.
+//! * [`peer`]: the server, its address and its key. [`outcome`]: the result of a probe, in plain
+//!   English. Both are pure.
+//! * [`mod@probe`]: connects, completes the handshake, checks the certificate and sets up a
+//!   connection.
 
 pub mod outcome;
 pub mod peer;

@@ -1,4 +1,4 @@
-//! What a probe found, and what to do about it, in plain English. Pure.
+//! The result of a probe and the fix, in plain English. Pure.
 
 use super::peer::PeerRole;
 use crate::base::clock::Timestamp;
@@ -9,59 +9,59 @@ use crate::programs::jd_client::diagnosis::{
 /// How far a connection got before the server stopped answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeStep {
-    /// The TCP connection is there; the encryption is not.
+    /// The TCP connection is established, but not the encryption.
     Handshake,
-    /// The connection is encrypted; its setup (`SetupConnection`) is not answered.
+    /// The connection is encrypted, but its setup (`SetupConnection`) is not answered.
     Setup,
 }
 
-/// What a probe found. Texts from the server are short and printable.
+/// The result of a probe. Texts from the server are short and printable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeOutcome {
-    /// It would accept the client.
+    /// The server would accept the client.
     Answers,
-    /// The key in the configuration is none, so nothing was tried.
+    /// The key in the configuration is not a valid key, so the server was not probed.
     InvalidKey,
-    /// Its host name does not resolve.
+    /// The host name cannot be resolved.
     UnknownHost,
-    /// Nothing listens on the port.
+    /// No program listens on the port.
     ConnectionRefused,
     /// No TCP connection for another reason.
     Unreachable {
-        /// What the operating system says, or that time is up.
+        /// The error of the operating system, or a timeout.
         reason: String,
     },
-    /// It accepts the connection and then says nothing.
+    /// The server accepts the connection but does not answer.
     NoAnswer {
-        /// Where it stopped.
+        /// The step where it stopped.
         step: ProbeStep,
     },
-    /// It closes the connection.
+    /// The server closes the connection.
     Closed {
-        /// Where it closed.
+        /// The step where it closed.
         step: ProbeStep,
     },
-    /// What it answers is not Stratum V2.
+    /// The answer is not Stratum V2.
     NotSv2 {
-        /// It looks like Stratum V1 (a line of JSON).
+        /// The answer looks like Stratum V1 (a line of JSON).
         is_v1: bool,
     },
-    /// Its certificate is signed with another key than the one in the configuration.
+    /// The certificate is signed with a different key from the key in the configuration.
     WrongKey,
-    /// Its certificate is not valid at this machine's time.
+    /// The certificate is not valid according to this machine's clock.
     CertificateTime {
-        /// When it was looked at.
+        /// When the certificate was checked.
         at: Timestamp,
-        /// From when it is valid, seconds since 1970.
+        /// Start of validity, in seconds since 1970.
         valid_from: u32,
-        /// Until when, seconds since 1970.
+        /// End of validity, in seconds since 1970.
         not_valid_after: u32,
     },
-    /// It speaks none of the versions that the client offers.
+    /// The server supports none of the versions that the client offers.
     UnsupportedVersion,
-    /// It refuses the setup of the connection.
+    /// The server rejects the connection setup.
     SetupRefused {
-        /// Its reason: at most 64 printable ASCII characters.
+        /// The server's reason: at most 64 printable ASCII characters.
         code: String,
     },
 }
@@ -72,7 +72,7 @@ impl ProbeOutcome {
         *self == Self::Answers
     }
 
-    /// The certificate was refused for the time, and not for the key.
+    /// The certificate was rejected because of the time, not the key.
     pub(super) fn is_clock(&self) -> bool {
         self.certificate(CertificateOwner::Pool)
             .is_some_and(|certificate| certificate_text(&certificate).code.ends_with("-clock"))
@@ -94,50 +94,50 @@ impl ProbeOutcome {
         }
     }
 
-    /// What is the case and what to do, one to three sentences. `name`: as
-    /// [`super::PeerTarget::name`] gives it.
+    /// The problem and the fix, one to three sentences. `name`: the result of
+    /// [`super::PeerTarget::name`].
     pub fn text(&self, role: PeerRole, name: &str) -> String {
         let who = capitalize(name);
         let key = key_text(role);
         match self {
             Self::Answers => format!("{who} answers."),
             Self::InvalidKey => format!(
-                "In the configuration, {key} is not a public key, so {name} cannot be verified. Copy the key again from where its operator publishes it."
+                "In the configuration, {key} is not a valid public key, so {name} cannot be verified. Copy the key that its operator publishes."
             ),
             Self::UnknownHost => format!(
-                "{who} cannot be found: its host name does not resolve. Check the name, and this machine's network and DNS."
+                "{who} cannot be found because its host name cannot be resolved. Check the name and this machine's network and DNS."
             ),
             Self::ConnectionRefused => format!(
-                "{who} refused the connection: no program listens on that port. Check that it is running and that host and port are right."
+                "{who} refused the connection: no program listens on that port. Check that it is running and that the host and port are correct."
             ),
             Self::Unreachable { reason } => format!(
-                "{who} cannot be reached: {reason}. Check host and port, this machine's network, and firewalls."
+                "{who} cannot be reached: {reason}. Check the host and port, this machine's network, and firewalls."
             ),
             Self::NoAnswer {
                 step: ProbeStep::Handshake,
             } => format!(
-                "{who} accepts the connection but does not answer the handshake. It may hang, or the port belongs to another service such as Stratum V1. Check the port; if it is right, only its operator can help."
+                "{who} accepts the connection but does not answer the handshake. It may hang, or the port may belong to another service such as Stratum V1. If the port is correct, contact its operator."
             ),
             Self::NoAnswer {
                 step: ProbeStep::Setup,
             } => format!(
-                "{who} completes the handshake but does not answer the setup of the connection. It may be starting or overloaded; only its operator can help."
+                "{who} completes the handshake but does not answer the connection setup. It may be starting or overloaded. Contact its operator."
             ),
             Self::Closed {
                 step: ProbeStep::Handshake,
             } => format!(
-                "{who} accepts the connection and closes it at once. It may be starting, overloaded or blocking this address, or the port belongs to another service. Check the port; if it is right, ask its operator."
+                "{who} accepts the connection and closes it at once. It may be starting, overloaded or blocking this address, or the port may belong to another service. If the port is correct, contact its operator."
             ),
             Self::Closed {
                 step: ProbeStep::Setup,
             } => format!(
-                "{who} closes the connection after the handshake, without a reason. It may be starting or overloaded; ask its operator."
+                "{who} closes the connection after the handshake without a reason. It may be starting or overloaded. Contact its operator."
             ),
             Self::NotSv2 { is_v1: true } => format!(
-                "{who} speaks Stratum V1, not Stratum V2. Enter the port for Stratum V2 that its operator publishes."
+                "{who} speaks Stratum V1, not Stratum V2. Enter the Stratum V2 port that its operator publishes."
             ),
             Self::NotSv2 { is_v1: false } => format!(
-                "{who} does not speak Stratum V2: another service listens on that port. Check host and port."
+                "{who} does not speak Stratum V2: another service listens on that port. Check the host and port."
             ),
             Self::WrongKey => format!(
                 "{who} presents a different key from the one in the configuration. Compare {key} with the key that its operator publishes."
@@ -152,33 +152,33 @@ impl ProbeOutcome {
                 format!("The certificate of {name} is not valid now: {what}. {advice}")
             }
             Self::UnsupportedVersion => format!(
-                "{who} supports none of the protocol versions that the client offers. Set lowest and highest version to 2, or use another client version."
+                "{who} supports none of the protocol versions that the client offers. Set the lowest and highest version to 2, or use another client version."
             ),
             Self::SetupRefused { code } => {
                 let advice = match code.as_str() {
                     "unsupported-protocol" => {
-                        "Another kind of server listens there: check that host and port are those of this server"
+                        "The host and port belong to another kind of server. Correct them"
                     }
                     "unsupported-feature-flags" | "missing-declare-tx-data-flag" => {
-                        "It does not offer what the client's mode needs: choose another mode, or ask its operator"
+                        "It does not support the client's mode. Choose another mode, or ask its operator"
                     }
                     _ => "Ask its operator",
                 };
-                format!("{who} refused the client: {code}. {advice}.")
+                format!("{who} rejected the client: {code}. {advice}.")
             }
         }
     }
 }
 
-/// What the field with a server's key is called on pages, as part of a sentence.
+/// The label of the field with a server's key on pages, as part of a sentence.
 fn key_text(role: PeerRole) -> &'static str {
     match role {
-        PeerRole::Pool | PeerRole::JobDeclarationServer => "“Public key of the pool”",
+        PeerRole::Pool | PeerRole::JobDeclarationServer => "“Pool public key”",
         PeerRole::TemplateProvider => "the public key of the template provider",
     }
 }
 
-/// Whose certificate it is, in the terms of the diagnosis of log lines.
+/// The owner of the certificate, for the diagnosis of log lines.
 fn owner(role: PeerRole) -> CertificateOwner {
     match role {
         PeerRole::Pool => CertificateOwner::Pool,

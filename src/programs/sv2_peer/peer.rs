@@ -1,7 +1,6 @@
-//! Which server is probed: its role, its address, and the key that its certificate is checked with.
-//! Pure.
+//! The server to probe: its role, its address, and the key to verify its certificate. Pure.
 
-/// What a server is for.
+/// The role of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerRole {
     /// A pool: mining protocol.
@@ -12,8 +11,8 @@ pub enum PeerRole {
     TemplateProvider,
 }
 
-/// A server and what the client asks of it. Two that are equal give the same answer, so one probe
-/// is enough for both.
+/// A server and the features that the client needs. Equal targets give the same answer, so one
+/// probe is enough for both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerTarget {
     role: PeerRole,
@@ -24,11 +23,12 @@ pub struct PeerTarget {
     versions: (u16, u16),
 }
 
-/// There is only version 2 of the protocols (specification, 3.6).
+/// The protocols have only version 2 (specification, 3.6).
 const ONLY_VERSION: (u16, u16) = (2, 2);
 /// The flags that `jd_client_sv2` 0.6.0 sends to a pool: work selection and version rolling.
 const POOL_FLAGS: u32 = 0b110;
-/// And to a job declaration server in mode FULLTEMPLATE: it declares its transactions.
+/// The flag for a job declaration server in mode FULLTEMPLATE: the client declares its
+/// transactions.
 const DECLARE_TX_DATA: u32 = 0b1;
 
 impl PeerTarget {
@@ -44,8 +44,8 @@ impl PeerTarget {
         }
     }
 
-    /// Its certificate must be signed with this key (base58check). Without a key every certificate
-    /// is accepted, as the client does.
+    /// The certificate must be signed with this key (base58check). Without a key, every certificate
+    /// is accepted, as in the client.
     #[must_use]
     pub fn with_key(self, authority_key: Option<String>) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl PeerTarget {
         }
     }
 
-    /// The client runs in mode FULLTEMPLATE. Matters to a job declaration server only.
+    /// The client runs in mode FULLTEMPLATE. Only relevant for a job declaration server.
     #[must_use]
     pub fn with_full_template(self, is_full_template: bool) -> Self {
         let is_full_template = is_full_template && self.role == PeerRole::JobDeclarationServer;
@@ -64,8 +64,8 @@ impl PeerTarget {
         }
     }
 
-    /// Lowest and highest version that the client offers. Matters to a pool only; to the others it
-    /// offers version 2.
+    /// Lowest and highest version that the client offers. Only relevant for a pool; other servers
+    /// are offered version 2.
     #[must_use]
     pub fn with_versions(self, lowest: u16, highest: u16) -> Self {
         let versions = match self.role {
@@ -75,7 +75,7 @@ impl PeerTarget {
         Self { versions, ..self }
     }
 
-    /// What it is for.
+    /// The role.
     pub fn role(&self) -> PeerRole {
         self.role
     }
@@ -85,7 +85,7 @@ impl PeerTarget {
         (&self.host, self.port)
     }
 
-    /// The key of the configuration, as it is written there.
+    /// The key, as written in the configuration.
     pub(super) fn authority_key(&self) -> Option<&str> {
         self.authority_key.as_deref()
     }
@@ -95,7 +95,7 @@ impl PeerTarget {
         self.versions
     }
 
-    /// The features to ask for.
+    /// The features to request.
     pub(super) fn flags(&self) -> u32 {
         match self.role {
             PeerRole::Pool => POOL_FLAGS,
@@ -112,8 +112,8 @@ impl PeerTarget {
         }
     }
 
-    /// What it is called in a sentence: `the job declaration server of pool 1 (host:port)`.
-    /// `pool`: the number of its pool in the configuration, from 1.
+    /// The server's name in a sentence: `the job declaration server of pool 1 (host:port)`. `pool`:
+    /// the number of its pool in the configuration, from 1.
     pub fn name(&self, pool: Option<usize>) -> String {
         let pool = pool.map(|number| format!("pool {number}"));
         let who = match (self.role, pool) {
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(asked(PeerRole::Pool), (0b110, (3, 4)));
         assert_eq!(asked(PeerRole::JobDeclarationServer), (1, (2, 2)));
         assert_eq!(asked(PeerRole::TemplateProvider), (0, (2, 2)));
-        // What does not matter to a pool makes no second probe of it.
+        // A setting that is irrelevant for a pool does not cause a second probe.
         assert_eq!(
             PeerTarget::new(PeerRole::Pool, "h", 1).with_full_template(true),
             PeerTarget::new(PeerRole::Pool, "h", 1)

@@ -1,9 +1,9 @@
-//! Asks a server what the client would ask it: TCP connection, Noise handshake with a check of the
-//! certificate, setup of a connection. Then it hangs up. Time and bytes are bounded, whatever the
-//! server does.
+//! Connects to a server like the client: TCP connection, Noise handshake with a check of the
+//! certificate, and connection setup. Then it disconnects. Time and bytes are limited, regardless
+//! of the server.
 //!
-//! Cryptography and messages are those of the reference implementation (`noise_sv2`,
-//! `common_messages_sv2`); this file moves the bytes.
+//! Cryptography and messages are from the reference implementation (`noise_sv2`,
+//! `common_messages_sv2`); this file transfers the bytes.
 
 use common_messages_sv2::{
     MESSAGE_TYPE_SETUP_CONNECTION, MESSAGE_TYPE_SETUP_CONNECTION_ERROR,
@@ -26,34 +26,34 @@ use super::outcome::{ProbeOutcome, ProbeStep};
 use super::peer::{PeerRole, PeerTarget};
 use crate::base::clock::Timestamp;
 
-/// Name resolution, connection, handshake and setup may take so long each,
+/// The time limit for each step: name resolution, connection, handshake and setup.
 const STEP: Duration = Duration::from_secs(3);
-/// and so long together. The slowest server known, the mock pool of the tests, takes 0.6 s.
+/// The time limit for all steps. The slowest known server, the mock pool of the tests, needs 0.6 s.
 pub const WHOLE: Duration = Duration::from_secs(5);
-/// A name may have many addresses; a client that reaches none of so many will not work either.
+/// The maximum number of addresses to try. A client that reaches none of them will not work either.
 const ADDRESSES: usize = 4;
 /// A frame begins with extension (2 bytes), message type (1) and length of the payload (3).
 const HEADER: usize = 6;
-/// The largest answer to a setup is a refusal with 255 characters.
+/// The largest answer to a setup is a rejection with 255 characters.
 const LONGEST_ANSWER: usize = 512;
-/// A reason of the server is shown up to this length.
+/// The maximum length of a server's reason.
 const LONGEST_CODE: usize = 64;
 
-/// Bounds of a probe.
+/// Limits of a probe.
 #[derive(Clone, Copy, Debug)]
 struct ProbeLimits {
     step: Duration,
     whole: Duration,
 }
 
-/// Why a step did not come to its end.
+/// Why a step failed.
 #[derive(Debug)]
 enum StepFailure {
     TimedOut,
     Io(io::Error),
 }
 
-/// The time that is left.
+/// The remaining time.
 #[derive(Clone, Copy, Debug)]
 struct TimeBudget {
     step: Duration,
@@ -61,7 +61,7 @@ struct TimeBudget {
 }
 
 impl TimeBudget {
-    /// Until when a step that begins now may take.
+    /// The deadline of a step that starts now.
     fn step_end(self) -> Instant {
         self.end.min(Instant::now() + self.step)
     }
@@ -83,7 +83,7 @@ async fn run_until<T>(
 }
 
 impl StepFailure {
-    /// What it means once there is a TCP connection: a reset, too, is a connection closed by the
+    /// The outcome after the TCP connection is established: a reset also counts as closed by the
     /// server.
     fn at(&self, step: ProbeStep) -> ProbeOutcome {
         match self {
@@ -213,7 +213,7 @@ async fn shake_hands(
     }
 }
 
-/// A server of Stratum V1 sends lines of JSON, each an object.
+/// A Stratum V1 server sends lines of JSON objects.
 fn is_v1(answer: &[u8]) -> bool {
     answer
         .trim_ascii_start()
@@ -221,7 +221,7 @@ fn is_v1(answer: &[u8]) -> bool {
         .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\""))
 }
 
-/// Asks for a connection and reads the answer.
+/// Requests a connection and reads the answer.
 async fn set_up(
     stream: &mut TcpStream,
     engine: &mut NoiseEngine,
@@ -248,7 +248,7 @@ async fn set_up(
     judge_answer(kind, &mut payload, target.versions())
 }
 
-/// Reads what is `length` bytes when decrypted.
+/// Reads `length` decrypted bytes.
 async fn read_part(
     stream: &mut TcpStream,
     engine: &mut NoiseEngine,
@@ -286,7 +286,7 @@ fn setup_frame(
         flags: target.flags(),
         endpoint_host: host.as_str().try_into().ok()?,
         endpoint_port: address.port(),
-        // So that the server's operator sees in its log who asked.
+        // Shows the server's operator in the log who connected.
         vendor: "jd-manager".try_into().ok()?,
         hardware_version: "".try_into().ok()?,
         firmware: env!("CARGO_PKG_VERSION").try_into().ok()?,

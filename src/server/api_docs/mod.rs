@@ -1,7 +1,7 @@
-//! The documentation of the API: what every domain writes down of its operations, put together, for
-//! machines (OpenAPI 3.1) and for people (a page).
+//! The documentation of the API, from the route tables of all domains: for
+//! programs (OpenAPI 3.1) and for people (a page).
 //!
-//! Made when it is asked for; only the names of parameters and fields are kept (`parameters`). A
+//! Built on request; only the names of parameters and fields are cached (`parameters`). A
 //! test compares it with the router.
 
 mod parameters;
@@ -15,20 +15,20 @@ use serde_json::json;
 use crate::web::error_pages;
 use crate::web::openapi::{ApiDocument, OperationGroup, shape};
 
-/// What holds for all of it.
-const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\n\
-    Below `/api` JSON is the first choice; `Accept` chooses another representation where there is one. Everything is served without the prefix, \
-    too, with HTML as the first choice. Errors are problem details (RFC 9457). Besides what each operation says there may be 405 for \
-    another method, 500 for a fault of jd-manager and 504 where there was no answer within 60 s.\n\n\
-    The version is that of jd-manager. Within one major version operations, parameters and members of answers are added, never removed and never given \
-    another meaning; ignore members you do not know. What is on its way out is marked `deprecated` for at least one minor version. Operations that are for people may \
+/// The general description of the API.
+const ABOUT: &str = "Run, monitor and update Stratum V2 job declaration clients.\n\n\
+    Paths under `/api` return JSON by default; `Accept` selects another media type where available. The same paths without the prefix \
+    return HTML by default. Errors are problem details (RFC 9457). In addition to the listed responses, all operations can return 405 for \
+    an unsupported method, 500 for an internal error and 504 if there is no response within 60 s.\n\n\
+    The version is that of jd-manager. New versions with the same major version may add operations, parameters and fields, but do not remove them or change \
+    their meaning; ignore fields that you do not know. Parts that will be removed are marked `deprecated` for at least one minor version. Operations for web pages may \
     change at any time.";
 
 /// Lists the documented operations: the route tables.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationSource(pub fn() -> Vec<OperationGroup>);
 
-/// All that is documented.
+/// The OpenAPI document.
 fn document(parts: Vec<OperationGroup>) -> ApiDocument {
     ApiDocument {
         title: "jd-manager",
@@ -36,8 +36,8 @@ fn document(parts: Vec<OperationGroup>) -> ApiDocument {
         about: ABOUT,
         prefix: "/api",
         security: json!({
-            "token": { "type": "http", "scheme": "bearer", "description": "A token of a user: `Authorization: Bearer …`." },
-            "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager", "description": "A person who has logged in; over HTTPS `__Host-jd-manager`." },
+            "token": { "type": "http", "scheme": "bearer", "description": "A user's token: `Authorization: Bearer …`." },
+            "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager", "description": "The session cookie set by sign-in; over HTTPS `__Host-jd-manager`." },
         }),
         problem: shape::<error_pages::ProblemDetails<'static>>(),
         parts,

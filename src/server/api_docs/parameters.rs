@@ -1,5 +1,5 @@
-//! Query parameters and body fields that an operation does not have are refused by name. What it
-//! has is what is documented.
+//! Rejects undocumented query parameters and body fields
+//! by name.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -13,7 +13,7 @@ use crate::web::ProblemResponse;
 use crate::web::extract::{MOST_UNKNOWN, OperationFields, unknown_field};
 use crate::web::openapi::{ApiOperation, RequestBody, text};
 
-/// What every operation takes, by method and path.
+/// The documented fields of every operation, by method and path.
 #[derive(Clone, Debug)]
 pub struct OperationTable(Arc<HashMap<String, Arc<OperationFields>>>);
 
@@ -21,7 +21,7 @@ impl OperationTable {
     /// The table of these operations.
     pub fn new<'a>(operations: impl IntoIterator<Item = &'a ApiOperation>) -> Self {
         let entry = |operation: &'a ApiOperation| {
-            // What somebody got and sends back changed has these as well.
+            // An object that a client received and sends back changed contains these fields too.
             let given = matches!(operation.method, "put" | "patch").then_some([
                 "id",
                 "words",
@@ -58,8 +58,8 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Middleware: refuses unknown query parameters, and tells the readers of bodies which fields there
-/// are.
+/// Middleware: rejects unknown query parameters, and passes the documented fields to the readers of
+/// bodies.
 pub async fn refuse_unknown(
     State(table): State<OperationTable>,
     mut request: Request,

@@ -37,25 +37,25 @@ struct OperationView {
     about: &'static str,
     role: Option<&'static str>,
     parameters: Vec<DocumentedMember>,
-    /// In which media types a body may come.
+    /// The media types of the body.
     bodies: String,
     members: Vec<DocumentedMember>,
     answers: Vec<AnswerView>,
     curl: String,
 }
 
-/// A parameter, a member of a body or of a shape.
+/// A parameter, a field of a body or of a schema.
 #[derive(Debug)]
 struct DocumentedMember {
     name: String,
-    /// In a few words.
+    /// A short description of the type.
     kind: Vec<TextWord>,
     about: String,
     required: bool,
     default: Option<String>,
 }
 
-/// A piece of text, maybe the name of a shape.
+/// A piece of text, possibly the name of a schema.
 #[derive(Debug)]
 struct TextWord {
     text: String,
@@ -70,12 +70,12 @@ struct AnswerView {
     kind: Vec<TextWord>,
 }
 
-/// What an object holds.
+/// The fields of an object.
 #[derive(Debug)]
 struct ShapeView {
     name: String,
     about: String,
-    /// What it is, if it is no object.
+    /// The type, if it is not an object.
     kind: Vec<TextWord>,
     rows: Vec<DocumentedMember>,
 }
@@ -116,7 +116,7 @@ impl ApiPage {
         }
     }
 
-    /// Where the API is unless it was told otherwise.
+    /// The default address of the API.
     fn example(&self) -> &'static str {
         "http://127.0.0.1:3000/api"
     }
@@ -186,7 +186,7 @@ impl DocumentedMember {
 
 impl AnswerView {
     fn of(status: &str, answer: &Value, document: &Value, known: &[&str]) -> Self {
-        // Problems are the same everywhere and are described once.
+        // Errors are the same for all operations and are described once.
         let referred = answer["$ref"]
             .as_str()
             .and_then(|path| document.pointer(path.trim_start_matches('#')));
@@ -216,7 +216,7 @@ impl ShapeView {
     fn of(name: &str, schema: &Value, known: &[&str]) -> Self {
         let text = |value: &Value| value["description"].as_str().unwrap_or_default().to_owned();
         let mut rows = Vec::new();
-        // Parts that are put into one object stand beside each other or below `allOf`.
+        // Parts of one object are next to each other or in `allOf`.
         let parts = std::iter::once(schema).chain(schema["allOf"].as_array().into_iter().flatten());
         for part in parts {
             let required: Vec<&str> = part["required"]
@@ -249,7 +249,7 @@ impl ShapeView {
     }
 }
 
-/// A schema in a few words, with those marked that are names of shapes.
+/// A short description of a schema, with the names of schemas marked.
 fn words(schema: &Value, known: &[&str]) -> Vec<TextWord> {
     let text = short_type(schema);
     let pieces = text.split_inclusive(' ').map(|piece| {

@@ -1,4 +1,4 @@
-//! One door: who comes in gets a seat and a conversation, or hears that there is none.
+//! One listening socket: accepts each connection, or rejects it if there are too many.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,42 +18,42 @@ use super::socket::UnixListenSocket;
 use super::tls::TlsState;
 use super::write_timeout::WriteTimeout;
 
-/// A TLS handshake takes so long at most.
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Somebody who is behind with what is written and takes less than [`LEAST`] of it for so long is
-/// let go.
+/// A peer that is behind and reads less than [`LEAST`] within this time is
+/// disconnected.
 const STALL: Duration = Duration::from_secs(60);
-/// Bytes that have to be taken within [`STALL`]: half a kilobyte a second. Without it, one byte a
-/// second keeps a seat for ever.
+/// Bytes that must be read within [`STALL`]: half a kilobyte a second. Without it, a peer could read one
+/// byte a second and keep the connection open forever.
 const LEAST: usize = 32 * 1024;
-/// Pauses after a failure to accept, growing from the first to the last: with all open files in use
-/// it would fail again at once.
+/// Pauses after a failed accept, from the first to the last: if all open files are in use, the next
+/// accept would fail immediately.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// Who is told that there is no seat, at once; the others are cut off.
+/// Maximum number of parallel rejections with a response; further connections are closed.
 const TOLD_AT_ONCE: usize = 32;
 
-/// What somebody without a seat hears.
+/// The response if there are too many connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 46\r\n\
     Retry-After: 5\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
     Too many connections at once. Try again later.";
-/// What somebody hears who speaks plainly where TLS is spoken.
+/// The response to plain HTTP on a TLS port.
 const ENCRYPT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 37\r\n\
     Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
     This port speaks TLS. Use https://...";
 
-/// The way in.
+/// The kind of listening socket.
 pub(super) enum IncomingStream {
     Tcp(TcpListener, Option<Arc<TlsState>>),
     Unix(UnixListenSocket),
 }
 
-/// Who came.
+/// An accepted connection.
 enum Incoming {
     Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
-/// A door.
+/// A listening socket.
 pub(super) struct Acceptor {
     pub(super) way: IncomingStream,
     pub(super) seats: ConnectionLimits,
@@ -61,7 +61,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Until `stop`, and then until all conversations have ended.
+    /// Runs until `stop`, and then until all connections have closed.
     pub(super) async fn serve(self, router: axum::Router, stop: CancellationToken) {
         let talk = ConnectionContext {
             router,
@@ -85,7 +85,7 @@ impl Acceptor {
                 Err(e) if is_theirs(&e) => {}
                 Err(error) => {
                     if let Some(times) = complaint.is_due() {
-                        tracing::error!(%error, times, "no connection can be accepted");
+                        tracing::error!(%error, times, "cannot accept connections");
                     }
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -95,7 +95,7 @@ impl Acceptor {
                 }
             }
         }
-        // Nobody waits before a door that is shut.
+        // After the stop, the socket is closed, so that no connection waits.
         drop(self.way);
         while talks.join_next().await.is_some() {}
     }
@@ -115,18 +115,18 @@ impl Acceptor {
                     None
                 };
                 let address = address.to_canonical();
-                // Behind a proxy of ours there are many, and on this machine nobody has to be kept
-                // from himself.
+                // A trusted proxy has many clients, and local programs need no
+                // limit.
                 let counted = !address.is_loopback() && !talk.trusts(address);
-                // Small answers and events go out at once; what nobody takes or confirms ends.
+                // Small responses and events are sent immediately; connections with unread data are closed.
                 let _ = stream.set_nodelay(true);
                 let _ = rustix::net::sockopt::set_tcp_user_timeout(
                     &stream,
                     u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX),
                 );
                 let Some(seat) = self.seats.take(Some(address), counted) else {
-                    // In TLS it could only be said after a handshake, which is what there is no
-                    // room for.
+                    // With TLS, a response would need a handshake, for which there is no
+                    // capacity.
                     return if tls.is_none() {
                         say(FULL, stream, tell, talks)
                     };
@@ -177,7 +177,7 @@ impl IncomingStream {
                 .map(|(stream, from)| Incoming::Tcp(stream, from.ip())),
             Self::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
-                // The file's mode says the same; this holds when somebody has changed it.
+                // The file's mode enforces the same; this also works if the mode was changed.
                 let (them, we) = (
                     stream.peer_cred()?.uid(),
                     rustix::process::geteuid().as_raw(),
@@ -185,7 +185,10 @@ impl IncomingStream {
                 if them == 0 || them == we {
                     Ok(Incoming::Unix(stream))
                 } else {
-                    tracing::warn!(uid = them, "another user was refused at the Unix socket");
+                    tracing::warn!(
+                        uid = them,
+                        "rejected a connection of another system user on the Unix socket"
+                    );
                     Err(io::ErrorKind::ConnectionAborted.into())
                 }
             }
@@ -193,7 +196,7 @@ impl IncomingStream {
     }
 }
 
-/// A failure of that connection alone.
+/// An error of this connection only.
 fn is_theirs(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected,
@@ -233,7 +236,7 @@ async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: C
     }
 }
 
-/// Says it to somebody who gets no seat, if not too many are being told already.
+/// Sends a response to a rejected connection, if there are not too many such responses already.
 fn say<S>(what: &'static [u8], mut stream: S, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -244,7 +247,7 @@ where
     talks.spawn(async move {
         let _permit = permit;
         let said = async {
-            // Their request first: what is closed unread takes the answer with it.
+            // Reads the request first: closing with unread data would discard the response.
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
             if stream.write_all(what).await.is_ok() {

@@ -1,4 +1,4 @@
-//! One conversation: HTTP/1.1 within bounds, and an end that lets the last answer arrive.
+//! One connection: HTTP/1.1 with limits, and a close that lets the last response arrive.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -17,22 +17,22 @@ use tower_http::timeout::TimeoutBody;
 
 use super::proxies::{NearEnd, TrustedProxies};
 
-/// The head of a request comes within this, counted from the end of the one before: idle
-/// connections end by it, too.
+/// Timeout for the headers of a request, from the end of the previous request: it also closes idle
+/// connections.
 const HEAD: Duration = Duration::from_secs(10);
-/// Bytes of the request's head; more is answered with 431. Browsers send less than 2 kB.
+/// Maximum bytes of the headers; more are rejected with 431. Browsers send less than 2 kB.
 const HEAD_SIZE: usize = 32 * 1024;
-/// Header lines; more is answered with 431.
+/// Maximum number of header lines; more are rejected with 431.
 const HEADERS: usize = 100;
-/// Bytes that are read ahead or wait to be written, for each connection.
+/// Buffer size per connection, for reading and for writing.
 const BUFFER: usize = 64 * 1024;
-/// A body whose next piece does not come within this never will. How long all of it may take is up
-/// to the router.
+/// Timeout for the next piece of a body. The router limits the total
+/// time.
 const BODY: Duration = Duration::from_secs(30);
-/// After our side is closed the other has so long to read what we said and to close its own.
+/// After closing our side: time for the peer to read the rest and close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What all conversations of a door have in common.
+/// The shared state of a listener's connections.
 #[derive(Clone)]
 pub(super) struct ConnectionContext {
     pub(super) router: axum::Router,
@@ -41,7 +41,7 @@ pub(super) struct ConnectionContext {
 }
 
 impl ConnectionContext {
-    /// Whether the word of this address counts.
+    /// Whether this address is a trusted proxy.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.proxies
             .read()
@@ -49,7 +49,7 @@ impl ConnectionContext {
             .include(address)
     }
 
-    /// Answers every request on the stream.
+    /// Serves all requests on the stream.
     pub(super) async fn hold<S>(self, stream: S, side: NearEnd)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -66,7 +66,7 @@ impl ConnectionContext {
                 .peer(side, request.headers());
             let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY, body)));
             request.extensions_mut().insert(peer);
-            // In a box it can be moved, which lets the stream be taken back at the end.
+            // Boxed, so that it can be moved and the stream returned at the end.
             Box::pin(router.clone().oneshot(request))
         });
         let mut connection = http1::Builder::new()
@@ -88,10 +88,10 @@ impl ConnectionContext {
         };
         match outcome {
             Err(error) if error.is_timeout() => {
-                tracing::debug!("a request's head did not come in time")
+                tracing::debug!("timed out waiting for a request's headers")
             }
             Err(error) => {
-                tracing::debug!(%error, "a conversation ended early");
+                tracing::debug!(%error, "a connection was closed early");
                 linger(connection.into_parts().io.into_inner()).await;
             }
             Ok(()) => linger(connection.into_parts().io.into_inner()).await,
@@ -99,8 +99,8 @@ impl ConnectionContext {
     }
 }
 
-/// Closes our side, and reads on for a moment: a stream closed with something unread in it is
-/// reset, and the other side might never see the last answer.
+/// Closes our side and continues reading for a moment: a stream that is closed with unread data is
+/// reset, and the peer might not receive the last response.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let end = async {
         stream.shutdown().await?;

@@ -1,4 +1,4 @@
-//! How many connections there may be: in all, and from one address.
+//! Limits on connections: total and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::web::PeerAddress;
 
-/// Time between two lines in the log about the same trouble.
+/// Time between two log lines about the same problem.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// So many connections as the process can have: half of its open files are for them, the others for
+/// The maximum number of connections of the process: half of its open files; the others are for
 /// the database, keepers and logs.
 pub(super) fn connection_limit(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -23,13 +23,13 @@ pub(super) fn connection_limit(wanted: usize) -> usize {
         tracing::info!(
             wanted,
             taken = most,
-            "max_connections is more than half of the open files that this process may have"
+            "max_connections is more than half of this process's limit on open files"
         );
     }
     wanted.min(most)
 }
 
-/// The seats of one door.
+/// The connection slots of one listener.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimits {
     what: &'static str,
@@ -45,7 +45,7 @@ struct SlotCounts {
     by: HashMap<IpAddr, usize>,
 }
 
-/// One connection's seat; dropped, it is free.
+/// The slot of one connection; released on drop.
 #[must_use = "it ends when it is dropped"]
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
@@ -54,7 +54,7 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionLimits {
-    /// `what` they are, for the log; how many in all and for one address.
+    /// `what`: description for the log; the limits in total and per address.
     pub(super) fn new(what: &'static str, limit: usize, from_one: usize) -> Self {
         Self {
             what,
@@ -65,8 +65,8 @@ impl ConnectionLimits {
         }
     }
 
-    /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may
-    /// have only so many.
+    /// A slot for a connection from `address`; `None` if there is none. `counted`: the limit per address
+    /// applies.
     pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<ConnectionSlot> {
         let whose = address.filter(|_| counted).map(PeerAddress::client_network);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,9 +74,9 @@ impl ConnectionLimits {
             .and_then(|whose| taken.by.get(&whose).copied())
             .unwrap_or_default();
         let reason = if taken.all >= self.limit {
-            "all are taken"
+            "limit reached"
         } else if whose.is_some() && theirs >= self.from_one {
-            "this address has too many"
+            "too many from this address"
         } else {
             taken.all += 1;
             if let Some(whose) = whose {
@@ -99,7 +99,7 @@ impl ConnectionLimits {
                 limit = self.limit,
                 refused,
                 address,
-                "a connection was refused: {reason}"
+                "rejected a connection: {reason}"
             );
         }
         None
@@ -121,12 +121,12 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// A trouble that may come a thousand times a second and is told of once a minute.
+/// A problem that may occur a thousand times a second and is logged once a minute.
 #[derive(Debug, Default)]
 pub(super) struct RateLimitedLog(Mutex<(Option<Instant>, u64)>);
 
 impl RateLimitedLog {
-    /// How often it came since it was last told of, if it is to be told of now.
+    /// The number of occurrences since the last log line, if it should be logged now.
     pub(super) fn is_due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.1 += 1;
@@ -158,7 +158,7 @@ mod tests {
             "a third from one address"
         );
         held.push(seats.take(from("10.0.0.2"), true).unwrap());
-        // One that is not counted has as many as there are.
+        // Addresses that are not counted have only the total limit.
         held.push(seats.take(from("127.0.0.1"), false).unwrap());
         held.push(seats.take(from("127.0.0.1"), false).unwrap());
         assert!(

@@ -1,10 +1,10 @@
-//! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in
-//! them, how long they may take, and who they are.
+//! The listener: its sockets (TCP, TCP with TLS, a Unix socket), limits on connections and time, and
+//! the identity of peers.
 //!
-//! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head,
-//! silence in its body, a reader that takes nothing, idle connections, handshakes, connections in
-//! all and from one address. It puts the peer's address (`web::caller`) into each request. Knows no
-//! domain and no address of a page.
+//! Its own accept loop on hyper limits the time and size of request headers,
+//! pauses in bodies, slow readers, idle connections, handshakes, and connections in
+//! total and per address. It puts the peer's address (`web::caller`) into each request. Independent of
+//! domains and routes.
 
 mod accept;
 mod connection;
@@ -29,37 +29,37 @@ use accept::{Acceptor, IncomingStream};
 use limits::ConnectionLimits;
 use socket::UnixListenSocket;
 
-/// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does
-/// not lock out the machine's own user.
+/// Maximum connections on the Unix socket, in addition to TCP: a flood over TCP does
+/// not lock out local commands.
 const SOCKET_CONNECTIONS: usize = 64;
-/// Connections from one address, unless it is this machine's or a trusted proxy's.
+/// Maximum connections from one address, except local addresses and trusted proxies.
 const FROM_ONE_ADDRESS: usize = 64;
 
-/// What to open.
+/// The sockets to open.
 #[derive(Debug)]
 pub struct ListenConfig {
-    /// The address for TCP; port 0 takes any free one.
+    /// The address for TCP; port 0 selects a free port.
     pub listen: SocketAddr,
     /// The certificate, if TCP connections are TLS.
     pub tls: Option<Arc<TlsState>>,
-    /// Where the Unix socket lies, and whether to go on without it if it cannot be had.
+    /// The path of the Unix socket, and whether to continue without it if it cannot be opened.
     pub socket: Option<(PathBuf, SocketRequirement)>,
-    /// Whose word about the other end counts.
+    /// Trusted proxies.
     pub proxies: Vec<IpNet>,
-    /// TCP connections at once.
+    /// Maximum number of TCP connections.
     pub max_connections: usize,
 }
 
-/// What it means that the Unix socket cannot be opened.
+/// The reaction if the Unix socket cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketRequirement {
-    /// Nobody named it: it is said in the log.
+    /// The default path: log a warning.
     No,
-    /// It was asked for: it is an error.
+    /// A configured path: an error.
     Yes,
 }
 
-/// Open doors through which nobody has come yet.
+/// Open sockets before the first connection is accepted.
 #[derive(Debug)]
 pub struct BoundListener {
     tcp: TcpListener,
@@ -70,7 +70,7 @@ pub struct BoundListener {
     max_connections: usize,
 }
 
-/// What can be changed while the doors are open.
+/// Settings that can be changed while listening.
 #[derive(Clone, Debug)]
 pub struct ListenerControl {
     tls: Option<Arc<TlsState>>,
@@ -83,7 +83,7 @@ impl ListenerControl {
         self.tls.as_ref()
     }
 
-    /// From the next request on the word of these counts.
+    /// Sets the trusted proxies, from the next request on.
     pub fn trust(&self, proxies: Vec<IpNet>) {
         *self
             .proxies
@@ -93,14 +93,14 @@ impl ListenerControl {
 }
 
 impl BoundListener {
-    /// Opens what the plan says.
+    /// Opens the configured sockets.
     ///
     /// # Errors
-    /// Which door cannot be opened and why, for the person at the terminal.
+    /// Which socket cannot be opened and why, for the person at the terminal.
     pub async fn open(plan: ListenConfig) -> Result<Self, String> {
         let tcp = TcpListener::bind(plan.listen).await.map_err(|e| {
             let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
-                " Another program listens there; choose another with --listen."
+                " Another program is using this address. Choose another one with --listen."
             } else {
                 ""
             };
@@ -115,9 +115,7 @@ impl BoundListener {
                     return Err(format!("socket: {reason}"));
                 }
                 Err(reason) => {
-                    tracing::warn!(
-                        "there is no Unix socket, the command line has to use --url: {reason}"
-                    );
+                    tracing::warn!("no Unix socket; use --url on the command line: {reason}");
                     None
                 }
             },
@@ -134,12 +132,12 @@ impl BoundListener {
         })
     }
 
-    /// The address and port that TCP connections come to.
+    /// The address and port for TCP.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The first page's address.
+    /// The URL of the first page.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/", self.address)
@@ -150,7 +148,7 @@ impl BoundListener {
         self.socket.as_ref().map(UnixListenSocket::path)
     }
 
-    /// What can be changed later.
+    /// The handle for later changes.
     pub fn control(&self) -> ListenerControl {
         ListenerControl {
             tls: self.tls.clone(),
@@ -158,8 +156,8 @@ impl BoundListener {
         }
     }
 
-    /// Answers requests by `router` until `stop`; then takes no new ones and returns when those on
-    /// their way have their answers. Dropped before, it cuts them off.
+    /// Serves requests with `router` until `stop`; then accepts no new ones and returns when open requests
+    /// are completed. If it is dropped before, they are aborted.
     pub async fn serve(self, router: axum::Router, stop: CancellationToken) {
         // Once for all connections, as `axum::serve` does.
         let router = router.with_state(());

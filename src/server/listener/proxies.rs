@@ -1,8 +1,8 @@
-//! Who is at the other end, when it may be a proxy that tells of somebody behind it.
+//! Identifies the peer of a request, which may be behind a proxy.
 //!
-//! `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239) are written by whoever likes
-//! to. They count only from a proxy that the settings name, and in them only what such proxies have
-//! written: read from the right, up to the first address that is none of theirs.
+//! Anyone can send `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+//! They are used only from trusted proxies, and only the parts that such proxies have
+//! added: read from the right, up to the first address that is not a trusted proxy.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use crate::web::PeerAddress;
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const FORWARDED: &str = "forwarded";
-/// Headers that only something in between writes.
+/// Headers that only proxies send.
 const TRACES: [&str; 6] = [
     FOR,
     PROTO,
@@ -23,36 +23,36 @@ const TRACES: [&str; 6] = [
     "via",
 ];
 
-/// The proxies whose word counts.
+/// The trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// The near end of a connection, as the listener knows it.
+/// The direct peer of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NearEnd {
-    /// Who opened it; `None` over the Unix socket.
+    /// The address; `None` over the Unix socket.
     pub(super) address: Option<IpAddr>,
-    /// It is TLS.
+    /// Whether the connection uses TLS.
     pub(super) tls: bool,
 }
 
 impl TrustedProxies {
-    /// These networks' word counts.
+    /// Trusts these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether this is a proxy whose word counts.
+    /// Whether this is a trusted proxy.
     pub(super) fn include(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who is behind a request that came over a connection with these headers.
+    /// The peer of a request with these headers on a connection.
     pub(super) fn peer(&self, side: NearEnd, headers: &HeaderMap) -> PeerAddress {
         let Some(address) = side.address.map(|address| address.to_canonical()) else {
-            // A proxy at the socket would make everybody the machine's own user; so what it brings
-            // is nobody's.
+            // A proxy on the socket would give everyone the local account; so its requests are
+            // anonymous.
             let is_direct = TRACES.iter().all(|name| !headers.contains_key(*name));
             return PeerAddress {
                 address: None,
@@ -75,8 +75,8 @@ impl TrustedProxies {
             .then(|| self.first_stranger(address, hops(headers)));
         let found = match (plain, standard) {
             (Some(one), None) | (None, Some(one)) => one,
-            // A proxy writes one of them and lets the other pass as it comes: if they do not agree,
-            // one is a stranger's.
+            // A proxy writes one of the headers and passes the other one unchanged: if they differ, one is
+            // forged.
             (Some(one), Some(other)) if one == other => one,
             _ => address,
         };
@@ -97,8 +97,8 @@ impl TrustedProxies {
         }
     }
 
-    /// The first from the right that is not a proxy of ours; where the list ends or cannot be read,
-    /// the last of ours.
+    /// The first address from the right that is not a trusted proxy; if the list ends or is invalid, the last
+    /// trusted one.
     fn first_stranger(&self, nearest: IpAddr, from_right: Vec<Option<IpAddr>>) -> IpAddr {
         let mut last = nearest;
         for hop in from_right {
@@ -112,7 +112,7 @@ impl TrustedProxies {
     }
 }
 
-/// The addresses in `X-Forwarded-For`, from the right; `None` for what is none.
+/// The addresses in `X-Forwarded-For`, from the right; `None` for invalid ones.
 fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values: Vec<_> = headers.get_all(FOR).iter().collect();
     let mut all = Vec::new();
@@ -125,7 +125,7 @@ fn addresses(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     all
 }
 
-/// The `for` of each element of `Forwarded`, from the right; `None` for what is none.
+/// The `for` of each element of `Forwarded`, from the right; `None` for invalid ones.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     elements(headers)
         .into_iter()
@@ -148,12 +148,12 @@ fn value_of(pairs: &Pairs, name: &str) -> Option<String> {
         .iter()
         .filter(|(key, _)| key.eq_ignore_ascii_case(name));
     let (_, value) = found.next()?;
-    // Twice in one element is against the standard, and who wrote which is not to be known.
+    // The standard forbids two in one element, and it is unknown who wrote which.
     found.next().is_none().then(|| value.clone())
 }
 
-/// The elements of all `Forwarded` headers, from the right; `None` for what does not keep to the
-/// grammar.
+/// The elements of all `Forwarded` headers, from the right; `None` for invalid
+/// ones.
 fn elements(headers: &HeaderMap) -> Vec<Option<Pairs>> {
     let values: Vec<_> = headers.get_all(FORWARDED).iter().collect();
     let mut all = Vec::new();
@@ -163,7 +163,7 @@ fn elements(headers: &HeaderMap) -> Vec<Option<Pairs>> {
                 elements.reverse();
                 all.extend(elements.into_iter().map(Some));
             }
-            // With a quote that does not end nobody knows where elements begin.
+            // With an unterminated quote, the elements cannot be separated.
             None => all.push(None),
         }
     }
@@ -197,7 +197,7 @@ fn parse(text: &str) -> Option<Vec<Pairs>> {
     Some(elements)
 }
 
-/// A token or a quoted string, and what comes after it.
+/// A token or a quoted string, and the rest.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', '"']).unwrap_or(text.len());
@@ -216,7 +216,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// An address as proxies write it: alone, with a port, in brackets.
+/// An address in the formats of proxies: alone, with a port, in brackets.
 fn node(text: &str) -> Option<IpAddr> {
     let address = text.parse().ok().or_else(|| {
         text.parse::<SocketAddr>()
@@ -290,9 +290,9 @@ mod tests {
             ("[2001:db9::1]:80", "2001:db9::1"),
             ("[2001:db9::1]", "2001:db9::1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
-            // All of them ours: the farthest.
+            // All are trusted: the farthest.
             ("10.3.3.3, 10.2.2.2", "10.3.3.3"),
-            // What cannot be read hides what is left of it.
+            // An invalid element hides everything to its left.
             ("192.0.2.1, unknown", "10.9.9.9"),
             ("192.0.2.1, unknown, 10.2.2.2", "10.2.2.2"),
             ("192.0.2.1,", "10.9.9.9"),
@@ -327,7 +327,7 @@ mod tests {
                 false,
             ),
             ("for=192.0.2.1, for=10.2.2.2;proto=https", "192.0.2.1", true),
-            // A comma in quotes parts nothing.
+            // A comma in quotes is not a separator.
             ("for=\"192.0.2.1, for=127.0.0.1\"", "10.9.9.9", false),
             (
                 "for=\"_hidden\\\", for=127.0.0.1\", for=192.0.2.1",
@@ -434,8 +434,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client writes itself, the address that the nearest proxy adds after it is the
-        /// one that counts.
+        /// Whatever a client sends, the address that the nearest proxy appends is
+        /// used.
         #[test]
         fn a_forged_beginning_changes_nothing(
             forged in "[ -~]{0,60}", client in address(), between in 0_u32..0x00ff_ffff, style in any::<u8>(), lines in any::<bool>(),
@@ -448,7 +448,7 @@ mod tests {
             prop_assert_eq!(seen("10.9.9.9", &pairs).0, client.to_string());
         }
 
-        /// The same in a header of its own for the standard's.
+        /// The same for the standard header.
         #[test]
         fn a_forged_element_before_changes_nothing(forged in "[ -~]{0,60}", client in address(), style in any::<u8>()) {
             prop_assume!(!proxies().include(client));
@@ -457,7 +457,7 @@ mod tests {
             prop_assert_eq!(found, (client.to_string(), true));
         }
 
-        /// Nothing that comes makes it panic, and the answer is an address that stands there or the
+        /// No input causes a panic, and the result is an address in the headers or the
         /// proxy's own.
         #[test]
         fn any_text_is_borne(a in "[ -~]{0,80}", b in "[ -~]{0,80}", c in "[ -~]{0,20}") {
@@ -465,7 +465,7 @@ mod tests {
             address.parse::<IpAddr>().unwrap();
         }
 
-        /// From a stranger nothing counts.
+        /// Headers from untrusted peers are ignored.
         #[test]
         fn a_stranger_is_who_he_is(from in address(), a in "[ -~]{0,80}", b in "[ -~]{0,80}", tls in any::<bool>()) {
             prop_assume!(!proxies().include(from));

@@ -1,8 +1,8 @@
-//! The Unix socket: made with mode 0600 at its place in one step, one that is left over replaced,
-//! one that is in use left alone.
+//! The Unix socket: created atomically with mode 0600. A stale socket is replaced, and one in use is not
+//! changed.
 //!
-//! A socket's path has room for 107 bytes. Both sides reach it through their directory's
-//! descriptor, so it may lie anywhere; only other programs are held up by a long path.
+//! A socket's path is limited to 107 bytes. Both sides open it through a descriptor of its directory,
+//! so its path can be longer; only other programs have this limit.
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::ffi::OsStr;
@@ -13,19 +13,19 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 
-/// Bytes that a socket's path may have for programs that know no way around it.
+/// Maximum length of a socket's path for other programs, in bytes.
 const LONGEST_PATH: usize = 107;
 
-/// A listening socket; its file goes with it.
+/// A listening socket; dropping it removes its file.
 #[derive(Debug)]
 pub(super) struct UnixListenSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    /// Which file is ours: another manager may have put its own there.
+    /// The identity of our file: another manager may have created its own there.
     inode: (u64, u64),
 }
 
-/// A path to a socket that is short enough wherever it lies. It holds as long as the returned
+/// A short path to a socket in any directory. It is valid while the returned
 /// directory is open.
 ///
 /// # Errors
@@ -51,33 +51,37 @@ fn below(dir: &File, name: &OsStr) -> PathBuf {
 
 impl UnixListenSocket {
     /// # Errors
-    /// What stands in its way, with the path.
+    /// The problem, with the path.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let told = |what: &str, e: &io::Error| format!("{} {what}: {e}", path.display());
         let name = path
             .file_name()
-            .ok_or_else(|| format!("{} names no file", path.display()))?;
-        let (dir, short) =
-            reach(path).map_err(|e| told("cannot be made, its directory cannot be opened", &e))?;
+            .ok_or_else(|| format!("{} is not a file name", path.display()))?;
+        let (dir, short) = reach(path).map_err(|e| {
+            told(
+                "cannot be created because its directory cannot be opened",
+                &e,
+            )
+        })?;
         match std::fs::symlink_metadata(&short) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(told("cannot be looked at", &e)),
+            Err(e) => return Err(told("cannot be read", &e)),
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(format!(
-                    "{} is there and is no socket; remove it or name another place",
+                    "{} exists but is not a socket; remove the file or choose another path",
                     path.display()
                 ));
             }
-            // Only one that nobody listens on is left over.
+            // A socket without a listener is stale.
             Ok(_) => match std::os::unix::net::UnixStream::connect(&short) {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) => {
                     return Err(told(
-                        "is there and cannot be asked whether it is in use",
+                        "exists, and cannot be checked for use by another program",
                         &e,
                     ));
                 }
-                Ok(_) => return Err(format!("another program listens on {}", path.display())),
+                Ok(_) => return Err(format!("another program is using {}", path.display())),
             },
         }
         let mut draft = std::ffi::OsString::from(".");
@@ -85,7 +89,7 @@ impl UnixListenSocket {
         draft.push(format!(".{}", std::process::id()));
         let made = below(&dir, &draft);
         let open = || -> io::Result<Self> {
-            // Left by a process that had this one's number.
+            // Left by a process with the same pid.
             match std::fs::remove_file(&made) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -102,14 +106,14 @@ impl UnixListenSocket {
         };
         let socket = open().map_err(|e| {
             let _ = rustix::fs::unlinkat(&dir, &draft, AtFlags::empty());
-            told("cannot be made", &e)
+            told("cannot be created", &e)
         })?;
         let length = path.as_os_str().len();
         if length > LONGEST_PATH {
             tracing::warn!(
                 socket = %path.display(),
-                "the socket's path has {length} bytes. jd-manager's own commands reach it; other programs (curl --unix-socket) take at most \
-                 {LONGEST_PATH}. Name a shorter place with --socket if they have to."
+                "the socket's path has {length} bytes. jd-manager's own commands can use it; other programs (curl --unix-socket) allow at most \
+                 {LONGEST_PATH}. If you need them, choose a shorter path with --socket."
             );
         }
         Ok(socket)
@@ -147,10 +151,10 @@ mod tests {
         assert!(
             UnixListenSocket::open(&path)
                 .unwrap_err()
-                .contains("another program listens")
+                .contains("another program is using")
         );
         std::os::unix::net::UnixStream::connect(&path).unwrap();
-        // Another's file at its place is not removed.
+        // The file of another process at this path is not removed.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "mine").unwrap();
         drop(first);
@@ -158,7 +162,7 @@ mod tests {
         assert!(
             UnixListenSocket::open(&path)
                 .unwrap_err()
-                .contains("no socket")
+                .contains("not a socket")
         );
         std::fs::remove_file(&path).unwrap();
         drop(UnixListenSocket::open(&path).unwrap());

@@ -1,5 +1,5 @@
-//! The certificate and key that TLS connections are taken with: read from files, checked, and read
-//! again when told to.
+//! The certificate and key for TLS: read from files, checked, and reloaded on
+//! request.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,26 +9,26 @@ use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{Error as TlsError, ServerConfig};
 
-/// Where certificate and key lie, both PEM.
+/// The PEM files of certificate and key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The server's certificate, then those that lead to an authority.
+    /// The server's certificate, followed by the rest of its chain.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// The certificate that clients are shown first.
+    /// The first certificate, which is the server's.
     ///
     /// # Errors
-    /// The file cannot be read, or holds none.
+    /// The file cannot be read, or contains no certificate.
     pub fn leaf(&self) -> Result<CertificateDer<'static>, String> {
         certificates(&self.certificate).map(|mut all| all.swap_remove(0))
     }
 }
 
-/// What is in force.
+/// The current certificate and key.
 #[derive(Debug)]
 pub struct TlsState(RwLock<InForce>);
 
@@ -44,16 +44,16 @@ impl TlsState {
     /// Reads and checks the files.
     ///
     /// # Errors
-    /// Which of them is wrong and why.
+    /// Which file is wrong and why.
     pub fn load(files: TlsFiles) -> Result<Self, String> {
         InForce::load(files).map(|loaded| Self(RwLock::new(loaded)))
     }
 
-    /// Reads files (again) and uses them from the next connection on; says whether anything is
-    /// different. With an error all stays as it is.
+    /// Reloads the files and uses them from the next connection on; returns whether anything
+    /// changed. Nothing changes after an error.
     ///
     /// # Errors
-    /// Which of them is wrong and why.
+    /// Which file is wrong and why.
     pub fn reload(&self, files: TlsFiles) -> Result<bool, String> {
         let loaded = InForce::load(files)?;
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl TlsState {
         Ok(is_other)
     }
 
-    /// Takes the next connection.
+    /// Performs the handshake of a connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(
             self.0
@@ -80,12 +80,12 @@ impl InForce {
         let key = key(&files.key)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|e| format!("TLS cannot be set up: {e}"))?
+            .map_err(|e| format!("cannot set up TLS: {e}"))?
             .with_no_client_auth()
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|e| match e {
                 TlsError::InconsistentKeys(_) => format!(
-                    "tls_key: the key in {} does not belong to the first certificate in {}",
+                    "tls_key: the key in {} does not match the first certificate in {}",
                     files.key.display(),
                     files.certificate.display()
                 ),
@@ -140,17 +140,15 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
         .map_err(|e| said("tls_key", path, "private key without a password", &e))
 }
 
-/// What is wrong with a file; never what it holds.
+/// The error of a file; never its content.
 fn said(setting: &str, path: &Path, wanted: &str, error: &PemError) -> String {
     let path = path.display();
     match error {
         PemError::Io(e) => format!("{setting}: {path} cannot be read: {e}"),
         PemError::NoItemsFound => {
-            format!("{setting}: {path} holds no {wanted} in PEM (\"-----BEGIN …\")")
+            format!("{setting}: {path} contains no {wanted} in PEM format (\"-----BEGIN …\")")
         }
-        _ => format!(
-            "{setting}: {path} is damaged: a block of PEM in it does not end or is not Base64"
-        ),
+        _ => format!("{setting}: {path} is damaged: a PEM block in it is incomplete or not Base64"),
     }
 }
 

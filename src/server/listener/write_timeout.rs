@@ -1,4 +1,4 @@
-//! A stream whose other end has to keep taking what is written, at a minimum rate.
+//! A stream whose peer must read the written data at a minimum rate.
 
 use std::io;
 use std::pin::Pin;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The stream; its writes end with `TimedOut` when the other end falls behind and then takes less
+/// The stream; writes fail with `TimedOut` if the peer falls behind and then reads less
 /// than `least` bytes within `limit`.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     least: usize,
-    /// What the other end has taken since it fell behind; none while it keeps up.
+    /// What the peer has read since it fell behind; none while it keeps up.
     backlog: Option<WriteBacklog>,
 }
 
-/// A period of `limit` in which something waits to be written.
+/// A period of `limit` with data waiting to be written.
 struct WriteBacklog {
     end: Pin<Box<Sleep>>,
     taken: usize,
@@ -33,7 +33,7 @@ impl<S> WriteTimeout<S> {
         }
     }
 
-    /// Counts what a write achieved. `taken` says how many bytes that were.
+    /// Counts the result of a write. `taken`: its number of bytes.
     fn judge<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -54,8 +54,8 @@ impl<S> WriteTimeout<S> {
         let Some(backlog) = &mut self.backlog else {
             return outcome;
         };
-        // Polled until it waits, so that it wakes this task whether or not the other end takes
-        // anything.
+        // Polled until it is pending, so that it wakes this task even if the peer reads
+        // nothing.
         while backlog.end.as_mut().poll(cx).is_ready() {
             if backlog.taken < least {
                 self.backlog = None;
@@ -67,7 +67,7 @@ impl<S> WriteTimeout<S> {
         outcome
     }
 
-    /// Everything was written: the other end keeps up.
+    /// Everything was written: the peer keeps up.
     fn settle<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,7 +143,7 @@ mod tests {
             }
             far
         });
-        // 400 ms in all, never 200 ms without progress.
+        // 400 ms total, never 200 ms without progress.
         near.write_all(&[1; 128]).await.unwrap();
         let _far = slow.await.unwrap();
         near.flush().await.unwrap();
@@ -154,7 +154,7 @@ mod tests {
         assert!(begun.elapsed() >= limit);
     }
 
-    /// Each byte taken is progress, but not enough of it.
+    /// Each byte is progress, but not enough.
     #[tokio::test]
     async fn a_reader_of_single_bytes_is_let_go_after_one_period() {
         let limit = Duration::from_millis(300);
@@ -177,7 +177,7 @@ mod tests {
         trickle.await.unwrap();
     }
 
-    /// A little now and then, each time taken at once, is an event stream.
+    /// Small writes that are read immediately, as in an event stream, do not time out.
     #[tokio::test]
     async fn a_stream_with_little_to_say_goes_on() {
         let (near, mut far) = tokio::io::duplex(16);
@@ -188,7 +188,7 @@ mod tests {
             heard.len()
         });
         for _ in 0..10 {
-            // Longer than the pipe, so that the writing waits for the reader each time.
+            // Longer than the pipe, so that each write waits for the reader.
             near.write_all(&[1; 20]).await.unwrap();
             near.flush().await.unwrap();
             tokio::time::sleep(Duration::from_millis(60)).await;

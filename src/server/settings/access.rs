@@ -1,11 +1,11 @@
-//! The settings about who gets in: the password that comes with them, and the names the manager is
-//! reached by.
+//! Settings of access: the password, and the host names of the
+//! manager.
 
 use std::path::Path;
 
 use super::SettingsError;
 
-/// A password on its way from the environment to the database; nothing prints it.
+/// A password from the settings; never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InitialPassword(String);
 
@@ -22,7 +22,7 @@ impl std::fmt::Debug for InitialPassword {
     }
 }
 
-/// A host name as it stands in the header `Host`, without a port.
+/// A host name as in the header `Host`, without a port.
 pub(super) fn host(name: &str) -> Result<String, SettingsError> {
     let plain = name.trim().trim_end_matches('.').to_ascii_lowercase();
     let is_name = !plain.is_empty()
@@ -37,12 +37,12 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
         Ok(plain)
     } else {
         Err(SettingsError(format!(
-            "allow_hosts: \"{name}\" is not a host name such as miner.example.org"
+            "allow_hosts: \"{name}\" is not a host name like miner.example.org"
         )))
     }
 }
 
-/// The password in a file, or in the environment: without the line's end.
+/// Reads the password from a file or the environment, without the line end.
 pub(super) fn password(file: Option<&Path>) -> Result<Option<InitialPassword>, SettingsError> {
     let text = match file {
         Some(path) => {

@@ -1,4 +1,4 @@
-//! What one source of settings gives: the command line with the environment, or the file.
+//! One source of settings: the command line with the environment, or the file.
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -8,24 +8,24 @@ use std::path::PathBuf;
 
 use super::values::{DurationText, LogFormat, NetworkList, OnShutdown};
 
-/// Of clap: a path, which may be empty.
+/// For clap: a path, which may be empty.
 fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// What one source gives: flags and environment, or the file. All of it may be absent.
+/// The settings of one source: flags and environment, or the file. All are optional.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsInput {
-    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own
-    /// (loopback) need a password first.
+    /// Address and port to listen on; port 0 selects a free port. Addresses other than loopback
+    /// require a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Where database, instances, clients and backups are kept [default:
+    /// Directory for database, instances, clients and backups [default:
     /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Use this jd_client_sv2 program instead of the managed store.
+    /// Use this jd_client_sv2 program instead of the installed versions.
     #[arg(long, env = "JD_MANAGER_CLIENT", value_name = "PROGRAM")]
     pub(super) client: Option<PathBuf>,
     /// Use this translator_sv2 program instead of the one in the directory of the client.
@@ -34,10 +34,10 @@ pub struct SettingsInput {
     /// Base URL of the release API.
     #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
     pub(super) release_api: Option<String>,
-    /// A file with a token to ask the release API with: more questions an hour are answered then.
+    /// File with a token for the release API, which then allows more requests per hour.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
-    /// What happens to running clients when the manager is told to end.
+    /// What happens to running clients when jd-manager stops.
     #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
     pub(super) on_shutdown: Option<OnShutdown>,
     /// Time between health checks [default: 5m].
@@ -46,22 +46,22 @@ pub struct SettingsInput {
     /// Time between metric samples [default: 10s].
     #[arg(long, env = "JD_MANAGER_SAMPLE_INTERVAL", value_name = "TIME")]
     pub(super) sample_interval: Option<DurationText>,
-    /// A client that starts for longer than this without serving miners is warned of [default: 1m].
+    /// Warn if a client takes longer than this to start [default: 1m].
     #[arg(long, env = "JD_MANAGER_SLOW_START", value_name = "TIME")]
     pub(super) slow_start: Option<DurationText>,
-    /// Days that raw metrics and health checks are kept [default: 7].
+    /// Days to keep raw metrics and health checks [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
-    /// While nobody has a password: print a code with which the first one can be set in the
+    /// If there is no user yet: print a code that allows creating the first user in the
     /// browser.
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
-    /// A file with the password of the user "admin", who is made or changed to it at each start.
+    /// File with the password of the user "admin", which is created or updated at each start.
     /// Also: JD_MANAGER_PASSWORD.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// A name by which the manager is reached, besides its addresses and this machine's own name;
-    /// can be given several times.
+    /// Host name under which jd-manager is reached, in addition to its addresses and the name of the
+    /// computer; can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
@@ -70,41 +70,41 @@ pub struct SettingsInput {
     )]
     #[serde(default)]
     pub(super) allow_hosts: Vec<String>,
-    /// Days that the audit log is kept [default: 365].
+    /// Days to keep the audit log [default: 365].
     #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) audit_days: Option<u32>,
-    /// Which log lines are written, e.g. info or jd_manager=debug [default: info].
+    /// Log filter, for example info or jd_manager=debug [default: info].
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     pub(super) log: Option<String>,
-    /// How log lines look.
+    /// Log format.
     #[arg(long, env = "JD_MANAGER_LOG_FORMAT", value_enum)]
     pub(super) log_format: Option<LogFormat>,
-    /// A certificate in PEM, with those that lead to its authority: the port then speaks HTTPS.
-    /// Needs --tls-key.
+    /// Certificate chain in PEM format. Turns on HTTPS.
+    /// Requires --tls-key.
     #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_cert: Option<PathBuf>,
-    /// The private key of --tls-cert, in PEM and without a password.
+    /// Private key of --tls-cert, in PEM format and without a password.
     #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_key: Option<PathBuf>,
-    /// The Unix socket for this machine's own user; empty for none [default: manager.sock in the
+    /// Unix socket for local commands; empty for none [default: manager.sock in the
     /// data directory].
     #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
     pub(super) socket: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or
-    /// networks, with commas [default: none].
+    /// Trusted proxies (X-Forwarded-For, X-Forwarded-Proto and Forwarded): addresses or
+    /// networks, separated by commas [default: none].
     #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub(super) trusted_proxies: Option<NetworkList>,
-    /// TCP connections taken at once [default: 2048].
+    /// Maximum number of TCP connections [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Requests a second that one address may make for long, other than this machine's own; 0 for
+    /// Sustained requests per second from one address, except local ones; 0 for
     /// no limit [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,
 }
 
 impl SettingsInput {
-    /// Nothing but where everything is kept.
+    /// Only the data directory.
     pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
         Self {
             data_dir,

@@ -1,4 +1,4 @@
-//! The values that settings have, as people write them.
+//! Values of settings, as people write them.
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A length of time as people write it: `10s`, `5m`, `1h 30m`.
+/// A duration as people write it: `10s`, `5m`, `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationText(pub Duration);
 
@@ -16,9 +16,9 @@ impl std::str::FromStr for DurationText {
     fn from_str(text: &str) -> Result<Self, String> {
         match humantime::parse_duration(text.trim()) {
             Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
-            Ok(_) => Err("a length of time is at least 1s".into()),
+            Ok(_) => Err("a duration must be at least 1s".into()),
             Err(_) => Err(format!(
-                "\"{text}\" is not a length of time such as 10s, 5m or 1h 30m"
+                "\"{text}\" is not a duration like 10s, 5m or 1h 30m"
             )),
         }
     }
@@ -32,27 +32,27 @@ impl<'de> Deserialize<'de> for DurationText {
     }
 }
 
-/// What happens to the clients when the manager ends.
+/// What happens to the clients when jd-manager stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnShutdown {
-    /// They are stopped.
+    /// Stop the clients.
     Stop,
-    /// They go on under their keepers.
+    /// Leave the clients running.
     Leave,
 }
 
-/// How log lines look.
+/// Log format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Networks as people write them: `10.0.0.0/8`, an address alone, several with commas between them.
+/// Networks as people write them: `10.0.0.0/8`, a single address, several separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkList(pub Vec<IpNet>);
 
@@ -85,24 +85,24 @@ fn network(text: &str) -> Result<IpNet, String> {
         .ok()
         .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     match network {
-        // That would be everybody, and everybody could be anybody.
+        // That would trust everyone to claim any address.
         Some(network) if network.prefix_len() == 0 => Err(format!(
-            "\"{text}\" is every address there is; name your proxies alone"
+            "\"{text}\" includes every address; list only your proxies"
         )),
         Some(network) => Ok(network.trunc()),
         None => Err(format!(
-            "\"{text}\" is neither an address nor a network such as 10.0.0.0/8"
+            "\"{text}\" is neither an address nor a network like 10.0.0.0/8"
         )),
     }
 }
 
-/// Where the Unix socket lies.
+/// The place of the Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketAt {
     /// In the data directory.
     DataDir,
-    /// Where it was asked for.
+    /// At the configured path.
     Path(PathBuf),
-    /// There is none.
+    /// Disabled.
     Nowhere,
 }

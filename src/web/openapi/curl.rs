@@ -1,4 +1,4 @@
-//! The line for a shell that sends an operation, with `$API` for the address of the API and `$ID`
+//! The curl command for an operation, with `$API` for the address of the API and `$ID`
 //! for ids.
 
 use serde_json::{Map, Value};
@@ -7,13 +7,13 @@ use super::field::RequestField;
 use super::operation::{ApiOperation, RequestBody};
 use super::{FORM, JSON};
 
-/// The line for an operation: what has to be said is in it, what may be said is not.
+/// The command for an operation, with required fields only.
 pub fn curl(operation: &ApiOperation) -> String {
     let mut line = String::from("curl");
     let sends_json = matches!(operation.body, Some(RequestBody::Fields(_) | RequestBody::Shaped(..)) if operation.needs_body);
     let sends_file = matches!(operation.body, Some(RequestBody::File(..)));
     let method = operation.method.to_ascii_uppercase();
-    // These two follow from the rest of the line.
+    // curl sets these two itself.
     if !(method == "GET" || method == "POST" && (sends_json || sends_file)) {
         line.push_str(&format!(" -X {method}"));
     }
@@ -70,7 +70,7 @@ fn address(operation: &ApiOperation) -> String {
     }
 }
 
-/// What has to be in a body; where nothing has to, its first member.
+/// The required fields of a body; if none is required, its first field.
 fn object(fields: &[RequestField]) -> String {
     let required: Vec<&RequestField> = fields.iter().filter(|field| field.required).collect();
     let said = if required.is_empty() {

@@ -9,79 +9,83 @@ use super::operation::{ApiOperation, ResponseSpec, Shape};
 use super::{HTML, JSON, PROBLEM};
 use crate::base::role::Role;
 
-/// Operations that belong together.
+/// A group of operations.
 #[derive(Clone, Debug)]
 pub struct OperationGroup {
-    /// What they are about: their tag.
+    /// The tag.
     pub tag: &'static str,
-    /// That in a sentence.
+    /// The description of the tag.
     pub about: &'static str,
     /// The operations.
     pub operations: Vec<ApiOperation>,
 }
 
-/// All that a document says.
+/// The content of a document.
 #[derive(Clone, Debug)]
 pub struct ApiDocument {
-    /// What the API is called.
+    /// The name of the API.
     pub title: &'static str,
-    /// Its version.
+    /// The version.
     pub version: &'static str,
-    /// What holds for all of it.
+    /// The general description.
     pub about: &'static str,
-    /// Behind which prefix the paths are.
+    /// The prefix of the paths.
     pub prefix: &'static str,
-    /// How somebody says who asks: the members of `securitySchemes`.
+    /// The authentication methods: the fields of `securitySchemes`.
     pub security: Value,
-    /// The shape of problem details.
+    /// The schema of problem details.
     pub problem: Shape,
     /// The operations.
     pub parts: Vec<OperationGroup>,
 }
 
-/// What a status that is a problem means.
+/// The meaning of each error status.
 const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         400,
         "BadRequest",
-        "The body is not JSON, not UTF-8, or did not arrive whole.",
+        "The body is not JSON, not UTF-8, or incomplete.",
     ),
-    (
-        401,
-        "Unauthorized",
-        "Nobody is logged in, and no token was sent.",
-    ),
+    (401, "Unauthorized", "No valid session or token."),
     (
         403,
         "Forbidden",
-        "The role is not enough for this, or another site asked for a change.",
+        "The role is not sufficient, or the request is from another website.",
     ),
-    (404, "NotFound", "There is no such thing."),
+    (404, "NotFound", "Not found."),
     (
         406,
         "NotAcceptable",
-        "None of the offered representations is acceptable.",
+        "No acceptable media type is available.",
     ),
-    (409, "Conflict", "It contradicts the state of things."),
+    (409, "Conflict", "Conflicts with the current state."),
     (413, "TooLarge", "The body is too large."),
-    (415, "UnsupportedMediaType", "The body is of another type."),
-    (421, "Misdirected", "The `Host` is not this machine."),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The media type of the body is not supported.",
+    ),
+    (
+        421,
+        "Misdirected",
+        "The `Host` header is not a name of this server.",
+    ),
     (
         422,
         "Invalid",
-        "Something in the request breaks a rule; `errors` says what.",
+        "The request is not valid; `errors` lists the problems.",
     ),
     (
         429,
         "TooMany",
-        "Too many tries; `Retry-After` says when to try again.",
+        "Too many requests; `Retry-After` has the time to wait.",
     ),
     (
         502,
         "BadGateway",
-        "Another machine did not do what it was asked.",
+        "Another server did not complete the request.",
     ),
-    (503, "Unavailable", "It is not possible at the moment."),
+    (503, "Unavailable", "Temporarily not possible."),
 ];
 
 impl ApiDocument {
@@ -127,8 +131,8 @@ impl ApiDocument {
     ) -> Value {
         let role = operation.role.map(Role::name);
         let needs = match role {
-            Some(role) => format!("Needs the role {role}."),
-            None => "Needs no login.".to_owned(),
+            Some(role) => format!("Requires the role {role}."),
+            None => "No sign-in required.".to_owned(),
         };
         let about = if operation.about.is_empty() {
             needs
@@ -227,7 +231,7 @@ fn response(
     said
 }
 
-/// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
+/// A short description of a schema: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
 pub fn short_type(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str() {
         return name.rsplit('/').next().unwrap_or_default().to_owned();
@@ -276,7 +280,7 @@ fn kind_text(kind: &str, schema: &Value) -> String {
     match kind {
         "string" => match schema["format"].as_str() {
             Some("uuid") => "id".into(),
-            Some("date-time") => "moment".into(),
+            Some("date-time") => "time".into(),
             _ => match schema["maxLength"].as_u64() {
                 Some(most) => format!("text, at most {most} characters"),
                 None => "text".into(),

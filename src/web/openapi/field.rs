@@ -1,21 +1,21 @@
-//! What a request may say, one thing at a time: a parameter in the path or the query, or a member
+//! Fields of requests: a parameter in the path or the query, or a field
 //! of a body.
 
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-/// One thing that a request may say.
+/// A field of a request.
 #[derive(Clone, Debug)]
 pub struct RequestField {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it says, in a sentence or less.
+    /// A short description.
     pub about: &'static str,
-    /// Its JSON Schema.
+    /// The JSON Schema.
     pub schema: Map<String, Value>,
-    /// The request is refused without it.
+    /// Whether it is required.
     pub required: bool,
-    /// What it is called elsewhere. Whoever sends that is told the right name.
+    /// A name used elsewhere. The error for that name suggests the right one.
     pub alias: Option<&'static str>,
 }
 
@@ -53,22 +53,22 @@ pub fn number(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "integer", "format": "int64" }))
 }
 
-/// Yes or no.
+/// A boolean.
 pub fn flag(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "boolean" }))
 }
 
-/// One of some words.
+/// One of a list of words.
 pub fn one_of(name: &'static str, about: &'static str, words: &[&str]) -> RequestField {
     member(name, about, json!({ "type": "string", "enum": words }))
 }
 
-/// The id of a thing: a UUID.
+/// An id: a UUID.
 pub fn id(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string", "format": "uuid" }))
 }
 
-/// A moment, RFC 3339.
+/// A time, RFC 3339.
 pub fn moment(name: &'static str, about: &'static str) -> RequestField {
     member(
         name,
@@ -109,34 +109,34 @@ pub fn object(fields: &[RequestField]) -> Schema {
 }
 
 impl RequestField {
-    /// The request is refused without it.
+    /// Whether it is required.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// What it is called elsewhere.
+    /// A name used elsewhere.
     pub fn also_called(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
     }
 
-    /// What holds when it is left out.
+    /// The default value.
     pub fn or(self, default: impl Into<Value>) -> Self {
         self.with("default", default)
     }
 
-    /// What it may look like.
+    /// An example value.
     pub fn like(self, example: impl Into<Value>) -> Self {
         self.with("examples", vec![example.into()])
     }
 
-    /// At most so many characters, and one at least.
+    /// Length limits: at least one character, and this maximum.
     pub fn longest(self, most: u64) -> Self {
         self.with("minLength", 1).with("maxLength", most)
     }
 
-    /// Null is an answer, too.
+    /// Null is allowed.
     pub fn or_null(self) -> Self {
         match self.schema.get("type").cloned() {
             Some(kind @ Value::String(_)) => self.with("type", vec![kind, "null".into()]),
@@ -144,13 +144,13 @@ impl RequestField {
         }
     }
 
-    /// With one more keyword of JSON Schema.
+    /// Adds a JSON Schema keyword.
     pub fn with(mut self, keyword: &str, value: impl Into<Value>) -> Self {
         self.schema.insert(keyword.into(), value.into());
         self
     }
 
-    /// The smallest and the largest whole number it may be.
+    /// The minimum and maximum of a whole number.
     pub(crate) fn range(&self) -> (i64, i64) {
         let bound = |keyword: &str, none: i64| {
             let bound = self.schema.get(keyword).and_then(Value::as_i64);
@@ -159,12 +159,12 @@ impl RequestField {
         (bound("minimum", i64::MIN), bound("maximum", i64::MAX))
     }
 
-    /// The number that holds when it is left out.
+    /// The default number.
     pub(crate) fn default_number(&self) -> Option<i64> {
         self.schema.get("default").and_then(Value::as_i64)
     }
 
-    /// What it must be, to complete "must be …".
+    /// The expected value, to complete "must be …".
     pub(crate) fn expected(&self) -> String {
         let words: Vec<&str> = self
             .schema
@@ -184,7 +184,7 @@ impl RequestField {
         }
     }
 
-    /// What it may look like: an example, the default, or something of its type.
+    /// An example value: the given example, the default, or a value of its type.
     pub fn example(&self) -> Value {
         let first = |keyword: &str| {
             self.schema

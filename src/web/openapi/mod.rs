@@ -2,7 +2,7 @@
 //!
 //! Does not depend on any domain. The serialized type describes a response (`schemars`);
 //! [`RequestField`]s describe a request, and the readers of queries and bodies use the same fields.
-//! The document is built on request and not kept.
+//! The document is built on request and not cached.
 
 mod curl;
 mod document;
@@ -36,11 +36,11 @@ pub const CSV: &str = "text/csv";
 pub const FORM: &str = "application/x-www-form-urlencoded";
 /// The media type of problem details.
 pub const PROBLEM: &str = "application/problem+json";
-/// Only for programs.
+/// For programs only.
 pub const PROGRAMS: &[&str] = &[JSON];
 /// A page and its JSON.
 pub const PAGE: &[&str] = &[JSON, HTML];
-/// These and a stream of changes.
+/// A page, JSON, and a stream of changes.
 pub const PAGE_OR_STREAM: &[&str] = &[JSON, HTML, STREAM];
-/// What a log is offered in.
+/// The media types of a log.
 pub const LOG: &[&str] = &[JSON, HTML, STREAM, TEXT];

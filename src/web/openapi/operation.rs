@@ -1,4 +1,4 @@
-//! One operation of an API: a method on a path, what it is sent and what it answers.
+//! One operation of an API: method, path, request and responses.
 
 use axum::http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -9,38 +9,38 @@ use super::{FORM, HTML, JSON};
 use crate::base::role::Role;
 use crate::web::respond::SuccessResponse;
 
-/// Makes the schema of a type; types that have a name are put beside the operations once and
+/// Creates the schema of a type; named types are added once to the components and
 /// referred to.
 pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 
-/// The shape of a type that is serialised.
+/// The schema of a serialized type.
 pub fn shape<T: JsonSchema>() -> Shape {
     |generator| generator.subschema_for::<T>()
 }
 
-/// What a request's body may be.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub enum RequestBody {
-    /// An object of these members, as JSON or as a form.
+    /// An object with these fields, as JSON or as a form.
     Fields(Vec<RequestField>),
-    /// The fields of a form; whoever is no form sends nothing.
+    /// The fields of a form; programs send no body.
     Form(Vec<RequestField>),
-    /// JSON of another shape, or a form of the fields that are said.
+    /// JSON with its own schema, or a form with these fields.
     Shaped(Shape, Vec<RequestField>),
-    /// JSON of these members, or a file as one of these media types.
+    /// JSON with these fields, or a file in one of these media types.
     File(Vec<RequestField>, &'static [&'static str]),
 }
 
-/// What may be answered: a status, what it means, in which media types, with which JSON.
+/// A response: status, meaning, media types and JSON schema.
 #[derive(Clone, Debug)]
 pub struct ResponseSpec {
     /// The HTTP status.
     pub status: u16,
-    /// What it means.
+    /// The meaning.
     pub about: &'static str,
-    /// In which media types its body comes; none: no body.
+    /// The media types of the body; none: no body.
     pub types: &'static [&'static str],
-    /// The shape of its JSON.
+    /// The schema of the JSON.
     pub shape: Option<Shape>,
 }
 
@@ -49,33 +49,33 @@ pub struct ResponseSpec {
 pub struct ApiOperation {
     /// `get`, `post`, …
     pub method: &'static str,
-    /// Its path without prefix, as the router has it.
+    /// The path without prefix, as in the router.
     pub path: &'static str,
-    /// Its name, unique.
+    /// The unique name.
     pub id: Cow<'static, str>,
-    /// What it does, one sentence.
+    /// A one-sentence summary.
     pub summary: Cow<'static, str>,
-    /// What else there is to know.
+    /// Further description.
     pub about: &'static str,
     /// Parameters in the path.
     pub path_fields: Vec<RequestField>,
     /// Parameters in the query.
     pub query: Vec<RequestField>,
-    /// Its body.
+    /// The body.
     pub body: Option<RequestBody>,
-    /// The request is refused without a body.
+    /// Whether the body is required.
     pub needs_body: bool,
-    /// Its body may have fields that are not listed.
+    /// Whether the body may have fields that are not listed.
     pub has_open_body: bool,
-    /// What it answers when it works, and problems of its own.
+    /// The responses of success, and operation-specific errors.
     pub answers: Vec<ResponseSpec>,
-    /// Statuses of problems, besides those that follow from the rest.
+    /// Error statuses, in addition to those derived from the rest.
     pub problems: Vec<u16>,
-    /// The lowest role that may call it. `None`: it needs no login.
+    /// The required role. `None`: no sign-in required.
     pub role: Option<Role>,
-    /// The audit log's words for it, in the past tense. `None`: it changes nothing.
+    /// The text for the audit log, in the past tense. `None`: it changes nothing.
     pub audit_action: Option<&'static str>,
-    /// Its body is a large file: of other limits than the rest.
+    /// Whether the body is a large file, with its own limits.
     pub is_upload: bool,
 }
 
@@ -99,9 +99,9 @@ impl ApiOperation {
         let path_fields = path
             .split('/')
             .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| id_of(name, "Its id.").required())
+            .map(|name| id_of(name, "The id.").required())
             .collect();
-        // What says nothing else is safe: reading is for viewers, changes are for admins.
+        // Safe defaults: reading requires a viewer, changes require an admin.
         let reads = method == "get";
         Self {
             method,
@@ -133,65 +133,65 @@ impl ApiOperation {
         }
     }
 
-    /// Its method.
+    /// The method.
     pub fn http_method(&self) -> Method {
         match self.method {
             "post" => Method::POST,
             "put" => Method::PUT,
             "patch" => Method::PATCH,
             "delete" => Method::DELETE,
-            // The only one left that an operation can be made with.
+            // The only remaining method.
             _ => Method::GET,
         }
     }
 
-    /// It needs no login.
+    /// No sign-in required.
     pub fn for_anybody(mut self) -> Self {
         self.role = None;
         self.audit_action = None;
         self
     }
 
-    /// Viewers may call it.
+    /// Requires a viewer.
     pub fn for_viewers(mut self) -> Self {
         self.role = Some(Role::Viewer);
         self.audit_action = None;
         self
     }
 
-    /// Operators and admins may call it.
+    /// Requires an operator.
     pub fn for_operators(mut self) -> Self {
         self.role = Some(Role::Operator);
         self.audit_action = None;
         self
     }
 
-    /// Only admins may call it.
+    /// Requires an admin.
     pub fn for_admins(mut self) -> Self {
         self.role = Some(Role::Admin);
         self.audit_action = None;
         self
     }
 
-    /// What the audit log says was done, in the past tense.
+    /// Sets the text for the audit log, in the past tense.
     pub fn audited(mut self, action: &'static str) -> Self {
         self.audit_action = Some(action);
         self
     }
 
-    /// Its body is a large file.
+    /// The body is a large file.
     pub fn uploads(mut self) -> Self {
         self.is_upload = true;
         self
     }
 
-    /// What else there is to know.
+    /// Further description.
     pub fn about(mut self, about: &'static str) -> Self {
         self.about = about;
         self
     }
 
-    /// What a parameter in the path is; without this it is the id of something.
+    /// Describes a path parameter; the default is an id.
     pub fn named(mut self, field: RequestField) -> Self {
         let field = field.required();
         match self
@@ -200,7 +200,7 @@ impl ApiOperation {
             .find(|known| known.name == field.name)
         {
             Some(known) => *known = field,
-            // Caught by the test of documents: a parameter that the path does not have.
+            // The document test catches a parameter that is not in the path.
             None => self.path_fields.push(field),
         }
         self
@@ -212,7 +212,7 @@ impl ApiOperation {
         self
     }
 
-    /// A body of these members, as JSON or as a form; it has to be there if one of them has.
+    /// A required body with these fields, as JSON or as a form.
     pub fn takes(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         let fields: Vec<RequestField> = fields.into_iter().collect();
         self.needs_body = true;
@@ -220,7 +220,7 @@ impl ApiOperation {
         self
     }
 
-    /// The same, and no body at all will do.
+    /// The same, but the body is optional.
     pub fn may_take(self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         let mut this = self.takes(fields);
         this.needs_body = false;
@@ -233,7 +233,7 @@ impl ApiOperation {
         self
     }
 
-    /// More members of the body.
+    /// More fields of the body.
     pub fn more(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         match &mut self.body {
             Some(
@@ -253,7 +253,7 @@ impl ApiOperation {
         self
     }
 
-    /// A body of JSON of a shape of its own, or a form of which only these fields are said.
+    /// A JSON body with its own schema, or a form of which only these fields are documented.
     pub fn takes_shape(
         mut self,
         shape: Shape,
@@ -264,7 +264,7 @@ impl ApiOperation {
         self
     }
 
-    /// A file as the body in one of these media types, or JSON or a form with it as a member.
+    /// A file as the body in one of these media types, or JSON or a form with the file as a field.
     pub fn takes_file(
         mut self,
         types: &'static [&'static str],
@@ -275,47 +275,47 @@ impl ApiOperation {
         self
     }
 
-    /// 200 in these media types, the JSON of which is a `T`.
+    /// 200 in these media types; the JSON is a `T`.
     pub fn gives<T: JsonSchema>(self, types: &'static [&'static str]) -> Self {
         self.answer(200, "", types, Some(shape::<T>()))
     }
 
-    /// 200 as a file, for whatever is accepted.
+    /// 200 as a file, independent of `Accept`.
     pub fn gives_file(self, types: &'static [&'static str]) -> Self {
         self.answer(200, "", types, None)
     }
 
-    /// A change: 200 with a `T` for programs, 303 for a form that asks for HTML.
+    /// A change: 200 with a `T` for programs, 303 for a form that requests HTML.
     pub fn does<T: JsonSchema>(self) -> Self {
         self.answer(200, "Done.", &[JSON], Some(shape::<SuccessResponse<T>>()))
             .or_next_page()
     }
 
-    /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks
-    /// for HTML.
+    /// Something is created: 201 with a `T` and its address in `Location`, 303 for a form that requests
+    /// HTML.
     pub fn makes<T: JsonSchema>(self) -> Self {
         self.answer(
             201,
-            "It is made; `Location` says where it is.",
+            "Created; `Location` has the address.",
             &[JSON],
             Some(shape::<SuccessResponse<T>>()),
         )
         .or_next_page()
     }
 
-    /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for
+    /// A job starts: 202 with a `T` and its address in `Location`, 303 for a form that requests
     /// HTML.
     pub fn begins<T: JsonSchema>(self) -> Self {
         self.answer(
             202,
-            "It has begun; `Location` says where it can be followed.",
+            "Started; `Location` has the address of its progress.",
             &[JSON],
             Some(shape::<SuccessResponse<T>>()),
         )
         .or_next_page()
     }
 
-    /// 303 for a form that asks for HTML.
+    /// 303 for a form that requests HTML.
     pub fn or_next_page(self) -> Self {
         self.answer(
             303,
@@ -325,7 +325,7 @@ impl ApiOperation {
         )
     }
 
-    /// Any other answer.
+    /// Any other response.
     pub fn answer(
         mut self,
         status: u16,
@@ -342,13 +342,13 @@ impl ApiOperation {
         self
     }
 
-    /// Statuses of problems, besides those that follow from the rest.
+    /// Error statuses, in addition to those derived from the rest.
     pub fn fails(mut self, statuses: &[u16]) -> Self {
         self.problems.extend_from_slice(statuses);
         self
     }
 
-    /// The answer is chosen by `Accept`, so there may be none that fits.
+    /// Whether `Accept` selects the response, so that none may be acceptable.
     pub(super) fn negotiates(&self) -> bool {
         let (changes, several) = (
             self.answers.iter().any(|a| a.status == 303),
@@ -357,11 +357,11 @@ impl ApiOperation {
         changes || several || self.answers.iter().any(|a| a.types.contains(&HTML))
     }
 
-    /// The statuses of every problem it may answer with, in order.
+    /// All error statuses, in order.
     pub(super) fn all_problems(&self) -> Vec<u16> {
         let mut all = self.problems.clone();
-        // Who asks from where; and a disk or a database may be full or busy at any time.
-        // An unknown query parameter is refused.
+        // Errors of host, origin and access; a disk or database may be full or busy at any time.
+        // An unknown query parameter is rejected.
         all.extend([421, 422, 503]);
         if self.role.is_some() {
             all.extend([401, 403]);
@@ -387,7 +387,7 @@ impl ApiOperation {
 }
 
 impl RequestBody {
-    /// In which media types it may come, with the schema of each.
+    /// The possible media types, with the schema of each.
     pub(super) fn contents(
         &self,
         is_open: bool,
@@ -397,7 +397,7 @@ impl RequestBody {
             Self::Fields(fields) => {
                 let mut json = object(fields);
                 if !is_open {
-                    // A form may have more, such as its button.
+                    // A form may have more fields, such as its button.
                     json.insert("additionalProperties".into(), false.into());
                 }
                 vec![(JSON, json), (FORM, object(fields))]
@@ -423,7 +423,7 @@ impl RequestBody {
         }
     }
 
-    /// The fields that are said of it.
+    /// The documented fields.
     pub fn fields(&self) -> &[RequestField] {
         match self {
             Self::Fields(fields)

@@ -1,5 +1,5 @@
-//! A table of routes: what is documented of an operation, who may call it, and the handler that
-//! answers. Router, permissions and OpenAPI document are derived from it.
+//! A table of routes: documentation, required role and handler of each operation. Router, permissions and
+//! OpenAPI document are derived from it.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -15,7 +15,7 @@ impl<S: Clone + Send + Sync + 'static> RouterState for S {}
 /// An operation and its handler.
 #[derive(Debug)]
 pub struct Route<S> {
-    /// What is documented of it.
+    /// The documentation.
     pub operation: ApiOperation,
     handler: MethodRouter<S>,
 }
@@ -30,20 +30,20 @@ impl<S: RouterState> RouteTable<S> {
         Self(Vec::new())
     }
 
-    /// With one more operation.
+    /// Adds an operation.
     pub fn add<H: Handler<T, S>, T: 'static>(
         mut self,
         operation: ApiOperation,
         handler: H,
     ) -> Self {
-        // There is a filter for each of the methods that an operation can have.
+        // There is a filter for each method of operations.
         let filter = MethodFilter::try_from(operation.http_method()).unwrap_or(MethodFilter::GET);
         let handler = on(filter, handler);
         self.0.push(Route { operation, handler });
         self
     }
 
-    /// With an operation that forms reach by POST at `path`, since HTML knows no other method for a
+    /// Adds an operation that forms send by POST to `path`, because HTML has no other method for a
     /// change. The second one is named after the first, with `ByForm`.
     pub fn add_with_form<H: Handler<T, S>, T: 'static>(
         self,

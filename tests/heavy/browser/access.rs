@@ -1,4 +1,4 @@
-//! The first user, the login, a wrong password, the logout; with and without JavaScript.
+//! The first user, signing in, a wrong password, signing out; with and without JavaScript.
 
 use super::driver::Browser;
 use crate::harness::Manager;
@@ -8,24 +8,22 @@ const PASSWORD: &str = "correct horse battery";
 async fn log_in(browser: &Browser, password: &str) {
     browser.fill("#name", "ada").await;
     browser.fill("#password", password).await;
-    browser.press("Log in").await;
+    browser.press("Sign in").await;
 }
 
 async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     let manager = Manager::start().await;
     browser.go(&manager.url("/account")).await;
-    browser
-        .reads("section.attention h2", "Nobody has a password")
-        .await;
-    browser.press("make a user").await;
+    browser.reads("section.attention h2", "No user yet").await;
+    browser.press("create a user").await;
     browser.arrives("/users").await;
     browser.fill("#name", "ada").await;
     browser.fill("#password", "short").await;
-    browser.press("Make it").await;
+    browser.press("Create user").await;
     browser
         .reads(
             "section.attention li",
-            "A password has at least 10 characters. Several words are easy to keep in mind.",
+            "The password needs at least 10 characters. Several words are easy to remember.",
         )
         .await;
     assert_eq!(
@@ -36,12 +34,15 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
         ("ada", "")
     );
     browser.fill("#password", PASSWORD).await;
-    browser.press("Make it").await;
-    // From now on everybody logs in, and comes back to where they were.
+    browser.press("Create user").await;
+    // From now on everyone signs in, and returns to the previous page.
     browser.arrives("/login").await;
     log_in(browser, "not the password").await;
     browser
-        .reads("section.attention p", "Name, password or code is wrong. The code is needed by those who set up a second factor.")
+        .reads(
+            "section.attention p",
+            "Wrong name, password or code. If you set up a second factor, enter its code.",
+        )
         .await;
     assert_eq!(
         (
@@ -56,11 +57,11 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     browser.reads(".bar .end a", "ada").await;
     browser.press("Audit log").await;
     browser.arrives("/audit").await;
-    browser.press("Log out").await;
+    browser.press("Sign out").await;
     browser.arrives("/login").await;
     browser.go(&manager.url("/instances")).await;
     browser.arrives("/login").await;
-    assert!(!browser.offers("Log out").await);
+    assert!(!browser.offers("Sign out").await);
     browser.has_nothing_to_complain_of().await;
 }
 

@@ -1,4 +1,4 @@
-//! Backups on their page: made, refused, downloaded, deleted, and every night; with and without
+//! The Backups page: create, errors, download, delete, and nightly settings; with and without
 //! JavaScript.
 
 use super::driver::Browser;
@@ -10,14 +10,14 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser
         .reads(
             "[aria-labelledby=list] > p",
-            "None yet. The first comes tonight; make one now, if you like.",
+            "No backups yet. jd-manager creates the first one tonight.",
         )
         .await;
     browser.fill("#passphrase", "correct horse battery").await;
     browser.fill("#repeat", "correct horse buttery").await;
-    browser.press("Make a backup").await;
+    browser.press("Create backup").await;
     browser
-        .reads("#repeat-help", "The two passphrases differ.")
+        .reads("#repeat-help", "The passphrases do not match.")
         .await;
     assert_eq!(
         browser.value("#passphrase").await,
@@ -26,8 +26,8 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     );
     browser.fill("#passphrase", "correct horse battery").await;
     browser.fill("#repeat", "correct horse battery").await;
-    browser.press("Make a backup").await;
-    // It comes into the list by itself.
+    browser.press("Create backup").await;
+    // It appears in the list automatically.
     browser
         .reads("tbody td[data-label=Encrypted]", "✓ yes")
         .await;
@@ -48,7 +48,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
             .unwrap()
             .starts_with(b"age-encryption.org/v1")
     );
-    browser.press("Make a backup").await;
+    browser.press("Create backup").await;
     browser
         .until(
             "two are there",
@@ -78,9 +78,9 @@ async fn from_none_to_one_and_back(browser: &Browser) {
 
     browser.press_in("//tbody/tr[1]", "Delete …").await;
     browser
-        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other backup stays on this machine')")
+        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other backup is kept')")
         .await;
-    browser.press("Delete this backup").await;
+    browser.press("Delete backup").await;
     browser.arrives("/backups").await;
     browser
         .until(

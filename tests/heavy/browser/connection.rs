@@ -1,5 +1,5 @@
-//! A manager that is gone or silent, and a session that has ended: pages say so, clocks stop, no
-//! action fails unseen and no input is lost.
+//! A stopped or hanging manager, and an ended session: pages show it, relative times stop, no
+//! action fails silently and no input is lost.
 
 use super::driver::Browser;
 use crate::harness::{Manager, signal};
@@ -112,7 +112,7 @@ async fn clocks_stop_and_actions_fail_visibly_while_the_manager_is_gone() {
     until_connected(&browser).await;
     browser.press("Save").await;
     browser
-        .until("it was sent", "return document.title.startsWith('To mend')")
+        .until("it was sent", "return document.title.startsWith('Error')")
         .await;
 }
 
@@ -141,7 +141,7 @@ async fn a_silent_manager_is_a_lost_one() {
     browser
         .reads(
             "#notices p",
-            "“Restart barn” is not answered yet: the connection is lost.",
+            "No response to “Restart barn” yet: the connection is lost.",
         )
         .await;
     signal(manager.pid(), Signal::CONT);
@@ -163,7 +163,7 @@ async fn signed_in(browser: &Browser) -> Manager {
 async fn sign_in(browser: &Browser) {
     browser.fill("#name", "ada").await;
     browser.fill("#password", PASSWORD).await;
-    browser.press("Log in").await;
+    browser.press("Sign in").await;
 }
 
 /// Ends all sessions but that of this request.
@@ -195,11 +195,11 @@ async fn a_form_outlives_its_session() {
     browser.fill("#name", "grace").await;
     browser.fill("#password", PASSWORD).await;
     end_sessions(&manager).await;
-    browser.press("Make it").await;
+    browser.press("Create user").await;
     browser
         .until(
             "what happened",
-            "return document.querySelector('#notices p')?.innerText === 'Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “Make it” again. Sign in in another tab'",
+            "return document.querySelector('#notices p')?.innerText === 'Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “Create user” again. Sign in in a new tab'",
         )
         .await;
     assert_eq!(browser.path().await, "/users");
@@ -212,7 +212,7 @@ async fn a_form_outlives_its_session() {
     );
     // In another tab she signs in.
     browser.ask(&format!("return fetch('/login', {{ method: 'POST', body: new URLSearchParams({{ name: 'ada', password: '{PASSWORD}' }}) }}).then(() => 1)")).await;
-    browser.press("Make it").await;
+    browser.press("Create user").await;
     browser
         .until(
             "she is made",
@@ -247,7 +247,7 @@ async fn a_form_outlives_its_session_without_javascript() {
     end_sessions(&manager).await;
     browser.press("Save").await;
     browser
-        .reads("section.attention p", "Your session has ended, so nothing was saved. Sign in to go on. Your input is kept, but not passwords, keys and files.")
+        .reads("section.attention p", "Your session has ended, so nothing was saved. Sign in to continue. Your input was kept, except passwords, keys and files.")
         .await;
     let html = "return document.documentElement.outerHTML";
     assert!(
@@ -262,7 +262,7 @@ async fn a_form_outlives_its_session_without_javascript() {
     // A wrong password does not lose it.
     browser.fill("#name", "ada").await;
     browser.fill("#password", "not the password").await;
-    browser.press("Log in").await;
+    browser.press("Sign in").await;
     browser
         .until(
             "the login once more",
@@ -271,7 +271,7 @@ async fn a_form_outlives_its_session_without_javascript() {
         .await;
     sign_in(&browser).await;
     browser.reads("h1", "Submit your form").await;
-    browser.press("Submit it now").await;
+    browser.press("Submit form").await;
     browser.arrives("/alerts").await;
     assert!(browser.text("main").await.contains("my phone & \"watch\""));
 }

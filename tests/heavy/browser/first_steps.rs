@@ -37,7 +37,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
             .await,
         browser.javascript
     );
-    assert_eq!(browser.text("h1").await, "No instance yet");
+    assert_eq!(browser.text("h1").await, "No instances yet");
     assert!(
         !browser.offers("New instance").await,
         "an instance needs a configuration first"
@@ -71,10 +71,10 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     assert!(browser.text("main").await.contains(PAYOUT));
 
     browser.press("Overview").await;
-    browser.reads("main h2", "Next: an instance").await;
+    browser.reads("main h2", "Next: create an instance").await;
     browser.press("New instance").await;
     browser.fill("#name", "barn").await;
-    browser.press("Save instance").await;
+    browser.press("Create instance").await;
     browser.reads("h1", "barn").await;
     assert_eq!(browser.text("#status .state").await, "stopped");
     assert!(browser.title().await.starts_with("stopped · barn"));

@@ -1,11 +1,11 @@
-//! A form that is refused: nothing typed is lost, everything wrong is named once in a summary and
-//! once beside its field, and mending it saves.
+//! A form with errors: no input is lost, every error is shown once in a summary and
+//! once next to its field, and the corrected form is saved.
 
 use super::driver::Browser;
 use crate::harness::{Manager, free_port};
 use serde_json::json;
 
-/// Field, what is typed first, what mends it.
+/// Field, invalid input, corrected input.
 const WRONG: [(&str, &str, &str); 5] = [
     (
         "coinbase_reward_script",
@@ -118,7 +118,7 @@ async fn a_field_is_told_of_as_soon_as_it_is_left() {
     browser.click("#name").await;
     browser
         .until(
-            "it is mended",
+            "it is fixed",
             "return !document.querySelector('#form .error, #form [aria-invalid]')",
         )
         .await;
@@ -151,7 +151,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     assert_eq!(status(browser).await, 422);
@@ -224,7 +224,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     );
 }
 
-/// An instance without a usable name, and one whose name is taken.
+/// An instance without a valid name, and one whose name is already in use.
 async fn refused_names(manager: &Manager, browser: &Browser) {
     let config = manager
         .save_config(
@@ -242,7 +242,7 @@ async fn refused_names(manager: &Manager, browser: &Browser) {
     // The browser itself does not send a form without a name; blanks it does send.
     for (name, expected) in [("   ", 422), ("barn", 409)] {
         browser.fill("#name", name).await;
-        browser.press("Save instance").await;
+        browser.press("Create instance").await;
         browser
             .until(
                 "the form comes back",
@@ -273,7 +273,7 @@ async fn refused_names(manager: &Manager, browser: &Browser) {
             .await;
     }
     browser.fill("#name", "garage").await;
-    browser.press("Save instance").await;
+    browser.press("Create instance").await;
     browser
         .until(
             "it is saved",

@@ -1,5 +1,5 @@
-//! Health in a real browser: a page that follows what it is about, is looked at on demand, and
-//! works without JavaScript; and the way to the first alert.
+//! The health page in a real browser: live updates, checks on demand, use without JavaScript, and
+//! the way to the first alert.
 
 use super::driver::Browser;
 use crate::harness::Manager;
@@ -18,7 +18,7 @@ async fn a_page_follows_the_health_of_its_instance() {
     let browser = Browser::open().await;
     browser.go(&manager.url(&format!("/health/{id}"))).await;
     browser.ask("window.unchanged = 1").await;
-    assert!(browser.text("#checks").await.contains("not judged"));
+    assert!(browser.text("#checks").await.contains("not rated"));
     manager.act(&format!("/api/instances/{id}/start")).await;
     browser
         .until(

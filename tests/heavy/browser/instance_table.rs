@@ -1,6 +1,6 @@
-//! The pages of instances that have run for ten minutes while one fails: with one, four and 200 of
-//! them, at six widths. Sparklines, long uptimes and a cause of failure make columns that a table
-//! of young, healthy instances does not have.
+//! The table of instances in a real browser: one, four and 200 instances that have run for ten
+//! minutes while one fails, at six widths. Charts, long uptimes and failure causes need columns
+//! that new, healthy instances do not have.
 
 use super::driver::Browser;
 use super::layout::look_at;

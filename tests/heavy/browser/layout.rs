@@ -132,6 +132,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ),
         ("/setup", "setup"),
         ("/openapi", "api"),
+        ("/glossary", "glossary"),
         ("/backups", "backups"),
         ("/login", "login"),
         ("/account", "account"),
@@ -269,11 +270,11 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "config-errors", &mut found).await;
-    browser.press("Add a fallback pool").await;
+    browser.press("Add fallback pool").await;
     browser
         .until(
             "a row more",
@@ -288,14 +289,14 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "import-errors", &mut found).await;
 
     browser.go(&manager.url("/instances/new")).await;
     browser.fill("#name", "barn").await;
-    browser.press("Save instance").await;
+    browser.press("Create instance").await;
     browser
         .until(
             "the form comes back",
@@ -321,7 +322,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .until(
             "the keys",
-            "return document.querySelector('h1').innerText === 'A fresh pair of keys'",
+            "return document.querySelector('h1').innerText === 'New key pair'",
         )
         .await;
     look_at(browser, "keys", &mut found).await;
@@ -329,7 +330,7 @@ async fn look_at_everything(browser: &Browser) {
     browser
         .go(&manager.url(&format!("/saved-configs/{pool}")))
         .await;
-    browser.press("Try with the client").await;
+    browser.press("Test with client").await;
     browser
         .until(
             "what came of it",
@@ -391,7 +392,7 @@ async fn look_at_setup(
     arrived("provider").await;
     look_at(browser, "setup-provider", found).await;
     browser.choose("#template_provider", "ipc").await;
-    browser.press("Look again").await;
+    browser.press("Search again").await;
     browser
         .until(
             "it looked",
@@ -415,7 +416,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-pools-errors", found).await;
@@ -463,7 +464,7 @@ async fn look_at_setup(
     browser
         .until(
             "the form comes back",
-            "return document.title.startsWith('To mend')",
+            "return document.title.startsWith('Error: ')",
         )
         .await;
     look_at(browser, "setup-payout-errors", found).await;

@@ -1,5 +1,5 @@
-//! The list of instances: actions in its rows, changes made elsewhere, names that try to be more
-//! than names.
+//! The list of instances: actions in its rows, changes from elsewhere, names with
+//! markup.
 
 use super::driver::Browser;
 use super::first_steps::until_state;
@@ -34,7 +34,7 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     other.go(&manager.url("/instances")).await;
     for browser in [&one, &other] {
         browser.ask("window.unchanged = 1").await;
-        assert_eq!(browser.text("h1").await, "2 instances, 0 serving miners");
+        assert_eq!(browser.text("h1").await, "2 instances, 0 running");
     }
     one.press_in(&row(&barn), "Start").await;
     until_row(&one, &barn, "running").await;
@@ -42,7 +42,7 @@ async fn what_happens_in_one_page_shows_in_the_other() {
     other
         .until(
             "the headline counts",
-            "return document.querySelector('h1').innerText === '2 instances, 1 serving miners'",
+            "return document.querySelector('h1').innerText === '2 instances, 1 running'",
         )
         .await;
     until_row(&other, &garage, "stopped").await;
@@ -151,7 +151,7 @@ async fn a_plain_list_starts_and_stops_and_comes_back_to_itself() {
     }
 }
 
-/// Somebody at a keyboard must not lose their place when the button they pressed is replaced.
+/// Keyboard users must not lose the focus when the pressed button is replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_focus_stays_where_an_action_was() {
     let manager = Manager::start().await;
@@ -200,7 +200,7 @@ async fn a_double_click_is_one_action() {
     assert_eq!(manager.states(&id).await, ["starting", "running"]);
 }
 
-/// What was chosen in the list stays chosen while the list is renewed, and many are started with
+/// The selection in the list stays while the list is updated, and several instances are started with
 /// one press.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_selection_outlives_changes_and_is_acted_on() {
@@ -258,7 +258,7 @@ async fn an_action_among_the_events_ends_in_a_visible_result() {
     until_state(&browser, "stopped").await;
 }
 
-/// A refusal is told, not swallowed.
+/// An error is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_action_says_why() {
     let manager = Manager::with_client("/nonexistent/client").await;

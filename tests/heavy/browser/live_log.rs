@@ -96,7 +96,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     // Longer than the page keeps lines for, so that some of what is held back has to go, too.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(last(&browser).await, held, "the view holds still");
-    browser.press("Go on").await;
+    browser.press("Resume").await;
     browser
         .until(
             "it catches up",
@@ -208,7 +208,7 @@ async fn a_page_outlives_its_manager_and_misses_no_line() {
         browser
             .until(
                 "the page says so",
-                "return document.querySelector('#log-live').innerText.includes('cut off')",
+                "return document.querySelector('#log-live').innerText.includes('disconnected')",
             )
             .await;
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -46,7 +46,7 @@ async fn back_after_a_rejected_step_shows_the_step() {
         browser
             .until(
                 "it is rejected",
-                "return document.title.startsWith('To mend')",
+                "return document.title.startsWith('Error: ')",
             )
             .await;
         assert_eq!(browser.value(address).await, "nonsense");
@@ -55,13 +55,9 @@ async fn back_after_a_rejected_step_shows_the_step() {
         until_step(&browser, "pools").await;
         browser.ask("history.back()").await;
         until_step(&browser, "provider").await;
-        browser
-            .reads("h1", "Where do block templates come from?")
-            .await;
+        browser.reads("h1", "Template provider").await;
         browser.reload().await;
-        browser
-            .reads("h1", "Where do block templates come from?")
-            .await;
+        browser.reads("h1", "Template provider").await;
         assert_eq!(browser.value(address).await, "127.0.0.1:9");
     }
 }
@@ -80,7 +76,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.go(&manager.url("/")).await;
     assert_eq!(browser.text("main h2").await, "First: set up mining");
     browser.press("Set up mining").await;
-    browser.reads("h1", "How do you want to mine?").await;
+    browser.reads("h1", "Mining mode").await;
     browser.click("label[for=mode-FULLTEMPLATE]").await;
     browser.press("Continue").await;
 
@@ -122,7 +118,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         .await;
     assert_eq!(
         browser.text(".attention[data-focus] a").await,
-        "Pool 1: Your account at this pool"
+        "Pool 1: Pool account"
     );
     assert_eq!(
         browser.value("#upstreams-0-pool_port").await,
@@ -142,7 +138,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     // Left and come back to, by way of the first page.
     until_step(browser, "name").await;
     browser.go(&manager.url("/setup")).await;
-    browser.press("Go on").await;
+    browser.press("Continue setup").await;
     until_step(browser, "name").await;
     browser.fill("#name", "barn").await;
     browser.choose("#reach", "local").await;
@@ -157,7 +153,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     until_step(browser, "review").await;
     let review = browser.text("main").await;
     for words in [
-        "my node chooses the transactions",
+        "Pool, full templates",
         "alice.barn",
         PAYOUT,
         port.as_str(),
@@ -165,7 +161,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     ] {
         assert!(review.contains(words), "{words}: {review}");
     }
-    browser.press("Save, create and start").await;
+    browser.press("Save and start").await;
     browser
         .until(
             "it is watched",
@@ -174,7 +170,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         .await;
     browser.ask("window.unchanged = 1").await;
     let begun = Instant::now();
-    while browser.text("h1").await != "barn serves miners" {
+    while browser.text("h1").await != "barn is running" {
         // Without scripts the page loads itself again.
         assert!(
             begun.elapsed() < PATIENCE,
@@ -196,5 +192,5 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         said.contains(&format!("stratum2+tcp://127.0.0.1:{port}/9")),
         "{said}"
     );
-    assert!(browser.title().await.starts_with("barn serves miners"));
+    assert!(browser.title().await.starts_with("barn is running"));
 }

@@ -1,5 +1,5 @@
-//! From no client to one in use, to the next, to one that fails and back, in a real browser, with
-//! and without JavaScript.
+//! Updates in a real browser, with and without JavaScript: first client, update, failed update,
+//! rollback.
 
 use super::driver::Browser;
 use super::layout::look_at;
@@ -63,14 +63,14 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     let manager = Manager::with_store(&releases.base(), &[]).await;
     // The first start leads here.
     browser.go(&manager.url("/")).await;
-    browser.press("Get a client").await;
+    browser.press("Install a client").await;
     browser
         .until(
             "the page of updates",
             "return location.pathname === '/updates'",
         )
         .await;
-    browser.press("Look for releases").await;
+    browser.press("Check for updates").await;
     browser
         .until(
             "releases",
@@ -78,7 +78,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
         )
         .await;
     install(browser, "v0.7.0").await;
-    assert!(browser.text("#job").await.contains("it is in use"));
+    assert!(browser.text("#job").await.contains("it is now in use"));
 
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
@@ -86,7 +86,12 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
 
     // A newer one: its download shows how far it is.
     browser.go(&manager.url("/updates")).await;
-    assert!(browser.text("h1").await.contains("release v0.8.0 is newer"));
+    assert!(
+        browser
+            .text("h1")
+            .await
+            .contains("release v0.8.0 available")
+    );
     browser
         .press_in(
             "//section[@aria-labelledby='releases']//tr[contains(., 'v0.8.0')]",
@@ -130,7 +135,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     browser
         .until(
             "it is tried",
-            "return document.querySelector('#job')?.innerText.includes('trying it')",
+            "return document.querySelector('#job')?.innerText.includes('testing')",
         )
         .await;
     if has_scripts {
@@ -138,7 +143,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     }
     // The usual time of watching is twenty seconds.
     for _ in 0..3 {
-        if browser.ask("return document.querySelector('#job').innerText.includes('is in use, and 1 instance runs it')").await
+        if browser.ask("return document.querySelector('#job').innerText.includes('is in use. 1 instance runs it')").await
             == true
         {
             break;
@@ -146,14 +151,9 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
         tokio::time::sleep(Duration::from_secs(9)).await;
     }
     browser
-        .until("it is in use", "return document.querySelector('#job').innerText.includes('is in use, and 1 instance runs it')")
+        .until("it is in use", "return document.querySelector('#job').innerText.includes('is in use. 1 instance runs it')")
         .await;
-    assert!(
-        browser
-            .text("#job table")
-            .await
-            .contains("of which its start took")
-    );
+    assert!(browser.text("#job table").await.contains("for the start"));
     if has_scripts {
         assert_eq!(
             browser.ask("return window.unchanged").await,
@@ -193,7 +193,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     browser
         .until(
             "it went back",
-            "return document.querySelector('#job')?.innerText.includes('It is back on 0.6.0')",
+            "return document.querySelector('#job')?.innerText.includes('Rolled back to 0.6.0')",
         )
         .await;
     assert!(

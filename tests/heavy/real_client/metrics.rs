@@ -1,5 +1,4 @@
-//! What is measured of the real client: what its own API says, and neither a spike nor a loss when
-//! it is restarted.
+//! Metrics of the real client: they match its own API, without spikes or losses at a restart.
 
 use super::{Peer, port};
 use crate::harness::{Manager, Plan, free_port, pool_config, told, until};

@@ -1,7 +1,7 @@
-//! The real `jd_client_sv2` 0.6.0 under the manager, against mock Stratum V2 peers that speak the
-//! real protocols.
+//! Tests the real `jd_client_sv2` 0.6.0 under the manager, with mock Stratum V2 peers that speak
+//! the real protocols.
 //!
-//! `scripts/test` builds the client and the Python environment and says where they are.
+//! `scripts/test` builds the client and the Python environment and sets their paths.
 
 mod health;
 mod metrics;
@@ -118,11 +118,11 @@ async fn solo_a_miners_shares_stream_by_and_the_end_is_graceful() {
         (
             &json!("stopped"),
             &json!(0),
-            &json!("the client ended with exit code 0 as asked")
+            &json!("the client stopped as requested (exit code 0)")
         )
     );
     let page = manager.page(&format!("/instances/{id}/events")).await;
-    assert!(page.contains("the client ended with exit code 0 as asked"));
+    assert!(page.contains("the client stopped as requested (exit code 0)"));
 }
 
 /// Reads an event stream until it has shown what is looked for.
@@ -234,15 +234,16 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
     manager.until_state(&id, "backing-off").await;
     let page = manager.page("/").await;
     assert!(
-        page.contains("Needs you") && page.contains("Template provider refused the connection."),
+        page.contains("Needs attention")
+            && page.contains("Template provider refused the connection."),
         "{page}"
     );
     let page = manager.page(&format!("/instances/{id}")).await;
     assert!(
-        page.contains("Template provider refused the connection.") && page.contains("attempt "),
+        page.contains("Template provider refused the connection.") && page.contains(". Retry "),
         "{page}"
     );
-    assert!(page.contains("next try in"), "{page}");
+    assert!(page.contains(" in <time"), "{page}");
     let page = manager.page(&format!("/instances/{id}/events")).await;
     assert!(
         page.contains("<strong>template provider refused the connection</strong>"),

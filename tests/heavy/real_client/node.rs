@@ -1,4 +1,4 @@
-//! `/node/check` with the real client and stand-ins for Bitcoin Core.
+//! Tests `/node/check` with the real client and fake Bitcoin Core nodes.
 
 use super::manager;
 use crate::harness::node::{FakeNode, NodeBehavior};

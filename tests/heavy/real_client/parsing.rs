@@ -1,9 +1,9 @@
-//! Whatever passes our rules the real client can read: random configurations, each as a file for
-//! it.
+//! Tests that the real client can read every configuration that passes our rules, with random
+//! configurations.
 //!
-//! The client has no way to check a file without starting. Its first line of log comes right after
-//! it has read the file, so that is when it is killed; a file it does not take ends it at once,
-//! with the reason on standard error.
+//! The client cannot check a file without starting. It logs its first line right after it has read
+//! the file, and is killed then. If it rejects the file, it exits at once with the reason on
+//! standard error.
 
 use crate::harness::{configurations, told};
 use jd_manager::domain::configs::{ClientVersion, read, render};

@@ -1,5 +1,5 @@
-//! Pools and job declaration servers that a real client cannot use: each is named in words, and the
-//! client is restarted only when both would accept it.
+//! Pools and job declaration servers that a real client cannot use: each problem is named, and the
+//! client is restarted only when both accept it.
 
 use super::health::{check, cures, health, until_place};
 use super::{Peer, manager};
@@ -76,7 +76,7 @@ const BROKEN: [BrokenPool; 7] = [
             config["upstreams"][0]["pool_address"] = json!("no-such-host.invalid");
         },
         named: "pool",
-        words: "its host name does not resolve",
+        words: "its host name cannot be resolved",
     },
 ];
 
@@ -121,7 +121,7 @@ async fn the_server_that_fails_is_named_and_nothing_is_restarted_until_both_answ
         until_within(GIVEN_UP, broken.name, &mut || async {
             let said = message(&manager, id).await;
             (said.contains(&format!("{who} {}", broken.words))
-                || said.contains(&format!("{who} cannot be found: {}", broken.words)))
+                || said.contains(&format!("{who} cannot be found because {}", broken.words)))
             .then_some(())
         })
         .await;
@@ -174,7 +174,7 @@ async fn the_server_that_fails_is_named_and_nothing_is_restarted_until_both_answ
                 assert_eq!(
                     report["setting"],
                     json!({
-                        "label": "Public key of the pool", "pool": 1,
+                        "label": "Pool public key", "pool": 1,
                         "path": format!("/saved-configs/{saved}/edit#upstreams-0-authority_pubkey"),
                     })
                 );

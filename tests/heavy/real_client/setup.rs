@@ -1,5 +1,5 @@
-//! Setup in a browser, with and without JavaScript: from nothing to a miner's accepted share, alone
-//! and with a pool.
+//! Tests the setup in a browser, with and without JavaScript: from an empty manager to a miner's
+//! first accepted share, solo and with a pool.
 
 use super::{Peer, log, manager};
 use crate::browser::driver::{Browser, PATIENCE};
@@ -131,7 +131,7 @@ async fn end(manager: &Manager, browser: &Browser) -> (Peer, String) {
     until_step(browser, "review").await;
     let review = browser.text("main").await;
     assert!(!review.contains('⚠'), "everybody listens: {review}");
-    browser.press("Save, create and start").await;
+    browser.press("Save and start").await;
     browser
         .until(
             "it is watched",
@@ -144,7 +144,7 @@ async fn end(manager: &Manager, browser: &Browser) -> (Peer, String) {
         .trim_start_matches("/setup/watch/")
         .to_owned();
     let begun = Instant::now();
-    while browser.text("h1").await != "home serves miners" {
+    while browser.text("h1").await != "home is running" {
         assert!(
             begun.elapsed() < PATIENCE,
             "{}\n{}",

@@ -1,5 +1,5 @@
-//! The real client where nothing says that something is wrong: a pool, a template provider or the
-//! client itself is stopped in the middle of its work and its connections stay open.
+//! Silent failures with the real client: a pool, a template provider or the client itself is
+//! stopped while its connections stay open.
 
 use super::health::{check, cures, until_place};
 use super::{Peer, manager, port};

@@ -1,5 +1,5 @@
-//! A configuration tried with the real client: what it takes, what it does not, and how soon it is
-//! gone.
+//! Tests trial starts of configurations with the real client: accepted and rejected configurations,
+//! and how soon the client exits.
 
 use super::manager;
 use crate::harness::{Manager, PUBLIC_KEY, free_port, pool_config, solo_config};
@@ -74,7 +74,7 @@ async fn what_the_real_client_does_not_take_is_said_in_plain_words() {
         told["message"]
             .as_str()
             .unwrap()
-            .contains("a key in its configuration has a typing error"),
+            .contains("a key in the configuration has a typing error"),
         "{told}"
     );
     assert!(

@@ -1,4 +1,4 @@
-//! The audit log: every change, by whom, from where, with what became of it.
+//! The audit log: actor, address and result of every change.
 
 use super::{Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;
@@ -66,7 +66,7 @@ async fn every_change_is_written_down_and_no_look() {
             "viewer",
             "viewer",
             "127.0.0.1",
-            "made a pair of keys",
+            "created a key pair",
             "/api/keys/generate",
             403,
         ),
@@ -74,7 +74,7 @@ async fn every_change_is_written_down_and_no_look() {
             "ada",
             "admin",
             "127.0.0.1",
-            "made a pair of keys",
+            "created a key pair",
             "/api/keys/generate",
             200,
         ),
@@ -82,20 +82,20 @@ async fn every_change_is_written_down_and_no_look() {
             "this machine",
             "admin",
             "",
-            "made the token cron, on the command line",
+            "created the token cron, on the command line",
             "",
             200,
         ),
-        ("viewer", "viewer", "127.0.0.1", "logged in", "/login", 200),
+        ("viewer", "viewer", "127.0.0.1", "signed in", "/login", 200),
         (
             "ada",
             "admin",
             "127.0.0.1",
-            "made a user",
+            "created a user",
             "/api/users",
             201,
         ),
-        ("ada", "admin", "127.0.0.1", "logged in", "/login", 200),
+        ("ada", "admin", "127.0.0.1", "signed in", "/login", 200),
         (
             "this machine",
             "admin",
@@ -132,7 +132,7 @@ async fn every_change_is_written_down_and_no_look() {
         .get(&manager, &format!("/api/audit?limit=2&before={last}"))
         .await
         .json(200);
-    assert_eq!(next["entries"][0]["deed"], "made a pair of keys", "{next}");
+    assert_eq!(next["entries"][0]["deed"], "created a key pair", "{next}");
     assert_eq!(
         admin
             .get(&manager, "/api/audit?limit=0&before=x")
@@ -221,7 +221,7 @@ async fn a_viewer_cannot_fill_the_log_with_what_was_refused() {
     };
     assert_eq!(
         entry(0),
-        ("made a token", "/api/tokens", &json!(422), &json!(60))
+        ("created a token", "/api/tokens", &json!(422), &json!(60))
     );
     assert_eq!(
         entry(1),
@@ -244,7 +244,7 @@ async fn a_viewer_cannot_fill_the_log_with_what_was_refused() {
     assert_eq!(
         entry(3),
         (
-            "made a pair of keys",
+            "created a key pair",
             "/api/keys/generate",
             &json!(403),
             &json!(60)

@@ -1,4 +1,4 @@
-//! The first login with the code of the terminal, and which addresses may be listened at.
+//! Initial setup with the code from the terminal, and the allowed listen addresses.
 
 use super::{PASSWORD, Visitor};
 use crate::harness::{PROGRAM, free_port};
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A manager that listens to other machines, or tries to.
+/// A manager that listens to other computers, or tries to.
 struct Open {
     child: Child,
     out: BufReader<std::process::ChildStdout>,
@@ -38,7 +38,7 @@ impl Open {
         Self { child, out, port }
     }
 
-    /// What it says instead of listening.
+    /// Its error output if it does not listen.
     fn refuses(mut self) -> String {
         let mut said = String::new();
         self.child
@@ -74,7 +74,7 @@ fn without_a_password_other_machines_are_not_let_in() {
     let dir = tempfile::tempdir().unwrap();
     let said = Open::start(dir.path(), &[], &[]).refuses();
     for part in [
-        "nobody has a password yet",
+        "there is no user yet",
         "set-password",
         "--setup",
         "JD_MANAGER_PASSWORD",
@@ -144,7 +144,7 @@ async fn a_password_of_the_environment_is_the_admins() {
         (401, 200)
     );
     drop(open);
-    // It stays when the variable goes.
+    // It stays when the variable is removed.
     let mut open = Open::start(dir.path(), &[], &[]);
     assert!(open.line().contains("ready"));
     assert_eq!(log_in(&open, "a newer password").await, 200);
@@ -171,7 +171,7 @@ async fn the_first_login_needs_the_code_of_the_terminal() {
             .await
             .unwrap()
     };
-    // From another machine, behind a proxy that is trusted, nothing is open but this.
+    // From another computer, behind a trusted proxy, only this is accessible.
     let elsewhere = |path: &str| {
         http.get(open.url(path))
             .header("x-forwarded-for", "192.0.2.7")
@@ -210,7 +210,7 @@ async fn the_first_login_needs_the_code_of_the_terminal() {
             .unwrap()
             .starts_with("jd-manager=")
     );
-    // Once.
+    // It works only once.
     assert_eq!(visit(&code, "another password").await.status(), 404);
     assert_eq!(
         http.get(open.url("/login/first"))

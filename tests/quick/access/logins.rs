@@ -1,4 +1,4 @@
-//! Logging in and out: sessions, guesses, what an answer gives away.
+//! Signing in and out: sessions, repeated attempts, information in responses.
 
 use super::{PASSWORD, Visitor, ada, cookie_of, log_in, user, with_admin};
 use crate::harness::answer::{Answer, EventStream};
@@ -58,7 +58,7 @@ async fn a_session_planted_before_is_not_the_one_that_is_logged_in() {
     let cookie = cookie_of(&answer);
     assert!(!cookie.contains("planted"), "{cookie}");
     planted.get(&manager, "/api/instances").await.problem(401);
-    // Logging in again ends the session that was shown, and gives another.
+    // Signing in again ends the current session and starts another.
     let first = Visitor::with_cookie(&cookie);
     let again = first
         .send(
@@ -110,7 +110,7 @@ async fn nothing_tells_a_name_that_exists_from_one_that_does_not() {
             .unwrap_err();
         (answer, begun.elapsed())
     };
-    // The very first takes longer, whoever it is.
+    // The very first attempt takes longer, for any name.
     let _ = attempt("warming up").await;
     let (known, time_known) = attempt("ada").await;
     let (unknown, time_unknown) = attempt("eve").await;
@@ -158,7 +158,7 @@ async fn guessing_is_slowed_and_the_right_one_does_not_get_in_meanwhile() {
     )
     .await;
     assert!(page.page(429).one("main").contains("Too many attempts"));
-    // A hundred at once are no more than one after the other.
+    // A hundred parallel attempts get no advantage.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let many = (0..100).map(|_| log_in(&manager, "ada", "another wrong password"));
     let answers = futures_util::future::join_all(many).await;
@@ -167,7 +167,7 @@ async fn guessing_is_slowed_and_the_right_one_does_not_get_in_meanwhile() {
         .filter(|answer| answer.as_ref().is_err_and(|a| a.status == 401))
         .count();
     assert!((1..=2).contains(&looked_at), "{looked_at}");
-    // Who waits as told gets in.
+    // After the reported wait, signing in works.
     let begun = Instant::now();
     let visitor = until("the wait to end", || async {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -180,7 +180,7 @@ async fn guessing_is_slowed_and_the_right_one_does_not_get_in_meanwhile() {
         .await
         .unwrap_err()
         .problem(401);
-    // The log has the guesses in few lines.
+    // The log combines the attempts in few lines.
     let lines = visitor.get(&manager, "/api/audit").await.json(200);
     let refused: Vec<_> = lines["entries"]
         .as_array()
@@ -302,7 +302,7 @@ async fn sessions_are_listed_and_ended_one_by_one_by_their_user_alone() {
         .problem(404);
     two.get(&manager, "/api/instances").await.problem(401);
     let page = one.page(&manager, "/account").await.page(200);
-    assert!(page.one("main").contains("(this one)"));
+    assert!(page.one("main").contains("(this session)"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Who may do what, through the real program on loopback.
+//! Users, tokens and roles, with the real program on loopback.
 
 mod audit;
 mod first_login;
@@ -16,7 +16,7 @@ use serde_json::json;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// The password of everybody here.
+/// The password of all users here.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// Runs the program on the manager's data, with `input` at its standard input.
@@ -40,21 +40,21 @@ pub fn run(manager: &Manager, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What such a run printed, which went well.
+/// The output of such a run, which must succeed.
 pub fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Somebody with a way to log in: requests of theirs carry it.
+/// A client with credentials, sent with each request.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// Header and value; none for somebody who is not known.
+    /// Header and value; none for an unknown client.
     pub shows: Option<(&'static str, String)>,
 }
 
 impl Visitor {
-    /// Somebody who is not known.
+    /// An unknown client.
     pub fn stranger() -> Self {
         Self { shows: None }
     }
@@ -73,7 +73,7 @@ impl Visitor {
         }
     }
 
-    /// A request of theirs.
+    /// A request with the credentials.
     pub fn request(&self, manager: &Manager, method: &str, path: &str) -> reqwest::RequestBuilder {
         let request = manager.request(method, path);
         match &self.shows {
@@ -124,7 +124,7 @@ pub async fn with_admin() -> Manager {
     manager
 }
 
-/// Logs in; what the cookie was set to.
+/// Signs in; returns the cookie.
 pub async fn log_in(manager: &Manager, name: &str, password: &str) -> Result<Visitor, Answer> {
     let body = json!({ "name": name, "password": password });
     let answer = Visitor::stranger()
@@ -136,7 +136,7 @@ pub async fn log_in(manager: &Manager, name: &str, password: &str) -> Result<Vis
     Ok(Visitor::with_cookie(&cookie_of(&answer)))
 }
 
-/// The pair of the cookie that an answer sets.
+/// The cookie that a response sets.
 pub fn cookie_of(answer: &Answer) -> String {
     let cookie = answer
         .header("set-cookie")
@@ -144,12 +144,12 @@ pub fn cookie_of(answer: &Answer) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-/// Ada, logged in.
+/// Ada, signed in.
 pub async fn ada(manager: &Manager) -> Visitor {
     log_in(manager, "ada", PASSWORD).await.unwrap()
 }
 
-/// A user of a role, made by `admin`, logged in. Named like the role.
+/// A user with a role, created by `admin` and signed in. The name is the role.
 pub async fn user(manager: &Manager, admin: &Visitor, role: &str) -> Visitor {
     let body = json!({ "name": role, "role": role, "password": PASSWORD });
     admin

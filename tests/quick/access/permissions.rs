@@ -1,11 +1,11 @@
-//! Every route by everybody who may come: one table.
+//! Every route with every role: one table.
 
 use super::{PASSWORD, Visitor, ada, log_in, printed, run, user, with_admin};
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, routes};
 use std::collections::BTreeSet;
 
-/// Those who need no login.
+/// Routes that need no sign-in.
 const ANYBODY: &[(&str, &str)] = &[
     ("get", "/health"),
     ("get", "/static/{name}"),
@@ -15,7 +15,7 @@ const ANYBODY: &[(&str, &str)] = &[
     ("post", "/login/first"),
 ];
 
-/// Pages and answers that only an admin gets. All other GETs are for everybody who has logged in.
+/// GETs for admins only. All others are for everyone who is signed in.
 const SHOWN_TO_ADMINS: &[&str] = &[
     "/users",
     "/users/{id}",
@@ -27,10 +27,10 @@ const SHOWN_TO_ADMINS: &[&str] = &[
     "/saved-configs/{id}/secret",
 ];
 
-/// Pages and answers that an operator gets besides, and a viewer does not.
+/// GETs for operators and admins.
 const SHOWN_TO_OPERATORS: &[&str] = &["/node/check"];
 
-/// Changes that a viewer may make: of the own account, and what changes nothing.
+/// Changes that a viewer may make: to their own account, and requests that change nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[
     ("post", "/logout"),
     ("post", "/account/password"),
@@ -47,7 +47,7 @@ const OF_VIEWERS: &[(&str, &str)] = &[
     ("post", "/config/validate"),
 ];
 
-/// Changes that an operator may make besides. Every other change is an admin's.
+/// Further changes that an operator may make. All other changes require an admin.
 const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/instances/{id}/start"),
     ("post", "/instances/{id}/stop"),
@@ -74,7 +74,7 @@ const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/saved-configs/{id}/trial"),
 ];
 
-/// Roles by rank; 0: nobody has to be known.
+/// Roles by rank; 0: no sign-in.
 fn rank_needed(method: &str, pattern: &str) -> usize {
     let is_in = |list: &[(&str, &str)]| list.contains(&(method, pattern));
     match method {
@@ -152,7 +152,7 @@ fn every_change_says_who_may_make_it_and_what_the_audit_log_says() {
     }
 }
 
-/// Everybody who may come, with their rank; one more than the highest: known, but turned away for
+/// All callers with their rank; above the highest rank: known, but rejected for
 /// another reason.
 struct Everybody {
     known: Vec<(&'static str, Visitor, usize)>,
@@ -206,7 +206,7 @@ impl Everybody {
     }
 }
 
-/// Moves the end of a token into the past, as time does.
+/// Moves the expiry of a token into the past.
 async fn expire(manager: &Manager, name: &'static str) {
     use diesel::RunQueryDsl;
     let db = jd_manager::infra::db::Db::open(&manager.data_dir()).unwrap();
@@ -218,13 +218,13 @@ async fn expire(manager: &Manager, name: &'static str) {
     assert_eq!(changed, 1);
 }
 
-/// What would end the very session that asks.
+/// Requests that would end the current session.
 fn ends_sessions(pattern: &str) -> bool {
     ["/logout", "/account/sessions/end"].contains(&pattern)
 }
 
 fn is_refused_for_the_role(answer: &Answer) -> bool {
-    answer.status == 403 && answer.text.contains("This needs the role")
+    answer.status == 403 && answer.text.contains("This requires the role")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +296,10 @@ async fn every_route_lets_in_those_who_may_and_nobody_else() {
             if method != "get" {
                 let said = from_elsewhere.problem(403);
                 assert!(
-                    said["detail"].as_str().unwrap().starts_with("Another site"),
+                    said["detail"]
+                        .as_str()
+                        .unwrap()
+                        .starts_with("This change was requested by another website"),
                     "{said}"
                 );
             }
@@ -359,7 +362,7 @@ async fn pages_lead_people_to_the_login_and_back() {
             .form(&[("name", "x")]),
     )
     .await;
-    // A form is not lost: the login carries its input along, but no secret.
+    // A form is not lost: the sign-in page carries its input, but no secret.
     let page = posted.page(401);
     assert!(
         page.one("section.attention")
@@ -375,7 +378,7 @@ async fn pages_lead_people_to_the_login_and_back() {
     )
     .await;
     assert!(
-        !posted.text.contains("hush") && posted.text.contains("but not passwords, keys and files"),
+        !posted.text.contains("hush") && posted.text.contains("except passwords, keys and files"),
         "{posted:?}"
     );
     let notice = manager
@@ -409,7 +412,7 @@ async fn pages_lead_people_to_the_login_and_back() {
         .await
         .page(200);
     assert_eq!(page.attr("input[name=next]", "value"), "/instances");
-    // What would lead elsewhere leads home.
+    // Addresses of other sites lead to the overview.
     for bad in [
         "//evil.example",
         "https%3A%2F%2Fevil.example",
@@ -450,7 +453,7 @@ async fn pages_lead_people_to_the_login_and_back() {
             .header("location"),
         Some("/events")
     );
-    // What was kept is submitted after signing in; it leads to no other site.
+    // Kept input is submitted after signing in, never to another site.
     let kept = [
         ("name", "ada"),
         ("password", PASSWORD),
@@ -490,7 +493,7 @@ async fn pages_lead_people_to_the_login_and_back() {
         (elsewhere.status, elsewhere.header("location")),
         (303, Some("/"))
     );
-    // An error is shown to her as hers, too.
+    // Error pages show the signed-in user, too.
     assert!(
         ada.page(&manager, "/nothing")
             .await

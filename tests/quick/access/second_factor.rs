@@ -1,4 +1,4 @@
-//! The second factor: set up, asked for, used once, taken away.
+//! The second factor: set up, required, usable once, removed.
 
 use super::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use crate::harness::Manager;
@@ -79,7 +79,7 @@ async fn a_login_needs_the_code_from_then_on_and_takes_each_once() {
         admin.get(&manager, "/api/account").await.json(200)["user"]["second_factor"],
         true
     );
-    // The machine's owner can take it away.
+    // The owner of the server can remove it.
     printed(run(
         &manager,
         &["set-password", "ada", "--without-second-factor"],

@@ -48,7 +48,7 @@ async fn it_works_while_no_manager_runs_and_says_what_is_wrong() {
         PASSWORD,
     );
     assert!(
-        String::from_utf8_lossy(&role.stderr).contains("first user has to be an admin"),
+        String::from_utf8_lossy(&role.stderr).contains("first user must be an admin"),
         "{role:?}"
     );
     printed(run(&manager, &["set-password", "--stdin"], PASSWORD));

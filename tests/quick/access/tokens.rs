@@ -1,4 +1,4 @@
-//! Tokens of programs.
+//! API tokens.
 
 use super::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use crate::harness::answer::Answer;
@@ -81,7 +81,7 @@ async fn a_token_gives_no_more_than_its_maker_has_and_makes_no_others() {
         .await
         .json(201);
     let strong = Visitor::with_token(strong["token"].as_str().unwrap());
-    // A stolen token makes neither tokens nor users, and no password is changed with it.
+    // A stolen token can create neither tokens nor users, nor change a password.
     let change = json!({ "current": "x", "password": "y" });
     for (path, body) in [
         ("/api/tokens", wish("c", "admin")),
@@ -96,11 +96,11 @@ async fn a_token_gives_no_more_than_its_maker_has_and_makes_no_others() {
             said["detail"]
                 .as_str()
                 .unwrap()
-                .contains("cannot be done with a token"),
+                .contains("is not possible with a token"),
             "{said}"
         );
     }
-    // Everybody sees their own, an admin all.
+    // Users see their own tokens, an admin sees all.
     assert_eq!(
         viewer.get(&manager, "/api/tokens").await.json(200)["tokens"]
             .as_array()
@@ -271,13 +271,13 @@ async fn a_token_revokes_only_itself_and_changes_nothing_of_its_owners_account()
                     problem["detail"]
                         .as_str()
                         .unwrap()
-                        .contains("cannot be done with a token"),
+                        .contains("is not possible with a token"),
                     "{who} {path}: {problem}"
                 );
             }
         }
     }
-    // Both sessions and all tokens are still there; a token sees no sessions, and below admin only
+    // Both sessions and all tokens still exist; a token sees no sessions, and without the role admin only
     // itself.
     assert_eq!(
         viewer.get(&manager, "/api/account").await.json(200)["sessions"],
@@ -304,7 +304,7 @@ async fn a_token_revokes_only_itself_and_changes_nothing_of_its_owners_account()
         names(&strong).await,
         ["admin-token", "of-machine", "viewer-token"]
     );
-    // Each may revoke itself.
+    // Each token may revoke itself.
     let list = admin.get(&manager, "/api/tokens").await.json(200);
     let of_machine = list["tokens"]
         .as_array()

@@ -1,4 +1,4 @@
-//! Users: made, changed and deleted by an admin; there is always one left who decides.
+//! Users: created, changed and deleted by an admin; there is always one admin left.
 
 use super::{PASSWORD, Visitor, ada, log_in, user, with_admin};
 use crate::harness::Manager;
@@ -12,7 +12,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
     machine.get(&manager, "/api/instances").await.json(200);
     let page = machine.page(&manager, "/account").await.page(200);
     assert!(
-        page.one("main").contains("Nobody has a password"),
+        page.one("main").contains("No user yet"),
         "{}",
         page.one("main")
     );
@@ -22,7 +22,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
             .await
             .page(200)
             .one("main")
-            .contains("nothing to log in to")
+            .contains("There is no user yet, so everyone on this computer has full access")
     );
     let wish =
         |role: &str, password: &str| json!({ "name": "ada", "role": role, "password": password });
@@ -83,12 +83,12 @@ async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
         format!("/api/users/{}", id_of("viewer")),
     );
     assert!(!users.to_string().contains("argon2"), "{users}");
-    // In each form.
+    // In each representation.
     for path in [&own[4..], &format!("{}/delete", &other[4..])] {
         admin.page(&manager, path).await.page(200);
         admin.get(&manager, path).await.json(200);
     }
-    // A role is another with the next request.
+    // A new role applies from the next request on.
     let body = json!({ "name": "bob", "password": PASSWORD, "config": {} });
     viewer
         .send(&manager, "POST", "/api/saved-configs", &body)
@@ -118,7 +118,7 @@ async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
         .send(&manager, "PATCH", &other, &json!({ "name": "ADA" }))
         .await
         .problem(409);
-    // Another password ends the sessions.
+    // A new password ends the sessions.
     admin
         .send(
             &manager,
@@ -141,7 +141,7 @@ async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
         .json(201);
     let token = Visitor::with_token(token["token"].as_str().unwrap());
     token.get(&manager, "/api/instances").await.json(200);
-    // A token never may more than its user.
+    // A token never has a higher role than its user.
     admin
         .send(&manager, "PATCH", &other, &json!({ "role": "viewer" }))
         .await
@@ -162,7 +162,10 @@ async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
         .await
         .problem(409);
     assert!(
-        kept["detail"].as_str().unwrap().contains("last admin"),
+        kept["detail"]
+            .as_str()
+            .unwrap()
+            .contains("is the only admin"),
         "{kept}"
     );
     admin
@@ -229,7 +232,7 @@ async fn a_viewer_is_told_what_is_missing() {
         .problem(403);
     assert_eq!(
         said["detail"],
-        "This needs the role admin; viewer has the role viewer. An admin can change that."
+        "This requires the role admin; viewer has the role viewer. An admin can change roles."
     );
     viewer.page(&manager, "/users").await.page(403);
     assert_eq!(
@@ -262,8 +265,8 @@ async fn a_new_name_looks_like_no_other_and_an_old_one_still_works() {
         let body = json!({ "name": name, "role": "viewer", "password": PASSWORD });
         let trimmed = name.trim();
         let answer = admin.send(&manager, "POST", "/api/users", &body).await;
-        // Blanks at the ends get in by copying and are taken off, which leaves a name that is
-        // taken.
+        // Leading and trailing spaces from copying are removed, which leaves a name that is already
+        // in use.
         if trimmed == "ada" {
             answer.problem(409);
         } else {
@@ -276,7 +279,7 @@ async fn a_new_name_looks_like_no_other_and_an_old_one_still_works() {
             "{name:?}: {answer:?}"
         );
     }
-    // One of a time before these rules.
+    // A name from before these rules.
     let db = jd_manager::infra::db::Db::open(&manager.data_dir()).unwrap();
     let rename = |c: &mut diesel::SqliteConnection| {
         Ok(

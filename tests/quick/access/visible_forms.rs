@@ -1,4 +1,4 @@
-//! What pages offer to whom: a form that would be refused is hidden, every other is shown.
+//! Forms by role: a form that would be rejected is hidden, every other one is shown.
 
 use super::{Visitor, ada, user, with_admin};
 use crate::harness::routes;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 const SHEET: &str = include_str!("../../../static/roles.css");
 
-/// What the sheet hides from a role.
+/// The forms that the style sheet hides from a role.
 fn hidden() -> String {
     let mut rules = String::new();
     for piece in SHEET.split("/*") {

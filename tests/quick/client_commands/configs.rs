@@ -1,4 +1,4 @@
-//! Saved configurations, taken in, looked at, and taken out.
+//! Tests `jd-manager configs`: import, show, check, export and delete.
 
 use super::{ask, at, row, run_with};
 use crate::harness::{Manager, SECRET_KEY, free_port, solo_config};
@@ -21,10 +21,11 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     )
     .unwrap();
     let path = file.to_str().unwrap();
-    // Checked, which saves nothing.
+    // A check saves nothing.
     let checked = ask(&manager, &["configs", "check", path]).well();
     assert!(
-        checked.contains("warning: ") && checked.ends_with("It is valid, with 2 warnings.\n"),
+        checked.contains("warning: ")
+            && checked.ends_with("The configuration is valid, with 2 warnings.\n"),
         "{checked}"
     );
     let checked = ask(&manager, &["configs", "check", path, "--json"]).json();
@@ -40,7 +41,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     );
     assert_eq!(
         (imported.code, imported.out.as_str()),
-        (0, "\"Home, solo\" is imported.\n"),
+        (0, "\"Home, solo\" was imported.\n"),
         "{imported:?}"
     );
     let table = ask(&manager, &["configs", "list", "--search", "home"]).well();
@@ -67,10 +68,10 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     )
     .wrong(1);
     assert!(
-        older.contains("error: mode: Client 0.1.0 has no solo mining"),
+        older.contains("error: mode: Client 0.1.0 does not support solo mining"),
         "{older}"
     );
-    // Out again, with its comment and without its key; checked here it is known again.
+    // Exported with its comment and without its key. A check on this manager knows the key.
     let exported = ask(&manager, &["configs", "export", "Home, solo"]).well();
     assert!(
         exported.contains("# the barn's own") && exported.contains("********"),
@@ -78,7 +79,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     );
     let again = run_with(at(&manager, &["configs", "check", "-"]), &exported);
     assert!(
-        again.code == 0 && again.out.contains("It is valid"),
+        again.code == 0 && again.out.contains("The configuration is valid"),
         "{again:?}"
     );
     let whole = manager.scratch().join("whole.toml");
@@ -97,10 +98,13 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
         0o600
     );
     let said = ask(&manager, &["configs", "export", "Home, solo", "-o", to]).wrong(1);
-    assert!(said.contains("whole.toml cannot be written"), "{said}");
+    assert!(
+        said.contains("cannot write ") && said.contains("whole.toml: "),
+        "{said}"
+    );
     // A client reads it.
     let tried = ask(&manager, &["configs", "try", "Home, solo"]).well();
-    assert!(tried.contains("takes this configuration"), "{tried}");
+    assert!(tried.contains("accepts this configuration"), "{tried}");
     // In use it stays; else it goes, if that is meant.
     assert_eq!(
         ask(
@@ -119,7 +123,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(said.contains("barn"), "{said}");
     assert_eq!(
         ask(&manager, &["instances", "delete", "barn", "--yes"]).well(),
-        "barn and all its files are deleted.\n"
+        "Deleted barn and all its files.\n"
     );
     assert!(
         ask(&manager, &["configs", "rm", "Home, solo", "-y"])
@@ -159,9 +163,9 @@ async fn what_is_wrong_with_a_file_is_said_key_by_key() {
         "{imported}"
     );
     let nonsense = run_with(at(&manager, &["configs", "check", "-"]), "mode = = 1").wrong(1);
-    assert!(nonsense.contains("no TOML"), "{nonsense}");
+    assert!(nonsense.contains("not valid TOML"), "{nonsense}");
     let said = ask(&manager, &["configs", "show", "none"]).wrong(1);
     assert!(said.contains("no configuration \"none\""), "{said}");
     let said = ask(&manager, &["configs", "import", "/nowhere/at/all"]).wrong(1);
-    assert!(said.contains("/nowhere/at/all cannot be read"), "{said}");
+    assert!(said.contains("cannot read /nowhere/at/all"), "{said}");
 }

@@ -1,12 +1,11 @@
-//! How a manager is reached: by its socket, by an address, with a token, over HTTPS; and what is
-//! said when it is not.
+//! Tests connecting to a manager: socket, URL, token, HTTPS, and the error messages.
 
 use super::{at, program, run, run_with};
 use crate::harness::{Manager, Plan};
 use std::fs;
 use std::process::Command;
 
-/// A manager with a user, so that whoever comes over the network has to show something.
+/// A manager with a user, so connections over the network require credentials.
 async fn with_user() -> Manager {
     let manager = Manager::start().await;
     let mut password = at(&manager, &["set-password", "ada"]);
@@ -38,7 +37,7 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     let id = manager_with_instance(&manager);
     let (viewer, operator) = (token(&manager, "viewer"), token(&manager, "operator"));
     let mut everything = String::new();
-    // Nobody is known without one.
+    // Without a token, access is denied.
     let none = run(by_url(&manager, &["instances"], None));
     let said = none.wrong(1);
     assert!(
@@ -47,7 +46,7 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
             && said.contains("token create"),
         "{said}"
     );
-    // A viewer sees and does nothing.
+    // A viewer can read, but not change anything.
     let seen = run(by_url(&manager, &["instances"], Some(&viewer))).well();
     assert!(seen.contains("barn"), "{seen}");
     let refused = run(by_url(
@@ -61,12 +60,12 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
         said.contains("operator") && said.contains("the token in JD_MANAGER_TOKEN"),
         "{said}"
     );
-    // An operator starts, and decides nothing.
+    // An operator can start instances, but not delete them.
     let mut start = by_url(&manager, &["instances", "start", "barn"], None);
     let file = manager.scratch().join("token");
     fs::write(&file, format!("{operator}\n")).unwrap();
     start.arg("--token-file").arg(&file);
-    assert_eq!(run(start).well(), "barn runs and serves miners.\n");
+    assert_eq!(run(start).well(), "barn is running.\n");
     let refused = run(by_url(
         &manager,
         &["instances", "delete", &id, "--yes"],
@@ -74,17 +73,17 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     ));
     let said = refused.wrong(1);
     assert!(said.contains("--role admin"), "{said}");
-    // A token that nobody knows.
+    // An unknown token.
     let wrong = "jdm_0123456789012345678901234567890123456789012";
     let refused = run(by_url(&manager, &["instances"], Some(wrong)));
     everything.push_str(&format!("{refused:?}"));
     assert!(
         refused
             .err
-            .contains("does not know the token in JD_MANAGER_TOKEN"),
+            .contains("does not accept the token in JD_MANAGER_TOKEN"),
         "{refused:?}"
     );
-    // As problem details, for programs: the manager's own.
+    // Programs get the manager's problem details.
     let refused = run(by_url(&manager, &["instances", "--json"], Some(wrong)));
     let problem: serde_json::Value = serde_json::from_str(&refused.err).unwrap();
     assert_eq!(
@@ -99,8 +98,8 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
     for secret in [&viewer, &operator, wrong] {
         assert!(!everything.contains(secret), "{everything}");
     }
-    // Where others could read it, that is said; this machine by another name than its own is one of
-    // these.
+    // A warning is printed if others could read the token, such as with another name of this
+    // machine.
     let elsewhere = manager.url("/").replace("127.0.0.1", "0.0.0.0");
     let mut open = program(&["instances", "--url", &elsewhere]);
     open.env("JD_MANAGER_TOKEN", &viewer);
@@ -115,8 +114,8 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
             .contains("without encryption"),
         "there is no token"
     );
-    // Whoever may open the socket needs none, and a lesser one in the environment takes nothing
-    // away.
+    // A user who can open the socket needs no token, and a token with a lower role in the
+    // environment does not matter.
     let mut by_socket = at(&manager, &["instances", "stop", "barn"]);
     let lesser = manager.scratch().join("lesser");
     fs::write(&lesser, &viewer).unwrap();
@@ -124,13 +123,13 @@ async fn a_token_allows_what_its_role_may_and_is_never_printed() {
         .env("JD_MANAGER_TOKEN", &viewer)
         .env("JD_MANAGER_TOKEN_FILE", &lesser);
     assert_eq!(run(by_socket).well(), "barn is stopped.\n");
-    // That directory is meant, whatever the environment says.
+    // --data-dir has priority over the environment.
     let mut here = at(&manager, &["instances"]);
     here.env("JD_MANAGER_URL", "http://127.0.0.1:9/");
     assert!(run(here).well().contains("barn"));
 }
 
-/// Makes an instance by the socket; returns its id.
+/// Creates an instance through the socket and returns its id.
 fn manager_with_instance(manager: &Manager) -> String {
     let config =
         crate::harness::solo_config(crate::harness::free_port(), crate::harness::free_port(), 1);
@@ -157,7 +156,8 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
     };
     let said = nobody(&[]).wrong(1);
     assert!(
-        said.contains("no jd-manager runs on") && said.contains("Start it there with"),
+        said.contains("no jd-manager is running on")
+            && said.contains("Start it with jd-manager --data-dir"),
         "{said}"
     );
     let problem: serde_json::Value = serde_json::from_str(&nobody(&["--json"]).wrong(1)).unwrap();
@@ -165,15 +165,15 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("no jd-manager runs"),
+            .contains("no jd-manager is running"),
         "{problem}"
     );
-    // Nothing was made there, and nobody else was asked.
+    // Nothing was created there, and no other manager was asked.
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let at_url = |url: &str| run(program(&["instances", "--url", url]));
     let said = at_url(&format!("http://127.0.0.1:{}", crate::harness::free_port())).wrong(1);
     assert!(
-        said.contains("nobody answers at http://127.0.0.1:"),
+        said.contains("no program listens at http://127.0.0.1:"),
         "{said}"
     );
     for wrong in [
@@ -217,8 +217,8 @@ async fn a_certificate_of_ones_own_is_named() {
         let text = base64::engine::general_purpose::STANDARD.encode(der);
         format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
     };
-    // As `openssl req -x509` makes it: an authority, which as a server's own no rule would let
-    // pass.
+    // As created by `openssl req -x509`: a certificate authority, which no rule accepts as a server
+    // certificate.
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
     wanted.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -250,5 +250,5 @@ async fn a_certificate_of_ones_own_is_named() {
     let mut wrong = by_url(&manager, &["instances"], None);
     wrong.arg("--tls-ca").arg(&secret);
     let said = run(wrong).wrong(2);
-    assert!(said.contains("holds no certificate"), "{said}");
+    assert!(said.contains("contains no PEM certificate"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! How instances are, and what is to be told of them.
+//! Tests `jd-manager health` and `jd-manager alerts`.
 
 use super::{ask, row};
 use crate::harness::{Manager, free_port, pool_config, until};
@@ -12,14 +12,14 @@ async fn the_exit_code_says_whether_all_is_well() {
             .contains("no instance yet")
     );
     let attic = manager.instance("attic").await;
-    // One that is stopped is not judged.
+    // A stopped instance is not checked.
     let table = ask(&manager, &["health"]).well();
     assert_eq!(
         row(&table, "attic")[1..],
         ["stopped", "unknown", "-", "-"],
         "{table}"
     );
-    // A client that mines solo though it has a pool.
+    // A client that mines solo although it has a pool.
     let (miners, monitoring, provider) = (free_port(), free_port(), free_port());
     let config = manager
         .save_config(
@@ -36,20 +36,20 @@ async fn the_exit_code_says_whether_all_is_well() {
     .await;
     assert_eq!(found.err, "");
     assert_eq!(row(&found.out, "barn")[2], "unhealthy", "{}", found.out);
-    assert!(found.out.contains("WHAT IS THE CASE"), "{}", found.out);
+    assert!(found.out.contains("PROBLEM AND FIX"), "{}", found.out);
     let one = ask(&manager, &["health", "barn"]);
     assert!(
-        one.code == 3 && one.out.starts_with("barn is unhealthy, "),
+        one.code == 3 && one.out.starts_with("barn is unhealthy ("),
         "{one:?}"
     );
     assert_eq!(row(&one.out, "upstream")[1], "unhealthy", "{}", one.out);
     let looked = ask(&manager, &["health", "check", "barn", &attic]);
     assert!(
-        looked.code == 3 && looked.out.contains("\nattic is not judged"),
+        looked.code == 3 && looked.out.contains("\nattic is not checked"),
         "{looked:?}"
     );
     assert_eq!(ask(&manager, &["health", "attic"]).code, 0);
-    // For programs: the API's own answer in each.
+    // Programs get the API's answers.
     let all = ask(&manager, &["health", "--json"]);
     let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
     let names: Vec<&str> = all

@@ -1,4 +1,4 @@
-//! What the command line offers: to people in its help, to shells in their completions.
+//! Tests the help texts and the shell completions.
 
 use super::{program, run};
 
@@ -40,7 +40,7 @@ fn every_command_says_how_it_is_used_and_with_which_exit_code_it_ends() {
 #[test]
 fn shells_complete_what_is_offered_and_nothing_internal() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        // The demonstration says of itself what it is.
+        // The help of the demo contains this word.
         let text = run(program(&["completions", shell]))
             .well()
             .replace("simulated", "");

@@ -1,4 +1,4 @@
-//! A manager that is hostile, or none: whatever it says, no terminal obeys it.
+//! Tests answers of hostile or broken servers: no terminal control sequences get through.
 
 use super::{program, run};
 use axum::Router;
@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::json;
 
-/// Turns red, clears the screen, sets the title, rings, goes back, reverses, and is no character at
-/// all.
+/// Sequences for red text, clear screen, title, bell, backspace and text direction, and an invalid
+/// character.
 const NASTY: &str =
     "ba\u{1b}[31mrn\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}1A\r\n\u{8}\u{202e}\u{200b}x\u{2061}";
 
@@ -99,7 +99,7 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     let login = serve(Router::new().fallback(|| async { Redirect::to("/login?next=%2F") })).await;
     let said = ask(&login).wrong(1);
     assert!(
-        said.contains("sends us on to /login") && said.contains("JD_MANAGER_TOKEN"),
+        said.contains("redirects to /login") && said.contains("JD_MANAGER_TOKEN"),
         "{said}"
     );
     let elsewhere = serve(
@@ -118,8 +118,8 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     assert!(said.contains("502"), "{said}");
     let page = serve(Router::new().fallback(|| async { "<html>hello</html>" })).await;
     let said = ask(&page).wrong(1);
-    assert!(said.contains("cannot be understood"), "{said}");
-    // An older or newer one says less and more.
+    assert!(said.contains("cannot be read"), "{said}");
+    // An older or newer manager sends fewer or more fields.
     let other = serve(Router::new().fallback(|| async {
         axum::Json(json!({ "instances": [{ "name": "barn", "moon": {} }] }))
     }))
@@ -129,7 +129,7 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     let silent: fn() -> std::future::Ready<Response> =
         || std::future::ready(StatusCode::NO_CONTENT.into_response());
     let said = ask(&serve(Router::new().fallback(silent)).await).wrong(1);
-    assert!(said.contains("cannot be understood"), "{said}");
+    assert!(said.contains("cannot be read"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +143,7 @@ async fn an_answer_without_end_is_not_read_into_memory() {
     let url = serve(Router::new().fallback(endless)).await;
     let said = run(program(&["instances", "--url", &url])).wrong(1);
     assert!(
-        said.contains("sent more than jd-manager ever answers"),
+        said.contains("sent more data than jd-manager ever sends"),
         "{said}"
     );
 }

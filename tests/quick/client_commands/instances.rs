@@ -1,4 +1,4 @@
-//! Instances, listed and driven.
+//! Tests `jd-manager instances`.
 
 use super::{ask, at, row, run};
 use crate::harness::{Manager, free_port, solo_config, until};
@@ -14,10 +14,10 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
     let table = ask(&manager, &["instances"]).well();
     assert!(table.starts_with("NAME"), "{table}");
     assert_eq!(row(&table, "barn")[1], "stopped");
-    // By name, and by the beginning of an id.
+    // By name and by the beginning of an id.
     let said = ask(&manager, &["instances", "start", "barn", &attic[..8]]).well();
     assert!(
-        said.contains("barn runs and serves miners.\n") && said.contains("attic runs"),
+        said.contains("barn is running.\n") && said.contains("attic is running"),
         "{said}"
     );
     assert_eq!(
@@ -27,7 +27,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
     let table = ask(&manager, &["instances", "list"]).well();
     let cells = row(&table, "barn");
     assert_eq!(cells[1], "running", "{table}");
-    // Where its work goes is in the list once its log was read.
+    // The pool is in the list after the log was read.
     until("solo in the table", || async {
         let table = ask(&manager, &["instances"]).well();
         row(&table, "barn")
@@ -35,7 +35,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
             .then_some(())
     })
     .await;
-    // The API's JSON, instance by instance as it came.
+    // The API's JSON, each instance unchanged.
     let listed = ask(&manager, &["instances", "--json"]).json();
     let direct = manager.json("/api/instances").await;
     let fixed = |list: &Value| -> Vec<Value> {
@@ -53,7 +53,7 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
             .collect()
     };
     assert_eq!(fixed(&listed), fixed(&direct));
-    // Again is an error of that one alone.
+    // A second start is an error for this instance only.
     let again = ask(&manager, &["instances", "start", "barn"]);
     assert!(again.out.is_empty(), "{again:?}");
     assert_eq!(again.wrong(1), "jd-manager: barn is already running.\n");
@@ -76,7 +76,7 @@ async fn a_start_that_leads_nowhere_is_a_failure_and_says_why() {
     assert!(run.out.is_empty(), "{run:?}");
     let said = run.wrong(1);
     assert!(
-        said.starts_with("jd-manager: barn ended and will be tried again: "),
+        said.starts_with("jd-manager: barn exited unexpectedly and will be retried: "),
         "{said}"
     );
 }
@@ -87,7 +87,7 @@ async fn one_that_never_serves_miners_is_waited_for_only_so_long() {
     let id = manager.instance("barn").await;
     let said = ask(&manager, &["instances", "start", "barn", "--timeout", "1"]).wrong(1);
     assert!(
-        said.starts_with("jd-manager: barn: after 1 s it does not serve miners yet"),
+        said.starts_with("jd-manager: barn: still starting after 1 s. The log shows what"),
         "{said}"
     );
     assert_eq!(
@@ -182,8 +182,8 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
         ["attic"]
     );
     let none = ask(&manager, &["instances", "list", "--search", "nowhere"]).well();
-    assert!(none.contains("None of the instances fits"), "{none}");
-    // Nobody can be asked here.
+    assert!(none.contains("No instance matches"), "{none}");
+    // There is no terminal for a confirmation.
     let said = ask(&manager, &["instances", "delete", "old barn"]).wrong(2);
     assert!(
         said.contains("no terminal") && said.contains("--yes"),
@@ -196,7 +196,7 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
             .len(),
         2
     );
-    // One that is not there: nothing is done to the others.
+    // An unknown name: nothing is done to the others.
     assert_eq!(
         ask(
             &manager,
@@ -230,7 +230,7 @@ async fn the_beginning_of_an_id_has_to_be_that_of_one() {
     let config = manager
         .save_config("one", &solo_config(free_port(), free_port(), 1))
         .await;
-    // Of seventeen ids two begin with the same digit.
+    // At least two of seventeen ids begin with the same digit.
     let mut ids = Vec::new();
     for number in 0..17 {
         ids.push(manager.instance_of(&format!("n{number}"), &config).await);
@@ -247,7 +247,8 @@ async fn the_beginning_of_an_id_has_to_be_that_of_one() {
     ask(&manager, &["instances", "show", shared]).well();
     let said = ask(&manager, &["instances", "show", "nobody"]).wrong(1);
     assert!(
-        said.contains("no instance \"nobody\"") && said.contains("jd-manager instances shows them"),
+        said.contains("no instance \"nobody\"")
+            && said.contains("List them with: jd-manager instances"),
         "{said}"
     );
 }
@@ -272,7 +273,7 @@ async fn tables_are_as_wide_as_they_may_be() {
             table.contains("barn") && !table.contains('\u{1b}'),
             "{table}"
         );
-        // What says most goes last.
+        // The most important columns stay longest.
         assert!(width < 60 || table.contains("STATE"), "{table}");
         assert_eq!(width >= 200, table.contains("CONFIGURATION"), "{table}");
     }

@@ -1,11 +1,11 @@
-//! Logs, read and followed.
+//! Tests `jd-manager logs`.
 
 use super::{ask, at};
 use crate::harness::{Manager, until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
-/// A command that follows, line by line; ended with the test.
+/// A following command, read line by line; stopped at the end of the test.
 struct Following {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -22,7 +22,7 @@ impl Following {
         Self { child, lines }
     }
 
-    /// Reads on until a line fits; all lines up to it.
+    /// Reads until a line matches; returns all lines up to it.
     fn until(&mut self, fits: impl Fn(&str) -> bool) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
@@ -67,7 +67,7 @@ async fn a_log_is_read_by_its_end_its_level_and_its_words() {
             .count(),
         7
     );
-    // More than come at once, in their order and without a hole.
+    // More than one request returns, in order and without a gap.
     let many = ask(&manager, &["logs", "barn", "-n", "1200", "--json"]).well();
     let seqs: Vec<u64> = many
         .lines()
@@ -113,11 +113,11 @@ async fn a_log_is_followed_over_the_end_of_a_manager() {
     manager.until_state(&id, "running").await;
     let mut following = Following::begin(&manager, &["logs", "barn", "--follow", "-n", "3"]);
     let mut raw = Following::begin(&manager, &["logs", "barn", "-f", "--json", "-n", "1"]);
-    // What comes after those it began with has come by the stream.
+    // The later records arrived through the stream.
     (0..4).for_each(|_| drop(following.until(|_| true)));
     let first = raw.until(|_| true).remove(0);
     raw.until(|_| true);
-    // Records are written down as the keeper has them, whoever asks.
+    // The records are the same as those of the keeper.
     manager.kill();
     manager.begin();
     let templates = |text: &str| text.matches("Received: NewTemplate").count();
@@ -128,7 +128,7 @@ async fn a_log_is_followed_over_the_end_of_a_manager() {
     .await;
     manager.act(&format!("/api/instances/{id}/stop")).await;
     following.until(|line| line == "-- barn is stopped --");
-    // Every record once, in its order, though the connection was lost.
+    // Every record once and in order, although the connection was lost.
     let all = ask(&manager, &["logs", "barn", "-n", "100000", "--json"]).well();
     let (all, last): (Vec<&str>, _) = (
         all.lines()
@@ -138,7 +138,7 @@ async fn a_log_is_followed_over_the_end_of_a_manager() {
         all.lines().last().unwrap(),
     );
     assert_eq!(raw.until(|line| line == last), all);
-    // Whoever is deleted is not followed any more.
+    // A deleted instance is not followed.
     assert_eq!(ask(&manager, &["instances", "rm", "barn", "--yes"]).code, 0);
     let end = following.child.wait().unwrap();
     assert_eq!(end.code(), Some(1));
@@ -164,7 +164,7 @@ async fn output_that_nobody_reads_ends_the_command_quietly() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // As `head -1` does.
+        // Like `head -1`.
         let mut line = String::new();
         BufReader::with_capacity(64, child.stdout.take().unwrap())
             .read_line(&mut line)

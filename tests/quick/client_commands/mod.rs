@@ -1,5 +1,5 @@
-//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `node`, `logs`,
-//! `updates` and `alerts`, run as people and scripts run them against a real manager.
+//! Tests the commands for a running manager: `jd-manager instances`, `configs`, `health`, `node`,
+//! `logs`, `updates` and `alerts`, run like people and scripts do, against a real manager.
 
 mod configs;
 mod connection;
@@ -16,19 +16,19 @@ use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
     /// The exit code.
     pub code: i32,
-    /// What it said on standard output.
+    /// Standard output.
     pub out: String,
-    /// What it said on standard error.
+    /// Standard error.
     pub err: String,
 }
 
 impl Run {
-    /// The output of a run that went well and complained of nothing.
+    /// The output of a successful run without any error message.
     pub fn well(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
         self.out
@@ -40,7 +40,7 @@ impl Run {
         serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}"))
     }
 
-    /// What a run said that went wrong with this exit code.
+    /// The error output of a run that failed with this exit code.
     pub fn wrong(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:?}");
         assert!(!self.err.is_empty(), "it does not say why: {self:?}");
@@ -48,7 +48,7 @@ impl Run {
     }
 }
 
-/// The program without anything of the user's, and nothing at its standard input.
+/// The program without the user's environment and with empty standard input.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     let home = std::env::temp_dir().join("jd-manager-test-nowhere");
@@ -61,7 +61,7 @@ pub fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command until it exits.
 pub fn run(mut command: Command) -> Run {
     ended(command.output().unwrap())
 }
@@ -81,7 +81,7 @@ fn ended(
     }
 }
 
-/// The same with something at its standard input.
+/// The same with this standard input.
 pub fn run_with(mut command: Command, input: &str) -> Run {
     let mut child = command
         .stdin(Stdio::piped())
@@ -98,7 +98,7 @@ pub fn run_with(mut command: Command, input: &str) -> Run {
     ended(child.wait_with_output().unwrap())
 }
 
-/// The command on a manager's data directory, by its socket.
+/// The command for a manager's data directory, through its socket.
 pub fn at(manager: &Manager, arguments: &[&str]) -> Command {
     let mut command = program(arguments);
     command.arg("--data-dir").arg(manager.data_dir());
@@ -110,7 +110,7 @@ pub fn ask(manager: &Manager, arguments: &[&str]) -> Run {
     run(at(manager, arguments))
 }
 
-/// The lines of a table with this name at their beginning, cut at every gap.
+/// The cells of the table row that begins with this name.
 pub fn row(table: &str, name: &str) -> Vec<String> {
     let line = table
         .lines()

@@ -33,7 +33,7 @@ async fn the_exit_code_is_zero_only_for_a_node_that_can_be_used() {
     let found: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json.code, 3);
     assert_eq!(found["status"], "stale");
-    // A path is that of the shell's directory.
+    // A relative path is relative to the shell's directory.
     let mut relative = at(&manager, &["node", "check", "core/signet/node.sock"]);
     relative.current_dir(manager.scratch());
     assert_eq!(run(relative).code, 3);

@@ -1,4 +1,4 @@
-//! Clients from release to use and back, from a terminal.
+//! Tests `jd-manager updates`: install, switch and roll back.
 
 use super::{ask, row};
 use crate::harness::Manager;
@@ -13,7 +13,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
     let manager = Manager::with_store(&releases.base(), &[]).await;
     let said = ask(&manager, &["updates"]).well();
     assert!(
-        said.starts_with("No client is in use, and no release is known; jd-manager updates check"),
+        said.starts_with("No client is in use, and no release is known. Check for releases with: jd-manager updates check"),
         "{said}"
     );
     let found = ask(&manager, &["updates", "check"]).well();
@@ -25,7 +25,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
         ask(&manager, &["updates", "check", "--json"]).json()["latest"],
         "v0.8.0"
     );
-    // Progress beside the result.
+    // Progress is separate from the result.
     let installed = ask(&manager, &["updates", "install", "v0.7.0"]);
     assert_eq!(installed.code, 0, "{installed:?}");
     assert!(
@@ -77,7 +77,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
         manager.json(&format!("/api/instances/{id}")).await["running_version"],
         "0.5.0"
     );
-    // What goes wrong: the newer one does not come up, and the instance goes back.
+    // A failure: the newer client does not start, and the instance is rolled back.
     std::fs::write(manager.instance_dir(&id).join("die-0.6.0"), "").unwrap();
     let failed = ask(
         &manager,
@@ -95,7 +95,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
         "{failed:?}"
     );
     let said = ask(&manager, &["updates", "install", "v0.7.0"]).wrong(1);
-    assert!(said.contains("installed already"), "{said}");
+    assert!(said.contains("already installed"), "{said}");
     let said = ask(&manager, &["updates", "install", "v9.9.9"]).wrong(1);
     assert!(
         said.starts_with("jd-manager: ") && said.contains("v9.9.9"),
@@ -113,7 +113,7 @@ async fn a_client_is_found_installed_switched_to_and_left_again() {
     );
     assert_eq!(
         ask(&manager, &["updates", "cancel"]).wrong(1),
-        "jd-manager: no work is under way\n"
+        "jd-manager: no job is running\n"
     );
 }
 
@@ -144,7 +144,7 @@ async fn work_that_fails_or_is_cancelled_fails_the_command() {
     crate::harness::until("it is under way", || async {
         (ask(&manager, &["updates"])
             .out
-            .contains("Under way: install v0.7.0"))
+            .contains("Running job: install v0.7.0"))
         .then_some(())
     })
     .await;
@@ -180,7 +180,7 @@ async fn a_release_is_skipped_and_offered_again_and_one_without_its_file_is_name
         "{table}"
     );
     let said = ask(&manager, &["updates", "install"]).wrong(1);
-    assert!(said.contains("installed already"), "{said}");
+    assert!(said.contains("already installed"), "{said}");
     let said = ask(&manager, &["updates", "skip", "v9.9.9"]).wrong(1);
     assert!(said.contains("v9.9.9"), "{said}");
     let undone = ask(&manager, &["updates", "unskip", "v0.8.0", "--json"]).json();

@@ -220,9 +220,15 @@ fn every_alert_rule_says_what_to_do_and_is_documented_and_tested() {
         }
         let severity = rule.split_once("severity: ").unwrap().1;
         let severity = severity.lines().next().unwrap();
+        // "10m" is "10 min" there, "1h" is "1 h".
+        let wait = match rule.split_once("\n        for: ") {
+            Some((_, rest)) => rest.lines().next().unwrap(),
+            None => "–",
+        };
+        let wait = wait.replace('m', " min").replace('h', " h");
         assert!(
-            docs.contains(&format!("| `{name}` | {severity} |")),
-            "docs/dashboards.md: {name}, {severity}"
+            docs.contains(&format!("| `{name}` | {severity} | {wait} | ")),
+            "docs/dashboards.md: {name}, {severity}, {wait}"
         );
         // promtool runs them; see tests/heavy/prometheus.rs.
         let cases: Vec<bool> = tests

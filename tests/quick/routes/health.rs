@@ -154,9 +154,9 @@ async fn a_stopped_instance_is_neither_well_nor_down_and_an_unknown_one_is_not_t
         manager
             .page(&format!("/health/{id}"))
             .await
-            .contains("not judged")
+            .contains("not rated")
     );
-    assert!(!manager.page("/").await.contains("Needs you"));
+    assert!(!manager.page("/").await.contains("Needs attention"));
     let nobody = "00000000-0000-4000-8000-000000000000";
     for (method, path) in [
         ("GET", format!("/api/health/{nobody}")),

@@ -152,7 +152,7 @@ async fn a_name_can_be_had_once_whatever_its_case() {
             refused.problem(409)["detail"]
                 .as_str()
                 .unwrap()
-                .contains("already an instance"),
+                .contains("already exists. Choose another name."),
             "{name}"
         );
     }
@@ -420,7 +420,7 @@ async fn a_collection_takes_limit_and_offset() {
 async fn the_page_lists_them_with_what_can_be_done() {
     let (manager, config) = with_config().await;
     let empty = manager.ask("/", "text/html").await.page(200);
-    assert_eq!(empty.one("h1"), "No instance yet");
+    assert_eq!(empty.one("h1"), "No instances yet");
     assert!(
         empty
             .attrs("main a", "href")
@@ -643,7 +643,7 @@ async fn changes_are_heard_by_programs_as_json_and_by_pages_as_a_new_table() {
         200
     );
     program.until(|heard| heard.event == "list").await;
-    page.until(|heard| heard.data.contains("No instance yet"))
+    page.until(|heard| heard.data.contains("No instances yet"))
         .await;
 }
 
@@ -751,7 +751,7 @@ async fn one_action_on_many_has_a_result_for_each() {
             (&skipped["success"], &skipped["skipped"], &skipped["status"]),
             (&json!(true), &json!(true), &json!("stopped"))
         );
-        assert_eq!(skipped["message"], "shed is stopped. It was not restarted.");
+        assert_eq!(skipped["message"], "shed is stopped and was not restarted.");
         manager.until_state(&barn, "running").await;
         assert!(manager.clients(&shed).is_empty());
     }
@@ -766,8 +766,8 @@ async fn one_action_on_many_has_a_result_for_each() {
     )
     .await
     .page(200);
-    assert_eq!(page.one("h1"), "Restart: done with 1 of 2");
-    assert_eq!(page.one(".head .sub"), "Skipped because not running: 1.");
+    assert_eq!(page.one("h1"), "Restart: 1 of 2 done");
+    assert_eq!(page.one(".head .sub"), "Skipped, not running: 1.");
     manager.until_state(&barn, "running").await;
     // Asked for one alone, a restart starts it.
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `/instances/{id}` and what hangs on it: settings, start, stop, restart and delete.
+//! `/instances/{id}` and the paths below it: settings, start, stop, restart and delete.
 
 use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
 use crate::harness::answer::Answer;

@@ -4,6 +4,7 @@
 mod alerts;
 mod events;
 mod forms;
+mod glossary;
 mod health;
 mod instances;
 mod instances_id;

@@ -485,7 +485,7 @@ async fn a_change_is_a_revision_that_can_be_taken_back() {
         .page(200);
     assert_eq!(
         page.one("section#r1 del, section[aria-labelledby=r1] .sub:not(span)"),
-        "As it was first saved."
+        "First revision."
     );
     assert_eq!(
         page.attr("section[aria-labelledby=r1] form", "action"),
@@ -1166,7 +1166,10 @@ async fn one_is_checked_without_being_saved() {
         ),
         ("kept".into(), 0)
     );
-    assert!(page.one("p.notice[data-focus]").starts_with("Checked: "));
+    assert!(
+        page.one("p.notice[data-focus]")
+            .starts_with("Check passed: ")
+    );
     assert_eq!(
         page.attr("button[formaction]", "formaction"),
         "/saved-configs/check"
@@ -1226,7 +1229,9 @@ async fn doubts_stay_visible_where_the_configuration_is_used() {
         .page(200);
     let told = page.texts("aside li");
     assert!(
-        told.len() == 2 && told[0].starts_with("Public key: This is the pair printed"),
+        told.len() == 2
+            && told[0]
+                .starts_with("Public key: This key pair is from the client's published examples"),
         "{told:?}"
     );
 }
@@ -1477,8 +1482,8 @@ async fn a_secret_key_is_shown_and_exported_only_when_it_is_asked_for_by_post() 
     // Who did it is in the log, and what it was is not.
     let log = manager.log();
     for words in [
-        "the secret key of a configuration is shown",
-        "the secret key of a configuration is exported",
+        "the secret key of a configuration was shown",
+        "the secret key of a configuration was exported",
     ] {
         assert!(
             log.lines().any(|line| line.contains(words)
@@ -1528,11 +1533,11 @@ async fn every_revision_has_an_author_and_two_can_be_compared() {
         .page(200);
     assert!(
         page.one("section[aria-labelledby=r3] .sub")
-            .starts_with("saved by this machine on a page")
+            .starts_with("saved by this machine (web page)")
     );
     assert!(
         page.one("section[aria-labelledby=r1] span.sub")
-            .starts_with("saved by this machine through the API")
+            .starts_with("saved by this machine (API)")
     );
     let links = page.attrs("section[aria-labelledby=r2] a", "href");
     assert_eq!(links, [format!("/saved-configs/{id}/compare?from=3&to=2")]);
@@ -1607,7 +1612,7 @@ async fn an_instance_tells_what_is_saved_and_not_running() {
     assert_eq!(page.one("#pending h2"), "Running revision 1, saved is 3");
     assert!(
         page.texts("#pending dt")
-            .contains(&"Shares per acknowledgement".to_owned())
+            .contains(&"Shares per acknowledgment".to_owned())
     );
     let link = format!("/saved-configs/{saved}/compare?from=1&to=3");
     assert!(page.attrs("#status .outdated a", "href").contains(&link));

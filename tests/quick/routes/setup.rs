@@ -128,7 +128,7 @@ async fn page_by_page_from_nothing_to_a_client_that_serves_miners() {
         .page(200);
     let said = review.one("main");
     for words in [
-        "Alone, without a pool",
+        "Solo, without a pool",
         "127.0.0.1:9",
         PAYOUT,
         "barn",
@@ -154,7 +154,7 @@ async fn page_by_page_from_nothing_to_a_client_that_serves_miners() {
     let id = watch.strip_prefix("/setup/watch/").unwrap().to_owned();
     manager.until_state(&id, "running").await;
     let page = manager.ask(&watch, "text/html").await.page(200);
-    assert_eq!(page.one("h1"), "barn serves miners");
+    assert_eq!(page.one("h1"), "barn is running");
     let instance = manager.json(&format!("/api/instances/{id}")).await;
     let config = manager
         .json(&format!(
@@ -189,7 +189,7 @@ async fn page_by_page_from_nothing_to_a_client_that_serves_miners() {
         manager
             .page(&format!("{setup}/review"))
             .await
-            .contains("This setup is done")
+            .contains("This setup is complete")
     );
     assert_eq!(
         manager
@@ -334,7 +334,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
     .await;
     let page = manager.page(&format!("{setup}/payout")).await;
     assert!(
-        page.contains("a mainnet address, and the node follows mainnet. The output script is 0014"),
+        page.contains("a mainnet address, and the node is on mainnet. The output script is 0014"),
         "{page}"
     );
 
@@ -368,7 +368,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
         let page = refused(&manager, &setup, "name", &fields, wrong).await;
         if fields[2].1 == taken {
             assert!(
-                page.text.contains("is taken by") && page.text.contains("is free"),
+                page.text.contains("is already in use by") && page.text.contains("is free"),
                 "{page:?}"
             );
         }
@@ -403,7 +403,7 @@ async fn pools_come_from_the_list_and_go_in_any_order() {
         .page(200);
     assert_eq!(page.count("fieldset"), 1);
     assert!(
-        page.one("main").contains("✓ takes declared jobs")
+        page.one("main").contains("✓ supports job declaration")
             && page.one("main").contains("has no job declaration server")
     );
     assert_eq!(page.count("button[value='known.braiins']"), 0);
@@ -500,7 +500,7 @@ async fn a_node_on_this_machine_is_found_and_what_is_missing_is_said() {
     go(&manager, &setup, "provider", &fields("look"), "provider").await;
     let page = manager.page(&format!("{setup}/provider")).await;
     assert!(
-        page.contains("is not there") && page.contains("ipcbind=unix"),
+        page.contains("does not exist") && page.contains("ipcbind=unix"),
         "{page}"
     );
     let socket = core.join("signet/node.sock");
@@ -563,7 +563,7 @@ async fn a_node_on_this_machine_is_found_and_what_is_missing_is_said() {
     drop(node);
     let page = manager.page(&format!("{setup}/provider")).await;
     assert!(
-        page.contains("no node listens") && page.contains("Start the node"),
+        page.contains("no node is listening") && page.contains("Start the node"),
         "{page}"
     );
 }
@@ -581,7 +581,7 @@ async fn without_a_client_it_leads_to_one_and_waits() {
         .page(200);
     assert!(
         page.one("section.attention")
-            .contains("No JD client is installed")
+            .contains("No client is installed")
     );
     assert_eq!(page.count("button.primary"), 0, "there is nothing to start");
     let refused = form(&manager, &format!("{setup}/review"), &[("action", "go")]).await;
@@ -614,10 +614,10 @@ async fn a_client_that_does_not_come_up_says_why_and_what_to_do() {
         .ask(&format!("/setup/watch/{id}"), "text/html")
         .await
         .page(200);
-    assert_eq!(page.one("h1"), "barn does not come up yet");
+    assert_eq!(page.one("h1"), "barn failed, retrying …");
     let said = page.one("section.attention");
     assert!(
-        said.contains("Template provider refused the connection.") && said.contains("next try in"),
+        said.contains("Template provider refused the connection.") && said.contains("retry in"),
         "{said}"
     );
     let json = manager.json(&format!("/api/setup/watch/{id}")).await;
@@ -648,7 +648,7 @@ async fn the_page_that_watches_is_told_when_miners_are_served() {
         "{first:?}"
     );
     let seen = stream
-        .until(|heard| heard.data.contains("barn serves miners"))
+        .until(|heard| heard.data.contains("barn is running"))
         .await;
     assert!(seen.data.contains("stratum2+tcp://127.0.0.1:"), "{seen:?}");
     let mut stream = EventStream::open(manager.request("GET", &path)).await;
@@ -767,7 +767,7 @@ async fn a_programs_mistakes_are_named_where_it_made_them() {
         );
         assert_eq!(
             errors[0]["detail"],
-            format!("There is no field \"{sent}\". Did you mean \"{right}\"?")
+            format!("Unknown field \"{sent}\". Did you mean \"{right}\"?")
         );
     }
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -1022,7 +1022,7 @@ async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named
             .page(200);
         assert!(
             page.one("section[aria-labelledby=known] p.warning")
-                .contains("pools.toml has a mistake")
+                .contains("pools.toml has an error")
         );
         assert!(
             !page
@@ -1031,7 +1031,7 @@ async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named
         );
     }
     assert_eq!(
-        manager.log().matches("pools.toml has a mistake").count(),
+        manager.log().matches("pools.toml has an error").count(),
         1,
         "{}",
         manager.log()

@@ -72,12 +72,12 @@ async fn what_the_client_does_not_take_comes_with_its_own_words_and_with_ours() 
         tried["message"]
             .as_str()
             .unwrap()
-            .contains("does not take this configuration: "),
+            .contains("rejects this configuration: "),
         "{tried}"
     );
     assert!(tried["advice"].as_str().unwrap().len() > 20, "{tried}");
     let page = form(&manager, &path, &[]).await.page(200);
-    assert!(page.one("h1").contains("Not taken") && page.one("pre").contains("config error"));
+    assert!(page.one("h1").contains("Not accepted") && page.one("pre").contains("config error"));
     assert!(!manager.data_dir().join("trials").exists());
 
     // A program that is no client says something else, or nothing.
@@ -109,7 +109,7 @@ async fn the_client_is_chosen_among_the_installed_ones() {
         lacking["detail"]
             .as_str()
             .unwrap()
-            .contains("No JD client is installed"),
+            .contains("No client is installed"),
         "{lacking}"
     );
     let lacking = send(
@@ -172,7 +172,7 @@ async fn a_program_that_says_nothing_is_ended_with_all_that_it_started() {
         tried["message"]
             .as_str()
             .unwrap()
-            .contains("said nothing within 10 s"),
+            .contains("logged nothing within 10 s"),
         "{tried}"
     );
     let left = std::fs::read_dir("/proc")

@@ -1,4 +1,5 @@
-//! Installing: what comes in, what does not, and that nothing is left of what did not.
+//! Installations that succeed, installations that are rejected, and leftovers, of which there must
+//! be none.
 
 use crate::harness::clients::{MEMBER, archive, pack, program, sha256, version};
 use crate::harness::disk::SmallDisk;
@@ -174,11 +175,11 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
         ),
         (
             Offered::new("v1.0.11", &program(&["--pretend-version", "nonsense"])),
-            "failed its trial",
+            "the test run failed",
         ),
         (
             Offered::new("v1.0.12", &program(&["--no-such-flag"])),
-            "failed its trial",
+            "the test run failed",
         ),
         (
             Offered::new("v1.0.13", b"#!/bin/sh\necho jd_client_sv2 0.6.0\n"),
@@ -352,7 +353,13 @@ async fn a_slow_download_shows_how_far_it_is_survives_a_reload_and_can_be_cancel
         .post_json("/api/updates/install", &json!({ "version": "v0.8.0" }))
         .await;
     assert_eq!(second.status(), 409);
-    assert!(second.text().await.unwrap().contains("One thing at a time"));
+    assert!(
+        second
+            .text()
+            .await
+            .unwrap()
+            .contains("is still in progress")
+    );
 
     let (status, told) = manager.act(&format!("{path}/cancel")).await;
     assert_eq!(status, 200, "{told}");
@@ -405,7 +412,7 @@ async fn a_file_comes_in_by_path_by_form_and_as_a_body() {
         "{job}"
     );
 
-    // By a form, as a browser sends it; the very same program is not installed twice.
+    // By a form, as a browser sends it; the same program is already installed is not installed twice.
     let form = |content: &[u8]| {
         let mut body =
             b"--b0\r\ncontent-disposition: form-data; name=\"file\"; filename=\"C:\\\\x\\\\jd_client_sv2\"\r\n\r\n".to_vec();
@@ -425,7 +432,7 @@ async fn a_file_comes_in_by_path_by_form_and_as_a_body() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("very same program"),
+            .contains("same program is already installed"),
         "{job}"
     );
     // The same version, another program: both are kept.
@@ -563,7 +570,7 @@ async fn a_manifest_that_was_meddled_with_and_a_link_that_leads_nowhere_are_live
     let mut told: Value = serde_json::from_str(&text).unwrap();
     told["sha256"] = json!("äbc");
     fs::write(&manifest, told.to_string()).unwrap();
-    assert!(manager.page("/updates").await.contains("put there by hand"));
+    assert!(manager.page("/updates").await.contains("added manually"));
     // The one in use is gone: the page says so, and the next start takes the newest that is there.
     fs::remove_dir_all(manager.data_dir().join("clients/0.6.0")).unwrap();
     let page = manager.ask("/updates", "text/html").await.page(200);
@@ -607,7 +614,11 @@ async fn a_disk_that_fills_up_in_the_middle_changes_nothing() {
     while std::io::Write::write_all(&mut filling, &[1; 65536]).is_ok() {}
     let job = over(&manager, &id).await;
     assert!(
-        job["stage"] == "failed" && job["message"].as_str().unwrap().contains("Make room"),
+        job["stage"] == "failed"
+            && job["message"]
+                .as_str()
+                .unwrap()
+                .contains("Free up disk space"),
         "{job}"
     );
     drop(filling);
@@ -772,7 +783,11 @@ async fn a_full_disk_is_said_and_changes_nothing() {
     )
     .await;
     assert!(
-        job["stage"] == "failed" && job["message"].as_str().unwrap().contains("too little room"),
+        job["stage"] == "failed"
+            && job["message"]
+                .as_str()
+                .unwrap()
+                .contains("Not enough disk space"),
         "{job}"
     );
     assert_eq!(fs::read_dir(small.path()).unwrap().count(), 0);

@@ -1,6 +1,6 @@
-//! The manager is killed at every step of an installation and of a switch, at places that only test
-//! builds have. The next one finds a client that runs, tells the truth about the work, and leaves
-//! no litter.
+//! Kills the manager at every step of an installation and of a switch, at failpoints that only test
+//! builds have. The next manager finds a working client, reports the correct result of the job, and
+//! leaves no files behind.
 
 use crate::harness::clients::{program, version};
 use crate::harness::update_jobs::{
@@ -86,7 +86,7 @@ async fn an_installation_killed_at_every_step() {
                 job["message"]
                     .as_str()
                     .unwrap()
-                    .contains("ended in the middle"),
+                    .contains("stopped during the installation"),
                 "{place}: {job}"
             );
             assert_eq!(store(&manager), Vec::<String>::new(), "{place}");
@@ -267,7 +267,7 @@ async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_afte
                     && job["message"]
                         .as_str()
                         .unwrap()
-                        .contains("could not be judged"),
+                        .contains("so there is no result"),
                 "{job}"
             );
             assert_eq!(current(&manager).as_deref(), Some("0.5.0"));

@@ -1,6 +1,5 @@
-//! Clients from release to use and back: a real manager, real archives with real programs, a
-//! release server on loopback that behaves in all the ways such servers do, and managers that are
-//! killed at every step.
+//! Clients from release to rollback: a real manager, real archives with real programs, a release
+//! server on loopback with all the faults of real servers, and kills of the manager at every step.
 
 mod install;
 mod kills;

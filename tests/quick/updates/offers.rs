@@ -1,4 +1,4 @@
-//! Which release is offered on this machine, what a user skips, and the notes that are shown.
+//! The offered release on this machine, skipped releases, and release notes.
 
 use super::release_check::age_answer;
 use crate::harness::clients::version;
@@ -50,7 +50,7 @@ async fn until_version_check(manager: &Manager, id: &str, release: Option<&str>)
         let message = found.unwrap()["message"].as_str().unwrap();
         let is_said = match release {
             Some(release) => message.starts_with(&format!("Release {release} ")),
-            None => message.starts_with("Its client is version 0.5.0"),
+            None => message.starts_with("Client 0.5.0. No newer version is known."),
         };
         is_said.then_some(())
     })
@@ -161,7 +161,7 @@ async fn versions_are_compared_and_not_dates() {
     let page = manager.ask("/updates", "text/html").await.page(200);
     assert_eq!(
         page.one("h1"),
-        "Client 0.6.0 is in use, and nothing newer is known"
+        "Client 0.6.0 in use, no newer release known"
     );
 }
 

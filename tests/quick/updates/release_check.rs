@@ -1,4 +1,4 @@
-//! Looking for releases: what is told, how often is asked, what is remembered.
+//! Release checks: results, request rate, and stored state.
 
 use crate::harness::Manager;
 use crate::harness::clients::version;
@@ -17,7 +17,7 @@ async fn releases_are_looked_for_and_what_is_new_is_said() {
 
     // Before anything is known.
     let page = manager.ask("/updates", "text/html").await.page(200);
-    assert_eq!(page.one("h1"), "No client yet");
+    assert_eq!(page.one("h1"), "No client installed");
     assert_eq!(
         page.attr("#first ~ p a.primary", "href"),
         "/updates/install"
@@ -232,7 +232,7 @@ async fn a_source_that_fails_is_named_and_loses_nothing() {
         manager
             .page("/updates")
             .await
-            .contains("could not be looked for")
+            .contains("Cannot check for releases")
     );
 }
 
@@ -345,7 +345,7 @@ async fn what_is_asked_for_wrongly_is_named() {
             "/api/updates/jobs/00000000-0000-4000-8000-000000000000/cancel",
             json!({}),
             404,
-            "piece of work",
+            "update job",
         ),
     ] {
         let (got, text) = refused(path, body.clone()).await;

@@ -1,4 +1,4 @@
-//! From one client to another and back, with real instances.
+//! Switches and rollbacks with real instances.
 
 use crate::harness::clients::{program, version};
 use crate::harness::releases::Releases;
@@ -98,8 +98,10 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
         assert!(
             words
                 .iter()
-                .any(|w| w.contains("going over to client 0.6.0"))
-                && words.iter().any(|w| w.contains("come up well"))
+                .any(|w| w.contains("switching to client 0.6.0"))
+                && words
+                    .iter()
+                    .any(|w| w.contains("is healthy: switch complete"))
         );
     }
     // One after the other: the second began after the first was judged.
@@ -168,7 +170,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("barn did not come up well"),
+            .contains("barn is not healthy"),
         "{}",
         job["message"]
     );
@@ -181,7 +183,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
         step(&job, "barn")["words"]
             .as_str()
             .unwrap()
-            .contains("It is back on 0.5.0 and serves miners.")
+            .contains("Rolled back to 0.5.0 and running.")
     );
     for name in ["garage", "attic"] {
         assert_eq!(step(&job, name)["state"], "left-alone");
@@ -217,7 +219,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
     let said = page.one("section.attention");
     for words in [
         "The update to 0.6.0 was rolled back",
-        "barn did not come up well",
+        "barn is not healthy",
         "Client 0.5.0 is in use.",
         "before you try again",
     ] {
@@ -248,7 +250,7 @@ async fn one_that_never_serves_goes_back_too() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("did not serve miners within 2 s"),
+            .contains("was not ready for miners within 2 s"),
         "{}",
         job["message"]
     );
@@ -273,8 +275,9 @@ async fn those_who_went_over_before_one_failed_stay_pinned_and_come_along_later(
     assert_eq!(job["stage"], "rolled-back", "{job}");
     let message = job["message"].as_str().unwrap();
     assert!(
-        message
-            .contains("barn went over before and stays, pinned to 0.6.0. 1 other was left alone."),
+        message.contains(
+            "Already switched and pinned to 0.6.0: barn. 1 other instance was not changed."
+        ),
         "{message}"
     );
     let states: Vec<&Value> = ["barn", "garage", "attic"]
@@ -298,10 +301,10 @@ async fn those_who_went_over_before_one_failed_stay_pinned_and_come_along_later(
     assert!(
         offered
             .iter()
-            .any(|text| text.contains("Take the others along"))
+            .any(|text| text.contains("Switch the other instances"))
             && offered
                 .iter()
-                .any(|text| text.contains("Take all back to 0.5.0"))
+                .any(|text| text.contains("Roll back all to 0.5.0"))
     );
 
     // All back: the one that was left behind comes back, and follows again.
@@ -406,7 +409,7 @@ async fn one_whose_health_is_worse_than_before_goes_back() {
         job["message"]
             .as_str()
             .unwrap()
-            .contains("Pool was well before and is not any more: Mining solo"),
+            .contains("Pool became unhealthy: Mining solo"),
         "{}",
         job["message"]
     );
@@ -561,7 +564,7 @@ async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_
             && job["message"]
                 .as_str()
                 .unwrap()
-                .contains("could not be judged"),
+                .contains("so there is no result"),
         "{job}"
     );
     assert_eq!(

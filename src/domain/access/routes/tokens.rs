@@ -1,4 +1,4 @@
-//! The handlers of `/tokens`: what programs log in with, of whoever asks; an admin sees all.
+//! Handlers of `/tokens`: the caller's tokens; an admin sees all.
 
 use axum::Extension;
 use axum::extract::State;
@@ -31,7 +31,7 @@ pub async fn list(State(access): State<Access>, caller: Caller, want: RequestCon
     ))
 }
 
-/// `POST /tokens`: the answer shows the token, this once.
+/// `POST /tokens`: only this response contains the token.
 pub async fn create(
     State(access): State<Access>,
     Extension(proof): Extension<LoginMethod>,
@@ -94,7 +94,7 @@ async fn seen(
         .ok_or_else(|| Error::not_found("token", id))
 }
 
-/// `GET /tokens/{id}/delete`: the question.
+/// `GET /tokens/{id}/delete`: the confirmation page.
 pub async fn ask_revoke(
     State(access): State<Access>,
     caller: Caller,
@@ -112,11 +112,11 @@ pub async fn revoke(
     want: RequestContext,
     PathId(id): PathId<TokenId>,
 ) -> Reply {
-    // A stolen token must not take away those of its owner.
+    // A stolen token must not revoke its owner's other tokens.
     if proof != LoginMethod::Token(id) {
         in_person(&proof)?;
     }
     let gone = access.revoke_token(&caller, id).await?;
-    let json = MessageResponse::new(format!("\"{}\" is revoked.", gone.name));
+    let json = MessageResponse::new(format!("Token \"{}\" revoked.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }

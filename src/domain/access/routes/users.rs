@@ -1,4 +1,4 @@
-//! The handlers of `/users`: who may log in, for admins.
+//! Handlers of `/users`, for admins.
 
 use axum::Extension;
 use axum::extract::State;
@@ -38,7 +38,10 @@ pub async fn create(
     };
     match made {
         Ok(user) => {
-            let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
+            let message = format!(
+                "User \"{}\" created with the role {}.",
+                user.name, user.role
+            );
             let at = format!("{HERE}/{}", user.id);
             let json = UserCreatedResponse {
                 user_id: user.id,
@@ -66,7 +69,7 @@ fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
     members.finish(value)
 }
 
-/// A password is taken as it is, blanks and all.
+/// A password is used unchanged, including spaces.
 fn password(members: &mut MemberReader) -> Option<String> {
     match members.take("password")? {
         serde_json::Value::String(text) if text.is_empty() => None,
@@ -102,7 +105,7 @@ pub async fn change(
     };
     match changed {
         Ok(user) => {
-            let message = format!("\"{}\" is changed.", user.name);
+            let message = format!("User \"{}\" saved.", user.name);
             ChangeResponse::new(UserChangeResponse { message, user }, HERE).respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
@@ -127,7 +130,7 @@ fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
     }))
 }
 
-/// `GET /users/{id}/delete`: the question.
+/// `GET /users/{id}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(access): State<Access>,
     want: RequestContext,
@@ -145,6 +148,6 @@ pub async fn delete(
 ) -> Reply {
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
-    let json = MessageResponse::new(format!("\"{}\" is deleted.", gone.name));
+    let json = MessageResponse::new(format!("User \"{}\" deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }

@@ -1,4 +1,4 @@
-//! The login page, and the page that hands back a form that was sent without a valid session.
+//! The sign-in page, and the page that returns a form that was sent without a valid session.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -7,23 +7,23 @@ use serde::Serialize;
 use crate::domain::access::pending_form::KeptForm;
 use crate::view;
 
-/// `GET /login` and a login that was refused.
+/// `GET /login`, also after a failed sign-in.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/login.html", blocks = ["main"])]
 #[schemars(rename = "Login")]
 pub struct LoginPage {
-    /// Where one goes then.
+    /// The page to open after signing in.
     next: String,
     #[serde(skip)]
     name: String,
-    /// Why nobody was let in.
+    /// The reason of a failed sign-in.
     refused: Option<String>,
-    /// Somebody has a password.
+    /// Whether there is a user.
     has_users: bool,
-    /// Nobody has, and one can be set at `/login/first`.
+    /// There is no user, and the first one can be created at `/login/first`.
     first_visit: bool,
-    /// Another site led here, and then browsers leave the session out: the page asks once more by
-    /// itself.
+    /// A link on another site led here, and browsers then do not send the session cookie: the page reloads
+    /// automatically.
     #[serde(skip)]
     ask_again: bool,
     /// A form that was sent without a valid session.
@@ -33,7 +33,7 @@ pub struct LoginPage {
 view!(LoginPage { "main" => as_main });
 
 impl LoginPage {
-    /// The empty login.
+    /// The empty form.
     pub fn new(next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
         Self {
             next,
@@ -46,7 +46,7 @@ impl LoginPage {
         }
     }
 
-    /// The login once more, with why it was refused.
+    /// The form after a failed sign-in, with the reason.
     pub fn refused(next: String, name: String, why: String, kept: Option<KeptForm>) -> Self {
         Self {
             next,
@@ -59,7 +59,7 @@ impl LoginPage {
         }
     }
 
-    /// The login for somebody whose form was sent without a valid session.
+    /// The sign-in page after a form that was sent without a valid session.
     pub fn keeping(kept: KeptForm) -> Self {
         Self {
             kept: Some(kept),
@@ -68,7 +68,7 @@ impl LoginPage {
     }
 }
 
-/// After signing in with a form that was kept: it can be submitted again.
+/// Shown after signing in with a kept form, which can be submitted again.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "access/kept.html", blocks = ["main"])]
 pub struct KeptPage {
@@ -78,7 +78,7 @@ pub struct KeptPage {
 view!(KeptPage { "main" => as_main });
 
 impl KeptPage {
-    /// The page that hands a form back.
+    /// The page with the kept form.
     pub fn new(kept: KeptForm) -> Self {
         Self { kept }
     }

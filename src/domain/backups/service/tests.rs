@@ -141,7 +141,7 @@ async fn one_that_is_being_made_ends_with_the_manager_and_leaves_nothing() {
     let (dir, _, backups) = world().await;
     backups.stop.cancel();
     let error = backups.nightly().await.unwrap_err().to_string();
-    assert!(error.contains("jd-manager ends"), "{error}");
+    assert!(error.contains("jd-manager is stopping"), "{error}");
     assert_eq!(
         std::fs::read_dir(dir.path().join("backups"))
             .unwrap()

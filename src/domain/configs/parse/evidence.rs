@@ -1,5 +1,6 @@
-//! Public keys, read with what else the configuration says of keys: a secret key in the place of a
-//! public one looks like a key of the protocol of 2019, unless its other half stands nearby.
+//! Reads public keys in the context of the other keys of a configuration. A secret key in a public
+//! key field looks like a key of the 2019 protocol, unless its public key is also in the
+//! configuration.
 
 use super::table::is_blank;
 use crate::domain::configs::model::ClientConfig;
@@ -8,7 +9,7 @@ use crate::domain::configs::rules::scalar;
 use crate::domain::keys::{self, KeyFormatError, SecretKey};
 use serde_json::Value;
 
-/// The keys that a configuration mentions.
+/// The keys in a configuration.
 #[derive(Default)]
 pub struct KeyEvidence {
     texts: Vec<String>,
@@ -16,7 +17,7 @@ pub struct KeyEvidence {
 }
 
 impl KeyEvidence {
-    /// Those of `value`, and the secret key of the configuration that it replaces.
+    /// The keys in `value`, and the secret key of the configuration that it replaces.
     pub fn of(value: &Value, previous: Option<&ClientConfig>) -> Self {
         let provider = value.pointer("/template_provider_type/Sv2Tp/public_key");
         let pools = value.get("upstreams").and_then(Value::as_array);
@@ -37,7 +38,7 @@ impl KeyEvidence {
         Self { texts, secret }
     }
 
-    /// A public key; a whole address with a key behind its slash stands for that key.
+    /// A public key. An address with a key after a slash means that key.
     pub fn public_key(&self, value: &Value) -> Result<String, String> {
         let text = scalar::word(value, scalar::LONGEST_TEXT)?;
         let inside = StratumAddress::parse(&text)
@@ -64,7 +65,7 @@ impl KeyEvidence {
     }
 }
 
-/// The key behind the slash of a pool's or a template provider's address.
+/// The key after the slash in the address of a pool or a template provider.
 pub fn key_in_address(value: Option<&Value>) -> Option<String> {
     let text = value.filter(|value| !is_blank(value))?.as_str()?;
     StratumAddress::parse(scalar::bare(text))?.ok()?.key

@@ -1,20 +1,18 @@
-//! Urlencoded forms: from flat names to the JSON shape that [`read`](super::read) takes, and from a
-//! complaint's pointer back to the name of its field.
+//! Converts urlencoded forms with flat names to the JSON that [`read`](super::read) accepts, and
+//! the pointer of an error to the name of its form field.
 //!
-//! Names are the fields' own, with dots between levels and numbers for pools: `listening_address`,
+//! Names have dots between levels and numbers for pools: `listening_address`,
 //! `upstreams.0.pool_port`, `template_provider_type.Sv2Tp.address`, `miner_telemetry.cidrs`.
 //! Besides:
-//! * the select field `template_provider` (`sv2tp` or `ipc`) says which kind is meant; the fields
-//!   of the other kind may be in the form, they are dropped. Without that field the kind is the one
-//!   whose fields are not all empty;
-//! * pools whose fields are all empty are dropped, so that a form may offer a spare row; the others
-//!   close up in the order of their numbers, and pointers count the rows that are left;
-//! * lists are one text, elements separated by commas, space or lines; several fields of that name
-//!   add up. For every other name the last one counts;
-//! * an optional section is chosen by filling it in: empty text is "not set".
+//! * the select field `template_provider` (`sv2tp` or `ipc`) selects the kind, and fields of the
+//!   other kind are dropped. Without that field, the kind is the one with non-empty fields;
+//! * pools with only empty fields are dropped, so a form can offer a spare row; the others are
+//!   renumbered, and pointers use the new numbers;
+//! * lists are one text with elements separated by commas, spaces or line breaks. Several fields
+//!   with that name are combined. For other names, the last field wins;
+//! * empty text means "not set".
 //!
-//! What else is in the form (a name, a description) the caller takes out first, else it comes back
-//! as a warning.
+//! Callers remove other form fields (name, description) first; otherwise they cause a warning.
 
 use super::table::split_list;
 use crate::programs::jd_client::config_fields::{ConfigField, FieldKind};
@@ -23,7 +21,7 @@ use std::collections::BTreeMap;
 
 const KINDS: [(&str, &str); 2] = [("sv2tp", "Sv2Tp"), ("ipc", "BitcoinCoreIpc")];
 
-/// The JSON shape of a submitted form.
+/// The JSON of a submitted form.
 pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
     let mut top = Map::new();
     let mut pools: BTreeMap<u32, Map<String, Value>> = BTreeMap::new();
@@ -96,7 +94,7 @@ fn provider_choice(
                 providers.entry((*kind).to_owned()).or_default();
                 providers.retain(|known, _| known == kind);
             }
-            // Not one of the choices: reading says so.
+            // An invalid choice, which `read` reports.
             None => return Some(chosen.into()),
         },
     }
@@ -111,7 +109,7 @@ fn provider_choice(
     ))
 }
 
-/// Whether the field of this name is a list in one text.
+/// Whether the field with this name is a list in one text.
 fn is_list(name: &str) -> bool {
     ConfigField::of_key(name).is_some_and(|field| field.kind == FieldKind::List)
 }
@@ -120,9 +118,9 @@ fn all_empty(fields: &Map<String, Value>) -> bool {
     fields.values().all(super::is_blank)
 }
 
-/// The name of the form field that a complaint at `pointer` (relative to the configuration) belongs
-/// to: `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field
-/// of the list, the choice of a template provider to `template_provider`.
+/// The name of the form field for an error at `pointer` (relative to the configuration):
+/// `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field of
+/// the list, and the kind of template provider to `template_provider`.
 pub fn form_name(pointer: &str) -> String {
     let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
     match path[..] {

@@ -1,4 +1,4 @@
-//! The pools of a configuration: each with its job declaration server, its key and its account.
+//! Reads the pools of a configuration with their job declaration servers, keys and accounts.
 
 use super::evidence::{KeyEvidence, key_in_address};
 use super::table::{ObjectReader, is_blank};
@@ -8,15 +8,15 @@ use crate::domain::configs::rules::peer_address::StratumAddress;
 use crate::domain::configs::rules::{self, ConfigFindings, MOST_UPSTREAMS, address, scalar};
 use serde_json::Value;
 
-/// The account common to all pools, as older clients send it.
+/// The default account of all pools, as older clients send it.
 pub struct CommonAccount {
-    /// It, if it was sent and is right.
+    /// The account, if it is present and valid.
     pub identity: Option<String>,
-    /// It was sent, is wrong and has been complained about.
+    /// True if it is invalid and has an error already.
     pub wrong: bool,
 }
 
-/// All of them, in their order.
+/// Reads all pools in order.
 pub fn upstreams(
     top: &mut ObjectReader,
     common: &CommonAccount,
@@ -41,14 +41,14 @@ pub fn upstreams(
             pool.warn_of_unknown(found);
         }
     }
-    // A list that could not be read has its own complaint and is not an empty one.
+    // An invalid list has its own error and is not an empty list.
     if sent > 0 || found.errors.len() == complaints {
         rules::pools(mode, sent, found);
     }
     pools
 }
 
-/// The pool described by `pool`, with its `own` account or else the one common to all.
+/// Reads a pool with its `own` account or else the default account.
 fn upstream(
     pool: &mut ObjectReader,
     own: Option<String>,
@@ -71,7 +71,7 @@ fn upstream(
         None if !common.wrong && pool.peek("user_identity").is_none_or(is_blank) => {
             pool.required("user_identity", found, identity)
         }
-        // One that is there and wrong has been complained about.
+        // An invalid account already has an error.
         known => known,
     };
     Some(ConfigUpstream {
@@ -84,7 +84,7 @@ fn upstream(
     })
 }
 
-/// The key of a pool: from its own field, or from an address that has it behind a slash.
+/// The key of a pool, from its own field or from an address with a key after a slash.
 fn authority_key(
     pool: &mut ObjectReader,
     jds_key: &'static str,
@@ -113,14 +113,16 @@ fn authority_key(
     if own != published {
         found.error(
             pool.at("authority_pubkey"),
-            format!("The key behind the address is another, {published}. Leave the wrong one out."),
+            format!(
+                "The address contains a different public key, {published}. Remove the wrong one."
+            ),
         );
         return None;
     }
     Some(own)
 }
 
-/// A host and its port, from two fields or, as older clients send them, from one.
+/// A host and its port from two fields or, as in older clients, from one.
 fn host_and_port(
     pool: &mut ObjectReader,
     host_key: &'static str,
@@ -153,13 +155,13 @@ fn host_and_port(
             pool.skip(port_key);
             return (Some(host), Some(port));
         }
-        // Old example files name the port twice; that is only wrong when the two differ.
+        // Old example files contain the port twice, which is an error only if the ports differ.
         let second: Option<u16> = pool.optional(port_key, found, |v| number(v, 1, u16::MAX));
         pool.skip(host_key);
         if second.is_some_and(|second| second != port) {
             found.error(
                 pool.at(host_key),
-                format!("The port {port} here contradicts {port_key}. Write the host alone."),
+                format!("Port {port} in the address does not match the port field. Enter only the host here."),
             );
             return (None, second);
         }

@@ -1,11 +1,11 @@
-//! What holds for any JSON at all.
+//! Properties that hold for any JSON.
 
 use super::*;
 use crate::domain::configs::samples;
 use proptest::prelude::*;
 use serde_json::json;
 
-/// Any JSON, with the names of fields more often than chance would have them.
+/// Any JSON, with names of fields more often than random.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -68,7 +68,7 @@ proptest! {
                 let again = read(&accepted.config.to_stored_value(), None);
                 prop_assert_eq!(again.map(|again| again.config), Ok(accepted.config));
             }
-            // Fields that are judged together may complain at the other one.
+            // Rules for several fields can report the error at another field.
             Err(found) => {
                 let joint = ["secret_key", "reward_script", "monitoring_address", "_version", "user_identity", "sv2_tp", "_ipc"];
                 for error in &found.errors {

@@ -1,16 +1,16 @@
-//! A JSON object being read field by field: where it stands, which of its keys have been read, and
-//! the words for what is missing.
+//! Reads a JSON object field by field: its pointer, the keys that were read, and the messages for
+//! missing fields.
 
 use crate::domain::configs::rules::{ConfigFindings, scalar};
 use crate::programs::jd_client::config_fields::{ConfigField, FIELDS};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// Warnings of unknown keys that one object may cause; a body of a megabyte could hold a hundred
-/// thousand.
+/// The maximum number of warnings about unknown keys in one object. A body of a megabyte could
+/// contain a hundred thousand.
 const MOST_UNKNOWN: usize = 20;
 
-/// An object being read.
+/// A JSON object that is being read.
 pub struct ObjectReader<'v> {
     pointer: String,
     entries: &'v Map<String, Value>,
@@ -57,17 +57,17 @@ impl<'v> ObjectReader<'v> {
         )
     }
 
-    /// The value of `key`, without counting it as read; null is absent.
+    /// The value of `key`, without marking it as read. Null means absent.
     pub fn peek(&self, key: &str) -> Option<&'v Value> {
         self.entries.get(key).filter(|value| !value.is_null())
     }
 
-    /// Counts `key` as read.
+    /// Marks `key` as read.
     pub fn skip(&mut self, key: &'static str) {
         self.read.insert(key);
     }
 
-    /// A field that must be there and must not be empty.
+    /// A field that must be present and not empty.
     pub fn required<T>(
         &mut self,
         key: &'static str,
@@ -84,7 +84,7 @@ impl<'v> ObjectReader<'v> {
         }
     }
 
-    /// A field that must be there and may be empty.
+    /// A field that must be present but can be empty.
     pub fn present<T>(
         &mut self,
         key: &'static str,
@@ -101,8 +101,7 @@ impl<'v> ObjectReader<'v> {
         }
     }
 
-    /// A field that may be absent or empty; `None` then, and also when it is wrong, with a
-    /// complaint.
+    /// An optional field. `None` if it is absent, empty or invalid; an invalid field adds an error.
     pub fn optional<T>(
         &mut self,
         key: &'static str,
@@ -117,7 +116,7 @@ impl<'v> ObjectReader<'v> {
         }
     }
 
-    /// An object that must be there.
+    /// An object that must be present.
     pub fn table(
         &mut self,
         key: &'static str,
@@ -133,7 +132,7 @@ impl<'v> ObjectReader<'v> {
         }
     }
 
-    /// A list of objects, if it is there; too long a list is read as far as allowed.
+    /// A list of objects, if present. A list that is too long is read up to the limit.
     pub fn tables(
         &mut self,
         key: &'static str,
@@ -150,8 +149,8 @@ impl<'v> ObjectReader<'v> {
         )
     }
 
-    /// A list of single values, empty when absent. A list may also be one text, its elements
-    /// separated by commas or space.
+    /// A list of single values, empty if absent. A list can also be one text with elements
+    /// separated by commas or spaces.
     pub fn list<T>(
         &mut self,
         key: &'static str,
@@ -208,13 +207,13 @@ impl<'v> ObjectReader<'v> {
         if list.len() > most {
             found.error(
                 self.at(key),
-                format!("There are too many entries; at most {most} are accepted."),
+                format!("There are too many entries. The maximum is {most}."),
             );
         }
         &list[..list.len().min(most)]
     }
 
-    /// Warns of every key that nothing has asked for.
+    /// Warns of every key that was not read.
     pub fn warn_of_unknown(&self, found: &mut ConfigFindings) {
         for key in self
             .entries
@@ -232,7 +231,7 @@ impl<'v> ObjectReader<'v> {
             found.warn(
                 self.at(&short),
                 format!(
-                    "{} is not a field of a configuration and was left out.{hint}",
+                    "{} is not a configuration field and was ignored.{hint}",
                     scalar::shown(&short)
                 ),
             );
@@ -240,7 +239,7 @@ impl<'v> ObjectReader<'v> {
     }
 }
 
-/// Whether a value is what an empty form field sends, or nothing.
+/// Whether a value is null or empty, as from an empty form field.
 pub fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -249,7 +248,7 @@ pub fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// The elements of a list written as text: separated by commas, semicolons, spaces or line breaks.
+/// The elements of a list in one text, separated by commas, semicolons, spaces or line breaks.
 pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c == ',' || c == ';' || c.is_whitespace())
         .filter(|part| !part.is_empty())

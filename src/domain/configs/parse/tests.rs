@@ -92,7 +92,7 @@ fn each_missing_field_is_missed_by_its_own_name() {
     let (_, detail) = only_error(&with("listening_address", Value::Null));
     assert_eq!(
         detail,
-        "This is missing: the address and port on which miners connect, such as 0.0.0.0:34265."
+        "This is missing: the IP address and port that miners connect to, such as 0.0.0.0:34265."
     );
 }
 
@@ -171,7 +171,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("min_supported_version", json!(3)),
             "/min_supported_version",
-            "above the highest",
+            "greater than the maximum",
         ),
         (
             with("cert_validity_sec", json!(-1)),
@@ -225,7 +225,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("authority_public_key", json!(samples::POOL_KEY)),
             "/authority_secret_key",
-            "does not belong",
+            "does not match the public key",
         ),
         (
             with("template_provider_type", json!({"foo": {}})),
@@ -268,7 +268,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             ipc("fee_threshold", json!(u64::MAX)),
             "/template_provider_type/BitcoinCoreIpc/fee_threshold",
-            "outside",
+            "out of range",
         ),
         (
             ipc("data_dir", json!("$HOME/.bitcoin")),
@@ -293,7 +293,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("coinbase_reward_script", json!("addr(tb1qxxx)")),
             "/coinbase_reward_script",
-            "not a Bitcoin address",
+            "not a valid Bitcoin address",
         ),
         (
             with(
@@ -321,13 +321,13 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("share_batch_size", json!(0)),
             "/share_batch_size",
-            "outside",
+            "out of range",
         ),
         (with("mode", json!("FOO")), "/mode", "SOLOMINING"),
         (
             with("monitoring_address", json!("localhost:9091")),
             "/monitoring_address",
-            "no host names",
+            "does not accept host names",
         ),
         (
             with("monitoring_address", json!("127.0.0.1:34265")),
@@ -337,7 +337,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("monitoring_cache_refresh_secs", json!(0)),
             "/monitoring_cache_refresh_secs",
-            "outside",
+            "out of range",
         ),
         (
             with("supported_extensions", json!(["a"])),
@@ -607,7 +607,7 @@ fn the_mask_keeps_the_previous_secret_as_long_as_the_public_key_stays() {
             (found.errors.len(), found.errors[0].pointer.as_str()),
             (1, "/authority_secret_key")
         );
-        assert!(found.errors[0].detail.contains("public key was changed"));
+        assert!(found.errors[0].detail.contains("public key has changed"));
         let unreadable = changed(config, "/authority_public_key", json!("?"));
         let found = read(&unreadable, Some(&previous)).unwrap_err();
         assert_eq!(
@@ -728,7 +728,10 @@ fn addresses_are_read_as_they_are_published_and_pasted() {
         sent["upstreams"][0]["pool_address"] = json!(other);
     });
     assert_eq!(pointer, "/upstreams/0/authority_pubkey");
-    assert!(detail.contains("is another"), "{detail}");
+    assert!(
+        detail.contains("contains a different public key"),
+        "{detail}"
+    );
     let (pointer, detail) = refused(&|sent| {
         sent["upstreams"][0]["pool_address"] = json!("sv2://barn.localhost:3333/barn");
     });

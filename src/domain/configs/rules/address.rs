@@ -1,18 +1,17 @@
-//! Where things are: socket addresses, hosts, networks, directories, checked as the client (0.6.0)
-//! reads them.
+//! Rules for socket addresses, hosts, networks and directories, as the client (0.6.0) reads them.
 
 use super::scalar::shown;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Characters of the longest host name there can be (RFC 1035 in its text form).
+/// The length of the longest host name (RFC 1035, text form).
 const LONGEST_HOST: usize = 253;
-/// Bytes of the longest path of a Unix socket on Linux, without the NUL at its end.
+/// The longest path of a Unix socket on Linux in bytes, without the NUL at the end.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no
-/// host names here.
+/// `IP:port` of a listener, with brackets around an IPv6 address. The client accepts no host names
+/// here.
 ///
-/// What a browser or a miner's page shows around it is left out: a scheme, and what follows a slash.
+/// Ignores a scheme and the part after a slash, as copied from a browser or a miner's page.
 pub fn listening(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let text = match text.split_once("://") {
@@ -23,7 +22,7 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
     };
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() == 0 => {
-            Err("Port 0 means “any port”, so nobody would know where to connect. Choose one from 1 to 65535.".into())
+            Err("Port 0 means “any port”, so miners would not know where to connect. Choose a port from 1 to 65535.".into())
         }
         Ok(address) => Ok(address),
         Err(_) => Err(listen_error(text)),
@@ -33,17 +32,17 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
 fn listen_error(text: &str) -> String {
     if let Some((scheme, _)) = text.split_once("://") {
         return format!(
-            "{} is Stratum V1, and the client serves Stratum V2; V1 miners need a translator. Enter only an IP address and a \
+            "{} means Stratum V1, but the client supports only Stratum V2; V1 miners need a translator. Enter only an IP address and a \
              port, such as 0.0.0.0:34265.",
             shown(&format!("{scheme}://"))
         );
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return format!("The port is missing: write {}.", SocketAddr::new(ip, 34265));
+        return format!("The port is missing. Enter {}.", SocketAddr::new(ip, 34265));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return format!(
-            "{} is not an address with a port, such as 0.0.0.0:34265 (all addresses of this machine).",
+            "{} is not an address with a port. Enter one such as 0.0.0.0:34265 (all addresses of this machine).",
             shown(text)
         );
     };
@@ -51,24 +50,24 @@ fn listen_error(text: &str) -> String {
         return fault;
     }
     match host.parse::<Ipv6Addr>() {
-        Ok(ip) => format!("An IPv6 address needs brackets before its port: [{ip}]:{port}."),
+        Ok(ip) => format!("An IPv6 address with a port needs brackets. Enter [{ip}]:{port}."),
         Err(_) => format!(
-            "{} is not an IP address, and the client takes no host names here. For all addresses of this machine write \
-             0.0.0.0:{port}, for this machine alone 127.0.0.1:{port}.",
+            "{} is not an IP address, and the client does not accept host names here. Enter 0.0.0.0:{port} for all addresses \
+             of this machine, or 127.0.0.1:{port} for this machine only.",
             shown(host)
         ),
     }
 }
 
-/// A host name or an IP address without a port. An IPv6 address may have brackets.
+/// A host name or an IP address without port. An IPv6 address can have brackets.
 pub fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("The host is missing: a name or an IP address.".into());
+        return Err("The host is missing. Enter a host name or an IP address.".into());
     }
     if text.contains("://") || text.contains('/') {
         return Err(format!(
-            "{} is more than a host: leave out the scheme and anything after a slash.",
+            "{} is not only a host. Remove the scheme and everything after a slash.",
             shown(text)
         ));
     }
@@ -78,7 +77,7 @@ pub fn host(text: &str) -> Result<String, String> {
     if let Some((host, port)) = text.rsplit_once(':') {
         return Err(match port_number(port) {
             Ok(_) => format!(
-                "The port {port} belongs into its own field; here only {} is wanted.",
+                "Enter port {port} in its own field, and only {} here.",
                 shown(host)
             ),
             Err(_) => format!("{} is neither a host name nor an IP address.", shown(text)),
@@ -90,13 +89,13 @@ pub fn host(text: &str) -> Result<String, String> {
 fn host_name(text: &str) -> Result<String, String> {
     if !text.is_ascii() {
         return Err(format!(
-            "{} has letters beyond ASCII: write the name's xn-- form.",
+            "{} has non-ASCII letters. Enter the xn-- form of the name.",
             shown(text)
         ));
     }
     if text.len() > LONGEST_HOST {
         return Err(format!(
-            "A host name has at most {LONGEST_HOST} characters; this has {}.",
+            "A host name has at most {LONGEST_HOST} characters; this one has {}.",
             text.len()
         ));
     }
@@ -109,7 +108,7 @@ fn host_name(text: &str) -> Result<String, String> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    // A last label of digits alone is never a name (RFC 1123, 2.1): it is a mistyped IPv4 address.
+    // A last label of only digits is never a name (RFC 1123, 2.1) but a mistyped IPv4 address.
     let last_is_number = name
         .rsplit('.')
         .next()
@@ -123,30 +122,30 @@ fn host_name(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// `host:port` of something to connect to; the host as in [`host`], an IPv6 address in brackets.
+/// `host:port` of a server. The host is as in [`host`], an IPv6 address in brackets.
 pub fn host_port(text: &str) -> Result<(String, u16), String> {
     let text = text.trim();
     if text.contains("://") {
         return Err(format!(
-            "{} is a URL; only host:port is wanted, such as 127.0.0.1:8442.",
+            "{} is a URL. Enter only host:port, such as 127.0.0.1:8442.",
             shown(text)
         ));
     }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Err(format!(
-            "The port is missing: write {}.",
+            "The port is missing. Enter {}.",
             SocketAddr::new(ip, 8442)
         ));
     }
     let Some((host_part, port)) = text.rsplit_once(':') else {
         return Err(format!(
-            "{} has no port: write it as host:port, such as 127.0.0.1:8442.",
+            "{} has no port. Enter host:port, such as 127.0.0.1:8442.",
             shown(text)
         ));
     };
     if host_part.parse::<Ipv6Addr>().is_ok() {
         return Err(format!(
-            "An IPv6 address needs brackets before its port: [{host_part}]:{port}."
+            "An IPv6 address with a port needs brackets. Enter [{host_part}]:{port}."
         ));
     }
     Ok((host(host_part)?, port_number(port)?))
@@ -161,25 +160,25 @@ fn port_number(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 && digits => Ok(port),
         _ => Err(format!(
-            "{} is not a port: a number from 1 to 65535 is wanted behind the colon.",
+            "{} is not a port. Enter a number from 1 to 65535 after the colon.",
             shown(text)
         )),
     }
 }
 
-/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`: others the client passes over
-/// with a warning.
+/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`. The client ignores other
+/// networks with a warning.
 pub fn private_network(text: &str) -> Result<String, String> {
     let text = text.trim();
     let Some((address, prefix)) = text.split_once('/') else {
         return Err(format!(
-            "{} has no prefix: write a network such as 192.168.1.0/24.",
+            "{} has no prefix length. Enter a network such as 192.168.1.0/24.",
             shown(text)
         ));
     };
     let Ok(address) = address.parse::<Ipv4Addr>() else {
         return Err(format!(
-            "{} is not an IPv4 address; the client searches IPv4 networks only.",
+            "{} is not an IPv4 address. The client searches only IPv4 networks.",
             shown(address)
         ));
     };
@@ -187,63 +186,62 @@ pub fn private_network(text: &str) -> Result<String, String> {
         Ok(24..=32) => {}
         Ok(0..=23) => {
             return Err(format!(
-                "/{prefix} is too many addresses to search: /24 (256 addresses) is the largest."
+                "/{prefix} has too many addresses to search. The largest network is /24 (256 addresses)."
             ));
         }
         _ => {
             return Err(format!(
-                "{} is not a prefix: a number from 24 to 32 is wanted.",
+                "{} is not a valid prefix length. Enter a number from 24 to 32.",
                 shown(prefix)
             ));
         }
     }
     if !address.is_private() {
         return Err(format!(
-            "{address} is not a private address; only 10.x, 172.16.x to 172.31.x and 192.168.x are searched."
+            "{address} is not a private address. The client searches only 10.x, 172.16.x to 172.31.x and 192.168.x."
         ));
     }
     Ok(text.into())
 }
 
-/// How many addresses a network has that [`private_network`] took.
+/// The number of addresses in a network that [`private_network`] accepted.
 pub fn addresses_in(network: &str) -> Option<u32> {
     let prefix: u32 = network.split_once('/')?.1.parse().ok()?;
     1_u32.checked_shl(32_u32.checked_sub(prefix)?)
 }
 
-/// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on
-/// mainnet): absolute or below `~`.
+/// The data directory of a node, absolute or below `~`. `chain_folder` is the subdirectory of its
+/// network; empty on mainnet.
 ///
-/// The client would expand variables and take relative paths from its own directory; both mean
-/// something else there than where the path was written, because each client runs in a directory
-/// and an environment of its own.
+/// The client would expand variables and resolve relative paths, but each client has its own
+/// working directory and environment, so the result would differ from what the user expects.
 pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {
         return Err(
-            "Write the directory out: the client does not see your shell's variables.".into(),
+            "Enter the full path: the client does not know the variables of your shell.".into(),
         );
     }
     if !(text.starts_with('/') || text == "~" || text.starts_with("~/")) {
         return Err(format!(
-            "{} is not a full path: write it from the root, such as /home/me/.bitcoin.",
+            "{} is not an absolute path. Enter a path such as /home/me/.bitcoin.",
             shown(text)
         ));
     }
     let socket = text.trim_end_matches('/').len() + 1 + chain_folder.len() + "/node.sock".len();
     if socket > LONGEST_SOCKET_PATH {
         return Err(format!(
-            "The node's socket in it would have a path of {socket} bytes; the system allows {LONGEST_SOCKET_PATH}. Link the \
-             directory to a shorter path."
+            "The path of the node's socket would have {socket} bytes, but the system allows only {LONGEST_SOCKET_PATH}. Create a \
+             link with a shorter path to this directory."
         ));
     }
     Ok(text.into())
 }
 
-/// Whether two listeners cannot exist beside each other: same port, and the same address or one
-/// that covers the other.
+/// Whether two listeners conflict: the same port, and the same address or one that includes the
+/// other.
 pub fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    // `[::]` takes IPv4 connections too on Linux unless told otherwise, so it covers everything.
+    // On Linux `[::]` also accepts IPv4 connections by default, so it includes all addresses.
     let covers = |one: IpAddr, other: IpAddr| match one {
         IpAddr::V4(one) => one.is_unspecified() && other.is_ipv4(),
         IpAddr::V6(one) => one.is_unspecified(),
@@ -275,17 +273,20 @@ mod tests {
         for (bad, says) in [
             ("", "not an address with a port"),
             ("34265", "not an address with a port"),
-            ("0.0.0.0", "write 0.0.0.0:34265"),
-            ("::1", "write [::1]:34265"),
-            ("[::1]", "write [::1]:34265"),
+            ("0.0.0.0", "Enter 0.0.0.0:34265"),
+            ("::1", "Enter [::1]:34265"),
+            ("[::1]", "Enter [::1]:34265"),
             ("fe80::1:x", "not a port"),
             ("0.0.0.0:0", "Port 0"),
             ("0.0.0.0:70000", "not a port"),
             ("0.0.0.0:", "not a port"),
-            ("localhost:34265", "takes no host names here"),
+            ("localhost:34265", "does not accept host names here"),
             ("256.0.0.1:34265", "not an IP address"),
-            ("stratum+tcp://0.0.0.0:1", "is Stratum V1"),
-            ("stratum2+tcp://barn.lan:1/key", "takes no host names here"),
+            ("stratum+tcp://0.0.0.0:1", "means Stratum V1"),
+            (
+                "stratum2+tcp://barn.lan:1/key",
+                "does not accept host names here",
+            ),
         ] {
             let message = listening(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");
@@ -308,10 +309,10 @@ mod tests {
         }
         for (bad, says) in [
             (" ", "missing"),
-            ("pool.example.com:3333", "belongs into its own field"),
-            ("[::1]:3333", "belongs into its own field"),
-            ("stratum+tcp://pool.example.com", "leave out the scheme"),
-            ("pool.example.com/x", "leave out the scheme"),
+            ("pool.example.com:3333", "in its own field"),
+            ("[::1]:3333", "in its own field"),
+            ("stratum+tcp://pool.example.com", "Remove the scheme"),
+            ("pool.example.com/x", "Remove the scheme"),
             ("bücher.example", "xn--"),
             ("256.1.1.1", "neither a host name nor an IP"),
             ("a..b", "neither"),
@@ -337,8 +338,8 @@ mod tests {
         assert_eq!(host_port("[::1]:8442"), Ok(("[::1]".into(), 8442)));
         for (bad, says) in [
             ("", "has no port"),
-            ("127.0.0.1", "write 127.0.0.1:8442"),
-            ("::1:8442", "write [::1:8442]:8442"),
+            ("127.0.0.1", "Enter 127.0.0.1:8442"),
+            ("::1:8442", "Enter [::1:8442]:8442"),
             ("2001:db8:0:0:0:0:0:1:8442", "needs brackets"),
             ("tp.example.com", "has no port"),
             ("tp.example.com:0", "not a port"),
@@ -363,8 +364,8 @@ mod tests {
             ("8.8.8.0/24", "not a private"),
             ("172.32.0.0/24", "not a private"),
             ("fd00::/64", "not an IPv4"),
-            ("192.168.1.0/33", "not a prefix"),
-            ("192.168.1.0/x", "not a prefix"),
+            ("192.168.1.0/33", "not a valid prefix length"),
+            ("192.168.1.0/x", "not a valid prefix length"),
         ] {
             let message = private_network(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");

@@ -1,15 +1,15 @@
-//! What people enter as a payout that is none: keys of a wallet, addresses of Lightning and of other
-//! chains, texts of examples. Each has its own sentence, which says what to enter instead.
+//! Wrong payouts that users enter: wallet keys, Lightning addresses, addresses of other chains and
+//! example texts. Each has its own message that says what to enter instead.
 
 use super::scalar::bare;
 use crate::domain::keys::parse_public_key;
 use miniscript::bitcoin::address::NetworkUnchecked;
 use miniscript::bitcoin::{Address, PublicKey};
 
-/// Characters that an extended key of a wallet has at least.
+/// The minimum length of an extended wallet key.
 const SHORTEST_EXTENDED: usize = 100;
 
-/// How a Lightning invoice, offer or address code begins.
+/// Prefixes of Lightning invoices, offers and address codes.
 const LIGHTNING: [&str; 7] = [
     "lnbc",
     "lntb",
@@ -20,7 +20,7 @@ const LIGHTNING: [&str; 7] = [
     "lnurlp:",
 ];
 
-/// How addresses of other chains begin.
+/// Address prefixes of other chains.
 const OTHER_CHAINS: [(&str, &str); 5] = [
     ("ltc1", "Litecoin"),
     ("bitcoincash:", "Bitcoin Cash"),
@@ -29,8 +29,8 @@ const OTHER_CHAINS: [(&str, &str); 5] = [
     ("bchtest:", "Bitcoin Cash"),
 ];
 
-/// The address in a `bitcoin:` URI, as wallets show it and as it is in their QR codes; none: the
-/// text is no such URI.
+/// The address in a `bitcoin:` URI, as wallets and their QR codes show it; none if the text is not
+/// such a URI.
 pub fn uri_address(text: &str) -> Option<&str> {
     let rest = strip_scheme(text)?;
     rest.trim_start_matches('/').split(['?', '&']).next()
@@ -45,8 +45,8 @@ fn strip_scheme(text: &str) -> Option<&str> {
         .flatten()
 }
 
-/// The same payout in the form that the client takes, if it is an address or a `bitcoin:` URI;
-/// anything else unchanged.
+/// Converts an address or a `bitcoin:` URI to the descriptor that the client needs. Other texts are
+/// unchanged.
 pub fn payout_descriptor(text: &str) -> String {
     let text = bare(text);
     let address = uri_address(text).unwrap_or(text);
@@ -56,7 +56,7 @@ pub fn payout_descriptor(text: &str) -> String {
     }
 }
 
-/// QR codes have bech32 addresses in capital letters, which mean the same.
+/// QR codes contain bech32 addresses in capital letters, which are equivalent.
 fn small_letters(address: &str) -> String {
     let is_capital = address.bytes().all(|b| !b.is_ascii_lowercase());
     let is_bech32 = ["BC1", "TB1", "BCRT1"]
@@ -68,39 +68,38 @@ fn small_letters(address: &str) -> String {
     }
 }
 
-/// Why a text that is not a descriptor cannot be one, if it is known to be something else.
+/// The error for a text that is not a descriptor, if its kind is known.
 pub(super) fn identify(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     if let Some(inside) = uri_address(text) {
         return Some(match inside.parse::<Address<NetworkUnchecked>>() {
             Ok(_) => format!(
-                "This is a bitcoin: URI; the client wants a descriptor. Write addr({}).",
+                "This is a bitcoin: URI, but the client needs a descriptor. Enter addr({}).",
                 small_letters(inside)
             ),
             Err(_) => {
-                "What stands behind bitcoin: is not a Bitcoin address. Copy the address again."
-                    .into()
+                "The text after bitcoin: is not a Bitcoin address. Copy the address again.".into()
             }
         });
     }
     if LIGHTNING.iter().any(|start| lower.starts_with(start)) || is_lightning_address(&lower) {
         return Some(
-            "This is for Lightning, and a block reward is paid on the chain. Enter a Bitcoin address of your wallet, such as one \
-             that begins with bc1."
+            "This is for Lightning, but block rewards are paid on-chain. Enter a Bitcoin address from your wallet, such as one \
+             that starts with bc1."
                 .into(),
         );
     }
     if lower.starts_with("sp1") || lower.starts_with("tsp1") {
         return Some(
-            "This is a silent payment address, which a block reward cannot be paid to. Enter an ordinary Bitcoin address of your \
+            "This is a silent payment address, which cannot receive a block reward. Enter a normal Bitcoin address from your \
              wallet."
                 .into(),
         );
     }
     if is_extended(&lower) {
         return Some(
-            "This is the extended public key of a wallet, from which addresses are made. The client pays to one fixed script: \
-             enter one receiving address of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
+            "This is the extended public key of a wallet, but the client pays to a single script. Enter one receiving address \
+             of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
                 .into(),
         );
     }
@@ -109,29 +108,29 @@ pub(super) fn identify(text: &str) -> Option<String> {
         .find(|(start, _)| lower.starts_with(start))
     {
         return Some(format!(
-            "This is an address of {chain}, not of Bitcoin. Enter a Bitcoin address."
+            "This is a {chain} address, not a Bitcoin address. Enter a Bitcoin address."
         ));
     }
     let digits = lower.strip_prefix("0x").unwrap_or_default();
     if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(
-            "This is an address of Ethereum, not of Bitcoin. Enter a Bitcoin address.".into(),
+            "This is an Ethereum address, not a Bitcoin address. Enter a Bitcoin address.".into(),
         );
     }
     if text.len() <= 130 && text.parse::<PublicKey>().is_ok() {
         return Some(format!(
-            "This is a public key; the client wants a descriptor. Write wpkh({text}), if your wallet has this key."
+            "This is a public key, but the client needs a descriptor. Enter wpkh({text}) if your wallet has this key."
         ));
     }
     if parse_public_key(text).is_ok() {
         return Some(
-            "This is an authority key of Stratum V2, not an address. Enter a Bitcoin address of your wallet.".into(),
+            "This is a Stratum V2 public key, not an address. Enter a Bitcoin address from your wallet.".into(),
         );
     }
     example_text(text)
 }
 
-/// `name@host`, and nothing that a descriptor has.
+/// `name@host`, without characters of a descriptor.
 fn is_lightning_address(lower: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -151,27 +150,26 @@ fn is_extended(lower: &str) -> bool {
         && lower.get(1..4) == Some("pub")
 }
 
-/// `addr(<your address>)`; alternatives such as `<0;1>` are another mistake.
+/// `addr(<your address>)`. Alternatives such as `<0;1>` have a different error.
 fn example_text(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('<')?;
     let (name, _) = rest.split_once('>')?;
     let is_words = name.contains(|c: char| c.is_alphabetic()) && !name.contains(';');
     is_words.then(|| {
-        "This is still the placeholder of an example. Put your own address in the place of <…> and leave the angle brackets out."
-            .into()
+        "This is an example. Replace <…> with your own address, without the angle brackets.".into()
     })
 }
 
-/// How an address begins whose other letters are wrong.
+/// The kind of an invalid address, from its prefix.
 pub(super) fn beginning(text: &str) -> &'static str {
     let lower = text.to_ascii_lowercase();
     if lower.starts_with("bc1p") {
-        " It begins like a Taproot address."
+        " It starts like a Taproot address."
     } else if ["tb1", "bcrt1"]
         .iter()
         .any(|start| lower.starts_with(start))
     {
-        " It begins like an address of a test network."
+        " It starts like an address of a test network."
     } else {
         ""
     }
@@ -214,10 +212,10 @@ mod tests {
                 "sp1qqgste7k9hx0qftg6qmwlkqtwuy6cycyavzmzj85c6qdfhjdpdjtdg".into(),
                 "silent payment",
             ),
-            ("bitcoin:bc1qbarn".into(), "behind bitcoin:"),
+            ("bitcoin:bc1qbarn".into(), "after bitcoin:"),
             (
                 "bitcoin:bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc?amount=1".into(),
-                "Write addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)",
+                "Enter addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)",
             ),
             (
                 "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9".into(),
@@ -229,21 +227,21 @@ mod tests {
             ),
             (
                 "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9".into(),
-                "Write wpkh(02f9",
+                "Enter wpkh(02f9",
             ),
             (
                 "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan".into(),
-                "authority key",
+                "Stratum V2 public key",
             ),
             (
                 "addr(<your address>)".into(),
-                "the placeholder of an example",
+                "This is an example. Replace <…>",
             ),
             (
                 "tb1qbarn".into(),
-                "begins like an address of a test network",
+                "starts like an address of a test network",
             ),
-            ("bc1pbarn".into(), "begins like a Taproot address"),
+            ("bc1pbarn".into(), "starts like a Taproot address"),
             (
                 "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),
                 "It is a Taproot address",

@@ -1,4 +1,4 @@
-//! The payout against the chain that is mined and against what stands in examples.
+//! Compares the payout with the network that is mined and with published examples.
 
 use super::reward::{AddressChain, RewardScript, legacy_descriptor, reward_script};
 use super::{ConfigFindings, scalar};
@@ -7,11 +7,11 @@ use crate::programs::jd_client::examples::{ExampleKind, examples};
 use miniscript::bitcoin::ScriptBuf;
 use std::sync::LazyLock;
 
-/// Where the payout is.
+/// The pointer to the payout.
 const AT: &str = "/coinbase_reward_script";
 
-/// The scripts of published examples, and where each was read: scripts are compared, so that another
-/// form of the same address is known, too.
+/// The scripts of published examples with their sources. Comparing scripts also finds other forms
+/// of the same address.
 static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
     let payouts = examples(ExampleKind::Payout)
         .filter_map(|one| Some((reward_script(&one.value).ok()?.script_hex(), one.origin())));
@@ -20,8 +20,8 @@ static EXAMPLE_SCRIPTS: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(||
     payouts.chain(outputs).collect()
 });
 
-/// The script of an output in the older form. Examples have a whole key for Taproot and the script
-/// itself where a hash is wanted.
+/// The script of an output in the older form. Examples contain a full key for Taproot, and the
+/// script itself instead of its hash.
 fn former_output(text: &str) -> Option<String> {
     let (kind, value) = text.split_once(' ')?;
     let script = || ScriptBuf::from_hex(value).ok();
@@ -39,7 +39,7 @@ fn former_output(text: &str) -> Option<String> {
     }
 }
 
-/// The payout must be for the chain that is mined, as far as both are known.
+/// The payout must be for the network that is mined, as far as both are known.
 pub fn payout(
     reward: &RewardScript,
     provider: Option<&TemplateProvider>,
@@ -49,13 +49,13 @@ pub fn payout(
     if let Some((_, origin)) = EXAMPLE_SCRIPTS.iter().find(|(known, _)| *known == script) {
         found.warn(
             AT,
-            format!("This is an address from examples ({origin}): rewards would go to somebody else. Enter your own."),
+            format!("This is a documentation example ({origin}). Enter your own address, or you will not be paid."),
         );
     }
     if reward.is_taproot() {
         found.hint(
             AT,
-            "This pays to Taproot, which the client supports. Make sure that your wallet can spend from it.",
+            "This is a Taproot output, which the client supports. Make sure that your wallet can spend it.",
         );
     }
     if let Some(loss) = reward.loss() {
@@ -84,24 +84,22 @@ pub fn payout(
         }
         Some(network) if !reward.fits(network) => found.warn(
             AT,
-            format!(
-                "This is {kind}, but the node follows {network}. The client takes it all the same."
-            ),
+            format!("This is {kind}, but the node is on {network}. The client accepts it anyway."),
         ),
         _ => {
             let is_right = match (reward.chain(), node) {
-                (None, _) => "It names no chain, so it holds for any.".to_owned(),
+                (None, _) => "This descriptor is valid on every network.".to_owned(),
                 (Some(_), Some(network)) => {
-                    format!("This is {kind}, and the node follows {network}.")
+                    format!("This is {kind}, and the node is on {network}.")
                 }
                 (Some(AddressChain::Main), None) => {
                     format!(
-                        "This is {kind}: right if the node behind the template provider is on mainnet. Say which chain it follows, and this is known."
+                        "This is {kind}. It is correct only if the node behind the template provider is on mainnet. Select the network to check it."
                     )
                 }
                 (Some(_), None) => format!(
-                    "This is {kind}: right only if the node behind the template provider follows such a chain. On mainnet it \
-                     must be a mainnet address."
+                    "This is {kind}. It is correct only if the node behind the template provider is on that network. On mainnet you \
+                     need a mainnet address."
                 ),
             };
             found.hint(
@@ -176,7 +174,7 @@ mod tests {
         ]) {
             let told = judge(text, None);
             assert!(
-                told[0].0 == 'w' && told[0].1.contains("from examples"),
+                told[0].0 == 'w' && told[0].1.contains("documentation example"),
                 "{text}: {told:?}"
             );
         }
@@ -198,19 +196,19 @@ mod tests {
                 samples::REWARD,
                 Some(Mainnet),
                 'h',
-                "a mainnet address, and the node follows mainnet. The output script is 0014",
+                "a mainnet address, and the node is on mainnet. The output script is 0014",
             ),
             (
                 samples::REWARD,
                 None,
                 'h',
-                "right if the node behind the template provider is on mainnet",
+                "correct only if the node behind the template provider is on mainnet",
             ),
             (
                 samples::REWARD,
                 Some(Signet),
                 'w',
-                "a mainnet address, but the node follows signet",
+                "a mainnet address, but the node is on signet",
             ),
             (
                 testnet,
@@ -218,23 +216,18 @@ mod tests {
                 'e',
                 "a testnet address (testnet or signet), but the node is on mainnet",
             ),
-            (
-                testnet,
-                Some(Testnet4),
-                'h',
-                "and the node follows testnet4",
-            ),
+            (testnet, Some(Testnet4), 'h', "and the node is on testnet4"),
             (
                 testnet,
                 Some(Regtest),
                 'w',
-                "a testnet address (testnet or signet), but the node follows regtest",
+                "a testnet address (testnet or signet), but the node is on regtest",
             ),
             (
                 testnet,
                 None,
                 'h',
-                "This is a testnet address (testnet or signet): right only if",
+                "This is a testnet address (testnet or signet). It is correct only if",
             ),
             (
                 older,
@@ -242,18 +235,18 @@ mod tests {
                 'e',
                 "an address of a test network (testnet, signet or regtest)",
             ),
-            (older, Some(Regtest), 'h', "and the node follows regtest"),
+            (older, Some(Regtest), 'h', "and the node is on regtest"),
             (
                 regtest,
                 Some(Signet),
                 'w',
-                "a regtest address, but the node follows signet",
+                "a regtest address, but the node is on signet",
             ),
             (
                 "raw(51)",
                 Some(Mainnet),
                 'h',
-                "It names no chain, so it holds for any. The output script is 51.",
+                "This descriptor is valid on every network. The output script is 51.",
             ),
         ] {
             let told = judge(text, network);

@@ -1,12 +1,12 @@
-//! Addresses of pools and template providers as their operators publish them and as people paste
-//! them: `stratum2+tcp://host:port/key`, `host:port/key`, and those of other protocols, which are
-//! refused with what they are.
+//! Addresses of pools and template providers as operators publish them and users paste them:
+//! `stratum2+tcp://host:port/key`, `host:port/key`, and addresses of other protocols, which are
+//! rejected by name.
 
 use super::address;
 use super::scalar::shown;
 use crate::domain::configs::pool_list::built_in;
 
-/// Schemes that mean Stratum V2, or nothing about the protocol.
+/// Schemes for Stratum V2, and schemes without a protocol.
 const KNOWN_SCHEMES: [&str; 6] = [
     "stratum2+tcp",
     "stratum2",
@@ -16,20 +16,20 @@ const KNOWN_SCHEMES: [&str; 6] = [
     "tcp",
 ];
 
-/// What a published address holds.
+/// The parts of a published address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StratumAddress {
-    /// The host as [`address::host`] takes it.
+    /// The host, as [`address::host`] accepts it.
     pub host: String,
-    /// The port, if there is one.
+    /// The port, if any.
     pub port: Option<u16>,
-    /// The public key behind the slash, not checked yet.
+    /// The public key after the slash, not checked yet.
     pub key: Option<String>,
 }
 
 impl StratumAddress {
-    /// Reads an address with a scheme or with a key behind a slash. None: it is neither, so a host
-    /// or `host:port`.
+    /// Reads an address with a scheme or with a key after a slash. None if it has neither and is a
+    /// host or `host:port`.
     pub fn parse(text: &str) -> Option<Result<Self, String>> {
         match text.split_once("://") {
             Some((scheme, rest)) => Some(check_scheme(scheme, rest).and_then(|()| read(rest))),
@@ -47,7 +47,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
     let (place, rest) = text.split_at(end);
     if place.contains('@') {
         return Err(
-            "Leave out what stands before the @. The account belongs into its own field, and Stratum V2 has no passwords."
+            "Remove the part up to the @. Enter the account in its own field; Stratum V2 has no passwords."
                 .into(),
         );
     }
@@ -58,7 +58,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
         .filter(|key| !key.is_empty())
         .map(str::to_owned);
     if place.is_empty() {
-        return Err("The host is missing: a name or an IP address.".into());
+        return Err("The host is missing. Enter a host name or an IP address.".into());
     }
     let (host, port) = match address::host(place) {
         Ok(host) => (host, None),
@@ -77,19 +77,19 @@ fn check_scheme(scheme: &str, rest: &str) -> Result<(), String> {
     }
     if is_first_version(&lower) {
         return Err(format!(
-            "{} is an address of Stratum V1, and a JD client speaks only Stratum V2. Enter the pool's Stratum V2 address, \
-             which begins with stratum2+tcp://.{}",
+            "{} is a Stratum V1 address, but a JD client supports only Stratum V2. Enter the pool's Stratum V2 address, \
+             which starts with stratum2+tcp://.{}",
             shown(&format!("{scheme}://")),
             known_instead(rest)
         ));
     }
     Err(format!(
-        "{} is not a scheme of Stratum V2. Enter host and port, or an address that begins with stratum2+tcp://.",
+        "{} is not a Stratum V2 scheme. Enter host and port, or an address that starts with stratum2+tcp://.",
         shown(&format!("{scheme}://"))
     ))
 }
 
-/// Whether a scheme, in small letters, is one of Stratum V1.
+/// Whether a lowercase scheme means Stratum V1.
 pub(super) fn is_first_version(scheme: &str) -> bool {
     scheme == "stratum"
         || ["stratum+", "stratum1", "stratumv1", "stratums"]
@@ -97,7 +97,7 @@ pub(super) fn is_first_version(scheme: &str) -> bool {
             .any(|start| scheme.starts_with(start))
 }
 
-/// What is known of the Stratum V2 address of the pool at this host.
+/// The known Stratum V2 address of the pool at this host, as a sentence.
 fn known_instead(rest: &str) -> String {
     let place = rest.split(['/', '?']).next().unwrap_or_default();
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
@@ -109,7 +109,7 @@ fn known_instead(rest: &str) -> String {
         None => String::new(),
     };
     format!(
-        " That of {} is {}:{}.{declares}",
+        " The address of {} is {}:{}.{declares}",
         pool.name, pool.pool_address, pool.pool_port
     )
 }
@@ -181,10 +181,10 @@ mod tests {
             ("STRATUM1+TLS://solo.barn.lan", "Stratum V1"),
             (
                 "stratum+tcp://btc.mkpool.com:3333",
-                "That of MKPool is btc.mkpool.com:3340. But MKPool has no job declaration server",
+                "The address of MKPool is btc.mkpool.com:3340. But MKPool has no job declaration server",
             ),
-            ("https://pool.barn.lan/", "not a scheme of Stratum V2"),
-            ("stratum2+tcp://barn.w:x@pool.barn.lan:1", "before the @"),
+            ("https://pool.barn.lan/", "not a Stratum V2 scheme"),
+            ("stratum2+tcp://barn.w:x@pool.barn.lan:1", "up to the @"),
             ("stratum2+tcp://pool.barn.lan:99999/k", "not a port"),
             ("stratum2+tcp:///k", "host is missing"),
             ("stratum2+tcp://two words:1", "neither"),

@@ -1,5 +1,5 @@
-//! The pools and the template provider as peers of this client: whom it cannot mean, and whom it
-//! would trust blindly.
+//! Rules for the pools and the template provider as peers of the client: impossible addresses, and
+//! servers without authentication.
 
 use super::{ConfigFindings, address};
 use crate::domain::configs::model::{ClientConfig, ConfigUpstream, TemplateProvider};
@@ -8,10 +8,10 @@ use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 use crate::programs::jd_client::examples::{ExampleKind, example};
 use std::net::{IpAddr, SocketAddr};
 
-/// Everything doubtful about the peers of a configuration.
+/// Adds warnings about the peers of a configuration.
 pub(super) fn check(config: &ClientConfig, found: &mut ConfigFindings) {
     provider(&config.template_provider_type, found);
-    // In solo mining they are kept for later, and judged all the same.
+    // Solo mining keeps the pools for later, so they are checked as well.
     for (at, pool) in config.upstreams.iter().enumerate() {
         upstream(config, at, pool, found);
     }
@@ -33,7 +33,7 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     if example(ExampleKind::Provider, address).is_some() {
         found.hint(
             format!("{at}/address"),
-            "This is the template provider of the client's examples: its operator chooses your transactions. Run a node of your own \
+            "This template provider is from the client's examples, and its operator chooses your transactions. Run your own node \
              to choose them yourself.",
         );
     }
@@ -41,7 +41,7 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     if public_key.is_none() && !is_this_machine(&host) {
         found.warn(
             format!("{at}/public_key"),
-            format!("Without its public key the client trusts whoever answers as {host}: somebody in between could decide what you mine. The provider prints its key when it starts."),
+            format!("Without a public key the client cannot verify {host}, so an attacker on the network could choose what you mine. The provider prints its key at startup."),
         );
     }
 }
@@ -56,7 +56,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if is_unspecified(host) {
             found.warn(
                 field(name),
-                format!("{host} is for listening on all addresses; nothing is reached there. Enter 127.0.0.1 if this runs on this machine."),
+                format!("{host} is only for listening. Enter 127.0.0.1 if the server runs on this machine."),
             );
         }
     }
@@ -65,14 +65,14 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         documentation(&field("jds_address"), &pool.jds_address, found);
     }
     if (&pool.pool_address, pool.pool_port) == (&pool.jds_address, pool.jds_port) {
-        found.warn(field("jds_port"), "Pool and job declarator server share host and port. They are two services; the pool's operator publishes both ports.");
+        found.warn(field("jds_port"), "The pool and its job declaration server (JDS) have the same host and port. They are two services; enter the port of each.");
     }
     if pool.authority_pubkey == config.authority_public_key
         && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY
     {
         found.warn(
             field("authority_pubkey"),
-            "This is the public key of this client itself. Enter that of the pool.",
+            "This is the public key of this client. Enter the public key of the pool.",
         );
     }
     for (name, host, port) in [
@@ -82,7 +82,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if points_to(host, port, config.listening_address) {
             found.warn(
                 field(name),
-                format!("On port {port} of this machine this client itself listens for miners."),
+                format!("This client itself uses port {port} of this machine for miners. Enter another port."),
             );
         }
     }
@@ -93,14 +93,14 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         found.warn(
             field("pool_address"),
             format!(
-                "This is pool {} once more: when that fails, this does, too.",
+                "This is the same as pool {}, so it fails together with it. Enter another pool.",
                 same + 1
             ),
         );
     }
 }
 
-/// What the list of pools says of a pool, and whether it is the one of the client's examples.
+/// Compares a pool with the list of known pools and with the client's examples.
 fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
     let field = |name: &str| format!("/upstreams/{at}/{name}");
     let known = built_in().of_upstream(pool);
@@ -113,7 +113,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         found.warn(
             field("authority_pubkey"),
             format!(
-                "This is not the key that {} publishes, so the client would refuse the connection. The published key is {}.",
+                "This is not the public key of {}, so the client would reject the connection. The published key is {}.",
                 known.name, known.authority_pubkey
             ),
         );
@@ -123,7 +123,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         let note = known.map_or("", |known| known.note.as_str());
         found.hint(
             field("pool_address"),
-            format!("This is the pool of the client's examples. {note} Enter the pool that you have an account with, unless you mean this one."),
+            format!("This pool is from the client's examples. {note} Enter the pool where you have an account, unless you want this one."),
         );
     } else if known.is_none()
         && let Some(other) = built_in().at_host(&pool.pool_address)
@@ -131,7 +131,7 @@ fn listed(at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
         found.hint(
             field("pool_port"),
             format!(
-                "For Stratum V2, {} publishes port {}.",
+                "The Stratum V2 port of {} is {}.",
                 other.name, other.pool_port
             ),
         );
@@ -144,7 +144,7 @@ fn is_unspecified(host: &str) -> bool {
         .is_ok_and(|ip| ip.is_unspecified())
 }
 
-/// Whether `host` is this very machine, seen from the client.
+/// Whether `host` is this machine, as seen from the client.
 fn is_this_machine(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
@@ -163,14 +163,17 @@ fn points_to(host: &str, port: u16, listener: SocketAddr) -> bool {
                 && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
 }
 
-/// Names and addresses that stand for others in documents: nobody will ever answer there.
+/// Warns of names and addresses that are reserved for documentation.
 fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
     if is_for_documents(host) {
-        found.warn(pointer, format!("{host} stands in examples for a real host; nobody answers there. Enter the real one."));
+        found.warn(
+            pointer,
+            format!("{host} is a documentation example. Enter the real host."),
+        );
     }
 }
 
-/// Whether a host is one of those that documents are written with (RFC 2606, 6761, 5737, 3849).
+/// Whether a host is reserved for documentation (RFC 2606, 6761, 5737, 3849).
 pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_documentation(),
@@ -188,7 +191,7 @@ pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     }
 }
 
-/// Whether a name is this machine's own by agreement (RFC 6761).
+/// Whether a name always means this machine (RFC 6761).
 pub(in crate::domain::configs) fn is_localhost(host: &str) -> bool {
     is_below(host, "localhost")
 }
@@ -304,12 +307,12 @@ mod tests {
         );
         let other_port = said("nexuspool.io", 3333, samples::POOL_KEY, "barn");
         assert!(
-            other_port.len() == 1 && other_port[0].contains("publishes port 3350"),
+            other_port.len() == 1 && other_port[0].contains("port of NexusPool is 3350"),
             "{other_port:?}"
         );
         let example = said("75.119.150.111", 3333, key("sri"), "barn");
         assert!(
-            example.len() == 1 && example[0].contains("pool of the client's examples"),
+            example.len() == 1 && example[0].contains("This pool is from the client's examples"),
             "{example:?}"
         );
         let solo = said("75.119.150.111", 3333, key("sri"), "sri/solo/bc1q/barn");
@@ -323,10 +326,7 @@ mod tests {
             "{testnet:?}"
         );
         let nowhere = said("0.0.0.0", 3333, samples::POOL_KEY, "barn");
-        assert!(
-            nowhere[0].contains("nothing is reached there"),
-            "{nowhere:?}"
-        );
+        assert!(nowhere[0].contains("is only for listening"), "{nowhere:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Where rewards go: the output descriptor of the coinbase, judged as the client judges it.
+//! The output descriptor of the payout, with the same rules as the client.
 //!
-//! The client (stratum-apps 0.8.0 on miniscript 13) takes `addr(…)`, `raw(hex)` and every
-//! descriptor with definite keys: no wildcard, no hardened step, no alternatives, no private key.
-//! The script such a text means has no network, and the client never compares networks;
-//! [`RewardScript::fits`] is there so that we can.
+//! The client (stratum-apps 0.8.0 with miniscript 13) accepts `addr(…)`, `raw(hex)` and every
+//! descriptor with definite keys: no wildcard, hardened step, alternatives or private key. The
+//! resulting script has no network, and the client never compares networks. jd-manager compares
+//! them with [`RewardScript::fits`].
 
 use super::other_payouts;
 use super::scalar::shown;
@@ -14,7 +14,7 @@ use miniscript::bitcoin::{
 };
 use miniscript::{DefiniteDescriptorKey, Descriptor};
 
-/// Bytes a descriptor may have: wallets of many keys need more than other texts.
+/// The longest descriptor in bytes: wallets with many keys need more than other texts.
 pub const LONGEST_DESCRIPTOR: usize = 4096;
 
 /// A reward script that the client accepts.
@@ -32,19 +32,19 @@ impl RewardScript {
         }
     }
 
-    /// Whether it pays to a Taproot output.
+    /// Whether the output is Taproot.
     pub fn is_taproot(&self) -> bool {
         self.script.is_p2tr()
     }
 
-    /// What is special about a bare address, as a sentence with a space before it.
+    /// A note about a bare address, as a sentence with a leading space.
     fn remark(&self) -> &'static str {
         match self.chain() {
             Some(AddressChain::Main) if self.is_taproot() => {
-                " It is a Taproot address, which the client pays to."
+                " It is a Taproot address, which the client supports."
             }
             Some(AddressChain::Main) | None => "",
-            Some(_) => " It is for a test network: no reward of mainnet can be paid to it.",
+            Some(_) => " It is for a test network and cannot receive mainnet rewards.",
         }
     }
 
@@ -53,13 +53,13 @@ impl RewardScript {
         self.script.to_hex_string()
     }
 
-    /// Whether it is meant for `network`: an address of another network is not; a descriptor
-    /// without address is for all.
+    /// Whether the payout is valid on `network`. A descriptor without an address is valid on all
+    /// networks.
     pub fn fits(&self, network: BitcoinNetwork) -> bool {
         let network = match network {
             BitcoinNetwork::Mainnet => Network::Bitcoin,
-            // Test networks share one form of address, and miniscript's bitcoin tells them apart
-            // nowhere.
+            // Test networks share one address format, and miniscript's bitcoin does not distinguish
+            // them.
             BitcoinNetwork::Testnet4 | BitcoinNetwork::Signet => Network::Testnet,
             BitcoinNetwork::Regtest => Network::Regtest,
         };
@@ -68,7 +68,7 @@ impl RewardScript {
             .is_none_or(|address| address.is_valid_for_network(network))
     }
 
-    /// Which chain its address is for; none: it is no address.
+    /// The network of the address; none for a descriptor without an address.
     pub fn chain(&self) -> Option<AddressChain> {
         let address = self.address.as_ref()?;
         Some(
@@ -83,46 +83,45 @@ impl RewardScript {
         )
     }
 
-    /// Why a reward paid to it would be lost, if it would.
+    /// Why a reward to this script would be lost, if it would.
     pub fn loss(&self) -> Option<&'static str> {
         if self.script.is_empty() {
-            return Some("An empty script can be spent by anyone: the reward would be lost.");
+            return Some("Anyone can spend an empty script, so you would lose the reward.");
         }
         self.script.is_op_return().then_some(
-            "A script that begins with OP_RETURN can be spent by nobody: the reward would be lost.",
+            "No one can spend a script that starts with OP_RETURN, so you would lose the reward.",
         )
     }
 }
 
-/// Which chains an address may be for, as its form tells. Testnet and signet share one form.
+/// The possible networks of an address, from its format. Testnet and signet share one format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressChain {
     /// Mainnet.
     Main,
     /// Testnet or signet.
     Test,
-    /// The older form, which regtest shares with them.
+    /// The older format, which testnet, signet and regtest share.
     TestOrRegtest,
     /// Regtest.
     Regtest,
 }
 
-/// Reads a descriptor; the error says what is wrong with it and, for a bare address, what would be
-/// right.
+/// Reads a descriptor. The error names the problem and, for a bare address, the correct descriptor.
 pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("The payout is missing: write addr(…) with your own address in it.".into());
+        return Err("The payout is missing. Enter addr(…) with your own address.".into());
     }
     if let Ok(address) = text.parse::<Address<NetworkUnchecked>>() {
         return Err(format!(
-            "This is a bare address; the client wants a descriptor. Write addr({text}).{}",
+            "This is a bare address, but the client needs a descriptor. Enter addr({text}).{}",
             RewardScript::of_address(address).remark()
         ));
     }
     if has_private_key(text) {
         return Err(
-            "This contains a private key, which the client neither needs nor takes. Use an address or public keys.".into()
+            "This contains a private key, which the client does not need or accept. Use an address or public keys.".into()
         );
     }
     if let Some(other) = other_payouts::identify(text) {
@@ -132,13 +131,13 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
         .map_err(|fault| sentence(&fault))?;
     if let Some(address) = inside(body, "addr") {
         let address: Address<NetworkUnchecked> = address.parse().map_err(
-            |_| "What stands in addr(…) is not a Bitcoin address: a character is wrong, missing or too many. Copy it again.",
+            |_| "The text in addr(…) is not a valid Bitcoin address: a character is wrong, missing or extra. Copy the address again.",
         )?;
         return Ok(RewardScript::of_address(address));
     }
     if let Some(hex) = inside(body, "raw") {
         let script = ScriptBuf::from_hex(hex).map_err(|_| {
-            "Between the brackets of raw(…) an output script in hexadecimal is wanted, two digits to a byte.".to_owned()
+            "raw(…) needs an output script in hexadecimal, two digits per byte.".to_owned()
         })?;
         return Ok(RewardScript {
             script,
@@ -153,8 +152,8 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     })
 }
 
-/// Whether one of the words in `text` is a private key, single (WIF) or extended. Such a text is
-/// never quoted.
+/// Whether a word in `text` is a private key, single (WIF) or extended. Messages never quote such a
+/// text.
 fn has_private_key(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .any(|word| {
@@ -162,7 +161,7 @@ fn has_private_key(text: &str) -> bool {
         })
 }
 
-/// What stands in the brackets of `name(…)`, if `body` is nothing but that.
+/// The text in the brackets, if `body` is exactly `name(…)`.
 fn inside<'t>(body: &'t str, name: &str) -> Option<&'t str> {
     body.strip_prefix(name)?
         .strip_prefix('(')?
@@ -173,21 +172,21 @@ fn refusal(text: &str, fault: &miniscript::Error) -> String {
     let name = text.split('(').next().unwrap_or(text);
     if !text.contains('(') {
         return format!(
-            "This is neither a Bitcoin address nor a descriptor such as addr(<your address>). If it is meant to be an address, a \
-             character is wrong, missing or too many.{}",
+            "This is not a valid Bitcoin address or a descriptor such as addr(<your address>). If it should be an address, a \
+             character is wrong, missing or extra.{}",
             other_payouts::beginning(text)
         );
     }
     match name {
-        "combo" | "musig" => format!("The client does not take {name}(…). Use one kind of output, such as addr(<your address>)."),
+        "combo" | "musig" => format!("The client does not support {name}(…). Use a single output type, such as addr(<your address>)."),
         _ if text.contains('*') => {
-            "The client wants one fixed script: put a number in the place of * or use addr(<one address of the wallet>).".into()
+            "The client needs a single script. Replace * with a number, or use addr(<one address of the wallet>).".into()
         }
         _ => sentence(fault),
     }
 }
 
-/// A library's message as a sentence of ours.
+/// The error message for a library error.
 fn sentence(fault: &impl std::fmt::Display) -> String {
     let fault: String = fault
         .to_string()
@@ -196,25 +195,25 @@ fn sentence(fault: &impl std::fmt::Display) -> String {
         .take(200)
         .collect();
     format!(
-        "This is not a descriptor the client takes: {}. The simplest one is addr(<your address>).",
+        "The client does not accept this descriptor: {}. The simplest descriptor is addr(<your address>).",
         fault.trim_end_matches('.')
     )
 }
 
-/// The descriptor of the older table `{output_script_type, output_script_value}`: the same output
-/// script, as the client derives it from the table.
+/// The descriptor for the older table `{output_script_type, output_script_value}`, with the same
+/// output script that the client derives from the table.
 pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
     let key = || {
         value.parse::<PublicKey>().map_err(|_| {
             format!(
-                "{} is not a public key in hexadecimal, as {kind} wants.",
+                "{} is not a public key in hexadecimal, which {kind} needs.",
                 shown(value)
             )
         })
     };
     let hash = || {
         format!(
-            "{} is not a script hash in hexadecimal, as {kind} wants.",
+            "{} is not a script hash in hexadecimal, which {kind} needs.",
             shown(value)
         )
     };
@@ -222,7 +221,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         "P2PK" => format!("pk({})", key()?),
         "P2PKH" | "TEST" => format!("pkh({})", key()?),
         "P2WPKH" if key()?.compressed => format!("wpkh({})", key()?),
-        "P2WPKH" => return Err("P2WPKH wants a compressed public key (33 bytes).".into()),
+        "P2WPKH" => return Err("P2WPKH needs a compressed public key (33 bytes).".into()),
         "P2SH" => format!(
             "raw({})",
             ScriptBuf::new_p2sh(&value.parse::<ScriptHash>().map_err(|_| hash())?).to_hex_string()
@@ -235,7 +234,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         "P2TR" => {
             let key: XOnlyPublicKey = value.parse().map_err(|_| {
                 format!(
-                    "{} is not an x-only public key in hexadecimal, as P2TR wants.",
+                    "{} is not an x-only public key in hexadecimal, which P2TR needs.",
                     shown(value)
                 )
             })?;
@@ -243,7 +242,7 @@ pub fn legacy_descriptor(kind: &str, value: &str) -> Result<String, String> {
         }
         _ => {
             return Err(format!(
-                "{} is not a kind of output: P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR is wanted.",
+                "{} is not an output type. Use P2PK, P2PKH, P2SH, P2WPKH, P2WSH or P2TR.",
                 shown(kind)
             ));
         }
@@ -315,21 +314,21 @@ mod tests {
             ("", "payout is missing"),
             (
                 "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft",
-                "Write addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+                "Enter addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
             ),
-            ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "Write addr(1Bv"),
+            ("1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "Enter addr(1Bv"),
             (
                 "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphfu",
-                "neither a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
             (
                 "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t3)",
-                "not a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
-            ("addr()", "not a Bitcoin address"),
+            ("addr()", "not a valid Bitcoin address"),
             (
                 "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2,)",
-                "not a Bitcoin address",
+                "not a valid Bitcoin address",
             ),
             (
                 "addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7",
@@ -339,14 +338,14 @@ mod tests {
             ("addr(🙃)", "invalid character"),
             ("raw(0)", "hexadecimal"),
             ("raw(0,1)", "hexadecimal"),
-            (&format!("combo({KEY})"), "does not take combo"),
-            (&multi, "does not take musig"),
-            (&format!("pkh({XPUB}/*)"), "in the place of *"),
+            (&format!("combo({KEY})"), "does not support combo"),
+            (&multi, "does not support musig"),
+            (&format!("pkh({XPUB}/*)"), "Replace * with a number"),
             (&format!("pkh({XPUB}/1'/2)"), "hardened"),
             (&format!("pkh({XPUB}/<0;1>)"), "multipath"),
-            ("pkh(022)", "not a descriptor"),
-            ("hello", "neither a Bitcoin address nor a descriptor"),
-            ("wpkh(", "not a descriptor"),
+            ("pkh(022)", "does not accept this descriptor"),
+            ("hello", "not a valid Bitcoin address or a descriptor"),
+            ("wpkh(", "does not accept this descriptor"),
         ] {
             let message = reward_script(text).unwrap_err();
             assert!(message.contains(says), "{text}: {message}");
@@ -470,7 +469,7 @@ mod tests {
         assert!(
             legacy_descriptor("P2XX", KEY)
                 .unwrap_err()
-                .contains("not a kind")
+                .contains("not an output type")
         );
     }
 

@@ -1,15 +1,15 @@
-//! Single values: text and numbers, from JSON of any origin.
+//! Rules for single values: text and numbers from JSON of any origin.
 //!
-//! Forms and old files write numbers as text, so both are taken. Nothing here knows which field it
-//! looks at; the error is the sentence that stands beside the field.
+//! Forms and old files write numbers as text, so both are accepted. This module does not know the
+//! field; the error is the sentence beside the field.
 
 use serde_json::Value;
 
-/// Bytes a text may have unless its field says otherwise. No field of the client needs as many.
+/// The default maximum length of a text in bytes. No field of the client needs more.
 pub const LONGEST_TEXT: usize = 1024;
 
-/// Text of at most `longest` bytes without control characters. A whole number is taken as its
-/// digits, as the client does.
+/// Text of at most `longest` bytes without control characters. A whole number becomes its digits,
+/// as in the client.
 pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -24,15 +24,15 @@ pub fn text(value: &Value, longest: usize) -> Result<String, String> {
     }
     match text.chars().position(char::is_control) {
         Some(at) => Err(format!(
-            "The character at position {} is a control character (a line break, a tab, NUL …); leave it out.",
+            "Character {} is a control character (line break, tab, NUL …). Remove it.",
             at + 1
         )),
         None => Ok(text),
     }
 }
 
-/// Text that is one word, an address or a key, without what comes along when it is copied: space and
-/// invisible characters around it, and quotation marks.
+/// Text that is an address or a key, without the spaces, invisible characters and quotation marks
+/// that are copied with it.
 pub fn word(value: &Value, longest: usize) -> Result<String, String> {
     match value {
         Value::String(text) => self::text(&bare(text).into(), longest),
@@ -40,7 +40,7 @@ pub fn word(value: &Value, longest: usize) -> Result<String, String> {
     }
 }
 
-/// A text without space, invisible characters and quotation marks around it.
+/// Removes spaces, invisible characters and quotation marks around a text.
 pub fn bare(text: &str) -> &str {
     const INVISIBLE: [char; 6] = [
         '\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}',
@@ -56,7 +56,7 @@ pub fn bare(text: &str) -> &str {
 /// A whole number from `least` to `most`.
 pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
     let outside = |found: &dyn std::fmt::Display| {
-        format!("{found} is outside what is possible, {least} to {most}.")
+        format!("{found} is out of range. Enter a whole number from {least} to {most}.")
     };
     let number = match value {
         Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -81,7 +81,7 @@ pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
                 match trimmed.bytes().all(|b| b.is_ascii_digit()) && !trimmed.is_empty() {
                     true => outside(&shown(trimmed)),
                     false => format!(
-                        "{} is not a whole number; one from {least} to {most} is wanted.",
+                        "{} is not a whole number. Enter a whole number from {least} to {most}.",
                         shown(trimmed)
                     ),
                 }
@@ -100,15 +100,15 @@ pub fn whole(value: &Value, least: u64, most: u64) -> Result<u64, String> {
         .ok_or_else(|| outside(&number))
 }
 
-/// A finite number above 0, as far as a 32-bit float goes: the client reads it into one.
+/// A finite number above 0 that fits in a 32-bit float, as in the client.
 pub fn above_zero(value: &Value) -> Result<f64, String> {
     let number = match value {
         Value::Number(number) => number
             .as_f64()
-            .ok_or_else(|| format!("{number} is not a number the client can hold."))?,
+            .ok_or_else(|| format!("{number} is too large for the client."))?,
         Value::String(text) => text.trim().parse::<f64>().map_err(|_| {
             let comma = if text.contains(',') {
-                " Write a point, not a comma: 6.0."
+                " Use a point instead of a comma: 6.0."
             } else {
                 ""
             };
@@ -126,12 +126,12 @@ pub fn above_zero(value: &Value) -> Result<f64, String> {
         Ok(number)
     } else {
         Err(format!(
-            "{number} will not do: a number above 0 is wanted, such as 6.0."
+            "{number} is not allowed. Enter a number above 0, such as 6.0."
         ))
     }
 }
 
-/// The first `most` characters of `text`, with dots in the place of the rest.
+/// The first `most` characters of `text`, with an ellipsis for the rest.
 pub fn clipped(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most).collect();
     if short.len() < text.len() {
@@ -140,15 +140,15 @@ pub fn clipped(text: &str, most: usize) -> String {
     short
 }
 
-/// `text` in quotation marks for a message: shortened to 60 characters, invisible ones made
-/// visible.
+/// `text` in quotation marks for a message, shortened to 60 characters and with invisible
+/// characters escaped.
 pub fn shown(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("“{}{dots}”", short.escape_debug())
 }
 
-/// What kind of JSON value it is, for "not …".
+/// The kind of a JSON value, for "not …".
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -189,7 +189,7 @@ mod tests {
             assert!(
                 whole(&value, 1, 65535)
                     .unwrap_err()
-                    .contains("outside what is possible, 1 to 65535"),
+                    .contains("out of range. Enter a whole number from 1 to 65535"),
                 "{value}"
             );
         }
@@ -232,7 +232,7 @@ mod tests {
         assert!(
             above_zero(&json!("6,0"))
                 .unwrap_err()
-                .contains("not a comma")
+                .contains("instead of a comma")
         );
     }
 

@@ -1,12 +1,12 @@
-//! The secret key stands in its own field and in no other: what is in the others is shown, sent to
-//! pools and published in blocks.
+//! The secret key must not be in any other field, because other fields are shown, sent to pools or
+//! published in blocks.
 
 use serde_json::Value;
 
 use super::ConfigFindings;
 use crate::domain::configs::model::ClientConfig;
 
-/// No other value may hold the secret key of this configuration, also not between other letters.
+/// No other value may contain the secret key of this configuration, not even as part of a text.
 pub fn secret_elsewhere(config: &ClientConfig, found: &mut ConfigFindings) {
     search(
         &config.masked(),
@@ -19,7 +19,7 @@ pub fn secret_elsewhere(config: &ClientConfig, found: &mut ConfigFindings) {
 fn search(value: &Value, at: &str, secret: &str, found: &mut ConfigFindings) {
     match value {
         Value::String(text) if text.contains(secret) => {
-            found.error(at, "This holds the secret key of this client, and others would see it. Take it out, and make a new pair of keys if it was sent anywhere.");
+            found.error(at, "This contains the secret key of this client, and others would see it. Remove it, and create a new key pair if it was sent anywhere.");
         }
         Value::Array(list) => list
             .iter()

@@ -1,24 +1,24 @@
-//! The client's configuration as variables of the environment, `JDC__…`, which 0.6.0 reads: in a file
-//! of Docker Compose, a file of variables, a unit of systemd or a command line.
+//! The client's configuration as environment variables, `JDC__…`, which 0.6.0 reads: in a Docker
+//! Compose file, an environment file, a systemd unit or a command line.
 //!
-//! They become the text of a file, which is then read as any other; each line of it knows the
-//! variable and the line that it comes from. Rules as in the client's own reader: names have no case,
-//! two underscores lead into a table, lists have commas, `JDC__UPSTREAM_<NAME>__<FIELD>` is a pool,
-//! and pools are sorted by name.
+//! The variables are converted to a file, which is then read like any other; each line keeps the
+//! variable and line of its source. The rules are those of the client: names ignore case, two
+//! underscores separate tables, commas separate list elements, `JDC__UPSTREAM_<NAME>__<FIELD>` is a
+//! pool, and pools are sorted by name.
 
 use super::import::FileRemark;
 use crate::domain::configs::rules::scalar::shown;
 use std::collections::BTreeMap;
 
-/// How the variables of the client begin.
+/// The prefix of the client's variables.
 const PREFIX: &str = "JDC__";
-/// How those of a pool go on.
+/// The second prefix of pool variables.
 const POOL: &str = "UPSTREAM_";
-/// Variables that are read; a configuration with all pools has about a hundred.
+/// The maximum number of variables. A configuration with all pools has about a hundred.
 const MOST_VARIABLES: usize = 500;
-/// Characters of a name that a message repeats.
+/// The maximum length of a quoted name.
 const LONGEST_NAME: usize = 100;
-/// Keys of the client's own file: a text that has one is no list of variables.
+/// Keys of the client's file. A text with such a key is not a list of variables.
 const OWN_KEYS: [&str; 4] = [
     "listening_address",
     "authority_public_key",
@@ -26,30 +26,30 @@ const OWN_KEYS: [&str; 4] = [
     "template_provider_type",
 ];
 
-/// Variables as the text of a file.
+/// Environment variables as the text of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentText {
     /// The file.
     pub toml: String,
-    /// What was assumed about values.
+    /// Remarks about assumed values.
     pub remarks: Vec<FileRemark>,
-    /// Line and variable of each line of the file.
+    /// The source line and variable of each line of the file.
     places: Vec<(usize, String)>,
 }
 
 impl EnvironmentText {
-    /// Line and variable behind a line of the file, counted from 1.
+    /// The source line and variable of a line of the file, counted from 1.
     pub fn place(&self, line: usize) -> Option<(usize, String)> {
         self.places.get(line.checked_sub(1)?).cloned()
     }
 }
 
-/// A variable that is set.
+/// An assigned variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct EnvironmentVariable {
-    /// Its name without the prefix, in small letters.
+    /// The lowercase name without the prefix.
     name: String,
-    /// Its name as it stands there.
+    /// The name as written.
     written: String,
     line: usize,
     value: String,
@@ -65,7 +65,7 @@ impl EnvironmentVariable {
     }
 }
 
-/// The file that a text with variables means; none: there are no variables in it.
+/// The file for a text with variables; none if the text has no variables.
 pub fn environment(text: &str) -> Option<Result<EnvironmentText, Vec<FileRemark>>> {
     let is_own = text.lines().any(|line| {
         line.split_once('=')
@@ -125,8 +125,8 @@ fn variables(line: &str, number: usize) -> Vec<EnvironmentVariable> {
     found
 }
 
-/// The value behind a name. `quote` stands before the name, if it is quoted; `is_word`: more of a
-/// command line follows.
+/// The value after a name. `quote` is the quotation mark before the name, if any. `is_word`: more
+/// of a command line follows.
 fn value(rest: &str, quote: Option<char>, is_word: bool) -> Option<String> {
     // `"NAME": value`, as in JSON, and `"NAME=value"`, as in a list.
     let closed = quote.filter(|quote| rest.starts_with(*quote));
@@ -163,14 +163,14 @@ fn file(variables: Vec<EnvironmentVariable>) -> Result<EnvironmentText, Vec<File
     for mut variable in variables {
         if let Some(first) = seen.get(&variable.name) {
             errors.push(variable.remark(format!(
-                "This variable is set in line {first} already. Import the variables of one client at a time."
+                "This variable is already set in line {first}. Import the variables of one client at a time."
             )));
             continue;
         }
         seen.insert(variable.name.clone(), variable.line);
         if let Some(fallback) = fallback(&variable.value) {
             remarks.push(variable.remark(format!(
-                "The value is taken from the machine where this is used; {} was assumed, as the line says.",
+                "The value comes from the environment. jd-manager uses the default in this line, {}.",
                 shown(&fallback)
             )));
             variable.value = fallback;
@@ -194,7 +194,7 @@ fn file(variables: Vec<EnvironmentVariable>) -> Result<EnvironmentText, Vec<File
         let is_key = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.is_empty());
         if !is_key(&key) || !table.is_empty() && !is_key(&table) {
             errors.push(variable.remark(
-                "This is no name of a setting: two underscores stand between the levels, as in JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS.",
+                "This is not the name of a setting. Separate levels with two underscores, as in JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS.",
             ));
             continue;
         }
@@ -208,7 +208,7 @@ fn file(variables: Vec<EnvironmentVariable>) -> Result<EnvironmentText, Vec<File
         remarks,
         places: Vec::new(),
     };
-    // Single values come before all tables: the empty name is the first.
+    // Single values come before all tables, because the empty name sorts first.
     for (table, entries) in tables {
         text.add(&format!("[{table}]"), !table.is_empty(), entries);
     }
@@ -226,7 +226,7 @@ impl EnvironmentText {
             self.places.push((first.line, name.to_owned()));
         }
         for (key, variable) in entries {
-            // A line of the text holds no line break, and this notation keeps one line.
+            // A line contains no line break, and this notation stays on one line.
             let value = serde_json::Value::from(variable.value.replace('\u{7f}', ""));
             self.toml.push_str(&format!("{key} = {value}\n"));
             self.places.push((variable.line, variable.written));
@@ -234,7 +234,7 @@ impl EnvironmentText {
     }
 }
 
-/// The value that `${NAME:-value}` stands for where NAME is not set.
+/// The default value in `${NAME:-value}`.
 fn fallback(value: &str) -> Option<String> {
     let inside = value.strip_prefix("${")?.strip_suffix('}')?;
     let (_, fallback) = inside.split_once(":-").or_else(|| inside.split_once('-'))?;

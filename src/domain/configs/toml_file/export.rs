@@ -1,9 +1,8 @@
-//! A configuration as a file to be taken elsewhere: complete, for clients of every version, and
-//! with the words of the file it was once imported from.
+//! Exports a configuration as a complete file for all client versions, based on the file it was
+//! imported from.
 //!
-//! Other than a file for one version it holds all that is set: clients pass over what they do not
-//! know. What the imported file held besides, comments, unknown keys and the order of things, stays
-//! where it was.
+//! Unlike the file for one version, it contains all settings, because clients ignore unknown keys.
+//! Comments, unknown keys and the order of the imported file are kept.
 
 use super::import::proper_name;
 use super::render::complete;
@@ -15,10 +14,10 @@ use crate::programs::jd_client::config_fields::SECRET_FIELD;
 use toml::Value as Ours;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
-/// What stands behind it instead.
-const WHERE_THE_SECRET_IS: &str = " # jd-manager keeps it to itself: put yours here";
+/// The comment after the masked secret.
+const WHERE_THE_SECRET_IS: &str = " # not exported: enter your secret key here";
 
-/// The file with `secret` in its place. `source` is the file the configuration was imported from.
+/// The file with `secret` as the secret key. `source` is the imported file, if any.
 fn with_secret(config: &ClientConfig, source: Option<&str>, secret: &str) -> DocumentMut {
     let ours = complete(config, secret);
     if let Some(Ok(mut document)) = source.map(str::parse::<DocumentMut>) {
@@ -30,7 +29,7 @@ fn with_secret(config: &ClientConfig, source: Option<&str>, secret: &str) -> Doc
     document
 }
 
-/// The file with [`MASK`] in the place of the secret.
+/// The file with [`MASK`] instead of the secret.
 pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     let mut document = with_secret(config, source, MASK);
     let name = document
@@ -53,12 +52,12 @@ pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     document.to_string()
 }
 
-/// The file with the secret in it: for those who may see it, and for nobody else.
+/// The file with the secret, only for users who may see it.
 pub fn export_whole(config: &ClientConfig, source: Option<&str>) -> String {
     with_secret(config, source, config.authority_secret_key.reveal()).to_string()
 }
 
-/// A file that was imported, to be kept for its words: without its secrets, wherever they stand.
+/// An imported file without any secrets, to be stored for export.
 pub fn text_of(file: &str) -> Option<String> {
     let mut document: DocumentMut = file.parse().ok()?;
     let names: Vec<String> = document
@@ -77,12 +76,12 @@ pub fn text_of(file: &str) -> Option<String> {
     Some(without_secret_keys(&document.to_string()))
 }
 
-/// Makes the known keys of a table say what `ours` says. `path` is how the list of fields names what
-/// stands in it.
+/// Sets the known keys of a table to the values in `ours`. `path` is the prefix of the table's keys
+/// in the list of fields.
 fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for key in &keys {
-        // The manager has no use for it; whoever takes the file elsewhere may.
+        // jd-manager does not use this key, but users of the exported file may.
         let Some(name) = proper_name(path, key).filter(|name| *name != "log_file") else {
             continue;
         };
@@ -132,7 +131,7 @@ fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
     }
 }
 
-/// Whether it is a list of tables, be they written one below the other or in one line.
+/// Whether it is a list of tables, written as sections or inline.
 fn has_tables(item: &Item) -> bool {
     match item {
         Item::ArrayOfTables(_) => true,
@@ -143,8 +142,8 @@ fn has_tables(item: &Item) -> bool {
     }
 }
 
-/// A list with the entries of `ours`: each continues the one of the file that is the same pool, so
-/// that its words and unknown keys stay with it, wherever it is now in the order.
+/// A list with the entries of `ours`. Each entry is based on the same pool in the file, so that its
+/// comments and unknown keys stay with it even if the order changed.
 fn merge_list(there: &ArrayOfTables, ours: &[&toml::Table], path: &str) -> ArrayOfTables {
     let sources = same_pools(there, ours);
     let is_in_order = sources.iter().flatten().is_sorted()
@@ -168,8 +167,8 @@ fn merge_list(there: &ArrayOfTables, ours: &[&toml::Table], path: &str) -> Array
     merged
 }
 
-/// Which entry of the file each of ours is. First those that are the same in all of address, port
-/// and key, then those that differ in one of them.
+/// The entry in the file for each of our pools: first pools with the same address, port and key,
+/// then pools with one difference.
 fn same_pools(there: &ArrayOfTables, ours: &[&toml::Table]) -> Vec<Option<usize>> {
     let there: Vec<PoolIdentity> = there.iter().map(PoolIdentity::of_file).collect();
     let ours: Vec<PoolIdentity> = ours
@@ -193,7 +192,7 @@ fn same_pools(there: &ArrayOfTables, ours: &[&toml::Table]) -> Vec<Option<usize>
     sources
 }
 
-/// By what a pool is the same one.
+/// The values that identify a pool.
 #[derive(Default)]
 struct PoolIdentity {
     host: Option<String>,
@@ -202,7 +201,7 @@ struct PoolIdentity {
 }
 
 impl PoolIdentity {
-    /// Of a file of any version: the port may be part of the address, and numbers may be quoted.
+    /// From a file of any version: the port can be part of the address, and numbers can be quoted.
     fn of_file(table: &Table) -> Self {
         let text = |name: &str| {
             let (_, item) = table
@@ -264,8 +263,8 @@ impl PoolIdentity {
     }
 }
 
-/// A library writes tables by their positions: those of a list that was put in another order get
-/// the same one, with all that is in them, and then stand as they are in the list.
+/// The library writes tables by their positions. All tables of a reordered list get the same
+/// position, so they are written in the order of the list.
 fn set_positions(table: &mut Table, position: Option<isize>) {
     table.set_position(position);
     for (_, item) in table.iter_mut() {
@@ -307,7 +306,7 @@ fn is_same(there: &Value, ours: &Ours) -> bool {
     }
 }
 
-/// A value, a table, or tables in a row, as a library that keeps words has them.
+/// A value, a table or a list of tables in the library that keeps comments.
 fn item(value: &Ours) -> Item {
     match value {
         Ours::Table(ours) => {
@@ -336,7 +335,7 @@ fn single(value: &Ours) -> Value {
         Ours::Boolean(yes) => (*yes).into(),
         Ours::Array(list) => Value::Array(list.iter().map(single).collect::<Array>()),
         Ours::String(text) => text.as_str().into(),
-        // Our files hold neither of them inside a value.
+        // Our values contain neither.
         Ours::Datetime(_) | Ours::Table(_) => value.to_string().into(),
     }
 }
@@ -505,7 +504,7 @@ mod tests {
             exported(&|config| config.upstreams[0].user_identity = "carol".into()).0,
             [barn.clone(), loft.clone()]
         );
-        // Another pool in the place of one has nothing of it.
+        // A different pool keeps nothing of the pool that it replaces.
         assert_eq!(
             exported(&|config| config.upstreams[0] = new()).0,
             [own(3333, ""), loft]
@@ -555,7 +554,7 @@ mod tests {
                 .unwrap()
                 .remarks
                 .iter()
-                .all(|remark| !remark.detail.contains("passes over")),
+                .all(|remark| !remark.detail.contains("ignore")),
             "{text}"
         );
         assert!(

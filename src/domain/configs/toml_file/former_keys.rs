@@ -1,35 +1,34 @@
-//! Keys of earlier clients, and what takes their place today.
+//! Keys of earlier clients and their current replacements.
 //!
-//! Sources: the example files and sources of `jd_client` 0.1.0 to 0.1.4 and of `jd_client_sv2` 0.1.0
-//! to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Knows one
-//! table of a file at a time; messages quote no secret.
+//! Sources: the example files and sources of `jd_client` 0.1.0 to 0.1.4 and of `jd_client_sv2`
+//! 0.1.0 to 0.6.0, and its releases v0.1.0 and v0.2.0, which were not on the cargo registry. Works
+//! on one table of a file at a time; messages quote no secret.
 
 use crate::domain::configs::rules::reward::legacy_descriptor;
 use crate::domain::keys::without_secret_keys;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// Characters of a value that a message repeats.
+/// The maximum length of a quoted value.
 const LONGEST_QUOTE: usize = 200;
 
-/// What takes the place of a key.
+/// The replacement of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyReplacement {
-    /// Pointers, below the configuration or (without a slash) below the table of the key, to fields
-    /// that are missing because the file has this key instead.
+    /// Pointers to fields that are missing because the file has this key instead. Without a slash,
+    /// the field is in the same table as the key.
     pub fields: &'static [&'static str],
-    /// What to write, as a sentence.
+    /// What to write instead, as a sentence.
     pub hint: String,
 }
 
-/// The names that earlier clients had for the keys that import still reads, with today's.
+/// Old names of keys that import still reads, with the current names.
 pub(super) const RENAMES: [(&str, &str); 2] = [
     ("upstreams[].jd_address", "jds_address, with jds_port"),
     ("upstreams[].jd_port", "jds_port"),
 ];
 
-/// What takes the place of `written` in a table; `path` is the prefix of its keys in the list of
-/// fields.
+/// The replacement of `written` in a table. `path` is the prefix of its keys in the list of fields.
 pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<KeyReplacement> {
     let key = written.to_ascii_lowercase();
     let text = |name: &str| single(table, name);
@@ -42,7 +41,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
                 false => host,
             };
             let line = assignment("listening_address", &format!("{host}:{port}"));
-            format!("Address and port are one key today: write {line}.")
+            format!("Address and port are now one key: write {line}.")
         }),
         ("", "tp_address") => (
             &["/template_provider_type", "/template_provider_type/Sv2Tp/address"],
@@ -68,7 +67,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
         ("", "pool_address" | "pool_port" | "jds_address" | "jds_port" | "jd_address" | "jd_port"
             | "authority_pubkey" | "pool_authority_public_key") => (
             &["/upstreams"],
-            "It is a setting of a pool: write it below a line [[upstreams]].".into(),
+            "It is a pool setting. Move it below a line [[upstreams]].".into(),
         ),
         ("", "pool_signature") | ("upstreams[].", "pool_signature") => (
             &["/jdc_signature"],
@@ -83,13 +82,13 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
         ),
         ("", "min_extranonce2_size") => (
             &[],
-            "Clients have no such setting any more. Take it out; since 0.2.0 reserved_downstream_rollable_extranonce_size says how \
-             many bytes are kept for miners."
+            "Clients no longer have this setting. Remove it; since 0.2.0, reserved_downstream_rollable_extranonce_size sets how \
+             many bytes are reserved for miners."
                 .into(),
         ),
         ("", "withhold" | "retry" | "timeout") => (
             &[],
-            "Clients have no such setting any more. Take it out.".into(),
+            "Clients no longer have this setting. Remove it.".into(),
         ),
         _ => return None,
     };
@@ -108,7 +107,7 @@ fn single(table: &DeTable, name: &str) -> Option<String> {
     }
 }
 
-/// A line of TOML, with dots in the place of a value that is no single line.
+/// A line of TOML, with an ellipsis for a value that is not a single line.
 fn assignment(key: &str, value: &str) -> String {
     let is_plain = !value.is_empty()
         && value.chars().count() <= LONGEST_QUOTE
@@ -120,7 +119,7 @@ fn assignment(key: &str, value: &str) -> String {
     format!("{key} = {}", toml::Value::String(value))
 }
 
-/// The line that pays to the same output; only the first output was ever used.
+/// The line that pays to the same output. Clients used only the first output.
 fn descriptor(outputs: &DeValue) -> String {
     let first = match outputs {
         DeValue::Array(list) => list.iter().next().map(|first| first.get_ref()),
@@ -136,7 +135,7 @@ fn descriptor(outputs: &DeValue) -> String {
     assignment("coinbase_reward_script", &descriptor)
 }
 
-/// The socket is found by network and data directory today.
+/// Current clients find the socket by network and data directory.
 fn socket_hint(socket: &str) -> String {
     let folder = Path::new(socket).parent();
     let name = folder
@@ -152,11 +151,11 @@ fn socket_hint(socket: &str) -> String {
         .filter(|dir| dir.starts_with(['/', '~']));
     match data_dir {
         Some(dir) => format!(
-            "The client finds the socket by network and data directory today: write {} and {}.",
+            "The client now finds the socket by network and data directory: write {} and {}.",
             assignment("network", network),
             assignment("data_dir", dir)
         ),
-        None => "The client finds the socket by network and data directory today: write network and, if it is not the usual one, \
+        None => "The client now finds the socket by network and data directory: write network and, if it is not the default, \
                  data_dir."
             .into(),
     }
@@ -231,7 +230,7 @@ mod tests {
                 "unix_socket_path = 1",
                 "write network",
             ),
-            ("", "retry", "retry = 10", "Take it out"),
+            ("", "retry", "retry = 10", "Remove it"),
             ("", "jd_port", "jd_port = 1", "below a line [[upstreams]]"),
         ] {
             let found = hint(path, key, text);

@@ -1,9 +1,9 @@
-//! Reading a client's file of any version, saying of everything where it stands.
+//! Reads a client's file of any version and reports key and line of every finding.
 //!
-//! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and
-//! remembers the line of every key; [`TomlConfig::locate`] then turns a complaint about that shape
-//! into key and line. [`import`] does both. Like the client's own reader it does not mind the case
-//! of keys and passes over keys it does not know, but says so.
+//! Two steps: [`parse`] converts the text to the JSON that `configs::parse` reads and stores the
+//! line of every key; [`TomlConfig::locate`] then converts an error in that JSON to key and line.
+//! [`import`] does both. Like the client, it ignores the case of keys and unknown keys, but it
+//! reports unknown keys.
 
 mod complaints;
 
@@ -17,43 +17,42 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Syntax errors that are told; each may be the consequence of the one before.
+/// The maximum number of reported syntax errors, because each can be a result of the previous one.
 const MOST_SYNTAX_ERRORS: usize = 5;
-/// The words of an error that importing for solo mining takes away.
-pub const SOLO_OFFER: &str = "import it for solo mining";
-/// Keys that are remarked upon.
+/// The text in an error that importing for solo mining fixes.
+pub const SOLO_OFFER: &str = "import the file for solo mining";
+/// The maximum number of remarks about keys.
 const MOST_REMARKS: usize = 50;
 
-/// Something to say about a place in a file, be it an error or only worth knowing.
+/// A finding at a position in a file: an error or a remark.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FileRemark {
-    /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a
-    /// whole is meant.
+    /// The full key, `upstreams[0].pool_port`; empty for the whole file.
     pub key: String,
-    /// The line, counted from 1, if there is one.
+    /// The line, counted from 1, if known.
     pub line: Option<usize>,
-    /// What there is to say.
+    /// The text.
     pub detail: String,
 }
 
-/// A file that is TOML, in the shape of a configuration, not yet checked.
+/// A TOML file as a configuration, not checked yet.
 #[derive(Clone, Debug)]
 pub struct TomlConfig {
-    /// What [`read`] takes.
+    /// The input for [`read`].
     pub value: Value,
-    /// What was passed over or assumed.
+    /// Keys that were ignored and values that were assumed.
     pub remarks: Vec<FileRemark>,
-    /// Key and line of every pointer into `value` that stands in the file.
+    /// Key and line of every pointer into `value` that is in the file.
     places: BTreeMap<String, FilePosition>,
-    /// Lines of keys of the top that stand below a table and therefore belong to it, with that
-    /// table's name.
+    /// Top-level keys that are below a table and therefore part of it: their lines and the name of
+    /// the table.
     misplaced: BTreeMap<&'static str, (usize, String)>,
-    /// Keys of earlier clients, with the pointers to the fields that take their place.
+    /// Keys of earlier clients, with pointers to the fields that replace them.
     former: Vec<(FileRemark, Vec<String>)>,
-    /// Keys that no client knows: the pointer to their table, the key, and what to say.
+    /// Keys that no client knows: the pointer to their table, the key and the remark.
     unknown: Vec<(String, String, FileRemark)>,
-    /// The file has neither a mode nor a pool, as for solo mining; the text says where a pool is
-    /// commented out, if so.
+    /// Set if the file has no mode and no pool. The text names the line of a commented-out pool, if
+    /// any.
     solo: Option<String>,
 }
 
@@ -63,16 +62,16 @@ struct FilePosition {
     line: usize,
 }
 
-/// A file that was read, its configuration and what there is to say about it.
+/// An imported file: its configuration and remarks.
 #[derive(Clone, Debug)]
 pub struct TomlImport {
     /// The configuration, with its secret.
     pub config: ClientConfig,
-    /// What was passed over, assumed or is doubtful.
+    /// Ignored keys, assumed values and warnings.
     pub remarks: Vec<FileRemark>,
 }
 
-/// Reads a file and checks it; every problem comes with its key and line.
+/// Reads and checks a file. Every problem has its key and line.
 pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     let parsed = parse(text)?;
     match read(&parsed.value, None) {
@@ -93,8 +92,7 @@ pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     }
 }
 
-/// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there
-/// twice.
+/// Reads the structure of a file. The errors are syntax errors and duplicate keys.
 pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
     let lines = LineStarts::of(text);
     let (document, faults) = DeTable::parse_recoverable(text);
@@ -132,19 +130,19 @@ fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRema
     let mut remarks: Vec<FileRemark> = Vec::new();
     for fault in faults {
         let line = fault.span().map(|span| lines.number(&span));
-        // More than one on a line are echoes of the first.
+        // Further errors on the same line result from the first one.
         if remarks.len() < MOST_SYNTAX_ERRORS && remarks.iter().all(|told| told.line != line) {
             remarks.push(FileRemark {
                 key: String::new(),
                 line,
-                detail: format!("This is not TOML: {}.", fault.message()),
+                detail: format!("Invalid TOML: {}.", fault.message()),
             });
         }
     }
     remarks
 }
 
-/// Where the lines of a text begin.
+/// The offsets of the lines of a text.
 struct LineStarts(Vec<usize>);
 
 impl LineStarts {
@@ -158,7 +156,7 @@ impl LineStarts {
         )
     }
 
-    /// The line, from 1, on which `span` begins.
+    /// The line, from 1, where `span` starts.
     fn number(&self, span: &Range<usize>) -> usize {
         self.0.partition_point(|end| *end < span.start) + 1
     }
@@ -176,9 +174,9 @@ struct TomlReader {
 }
 
 impl TomlReader {
-    /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer`
-    /// leads to the table in the value, `key` is how it is written in full in the file, `path` is the
-    /// prefix of its keys in the list of fields.
+    /// The entries of a table that are keys of a configuration, with correct spelling. `pointer` is
+    /// the pointer to the table in the value, `key` its full key in the file, and `path` the prefix
+    /// of its keys in the list of fields.
     fn table(
         &mut self,
         table: &DeTable,
@@ -203,7 +201,7 @@ impl TomlReader {
                 let remark = FileRemark {
                     key: format!("{key}.{name}"),
                     line: Some(line),
-                    detail: format!("Clients call this {today} today, and it is exported so."),
+                    detail: format!("Clients now call this {today}. Exports use the new name."),
                 };
                 self.remark(remark.key.clone(), line, remark.detail.clone());
                 if self.former.len() < MOST_REMARKS {
@@ -216,13 +214,13 @@ impl TomlReader {
                 format!("{key}.{name}")
             };
             if path.is_empty() && name == "log_file" {
-                self.remark(full, line, "The manager keeps the client's output itself, so no client here is told of it; it is kept for when this is exported.");
+                self.remark(full, line, "jd-manager stores the client's output itself and does not use this setting. Exports keep it.");
                 continue;
             }
             let here = format!("{pointer}/{name}");
             if let Some(first) = self.places.get(&here) {
                 let detail = format!(
-                    "This key stands in line {} already; the client does not tell upper from lower case.",
+                    "This key is already set in line {}; the client ignores case.",
                     first.line
                 );
                 self.errors.push(FileRemark {
@@ -251,7 +249,7 @@ impl TomlReader {
             DeValue::Integer(number) => {
                 match i64::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => number.into(),
-                    // Too large for TOML; as text it is too large for its field as well.
+                    // Too large for TOML, and as text also too large for its field.
                     Err(_) => number.as_str().into(),
                 }
             }
@@ -262,7 +260,7 @@ impl TomlReader {
                 .and_then(serde_json::Number::from_f64)
             {
                 Some(number) => Value::Number(number),
-                // inf and nan: no JSON numbers, and no values of any field.
+                // inf and nan are not JSON numbers and not valid in any field.
                 None => number.as_str().into(),
             },
             DeValue::Boolean(yes) => (*yes).into(),
@@ -312,7 +310,7 @@ impl TomlReader {
             key: full_key(table, &short),
             line: Some(line),
             detail: format!(
-                "{short} is a key of earlier clients; today's pass over it. {}",
+                "{short} is a key of earlier clients that current clients ignore. {}",
                 found.hint
             ),
         };
@@ -339,7 +337,7 @@ impl TomlReader {
                 format!("{table}.{short}"),
                 line,
                 format!(
-                    "{short} stands below [{table}], so the client passes over it. Move it above the first line in square \
+                    "{short} is below [{table}], so the client ignores it. Move it above the first line in square \
                      brackets."
                 ),
             );
@@ -348,9 +346,7 @@ impl TomlReader {
         let remark = FileRemark {
             key: full_key(table, &short),
             line: Some(line),
-            detail: format!(
-                "The client does not know {short} and passes over it; it is kept for when this is exported."
-            ),
+            detail: format!("The client does not know {short} and ignores it. Exports keep it."),
         };
         self.remark(remark.key.clone(), line, remark.detail.clone());
         if self.unknown.len() < MOST_REMARKS {
@@ -358,7 +354,7 @@ impl TomlReader {
         }
     }
 
-    /// What the client, or a client of the time of the file, takes for granted.
+    /// Adds the defaults of the client, or of a client of the file's age.
     fn fill_in(&mut self, top: &mut Map<String, Value>, text: &str) {
         let has_pool = top.get("upstreams").is_some_and(|pools| match pools {
             Value::Array(pools) => !pools.is_empty(),
@@ -375,7 +371,7 @@ impl TomlReader {
             self.remarks.push(FileRemark {
                 key: "mode".into(),
                 line: None,
-                detail: "Not set; FULLTEMPLATE is what the client takes then.".into(),
+                detail: "Not set; the client uses FULLTEMPLATE.".into(),
             });
         }
         let had_own_accounts = self.distribute_identity(top);
@@ -386,13 +382,13 @@ impl TomlReader {
             .and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
             && !ipc.contains_key("version")
         {
-            // Before 0.4.0 there was no such key: 0.1.x spoke with Bitcoin Core 30, 0.2.0 and 0.3.0
-            // with 31.
+            // This key exists since 0.4.0: 0.1.x supported Bitcoin Core 30, and 0.2.0 and 0.3.0
+            // supported 31.
             let version = if since_0_2 { 31 } else { 30 };
             ipc.insert("version".into(), version.into());
             let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
             let detail = format!(
-                "Not set, as in files of older clients; Bitcoin Core {version} was assumed. Change it if the node is another."
+                "Not set, as in files of older clients. jd-manager assumes Bitcoin Core {version}; change it if your node has another version."
             );
             self.remarks.push(FileRemark {
                 key,
@@ -402,9 +398,8 @@ impl TomlReader {
         }
     }
 
-    /// Gives the one account of older files to the pools that have none. Returns whether the file
-    /// is of the newer kind: the pools had their own, or there are none and no common account
-    /// either.
+    /// Copies the common account of older files to pools without an account. Returns true for newer
+    /// files: the pools have their own accounts, or there is neither a pool nor a common account.
     fn distribute_identity(&mut self, top: &mut Map<String, Value>) -> bool {
         let Some(common) = top.get("user_identity").cloned() else {
             return true;
@@ -433,8 +428,8 @@ impl TomlReader {
     }
 }
 
-/// What to say of a file with neither a mode nor a pool. The client takes FULLTEMPLATE then and
-/// ends, since there is no pool.
+/// The error for a file with no mode and no pool. The client would use FULLTEMPLATE and exit
+/// because it has no pool.
 fn solo_offer(text: &str) -> String {
     let commented = text.lines().position(|line| {
         line.trim_start()
@@ -443,18 +438,18 @@ fn solo_offer(text: &str) -> String {
     });
     let pool = match commented {
         Some(at) => format!(
-            "To mine with a pool, take the # away from line {} and the lines of that pool.",
+            "To mine with a pool, remove the # from line {} and from the other lines of that pool.",
             at + 1
         ),
-        None => "To mine with a pool, add one below a line [[upstreams]].".into(),
+        None => "To mine with a pool, add it below a line [[upstreams]].".into(),
     };
     format!(
-        "The file has neither a mode nor a pool, as for solo mining. To mine solo, add mode = \"SOLOMINING\" at its beginning, or \
+        "The file has no mode and no pool. To mine solo, add mode = \"SOLOMINING\" at the beginning, or \
          {SOLO_OFFER} (solo = true). {pool}"
     )
 }
 
-/// A key as it is shown: however long it is in the file.
+/// A key for messages, shortened if it is long.
 fn short_key(written: &str) -> String {
     written
         .chars()
@@ -470,7 +465,8 @@ fn full_key(table: &str, short: &str) -> String {
     }
 }
 
-/// How a key below `path` (as in the list of fields, with its separator) is spelt, if it is one.
+/// The correct spelling of a key below `path` (as in the list of fields, with separator), if it is
+/// one.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     let known = FIELDS.iter().filter(|field| field.is_in_files());
     known

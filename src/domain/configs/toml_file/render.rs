@@ -1,4 +1,4 @@
-//! Writing the file for one version of the client.
+//! Writes the file for one client version.
 
 use crate::base::error::FieldError;
 use crate::domain::configs::model::{ClientConfig, MASK, MiningMode, TemplateProvider};
@@ -6,13 +6,13 @@ use crate::programs::jd_client::config_fields::{ConfigField, FIELDS, KeyPresence
 use crate::programs::jd_client::version::ClientVersion;
 use toml::{Table, Value};
 
-/// The file for a client of `version`, with the secret in it; or why that version cannot run this
-/// configuration, by field.
+/// The file for client `version`, including the secret; or the reasons by field why that version
+/// cannot run the configuration.
 pub fn render(config: &ClientConfig, version: &ClientVersion) -> Result<String, Vec<FieldError>> {
     render_with(config, *version, config.authority_secret_key.reveal())
 }
 
-/// The same file with [`MASK`] in the place of the secret, for display.
+/// The same file with [`MASK`] instead of the secret, for display.
 pub fn render_masked(
     config: &ClientConfig,
     version: &ClientVersion,
@@ -33,19 +33,19 @@ fn render_with(
     Ok(toml::to_string(&table).expect("the table holds strings, numbers, lists and tables only"))
 }
 
-/// Everything that is set, whatever version reads it.
+/// All settings, for any version.
 pub fn complete(config: &ClientConfig, secret: &str) -> Table {
     document(config, None, secret)
 }
 
-/// What the configuration needs and a client of `version` does not have. Such a client would start
-/// and do something else, or not start.
+/// Features that the configuration needs and client `version` does not have. Such a client would
+/// not start, or would behave differently.
 pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if config.mode == MiningMode::SoloMining && !version.mines_solo() {
         errors.push(FieldError::new(
             "/mode",
-            format!("Client {version} has no solo mining and would mine in FULLTEMPLATE instead. Use client 0.1.3 or newer."),
+            format!("Client {version} does not support solo mining and would use FULLTEMPLATE. Use client 0.1.3 or newer."),
         ));
     }
     if let TemplateProvider::BitcoinCoreIpc { version: core, .. } = &config.template_provider_type
@@ -59,7 +59,7 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
         errors.push(FieldError::new(
             "/template_provider_type/BitcoinCoreIpc/version",
             format!(
-                "Client {version} speaks with Bitcoin Core {} only, not {core}. Use client 0.4.0 or newer.",
+                "Client {version} supports only Bitcoin Core {}, not {core}. Use client 0.4.0 or newer.",
                 known.join(" and ")
             ),
         ));
@@ -76,16 +76,15 @@ pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError
         errors.push(FieldError::new(
             format!("/upstreams/{other}/user_identity"),
             format!(
-                "Client {version} knows one account for all pools, and these differ. Use client 0.3.0 or newer, or set \
-                 user_identity for all of them."
+                "Client {version} uses one account for all pools, but the accounts differ. Use client 0.3.0 or newer, or set a \
+                 default account."
             ),
         ));
     }
     errors
 }
 
-/// What is set in the configuration and has no effect on a client of `version`, because it does not
-/// know the key.
+/// Settings that have no effect on client `version`, because it does not know the key.
 pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let set = config.masked();
     let is_unknown =
@@ -97,28 +96,29 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .map(|key| {
             FieldError::new(
                 format!("/{key}"),
-                format!("Client {version} does not know {key}; it is left out of its file."),
+                format!(
+                    "Client {version} does not support {key}, so its file does not contain it."
+                ),
             )
         })
         .collect()
 }
 
-/// The document for a version, or all there is for none. The fields of a configuration are in
-/// the order of the file: TOML wants the keys of the top before any table, or they end up inside
-/// it.
+/// The document for a version, or all settings for none. The fields have the order of the file:
+/// TOML needs top-level keys before any table, or they become part of the table.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
     let mut told = config.clone();
     if version.is_some() {
-        // Versions that read it require it, also in solo mining, where it is not used.
+        // Versions that read it require it, even for solo mining, which does not use it.
         let identity = config.common_user_identity().unwrap_or_default();
         told.user_identity = Some(identity.to_owned());
-        // The key is required in solo mining too, where the list must be empty to have the same
+        // The key is also required for solo mining, and the list must be empty to have the same
         // meaning in every version.
         if !config.mode.needs_pool() {
             told.upstreams.clear();
         }
     }
-    // Larger numbers have no form in TOML. The rules refuse them, but a row may hold one.
+    // TOML has no larger numbers. The rules reject them, but a database row may contain one.
     if let TemplateProvider::BitcoinCoreIpc { fee_threshold, .. } = &mut told.template_provider_type
     {
         *fee_threshold = (*fee_threshold).min(i64::MAX.unsigned_abs());
@@ -130,7 +130,7 @@ fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str)
     top
 }
 
-/// Takes out what `version` does not read, or for none what no client reads. `path` is the
+/// Removes keys that `version` does not read or, for none, keys that no client reads. `path` is the
 /// prefix of the table's keys in the list of fields, with the separator.
 fn keep_known(table: &mut Table, path: &str, version: Option<ClientVersion>) {
     table.retain(|key, value| {

@@ -1,17 +1,17 @@
-//! The fields of a configuration's form: labels, order, ids; and the way from a complaint's pointer
-//! to its field.
+//! The fields of a configuration's form: labels, order and ids, and the field for the pointer of an
+//! error.
 
 use crate::domain::configs::draft::OUTER_FIELDS;
 use crate::domain::configs::form_name;
 use crate::programs::jd_client::config_fields::{ConfigField, FIELDS, FieldGroup};
 
-/// What the field at a pointer (relative to the configuration) is called on pages: `Pool 1, pool
+/// The label on pages of the field at a pointer (relative to the configuration): `Pool 1: Pool
 /// port`.
 pub(super) fn label(pointer: &str) -> String {
     label_of(&form_name(pointer))
 }
 
-/// What the field of this name is called in the form; empty: the form has no such field.
+/// The label of the form field with this name; empty if the form has no such field.
 pub(super) fn form_label(name: &str) -> &'static str {
     match name {
         "name" => "Name",
@@ -20,7 +20,7 @@ pub(super) fn form_label(name: &str) -> &'static str {
     }
 }
 
-/// What the field of this name is called on pages.
+/// The label on pages of the field with this name.
 pub(super) fn label_of(name: &str) -> String {
     let label = form_label(name).trim_end_matches(" (optional)");
     let or_own = |own| if label.is_empty() { own } else { label };
@@ -32,16 +32,16 @@ pub(super) fn label_of(name: &str) -> String {
     or_own(name).to_owned()
 }
 
-/// Whether a field is in the part of the form that is folded away.
+/// Whether a field is in the advanced part of the form, which is closed by default.
 pub(super) fn is_rare(name: &str) -> bool {
     ConfigField::named(name)
         .is_some_and(|(_, field)| matches!(field.group, FieldGroup::Keys | FieldGroup::Rare))
 }
 
-/// Where a field stands in the form: the part, the pool's row, the place in the row. `None`: there
-/// is no such field.
+/// The position of a field in the form: part, pool row and place in the row. `None` if there is no
+/// such field.
 pub(super) fn place_of(name: &str) -> Option<(usize, usize, usize)> {
-    // These come before all others.
+    // These two come first.
     if let Some(place) = ["name", "description"].iter().position(|own| *own == name) {
         return Some((0, 0, place));
     }
@@ -51,7 +51,7 @@ pub(super) fn place_of(name: &str) -> Option<(usize, usize, usize)> {
     Some((1 + place(part)?, row.unwrap_or_default(), place(field.key)?))
 }
 
-/// The name of the field a complaint about the whole body belongs to.
+/// The name of the field for an error with a pointer into the request body.
 pub(super) fn field_name(pointer: &str) -> Option<String> {
     match pointer.strip_prefix("/config/") {
         Some(inner) => Some(form_name(&format!("/{inner}"))),
@@ -62,7 +62,7 @@ pub(super) fn field_name(pointer: &str) -> Option<String> {
     }
 }
 
-/// The id on the page of the field of this name.
+/// The HTML id of the field with this name.
 pub(super) fn id_of(name: &str) -> String {
     name.replace('.', "-")
 }

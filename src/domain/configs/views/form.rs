@@ -1,8 +1,8 @@
-//! The page of a configuration's form, with what is wrong beside each field.
+//! The page of a configuration's form, with the errors of each field.
 //!
 //! The fields' names are those of [`form_to_value`](crate::domain::configs::form_to_value); a
-//! field's id is its name with dashes for dots. A secret key never gets into the form: whoever
-//! typed one types it again.
+//! field's id is its name with dashes for dots. A secret key never gets into the form, so the user
+//! must enter it again.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -25,73 +25,73 @@ use crate::programs::jd_client::config_fields::{
     ConfigField, FIELDS, FieldGroup, FieldKind, SECRET_FIELD,
 };
 
-/// A field as the page shows it.
+/// A form field on the page.
 #[derive(Clone, Debug)]
 pub struct ConfigFormField<'p> {
-    /// Its name in the form.
+    /// The form name.
     pub name: String,
-    /// Its id on the page.
+    /// The HTML id.
     pub id: String,
-    /// What it is called.
+    /// The label.
     pub label: &'static str,
-    /// What stands in it.
+    /// The value.
     pub value: &'p str,
-    /// What is wrong with it.
+    /// Errors.
     pub errors: Vec<&'p str>,
-    /// What is doubtful about it.
+    /// Warnings.
     pub warnings: Vec<&'p str>,
-    /// What is good to know about it.
+    /// Hints.
     pub hints: Vec<&'p str>,
-    /// The page opens with the cursor in it.
+    /// True to focus it when the page opens.
     pub has_focus: bool,
 }
 
-/// A field that is typed or chosen, with what the page says of it.
+/// An input or select field.
 #[derive(Clone, Debug)]
 struct FormPartField<'p> {
-    /// What stands there.
+    /// The field on the page.
     field: ConfigFormField<'p>,
-    /// What it is.
+    /// The field of the configuration.
     known: &'static ConfigField,
-    /// The values to choose from, if it is chosen.
+    /// The options of a select field; empty for an input.
     options: Vec<(String, String)>,
 }
 
-/// An entry of the summary of errors.
+/// An entry in the error summary.
 #[derive(Clone, Debug)]
 pub struct ConfigFormError {
-    /// The field, as a link on the page, or another page.
+    /// A link to the field or to another page.
     pub href: String,
-    /// What the field is called.
+    /// The label of the field.
     pub label: String,
-    /// What is wrong.
+    /// The error.
     pub detail: String,
 }
 
-/// `GET /saved-configs/new`, `GET /saved-configs/{id}/edit`, and both again when something is
-/// wrong.
+/// `GET /saved-configs/new` and `GET /saved-configs/{id}/edit`, also with the errors of a rejected
+/// form.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/form.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationForm")]
 pub struct ConfigFormPage {
-    /// The one that is edited; none: a new one.
+    /// The configuration that is edited; none for a new one.
     id: Option<ConfigId>,
     #[serde(skip)]
     title: String,
-    /// Its newest revision.
+    /// The newest revision.
     revision: Option<i32>,
-    /// The revision from which the values started.
+    /// The revision that the form is based on.
     #[serde(skip)]
     based_on: Option<i32>,
     used_by: Vec<ConfigUser>,
-    /// On which clients it runs.
+    /// The client versions that can run it.
     #[serde(skip)]
     runs_on: String,
-    /// What stands in the fields.
+    /// The values of the fields.
     values: FormValues,
     #[serde(flatten)]
     found: ConfigFindings,
-    /// It was checked on request; nothing was saved.
+    /// True after a check without saving.
     #[serde(skip)]
     is_checked: bool,
     #[serde(skip)]
@@ -128,15 +128,15 @@ impl ConfigFormPage {
         }
     }
 
-    /// A new configuration, from what most people need.
+    /// The form of a new configuration with defaults.
     pub fn new(starting: &ClientConfig) -> Self {
         let mut values = FormValues::of_config("", "", starting);
-        // A new one gets keys of its own when it is saved.
+        // A new configuration gets its own keys when it is saved.
         values.fields.remove("authority_public_key");
         Self::over(None, values)
     }
 
-    /// A saved configuration, with what there is to say about it.
+    /// The form of a saved configuration, with its findings.
     pub fn edit(saved: &SavedConfig) -> Self {
         let values = FormValues::of_config(&saved.name, &saved.description, &saved.config);
         Self {
@@ -145,7 +145,7 @@ impl ConfigFormPage {
         }
     }
 
-    /// The form as it was sent to be checked, with everything there is to say about it.
+    /// A form that was sent for a check, with its findings.
     pub fn checked(saved: Option<&SavedConfig>, pairs: &Pairs, found: ConfigFindings) -> Self {
         let page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
@@ -157,7 +157,7 @@ impl ConfigFormPage {
         }
     }
 
-    /// The form as it was sent, with what is wrong.
+    /// A rejected form, with its errors.
     pub fn refused(saved: Option<&SavedConfig>, pairs: &Pairs, error: Error) -> Self {
         let mut page = Self::over(saved, FormValues::of_pairs(pairs, false))
             .noticing_secret(pairs)
@@ -165,17 +165,17 @@ impl ConfigFormPage {
         page.found.errors = match error {
             Error::Invalid(errors) => errors,
             Error::Conflict(detail) if page.based_on != page.revision => {
-                // Now they know: saved once more it replaces what was saved meanwhile.
+                // The user has seen the conflict: saving again replaces the other revision.
                 page.based_on = page.revision;
                 vec![FieldError::new("", detail)]
             }
-            // The one other thing that can be in the way is a configuration of the same name.
+            // The only other conflict is a configuration with the same name.
             other => vec![FieldError::new("/name", other.to_string())],
         };
         page
     }
 
-    /// The form as it was sent, with its pools rearranged.
+    /// The form after its pools were rearranged.
     pub fn rearranged(saved: Option<&SavedConfig>, pairs: &Pairs, how: RowEdit) -> Self {
         let mut page = Self::over(saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
         let rows = page.values.rows;
@@ -206,13 +206,13 @@ impl ConfigFormPage {
         self
     }
 
-    /// Without a pool there is still a row to fill in.
+    /// Adds an empty pool row if there is none.
     fn with_a_row(mut self) -> Self {
         self.values.rows = self.values.rows.max(1);
         self
     }
 
-    /// Where the form is sent.
+    /// The path that the form is sent to.
     fn action(&self) -> String {
         self.id.map_or_else(
             || "/saved-configs".into(),
@@ -220,7 +220,7 @@ impl ConfigFormPage {
         )
     }
 
-    /// Where it is checked without being saved.
+    /// The path for a check without saving.
     fn check(&self) -> String {
         self.id.map_or_else(
             || "/saved-configs/check".into(),
@@ -241,7 +241,7 @@ impl ConfigFormPage {
         self.pool_part(&0, group)
     }
 
-    /// The fields of a part of the form that are about the pool of this row.
+    /// The pool fields of a part of the form, for this row.
     fn pool_part(&self, row: &usize, group: FieldGroup) -> Vec<FormPartField<'_>> {
         FIELDS
             .iter()
@@ -258,7 +258,7 @@ impl ConfigFormPage {
             .collect()
     }
 
-    /// The field of this name; unknown names are a mistake in the template that a test notices.
+    /// The field with this name. A test finds unknown names in the template.
     fn field(&self, name: &str) -> ConfigFormField<'_> {
         let ConfigFindings {
             errors,
@@ -278,7 +278,7 @@ impl ConfigFormPage {
         }
     }
 
-    /// What is wrong, in the order of the form, each with a link to its field.
+    /// The errors in the order of the form, with links to the fields.
     fn complaints(&self) -> Vec<ConfigFormError> {
         let complaint = |error: &FieldError| match field_name(&error.pointer)
             .and_then(|name| Some((place_of(&name)?, name)))
@@ -292,16 +292,12 @@ impl ConfigFormPage {
                 },
             ),
             _ => {
-                // What is not about a field is about what was saved meanwhile.
+                // An error without a field is about a newer revision.
                 let history = self
                     .id
                     .filter(|_| error.pointer.is_empty())
                     .map(|id| format!("/saved-configs/{id}/revisions"));
-                let label = if history.is_some() {
-                    "History"
-                } else {
-                    "The form"
-                };
+                let label = if history.is_some() { "History" } else { "Form" };
                 let href = history.unwrap_or_else(|| "#form".into());
                 (
                     None,
@@ -321,26 +317,25 @@ impl ConfigFormPage {
             .collect()
     }
 
-    /// Whether a complaint leads to another page, which must not take the place of what was typed
-    /// here.
+    /// Whether the link of an error leads to another page, which must not replace this form.
     fn leads_away(&self, complaint: &ConfigFormError) -> bool {
         complaint.href.starts_with('/')
     }
 
-    /// Whether the folded part holds something to mend, to look at or to type again.
+    /// Whether the advanced part has errors, warnings or a secret that must be entered again.
     fn opens_rare(&self) -> bool {
         let mut told = self.found.errors.iter().chain(&self.found.warnings);
         self.secret_was_dropped
             || told.any(|one| field_name(&one.pointer).is_some_and(|name| is_rare(&name)))
     }
 
-    /// What stands in the empty field of a secret that is kept.
+    /// The hint in the empty secret field of a saved configuration.
     fn secret_placeholder(&self) -> &'static str {
         if self.id.is_some() { MASK } else { "" }
     }
 }
 
-/// What is said about the field of this name.
+/// The findings about the field with this name.
 fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
     let is_here =
         |error: &&FieldError| field_name(&error.pointer).is_some_and(|field| field == name);
@@ -350,14 +345,14 @@ fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
         .collect()
 }
 
-/// What there is to choose in the field of this key.
+/// The options of the field with this key.
 fn choices(key: &str) -> Vec<(String, String)> {
     let networks = BitcoinNetwork::iter().map(|network| (network, network));
     match key {
         "mode" => options(MiningMode::iter().map(|mode| (mode, mode_text(mode)))),
         "template_provider" => options([
-            ("sv2tp", "Stratum V2 template provider, by address"),
-            ("ipc", "Bitcoin Core on this machine (IPC)"),
+            ("sv2tp", "Template provider by address, such as sv2-tp"),
+            ("ipc", "Bitcoin Core 30 or 31 on this machine"),
         ]),
         "template_provider_type.BitcoinCoreIpc.version" => {
             let known = ClientVersion::NEWEST_KNOWN.core_ipc_versions();
@@ -368,12 +363,12 @@ fn choices(key: &str) -> Vec<(String, String)> {
         "translator.aggregate_channels" => {
             options([("false", "One per miner"), ("true", "One for all miners")])
         }
-        // That chain need not be said.
-        _ => [options([("", "not said")]), options(networks)].concat(),
+        // This network is optional.
+        _ => [options([("", "not set")]), options(networks)].concat(),
     }
 }
 
-/// Values to choose from, with what they are called.
+/// Options of a select field: value and label.
 fn options<V: ToString, W: ToString>(
     list: impl IntoIterator<Item = (V, W)>,
 ) -> Vec<(String, String)> {

@@ -1,5 +1,4 @@
-//! The page for importing a client's file, and the file on its way back to the page without its
-//! secrets.
+//! The page for importing a client's file, and the removal of secrets before a file is shown again.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -10,17 +9,17 @@ use crate::base::error::{Error, FieldError};
 use crate::domain::configs::toml_file::SOLO_OFFER;
 use crate::domain::keys::{MASK, without_secret_keys};
 
-/// `GET /saved-configs/import`, and again when something is wrong.
+/// `GET /saved-configs/import`, also with the errors of a rejected import.
 #[derive(Default, Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/import.html", blocks = ["main"])]
 #[schemars(rename = "ImportForm")]
 pub struct ImportPage {
     name: String,
     description: String,
-    /// The file, secrets taken out.
+    /// The file without secrets.
     toml: String,
     fresh_keys: bool,
-    /// It was imported for solo mining.
+    /// True to import for solo mining.
     solo: bool,
     errors: Vec<FieldError>,
     #[serde(skip)]
@@ -30,7 +29,7 @@ pub struct ImportPage {
 crate::view!(ImportPage { "main" => as_main });
 
 impl ImportPage {
-    /// What was sent, with what is wrong.
+    /// A rejected import, with its errors.
     pub fn refused(pairs: &Pairs, error: Error) -> Self {
         let sent = |name: &str| {
             pairs
@@ -42,7 +41,7 @@ impl ImportPage {
         let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
         let errors = match error {
             Error::Invalid(errors) => errors,
-            // The one thing that can be in the way is a configuration of the same name.
+            // The only conflict is a configuration with the same name.
             other => vec![FieldError::new("/name", other.to_string())],
         };
         Self {
@@ -56,13 +55,13 @@ impl ImportPage {
         }
     }
 
-    /// Whether importing it for solo mining takes an error away.
+    /// Whether importing for solo mining would fix an error.
     fn offers_solo(&self) -> bool {
         let is_offer = |error: &FieldError| error.detail.contains(SOLO_OFFER);
         !self.solo && self.errors.iter().any(is_offer)
     }
 
-    /// Whether a complaint is about this field; those about the file's keys belong to the file.
+    /// Whether an error belongs to this field; errors of the file's keys belong to the file.
     fn is_at(&self, error: &FieldError, field: &str) -> bool {
         let own = ["/name", "/description"]
             .iter()
@@ -85,9 +84,8 @@ impl ImportPage {
     }
 }
 
-/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one:
-/// usable keys wherever they stand, and whatever is assigned to a key with "secret" in its name,
-/// however mistyped.
+/// The text of a file with [`MASK`] instead of every secret key, and whether there was one. Masks
+/// valid keys anywhere, and any value of a key with "secret" in its name, even if it is invalid.
 pub(super) fn without_secrets(text: &str) -> (String, bool) {
     let masked = if text.trim_start().starts_with('{') {
         without_member_secrets(text)
@@ -104,7 +102,7 @@ fn without_assigned_secrets(text: &str) -> String {
     let mut rest = text;
     while !rest.is_empty() {
         let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-        // Variables of the environment are also written with a colon.
+        // Environment variables can also be written with a colon.
         let Some((key, value)) = line
             .split_once(['=', ':'])
             .filter(|(key, _)| key.to_ascii_lowercase().contains("secret"))
@@ -113,7 +111,7 @@ fn without_assigned_secrets(text: &str) -> String {
             rest = &rest[line.len()..];
             continue;
         };
-        // A text over several lines ends with its own quotes, or never.
+        // A multi-line text ends with its own quotation marks, or never.
         let opened = ["\"\"\"", "'''"]
             .into_iter()
             .find(|quotes| value.trim_start().starts_with(quotes));
@@ -147,11 +145,11 @@ fn without_assigned_secrets(text: &str) -> String {
     clean
 }
 
-/// JSON, whole or broken: the text of every member with "secret" in its name is masked.
+/// Masks the text of every member with "secret" in its name, in valid or invalid JSON.
 fn without_member_secrets(text: &str) -> String {
     let mut clean = String::new();
     let mut rest = text;
-    // A name in quotes, a colon, and a text in quotes or without an end.
+    // A quoted name, a colon, and a text in quotation marks or without an end.
     while let Some(name) = rest.to_ascii_lowercase().find("secret") {
         let named = rest[name..]
             .find('"')

@@ -1,4 +1,4 @@
-//! Errors, warnings and hints in words, told apart by more than colour.
+//! Errors, warnings and hints as text, so that color is not the only difference.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -12,27 +12,27 @@ use crate::domain::configs::{ClientConfig, ConfigFindings, judged};
 /// All findings of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindingNotes<'f> {
-    /// What this kind is called.
+    /// The title.
     pub title: &'static str,
-    /// The id of the title on the page.
+    /// The HTML id of the title.
     pub id: &'static str,
-    /// The class of the panel.
+    /// The CSS class of the panel.
     pub class: &'static str,
-    /// Field and text of each.
+    /// Label and text of each finding.
     pub list: Vec<(String, &'f str)>,
 }
 
-/// The findings that there are, by kind, worst first.
+/// The findings by kind, most severe first.
 pub fn notes(found: &ConfigFindings) -> Vec<FindingNotes<'_>> {
     let kinds = [
-        ("To mend", "errors", "panel attention", &found.errors),
+        ("Errors", "errors", "panel attention", &found.errors),
         (
-            "Worth a look",
+            "Warnings",
             "doubts",
             "panel attention warn",
             &found.warnings,
         ),
-        ("Good to know", "hints", "panel", &found.hints),
+        ("Notes", "hints", "panel", &found.hints),
     ];
     let told = kinds.into_iter().filter(|(.., list)| !list.is_empty());
     told.map(|(title, id, class, list)| FindingNotes {
@@ -51,18 +51,17 @@ fn labelled(one: &FieldError) -> (String, &str) {
     )
 }
 
-/// What people who look at something else should know of a configuration: what is wrong and what is
-/// doubtful.
+/// Errors and warnings of a configuration, for other pages.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Warnings {
-    /// What must be mended; pointers below `/config`.
+    /// Errors, with pointers below `/config`.
     pub errors: Vec<FieldError>,
-    /// What is probably not meant, likewise.
+    /// Warnings, with pointers below `/config`.
     pub warnings: Vec<FieldError>,
 }
 
 impl Warnings {
-    /// About a configuration, by today's rules.
+    /// The findings about a configuration by the current rules.
     pub fn about(config: &ClientConfig) -> Self {
         let ConfigFindings {
             errors, warnings, ..
@@ -70,7 +69,7 @@ impl Warnings {
         Self { errors, warnings }
     }
 
-    /// Field and text of each, what is wrong first.
+    /// Label and text of each finding, errors first.
     pub fn list(&self) -> Vec<(String, &str)> {
         self.errors
             .iter()
@@ -80,16 +79,16 @@ impl Warnings {
     }
 }
 
-/// What stands beside the fields of a form while it is being filled in.
+/// The notes beside the fields while the user fills in a form.
 #[derive(Debug, Template)]
 #[template(path = "configs/notes.html")]
 pub struct FieldNotes<'f> {
-    /// Every field that was sent, with what there is to say about it.
+    /// Every field that was sent, with its findings.
     pub fields: Vec<ConfigFormField<'f>>,
 }
 
 impl<'f> FieldNotes<'f> {
-    /// Of a form as it stands. That a field is still empty is not yet worth a word.
+    /// The notes of a form. An empty field shows no error yet.
     pub fn new(pairs: &'f [(String, String)], found: &'f ConfigFindings) -> Self {
         let mut fields: Vec<ConfigFormField<'f>> = Vec::new();
         for (name, text) in pairs.iter().filter(|(name, _)| {

@@ -11,19 +11,19 @@ use crate::base::ids::ConfigId;
 use crate::domain::configs::config_view::{ConfigRevision, RevisionComparison, SavedConfig};
 use crate::domain::configs::{ClientVersion, FieldDifference, VersionDiffLine};
 
-/// What changed in a field, with the field's label.
+/// The change of a field, with its label.
 #[derive(Clone, Debug)]
 pub struct RevisionChange {
-    /// What the field is called.
+    /// The label of the field.
     pub label: String,
-    /// What stood there.
+    /// The old value.
     pub from: Option<String>,
-    /// What stands there now.
+    /// The new value.
     pub to: Option<String>,
 }
 
 impl RevisionChange {
-    /// With the label of its field.
+    /// Adds the label of the field.
     pub fn of(difference: &FieldDifference) -> Self {
         Self {
             label: fields::label(&difference.path),
@@ -40,20 +40,20 @@ impl RevisionChange {
 pub struct RevisionsPage {
     #[serde(skip)]
     now: Timestamp,
-    /// Whose history it is.
+    /// The configuration.
     config_id: ConfigId,
-    /// Its name.
+    /// The name.
     name: String,
-    /// Its newest revision.
+    /// The newest revision.
     revision: i32,
-    /// Newest first.
+    /// The revisions, newest first.
     revisions: Vec<ConfigRevision>,
 }
 
 crate::view!(RevisionsPage { "main" => as_main });
 
 impl RevisionsPage {
-    /// Part of a configuration's history.
+    /// One page of a configuration's history.
     pub fn new((saved, revisions): (SavedConfig, Vec<ConfigRevision>), now: Timestamp) -> Self {
         Self {
             now,
@@ -72,12 +72,12 @@ impl RevisionsPage {
         revision.changes.iter().map(RevisionChange::of).collect()
     }
 
-    /// Who saved it, in words.
+    /// The author of a revision as text.
     fn author(&self, revision: &ConfigRevision) -> Option<String> {
         actor_text(&revision.author)
     }
 
-    /// The oldest revision shown, if there are older ones.
+    /// The oldest revision on the page, if there are older ones.
     fn older(&self) -> Option<i32> {
         self.revisions
             .last()
@@ -92,18 +92,18 @@ impl RevisionsPage {
 pub struct RevisionComparePage {
     #[serde(flatten)]
     comparison: RevisionComparison,
-    /// For which client the files are written.
+    /// The client version of the files.
     client_version: ClientVersion,
-    /// Its client has to be restarted to do as the other says.
+    /// True if a client must be restarted to apply the second revision.
     restart_needed: bool,
-    /// What differs in the files, line by line; none: that client cannot run both.
+    /// The differences between the files, line by line; none if that client cannot run both.
     difference: Option<Vec<VersionDiffLine>>,
 }
 
 crate::view!(RevisionComparePage { "main" => as_main });
 
 impl RevisionComparePage {
-    /// Two revisions and the files for a client of `client_version`.
+    /// Two revisions and their files for `client_version`.
     pub fn new(comparison: RevisionComparison, client_version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(client_version);
         Self {

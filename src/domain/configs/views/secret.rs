@@ -1,4 +1,4 @@
-//! The one page of a saved configuration that shows its secret key, and the question before it.
+//! The page that shows the secret key of a saved configuration, and its confirmation page.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::base::ids::ConfigId;
 use crate::domain::configs::SavedConfig;
 
-/// `GET /saved-configs/{id}/secret`: what it means, and the button.
+/// `GET /saved-configs/{id}/secret`: the confirmation page.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/ask_secret.html", blocks = ["main"])]
 #[schemars(rename = "SecretQuestion")]
@@ -20,7 +20,7 @@ pub struct AskSecretPage {
 crate::view!(AskSecretPage { "main" => as_main });
 
 impl AskSecretPage {
-    /// The question for this configuration.
+    /// The confirmation page for this configuration.
     pub fn new(saved: SavedConfig) -> Self {
         Self {
             id: saved.id,
@@ -30,7 +30,7 @@ impl AskSecretPage {
     }
 }
 
-/// `POST /saved-configs/{id}/secret`: the pair of keys in plain text.
+/// `POST /saved-configs/{id}/secret`: the key pair in plain text.
 #[derive(Template, JsonSchema, Serialize)]
 #[template(path = "configs/secret.html", blocks = ["main"])]
 #[schemars(rename = "Secret")]

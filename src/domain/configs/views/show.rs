@@ -24,16 +24,17 @@ pub struct ShowPage {
     now: Timestamp,
     #[serde(flatten)]
     saved: SavedConfig,
-    /// What was passed over or assumed when it was imported, with keys and lines.
+    /// The remarks of its import, with keys and lines.
     import_remarks: Vec<FieldError>,
-    /// The masked configuration as JSON text, as clients of the first generation read it.
+    /// The masked configuration as JSON text, for first-generation clients.
     config_json: String,
-    /// Errors (it was saved before a rule was made), warnings and hints; pointers below `/config`.
+    /// Errors (if it was saved before a rule existed), warnings and hints, with pointers below
+    /// `/config`.
     #[serde(flatten)]
     found: ConfigFindings,
-    /// The known versions of the client that can run it, oldest first.
+    /// The known client versions that can run it, oldest first.
     client_versions: Vec<ClientVersion>,
-    /// What each known version makes of it, oldest first.
+    /// How each known version handles it, oldest first.
     support: Vec<VersionSupport>,
     #[serde(skip)]
     runs_on: String,
@@ -45,11 +46,11 @@ pub struct ShowPage {
 
 crate::view!(ShowPage { "main" => as_main });
 
-/// Versions of the client that make the same of a configuration.
+/// Client versions that handle a configuration in the same way.
 struct ClientVersionGroup<'s> {
     oldest: ClientVersion,
     newest: ClientVersion,
-    /// What they make of it, in the words for the newest of them.
+    /// The result for the newest of these versions.
     of: &'s VersionSupport,
 }
 
@@ -63,15 +64,16 @@ impl ClientVersionGroup<'_> {
         }
     }
 
-    /// Its file has another shape than that for the newest version that runs the configuration.
+    /// Whether its file has other keys than the file for the newest version that can run the
+    /// configuration.
     fn is_reshaped(&self) -> bool {
         !self.of.keys_added.is_empty() || !self.of.keys_left_out.is_empty()
     }
 }
 
 impl ShowPage {
-    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are
-    /// doubts about its host names, `import_remarks` what was said of the file it came from.
+    /// A saved configuration with its file for the newest client that can run it. `lost_hosts` are
+    /// warnings about its host names, `import_remarks` the remarks of its import.
     pub fn new(
         saved: SavedConfig,
         lost_hosts: Vec<FieldError>,
@@ -115,7 +117,7 @@ impl ShowPage {
         values::rare_values(&self.saved.config)
     }
 
-    /// What the versions make of it, those alike together, newest first.
+    /// The results for all versions, newest first, with equal results grouped.
     fn clients(&self) -> Vec<ClientVersionGroup<'_>> {
         let mut clients: Vec<ClientVersionGroup<'_>> = Vec::new();
         for one in self.support.iter().rev() {
@@ -142,7 +144,7 @@ impl ShowPage {
         clients
     }
 
-    /// What there is to say, by kind.
+    /// The findings by kind.
     fn notes(&self) -> Vec<FindingNotes<'_>> {
         notes(&self.found)
     }

@@ -1,5 +1,5 @@
-//! What stands in the fields of a configuration's form: from a configuration, or as a form sent it.
-//! No secret gets in here.
+//! The values of the fields in a configuration's form, from a configuration or from a sent form.
+//! Never contains a secret.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,10 +14,10 @@ use crate::domain::configs::{ClientConfig, TranslatorSettings};
 use crate::domain::keys::SecretKey;
 use crate::programs::jd_client::config_fields::{FIELDS, FieldGroup, SECRET_FIELD, USUAL_CORE};
 
-/// Pairs as a form sent them.
+/// The pairs that a form sent.
 pub type Pairs = [(String, String)];
 
-/// Label and value of the fields of the folded part that are set, besides the keys.
+/// Label and value of the advanced fields that are set, except the keys.
 pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
     let values = FormValues::of_config("", "", config);
     FIELDS
@@ -27,12 +27,12 @@ pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What stands in the fields, by name; no secret is among it.
+/// The values of the fields by name, without secrets.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct FormValues {
     #[serde(flatten)]
     pub(super) fields: BTreeMap<String, String>,
-    /// How many pools the form shows.
+    /// The number of pool rows in the form.
     #[serde(skip)]
     pub(super) rows: usize,
 }
@@ -69,8 +69,8 @@ impl FormValues {
         }
     }
 
-    /// As sent, besides secrets. The rows close up; those left empty go, unless they are to be
-    /// kept.
+    /// The values of a sent form without secrets. Renumbers the rows and drops empty rows, unless
+    /// they are kept.
     pub(super) fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
@@ -124,7 +124,7 @@ impl FormValues {
     }
 }
 
-/// Single values under their path with dots; lists of single values as one text.
+/// Single values with their dotted path; lists of single values as one text.
 fn flatten(path: String, value: &Value, into: &mut BTreeMap<String, String>) {
     let below = |key: &str| {
         if path.is_empty() {
@@ -155,19 +155,19 @@ fn single(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A button that changes the form's rows instead of saving it.
+/// A button that changes the pool rows instead of saving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowEdit {
-    /// One more pool at the end.
+    /// Add a pool at the end.
     Add,
-    /// Without this pool.
+    /// Remove this pool.
     Remove(usize),
-    /// This pool is tried before the one above it.
+    /// Move this pool up.
     Raise(usize),
 }
 
 impl RowEdit {
-    /// The button that sent the form, if it is one of these.
+    /// The action of the button that sent the form, if it is one of these.
     pub fn of(pairs: &Pairs) -> Option<Self> {
         let (_, action) = pairs.iter().rev().find(|(name, _)| name == "action")?;
         match action.split_once('.') {

@@ -1,4 +1,4 @@
-//! Where block templates come from, and whether the newest one is too old.
+//! The check of block templates: the template provider, and the age of the newest template.
 
 use super::super::snapshot::Snapshot;
 use super::{BLIND, CheckOutcome, LONG_WAIT, SILENT, bad, unknown, warning, well};
@@ -6,20 +6,20 @@ use crate::base::clock::human_duration;
 use crate::programs::jd_client::diagnosis::ProviderState;
 use std::time::Duration;
 
-/// Templates come with every block (one in ten minutes) and, from most providers, with better fees
-/// in between. Three blocks without one happen twice a year; an hour and a half happens once in
-/// eight thousand blocks.
+/// Templates arrive with every block (one in ten minutes) and, from most providers, with better
+/// fees in between. Three blocks without one happen twice a year; an hour and a half happens once
+/// in eight thousand blocks.
 const OLD_TEMPLATE: Duration = Duration::from_secs(90 * 60);
-/// A template provider that has sent templates far more often is suspicious earlier: after so many
-/// of its usual intervals, but no earlier than this. If templates come by chance, one in 160,000
-/// waits is so long.
+/// A template provider that has sent templates far more often is suspicious earlier: after this
+/// many of its usual intervals, but no earlier than this. If templates arrive at random, one in
+/// 160,000 waits is this long.
 const USUAL_TEMPLATES: u32 = 12;
 const MISSED_TEMPLATES: Duration = Duration::from_secs(180);
-/// So many shares that the pool refuses as stale since the last template, when that is older than
-/// this, come from a node that is behind.
+/// This many shares that the pool rejects as stale since the last template, if it is older than
+/// this, indicate a node that is behind.
 const STALE_SHARES: u64 = 3;
 const STALE_AFTER: Duration = Duration::from_secs(60);
-/// After so long without a first template something is wrong.
+/// A first template that takes this long indicates a problem.
 const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
 
 pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
@@ -27,12 +27,12 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     match &standing.provider {
         ProviderState::Lost { .. } => {
             return bad(
-                "The connection to the template provider is lost. See whether it, or the node behind it, runs.",
+                "The connection to the template provider was lost. Check that the template provider and its Bitcoin node are running.",
             );
         }
         ProviderState::Refused { words, .. } => {
             return bad(format!(
-                "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
+                "The template provider cannot be used: {words}. Check that it is running and that its address and key in the configuration are correct."
             ));
         }
         ProviderState::Unknown
@@ -41,17 +41,17 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
-        let words = "The template provider is connected but sends no template. Usually its node is still syncing with the chain: the node's own log says \
-                     how far it is. Miners are not served until then.";
+        let words = "The template provider is connected but sends no template. Usually its node is still syncing; the node's log shows the \
+                     progress. Miners get no work until then.";
         return match waited {
             waited if waited > VERY_LONG_WAIT => bad(words),
             waited if waited > LONG_WAIT => warning(words),
-            _ => unknown("It waits for its first template."),
+            _ => unknown("Waiting for the first template."),
         };
     }
     if let Some(block) = look.missing_block {
         return bad(format!(
-            "Another instance received block {} at {}, and this one has not. Its miners are working on an old block. {}",
+            "Another instance received block {} at {}, but this one did not. Its miners are working on an old block. {}",
             block.hash,
             block.at.local_minute(),
             restart_provider(look)
@@ -70,7 +70,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
                 && look.now.since(at) > STALE_AFTER =>
         {
             bad(format!(
-                "The pool rejects shares as stale, and there is no new template since {}: miners are working on an old block. {}",
+                "The pool rejects shares as stale, and no new template has arrived since {}. Miners are working on an old block. {}",
                 at.local_minute(),
                 restart_provider(look)
             ))
@@ -82,27 +82,27 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
             restart_provider(look)
         )),
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
-            "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
+            "No new template for more than {}. The template provider's node may have lost its peers. Check that it follows the chain.",
             human_duration(OLD_TEMPLATE)
         )),
-        Some(_) => well("Templates come from the template provider."),
+        Some(_) => well("Templates arrive from the template provider."),
         None if look.age() > SILENT => warning(BLIND),
-        None => unknown("No template has come yet."),
+        None => unknown("No template yet."),
     }
 }
 
-/// What to do about a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected
-/// without ever sending a template again after its node was restarted.
+/// The fix for a template provider that may have stopped sending. sv2-tp 1.1.1 stays connected but
+/// never sends a template again after a restart of its node.
 fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     match look.running.uses_node_socket {
         true => "Check that the node runs and has peers, then restart this instance.",
         false => {
-            "Restart the template provider: after its node was restarted, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
+            "Restart the template provider: after a restart of its node, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
         }
     }
 }
 
-/// Rounded to seconds, and at least one.
+/// Rounded to seconds, at least one.
 fn whole_seconds(length: Duration) -> Duration {
     Duration::from_secs((length + Duration::from_millis(500)).as_secs().max(1))
 }

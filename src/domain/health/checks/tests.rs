@@ -1,4 +1,4 @@
-//! Looks and what is to be said of them; the real client's own logs among them.
+//! Tests of the health checks, some with logs of the real client.
 
 mod silence;
 
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
 
-/// What a look is made of, to be changed and then judged.
+/// The input of a snapshot, to be changed by each test.
 struct Scene {
     instance: Instance,
     running: RunningConfig,
@@ -31,7 +31,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A client that has served miners for two hours, and all is well.
+    /// A healthy client that has run for two hours.
     fn well() -> Self {
         let mut instance = Instance::sample(InstanceState::Running);
         instance.start_time = Some(ago(7200).0);
@@ -153,8 +153,8 @@ fn a_client_that_does_its_work_is_healthy_in_everything() {
     }
 }
 
-/// One thing is changed in a scene where all is well; one check says so, with these words, and no
-/// other minds.
+/// Changes one thing in a healthy scene: one check reports it with these words, and no other check
+/// changes.
 #[test]
 fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
     use HealthCheck::{Clock, Disk, Logs, Memory, Monitoring, Process, Shares, Template, Upstream};
@@ -186,7 +186,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.provider = ProviderState::Lost { since: ago(5) },
             Template,
             Unhealthy,
-            "is lost",
+            "was lost",
         ),
         (
             "provider refused",
@@ -233,7 +233,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.work = WorkState::Solo { since: ago(60) },
             Upstream,
             Unhealthy,
-            "Mining solo though a pool is configured",
+            "Mining solo although a pool is configured",
         ),
         (
             "solo for an account that the pool does not know",
@@ -244,8 +244,8 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Upstream,
             Unhealthy,
-            "Mining solo though a pool is configured; pool 1 of 2 (a:1) was left: the pool opened no channel: unknown-user. Change “Your account \
-             at this pool” of pool 1 in the configuration, then restart the instance.",
+            "Mining solo although a pool is configured, because pool 1 of 2 (a:1) was disconnected: the pool opened no channel: unknown-user. Change “Pool account” \
+             of pool 1 in the configuration, then restart the instance.",
         ),
         (
             "fallback for an account that the pool does not know",
@@ -293,7 +293,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.work = WorkState::Trying { since: ago(10) },
             Upstream,
             Unknown,
-            "connecting",
+            "Connecting to",
         ),
         (
             "nobody",
@@ -307,7 +307,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.accepted = 0.0,
             Shares,
             Unhealthy,
-            "no share has come",
+            "no share has arrived",
         ),
         (
             "few shares",
@@ -346,7 +346,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Monitoring,
             Unhealthy,
-            "stood still",
+            "Metrics have not updated",
         ),
         (
             "refresh 0",
@@ -380,7 +380,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.node_clock_ahead_s = Some(-3600),
             Clock,
             Warning,
-            "behind this machine's",
+            "behind the clock of this machine",
         ),
         (
             "memory near the limit",
@@ -425,21 +425,21 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.errors = 12.0,
             Logs,
             Warning,
-            "ten errors",
+            "At least 10 errors",
         ),
         (
             "many errors",
             |s| s.counted.errors = 300.0,
             Logs,
             Unhealthy,
-            "full of errors",
+            "At least 200 errors",
         ),
         (
             "storm",
             |s| s.counted.lines = 1e6,
             Logs,
             Warning,
-            "hundred lines a second",
+            "100 lines per second",
         ),
     ];
     for (name, change, check, grade, words) in cases {
@@ -461,7 +461,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
     }
 }
 
-/// Why pool 1 was left, with the advice that goes with it.
+/// Why the client left pool 1, with the advice.
 fn left() -> Option<PoolLeaveReason> {
     let mut standing = ClientStatus::default();
     for line in [
@@ -536,8 +536,8 @@ fn solo_is_well_when_it_is_meant() {
     assert_eq!(scene.find(HealthCheck::Upstream).0, HealthGrade::Healthy);
 }
 
-/// Without a share there is nothing that the figures would have to count, and one that has just
-/// come may not be counted yet.
+/// Without shares the metrics need not change, and a share that has just arrived may not be counted
+/// yet.
 #[test]
 fn figures_that_need_not_move_are_not_frozen() {
     let mut scene = Scene::well();
@@ -551,7 +551,7 @@ fn figures_that_need_not_move_are_not_frozen() {
             "{share:?}"
         );
     }
-    // A board that nobody renews says nothing of the client.
+    // Without new samples, nothing is known of the client.
     scene.measured.as_mut().unwrap().at = NOW.0 / 1000 - 86_390;
     scene.standing.shares.marks[0] = Some(ago(100));
     assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Healthy);
@@ -592,7 +592,8 @@ fn luck_is_not_trouble() {
     assert_eq!(scene.find(HealthCheck::Shares).0, HealthGrade::Healthy);
 }
 
-/// The clock's figure is the certificate's, and which of clock and key is wrong is told apart.
+/// The clock offset is taken from the certificate, which shows whether the clock or the key is
+/// wrong.
 #[test]
 fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
     let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
@@ -617,14 +618,14 @@ fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
     }
 }
 
-/// The scene of a running client whose log ended with these lines, a moment ago.
+/// A running client whose log has just ended with these lines.
 fn after_log(log: &str, running: RunningConfig) -> Scene {
     let mut scene = Scene::well();
     scene.standing = ClientStatus::default();
     for line in log.lines() {
         scene.standing.apply_line(line.as_bytes());
     }
-    // The log as if it had been written just now.
+    // The log, with times as if it had just been written.
     let late = NOW.0 - scene.standing.heard.unwrap().0 - 100_000;
     assert!(late > 0);
     scene.standing = shifted(&scene.standing, late);
@@ -652,7 +653,7 @@ fn shifted(standing: &ClientStatus, by: i64) -> ClientStatus {
     serde_json::from_value(value).unwrap()
 }
 
-/// Up to and without the first line with these words.
+/// The log before the first line with these words.
 fn until<'a>(log: &'a str, words: &str) -> &'a str {
     &log[..log.find(words).unwrap_or_else(|| panic!("{words}"))]
 }
@@ -691,7 +692,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(
         found.1.contains(
-            "Mining solo though a pool is configured; pool 1 of 1 (127.0.0.1:25333) was left: the pool closed the connection. "
+            "Mining solo although a pool is configured, because pool 1 of 1 (127.0.0.1:25333) was disconnected: the pool closed the connection. "
         ),
         "{found:?}"
     );
@@ -710,7 +711,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert!(
         found
             .1
-            .contains("was left: the job declaration server refused a job: invalid-job"),
+            .contains("was disconnected: the job declaration server rejected a job: invalid-job"),
         "{found:?}"
     );
 
@@ -749,7 +750,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         }
     }
 
-    // While a client that is about to end still runs.
+    // A client that is about to exit is still running.
     let log = include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log");
     let scene = after_log(log, solo());
     assert_eq!(
@@ -772,7 +773,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         after_log(log, solo())
             .find(HealthCheck::Template)
             .1
-            .contains("is lost")
+            .contains("was lost")
     );
     let log = include_str!("../../../../tests/data/jd-client/tp_unreachable.log");
     assert!(

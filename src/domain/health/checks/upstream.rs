@@ -1,4 +1,4 @@
-//! Where an instance's work goes: which pool, or solo, and whether that pool answers.
+//! The pool check: which pool the client is connected to, or solo, and whether that pool answers.
 
 use super::super::pool_report;
 use super::super::snapshot::Snapshot;
@@ -18,16 +18,18 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
         ));
     }
     match standing.work {
-        _ if running.is_solo => well("It mines solo, as its configuration says."),
+        _ if running.is_solo => well("Mining solo, as configured."),
         WorkState::Solo { .. } if running.wants_pool() => {
-            // What the client says of a pool gives the pool's address also when only its job
-            // declaration server fails. The probes know which of the two it is, and how.
+            // The client logs the pool's address even if only its job declaration server fails. The
+            // probes show which server fails and how.
             let is_known = standing.pool_left.is_some() && !pool_report::names_failure(look);
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
-                // The setting to change is named below.
+                // The setting to change follows in the advice.
                 _ if is_known && pool_report::names_setting(look) => leave_cause(look),
                 _ if is_known => leave_text(look),
-                (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
+                (Some(said), _, _) => {
+                    format!("the pool rejected the jobs of the client: {}", said.words)
+                }
                 (None, Some(lost), _) => {
                     format!(
                         "the connection to pool {} of {} ({}) was lost",
@@ -49,14 +51,14 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 (None, None, None) => "no pool could be reached".into(),
             };
             bad(format!(
-                "Mining solo though a pool is configured; {why}. {}",
+                "Mining solo although a pool is configured, because {why}. {}",
                 pool_report::solo_advice(look)
             ))
         }
-        WorkState::Solo { .. } => well("It mines solo: no pool is configured."),
+        WorkState::Solo { .. } => well("Mining solo. No pool is configured."),
         WorkState::Pool { .. } => match &standing.upstream {
             _ if standing.refused.is_some() => bad(format!(
-                "The pool refuses its jobs: {}. Compare the configuration with what the pool asks for, above all its key and the mode.",
+                "The pool rejects the jobs: {}. Compare the configuration with the pool's requirements, especially the key and the mode.",
                 standing
                     .refused
                     .as_ref()
@@ -65,8 +67,8 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
                 warning(format!(
-                    "It works for its fallback, pool {} of {} ({}); {}. The client does not go back to the first pool by itself: restart it once that one \
-                     answers.",
+                    "Connected to the fallback, pool {} of {} ({}), because {}. The client does not switch back to the first pool automatically. Restart \
+                     it when the first pool answers.",
                     upstream.number,
                     upstream.of,
                     upstream.pool,
@@ -74,34 +76,34 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 ))
             }
             Some(upstream) if upstream.number > 1 => warning(format!(
-                "It works for its fallback, pool {} of {} ({}). The client does not go back to the first pool by itself: restart it once that one \
-                 answers, or switch that on under Self-healing.",
+                "Connected to the fallback, pool {} of {} ({}). The client does not switch back to the first pool automatically. Restart it when \
+                 the first pool answers, or turn on this automatic fix under Automatic fixes.",
                 upstream.number, upstream.of, upstream.pool
             )),
             Some(upstream) => well(format!(
-                "It works for pool {} of {} ({}).",
+                "Connected to pool {} of {} ({}).",
                 upstream.number, upstream.of, upstream.pool
             )),
-            None => well("It works for its pool."),
+            None => well("Connected to the pool."),
         },
         WorkState::Trying { since }
             if look.now.since(since) > LONG_WAIT && standing.pool_left.is_some() =>
         {
             warning(format!(
-                "It is still trying to reach a pool; {}.",
+                "Still trying to reach a pool: {}.",
                 leave_text(look)
             ))
         }
         WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => {
             warning(pool_report::waiting_text(look))
         }
-        WorkState::Trying { .. } => unknown("It is connecting to its pool."),
+        WorkState::Trying { .. } => unknown("Connecting to the pool."),
         WorkState::Unknown if look.age() > SILENT => warning(BLIND),
-        WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
+        WorkState::Unknown => unknown("The log does not show a pool connection yet."),
     }
 }
 
-/// Why the client left a pool or cannot use it, and what to do, without the last period.
+/// Why the client left a pool or cannot use it, and the fix, without the last period.
 fn leave_text(look: &Snapshot<'_>) -> String {
     let advice = look
         .standing
@@ -122,7 +124,7 @@ fn leave_cause(look: &Snapshot<'_>) -> String {
         .as_ref()
         .is_some_and(|lost| lost.number == left.number);
     let what = if has_worked {
-        "was left"
+        "was disconnected"
     } else {
         "could not be used"
     };
@@ -136,7 +138,7 @@ fn leave_cause(look: &Snapshot<'_>) -> String {
     }
 }
 
-/// The shares at risk in words that change rarely: the power of ten that they exceed.
+/// The number of shares at risk as a text that rarely changes: the power of ten that they exceed.
 fn shares_at_risk(shares: u64) -> String {
     match shares {
         0..10 => "A few shares".into(),

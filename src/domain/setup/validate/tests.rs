@@ -1,4 +1,4 @@
-//! What setup takes and what it refuses.
+//! Values that setup accepts and rejects.
 
 use super::*;
 use crate::domain::configs::pool_list::built_in;

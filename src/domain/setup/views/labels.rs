@@ -1,31 +1,31 @@
-//! What the fields of setup are called, and in which order they stand.
+//! Labels and order of the fields of setup.
 
 use crate::domain::setup::step::SetupStep;
 use crate::programs::jd_client::config_fields::{ConfigField, FIELDS};
 
-/// What fields are called here that the form of a configuration has not or calls otherwise; empty:
-/// the field is sent along unseen.
+/// Labels of fields that a configuration's form does not have or labels differently; empty for
+/// hidden fields.
 const OWN_LABELS: [(&str, &str); 11] = [
-    ("template_provider", "Source of templates"),
+    ("template_provider", "Template source"),
     (
         "template_provider_type.BitcoinCoreIpc.network",
-        "Chain of the node",
+        "Node network",
     ),
     (
         "template_provider_type.BitcoinCoreIpc.data_dir",
-        "Data directory of the node (optional)",
+        "Data directory (optional)",
     ),
     ("template_provider_type.BitcoinCoreIpc.fee_threshold", ""),
     ("template_provider_type.BitcoinCoreIpc.min_interval", ""),
-    ("network", "Chain you mine on"),
-    ("jdc_signature", "Text in blocks you find (optional)"),
+    ("network", "Network"),
+    ("jdc_signature", "Coinbase tag (optional)"),
     ("name", "Name"),
-    ("listening_port", "Port for miners"),
-    ("monitoring_port", "Port for figures"),
-    ("reach", "Who connects"),
+    ("listening_port", "Miner port"),
+    ("monitoring_port", "Monitoring port"),
+    ("reach", "Reachable from"),
 ];
 
-/// What the field of this name is called; empty: it is not shown.
+/// The label of the field with this name; empty if it is hidden.
 pub(super) fn label(name: &str) -> &'static str {
     if let Some((_, label)) = OWN_LABELS.iter().find(|(own, _)| *own == name) {
         return label;
@@ -35,8 +35,8 @@ pub(super) fn label(name: &str) -> &'static str {
         .map_or("", |(_, field)| field.label)
 }
 
-/// Where a field stands: its step, its row among the pools, its place in the row, where those that
-/// are no configuration's come last.
+/// The position of a field: step, pool row and place in the row. Fields that a configuration does
+/// not have come last.
 pub(super) fn place_of(name: &str) -> (Option<SetupStep>, usize, [usize; 2]) {
     let known = ConfigField::named(name);
     let place = |place: Option<usize>| place.unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! The page that watches a new instance until it serves miners, which is also its JSON.
+//! The page that shows a new instance until it is running, which is also its JSON.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -15,16 +15,16 @@ pub struct WatchPage {
     /// The instance.
     #[serde(flatten)]
     instance: Instance,
-    /// Where miners connect, one for each address of this machine they may use.
+    /// The addresses to enter in miners, one for each usable address of this machine.
     miners: Vec<String>,
-    /// By which miners recognise the client.
+    /// The public key to enter in miners.
     public_key: String,
 }
 
 crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 
 impl WatchPage {
-    /// The instance as it is now, with what to give to its miners.
+    /// The current state of the instance, with addresses and public key for its miners.
     pub fn new(instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
         Self {
             instance,
@@ -33,7 +33,7 @@ impl WatchPage {
         }
     }
 
-    /// The changing part, to be put in the place of the one before.
+    /// The part of the page that changes, as a replacement.
     pub fn part(&self) -> Option<String> {
         let html = crate::web::html(&self.as_standing()).ok()?;
         Some(format!(
@@ -48,10 +48,10 @@ impl WatchPage {
     fn headline(&self) -> String {
         let name = &self.instance.name;
         match self.instance.status {
-            InstanceState::Running => format!("{name} serves miners"),
+            InstanceState::Running => format!("{name} is running"),
             InstanceState::Starting => format!("{name} is starting …"),
-            InstanceState::BackingOff => format!("{name} does not come up yet"),
-            InstanceState::Failed => format!("{name} does not come up"),
+            InstanceState::BackingOff => format!("{name} failed, retrying …"),
+            InstanceState::Failed => format!("{name} failed"),
             InstanceState::Stopping => format!("{name} is stopping …"),
             InstanceState::Stopped => format!("{name} is stopped"),
         }

@@ -1,5 +1,5 @@
-//! The use cases around an installation: an order is looked at, begun, carried out, and what
-//! follows on it.
+//! The use cases of an installation: checks the request, starts the job, runs it and starts the
+//! switch that follows.
 
 pub mod pipeline;
 
@@ -19,33 +19,32 @@ use crate::base::error::{Error, Result};
 use crate::base::failpoint;
 use crate::domain::configs::ClientVersion;
 
-/// What somebody wants installed.
+/// An installation request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallRequest {
-    /// From a release: its tag, or the version of the client; none: the newest that can be
-    /// installed here.
+    /// A release by tag or client version; none: the latest that can be installed here.
     Release(Option<String>),
-    /// Built from the cargo registry.
+    /// A build from the cargo registry.
     Build(String),
     /// A file on this machine.
     File(PathBuf),
 }
 
-/// What goes with it.
+/// Options of an installation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InstallOptions {
-    /// A release that gives no checksum is taken all the same.
+    /// Also install a release without a checksum.
     pub unverified: bool,
-    /// The instances that follow the version in use are switched to it afterwards.
+    /// Then switch the instances that follow the version in use.
     pub switch: bool,
 }
 
 impl UpdateService {
-    /// Begins to install a client.
+    /// Starts an installation.
     ///
     /// # Errors
-    /// There is no such release, it has no file for this machine or no checksum that was not done
-    /// without; other work is under way.
+    /// Unknown release, no file for this machine, no checksum although it is required, or another
+    /// job is in progress.
     pub async fn install(
         &self,
         order: InstallRequest,
@@ -55,14 +54,15 @@ impl UpdateService {
         self.check_managed()?;
         let (version, source): (String, Box<dyn ClientSource>) = match order {
             InstallRequest::Release(version) => {
-                // What is known may be old; what cannot be asked for now is taken as it is known.
+                // The known releases may be old; if they cannot be refreshed now, they are used
+                // anyway.
                 if let Err(error) = self.check().await {
-                    tracing::info!(%error, "installing from what was known of releases before");
+                    tracing::info!(%error, "cannot refresh the releases; installing from the known ones");
                 }
                 let release = self.release(version.as_deref()).await?;
                 if let Some(name) = self.installed_as(&release).await? {
                     return Err(Error::Conflict(format!(
-                        "Release {} is installed already, as {name}.",
+                        "Release {} is already installed as {name}.",
                         release.tag
                     )));
                 }
@@ -72,8 +72,8 @@ impl UpdateService {
                 let key = key_of(&self.wanted().await?)?;
                 if release.asset.sha256().is_none() && key.is_none() && !with.unverified {
                     return Err(Error::Conflict(format!(
-                        "Release {} gives no checksum for its file, so that nobody can tell whether what arrives is what was published. Confirm that you want it \
-                         all the same (accept_unverified), or build that version.",
+                        "Release {} has no checksum for its file, so jd-manager cannot verify the download. Confirm that you want to install it \
+                         anyway (accept_unverified), or build that version.",
                         release.tag
                     )));
                 }
@@ -93,7 +93,7 @@ impl UpdateService {
                     .to_string();
                 let cargo = find_cargo().ok_or_else(|| {
                     Error::Conflict(
-                        "There is no cargo here to build it with. Install Rust with rustup, or install a release.".into(),
+                        "cargo is not installed on this machine. Install Rust with rustup, or install a release.".into(),
                     )
                 })?;
                 (version.clone(), Box::new(FromCargo { version, cargo }))
@@ -102,7 +102,7 @@ impl UpdateService {
                 if !path.is_absolute() {
                     return Err(Error::invalid(
                         "/path",
-                        "Give the whole path of the file, beginning with a slash.",
+                        "Enter the full path of the file, starting with a slash.",
                     ));
                 }
                 let shown = path.display().to_string();
@@ -130,11 +130,10 @@ impl UpdateService {
         Ok(job)
     }
 
-    /// Begins to take in a file that is still to be received: gives the right to do so and where to
-    /// write it.
+    /// Starts receiving a file: returns the job and the path to write to.
     ///
     /// # Errors
-    /// Other work is under way; the disk.
+    /// Another job is in progress, or a disk error.
     pub async fn receive(&self, name: &str, actor: &str) -> Result<(JobGuard, PathBuf)> {
         self.check_managed()?;
         let ticket = self
@@ -147,7 +146,7 @@ impl UpdateService {
             ))
             .await?;
         ticket
-            .stage(JobStage::Downloading, format!("{name} is being received."))
+            .stage(JobStage::Downloading, format!("Receiving {name}."))
             .await?;
         let (store, id) = (self.store().clone(), ticket.job().id);
         let dir = tokio::task::spawn_blocking(move || store.incoming(id))
@@ -156,7 +155,7 @@ impl UpdateService {
         Ok((ticket, dir.join("received")))
     }
 
-    /// Installs what was received at `file`.
+    /// Installs the received file.
     pub fn install_received(
         &self,
         ticket: JobGuard,
@@ -174,7 +173,7 @@ impl UpdateService {
         job
     }
 
-    /// Removes what was received.
+    /// Removes the received file.
     pub async fn remove_received(&self, file: &Path) {
         if let Some(dir) = file.parent().map(Path::to_owned) {
             let store = self.store().clone();
@@ -194,10 +193,7 @@ impl UpdateService {
             Err(SourceError::Stopped) => return,
             Err(SourceError::Cancelled) => {
                 return ticket
-                    .end(
-                        JobStage::Cancelled,
-                        "It was cancelled; nothing was installed.",
-                    )
+                    .end(JobStage::Cancelled, "Canceled. Nothing was installed.")
                     .await;
             }
             Err(SourceError::Failed { message, excerpt }) => {
@@ -211,7 +207,7 @@ impl UpdateService {
             InstallResult::New(name) => (name.clone(), format!("Client {name} is installed.")),
             InstallResult::Known(name) => (
                 name.clone(),
-                format!("The very same program is installed already, as {name}."),
+                format!("The same program is already installed as {name}."),
             ),
         };
         let expected = manifest
@@ -221,7 +217,7 @@ impl UpdateService {
             .filter(|expected| expected.to_string() != manifest.client);
         let message = match expected {
             Some(expected) => format!(
-                "{message} Release {} was expected to carry {expected}: look at its notes.",
+                "{message} Release {} was expected to contain {expected}. See its notes.",
                 manifest.tag.unwrap_or_default()
             ),
             None => message,
@@ -231,8 +227,8 @@ impl UpdateService {
             .await;
     }
 
-    /// What follows on a client that has come in: the first one is in use, and instances go over to
-    /// it if that was wished.
+    /// The end of an installation: the first client becomes the version in use, and instances are
+    /// switched if requested.
     pub(super) async fn finish_install(
         &self,
         ticket: JobGuard,
@@ -245,12 +241,12 @@ impl UpdateService {
         let is_first = match self.set_first_in_use(name).await {
             Ok(is_first) => is_first,
             Err(error) => {
-                tracing::error!(%error, "the first client could not be brought into use");
+                tracing::error!(%error, "cannot set the first client as the version in use");
                 false
             }
         };
         if is_first {
-            message.push_str(" It is the first one, so it is in use.");
+            message.push_str(" It is the first client, so it is now in use.");
         }
         self.scan_store().await;
         let mut next = None;
@@ -265,15 +261,15 @@ impl UpdateService {
                 }
             }
         }
-        // Written down before the installation is over: whoever comes after a kill in between goes
-        // on with it.
+        // Saved before the installation ends: after a kill in between, the next manager continues
+        // with it.
         if let Some(job) = next.clone()
             && let Err(error) = self
                 .db()
                 .write(move |c| Ok(queries::upsert_job(c, &job)?))
                 .await
         {
-            tracing::warn!(%error, "the switch that follows on an installation cannot be written down yet");
+            tracing::warn!(%error, "cannot save the switch that follows the installation");
         }
         ticket.show(|job| {
             job.installed = Some(name.to_owned());
@@ -285,11 +281,11 @@ impl UpdateService {
         if let Some(job) = next
             && let Err(error) = self.begin_switch(job).await
         {
-            tracing::warn!(%error, client = %name, "it is installed, but instances cannot be switched to it now");
+            tracing::warn!(%error, client = %name, "the client is installed, but instances cannot be switched to it now");
         }
     }
 
-    /// Without a client in use the first one that is installed is. Tells whether that was so.
+    /// If no client is in use, uses this one. Returns whether that was the case.
     pub(super) async fn set_first_in_use(&self, name: &str) -> Result<bool> {
         let source = self.instances().source();
         if source
@@ -307,16 +303,16 @@ impl UpdateService {
     }
 }
 
-/// What an order for a version that may be meant is refused with before anything is asked.
+/// Rejects an invalid version before any request is made.
 ///
 /// # Errors
-/// It can be no version.
+/// It cannot be a version.
 pub fn check_version(version: &str) -> Result<()> {
     if is_name(version) {
         return Ok(());
     }
     Err(Error::invalid(
         "/version",
-        "A version is the tag of a release (v0.8.0) or that of a client (0.6.0).",
+        "Enter the tag of a release (v0.8.0) or the version of a client (0.6.0).",
     ))
 }

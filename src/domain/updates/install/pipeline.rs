@@ -1,5 +1,5 @@
-//! The way of a client into the store: room on the disk, its source, what kind of program it is, a
-//! trial, and then one rename. Whatever happens on the way, the store is as before.
+//! Installs a client into the store: checks disk space, gets the file, checks its type, runs it
+//! once, and adds it with one rename. On any failure, the store is unchanged.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ use crate::domain::updates::store::{ClientStore, InstallResult};
 use crate::infra::disk::free_space;
 use crate::infra::executable::{self, ExecutableError, ExecutableKind};
 
-/// Left free in any case: the database and the logs of running clients need it more, bytes.
+/// Always left free for the database and the logs of running clients, bytes.
 const SPARE: u64 = 64 * 1024 * 1024;
 
-/// Brings a client in and says under which name it is installed.
+/// Gets a client and installs it. Returns its name.
 ///
 /// # Errors
-/// It cannot be had, is not a client for this machine, or was not wanted any more. The store is as
-/// it was.
+/// It cannot be obtained, is not a client for this machine, or the job was canceled. The store is
+/// unchanged.
 pub async fn fetch_into_store(
     store: &ClientStore,
     source: &dyn ClientSource,
@@ -37,8 +37,7 @@ pub async fn fetch_into_store(
         () = ticket.cancel.cancelled() => Err(SourceError::Cancelled),
         () = ticket.stop().cancelled() => Err(SourceError::Stopped),
     };
-    // From here on it goes on to its end, whoever wants it to stop: what blocks cannot be called
-    // back half-way.
+    // From here on the work completes even after a cancel: blocking work cannot be interrupted.
     let result = match tried {
         Ok((file, manifest)) => {
             let home = store.clone();
@@ -65,7 +64,7 @@ pub async fn fetch_into_store(
     result
 }
 
-/// The tried program and what is to be written beside it.
+/// The tested program and its manifest.
 async fn fetch_and_try(
     dir: &Path,
     source: &dyn ClientSource,
@@ -78,7 +77,7 @@ async fn fetch_and_try(
     ticket
         .stage(
             JobStage::Testing,
-            "It is asked for its version, shut in so that it can change nothing.",
+            "Running the client in a sandbox to get its version.",
         )
         .await?;
     let client = run_trial(&obtained).await?;
@@ -98,13 +97,13 @@ async fn fetch_and_try(
     Ok((obtained.file, manifest))
 }
 
-/// Whether there is so much room, bytes, beside what is to be left in any case.
+/// Checks for this much free space, in bytes, in addition to the reserve.
 ///
 /// # Errors
-/// There is not; in words.
+/// Not enough free space, as text.
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), SourceError> {
     let needed = needed.max(1) + SPARE;
-    // A file that is still to come lies in a directory that is there.
+    // A file that does not exist yet is in an existing directory.
     let dir = if dir.is_dir() {
         dir
     } else {
@@ -112,11 +111,11 @@ pub fn check_room(dir: &Path, needed: u64) -> Result<(), SourceError> {
     };
     match free_space(dir) {
         Ok(free) if free < needed => Err(SourceError::failed(format!(
-            "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",
+            "Not enough disk space for the data directory: {} free, {} needed. Free up space and try again.",
             mebibytes(free),
             mebibytes(needed)
         ))),
-        // A disk that does not tell is found out about by writing.
+        // If the free space is unknown, writing will show it.
         _ => Ok(()),
     }
 }
@@ -125,7 +124,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1024 * 1024))
 }
 
-/// What kind of file it is, and which version it says it is.
+/// Checks the file type and runs it once to get its version.
 async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> {
     let file = obtained.file.clone();
     let looked = tokio::task::spawn_blocking(
@@ -133,7 +132,9 @@ async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> 
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
             std::fs::File::open(&file)?.sync_all()?;
             if std::fs::metadata(&file)?.len() > LARGEST {
-                return Ok(Err(ExecutableError::Foreign("it is too large".into())));
+                return Ok(Err(ExecutableError::Foreign(
+                    "the file is too large".into(),
+                )));
             }
             Ok(executable::kind(&file))
         },
@@ -141,21 +142,19 @@ async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> 
     match looked.await?? {
         Ok(ExecutableKind::Elf) => {}
         Ok(ExecutableKind::Script) => {
-            return Err(refused(
-                "it is a script, and a client is a program of its own",
-            ));
+            return Err(refused("the file is a script, not a client program"));
         }
         Err(ExecutableError::Foreign(what)) => return Err(refused(&what)),
-        Err(other) => return Err(refused(&format!("it cannot be read ({other:?})"))),
+        Err(other) => return Err(refused(&format!("the file cannot be read ({other:?})"))),
     }
     let version = ask_version(&obtained.file, &[]).await.map_err(|why| {
-        // The path is one that is about to vanish.
+        // The path is temporary.
         let why = why.replace(
             &format!("The client program {}", obtained.file.display()),
-            "It",
+            "The file",
         );
         refused(&format!(
-            "it failed its trial. {}",
+            "the test run failed. {}",
             why.trim_end_matches(". Is it jd_client_sv2?")
                 .trim_end_matches('.')
         ))

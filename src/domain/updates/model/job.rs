@@ -1,4 +1,4 @@
-//! A piece of work on clients: how far it is, and the instances it takes along.
+//! An update job: its progress and its instances.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{InstanceId, JobId};
 
-/// How far a piece of work is.
+/// Stage of an update job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum JobStage {
-    /// About to begin.
+    /// Waiting to start.
     Queued,
-    /// The file comes in.
+    /// The file is downloaded or received.
     Downloading,
     /// cargo builds it.
     Building,
-    /// Digest and signature are compared.
+    /// Checksum and signature are verified.
     Verifying,
-    /// The client is taken out of the archive.
+    /// The archive is unpacked.
     Unpacking,
-    /// It is asked for its version.
+    /// The client is run once to get its version.
     Testing,
-    /// Instances go over to it.
+    /// Instances are switched.
     Switching,
-    /// Done: it is installed.
+    /// Finished: installed.
     Installed,
-    /// Done: it is in use.
+    /// Finished: in use.
     Switched,
-    /// Done: it did not work, and what was before is back.
+    /// Finished: the new client was not healthy, and the previous one is back.
     RolledBack,
-    /// Not done.
+    /// Finished: failed.
     Failed,
-    /// Not done, as somebody wished.
+    /// Finished: canceled.
     Cancelled,
 }
 
 impl JobStage {
-    /// Nothing happens any more.
+    /// Whether the job has finished.
     pub const fn is_over(self) -> bool {
         matches!(
             self,
@@ -47,42 +47,43 @@ impl JobStage {
         )
     }
 
-    /// It came out as it was meant.
+    /// Whether the job succeeded.
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Installed | Self::Switched)
     }
 
-    /// The word programs get.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// For people.
+    /// As text.
     pub fn words(self) -> &'static str {
         match self {
             Self::Queued => "waiting",
-            Self::RolledBack => "went back",
+            Self::RolledBack => "rolled back",
+            Self::Cancelled => "canceled",
             other => other.as_str(),
         }
     }
 }
 
-/// What a piece of work is for.
+/// Kind of an update job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum JobTask {
-    /// Bringing a client into the store.
+    /// Install a client.
     Install,
-    /// Taking instances to another installed client.
+    /// Switch instances to another client.
     Switch,
-    /// The same, back to an earlier one.
+    /// Roll instances back to an earlier client.
     Rollback,
 }
 
 impl JobTask {
-    /// For people.
+    /// As text.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Install => "Install",
@@ -92,55 +93,54 @@ impl JobTask {
     }
 }
 
-/// A piece of work on clients, under way or over.
+/// An update job, in progress or finished.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct UpdateJob {
-    /// Which.
+    /// Id of the job.
     pub id: JobId,
-    /// What for.
+    /// Kind of the job.
     pub task: JobTask,
-    /// The version that was asked for.
+    /// The requested version.
     pub version: String,
-    /// How far it is.
+    /// Current stage.
     pub stage: JobStage,
-    /// 0 to 100; none: that cannot be told.
+    /// Progress from 0 to 100; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// What is the case, for people.
+    /// Status as text.
     pub message: String,
-    /// What is there of the download, bytes; of a build, crates.
+    /// Bytes downloaded or crates built so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// What there will be.
+    /// Total bytes or crates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Who asked for it.
+    /// User or part of jd-manager that started it.
     pub actor: String,
-    /// When.
+    /// Start time.
     pub created_at: Timestamp,
-    /// When it was over.
+    /// End time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// The name in the store of what it installed.
+    /// Name of the client it installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<String>,
-    /// What belongs to its end: the last lines of a build, the log of an instance that did not come
-    /// up.
+    /// Last lines of a failed build, or the log of an instance that was not healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<String>,
-    /// Instances are to be switched to what it installs.
+    /// Switch instances after the installation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub then_switch: bool,
-    /// The work that followed on it: the switch to what was installed.
+    /// Id of the switch that follows an installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<JobId>,
-    /// Of a switch: who, from where, how far.
+    /// The instances and progress of a switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<VersionSwitch>,
 }
 
 impl UpdateJob {
-    /// One that is about to begin.
+    /// A new job.
     pub fn new(task: JobTask, version: impl Into<String>, actor: &str, now: Timestamp) -> Self {
         Self {
             id: JobId::random(),
@@ -148,7 +148,7 @@ impl UpdateJob {
             version: version.into(),
             stage: JobStage::Queued,
             progress: None,
-            message: "It is about to begin.".into(),
+            message: "Waiting to start.".into(),
             bytes: None,
             total: None,
             actor: actor.to_owned(),
@@ -162,40 +162,40 @@ impl UpdateJob {
         }
     }
 
-    /// In a few words: `Install v0.8.0`.
+    /// Title, for example `Install v0.8.0`.
     pub fn title(&self) -> String {
         format!("{} {}", self.task.title(), self.version)
     }
 }
 
-/// Instances on their way from one version to another.
+/// A switch of instances to another version.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct VersionSwitch {
-    /// The version in use before; none: there was none.
+    /// The previous version in use; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The version in use changes, for all that are not pinned; otherwise the chosen ones are
-    /// pinned to the new one.
+    /// Changes the version in use for all instances that are not pinned. Otherwise the selected
+    /// instances are pinned.
     pub is_for_all: bool,
-    /// How an instance shows that it has come up well.
+    /// When an instance counts as healthy.
     pub gate: HealthGate,
-    /// The instances, in their order; the first that runs goes ahead of the others.
+    /// The instances in order; the first running one is switched first.
     pub steps: Vec<SwitchStep>,
 }
 
-/// How an instance shows that it has come up well.
+/// When an instance counts as healthy after a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HealthGate {
-    /// It serves miners within so many seconds
+    /// Seconds within which it must be running.
     pub ready_within_s: u64,
-    /// and then, for so many seconds, stays up and no check becomes unhealthy that was not before.
+    /// Seconds that it must then stay up, without new unhealthy checks.
     pub watch_s: u64,
 }
 
 impl Default for HealthGate {
-    /// A client that waits for pools that are out of reach takes up to half a minute
-    /// (`jd_client_sv2` 0.6.0: three attempts for each upstream, some seconds each); what the first
-    /// minutes do not show, self-healing and alerts do.
+    /// A client that waits for unreachable pools takes up to half a minute (`jd_client_sv2` 0.6.0:
+    /// three attempts per upstream, several seconds each). Later problems are left to automatic
+    /// fixes and alerts.
     fn default() -> Self {
         Self {
             ready_within_s: 90,
@@ -207,70 +207,70 @@ impl Default for HealthGate {
 /// One instance of a switch.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SwitchStep {
-    /// Which.
+    /// Id of the instance.
     pub id: InstanceId,
-    /// Its name.
+    /// Name of the instance.
     pub name: String,
-    /// How far it is.
+    /// Status.
     pub state: StepState,
-    /// The version its client had before.
+    /// Previous client version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// Checks that were unhealthy before, which are not the new version's fault.
+    /// Checks that were already unhealthy before the switch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ailing: Vec<String>,
-    /// When its restart was asked for.
+    /// Time of its restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
-    /// How long it did not serve miners, milliseconds.
+    /// Downtime in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downtime_ms: Option<u64>,
-    /// How much of it the new client needed from its start until it served miners, milliseconds.
+    /// Part of the downtime that the new client needed to start, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_start_ms: Option<u64>,
-    /// What happened, for people.
+    /// Result as text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub words: String,
-    /// An earlier switch of all that did not come to its end left it pinned; after this one it
-    /// follows the version in use again.
+    /// Left pinned by an earlier unfinished switch; follows the version in use again after this
+    /// one.
     #[serde(default)]
     pub unpin: bool,
 }
 
-/// How far an instance is on its way.
+/// Status of an instance in a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
-    /// Its turn is yet to come.
+    /// Waiting.
     Waiting,
-    /// It runs the new version and is watched.
+    /// Runs the new version and is being checked.
     Trying,
-    /// It runs the new version.
+    /// Switched to the new version.
     Switched,
-    /// It did not run: its next start is with the new version.
+    /// Not running: the next start uses the new version.
     Resting,
-    /// It is on its way back to the version before.
+    /// Rolling back to the previous version.
     GoingBack,
-    /// It is back on the version before.
+    /// Rolled back to the previous version.
     WentBack,
-    /// It should be back and could not be restarted.
+    /// The rollback failed: it could not be restarted.
     Stuck,
-    /// It was left as it is.
+    /// Not changed.
     LeftAlone,
 }
 
 impl StepState {
-    /// For people.
+    /// As text.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
-            Self::Trying => "trying it",
+            Self::Trying => "testing",
             Self::Switched => "switched",
             Self::Resting => "not running",
-            Self::GoingBack => "going back",
-            Self::WentBack => "went back",
-            Self::Stuck => "not back yet",
-            Self::LeftAlone => "left alone",
+            Self::GoingBack => "rolling back",
+            Self::WentBack => "rolled back",
+            Self::Stuck => "rollback failed",
+            Self::LeftAlone => "not changed",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A client that is built here, from the cargo registry, by the user's own cargo. It takes long and
-//! needs a good deal of disk; cargo compares what it downloads with the registry's checksums.
+//! Builds a client from the cargo registry with the user's own cargo. This takes long and needs
+//! much disk space. cargo verifies its downloads with the checksums of the registry.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,23 +15,23 @@ use super::{ClientSource, SourceError, SourceFile};
 use crate::domain::instances::program::NAME;
 use crate::keeper::names;
 
-/// The last lines of a build that are kept.
+/// Number of build output lines to keep.
 const KEPT: usize = 12;
-/// A line has at most so many bytes before it is cut.
+/// Maximum length of a line, bytes.
 const LINE: usize = 300;
-/// What a build writes: 2.1 GB for version 0.6.0.
+/// Disk space of a build: 2.1 GB for version 0.6.0.
 const ROOM: u64 = 4 * 1024 * 1024 * 1024;
 
-/// A version that is to be built.
+/// A version to build.
 #[derive(Debug)]
 pub struct FromCargo {
-    /// Which, `0.6.0`.
+    /// For example `0.6.0`.
     pub version: String,
     /// The cargo that builds it.
     pub cargo: PathBuf,
 }
 
-/// The user's cargo, if there is one: in the search path, or where rustup puts it.
+/// The user's cargo, if there is one: in the search path, or where rustup installs it.
 pub fn find_cargo() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::var_os("CARGO_HOME")
@@ -63,11 +63,11 @@ impl FromCargo {
         ticket
             .stage(
                 JobStage::Building,
-                format!("{shown} is running. It takes some minutes."),
+                format!("Running {shown}. This takes several minutes."),
             )
             .await?;
-        // By the chain-loader of clients: it dies with this process, cannot become somebody else,
-        // and steps back for those who mine.
+        // With the chain-loader of clients: it exits with this process, cannot gain privileges, and
+        // has a low CPU priority.
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
             .args([
@@ -91,9 +91,9 @@ impl FromCargo {
             ])
             .arg(dir.join("root"));
         command.env("CARGO_TARGET_DIR", dir.join("target"));
-        // By this the next manager finds what it started.
+        // With this mark, the next manager finds its processes.
         let mark = ticket.job().id.to_string();
-        // By its bar cargo says how far it is: 45/373.
+        // The progress bar of cargo shows the progress: 45/373.
         command.envs([
             ("CARGO_TERM_PROGRESS_WHEN", "always"),
             ("CARGO_TERM_PROGRESS_WIDTH", "80"),
@@ -109,12 +109,12 @@ impl FromCargo {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        // A session of its own, and with it a group, is what the chain-loader makes.
+        // The chain-loader creates a session and thus a process group.
         command.kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| {
-            SourceError::failed(format!("{} cannot be run: {e}.", self.cargo.display()))
+            SourceError::failed(format!("Cannot run {}: {e}.", self.cargo.display()))
         })?;
-        // cargo and the compilers it starts: gone when this is, however it ends.
+        // cargo and the compilers it starts: killed when this is dropped.
         let group = BuildProcesses(
             child
                 .id()
@@ -134,14 +134,14 @@ impl FromCargo {
             () = ticket.stop().cancelled() => return Err(SourceError::Stopped),
         };
         drop(group);
-        let status = ended
-            .map_err(|e| SourceError::failed(format!("{shown} could not be waited for: {e}.")))?;
+        let status =
+            ended.map_err(|e| SourceError::failed(format!("Cannot wait for {shown}: {e}.")))?;
         let file = dir.join("root/bin").join(NAME);
         if !status.success() || !file.is_file() {
             return Err(SourceError::Failed {
                 message: format!(
-                    "{shown} did not work. Its last lines say why; on Debian \"apt install build-essential capnproto libcapnp-dev cmake\" gives it what it \
-                     mostly lacks."
+                    "{shown} failed. See its last lines. On Debian, \"apt install build-essential capnproto libcapnp-dev cmake\" installs what is usually \
+                     missing."
                 ),
                 excerpt: lines.kept(),
             });
@@ -157,7 +157,7 @@ impl FromCargo {
     }
 }
 
-/// The processes of a build; ended when this is dropped.
+/// The processes of a build; killed when this is dropped.
 struct BuildProcesses(Option<Pid>);
 
 impl Drop for BuildProcesses {
@@ -168,7 +168,7 @@ impl Drop for BuildProcesses {
     }
 }
 
-/// Reads what cargo says, however long, and tells how far it is.
+/// Reads the output of cargo and reports the progress.
 async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut BuildOutput, ticket: &JobGuard) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = output.read(&mut buffer).await {
@@ -180,7 +180,7 @@ async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut BuildOutput, tic
     }
 }
 
-/// The output as lines; a carriage return, by which the bar is drawn anew, ends one as well.
+/// The output as lines; a carriage return, which redraws the bar, also ends a line.
 #[derive(Debug, Default)]
 struct BuildOutput {
     present: Vec<u8>,
@@ -188,7 +188,7 @@ struct BuildOutput {
 }
 
 impl BuildOutput {
-    /// Takes a byte; gives how far the build is if it ended a bar.
+    /// Adds a byte; returns the progress if it ended a bar.
     fn take(&mut self, byte: u8) -> Option<(u64, u64)> {
         if byte != b'\n' && byte != b'\r' {
             if self.present.len() < LINE {
@@ -201,7 +201,7 @@ impl BuildOutput {
         if let Some(found) = bar(&line) {
             return Some(found);
         }
-        // What a bar is wiped away with leaves nothing to keep.
+        // An erased bar leaves nothing to keep.
         if !line.replace("[K", "").trim().is_empty() {
             if self.kept.len() == KEPT {
                 self.kept.pop_front();

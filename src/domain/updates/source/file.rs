@@ -1,5 +1,4 @@
-//! A client from a file that somebody gives: a program, or an archive as releases are. Who gives it
-//! vouches for it.
+//! A client from a file: a program or a release archive. The origin of the file is not verified.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,19 +18,19 @@ const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 /// A file on this machine.
 #[derive(Debug)]
 pub struct FromFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// How it is called to people.
+    /// Its name for display.
     pub shown: String,
-    /// It was received for this and may be taken; otherwise it stays where it is.
+    /// It was received for this job and may be moved; otherwise it is copied.
     pub is_ours: bool,
 }
 
 impl ClientSource for FromFile {
     fn room(&self) -> u64 {
         let len = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
-        // What comes out of an archive is about three times as large; what is ours already takes
-        // its room.
+        // The content of an archive is about three times as large; a received file already uses its
+        // space.
         let is_archive = || {
             let mut head = [0; 2];
             File::open(&self.path)
@@ -56,17 +55,14 @@ impl ClientSource for FromFile {
 impl FromFile {
     async fn copy_file(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
         ticket
-            .stage(
-                JobStage::Unpacking,
-                format!("{} is being read.", self.shown),
-            )
+            .stage(JobStage::Unpacking, format!("Reading {}.", self.shown))
             .await?;
         let (path, copy, is_ours) = (self.path.clone(), dir.join("given"), self.is_ours);
         let into = copy.clone();
         let is_archive = tokio::task::spawn_blocking(move || take(&path, &into, is_ours)).await?;
         let is_archive = is_archive.map_err(|e| match e {
             FileSelection::Source(e) => SourceError::failed(format!(
-                "{} cannot be read: {e}. Nothing was installed.",
+                "Cannot read {}: {e}. Nothing was installed.",
                 self.shown
             )),
             FileSelection::Copy(e) => e.into(),
@@ -93,10 +89,10 @@ enum FileSelection {
     Copy(io::Error),
 }
 
-/// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether
-/// it is a compressed archive.
+/// Copies a file, which may be an endless device, or moves a received one; returns whether it is a
+/// compressed archive.
 fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> {
-    // A pipe that nobody fills must not be waited for.
+    // A pipe without a writer must not block.
     let source = File::options()
         .read(true)
         .custom_flags(NONBLOCK)
@@ -104,11 +100,11 @@ fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> 
         .map_err(FileSelection::Source)?;
     let meta = source.metadata().map_err(FileSelection::Source)?;
     if !meta.is_file() {
-        return Err(FileSelection::Source(io::Error::other("it is not a file")));
+        return Err(FileSelection::Source(io::Error::other("not a file")));
     }
     if meta.len() > LARGEST {
         return Err(FileSelection::Source(io::Error::other(format!(
-            "it has {} bytes, more than a client may have",
+            "the file is too large for a client ({} bytes)",
             meta.len()
         ))));
     }

@@ -1,5 +1,5 @@
-//! Where clients come from: each source brings one program file into a directory that is thrown
-//! away afterwards, and says what it knows of it. What happens with the file is `install`'s.
+//! The sources of clients. Each source writes one program file to a temporary directory and reports
+//! its origin. `install` does the rest.
 
 mod cargo;
 mod file;
@@ -17,50 +17,50 @@ use super::model::{ClientOrigin, FileProof};
 use crate::base::error::Error;
 use crate::infra::archive::ArchiveLimits;
 
-/// A program may have so many bytes. The real one has 50 MB when it is not stripped.
+/// Maximum size of a program. The real one has 50 MB with debug symbols.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
-/// What an archive may hold. Those of releases hold four files.
+/// Limits of an archive. Those of releases contain four files.
 pub const LIMITS: ArchiveLimits = ArchiveLimits {
     file: LARGEST,
     all: 2 * LARGEST,
     entries: 1000,
 };
 
-/// A program file and what its source says of it.
+/// A program file and its origin.
 #[derive(Debug)]
 pub struct SourceFile {
-    /// Where it lies, in the directory that was given.
+    /// Its path, in the given directory.
     pub file: PathBuf,
-    /// What kind of source it was.
+    /// Kind of the source.
     pub origin: ClientOrigin,
     /// The tag of its release.
     pub tag: Option<String>,
-    /// The address, the path or the command.
+    /// Address, path or command.
     pub from: String,
-    /// By what it is known to be the right one.
+    /// How it was verified.
     pub proof: FileProof,
-    /// What changed.
+    /// Release notes.
     pub notes: String,
 }
 
 /// Why there is no file.
 #[derive(Debug)]
 pub enum SourceError {
-    /// It did not work.
+    /// It failed.
     Failed {
-        /// What happened and what to do.
+        /// The problem and its fix.
         message: String,
-        /// What was said at the end of it.
+        /// The last lines of output.
         excerpt: Vec<String>,
     },
-    /// Somebody did not want it any more.
+    /// A user canceled it.
     Cancelled,
-    /// The manager ends.
+    /// The manager stops.
     Stopped,
 }
 
 impl SourceError {
-    /// It did not work.
+    /// A failure.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed {
             message: message.into(),
@@ -73,22 +73,22 @@ impl From<std::io::Error> for SourceError {
     fn from(error: std::io::Error) -> Self {
         let advice = match error.kind() {
             std::io::ErrorKind::StorageFull => {
-                " Make room on the disk of the data directory and try again."
+                " Free up disk space for the data directory and try again."
             }
             std::io::ErrorKind::PermissionDenied => {
-                " Look at the permissions of the directory clients/ in the data directory."
+                " Check the permissions of the directory clients/ in the data directory."
             }
             _ => "",
         };
-        Self::failed(format!("It cannot be written: {error}.{advice}"))
+        Self::failed(format!("Cannot write the file: {error}.{advice}"))
     }
 }
 
 impl From<Error> for SourceError {
     fn from(error: Error) -> Self {
         if let Error::Internal(cause) = &error {
-            tracing::error!(%cause, "work on clients failed");
-            return Self::failed("Something went wrong inside jd-manager; its log has the cause.");
+            tracing::error!(%cause, "an update job failed");
+            return Self::failed("Internal error in jd-manager. See its log for the cause.");
         }
         Self::failed(error.to_string())
     }
@@ -102,10 +102,10 @@ impl From<tokio::task::JoinError> for SourceError {
 
 /// A source of one client.
 pub trait ClientSource: Send + Sync {
-    /// Bytes of disk it needs at most on the way, the client itself included.
+    /// Maximum disk space needed, including the client itself, bytes.
     fn room(&self) -> u64;
 
-    /// Brings the program file into `dir`, reporting progress.
+    /// Writes the program file to `dir`, reporting progress.
     fn fetch<'a>(
         &'a self,
         dir: &'a Path,
@@ -113,7 +113,7 @@ pub trait ClientSource: Send + Sync {
     ) -> BoxFuture<'a, Result<SourceFile, SourceError>>;
 }
 
-/// Takes the client out of an archive as releases are.
+/// Unpacks the client from a release archive.
 async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, SourceError> {
     let into = dir.join("client");
     let file = into.clone();

@@ -1,4 +1,4 @@
-//! A client from a release: downloaded, compared with the release's checksum and signature,
+//! A client from a release: downloaded, verified with the release's checksum and signature,
 //! unpacked.
 
 use futures_util::FutureExt;
@@ -13,22 +13,22 @@ use crate::base::failpoint;
 use crate::infra::download::{DownloadError, DownloadRequest, Fetcher};
 use crate::infra::verify::check_signature;
 
-/// A signature has a few hundred bytes.
+/// Maximum size of a signature; a real one has a few hundred bytes.
 const SIGNATURE: u64 = 16 * 1024;
 
-/// A release whose file is to be downloaded.
+/// A release to download.
 #[derive(Debug)]
 pub struct FromRelease {
-    /// By whom.
+    /// The downloader.
     pub fetcher: Fetcher,
-    /// Which.
+    /// The release.
     pub release: ClientRelease,
-    /// The key it has to be signed with.
+    /// The required signing key.
     pub key: Option<PublicKey>,
 }
 
 impl ClientSource for FromRelease {
-    /// The archive, what comes out of it, and as much again for a poor guess at that.
+    /// The archive, its content, and as much again as a reserve.
     fn room(&self) -> u64 {
         self.release
             .asset
@@ -69,7 +69,7 @@ impl FromRelease {
         ticket
             .stage(
                 JobStage::Downloading,
-                format!("{name} of release {tag} is being downloaded."),
+                format!("Downloading {name} of release {tag}."),
             )
             .await?;
         let archive = dir.join("archive.tar.gz");
@@ -89,17 +89,14 @@ impl FromRelease {
         failpoint::reach("install.downloaded");
 
         ticket
-            .stage(
-                JobStage::Verifying,
-                "It is compared with what the release says of it.",
-            )
+            .stage(JobStage::Verifying, "Verifying the downloaded file.")
             .await?;
         let mut proof = FileProof::None;
         if let Some(expected) = sha256 {
             if *expected != downloaded.sha256 {
                 return Err(SourceError::failed(format!(
-                    "{name} is not the file that release {tag} describes: its SHA-256 is {}, and {expected} was announced. It was thrown away and nothing \
-                     was installed. Try again later; if it stays so, ask those who publish it before you trust it.",
+                    "{name} does not match release {tag}: its SHA-256 is {}, but the release lists {expected}. The file was deleted and nothing \
+                     was installed. Try again later. If it still differs, do not trust the file and contact the publisher.",
                     downloaded.sha256
                 )));
             }
@@ -108,7 +105,7 @@ impl FromRelease {
         if let Some(key) = &self.key {
             let address = signature.as_deref().ok_or_else(|| {
                 SourceError::failed(format!(
-                    "Release {tag} has no signature for {name}, and you asked for one by a key in the settings of updates. Nothing was installed."
+                    "Release {tag} has no signature for {name}, but the update settings require one. Nothing was installed."
                 ))
             })?;
             let path = dir.join("signature");
@@ -129,17 +126,14 @@ impl FromRelease {
                 check_signature(&file, &key, &signature)
             });
             checked.await?.map_err(|why| {
-                SourceError::failed(format!("{name} is refused: {why}. Nothing was installed."))
+                SourceError::failed(format!("Rejected {name}: {why}. Nothing was installed."))
             })?;
             proof = FileProof::Signature;
         }
         failpoint::reach("install.verified");
 
         ticket
-            .stage(
-                JobStage::Unpacking,
-                "The client is taken out of the archive.",
-            )
+            .stage(JobStage::Unpacking, "Unpacking the client.")
             .await?;
         let file = unpack(archive, dir).await?;
         failpoint::reach("install.unpacked");
@@ -159,10 +153,10 @@ fn ended(failed: &DownloadError, what: &str) -> SourceError {
     match failed {
         DownloadError::Cancelled => SourceError::Cancelled,
         DownloadError::Disk(why) => SourceError::failed(format!(
-            "{what} cannot be written down: {why}. Make room on the disk of the data directory and try again."
+            "Cannot write {what}: {why}. Free up disk space for the data directory and try again."
         )),
         failed => SourceError::failed(format!(
-            "{what} could not be downloaded: {failed}. Nothing was changed; try again later."
+            "Cannot download {what}: {failed}. Nothing was changed. Try again later."
         )),
     }
 }

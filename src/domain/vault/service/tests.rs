@@ -35,7 +35,7 @@ fn seal_notes(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
 
 const SEALERS: &[Sealer] = &[seal_notes];
 
-/// A database of before, whose pages, free pages and log hold secrets in the clear.
+/// A database of an earlier version with plain-text secrets in pages, free pages and log.
 async fn of_before(dir: &Path) -> Db {
     let db = Db::open(dir).unwrap();
     db.write(|c| {
@@ -59,7 +59,7 @@ async fn of_before(dir: &Path) -> Db {
     db
 }
 
-/// Which files below a directory hold the secret in the clear.
+/// The files in a directory that contain the plain-text secret.
 fn holders(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()) {

@@ -1,4 +1,4 @@
-//! The check against real files and sockets.
+//! Tests the check with real files and sockets.
 
 use super::*;
 use std::io::{Read, Write};
@@ -119,7 +119,7 @@ fn a_path_without_a_socket_says_how_to_enable_it() {
     fs::write(path("file"), "").unwrap();
     for (name, word) in [
         ("node.sock", "There is no socket"),
-        ("a/b/node.sock", "of its directories only"),
+        ("a/b/node.sock", "Only the directory"),
         ("round", "form a loop"),
         ("dangling", "symbolic link to nowhere"),
         ("file/node.sock", "not a directory"),

@@ -1,47 +1,49 @@
-//! The causes of an end: what the client writes when it fails, what that means, and what to do. The
-//! texts are from runs of jd_client_sv2 0.6.0 and from the sources of 0.1.0 to 0.6.0
-//! (`tests/data/messages.tsv` lists all of them). More exact rules come before more general ones.
+//! Why a client exited: the lines it writes when it fails, their meaning, and the fix. The texts
+//! are from runs of jd_client_sv2 0.6.0 and from the source code of 0.1.0 to 0.6.0
+//! (`tests/data/messages.tsv` lists all of them). Specific rules come before general ones.
 
 mod client;
 mod config;
 mod node;
 mod provider;
 
-/// How much a line explains. Of lines about the same end the one that explains more is the cause.
+/// How much a line explains. If several lines are about the same exit, the line with the highest
+/// weight is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CauseWeight {
-    /// What the client was doing.
+pub(in crate::programs) enum CauseWeight {
+    /// The situation of the client.
     Circumstance,
-    /// That something ended or failed.
+    /// Something stopped or failed.
     Summary,
-    /// Why.
+    /// The reason.
     Reason,
 }
 
-/// A text that the client writes, and its meaning.
-pub(super) struct CauseRule {
-    /// For programs; it never changes.
+/// A text in the client's log, and its meaning.
+pub(in crate::programs) struct CauseRule {
+    /// The code for programs. It never changes.
     pub code: &'static str,
-    /// A line must contain all of these texts. `|` separates alternatives. Quotes have no backslash.
+    /// A line must contain all of these texts. `|` separates alternatives. Quotes have no
+    /// backslash.
     pub marks: &'static [&'static str],
-    /// The text that replaces `{}`: it begins behind the first text and ends before any of the
-    /// characters, or with the line.
+    /// The text that replaces `{}`. It begins after the first text and ends before any of the
+    /// characters or at the end of the line.
     pub detail: Option<(&'static str, &'static [char])>,
-    /// What happened.
+    /// The problem, as a title without a period.
     pub what: &'static str,
-    /// What to do.
+    /// The fix.
     pub advice: &'static str,
-    /// It may be why the client crashed, not only why it ended.
+    /// The line can also explain a crash, not only an exit.
     pub may_crash: bool,
-    /// How much it explains.
+    /// How much the line explains.
     pub weight: CauseWeight,
-    /// A line for the test of this rule.
+    /// An example line for the test of this rule.
     #[cfg_attr(not(test), expect(dead_code))]
     pub example: &'static str,
 }
 
-/// What most rules have in common.
-const RULE: CauseRule = CauseRule {
+/// The values that most rules have in common.
+pub(in crate::programs) const RULE: CauseRule = CauseRule {
     code: "",
     marks: &[],
     detail: None,
@@ -52,7 +54,7 @@ const RULE: CauseRule = CauseRule {
     example: "",
 };
 
-/// All rules, more exact ones first.
+/// All rules, specific rules first.
 pub(super) fn rules() -> impl Iterator<Item = &'static CauseRule> {
     provider::RULES
         .iter()

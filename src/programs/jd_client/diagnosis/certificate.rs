@@ -1,9 +1,8 @@
-//! A peer's certificate that the client did not accept, and which of the two it was: a wrong clock
-//! or a wrong key.
+//! A peer's certificate that the client rejected, and the reason: a wrong clock or a wrong key.
 //!
-//! A certificate is signed with the peer's key for a stretch of time. 0.6.0 checks both and tells
-//! only that one of them was wrong, but it writes down the stretch. Must not know: the present
-//! time; what counts is the clock of the line that told it.
+//! A certificate is signed with the peer's key for a time range. Client 0.6.0 checks both and
+//! reports only that the certificate is invalid, but it logs the time range. This module must not
+//! use the current time: the timestamp of the log line counts.
 
 use super::EndCause;
 use crate::base::clock::{Timestamp, human_duration};
@@ -11,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// By so much the clocks of two machines may differ (noise_sv2 2.0.0, `verify_with_now`).
+/// How much the clocks of two machines may differ (noise_sv2 2.0.0, `verify_with_now`).
 const LEEWAY_S: i64 = 10;
 
-/// Who showed a certificate.
+/// The owner of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Peer")]
@@ -29,38 +28,38 @@ pub enum CertificateOwner {
     Miner,
 }
 
-/// A certificate that was not accepted.
+/// A rejected certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RejectedCertificate {
-    /// When the client said so.
+    /// When the client logged it.
     pub at: Timestamp,
-    /// Whose it is.
+    /// The owner.
     pub peer: CertificateOwner,
-    /// From when it holds, in seconds since 1970. Peers make a certificate for each connection, so
+    /// Start of validity, in seconds since 1970. Peers create a certificate for each connection, so
     /// this is the peer's clock.
     pub valid_from: i64,
-    /// Until when it holds, in seconds since 1970.
+    /// End of validity, in seconds since 1970.
     pub not_valid_after: i64,
 }
 
-/// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`,
-/// `pool`, `job-server` or `miner` before it.
+/// Why the certificate was rejected, and the fix. The code is `…-clock` or `…-key`, prefixed with
+/// `provider`, `pool`, `job-server` or `miner`.
 pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let (code, who, key) = match certificate.peer {
         CertificateOwner::Provider => (
             "provider",
             "the template provider",
-            "Compare its public key in the configuration with the one it prints when it starts",
+            "Compare its public key in the configuration with the key that it prints at start",
         ),
         CertificateOwner::Pool => (
             "pool",
             "the pool",
-            "Compare its public key in the configuration with the one that the pool publishes",
+            "Compare its public key in the configuration with the key that the pool publishes",
         ),
         CertificateOwner::JobServer => (
             "job-server",
             "the job declaration server",
-            "It is checked with the pool's public key: compare that with the one the pool publishes",
+            "The pool's public key verifies it. Compare that key in the configuration with the key that the pool publishes",
         ),
         CertificateOwner::Miner => ("miner", "the miner", "Compare the keys of both sides"),
     };
@@ -72,13 +71,13 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let length = |seconds: i64| human_duration(Duration::from_secs(seconds.unsigned_abs()));
     let wrong = if early > LEEWAY_S {
         Some(format!(
-            "this machine's clock is {} behind that of {who}",
+            "this machine's clock is {} behind the clock of {who}",
             length(early)
         ))
     } else if late > LEEWAY_S {
         let ahead = length(at.saturating_sub(certificate.valid_from));
         Some(format!(
-            "this machine's clock is {ahead} ahead of that of {who}, so its certificate seems to have run out"
+            "this machine's clock is {ahead} ahead of the clock of {who}, so the certificate appears to have expired"
         ))
     } else {
         None
@@ -87,11 +86,11 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
         Some(what) => EndCause {
             code: format!("{code}-clock"),
             what,
-            advice: "Set the clocks of both machines by a time server; at most 10 seconds apart is allowed.".into(),
+            advice: "Synchronize the clocks of both machines with a time server. They may differ by at most 10 seconds.".into(),
         },
         None => EndCause {
             code: format!("{code}-key"),
-            what: format!("the key in the configuration is not that of {who}"),
+            what: format!("the key in the configuration is not the key of {who}"),
             advice: format!("{key}."),
         },
     }
@@ -123,7 +122,7 @@ mod tests {
                 words(at, CertificateOwner::Provider),
                 (
                     "provider-key".into(),
-                    "the key in the configuration is not that of the template provider".into()
+                    "the key in the configuration is not the key of the template provider".into()
                 )
             );
         }
@@ -139,14 +138,14 @@ mod tests {
             words(1_795_383_253 - 11, CertificateOwner::Pool),
             (
                 "pool-clock".into(),
-                "this machine's clock is 11 s behind that of the pool".into()
+                "this machine's clock is 11 s behind the clock of the pool".into()
             )
         );
         let (code, what) = words(1_795_386_853 + 3_600, CertificateOwner::JobServer);
         assert_eq!(code, "job-server-clock");
         assert!(
             what.starts_with(
-                "this machine's clock is 2 h 0 min ahead of that of the job declaration server"
+                "this machine's clock is 2 h 0 min ahead of the clock of the job declaration server"
             ),
             "{what}"
         );

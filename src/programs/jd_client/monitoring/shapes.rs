@@ -1,9 +1,9 @@
-//! The shapes of the monitoring API's bodies, read so that one odd member costs that member only.
+//! Parses the bodies of the monitoring API so that an invalid member affects only that member.
 //!
-//! Knows no connection: text goes in, values and a count of oddities come out. Members are kept as
-//! text first and read one by one: a number that no computer holds (`1e999`) or a member given
-//! twice then spoils nothing else. Skipping over a member takes no stack, however deep it is
-//! nested.
+//! This module knows no connections: it takes text and returns values and a count of invalid
+//! members. Members are kept as text first and parsed one by one, so a number out of range
+//! (`1e999`) or a duplicate member affects nothing else. Skipping a member needs no stack,
+//! regardless of its nesting depth.
 
 #[cfg(test)]
 mod tests;
@@ -15,26 +15,26 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Members of an object that are looked at; the API's own have 20. The rest is skipped.
+/// The maximum number of members of an object that are read; the API's objects have 20.
 const MAX_MEMBERS: usize = 256;
-/// Entries of a list that are looked at; the API sends 100.
+/// The maximum number of entries of a list that are read; the API sends 100.
 const MAX_ENTRIES: usize = 10_000;
-/// Characters of an account's name that are kept.
+/// The maximum length of an account name, in characters.
 const MAX_IDENTITY: usize = 128;
-/// Reasons for refusing shares that are kept for a channel; eight are known.
+/// The maximum number of rejection reasons per channel; eight are known.
 const MAX_REASONS: usize = 32;
-/// Characters of a reason that are kept.
+/// The maximum length of a reason, in characters.
 const MAX_REASON: usize = 64;
-/// From here on no hashrate and no work is believed. Far above both, yet 10,000 of it still add up
-/// to a number.
+/// The limit for believable hashrate and work. It is far above real values, but the sum of 10,000
+/// such values is still a finite number.
 const BEYOND_BELIEF: f64 = 1e300;
 
 /// Why a body could not be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShapeError {
+pub(in crate::programs) enum ShapeError {
     /// It is not JSON.
     NotJson,
-    /// It is JSON, but no object.
+    /// It is JSON, but not an object.
     NoObject,
 }
 
@@ -48,15 +48,15 @@ impl From<serde_json::Error> for ShapeError {
     }
 }
 
-/// An object whose members are still text; of two with one name the first counts.
+/// An object whose members are still text. Of two members with the same name, the first counts.
 #[derive(Debug, Default)]
-pub(super) struct RawObject<'a> {
+pub(in crate::programs) struct RawObject<'a> {
     members: Vec<(MemberName<'a>, &'a RawValue)>,
-    /// Members that were not what they should be, so far.
-    pub(super) odd: u32,
+    /// The number of invalid members so far.
+    pub(in crate::programs) odd: u32,
 }
 
-/// A member's name, copied only when it holds escapes.
+/// A member's name, copied only if it contains escapes.
 #[derive(Debug, serde::Deserialize)]
 struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -117,18 +117,22 @@ impl<'de> Deserialize<'de> for RawList<'de> {
 
 impl<'a> RawObject<'a> {
     /// Reads a body.
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, ShapeError> {
+    pub(in crate::programs) fn of(body: &'a [u8]) -> Result<Self, ShapeError> {
         Ok(serde_json::from_slice(body)?)
     }
 
     /// Whether there is a member of this name, `null` included.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::programs) fn has(&self, name: &str) -> bool {
         self.members.iter().any(|(member, _)| member.0 == name)
     }
 
-    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T`
-    /// that `fits`.
-    fn read<T: Deserialize<'a>>(&mut self, name: &str, fits: impl FnOnce(&T) -> bool) -> Option<T> {
+    /// The member as a `T`; `None` if it is missing or null, and counted as invalid if it is not a
+    /// `T` that `fits`.
+    pub(in crate::programs) fn read<T: Deserialize<'a>>(
+        &mut self,
+        name: &str,
+        fits: impl FnOnce(&T) -> bool,
+    ) -> Option<T> {
         let (_, text) = self.members.iter().find(|(member, _)| member.0 == name)?;
         let told = serde_json::from_str::<Option<T>>(text.get()).ok();
         let odd = told
@@ -138,26 +142,30 @@ impl<'a> RawObject<'a> {
         told.flatten().filter(|_| !odd)
     }
 
-    /// A whole number from 0.
-    pub(super) fn count(&mut self, name: &str) -> Option<u64> {
+    /// An integer of at least 0.
+    pub(in crate::programs) fn count(&mut self, name: &str) -> Option<u64> {
         self.read(name, |_| true)
     }
 
-    /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
-    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+    /// A number of at least 0, without negative zero: the API writes an empty sum as `-0.0`.
+    pub(in crate::programs) fn number(&mut self, name: &str) -> Option<f64> {
         self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number))
             .map(f64::abs)
     }
 
-    /// The object that is a member of this one. What is odd in it is counted there.
-    pub(super) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
+    /// A member that is an object. Its invalid members are counted there.
+    pub(in crate::programs) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
         self.read(name, |_| true)
     }
 
     fn identity(&mut self) -> String {
-        self.read("user_identity", |_| true)
+        self.name("user_identity").unwrap_or_default()
+    }
+
+    /// A text without control characters, at most 128 characters.
+    pub(in crate::programs) fn name(&mut self, name: &str) -> Option<String> {
+        self.read(name, |_| true)
             .map(|MemberName(text)| clean(&text, MAX_IDENTITY))
-            .unwrap_or_default()
     }
 
     fn reasons(&mut self) -> BTreeMap<String, u64> {
@@ -186,14 +194,13 @@ fn clean(text: &str, longest: usize) -> String {
         .collect()
 }
 
-/// What the API's lists hold.
-pub(super) trait ListItem: Sized {
-    /// The lists a page has of them, each with the member that says how long the list is over all
-    /// pages.
+/// An entry of the API's lists.
+pub(in crate::programs) trait ListItem: Sized {
+    /// The lists on a page, each with the member that contains the list's length over all pages.
     const LISTS: &[(&str, &str)];
-    /// Reads one; `None` without an id.
+    /// Reads an entry; `None` without an id.
     fn read(from: &mut RawObject) -> Option<Self>;
-    /// What no two of them share.
+    /// The unique id.
     fn id(&self) -> u64;
 }
 
@@ -207,8 +214,8 @@ fn channel_id(from: &mut RawObject) -> Option<u32> {
     from.read("channel_id", |_| true)
 }
 
-/// Clients before 0.3.0 have one sum of work, which counts what the pool acknowledged; the oldest
-/// call the shares accepted.
+/// Clients before 0.3.0 have a single sum of work, which counts acknowledged shares; the oldest
+/// clients call them accepted.
 impl ListItem for UpstreamChannelReading {
     const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
 
@@ -260,11 +267,11 @@ impl ListItem for MinerChannelReading {
     }
 }
 
-/// A connection from a miner as the list of all has it.
+/// A connection from a miner, as in the list of all connections.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MinerEntry {
     pub(super) client_id: u64,
-    /// Whether asking for its channels is worth a request: it has some, or does not say.
+    /// Whether to request its channels: it has some, or the number is unknown.
     pub(super) has_channels: bool,
 }
 
@@ -290,16 +297,16 @@ impl ListItem for MinerEntry {
 #[derive(Debug)]
 pub(super) struct ApiListPage<T> {
     pub(super) entries: Vec<T>,
-    /// Entries that the longer of its lists came with: so far is the next page from this one.
+    /// The number of entries in its longest list, which is the distance to the next page.
     pub(super) length: usize,
-    /// Entries that the longer of its lists has over all pages.
+    /// The number of entries in its longest list over all pages.
     pub(super) total: Option<u64>,
-    /// What was not as it should be.
-    pub(super) odd: u32,
+    /// The number of invalid values.
+    pub(in crate::programs) odd: u32,
 }
 
 impl<T: ListItem> ApiListPage<T> {
-    /// Reads a body. Entries without an id are left out and are odd.
+    /// Reads a body. Entries without an id are left out and count as invalid.
     pub(super) fn of(body: &[u8]) -> Result<Self, ShapeError> {
         let mut object = RawObject::of(body)?;
         let mut page = Self {
@@ -320,7 +327,7 @@ impl<T: ListItem> ApiListPage<T> {
                     continue;
                 };
                 let entry = T::read(&mut object);
-                // An id of the wrong type is counted already.
+                // An id of the wrong type is already counted.
                 let unnamed = u32::from(entry.is_none() && object.odd == 0);
                 page.odd = page.odd.saturating_add(object.odd).saturating_add(unnamed);
                 page.entries.extend(entry);

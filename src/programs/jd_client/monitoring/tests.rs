@@ -1,6 +1,6 @@
-//! Readings of real servers on loopback, honest ones and liars.
+//! Tests readings from loopback servers with valid and invalid answers.
 
-mod server;
+pub(in crate::programs) mod server;
 
 use super::*;
 use serde_json::json;

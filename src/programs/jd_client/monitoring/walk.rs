@@ -1,9 +1,8 @@
-//! One reading: which addresses are asked in which order, how pages are walked, and when it is
-//! enough.
+//! One reading: the order of the requests, how pages are read, and when to stop.
 //!
-//! Knows no member of a body. A server may lie about everything: a walk over pages goes on only
-//! while each page brings something new, and what a reading takes in is bounded by
-//! [`PagedReading`]'s two accounts.
+//! This module knows no members of a body. A server may lie about everything: reading pages
+//! continues only while each page has new entries, and [`PagedReading`] limits the size of a
+//! reading.
 
 use super::shapes::{ApiListPage, ListItem, MinerEntry, RawObject, ShapeError};
 use super::{
@@ -17,24 +16,24 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Entries asked for at once, which is the most that the API gives.
+/// The number of entries per request: the maximum of the API.
 const PAGE: usize = 100;
 
-/// A reading under way.
-pub(super) struct PagedReading<'a> {
+/// A reading in progress.
+pub(in crate::programs) struct PagedReading<'a> {
     http: &'a reqwest::Client,
     base: String,
-    /// Bytes that may still come.
+    /// The remaining number of bytes.
     bytes_left: AtomicUsize,
-    /// Channels that may still be taken.
+    /// The remaining number of channels.
     channels_left: AtomicUsize,
 }
 
 /// A list over all its pages.
-struct CompleteList<T> {
-    entries: Vec<T>,
-    truncated: bool,
-    odd: u32,
+pub(in crate::programs) struct CompleteList<T> {
+    pub entries: Vec<T>,
+    pub truncated: bool,
+    pub odd: u32,
 }
 
 impl<T> Default for CompleteList<T> {
@@ -48,8 +47,8 @@ impl<T> Default for CompleteList<T> {
 }
 
 impl<T: ListItem> CompleteList<T> {
-    /// The entries in the order of their ids, which the API does not keep; what was wrong with them
-    /// is noted in `reading`.
+    /// The entries, sorted by id, because the API does not sort them. Problems are recorded in
+    /// `reading`.
     fn told_in(mut self, reading: &mut MonitoringReading) -> Vec<T> {
         reading.truncated |= self.truncated;
         reading.odd_fields = reading.odd_fields.saturating_add(self.odd);
@@ -68,7 +67,7 @@ impl<'a> PagedReading<'a> {
         }
     }
 
-    /// The whole reading. What the summary says is empty is not asked for.
+    /// The whole reading. Lists that are empty according to the summary are not requested.
     pub(super) async fn reading(&self) -> Result<MonitoringReading, MonitoringError> {
         let body = self
             .get("/global")
@@ -112,7 +111,7 @@ impl<'a> PagedReading<'a> {
                 stream::iter(listed.into_iter().map(|listed| self.channels_of(listed)))
                     .buffered(AT_A_TIME);
             while let Some((client_id, channels)) = answers.try_next().await? {
-                // A connection that has ended since it was listed is left out.
+                // A connection that was closed after it was listed is left out.
                 let Some(channels) = channels else { continue };
                 let channels = channels.told_in(&mut reading);
                 reading.clients.push(MinerReading {
@@ -145,9 +144,9 @@ impl<'a> PagedReading<'a> {
         ))
     }
 
-    /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API
-    /// has no such list. Of entries with the same id the first counts.
-    async fn list<T: ListItem>(
+    /// Reads the pages of a list, up to `left` entries; `None` if the API has no such list. Of
+    /// entries with the same id, the first counts.
+    pub(in crate::programs) async fn list<T: ListItem>(
         &self,
         path: &str,
         left: &AtomicUsize,
@@ -155,8 +154,7 @@ impl<'a> PagedReading<'a> {
         let mut whole = CompleteList::default();
         let mut seen = HashSet::new();
         let mut offset = 0;
-        // What there is room for could at the worst come one by one. The time for the reading ends
-        // that.
+        // In the worst case, the entries arrive one by one. The timeout of the reading limits this.
         loop {
             if left.load(Ordering::Relaxed) == 0 {
                 whole.truncated = true;
@@ -186,15 +184,18 @@ impl<'a> PagedReading<'a> {
                 return Ok(Some(whole));
             }
             if whole.entries.len() == before {
-                // Nothing new, though by its own account there is more.
+                // Nothing new, although the server claims that there is more.
                 whole.truncated = page.total.is_some();
                 return Ok(Some(whole));
             }
         }
     }
 
-    /// The body at `path`; `None` when there is nothing at it.
-    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, MonitoringError> {
+    /// The body at `path`; `None` if the path does not exist.
+    pub(in crate::programs) async fn get(
+        &self,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, MonitoringError> {
         let mut response = self
             .http
             .get(format!("{}{path}", self.base))
@@ -217,7 +218,7 @@ impl<'a> PagedReading<'a> {
     }
 }
 
-/// Takes `amount` from an account, if it holds that much.
+/// Subtracts `amount` from an account, if it has that much.
 fn use_budget(account: &AtomicUsize, amount: usize) -> bool {
     account
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -226,9 +227,9 @@ fn use_budget(account: &AtomicUsize, amount: usize) -> bool {
         .is_ok()
 }
 
-/// Where something that listens at `address` can be reached from this machine.
+/// The address at which a server on `address` can be reached from this machine.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    // An IPv4 address in the clothes of IPv6 (`::ffff:0.0.0.0`) is one of IPv4 to the kernel, too.
+    // The kernel treats an IPv4-mapped IPv6 address (`::ffff:0.0.0.0`) as IPv4.
     let ip = match address.ip().to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -246,7 +247,7 @@ impl From<ShapeError> for MonitoringError {
     }
 }
 
-/// What an error of the connection means; the words are those of its innermost cause.
+/// The meaning of a connection error, with the text of its innermost cause.
 fn fault(error: &reqwest::Error) -> MonitoringError {
     let mut cause: &(dyn Error + 'static) = error;
     while let Some(inner) = cause.source() {

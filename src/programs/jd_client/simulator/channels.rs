@@ -1,14 +1,13 @@
-//! The accounts the client keeps for each channel, in the shape in which its monitoring API shows
-//! them.
+//! The statistics that the client keeps for each channel, in the format of its monitoring API.
 //!
-//! Knows no time and no log line. Field names and types are those of `jd_client_sv2` 0.6.0
-//! (`stratum-apps` 0.8.0, `monitoring/{client,server}.rs`); how shares and batches are counted
-//! follows `channels_sv2` 8.0.0.
+//! This module must not know time or log lines. Field names and types are those of `jd_client_sv2`
+//! 0.6.0 (`stratum-apps` 0.8.0, `monitoring/{client,server}.rs`); how shares and batches are
+//! counted follows `channels_sv2` 8.0.0.
 
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// What difficulty 1 means, as a 256-bit number: 0xffff · 2²⁰⁸.
+/// Difficulty 1 as a 256-bit number: 0xffff · 2²⁰⁸.
 const DIFFICULTY_ONE: f64 = 65_535.0 * (1_u128 << 104) as f64 * (1_u128 << 104) as f64;
 
 /// The difficulty at which `hashrate` (H/s) yields `per_minute` shares a minute, as the client
@@ -79,8 +78,8 @@ pub(super) struct SimulatedMinerChannel {
 }
 
 impl SimulatedMinerChannel {
-    /// A fresh channel of a miner that claims `hashrate` H/s, to be given `per_minute` shares a
-    /// minute.
+    /// A new channel of a miner that claims `hashrate` H/s, with a target of `per_minute` shares
+    /// per minute.
     pub(super) fn open(
         user_identity: String,
         hashrate: f64,
@@ -117,7 +116,7 @@ impl SimulatedMinerChannel {
         channel
     }
 
-    /// Takes `hashrate` (H/s) as the miner's and sets the target that fits it.
+    /// Sets the miner's `hashrate` (H/s) and the matching target.
     pub(super) fn set_hashrate(&mut self, hashrate: f64) {
         self.nominal_hashrate = hashrate as f32;
         self.difficulty = difficulty(hashrate, f64::from(self.expected_shares_per_minute));
@@ -152,12 +151,12 @@ impl SimulatedMinerChannel {
     }
 }
 
-/// The client's one channel with the pool.
+/// The client's only channel with the pool.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SimulatedUpstreamChannel {
     pub(super) channel_id: u32,
     pub(super) user_identity: String,
-    /// H/s, the sum told to the pool.
+    /// H/s, the sum reported to the pool.
     pub(super) nominal_hashrate: Option<f32>,
     pub(super) target_hex: String,
     pub(super) extranonce_prefix_hex: String,
@@ -206,13 +205,13 @@ impl SimulatedUpstreamChannel {
         self.shares_submitted
     }
 
-    /// Counts the pool's answer that it took a share worth `work`.
+    /// Counts a share worth `work` that the pool accepted.
     pub(super) fn acknowledge(&mut self, work: u64) {
         self.shares_acknowledged += 1;
         self.acknowledged_work_sum += work;
     }
 
-    /// Counts the pool's answer that it refused a share.
+    /// Counts a share that the pool rejected.
     pub(super) fn reject(&mut self, reason: &'static str) {
         self.shares_rejected += 1;
         *self.shares_rejected_by_reason.entry(reason).or_default() += 1;
@@ -227,7 +226,7 @@ pub(super) struct SimulatedMinerConnection {
 }
 
 impl SimulatedMinerConnection {
-    /// Sum of its channels, H/s. The sum of none is `-0.0`, as it is with the real client.
+    /// Sum of its channels, H/s. An empty sum is `-0.0`, as in the real client.
     pub(super) fn total_hashrate(&self) -> f32 {
         self.channels
             .iter()
@@ -236,7 +235,7 @@ impl SimulatedMinerConnection {
     }
 }
 
-/// All accounts at one moment: what the monitoring API shows until it looks again.
+/// All statistics at one moment: what the monitoring API shows until the next refresh.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChannelAccounts {
     pub(super) server: Vec<SimulatedUpstreamChannel>,

@@ -1,10 +1,10 @@
-//! The life of the simulated client, from its first line to its last.
+//! The lifecycle of the simulated client, from its first log line to its last.
 //!
-//! Owns the order of things: template provider, pool, services, miners, and each way to end. One
-//! task does it all in turn; the monitoring API, strangers at the miners' port and SIGINT have
-//! tasks of their own. Nothing here connects to a real template provider or pool: those of the
-//! configuration are only named in the log. One file, because the order of its steps is what it is
-//! about.
+//! This module defines the order of the steps: template provider, pool, services, miners, and each
+//! way to exit. One task runs all steps; the monitoring API, connections to the miner port and
+//! SIGINT have their own tasks. It never connects to a real template provider or pool: those in the
+//! configuration only appear in the log. It is one file because the order of the steps is its
+//! purpose.
 
 use super::SimulatorArgs;
 use super::channels::ChannelAccounts;
@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How the process is to end.
+/// How the process exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExitKind {
     /// With this exit code.
@@ -37,7 +37,7 @@ pub(super) enum ExitKind {
     Signal(i32),
 }
 
-/// Lives the client's life.
+/// Runs the lifecycle of the client.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub(super) async fn live(
     })
 }
 
-/// Turns true at the first SIGINT, after the client has said so; later ones change nothing.
+/// Becomes true at the first SIGINT, after the client has logged it. Later signals have no effect.
 fn watch_interrupts(log: SimulatedLog, ignore: bool) -> io::Result<watch::Receiver<bool>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let (tell, told) = watch::channel(false);
@@ -93,14 +93,14 @@ fn watch_interrupts(log: SimulatedLog, ignore: bool) -> io::Result<watch::Receiv
     Ok(told)
 }
 
-/// Waits for the first SIGINT, for ever if nobody can tell of one.
+/// Waits for the first SIGINT, or forever if the sender is gone.
 async fn interruption(mut told: watch::Receiver<bool>) {
     if told.wait_for(|interrupted| *interrupted).await.is_err() {
         std::future::pending().await
     }
 }
 
-/// Waits for the moment, for ever if there is none.
+/// Waits until the given time, or forever if there is none.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -108,11 +108,11 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// What ends a mining session.
+/// Why a mining session ends.
 enum SessionEnd {
-    /// The pool is gone: on with the next, or with none.
+    /// The pool is gone. Continue with the next pool, or without one.
     PoolLost,
-    /// The process ends with this code.
+    /// The process exits with this code.
     End(u8),
 }
 
@@ -122,14 +122,13 @@ struct SimulatedClient {
     log: SimulatedLog,
     interrupted: watch::Receiver<bool>,
     world: SimulatedNetwork,
-    /// The world's time zero.
+    /// The start of the simulation.
     began: Instant,
     accounts: watch::Sender<Arc<ChannelAccounts>>,
-    /// How many of the configured pools have been tried; each gets one chance only in the life of a
-    /// process.
+    /// How many of the configured pools have been tried. Each pool is tried only once per process.
     used: usize,
-    /// When pool and template provider are to be lost; set when miners are let in for the first
-    /// time.
+    /// When pool and template provider are lost; set when the client is ready for miners for the
+    /// first time.
     losses: Option<(Option<Instant>, Option<Instant>)>,
     numbered: Option<NumberedLines>,
     ballast: Option<MemoryBallast>,
@@ -195,7 +194,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Waits, unless interrupted; true when the time is over.
+    /// Waits unless interrupted; true if the time has passed.
     async fn pause(&self, length: Duration) -> bool {
         select! {
             biased;
@@ -213,7 +212,7 @@ impl SimulatedClient {
             SimulatedTemplateProvider::Sv2 { address } => address.clone(),
         };
         if self.fails_with(StartFailure::TemplateProvider) {
-            // The real client does not look for an interrupt until it has given up.
+            // The real client does not check for an interrupt until it has given up.
             for attempt in 1..=3 {
                 let error = format!("{:?}", refused());
                 self.say(
@@ -380,7 +379,7 @@ impl SimulatedClient {
                     return SessionEnd::End(0);
                 }
                 () = at(pool_lost.filter(|_| with_pool)) => {
-                    // Only once: the next pool is a better one.
+                    // Only once: the next pool works.
                     self.losses = Some((None, template_provider_lost));
                     self.fall_back(services).await;
                     return SessionEnd::PoolLost;
@@ -403,14 +402,14 @@ impl SimulatedClient {
             if let Some(numbered) = &mut self.numbered
                 && numbered.write(now, &self.log)
             {
-                // More is due at once; the other tasks have to get their turn all the same.
+                // More is due at once, but the other tasks must also run.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Miners are let in for the first time: all that is counted from then on begins. When pool and
-    /// template provider are to be lost.
+    /// The client is ready for miners for the first time: starts all timers. Returns when pool and
+    /// template provider are lost.
     fn begin_to_misbehave(&mut self) -> (Option<Instant>, Option<Instant>) {
         let now = Instant::now();
         let wrong = &self.args.misbehaviour;
@@ -441,7 +440,7 @@ impl SimulatedClient {
         self.accounts.send_replace(Arc::default());
     }
 
-    /// Binds both addresses and serves them; the exit code when that fails.
+    /// Binds and serves both addresses; the exit code on failure.
     async fn start_services(&self) -> Result<SimulatedServices, u8> {
         let refresh = format!("{:?}", self.config.refresh);
         let mut monitoring = Ok(None);
@@ -539,8 +538,8 @@ impl SimulatedClient {
         TcpListener::bind(address).await.map(Some)
     }
 
-    /// False when interrupted. Bitcoin Core's template comes after `--startup-delay`, a template
-    /// provider's at once: there the delay was in the connection.
+    /// False if interrupted. Bitcoin Core's template arrives after `--startup-delay`, a template
+    /// provider's at once, because the delay was in the connection.
     async fn wait_for_template(&self) -> bool {
         let mut left = match self.config.template_provider {
             SimulatedTemplateProvider::Core { .. } => self.args.startup_delay,
@@ -587,7 +586,7 @@ impl SimulatedClient {
         );
     }
 
-    /// Says what a panic of one of the client's tasks leaves in log and on standard error.
+    /// Writes the output of a panic of a task to the log and to standard error.
     fn panics(&self, place: &str) {
         let error = |message: String| {
             SimulatedLine::new(
@@ -601,7 +600,7 @@ impl SimulatedClient {
             error(format!("Backtrace: {}", say::BACKTRACE)),
         ]);
         let thread = std::process::id();
-        // Nobody may be there to hear it.
+        // Standard error may be closed.
         let _ = writeln!(
             io::stderr(),
             "\nthread 'tokio-rt-worker' ({thread}) panicked at {place}\nnote: run with `RUST_BACKTRACE=1` environment variable \
@@ -609,7 +608,7 @@ impl SimulatedClient {
         );
     }
 
-    /// What a client says that shuts down while this of it is running.
+    /// The log lines of a shutdown while these parts are running.
     fn last_words(&self, running: &RunningParts) {
         match running.miners {
             None => self.say(say::WAITING_INTERRUPTED, &[]),
@@ -635,10 +634,10 @@ impl SimulatedClient {
     }
 }
 
-/// What of the client is running when it has to stop. By default: all but a pool, and no miners let
-/// in yet.
+/// The parts of the client that are running when it stops. By default: everything except a pool,
+/// and no miners yet.
 struct RunningParts {
-    /// How many miners there are; `None` before any are let in.
+    /// The number of miners; `None` before the client accepts miners.
     miners: Option<usize>,
     monitoring: bool,
     pool: bool,

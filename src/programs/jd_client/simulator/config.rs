@@ -1,11 +1,10 @@
-//! The client's configuration file, as far as the stand-in needs it, and what the client says of a
-//! bad one.
+//! The client's configuration file, as far as the simulator needs it, and the client's error
+//! messages for a bad file.
 //!
-//! Knows nothing of the manager's own model of a configuration: the stand-in has to judge a file as
-//! the client would, so it must not share code with what wrote the file. Keys and secrets are asked
-//! for but not looked into, nor is the payout script. Error texts are those of `jd_client_sv2`
-//! 0.6.0; where the client would name a key, its way of naming it is kept
-//! (`upstreams[0]pool_port`).
+//! This module must not use the manager's model of a configuration: the simulator judges a file
+//! like the client, so it must not share code with the writer of the file. Keys, secrets and the
+//! payout script must be present but are not checked. Error texts are from `jd_client_sv2` 0.6.0,
+//! including its names of keys (`upstreams[0]pool_port`).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,12 +37,12 @@ pub(super) enum SimulatedTemplateProvider {
     Core { version: u64, socket: PathBuf },
 }
 
-/// The settings the stand-in acts on.
+/// The settings that the simulator uses.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SimulatorConfig {
     pub(super) listening: SocketAddr,
     pub(super) monitoring: Option<SocketAddr>,
-    /// Zero is a mistake that the client accepts: its figures then never change.
+    /// The client accepts zero by mistake; its metrics then never change.
     pub(super) refresh: Duration,
     pub(super) mode: SimulatedMode,
     pub(super) upstreams: Vec<SimulatedUpstream>,
@@ -54,17 +53,17 @@ pub(super) struct SimulatorConfig {
     pub(super) telemetry: bool,
 }
 
-/// How the client introduces what is wrong with its configuration.
+/// The client's prefix of configuration errors.
 pub(super) fn complaint(error: &str) -> String {
     format!("Job Declarator Client config error: Bad `config` TOML deserialize: `{error}`")
 }
 
-/// Reads the file, lets the `JDC__*` variables of `env` override it (scalars only, not the
-/// `JDC__UPSTREAM_*` form), and checks what came out.
+/// Reads the file, applies the `JDC__*` variables of `env` (scalars only, not the `JDC__UPSTREAM_*`
+/// form), and checks the result.
 ///
 /// # Errors
 ///
-/// What the client says of it, without [`complaint`]'s introduction.
+/// The client's error message, without the prefix of [`complaint`].
 pub(super) fn load(
     path: &Path,
     env: impl Iterator<Item = (String, String)>,
@@ -98,7 +97,7 @@ pub(super) fn load(
     config(&table)
 }
 
-/// The client takes keys in any case.
+/// The client's keys are case-insensitive.
 fn with_lower_case_keys(table: Table) -> Table {
     fn lower(value: Value) -> Value {
         match value {
@@ -289,8 +288,8 @@ fn float(table: &Table, key: &str) -> Result<f64, String> {
     })
 }
 
-/// An unsigned whole number of at most `bits` bits. Quoted numbers, truth values and fractions are
-/// taken as the client takes them.
+/// An unsigned integer of at most `bits` bits. Quoted numbers, booleans and fractions are handled
+/// like in the client.
 fn integer(table: &Table, at: &str, key: &str, bits: u32) -> Result<u64, String> {
     let value = present(table, key)?;
     let number = match value {

@@ -1,10 +1,10 @@
-//! The world around a simulated client: its miners, the chain, the template provider and the pool,
-//! and what the client says of them.
+//! The environment of a simulated client: its miners, the chain, the template provider and the
+//! pool, and the log lines about them.
 //!
-//! Pure: time comes in as a parameter (the length since the world began) and chance from a seed, so
-//! the same plan and seed always tell the same story. Log lines and accounts are changed by the
-//! same step, which is why log and monitoring API agree. Knows no socket and no file; the words are
-//! those of [`super::messages`].
+//! Pure: the time since the start is a parameter and random numbers come from a seed, so the same
+//! plan and seed always give the same result. The same step changes log and statistics, so log and
+//! monitoring API agree. This module must not know sockets or files; the texts are in
+//! [`super::messages`].
 
 use super::channels::{
     ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel,
@@ -20,15 +20,15 @@ use std::time::Duration;
 
 /// How often the client looks at its miners' hashrates.
 const VARDIFF: Duration = Duration::from_secs(60);
-/// Mean time between two blocks of the chain.
+/// Average time between two blocks of the chain.
 const BLOCK_INTERVAL: Duration = Duration::from_secs(600);
-/// How long the miners' hashrates take to swing up and down once.
+/// The period of the variation of the miners' hashrates.
 const SWING: Duration = Duration::from_secs(15 * 60);
 /// The compact target of the simulated chain and the difficulty it stands for.
 const N_BITS: u32 = 0x1702_2e19;
 const NETWORK_DIFFICULTY: f64 = 65_535.0 * (1_u64 << 48) as f64 / 0x0002_2e19 as f64;
 
-/// Why shares are refused: mostly because they came late.
+/// Why shares are rejected: mostly because they are late.
 const REFUSALS: [&str; 4] = [
     "stale-share",
     "stale-share",
@@ -36,21 +36,21 @@ const REFUSALS: [&str; 4] = [
     "difficulty-too-low",
 ];
 
-/// What the world is to be like.
+/// The settings of the environment.
 #[derive(Clone, Debug)]
 pub(super) struct SimulationPlan {
     pub(super) miners: u32,
-    /// Of all miners together, H/s.
+    /// Total hashrate of all miners, H/s.
     pub(super) hashrate: f64,
     pub(super) shares_per_minute: f32,
     pub(super) share_batch_size: usize,
     pub(super) reject_percent: f64,
-    /// The first share from this time on solves a block.
+    /// The first share from this time on finds a block.
     pub(super) block_after: Option<Duration>,
     pub(super) template_interval: Duration,
-    /// Where the client listens, as a miner names it.
+    /// The client's address, as used by a miner.
     pub(super) listening: SocketAddr,
-    /// Seconds since 1970 at the world's time zero.
+    /// Seconds since 1970 at the start of the simulation.
     pub(super) began: u64,
 }
 
@@ -71,15 +71,15 @@ enum SimulationEvent {
 }
 
 struct SimulatedMiner {
-    /// H/s, about which the true rate swings.
+    /// Average hashrate in H/s; the true rate varies around it.
     hashrate: f64,
-    /// Where in the swing it began, 0 to 1.
+    /// The initial phase of the variation, 0 to 1.
     phase: f64,
-    /// Shares it has sent over its present connection.
+    /// Shares sent over the current connection.
     sent: u32,
 }
 
-/// The world. Begins empty; [`SimulatedNetwork::open`] lets the miners in.
+/// The simulated environment. Empty at first; [`SimulatedNetwork::open`] connects the miners.
 pub(super) struct SimulatedNetwork {
     plan: SimulationPlan,
     chance: RandomSource,
@@ -97,7 +97,7 @@ pub(super) struct SimulatedNetwork {
 }
 
 impl SimulatedNetwork {
-    /// A world in which nothing happens yet.
+    /// An environment without any events yet.
     pub(super) fn new(plan: SimulationPlan, seed: u64) -> Self {
         let mut chance = RandomSource(seed);
         let weights: Vec<f64> = (0..plan.miners)
@@ -129,8 +129,8 @@ impl SimulatedNetwork {
         }
     }
 
-    /// The first template of a mining session comes in at `now`, for `pool` or for nobody, and the
-    /// miners are on their way. What the client says of the template.
+    /// The first template of a mining session arrives at `now`, for `pool` or solo, and the miners
+    /// start to connect. Returns the log lines about the template.
     pub(super) fn open(
         &mut self,
         now: Duration,
@@ -163,8 +163,8 @@ impl SimulatedNetwork {
         out
     }
 
-    /// Every connection with miners and pool ends: nothing happens any more and nothing is left to
-    /// count. How many miners there were.
+    /// Closes all connections to miners and pool. No more events follow. Returns the number of
+    /// miners.
     pub(super) fn close(&mut self) -> usize {
         self.queue.clear();
         self.pool = None;
@@ -173,12 +173,12 @@ impl SimulatedNetwork {
         std::mem::take(&mut self.accounts).clients.len()
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     pub(super) fn next(&self) -> Option<Duration> {
         self.queue.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Lets everything happen that is due by `now`; what the client says of it.
+    /// Runs all events that are due by `now` and returns their log lines.
     pub(super) fn advance(&mut self, now: Duration) -> Vec<SimulatedLine> {
         let mut out = Vec::new();
         while self.next().is_some_and(|at| at <= now) {
@@ -206,7 +206,7 @@ impl SimulatedNetwork {
         out
     }
 
-    /// The accounts as they stand.
+    /// The current statistics.
     pub(super) fn accounts(&self) -> &ChannelAccounts {
         &self.accounts
     }
@@ -223,7 +223,7 @@ impl SimulatedNetwork {
 
     fn queue_share(&mut self, now: Duration, i: usize) {
         let rate = self.plan.shares_per_minute;
-        // With a rate of zero or less the real client opens no channel at all.
+        // With a rate of zero or less, the real client does not open a channel.
         if rate.is_finite() && rate > 0.0 {
             let wait = self
                 .chance
@@ -232,7 +232,7 @@ impl SimulatedNetwork {
         }
     }
 
-    /// What a miner really does at `now`, H/s.
+    /// The true hashrate of a miner at `now`, H/s.
     fn true_hashrate(&mut self, i: usize, now: Duration) -> f64 {
         let miner = &self.miners[i];
         let turn = now.as_secs_f64() / SWING.as_secs_f64() + miner.phase;
@@ -241,7 +241,7 @@ impl SimulatedNetwork {
     }
 
     fn connect(&mut self, now: Duration, i: usize, out: &mut Vec<SimulatedLine>) {
-        // 192.0.2.0/24 is set aside for examples (RFC 5737): no address of anybody's.
+        // 192.0.2.0/24 is reserved for examples (RFC 5737).
         out.push(messages::connection(format_args!(
             "192.0.2.{}:{}",
             1 + i % 254,
@@ -342,7 +342,7 @@ impl SimulatedNetwork {
         for i in 0..self.accounts.clients.len() {
             let found = self.true_hashrate(i, now);
             let channel = &mut self.accounts.clients[i].channels[0];
-            // A change too small to tell from luck leaves the target alone.
+            // A small change that may be luck does not change the target.
             channel.stable_hashrate =
                 (found / f64::from(channel.nominal_hashrate) - 1.0).abs() < 0.005;
             if !channel.stable_hashrate {
@@ -367,7 +367,7 @@ impl SimulatedNetwork {
 
     fn new_template(&mut self, future: bool) -> SimulatedLine {
         self.template += 1;
-        // The reward of the present halving and up to 0.09 BTC of fees.
+        // The reward of the current halving and up to 0.09 BTC of fees.
         let value = 312_500_000 + self.chance.below(9_000_000);
         let commitment = std::array::from_fn(|_| self.chance.byte());
         messages::new_template(self.template, future, self.height, value, commitment)
@@ -419,8 +419,8 @@ impl SimulatedNetwork {
     }
 }
 
-/// Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014), good enough to look natural and
-/// always the same.
+/// Random numbers from a seed: SplitMix64 (Steele, Lea and Flood 2014), natural enough and
+/// reproducible.
 struct RandomSource(u64);
 
 impl RandomSource {
@@ -445,7 +445,7 @@ impl RandomSource {
         self.bits().to_le_bytes()[0]
     }
 
-    /// How long until the next of things that come by chance, `mean` apart.
+    /// The random time until the next event; `mean` is the average interval.
     fn wait(&mut self, mean: Duration) -> Duration {
         mean.mul_f64(-(1.0 - self.unit()).ln())
     }
@@ -693,8 +693,7 @@ mod tests {
         assert_ne!(story(5, 600), story(6, 600));
     }
 
-    /// Lines of the real client's log, with which the simulated ones have to agree but for the
-    /// figures.
+    /// Lines of the real client's log. The simulated lines must match them except for numbers.
     #[test]
     fn what_is_said_has_the_clients_own_form() {
         const REAL: [&str; 13] = [
@@ -712,8 +711,7 @@ mod tests {
             "Received: SubmitSharesSuccess(channel_id=7, last_sequence_number=3, new_submits_accepted_count=1, new_shares_sum=1) ✅",
             "Received: SubmitSharesError(channel_id=7, sequence_number=5, error_code=stale-share) ❌",
         ];
-        /// Numbers, however long, read as one `#`; so do 256-bit numbers whatever their digits, and
-        /// true as false.
+        /// Replaces numbers of any length and 256-bit numbers with `#`, and true with false.
         fn masked(text: &str) -> String {
             let mut out = String::new();
             for word in text

@@ -1,7 +1,7 @@
-//! How the stand-in can be made to go wrong on purpose.
+//! Deliberate faults of the simulator.
 //!
-//! Holds the flags and those faults that need nothing of the client's own life. Deaths, fallbacks
-//! and failed starts are told in [`super::client`], where the client's life is.
+//! This module has the flags, and the faults that are independent of the client's lifecycle. Exits,
+//! fallbacks and failed starts are in [`super::client`], with the rest of the lifecycle.
 
 use clap::{Args, ValueEnum, value_parser};
 use humantime::parse_duration as duration;
@@ -19,17 +19,18 @@ use tokio::time::Instant;
 /// A start that fails, with the real client's lines and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StartFailure {
-    /// The template provider refuses three times: exit code 1 (with Bitcoin Core over IPC: 0).
+    /// The template provider refuses three connections: exit code 1 (with Bitcoin Core over IPC:
+    /// 0).
     TemplateProvider,
-    /// The configuration lacks a key: exit code 1.
+    /// A key is missing in the configuration: exit code 1.
     Config,
-    /// Somebody else listens on the miners' port: exit code 1.
+    /// Another program uses the miner port: exit code 1.
     ListenPort,
-    /// Somebody else listens on the monitoring port: exit code 0.
+    /// Another program uses the monitoring port: exit code 0.
     MonitoringPort,
-    /// No pool answers: the client runs on and mines solo.
+    /// No pool answers: the client keeps running and mines solo.
     Pool,
-    /// A panic as soon as miners are let in: exit code 101.
+    /// A panic as soon as the client is ready for miners: exit code 101.
     Panic,
 }
 
@@ -38,66 +39,65 @@ pub(super) enum StartFailure {
 pub(super) enum MonitoringGarbage {
     /// Status 200 and half a JSON document.
     Json,
-    /// Bytes that are no HTTP.
+    /// Bytes that are not HTTP.
     Bytes,
-    /// Status 200 and a body without end.
+    /// Status 200 and an endless body.
     Endless,
 }
 
 /// The flags. All of them together depend on `--once`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Misbehaviour")]
+#[command(next_help_heading = "Faults")]
 pub(super) struct FaultArgs {
-    /// Fail as the client does in this situation
+    /// Fail like the real client in this situation
     #[arg(long, value_name = "SITUATION")]
     pub(super) fail_with: Option<StartFailure>,
-    /// End without a word this long after the start
+    /// Exit without any output this long after the start
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) die_after: Option<Duration>,
     /// Exit code of --die-after
     #[arg(long, value_name = "N", default_value_t = 1, requires = "die_after")]
     pub(super) exit_code: u8,
-    /// Signal by which --die-after dies, by number
+    /// Number of the signal that --die-after uses to exit
     #[arg(long, value_name = "N", value_parser = value_parser!(i32).range(1..=31), requires = "die_after")]
     #[arg(conflicts_with = "exit_code")]
     pub(super) die_by_signal: Option<i32>,
-    /// Take no notice of SIGINT
+    /// Ignore SIGINT
     #[arg(long)]
     pub(super) ignore_sigint: bool,
-    /// Take no notice of SIGTERM
+    /// Ignore SIGTERM
     #[arg(long)]
     pub(super) ignore_sigterm: bool,
-    /// Start a child that ignores SIGINT and SIGTERM, keeps standard output open and does nothing
+    /// Start a child process that ignores SIGINT and SIGTERM, keeps standard output open and sleeps
     /// for an hour
     #[arg(long)]
     pub(super) fork_grandchild: bool,
-    /// Accept monitoring connections and never answer
+    /// Accept monitoring connections but never answer
     #[arg(long, conflicts_with = "monitoring_garbage")]
     pub(super) refuse_monitoring: bool,
     /// Answer monitoring requests with garbage
     #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "json")]
     pub(super) monitoring_garbage: Option<MonitoringGarbage>,
-    /// Let the figures of monitoring stand still this long after monitoring began
+    /// Stop updating the monitoring metrics this long after monitoring started
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) freeze_monitoring_after: Option<Duration>,
-    /// Lose the pool this long after being ready; the next one is used, or none
+    /// Lose the pool this long after becoming ready, then use the next pool, if there is one
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) fall_back_after: Option<Duration>,
-    /// Lose the template provider this long after being ready, which ends the client with exit code
-    /// 0
+    /// Lose the template provider this long after becoming ready, then exit with code 0
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) lose_template_provider_after: Option<Duration>,
-    /// Take up this much more memory within two seconds of being ready
+    /// Allocate this much memory within two seconds after becoming ready
     #[arg(long, value_name = "MIB")]
     pub(super) grow_memory: Option<usize>,
-    /// Misbehave only if this file does not exist yet, and create it
+    /// Apply the fault flags only if this file does not exist yet, and create it
     #[arg(long, value_name = "FILE")]
     pub(super) once: Option<PathBuf>,
 }
 
 impl FaultArgs {
-    /// What remains of the flags when `--once` has been asked: all of them, or none if an earlier
-    /// run has misbehaved.
+    /// The flags that apply to this run: all flags, or none if an earlier run with `--once` used
+    /// them.
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl FaultArgs {
     }
 }
 
-/// Starts the grandchild: this program once more, in the same process group and with the same
-/// standard output. Its process id, when it has learned to ignore signals.
+/// Starts the grandchild: this program again, in the same process group and with the same standard
+/// output. Returns its process id when it ignores signals.
 ///
 /// # Errors
 ///
@@ -139,15 +139,15 @@ pub(super) fn start_grandchild() -> io::Result<u32> {
     }
 }
 
-/// What the grandchild says on standard error, which nobody hears but who started it.
+/// The message of the grandchild on standard error, for its parent.
 const DEAF: &str = "deaf\n";
 
-/// What the grandchild does. An hour is for ever for a test, and an end for a forgotten process.
+/// The grandchild's work. An hour is long enough for any test and limits a forgotten process.
 pub(super) fn sleep_for_ever() -> ExitCode {
     let ignored = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         if let Err(error) = signal_hook::flag::register(signal, ignored.clone()) {
-            // Who started it is listening; if not, its exit code has to do.
+            // If the parent is not listening, the exit code must be enough.
             let _ = writeln!(io::stderr(), "cannot ignore signal {signal}: {error}");
             return ExitCode::FAILURE;
         }
@@ -157,7 +157,7 @@ pub(super) fn sleep_for_ever() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Accepts connections and keeps them without a word.
+/// Accepts connections and keeps them open without an answer.
 pub(super) async fn never_answer(listener: TcpListener) {
     let mut held = Vec::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -165,10 +165,10 @@ pub(super) async fn never_answer(listener: TcpListener) {
     }
 }
 
-/// Answers whatever is asked with garbage.
+/// Answers every request with garbage.
 pub(super) async fn answer_with(listener: TcpListener, kind: MonitoringGarbage) {
     while let Ok((stream, _)) = listener.accept().await {
-        // The other side gives up on garbage; what it makes of it is not for this side to report.
+        // The other side gives up on garbage; errors do not matter here.
         tokio::spawn(async move { garbage(stream, kind).await.ok() });
     }
 }
@@ -180,8 +180,8 @@ async fn garbage(mut stream: TcpStream, kind: MonitoringGarbage) -> io::Result<(
     const NO_HTTP: &[u8] = b"\x00\x01\x02SSH-2.0-not http at all\r\n\xff\xff\xff\xff";
     const WITHOUT_END: &[u8] =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"status\":\"";
-    // The request is read to its end: closing on unread bytes would reset the connection and take
-    // the answer with it.
+    // Read the whole request: closing with unread bytes would reset the connection and lose the
+    // answer.
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") && request.len() < 16 << 10 {
         if stream.read_buf(&mut request).await? == 0 {
@@ -202,7 +202,7 @@ async fn garbage(mut stream: TcpStream, kind: MonitoringGarbage) -> io::Result<(
     stream.shutdown().await
 }
 
-/// Memory taken up in twenty steps, a tenth of a second apart.
+/// Memory that is allocated in twenty steps, a tenth of a second apart.
 pub(super) struct MemoryBallast {
     step_bytes: usize,
     steps: Vec<Vec<u8>>,
@@ -213,7 +213,7 @@ impl MemoryBallast {
     const STEPS: usize = 20;
     const APART: Duration = Duration::from_millis(100);
 
-    /// Nothing yet; `mib` MiB in two seconds from now.
+    /// Starts with nothing; `mib` MiB two seconds from now.
     pub(super) fn new(mib: usize) -> Self {
         Self {
             step_bytes: (mib << 20) / Self::STEPS,
@@ -222,14 +222,14 @@ impl MemoryBallast {
         }
     }
 
-    /// When the next step is due, unless all are taken.
+    /// When the next step is due, unless all steps are done.
     pub(super) fn due(&self) -> Option<Instant> {
         let next = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
         (self.steps.len() < Self::STEPS).then(|| self.began + Self::APART * next)
     }
 
-    /// Takes the steps that are due. The bytes are not zero, so that the system has to provide
-    /// them.
+    /// Allocates the steps that are due. The bytes are not zero, so the system must provide the
+    /// memory.
     pub(super) fn grow(&mut self, now: Instant) {
         while self.due().is_some_and(|due| due <= now) {
             self.steps.push(vec![0x5a; self.step_bytes]);

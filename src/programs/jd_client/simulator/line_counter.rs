@@ -1,17 +1,16 @@
-//! Extra lines with consecutive numbers, with which a test sees whether a line was lost, doubled or
-//! torn.
+//! Extra lines with consecutive numbers, so a test can detect lost, duplicate or broken lines.
 //!
-//! Knows only a rate and a clock reading; writing is the log's.
+//! This module knows only a rate and the time; the log writes the lines.
 
 use super::log_lines::SimulatedLog;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How fast they come.
+/// The rate of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineRate {
     PerSecond(u64),
-    /// As fast as they are taken.
+    /// As fast as possible.
     Max,
 }
 
@@ -29,12 +28,12 @@ impl std::str::FromStr for LineRate {
     }
 }
 
-/// Written in one piece at most.
+/// The maximum size of one write.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces a second at which high rates are cut up.
+/// The number of writes per second for high rates.
 const PIECES_PER_SECOND: u64 = 200;
 
-/// The lines under way. Numbers begin at 1.
+/// The state of the counter. Numbers begin at 1.
 pub(super) struct NumberedLines {
     rate: LineRate,
     line_bytes: usize,
@@ -44,7 +43,7 @@ pub(super) struct NumberedLines {
 }
 
 impl NumberedLines {
-    /// Begins now; ends after `total` lines, if told.
+    /// Starts now and ends after `total` lines, if given.
     pub(super) fn new(rate: LineRate, line_bytes: usize, total: Option<u64>) -> Self {
         Self {
             rate,
@@ -75,8 +74,8 @@ impl NumberedLines {
         }
     }
 
-    /// Writes what is due, one piece at most; true when more is due already. When nobody reads any
-    /// more, it was the last.
+    /// Writes the lines that are due, at most one piece; true if more lines are due already. If the
+    /// output is closed, this was the last piece.
     pub(super) fn write(&mut self, now: Instant, log: &SimulatedLog) -> bool {
         let wanted = self.wanted(now);
         let most = u64::try_from(PIECE_BYTES / self.line_bytes.clamp(80, PIECE_BYTES)).unwrap_or(1);
@@ -95,7 +94,7 @@ impl NumberedLines {
         last < wanted
     }
 
-    /// How many lines there should be by `now`.
+    /// The number of lines due by `now`.
     fn wanted(&self, now: Instant) -> u64 {
         let wanted = match self.rate {
             LineRate::Max => u64::MAX,

@@ -1,9 +1,9 @@
-//! Lines of the client's log: their exact form, and where they are written.
+//! Lines of the client's log: their exact format, and where they are written.
 //!
-//! Knows nothing of what the lines say. The form is that of `tracing_subscriber::fmt` with its
-//! defaults, which the real client uses: RFC 3339 in UTC with six decimals, the level right-aligned
-//! to five characters, the target, the message, then the fields as `name=value`. Colours are the
-//! ones the same crate writes to a terminal.
+//! This module must not know the content of the lines. The format is that of
+//! `tracing_subscriber::fmt` with its defaults, which the real client uses: RFC 3339 in UTC with
+//! six decimals, the level right-aligned to five characters, the target, the message, then the
+//! fields as `name=value`. Colors are the same as those that this crate writes to a terminal.
 
 use std::fmt::{Display, Write as _};
 use std::fs::File;
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::keeper::level::LogLevel;
 
-/// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or its
-/// number (0 to 5) is understood, anything else means `info`: that is how the client reads the
-/// variable. Its `debug` and `trace` lines are not simulated.
+/// The level for a value of `RUST_LOG`; `None` means no lines at all. Like the client, it accepts
+/// only a level or its number (0 to 5); anything else means `info`. Its `debug` and `trace` lines
+/// are not simulated.
 pub(super) fn level_of_rust_log(value: &str) -> Option<LogLevel> {
     match value.to_ascii_lowercase().as_str() {
         "off" | "0" => None,
@@ -44,7 +44,7 @@ impl SimulatedLine {
         }
     }
 
-    /// The same line with one more field behind the message.
+    /// The same line with another field after the message.
     pub(super) fn with(mut self, name: &'static str, value: impl Display) -> Self {
         self.fields.push((name, value.to_string()));
         self
@@ -67,7 +67,7 @@ impl SimulatedLine {
     }
 }
 
-/// Appends what stands before every message: time, level, target.
+/// Appends the header of a message: time, level, target.
 fn prefix(out: &mut String, level: LogLevel, target: &str, at: jiff::Timestamp, colour: bool) {
     let _ = if colour {
         let sgr = match level {
@@ -90,8 +90,8 @@ fn prefix(out: &mut String, level: LogLevel, target: &str, at: jiff::Timestamp, 
 ///
 /// # Panics
 ///
-/// When `text` has not that form; the texts are constants of this module's neighbours and their
-/// tests read them all.
+/// If `text` does not have this format. The texts are constants of neighboring modules, and their
+/// tests read all of them.
 pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec<SimulatedLine> {
     let fill = |part: &str| {
         values.iter().fold(part.to_owned(), |text, (name, value)| {
@@ -127,8 +127,8 @@ pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec
         .collect()
 }
 
-/// Where the lines go: standard output and, when asked for, the client's log file. Cheap to clone;
-/// all clones are one log.
+/// The output of the lines: standard output and, if requested, the client's log file. Cheap to
+/// clone; all clones share one log.
 #[derive(Clone)]
 pub(super) struct SimulatedLog(Arc<Mutex<LineSink>>);
 
@@ -136,13 +136,13 @@ struct LineSink {
     file: Option<File>,
     colour: bool,
     level: Option<LogLevel>,
-    /// Kept between writes so that a busy log does not allocate for each line.
+    /// Kept between writes, so a busy log does not allocate for each line.
     text: String,
 }
 
 impl SimulatedLog {
-    /// A log that writes to standard output, in colour if told, and to `file` (never in colour),
-    /// and leaves out what is less grave than `level`.
+    /// A log that writes to standard output, with colors if requested, and to `file` (never with
+    /// colors), and leaves out lines below `level`.
     pub(super) fn new(file: Option<File>, colour: bool, level: Option<LogLevel>) -> Self {
         Self(Arc::new(Mutex::new(LineSink {
             file,
@@ -156,8 +156,8 @@ impl SimulatedLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is
-    /// no reason to stop, as it is none for the client.
+    /// Writes the lines with the current time in one piece. If no one reads the output, it
+    /// continues, like the client.
     pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
         let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level >= least);
@@ -181,8 +181,8 @@ impl SimulatedLog {
     }
 
     /// Writes the lines `line n=<first>` to `line n=<last>` (level INFO, both numbers included) in
-    /// one piece, each padded to `bytes` bytes without its line feed, and says whether anybody took
-    /// them.
+    /// one piece, each padded to `bytes` bytes without its line feed, and returns whether the
+    /// output is still open.
     ///
     /// # Errors
     ///
@@ -208,8 +208,8 @@ fn to_stdout(text: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Fills `out` with the numbered lines. They share one time: the clock is too dear to be asked a
-/// hundred thousand times a second.
+/// Fills `out` with the numbered lines. They share one time, because reading the clock a hundred
+/// thousand times a second is too expensive.
 fn numbered(
     out: &mut String,
     at: jiff::Timestamp,
@@ -281,7 +281,7 @@ mod tests {
         );
     }
 
-    /// The colours are checked against the crate the client itself writes its log with.
+    /// The colors must match those of the crate that the client uses for its log.
     #[test]
     fn colours_are_those_of_the_clients_logging_crate() {
         use tracing_subscriber::fmt::{MakeWriter, format::Writer, time::FormatTime};

@@ -1,7 +1,7 @@
-//! What the client says of single messages from miners, template provider, pool and job declarator
-//! server, in the wording of `jd_client_sv2` 0.6.0.
+//! The client's log lines about single messages from miners, template provider, pool and job
+//! declaration server, in the wording of `jd_client_sv2` 0.6.0.
 //!
-//! Knows no state: every figure is handed in by [`super::environment`].
+//! This module has no state: [`super::environment`] passes all values.
 
 use super::channels::{SimulatedMinerChannel, SimulatedUpstreamChannel};
 use super::log_lines::SimulatedLine;
@@ -25,12 +25,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Somebody connects to the miners' port.
+/// A connection to the miner port.
 pub(super) fn connection(from: impl Display) -> SimulatedLine {
     info(MANAGER, "New downstream connection").with("socket_address", from)
 }
 
-/// And cannot shake hands; `error` is the name of the client's error.
+/// Its handshake fails; `error` is the name of the client's error.
 pub(super) fn handshake_failed(error: &str) -> SimulatedLine {
     SimulatedLine::new(LogLevel::Error, MANAGER, "Noise handshake failed").with("error", error)
 }
@@ -77,12 +77,12 @@ pub(super) fn upstream_channel(channel: &SimulatedUpstreamChannel) -> [Simulated
     ]
 }
 
-/// A share comes in.
+/// A share arrives.
 pub(super) fn share() -> SimulatedLine {
     info(DOWNSTREAM, "Received SubmitSharesExtended")
 }
 
-/// It is refused by the client itself.
+/// The client itself rejects it.
 pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
     let text = format!(
         "❌ SubmitSharesError on downstream channel: ch={channel_id}, seq={sequence}, error={reason}"
@@ -90,7 +90,7 @@ pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> Sim
     SimulatedLine::new(LogLevel::Error, DOWNSTREAM, text)
 }
 
-/// It is good.
+/// It is valid.
 pub(super) fn share_valid(channel_id: u32, sequence: u32, hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
@@ -101,7 +101,7 @@ pub(super) fn share_valid(channel_id: u32, sequence: u32, hash: &str) -> Simulat
     )
 }
 
-/// It is good and completes a batch, which the client acknowledges to the miner.
+/// It is valid and completes a batch, which the client acknowledges to the miner.
 pub(super) fn batch_acknowledged(channel: &SimulatedMinerChannel, sequence: u32) -> SimulatedLine {
     info(
         DOWNSTREAM,
@@ -113,7 +113,7 @@ pub(super) fn batch_acknowledged(channel: &SimulatedMinerChannel, sequence: u32)
     )
 }
 
-/// It solves a block.
+/// It finds a block.
 pub(super) fn block(hash: &str) -> [SimulatedLine; 2] {
     [
         info(
@@ -127,7 +127,8 @@ pub(super) fn block(hash: &str) -> [SimulatedLine; 2] {
     ]
 }
 
-/// A good share goes on to the pool; `sequence` counts on the client's channel with the pool.
+/// The client sends a valid share to the pool; `sequence` counts on the client's channel with the
+/// pool.
 pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
@@ -138,7 +139,7 @@ pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> Sim
     )
 }
 
-/// A share that solves a block goes on to the pool.
+/// The client sends a share that finds a block to the pool.
 pub(super) fn block_forwarded(hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
@@ -157,7 +158,7 @@ pub(super) fn pool_accepts(channel_id: u32, sequence: u32, work: u64) -> Simulat
     )
 }
 
-/// The pool has refused a share.
+/// The pool has rejected a share.
 pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
     let text = format!(
         "Received: SubmitSharesError(channel_id={channel_id}, sequence_number={sequence}, error_code={reason}) ❌"
@@ -165,7 +166,7 @@ pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> Simu
     SimulatedLine::new(LogLevel::Warn, UPSTREAM, text)
 }
 
-/// The client tells the pool of its miners' new hashrate.
+/// The client reports the miners' new hashrate to the pool.
 pub(super) fn update_channel() -> SimulatedLine {
     info(MANAGER, "Sending update channel message upstream")
 }
@@ -253,7 +254,7 @@ pub(super) fn coinbase_outputs() -> [SimulatedLine; 2] {
     ]
 }
 
-/// The job declarator server has taken a job, which goes on to the pool.
+/// The job declaration server has accepted a job, which the client sends to the pool.
 pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [SimulatedLine; 2] {
     let token = hex(&token.to_le_bytes());
     [
@@ -272,7 +273,7 @@ pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [Simula
     ]
 }
 
-/// The pool has taken it.
+/// The pool has accepted it.
 pub(super) fn job_accepted(channel_id: u32, request: u32, job: u32) -> SimulatedLine {
     let text = format!(
         "SetCustomMiningJobSuccess(channel_id={channel_id}, request_id={request}, job_id={job}) ✅"

@@ -1,19 +1,18 @@
-//! `jd-manager simulate`: a stand-in for the real client, `jd_client_sv2` 0.6.0.
+//! `jd-manager simulate`: simulates the real client, `jd_client_sv2` 0.6.0.
 //!
 //! It has the client's command line, configuration file, log format, signals, exit codes and
-//! monitoring API, and a made-up fleet of miners. Flags make it do what the real client does only
-//! when something fails. Tests, benchmarks and the demo run it. It mines nothing and connects to
-//! nothing.
+//! monitoring API, and a simulated fleet of miners. Flags reproduce faults of the real client.
+//! Tests, benchmarks and the demo run it. It does not mine and does not connect to anything.
 //!
-//! It knows nothing of the manager. It checks a configuration by the client's rules, not by the
-//! manager's, so each checks the other. Facts come from the real program's logs, answers and
-//! source.
+//! It does not know the manager. It checks a configuration by the client's rules, not by the
+//! manager's, so each checks the other. Its behavior is based on the real program's logs, answers
+//! and source code.
 //!
 //! * `client`: the client from its first line to its last. `environment`: miners, chain and pool.
 //! * `scripts`, `messages`, `log_lines`: the log.
 //! * `channels`, `monitoring`, `services`: the API and the ports.
 //! * `config`: the configuration file.
-//! * `faults`, `line_counter`: what the real client has no flag for.
+//! * `faults`, `line_counter`: behavior for which the real client has no flag.
 
 mod channels;
 mod client;
@@ -38,10 +37,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Arguments of the stand-in: first the client's own, then those that steer it.
+/// Arguments of the simulator: first the client's own arguments, then those that control the
+/// simulation.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    about = "A stand-in for the JD client, for tests and demonstrations",
+    about = "Simulated JD client for tests and demos",
     disable_version_flag = true
 )]
 pub struct SimulatorArgs {
@@ -60,43 +60,42 @@ pub struct SimulatorArgs {
         long,
         value_name = "VERSION",
         default_value = "0.6.0",
-        help_heading = "Steering"
+        help_heading = "Simulation"
     )]
     pretend_version: String,
     /// Time until the template provider answers
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Steering")]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Simulation")]
     startup_delay: Duration,
-    /// Pause between two tries at a template provider that refuses; half of it between two tries at
-    /// a pool
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Steering")]
+    /// Pause between two connection attempts to a template provider; half of it for a pool
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Simulation")]
     retry_pause: Duration,
-    /// Bind neither address
-    #[arg(long, help_heading = "Steering")]
+    /// Do not listen on any address
+    #[arg(long, help_heading = "Simulation")]
     no_sockets: bool,
-    /// Colour the log even if standard output is no terminal
-    #[arg(long, help_heading = "Steering")]
+    /// Use colors in the log even if standard output is not a terminal
+    #[arg(long, help_heading = "Simulation")]
     colour: bool,
-    /// Seed of everything that comes by chance; without it each run differs
-    #[arg(long, value_name = "N", help_heading = "Steering")]
+    /// Seed for random values [default: a different seed for each run]
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
     seed: Option<u64>,
 
     /// Number of miners
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Fleet")]
     miners: u32,
-    /// Hashrate of all miners together, H/s
+    /// Total hashrate of all miners, H/s
     #[arg(long, value_name = "H/S", default_value = "5.0e14", value_parser = hashrate, help_heading = "Fleet")]
     hashrate: f64,
-    /// Percentage of shares that are refused, by the pool or, without one, by the client
+    /// Percentage of shares that the pool rejects (without a pool: the client)
     #[arg(long, value_name = "P", default_value = "0.5", value_parser = percent, help_heading = "Fleet")]
     reject_percent: f64,
-    /// Let the first share after this time solve a block
+    /// Find a block with the first share after this time
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Fleet")]
     block_after: Option<Duration>,
     /// Time between two templates
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Fleet")]
     template_interval: Duration,
 
-    /// Write so many numbered lines a second on top of the log; max is as fast as they are taken
+    /// Number of additional numbered log lines per second; max writes as fast as possible
     #[arg(long, value_name = "N|max", help_heading = "Numbered lines")]
     lines_per_second: Option<LineRate>,
     /// Length of a numbered line in bytes, without its line feed
@@ -107,14 +106,14 @@ pub struct SimulatorArgs {
         help_heading = "Numbered lines"
     )]
     line_bytes: usize,
-    /// Stop after so many numbered lines
+    /// Stop after this many numbered lines
     #[arg(long, value_name = "N", help_heading = "Numbered lines")]
     lines_total: Option<u64>,
 
     #[command(flatten)]
     misbehaviour: FaultArgs,
 
-    /// Ignore signals and do nothing: what --fork-grandchild starts
+    /// Ignore signals and sleep. Used by --fork-grandchild
     #[arg(long, hide = true)]
     sleep_for_ever: bool,
 }
@@ -122,7 +121,7 @@ pub struct SimulatorArgs {
 fn hashrate(text: &str) -> Result<f64, String> {
     let rate: f64 = text
         .parse()
-        .map_err(|_| "expected a number of hashes a second".to_owned())?;
+        .map_err(|_| "expected a number of hashes per second".to_owned())?;
     if rate > 0.0 && rate < 1e30 {
         Ok(rate)
     } else {
@@ -139,9 +138,8 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a
-/// signal. Makes an event loop of its own on the calling thread, so it must not be called from
-/// within one.
+/// Runs the simulator until it exits like the real client: with its exit code or by a signal. It
+/// creates its own event loop on the calling thread, so do not call it from within an event loop.
 pub fn run(mut args: SimulatorArgs) -> ExitCode {
     if args.sleep_for_ever {
         return faults::sleep_for_ever();
@@ -209,7 +207,7 @@ pub fn run(mut args: SimulatorArgs) -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(
                     2,
-                    format_args!("simulate: cannot die by signal {signal}: {error}"),
+                    format_args!("simulate: cannot exit by signal {signal}: {error}"),
                 ),
             }
         }
@@ -217,7 +215,7 @@ pub fn run(mut args: SimulatorArgs) -> ExitCode {
     }
 }
 
-/// Says why on standard error, which may be closed, and hands on the exit code.
+/// Prints the reason on standard error, which may be closed, and returns the exit code.
 fn fail(code: u8, why: impl std::fmt::Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "{why}");
     ExitCode::from(code)

@@ -1,9 +1,10 @@
-//! The client's monitoring API: read-only JSON and Prometheus text over plain HTTP, without login.
+//! The client's monitoring API: read-only JSON and Prometheus text over plain HTTP, without
+//! authentication.
 //!
-//! Knows only accounts, which somebody else refreshes. Routes, fields, defaults and limits are
-//! those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`), so is its habit of writing
-//! the sum of nothing as `-0.0`. Its browsable documentation (`/swagger-ui`,
-//! `/api-docs/openapi.json`) is not simulated.
+//! This module only reads statistics that another module refreshes. Routes, fields, defaults and
+//! limits are those of `jd_client_sv2` 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`), including the
+//! empty sum `-0.0`. Its browsable documentation (`/swagger-ui`, `/api-docs/openapi.json`) is not
+//! simulated.
 
 use super::channels::{
     ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel,
@@ -21,12 +22,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
-/// Entries of a list when the request does not say.
+/// The default number of entries of a list.
 const DEFAULT_LIMIT: usize = 25;
-/// Entries of a list at most.
+/// The maximum number of entries of a list.
 const MAX_LIMIT: usize = 100;
 
-/// Reasons for refusing a share that the Prometheus text shows even when they did not occur.
+/// Reasons for rejecting a share that the Prometheus text shows even if they did not occur.
 const REFUSALS: [&str; 8] = [
     "invalid-channel-id",
     "invalid-share",
@@ -44,8 +45,8 @@ struct SimulatedFigures {
     accounts: watch::Receiver<Arc<ChannelAccounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
-    /// From this age on, seconds, the figures stay as they are; the age itself goes on, as in the
-    /// real client.
+    /// The age in seconds from which the metrics no longer change; the age itself continues, as in
+    /// the real client.
     still_at: u64,
     still: Arc<OnceLock<Arc<ChannelAccounts>>>,
 }
@@ -73,7 +74,7 @@ pub(super) fn epoch_seconds() -> u64 {
         .as_secs()
 }
 
-/// The API over `accounts`, its uptime beginning now; its figures stand still after `still_after`.
+/// The API for `accounts`. Its uptime starts now; its metrics stop updating after `still_after`.
 pub(super) fn router(
     accounts: watch::Receiver<Arc<ChannelAccounts>>,
     still_after: Option<Duration>,

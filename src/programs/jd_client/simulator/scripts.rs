@@ -1,10 +1,10 @@
-//! What the client says when it starts, falls back, fails and ends: the wording and the order of
-//! `jd_client_sv2` 0.6.0, taken from logs of the real program and, where it was not seen running,
-//! from its source.
+//! The client's log lines when it starts, falls back, fails and exits, in the wording and order of
+//! `jd_client_sv2` 0.6.0. They are from logs of the real program or, if there is no log, from its
+//! source code.
 //!
-//! Knows no time and no state: each text is one script for [`super::log_lines::script`]. What is
-//! said about miners, shares and templates comes from [`super::environment`], which knows their
-//! figures.
+//! This module has no time and no state: each text is a script for [`super::log_lines::script`].
+//! The lines about miners, shares and templates are in [`super::environment`], which has their
+//! values.
 
 /// Declares the scripts, and for the tests the list of all of them.
 macro_rules! scripts {
@@ -84,7 +84,7 @@ INFO jd_client_sv2::jdc_runtime: Attempting to initialize upstream...";
     UPSTREAM = "\
 INFO jd_client_sv2::jdc_runtime: Trying upstream {i} of {n}: pool={pool}, jds={jds}";
 
-    /// A pool that was used before in this process: never tried again.
+    /// A pool that was used before in this process and is not retried.
     UPSTREAM_USED_UP = "\
 INFO jd_client_sv2::jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.";
 
@@ -158,11 +158,11 @@ INFO stratum_apps::monitoring::http_server: Prometheus metrics available at http
 ERROR jd_client_sv2::jdc_runtime: Monitoring server error: {error}
 INFO jd_client_sv2::jdc_runtime: Monitoring server task exited and signaled fallback coordinator";
 
-    /// Somebody asked for miner telemetry. `{refresh}`: seconds.
+    /// Miner telemetry was requested. `{refresh}`: seconds.
     TELEMETRY_ON = "\
 INFO jd_client_sv2::monitoring: Starting JDC miner telemetry loop with interval of {refresh} seconds and discovery interval of 60 seconds";
 
-    /// Nobody asked for miner telemetry.
+    /// Miner telemetry was not requested.
     TELEMETRY_OFF = "\
 INFO jd_client_sv2::monitoring: JDC miner telemetry discovery disabled: no miner_telemetry cidrs configured
 INFO jd_client_sv2::jdc_runtime: JDC miner telemetry task exited and signaled fallback coordinator";
@@ -180,12 +180,12 @@ ERROR jd_client_sv2: Failed to bootstrap JDC¦kind=Io({error})";
     SERVICES_UP = "\
 INFO jd_client_sv2::jdc_runtime: Spawning status listener task...";
 
-    /// Said every second until there is a template.
+    /// Logged every second until there is a template.
     WAITING = "\
 WARN jd_client_sv2::channel_manager: Waiting for initial template and prevhash from Template Provider...
 WARN jd_client_sv2::channel_manager: Is the Bitcoin node undergoing IBD?";
 
-    /// An interrupt meanwhile.
+    /// An interrupt during the wait.
     WAITING_INTERRUPTED = "\
 INFO jd_client_sv2::channel_manager: Channel Manager: received shutdown while waiting for templates";
 
@@ -194,7 +194,7 @@ INFO jd_client_sv2::channel_manager: Channel Manager: received shutdown while wa
 INFO jd_client_sv2::channel_manager: Starting vardiff loop for downstreams
 INFO jd_client_sv2::channel_manager: Vardiff update cycle complete";
 
-    /// Miners are welcome.
+    /// The client is ready for miners.
     READY = "\
 INFO jd_client_sv2::channel_manager: Required template data received, ready to accept connections";
 
@@ -215,7 +215,7 @@ INFO jd_client_sv2::job_declarator: Job Declarator: fallback triggered
 WARN jd_client_sv2::job_declarator: JobDeclarator: unified message loop exited.
 INFO jd_client_sv2::channel_manager: Channel Manager: fallback triggered";
 
-    /// Said once for each miner that is sent away.
+    /// Logged once for each disconnected miner.
     MINER_SENT_AWAY = "\
 WARN jd_client_sv2::downstream: Downstream: unified message loop exited.
 WARN jd_client_sv2::io_task: Writer task exited.
@@ -251,7 +251,7 @@ ERROR jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver template provid
 WARN jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver::handle_template_provider_message requested shutdown¦error_kind=ChannelErrorReceiver(RecvError)
 WARN jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver: unified message loop exited.";
 
-    /// Core goes away while the client runs; read in the source, not seen running.
+    /// Core stops while the client is running; from the source code, not from a log.
     CORE_LOST = "\
 ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Failed to get response: Disconnected: Peer disconnected.
 WARN bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Terminating Sv2 Bitcoin Core IPC Connection";
@@ -297,25 +297,25 @@ INFO jd_client_sv2::jdc_runtime: BitcoinCoreSv2TDP dedicated thread shutdown com
     CHANNEL_MANAGER_STOPS = "\
 INFO jd_client_sv2::channel_manager: Channel Manager: received shutdown signal";
 
-    /// The last words, also of a start that failed.
+    /// The last lines, also after a failed start.
     STOPPED = "\
 WARN jd_client_sv2::jdc_runtime: Graceful shutdown: waiting 5 seconds for tasks to finish
 INFO jd_client_sv2::jdc_runtime: All tasks joined cleanly
 INFO jd_client_sv2::jdc_runtime: JD Client shutdown complete.
 INFO jd_client_sv2: JobDeclaratorClient dropped";
 
-    /// Said once for each further part of the program that held the client when it ended.
+    /// Logged once for each other part of the program that held the client at its exit.
     DROPPED = "\
 INFO jd_client_sv2: JobDeclaratorClient dropped
 INFO jd_client_sv2: JobDeclaratorClient dropped";
 }
 
-/// A refresh interval of zero: the task that refreshes panics, the rest lives on with frozen
-/// figures.
+/// A refresh interval of zero: the refresh task panics, the rest continues with metrics that never
+/// change.
 pub(super) const REFRESH_PANIC: &str =
     "stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:\n`period` must be non-zero.";
 
-/// A panic's backtrace, much shortened: what matters to a reader of the log is that it spans lines.
+/// A panic's backtrace, much shortened. It only needs to have several lines.
 pub(super) const BACKTRACE: &str =
     "   0: stratum_apps::config_helpers::logging::init_logging::{{closure}}
    1: std::panicking::panic_with_hook

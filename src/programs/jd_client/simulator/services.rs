@@ -1,8 +1,7 @@
-//! The two ports of a mining session, served: the monitoring API, and strangers at the miners'
-//! port.
+//! Serves the two ports of a mining session: the monitoring API, and connections to the miner port.
 //!
-//! Knows neither why they are opened nor what the client says about it; only the strangers' own
-//! lines are written here.
+//! This module knows neither why the ports are opened nor the client's log lines about them; it
+//! only writes the lines about connections to the miner port.
 
 use super::channels::ChannelAccounts;
 use super::log_lines::SimulatedLog;
@@ -18,16 +17,16 @@ use tokio::time::{sleep, timeout};
 /// The tasks of one mining session that hold its ports.
 #[derive(Default)]
 pub(super) struct SimulatedServices {
-    /// The miners' port until somebody answers there: until then the system lets them wait.
+    /// The miner port before it is served: until then, connections wait in the system's queue.
     waiting: Option<TcpListener>,
     miners: Option<JoinHandle<()>>,
     monitoring: Option<JoinHandle<()>>,
-    /// The API ends in good order when this is dropped.
+    /// Dropping this shuts down the API gracefully.
     monitoring_runs: Option<oneshot::Sender<()>>,
 }
 
 impl SimulatedServices {
-    /// No task yet, but the miners' port is held, if there is one.
+    /// No task yet, but the miner port is held, if there is one.
     pub(super) fn listening(miners: Option<TcpListener>) -> Self {
         Self {
             waiting: miners,
@@ -35,7 +34,8 @@ impl SimulatedServices {
         }
     }
 
-    /// Serves the monitoring API with these accounts; its own age stands still after `still_after`.
+    /// Serves the monitoring API with these statistics. Its metrics stop updating after
+    /// `still_after`.
     pub(super) fn monitor(
         &mut self,
         listener: TcpListener,
@@ -46,7 +46,7 @@ impl SimulatedServices {
         self.monitoring_runs = Some(runs);
         self.monitor_by(async move {
             let ended = async move { ended.await.unwrap_or(()) };
-            // Ends only when told to; the type allows for an error that axum never gives.
+            // Stops only on request; axum never returns the error that the type allows.
             axum::serve(listener, monitoring::router(accounts, still_after))
                 .with_graceful_shutdown(ended)
                 .await
@@ -54,17 +54,17 @@ impl SimulatedServices {
         });
     }
 
-    /// Lets somebody else answer at the monitoring port.
+    /// Serves the monitoring port with another task.
     pub(super) fn monitor_by(&mut self, answers: impl Future<Output = ()> + Send + 'static) {
         self.monitoring = Some(tokio::spawn(answers));
     }
 
-    /// Whether anybody answers at the monitoring port.
+    /// Whether the monitoring port is served.
     pub(super) fn monitors(&self) -> bool {
         self.monitoring.is_some()
     }
 
-    /// Answers whoever connects to the miners' port.
+    /// Serves connections to the miner port.
     pub(super) fn answer_strangers(&mut self, log: &SimulatedLog) {
         self.miners = self
             .waiting
@@ -72,7 +72,7 @@ impl SimulatedServices {
             .map(|listener| tokio::spawn(accept_strangers(listener, log.clone())));
     }
 
-    /// Gives the ports back. Monitoring requests under way get half a second to end.
+    /// Releases the ports. Running monitoring requests get half a second to finish.
     pub(super) async fn stop(self) {
         drop(self.monitoring_runs);
         if let Some(mut task) = self.monitoring
@@ -88,19 +88,19 @@ impl SimulatedServices {
     }
 }
 
-/// Ends a task and waits until what it held is free.
+/// Stops a task and waits until its resources are free.
 async fn end(task: JoinHandle<()>) {
     task.abort();
-    // The error says that it was ended.
+    // The error only reports the abort.
     let _ = task.await;
 }
 
-/// Real connections to the miners' port: the stand-in does not speak the miners' protocol, so each
-/// ends as with a peer that cannot shake hands.
+/// Real connections to the miner port. The simulator does not speak the miners' protocol, so each
+/// connection ends like one with a failed handshake.
 async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
     loop {
         let Ok((stream, address)) = listener.accept().await else {
-            // Out of descriptors, most likely: trying on at once would only burn the processor.
+            // Probably out of descriptors: an immediate retry would only use CPU time.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -110,7 +110,7 @@ async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
     }
 }
 
-/// The name of the error with which the client's handshake with such a peer ends.
+/// The name of the client's error after a handshake with such a peer.
 async fn handshake(mut stream: TcpStream) -> &'static str {
     /// Length of a miner's first message, and how long the client waits for it.
     const FIRST_MESSAGE_BYTES: usize = 64;

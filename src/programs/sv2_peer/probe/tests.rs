@@ -1,9 +1,10 @@
-//! Servers of every kind, good and bad, and what a probe finds.
+//! Tests probes of all kinds of servers, good and bad.
 
 use super::super::fake_peer::{FakePeer, OTHER_KEY, PUBLIC_KEY};
 use super::*;
 
-/// Shorter than in use, so that silence does not make the tests slow; far longer than a handshake.
+/// Shorter than in production, so silent servers do not slow down the tests; much longer than a
+/// handshake.
 const LIMITS: ProbeLimits = ProbeLimits {
     step: Duration::from_millis(1500),
     whole: Duration::from_millis(2500),
@@ -104,7 +105,7 @@ async fn a_server_of_another_protocol() {
             ProbeOutcome::NotSv2 { is_v1 }
         );
     }
-    // One that never stops talking is not listened to for ever.
+    // A server that never stops sending is not read forever.
     assert_eq!(
         find_with(FakePeer::Dripping).await,
         ProbeOutcome::NotSv2 { is_v1: false }
@@ -144,7 +145,7 @@ async fn a_server_that_refuses_the_setup() {
         refuses(b"\0\0\0\0\x19protocol-version-mismatch").await,
         ProbeOutcome::UnsupportedVersion
     );
-    // What is not printable is left out, what is long is cut.
+    // Unprintable characters are removed, long texts are truncated.
     let ProbeOutcome::SetupRefused { code } = refuses(b"\0\0\0\0\x08a\x1b[31m\n<").await else {
         panic!("not refused");
     };

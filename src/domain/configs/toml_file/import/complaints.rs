@@ -1,12 +1,11 @@
-//! What is wrong with a file, said where it stands: complaints about the value become complaints
-//! about keys and lines.
+//! Converts errors of the parsed value to errors of the file, with keys and lines.
 
 use super::{FileRemark, TomlConfig};
 use crate::base::error::FieldError;
 
 impl TomlConfig {
-    /// What is wrong with the file, given what is wrong with [`value`](Self::value): with key and
-    /// line, and with what to write in the place of every key of an earlier client.
+    /// The errors of the file for the errors of [`value`](Self::value), with key and line, and with
+    /// the replacement for every key of an earlier client.
     pub fn complaints(&self, errors: &[FieldError]) -> Vec<FileRemark> {
         let mut told: Vec<FileRemark> = Vec::new();
         let replaced = self.former.iter().map(|(remark, _)| remark.clone());
@@ -22,8 +21,8 @@ impl TomlConfig {
         told
     }
 
-    /// The same file with lines and keys of the text that it was made from: `place` gives both for
-    /// a line, and the key as it stands there.
+    /// The same file with lines and keys of its source text: `place` returns both for a line, with
+    /// the key as written.
     pub fn relocate(mut self, place: impl Fn(usize) -> Option<(usize, String)>) -> Self {
         let relocate = |remark: &mut FileRemark| remark.relocate(&place);
         self.remarks.iter_mut().for_each(relocate);
@@ -44,8 +43,8 @@ impl TomlConfig {
         self
     }
 
-    /// The place in the file that a complaint about [`value`](Self::value) is about. For a
-    /// missing key: the table that should contain it, or the line where it is in the wrong table.
+    /// The position in the file for an error of [`value`](Self::value). For a missing key: the
+    /// table that should contain it, or the line where it is in the wrong table.
     pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {
@@ -61,7 +60,7 @@ impl TomlConfig {
             .and_then(|key| self.misplaced.get(key))
         {
             let detail = format!(
-                "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
+                "It is below [{table}] and therefore part of that table. Move it above the first line in square brackets."
             );
             return FileRemark {
                 key: complaint.pointer[1..].into(),
@@ -104,7 +103,7 @@ impl TomlConfig {
 }
 
 impl TomlConfig {
-    /// A key beside the missing one that is written almost as it is.
+    /// A key with almost the same spelling as the missing one.
     fn typing_error(&self, pointer: &str) -> Option<FileRemark> {
         let (table, field) = pointer.rsplit_once('/')?;
         let (.., remark) = self
@@ -119,7 +118,7 @@ impl TomlConfig {
 }
 
 impl FileRemark {
-    /// The same with line and key of the text that the file was made from.
+    /// The same with line and key of the source text.
     pub fn relocate(&mut self, place: impl Fn(usize) -> Option<(usize, String)>) {
         if let Some((line, key)) = self.line.and_then(place) {
             self.line = Some(line);
@@ -130,14 +129,14 @@ impl FileRemark {
     }
 }
 
-/// Whether a key is another one with up to two letters wrong, missing or too many.
+/// Whether two keys differ by at most two wrong, missing or extra letters.
 fn is_nearly(written: &str, key: &str) -> bool {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', '.'], "");
     let (written, key) = (plain(written), plain(key));
     if written.len().abs_diff(key.len()) > 2 || key.len() < 5 {
         return written == key;
     }
-    // Distances from the beginning of `written` to each beginning of `key`.
+    // Distances from the prefix of `written` to each prefix of `key`.
     let mut row: Vec<usize> = (0..=key.len()).collect();
     for (at, one) in written.bytes().enumerate() {
         let mut diagonal = at;
@@ -211,8 +210,8 @@ pool_signature = "barn"
             ),
             ("downstream_port", 2, "listening_address"),
             ("min_extranonce2_size", 5, "reserved_downstream"),
-            ("withhold", 6, "Take it out"),
-            ("retry", 10, "Take it out"),
+            ("withhold", 6, "Remove it"),
+            ("retry", 10, "Remove it"),
             (
                 "tp_address",
                 11,
@@ -224,7 +223,7 @@ pool_signature = "barn"
                 13,
                 "coinbase_reward_script = \"wpkh(02f9",
             ),
-            ("timeout", 16, "Take it out"),
+            ("timeout", 16, "Remove it"),
             (
                 "upstreams[0].pool_signature",
                 24,
@@ -237,7 +236,7 @@ pool_signature = "barn"
             let (.., detail) = found.unwrap_or_else(|| panic!("{key} in {told:?}"));
             assert!(detail.contains(says), "{key}: {detail}");
         }
-        // What is explained by them is not said to be missing as well.
+        // A key that they explain is not reported as missing as well.
         for key in [
             "listening_address",
             "template_provider_type",
@@ -287,7 +286,7 @@ pool_signature = "barn"
         let commented = file.replace("upstreams = []\n", "# [[upstreams]]\n# pool_port = 1\n");
         let told = refused(&commented);
         assert!(told[0].2.contains("from line 13"), "{told:?}");
-        // A file with a pool means what the client takes.
+        // A file with a pool uses the client's default mode.
         let pool = POOL_FILE.replace("mode = \"FULLTEMPLATE\"\n", "");
         assert!(import(&pool).is_ok());
     }

@@ -1,5 +1,5 @@
-//! Failures that say nothing: a pool that no longer answers over an open connection, a template
-//! provider that no longer sends, a client that hangs.
+//! Tests of silent failures: a pool that no longer answers on an open connection, a template
+//! provider that sends nothing, a client that hangs.
 
 use super::*;
 
@@ -7,11 +7,11 @@ const POOL: &str = "jd_client_sv2::channel_manager::upstream_message_handler";
 const TEMPLATES: &str = "jd_client_sv2::channel_manager::template_message_handler";
 const MINERS: &str = "jd_client_sv2::channel_manager::downstream_message_handler";
 
-/// A log that is written line by line, with the time in seconds before [`NOW`].
+/// A log written line by line, with times in seconds before [`NOW`].
 struct ClientLog(ClientStatus);
 
 impl ClientLog {
-    /// A client that has just begun to work for its pool.
+    /// A client that has just connected to its pool.
     fn of_pool(began: i64) -> Self {
         let mut log = Self(ClientStatus::default());
         log.say(
@@ -94,8 +94,8 @@ impl ClientLog {
     }
 }
 
-/// A pool with a template every 20 s and a share every 5 s that answers both, and then nothing any
-/// more since `silent` seconds.
+/// A pool that answers a template every 20 s and a share every 5 s, and stops answering `silent`
+/// seconds ago.
 fn frozen_pool(silent: i64) -> Scene {
     let mut log = ClientLog::of_pool(1800);
     for before in (0..1800).rev() {
@@ -131,7 +131,7 @@ fn a_pool_that_answers_nothing_over_an_open_connection_is_found_within_three_min
     );
 }
 
-/// A single slow miner: one share in five minutes, which the pool acknowledges by the ten, and a
+/// A single slow miner: one share in five minutes, which the pool acknowledges in tens, and a
 /// template every quarter of an hour.
 #[test]
 fn a_pool_that_has_nothing_to_answer_is_not_silent() {
@@ -156,7 +156,7 @@ fn a_pool_that_has_nothing_to_answer_is_not_silent() {
     }
 }
 
-/// The own node is a block behind: the pool answers each job, and miners' shares wait for one that
+/// The client's node is a block behind: the pool answers each job, and shares wait for a job that
 /// it accepts. A restart would not help.
 #[test]
 fn a_pool_that_rejects_every_job_as_outdated_is_not_silent() {
@@ -220,7 +220,7 @@ fn a_provider_that_stops_sending_is_suspicious_after_a_few_of_its_usual_interval
         message.contains("block 000000000000000000017f6d1f8c9b"),
         "{message}"
     );
-    // The advice is about the node where there is no template provider between.
+    // The advice is about the node if there is no separate template provider.
     scene.running.uses_node_socket = true;
     let message = scene.find(HealthCheck::Template).1;
     assert!(
@@ -275,13 +275,13 @@ fn a_client_hangs_when_neither_its_log_nor_its_monitoring_says_anything() {
     for (heard, longest_pause, unanswered, has_answered, hangs) in [
         (95, 60, 80, true, true),
         (85, 60, 80, true, false),
-        // It was stopped for 20 s in every minute before.
+        // Before, it was stopped for 20 s in every minute.
         (110, 80, 80, true, false),
         (125, 80, 100, true, true),
         (95, 60, 40, true, false),
         // The machine was suspended for a night earlier in this run.
         (610, 30_000, 600, true, true),
-        // Its monitoring could never be reached, and it logs warnings only.
+        // Its monitoring was never reachable, and it logs warnings only.
         (3600, 60, 3600, false, false),
     ] {
         let scene = scene(heard, longest_pause, unanswered, has_answered);

@@ -1,16 +1,16 @@
-//! Causes that lie with Bitcoin Core when the client uses its socket (IPC).
+//! Causes in Bitcoin Core when the client uses its socket (IPC).
 //!
-//! Clients from 0.4.0 on name the version of Bitcoin Core that they are configured for (`version:
-//! V30X`, or the module `v30x`). Older ones know one version only: 0.1 knows Bitcoin Core 30, 0.2 and
-//! 0.3 know 31.
+//! Clients since 0.4.0 log the version of Bitcoin Core that they are configured for (`version:
+//! V30X`, or the module `v30x`). Older clients support a single version: 0.1 supports Bitcoin
+//! Core 30; 0.2 and 0.3 support 31.
 
 use super::{CauseRule, CauseWeight, RULE};
 
 const NODE: &str = "Failed to create BitcoinCoreToSv2";
 const SOCKET: (&str, &[char]) = ("CannotConnectToUnixSocket(\"", &['"']);
-/// A node of version 31 answers so to a client for version 30.
+/// The answer of a node of version 31 to a client for version 30.
 const TOO_NEW: &str = "Old mining interface";
-/// A node of version 30 answers so to a client for version 31.
+/// The answer of a node of version 30 to a client for version 31.
 const TOO_OLD: &str = "kind: Unimplemented|Unimplemented: |Method not implemented";
 
 pub(super) const RULES: &[CauseRule] = &[
@@ -30,7 +30,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[NODE, "CannotConnectToUnixSocket", "Permission denied"],
         detail: Some(SOCKET),
         what: "the client has no permission to use Bitcoin Core's socket {}",
-        advice: "Let the user that runs jd-manager use the socket: put both users into one group, and give that group access to the data directory.",
+        advice: "Give the user that runs jd-manager access to the socket: put both users into one group, and give this group access to the data directory.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Permission denied (os error 13)\\\")\" }",
         ..RULE
@@ -40,7 +40,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[NODE, "CannotConnectToUnixSocket", "Connection refused"],
         detail: Some(SOCKET),
         what: "no program listens at Bitcoin Core's socket {}",
-        advice: "Bitcoin Core was stopped or is still starting. Start it with -ipcbind=unix (bitcoin node).",
+        advice: "Bitcoin Core is stopped or still starting. Start it with -ipcbind=unix (bitcoin node).",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Connection refused (os error 111)\\\")\" }",
         ..RULE
@@ -48,8 +48,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "node-version-31",
         marks: &[TOO_NEW, "version: V30X|::v30x::"],
-        what: "Bitcoin Core is version 31 or newer, but the configuration says 30",
-        advice: "Set the version of Bitcoin Core in the configuration to 31.",
+        what: "Bitcoin Core is version 31 or newer, but version 30 is configured",
+        advice: "Set the Bitcoin Core version in the configuration to 31.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V30X, \
                   protocol: TDP, details: \"CapnpError(Error { kind: Failed, extra: \\\"remote exception: std::exception: Old mining interface (@2) \
                   not supported. Please update your client!\\\" })\" }",
@@ -59,7 +59,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-too-new",
         marks: &[TOO_NEW],
         what: "Bitcoin Core is too new for this version of the client",
-        advice: "Install client 0.4.0 or newer and set the version of Bitcoin Core in the configuration to 31, or run Bitcoin Core 30.",
+        advice: "Install client 0.4.0 or newer and set the Bitcoin Core version in the configuration to 31, or run Bitcoin Core 30.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: CapnpError(Error { kind: Failed, extra: \
                   \"remote exception: std::exception: Old mining interface (@2) not supported. Please update your client!\" })",
         ..RULE
@@ -67,8 +67,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "node-version-30",
         marks: &[TOO_OLD, "version: V31X|::v31x::"],
-        what: "Bitcoin Core is older than version 31, but the configuration says 31",
-        advice: "Set the version of Bitcoin Core in the configuration to 30, or update Bitcoin Core to 31.",
+        what: "Bitcoin Core is older than version 31, but version 31 is configured",
+        advice: "Set the Bitcoin Core version in the configuration to 30, or update Bitcoin Core to 31.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CapnpError(Error { kind: Unimplemented, extra: \\\"remote exception: Method not implemented.\\\" })\" }",
         ..RULE
@@ -77,7 +77,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-too-old",
         marks: &[TOO_OLD, "BitcoinCoreToSv2|bitcoin_core_sv2"],
         what: "Bitcoin Core is too old for this version of the client",
-        advice: "Update Bitcoin Core, or install client 0.4.0 or newer and set the version of Bitcoin Core in the configuration to the one that runs.",
+        advice: "Update Bitcoin Core. Or install client 0.4.0 or newer, and set the Bitcoin Core version in the configuration to the version that you run.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: CapnpError(Error { kind: Unimplemented, \
                   extra: \"remote exception: Method not implemented.\" })",
         ..RULE
@@ -94,14 +94,14 @@ pub(super) const RULES: &[CauseRule] = &[
     },
     CauseRule {
         code: "node-lost",
-        // What is interrupted at a shutdown fails in the same way and explains nothing.
+        // Requests that a shutdown interrupts fail in the same way and explain nothing.
         marks: &[
             "Failed to get |Failed to send template|Failed to bootstrap|Failed to fetch|Failed to create |Failed to destroy|Failed to handle|Failed to interrupt waitNext request: ",
             "bitcoin_core_sv2|BitcoinCoreToSv2",
             "Disconnected|null capability|NullCapability",
         ],
-        what: "Bitcoin Core was stopped or restarted, or it crashed",
-        advice: "The client cannot mine without it, and jd-manager starts the client again. If nobody stopped Bitcoin Core, its debug.log says why it ended.",
+        what: "Bitcoin Core was stopped, was restarted or crashed",
+        advice: "jd-manager restarts the client, which cannot mine without Bitcoin Core. If you did not stop Bitcoin Core, check its debug.log.",
         example: "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Failed to get response: Disconnected: Peer \
                   disconnected.",
         ..RULE
@@ -109,9 +109,9 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "node-unusable",
         marks: &[NODE],
-        what: "Bitcoin Core could not be used as template provider",
-        advice: "Make sure that Bitcoin Core is version 30 or 31, that the configuration has the right version, and that it was started with \
-                 -ipcbind=unix.",
+        what: "Bitcoin Core could not be used as the template provider",
+        advice: "Make sure that Bitcoin Core is version 30 or 31 and was started with -ipcbind=unix, and that the configuration has the \
+                 correct version.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"other\" }",
         ..RULE
@@ -120,7 +120,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-data-dir",
         marks: &["InvalidBitcoinDataDir|Could not determine Bitcoin data directory"],
         what: "the client could not find Bitcoin Core's data directory",
-        advice: "Enter the data directory of Bitcoin Core in the configuration.",
+        advice: "Enter Bitcoin Core's data directory in the configuration.",
         example: "ERROR jd_client_sv2: Failed to bootstrap JDC kind=InvalidBitcoinDataDir",
         ..RULE
     },
@@ -130,7 +130,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Terminating Sv2 Bitcoin Core IPC Connection|FailedToSendCoinbaseOutputConstraints|BitcoinCoreSv2TDPCancellationTokenActivated",
         ],
         what: "the client could not get block templates from Bitcoin Core",
-        advice: "The error before it in the log, and Bitcoin Core's debug.log, say why.",
+        advice: "See the error before this one in the log, and Bitcoin Core's debug.log.",
         weight: CauseWeight::Summary,
         example: "WARN bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol: Terminating Sv2 Bitcoin Core IPC Connection",
         ..RULE
@@ -138,8 +138,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "node-syncing",
         marks: &["Waiting for initial template and prevhash"],
-        what: "the client was still waiting for its first block template when it ended",
-        advice: "Bitcoin Core gives none while it synchronizes with the chain: its debug.log shows the progress.",
+        what: "the client was still waiting for its first block template when it exited",
+        advice: "Bitcoin Core sends no templates while it synchronizes. Its debug.log shows the progress.",
         weight: CauseWeight::Circumstance,
         example: "WARN jd_client_sv2::channel_manager: Waiting for initial template and prevhash from Template Provider...",
         ..RULE

@@ -1,13 +1,13 @@
-//! Causes that lie with a template provider that speaks Stratum V2.
+//! Causes in a template provider that speaks Stratum V2.
 
 use super::{CauseRule, CauseWeight, RULE};
 
 const PROVIDER: &str = "Failed to connect to template provider";
 const HANDSHAKE: &str = "Noise handshake failed";
 
-const NAME_ADVICE: &str = "Correct the address of the template provider in the configuration, or make sure that this machine can resolve names.";
-const PROVIDER_ADVICE: &str = "Make sure that the template provider runs, that it listens at the address in the configuration, and that no \
-                               firewall blocks it.";
+const NAME_ADVICE: &str = "Correct the address of the template provider in the configuration, or check that this machine can resolve names (DNS).";
+const PROVIDER_ADVICE: &str = "Make sure that the template provider is running, that it listens on the address in the configuration, and that no \
+                               firewall blocks the connection.";
 const PROVIDER_LOST: &str =
     "Check whether the template provider, or the node behind it, was stopped or restarted.";
 
@@ -16,7 +16,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-refused",
         marks: &[PROVIDER, "ConnectionRefused"],
         what: "template provider refused the connection",
-        advice: "Nothing listens at its address: start the template provider, or correct its address in the configuration.",
+        advice: "No program listens on its address. Start the template provider, or correct its address in the configuration.",
         example: "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 \
                   MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }",
         ..RULE
@@ -51,9 +51,9 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-certificate",
         marks: &["sv2_tp", HANDSHAKE, "InvalidCertificate"],
-        what: "template provider's certificate was not accepted",
-        advice: "Either the public key in the configuration is wrong, or the clocks of the two machines differ by more than 10 seconds. \
-                 Compare the key with the one that the template provider prints when it starts, and synchronize both clocks.",
+        what: "template provider's certificate was rejected",
+        advice: "The public key in the configuration is wrong, or the clocks of the two machines differ by more than 10 seconds. \
+                 Compare the key with the key that the template provider prints at start, and synchronize both clocks.",
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=CodecError(NoiseSv2Error(\
                   InvalidCertificate(SignatureNoiseMessage { version: 0 })))",
         ..RULE
@@ -81,8 +81,8 @@ pub(super) const RULES: &[CauseRule] = &[
             "Failed to start SV2 template receiver|Failed to bootstrap JDC|sv2_tp",
             "InvalidKey",
         ],
-        what: "the template provider's public key in the configuration is not a usable key",
-        advice: "Copy the public key that the template provider prints when it starts.",
+        what: "template provider's public key in the configuration is not valid",
+        advice: "Copy the public key that the template provider prints at start.",
         example: "ERROR jd_client_sv2: Failed to bootstrap JDC kind=InvalidKey",
         ..RULE
     },
@@ -90,8 +90,8 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-setup-refused",
         marks: &["sv2_tp::message_handler", "SetupConnectionError("],
         detail: Some(("error_code: ", &[')', ','])),
-        what: "template provider refused the client: {}",
-        advice: "Use a version of the template provider that fits this client, and make sure that the address is that of a template provider.",
+        what: "template provider rejected the client: {}",
+        advice: "Use a template provider version that supports this client, and make sure that the address belongs to a template provider.",
         example: "WARN jd_client_sv2::template_receiver::sv2_tp::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: \
                   protocol-version-mismatch)",
         ..RULE
@@ -100,7 +100,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-malformed",
         marks: &["Template provider sent a malformed transaction"],
         what: "template provider sent a transaction that the client cannot read",
-        advice: "Update the template provider and its node. If that does not help, use another template provider.",
+        advice: "Update the template provider and its node. If this does not help, use another template provider.",
         example: "ERROR jd_client_sv2::channel_manager::template_message_handler: Template provider sent a malformed transaction \
                   error=Io(UnexpectedEof) template_id=7",
         ..RULE

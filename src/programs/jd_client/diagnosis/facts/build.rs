@@ -1,5 +1,6 @@
-//! How a message becomes a [`LogFact`] where that takes more than a line. Each takes the message
-//! behind the text that its rule begins with. Must not know: targets.
+//! Functions that create a [`LogFact`] from a message, if this needs more than one line of code.
+//! Each function gets the message after the text that its rule begins with. They must not know
+//! targets.
 
 use super::details::{
     after, certificate, code, error, leave_reason, number, number_after, until, words,
@@ -14,7 +15,7 @@ pub(super) fn provider_refused(rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// No further tries with it.
+/// The client has given up on the template provider.
 pub(super) fn provider_given_up(rest: &[u8]) -> Option<LogFact> {
     Some(LogFact::ProviderGivenUp {
         words: error(after(rest, "error=").unwrap_or(rest)),
@@ -31,9 +32,9 @@ pub(super) fn pool_tried(rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// `1/3 failed for pool=host:port, jds=host:port: error`, from behind the first word.
+/// `1/3 failed for pool=host:port, jds=host:port: error`, after the first word.
 pub(super) fn pool_try_failed(rest: &[u8]) -> Option<LogFact> {
-    // Behind the addresses, which are the configuration's and may hold any words.
+    // After the addresses, which come from the configuration and may contain any text.
     let said = after(rest, ", jds=")
         .and_then(|rest| after(rest, ": "))
         .unwrap_or(rest);
@@ -45,7 +46,7 @@ pub(super) fn pool_try_failed(rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// Why the connection with a pool or its job declaration server ended.
+/// Why the connection to a pool or its job declaration server was lost.
 pub(super) fn pool_lost(who: &str, rest: &[u8]) -> Option<LogFact> {
     let Some(kind) = after(rest, "error_kind=") else {
         return Some(LogFact::PoolLost {
@@ -65,13 +66,13 @@ pub(super) fn pool_lost(who: &str, rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// The pool is connected but cannot be worked with.
+/// The pool is connected but cannot be used.
 pub(super) fn pool_failed(rest: &[u8]) -> Option<LogFact> {
     let (code, words) = leave_reason(after(rest, "error=").unwrap_or(rest));
     Some(LogFact::PoolFailed { words, code })
 }
 
-/// A pool that opens no channel, for a code of its own.
+/// A pool that does not open a channel, with its own error code.
 pub(super) fn channel_refused(rest: &[u8]) -> Option<LogFact> {
     let said = code(rest)?;
     let code = match said.as_str() {
@@ -87,10 +88,10 @@ pub(super) fn channel_refused(rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// A peer that refuses the protocol or its features, for a code of its own.
+/// A peer that rejects the protocol or its features, with its own error code.
 pub(super) fn setup_refused(who: &str, rest: &[u8]) -> Option<LogFact> {
     Some(LogFact::PoolRefused {
-        words: format!("the {who} refused the connection: {}", code(rest)?),
+        words: format!("the {who} rejected the connection: {}", code(rest)?),
         code: PoolLeaveCode::SetupRefused,
     })
 }
@@ -104,24 +105,24 @@ pub(super) fn extranonce_too_small(rest: &[u8]) -> Option<LogFact> {
     })
 }
 
-/// A list of numbers of extensions: `[2, 3]`.
+/// A list of extension numbers: `[2, 3]`.
 pub(super) fn extensions(rest: &[u8]) -> String {
     words(until(after(rest, "[").unwrap_or_default(), b"]"))
 }
 
-/// A refused job. That a new block came in between is nobody's fault.
+/// A rejected job. A rejection because of a new block is not an error.
 pub(super) fn job_refused(by: &str, rest: &[u8]) -> Option<LogFact> {
     let code = code(rest)?;
     Some(match code.as_str() {
         "stale-chain-tip" => LogFact::JobOutdated,
         _ => LogFact::JobRefused {
-            words: Some(format!("the {by} refused a job: {code}")),
+            words: Some(format!("the {by} rejected a job: {code}")),
         },
     })
 }
 
-/// A block, from behind `Block Found` or before it. Versions below 0.6.0 do not say the block's
-/// hash.
+/// A block, from the text after or before `Block Found`. Versions before 0.6.0 do not log the
+/// block's hash.
 pub(super) fn block(rest: &[u8]) -> Option<LogFact> {
     let rest = if rest.starts_with(b" (cached") {
         rest

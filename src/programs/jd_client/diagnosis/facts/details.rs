@@ -1,17 +1,17 @@
-//! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept
-//! and shown. The text comes from miners and pools as well, so nothing is trusted in it. Must not
-//! know: which message it is.
+//! Extracts values from a message: numbers, addresses, and texts that are short and clean enough to
+//! be stored and shown. The text also comes from miners and pools, so it is not trusted. This
+//! module must not know which message it reads.
 
 use super::{CertificateValidity, PoolLeaveCode};
 
-/// Words that are kept are at most so many characters.
+/// The maximum length of a stored text, in characters.
 const KEPT: usize = 160;
 
-/// A code is at most so many characters.
+/// The maximum length of a code, in characters.
 const CODE: usize = 80;
 
-/// Where a text begins in another.
-pub(super) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+/// The position of a text in another text.
+pub(in crate::programs) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     let first = *part.first()?;
     let mut from = 0;
     while let Some(at) = text.get(from..)?.iter().position(|b| *b == first) {
@@ -23,41 +23,41 @@ pub(super) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     None
 }
 
-/// What stands behind a mark.
-pub(super) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+/// The text after a mark.
+pub(in crate::programs) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
     position(text, mark.as_bytes()).map(|at| &text[at + mark.len()..])
 }
 
-/// What stands before any of these bytes.
-pub(super) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
+/// The text before any of these bytes.
+pub(in crate::programs) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
     &text[..text
         .iter()
         .position(|b| ends.contains(b))
         .unwrap_or(text.len())]
 }
 
-/// The number a text begins with. One that is too large is none.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
+/// The number at the beginning of a text; none if it is too large.
+pub(in crate::programs) fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
-/// The hash in `prev_hash: U256(000000000000d0d2…)`, the newest block's, as block explorers write
-/// it; none if it is no hash.
-pub(super) fn block_hash(text: &[u8]) -> Option<String> {
+/// The hash of the newest block in `prev_hash: U256(000000000000d0d2…)`, as in block explorers;
+/// none if it is not a hash.
+pub(in crate::programs) fn block_hash(text: &[u8]) -> Option<String> {
     let hash = until(after(text, "prev_hash: U256(")?, b")");
     let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
     is_hash.then(|| String::from_utf8_lossy(hash).into_owned())
 }
 
-/// The number behind a mark.
-pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
+/// The number after a mark.
+pub(in crate::programs) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
     number(after(text, mark)?)
 }
 
-/// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and
-/// no longer than people read.
-pub(in super::super) fn words(text: &[u8]) -> String {
+/// Text to be stored and shown: without control characters or characters that change the writing
+/// direction, and with a limited length.
+pub(in crate::programs) fn words(text: &[u8]) -> String {
     let is_shown = |c: &char| !c.is_control() && !crate::base::visible::is_hidden(*c, None);
     let text = &text[..text.len().min(KEPT * 8)];
     String::from_utf8_lossy(text)
@@ -68,8 +68,8 @@ pub(in super::super) fn words(text: &[u8]) -> String {
         .collect()
 }
 
-/// When the certificate in an error holds; none if the error is about something else.
-pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
+/// The validity of the certificate in an error; none if the error is about something else.
+pub(in crate::programs) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     let text = after(text, "InvalidCertificate")?;
     let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
     Some(CertificateValidity {
@@ -78,12 +78,12 @@ pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     })
 }
 
-/// What the client calls an error, the same in few words, and the reason if it is why a pool is
-/// left. Without words, those that the error has itself are better.
+/// The client's name of an error, the same in a few words, and the reason code for leaving a pool.
+/// If the words are empty, the error's own text is better.
 const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     (
         "InvalidCertificate",
-        "its certificate was not accepted",
+        "its certificate was rejected",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -93,12 +93,12 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "HandshakeTimeout",
-        "no handshake within the time for it",
+        "the handshake timed out",
         PoolLeaveCode::NoAnswer,
     ),
     (
         "InvalidKey",
-        "its public key in the configuration is not a usable key",
+        "its public key in the configuration is not valid",
         PoolLeaveCode::WrongKey,
     ),
     (
@@ -116,29 +116,25 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
         "the connection was closed",
         PoolLeaveCode::ConnectionLost,
     ),
-    (
-        "Timeout",
-        "no answer within the time for it",
-        PoolLeaveCode::NoAnswer,
-    ),
+    ("Timeout", "no answer in time", PoolLeaveCode::NoAnswer),
     (
         "DeclareMiningJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "CustomJobError",
-        "a job was refused",
+        "a job was rejected",
         PoolLeaveCode::JobRejected,
     ),
     (
         "ExtranonceSizeTooSmall",
-        "it grants too little extranonce",
+        "it grants too few extranonce bytes",
         PoolLeaveCode::ExtranonceTooSmall,
     ),
     (
         "ExtranonceSizeTooLarge",
-        "its extranonce does not fit",
+        "its extranonce is too large",
         PoolLeaveCode::ChannelUnusable,
     ),
     (
@@ -153,7 +149,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "SetupConnectionError",
-        "it refused the connection",
+        "it rejected the connection",
         PoolLeaveCode::SetupRefused,
     ),
     (
@@ -163,7 +159,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ),
     (
         "ServerRequiresUnsupportedExtensions",
-        "it requires an extension that is not supported here",
+        "it requires an extension that the client does not support",
         PoolLeaveCode::ExtensionRequired,
     ),
     (
@@ -181,10 +177,10 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
     ("(os error ", "", PoolLeaveCode::Unreachable),
 ];
 
-/// An error of the client in few words, never as a structure of its language, and why it makes the
-/// client leave a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`, older
-/// versions the kind alone or a sentence.
-pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
+/// An error of the client in a few words, never as a Rust structure, and the reason code for
+/// leaving a pool. 0.6.0 writes `JDCError { kind: Io(Os { … message: "…" }), action: …`; older
+/// versions write only the kind or a sentence.
+pub(in crate::programs) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
     let known = KNOWN
         .iter()
         .find(|(mark, _, _)| position(text, mark.as_bytes()).is_some());
@@ -202,13 +198,12 @@ pub(super) fn leave_reason(text: &[u8]) -> (PoolLeaveCode, String) {
     (code, plain(kind))
 }
 
-/// The same without the reason.
-pub(super) fn error(text: &[u8]) -> String {
+/// The same without the reason code.
+pub(in crate::programs) fn error(text: &[u8]) -> String {
     leave_reason(text).1
 }
 
-/// A name of the client's language as words: `Parser(OddType)` becomes `parser: odd type`. A
-/// sentence stays as it is.
+/// A Rust name as words: `Parser(OddType)` becomes `parser: odd type`. A sentence does not change.
 fn plain(text: &[u8]) -> String {
     let said = words(text);
     let name = said
@@ -241,7 +236,7 @@ fn plain(text: &[u8]) -> String {
     words(plain.join(" ").trim_end_matches([':', ' ']).as_bytes())
 }
 
-/// What an error of Bitcoin Core means, by the words in it.
+/// The meaning of Bitcoin Core errors, by the words in them.
 const NODE_ERRORS: &[(&str, &str)] = &[
     ("bad-cb-length", "its chain is too short for a template"),
     (
@@ -257,9 +252,9 @@ const NODE_ERRORS: &[(&str, &str)] = &[
     ("NullCapability", "it was stopped"),
 ];
 
-/// Why Bitcoin Core cannot be used: what the system says of the socket, what the node says, or the
-/// kind of error. Versions from 0.4.0 on write this as a text within a text.
-pub(super) fn node_error(text: &[u8]) -> String {
+/// Why Bitcoin Core cannot be used: the system's error for the socket, the node's message, or the
+/// kind of error. Versions since 0.4.0 write this as a quoted text within a text.
+pub(in crate::programs) fn node_error(text: &[u8]) -> String {
     if let Some((_, known)) = NODE_ERRORS
         .iter()
         .find(|(mark, _)| position(text, mark.as_bytes()).is_some())
@@ -283,9 +278,9 @@ pub(super) fn node_error(text: &[u8]) -> String {
     }
 }
 
-/// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a
-/// word or a few, so that a sentence about it is short enough to be kept.
-pub(super) fn code(text: &[u8]) -> Option<String> {
+/// The code of a rejection. Some messages write it with a colon, some with an equals sign. Its
+/// length is limited, so a sentence with it is short enough to be stored.
+pub(in crate::programs) fn code(text: &[u8]) -> Option<String> {
     let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
     let code = words(until(
         code.strip_prefix(b":")
@@ -295,10 +290,9 @@ pub(super) fn code(text: &[u8]) -> Option<String> {
     (!code.is_empty()).then(|| code.chars().take(CODE).collect())
 }
 
-/// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its
-/// beginning is that of the machine the client was built on, with line and column. Ends with a
-/// colon.
-pub(super) fn panic_place(text: &[u8]) -> String {
+/// The place of a panic, from the text after `panicked at `: the last parts of the path (its
+/// beginning is specific to the build machine), line and column. Ends with a colon.
+pub(in crate::programs) fn panic_place(text: &[u8]) -> String {
     let path = until(text, b"\n\r");
     let from = path
         .iter()
@@ -311,8 +305,8 @@ pub(super) fn panic_place(text: &[u8]) -> String {
     format!("{}:", place.trim_end_matches([':', ' ']))
 }
 
-/// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at
+/// The same from a line that Rust itself prints: `thread 'main' (2679) panicked at
 /// src/main.rs:33:18:`.
-pub(in super::super) fn place_of_panic(line: &[u8]) -> Option<String> {
+pub(in crate::programs) fn place_of_panic(line: &[u8]) -> Option<String> {
     after(&line[..line.len().min(super::LOOKED_AT)], " panicked at ").map(panic_place)
 }

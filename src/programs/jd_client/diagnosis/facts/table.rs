@@ -1,6 +1,6 @@
-//! The table of what the client says about how things stand. The texts are those of jd_client_sv2
-//! 0.6.0, as it was seen to run or from its source; they are the same in 0.1.0 to 0.5.0 where
-//! nothing else is said. Rules that begin with the same byte stand together.
+//! The table of log texts with status information. The texts are from runs or the source code of
+//! jd_client_sv2 0.6.0; unless noted, they are the same in 0.1.0 to 0.5.0. Rules that begin with
+//! the same byte must be adjacent.
 
 use super::build::{
     block, channel_refused, extensions, extranonce_too_small, job_refused, pool_failed, pool_lost,
@@ -511,7 +511,7 @@ pub(super) const FACTS: &[FactRule] = &[
         means: |rest| {
             Some(LogFact::PoolRefused {
                 words: format!(
-                    "the pool sent {}, which does not fit",
+                    "the client cannot use {} from the pool",
                     words(until(rest, b" "))
                 ),
                 code: PoolLeaveCode::ChannelUnusable,

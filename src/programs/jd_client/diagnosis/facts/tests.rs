@@ -1,4 +1,4 @@
-//! Each rule by its example, and what rules may not be taken in by.
+//! Tests each rule with its example, and with lines that must not match.
 
 use super::*;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn expected() -> Vec<LogFact> {
         LogFact::ProviderTried { attempt: 2 },
         LogFact::PoolTriedAgain,
         LogFact::PoolLost {
-            words: Some("a job was refused".into()),
+            words: Some("a job was rejected".into()),
             code: PoolLeaveCode::JobRejected,
         },
         LogFact::WaitingEnded,
@@ -67,7 +67,7 @@ fn expected() -> Vec<LogFact> {
             certificate: None,
         },
         LogFact::ProviderGivenUp {
-            words: "no answer within the time for it".into(),
+            words: "no answer in time".into(),
         },
         LogFact::Solo,
         LogFact::Solo,
@@ -109,11 +109,11 @@ fn expected() -> Vec<LogFact> {
         },
         LogFact::JobDeclared,
         LogFact::JobRefused {
-            words: Some("the job declaration server refused a job: invalid-job".into()),
+            words: Some("the job declaration server rejected a job: invalid-job".into()),
         },
         LogFact::JobAccepted,
         LogFact::JobRefused {
-            words: Some("the pool refused a job: invalid-coinbase-tx".into()),
+            words: Some("the pool rejected a job: invalid-coinbase-tx".into()),
         },
         LogFact::MinerServed,
         LogFact::MinerServed,
@@ -122,11 +122,11 @@ fn expected() -> Vec<LogFact> {
             PoolLeaveCode::UnknownAccount,
         ),
         refused(
-            "the pool refused the connection: unsupported-protocol",
+            "the pool rejected the connection: unsupported-protocol",
             PoolLeaveCode::SetupRefused,
         ),
         refused(
-            "the job declaration server refused the connection: unsupported-protocol",
+            "the job declaration server rejected the connection: unsupported-protocol",
             PoolLeaveCode::SetupRefused,
         ),
         LogFact::ProviderRefused {
@@ -166,7 +166,7 @@ fn expected() -> Vec<LogFact> {
         LogFact::PoolShookHands,
         LogFact::PoolSkipped,
         refused(
-            "the pool sent SetExtranoncePrefix, which does not fit",
+            "the client cannot use SetExtranoncePrefix from the pool",
             PoolLeaveCode::ChannelUnusable,
         ),
         LogFact::PoolFailed {

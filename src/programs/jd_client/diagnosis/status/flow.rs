@@ -1,34 +1,34 @@
-//! How regularly lines, templates, blocks and the pool's answers come, learned from a client's own
-//! log: what is missing can only be judged by what is usual for this client. Values only.
+//! How regularly lines, templates, blocks and the pool's answers arrive, learned from a client's
+//! own log. A gap can only be judged by what is normal for this client. Values only.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Messages that are nearer to each other belong together, as a template and its previous block.
+/// Messages within this time belong together, such as a template and its previous block.
 const TOGETHER: Duration = Duration::from_millis(500);
-/// From so many gaps on their mean says something.
+/// The minimum number of gaps for a useful average.
 const ENOUGH_GAPS: u32 = 4;
-/// The mean forgets: each gap counts this part of it once there are so many.
+/// The length of the moving average, in gaps.
 const REMEMBERED_GAPS: u32 = 8;
-/// So many of the newest blocks are remembered: two hours of the main chain.
+/// The number of newest blocks that are remembered: two hours of the main chain.
 const BLOCKS: usize = 12;
 
-/// How often something comes.
+/// How often something arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LearnedInterval {
-    /// When it last came.
+    /// When it last arrived.
     pub last: Option<Timestamp>,
-    /// The mean time from one to the next, milliseconds; the newest eight count most.
+    /// The average time between two arrivals, in milliseconds; the newest eight count most.
     pub mean_ms: u64,
-    /// How many gaps the mean was learned from.
+    /// The number of gaps in the average.
     pub gaps: u32,
 }
 
 impl LearnedInterval {
-    /// It came at this moment.
+    /// Records an arrival.
     pub(super) fn note(&mut self, at: Timestamp) {
         let Some(last) = self.last.replace(at) else {
             return;
@@ -43,18 +43,18 @@ impl LearnedInterval {
         self.gaps = self.gaps.saturating_add(1);
     }
 
-    /// The mean time from one to the next; none before there are enough of them.
+    /// The average time between two arrivals; none if there are not enough gaps yet.
     pub fn mean(&self) -> Option<Duration> {
         (self.gaps >= ENOUGH_GAPS).then(|| Duration::from_millis(self.mean_ms))
     }
 }
 
-/// A block that the template provider named as the newest of its chain.
+/// A block that the template provider reported as the newest of its chain.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SeenBlock {
-    /// Its hash, hexadecimal, as block explorers write it.
+    /// The hash, hexadecimal, as in block explorers.
     pub hash: String,
-    /// When it was first named.
+    /// When it was first reported.
     pub at: Timestamp,
 }
 
@@ -64,7 +64,7 @@ pub struct SeenBlock {
 pub struct SeenBlocks(Vec<SeenBlock>);
 
 impl SeenBlocks {
-    /// The template provider names this block as the newest one.
+    /// The template provider reports this block as the newest.
     pub(super) fn note(&mut self, hash: String, at: Timestamp) {
         if self.0.first().is_none_or(|newest| newest.hash != hash) {
             self.0.insert(0, SeenBlock { hash, at });
@@ -77,23 +77,22 @@ impl SeenBlocks {
         self.0.first()
     }
 
-    /// The block that came right after `hash` here; none if `hash` is the newest one here or is
-    /// not known here, as on another chain.
+    /// The block after `hash`; none if `hash` is the newest block or unknown, as on another chain.
     pub fn successor(&self, hash: &str) -> Option<&SeenBlock> {
         let place = self.0.iter().position(|block| block.hash == hash)?;
         self.0.get(place.checked_sub(1)?)
     }
 }
 
-/// What miners have done since their pool last answered.
+/// The miners' shares since the pool last answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UnansweredWork {
     /// When the client accepted the first share after the pool's last answer.
     pub since: Option<Timestamp>,
-    /// How many shares it has accepted from miners since.
+    /// The number of shares that the client has accepted from miners since then.
     pub shares: u64,
-    /// How many of them it has sent to the pool.
+    /// The number of these shares that the client has sent to the pool.
     pub sent: u64,
 }
 

@@ -1,5 +1,5 @@
 //! The parts of a [`ClientStatus`](super::ClientStatus): the states of template provider and work,
-//! the pool, shares, and messages. Values only; how lines change them is not known here.
+//! the pool, shares, and messages. Values only; the rules that change them are elsewhere.
 
 use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
@@ -7,144 +7,144 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// So many reasons why a pool refuses shares are counted apart; a pool that makes up more has them
-/// counted under [`OTHER`].
+/// The maximum number of rejection reasons that are counted separately. Further reasons are counted
+/// under [`OTHER`].
 const REASONS: usize = 16;
 
-/// The reason under which all further ones are counted.
+/// The reason under which all further reasons are counted.
 pub const OTHER: &str = "other";
 
-/// How things stand with the template provider, since when.
+/// The state of the template provider, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum ProviderState {
-    /// Nothing was said about it yet.
+    /// The log has no line about it yet.
     #[default]
     Unknown,
-    /// The client connects with it.
+    /// The client is connecting.
     Connecting {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
-    /// It is connected.
+    /// The client is connected.
     Connected {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
-    /// The connection with it ended.
+    /// The connection was lost.
     Lost {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
-    /// It cannot be used. The client may try again.
+    /// The template provider cannot be used. The client may retry.
     Refused {
-        /// Since the first try that failed.
+        /// Since the first failed attempt.
         since: Timestamp,
-        /// Why, in the words of the last try: `Connection refused`.
+        /// The error of the last attempt: `Connection refused`.
         words: String,
     },
 }
 
-/// Where work goes, since when.
+/// Where the client sends work, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum WorkState {
-    /// Nothing was said about it yet.
+    /// The log has no line about it yet.
     #[default]
     Unknown,
-    /// Only to the own node: by the configuration's mode, or since no pool was left.
+    /// Only to its own node: because of the configured mode, or because no pool is left.
     Solo {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
-    /// Nowhere yet: a pool is being tried.
+    /// Nowhere yet: the client is trying a pool.
     Trying {
-        /// Since when there has been no pool.
+        /// Since when there is no pool.
         since: Timestamp,
     },
-    /// To a pool that has agreed, as has its job declaration server.
+    /// To a pool. The pool and its job declaration server have accepted the client.
     Pool {
-        /// Since when.
+        /// When this state began.
         since: Timestamp,
     },
 }
 
-/// What became of a pool.
+/// The state of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpstreamState {
-    /// The client tries to connect with it.
+    /// The client is trying to connect.
     #[default]
     Trying,
-    /// The pool itself is connected. Work goes to it only when the job declaration server has
-    /// agreed, too: see [`WorkState::Pool`].
+    /// The pool itself is connected. It receives work only after the job declaration server has
+    /// also accepted the client: see [`WorkState::Pool`].
     Connected,
-    /// Work went to it, until the connection ended.
+    /// The pool received work until the connection was lost.
     Lost,
-    /// Work never went to it.
+    /// The pool never received work.
     Failed,
 }
 
-/// A pool with its job declaration server, one of the list in the configuration.
+/// A pool and its job declaration server, from the list in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "UpstreamStanding")]
 pub struct UpstreamAddress {
-    /// Its place in the list, from 1.
+    /// The position in the list, from 1.
     pub number: u64,
-    /// How long the list is.
+    /// The length of the list.
     pub of: u64,
     /// The pool's `host:port`.
     pub pool: String,
     /// The job declaration server's `host:port`.
     pub jds: String,
-    /// When it came into its state.
+    /// Since when the pool has been in this state.
     pub since: Timestamp,
-    /// What became of it.
+    /// The state.
     pub state: UpstreamState,
-    /// Why it failed or was lost, or why the last try failed; none if the log does not say.
+    /// Why the pool failed or was lost, or why the last attempt failed; none if the log does not
+    /// show it.
     pub why: Option<String>,
 }
 
-/// Something the client said.
+/// A message in the client's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientMessage {
-    /// When it was last said.
+    /// When it was last logged.
     pub at: Timestamp,
-    /// What, in short and clean words, at most 160 characters.
+    /// The text, short and cleaned, at most 160 characters.
     pub words: String,
 }
 
-/// What became of shares in this run. The counts are the pool's; in solo there are none.
+/// The shares of this run. The counts are those of the pool; there are none in solo mode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShareCounts {
-    /// When the pool last took some.
+    /// When the pool last accepted shares.
     pub accepted_at: Option<Timestamp>,
-    /// When the pool last refused one.
+    /// When the pool last rejected a share.
     pub rejected_at: Option<Timestamp>,
-    /// When the client itself last took a miner's share.
+    /// When the client itself last accepted a miner's share.
     pub miners_accepted_at: Option<Timestamp>,
-    /// Shares that the client itself took, one a minute at most, the newest first: figures that
-    /// were read well after one must count it.
+    /// Times of shares that the client itself accepted, at most one per minute, the newest first.
+    /// Metrics that are read well after such a time must include the share.
     pub marks: [Option<Timestamp>; 2],
-    /// When the client itself last refused a miner's share.
+    /// When the client itself last rejected a miner's share.
     pub miners_rejected_at: Option<Timestamp>,
-    /// How many the pool took.
+    /// The number of shares that the pool accepted.
     pub accepted: u64,
-    /// How many the pool refused.
+    /// The number of shares that the pool rejected.
     pub rejected: u64,
-    /// How many of them for which reason, in the pool's words; at most 16 reasons besides
-    /// [`OTHER`].
+    /// Rejected shares by reason, in the pool's words; at most 16 reasons and [`OTHER`].
     pub by_reason: BTreeMap<String, u64>,
-    /// The most that the pool took with one answer.
+    /// The largest number of shares that the pool accepted with one answer.
     pub largest_batch: u64,
-    /// How many the pool refused as stale since the last template came.
+    /// The number of shares that the pool rejected as stale since the last template.
     pub stale_since_template: u64,
 }
 
 impl ProviderState {
-    /// Since when it has been so; none while nothing is known.
+    /// Since when this state lasts; none if unknown.
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
@@ -157,7 +157,7 @@ impl ProviderState {
 }
 
 impl WorkState {
-    /// Since when it has been so; none while nothing is known.
+    /// Since when this state lasts; none if unknown.
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
@@ -176,7 +176,7 @@ impl UpstreamAddress {
     }
 }
 
-/// Between two shares that are kept as marks.
+/// The minimum time between two kept share times.
 const MARKED: Duration = Duration::from_secs(60);
 
 impl ShareCounts {
@@ -203,7 +203,7 @@ impl ShareCounts {
     }
 }
 
-/// Keeps what was said; tells whether it is other than what was kept before.
+/// Keeps a message and returns whether its text differs from the previous one.
 pub(super) fn say(kept: &mut Option<ClientMessage>, at: Timestamp, words: String) -> bool {
     let is_new = kept.as_ref().is_none_or(|said| said.words != words);
     *kept = Some(ClientMessage { at, words });

@@ -1,9 +1,9 @@
-//! How lines about pools and the jobs declared to them change a [`ClientStatus`].
+//! How lines about pools and declared jobs change a [`ClientStatus`].
 
 use super::*;
 
 impl ClientStatus {
-    /// Pools are gone through: at the start, or after one was lost.
+    /// The client tries its pools: at the start, or after it lost a pool.
     pub(super) fn try_pools(&mut self, at: Timestamp) -> bool {
         if matches!(self.work, WorkState::Pool { .. }) {
             return self.mark_pool_lost(None, PoolLeaveCode::ConnectionLost, at);
@@ -21,8 +21,8 @@ impl ClientStatus {
             .is_some_and(|upstream| upstream.becomes(state, at))
     }
 
-    /// The client uses each pool once in a run. What became of this one was said when it was used,
-    /// if it is the one lost last.
+    /// The client uses each pool once in a run. If this is the last lost pool, its result is
+    /// already known.
     pub(super) fn pool_skipped(&mut self, at: Timestamp) -> bool {
         let Some(upstream) = &mut self.upstream else {
             return false;
@@ -30,7 +30,7 @@ impl ClientStatus {
         match &self.lost {
             Some(lost) if lost.number == upstream.number => *upstream = lost.clone(),
             _ => {
-                upstream.why = Some("it was tried before in this run".into());
+                upstream.why = Some("already tried in this run".into());
                 upstream.becomes(UpstreamState::Failed, at);
             }
         }
@@ -45,7 +45,7 @@ impl ClientStatus {
             | self.upstream_becomes(UpstreamState::Connected, at)
     }
 
-    /// Until the pool has shown who it is, a try fails at the pool; from then on at its job
+    /// Before the handshake with the pool, an attempt fails at the pool; after it, at the job
     /// declaration server.
     pub(super) fn pool_try_failed(
         &mut self,
@@ -65,7 +65,7 @@ impl ClientStatus {
         };
         let is_new =
             certificate.is_some_and(|validity| self.refuse_certificate(peer, validity, at));
-        // Key or clock, which the words do not say.
+        // The message does not show whether key or clock is wrong.
         let shown = self
             .certificate
             .as_ref()
@@ -83,7 +83,7 @@ impl ClientStatus {
             | self.upstream_becomes(UpstreamState::Trying, at)
     }
 
-    /// Why a pool fails or is about to be lost: in few words, and as the reason to leave it.
+    /// Records why a pool fails or is about to be lost: as a short text and as the reason to leave.
     pub(super) fn says_why(
         &mut self,
         words: String,
@@ -101,14 +101,14 @@ impl ClientStatus {
                 upstream.why = Some(words);
                 is_new | self.leave_pool(code, text, false, at)
             }
-            // The beginning of the run was not heard.
+            // The beginning of the run is missing.
             None => self.leave_pool(code, text, false, at),
             Some(_) => false,
         }
     }
 
-    /// Keeps why a pool is left. The client says so several times; a reason that says less than the
-    /// one before it is passed over. `is_sequel`: the client only goes on from what it said before.
+    /// Keeps the reason for leaving a pool. The client logs several reasons; a vaguer reason does
+    /// not replace a better one. `is_sequel`: the line only follows from an earlier line.
     fn leave_pool(
         &mut self,
         code: PoolLeaveCode,
@@ -128,7 +128,7 @@ impl ClientStatus {
             let is_known = if known.number == number {
                 says_less || says_the_same || is_sequel && !says_more
             } else {
-                // A pool that cannot be reached either is no reason why the one before was left.
+                // Another unreachable pool is not the reason for leaving the previous pool.
                 says_less && !matches!(self.work, WorkState::Pool { .. })
             };
             if is_known {
@@ -148,8 +148,8 @@ impl ClientStatus {
         true
     }
 
-    /// The job declaration server has agreed. Whether or not the pool has, the client goes on to
-    /// ask it.
+    /// The job declaration server has accepted the client. The client continues with the pool in
+    /// any case.
     pub(super) fn pool_works(&mut self, at: Timestamp) -> bool {
         let is_accepted = self.accept_certificate(CertificateOwner::JobServer);
         let mut is_back = false;
@@ -179,8 +179,8 @@ impl ClientStatus {
         is_new | is_accepted | is_back
     }
 
-    /// The connection with pool or job declaration server ended. The client says so several times,
-    /// the first time best.
+    /// The connection to the pool or job declaration server was lost. The client logs this several
+    /// times; the first message is the best.
     pub(super) fn mark_pool_lost(
         &mut self,
         words: Option<String>,
@@ -212,7 +212,7 @@ impl ClientStatus {
         true
     }
 
-    /// No pool is left, or none is wanted.
+    /// No pool is left, or the mode needs none.
     pub(super) fn solo(&mut self, at: Timestamp) -> bool {
         if matches!(self.work, WorkState::Solo { .. }) {
             return false;
@@ -229,7 +229,7 @@ impl ClientStatus {
         true
     }
 
-    /// What a pool says shows that there is one, if the beginning of the run was not heard.
+    /// A message from a pool proves that there is one, if the beginning of the run is missing.
     pub(super) fn pool_speaks(&mut self, at: Timestamp) -> bool {
         let is_new = self.work == WorkState::Unknown;
         if is_new {
@@ -238,14 +238,14 @@ impl ClientStatus {
         is_new
     }
 
-    /// The pool answered: what miners have done until now is not lost on the way to it.
+    /// The pool answered, so the miners' work until now has reached it.
     pub(super) fn pool_answers(&mut self, at: Timestamp) -> bool {
         self.pool_answers.note(at);
         self.unanswered = UnansweredWork::default();
         self.pool_speaks(at)
     }
 
-    /// The refusal itself has the reason; the line after it says only that there was one.
+    /// The rejection itself has the reason; the next line only reports that there was a rejection.
     pub(super) fn job_refused(&mut self, words: Option<String>, at: Timestamp) -> bool {
         self.pool_answers.note(at);
         match (words, &mut self.refused) {
@@ -257,7 +257,7 @@ impl ClientStatus {
                 said.at = at;
                 false
             }
-            (None, None) => say(&mut self.refused, at, "a job was refused".into()),
+            (None, None) => say(&mut self.refused, at, "a job was rejected".into()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The real client's logs, line by line: what the standing is at important moments and at the end;
-//! and what holds for all lines.
+//! Tests the real client's logs line by line: the status at important moments and at the end, and
+//! properties of all lines.
 
 use super::*;
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn lines(name: &str) -> impl Iterator<Item = &'static [u8]> {
     log.split(|b| *b == b'\n')
 }
 
-/// The standing after the first so many lines.
+/// The status after this many lines.
 fn after(name: &str, count: usize) -> ClientStatus {
     let mut standing = ClientStatus::default();
     for line in lines(name).take(count) {
@@ -139,12 +139,12 @@ fn at_telling_moments_the_standing_is_what_happened() {
         (
             "declare_rejected",
             62,
-            "connected | trying pool 1 of 1 | Lost the job declaration server refused a job: invalid-job",
+            "connected | trying pool 1 of 1 | Lost the job declaration server rejected a job: invalid-job",
         ),
         (
             "declare_rejected",
             all,
-            "connected | solo | Lost the job declaration server refused a job: invalid-job",
+            "connected | solo | Lost the job declaration server rejected a job: invalid-job",
         ),
         (
             "pool_unreachable_solo",
@@ -394,7 +394,7 @@ fn an_older_version_of_what_was_written_down_can_be_read() {
     );
 }
 
-/// A standing without what changes without being a change.
+/// A status without the values that change all the time.
 fn without_times_and_counters(standing: &ClientStatus) -> ClientStatus {
     let said = |said: &Option<ClientMessage>| {
         said.clone().map(|said| ClientMessage {

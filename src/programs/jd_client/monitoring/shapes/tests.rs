@@ -1,4 +1,4 @@
-//! Bodies as clients of several versions send them, and as nobody should.
+//! Tests valid bodies of several client versions, and invalid bodies.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! A server on loopback that answers as a test says, honestly or not. Knows no body.
+//! A loopback server for tests with given answers, valid or not. It knows no bodies.
 
 use crate::programs::jd_client::monitoring::{
     MonitoringClient, MonitoringError, MonitoringReading,
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How a server treats one request.
-pub(super) enum Answer {
+pub(in crate::programs) enum Answer {
     /// 200 with this body; the connection stays.
     Body(String),
     /// These bytes, then the end.
@@ -22,30 +22,32 @@ pub(super) enum Answer {
 }
 
 /// A server under test, and what it saw.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    pub(super) seen: Arc<Seen>,
+pub(in crate::programs) struct Server {
+    pub(in crate::programs) address: SocketAddr,
+    pub(in crate::programs) seen: Arc<Seen>,
 }
 
 #[derive(Default)]
-pub(super) struct Seen {
+pub(in crate::programs) struct Seen {
     /// Paths below `/api/v1`, in the order asked.
     paths: Mutex<Vec<String>>,
     /// The head of the newest request.
-    pub(super) head: Mutex<String>,
-    pub(super) connections: AtomicUsize,
-    pub(super) sent: AtomicUsize,
+    pub(in crate::programs) head: Mutex<String>,
+    pub(in crate::programs) connections: AtomicUsize,
+    pub(in crate::programs) sent: AtomicUsize,
     open: AtomicUsize,
-    pub(super) most_open: AtomicUsize,
+    pub(in crate::programs) most_open: AtomicUsize,
 }
 
 impl Server {
     /// Answers each request as `answer` says of its path below `/api/v1`.
-    pub(super) async fn new(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(in crate::programs) async fn new(
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::at(IpAddr::from([127, 0, 0, 1]), answer).await
     }
 
-    pub(super) async fn at(
+    pub(in crate::programs) async fn at(
         ip: IpAddr,
         answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -61,26 +63,26 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (seen, answer) = (Arc::clone(&shared), Arc::clone(&answer));
                 seen.connections.fetch_add(1, Ordering::Relaxed);
-                // That the other side goes away is no failure of the server.
+                // A disconnect of the other side is not a failure of the server.
                 tokio::spawn(async move { serve(stream, &seen, &*answer).await.ok() });
             }
         });
         Self { address, seen }
     }
 
-    pub(super) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
+    pub(in crate::programs) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
         MonitoringClient::with_patience(Duration::from_secs(20))
             .read(self.address)
             .await
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(in crate::programs) fn asked(&self) -> Vec<String> {
         self.seen.paths.lock().unwrap().clone()
     }
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(
+pub(in crate::programs) async fn serve(
     mut stream: TcpStream,
     seen: &Seen,
     answer: &(dyn Fn(&str) -> Answer + Send + Sync),
@@ -108,7 +110,7 @@ pub(super) async fn serve(
         };
         match answer(path) {
             Answer::Body(body) => {
-                // Others may ask meanwhile.
+                // Other requests may arrive in the meantime.
                 tokio::task::yield_now().await;
                 seen.open.fetch_sub(1, Ordering::Relaxed);
                 stream.write_all(whole(&body).as_bytes()).await?;

@@ -1,4 +1,5 @@
-//! Why a pool was left stays known: while the client mines solo, and while it uses the next pool.
+//! Tests that the reason for leaving a pool is kept while the client mines solo or uses the next
+//! pool.
 
 use super::recovery::{hear, heard};
 use super::*;
@@ -77,7 +78,7 @@ const REASONS: &[(&str, PoolLeaveCode, &str, Option<&str>)] = &[
          channel_manager::upstream_message_handler: ⚠️ Upstream rejected the custom job with a SetCustomMiningJobError ❌. Starting fallback
          channel_manager: ChannelManager::handle_pool_message requested fallback error_kind=CustomJobError",
         PoolLeaveCode::JobRejected,
-        "the pool refused a job: invalid-nbits",
+        "the pool rejected a job: invalid-nbits",
         None,
     ),
     (
@@ -91,7 +92,7 @@ const REASONS: &[(&str, PoolLeaveCode, &str, Option<&str>)] = &[
         "upstream::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-feature-flags)
          upstream: Upstream::setup_connection requested fallback error_kind=SetupConnectionError",
         PoolLeaveCode::SetupRefused,
-        "the pool refused the connection: unsupported-feature-flags",
+        "the pool rejected the connection: unsupported-feature-flags",
         None,
     ),
     (
@@ -187,7 +188,7 @@ fn a_wrong_key_a_wrong_clock_and_an_unknown_name_are_told_apart() {
         (
             1,
             PoolLeaveCode::WrongKey,
-            "the key in the configuration is not that of the pool",
+            "the key in the configuration is not the key of the pool",
             Some("upstreams[].authority_pubkey")
         )
     );

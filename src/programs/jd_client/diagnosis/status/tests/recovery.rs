@@ -1,5 +1,5 @@
-//! What the logs at hand do not show: recoveries, several pools, several runs, older versions, and
-//! a log that is taken up in its middle.
+//! Tests situations without a recorded log: recoveries, several pools, several runs, older
+//! versions, and a log that is read from its middle.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn while_solo_the_pool_that_was_lost_is_named_not_the_one_that_then_failed() {
     );
     assert_eq!(
         told(&standing),
-        "unknown | trying pool 2 of 2 | Failed no answer within the time for it"
+        "unknown | trying pool 2 of 2 | Failed no answer in time"
     );
     hear(&mut standing, "jdc_runtime: Starting in solo mining mode");
     assert_eq!(told(&standing), "unknown | solo | Lost -");
@@ -90,7 +90,7 @@ fn a_pool_that_failed_before_is_not_told_as_the_one_that_was_lost() {
     );
     assert_eq!(
         told(&standing),
-        "unknown | trying pool 2 of 2 | Failed it was tried before in this run"
+        "unknown | trying pool 2 of 2 | Failed already tried in this run"
     );
 }
 
@@ -139,7 +139,7 @@ fn a_pool_that_refuses_the_client_is_no_place_of_work_though_its_other_server_ag
     );
     assert_eq!(
         told(&standing),
-        "unknown | trying pool 1 of 1 | Failed the pool refused the connection: unsupported-feature-flags"
+        "unknown | trying pool 1 of 1 | Failed the pool rejected the connection: unsupported-feature-flags"
     );
     assert_eq!(standing.lost_pool_at, None);
 }
@@ -154,7 +154,7 @@ fn an_accepted_job_clears_a_refusal() {
         standing.refused,
         Some(ClientMessage {
             at: at("21:00:01"),
-            words: "the pool refused a job: invalid-nbits".into()
+            words: "the pool rejected a job: invalid-nbits".into()
         })
     );
     let line = b"2026-11-22T21:00:02.000000Z  INFO jd_client_sv2::channel_manager::upstream_message_handler: Received: \

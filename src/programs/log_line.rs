@@ -1,27 +1,26 @@
-//! A line of the client's log taken apart: when it was said, by which part of the client, and what.
-//! Every line is read, so it is done by bytes, without allocation. Must not know: the format of a
-//! header, what a message means.
+//! Splits a line of the client's log into time, module and message. Every line is read, so this
+//! works on bytes and does not allocate. It must not know the format of a header or the meaning of
+//! a message.
 
 use crate::base::clock::Timestamp;
 use crate::keeper::level::{self, LogLevel};
 
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LineParts<'a> {
-    /// When it was said.
+pub(in crate::programs) struct LineParts<'a> {
+    /// The time.
     pub at: Timestamp,
-    /// Whether its level is `INFO` or graver. What is said below is for those who look for faults
-    /// in the client.
+    /// Whether the level is `INFO` or higher. Lower levels are for debugging the client.
     pub is_loud: bool,
-    /// The module that said it, e.g. `jd_client_sv2::jdc_runtime`; empty if it names none.
+    /// The module, e.g. `jd_client_sv2::jdc_runtime`; empty if the line has none.
     pub target: &'a [u8],
-    /// What was said, with its fields, without a carriage return at its end.
+    /// The message with its fields, without a carriage return at its end.
     pub message: &'a [u8],
 }
 
 impl<'a> LineParts<'a> {
-    /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
-    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+    /// Splits a line (without its line break); `None` if it does not begin with time and level.
+    pub(in crate::programs) fn read(line: &'a [u8]) -> Option<Self> {
         let header = level::parts(line)?;
         let message = &line[header.message..];
         Some(Self {
@@ -33,8 +32,8 @@ impl<'a> LineParts<'a> {
     }
 }
 
-/// The moment a header's time stamp means; none for the first line of a panic, which has no stamp,
-/// and for days that are in no calendar.
+/// The time of a header's timestamp; none for the first line of a panic, which has no timestamp,
+/// and for invalid dates.
 fn moment(stamp: &[u8]) -> Option<Timestamp> {
     microseconds_utc(stamp).or_else(|| {
         // Other decimals, an offset, a leap second.
@@ -43,8 +42,8 @@ fn moment(stamp: &[u8]) -> Option<Timestamp> {
     })
 }
 
-/// `2026-11-22T21:28:39.731870Z`, which is what the client writes, in whole milliseconds. Every
-/// line has one, and the general way takes much longer.
+/// Reads `2026-11-22T21:28:39.731870Z`, the client's format, in whole milliseconds. Every line has
+/// a timestamp, and the general parser is much slower.
 fn microseconds_utc(stamp: &[u8]) -> Option<Timestamp> {
     if stamp.len() != 27 || !stamp.ends_with(b"Z") {
         return None;
@@ -79,8 +78,8 @@ fn is_day(year: i64, month: i64, day: i64) -> bool {
     (1..=last).contains(&day)
 }
 
-/// Days since 1970-01-01. Years are taken from March to February, so that the leap day is a year's
-/// last.
+/// Days since 1970-01-01. Years are counted from March to February, so the leap day is the last day
+/// of a year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));

@@ -1,0 +1,579 @@
+//! How a running translator is doing, from its log line by line: its client, its miners, and their
+//! shares.
+//!
+//! Pure: a line in, a changed [`TranslatorStatus`] out. The status can be stored after any line and
+//! continued later. Must not know: files, instances, the present time.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::cause_of_line;
+use super::facts::{self, TranslatorFact};
+use crate::base::clock::Timestamp;
+use crate::keeper::level::{LogLevel, level_of_line};
+use crate::programs::jd_client::diagnosis::causes::CauseWeight;
+use crate::programs::jd_client::diagnosis::facts::details::{place_of_panic, words};
+use crate::programs::jd_client::diagnosis::{ClientMessage, EndCause, OTHER};
+use crate::programs::log_line::LineParts;
+
+/// So many miners are kept apart. Anybody who reaches the port can connect, so there is a limit;
+/// further miners are only counted.
+const MOST_MINERS: usize = 4_096;
+
+/// So many reasons of rejected shares are counted apart; the rest is counted as [`OTHER`].
+const MOST_REASONS: usize = 16;
+
+/// So many bytes of a line are searched for a cause. A line may be a megabyte.
+const LOOKED_AT: usize = 4_096;
+
+/// How far a translator is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TranslatorState {
+    /// The log says nothing about it yet.
+    #[default]
+    Unknown,
+    /// It starts.
+    Starting,
+    /// It connects to its client. Miners cannot connect yet.
+    WaitingForClient,
+    /// Miners can connect.
+    Serving,
+    /// The connection to its client ended. Its miners are disconnected, and it exits unless it has
+    /// another upstream.
+    ClientLost,
+    /// It cannot work and exits; [`TranslatorStatus::failure`] says why.
+    Failed,
+    /// It was asked to stop.
+    Stopping,
+    /// It has stopped after it was asked to.
+    Stopped,
+}
+
+/// How far a Stratum V1 miner is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sv1MinerStage {
+    /// It is connected and has sent nothing.
+    #[default]
+    Connected,
+    /// The translator has asked the client for a channel.
+    Requesting,
+    /// It has a channel and can mine.
+    Open,
+}
+
+/// Shares of all miners in this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TranslatorShares {
+    /// Shares that miners submitted for a known job. 0.6.0 does not write a line for others.
+    pub submitted: u64,
+    /// Shares of miners that the translator itself refused. 0.6.0 does not write a line for these.
+    pub refused: u64,
+    /// Shares sent to the client.
+    pub forwarded: u64,
+    /// Shares that the translator accepted from miners and dropped.
+    pub dropped: u64,
+    /// Shares that the client accepted.
+    pub accepted: u64,
+    /// Shares that the client rejected.
+    pub rejected: u64,
+    /// The rejected shares by the client's reason; at most 16 besides `other`.
+    pub by_reason: BTreeMap<String, u64>,
+    /// When a miner last submitted a share.
+    pub submitted_at: Option<Timestamp>,
+    /// When the client last accepted a share.
+    pub accepted_at: Option<Timestamp>,
+}
+
+/// What a translator's log says about its present run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TranslatorStatus {
+    /// When the present run began.
+    pub began: Option<Timestamp>,
+    /// The time of the last line that had one.
+    pub heard: Option<Timestamp>,
+    /// How far it is.
+    pub state: TranslatorState,
+    /// Since when it has been in this state; `None` if the line that says so has no time.
+    pub since: Option<Timestamp>,
+    /// Whether the client accepted the connection and has not ended it.
+    pub is_connected: bool,
+    /// `host:port` of the client that it uses or tries.
+    pub client: Option<String>,
+    /// The client's place in the list of upstreams, from 1.
+    pub client_number: u64,
+    /// How many upstreams it has.
+    pub clients: u64,
+    /// Why the last try to connect failed; `None` once one succeeded.
+    pub client_refusal: Option<ClientMessage>,
+    /// Where Stratum V1 miners can connect, `ip:port`.
+    pub listening: Option<String>,
+    /// Why it failed or lost its client. Kept until miners can connect again.
+    pub failure: Option<EndCause>,
+    /// Connected miners by the translator's numbers, which start anew in each run; at most 4,096.
+    pub miners: BTreeMap<u64, Sv1MinerStage>,
+    /// Connected miners that are not in the list because it is full.
+    pub more_miners: u64,
+    /// Miners that got no channel, and why last.
+    pub refused_channels: u64,
+    /// The last refusal of a channel.
+    pub channel_refusal: Option<ClientMessage>,
+    /// Channels that the client opened in this run.
+    pub opened_channels: u64,
+    /// Miners that the translator disconnected because they cannot change their extranonce.
+    pub cut_off_miners: u64,
+    /// Shares of all miners.
+    pub shares: TranslatorShares,
+    /// The last panic of a task, by place and words.
+    pub panicked: Option<ClientMessage>,
+    /// When it stopped or was about to exit.
+    pub ended: Option<Timestamp>,
+}
+
+impl TranslatorStatus {
+    /// Takes one line without its line break. Returns whether anything but times and counters
+    /// changed.
+    pub fn apply_line(&mut self, line: &[u8]) -> bool {
+        let Some(parts) = LineParts::read(line) else {
+            return self.apply_bare_line(line);
+        };
+        self.heard = Some(parts.at);
+        let is_new = self.end_panic();
+        if !parts.is_loud {
+            return is_new;
+        }
+        let fact = facts::recognise(parts.target, parts.message);
+        // A start forgets what was before, so it comes first.
+        let is_changed = match fact {
+            Some(fact) => self.take(fact, parts.at),
+            None => false,
+        };
+        let is_problem = level_of_line(line).is_some_and(|level| level >= LogLevel::Warn);
+        let head = &line[..line.len().min(LOOKED_AT)];
+        let is_explained = is_problem && self.explain(&String::from_utf8_lossy(head));
+        is_new | is_changed | is_explained
+    }
+
+    /// How many miners are connected.
+    pub fn connected_miners(&self) -> u64 {
+        self.more_miners.saturating_add(self.miners.len() as u64)
+    }
+
+    /// How many connected miners have no channel. They cannot mine.
+    pub fn miners_without_channel(&self) -> u64 {
+        let waiting = |stage: &&Sv1MinerStage| **stage != Sv1MinerStage::Open;
+        self.miners.values().filter(waiting).count() as u64
+    }
+
+    fn take(&mut self, fact: TranslatorFact, at: Timestamp) -> bool {
+        match fact {
+            TranslatorFact::Starts => {
+                *self = Self {
+                    began: Some(at),
+                    heard: Some(at),
+                    ..Self::default()
+                };
+                self.enter(TranslatorState::Starting, at)
+            }
+            TranslatorFact::UpstreamTry {
+                number,
+                of,
+                address,
+            } => {
+                (self.client_number, self.clients) = (number, of);
+                self.client = Some(address);
+                self.is_connected = false;
+                self.enter(TranslatorState::WaitingForClient, at)
+            }
+            // Said before each of three tries; the state is known from the line before the first.
+            TranslatorFact::UpstreamAttempt { number: _ } => {
+                self.enter(TranslatorState::WaitingForClient, at)
+            }
+            TranslatorFact::UpstreamUp => {
+                self.client_refusal = None;
+                !std::mem::replace(&mut self.is_connected, true)
+            }
+            TranslatorFact::UpstreamRefusal { words } => {
+                self.is_connected = false;
+                say(&mut self.client_refusal, at, words)
+            }
+            TranslatorFact::UpstreamLoss { words } => self.lose_client(words, at),
+            TranslatorFact::Listening { address } => {
+                self.listening = Some(address);
+                self.failure = None;
+                self.ended = None;
+                self.enter(TranslatorState::Serving, at)
+            }
+            TranslatorFact::Failure => self.fail(at),
+            TranslatorFact::MinerConnected { miner } => {
+                if self.miners.len() < MOST_MINERS {
+                    self.miners.insert(miner, Sv1MinerStage::Connected);
+                } else {
+                    self.more_miners = self.more_miners.saturating_add(1);
+                }
+                true
+            }
+            TranslatorFact::ChannelRequest { miner } => {
+                self.advance(miner, Sv1MinerStage::Requesting)
+            }
+            TranslatorFact::ChannelGrant => {
+                self.opened_channels = self.opened_channels.saturating_add(1);
+                false
+            }
+            TranslatorFact::ChannelOpen { miner } => self.advance(miner, Sv1MinerStage::Open),
+            TranslatorFact::ChannelRefusal { code } => {
+                self.refused_channels = self.refused_channels.saturating_add(1);
+                say(&mut self.channel_refusal, at, code)
+            }
+            TranslatorFact::MinerGone { miner } => {
+                let is_listed = self.miners.remove(&miner).is_some();
+                if !is_listed {
+                    self.more_miners = self.more_miners.saturating_sub(1);
+                }
+                true
+            }
+            TranslatorFact::MinerCutOff => {
+                self.cut_off_miners = self.cut_off_miners.saturating_add(1);
+                false
+            }
+            TranslatorFact::ShareSubmission => {
+                self.shares.submitted = self.shares.submitted.saturating_add(1);
+                self.shares.submitted_at = Some(at);
+                false
+            }
+            TranslatorFact::MinerShareRejection => {
+                self.shares.refused = self.shares.refused.saturating_add(1);
+                false
+            }
+            TranslatorFact::ShareForward => {
+                self.shares.forwarded = self.shares.forwarded.saturating_add(1);
+                false
+            }
+            TranslatorFact::ShareDrop => {
+                self.shares.dropped = self.shares.dropped.saturating_add(1);
+                false
+            }
+            TranslatorFact::SharesAccepted { count } => {
+                self.shares.accepted = self.shares.accepted.saturating_add(count);
+                self.shares.accepted_at = Some(at);
+                false
+            }
+            TranslatorFact::ShareRejection { reason } => {
+                self.shares.reject(reason);
+                false
+            }
+            TranslatorFact::Panic { place } => {
+                say(&mut self.panicked, at, format!("panicked at {place}"))
+            }
+            TranslatorFact::StopRequest => self.enter(TranslatorState::Stopping, at),
+            TranslatorFact::Stopped => self.stop(at),
+        }
+    }
+
+    /// Changes the state; returns whether it was another one.
+    fn enter(&mut self, state: TranslatorState, at: Timestamp) -> bool {
+        let is_new = self.state != state;
+        if is_new {
+            (self.state, self.since) = (state, Some(at));
+        }
+        is_new
+    }
+
+    fn lose_client(&mut self, words: Option<String>, at: Timestamp) -> bool {
+        // Two lines say it; the first one has the reason.
+        let is_new_reason = match words {
+            Some(words) => say(&mut self.client_refusal, at, words),
+            None => false,
+        };
+        let was_connected = std::mem::take(&mut self.is_connected);
+        self.listening = None;
+        is_new_reason | was_connected | self.enter(TranslatorState::ClientLost, at)
+    }
+
+    /// It exits. One that lost its client and has no other stays in that state.
+    fn fail(&mut self, at: Timestamp) -> bool {
+        self.ended.get_or_insert(at);
+        self.listening = None;
+        self.state != TranslatorState::ClientLost && self.enter(TranslatorState::Failed, at)
+    }
+
+    fn stop(&mut self, at: Timestamp) -> bool {
+        let is_new = self.ended.is_none();
+        self.ended.get_or_insert(at);
+        self.is_connected = false;
+        self.listening = None;
+        self.miners.clear();
+        self.more_miners = 0;
+        match self.state {
+            TranslatorState::ClientLost | TranslatorState::Failed | TranslatorState::Stopped => {
+                is_new
+            }
+            TranslatorState::Stopping => self.enter(TranslatorState::Stopped, at),
+            // Nobody asked it to. 0.6.0 says no more if its address for miners is not an IP address.
+            _ => self.enter(TranslatorState::Failed, at),
+        }
+    }
+
+    fn advance(&mut self, miner: u64, stage: Sv1MinerStage) -> bool {
+        match self.miners.get_mut(&miner) {
+            // A request is not answered twice: an open channel stays open.
+            Some(known) if *known != stage && *known != Sv1MinerStage::Open => {
+                *known = stage;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps the cause that a line gives. One that only says that something failed does not replace
+    /// what is known.
+    fn explain(&mut self, line: &str) -> bool {
+        let Some((cause, weight)) = cause_of_line(line, false) else {
+            return false;
+        };
+        let explains = weight == CauseWeight::Reason;
+        if self.failure.is_some() && !explains {
+            return false;
+        }
+        let is_new = self.failure.as_ref() != Some(&cause);
+        self.failure = Some(cause);
+        is_new
+    }
+
+    /// A line without time and level: an error in the configuration, or what a panic said.
+    fn apply_bare_line(&mut self, line: &[u8]) -> bool {
+        if self.awaits_words() {
+            if line.first().is_none_or(u8::is_ascii_whitespace) {
+                return false;
+            }
+            if let Some(panic) = &mut self.panicked {
+                let text = format!("{} {}", panic.words, words(line));
+                panic.words = words(text.as_bytes());
+            }
+            self.end_panic();
+            self.explain(&String::from_utf8_lossy(&line[..line.len().min(LOOKED_AT)]));
+            return true;
+        }
+        if let Some(place) = place_of_panic(line).filter(|_| line.starts_with(b"thread '")) {
+            let place = format!("panicked at {place}");
+            let is_known = self
+                .panicked
+                .as_ref()
+                .is_some_and(|panic| panic.words.starts_with(&place));
+            let at = self.heard.unwrap_or(Timestamp(0));
+            return !is_known && say(&mut self.panicked, at, place);
+        }
+        if !line.starts_with(b"Translator proxy config error") {
+            return false;
+        }
+        *self = Self {
+            state: TranslatorState::Failed,
+            ..Self::default()
+        };
+        self.explain(&String::from_utf8_lossy(&line[..line.len().min(LOOKED_AT)]));
+        true
+    }
+
+    /// Whether the last line gave the place of a panic; its words end with a colon then.
+    fn awaits_words(&self) -> bool {
+        self.panicked
+            .as_ref()
+            .is_some_and(|panic| panic.words.ends_with(':'))
+    }
+
+    fn end_panic(&mut self) -> bool {
+        let is_awaited = self.awaits_words();
+        if let Some(panic) = self.panicked.as_mut().filter(|_| is_awaited) {
+            panic
+                .words
+                .truncate(panic.words.trim_end_matches(':').len());
+        }
+        is_awaited
+    }
+}
+
+impl TranslatorShares {
+    fn reject(&mut self, reason: String) {
+        self.rejected = self.rejected.saturating_add(1);
+        let named = self.by_reason.len() - usize::from(self.by_reason.contains_key(OTHER));
+        let reason = if named < MOST_REASONS || self.by_reason.contains_key(&reason) {
+            reason
+        } else {
+            OTHER.to_owned()
+        };
+        let count = self.by_reason.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Keeps a message; returns whether its words are new.
+fn say(kept: &mut Option<ClientMessage>, at: Timestamp, words: String) -> bool {
+    let is_new = kept.as_ref().is_none_or(|said| said.words != words);
+    *kept = Some(ClientMessage { at, words });
+    is_new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn status(lines: &[&str]) -> TranslatorStatus {
+        let mut status = TranslatorStatus::default();
+        apply(&mut status, lines);
+        status
+    }
+
+    fn apply(status: &mut TranslatorStatus, lines: &[&str]) {
+        for line in lines {
+            status.apply_line(format!("2026-11-29T09:01:30.000000Z {line}").as_bytes());
+        }
+    }
+
+    const SERVES: [&str; 4] = [
+        " INFO translator_sv2: Starting Translator Proxy...",
+        " INFO translator_sv2::translator_runtime: Trying upstream 1 of 1: 127.0.0.1:34265",
+        " INFO translator_sv2::sv2::upstream::common_message_handler: Received: SetupConnectionSuccess(used_version: 2, flags: 0x00000000)",
+        " INFO translator_sv2::sv1::sv1_server: Translator Proxy: listening on 0.0.0.0:34255",
+    ];
+
+    #[test]
+    fn a_miner_is_without_channel_until_it_is_answered() {
+        let server = |text: &str| format!(" INFO translator_sv2::sv1::sv1_server: {text}");
+        let mut status = status(&SERVES);
+        let counts = |status: &TranslatorStatus| {
+            (status.connected_miners(), status.miners_without_channel())
+        };
+        assert_eq!(counts(&status), (0, 0));
+        let connected = server(
+            "Downstream 1 registered successfully (channel will be opened after first message)",
+        );
+        let second = connected.replace("Downstream 1", "Downstream 2");
+        apply(&mut status, &[&connected, &second]);
+        assert_eq!(counts(&status), (2, 2));
+        let request = server(
+            "SV1 server: opening extended mining channel for downstream 1 after first message",
+        );
+        apply(&mut status, &[&request]);
+        assert_eq!(status.miners[&1], Sv1MinerStage::Requesting);
+        assert_eq!(counts(&status), (2, 2));
+        apply(
+            &mut status,
+            &[
+                &server("Processing 3 queued Sv1 messages for downstream 1"),
+                &request,
+            ],
+        );
+        assert_eq!(status.miners[&1], Sv1MinerStage::Open);
+        assert_eq!(counts(&status), (2, 1));
+        apply(
+            &mut status,
+            &[&server(
+                "🔌 Downstream: 1 disconnected and removed from sv1 server downstreams",
+            )],
+        );
+        assert_eq!(counts(&status), (1, 1));
+    }
+
+    #[test]
+    fn a_flood_of_miners_is_counted_and_takes_bounded_memory() {
+        let mut status = status(&SERVES);
+        for miner in 0..10_000 {
+            apply(
+                &mut status,
+                &[&format!(
+                    " INFO translator_sv2::sv1::sv1_server: Downstream {miner} registered successfully (x)"
+                )],
+            );
+        }
+        assert_eq!(
+            (status.connected_miners(), status.miners.len()),
+            (10_000, MOST_MINERS)
+        );
+        for miner in 0..10_001 {
+            apply(
+                &mut status,
+                &[&format!(
+                    " INFO translator_sv2::sv1::sv1_server: 🔌 Downstream: {miner} disconnected"
+                )],
+            );
+        }
+        assert_eq!(status.connected_miners(), 0);
+        for reason in 0..100 {
+            apply(
+                &mut status,
+                &[&format!(
+                    " WARN translator_sv2::sv2::channel_manager::mining_message_handler: Received: SubmitSharesError(channel_id=7, error_code=r{reason}) ❌"
+                )],
+            );
+        }
+        assert_eq!(
+            (status.shares.rejected, status.shares.by_reason.len()),
+            (100, MOST_REASONS + 1)
+        );
+        assert_eq!(status.shares.by_reason[OTHER], 84);
+    }
+
+    #[test]
+    fn a_refused_channel_ends_in_a_lost_client_with_its_reason() {
+        let mut status = status(&SERVES);
+        apply(
+            &mut status,
+            &[
+                " WARN translator_sv2::sv2::channel_manager::mining_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: min-extranonce-size-too-large)",
+                " WARN translator_sv2::sv2::channel_manager: ChannelManager::handle_upstream_frame requested fallback error_kind=OpenMiningChannelError",
+                " INFO translator_sv2::translator_runtime: Preparing fallback",
+                "ERROR translator_sv2::translator_runtime: All upstreams failed after 3 retries each",
+            ],
+        );
+        assert_eq!(status.state, TranslatorState::ClientLost);
+        assert_eq!(status.failure.unwrap().code, "extranonce-too-large");
+        assert_eq!(status.refused_channels, 1);
+        assert!(status.ended.is_some() && !status.is_connected);
+    }
+
+    #[test]
+    fn a_translator_that_stops_without_a_word_has_failed() {
+        let mut status = status(&SERVES[..1]);
+        apply(
+            &mut status,
+            &[" INFO translator_sv2: TranslatorSv2 dropped"],
+        );
+        assert_eq!(
+            (status.state, status.failure),
+            (TranslatorState::Failed, None)
+        );
+        let begun = self::status(&SERVES[..1]);
+        assert_eq!(begun.state, TranslatorState::Starting);
+    }
+
+    #[test]
+    fn another_programs_lines_change_nothing_but_the_time() {
+        let mut status = status(&SERVES);
+        let before = status.clone();
+        apply(
+            &mut status,
+            &[
+                "ERROR jd_client_sv2::io_task: Reader error error=SocketClosed",
+                " INFO jd_manager::keeper: translator exited",
+            ],
+        );
+        assert_eq!(status, before);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..20)) {
+            let mut status = TranslatorStatus::default();
+            for line in lines {
+                status.apply_line(&line);
+                status.apply_line(&[&b"2026-11-29T09:01:30.000000Z  WARN translator_sv2::a: "[..], &line].concat());
+            }
+        }
+    }
+}
