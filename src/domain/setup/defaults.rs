@@ -8,6 +8,7 @@ use super::service::{SetupProgress, SetupService};
 use super::step::SetupStep;
 use super::validate::listeners;
 use crate::base::error::Result;
+use crate::domain::configs::TranslatorSettings;
 use crate::programs::jd_client::config_fields::USUAL_CORE;
 
 /// The suggested name of the first instance.
@@ -78,6 +79,20 @@ impl SetupService {
                 ]);
                 fields.extend([("proposed_listening_port", listening.to_string())]);
                 fields.extend([("proposed_monitoring_port", monitoring.to_string())]);
+                if answers.has_v1_miners() {
+                    let port = self.free_v1_port(vec![listening, monitoring]).await?;
+                    fields.extend([("stratum_v1_port", port.clone())]);
+                    fields.extend([("proposed_stratum_v1_port", port)]);
+                    fields.extend([("miner_class", "bitaxe".to_owned())]);
+                }
+            }
+            // The user first chose Stratum V2 and then changed that.
+            SetupStep::Name
+                if answers.has_v1_miners() && answers.get("stratum_v1_port").is_empty() =>
+            {
+                let port = self.free_v1_port(Vec::new()).await?;
+                answers.set("stratum_v1_port", port.clone());
+                answers.set("proposed_stratum_v1_port", port);
             }
             _ => {}
         }
@@ -94,29 +109,39 @@ impl SetupService {
     /// An internal error.
     pub(super) async fn renew_proposals(&self, answers: &mut SetupAnswers) -> Result<bool> {
         let mut has_changed = false;
-        let ports = listeners(answers).map(|(field, _)| {
+        let port = |answers: &SetupAnswers, field: &str| {
             answers
                 .get(&format!("{field}_port"))
                 .parse::<u16>()
                 .unwrap_or(0)
-        });
+        };
+        let mut ports: Vec<u16> = listeners(answers)
+            .iter()
+            .map(|(field, _)| port(answers, field))
+            .collect();
         for (at, (field, host)) in listeners(answers).into_iter().enumerate() {
             let (name, proposal) = (format!("{field}_port"), format!("proposed_{field}_port"));
             let address = SocketAddr::from((host, ports[at]));
             if ports[at] == 0 || answers.get(&name) != answers.get(&proposal) {
                 continue;
             }
-            let free = self
-                .instances
-                .free_port(address, vec![ports[1 - at]])
-                .await?;
+            let others = ports.iter().enumerate().filter(|(other, _)| *other != at);
+            let others = others.map(|(_, port)| *port).collect();
+            let free = self.instances.free_port(address, others).await?;
             if free != ports[at] {
+                ports[at] = free;
                 answers.set(&name, free.to_string());
                 answers.set(&proposal, free.to_string());
                 has_changed = true;
             }
         }
         Ok(has_changed)
+    }
+
+    /// A free port for Stratum V1 miners that is not among `others`.
+    async fn free_v1_port(&self, others: Vec<u16>) -> Result<String> {
+        let usual = TranslatorSettings::starting().listening_address;
+        Ok(self.instances.free_port(usual, others).await?.to_string())
     }
 
     async fn free_name(&self) -> Result<String> {

@@ -4,12 +4,14 @@ use serde_json::Value;
 use std::net::SocketAddr;
 
 use super::responses::SetupResult;
-use super::service::SetupService;
+use super::service::{SetupService, lacking_translator};
 use super::validate::{CompleteSetup, SetupValidation, seen_from_the_body};
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::{ConfigDraft, lacking};
-use crate::domain::instances::{Instance, InstanceDraft, miner_urls};
+use crate::domain::instances::{
+    Instance, InstanceDraft, MinerAddress, MinerProtocol, miner_addresses,
+};
 
 impl SetupService {
     /// The complete setup in one request, for API clients.
@@ -63,7 +65,8 @@ impl SetupService {
         };
         // Checked last, so that problems in the body are reported first.
         let program = self.instances.client().await?;
-        let lacking = lacking(&config, &program.version);
+        let mut lacking = lacking(&config, &program.version);
+        lacking.extend(lacking_translator(&config, &program));
         if !lacking.is_empty() {
             return Err(Error::Invalid(lacking));
         }
@@ -112,7 +115,7 @@ impl SetupService {
         instance: &Instance,
         refused: Option<String>,
     ) -> Result<SetupResult> {
-        let (miners, public_key) = self.miners(instance).await?;
+        let (addresses, public_key) = self.miners(instance).await?;
         let name = &instance.name;
         let message = match refused {
             Some(why) => format!("{name} was saved but not started: {why}"),
@@ -126,7 +129,8 @@ impl SetupService {
             instance_id: instance.id,
             started: instance.running,
             status: instance.status,
-            miners,
+            miners: v2_urls(&addresses),
+            addresses,
             public_key,
             message,
             warnings: Vec::new(),
@@ -138,10 +142,17 @@ impl SetupService {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn miners(&self, instance: &Instance) -> Result<(Vec<String>, String)> {
+    pub async fn miners(&self, instance: &Instance) -> Result<(Vec<MinerAddress>, String)> {
         let config = self.configs.get(instance.config_id).await?.config;
-        Ok((miner_urls(&config).await, config.authority_public_key))
+        Ok((miner_addresses(&config).await, config.authority_public_key))
     }
+}
+
+/// The URLs for Stratum V2 miners.
+pub(super) fn v2_urls(addresses: &[MinerAddress]) -> Vec<String> {
+    let is_v2 = |address: &&MinerAddress| address.protocol == MinerProtocol::V2;
+    let urls = addresses.iter().filter(is_v2);
+    urls.map(|address| address.url.clone()).collect()
 }
 
 fn port_of(address: &Value) -> Option<u16> {

@@ -13,6 +13,7 @@ use crate::base::error::FieldError;
 use crate::base::ids::{ConfigId, InstanceId, SetupId};
 use crate::domain::configs::pool_list::KnownPool;
 use crate::domain::configs::{BitcoinNetwork, MiningMode};
+use crate::domain::instances::MinerAddress;
 use crate::domain::keys::without_secret_keys;
 use crate::keeper::machine::InstanceState;
 
@@ -110,6 +111,11 @@ impl SetupAnswers {
         !self
             .get("mode")
             .eq_ignore_ascii_case(MiningMode::SoloMining.as_str())
+    }
+
+    /// Whether some miners speak Stratum V1, or the user is not sure.
+    pub fn has_v1_miners(&self) -> bool {
+        self.get("miners") == "v1"
     }
 
     /// The number of pool rows.
@@ -252,6 +258,8 @@ pub struct SetupResult {
     pub status: InstanceState,
     /// The addresses to enter in miners, one for each usable address of this machine.
     pub miners: Vec<String>,
+    /// The same addresses, and those for Stratum V1 miners, with host, port and key as separate fields.
+    pub addresses: Vec<MinerAddress>,
     /// The public key to enter in miners.
     pub public_key: String,
     /// The result as text.

@@ -43,7 +43,8 @@ pub async fn start(
         ConfigFindings::default()
     };
     let no_client = s.client().await.err().map(|error| error.to_string());
-    want.respond(&StepPage::start(s.unfinished().await?, no_client, found))
+    let page = StepPage::start(s.unfinished().await?, no_client, found);
+    want.respond(&page.with_translator(s.has_translator().await))
 }
 
 /// Redirects a rejected form back to its page, so that *Back* and *Reload* in the browser do not
@@ -148,6 +149,7 @@ async fn page(
         KnownPools::default()
     };
     let page = StepPage::of(setup.clone(), step, answers)
+        .with_translator(s.has_translator().await)
         .saying(found, is_refused)
         .with_nodes(nodes)
         .with_pools(known);

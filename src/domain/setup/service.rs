@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -168,6 +169,15 @@ impl SetupService {
         self.instances.client().await
     }
 
+    /// Whether the client has a translator for Stratum V1 miners. Without a client: whether the next
+    /// one will probably have one, which every release has.
+    pub async fn has_translator(&self) -> bool {
+        match self.client().await {
+            Ok(program) => program.translator.is_some(),
+            Err(_) => true,
+        }
+    }
+
     /// Unfinished setups, most recently changed first.
     ///
     /// # Errors
@@ -304,6 +314,7 @@ impl SetupService {
         if let (SetupStep::Review, Some(config), Ok(program)) = (step, &config, self.client().await)
         {
             found.errors.extend(lacking(config, &program.version));
+            found.errors.extend(lacking_translator(config, &program));
         }
         if let Some(config) = config.filter(|_| step != SetupStep::Review) {
             let lost = self.configs.lost_hosts(&config).await;
@@ -338,9 +349,12 @@ impl SetupService {
             for (purpose, key) in [
                 ("miners", "listening_address"),
                 ("monitoring", "monitoring_address"),
+                ("Stratum V1 miners", "translator/listening_address"),
             ] {
-                let address = whole.config[key]
-                    .as_str()
+                let address = whole
+                    .config
+                    .pointer(&format!("/{key}"))
+                    .and_then(Value::as_str)
                     .and_then(|text| text.parse::<SocketAddr>().ok());
                 if let Some(address) = address
                     && let Some(detail) = self.instances.in_the_way(purpose, address).await?
@@ -455,4 +469,21 @@ fn with_home(pairs: &[(String, String)]) -> Vec<(String, String)> {
         false => (name.clone(), text.clone()),
     };
     pairs.iter().map(written).collect()
+}
+
+/// The error of a setup for Stratum V1 miners with a client that has no translator.
+pub(super) fn lacking_translator(
+    config: &ClientConfig,
+    program: &ClientProgram,
+) -> Option<FieldError> {
+    (config.enabled_translator().is_some() && program.translator.is_none()).then(|| {
+        FieldError::new(
+            "/miners",
+            format!(
+                "Client {} has no translator for Stratum V1 miners. Install a version with a translator under Updates, or choose \
+                 “Only Stratum V2”.",
+                program.version
+            ),
+        )
+    })
 }

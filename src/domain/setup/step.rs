@@ -67,11 +67,14 @@ impl SetupStep {
     /// The step that contains the field with this name; none if setup has no such field.
     pub fn of_field(name: &str) -> Option<Self> {
         match name {
-            "mode" => Some(Self::Mode),
+            "miners" | "mode" => Some(Self::Mode),
             "upstreams" => Some(Self::Pools),
             "network" => Some(Self::Payout),
-            "name" | "reach" | "listening_port" | "monitoring_port" => Some(Self::Name),
-            "proposed_listening_port" | "proposed_monitoring_port" => Some(Self::Name),
+            "name" | "reach" | "miner_class" => Some(Self::Name),
+            "listening_port" | "monitoring_port" | "stratum_v1_port" => Some(Self::Name),
+            "proposed_listening_port" | "proposed_monitoring_port" | "proposed_stratum_v1_port" => {
+                Some(Self::Name)
+            }
             _ => {
                 let (row, field) = ConfigField::named(name)?;
                 match field.group {

@@ -11,13 +11,13 @@ use super::step::SetupStep;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::pool_list::{KnownPool, KnownPools, built_in};
 use crate::domain::configs::{
-    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, check_name, form_name,
-    form_to_value, payout_descriptor, read,
+    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, TranslatorSettings,
+    check_name, form_name, form_to_value, payout_descriptor, read,
 };
 use crate::domain::keys::without_secret_keys;
 
 /// Members of the request body and the corresponding keys of a configuration.
-const MEMBERS: [(&str, &str); 7] = [
+const MEMBERS: [(&str, &str); 8] = [
     ("mode", "mode"),
     ("template_provider", "template_provider_type"),
     ("pools", "upstreams"),
@@ -25,6 +25,7 @@ const MEMBERS: [(&str, &str); 7] = [
     ("jdc_signature", "jdc_signature"),
     ("listening_address", "listening_address"),
     ("monitoring_address", "monitoring_address"),
+    ("translator", "translator"),
 ];
 
 /// A setup that can be checked and saved.
@@ -57,11 +58,12 @@ impl CompleteSetup {
     /// values.
     pub fn of_answers(answers: &SetupAnswers, up_to: SetupStep, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
-        let simple = ["name", "network", "reach"];
+        let simple = ["name", "network", "reach", "miners", "miner_class"];
         let is_simple = |name: &str| {
             simple.contains(&name)
                 || name.ends_with("listening_port")
                 || name.ends_with("monitoring_port")
+                || name.ends_with("stratum_v1_port")
         };
         let pairs = answers.up_to(up_to).filter(|(name, _)| !is_simple(name));
         let mut sent = form_to_value(pairs.map(|(name, text)| (name.clone(), text.clone())));
@@ -100,16 +102,23 @@ impl CompleteSetup {
             whole.name = answers.get("name").to_owned();
             for (field, host) in listeners(answers) {
                 let text = answers.get(&format!("{field}_port"));
-                let at = format!("{field}_address");
+                let at = address_pointer(field);
                 match text.parse::<u16>() {
                     Ok(port) if port > 0 => {
-                        whole.config[at] =
-                            SocketAddr::new(IpAddr::V4(host), port).to_string().into()
+                        let address = SocketAddr::new(IpAddr::V4(host), port).to_string();
+                        if field == STRATUM_V1 {
+                            whole.config["translator"] = json!({
+                                "enabled": true,
+                                "listening_address": address,
+                                "min_miner_hashrate": miner_hashrate(answers.get("miner_class")),
+                            });
+                        } else {
+                            whole.config[at.trim_start_matches('/')] = address.into();
+                        }
                     }
-                    _ => whole.errors.push(FieldError::new(
-                        format!("/{at}"),
-                        "Enter a port from 1 to 65535.",
-                    )),
+                    _ => whole
+                        .errors
+                        .push(FieldError::new(at, "Enter a port from 1 to 65535.")),
                 }
             }
         }
@@ -328,14 +337,39 @@ fn is_never_meant(pointer: &str) -> bool {
         .contains(&pointer)
 }
 
-/// The two listeners: prefix of the port field, and IP address.
-pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
+/// The prefix of the fields of the port for Stratum V1 miners.
+pub const STRATUM_V1: &str = "stratum_v1";
+
+/// The listeners: prefix of the port field, and IP address.
+pub fn listeners(answers: &SetupAnswers) -> Vec<(&'static str, Ipv4Addr)> {
     let reach = if answers.get("reach") == "local" {
         Ipv4Addr::LOCALHOST
     } else {
         Ipv4Addr::UNSPECIFIED
     };
-    [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
+    let mut listeners = vec![("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)];
+    if answers.has_v1_miners() {
+        listeners.push((STRATUM_V1, reach));
+    }
+    listeners
+}
+
+/// The pointer of a listener in the configuration. `field`: the prefix of its port field.
+fn address_pointer(field: &str) -> String {
+    if field == STRATUM_V1 {
+        "/translator/listening_address".into()
+    } else {
+        format!("/{field}_address")
+    }
+}
+
+/// The hashrate of the weakest miner of a class, H/s. Bitaxe if none was selected: a lower hashrate
+/// only sets a lower difficulty at the start.
+fn miner_hashrate(class: &str) -> f64 {
+    match class {
+        "asic" => TranslatorSettings::ASIC_HASHRATE,
+        _ => TranslatorSettings::BITAXE_HASHRATE,
+    }
 }
 
 /// The findings with pointers into the request body.
@@ -364,6 +398,7 @@ pub fn field_of(pointer: &str) -> String {
     match pointer {
         "/listening_address" => "listening_port".into(),
         "/monitoring_address" => "monitoring_port".into(),
+        "/translator/listening_address" => "stratum_v1_port".into(),
         _ => form_name(pointer),
     }
 }

@@ -18,6 +18,8 @@ use super::validate::field_of;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, SetupId};
+use crate::base::quantity::typed_value;
+use crate::base::units::Unit;
 use crate::domain::configs::pool_list::{KnownPool, KnownPools};
 use crate::domain::configs::views::form::ConfigFormField;
 use crate::domain::configs::views::notes::FieldNotes;
@@ -39,7 +41,7 @@ struct SetupError<'p> {
     detail: &'p str,
 }
 
-/// A mining mode.
+/// A mining mode, or a kind of miners.
 struct ModeChoice {
     value: &'static str,
     title: &'static str,
@@ -87,6 +89,8 @@ pub struct StepPage {
     /// Why no client can be started, if none can.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_client: Option<String>,
+    /// The client has a translator for Stratum V1 miners.
+    has_translator: bool,
     #[serde(skip)]
     config: Option<ClientConfig>,
     #[serde(skip)]
@@ -133,8 +137,17 @@ impl StepPage {
             nodes: Vec::new(),
             tried: Vec::new(),
             no_client: None,
+            has_translator: false,
             config: None,
             is_refused: false,
+        }
+    }
+
+    /// Adds whether the client has a translator.
+    pub fn with_translator(self, has_translator: bool) -> Self {
+        Self {
+            has_translator,
+            ..self
         }
     }
 
@@ -268,6 +281,35 @@ impl StepPage {
                 help: "You keep the full reward of blocks you find and earn nothing otherwise. With a small miner you may never find one.",
             },
         ]
+    }
+
+    fn miner_choices(&self) -> [ModeChoice; 2] {
+        [
+            ModeChoice {
+                value: "v1",
+                title: "Stratum V1, or not sure",
+                help: "Most miners. Opens a port for Stratum V1 and one for Stratum V2.",
+            },
+            ModeChoice {
+                value: "v2",
+                title: "Only Stratum V2",
+                help: "Firmware with Stratum V2: Braiins OS, AxeOS 2.14 or newer, NerdQAxe.",
+            },
+        ]
+    }
+
+    /// Stratum V1 is the default if the client has a translator.
+    fn is_miners(&self, choice: &ModeChoice) -> bool {
+        let chosen = self.answers.get("miners");
+        let usual = if self.has_translator { "v1" } else { "v2" };
+        chosen == choice.value || chosen.is_empty() && choice.value == usual
+    }
+
+    fn miner_classes(&self) -> Vec<(String, String)> {
+        pairs([
+            ("bitaxe", "Bitaxe class, about 500 GH/s"),
+            ("asic", "ASIC, about 100 TH/s"),
+        ])
     }
 
     fn is_mode(&self, choice: &ModeChoice) -> bool {
@@ -429,7 +471,17 @@ impl StepPage {
             .map_or("", |choice| choice.title);
         let mut parts = vec![ReviewSection {
             step: SetupStep::Mode,
-            lines: vec![line("Mode", title.to_owned())],
+            lines: vec![
+                line(
+                    "Your miners",
+                    if config.enabled_translator().is_some() {
+                        "Stratum V1 and V2".to_owned()
+                    } else {
+                        "only Stratum V2".to_owned()
+                    },
+                ),
+                line("Mode", title.to_owned()),
+            ],
         }];
         let provider = match &config.template_provider_type {
             TemplateProvider::Sv2Tp {
@@ -511,10 +563,20 @@ impl StepPage {
         let mut name = vec![
             line("Name", self.answers.get("name").to_owned()),
             line(
-                "Miner port",
+                "Stratum V2 port",
                 format!("{}, for {who}", config.listening_address.port()),
             ),
         ];
+        name.extend(config.enabled_translator().map(|translator| {
+            let hashrate = typed_value(Unit::HashesPerSecond, translator.min_miner_hashrate);
+            line(
+                "Stratum V1 port",
+                format!(
+                    "{}, for {who}; miners of {hashrate} or more",
+                    translator.listening_address.port()
+                ),
+            )
+        }));
         name.extend(config.monitoring_address.map(|address| {
             line(
                 "Monitoring port",

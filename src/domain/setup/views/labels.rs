@@ -5,7 +5,7 @@ use crate::programs::jd_client::config_fields::{ConfigField, FIELDS};
 
 /// Labels of fields that a configuration's form does not have or labels differently; empty for
 /// hidden fields.
-const OWN_LABELS: [(&str, &str); 11] = [
+const OWN_LABELS: [(&str, &str); 14] = [
     ("template_provider", "Template source"),
     (
         "template_provider_type.BitcoinCoreIpc.network",
@@ -20,8 +20,11 @@ const OWN_LABELS: [(&str, &str); 11] = [
     ("network", "Network"),
     ("jdc_signature", "Coinbase tag (optional)"),
     ("name", "Name"),
-    ("listening_port", "Miner port"),
+    ("listening_port", "Stratum V2 port"),
     ("monitoring_port", "Monitoring port"),
+    ("miners", "Your miners"),
+    ("stratum_v1_port", "Stratum V1 port"),
+    ("miner_class", "Miner class"),
     ("reach", "Reachable from"),
 ];
 

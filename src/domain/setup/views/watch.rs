@@ -4,7 +4,8 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::instances::Instance;
+use crate::domain::instances::{Instance, MinerAddress, MinerProtocol};
+use crate::domain::setup::finish::v2_urls;
 use crate::keeper::machine::InstanceState;
 
 /// `GET /setup/watch/{id}`.
@@ -17,6 +18,8 @@ pub struct WatchPage {
     instance: Instance,
     /// The addresses to enter in miners, one for each usable address of this machine.
     miners: Vec<String>,
+    /// The same addresses, and those for Stratum V1 miners, with host, port and key as separate fields.
+    addresses: Vec<MinerAddress>,
     /// The public key to enter in miners.
     public_key: String,
 }
@@ -25,10 +28,11 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 
 impl WatchPage {
     /// The current state of the instance, with addresses and public key for its miners.
-    pub fn new(instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
+    pub fn new(instance: Instance, (addresses, public_key): (Vec<MinerAddress>, String)) -> Self {
         Self {
             instance,
-            miners,
+            miners: v2_urls(&addresses),
+            addresses,
             public_key,
         }
     }
@@ -39,6 +43,11 @@ impl WatchPage {
         Some(format!(
             "<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"
         ))
+    }
+
+    fn addresses_of(&self, protocol: &MinerProtocol) -> Vec<&MinerAddress> {
+        let is_wanted = |address: &&MinerAddress| address.protocol == *protocol;
+        self.addresses.iter().filter(is_wanted).collect()
     }
 
     fn is_serving(&self) -> bool {
