@@ -97,17 +97,6 @@ pub async fn miner_addresses(config: &ClientConfig) -> Vec<MinerAddress> {
     found
 }
 
-/// The URLs for Stratum V2 miners, best first.
-pub async fn miner_urls(config: &ClientConfig) -> Vec<String> {
-    let addresses = miner_addresses(config).await;
-    let is_v2 = |address: &MinerAddress| address.protocol == MinerProtocol::V2;
-    addresses
-        .into_iter()
-        .filter(is_v2)
-        .map(|address| address.url)
-        .collect()
-}
-
 /// The addresses by which a listener is reached, best first.
 async fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     if address.ip().is_unspecified() {

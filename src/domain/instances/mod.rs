@@ -55,7 +55,7 @@ pub use display::size_text;
 pub use draft::InstanceDraft;
 pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, ListExtras, ListStats};
-pub use miner_address::{MinerAddress, MinerProtocol, miner_addresses, miner_urls};
+pub use miner_address::{MinerAddress, MinerProtocol, miner_addresses};
 pub use model::Instance;
 pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use program::{ClientProgram, ProgramSource};
