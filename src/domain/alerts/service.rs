@@ -301,7 +301,10 @@ impl Alerts {
                     .into_iter()
                     .find(|(id, _)| *id == instance);
                 let Some((_, name)) = name else {
-                    return Err(Error::invalid("/instance_id", "There is no such instance."));
+                    return Err(Error::invalid(
+                        "/instance_id",
+                        "This instance does not exist.",
+                    ));
                 };
                 queries::set_silence(c, instance, until)?;
                 Ok(InstanceSilence {
@@ -350,10 +353,12 @@ impl Alerts {
                 Some(state) if state == DeliveryProgress::Failed.as_str() => {
                     Ok(posted::requeue(c, id, now)?)
                 }
-                Some(state) if state == DeliveryProgress::Sent.as_str() => {
-                    Err(Error::Conflict("It was sent already.".into()))
-                }
-                Some(_) => Err(Error::Conflict("It waits to be sent already.".into())),
+                Some(state) if state == DeliveryProgress::Sent.as_str() => Err(Error::Conflict(
+                    "This notification was already sent.".into(),
+                )),
+                Some(_) => Err(Error::Conflict(
+                    "This notification is already waiting to be sent.".into(),
+                )),
             })
             .await?;
         self.wake.notify_one();
@@ -386,7 +391,7 @@ fn find_row<T, I: PartialEq + ToString>(
     let id = id.to_string();
     match rows.unreadable.iter().find(|row| row.id == id) {
         Some(row) => Err(Error::Conflict(format!(
-            "The {} \"{}\" cannot be read; a newer jd-manager may have written it. The page of alerts lists it, and can delete it.",
+            "The {} \"{}\" is unreadable. A newer jd-manager may have written it. You can delete it on the Alerts page.",
             kind, row.name
         ))),
         None => Err(Error::not_found(kind.into(), id)),
@@ -397,12 +402,8 @@ fn find_row<T, I: PartialEq + ToString>(
 fn channel_names(c: &mut SqliteConnection, vault: &Vault) -> Result<Vec<(ChannelId, String)>> {
     let channels = queries::channels(c, vault)?;
     let unreadable = channels.unreadable.into_iter();
-    let unreadable = unreadable.filter_map(|row| {
-        Some((
-            row.id.parse().ok()?,
-            format!("{} (cannot be read)", row.name),
-        ))
-    });
+    let unreadable = unreadable
+        .filter_map(|row| Some((row.id.parse().ok()?, format!("{} (unreadable)", row.name))));
     Ok(channels
         .read
         .into_iter()
@@ -438,14 +439,14 @@ pub(super) fn check_unused(c: &mut SqliteConnection, id: ChannelId, name: &str) 
         },
     );
     Err(Error::Conflict(format!(
-        "\"{name}\" is the only channel of {names}. Give {them} another one first."
+        "\"{name}\" is the only channel of {names}. Select another channel for {them} first."
     )))
 }
 
 fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> Result<()> {
     match queries::channel_name_is_taken(c, name, own)? {
         true => Err(Error::Conflict(format!(
-            "There is already a channel called \"{name}\". Choose another name."
+            "A channel named \"{name}\" already exists. Choose another name."
         ))),
         false => Ok(()),
     }
