@@ -62,7 +62,7 @@ impl ChannelDraft {
                 .and_then(|stored| stored.get(field.name))
                 .filter(|_| !members.has(field.name));
             let value = match kept {
-                // Not the secret itself: whether it may go where the channel leads now is judged
+                // Not the secret itself: whether it may be sent to the new destination is checked
                 // below.
                 Some(Value::String(_)) if field.how == ChannelFieldInput::Secret => Value::from(""),
                 Some(kept) => kept.clone(),
@@ -146,8 +146,8 @@ pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
     all
 }
 
-/// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the
-/// one there is; only null takes that away.
+/// The value of a field in the JSON of a channel. `has_former`: an empty secret keeps the saved
+/// secret; only null removes it.
 fn read(members: &mut MemberReader, field: &ChannelField, has_former: bool) -> Value {
     let is_kept =
         has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);

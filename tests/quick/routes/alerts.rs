@@ -78,7 +78,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     let page = manager.ask("/alerts", "text/html").await.page(200);
     assert_eq!(page.one("h1"), "Alerts");
     assert_eq!(page.one("nav a[aria-current=page]"), "Alerts");
-    assert_eq!(page.one("#first"), "First: a channel");
+    assert_eq!(page.one("#first"), "Add a channel first");
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),
@@ -234,7 +234,7 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     );
     assert_eq!(page.attr("#port", "aria-invalid"), "true");
     assert!(page.attrs(".attention a", "href").contains(&"#port".into()));
-    assert!(page.one(".attention").contains("Type the secret again"));
+    assert!(page.one(".attention").contains("Enter the secret again"));
     assert_eq!(manager.json("/api/alerts").await["channels"], json!([]));
 
     let saved = form(
@@ -339,11 +339,11 @@ async fn a_test_says_what_became_of_it() {
     let page = form(&manager, &format!("/alerts/channels/{bad_id}/test"), &[])
         .await
         .page(502);
-    assert_eq!(page.one("h1"), "The test failed");
+    assert_eq!(page.one("h1"), "Test failed");
     let page = form(&manager, &format!("/alerts/channels/{good_id}/test"), &[])
         .await
         .page(200);
-    assert_eq!(page.one("h1"), "The test was taken");
+    assert_eq!(page.one("h1"), "Test sent");
     assert_eq!(good.titles(), ["Test from jd-manager"; 2]);
     assert_eq!(
         manager.json("/api/alerts/deliveries").await,
@@ -558,13 +558,13 @@ async fn a_rule_is_made_and_changed_in_forms() {
     let row = [
         "Miners is below 2",
         "barn",
-        "after 1 min, again every 10 min, not from 22:30 to 07:00",
+        "after 1 min, every 10 min, not 22:30 to 07:00",
         "phone",
     ];
     assert!(
         list.texts("td")
             .windows(5)
-            .any(|cells| cells[0] == "Few ○ off" && cells[1..] == row),
+            .any(|cells| cells[0] == "Few ○ disabled" && cells[1..] == row),
         "{:?}",
         list.texts("td")
     );
@@ -708,7 +708,7 @@ async fn what_was_noticed_before_a_restart_is_sent_after_it_and_listed() {
         (all.len() == 2 && all.iter().all(|one| one["state"] != "waiting")).then_some(all)
     })
     .await;
-    assert_eq!(good.titles(), ["barn: not running though it should be"]);
+    assert_eq!(good.titles(), ["barn: not running"]);
     let of = |name: &str| {
         all.iter()
             .find(|one| one["channel"] == name)
@@ -907,7 +907,7 @@ async fn a_rule_for_one_instance_is_begun_on_its_page() {
         .unwrap();
     assert_eq!(link, format!("/alerts/rules/new?instance={shed}"));
     let kinds = manager.ask(&link, "text/html").await.page(200);
-    assert_eq!(kinds.one("h2"), "When do you want to be told of shed?");
+    assert_eq!(kinds.one("h2"), "Choose a condition for shed");
     let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
     assert_eq!(links.len(), 6);
     let page = manager.ask(&links[0], "text/html").await.page(200);
@@ -991,7 +991,7 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
             refused["detail"]
                 .as_str()
                 .unwrap()
-                .contains("cannot be read"),
+                .contains("is unreadable"),
             "{refused}"
         );
     }
@@ -1027,7 +1027,7 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     let said = manager
         .log()
         .lines()
-        .filter(|line| line.contains("cannot be read and is left out"))
+        .filter(|line| line.contains("is unreadable and ignored"))
         .count();
     assert_eq!(said, 2, "once for each");
     assert!(!manager.log().contains(SECRET));

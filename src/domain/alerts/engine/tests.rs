@@ -17,10 +17,7 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.pass(1);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["barn: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["barn: not running"]);
     let standing = world.alerts.everything().await.unwrap().standing;
     assert_eq!(
         (standing.len(), standing[0].rule.as_str(), standing[0].told),
@@ -29,13 +26,10 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await[1..],
-        ["barn: over: not running though it should be"]
-    );
+    assert_eq!(world.titles().await[1..], ["barn: resolved: not running"]);
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert!(
-        told[0].text.starts_with("It lasted 1 min, from ")
+        told[0].text.starts_with("Lasted 1 min, from ")
             && told[0].text.ends_with("Rule: Instance is down."),
         "{}",
         told[0].text
@@ -132,10 +126,7 @@ async fn a_rule_for_one_instance_leaves_the_others_alone() {
         ])
         .await
         .unwrap();
-    assert_eq!(
-        world.titles().await,
-        ["shed: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["shed: not running"]);
 }
 
 #[tokio::test]
@@ -158,7 +149,7 @@ async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_f
     world.alerts.tick().await;
     assert_eq!(
         world.titles().await,
-        ["barn: not running though it should be"],
+        ["barn: not running"],
         "and not the block of the past"
     );
 }
@@ -222,10 +213,7 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     assert!(world.titles().await.is_empty());
     world.pass(1);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["barn: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["barn: not running"]);
 }
 
 #[tokio::test]
@@ -460,17 +448,11 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     see(&world, &herd[20..], AlertTestBed::down).await;
     world.pass(58);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["20 instances: not running though it should be"; 2]
-    );
+    assert_eq!(world.titles().await, ["20 instances: not running"; 2]);
     world.pass(5);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["50 instances: not running though it should be"; 2]
-    );
+    assert_eq!(world.titles().await, ["50 instances: not running"; 2]);
     let all: Vec<String> = herd.iter().map(|(_, name)| name.clone()).collect();
     for mut names in listed(&world).await {
         names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
@@ -484,7 +466,7 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     see(&world, &herd, AlertTestBed::well).await;
     assert_eq!(
         world.titles().await[2..],
-        ["50 instances: over: not running though it should be"; 2]
+        ["50 instances: resolved: not running"; 2]
     );
 }
 
@@ -543,8 +525,8 @@ async fn what_is_told_of_an_instance_stays_in_order() {
     see(&world, &herd[..1], AlertTestBed::down).await;
     see(&world, &herd[1..], AlertTestBed::down).await;
     see(&world, &herd[..2], AlertTestBed::well).await;
-    let over = "over: not running though it should be";
-    let down = "not running though it should be";
+    let over = "resolved: not running";
+    let down = "not running";
     let titles = [
         format!("i0: {down}"),
         format!("i0: {over}"),

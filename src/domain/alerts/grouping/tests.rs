@@ -76,10 +76,10 @@ fn one_instance_is_spoken_of_by_its_name() {
     let cleared = said(&rule, NotificationEvent::Cleared, &[over], AT);
     assert_eq!(
         (cleared.title.as_str(), cleared.mood),
-        ("barn: over: not running", Tone::Good)
+        ("barn: resolved: not running", Tone::Good)
     );
     assert!(
-        cleared.text.starts_with("It lasted 1 min, from "),
+        cleared.text.starts_with("Lasted 1 min, from "),
         "{}",
         cleared.text
     );
@@ -102,7 +102,11 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         (lines.len(), lines[0], lines[1], lines[3]),
         (4, "barn, shed.", "Start it again.", "Rule: Down.")
     );
-    assert!(lines[2].starts_with("The first since 20"), "{}", lines[2]);
+    assert!(
+        lines[2].starts_with("First instance since 20"),
+        "{}",
+        lines[2]
+    );
     assert_eq!(raised.data["instances"].as_array().unwrap().len(), 2);
     assert_eq!(raised.data["instance"]["name"], "barn");
     assert_eq!(
@@ -114,9 +118,9 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         ..item
     });
     let cleared = said(&rule, NotificationEvent::Cleared, &over, AT);
-    assert_eq!(cleared.title, "2 instances: over: not running");
+    assert_eq!(cleared.title, "2 instances: resolved: not running");
     assert!(
-        cleared.text.contains("\nIt lasted from 20") && !cleared.text.contains("Start it"),
+        cleared.text.contains("\nLasted from 20") && !cleared.text.contains("Start it"),
         "{}",
         cleared.text
     );
@@ -146,7 +150,9 @@ fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end()
     );
     assert_eq!(raised.text.matches("Advice").count(), ADVICE);
     assert!(
-        raised.text.contains("stands on their pages"),
+        raised
+            .text
+            .contains("For the other instances, see their pages."),
         "{}",
         raised.text
     );
@@ -161,7 +167,7 @@ fn what_happened_is_good_news_or_none() {
         since: None,
         figure: Some(3.0),
         before: Some(2.0),
-        ..item(name, "block found", "It has found 3.")
+        ..item(name, "block found", "Blocks found so far: 3.")
     };
     let blocks = said(
         &rule(RuleCondition::BlockFound),
@@ -171,7 +177,7 @@ fn what_happened_is_good_news_or_none() {
     );
     assert_eq!(
         (blocks.title.as_str(), blocks.text.as_str()),
-        ("barn: block found", "It has found 3.\nRule: Down.")
+        ("barn: block found", "Blocks found so far: 3.\nRule: Down.")
     );
     assert_eq!(
         (blocks.mood, &blocks.data["figure"], &blocks.data["before"]),
