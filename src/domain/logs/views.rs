@@ -189,7 +189,7 @@ view!(LogPage { "main" => as_main });
 /// Information from the saved configuration of an instance.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ConfigSummaryView {
-    /// Where miners connect to.
+    /// The addresses for miners.
     #[serde(skip)]
     pub miners: Option<MinerAddresses>,
     /// Errors and warnings of the configuration.
@@ -230,7 +230,7 @@ impl PendingRevision {
     }
 }
 
-/// Where miners connect to.
+/// The addresses for miners.
 #[derive(Clone, Debug)]
 pub struct MinerAddresses {
     /// `stratum2+tcp://host:port/key`, best first.

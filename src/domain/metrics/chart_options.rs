@@ -15,9 +15,9 @@ pub const RANGES: [(&str, &str, i64); 6] = [
 /// The intervals: name in URLs, text on pages.
 pub const INTERVALS: [(&str, &str); 4] = [
     ("", "automatic"),
-    ("minute", "1 minute"),
-    ("hour", "1 hour"),
-    ("day", "1 day"),
+    ("minute", "minute"),
+    ("hour", "hour"),
+    ("day", "day"),
 ];
 
 /// The selected time range and interval.

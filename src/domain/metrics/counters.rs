@@ -123,8 +123,8 @@ impl CounterBaseline {
             (Some(told), Some(mark)) if is_overlapping(&mark, told) => *found,
             (Some(told), _) => sum(told, found),
             (None, Some(_)) => *found,
-            // Met for the first time, without a keeper that counts: what it wrote before belongs to
-            // no moment of now.
+            // Seen for the first time, without a keeper that counts: earlier lines have no known
+            // time.
             (None, None) => LevelCounts::default(),
         };
         let known = self.log.map_or(0, |mark| mark.until);

@@ -66,14 +66,14 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
     browser.go(&manager.url(&format!("/metrics/{id}"))).await;
     browser.press("1 hour").await;
     browser
-        .reads("nav[aria-label='Stretch of time'] [aria-current]", "1 hour")
+        .reads("nav[aria-label='Time range'] [aria-current]", "1 hour")
         .await;
-    browser.press("minutes").await;
+    browser.press("minute").await;
     browser
-        .reads("nav[aria-label='Stretch of time'] ~ p b", "minutes")
+        .reads("nav[aria-label='Time range'] ~ p b", "minute")
         .await;
     browser.click("#charts section:first-of-type summary").await;
-    browser.press("Show them as a table").await;
+    browser.press("Show as a table").await;
     browser
         .until(
             "the table",

@@ -233,7 +233,7 @@ async fn level_and_text_are_looked_for_in_every_form() {
     );
     assert!(
         page.texts("p")
-            .contains(&"No line passes this filter.".to_owned())
+            .contains(&"No lines match this filter.".to_owned())
     );
     let next = page.attr("#log-stream", "hx-sse:connect");
     assert!(
@@ -354,7 +354,7 @@ async fn a_log_that_is_not_there_yet_is_empty_in_every_form() {
     assert!(
         page.texts("p")
             .iter()
-            .any(|text| text.starts_with("Nothing logged yet"))
+            .any(|text| text.starts_with("No log yet."))
     );
 }
 

@@ -157,7 +157,7 @@ async fn figures_come_as_tables_and_charts() {
         svg.text
     );
     assert!(
-        svg.text.contains("told to the pool"),
+        svg.text.contains("reported to the pool"),
         "the legend names both: {}",
         svg.text
     );
@@ -239,7 +239,7 @@ async fn the_page_has_cards_charts_and_the_figures_behind_them() {
         manager
             .page(&format!("/metrics/{idle}"))
             .await
-            .contains("Figures are taken while the client runs")
+            .contains("jd-manager collects metrics while the client is running.")
     );
     // Several instances in one chart, and the tab in the other pages of the instance.
     let page = manager
@@ -517,7 +517,7 @@ async fn totals_and_the_time_an_uptime_covers_are_named() {
         .page(200);
     let said = page.texts("#charts p.sub").join(" ");
     assert!(
-        said.contains("since it was created") && !said.contains("6 hours"),
+        said.contains("since creation") && !said.contains("6 hours"),
         "{said}"
     );
 }

@@ -111,10 +111,10 @@ fn the_classic_format_names_metrics_as_their_samples() {
         "{classic}"
     );
     for line in [
-        "# HELP jd_manager_build_info Which jd-manager this is.",
+        "# HELP jd_manager_build_info Version of jd-manager.",
         "# TYPE jd_manager_build_info gauge",
         "# TYPE jd_manager_cpu_seconds_total counter",
-        "# HELP jd_client_shares_accepted_total Shares of the miners that the client accepted.",
+        "# HELP jd_client_shares_accepted_total Miner shares accepted by the client.",
         "# TYPE jd_client_shares_accepted_total counter",
         "# TYPE jd_client_up gauge",
     ] {
