@@ -137,7 +137,7 @@ pub const KINDS: [ChannelKind; 4] = [
                 how: ChannelFieldInput::Choice(&[
                     ("tls", "TLS, usually on port 465"),
                     ("starttls", "STARTTLS, usually on port 587"),
-                    ("none", "None, for a server on this computer or network"),
+                    ("none", "None, for a server on this machine or network"),
                 ]),
                 ..text("security", "Encryption", "See your provider's settings.")
             },

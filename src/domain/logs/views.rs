@@ -235,7 +235,7 @@ impl PendingRevision {
 pub struct MinerAddresses {
     /// `stratum2+tcp://host:port/key`, best first.
     pub urls: Vec<String>,
-    /// The client listens on loopback: only programs on this computer can connect.
+    /// The client listens on loopback: only programs on this machine can connect.
     pub is_local: bool,
 }
 

@@ -455,7 +455,7 @@ impl RulePage {
             time(self.text(
                 "quiet_from",
                 "Quiet from (optional)",
-                "Local time of this computer. No notifications during this time.",
+                "Local time of this machine. No notifications during this time.",
             )),
             time(self.text("quiet_to", "Quiet to (optional)", end)),
         ]

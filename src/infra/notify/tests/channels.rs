@@ -303,7 +303,7 @@ fn problems_name_the_field_and_say_what_to_enter() {
     let bad = json!({ "kind": "email", "host": "h", "port": 25, "security": "none", "from": "a@b.org", "to": many });
     assert_eq!(
         from(bad).problems(),
-        [("to", "Enter at most 50 receivers.".to_owned())]
+        [("to", "Enter at most 50 recipients.".to_owned())]
     );
     for (_, words) in
         from(json!({ "kind": "telegram", "server": "", "token": "", "chat_id": "" })).problems()
