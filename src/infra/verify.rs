@@ -125,18 +125,18 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
         assert!(
             check_signature(file("Test").path(), &key, SIGNATURE)
                 .unwrap_err()
-                .contains("does not fit")
+                .contains("does not match")
         );
         assert!(
             check_signature(file("test").path(), &key, "nonsense")
                 .unwrap_err()
-                .contains("not one of minisign")
+                .contains("not from minisign")
         );
         let other = public_key("RWQBAgMEBQYHCPk7tAr8F4TTUPSXZ2hRp6L9zTdbY1mEUW0KX7jQo4cF").unwrap();
         assert!(
             check_signature(file("test").path(), &other, SIGNATURE)
                 .unwrap_err()
-                .contains("another key")
+                .contains("a different key")
         );
         assert!(public_key("not a key").is_err() && public_key("").is_err());
     }
