@@ -42,8 +42,8 @@ pub enum ArchiveRefusal {
 }
 
 /// Unpacks the file at `member` (`jd-client/jd_client_sv2`) from the archive to the new file
-/// `into`, mode 0600. Reads the archive to its end, so that a truncated one is noticed. Returns the
-/// file's size, bytes. `into` may exist, incomplete, after an error.
+/// `into`, mode 0600. Reads the archive to its end to detect a truncated one. Returns the size of the
+/// file in bytes. After an error `into` may exist and be incomplete.
 ///
 /// # Errors
 /// The archive is damaged, suspicious, or does not contain the file; a disk error.

@@ -1,4 +1,4 @@
-//! What holds for every chart, and how the axes read.
+//! Tests of charts and their axes.
 
 use crate::infra::chart::backend::{ChartInk, PathBackend, ShapeForm};
 use crate::infra::chart::scale::ValueAxis;
