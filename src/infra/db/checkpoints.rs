@@ -38,7 +38,7 @@ pub(super) fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
 }
 
 impl Db {
-    /// Makes checkpoints until `stop`, the first one at once: a manager that was killed leaves a
+    /// Makes checkpoints until `stop`, the first one immediately, because a killed manager leaves a
     /// log.
     pub async fn run_checkpoints(self, stop: CancellationToken) {
         let mut retry = Some(FIRST_RETRY);

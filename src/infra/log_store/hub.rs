@@ -308,8 +308,8 @@ impl LogHubState {
     }
 }
 
-/// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it
-/// ended because nobody was left, the ring may already be another task's.
+/// Followers must not wait forever, however the task ends. If it ended because there were no
+/// followers, the ring may already belong to another task.
 struct TailerEnd {
     shared: Arc<LogHubInner>,
     by_itself: bool,
@@ -420,8 +420,8 @@ struct MissedLines {
     epoch: u64,
 }
 
-/// Where a follower is after catching up, and what to tell it; nothing, if there were only blank
-/// lines.
+/// The position of a follower after catching up, and the event for it; none if there were only
+/// blank lines.
 #[derive(Debug)]
 struct CatchUpResult {
     at: u64,

@@ -1,4 +1,4 @@
-//! The courier against a receiver on loopback.
+//! Tests of the delivery worker with a receiver on loopback.
 
 use super::*;
 use crate::domain::alerts::model::Notification;

@@ -1,4 +1,4 @@
-//! From observations to deliveries, on a real database.
+//! Tests from observations to deliveries, on a real database.
 
 use super::*;
 use crate::base::clock::Clock as _;

@@ -1,4 +1,4 @@
-//! What holds when, and the words why.
+//! Tests of conditions and their reasons.
 
 use super::*;
 use crate::base::clock::Timestamp;

@@ -1,4 +1,4 @@
-//! What one message says of one instance and of many.
+//! Tests of notifications about one instance and about many.
 
 use super::*;
 use crate::domain::alerts::model::{AlertSeverity, InstanceProblem, ThresholdSide};

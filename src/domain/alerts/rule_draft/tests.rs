@@ -1,4 +1,4 @@
-//! What becomes of a rule that is sent.
+//! Tests of submitted rules.
 
 use super::*;
 use crate::base::error::Error;

@@ -1,4 +1,4 @@
-//! What is told when: single stories, and what holds for all of them.
+//! Tests of when notifications are sent: single scenarios, and properties of all.
 
 use super::*;
 use crate::base::ids::RuleId;

@@ -1,5 +1,4 @@
-//! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was
-//! written.
+//! Tests of the tables: moving, roll-ups and deletion do not change the data that is read.
 
 use super::rollup;
 use super::*;

@@ -1,4 +1,4 @@
-//! Channels as values: what keeps them from being used, and where their secrets are to be seen.
+//! Tests of channels as values: validation and masking of secrets.
 
 use super::*;
 use crate::infra::notify::addresses::{masked, unmasked};

@@ -1,4 +1,4 @@
-//! What arrives at a mail server, and what is said when it does not.
+//! Tests of e-mail: the messages at the mail server, and the errors.
 
 use super::receivers::{Authority, MailHost, Rules};
 use super::*;

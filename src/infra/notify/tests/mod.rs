@@ -1,6 +1,6 @@
-//! Messages sent to receivers on loopback sockets, which write down what they hear.
+//! Tests with receivers on loopback sockets that record all input.
 //!
-//! Nothing leaves the machine, and no certificate authority of the machine is used.
+//! Nothing leaves the machine, and its certificate authorities are not used.
 
 mod channels;
 mod mail;

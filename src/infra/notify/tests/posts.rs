@@ -1,4 +1,4 @@
-//! What arrives at a webhook, an ntfy server and Telegram's bot API.
+//! Tests of the requests to a webhook, an ntfy server and the Bot API of Telegram.
 
 use super::receivers::{Authority, Receiver, Then, answer};
 use super::*;

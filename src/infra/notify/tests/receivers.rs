@@ -1,4 +1,4 @@
-//! Receivers written by hand: of HTTP, which answer in one way, and of mail, which follow a script.
+//! Test receivers: HTTP servers with a fixed response, and mail servers with a script.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What receivers of HTTP can do instead of taking a message, and what is said about it.
+//! Tests of HTTP receivers that do not accept a message, and of the errors.
 
 use super::receivers::{MailHost, Receiver, Rules, Then};
 use super::*;
