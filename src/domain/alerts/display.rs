@@ -133,7 +133,7 @@ pub fn of_condition(condition: &RuleCondition) -> String {
             } else {
                 "below"
             };
-            format!("{} is {side} {}", title(metric), typed(metric, *threshold))
+            format!("{} {side} {}", title(metric), typed(metric, *threshold))
         }
         RuleCondition::BlockFound => "a block is found".into(),
         RuleCondition::BestDifficulty => "a share sets a new best difficulty".into(),

@@ -177,7 +177,7 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
     ConditionReason {
-        words: format!("{} is {value}, {side} {threshold}", title(name)),
+        words: format!("{} {value}, {side} {threshold}", title(name)),
         text: about.into(),
     }
 }

@@ -242,8 +242,12 @@ impl TestPage {
     pub fn new(channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
-        let message = wrong
-            .unwrap_or_else(|| format!("Test sent: {}. Check that it arrived.", channel.words));
+        let message = wrong.unwrap_or_else(|| {
+            format!(
+                "The receiver accepted the test. Check that it arrived: {}.",
+                channel.words
+            )
+        });
         Self {
             success,
             message,
@@ -312,7 +316,7 @@ pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<Ale
 /// The confirmation for deleting a rule.
 pub(super) fn delete_rule_page(rule: AlertRule) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "You will no longer be notified when {}. To pause notifications, disable the rule instead.",
+        "No more notifications for: {}. To pause notifications, disable the rule instead.",
         of_condition(&rule.condition)
     );
     let removal = AlertRemoval {

@@ -97,13 +97,13 @@ const fn counter(name: &'static str, title: &'static str, help: &'static str) ->
 pub const CATALOGUE: &[MetricKind] = &[
     area(
         "hashrate_measured",
-        "Hashrate, 10 min average",
+        "Hashrate (10 min average)",
         Unit::HashesPerSecond,
         "10-minute average, calculated from the miners' accepted shares.",
     ),
     area(
         "hashrate_1h",
-        "Hashrate, 1 h average",
+        "Hashrate (1 h average)",
         Unit::HashesPerSecond,
         "1-hour average, calculated from the miners' accepted shares.",
     ),

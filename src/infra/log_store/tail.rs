@@ -321,8 +321,7 @@ impl InstanceLog {
         let mut cursor = LogCursor::new(&self.dir, 0);
         let (mut below, mut tries) = (extents.end(), 1000);
         let end = loop {
-            // Everything up to `below` is gone by now: what is left came later, and its lines are
-            // not looked for any more.
+            // Everything up to `below` was deleted; the rest is newer and is not searched.
             let Some(newest) = extents.around(below) else {
                 break extents.start();
             };

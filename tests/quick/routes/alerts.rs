@@ -511,7 +511,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
         .find(|rule| rule["condition"]["kind"] == "metric")
         .unwrap();
     assert_eq!(metric["condition"]["threshold"], 1.5e12);
-    assert_eq!(metric["name"], "Expected hashrate is below 1.5 TH/s");
+    assert_eq!(metric["name"], "Expected hashrate below 1.5 TH/s");
     let at = format!("/alerts/rules/{}", metric["id"].as_str().unwrap());
     let page = manager.ask(&at, "text/html").await.page(200);
     assert_eq!(
@@ -556,7 +556,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
     );
     let list = manager.ask("/alerts", "text/html").await.page(200);
     let row = [
-        "Miners is below 2",
+        "Miners below 2",
         "barn",
         "after 1 min, every 10 min, not 22:30 to 07:00",
         "phone",
