@@ -163,7 +163,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::Instant;
 
-    /// A child that is killed when the test is over.
+    /// A child process that is killed at the end of the test.
     struct Held(Child);
 
     impl Held {
@@ -269,7 +269,7 @@ mod tests {
         let id = child.0.id();
         let listed = || fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
         let counted = || process(id).unwrap().open_files.map(|n| n as usize);
-        // While it opens them, a moment lies between the two looks.
+        // The process opens the files between the two readings.
         let deadline = Instant::now() + Duration::from_secs(10);
         while (listed() < 6 || counted() != Some(listed())) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
@@ -283,7 +283,7 @@ mod tests {
         let id = child.0.id();
         let began = Instant::now();
         let first = (began.elapsed(), process(id).unwrap());
-        // On a loaded machine it may have to wait for its share.
+        // On a busy machine the process may have to wait for the CPU.
         let busy = loop {
             std::thread::sleep(Duration::from_millis(200));
             let next = (began.elapsed(), process(id).unwrap());

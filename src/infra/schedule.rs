@@ -204,7 +204,7 @@ mod tests {
             "the second was cut off, no third came"
         );
     }
-    /// The schedule is never started, so no night comes.
+    /// The schedule is never started, so no job runs.
     #[tokio::test(flavor = "multi_thread")]
     async fn nightly_work_is_also_done_once_some_time_after_the_start_unless_the_manager_has_ended()
     {

@@ -79,7 +79,7 @@ fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    // The example of the library's documentation, signed by minisign itself.
+    // The example from the documentation of the library, signed by minisign.
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
     const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
 RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=

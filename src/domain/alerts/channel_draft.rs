@@ -264,13 +264,13 @@ mod tests {
             (&other["url"], &other["secret"]),
             (&json!("https://example.net"), &json!("s3cret"))
         );
-        // A program can take it away.
+        // A program can remove it.
         let (_, without) = check(json!({ "secret": null }), Some(&former)).unwrap();
         assert_eq!(
             serde_json::to_value(without).unwrap()["secret"],
             Value::Null
         );
-        // Another kind has secrets of its own.
+        // Another kind has other secrets.
         let (_, other) = check(json!({ "kind": "ntfy", "topic": "barn" }), Some(&former)).unwrap();
         assert!(!serde_json::to_string(&other).unwrap().contains("s3cret"));
     }

@@ -51,7 +51,7 @@ mod tests {
     fn few_shares_average_out_and_old_samples_do_not_count() {
         let mut recent = RecentHashrate::default();
         assert_eq!(recent.average(WINDOW, 0, 10, 30), None);
-        // A share every 30 s: two of three samples hold none.
+        // A share every 30 s: two of three samples contain none.
         for round in 0..90 {
             recent.push(round * 10, if round % 3 == 0 { 1500.0 } else { 0.0 });
         }

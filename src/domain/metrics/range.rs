@@ -297,7 +297,7 @@ mod tests {
                 step: 120
             }
         );
-        // Samples an hour apart, where there may be older ones that are ten seconds apart.
+        // Samples with an interval of one hour; older ones may have an interval of ten seconds.
         assert_eq!(
             PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)),
             PointSpacing::of(Resolution::Hour)
@@ -309,7 +309,7 @@ mod tests {
                 step: 300
             }
         );
-        // An hour of last month: its raw samples are gone.
+        // An hour of last month: its raw samples were deleted.
         assert_eq!(
             PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)),
             PointSpacing::of(Resolution::Minute)

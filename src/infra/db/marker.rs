@@ -148,7 +148,7 @@ mod tests {
         marker.set(4);
         marker.set(5);
         marker.sync();
-        // Killed between a commit and its mark, the database is one ahead.
+        // If killed between a commit and its mark, the database is one ahead.
         for changes in [5, 6] {
             assert_eq!(ChangeMarker::open(dir.path(), changes).lost(), None);
         }

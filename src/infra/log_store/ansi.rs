@@ -329,7 +329,7 @@ mod tests {
                 ("", "f")
             ])
         );
-        // As tracing-subscriber colours a field.
+        // A field colored by tracing-subscriber.
         assert_eq!(
             shown("up \x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1"),
             of(&[

@@ -127,7 +127,7 @@ mod tests {
             base + log.len() as u64 + 5,
             "the unfinished line waits"
         );
-        // In two steps it is the same as in one, wherever they meet.
+        // Two steps give the same result as one, for any boundary.
         for cut in [0, 1000, 1500, base, base + 300] {
             let one = count(dir.path(), 0, cut).unwrap();
             let two = count(dir.path(), one.until, u64::MAX).unwrap();

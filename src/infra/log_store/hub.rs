@@ -570,7 +570,7 @@ mod tests {
         let mut writer = SegmentWriter::new(&logs, 0, 500, 5);
         writer.write(lines(0..20).as_bytes());
         assert_eq!(messages(&mut follower, 20).await, numbers(0..20));
-        // A line is not told before its end has come.
+        // An incomplete line is not delivered.
         let text = line("in two parts");
         writer.write(&text.as_bytes()[..50]);
         tokio::time::sleep(TICK * 3).await;
@@ -603,7 +603,7 @@ mod tests {
         let mut writer = SegmentWriter::new(dir.path(), 0, 10_000, 5);
         let mut other = hub.follow(None).await.unwrap();
         for round in 0..5 {
-            // The time between two looks of the task is much longer than this takes.
+            // The interval between two checks of the task is much longer than this takes.
             writer.write(lines(round * 10..round * 10 + 5).as_bytes());
             let mut follower = hub.follow(Some(writer.end)).await.unwrap();
             writer.write(lines(round * 10 + 5..round * 10 + 10).as_bytes());
@@ -629,8 +629,7 @@ mod tests {
         drop(follower);
         until("the task ends", || !hub.is_tailing()).await;
         writer.write(format!("late\n{}", line("next")).as_bytes());
-        // One begins a new task behind the late line, the other comes back with a position before
-        // it.
+        // One starts a new task after the late line, the other returns with a position before it.
         let mut other = hub.follow(None).await.unwrap();
         let mut back = hub.follow(Some(seen)).await.unwrap();
         writer.write(line("last").as_bytes());
@@ -706,7 +705,7 @@ mod tests {
                 numbers(written - 500..written)
             );
         }
-        // What it missed has been deleted from the files long since, and still it is known exactly.
+        // The missed lines were deleted long ago, but their number is known exactly.
         assert!(hub.log().start().unwrap() > 0);
         let LogEvent::Skipped {
             lines: skipped,
@@ -729,7 +728,7 @@ mod tests {
         let (dir, hub) = hub();
         let mut writer = SegmentWriter::new(dir.path(), 0, 100_000, 100);
         writer.write(lines(0..5_000).as_bytes());
-        // Lines of a panic right where it would go on: it goes on at the next record.
+        // Lines of a panic at the resume position: it continues at the next record.
         writer.write(
             format!(
                 "thread 'x' panicked at y\n{}{}",
@@ -833,7 +832,7 @@ mod tests {
         assert!(hub.is_tailing());
         drop(two);
         until("the task ends with the last follower", || !hub.is_tailing()).await;
-        // And begins again.
+        // And starts again.
         let mut again = hub.follow(None).await.unwrap();
         SegmentWriter::new(dir.path(), 0, 5_000, 5).write(line("again").as_bytes());
         assert_eq!(messages(&mut again, 1).await, ["again"]);

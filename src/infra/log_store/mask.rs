@@ -327,7 +327,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The example pair's secret key, and one that nobody told.
+    /// The secret key of the example pair, and an unknown one.
     const KEY: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
     const OTHER: &str = "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi";
     const PUBLIC: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
@@ -353,7 +353,7 @@ mod tests {
         for (text, clean) in [
             (KEY.to_owned(), stars.clone()),
             (format!("key=\"{KEY}\"\n"), format!("key=\"{stars}\"\n")),
-            // Between other letters only a key that is known can be told apart.
+            // Between other letters only a known key can be detected.
             (format!("abc{KEY}def"), format!("abc{stars}def")),
             (format!("{KEY}{KEY}"), format!("{stars}{stars}")),
             (

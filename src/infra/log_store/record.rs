@@ -558,7 +558,7 @@ mod tests {
             (found[1].level, found[1].message.as_str(), found[1].seq),
             (LogLevel::Error, "three", first.len() as u64 + 3)
         );
-        // Reading on after the first record gives the same second one.
+        // Continuing after the first record gives the same second one.
         assert_eq!(
             records(LogParser::new(found[0].seq), &[b"three\n"]),
             found[1..]
@@ -652,7 +652,7 @@ mod tests {
             );
             assert_eq!(found[1].seq, text.len() as u64);
         }
-        // Reading begins within a key, and a gap comes within another.
+        // Reading starts inside a key, and a gap is inside another one.
         let mut parser = LogParser::new(0).masked(mask);
         let mut found = Vec::new();
         let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX).message);

@@ -652,7 +652,7 @@ mod tests {
         SegmentWriter::new(dir, base, segment_len, usize::MAX).write(text);
     }
 
-    /// A log with room for whatever is asked for.
+    /// A log without size limits for pages.
     fn roomy(dir: &Path) -> InstanceLog {
         InstanceLog {
             room: PageBudget {
@@ -663,7 +663,7 @@ mod tests {
         }
     }
 
-    /// The records of `text` when read at once from its beginning to its last newline.
+    /// The records of `text`, read at once from the start to the last newline.
     fn reference(base: u64, text: &[u8]) -> Vec<LogRecord> {
         let complete = text
             .iter()
@@ -724,8 +724,7 @@ mod tests {
         }
     }
 
-    /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed
-    /// within records.
+    /// Lines of all kinds and lengths, many without a header, so that records cross blocks and cells.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
             format!(
@@ -794,7 +793,7 @@ mod tests {
             let older: Vec<_> = all.iter().filter(|r| r.seq < at).cloned().collect();
             prop_assert_eq!(log.before(at, &ALL, usize::MAX).unwrap().records, older);
             let newer = log.after(at, &ALL, usize::MAX).unwrap().records;
-            // The rest of the record the offset is in is one of its own (blank lines are none), the
+            // The rest of the record at the offset is a separate record (blank lines are none); the
             // others are the same.
             let rest: Vec<_> = all.iter().filter(|r| r.seq > at).cloned().collect();
             if newer.len() == rest.len() {
@@ -904,7 +903,7 @@ mod tests {
             .collect();
         assert_eq!(page.records, expected);
         assert_eq!(backward(&log, &ALL, 7), expected);
-        // Within the gap.
+        // Inside the gap.
         assert_eq!(
             log.after(segments[2].base + 5, &ALL, 1).unwrap().records[0].seq,
             segments[3].base + line(0).len() as u64 + 1
@@ -933,7 +932,7 @@ mod tests {
         );
         assert!(all[0].message.len() <= TEXT_MAX);
         assert_eq!(forward(&log, 0, &ALL, 1), all);
-        // The line without an end is the newest record, as far as it came.
+        // The incomplete line is the newest record.
         let mut with_last = backward(&log, &ALL, 1);
         let last = with_last.pop().unwrap();
         assert_eq!(
@@ -1015,8 +1014,8 @@ mod tests {
         };
         let log = InstanceLog::new(dir.path());
         let (mut at, mut next) = (0, 0);
-        // A page whose last bytes are deleted while it is read says so itself; the gap shows at the
-        // first record of the page after it.
+        // If the last bytes of a page are deleted while it is read, the page reports it. The gap is
+        // visible at the first record of the next page.
         let mut gap = false;
         let numbers = |page: &RecordPage| {
             page.records
@@ -1096,7 +1095,7 @@ mod tests {
             page = log.before(page.first.unwrap(), &ALL, 10_000).unwrap();
         }
         assert_eq!(back, forth);
-        // Each says how much of it is not there, and is whole when it is asked for alone.
+        // Each reports its omitted bytes, and is complete when requested alone.
         let first = &log.after(0, &ALL, 10).unwrap().records[0];
         assert_eq!(
             (first.message.len(), first.omitted),
@@ -1142,7 +1141,7 @@ mod tests {
         assert_eq!(log.last(&filter, 100).unwrap().records.len(), 30);
     }
 
-    /// A client that writes without newlines, faster than anybody reads.
+    /// A client that writes without newlines, faster than any reader.
     #[test]
     fn a_hasty_writer_without_newlines_breaks_no_reader() {
         let dir = tempfile::tempdir().unwrap();

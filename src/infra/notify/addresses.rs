@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 
-/// What stands where a secret is not shown.
+/// The mask for a hidden secret.
 pub(super) const MASK: &str = "********";
 /// The maximum length of an address, in characters.
 const LONGEST: usize = 2_000;

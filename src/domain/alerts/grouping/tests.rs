@@ -215,7 +215,7 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
         item("shed", "not running", ""),
     ];
     let data = said(&rule, NotificationEvent::Raised, &items, AT).data;
-    // As it comes back from the database.
+    // As read from the database.
     let data: Value = serde_json::from_str(&data.to_string()).unwrap();
     assert_eq!(
         items_of(&data, &rule, NotificationEvent::Raised).unwrap(),
@@ -250,7 +250,7 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
         )
         .is_none()
     );
-    // Those of an older version have no list.
+    // Notifications of an older version have no list.
     let old = json!({ "event": "raised", "rule": { "id": rule.id }, "condition": rule.condition, "instance": { "id": items[0].id } });
     assert!(items_of(&old, &rule, NotificationEvent::Raised).is_none());
     assert!(items_of(&json!("x"), &rule, NotificationEvent::Raised).is_none());

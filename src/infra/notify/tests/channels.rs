@@ -17,7 +17,7 @@ fn from(json: serde_json::Value) -> NotifyChannel {
     serde_json::from_value(json).unwrap()
 }
 
-/// One of each kind, with the secret wherever one can be.
+/// One channel of each kind, with the secret in all possible places.
 fn secretive(secret: &str) -> Vec<NotifyChannel> {
     let server = "https://ntfy.example.org".to_owned();
     let mail = |username: &str| NotifyChannel::Email {
@@ -201,7 +201,7 @@ fn a_new_secret_replaces_the_old_and_none_removes_it() {
     assert_eq!(fields(&mail), Vec::<&str>::new());
 }
 
-/// Whoever may change where a channel leads must not get its secret sent there.
+/// A user who may change the destination of a channel must not get its secret sent there.
 #[test]
 fn a_secret_that_is_not_shown_does_not_go_to_another_server() {
     for old in secretive(SECRET) {

@@ -91,7 +91,7 @@ async fn hostile_titles_and_texts_stay_in_their_place() {
         .unwrap();
     let lines = host.lines();
     let place = |word: &str| lines.iter().position(|line| line == word).unwrap();
-    // Nothing is a command but what is before DATA and behind the one dot.
+    // Only lines before DATA and after the single dot are commands.
     assert_eq!(
         (place("DATA"), place("."), place("QUIT")),
         (5, lines.len() - 2, lines.len() - 1),

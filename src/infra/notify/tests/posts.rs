@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 const NTFY_OK: &str = r#"{"id":"sPs71M8A2T","time":1643935928,"event":"message","topic":"mining"}"#;
 
-/// HMAC-SHA-256 as RFC 2104 writes it, from nothing but the hash.
+/// HMAC-SHA-256 according to RFC 2104, from the hash function only.
 fn hmac_by_hand(key: &[u8], text: &[u8]) -> String {
     let mut block = [0; 64];
     if key.len() > 64 {

@@ -196,7 +196,7 @@ async fn an_endless_answer_is_read_no_further_than_64_kib() {
 
 #[tokio::test]
 async fn a_slow_answer_ends_when_the_time_is_over() {
-    // In the head, in the body that is needed, and in the body that is only quoted.
+    // In the header, in a required body, and in a body that is only quoted.
     let head = Receiver::answering("HTTP/1.1 200 OK\r\nX-Slow: ", Then::Drip).await;
     let body = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n", Then::Drip).await;
     let told = Receiver::answering("HTTP/1.1 500 Oh\r\n\r\nit is because ", Then::Drip).await;
