@@ -55,7 +55,7 @@ where
 .add(get(
             "/alerts/channels/new",
             "showNewChannel",
-            "Shows the form for a new channel (HTML).",
+            "Shows the form for a new channel, for people.",
         )
         .asks([one_of("kind", "The kind.", &kinds)])
         .gives::<ChannelKinds>(PAGE), routes::new_channel)
@@ -85,7 +85,7 @@ where
 .add(get(
             "/alerts/channels/{id}/delete",
             "askDeleteChannel",
-            "Shows the confirmation for deleting a channel (HTML).",
+            "Asks for confirmation before deleting a channel, for people.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_channel)
@@ -113,7 +113,7 @@ where
 .add(get(
             "/alerts/rules/new",
             "showNewRule",
-            "Shows the form for a new rule (HTML).",
+            "Shows the form for a new rule, for people.",
         )
         .asks([
             one_of("kind", "The kind.", RuleCondition::VARIANTS),
@@ -141,7 +141,7 @@ where
 .add(get(
             "/alerts/rules/{id}/delete",
             "askDeleteRule",
-            "Shows the confirmation for deleting a rule (HTML).",
+            "Asks for confirmation before deleting a rule, for people.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_rule)
@@ -156,7 +156,7 @@ where
 .add(get(
             "/alerts/unreadable/{id}/delete",
             "askDeleteUnreadable",
-            "Shows the confirmation for deleting an unreadable rule or channel (HTML).",
+            "Asks for confirmation before deleting an unreadable rule or channel, for people.",
         )
         .named(place())
         .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)
@@ -181,7 +181,7 @@ where
 .add(post(
             "/alerts/silences/{id}/delete",
             "endSilenceByForm",
-            "Unmutes an instance. For HTML forms; programs use DELETE.",
+            "Unmutes an instance, for forms.",
         )
         .acts([next()])
         .does::<MessageResponse>().for_operators().audited("unmuted an instance"), routes::end_silence)
