@@ -16,7 +16,7 @@
     if (!note) return;
     note.hidden = false;
     // Written here, not in the page: text browsers show what is hidden.
-    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were taken off this page; they are under “Older lines” after reloading.';
+    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were removed from this page. Reload and open “Older lines” to see them.';
     note.querySelector('b').textContent = dropped.toLocaleString();
   }
 
@@ -95,7 +95,7 @@
   }
   document.addEventListener('htmx:sse:after:connection', () => live('live'));
   document.addEventListener('htmx:sse:error', ({ detail }) => {
-    live(detail.status === 404 ? 'over: this instance was deleted' : 'cut off, trying again …');
+    live(detail.status === 404 ? 'closed: the instance was deleted' : 'disconnected, reconnecting …');
   });
   document.addEventListener('htmx:sse:close', () => live('not live'));
   // A stream that was open is opened again by itself; one whose very first request fails would never be.
@@ -134,7 +134,7 @@
         if (box) box.scrollTop = box.scrollHeight;
       } else {
         held = [];
-        button.textContent = 'Go on';
+        button.textContent = 'Resume';
         button.setAttribute('aria-pressed', 'true');
         live();
       }

@@ -128,7 +128,7 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
             .until("it is listed", "return location.pathname === '/alerts'")
             .await;
         browser
-            .press_in(&format!("//tr[contains(., '{name}')]"), "Send a test")
+            .press_in(&format!("//tr[contains(., '{name}')]"), "Send test")
             .await;
         browser
             .until(

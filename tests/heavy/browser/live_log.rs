@@ -62,7 +62,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     browser.go(&manager.url(&format!("/instances/{id}"))).await;
     browser
         .until(
-            "lines are taken off",
+            "lines are removed",
             "return document.querySelector('#log-dropped')?.checkVisibility()",
         )
         .await;
@@ -96,7 +96,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     // Longer than the page keeps lines, so that some held lines are also removed.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(last(&browser).await, held, "the view holds still");
-    browser.press("Go on").await;
+    browser.press("Resume").await;
     browser
         .until(
             "it catches up",
