@@ -97,7 +97,7 @@ mod tests {
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(
             text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(),
-            "Running 99.96 % of the 2 min since it was created."
+            "Running 99.96 % of the 2 min since creation."
         );
         assert_eq!(
             text(100.0, hours(10)).unwrap(),

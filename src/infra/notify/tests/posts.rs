@@ -218,7 +218,7 @@ async fn a_page_that_answers_200_is_no_ntfy_server_and_no_telegram() {
     let receiver = Receiver::with("200 OK", "", "<html>Welcome</html>").await;
     for (channel, name) in [
         (ntfy(receiver.port, None), "ntfy server"),
-        (telegram(receiver.port), "bot API"),
+        (telegram(receiver.port), "Bot API"),
     ] {
         let failed = failure(&sender(), &channel).await;
         assert!(failed.is_final && failed.words.contains(name), "{failed}");
