@@ -1,9 +1,8 @@
-//! Taking one file, or all of some, out of an archive that nobody is sure of.
+//! Extracts one file, or all expected files, from an untrusted archive.
 //!
-//! What a `.tar.gz` says of itself is not believed: paths that lead out of it, links, devices, a
-//! file that comes twice, one that is larger than it may be, and archives that unpack to without
-//! end are refused. Nothing but what is wanted is ever written. Knows neither releases nor backups.
-//! Blocks; call it on a thread that may.
+//! Paths outside the archive, links, devices, duplicate files, files that are too large, and
+//! decompression bombs are rejected. Only expected files are written. Independent of releases and
+//! backups. Blocking: call it on a thread for blocking work.
 
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
@@ -14,40 +13,40 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 use tar::{Archive, EntryType};
 
-/// What may come out of an archive.
+/// The limits of an archive.
 #[derive(Clone, Copy, Debug)]
 pub struct ArchiveLimits {
-    /// Bytes of the file that is wanted.
+    /// Maximum size of the expected file, in bytes.
     pub file: u64,
-    /// Bytes of everything, wanted or not.
+    /// Maximum size of all files together, in bytes.
     pub all: u64,
-    /// How many things may be in it.
+    /// Maximum number of entries.
     pub entries: usize,
 }
 
-/// Why an archive is not taken.
+/// Why an archive is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveRefusal {
-    /// It is damaged or incomplete.
+    /// The archive is damaged or incomplete.
     #[error("the archive is damaged or incomplete: {0}")]
     Damaged(io::Error),
-    /// It is not what an honest archive looks like.
-    #[error("the archive is refused: {0}")]
+    /// The archive has suspicious contents.
+    #[error("the archive was rejected: {0}")]
     Hostile(String),
-    /// The wanted file is not in it.
-    #[error("the archive holds no {0}")]
+    /// The expected file is missing.
+    #[error("the archive does not contain {0}")]
     Absent(String),
-    /// What comes out cannot be written.
-    #[error("what is unpacked cannot be written: {0}")]
+    /// The extracted files cannot be written.
+    #[error("the unpacked files cannot be written: {0}")]
     Disk(io::Error),
 }
 
 /// Unpacks the file at `member` (`jd-client/jd_client_sv2`) from the archive to the new file
-/// `into`, mode 0600. Reads the archive to its end, so that a truncated one is noticed. Returns the
-/// file's size, bytes. `into` may exist, incomplete, after an error.
+/// `into`, mode 0600. Reads the archive to its end to detect a truncated one. Returns the size of the
+/// file in bytes. After an error `into` may exist and be incomplete.
 ///
 /// # Errors
-/// The archive is damaged, hostile or does not hold the file; the disk.
+/// The archive is damaged, suspicious, or does not contain the file; a disk error.
 pub fn extract(
     archive: &Path,
     member: &str,
@@ -61,12 +60,12 @@ pub fn extract(
     };
     let mut tar = Archive::new(unpacked);
     let mut found = None;
-    // Raw: extension headers are passed over. They could make a name or a size of any length, and
-    // give our file's name to another.
+    // Raw: extension headers are skipped. They could make a name or a size of any length, and
+    // give the name of our file to another entry.
     for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
         if at >= limits.entries {
             return Err(ArchiveRefusal::Hostile(format!(
-                "it holds more than {} things",
+                "it has more than {} entries",
                 limits.entries
             )));
         }
@@ -86,7 +85,7 @@ pub fn extract(
         }
         let Some(name) = inner(&path) else {
             return Err(ArchiveRefusal::Hostile(format!(
-                "\"{shown}\" leads out of it"
+                "\"{shown}\" points outside the archive"
             )));
         };
         if name != member {
@@ -97,11 +96,13 @@ pub fn extract(
         }
         if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
             return Err(ArchiveRefusal::Hostile(format!(
-                "{member} is a link or something else than a file"
+                "{member} is not a regular file"
             )));
         }
         if found.is_some() {
-            return Err(ArchiveRefusal::Hostile(format!("it holds {member} twice")));
+            return Err(ArchiveRefusal::Hostile(format!(
+                "it contains {member} twice"
+            )));
         }
         let size = entry
             .header()
@@ -109,36 +110,36 @@ pub fn extract(
             .map_err(ArchiveRefusal::Damaged)?;
         if size > limits.file {
             return Err(ArchiveRefusal::Hostile(format!(
-                "{member} is said to have {size} bytes, more than the {} it may have",
+                "{member} has {size} bytes; the limit is {}",
                 limits.file
             )));
         }
         found = Some(write(&mut entry, size, into)?);
     }
-    // Zeroes may follow the last entry; what is missing behind them is missing all the same.
+    // Zeros may follow the last entry. Data missing after them still means a truncated archive.
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
     found.ok_or_else(|| ArchiveRefusal::Absent(member.to_owned()))
 }
 
-/// A file that came out of an archive.
+/// A file extracted from an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveMember {
-    /// Its path in the archive, `./` taken off.
+    /// The path in the archive, without `./`.
     pub path: String,
-    /// Its size, bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The SHA-256 of what was written.
+    /// The SHA-256 of the written file.
     pub sha256: [u8; 32],
 }
 
-/// Unpacks every file of a `.tar.gz` that is read from `archive` into the empty directory `into`:
-/// directories 0700, files 0600. `largest` is the size a file of that name may have; without one it
-/// is refused. Calls `on_file` after each file. Reads to the end. What is in `into` after an error
-/// is worth nothing.
+/// Unpacks every file of the `.tar.gz` read from `archive` into the empty directory `into`:
+/// directories 0700, files 0600. `largest` returns the maximum size of a file with that name; `None`
+/// rejects the file. Calls `on_file` after each file. Reads to the end. After an error the contents of
+/// `into` are useless.
 ///
 /// # Errors
-/// The archive is damaged or hostile; the disk.
+/// The archive is damaged or suspicious; a disk error.
 pub fn unpack(
     archive: impl Read,
     into: &Path,
@@ -155,7 +156,7 @@ pub fn unpack(
     for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
         if at >= limits.entries {
             return Err(ArchiveRefusal::Hostile(format!(
-                "it holds more than {} things",
+                "it has more than {} entries",
                 limits.entries
             )));
         }
@@ -164,7 +165,7 @@ pub fn unpack(
         let shown = String::from_utf8_lossy(&path[..path.len().min(100)]).into_owned();
         let Some(name) = inner(&path) else {
             return Err(ArchiveRefusal::Hostile(format!(
-                "\"{shown}\" leads out of it"
+                "\"{shown}\" points outside the archive"
             )));
         };
         if !matches!(
@@ -172,16 +173,16 @@ pub fn unpack(
             EntryType::Regular | EntryType::Continuous
         ) {
             return Err(ArchiveRefusal::Hostile(format!(
-                "\"{shown}\" is a link or something else than a file"
+                "\"{shown}\" is not a regular file"
             )));
         }
         let Some(largest) = largest(&name) else {
             return Err(ArchiveRefusal::Hostile(format!(
-                "it holds \"{shown}\", which does not belong there"
+                "\"{shown}\" is unexpected"
             )));
         };
         if !names.insert(name.clone()) {
-            return Err(ArchiveRefusal::Hostile(format!("it holds {name} twice")));
+            return Err(ArchiveRefusal::Hostile(format!("it contains {name} twice")));
         }
         let size = entry
             .header()
@@ -190,7 +191,7 @@ pub fn unpack(
         let largest = largest.min(limits.file);
         if size > largest {
             return Err(ArchiveRefusal::Hostile(format!(
-                "{name} is said to have {size} bytes, more than the {largest} it may have"
+                "{name} has {size} bytes; the limit is {largest}"
             )));
         }
         let target = into.join(&name);
@@ -220,7 +221,7 @@ pub fn unpack(
     Ok(found)
 }
 
-/// Reads on, and hashes what it read.
+/// A reader that hashes the data it reads.
 struct HashingReader<R> {
     inner: R,
     hash: Sha256,
@@ -258,7 +259,7 @@ fn write(entry: &mut impl Read, size: u64, into: &Path) -> Result<u64, ArchiveRe
     Ok(written)
 }
 
-/// The path below the archive's own root, `./` taken off; none if it leads elsewhere.
+/// The path inside the archive, without `./`; `None` if it points outside.
 fn inner(path: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     let mut parts = Vec::new();
@@ -272,12 +273,12 @@ fn inner(path: &[u8]) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// The limit on everything stands in the same place as the archive's own faults.
+/// Converts a read error: the total limit is reported as an error of the reader.
 fn judged(error: io::Error) -> ArchiveRefusal {
     if error.get_ref().is_some_and(|e| e.is::<EndlessReader>())
         || std::error::Error::source(&error).is_some_and(is_endless)
     {
-        ArchiveRefusal::Hostile("it unpacks to more than it may".into())
+        ArchiveRefusal::Hostile("its unpacked size exceeds the limit".into())
     } else {
         ArchiveRefusal::Damaged(error)
     }
@@ -292,7 +293,7 @@ fn is_endless(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("more than it may be")]
+#[error("larger than the limit")]
 struct EndlessReader;
 
 struct BoundedReader<R> {

@@ -1,13 +1,13 @@
-//! Free space on a disk.
+//! Free disk space.
 
 use std::io;
 use std::path::Path;
 
-/// Bytes an unprivileged process can still write to the file system that holds `path` (what is kept
-/// back for root left out).
+/// The free space of the file system that contains `path`, in bytes, for unprivileged processes
+/// (without the part reserved for root).
 ///
 /// # Errors
-/// There is no such path, or it may not be reached.
+/// The path does not exist or is not accessible.
 pub fn free_space(path: &Path) -> io::Result<u64> {
     let told = rustix::fs::statvfs(path)?;
     Ok(told.f_bavail.saturating_mul(told.f_frsize))

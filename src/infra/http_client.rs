@@ -1,7 +1,7 @@
-//! How this program speaks HTTP to others: to this machine's own addresses plainly, to the world by
-//! TLS with the certificate authorities that this machine trusts.
+//! HTTP clients: plain HTTP for addresses of this machine, TLS with the certificate authorities of
+//! this machine for everything else.
 //!
-//! Vocabulary: knows nobody who is spoken to.
+//! Independent of the servers.
 
 use std::sync::Arc;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -17,31 +17,29 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
-/// What others are told who asks.
+/// The `User-Agent`.
 pub const USER_AGENT: &str = concat!("jd-manager/", env!("CARGO_PKG_VERSION"));
 
-/// A client in the making that speaks plain HTTP without a proxy. It trusts nobody by certificate,
-/// so it reaches nothing by TLS. (The machine's authorities may be missing, and take 20 ms to
-/// read.)
+/// A builder for a client that uses plain HTTP without a proxy. It trusts no certificates, so TLS
+/// connections fail. (The certificate authorities may be missing and take 20 ms to read.)
 ///
 /// # Panics
-/// Never: the provider of cryptography that is compiled in has the protocol versions that are asked
-/// of it.
+/// Never: the built-in cryptography provider supports the requested protocol versions.
 pub fn plain() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
         .tls_backend_preconfigured(no_trusted_roots())
 }
 
-/// TLS that trusts nobody, for clients that speak plain HTTP.
+/// A TLS configuration without trusted certificates, for clients that use plain HTTP.
 ///
 /// # Panics
-/// Never, as [`plain`].
+/// Never, like [`plain`].
 pub fn no_trusted_roots() -> ClientConfig {
     tls(RootCertStore::empty()).expect("ring knows the default versions of TLS")
 }
 
-/// TLS that trusts these authorities.
+/// A TLS configuration that trusts these authorities.
 pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rustls::Error> {
     Ok(
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -51,9 +49,9 @@ pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rus
     )
 }
 
-/// TLS that trusts these authorities and, besides, these certificates: whatever they sign, and each
-/// of them as it is, under whatever name. A certificate that somebody made for a machine of their
-/// own is seldom one that the rules let stand for itself.
+/// A TLS configuration that trusts these authorities and these certificates: everything they sign, and
+/// the certificates themselves under any name. A self-signed certificate rarely meets the rules for
+/// server certificates.
 pub fn tls_also_to(
     mut authorities: RootCertStore,
     known: Vec<CertificateDer<'static>>,
@@ -78,8 +76,8 @@ pub fn tls_also_to(
         .with_no_client_auth())
 }
 
-/// TLS that trusts one certificate and no other, under whatever name: the manager's own, when this
-/// program asks it on this machine.
+/// A TLS configuration that trusts only one certificate under any name: the one of the manager, for
+/// requests from this program on the same machine.
 pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(PinnedCertificates {
@@ -94,8 +92,8 @@ pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsE
         .with_no_client_auth())
 }
 
-/// The other side shows one of these certificates, or one that others vouch for, and proves by the
-/// handshake's signature that it has the key of it.
+/// Accepts one of these certificates, or one signed by a trusted authority. The signature of the
+/// handshake proves that the server has the key.
 #[derive(Debug)]
 struct PinnedCertificates {
     known: Vec<CertificateDer<'static>>,
@@ -154,13 +152,13 @@ impl ServerCertVerifier for PinnedCertificates {
     }
 }
 
-/// The certificate authorities of this machine. Reads the disk for about 20 ms; files that cannot
-/// be read are told of in the log and left out.
+/// The certificate authorities of this machine. Reading them takes about 20 ms. Unreadable files are
+/// logged and ignored.
 pub fn authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "a file with certificate authorities cannot be read");
+        tracing::warn!(%error, "could not read a file with certificate authorities");
     }
     authorities.add_parsable_certificates(found.certs);
     authorities

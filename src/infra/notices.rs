@@ -19,7 +19,7 @@ pub struct ManagerNotice {
     pub id: &'static str,
     /// The problem in a few words, without a full stop.
     pub title: String,
-    /// What happened, and what to do about it.
+    /// The problem and the fix, in sentences.
     pub detail: String,
     /// When jd-manager first noticed the problem.
     pub since: Timestamp,

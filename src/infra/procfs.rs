@@ -1,56 +1,52 @@
-//! What the kernel tells of one process: processor time, memory, threads, open files.
+//! Reads CPU time, memory, threads and open files of a process from the kernel.
 //!
-//! Reads `/proc/PID` (proc(5)). Knows no time of day and keeps nothing between two readings.
-//! Blocks, but never on a disk: about 50 µs a process.
+//! Source: `/proc/PID` (proc(5)). Stateless. Blocking, but without disk access: about 50 µs per
+//! process.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-/// One reading of a process.
+/// A reading of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessReading {
-    /// Processor time since it started, all its threads, user and system mode together; its
-    /// children not counted.
+    /// CPU time of all threads since the start, user and system mode, without children.
     pub cpu_time: Duration,
-    /// Physical memory it occupies, bytes, shared pages included. Linux 6.2 to 6.16 count it
-    /// roughly: on many cores it may be behind by some MiB.
+    /// Physical memory in bytes, including shared pages. Linux 6.2 to 6.16 count approximately: on
+    /// many cores the value may be a few MiB behind.
     pub rss_bytes: u64,
-    /// Private memory it may write to, bytes, used or not: what the kernel holds against a limit of
-    /// memory (`RLIMIT_DATA`).
+    /// Private writable memory in bytes, used or reserved. The kernel applies the memory limit
+    /// (`RLIMIT_DATA`) to it.
     pub private_bytes: u64,
-    /// How many threads it has.
+    /// The number of threads.
     pub threads: u32,
-    /// How many files and sockets it has open; `None` when we may not know.
+    /// The number of open files and sockets; `None` without permission.
     pub open_files: Option<u32>,
-    /// When it started, in clock ticks since the machine booted. With its id this names the
-    /// process: an id alone is used again.
+    /// The start time in clock ticks since boot. Together with the id it identifies the process,
+    /// because ids are reused.
     pub started_ticks: u64,
-    /// How many files and sockets it may have open (soft limit); `None` when there is no limit or
-    /// we may not know.
+    /// The limit of open files and sockets (soft limit); `None` without limit or permission.
     pub open_files_limit: Option<u64>,
 }
 
-/// Reads the process `pid`. One that has ended but was not waited for by its parent still counts as
-/// one, without memory.
+/// Reads the process `pid`. A zombie process is also read, without memory.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] when there is no such process; [`io::ErrorKind::InvalidData`] when
-/// `/proc` is not what proc(5) says.
+/// [`io::ErrorKind::NotFound`] if the process does not exist; [`io::ErrorKind::InvalidData`] if
+/// `/proc` does not match proc(5).
 pub fn process(pid: u32) -> io::Result<ProcessReading> {
     let read =
         |file: &str| fs::read(format!("/proc/{pid}/{file}")).map_err(|e| gone(&e).unwrap_or(e));
     let foreign = || {
         io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("the figures in /proc/{pid} are not as proc(5) says"),
+            format!("the values in /proc/{pid} do not match proc(5)"),
         )
     };
     let stat = ProcessStat::parse(&read("stat")?, rustix::param::clock_ticks_per_second())
         .ok_or_else(foreign)?;
-    // `stat` has the memory, too, but counted roughly: of a small process it may say nothing at
-    // all.
+    // `stat` also contains the memory, but only approximately: it may be zero for a small process.
     let (rss_bytes, private_bytes) =
         memory(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
     let ProcessStat {
@@ -69,14 +65,14 @@ pub fn process(pid: u32) -> io::Result<ProcessReading> {
     })
 }
 
-/// A process that ends between opening and reading its file is told as ESRCH, which has no
-/// [`io::ErrorKind`] of its own.
+/// If a process exits between opening and reading its file, the error is ESRCH, which has no separate
+/// [`io::ErrorKind`].
 fn gone(error: &io::Error) -> Option<io::Error> {
     let code = error.raw_os_error()?;
     (code == rustix::io::Errno::SRCH.raw_os_error()).then(|| io::ErrorKind::NotFound.into())
 }
 
-/// What is taken from `/proc/PID/stat`.
+/// The values from `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
 struct ProcessStat {
     cpu_time: Duration,
@@ -85,8 +81,8 @@ struct ProcessStat {
 }
 
 impl ProcessStat {
-    /// Reads it; the name in it may contain blanks, parentheses, line ends and bytes that are no
-    /// text.
+    /// Parses the file. The name in it may contain spaces, parentheses, newlines and bytes that are
+    /// not UTF-8.
     fn parse(stat: &[u8], ticks_per_second: u64) -> Option<Self> {
         let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
         let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
@@ -94,7 +90,7 @@ impl ProcessStat {
         // proc(5) counts from 1, and the first field after the name is the third.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         let ticks = field(14)?.checked_add(field(15)?)?;
-        // A remainder of a second is less than a second, so it fits.
+        // The remainder is less than one second, so it fits.
         let nanos = (ticks % ticks_per_second) * 1_000_000_000 / ticks_per_second;
         Some(Self {
             cpu_time: Duration::from_secs(ticks / ticks_per_second) + Duration::from_nanos(nanos),
@@ -104,7 +100,7 @@ impl ProcessStat {
     }
 }
 
-/// The second and the sixth figure of `/proc/PID/statm`, in bytes: what is resident, and data with
+/// The second and the sixth number of `/proc/PID/statm` in bytes: resident memory, and data plus
 /// stack.
 fn memory(statm: &[u8], page_size: u64) -> Option<(u64, u64)> {
     let pages: Vec<&str> = std::str::from_utf8(statm)
@@ -115,17 +111,16 @@ fn memory(statm: &[u8], page_size: u64) -> Option<(u64, u64)> {
     Some((bytes(1)?, bytes(5)?))
 }
 
-/// Since Linux 6.2 the size of the directory is the number of open files, which spares listing
-/// thousands of them.
+/// Since Linux 6.2 the size of the directory is the number of open files, so it need not be listed.
 fn open_files(pid: u32) -> Option<u32> {
     let path = format!("/proc/{pid}/fd");
-    // Listing is what takes permission, so it is asked for in any case.
+    // Listing requires permission, so the directory is always opened.
     let mut entries = fs::read_dir(&path).ok()?;
     let counted = match fs::metadata(&path).map(|about| about.size()) {
         Ok(size) if size > 0 => usize::try_from(size).ok()?,
         _ => entries.by_ref().count(),
     };
-    // The listing itself is a file that is open in us.
+    // The listing itself is an open file of this process.
     let counted = counted.saturating_sub(usize::from(pid == std::process::id()));
     u32::try_from(counted).ok()
 }
@@ -142,12 +137,12 @@ fn soft_limit(limits: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// How busy a process was between two readings of the same process id: percent of one core, so two
+/// The CPU usage of a process between two readings of the same process id, in percent of one core: two
 /// busy threads are 200.
 ///
-/// Each reading comes with its moment, counted from any fixed point. `None` when the id belongs to
-/// another process by now, or when no time has passed. Never negative. The kernel counts in ticks
-/// of usually 10 ms: over 10 s the figure is true to about 0.1.
+/// Each reading has a time since any fixed point. `None` if the id belongs to another process now, or
+/// if no time has passed. Never negative. The kernel counts in ticks of usually 10 ms: over 10 s the
+/// value is accurate to about 0.1.
 pub fn cpu_percent(
     before: &(Duration, ProcessReading),
     after: &(Duration, ProcessReading),
@@ -168,7 +163,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::Instant;
 
-    /// A child that is killed when the test is over.
+    /// A child process that is killed at the end of the test.
     struct Held(Child);
 
     impl Held {
@@ -274,7 +269,7 @@ mod tests {
         let id = child.0.id();
         let listed = || fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
         let counted = || process(id).unwrap().open_files.map(|n| n as usize);
-        // While it opens them, a moment lies between the two looks.
+        // The process opens the files between the two readings.
         let deadline = Instant::now() + Duration::from_secs(10);
         while (listed() < 6 || counted() != Some(listed())) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
@@ -288,7 +283,7 @@ mod tests {
         let id = child.0.id();
         let began = Instant::now();
         let first = (began.elapsed(), process(id).unwrap());
-        // On a loaded machine it may have to wait for its share.
+        // On a busy machine the process may have to wait for the CPU.
         let busy = loop {
             std::thread::sleep(Duration::from_millis(200));
             let next = (began.elapsed(), process(id).unwrap());

@@ -1,8 +1,8 @@
-//! Calendar jobs: what is to be done at a time of day, on `tokio-cron-scheduler`.
+//! Jobs at a time of day, based on `tokio-cron-scheduler`.
 //!
-//! The library starts a job again while it still runs and leaves jobs running at its end; here a
-//! job that still runs is not started again, and all of them end with the manager. For work every
-//! few seconds an interval is the better tool. Knows no domain.
+//! The library starts a job again while it is still running and leaves jobs running when it stops.
+//! Here a running job is not started again, and all jobs stop with the manager. Use an interval for
+//! work every few seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,15 @@ use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
-/// A machine that is off at night does its nightly work this long after the start. By then the
-/// clock is right and the clients run.
+/// The delay of nightly work after the start, for machines that are off at night. By then the clock is
+/// right and the clients are running.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
-/// The jobs of one running manager.
+/// The jobs of a running manager.
 pub struct JobSchedule {
     jobs: JobScheduler,
     stop: CancellationToken,
-    /// When nightly work is done for the first time.
+    /// The delay before nightly work runs for the first time.
     after_start: Duration,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for JobSchedule {
 }
 
 impl JobSchedule {
-    /// A schedule without jobs; everything ends with `stop`.
+    /// A schedule without jobs; all jobs end with `stop`.
     pub async fn new(stop: CancellationToken) -> Result<Self, JobSchedulerError> {
         Self::with_delay(stop, AFTER_START).await
     }
@@ -46,12 +46,12 @@ impl JobSchedule {
         })
     }
 
-    /// Does `work` at the times of `cron` (seconds, minutes, hours, days, months, days of the week;
-    /// UTC), and once an hour after the start. `work` runs at most once at a time: a time that
-    /// comes meanwhile is skipped.
+    /// Runs `work` at the times of `cron` (seconds, minutes, hours, days, months, days of the week;
+    /// UTC), and once, one hour after the start. `work` never runs twice at the same time: if it is still
+    /// running, the time is skipped.
     ///
     /// # Errors
-    /// The text is no cron expression.
+    /// The text is not a cron expression.
     pub async fn nightly<F, W>(
         &self,
         cron: &str,
@@ -65,10 +65,10 @@ impl JobSchedule {
         self.recurring(cron, self.after_start, name, work).await
     }
 
-    /// As [`JobSchedule::nightly`], with another delay for the run after the start.
+    /// Like [`JobSchedule::nightly`], with another delay for the run after the start.
     ///
     /// # Errors
-    /// The text is no cron expression.
+    /// The text is not a cron expression.
     pub async fn recurring<F, W>(
         &self,
         cron: &str,
@@ -105,7 +105,7 @@ impl JobSchedule {
         Ok(())
     }
 
-    /// Begins; ends with the manager.
+    /// Starts the schedule. It ends with the manager.
     ///
     /// # Errors
     /// The library could not be started.
@@ -137,11 +137,11 @@ where
         if self.is_running.swap(true, Ordering::AcqRel) {
             tracing::warn!(
                 job = self.name,
-                "still running from the time before, passed over"
+                "previous run is still in progress, skipped"
             );
             return;
         }
-        // Reset also when the work is cancelled or panics.
+        // Also reset if the work is canceled or panics.
         let _running = RunningFlag(&self.is_running);
         self.stop.run_until_cancelled((self.work)()).await;
     }
@@ -204,7 +204,7 @@ mod tests {
             "the second was cut off, no third came"
         );
     }
-    /// The schedule is never started, so no night comes.
+    /// The schedule is never started, so no job runs.
     #[tokio::test(flavor = "multi_thread")]
     async fn nightly_work_is_also_done_once_some_time_after_the_start_unless_the_manager_has_ended()
     {

@@ -1,6 +1,6 @@
-//! Whether a file is the one that was meant: its SHA-256, and a minisign signature.
+//! Verifies files by SHA-256 and by minisign signature.
 //!
-//! Knows no release. Blocks while it reads; call it on a thread that may.
+//! Independent of releases. Blocking: call it on a thread for blocking work.
 
 use minisign_verify::{PublicKey, Signature};
 use sha2::{Digest, Sha256};
@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Bytes read at once.
+/// The size of a read, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A SHA-256 in lower-case hexadecimal, of the form a release gives it in: `sha256:<64 digits>`.
+/// The SHA-256 in lower-case hexadecimal from the form in a release: `sha256:<64 digits>`.
 pub fn digest_of(text: &str) -> Option<String> {
     let (kind, digits) = text.trim().split_once(':')?;
     let is_right = kind.eq_ignore_ascii_case("sha256")
@@ -27,11 +27,10 @@ pub fn sha256(path: &Path) -> io::Result<String> {
     Ok(format!("{:x}", hasher.finalize()))
 }
 
-/// Whether a text is a public key of minisign: the second line of its `.pub` file, or the whole
-/// file.
+/// Checks that a text is a minisign public key: the second line of a `.pub` file, or the whole file.
 ///
 /// # Errors
-/// It is not, in words.
+/// The reason in words.
 pub fn public_key(text: &str) -> Result<PublicKey, String> {
     let line = text
         .lines()
@@ -39,29 +38,29 @@ pub fn public_key(text: &str) -> Result<PublicKey, String> {
         .rfind(|line| !line.is_empty())
         .unwrap_or_default();
     PublicKey::from_base64(line).map_err(|_| {
-        "that is no public key of minisign; one begins with RW and has 56 characters".to_owned()
+        "this is not a minisign public key; these start with RW and have 56 characters".to_owned()
     })
 }
 
-/// Checks a file against its minisign signature. Only signatures of a hash are taken, as minisign
-/// makes them since 2018: others would need the whole file in memory.
+/// Verifies a file with its minisign signature. Only signatures of a hash are accepted, which minisign
+/// creates since 2018. Others would need the whole file in memory.
 ///
 /// # Errors
-/// The signature is not by this key or of another file, or the file cannot be read; in words.
+/// The signature is from another key or for another file, or the file cannot be read; the reason in
+/// words.
 pub fn check_signature(path: &Path, key: &PublicKey, signature: &str) -> Result<(), String> {
     let signature = Signature::decode(signature)
-        .map_err(|_| "its signature file is not one of minisign".to_owned())?;
+        .map_err(|_| "the signature file is not from minisign".to_owned())?;
     let mut stream = key.verify_stream(&signature).map_err(|e| match e {
         minisign_verify::Error::UnexpectedKeyId => {
-            "its signature was made with another key".to_owned()
+            "the signature is from a different key".to_owned()
         }
-        _ => "its signature is of a kind that is not taken (minisign -H makes the right one)"
-            .to_owned(),
+        _ => "the signature has an unsupported format (use minisign -H)".to_owned(),
     })?;
     each_piece(path, |piece| stream.update(piece))
-        .map_err(|e| format!("it cannot be read: {e}"))?;
+        .map_err(|e| format!("the file cannot be read: {e}"))?;
     stream.finalize().map_err(|_| {
-        "its signature does not fit it: the file was changed, or signed by somebody else".to_owned()
+        "the signature does not match: the file was changed, or someone else signed it".to_owned()
     })
 }
 
@@ -80,7 +79,7 @@ fn each_piece(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    // The example of the library's documentation, signed by minisign itself.
+    // The example from the documentation of the library, signed by minisign.
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
     const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
 RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
@@ -126,18 +125,18 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
         assert!(
             check_signature(file("Test").path(), &key, SIGNATURE)
                 .unwrap_err()
-                .contains("does not fit")
+                .contains("does not match")
         );
         assert!(
             check_signature(file("test").path(), &key, "nonsense")
                 .unwrap_err()
-                .contains("not one of minisign")
+                .contains("not from minisign")
         );
         let other = public_key("RWQBAgMEBQYHCPk7tAr8F4TTUPSXZ2hRp6L9zTdbY1mEUW0KX7jQo4cF").unwrap();
         assert!(
             check_signature(file("test").path(), &other, SIGNATURE)
                 .unwrap_err()
-                .contains("another key")
+                .contains("a different key")
         );
         assert!(public_key("not a key").is_err() && public_key("").is_err());
     }

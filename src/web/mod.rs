@@ -4,7 +4,7 @@
 //! * [`respond`]: pages as HTML, fragment or JSON. [`page_frame`]: the frame around pages. [`problem`]: error responses.
 //! * [`caller`]: who sent the request. [`origin`]: which hosts and sites may send one.
 //! * [`rate_limit`]: requests per address. [`csp`]: security headers. [`sse`]: event streams.
-//! * [`assets`]: static files. [`openapi`]: descriptions of operations, and the OpenAPI document.
+//! * [`assets`]: static files. [`glossary`]: terms that pages link to. [`openapi`]: descriptions of operations, and the OpenAPI document.
 //!
 //! `server/router.rs` puts the middleware in order.
 
@@ -15,6 +15,7 @@ pub mod confirm;
 pub mod csp;
 pub mod error_pages;
 pub mod extract;
+pub mod glossary;
 pub mod negotiation;
 pub mod openapi;
 pub mod origin;

@@ -1,7 +1,7 @@
-//! The real Prometheus and its promtool, on what `/metrics` tells them and on the alert rules in
+//! The real Prometheus and promtool, with `/metrics` and with the alert rules in
 //! `contrib/prometheus`.
 //!
-//! `scripts/test` says where the two programs are.
+//! `scripts/test` sets the paths of the two programs.
 
 use crate::harness::{self, Manager, Plan, free_port, told, until, until_within};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The name of the instance, with what has to be escaped.
+/// The name of the instance, with characters that must be escaped.
 const NAME: &str = r#"the "barn" \ 50 ₿"#;
 const CLASSIC: &str = "text/plain;version=0.0.4";
 
-/// A manager that samples every second, with a running and a stopped instance; the id of the
+/// A manager that samples every second, with a running and a stopped instance; returns the id of the
 /// running one.
 async fn manager() -> (Manager, String) {
     let flags = vec!["--sample-interval".into(), "1s".into()];
@@ -69,7 +69,7 @@ async fn promtool_has_nothing_to_say_about_names_and_format() {
     );
 }
 
-/// Runs promtool on a file of `contrib/prometheus`; what it printed.
+/// Runs promtool on a file of `contrib/prometheus`; returns its output.
 fn promtool_accepts(command: &str, name: &str) -> String {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/prometheus");
     let output = Command::new(told("JD_MANAGER_TEST_PROMTOOL"))
@@ -99,7 +99,7 @@ fn promtool_accepts_the_alert_rules_and_their_tests_pass() {
     assert!(printed.contains("SUCCESS"), "{printed}");
 }
 
-/// A Prometheus of the test's own, ended with it.
+/// A Prometheus process for the test, stopped at its end.
 struct Prometheus {
     child: Child,
     port: u16,
@@ -107,7 +107,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// One with the configuration that `docs/API.md` shows, on this manager and every second.
+    /// Starts Prometheus with the configuration in `docs/API.md`, for this manager and every second.
     fn start(manager: &Manager) -> Self {
         let docs = include_str!("../../docs/API.md");
         let (_, example) = docs.split_once("```yaml\n").unwrap();
@@ -148,7 +148,7 @@ impl Prometheus {
         }
     }
 
-    /// The samples an expression gives now: labels and value. None while it does not answer.
+    /// The current samples of an expression: labels and value. `None` without a response.
     async fn query(&self, expression: &str) -> Option<Vec<(Value, f64)>> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
         let response = self
@@ -169,7 +169,7 @@ impl Prometheus {
         Some(result.iter().map(sample).collect())
     }
 
-    /// The one sample an expression gives, once it gives one.
+    /// The single sample of an expression, when available.
     async fn one(&self, expression: &str) -> (Value, f64) {
         let samples = until(expression, || async {
             self.query(expression)
@@ -219,11 +219,11 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
         before > 0.0 && before <= counted && counted <= after,
         "{before} <= {counted} <= {after}"
     );
-    // And it goes on.
+    // Sampling continues.
     let grown = format!("jd_client_shares_accepted_total{of_instance} > {counted}");
     prometheus.one(&grown).await;
 
-    // Both miners count once each has found a share.
+    // Both miners count after each has found a share.
     let both = format!("jd_client_hashrate_miners_hashes_per_second{of_instance} > 6e14");
     let limit = Duration::from_secs(150);
     until_within(limit, "the hashrate of both miners", &mut || async {
@@ -239,7 +239,7 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
         Some(hashrate),
         latest["metrics"]["hashrate_miners"].as_f64()
     );
-    // What the miners were given; the client tells it in single precision.
+    // The hashrate given to the miners; the client reports it in single precision.
     assert!((hashrate / 7e14 - 1.0).abs() < 1e-5, "{hashrate}");
     let (labels, _) = prometheus.one("jd_manager_build_info").await;
     assert_eq!(labels["version"], env!("CARGO_PKG_VERSION"));
@@ -256,7 +256,7 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
         assert_eq!(prometheus.one(expression).await.1, value, "{expression}");
     }
 
-    // What stops is told as stopped, and its readings end at once, as they should.
+    // A stopped instance is reported as stopped, and its readings end immediately.
     manager.act(&format!("/api/instances/{id}/stop")).await;
     until("the end of its readings", || async {
         let readings = prometheus

@@ -400,7 +400,7 @@ async fn a_monitoring_that_answers_nonsense_costs_one_warning() {
     assert_eq!(latest["metrics"]["hashrate_miners"], Value::Null);
     let said = manager
         .log()
-        .matches("its client's monitoring cannot be read")
+        .matches("client monitoring API could not be read")
         .count();
     assert_eq!(said, 1, "{}", manager.log());
     // Another client that tells the truth: one line again.
@@ -409,7 +409,7 @@ async fn a_monitoring_that_answers_nonsense_costs_one_warning() {
     until("it answers again", || async {
         manager
             .log()
-            .contains("its client's monitoring answers again")
+            .contains("client monitoring API is available again")
             .then_some(())
     })
     .await;

@@ -1,5 +1,4 @@
-//! A channel as it was sent, read into one that can be saved, every wrong field named. Secrets that
-//! were not sent stay as they are.
+//! Reads a submitted channel and reports every invalid field. Omitted secrets are kept.
 
 use serde_json::{Map, Value};
 
@@ -11,17 +10,17 @@ use crate::infra::notify::NotifyChannel;
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, one_of, text, whole};
 
-/// A body that should become a channel.
+/// A request body for a channel.
 #[derive(Clone)]
 pub struct ChannelDraft(Value);
 
 impl ChannelDraft {
-    /// Of a body: a JSON object, or the fields of a form.
+    /// The draft in a JSON object or the fields of a form.
     pub const fn of(body: Value) -> Self {
         Self(body)
     }
 
-    /// Name and target. Of a channel that is changed, what was not sent stays as it was.
+    /// Name and target. When a channel is changed, omitted fields keep their values.
     pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
         let mut members = MemberReader::of(self.0, channel_fields(former.is_none()))?;
         let name = match members.text("name") {
@@ -30,7 +29,7 @@ impl ChannelDraft {
             }
             None => {
                 if !members.is_refused("name") {
-                    members.refuse("name", "Give it a name, such as \"my phone\".");
+                    members.refuse("name", "Enter a name, such as \"my phone\".");
                 }
                 None
             }
@@ -63,7 +62,7 @@ impl ChannelDraft {
                 .and_then(|stored| stored.get(field.name))
                 .filter(|_| !members.has(field.name));
             let value = match kept {
-                // Not the secret itself: whether it may go where the channel leads now is judged
+                // Not the secret itself: whether it may be sent to the new destination is checked
                 // below.
                 Some(Value::String(_)) if field.how == ChannelFieldInput::Secret => Value::from(""),
                 Some(kept) => kept.clone(),
@@ -72,7 +71,7 @@ impl ChannelDraft {
             if former.is_none() && field.how == ChannelFieldInput::Secret && value == MASK {
                 members.refuse(
                     field.name,
-                    "Type it in full: there is none yet that could be kept.",
+                    "Enter the full secret. There is no saved secret to keep.",
                 );
             }
             target.insert(field.name.to_owned(), value);
@@ -93,7 +92,7 @@ impl ChannelDraft {
         let channel = if refused {
             None
         } else {
-            // The cause would quote what was sent, and that may be a secret.
+            // The cause would quote the input, which may be a secret.
             let read = serde_json::from_value::<NotifyChannel>(Value::Object(target));
             let mut channel =
                 read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
@@ -113,42 +112,42 @@ impl ChannelDraft {
 pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let mut all = vec![
-        text("name", "What it is called.").longest(64).like("phone"),
-        one_of("kind", "What takes its messages.", &kinds),
+        text("name", "The name.").longest(64).like("phone"),
+        one_of("kind", "The service that receives notifications.", &kinds),
     ];
     if is_new {
         all = all.into_iter().map(RequestField::required).collect();
     }
-    let of_ntfy = "With `ntfy`, `telegram`: the server; without it theirs.";
+    let of_ntfy = "For `ntfy` and `telegram`: the server. Default: the public server.";
     all.extend([
-        text("topic", "With `ntfy`: the topic.").like("barn-7f3a9"),
+        text("topic", "For `ntfy`: the topic.").like("barn-7f3a9"),
         text("server", of_ntfy),
-        text("token", "With `ntfy`, `telegram`: the token.").or_null(),
-        text("chat_id", "With `telegram`: the chat."),
-        text("to", "With `email`: who gets it, several with commas."),
-        text("from", "With `email`: who sends it."),
-        text("host", "With `email`: the mail server."),
+        text("token", "For `ntfy` and `telegram`: the token.").or_null(),
+        text("chat_id", "For `telegram`: the chat ID."),
+        text("to", "For `email`: the recipients, separated by commas."),
+        text("from", "For `email`: the sender."),
+        text("host", "For `email`: the mail server."),
         whole(
             "port",
-            "With `email`: its port; without it the usual one.",
+            "For `email`: the port. Default: the standard port for the encryption.",
             1,
             65_535,
         ),
         one_of(
             "security",
-            "With `email`: how it is reached.",
+            "For `email`: the encryption.",
             &["tls", "starttls", "none"],
         ),
-        text("username", "With `email`: who logs in.").or_null(),
-        text("password", "With `email`: its password.").or_null(),
-        text("url", "With `webhook`: where it is posted."),
-        text("secret", "With `webhook`: by which it is signed.").or_null(),
+        text("username", "For `email`: the user name.").or_null(),
+        text("password", "For `email`: the password.").or_null(),
+        text("url", "For `webhook`: the URL."),
+        text("secret", "For `webhook`: the key of the signature.").or_null(),
     ]);
     all
 }
 
-/// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the
-/// one there is; only null takes that away.
+/// The value of a field in the JSON of a channel. `has_former`: an empty secret keeps the saved
+/// secret; only null removes it.
 fn read(members: &mut MemberReader, field: &ChannelField, has_former: bool) -> Value {
     let is_kept =
         has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);
@@ -265,13 +264,13 @@ mod tests {
             (&other["url"], &other["secret"]),
             (&json!("https://example.net"), &json!("s3cret"))
         );
-        // A program can take it away.
+        // A program can remove it.
         let (_, without) = check(json!({ "secret": null }), Some(&former)).unwrap();
         assert_eq!(
             serde_json::to_value(without).unwrap()["secret"],
             Value::Null
         );
-        // Another kind has secrets of its own.
+        // Another kind has other secrets.
         let (_, other) = check(json!({ "kind": "ntfy", "topic": "barn" }), Some(&former)).unwrap();
         assert!(!serde_json::to_string(&other).unwrap().contains("s3cret"));
     }

@@ -1,13 +1,13 @@
-//! The kinds of channels and their fields, as forms show them and bodies are read. Data only.
+//! The kinds of channels and their fields, for forms and request bodies. Data only.
 
 /// A kind of channel.
 #[derive(Debug)]
 pub struct ChannelKind {
-    /// As in JSON.
+    /// The name in JSON.
     pub name: &'static str,
-    /// What people call it.
+    /// The title on pages.
     pub title: &'static str,
-    /// For whom it is, and what it needs.
+    /// The purpose, and what the user needs.
     pub about: &'static str,
     /// In the order of the form.
     pub fields: &'static [ChannelField],
@@ -16,30 +16,30 @@ pub struct ChannelKind {
 /// A field of a channel.
 #[derive(Debug)]
 pub struct ChannelField {
-    /// As in JSON.
+    /// The name in JSON.
     pub name: &'static str,
-    /// What people call it.
+    /// The label on pages.
     pub label: &'static str,
-    /// What belongs there.
+    /// The help text.
     pub help: &'static str,
-    /// What it is filled in as.
+    /// The input type.
     pub how: ChannelFieldInput,
-    /// What an empty one stands for; empty: nothing.
+    /// The value of an empty field; may be empty.
     pub default: &'static str,
-    /// It may be left out: null in JSON.
+    /// The field may be omitted or null in JSON.
     pub is_optional: bool,
 }
 
-/// How a field is filled in.
+/// The input type of a field.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChannelFieldInput {
     /// A line of text.
     Text,
-    /// A line that is never shown again.
+    /// A line of text that is never shown again.
     Secret,
-    /// The number of a port.
+    /// A port number.
     Port,
-    /// One of these: value and words.
+    /// One of these options: value and text.
     Choice(&'static [(&'static str, &'static str)]),
 }
 
@@ -69,49 +69,49 @@ const fn secret(name: &'static str, label: &'static str, help: &'static str) -> 
 pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "ntfy",
-        title: "ntfy, to a phone",
-        about: "A push message to the ntfy app. Nothing to register: subscribe to a topic in the app and type the same topic here.",
+        title: "ntfy (phone)",
+        about: "Push notifications to the ntfy app. No account is needed: subscribe to a topic in the app and enter the same topic here.",
         fields: &[
             text(
                 "topic",
                 "Topic",
-                "As subscribed to in the app. Whoever knows it can read along, so make it long and hard to guess.",
+                "The topic you subscribed to in the app. Anyone who knows it can read the notifications, so choose one that is hard to guess.",
             ),
             ChannelField {
                 default: "https://ntfy.sh",
-                ..text("server", "Server", "The public one, or your own.")
+                ..text("server", "Server", "The public server or your own.")
             },
             secret(
                 "token",
                 "Access token (optional)",
-                "Needed only if the server protects the topic. It begins with tk_.",
+                "Only for protected topics. Starts with tk_.",
             ),
         ],
     },
     ChannelKind {
         name: "telegram",
         title: "Telegram",
-        about: "A message from a bot of your own. Ask @BotFather for a bot, then write to it once so that it may answer.",
+        about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it may reply.",
         fields: &[
             ChannelField {
                 is_optional: false,
                 ..secret(
                     "token",
-                    "Token of the bot",
-                    "As @BotFather gave it: digits, a colon, letters.",
+                    "Bot token",
+                    "From @BotFather: digits, a colon, letters and digits.",
                 )
             },
             text(
                 "chat_id",
-                "Chat",
-                "The number of the chat, negative for a group, or @name of a channel. The bot @userinfobot tells yours.",
+                "Chat ID",
+                "The numeric ID, negative for a group, or the @name of a channel. @userinfobot shows your ID.",
             ),
             ChannelField {
                 default: "https://api.telegram.org",
                 ..text(
                     "server",
                     "Server",
-                    "Another only if you run a Bot API server of your own.",
+                    "Change only if you run your own Bot API server.",
                 )
             },
         ],
@@ -119,31 +119,27 @@ pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "email",
         title: "E-mail",
-        about: "Through the mail server of your provider. Many want a password made for this use alone (an app password).",
+        about: "Sent through your mail provider. Many providers require an app password.",
         fields: &[
-            text(
-                "to",
-                "To",
-                "Where it is read. Several addresses with commas.",
-            ),
+            text("to", "To", "Separate several addresses with commas."),
             text(
                 "from",
                 "From",
-                "An address that the server lets you send from, mostly your own.",
+                "An address you may send from, usually your own.",
             ),
             text(
                 "host",
                 "Mail server",
-                "For sending (SMTP), such as smtp.example.org.",
+                "Outgoing mail server (SMTP), such as smtp.example.org.",
             ),
             ChannelField {
                 default: "tls",
                 how: ChannelFieldInput::Choice(&[
-                    ("tls", "TLS, mostly on port 465"),
-                    ("starttls", "STARTTLS, mostly on port 587"),
+                    ("tls", "TLS, usually on port 465"),
+                    ("starttls", "STARTTLS, usually on port 587"),
                     ("none", "None, for a server on this machine or network"),
                 ]),
-                ..text("security", "Encryption", "As your provider says.")
+                ..text("security", "Encryption", "See your provider's settings.")
             },
             ChannelField {
                 how: ChannelFieldInput::Port,
@@ -158,41 +154,41 @@ pub const KINDS: [ChannelKind; 4] = [
                 ..text(
                     "username",
                     "User name (optional)",
-                    "Often the whole address.",
+                    "Often the full e-mail address.",
                 )
             },
             secret(
                 "password",
                 "Password (optional)",
-                "Sent only encrypted, unless you choose no encryption above.",
+                "Always sent encrypted, unless you choose no encryption.",
             ),
         ],
     },
     ChannelKind {
         name: "webhook",
-        title: "Webhook, to a program",
-        about: "JSON by POST to an address of yours: a home automation, a script, another service.",
+        title: "Webhook (program)",
+        about: "HTTP POST with JSON to your URL, for home automation, scripts or other services.",
         fields: &[
             text(
                 "url",
-                "Address",
-                "Where to, with https:// or http://. It must answer with a 2xx status within ten seconds.",
+                "URL",
+                "Starts with https:// or http://. Must answer with a 2xx status within ten seconds.",
             ),
             secret(
                 "secret",
                 "Secret (optional)",
-                "Each message is signed with it (HMAC-SHA256), so that the receiver knows who sent it.",
+                "Signs each message (HMAC-SHA256), so that the receiver can verify the sender.",
             ),
         ],
     },
 ];
 
-/// The kind of this name.
+/// The kind with this name.
 pub fn kind(name: &str) -> Option<&'static ChannelKind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
-/// The port of a mail server with this encryption.
+/// The default port of a mail server with this encryption.
 pub fn usual_port(security: &str) -> u16 {
     match security {
         "starttls" => 587,

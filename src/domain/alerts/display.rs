@@ -1,4 +1,4 @@
-//! What is said: the messages of notices, and rules in words for pages. Pure.
+//! The texts of notifications, and rule conditions in words for pages. No I/O.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::title;
 use crate::infra::notify::Tone;
 
-/// A notice in words. `why`: why it holds now; none for what is over.
+/// The text of a transition. `why`: the current reason; `None` when the problem is resolved.
 pub fn of_notice(
     seen: &InstanceObservation,
     notice: &RuleTransition,
@@ -35,7 +35,7 @@ pub fn of_notice(
     }
 }
 
-/// What happened, from the figure it was last told of to the present one.
+/// The text of an event: the value went from the last reported one to the current one.
 pub fn of_growth(
     rule: &AlertRule,
     seen: &InstanceObservation,
@@ -47,7 +47,7 @@ pub fn of_growth(
             let [before, best] = [from, to].map(|value| figure("best_difficulty", value));
             (
                 format!("new best difficulty {best}"),
-                format!("The best share so far had difficulty {before}."),
+                format!("Previous best: {before}."),
             )
         }
         _ => {
@@ -57,7 +57,7 @@ pub fn of_growth(
             } else {
                 "block found".into()
             };
-            (words, format!("It has found {to} so far."))
+            (words, format!("Blocks found so far: {to}."))
         }
     };
     NotificationItem {
@@ -82,29 +82,29 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
     }
 }
 
-/// What a test says.
+/// The text of a test.
 pub fn of_test() -> Notification {
     Notification {
         title: "Test from jd-manager".into(),
-        text: "This channel works: alerts will come here.".into(),
+        text: "This channel works. Alerts will arrive here.".into(),
         mood: Tone::Plain,
         data: json!({ "event": "test" }),
     }
 }
 
-/// A condition in words, as they stand behind "Tell when …": `an instance is not running though it
+/// A condition in words, as a continuation of "Notify when …": `an instance is not running but
 /// should be`.
 pub fn of_condition(condition: &RuleCondition) -> String {
     match condition {
         RuleCondition::State {
             is: InstanceProblem::Failed,
-        } => "an instance failed for good".into(),
+        } => "an instance failed".into(),
         RuleCondition::State {
             is: InstanceProblem::BackingOff,
-        } => "an instance ended and waits to be started again".into(),
+        } => "an instance exited and is retrying".into(),
         RuleCondition::State {
             is: InstanceProblem::NotRunning,
-        } => "an instance is not running though it should be".into(),
+        } => "an instance is not running but should be".into(),
         RuleCondition::Check { check, at_least } => {
             let which = check.as_ref().map_or_else(
                 || "any health check".into(),
@@ -133,10 +133,10 @@ pub fn of_condition(condition: &RuleCondition) -> String {
             } else {
                 "below"
             };
-            format!("{} is {side} {}", title(metric), typed(metric, *threshold))
+            format!("{} {side} {}", title(metric), typed(metric, *threshold))
         }
         RuleCondition::BlockFound => "a block is found".into(),
-        RuleCondition::BestDifficulty => "a share is better than every one before".into(),
-        RuleCondition::UpdateAvailable => "a newer client is there".into(),
+        RuleCondition::BestDifficulty => "a share sets a new best difficulty".into(),
+        RuleCondition::UpdateAvailable => "a newer client is available".into(),
     }
 }

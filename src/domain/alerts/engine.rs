@@ -1,5 +1,5 @@
-//! Observations come in, rules are judged by them, and what is to be told is written down together
-//! with what is remembered.
+//! Evaluates all rules on observations, and stores the resulting notifications and the new state of
+//! the rules in one transaction.
 
 use diesel::{QueryResult, SqliteConnection};
 use std::collections::{HashMap, HashSet};
@@ -20,15 +20,14 @@ use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 
-/// An instance that was not looked at for so long may have been through anything.
+/// After this time without observations, the state of an instance is uncertain.
 const GAP: Duration = Duration::from_secs(60);
-/// What has passed and ended by itself is looked for so often.
+/// How often elapsed delays and expired mutes are checked.
 const TICK: Duration = Duration::from_secs(5);
 
-/// What rules are judged with.
+/// The input for evaluating rules.
 struct RuleContext {
-    /// Instances that were not looked at for a while: what had not held for long enough by then
-    /// begins anew.
+    /// Instances without recent observations: conditions that had not held long enough start again.
     is_new: HashSet<InstanceId>,
     rules: Vec<AlertRule>,
     memories: HashMap<(RuleId, InstanceId), RuleState>,
@@ -36,14 +35,14 @@ struct RuleContext {
     channels: Vec<ChannelId>,
 }
 
-/// What judging came to.
+/// The result of an evaluation.
 #[derive(Default)]
 struct EvaluationResult {
     memories: Vec<((RuleId, InstanceId), RuleState)>,
     notices: Vec<RuleNotice>,
 }
 
-/// What a rule tells of an instance.
+/// A notification of a rule about an instance.
 struct RuleNotice {
     rule: AlertRule,
     receivers: Vec<ChannelId>,
@@ -53,7 +52,7 @@ struct RuleNotice {
 }
 
 impl RuleContext {
-    /// Judges all rules by what was seen of an instance.
+    /// Evaluates all rules on an observation of an instance.
     fn evaluate_rules(
         &self,
         seen: &InstanceObservation,
@@ -104,7 +103,7 @@ impl RuleContext {
                     } else {
                         None
                     };
-                    // What lasts is told to the first channel there will be.
+                    // Problems that last are reported to the first channel that is added.
                     let may_not = is_silenced || receivers.is_empty();
                     let notice = step(
                         rule,
@@ -133,7 +132,7 @@ impl RuleContext {
         }
     }
 
-    /// The channels a rule sends to.
+    /// The channels of a rule.
     fn receivers(&self, rule: &AlertRule) -> Vec<ChannelId> {
         let is_chosen = |id: &&ChannelId| rule.channels.is_empty() || rule.channels.contains(id);
         self.channels.iter().filter(is_chosen).copied().collect()
@@ -141,11 +140,11 @@ impl RuleContext {
 }
 
 impl Alerts {
-    /// Takes in what was seen of instances.
+    /// Processes observations of instances.
     ///
     /// # Errors
-    /// The database cannot be read or written: nothing is remembered or told then, and the next
-    /// observation or tick makes up for it.
+    /// The database cannot be read or written. Nothing is stored or sent then; the next observation
+    /// or tick catches up.
     pub async fn observe(&self, seen: Vec<InstanceObservation>) -> Result<()> {
         let mut latest = self.latest.lock().await;
         let looks: Vec<(InstanceObservation, Timestamp)> = seen
@@ -166,11 +165,11 @@ impl Alerts {
         self.evaluate_observations(looks, is_new).await
     }
 
-    /// Looks again at what was last seen of each instance: what has lasted for long enough, and
-    /// quiet times and silences that have ended.
+    /// Evaluates the last observation of each instance again, because delays may have elapsed and
+    /// quiet times or mutes may have ended.
     pub async fn tick(&self) {
         if let Err(e) = self.reevaluate().await {
-            tracing::warn!(error = %e, "alerts cannot be decided now; it is tried again");
+            tracing::warn!(error = %e, "alert rules could not be evaluated; jd-manager retries");
         }
     }
 
@@ -184,14 +183,14 @@ impl Alerts {
         .await
     }
 
-    /// Forgets an instance that is deleted. What is on its way is still sent.
+    /// Forgets a deleted instance. Its queued notifications are still sent.
     pub async fn clear_instance(&self, id: InstanceId) {
-        // Its rows go with the instance's own.
+        // The database deletes its rows together with the instance.
         self.latest.lock().await.remove(&id);
     }
 
-    /// Judges what was seen, each as of its moment. The caller holds `latest`, so that one
-    /// judgement follows the other.
+    /// Evaluates observations, each as of its own time. The caller holds `latest`, so evaluations
+    /// never overlap.
     async fn evaluate_observations(
         &self,
         looks: Vec<(InstanceObservation, Timestamp)>,
@@ -230,13 +229,13 @@ impl Alerts {
             return Ok(());
         }
         let (is_told, now) = (!outcome.notices.is_empty(), self.clock.now());
-        // What the courier has taken up is not added to, and it takes up nothing while something is
+        // Nothing is added to deliveries in progress, and the worker selects none while something is
         // added.
         let in_hand = self.in_hand.lock().await;
         let taken = in_hand.clone();
         self.db
             .write(move |c| {
-                // An instance may have been deleted meanwhile.
+                // The instance may have been deleted in the meantime.
                 let present: Vec<InstanceId> = queries::instance_names(c)?
                     .into_iter()
                     .map(|(id, _)| id)
@@ -266,8 +265,8 @@ impl Alerts {
         Ok(())
     }
 
-    /// Ticks and sends until `stop`, in a task of its own; it ends when what is on its way then has
-    /// arrived or failed.
+    /// Ticks and sends until `stop` in a separate task. The task ends when all attempts in progress
+    /// are finished.
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
         let courier = DeliveryWorker {
             db: self.db.clone(),
@@ -294,7 +293,7 @@ impl Alerts {
     }
 }
 
-/// What one rule tells of one kind, of one instance or several at once.
+/// Notifications of one rule and one kind, for one or more instances.
 struct NoticeBundle {
     rule: AlertRule,
     receivers: Vec<ChannelId>,
@@ -303,7 +302,7 @@ struct NoticeBundle {
     items: Vec<NotificationItem>,
 }
 
-/// Puts together what is of one rule and one kind, at most [`MOST`] instances in one.
+/// Groups notifications by rule and kind, with at most [`MOST`] instances in each group.
 fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
     let mut bundles: Vec<NoticeBundle> = Vec::new();
     for RuleNotice {
@@ -331,9 +330,9 @@ fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
     bundles
 }
 
-/// Puts a bundle on its way to a channel: with what is held there, if the newest of the rule is of
-/// the same kind and speaks of other instances, so that what is told of each stays in order;
-/// otherwise by itself.
+/// Queues a group for a channel. The group is added to a held delivery if the newest one of the rule
+/// has the same kind and lists other instances, so that the order for each instance stays right.
+/// Otherwise it becomes a separate delivery.
 fn post(
     c: &mut SqliteConnection,
     bundle: &NoticeBundle,

@@ -1,4 +1,4 @@
-//! Whether a condition holds of what was seen of an instance, and the words why. Pure.
+//! Evaluates a condition on an observation of an instance, and states the reason. No I/O.
 
 use super::model::{
     AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, RuleCondition,
@@ -8,32 +8,32 @@ use crate::domain::metrics::model::{metric, title};
 use crate::infra::chart::{format_value, typed_value};
 use crate::keeper::machine::InstanceState;
 
-/// A line has at most so many characters before it is cut.
+/// Longer lines are cut to this number of characters.
 const LONGEST_LINE: usize = 160;
 
-/// What a condition comes to.
+/// The result of evaluating a condition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConditionResult {
-    /// It holds.
+    /// The condition holds.
     Holds(ConditionReason),
-    /// It does not.
+    /// The condition does not hold.
     Not,
-    /// Nobody knows: it neither comes nor goes.
+    /// Not known: the alert neither starts nor ends.
     Unknown,
-    /// Of what happens rather than lasts: a figure that grows with it.
+    /// For events that do not last: a value that grows with each event.
     Figure(f64),
 }
 
 /// Why a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionReason {
-    /// In a few words, as they stand behind the instance's name: `not running`.
+    /// A few words that follow the name of the instance: `not running`.
     pub words: String,
-    /// In sentences, with what to do.
+    /// Full sentences, with what to do.
     pub text: String,
 }
 
-/// Judges a condition by what was seen.
+/// Evaluates a condition on an observation.
 pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
     match condition {
         RuleCondition::State { is } => {
@@ -103,21 +103,23 @@ const fn is_beyond(value: f64, side: ThresholdSide, threshold: f64) -> bool {
 fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason {
     let words = match trouble {
         InstanceProblem::Failed => "failed",
-        InstanceProblem::BackingOff => "ended, waits to be started again",
-        InstanceProblem::NotRunning => "not running though it should be",
+        InstanceProblem::BackingOff => "client stopped unexpectedly, retrying",
+        InstanceProblem::NotRunning => "not running",
     };
     let text = match state {
         InstanceState::Failed => {
-            "It failed and is not started again by itself. Its page says why; start it again when that is mended."
+            "The client failed and jd-manager has stopped retrying. The instance page shows the cause. Fix it, then start the instance."
         }
         InstanceState::BackingOff => {
-            "Its client ended and is started again after a wait. Its page says why it ended."
+            "jd-manager restarts the client after a wait. The instance page shows the cause."
         }
         InstanceState::Starting => {
-            "It is starting and does not serve miners yet. If that goes on, its log says what it waits for."
+            "The client is starting and does not accept miners yet. If this continues, check the log."
         }
-        InstanceState::Stopped | InstanceState::Stopping => "It is stopped. Its page says by whom.",
-        InstanceState::Running => "It is running.",
+        InstanceState::Stopped | InstanceState::Stopping => {
+            "The instance is stopped. The instance page shows who stopped it."
+        }
+        InstanceState::Running => "The client is running.",
     };
     ConditionReason {
         words: words.into(),
@@ -139,7 +141,7 @@ fn evaluate_checks(
         .filter_map(|seen| Some((seen.status.parse::<AlertSeverity>().ok()?, seen)))
         .filter(|(how, _)| *how >= at_least)
         .collect();
-    // The worst first; the order of checks otherwise.
+    // The worst first, otherwise in the order of the checks.
     bad.sort_by_key(|(how, _)| std::cmp::Reverse(*how));
     match bad.first() {
         None if known.next().is_some() => ConditionResult::Not,
@@ -175,12 +177,12 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
     ConditionReason {
-        words: format!("{} is {value}, {side} {threshold}", title(name)),
+        words: format!("{} {value}, {side} {threshold}", title(name)),
         text: about.into(),
     }
 }
 
-/// A figure of a metric as people read it.
+/// The value of a metric as pages show it.
 pub fn figure(name: &str, value: f64) -> String {
     metric(name).map_or_else(
         || value.to_string(),
@@ -188,7 +190,7 @@ pub fn figure(name: &str, value: f64) -> String {
     )
 }
 
-/// A threshold of a metric as somebody would type it, not rounded.
+/// The threshold of a metric as a user would type it, not rounded.
 pub fn typed(name: &str, threshold: f64) -> String {
     metric(name).map_or_else(
         || threshold.to_string(),
@@ -196,7 +198,7 @@ pub fn typed(name: &str, threshold: f64) -> String {
     )
 }
 
-/// The first sentence of a text without its full stop, cut if it is long; none: there is no text.
+/// The first sentence of a text without its full stop, cut if it is long; `None` if there is no text.
 fn first_sentence(text: &str) -> Option<String> {
     let line = text
         .trim()
@@ -211,7 +213,7 @@ fn first_sentence(text: &str) -> Option<String> {
     Some(cut(line[..end].trim_end_matches('.')))
 }
 
-/// A line of at most so many characters.
+/// The line, cut to the maximum length.
 pub fn cut(line: &str) -> String {
     match line.char_indices().nth(LONGEST_LINE) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),

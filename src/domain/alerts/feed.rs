@@ -1,5 +1,5 @@
-//! What alerts are fed with: how every instance is, now and then and whenever something about it
-//! changes. Judges nothing itself.
+//! Collects observations of all instances for the alerts, periodically and after each change. Does
+//! not evaluate rules.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -17,29 +17,29 @@ use crate::domain::instances::Instance;
 use crate::domain::metrics::MetricService;
 use crate::keeper::machine::InstanceState;
 
-/// Everybody is looked at so often, for figures that rise and fall without an event.
+/// The interval of rounds over all instances, for values that change without an event.
 const ROUND: Duration = Duration::from_secs(10);
-/// An instance that is to run may rest for so long before that means something: a stop takes 15 s
-/// at most.
+/// How long an instance that should run may be stopped before it counts as a problem: a stop takes
+/// at most 15 s.
 const REST: Duration = Duration::from_secs(16);
-/// Several changes of one moment are one look.
+/// Changes within this time share one observation.
 const COALESCE: Duration = Duration::from_millis(300);
 
-/// Looks at instances and tells the alerts.
+/// Observes instances and passes the observations to the alerts.
 #[derive(Debug)]
 pub struct AlertFeed {
     alerts: Alerts,
     health: HealthService,
     metrics: MetricService,
-    /// Blocks that each instance has found, as of the last round.
+    /// The number of blocks found by each instance, as of the last round.
     blocks: HashMap<InstanceId, u64>,
     known: HashSet<InstanceId>,
-    /// Since when instances that are to run are seen at rest.
+    /// Since when instances that should run have been stopped.
     resting: HashMap<InstanceId, Instant>,
 }
 
 impl AlertFeed {
-    /// Nothing is looked at yet.
+    /// A feed that has not observed anything yet.
     pub fn new(alerts: Alerts, health: HealthService, metrics: MetricService) -> Self {
         Self {
             alerts,
@@ -51,11 +51,10 @@ impl AlertFeed {
         }
     }
 
-    /// Looks until `stop`.
+    /// Observes until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut changes = self.health.instances().changes();
-        // None: there was no round yet, without which it is not known how many blocks were found
-        // before.
+        // `None` before the first round: the number of blocks found before is not known yet.
         let mut round: Option<Instant> = None;
         let mut changed = HashSet::new();
         loop {
@@ -84,12 +83,12 @@ impl AlertFeed {
             if let Err(error) = self.observe_all((!is_round).then_some(&only)).await
                 && !stop.is_cancelled()
             {
-                tracing::warn!(%error, "alerts cannot be told how instances are; it is tried again");
+                tracing::warn!(%error, "the state of the instances could not be read for alerts; jd-manager retries");
             }
         }
     }
 
-    /// Tells how all instances are, or only these.
+    /// Observes all instances, or only these.
     async fn observe_all(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
@@ -131,8 +130,8 @@ impl AlertFeed {
             status: result.status.as_str().to_owned(),
             message: result.message,
         });
-        // Between the wish and the start, and between two clients of a restart, it rests for a
-        // moment as a matter of course.
+        // Between the request and the start, and during a restart, an instance is briefly stopped.
+        // That is normal.
         let is_resting = instance.desired == "running"
             && matches!(
                 instance.status,
@@ -148,13 +147,13 @@ impl AlertFeed {
             self.resting.remove(&id);
             instance.desired == "running"
         };
-        // One that is tried again and again does not run in between.
+        // A retrying client is not running between attempts.
         let state = if instance.status == InstanceState::Starting && instance.failures > 0 {
             InstanceState::BackingOff
         } else {
             instance.status
         };
-        // What was measured of a client that is gone says nothing of now.
+        // Metrics of a client that has exited are out of date.
         let measured = self.metrics.current(id).filter(|_| instance.running);
         let mut figures: BTreeMap<String, f64> = measured
             .map(|measured| measured.figures)

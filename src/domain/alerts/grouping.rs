@@ -1,8 +1,8 @@
-//! One message of what one rule has to tell: of one instance, or of all that it came to hold of
-//! within a short moment. Pure.
+//! Builds one notification per rule: for one instance, or for all instances that met the
+//! condition within a short time. No I/O.
 //!
-//! A pool that is gone is one message and not fifty. What is told of each instance is kept in the
-//! message's data, so that what comes a moment later can be added to it while it has not been sent.
+//! If a pool fails, you get one notification and not fifty. The data of a notification holds an
+//! item for each instance, so that more items can be added until it is sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,27 +14,27 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{InstanceId, RuleId};
 use crate::infra::notify::Tone;
 
-/// Instances in one message at most: receivers take no messages of any size.
+/// Maximum number of instances in one notification: receivers limit the size.
 pub const MOST: usize = 50;
-/// So many different pieces of advice are in one message; with more of them nobody would read any.
+/// Maximum number of different pieces of advice in one notification. More would not be read.
 const ADVICE: usize = 4;
 
-/// What a message tells.
+/// What a notification reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum NotificationEvent {
-    /// The condition holds.
+    /// The condition started to hold.
     Raised,
-    /// It still holds.
+    /// The condition still holds.
     Again,
-    /// It is over.
+    /// The problem is resolved.
     Cleared,
-    /// Something happened that does not last.
+    /// An event that does not last.
     Happened,
 }
 
 impl NotificationEvent {
-    /// As in JSON.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -50,32 +50,32 @@ impl From<NoticeKind> for NotificationEvent {
     }
 }
 
-/// What is told of one instance.
+/// The part of a notification about one instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationItem {
-    /// Of which.
+    /// The id of the instance.
     pub id: InstanceId,
-    /// Its name.
+    /// The name of the instance.
     pub name: String,
-    /// In a few words, as they stand behind its name: `not running though it should be`.
+    /// A few words that follow the name: `not running`.
     pub words: String,
-    /// More in sentences, such as what to do; may be empty.
+    /// More details in sentences, such as what to do; may be empty.
     pub text: String,
-    /// Since when it holds, or held.
+    /// When the problem started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When it ended.
+    /// When the problem ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Of what happened: the figure now,
+    /// For events: the current value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure: Option<f64>,
-    /// and when it was last told.
+    /// For events: the last reported value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<f64>,
 }
 
-/// The message of one or more items. `at`: when the first of them was noticed.
+/// The notification for one or more items. `at`: when the first item was noticed.
 pub fn said(
     rule: &AlertRule,
     event: NotificationEvent,
@@ -98,7 +98,7 @@ pub fn said(
         "condition": rule.condition,
         "instances": items,
     });
-    // Of the first, for programs that know one instance only.
+    // The first instance, for programs that expect a single one.
     if let Some(first) = items.first() {
         data["instance"] = json!({ "id": first.id, "name": first.name });
         if let Ok(Value::Object(members)) = serde_json::to_value(first) {
@@ -122,14 +122,14 @@ pub fn said(
     }
 }
 
-/// The items of a message that was made by [`said`] for this rule and event; none for any other.
+/// The items of a notification that [`said`] built for this rule and event; `None` for any other.
 pub fn items_of(
     data: &Value,
     rule: &AlertRule,
     event: NotificationEvent,
 ) -> Option<Vec<NotificationItem>> {
-    // Of a condition the kind is enough: figures need not come back to the last digit, and each
-    // item has its own in words.
+    // Comparing the kind is enough: numbers may lose digits in JSON, and each item states its own
+    // value.
     let is_of_kind = data["condition"]["kind"] == rule.condition.kind();
     let is_same = is_of_kind && rule_of(data) == Some(rule.id) && data["event"] == event.as_str();
     is_same
@@ -137,7 +137,7 @@ pub fn items_of(
         .flatten()
 }
 
-/// Of which rule a message is.
+/// The rule of a notification.
 pub fn rule_of(data: &Value) -> Option<RuleId> {
     data["rule"]["id"].as_str()?.parse().ok()
 }
@@ -153,7 +153,7 @@ fn alone(event: NotificationEvent, item: &NotificationItem, at: Timestamp) -> St
                 .unwrap_or_default();
             format!("{name}: {words}{length}")
         }
-        NotificationEvent::Cleared => format!("{name}: over: {words}"),
+        NotificationEvent::Cleared => format!("{name}: resolved: {words}"),
     }
 }
 
@@ -163,7 +163,7 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
         (NotificationEvent::Happened, _) => String::new(),
         (NotificationEvent::Cleared, Some((begun, until))) => {
             format!(
-                "It lasted {}, from {since} to {}.",
+                "Lasted {}, from {since} to {}.",
                 human_duration(until.since(begun)),
                 until.local()
             )
@@ -177,7 +177,7 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
         .join("\n")
 }
 
-/// The words that all items have in common.
+/// The words of all items, if they are the same.
 fn common(items: &[NotificationItem]) -> Option<&str> {
     let first = items.first()?.words.as_str();
     items
@@ -190,7 +190,7 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
     let lead = match event {
         NotificationEvent::Raised | NotificationEvent::Happened => "",
         NotificationEvent::Again => "still: ",
-        NotificationEvent::Cleared => "over: ",
+        NotificationEvent::Cleared => "resolved: ",
     };
     format!(
         "{} instances: {lead}{}",
@@ -199,7 +199,7 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
     )
 }
 
-/// Who, then what to do, then since when: on a phone the end may be cut off.
+/// The instances, then what to do, then the times: a phone may cut off the end.
 fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for item in items {
@@ -228,7 +228,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         let has_more = advice.len() > ADVICE;
         lines.extend(advice.into_iter().take(ADVICE).map(str::to_owned));
         if has_more {
-            lines.push("What to do about the others stands on their pages.".into());
+            lines.push("For the other instances, see their pages.".into());
         }
     }
     let first = items
@@ -243,10 +243,10 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         .map(Timestamp::local);
     match (event, first, last) {
         (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
-            lines.push(format!("The first since {first}."))
+            lines.push(format!("First instance since {first}."))
         }
         (NotificationEvent::Cleared, Some(first), Some(last)) => {
-            lines.push(format!("It lasted from {first} to {last}."))
+            lines.push(format!("Lasted from {first} to {last}."))
         }
         _ => {}
     }

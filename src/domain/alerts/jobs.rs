@@ -1,4 +1,4 @@
-//! What is forgotten: deliveries that have been done for a month.
+//! Deletes finished deliveries after a month.
 
 use super::delivery::queries as posted;
 use super::queries;
@@ -12,7 +12,7 @@ use crate::infra::schedule::JobSchedule;
 const NIGHTLY: &str = "0 20 3 * * *";
 
 impl Alerts {
-    /// Forgets what is older than it is kept. What still waits is not forgotten.
+    /// Deletes old deliveries and mutes. Waiting deliveries are kept.
     pub async fn prune(&self) -> Result<()> {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
@@ -25,7 +25,7 @@ impl Alerts {
             .await
     }
 
-    /// Does so every night and an hour after the start.
+    /// Prunes every night and one hour after the start.
     pub async fn schedule_pruning(
         &self,
         schedule: &JobSchedule,
@@ -36,13 +36,13 @@ impl Alerts {
             async move { this.prune_and_log().await }
         };
         schedule
-            .nightly(NIGHTLY, "forgetting old alerts", work)
+            .nightly(NIGHTLY, "deletion of old alerts", work)
             .await
     }
 
     async fn prune_and_log(&self) {
         if let Err(e) = self.prune().await {
-            tracing::warn!(error = %e, "old alerts could not be forgotten; it is tried again next night");
+            tracing::warn!(error = %e, "old alerts could not be deleted; jd-manager retries next night");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rules, what they look at, and what they are asked about. Values only: no I/O, no clock.
+//! Alert rules, conditions and observations. Values only: no I/O, no clock.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,49 +9,49 @@ use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::infra::notify::{NotifyChannel, Tone};
 use crate::keeper::machine::InstanceState;
 
-/// What a rule is about.
+/// The condition of a rule.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum RuleCondition {
-    /// The instance is not as it should be.
+    /// The instance is in a problem state.
     State {
-        /// In which way.
+        /// The problem state.
         is: InstanceProblem,
     },
-    /// A health check is bad.
+    /// A health check shows a problem.
     Check {
-        /// Which; none: any of them.
+        /// The check; `None` for any check.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         check: Option<String>,
-        /// From here on.
+        /// The minimum severity.
         at_least: AlertSeverity,
     },
-    /// A figure is beyond a threshold.
+    /// A metric is above or below a threshold.
     Metric {
-        /// Which, by the name it has under `/metrics`.
+        /// The name of the metric under `/metrics`.
         metric: String,
-        /// On which side of it.
+        /// The side of the threshold.
         side: ThresholdSide,
-        /// In the metric's own unit.
+        /// The threshold in the unit of the metric.
         threshold: f64,
     },
-    /// A block was found. Happens, does not last.
+    /// A block was found. An event that does not last.
     BlockFound,
-    /// A share was better than every one before. Happens, does not last.
+    /// A share set a new best difficulty. An event that does not last.
     BestDifficulty,
-    /// A newer client is there than the one that runs.
+    /// A newer client than the running one is available.
     UpdateAvailable,
 }
 
 impl RuleCondition {
-    /// Its kind's name in JSON.
+    /// The name of the kind in JSON.
     pub fn kind(&self) -> &'static str {
         self.into()
     }
 
-    /// It lasts and can be over, rather than happening at a moment.
+    /// Whether the condition lasts and can be resolved, unlike a single event.
     pub const fn lasts(&self) -> bool {
         matches!(
             self,
@@ -60,19 +60,19 @@ impl RuleCondition {
     }
 }
 
-/// In which way an instance is not as it should be.
+/// The problem state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstanceProblem {
-    /// Given up on.
+    /// Failed: jd-manager has stopped retrying.
     Failed,
-    /// Ended, waiting to be started again.
+    /// Exited; jd-manager will retry.
     BackingOff,
-    /// Wanted, and not serving miners.
+    /// Not running, but should be.
     NotRunning,
 }
 
-/// How bad a health check has to be.
+/// The severity of a health check.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
 )]
@@ -80,34 +80,34 @@ pub enum InstanceProblem {
 #[derive(strum::EnumString)]
 #[strum(serialize_all = "kebab-case")]
 pub enum AlertSeverity {
-    /// At least a warning.
+    /// A warning or worse.
     Warning,
     /// Unhealthy.
     Unhealthy,
 }
 
-/// On which side of a threshold.
+/// The side of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThresholdSide {
-    /// More than it.
+    /// Above the threshold.
     Above,
-    /// Less than it.
+    /// Below the threshold.
     Below,
 }
 
-/// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439.
-/// It may go over midnight.
+/// The daily quiet time without notifications, in minutes of the local day, 0 to 1439. It may span
+/// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct QuietHours {
-    /// Its first minute.
+    /// The first minute.
     pub from: u16,
-    /// The first minute after it.
+    /// The first minute after the quiet time.
     pub to: u16,
 }
 
 impl QuietHours {
-    /// Whether a minute of the day lies in it.
+    /// Whether a minute of the day is in the quiet time.
     pub const fn holds(self, minute: u16) -> bool {
         if self.from <= self.to {
             self.from <= minute && minute < self.to
@@ -117,146 +117,147 @@ impl QuietHours {
     }
 }
 
-/// When somebody is to be told of what.
+/// An alert rule.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct AlertRule {
-    /// Its id.
+    /// The id.
     pub id: RuleId,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// What it is about.
+    /// The condition.
     pub condition: RuleCondition,
-    /// Of which instance; none: of each.
+    /// The instance; `None` for all instances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
-    /// It must hold for so long before it is told, seconds.
+    /// Notify after the condition has held for this many seconds.
     pub for_s: u32,
-    /// It must not hold for so long before it counts as over, seconds.
+    /// Resolve after the condition has not held for this many seconds.
     pub clear_s: u32,
-    /// How often the notice is repeated while the condition lasts, seconds; none: never.
+    /// The interval of repeated notifications while the problem lasts, in seconds; `None` for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat_s: Option<u32>,
-    /// Its end is told, too.
+    /// Notify when the problem is resolved.
     pub tell_cleared: bool,
-    /// When nothing is sent.
+    /// The daily quiet time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<QuietHours>,
-    /// Where to; empty: to all channels.
+    /// The channels; empty for all channels.
     pub channels: Vec<ChannelId>,
-    /// It is watched for.
+    /// The rule is enabled.
     pub enabled: bool,
 }
 
 impl AlertRule {
-    /// Whether it is about this instance.
+    /// Whether the rule applies to this instance.
     pub fn is_about(&self, instance: InstanceId) -> bool {
         self.instance_id.is_none_or(|only| only == instance)
     }
 }
 
-/// What somebody who watches an instance saw of it at one moment.
+/// An observation of an instance at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstanceObservation {
-    /// Of which instance.
+    /// The id of the instance.
     pub instance: InstanceId,
-    /// Its name.
+    /// The name of the instance.
     pub name: String,
-    /// When.
+    /// When the observation was made.
     pub at: Timestamp,
-    /// The user wants it to run.
+    /// The instance should be running.
     pub is_wanted: bool,
-    /// It was stopped as asked: nothing about it holds, and that is no news.
+    /// The user stopped the instance: no condition holds, and that is not reported.
     pub is_at_rest: bool,
-    /// Its state.
+    /// The state of the instance.
     pub state: InstanceState,
-    /// What its health checks found.
+    /// The results of its health checks.
     pub checks: Vec<ObservedCheck>,
-    /// The newer client that is available for it; outer none: the version of its client is unknown.
+    /// The newer client that is available; the outer `None` means that the version of the current
+    /// client is unknown.
     pub available_update: Option<Option<String>>,
-    /// The newest value of each metric; one that is not known is not there.
+    /// The newest value of each metric, if known.
     pub figures: BTreeMap<String, f64>,
-    /// Blocks found so far in total; only ever grows.
+    /// Total number of blocks found; never decreases.
     pub blocks: u64,
-    /// The best difficulty of a share; none: not known.
+    /// The best difficulty of a share; `None` if unknown.
     pub best_difficulty: Option<f64>,
 }
 
-/// What one health check found.
+/// The result of one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCheck {
-    /// Its name.
+    /// The name of the check.
     pub check: String,
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
     pub status: String,
-    /// What it found, and what to do, in sentences.
+    /// The details and what to do, in sentences.
     pub message: String,
 }
 
-/// A channel as it is saved. Holds secrets, so it is not serialised.
+/// A saved channel. Contains secrets, so it is not serialized.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedChannel {
-    /// Its id.
+    /// The id.
     pub id: ChannelId,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// Where it goes.
+    /// The destination.
     pub target: NotifyChannel,
-    /// When it was made.
+    /// When the channel was created.
     pub created_at: Timestamp,
 }
 
-/// An instance of which nothing is told for a while.
+/// A muted instance.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct InstanceSilence {
-    /// Which.
+    /// The id of the instance.
     pub instance_id: InstanceId,
-    /// Its name.
+    /// The name of the instance.
     pub instance: String,
-    /// Until then.
+    /// When the mute ends.
     pub until: Timestamp,
 }
 
-/// Something that holds now, long enough to count.
+/// An active alert: the condition has held long enough.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "StandingAlert")]
 pub struct ActiveAlert {
-    /// By which rule.
+    /// The id of the rule.
     pub rule_id: RuleId,
-    /// Its name.
+    /// The name of the rule.
     pub rule: String,
-    /// Of which instance.
+    /// The id of the instance.
     pub instance_id: InstanceId,
-    /// Its name.
+    /// The name of the instance.
     pub instance: String,
-    /// Since when.
+    /// When the problem started.
     pub since: Timestamp,
-    /// When it was last told; none: not yet.
+    /// When the last notification was sent; absent if none was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Timestamp>,
 }
 
-/// A row of the database that this program cannot read, as one that a newer version wrote. It is
-/// left out of everything else.
+/// An unreadable row of the database, for example from a newer version. It is ignored everywhere
+/// else.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct UnreadableAlertRow {
-    /// Where it is.
+    /// The place of the row.
     pub place: AlertRowId,
-    /// The id that stands there.
+    /// The id in the row.
     pub id: String,
-    /// What it is called.
+    /// The name.
     pub name: String,
 }
 
-/// Where a row is, whatever stands in it: `rule-3`, `channel-1`.
+/// The place of a row: `rule-3`, `channel-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AlertRowId {
-    /// What should be there.
+    /// The kind of row.
     pub kind: AlertRowKind,
-    /// Its number in its table.
+    /// The row number in the table.
     pub number: i64,
 }
 
-/// What is stored in rows of its own. Its words stand in addresses, too.
+/// The kinds of rows. Their names are also used in URLs.
 #[derive(
     Clone,
     Copy,
@@ -301,7 +302,7 @@ impl schemars::JsonSchema for AlertRowId {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "description": "Which rule or channel cannot be read." })
+        schemars::json_schema!({ "type": "string", "description": "The unreadable rule or channel." })
     }
 }
 
@@ -311,16 +312,16 @@ impl Serialize for AlertRowId {
     }
 }
 
-/// What is said to people and programs.
+/// A notification for people and programs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// In one line.
+    /// The title, one line.
     pub title: String,
-    /// The rest, in sentences.
+    /// The text, in sentences.
     pub text: String,
-    /// How it is meant.
+    /// The tone.
     pub mood: Tone,
-    /// For programs.
+    /// Details for programs.
     pub data: serde_json::Value,
 }
 

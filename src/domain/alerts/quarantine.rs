@@ -1,5 +1,5 @@
-//! Rows that cannot be read, such as those of a newer version: they are left out of everything
-//! else, said in the log once, shown on the page and can be deleted.
+//! Unreadable rows, such as those of a newer version. jd-manager ignores them, logs each one once,
+//! and lists them on the page, where they can be deleted.
 
 use diesel::SqliteConnection;
 use std::sync::PoisonError;
@@ -11,19 +11,19 @@ use crate::base::error::{Error, Result};
 use crate::domain::vault::Vault;
 
 impl Alerts {
-    /// What is at a place and cannot be read.
+    /// The unreadable row at this place.
     ///
     /// # Errors
-    /// There is nothing there, or it can be read.
+    /// The row does not exist, or it is readable.
     pub async fn unreadable(&self, place: AlertRowId) -> Result<UnreadableAlertRow> {
         let vault = self.vault.clone();
         self.db.read(move |c| unreadable(c, &vault, place)).await
     }
 
-    /// Removes what is at a place and cannot be read.
+    /// Removes the unreadable row at this place.
     ///
     /// # Errors
-    /// There is nothing there, or it can be read; it is a channel and a rule sends to it alone.
+    /// The row does not exist or is readable; or it is the only channel of a rule.
     pub async fn delete_unreadable(&self, place: AlertRowId) -> Result<UnreadableAlertRow> {
         let _turn = self.latest.lock().await;
         let vault = self.vault.clone();
@@ -39,7 +39,7 @@ impl Alerts {
             .await
     }
 
-    /// Says in the log what cannot be read, once for each.
+    /// Logs each unreadable row once.
     pub(super) fn report(&self, unreadable: &[UnreadableAlertRow]) {
         let mut complained = self
             .complained
@@ -51,8 +51,8 @@ impl Alerts {
                 tracing::warn!(
                     id = ?row.id,
                     name = ?row.name,
-                    "a {what} of alerts cannot be read and is left out, the others work; a newer jd-manager may have written it. Delete it on the page of alerts \
-                     if it is of no use"
+                    "an alert {what} is unreadable and ignored; a newer jd-manager may have written it. Delete it on the Alerts page if you no longer \
+                     need it"
                 );
             }
         }
@@ -69,7 +69,7 @@ fn unreadable(
         AlertRowKind::Channel => queries::channels(c, vault)?.unreadable,
     };
     let found = rows.into_iter().find(|row| row.place == place);
-    found.ok_or_else(|| Error::not_found("row that cannot be read", place))
+    found.ok_or_else(|| Error::not_found("unreadable row", place))
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
 
     const MOOD: &str = r#"{"kind":"mood","is":"gloomy"}"#;
 
-    /// A rule, a channel and what they remember that no version of this program has written.
+    /// Rules and channels that no version of this program has written.
     async fn spoilt() -> AlertTestBed {
         let world = AlertTestBed::new().without_rules().await;
         world.channel("pigeon", "http://127.0.0.1:9/").await;
@@ -129,13 +129,13 @@ mod tests {
         for name in ["gloomy", "odd id", "pigeon", "no id"] {
             assert!(names.iter().any(|(_, known)| *known == name), "{names:?}");
         }
-        // Said once for each, however often it is looked at; not what the channel holds.
+        // Each row is logged once, without the contents of the channel.
         for _ in 0..3 {
             world.alerts.tick().await;
         }
         assert_eq!(world.alerts.complained.lock().unwrap().len(), 4);
         assert!(!format!("{:?}", all.unreadable).contains("s3cret"));
-        // What waits for such a channel is not sent elsewhere.
+        // Notifications for such a channel are not sent elsewhere.
         until("it to be settled", || async {
             world
                 .alerts
@@ -147,7 +147,7 @@ mod tests {
                 .any(|one| one.title.starts_with("barn") && one.done_at.is_some())
         })
         .await;
-        assert_eq!(receiver.titles(), ["barn: not running though it should be"]);
+        assert_eq!(receiver.titles(), ["barn: not running"]);
         assert!(matches!(rule.condition, RuleCondition::State { .. }));
         stop.cancel();
     }
@@ -162,7 +162,7 @@ mod tests {
             .find(|(_, name)| name.starts_with("pigeon"))
             .expect("it can still be chosen")
             .clone();
-        // A rule may keep such a channel, and does not begin to send to all others without it.
+        // A rule may keep such a channel and does not start to send to all others.
         let body = json!({ "name": "Found", "condition": { "kind": "block-found" }, "channels": [pigeon] });
         let rule = world.rule(body).await;
         let all = world.alerts.everything().await.unwrap();

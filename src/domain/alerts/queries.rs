@@ -1,4 +1,4 @@
-//! The statements behind channels, rules, what rules remember, and silences.
+//! The database statements for channels, rules, rule states and mutes.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -22,16 +22,16 @@ use crate::infra::db::schema::{
 use crate::infra::db::statement::CachedStatement;
 use crate::infra::notify::NotifyChannel;
 
-/// What a table holds: what can be read, and what cannot and must not stop the rest.
+/// The readable and unreadable rows of a table. Unreadable rows do not affect the others.
 #[derive(Debug)]
 pub struct AlertRows<T> {
-    /// What can be read.
+    /// The readable rows.
     pub read: Vec<T>,
-    /// What cannot.
+    /// The unreadable rows.
     pub unreadable: Vec<UnreadableAlertRow>,
 }
 
-/// A row of `alert_channels` after its number.
+/// A row of `alert_channels` without its number.
 type ChannelRow = (String, String, String, Timestamp);
 
 fn saved_channel(
@@ -47,14 +47,14 @@ fn saved_channel(
     })
 }
 
-/// Where the target of a channel is stored. All of it is sealed: each kind has other secrets, and
-/// addresses may hold some.
+/// Where the target of a channel is stored. The whole target is sealed: each kind has other secrets,
+/// and addresses may contain secrets.
 fn place(id: &str) -> String {
     format!("alert_channels/{id}/target")
 }
 
-/// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it,
-/// and it may be a secret.
+/// The stored target of a channel. The error has no cause, because the cause would quote the target,
+/// which may contain secrets.
 pub fn target_of(vault: &Vault, id: &str, text: &str) -> Option<NotifyChannel> {
     serde_json::from_str(&vault.open(&place(id), text).ok()?).ok()
 }
@@ -66,11 +66,10 @@ fn target_text(vault: &Vault, channel: &SavedChannel) -> Result<String> {
     )
 }
 
-/// Seals the targets of all channels that an earlier version stored in the clear. Returns how many
-/// there were.
+/// Seals the targets of channels that an earlier version stored in plain text. Returns their number.
 ///
 /// # Errors
-/// One that is sealed does not open; the database.
+/// A sealed target cannot be opened; a database error.
 pub fn seal(db: &mut Db, vault: &Vault) -> Result<usize> {
     use alert_channels as c;
     if !has_table(db, "alert_channels")? {
@@ -127,7 +126,7 @@ pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<AlertRows<SavedChanne
     Ok(found)
 }
 
-/// Removes a row, whatever stands in it.
+/// Removes a row, readable or not.
 pub fn delete_row(db: &mut Db, place: AlertRowId) -> QueryResult<usize> {
     let text = match place.kind {
         AlertRowKind::Rule => "DELETE FROM alert_rules WHERE rowid = ?",
@@ -138,7 +137,7 @@ pub fn delete_row(db: &mut Db, place: AlertRowId) -> QueryResult<usize> {
         .execute(db)
 }
 
-/// Whether another channel has this name, whatever the case.
+/// Whether another channel has this name, ignoring case.
 pub fn channel_name_is_taken(
     db: &mut Db,
     name: &str,
@@ -176,7 +175,7 @@ pub fn update_channel(db: &mut Db, vault: &Vault, channel: &SavedChannel) -> Res
     Ok(())
 }
 
-/// Removes a channel with what was on its way to it.
+/// Removes a channel and its waiting deliveries.
 pub fn delete_channel(db: &mut Db, id: ChannelId) -> QueryResult<usize> {
     diesel::delete(alert_channels::table.filter(alert_channels::id.eq(id))).execute(db)
 }
@@ -215,8 +214,8 @@ impl RuleRow {
         })
     }
 
-    /// The rule, if all of it can be read: one that has lost its instance or its channels must not
-    /// be about all.
+    /// The rule, if all of it is readable. A rule with an unreadable instance or channel must not
+    /// apply to all instances or channels.
     fn rule(&self, channels: &[String]) -> Option<AlertRule> {
         let seconds = |number: i32| u32::try_from(number).unwrap_or(0);
         let minute = |number: i32| u16::try_from(number).unwrap_or(0);
@@ -316,12 +315,12 @@ fn set_rule_channels(db: &mut Db, rule: &AlertRule) -> QueryResult<()> {
     Ok(())
 }
 
-/// Removes a rule with what it remembers.
+/// Removes a rule and its state.
 pub fn delete_rule(db: &mut Db, id: RuleId) -> QueryResult<usize> {
     diesel::delete(alert_rules::table.filter(alert_rules::id.eq(id))).execute(db)
 }
 
-/// Removes what a rule remembers.
+/// Removes the state of a rule.
 pub fn delete_rule_state(db: &mut Db, id: RuleId) -> QueryResult<usize> {
     diesel::delete(alert_memories::table.filter(alert_memories::rule_id.eq(id))).execute(db)
 }
@@ -348,7 +347,7 @@ type MemoryRow = (
     Option<f64>,
 );
 
-/// All that rules remember. What cannot be read belongs to a rule that cannot be read either.
+/// The state of all rules. Unreadable states belong to unreadable rules.
 pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), RuleState>> {
     let rows = alert_memories::table.load::<MemoryRow>(db)?;
     let memory = |(rule, instance, since, counts, gone, told, told_since, ended, words, count): MemoryRow| {
@@ -358,7 +357,7 @@ pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), Rul
     Ok(rows.into_iter().filter_map(memory).collect())
 }
 
-/// Stores what a rule remembers of an instance.
+/// Stores the state of a rule for an instance.
 pub fn set_memory(
     db: &mut Db,
     (rule, instance): (RuleId, InstanceId),
@@ -392,7 +391,7 @@ pub fn set_memory(
     Ok(())
 }
 
-/// What counts now, the longest first.
+/// The active alerts, oldest first.
 pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
     let rows = alert_memories::table
         .inner_join(alert_rules::table)
@@ -422,7 +421,7 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
     Ok(rows.into_iter().filter_map(standing).collect())
 }
 
-/// The silences that last beyond `now`, the first to end first.
+/// The mutes that are active at `now`, those that end first at the top.
 pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<InstanceSilence>> {
     let rows = alert_silences::table
         .inner_join(instances::table)
@@ -440,7 +439,7 @@ pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<InstanceSilence>
         .collect())
 }
 
-/// Silences an instance.
+/// Mutes an instance.
 pub fn set_silence(db: &mut Db, instance: InstanceId, until: Timestamp) -> QueryResult<usize> {
     let values = (
         alert_silences::instance_id.eq(instance),
@@ -451,13 +450,13 @@ pub fn set_silence(db: &mut Db, instance: InstanceId, until: Timestamp) -> Query
         .execute(db)
 }
 
-/// Ends the silence of an instance; 0: there was none.
+/// Unmutes an instance; returns 0 if it was not muted.
 pub fn end_silence(db: &mut Db, instance: InstanceId) -> QueryResult<usize> {
     diesel::delete(alert_silences::table.filter(alert_silences::instance_id.eq(instance)))
         .execute(db)
 }
 
-/// Removes silences that were over before a moment.
+/// Removes mutes that ended before this time.
 pub fn prune_silences(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     diesel::delete(alert_silences::table.filter(alert_silences::until.lt(before))).execute(db)
 }

@@ -21,11 +21,7 @@ use crate::web::openapi::{
 };
 
 fn next() -> RequestField {
-    text(
-        "next",
-        "The page a browser is sent to afterwards, a path on this site.",
-    )
-    .like("/alerts")
+    text("next", "The path to which a browser is redirected.").like("/alerts")
 }
 
 /// The operations.
@@ -35,106 +31,106 @@ where
     Alerts: FromRef<S>,
 {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    let place = || text("id", "Its `place`.").like("rule-3");
-    let delivery = || number("id", "Its number.").like(7);
+    let place = || text("id", "The `place` of the row.").like("rule-3");
+    let delivery = || number("id", "The number of the notification.").like(7);
     RouteTable::new()
 .add(get(
             "/alerts",
             "getAlerts",
-            "Rules, channels, what holds now, silences, the last deliveries.",
+            "Returns rules, channels, active alerts, muted instances and recent notifications.",
         )
         .asks([id(
             "instance",
-            "For people: the instance that is to be silenced.",
+            "HTML only: the instance to select for muting.",
         )])
         .gives::<AlertsPage>(PAGE), routes::show)
 .add(post(
             "/alerts/channels",
             "createChannel",
-            "Makes a channel that alerts are sent to.",
+            "Creates a notification channel.",
         )
         .takes(channel_fields(true))
         .makes::<ChannelResponse>()
-        .fails(&[409]).for_admins().audited("made a channel"), routes::create_channel)
+        .fails(&[409]).for_admins().audited("created a channel"), routes::create_channel)
 .add(get(
             "/alerts/channels/new",
             "showNewChannel",
-            "The form of a new channel, for people.",
+            "Shows the form for a new channel, for people.",
         )
-        .asks([one_of("kind", "Of this kind.", &kinds)])
+        .asks([one_of("kind", "The kind.", &kinds)])
         .gives::<ChannelKinds>(PAGE), routes::new_channel)
 .add(get(
             "/alerts/channels/{id}",
             "getChannel",
-            "A channel; for people its form.",
+            "Returns a channel; as HTML its form.",
         )
         .gives::<ChannelView>(PAGE)
         .fails(&[409]), routes::channel)
 .add_with_form(put(
             "/alerts/channels/{id}",
             "changeChannel",
-            "Changes what is mentioned of a channel.",
+            "Changes the given fields of a channel.",
         )
-        .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
+        .about("A secret that is masked, empty or omitted is kept; null removes an optional secret.")
         .takes(channel_fields(false))
         .does::<ChannelResponse>()
         .fails(&[409]).for_admins().audited("changed a channel"), routes::update_channel, "/alerts/channels/{id}")
 .add_with_form(delete(
             "/alerts/channels/{id}",
             "deleteChannel",
-            "Deletes a channel and what waits for it.",
+            "Deletes a channel and its waiting notifications.",
         )
         .does::<MessageResponse>()
         .fails(&[409]).for_admins().audited("deleted a channel"), routes::delete_channel, "/alerts/channels/{id}/delete")
 .add(get(
             "/alerts/channels/{id}/delete",
             "askDeleteChannel",
-            "The question before a channel is deleted, for people.",
+            "Asks for confirmation before deleting a channel, for people.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_channel)
 .add(post(
             "/alerts/channels/{id}/test",
             "testChannel",
-            "Sends a test message at once.",
+            "Sends a test notification immediately.",
         )
         .gives::<TestPage>(PAGE)
         .answer(
             502,
-            "The receiver did not take it.",
+            "The receiver did not accept the test.",
             PAGE,
             Some(shape::<TestPage>()),
         )
-        .fails(&[409]).for_operators().audited("sent a test message"), routes::test_channel)
+        .fails(&[409]).for_operators().audited("sent a test notification"), routes::test_channel)
 .add(post(
             "/alerts/rules",
             "createRule",
-            "Makes a rule that is watched from now on.",
+            "Creates an alert rule.",
         )
         .takes(rule_fields(true))
         .makes::<RuleResponse>()
-        .fails(&[409]).for_admins().audited("made a rule"), routes::create_rule)
+        .fails(&[409]).for_admins().audited("created a rule"), routes::create_rule)
 .add(get(
             "/alerts/rules/new",
             "showNewRule",
-            "The form of a new rule, for people.",
+            "Shows the form for a new rule, for people.",
         )
         .asks([
-            one_of("kind", "Of this kind.", RuleCondition::VARIANTS),
-            id("instance", "Of this instance."),
+            one_of("kind", "The kind.", RuleCondition::VARIANTS),
+            id("instance", "The instance."),
         ])
         .gives::<RuleKinds>(PAGE), routes::new_rule)
 .add(get(
             "/alerts/rules/{id}",
             "getRule",
-            "A rule; for people its form.",
+            "Returns a rule; as HTML its form.",
         )
         .gives::<AlertRule>(PAGE)
         .fails(&[409]), routes::rule)
 .add_with_form(put(
             "/alerts/rules/{id}",
             "changeRule",
-            "Changes what is mentioned of a rule.",
+            "Changes the given fields of a rule.",
         )
         .takes(rule_fields(false))
         .does::<RuleResponse>()
@@ -145,67 +141,67 @@ where
 .add(get(
             "/alerts/rules/{id}/delete",
             "askDeleteRule",
-            "The question before a rule is deleted, for people.",
+            "Asks for confirmation before deleting a rule, for people.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_rule)
 .add_with_form(delete(
             "/alerts/unreadable/{id}",
             "deleteUnreadable",
-            "Deletes a rule or a channel that cannot be read.",
+            "Deletes an unreadable rule or channel.",
         )
         .named(place())
         .does::<MessageResponse>()
-        .fails(&[409]).for_admins().audited("deleted what cannot be read"), routes::delete_unreadable, "/alerts/unreadable/{id}/delete")
+        .fails(&[409]).for_admins().audited("deleted an unreadable rule or channel"), routes::delete_unreadable, "/alerts/unreadable/{id}/delete")
 .add(get(
             "/alerts/unreadable/{id}/delete",
             "askDeleteUnreadable",
-            "The question before that, for people.",
+            "Asks for confirmation before deleting an unreadable rule or channel, for people.",
         )
         .named(place())
         .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)
 .add(post(
             "/alerts/silences",
             "silence",
-            "Tells nothing of an instance for a while.",
+            "Mutes an instance.",
         )
         .takes([
-            id("instance_id", "Of which instance.").required(),
+            id("instance_id", "The instance to mute.").required(),
             routes::minutes()
             .required(),
             next(),
         ])
-        .does::<SilenceResponse>().for_operators().audited("silenced an instance"), routes::silence)
+        .does::<SilenceResponse>().for_operators().audited("muted an instance"), routes::silence)
 .add(delete(
             "/alerts/silences/{id}",
             "endSilence",
-            "Ends the silence of an instance.",
+            "Unmutes an instance.",
         )
-        .does::<MessageResponse>().for_operators().audited("ended a silence"), routes::end_silence)
+        .does::<MessageResponse>().for_operators().audited("unmuted an instance"), routes::end_silence)
 .add(post(
             "/alerts/silences/{id}/delete",
             "endSilenceByForm",
-            "The same as DELETE, for forms.",
+            "Unmutes an instance, for forms.",
         )
         .acts([next()])
-        .does::<MessageResponse>().for_operators().audited("ended a silence"), routes::end_silence)
+        .does::<MessageResponse>().for_operators().audited("unmuted an instance"), routes::end_silence)
 .add(get(
             "/alerts/deliveries",
             "listDeliveries",
-            "Messages on their way and what became of them, newest first.",
+            "Returns notifications and their delivery state, newest first.",
         )
         .asks([
-            whole("limit", "At most so many.", 1, 1000).or(100),
-            number("before", "Those before this one."),
+            whole("limit", "Maximum number of notifications.", 1, 1000).or(100),
+            number("before", "Only notifications with a smaller number."),
         ])
         .gives::<DeliveriesPage>(PAGE), routes::deliveries)
 .add(post(
             "/alerts/deliveries/{id}/again",
             "sendAgain",
-            "Tries a message that was given up once more.",
+            "Sends a failed notification again.",
         )
         .named(delivery())
         .acts([next()])
         .does::<MessageResponse>()
-        .fails(&[409]).for_operators().audited("sent a message again"), routes::again)
+        .fails(&[409]).for_operators().audited("sent a notification again"), routes::again)
 }

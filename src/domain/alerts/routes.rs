@@ -1,4 +1,4 @@
-//! The handlers of `/alerts`: they take a request apart, call the service and choose the page.
+//! The handlers of `/alerts`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,7 +24,7 @@ use crate::web::{
     RequestInput,
 };
 
-/// Where all of it is.
+/// The path of the alerts page.
 const HERE: &str = "/alerts";
 
 /// `GET /alerts`.
@@ -59,7 +59,7 @@ fn not_a_kind(names: &[&str]) -> Error {
     )
 }
 
-/// `GET /alerts/channels/{id}`: the channel for programs, its form for people.
+/// `GET /alerts/channels/{id}`: the channel as JSON, its form as HTML.
 pub async fn channel(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -105,11 +105,11 @@ pub async fn update_channel(
     }
 }
 
-/// What was sent, the status, what is wrong where.
+/// The submitted pairs, the status and the errors.
 type Mendable = (Vec<(String, String)>, StatusCode, Vec<FieldError>);
 
-/// Takes up an error that a person can mend in the form. Any other, and every one of a program,
-/// goes on.
+/// Extracts an error that a user can fix in the form. All other errors, and all errors of API
+/// requests, are passed on.
 fn fix_form(
     want: &RequestContext,
     pairs: Option<Vec<(String, String)>>,
@@ -119,7 +119,7 @@ fn fix_form(
         (Some(pairs), Error::Invalid(errors)) => {
             Ok((pairs, StatusCode::UNPROCESSABLE_ENTITY, errors))
         }
-        // The one thing that can be in the way is another of the same name.
+        // The only possible conflict is a duplicate name.
         (Some(pairs), Error::Conflict(detail)) => Ok((
             pairs,
             StatusCode::CONFLICT,
@@ -132,7 +132,7 @@ fn fix_form(
 fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Reply {
     let at = format!("{HERE}/channels/{}", saved.id);
     let message = format!(
-        "\"{}\" is saved. Send a test to see whether it works.",
+        "\"{}\" saved. Send a test to check that it works.",
         saved.name
     );
     let json = ChannelResponse {
@@ -145,7 +145,7 @@ fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Re
         .respond(want)
 }
 
-/// `GET /alerts/channels/{id}/delete`: the question.
+/// `GET /alerts/channels/{id}/delete`: the confirmation.
 pub async fn ask_delete_channel(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -162,14 +162,14 @@ pub async fn delete_channel(
     PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let gone = alerts.delete_channel(id).await?;
-    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+    done(&want, format!("\"{}\" deleted.", gone.name), HERE.into())
 }
 
 fn done(want: &RequestContext, message: String, next: String) -> Reply {
     ChangeResponse::new(MessageResponse::new(message), next).respond(want)
 }
 
-/// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
+/// `POST /alerts/channels/{id}/test`: sends a message immediately and returns the result.
 pub async fn test_channel(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -206,7 +206,7 @@ pub async fn new_rule(
     ))
 }
 
-/// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
+/// `GET /alerts/rules/{id}`: the rule as JSON, its form as HTML.
 pub async fn rule(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -259,9 +259,9 @@ pub async fn update_rule(
 fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
     let at = format!("{HERE}/rules/{}", saved.id);
     let message = format!(
-        "\"{}\" is saved{}.",
+        "\"{}\" saved{}.",
         saved.name,
-        if saved.enabled { "" } else { ", switched off" }
+        if saved.enabled { "" } else { " (disabled)" }
     );
     let json = RuleResponse {
         rule_id: saved.id,
@@ -273,7 +273,7 @@ fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
         .respond(want)
 }
 
-/// `GET /alerts/rules/{id}/delete`: the question.
+/// `GET /alerts/rules/{id}/delete`: the confirmation.
 pub async fn ask_delete_rule(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -289,10 +289,10 @@ pub async fn delete_rule(
     PathId(id): PathId<RuleId>,
 ) -> Reply {
     let gone = alerts.delete_rule(id).await?;
-    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+    done(&want, format!("\"{}\" deleted.", gone.name), HERE.into())
 }
 
-/// `GET /alerts/unreadable/{id}/delete`: the question.
+/// `GET /alerts/unreadable/{id}/delete`: the confirmation.
 pub async fn ask_delete_unreadable(
     State(alerts): State<Alerts>,
     want: RequestContext,
@@ -310,12 +310,12 @@ pub async fn delete_unreadable(
     PathId(place): PathId<AlertRowId>,
 ) -> Reply {
     let gone = alerts.delete_unreadable(place).await?;
-    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+    done(&want, format!("\"{}\" deleted.", gone.name), HERE.into())
 }
 
-/// For how long an instance can be silenced.
+/// How long an instance can be muted.
 pub(super) fn minutes() -> RequestField {
-    whole("minutes", "For so many minutes.", 30, 1440).with("enum", SILENCES.to_vec())
+    whole("minutes", "Duration in minutes.", 30, 1440).with("enum", SILENCES.to_vec())
 }
 
 /// `POST /alerts/silences`.
@@ -336,11 +336,7 @@ pub async fn silence(
     }
     let (instance, minutes) = members.finish(instance.zip(minutes))?;
     let made = alerts.silence(instance, minutes).await?;
-    let message = format!(
-        "Nothing is told of {} until {}.",
-        made.instance,
-        made.until.local()
-    );
+    let message = format!("{} is muted until {}.", made.instance, made.until.local());
     let json = SilenceResponse {
         message,
         instance_id: instance,
@@ -359,7 +355,7 @@ pub async fn end_silence(
     alerts.end_silence(id).await?;
     done(
         &want,
-        "The silence is over.".into(),
+        "Notifications are on again.".into(),
         next_page(fields.text("next"), HERE),
     )
 }
@@ -390,7 +386,7 @@ pub async fn again(
     alerts.send_again(id).await?;
     done(
         &want,
-        "It is sent again.".into(),
+        "The notification will be sent again.".into(),
         next_page(fields.text("next"), HERE),
     )
 }

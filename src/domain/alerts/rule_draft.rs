@@ -1,7 +1,7 @@
-//! A rule as it was sent, read into one that can be saved, every wrong field named.
+//! Reads a submitted rule and reports every invalid field.
 //!
-//! A program sends the condition as an object, a form its members beside the others; what a program
-//! does not send stays as it was.
+//! A program sends the condition as an object; a form sends its members next to the other fields.
+//! Fields that a program omits keep their values.
 
 use serde_json::Value;
 use strum::{IntoEnumIterator, VariantNames};
@@ -21,11 +21,11 @@ use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, flag, id, list, member, text, whole};
 use serde_json::json;
 
-/// The longest time a rule waits, seconds: a week.
+/// The longest wait of a rule, in seconds: one week.
 pub const LONGEST: i64 = 7 * 86_400;
-/// The shortest time between two notices of the same, seconds.
+/// The shortest time between two notifications about the same problem, in seconds.
 pub const SHORTEST_REPEAT: i64 = 60;
-/// How long something has to hold, and to be gone, if nothing else is asked for, seconds.
+/// The default for notify after and resolve after, in seconds.
 pub const USUAL: u32 = 60;
 /// Metrics that have values only with a detail after a colon.
 const ONLY_WITH_DETAIL: [&str; 4] = [
@@ -35,25 +35,25 @@ const ONLY_WITH_DETAIL: [&str; 4] = [
     "miner_shares_rejected",
 ];
 
-/// A body that should become a rule.
+/// A request body for a rule.
 #[derive(Clone, Debug)]
 pub struct RuleDraft {
     value: Value,
-    /// The pairs, if it was a form.
+    /// The pairs of a form.
     pairs: Option<Vec<(String, String)>>,
 }
 
-/// What a rule may name.
+/// The ids a rule may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct RuleReferences {
-    /// The instances there are.
+    /// All instances.
     pub instances: Vec<InstanceId>,
-    /// The channels there are.
+    /// All channels.
     pub channels: Vec<ChannelId>,
 }
 
 impl RuleDraft {
-    /// Of a body.
+    /// The draft in a request body.
     pub fn of(input: RequestInput) -> Self {
         Self {
             value: input.value,
@@ -61,7 +61,7 @@ impl RuleDraft {
         }
     }
 
-    /// The rule, under the id it had or a new one.
+    /// The rule, with its former id or a new one.
     pub fn check(self, former: Option<&AlertRule>, known: &RuleReferences) -> Result<AlertRule> {
         let mut members = MemberReader::of(self.value, rule_fields(former.is_none()))?;
         let pairs = self.pairs;
@@ -100,7 +100,7 @@ impl RuleDraft {
         )
         .unwrap_or(usual);
         let repeat_s = seconds("repeat_s", former.and_then(|former| former.repeat_s));
-        // A box that is not ticked is not sent.
+        // Browsers do not send unchecked boxes.
         let mut flag = |name: &str, former: Option<bool>| {
             let given = members.flag(name);
             if pairs.is_some() {
@@ -117,7 +117,7 @@ impl RuleDraft {
             former.and_then(|former| former.instance_id)
         };
         if instance_id.is_some_and(|id| !known.instances.contains(&id)) {
-            members.refuse("instance_id", "There is no such instance.");
+            members.refuse("instance_id", "This instance does not exist.");
         }
         let quiet = quiet(&mut members, pairs.is_some(), former);
         let channels = channels(&mut members, pairs.as_deref(), former, known);
@@ -143,7 +143,7 @@ impl RuleDraft {
 pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
     let mut condition = member(
         "condition",
-        "What it watches for.",
+        "The condition.",
         json!({ "type": "object", "properties": {
         "kind": { "type": "string", "enum": RuleCondition::VARIANTS },
         "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
@@ -157,43 +157,43 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         condition,
         text(
             "name",
-            "Stands in each message; without it it is made from the condition.",
+            "Shown in each notification. Default: made from the condition.",
         )
         .longest(64),
-        id("instance_id", "Of which instance; null: of each.").or_null(),
+        id("instance_id", "The instance; null: all instances.").or_null(),
         whole(
             "for_s",
-            "It must hold for so long before it is told, seconds.",
+            "Notify after the condition has held for this many seconds.",
             0,
             LONGEST,
         )
         .or(60),
         whole(
             "clear_s",
-            "It must not hold for so long before it is over, seconds.",
+            "Resolve after the condition has not held for this many seconds.",
             0,
             LONGEST,
         )
         .or(60),
         whole(
             "repeat_s",
-            "How often the notice is repeated while the condition lasts, seconds; null: never.",
+            "Repeat the notification at this interval while the problem lasts, in seconds; null: never.",
             SHORTEST_REPEAT,
             LONGEST,
         )
         .or_null(),
-        flag("tell_cleared", "Its end is told, too.").or(true),
+        flag("tell_cleared", "Notify when the problem is resolved.").or(true),
         member(
             "quiet",
-            "When nothing is sent: `{\"from\", \"to\"}`, minutes of the day or times; null: never.",
+            "Daily quiet time: `{\"from\", \"to\"}`, minutes of the day or times; null: none.",
             json!({ "type": ["object", "null"], "examples": [{ "from": "22:00", "to": "07:00" }] }),
         ),
-        list("channels", "Where it is sent; empty: to all."),
-        flag("enabled", "It is watched for.").or(true),
+        list("channels", "The channels; empty: all channels."),
+        flag("enabled", "The rule is enabled.").or(true),
     ]
 }
 
-/// The name that was given, or one made from the condition.
+/// The given name, or a name made from the condition.
 fn name(
     members: &mut MemberReader,
     former: Option<&AlertRule>,
@@ -233,7 +233,7 @@ fn nested_condition(members: &mut MemberReader, given: Value) -> Option<RuleCond
         }
     };
     let condition = read_condition(&mut inner);
-    // A kind does not take the fields of all the others.
+    // Each kind accepts only its own fields.
     let unknown = inner.unknown(&["is", "at_least", "check", "metric", "side", "threshold"]);
     inner.refuse_all(unknown);
     let errors = inner.refused();
@@ -260,7 +260,7 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
             if !name.as_deref().is_some_and(is_watched) && !members.is_refused("metric") {
                 let words = match name.as_deref().and_then(metric) {
                     Some(_) => {
-                        "metric must be a figure of the instance as a whole, such as hashrate_miners: single miners and reasons are not watched."
+                        "metric must be a metric of the whole instance, such as hashrate_miners. Metrics of single miners or reasons cannot be used."
                     }
                     None => "metric must be the name of a metric, such as hashrate_miners.",
                 };
@@ -322,7 +322,7 @@ fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]
     found.map(|(_, value)| *value)
 }
 
-/// A health check, by the name programs know or the one on pages; none: any of them.
+/// A health check by its API name or its title; `None` for any check.
 fn check(members: &mut MemberReader) -> Option<String> {
     let word = members.text("check")?;
     let found = HealthCheck::iter().find(|check| {
@@ -342,8 +342,8 @@ fn check(members: &mut MemberReader) -> Option<String> {
     found.map(|check| check.as_str().to_owned())
 }
 
-/// Whether instances are looked at for a figure of this name. Of those with a detail it is only
-/// what the checks found; without one, some have no value.
+/// Whether rules can use this metric. Of the metrics with a detail only `health` can be used; some
+/// metrics have no value without a detail.
 pub fn is_watched(name: &str) -> bool {
     match metric(name) {
         Some((metric, None)) => !ONLY_WITH_DETAIL.contains(&metric.name),
@@ -354,7 +354,7 @@ pub fn is_watched(name: &str) -> bool {
     }
 }
 
-/// A number, or one as people type it in the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
+/// A number, with or without the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
 fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),
@@ -366,7 +366,7 @@ fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
         let such = match unit {
             Unit::Bytes => "of bytes, such as 64 MiB",
             Unit::HashesPerSecond => "of hashes per second, such as 1.5 TH/s",
-            Unit::Percent => "of per cent, such as 90 %",
+            Unit::Percent => "of percent, such as 90 %",
             Unit::Count => "such as 25 or 1.5 k",
             Unit::Seconds => "of seconds, such as 90 or 1 h 30 min",
         };
@@ -375,7 +375,7 @@ fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     number
 }
 
-/// A program sends an object or null, a form two times of day.
+/// A program sends an object or null; a form sends two times of day.
 fn quiet(
     members: &mut MemberReader,
     is_form: bool,
@@ -421,9 +421,9 @@ fn quiet(
         .zip(minutes)
         .filter(|(_, minute)| is_same || minute.is_none());
     let said = if is_same {
-        "The quiet time must not begin when it ends. To tell nothing at all, switch the rule off."
+        "Start and end of the quiet time must differ. To send no notifications at all, disable the rule."
     } else {
-        "Give both times of the day, as 22:30 or as minutes from 0 to 1439."
+        "Enter both times, such as 22:30, or minutes of the day from 0 to 1439."
     };
     let errors: Vec<FieldError> = wrong
         .map(|(name, _)| FieldError::new(format!("{prefix}/{name}"), said))
@@ -437,7 +437,7 @@ fn minute(value: &Value) -> Option<u16> {
     let minute = match value {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => {
-            // Some browsers send seconds, too.
+            // Some browsers also send seconds.
             let mut parts = text
                 .trim()
                 .split(':')
@@ -475,7 +475,7 @@ fn channels(
             Some(_) => {
                 members.refuse(
                     "channels",
-                    "channels must be a list of ids; an empty one stands for all.",
+                    "channels must be a list of ids; an empty list means all channels.",
                 );
                 return Vec::new();
             }
@@ -491,7 +491,7 @@ fn channels(
             Some(id) if found.contains(&id) => {}
             Some(id) => found.push(id),
             None => {
-                members.refuse("channels", "There is no such channel.");
+                members.refuse("channels", "This channel does not exist.");
                 break;
             }
         }
@@ -500,7 +500,7 @@ fn channels(
 }
 
 impl From<Value> for RuleDraft {
-    /// Of JSON.
+    /// The draft in JSON.
     fn from(value: Value) -> Self {
         Self { value, pairs: None }
     }

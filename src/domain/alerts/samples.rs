@@ -1,5 +1,5 @@
-//! What tests of alerts stand on: a real database with instances, a clock that is set by hand, a
-//! receiver on loopback.
+//! Test support for alerts: a real database with instances, a manual clock, and a webhook receiver on
+//! loopback.
 
 use axum::extract::State as Extracted;
 use axum::http::StatusCode;
@@ -21,7 +21,7 @@ use crate::infra::db::Db;
 use crate::infra::notify::NotifySender;
 use crate::keeper::machine::InstanceState;
 
-/// A clock that stands still until it is moved.
+/// A clock that changes only when a test moves it.
 #[derive(Clone)]
 pub struct HandClock(Arc<AtomicI64>);
 
@@ -31,7 +31,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Alerts over a database of the test's own.
+/// Alerts with a database for one test.
 pub struct AlertTestBed {
     pub dir: tempfile::TempDir,
     pub db: Db,
@@ -58,7 +58,7 @@ impl AlertTestBed {
         }
     }
 
-    /// As after a restart of the manager: only the database is left.
+    /// The state after a restart of the manager: only the database remains.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
         let alerts = Alerts::new(
@@ -113,13 +113,13 @@ impl AlertTestBed {
             .unwrap()
     }
 
-    /// Removes the rules that every database begins with.
+    /// Removes the default rules of a new database.
     pub async fn without_rules(self) -> Self {
         self.sql("DELETE FROM alert_rules").await;
         self
     }
 
-    /// Of an instance that runs and is well, as of now.
+    /// An observation of a healthy, running instance, as of now.
     pub fn well(&self, instance: InstanceId) -> InstanceObservation {
         InstanceObservation {
             instance,
@@ -136,7 +136,7 @@ impl AlertTestBed {
         }
     }
 
-    /// Of one that is down, as of now.
+    /// An observation of an instance that is down, as of now.
     pub fn down(&self, instance: InstanceId) -> InstanceObservation {
         InstanceObservation {
             state: InstanceState::BackingOff,
@@ -168,10 +168,10 @@ pub fn check(check: &str, status: &str, message: &str) -> ObservedCheck {
     }
 }
 
-/// An answer: status, and seconds of `Retry-After`.
+/// A response: status, and seconds for `Retry-After`.
 type Scripted = (u16, Option<u64>);
 
-/// A receiver of webhooks that answers as it is told, then with 200.
+/// A webhook receiver with scripted responses, followed by 200.
 #[derive(Clone, Default)]
 pub struct TestReceiver {
     pub url: String,
@@ -181,7 +181,7 @@ pub struct TestReceiver {
 }
 
 impl TestReceiver {
-    /// `script`: the first answers.
+    /// `script`: the first responses.
     pub async fn start(script: &[Scripted]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -197,7 +197,7 @@ impl TestReceiver {
         receiver
     }
 
-    /// The bodies that came, oldest first.
+    /// The received bodies, oldest first.
     pub fn got(&self) -> Vec<Value> {
         self.got.lock().unwrap().clone()
     }
@@ -209,7 +209,7 @@ impl TestReceiver {
             .collect()
     }
 
-    /// Waits for so many bodies.
+    /// Waits for this number of bodies.
     pub async fn until(&self, count: usize) {
         until("as many messages as expected", || async {
             self.got().len() >= count
@@ -238,7 +238,7 @@ async fn take(
     answer
 }
 
-/// Waits until something is so, at most 20 s.
+/// Waits until a condition holds, at most 20 s.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let begun = Instant::now();
     while !is_so().await {

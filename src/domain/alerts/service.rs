@@ -1,5 +1,4 @@
-//! The use cases of alerts: channels, rules and silences are set up, tests are sent, deliveries are
-//! looked at.
+//! The use cases of alerts: manage channels, rules and mutes, send tests, list deliveries.
 
 use diesel::SqliteConnection;
 use std::collections::{HashMap, HashSet};
@@ -23,28 +22,27 @@ use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::notify::{NotifyMessage, NotifySender, SendError};
 
-/// For how long an instance can be silenced, minutes.
+/// How long an instance can be muted, in minutes.
 pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
-/// So many of the newest deliveries are on the page of alerts.
+/// The number of recent deliveries on the Alerts page.
 const NEWEST: usize = 50;
-/// Deliveries are kept for so long.
+/// How long deliveries are kept.
 pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// Everything that can be done with alerts; cheap to clone.
+/// The alert service; cheap to clone.
 #[derive(Clone)]
 pub struct Alerts {
     pub(super) db: Db,
     pub(super) vault: Vault,
     pub(super) sender: Arc<NotifySender>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Called when a delivery waits.
+    /// Notified when a delivery waits.
     pub(super) wake: Arc<Notify>,
-    /// What was last seen of each instance. Held while rules are judged, and while they are
-    /// changed.
+    /// The last observation of each instance. Locked while rules are evaluated or changed.
     pub(super) latest: Arc<Mutex<HashMap<InstanceId, InstanceObservation>>>,
-    /// Which deliveries the courier has taken up: nothing is added to them any more.
+    /// The deliveries in progress. Nothing is added to them.
     pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,
-    /// Of which rows the log says already that they cannot be read.
+    /// The unreadable rows that were already logged.
     pub(super) complained: Arc<std::sync::Mutex<HashSet<AlertRowId>>>,
 }
 
@@ -54,22 +52,22 @@ impl std::fmt::Debug for Alerts {
     }
 }
 
-/// All there is about alerts.
+/// The data of the Alerts page.
 #[derive(Debug)]
 pub struct AlertOverview {
     /// The rules, oldest first.
     pub rules: Vec<AlertRule>,
     /// The channels, oldest first.
     pub channels: Vec<SavedChannel>,
-    /// What holds now, the longest first.
+    /// The active alerts, oldest first.
     pub standing: Vec<ActiveAlert>,
-    /// Which instances are silenced, the first to end first.
+    /// The muted instances, those that end first at the top.
     pub silences: Vec<InstanceSilence>,
     /// The newest deliveries, newest first.
     pub deliveries: Vec<Delivery>,
     /// Ids and names of all instances, by name.
     pub instances: Vec<(InstanceId, String)>,
-    /// What cannot be read and is left out of all of this.
+    /// Unreadable rows, which are ignored everywhere else.
     pub unreadable: Vec<UnreadableAlertRow>,
 }
 
@@ -77,7 +75,7 @@ pub struct AlertOverview {
 pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 
 impl Alerts {
-    /// Over the tables in `db`, secrets sealed by `vault`.
+    /// Alerts stored in `db`, with secrets sealed by `vault`.
     pub fn new(db: Db, vault: Vault, sender: NotifySender, clock: impl Clock) -> Self {
         let (sender, clock) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
@@ -101,7 +99,7 @@ impl Alerts {
             .read(move |c| {
                 let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
                 let mut standing = queries::standing(c)?;
-                // Of a rule that is left out nobody knows.
+                // The rule is unreadable.
                 standing.retain(|one| rules.read.iter().any(|rule| rule.id == one.rule_id));
                 Ok(AlertOverview {
                     unreadable: [rules.unreadable, channels.unreadable].concat(),
@@ -124,8 +122,7 @@ impl Alerts {
         self.db.read(move |c| channel(c, &vault, id)).await
     }
 
-    /// A channel, and the names of the rules that send to it alone: it cannot be deleted while
-    /// there are any.
+    /// A channel and the rules that use only this channel. They prevent its deletion.
     pub async fn channel_with_users(
         &self,
         id: ChannelId,
@@ -139,7 +136,7 @@ impl Alerts {
     /// Saves a new channel.
     ///
     /// # Errors
-    /// Names every wrong field; the name is taken.
+    /// Lists every invalid field; the name is already in use.
     pub async fn create_channel(&self, draft: ChannelDraft) -> Result<SavedChannel> {
         let (name, target) = draft.check(None)?;
         let saved = SavedChannel {
@@ -158,10 +155,10 @@ impl Alerts {
             .await
     }
 
-    /// Saves a changed channel. A secret that is masked, empty or not sent stays as it is.
+    /// Saves a changed channel. A secret that is masked, empty or omitted is kept.
     ///
     /// # Errors
-    /// There is none with this id; names every wrong field; the name is taken.
+    /// The id does not exist; lists every invalid field; the name is already in use.
     pub async fn update_channel(&self, id: ChannelId, draft: ChannelDraft) -> Result<SavedChannel> {
         let vault = self.vault.clone();
         let changed = move |c: &mut SqliteConnection| {
@@ -177,15 +174,15 @@ impl Alerts {
             Ok(saved)
         };
         let saved = self.db.write(changed).await?;
-        // What waits may now be sent in another way.
+        // Waiting deliveries may succeed with the new settings.
         self.wake.notify_one();
         Ok(saved)
     }
 
-    /// Removes a channel with what was on its way to it.
+    /// Removes a channel and its waiting deliveries.
     ///
     /// # Errors
-    /// There is none with this id; a rule sends to it alone.
+    /// The id does not exist; a rule uses only this channel.
     pub async fn delete_channel(&self, id: ChannelId) -> Result<SavedChannel> {
         let _turn = self.latest.lock().await;
         let vault = self.vault.clone();
@@ -199,7 +196,7 @@ impl Alerts {
             .await
     }
 
-    /// Sends a test message at once; the inner result is what became of it.
+    /// Sends a test immediately. The inner result is the result of the attempt.
     pub async fn test_channel(
         &self,
         id: ChannelId,
@@ -224,7 +221,7 @@ impl Alerts {
         self.db.read(move |c| rule(c, id)).await
     }
 
-    /// What a rule can be about and where it can send.
+    /// The instances and channels a rule can use.
     pub async fn choices(&self) -> Result<Choices> {
         let vault = self.vault.clone();
         self.db
@@ -244,11 +241,11 @@ impl Alerts {
             .await
     }
 
-    /// Saves a changed rule. One that is about something else now, or switched off, forgets what it
-    /// remembered.
+    /// Saves a changed rule. A rule with a new condition or instance, or a disabled rule, loses its
+    /// state.
     ///
     /// # Errors
-    /// There is none with this id; names every wrong field.
+    /// The id does not exist; lists every invalid field.
     pub async fn update_rule(&self, id: RuleId, draft: RuleDraft) -> Result<AlertRule> {
         let _turn = self.latest.lock().await;
         let vault = self.vault.clone();
@@ -268,7 +265,7 @@ impl Alerts {
             .await
     }
 
-    /// Removes a rule with what it remembers.
+    /// Removes a rule and its state.
     pub async fn delete_rule(&self, id: RuleId) -> Result<AlertRule> {
         let _turn = self.latest.lock().await;
         self.db
@@ -280,10 +277,10 @@ impl Alerts {
             .await
     }
 
-    /// Tells nothing of an instance for so many minutes, one of [`SILENCES`].
+    /// Mutes an instance for this number of minutes, one of [`SILENCES`].
     ///
     /// # Errors
-    /// There is no such instance; another number of minutes.
+    /// The instance does not exist; the number of minutes is not allowed.
     pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<InstanceSilence> {
         if !SILENCES.contains(&minutes) {
             return Err(Error::invalid(
@@ -301,7 +298,10 @@ impl Alerts {
                     .into_iter()
                     .find(|(id, _)| *id == instance);
                 let Some((_, name)) = name else {
-                    return Err(Error::invalid("/instance_id", "There is no such instance."));
+                    return Err(Error::invalid(
+                        "/instance_id",
+                        "This instance does not exist.",
+                    ));
                 };
                 queries::set_silence(c, instance, until)?;
                 Ok(InstanceSilence {
@@ -313,14 +313,14 @@ impl Alerts {
             .await
     }
 
-    /// Ends the silence of an instance.
+    /// Unmutes an instance.
     ///
     /// # Errors
-    /// It is not silenced.
+    /// The instance is not muted.
     pub async fn end_silence(&self, instance: InstanceId) -> Result<()> {
         self.db
             .write(move |c| match queries::end_silence(c, instance)? {
-                0 => Err(Error::not_found("silence of the instance", instance)),
+                0 => Err(Error::not_found("mute of the instance", instance)),
                 _ => Ok(()),
             })
             .await
@@ -338,10 +338,10 @@ impl Alerts {
             .await
     }
 
-    /// Tries a delivery that was given up once more.
+    /// Sends a failed delivery again.
     ///
     /// # Errors
-    /// There is none of this number; it was not given up.
+    /// The number does not exist; the delivery has not failed.
     pub async fn send_again(&self, id: i64) -> Result<()> {
         let now = self.clock.now();
         self.db
@@ -350,10 +350,12 @@ impl Alerts {
                 Some(state) if state == DeliveryProgress::Failed.as_str() => {
                     Ok(posted::requeue(c, id, now)?)
                 }
-                Some(state) if state == DeliveryProgress::Sent.as_str() => {
-                    Err(Error::Conflict("It was sent already.".into()))
-                }
-                Some(_) => Err(Error::Conflict("It waits to be sent already.".into())),
+                Some(state) if state == DeliveryProgress::Sent.as_str() => Err(Error::Conflict(
+                    "This notification was already sent.".into(),
+                )),
+                Some(_) => Err(Error::Conflict(
+                    "This notification is already waiting to be sent.".into(),
+                )),
             })
             .await?;
         self.wake.notify_one();
@@ -386,23 +388,19 @@ fn find_row<T, I: PartialEq + ToString>(
     let id = id.to_string();
     match rows.unreadable.iter().find(|row| row.id == id) {
         Some(row) => Err(Error::Conflict(format!(
-            "The {} \"{}\" cannot be read; a newer jd-manager may have written it. The page of alerts lists it, and can delete it.",
+            "The {} \"{}\" is unreadable. A newer jd-manager may have written it. You can delete it on the Alerts page.",
             kind, row.name
         ))),
         None => Err(Error::not_found(kind.into(), id)),
     }
 }
 
-/// All channels by name, also those that cannot be read: a rule may send to one.
+/// All channels by name, including unreadable ones, because a rule may use one.
 fn channel_names(c: &mut SqliteConnection, vault: &Vault) -> Result<Vec<(ChannelId, String)>> {
     let channels = queries::channels(c, vault)?;
     let unreadable = channels.unreadable.into_iter();
-    let unreadable = unreadable.filter_map(|row| {
-        Some((
-            row.id.parse().ok()?,
-            format!("{} (cannot be read)", row.name),
-        ))
-    });
+    let unreadable = unreadable
+        .filter_map(|row| Some((row.id.parse().ok()?, format!("{} (unreadable)", row.name))));
     Ok(channels
         .read
         .into_iter()
@@ -419,7 +417,7 @@ fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<AlertRule>>
         .collect())
 }
 
-/// Refuses to leave a rule without its only channel: it would send to all, which nobody asked for.
+/// Rejects removing the only channel of a rule: the rule would then send to all channels.
 pub(super) fn check_unused(c: &mut SqliteConnection, id: ChannelId, name: &str) -> Result<()> {
     let users = only_users(c, id)?;
     if users.is_empty() {
@@ -438,14 +436,14 @@ pub(super) fn check_unused(c: &mut SqliteConnection, id: ChannelId, name: &str) 
         },
     );
     Err(Error::Conflict(format!(
-        "\"{name}\" is the only channel of {names}. Give {them} another one first."
+        "\"{name}\" is the only channel of {names}. Select another channel for {them} first."
     )))
 }
 
 fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> Result<()> {
     match queries::channel_name_is_taken(c, name, own)? {
         true => Err(Error::Conflict(format!(
-            "There is already a channel called \"{name}\". Choose another name."
+            "A channel named \"{name}\" already exists. Choose another name."
         ))),
         false => Ok(()),
     }

@@ -1,66 +1,66 @@
-//! When what holds is told: a pure state machine for one rule and one instance. No clock, no I/O,
-//! no words of its own.
+//! Decides when to notify: a pure state machine for one rule and one instance. No clock, no I/O, no
+//! texts.
 //!
-//! Two things are kept apart. Whether the condition *counts*: it has held for as long as the rule
-//! wants, and has not been gone for as long as the rule wants. And what people were *told*. A
-//! notice is due when the two differ and nothing forbids to speak. So a quiet time or a silence
-//! only delays: what still lasts afterwards is told then, what came and went meanwhile is not, and
-//! what people believe to last is cleared when they may be spoken to again.
+//! The state has two independent parts: whether the condition *counts* (it has held for the time in
+//! "notify after" and has not been absent for the time in "resolve after"), and what was *reported*.
+//! A notification is due when the two differ, unless a quiet time or a mute applies. Quiet times and
+//! mutes therefore only delay notifications: a problem that persists is reported afterwards, a
+//! problem that started and ended in the meantime is not, and a reported problem that ended in the
+//! meantime is reported as resolved afterwards.
 
 use std::time::Duration;
 
 use super::model::AlertRule;
 use crate::base::clock::Timestamp;
 
-/// What is remembered between two looks.
+/// The state between two evaluations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleState {
-    /// Since when it holds, gaps that do not matter included.
+    /// Since when the condition holds, including short interruptions.
     pub since: Option<Timestamp>,
-    /// It has held long enough to count.
+    /// The condition has held long enough to count.
     pub counts: bool,
-    /// It counts, but has not held since then.
+    /// The condition counts but has not held since this time.
     pub gone: Option<Timestamp>,
-    /// People believe that it lasts; when they were last told so.
+    /// When the current problem was last reported; `None` if it was not.
     pub told: Option<Timestamp>,
-    /// Since when that which they were told of held.
+    /// When the reported problem started.
     pub told_since: Option<Timestamp>,
-    /// When that ended, if it has.
+    /// When the reported problem ended.
     pub ended: Option<Timestamp>,
-    /// The words in which they were last told.
+    /// The words of the last report.
     pub words: String,
-    /// Of what happens rather than lasts: the figure up to which it was told.
+    /// For events that do not last: the last reported value.
     pub count: Option<f64>,
 }
 
-/// What a notice says.
+/// The kind of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
-    /// It holds.
+    /// The condition holds.
     Raised,
-    /// It still holds.
+    /// The condition still holds.
     Again,
-    /// It is over.
+    /// The problem is resolved.
     Cleared,
 }
 
-/// Something that is to be told now.
+/// A notification that is due now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTransition {
-    /// What it says.
+    /// The kind.
     pub kind: NoticeKind,
-    /// Why: of what is over, the words in which it was told.
+    /// The reason; for a resolved problem, the words of the last report.
     pub words: String,
-    /// Since when it holds, or held.
+    /// When the problem started.
     pub since: Timestamp,
-    /// When it ended, if it is over.
+    /// When the problem ended, if it has.
     pub until: Option<Timestamp>,
 }
 
-/// Looks at the condition once more. `holds`: the words why it holds; none: it does not.
-/// `minute_of_day` is the local one, for the rule's quiet time; `is_silenced`: nothing may be told
-/// now for another reason. When nothing is known of the condition this is not called, so that it
-/// neither comes nor goes.
+/// Evaluates the condition once more. `holds`: the reason, or `None` if the condition does not hold.
+/// `minute_of_day` is local time, for the quiet time of the rule. `is_silenced`: the instance is
+/// muted. Not called while the condition is unknown, so that an alert neither starts nor ends then.
 pub fn step(
     rule: &AlertRule,
     memory: &mut RuleState,
@@ -114,7 +114,7 @@ pub fn step(
             Some(memory.clear(now)).filter(|_| rule.tell_cleared)
         }
         (None, _) if !memory.counts => {
-            // Came and went untold.
+            // The problem started and ended without a report.
             memory.ended = None;
             None
         }
@@ -122,9 +122,9 @@ pub fn step(
     }
 }
 
-/// Takes in a figure that only grows, such as how many blocks were found. Some: it has grown since
-/// it was last told, from this. The first figure is only remembered; growth at a time when nothing
-/// may be told is told afterwards.
+/// Processes a value that only grows, such as the number of blocks found. Returns the last reported
+/// value if the value has grown since. The first value is only stored. Growth during a quiet time
+/// or mute is reported afterwards.
 pub fn grown(
     rule: &AlertRule,
     memory: &mut RuleState,
@@ -144,7 +144,7 @@ pub fn grown(
 }
 
 impl RuleState {
-    /// A clock that was set back must not make anything wait for as long as that.
+    /// Limits all times to `now`, so that a clock that was set back does not cause long waits.
     fn set_back_to(&mut self, now: Timestamp) {
         for moment in [
             &mut self.since,
@@ -157,15 +157,14 @@ impl RuleState {
         }
     }
 
-    /// What held, but not for long enough to count, is forgotten, since nothing is known of it any
-    /// more.
+    /// Forgets a condition that has not held long enough to count, because it is unknown now.
     pub fn clear_pending(&mut self) {
         if !self.counts {
             self.since = None;
         }
     }
 
-    /// The same if it would count by now only because nobody looked for a while.
+    /// The same if the condition would count now only because there were no observations.
     pub fn prune_unseen(&mut self, rule: &AlertRule, now: Timestamp) {
         if self
             .since
@@ -175,7 +174,7 @@ impl RuleState {
         }
     }
 
-    /// What it was about was put to rest by its owner: whatever held is over, and that is no news.
+    /// The user stopped the instance: all problems end without a notification.
     pub fn rest(&mut self) {
         *self = Self {
             count: self.count,
@@ -183,7 +182,7 @@ impl RuleState {
         };
     }
 
-    /// Nobody believes any more that it lasts.
+    /// Ends the reported problem.
     fn clear(&mut self, now: Timestamp) -> RuleTransition {
         let until = self.ended.take().unwrap_or(now);
         let since = self.told_since.take().unwrap_or(until);

@@ -1,5 +1,4 @@
-//! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of
-//! `notify`.
+//! The alert pages and their JSON. No I/O; `notify` masks the secrets of channels.
 
 pub mod channel_form;
 mod fields;
@@ -24,19 +23,19 @@ use crate::infra::notify::NotifyChannel as Target;
 use crate::view;
 use crate::web::{ConfirmPage, ConfirmQuestion};
 
-/// A channel for everybody: without its secrets.
+/// A channel without its secrets.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Channel")]
 pub struct ChannelView {
-    /// Its id.
+    /// The id.
     pub id: ChannelId,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// Where it goes, for people.
+    /// The destination in words.
     pub words: String,
-    /// When it was made.
+    /// When the channel was created.
     pub created_at: Timestamp,
-    /// `kind` and its fields, secrets masked.
+    /// `kind` and its fields, with secrets masked.
     #[serde(flatten)]
     #[schemars(with = "Target")]
     pub target: Value,
@@ -69,22 +68,22 @@ pub struct AlertsPage {
     now: Timestamp,
     rules: Vec<AlertRule>,
     channels: Vec<ChannelView>,
-    /// What holds now, whether it was told or not.
+    /// Active alerts, whether a notification was sent or not.
     standing: Vec<ActiveAlert>,
     silences: Vec<InstanceSilence>,
     deliveries: Vec<Delivery>,
-    /// What cannot be read and is left out.
+    /// Unreadable rules and channels, which jd-manager ignores.
     unreadable: Vec<UnreadableAlertRow>,
     #[serde(skip)]
     instances: Vec<(InstanceId, String)>,
-    /// The instance that somebody came here to silence.
+    /// The instance that the user wants to mute.
     #[serde(skip)]
     chosen: Option<InstanceId>,
 }
 view!(AlertsPage { "main" => as_main });
 
 impl AlertsPage {
-    /// All there is; `chosen`: the instance that somebody came here to silence.
+    /// The page; `chosen`: the instance that the user wants to mute.
     pub fn new(all: AlertOverview, chosen: Option<InstanceId>, now: Timestamp) -> Self {
         let AlertOverview {
             rules,
@@ -125,7 +124,7 @@ impl AlertsPage {
         of_condition(&rule.condition)
     }
 
-    /// Of which instances a rule is.
+    /// The instances of a rule.
     fn whose(&self, rule: &AlertRule) -> &str {
         let only = rule
             .instance_id
@@ -133,7 +132,7 @@ impl AlertsPage {
         only.map_or("all", |(_, name)| name)
     }
 
-    /// Where a rule sends.
+    /// The channels of a rule.
     fn receivers(&self, rule: &AlertRule) -> String {
         if rule.channels.is_empty() {
             return "all".into();
@@ -147,7 +146,7 @@ impl AlertsPage {
                     .iter()
                     .find(|row| row.id == id)
                     .map_or("?", |row| row.name.as_str());
-                format!("{unreadable} (cannot be read)")
+                format!("{unreadable} (unreadable)")
             }
         };
         rule.channels
@@ -157,22 +156,22 @@ impl AlertsPage {
             .join(", ")
     }
 
-    /// When a rule tells: `after 60 s, again every 1 h 0 min, not from 22:00 to 07:00`.
+    /// The timing of a rule: `after 60 s, every 1 h 0 min, not 22:00 to 07:00`.
     fn when(&self, rule: &AlertRule) -> String {
         let seconds =
             |number: u32| human_duration(std::time::Duration::from_secs(u64::from(number)));
         let mut parts = vec![if rule.for_s == 0 {
-            "at once".into()
+            "immediately".into()
         } else {
             format!("after {}", seconds(rule.for_s))
         }];
         parts.extend(
             rule.repeat_s
-                .map(|every| format!("again every {}", seconds(every))),
+                .map(|every| format!("every {}", seconds(every))),
         );
         parts.extend(rule.quiet.map(|quiet| {
             format!(
-                "not from {} to {}",
+                "not {} to {}",
                 fields::time(quiet.from),
                 fields::time(quiet.to)
             )
@@ -186,7 +185,7 @@ impl AlertsPage {
             (half, "30 minutes"),
             (two, "2 hours"),
             (eight, "8 hours"),
-            (day, "a day"),
+            (day, "1 day"),
         ]
     }
 }
@@ -200,7 +199,7 @@ pub struct DeliveriesPage {
     now: Timestamp,
     /// Newest first.
     deliveries: Vec<Delivery>,
-    /// `before` for the next older ones, if there are more.
+    /// The value of `before` for the next page, if there are older notifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
     #[serde(skip)]
@@ -209,7 +208,7 @@ pub struct DeliveriesPage {
 view!(DeliveriesPage { "main" => as_main });
 
 impl DeliveriesPage {
-    /// A part of them, and whether there are more; `limit`: how many were asked for.
+    /// One page, and whether there are more; `limit`: the requested number.
     pub fn new((deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
         Self {
@@ -225,12 +224,12 @@ impl DeliveriesPage {
     }
 }
 
-/// `POST /alerts/channels/{id}/test`: what became of it.
+/// `POST /alerts/channels/{id}/test`: the result.
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/test.html", blocks = ["main"])]
 #[schemars(rename = "ChannelTest")]
 pub struct TestPage {
-    /// The receiver took it.
+    /// The receiver accepted the test.
     pub success: bool,
     message: String,
     #[serde(skip)]
@@ -239,13 +238,13 @@ pub struct TestPage {
 view!(TestPage { "main" => as_main });
 
 impl TestPage {
-    /// `wrong`: why it was not taken; none: it was.
+    /// `wrong`: why sending failed; `None` if the receiver accepted the test.
     pub fn new(channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
         let message = wrong.unwrap_or_else(|| {
             format!(
-                "The test message was taken: {}. Look whether it has come.",
+                "The receiver accepted the test. Check that it arrived: {}.",
                 channel.words
             )
         });
@@ -257,29 +256,29 @@ impl TestPage {
     }
 }
 
-/// A channel or a rule that may be deleted.
+/// The channel or rule to delete.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct AlertRemoval {
     id: String,
     name: String,
-    /// The rules that are in the way.
+    /// The rules that prevent it.
     used_by: Vec<RuleName>,
 }
 
-/// A rule by its name.
+/// The id and name of a rule.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleName {
     id: RuleId,
     name: String,
 }
 
-/// The question before a channel is deleted; `users`: the rules that send to it alone.
+/// The confirmation for deleting a channel; `users`: the rules that use only this channel.
 pub(super) fn delete_channel_page(
     channel: SavedChannel,
     users: Vec<AlertRule>,
 ) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "Nothing is sent to {} any more, not even what waits to be. The list of what was sent there goes, too.",
+        "jd-manager stops sending to {} and discards waiting notifications. The history of this channel is deleted.",
         channel.target.words()
     );
     let used_by = users.into_iter().map(|rule| RuleName {
@@ -294,15 +293,15 @@ pub(super) fn delete_channel_page(
     ask(removal, format!("/alerts/channels/{}", channel.id), lost)
 }
 
-/// The question before what cannot be read is deleted.
+/// The confirmation for deleting an unreadable row.
 pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<AlertRemoval> {
     let lost = match row.place.kind {
         AlertRowKind::Rule => {
-            "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again."
+            "This rule is unreadable and sends no notifications. A newer jd-manager may be able to read it."
         }
         AlertRowKind::Channel => {
-            "This channel cannot be read, so nothing is sent there. A newer jd-manager that wrote it may read it again, and send what waits for it. \
-             The list of what was sent there goes, too."
+            "This channel is unreadable and receives no notifications. A newer jd-manager may be able to read it and send those that are waiting. \
+             The history of this channel is deleted."
         }
     };
     let address = format!("/alerts/unreadable/{}", row.place);
@@ -314,10 +313,10 @@ pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<Ale
     ask(removal, address, lost.into())
 }
 
-/// The question before a rule is deleted.
+/// The confirmation for deleting a rule.
 pub(super) fn delete_rule_page(rule: AlertRule) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "You are no longer told when {}. To stop it for a while, switch the rule off instead.",
+        "No more notifications for: {}. To pause notifications, disable the rule instead.",
         of_condition(&rule.condition)
     );
     let removal = AlertRemoval {
@@ -346,7 +345,7 @@ fn ask(removal: AlertRemoval, address: String, lost: String) -> ConfirmPage<Aler
         texts: vec![if is_free {
             lost
         } else {
-            "It is the only channel of these rules. Give them another one first.".into()
+            "These rules use only this channel. Select another channel for them first.".into()
         }],
         links,
         action: is_free.then(|| (format!("{address}/delete"), format!("Delete {name}"))),

@@ -1,8 +1,8 @@
-//! The logs of instances: pages, downloads, and live. Also the page of an instance, which shows its
-//! log.
+//! The logs of instances: pages, downloads and live streams. Also the page of an instance, which shows
+//! its log.
 //!
-//! The files are the truth: nothing about a log is stored anywhere else. A record's sequence number
-//! is its offset in the log, so paging and resuming survive every restart.
+//! Logs are stored only in files. The sequence number of a record is its offset in the log, so paging
+//! and resuming survive restarts.
 
 pub mod route_table;
 pub mod routes;

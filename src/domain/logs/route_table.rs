@@ -8,25 +8,25 @@ use crate::web::openapi::{
 use axum::extract::FromRef;
 use serde_json::json;
 
-/// Which part of a log.
+/// The parameters for a part of a log.
 pub fn part() -> [RequestField; 5] {
     let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
     let [level, q] = filter();
     [
         whole(
             "count",
-            "At most so many records; fewer if their messages have more than 256 KiB together.",
+            "Maximum number of records; fewer if their messages exceed 256 KiB in total.",
             1,
             1000,
         )
         .or(100),
         seq(
             "before",
-            "Those before this `seq`. Not as a stream, and not with `after`.",
+            "Only records before this `seq`. Not for streams, and not together with `after`.",
         ),
         seq(
             "after",
-            "Those after this `seq`; as a stream `Last-Event-ID` does the same.",
+            "Only records after this `seq`. For streams, `Last-Event-ID` has the same effect.",
         ),
         level,
         q,
@@ -37,10 +37,10 @@ fn filter() -> [RequestField; 2] {
     [
         one_of(
             "level",
-            "This level and graver ones.",
+            "Only records of this level or higher.",
             &["trace", "debug", "info", "warn", "error"],
         ),
-        text("q", "A text in message or module, in any case."),
+        text("q", "Text in the message or module; case is ignored."),
     ]
 }
 
@@ -51,20 +51,20 @@ where
     LogPagesState: FromRef<S>,
 {
     RouteTable::new()
-.add(get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
+.add(get("/instances/{id}/logs", "getLog", "Returns part of the log of an instance, oldest record first.")
             .about(
-                "As an event stream: records as they come, `instance` after each change, `skipped` when lines were missed. As plain text: \
-                 all that is kept, as the client wrote it.",
+                "As an event stream: new records, `instance` after each change, `skipped` if lines were missed. As plain text: \
+                 the whole available log.",
             )
             .asks(part())
             .gives::<LogPage>(LOG), routes::log)
-.add(get("/instances/{id}/log.txt", "downloadLog", "The whole log of an instance as plain text, for a link.")
+.add(get("/instances/{id}/log.txt", "downloadLog", "Downloads the whole log of an instance as plain text.")
             .asks(filter())
             .gives_file(&[TEXT])
             .fails(&[422]), routes::file)
 }
 
-/// The page of an instance, which shows its log and belongs to instances.
+/// The page of an instance, which shows its log.
 pub fn instance_routes<S>() -> RouteTable<S>
 where
     S: RouterState,
@@ -74,7 +74,7 @@ where
         get(
             "/instances/{id}",
             "getInstance",
-            "An instance, with what is doubtful about its configuration.",
+            "Returns an instance, with warnings about its configuration.",
         )
         .gives::<InstancePage>(PAGE),
         routes::show,

@@ -1,4 +1,4 @@
-//! The URLs of an instance's page and log.
+//! The handlers of the instance page and its log.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -24,10 +24,10 @@ use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
 use crate::web::negotiation::Representation;
 use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
 
-/// Records on a page without being asked for more.
+/// The default number of records on a page.
 const COUNT: u64 = 100;
 
-/// What the page of an instance needs of the house.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub struct LogPagesState {
     /// The logs.
@@ -37,7 +37,7 @@ pub struct LogPagesState {
 }
 
 impl LogPagesState {
-    /// What is saved and does not run yet.
+    /// Saved changes that are not running yet.
     async fn pending(
         &self,
         instance: &Instance,
@@ -105,7 +105,7 @@ pub async fn log(
         Representation::EventStream if matches!(asked.place, LogPosition::Before(_)) => {
             Err(Error::invalid(
                 "/before",
-                "A live view goes forward: ask for after instead of before.",
+                "A live stream cannot use before. Use after instead.",
             )
             .into())
         }
@@ -140,8 +140,8 @@ pub async fn log(
     }
 }
 
-/// `GET /instances/{id}/log.txt`: the download under an address of its own, since a browser's link
-/// cannot say `Accept: text/plain`.
+/// `GET /instances/{id}/log.txt`: the download with a separate URL, because a link in a browser
+/// cannot send `Accept: text/plain`.
 pub async fn file(
     State(pages): State<LogPagesState>,
     PathId(id): PathId<InstanceId>,
@@ -150,7 +150,7 @@ pub async fn file(
     Ok(download(&pages, id, LogQuery::read(params)?.filter).await?)
 }
 
-/// Which part of the log a request asks for.
+/// The requested part of the log.
 struct LogQuery {
     place: LogPosition,
     filter: LogFilter,
@@ -171,7 +171,7 @@ impl LogQuery {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid(
                     "/before",
-                    "Ask for before or after, not both.",
+                    "Use either before or after, not both.",
                 ));
             }
             (Some(seq), None) => LogPosition::Before(seq),
@@ -187,9 +187,9 @@ impl LogQuery {
     }
 }
 
-/// Live: records as they come and the instance's changes, in one stream. A browser's page gets HTML
-/// to append and swap, a program gets JSON. `BackupOutcomes-Event-ID` wins over `after`; with
-/// `count` and neither, it begins with that many of the newest records.
+/// The live stream of new records and changes of the instance. A page gets HTML to append and swap, a
+/// program gets JSON. `Last-Event-ID` takes precedence over `after`. With `count` and neither of
+/// them, the stream starts with this number of the newest records.
 async fn follow(
     pages: &LogPagesState,
     id: InstanceId,
@@ -213,14 +213,14 @@ async fn follow(
         }
         LogPosition::End => {}
     }
-    // Listened to before it is looked at: a change in between is told twice rather than not at all.
+    // Subscribe before reading: a change in between is sent twice instead of being lost.
     let changes = streams::changes_of(logs.instances(), id);
     let (instance, mut follower) = logs.follow(id, begin).await?;
     let filter = asked.filter;
 
-    // The follower is moved into a task so that both sources can be waited for without losing a
-    // place in either. The channel is short: a viewer that does not read holds up its own task and
-    // nothing else, and takes little memory.
+    // The follower runs in a task, so that both sources can be awaited without losing a position.
+    // The channel is short: a viewer that does not read blocks only its own task and uses little
+    // memory.
     let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(1);
     let records = first.iter().collect::<Vec<_>>();
     let opening: Vec<SseEvent> = streams::status_event(instance, as_html)
@@ -338,7 +338,7 @@ async fn download(pages: &LogPagesState, id: InstanceId, filter: LogFilter) -> R
 }
 
 impl ConfigSummaryView {
-    /// As far as the saved configuration tells it.
+    /// The parts that come from the saved configuration.
     async fn of(pages: &LogPagesState, instance: &Instance) -> Self {
         let Ok(saved) = pages.configs.get(instance.config_id).await else {
             return Self::default();

@@ -1,4 +1,4 @@
-//! Reading and following the log of an instance.
+//! Reads and follows the log of an instance.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -13,7 +13,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::{Instance, InstanceService};
 use crate::infra::log_store::{LogFilter, LogFollower, LogHub, RecordPage};
 
-/// Everything that can be done with logs; cheap to clone.
+/// The log service; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LogService {
     instances: InstanceService,
@@ -22,23 +22,23 @@ pub struct LogService {
     stop: CancellationToken,
 }
 
-/// So many pages of logs are read and rendered at once; the others wait. Each takes memory and a
-/// processor.
+/// The number of log pages read and rendered at the same time, to limit memory and CPU use. Others
+/// wait.
 const AT_ONCE: usize = 2;
 
-/// Which part of a log is wanted.
+/// The requested part of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogPosition {
     /// The newest records.
     End,
-    /// Those before this sequence number.
+    /// Records before this sequence number.
     Before(u64),
-    /// Those after this sequence number.
+    /// Records after this sequence number.
     After(u64),
 }
 
 impl LogService {
-    /// `stop`: following ends with it.
+    /// `stop`: ends all followers.
     pub fn new(instances: InstanceService, stop: CancellationToken) -> Self {
         Self {
             instances,
@@ -48,10 +48,10 @@ impl LogService {
         }
     }
 
-    /// Waits for a turn to read and render a page of a log; it is over when the permit is dropped.
+    /// Waits for a permit to read and render a page of a log.
     ///
     /// # Errors
-    /// None in practice: nobody closes the turns.
+    /// None in practice: the semaphore is never closed.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit> {
         self.turns
             .clone()
@@ -60,17 +60,17 @@ impl LogService {
             .map_err(Error::internal)
     }
 
-    /// The instances whose logs these are.
+    /// The instances.
     pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
-    /// Cancelled when the manager ends.
+    /// Canceled when the manager stops.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// An instance, a page of its log, and how many bytes of older log are gone.
+    /// An instance, a page of its log, and the number of deleted bytes of older log.
     pub async fn page(
         &self,
         id: InstanceId,
@@ -92,7 +92,7 @@ impl LogService {
         Ok((instance, page, dropped))
     }
 
-    /// Follows the log from a place on; `None`: from its present end.
+    /// Follows the log from a position; `None` for the current end.
     pub async fn follow(
         &self,
         id: InstanceId,
@@ -101,7 +101,7 @@ impl LogService {
         let instance = self.instances.get(id).await?;
         let hub = {
             let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
-            // A hub nobody follows holds nothing worth keeping.
+            // A hub without followers has no state worth keeping.
             hubs.retain(|_, hub| hub.is_tailing());
             hubs.entry(id)
                 .or_insert_with(|| LogHub::of(self.instances.log(id), self.stop.clone()))
@@ -110,7 +110,7 @@ impl LogService {
         Ok((instance, hub.follow(after).await?))
     }
 
-    /// All that is kept as plain text.
+    /// The whole available log as plain text.
     pub async fn text(
         &self,
         id: InstanceId,
@@ -121,7 +121,8 @@ impl LogService {
         let chunks = tokio::task::spawn_blocking(move || log.chunks(filter))
             .await
             .map_err(Error::internal)??;
-        // One piece at a time, read while the one before is sent: bounded whatever the size.
+        // One chunk at a time, read while the previous one is sent: memory use does not depend on the
+        // size.
         let stream = futures_util::stream::unfold(Some(chunks), |chunks| async {
             let mut chunks = chunks?;
             let read = tokio::task::spawn_blocking(move || (chunks.next(), chunks)).await;
@@ -132,7 +133,7 @@ impl LogService {
                 Err(e) => Some((Err(io::Error::other(e)), None)),
             }
         });
-        // What compresses it asks again after the end.
+        // The compression layer polls again after the end.
         Ok((instance, stream.fuse()))
     }
 }

@@ -1,4 +1,4 @@
-//! The page of an instance with its log, and the log as JSON. No I/O here.
+//! The page of an instance with its log, and the log as JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -17,18 +17,17 @@ use crate::infra::log_store::{LogFilter, LogLevel, LogRecord, RecordPage};
 use crate::view;
 
 impl LogRecord {
-    /// The time of day in the machine's own zone, to the millisecond; empty if the record has no
-    /// time.
+    /// The local time of day, to the millisecond; empty if the record has no time.
     pub fn time_of_day(&self) -> String {
         self.moment().map(Timestamp::local_time).unwrap_or_default()
     }
 
-    /// The moment, if the record has a readable one.
+    /// The time, if the record has a valid one.
     pub fn moment(&self) -> Option<Timestamp> {
         self.timestamp.as_deref()?.parse().ok()
     }
 
-    /// The module without the program's name, which is the same on nearly all lines.
+    /// The module without the name of the program, which is the same on nearly all lines.
     pub fn module(&self) -> &str {
         let target = self.target.as_deref().unwrap_or_default();
         match target.strip_prefix("jd_client_sv2::") {
@@ -38,17 +37,17 @@ impl LogRecord {
         }
     }
 
-    /// The message in runs of one colour.
+    /// The message in spans of one color.
     pub fn spans(&self) -> Vec<StyleSpan> {
         ansi::spans(&self.message)
     }
 
-    /// How much of the message is missing, for people.
+    /// The size of the omitted part of the message, in words.
     fn omitted_text(&self) -> Option<String> {
         (self.omitted > 0).then(|| size_text(self.omitted))
     }
 
-    /// Whether asking for this record alone shows more of it.
+    /// Whether a request for this record alone shows more of it.
     fn has_more(&self) -> bool {
         self.message.len() <= SHOWN_MAX
     }
@@ -59,32 +58,32 @@ impl LogRecord {
 pub struct LogPart {
     /// Oldest first.
     pub logs: Vec<LogRecord>,
-    /// For `before`: the page before this one.
+    /// The value of `before` for the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
-    /// For `after` or `BackupOutcomes-Event-ID`: what comes next.
+    /// The value of `after` or `Last-Event-ID` for the next records.
     pub last: u64,
-    /// There is more in the direction that was asked for: older records, with `after` newer ones.
+    /// There are more records in the requested direction: older ones, or with `after` newer ones.
     pub more: bool,
-    /// Older records are kept.
+    /// There are older records.
     #[serde(skip)]
     has_older: bool,
-    /// Records that were asked for are gone: the oldest files are dropped when the log grows.
+    /// Requested records were deleted: the oldest files are deleted when the log grows.
     pub lost: bool,
-    /// How much older log is gone, since the oldest files are dropped when the log grows; bytes.
+    /// The number of deleted bytes: the oldest files are deleted when the log grows.
     pub dropped_bytes: u64,
-    /// There are fewer records than were asked for, since their messages are long.
+    /// There are fewer records than requested, because their messages are long.
     #[serde(skip)]
     is_full: bool,
     #[serde(skip)]
     filter: LogFilter,
-    /// This is the newest part, and goes on live.
+    /// This is the newest part, which continues live.
     #[serde(skip)]
     is_newest: bool,
 }
 
 impl LogPart {
-    /// A page of a log as read at `place` through `filter`; `dropped_bytes` of older log are gone.
+    /// The page of a log at `place` with `filter`; `dropped_bytes` of older log were deleted.
     pub fn new(
         page: RecordPage,
         dropped_bytes: u64,
@@ -120,7 +119,7 @@ impl LogPart {
         self.filter.text.as_deref().unwrap_or_default()
     }
 
-    /// How much is gone, for people.
+    /// The size of the deleted part, in words.
     fn dropped_text(&self) -> Option<String> {
         (self.dropped_bytes > 0).then(|| size_text(self.dropped_bytes))
     }
@@ -129,7 +128,7 @@ impl LogPart {
         !self.filter.is_everything()
     }
 
-    /// The filter as query parameters after others.
+    /// The filter as additional query parameters.
     fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(level) = self.filter.min_level {
@@ -157,7 +156,7 @@ impl LogPart {
     }
 }
 
-/// `/instances/{id}`: the instance and the newest part of its log. Its JSON is the instance.
+/// `/instances/{id}`: the instance and the newest part of its log. The JSON contains the instance.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "logs/show.html", blocks = ["main"])]
 #[schemars(rename = "InstanceInFull")]
@@ -172,7 +171,7 @@ pub struct InstancePage {
 }
 view!(InstancePage { "main" => as_main });
 
-/// `/instances/{id}/logs`: the same page about any part of the log. Its JSON is the log.
+/// `/instances/{id}/logs`: the same page for any part of the log. The JSON contains the log.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "logs/show.html", blocks = ["main"])]
 #[schemars(rename = "Log")]
@@ -187,15 +186,15 @@ pub struct LogPage {
 }
 view!(LogPage { "main" => as_main });
 
-/// What the saved configuration tells of an instance.
+/// Information from the saved configuration of an instance.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ConfigSummaryView {
-    /// What to enter in a miner: for Stratum V2 first, best first within a protocol.
+    /// The addresses for miners: Stratum V2 first, the best first within a protocol.
     pub addresses: Vec<MinerAddress>,
-    /// What is wrong with it or doubtful about it.
+    /// Errors and warnings of the configuration.
     #[serde(rename = "config_doubts")]
     pub doubts: Warnings,
-    /// What is saved and does not run yet.
+    /// Saved changes that are not running yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingRevision>,
 }
@@ -208,16 +207,16 @@ impl ConfigSummaryView {
     }
 }
 
-/// A newer revision of the configuration than the one the client runs with.
+/// A newer revision of the configuration than the one in use.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PendingRevision {
-    /// The revision the client runs with.
+    /// The revision in use.
     pub from: i32,
-    /// The one that is saved.
+    /// The saved revision.
     pub to: i32,
-    /// What differs.
+    /// The differences.
     pub changes: Vec<FieldDifference>,
-    /// The client has to be restarted to take it up; otherwise it would be told the same.
+    /// A restart is needed. Otherwise both revisions give the client the same settings.
     pub restart_needed: bool,
 }
 
@@ -238,20 +237,18 @@ impl PendingRevision {
     }
 }
 
-/// Lines as they are appended to a live page.
+/// Lines to append to a live page.
 #[derive(Debug, Template)]
 #[template(path = "logs/lines.html")]
 pub struct LogLinesFragment<'a> {
-    /// Whose log it is.
+    /// The id of the instance.
     pub id: InstanceId,
     /// The records.
     pub records: &'a [&'a LogRecord],
 }
 
-/// What a live page says about lines it will not see.
+/// The notice on a live page about skipped lines.
 pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
-    format!(
-        "… {about}{lines} lines came too fast to show and were skipped here; the download has them …"
-    )
+    format!("… {about}{lines} lines skipped: too fast to show. Download the log to see them …")
 }

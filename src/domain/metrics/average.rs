@@ -1,21 +1,21 @@
-//! The average hashrate of the last ten minutes, and of the last hour. One round of samples covers
-//! ten seconds, in which a miner may find no share at all.
+//! The average hashrate of the last ten minutes and of the last hour. One round of samples covers ten
+//! seconds, in which a miner may find no share.
 
 use std::collections::VecDeque;
 
-/// The average covers so many seconds.
+/// The duration of the average, in seconds.
 pub const WINDOW: i64 = 600;
-/// The longer average covers so many seconds.
+/// The duration of the longer average, in seconds.
 pub const HOUR: i64 = 3600;
-/// Without any share the hashrate is unknown until samples cover so many seconds.
+/// Without shares the hashrate is unknown until samples cover this number of seconds.
 const SETTLED: i64 = 60;
 
-/// An instance's hashrate in the rounds of the last hour, oldest first.
+/// The hashrate of an instance in the rounds of the last hour, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentHashrate(VecDeque<(i64, f64)>);
 
 impl RecentHashrate {
-    /// Adds the hashrate between the last round and this second.
+    /// Adds the hashrate between the previous round and this second.
     pub fn push(&mut self, at: i64, rate: f64) {
         self.0.push_back((at, rate));
         while self.0.front().is_some_and(|(first, _)| *first <= at - HOUR) {
@@ -23,8 +23,8 @@ impl RecentHashrate {
         }
     }
 
-    /// The mean of the last `window` seconds, H/s. None if the newest round is older than `fresh_s`
-    /// seconds.
+    /// The average of the last `window` seconds in H/s. `None` if the newest round is older than
+    /// `fresh_s` seconds.
     pub fn average(&self, window: i64, now: i64, interval_s: i64, fresh_s: i64) -> Option<f64> {
         let newest = self.0.back().map(|(at, _)| *at)?;
         if (now - newest).abs() > fresh_s {
@@ -51,7 +51,7 @@ mod tests {
     fn few_shares_average_out_and_old_samples_do_not_count() {
         let mut recent = RecentHashrate::default();
         assert_eq!(recent.average(WINDOW, 0, 10, 30), None);
-        // A share every 30 s: two of three samples hold none.
+        // A share every 30 s: two of three samples contain none.
         for round in 0..90 {
             recent.push(round * 10, if round % 3 == 0 { 1500.0 } else { 0.0 });
         }

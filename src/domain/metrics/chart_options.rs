@@ -1,9 +1,8 @@
-//! The time range and the interval that somebody chose for charts, as they stand in an address and
-//! on a page.
+//! The time range and interval of charts, in URLs and on pages.
 
 use crate::base::clock::Timestamp;
 
-/// Stretches of time to choose from: as in an address, for people, seconds.
+/// The time ranges: name in URLs, text on pages, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
     ("1h", "1 hour", 3600),
     ("6h", "6 hours", 6 * 3600),
@@ -13,29 +12,29 @@ pub const RANGES: [(&str, &str, i64); 6] = [
     ("1y", "1 year", 365 * 86_400),
 ];
 
-/// How finely: as in an address, for people.
+/// The intervals: name in URLs, text on pages.
 pub const INTERVALS: [(&str, &str); 4] = [
     ("", "automatic"),
-    ("minute", "minutes"),
-    ("hour", "hours"),
-    ("day", "days"),
+    ("minute", "minute"),
+    ("hour", "hour"),
+    ("day", "day"),
 ];
 
-/// What was chosen to be shown.
+/// The selected time range and interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOptions {
-    /// One of [`RANGES`], or empty if times were given.
+    /// One of [`RANGES`], or empty if start and end were given.
     pub range: &'static str,
     /// One of [`INTERVALS`].
     pub interval: &'static str,
-    /// From here
+    /// The start.
     pub from: Timestamp,
-    /// to here.
+    /// The end.
     pub to: Timestamp,
 }
 
 impl ChartOptions {
-    /// As query parameters.
+    /// The selection as query parameters.
     pub fn query(&self) -> String {
         self.with(self.range, self.interval)
     }
@@ -55,7 +54,7 @@ impl ChartOptions {
         query.finish()
     }
 
-    /// The choices of a range as links: query, words, whether it is the present one.
+    /// The time ranges as links: query, text, whether it is selected.
     pub(super) fn ranges(&self) -> Vec<(String, &'static str, bool)> {
         RANGES
             .iter()
@@ -70,7 +69,7 @@ impl ChartOptions {
             .collect()
     }
 
-    /// The stretch in words.
+    /// The time range in words.
     pub(super) fn words(&self) -> String {
         match RANGES.iter().find(|(name, ..)| *name == self.range) {
             Some((_, words, _)) => {

@@ -1,10 +1,9 @@
-//! From what a client says of itself to samples: counters become increments, so that neither a
-//! restart nor a new channel shows as a loss or as a spike. Pure: readings and times in, samples
-//! out.
+//! Turns the readings of a client into samples. Counters become increments, so that a restart or a new
+//! channel causes neither a loss nor a spike. No I/O.
 //!
-//! The client's counters begin anew with every process and with every channel, and vanish with
-//! them. What was counted is kept in a [`CounterBaseline`], which is stored with the samples in one
-//! transaction: a manager that was killed goes on where it was.
+//! The counters of the client start at zero with every process and every channel, and disappear with
+//! them. The last counts are kept in a [`CounterBaseline`], which is stored in the same transaction as
+//! the samples. After a crash the manager therefore continues where it stopped.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,49 +13,48 @@ use crate::programs::jd_client::monitoring::{
     MinerChannelReading, MonitoringReading, UpstreamChannelReading,
 };
 
-/// Series of so many miners are kept for each instance; further ones count in the sums only.
+/// The number of miners with series for each instance. Other miners count only in the totals.
 const MINERS: usize = 64;
-/// A miner unseen for so long gives its place to another, seconds.
+/// After this time without being seen, a miner loses its place to another one, in seconds.
 const MINER_UNSEEN: i64 = 86_400;
-/// A channel of the same process that is missing is remembered for so long, seconds, and so many of
-/// them.
+/// How long a missing channel of the same process is remembered, in seconds, and how many of them.
 const CHANNEL_UNSEEN: i64 = 600;
 const CHANNELS: usize = 4_000;
-/// Reasons of refusals that have series of their own, of each kind; further ones are counted as
+/// The number of rejection reasons with separate series, for each kind. Other reasons count as
 /// `other`.
 const REASONS: usize = 32;
-/// A client met for the first time ever is counted from its start if that was not longer ago than
-/// this, seconds. What an older one did before is not known to belong to the moment.
+/// A client seen for the first time is counted from its start if it is not older than this, in
+/// seconds. For an older client it is unknown when its counts happened.
 const NEW: i64 = 60;
-/// Hashes that a share of difficulty 1 stands for.
+/// The number of hashes in a share of difficulty 1.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
-/// Which process it is: a process id alone comes again.
+/// Identifies a process. A process id alone can be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessMark {
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
-    /// When it was started, clock ticks since the machine's start.
+    /// When the process was started, in clock ticks since boot.
     pub started_ticks: u64,
 }
 
-/// What the counters of an instance stood at when it was last sampled.
+/// The counters of an instance at the last sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CounterBaseline {
     /// The process that the channels below belong to.
     process: Option<ProcessMark>,
-    /// When it was read, seconds since 1970.
+    /// When the counters were read, in seconds since 1970.
     at: i64,
     channels: BTreeMap<String, ChannelCounts>,
-    /// When each miner that has series was last seen, seconds since 1970.
+    /// When each miner with series was last seen, in seconds since 1970.
     miners: BTreeMap<String, i64>,
     log: Option<LogMark>,
-    /// Every counter since the instance was made.
+    /// The total of every counter since the instance was created.
     totals: BTreeMap<String, f64>,
 }
 
-/// The counters of one channel.
+/// The counters of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ChannelCounts {
@@ -64,40 +62,39 @@ struct ChannelCounts {
     counts: BTreeMap<String, u64>,
     #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
     work: Option<f64>,
-    /// When the channel was last there, seconds since 1970.
+    /// When the channel was last seen, in seconds since 1970.
     #[serde(rename = "t")]
     seen: i64,
 }
 
-/// How far the log has been counted.
+/// The position up to which the log has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct LogMark {
-    /// Up to this offset, bytes.
+    /// The offset in bytes.
     until: u64,
-    /// What the keeper had counted then.
+    /// The counts of the keeper at that time.
     lines: LevelCounts,
 }
 
-/// Part of a log that no keeper's count covers and that has to be counted from the files.
+/// The part of a log that must be counted from the files because no keeper counted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UncountedLog {
-    /// From this offset, bytes,
+    /// The start offset in bytes.
     pub from: u64,
-    /// to this one; none: to the end.
+    /// The end offset; `None` for the end of the log.
     pub to: Option<u64>,
 }
 
-/// Values of one moment by the name of their series.
+/// The values at one moment by the name of the series.
 pub type Samples = BTreeMap<String, f64>;
 
 impl CounterBaseline {
-    /// Which part of the log has to be counted from the files before
-    /// [`CounterBaseline::count_lines`], given what the keeper says.
+    /// The part of the log that must be counted from the files before
+    /// [`CounterBaseline::count_lines`], given the counts of the keeper.
     pub fn uncounted(&self, told: Option<&LevelCounts>) -> Option<UncountedLog> {
         match (&self.log, told) {
             (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
-            // What was counted before and what this keeper counted overlap: its sums would count a
-            // part twice.
+            // The previous count and the count of this keeper overlap: a part would count twice.
             (Some(mark), Some(told)) if is_overlapping(mark, told) => Some(UncountedLog {
                 from: mark.until,
                 to: Some(told.to.max(mark.until)),
@@ -110,14 +107,14 @@ impl CounterBaseline {
                 from: mark.until,
                 to: None,
             }),
-            // Never counted before: from the keeper's beginning on.
+            // Never counted before: count from the start of the keeper.
             (None, Some(_)) => None,
             (None, None) => Some(UncountedLog { from: 0, to: None }),
         }
     }
 
-    /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the
-    /// offset up to which that was. Returns the increments.
+    /// Counts log lines: the counts of the keeper plus the lines `found` in the files, with their end
+    /// offset. Returns the increments.
     pub fn count_lines(&mut self, told: Option<&LevelCounts>, found: &LevelCounts) -> Samples {
         let since = match (told, self.log) {
             (Some(told), Some(mark)) if is_same_count(&mark.lines, told) => {
@@ -126,8 +123,8 @@ impl CounterBaseline {
             (Some(told), Some(mark)) if is_overlapping(&mark, told) => *found,
             (Some(told), _) => sum(told, found),
             (None, Some(_)) => *found,
-            // Met for the first time, without a keeper that counts: what it wrote before belongs to
-            // no moment of now.
+            // Seen for the first time, without a keeper that counts: earlier lines have no known
+            // time.
             (None, None) => LevelCounts::default(),
         };
         let known = self.log.map_or(0, |mark| mark.until);
@@ -153,8 +150,8 @@ impl CounterBaseline {
         samples
     }
 
-    /// Counts what the client said at `now` (seconds since 1970). `age`: how long its process has
-    /// run, seconds.
+    /// Processes a reading at `now` (seconds since 1970). `age`: the uptime of the process in
+    /// seconds.
     pub fn count_reading(
         &mut self,
         process: ProcessMark,
@@ -175,7 +172,7 @@ impl CounterBaseline {
         let (mut samples, counted, work) = self.take(reading, now);
         (self.process, self.at) = (Some(process), now);
         if is_first && age > NEW {
-            // From here on; what was before cannot be put into this moment.
+            // Count from here on; earlier counts have no known time.
             return samples;
         }
         self.add_up(&counted);
@@ -187,7 +184,7 @@ impl CounterBaseline {
         samples
     }
 
-    /// Readings, increments and the work since the last time.
+    /// Readings, increments and the work since the previous reading.
     fn take(&mut self, reading: &MonitoringReading, now: i64) -> (Samples, Samples, f64) {
         let mut gauges = Samples::new();
         let mut counted = Samples::new();
@@ -204,7 +201,7 @@ impl CounterBaseline {
                 .iter()
                 .flat_map(|client| client.channels.iter().map(move |channel| (client, channel)))
         };
-        // What a miner claimed and no share has confirmed is no hashrate of it; if there is nothing
+        // A hashrate that a miner claims but no share has confirmed does not count. If there is nothing
         // else, the hashrate is unknown.
         let unsettled = || miners().filter(|(_, channel)| channel.is_unsettled());
         let claimed: f64 = unsettled()
@@ -232,7 +229,7 @@ impl CounterBaseline {
                 .reduce(f64::max)
                 .or(Some(0.0)),
         );
-        // Always there, so that nothing happening is told apart from nothing known.
+        // Always present, to distinguish no events from no data.
         for name in [
             "shares_accepted",
             "shares_rejected",
@@ -273,8 +270,8 @@ impl CounterBaseline {
             }
             add(&mut counted, increments);
         }
-        // One that is missing in a reading is not gone yet: counted anew its whole life would come
-        // in one moment.
+        // A channel missing in one reading may come back. If it were forgotten, all its counts would
+        // count again at once.
         let unseen = std::mem::take(&mut self.channels)
             .into_iter()
             .filter(|(_, counts)| now - counts.seen < CHANNEL_UNSEEN);
@@ -285,7 +282,7 @@ impl CounterBaseline {
         (gauges, counted, work)
     }
 
-    /// What a channel's counters grew by. One that is smaller than before began anew.
+    /// The increments of the counters of a channel. A counter smaller than before has started again.
     fn increments(
         &self,
         key: &str,
@@ -329,7 +326,7 @@ impl CounterBaseline {
         (grown, done)
     }
 
-    /// The name under which a reason is counted: a pool may think of a new one for each share.
+    /// The name under which a reason is counted: a pool may send a different reason for each share.
     fn reason(&self, name: &str) -> String {
         let Some((kind, _)) = name.split_once(':') else {
             return name.to_owned();
@@ -346,7 +343,7 @@ impl CounterBaseline {
         }
     }
 
-    /// The name under which a miner has series; none if there are too many.
+    /// The name of the series of a miner; `None` if there are too many miners.
     fn miner(&mut self, identity: &str, now: i64) -> Option<String> {
         let name = if identity.is_empty() {
             "unnamed"
@@ -373,7 +370,7 @@ impl CounterBaseline {
     }
 }
 
-/// The totals in a stored [`CounterBaseline`]; nothing else of it is read.
+/// The totals in a stored [`CounterBaseline`]; nothing else is read.
 pub fn totals(stored: &str) -> BTreeMap<String, f64> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -411,7 +408,7 @@ fn named(
     let plain = plain
         .into_iter()
         .filter_map(|(name, count)| Some((name.to_owned(), count?)));
-    // Reasons that never occurred are listed by the client with 0, and say nothing.
+    // The client lists reasons that never occurred with 0. They are ignored.
     let reasons = reasons
         .iter()
         .filter(|(_, count)| **count > 0)
@@ -425,12 +422,12 @@ fn add(sums: &mut Samples, increments: impl IntoIterator<Item = (String, f64)>) 
     }
 }
 
-/// The keeper began to count before the place up to which was counted already.
+/// Whether the keeper started to count before the end of the previous count.
 fn is_overlapping(mark: &LogMark, told: &LevelCounts) -> bool {
     told.from < mark.until
 }
 
-/// Both counts are of one keeper, and the second is not before the first.
+/// Whether both counts are from the same keeper and the second is not older.
 fn is_same_count(before: &LevelCounts, now: &LevelCounts) -> bool {
     before.from == now.from
         && now.to >= before.to

@@ -1,9 +1,10 @@
-//! What Prometheus is told: figures in, text out, as OpenMetrics 1.0 or in the classic format.
-//! Pure: knows no database, no clock and no HTTP.
+//! Formats metrics for Prometheus, as OpenMetrics 1.0 or in the classic text format. No database, no
+//! clock, no HTTP.
 //!
-//! Names are part of the API and never change. An instance's are those of [`super::model`] with
-//! their unit behind them, as the conventions of Prometheus want it: base units, `_total` for
-//! counters. How many series there are depends on the instances alone: miners have none.
+//! Names are part of the API and never change. The metrics of an instance have the names of
+//! [`super::model`] followed by their unit, according to the conventions of Prometheus: base units,
+//! `_total` for counters. The number of series depends only on the number of instances: single miners
+//! have no series.
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,11 @@ use crate::base::ids::InstanceId;
 use crate::infra::procfs::ProcessReading;
 use crate::keeper::machine::InstanceState;
 
-/// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a
-/// pool may word them as it likes.
+/// The maximum number of rejection reasons for each instance, most frequent first. Pools may send
+/// any text as a reason.
 const MOST_REASONS: usize = 32;
 
-/// Readings of a client that have a name in the model, each with its unit.
+/// The gauges of a client by their name in the model, each with its unit.
 const GAUGES: &[(&str, &str)] = &[
     ("hashrate_measured", "hashes_per_second"),
     ("hashrate_1h", "hashes_per_second"),
@@ -43,7 +44,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("monitoring_up", ""),
     ("health_score", ""),
 ];
-/// Counters of an instance that have a name in the model.
+/// The counters of an instance by their name in the model.
 const COUNTERS: &[&str] = &[
     "shares_accepted",
     "shares_rejected",
@@ -52,10 +53,10 @@ const COUNTERS: &[&str] = &[
     "shares_refused",
     "blocks_found",
 ];
-/// Those of them that are counted by reason, too. A metric of its own for each: in one with the
-/// whole, sums would count twice.
+/// The counters that are also exported by reason. These are separate metrics; otherwise sums would
+/// count shares twice.
 const REASONED: &[&str] = &["shares_rejected", "shares_refused"];
-/// The levels of lines, and the counters they come from.
+/// The log levels and their counters.
 const LEVELS: &[(&str, &str)] = &[
     ("error", "log_errors"),
     ("warn", "log_warnings"),
@@ -64,7 +65,7 @@ const LEVELS: &[(&str, &str)] = &[
     ("other", "log_others"),
 ];
 
-/// The formats that scrapers read.
+/// The exposition formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpositionFormat {
     /// OpenMetrics 1.0.
@@ -74,7 +75,7 @@ pub enum ExpositionFormat {
 }
 
 impl ExpositionFormat {
-    /// What `MarkerContent-Type` says of it.
+    /// The value of `Content-Type`.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -83,42 +84,42 @@ impl ExpositionFormat {
     }
 }
 
-/// What is told of the manager itself.
+/// The metrics of jd-manager.
 #[derive(Clone, Copy, Debug)]
 pub struct ManagerMetrics {
-    /// Its version.
+    /// The version.
     pub version: &'static str,
     /// When it was started.
     pub started: Timestamp,
-    /// Its process; none if `/proc` cannot be read.
+    /// The process; `None` if `/proc` cannot be read.
     pub process: Option<ProcessReading>,
 }
 
-/// What is told of an instance.
+/// The metrics of an instance.
 #[derive(Clone, Debug)]
 pub struct InstanceMetrics {
-    /// Its id.
+    /// The id.
     pub id: InstanceId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its state.
+    /// The state.
     pub state: InstanceState,
-    /// How often it was started again by itself, ever.
+    /// Total number of automatic restarts.
     pub restarts: u32,
-    /// When the present client was started; none without one.
+    /// When the current client was started; `None` without a client.
     pub started: Option<Timestamp>,
-    /// For how long the present client has run, whole seconds.
+    /// The uptime of the current client in whole seconds.
     pub uptime: Option<u64>,
-    /// The present client's newest readings, by their names in the model; empty without a client.
+    /// The latest readings of the current client by their name in the model; empty without a client.
     pub readings: BTreeMap<String, f64>,
-    /// Every counter since the instance was made, by its name in the model.
+    /// The total of every counter since the instance was created, by its name in the model.
     pub totals: BTreeMap<String, f64>,
 }
 
-/// Everything as text.
+/// All metrics as text.
 ///
 /// # Errors
-/// None in practice; the type is that of the encoder.
+/// None in practice; the encoder returns this type.
 pub fn text(
     manager: &ManagerMetrics,
     clients: &[InstanceMetrics],
@@ -139,13 +140,13 @@ pub fn text(
 
 type Labels = Vec<(&'static str, String)>;
 
-/// One metric with all its samples.
+/// A metric with all its samples.
 #[derive(Debug)]
 struct MetricFamily {
-    /// Without unit and without the suffix of its kind.
+    /// The name without unit and type suffix.
     name: String,
     help: String,
-    /// Empty for none.
+    /// The unit; may be empty.
     unit: &'static str,
     kind: MetricType,
     samples: Vec<(Labels, f64)>,
@@ -163,7 +164,7 @@ impl MetricFamilies {
         help: &str,
         samples: Vec<(Labels, f64)>,
     ) {
-        // One whose samples are all missing is not mentioned at all.
+        // A metric without samples is omitted.
         if !samples.is_empty() {
             self.0.push(MetricFamily {
                 name: name.into(),
@@ -184,10 +185,10 @@ impl MetricFamilies {
             "jd_manager_build",
             "",
             Info,
-            "Which jd-manager this is.",
+            "Version of jd-manager.",
             version,
         );
-        let help = "When jd-manager was started, since 1970.";
+        let help = "Start time of jd-manager, in seconds since 1970.";
         self.add(
             "jd_manager_start_time",
             "seconds",
@@ -201,7 +202,7 @@ impl MetricFamilies {
             "jd_manager_resident_memory",
             "bytes",
             Gauge,
-            "Physical memory jd-manager occupies.",
+            "Physical memory used by jd-manager.",
             some(memory),
         );
         let cpu = process.map(|process| process.cpu_time.as_secs_f64());
@@ -209,7 +210,7 @@ impl MetricFamilies {
             "jd_manager_cpu",
             "seconds",
             Counter,
-            "Processor time jd-manager has used.",
+            "CPU time used by jd-manager.",
             some(cpu),
         );
         let files = process
@@ -219,7 +220,7 @@ impl MetricFamilies {
             "jd_manager_open_files",
             "",
             Gauge,
-            "Files and sockets jd-manager has open.",
+            "Files and sockets opened by jd-manager.",
             some(files),
         );
         let in_state = |state: InstanceState| {
@@ -251,13 +252,7 @@ impl MetricFamilies {
                 .collect()
         };
         let up = each(&|client| Some(truth(client.state == InstanceState::Running)));
-        self.add(
-            "jd_client_up",
-            "",
-            Gauge,
-            "1 when the client serves miners.",
-            up,
-        );
+        self.add("jd_client_up", "", Gauge, "1 if the client is running.", up);
         let state = |client: &InstanceMetrics, state: InstanceState| {
             (
                 client.labelled("state", state.as_str()),
@@ -272,7 +267,7 @@ impl MetricFamilies {
             "jd_client_state",
             "",
             Gauge,
-            "1 for the state the instance is in, 0 for the others.",
+            "1 for the current state of the instance, 0 for all other states.",
             states,
         );
         let restarts = each(&|client| Some(f64::from(client.restarts)));
@@ -280,7 +275,7 @@ impl MetricFamilies {
             "jd_client_restarts",
             "",
             Counter,
-            "How often the client was started again by itself.",
+            "Number of automatic restarts of the client.",
             restarts,
         );
         let started = each(&|client| client.started.map(seconds));
@@ -288,7 +283,7 @@ impl MetricFamilies {
             "jd_client_start_time",
             "seconds",
             Gauge,
-            "When the present client was started, since 1970.",
+            "Start time of the current client, in seconds since 1970.",
             started,
         );
         let uptime = each(&|client| client.uptime.map(|uptime| uptime as f64));
@@ -340,7 +335,7 @@ impl MetricFamilies {
             "jd_client_cpu",
             "ratio",
             Gauge,
-            "Processor time of the client as a share of one core.",
+            "CPU time of the client as a fraction of one core.",
             cpu,
         );
 
@@ -359,7 +354,7 @@ impl MetricFamilies {
                 .iter()
                 .flat_map(|client| client.reasons(series))
                 .collect();
-            let help = help(series).replace('.', ", where the reason is known.");
+            let help = help(series).replace('.', ", if the reason is known.");
             self.add(
                 &format!("jd_client_{series}_by_reason"),
                 "",
@@ -381,7 +376,7 @@ impl MetricFamilies {
             "jd_client_log_lines",
             "",
             Counter,
-            "Lines of the client's log by level.",
+            "Lines in the log of the client, by level.",
             lines.collect(),
         );
     }
@@ -401,7 +396,7 @@ impl InstanceMetrics {
         labels
     }
 
-    /// The counts of a counter's reasons, by reason.
+    /// The counts of a counter by reason.
     fn reasons(&self, series: &str) -> Vec<(Labels, f64)> {
         let with_reason = |(name, count): (&'_ String, &f64)| {
             let reason = name.strip_prefix(series)?.strip_prefix(':')?;
@@ -447,13 +442,13 @@ fn sample(metric: &mut MetricEncoder, kind: MetricType, value: f64) -> fmt::Resu
     }
 }
 
-/// The same in the classic format: no units, no end, and metrics under the names that their samples
-/// have. What is in a line of a sample is the same in both.
+/// Converts to the classic format: no units, no end marker, and metrics named like their samples. The
+/// lines of samples are the same in both formats.
 fn classic(openmetrics: &str) -> String {
     let mut text = String::with_capacity(openmetrics.len());
     let mut help = "";
     for line in openmetrics.split_terminator('\n') {
-        // Nothing but a comment begins so: the names of samples are ours.
+        // Only comments start like this: we choose the names of samples.
         match line
             .strip_prefix("# ")
             .and_then(|comment| comment.split_once(' '))
@@ -481,7 +476,7 @@ fn classic(openmetrics: &str) -> String {
     text
 }
 
-/// What the model says of a series.
+/// The help text of a series.
 fn help(series: &str) -> &'static str {
     metric(series).map_or("", |(metric, _)| metric.help)
 }

@@ -1,5 +1,4 @@
-//! What is forgotten: samples beyond their time, in small steps so that nobody waits, and the disk
-//! space they took is given back.
+//! Deletes old samples in small steps, so that other writers do not wait, and frees their disk space.
 
 use std::time::Duration;
 
@@ -14,15 +13,15 @@ use crate::infra::schedule::JobSchedule;
 const NIGHTLY: &str = "0 15 3 * * *";
 /// Rows removed in one transaction: some milliseconds.
 const ROWS: i64 = 5_000;
-/// Pages given back in one transaction.
+/// Database pages freed in one transaction.
 const PAGES: u32 = 500;
-/// Between two steps, for those who want to write.
+/// The pause between two steps, for other writers.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Forgets what is older than it is kept, as of `now` (seconds since 1970).
+/// Deletes samples older than the retention time, as of `now` (seconds since 1970).
 ///
 /// # Errors
-/// The database cannot be written; what was removed by then stays removed.
+/// The database cannot be written; samples deleted so far stay deleted.
 pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::Result<()> {
     let levels = [
         (Resolution::Raw, keep.raw),
@@ -49,7 +48,7 @@ pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::R
     Ok(())
 }
 
-/// Forgets every night and an hour after the start.
+/// Prunes every night and one hour after the start.
 pub async fn schedule_pruning(
     schedule: &JobSchedule,
     db: Db,
@@ -60,7 +59,7 @@ pub async fn schedule_pruning(
         async move { say(forget(&db, keep, now()).await) }
     };
     schedule
-        .nightly(NIGHTLY, "forgetting old metrics", work)
+        .nightly(NIGHTLY, "deletion of old metrics", work)
         .await
 }
 
@@ -70,6 +69,6 @@ fn now() -> i64 {
 
 fn say(result: crate::base::error::Result<()>) {
     if let Err(e) = result {
-        tracing::warn!(error = %e, "old metrics could not be forgotten; it is tried again next night");
+        tracing::warn!(error = %e, "old metrics could not be deleted; jd-manager retries next night");
     }
 }

@@ -1,5 +1,4 @@
-//! What was measured of each instance last, in memory: for those who look at it often and need no
-//! history. Nothing is measured here.
+//! The latest samples of each instance, in memory, for frequent readers that need no history.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,48 +8,48 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::programs::jd_client::monitoring::MonitoringReading;
 
-/// The newest round counts as present for so many intervals, and never for less than so many
+/// The newest round is current for this number of intervals, and at least for this number of
 /// seconds.
 const PRESENT_ROUNDS: i64 = 3;
 const PRESENT_SECONDS: i64 = 30;
 
-/// The newest figures of an instance.
+/// The latest samples of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatestFigures {
-    /// When they were taken, seconds since 1970.
+    /// When the samples were taken, in seconds since 1970.
     pub at: i64,
-    /// The round's samples by name, those with a detail left out: there may be thousands of miners.
+    /// The samples by name, without those with a detail: there may be thousands of miners.
     pub figures: BTreeMap<String, f64>,
-    /// What its client's monitoring did when it was asked last; none: it has no address for it, or
-    /// was not asked yet.
+    /// The result of the last monitoring request; `None` if monitoring has no address or was not
+    /// requested yet.
     pub monitoring: Option<MonitoringState>,
 }
 
-/// What a client's monitoring did.
+/// The result of a monitoring request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MonitoringState {
-    /// It told its figures.
+    /// The monitoring API responded.
     Moving,
-    /// It told its figures, whose counts of shares have stood still since this second (since 1970).
-    /// That alone is no fault: there may be no share.
+    /// The monitoring API responded, but the share counts have not changed since this second (since
+    /// 1970). This alone is no fault: there may be no shares.
     Still(i64),
-    /// It gave no figures.
+    /// The monitoring API did not respond.
     Not {
-        /// Since this second (since 1970).
+        /// Since when, in seconds since 1970.
         since: i64,
-        /// Why.
+        /// The cause.
         words: String,
-        /// The client's monitoring answered before.
+        /// Whether it responded before.
         has_answered: bool,
     },
 }
 
-/// The newest figures of all instances; cheap to clone.
+/// The latest samples of all instances; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct LatestMetrics(Arc<RwLock<HashMap<InstanceId, LatestFigures>>>);
 
 impl LatestMetrics {
-    /// Those of one instance; none before its first sample.
+    /// The latest samples of one instance; `None` before the first sample.
     pub fn of(&self, id: InstanceId) -> Option<LatestFigures> {
         self.0
             .read()
@@ -59,25 +58,25 @@ impl LatestMetrics {
             .cloned()
     }
 
-    /// Replaces all of them.
+    /// Replaces all samples.
     pub(super) fn replace(&self, all: HashMap<InstanceId, LatestFigures>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
     }
 }
 
-/// Follows one client's monitoring from answer to answer.
+/// Tracks the monitoring of one client over several responses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MonitoringWatch {
-    /// What its last counts came to, and when that last changed.
+    /// The last checksum of the counts, and when it last changed.
     told: Option<(u64, i64)>,
-    /// It has answered since the client was started.
+    /// It has responded since the client was started.
     has_answered: bool,
-    /// Since when there is no answer.
+    /// Since when it has not responded.
     silent_since: Option<i64>,
 }
 
 impl MonitoringWatch {
-    /// An answer at `now` (seconds since 1970) whose counts come to `counts`.
+    /// A response at `now` (seconds since 1970) with this checksum of the counts.
     pub fn answered(&mut self, counts: u64, now: i64) -> MonitoringState {
         self.silent_since = None;
         self.has_answered = true;
@@ -90,7 +89,7 @@ impl MonitoringWatch {
         }
     }
 
-    /// No answer at `now`.
+    /// No response at `now`.
     pub fn failed(&mut self, words: String, now: i64) -> MonitoringState {
         self.told = None;
         MonitoringState::Not {
@@ -101,9 +100,9 @@ impl MonitoringWatch {
     }
 }
 
-/// All counts of shares of a reading in one number: another one as soon as any share is counted.
-/// The monitoring's own age is left out, since it is computed when asked and goes on while the
-/// figures stand still (0.6.0, `stratum-apps` 0.8.0).
+/// A checksum of all share counts of a reading. It changes as soon as a share is counted. The uptime
+/// of the monitoring API is not included, because it keeps growing while the counts have stopped
+/// updating (0.6.0, `stratum-apps` 0.8.0).
 pub(super) fn counts(reading: &MonitoringReading) -> u64 {
     let mut hasher = DefaultHasher::new();
     for channel in &reading.server_channels {
@@ -129,13 +128,13 @@ pub(super) fn counts(reading: &MonitoringReading) -> u64 {
     hasher.finish()
 }
 
-/// Whether a round of the second `at` (0: none yet) says how things are now.
+/// Whether a round taken at second `at` (0: none yet) is current.
 pub(super) fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
     let age = now.0.div_euclid(1000) - at;
     at > 0 && age.abs() <= fresh_seconds(interval_s)
 }
 
-/// A sample is current for so many seconds.
+/// How long a sample is current, in seconds.
 pub(super) fn fresh_seconds(interval_s: i64) -> i64 {
     (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
 }

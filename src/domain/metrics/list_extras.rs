@@ -1,5 +1,5 @@
-//! What lists show of an instance's metrics: the average hashrate, a day's shares, and a small
-//! drawing of the last hours.
+//! The metrics in lists of instances: average hashrate, shares of the last day, and a sparkline of
+//! the last hours.
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
@@ -12,14 +12,14 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::ListStats;
 use crate::infra::chart::sparkline;
 
-/// What the small drawing shows, and the distance of its points, seconds.
+/// The time range and the interval of the sparkline, in seconds.
 const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
-/// What is counted over a day.
+/// The counters of the last day.
 const COUNTED: [&str; 3] = ["shares_accepted", "shares_rejected", "shares_acknowledged"];
 
-/// The shares of the last day and the drawing of the last six hours; none for an instance that was
-/// never measured.
+/// The shares of the last day and the sparkline of the last six hours; `None` for an instance without
+/// samples.
 pub(super) fn draw(
     c: &mut SqliteConnection,
     id: InstanceId,
@@ -70,8 +70,8 @@ pub(super) fn draw(
     }))
 }
 
-/// The hashrate of the last hour from what was stored of it. Those are averages themselves, so that
-/// the average of the first ten minutes after a start of the manager is smoother than later ones.
+/// The hashrate of the last hour from stored samples. Stored samples are averages already, so the
+/// average is smoother during the first ten minutes after the manager starts.
 pub(super) fn recent_hashrate(
     c: &mut SqliteConnection,
     id: InstanceId,

@@ -1,7 +1,7 @@
-//! What is measured: every metric's name, unit and meaning. Pure data.
+//! The catalogue of metrics: name, unit and meaning. Data only.
 //!
 //! Names are part of the API and never change. A name may end in `:` and a detail, such as the
-//! reason of a refusal or a miner's own name: `shares_rejected:stale-share`,
+//! reason of a rejection or the name of a miner: `shares_rejected:stale-share`,
 //! `miner_hashrate:barn.rig1`.
 
 use schemars::JsonSchema;
@@ -11,42 +11,42 @@ use std::collections::BTreeMap;
 use crate::base::clock::Timestamp;
 use crate::infra::chart::{ChartKind, Unit};
 
-/// How the values of a metric are to be taken.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricMeasure {
-    /// Readings: a stretch of them has a mean.
+    /// Readings; a time range has an average.
     Gauge,
-    /// Increments since the sample before: a stretch of them has a sum. A restart shows neither as
-    /// a loss nor as a spike.
+    /// Increments since the previous sample; a time range has a total. A restart causes neither a
+    /// loss nor a spike.
     Counter,
 }
 
-/// The newest figures of an instance.
+/// The latest values of an instance.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct FiguresResponse {
-    /// The newest sample of each metric. Of a counter that is the increment since the sample
-    /// before; see `totals`.
+    /// The latest sample of each metric. For a counter this is the increment since the previous
+    /// sample; see `totals`.
     pub metrics: BTreeMap<String, f64>,
-    /// Each counter's total since the instance was created, without those of single miners.
+    /// The total of each counter since the instance was created, without counters of single miners.
     pub totals: BTreeMap<String, f64>,
-    /// When the newest of them was taken; none: nothing was sampled yet.
+    /// When the latest sample was taken; null if there are no samples yet.
     pub timestamp: Option<Timestamp>,
 }
 
 /// One metric.
 #[derive(Debug)]
 pub struct MetricKind {
-    /// Its name, without a detail.
+    /// The name, without a detail.
     pub name: &'static str,
-    /// Its name for people.
+    /// The title on pages.
     pub title: &'static str,
-    /// What it says, in a sentence.
+    /// The meaning, in sentences.
     pub help: &'static str,
-    /// The unit of its values.
+    /// The unit of the values.
     pub unit: Unit,
-    /// How its values are taken.
+    /// Gauge or counter.
     pub measure: MetricMeasure,
-    /// How its chart is drawn.
+    /// The kind of chart.
     pub kind: ChartKind,
 }
 
@@ -93,62 +93,62 @@ const fn counter(name: &'static str, title: &'static str, help: &'static str) ->
     }
 }
 
-/// All of them, in the order in which a page shows them.
+/// All metrics, in the order of the pages.
 pub const CATALOGUE: &[MetricKind] = &[
     area(
         "hashrate_measured",
-        "Hashrate, measured",
+        "Hashrate (10 min average)",
         Unit::HashesPerSecond,
-        "Work of the miners' accepted shares within the last ten minutes, as hashes per second.",
+        "10-minute average, calculated from the miners' accepted shares.",
     ),
     area(
         "hashrate_1h",
-        "Hashrate, measured over an hour",
+        "Hashrate (1 h average)",
         Unit::HashesPerSecond,
-        "Work of the miners' accepted shares within the last hour, as hashes per second.",
+        "1-hour average, calculated from the miners' accepted shares.",
     ),
     area(
         "hashrate_miners",
-        "Hashrate of the miners",
+        "Expected hashrate",
         Unit::HashesPerSecond,
-        "What the client expects of its miners, from their channels; without those whose claim no share has confirmed yet.",
+        "Hashrate the client expects from the miners' channels. Channels that no share has confirmed yet are not counted.",
     ),
     area(
         "hashrate_upstream",
-        "Hashrate told to the pool",
+        "Reported hashrate",
         Unit::HashesPerSecond,
-        "What the client announced on its channels to the pool.",
+        "Hashrate the client reports to the pool.",
     ),
     counter(
         "shares_accepted",
         "Shares accepted",
-        "Shares of the miners that the client accepted.",
+        "Miner shares accepted by the client.",
     ),
     counter(
         "shares_rejected",
         "Shares rejected",
-        "Shares of the miners that the client refused.",
+        "Miner shares rejected by the client.",
     ),
     counter(
         "shares_submitted",
         "Shares sent to the pool",
-        "Shares that the client sent to the pool.",
+        "Shares the client sent to the pool.",
     ),
     counter(
         "shares_acknowledged",
-        "Shares the pool accepted",
-        "Shares that the pool acknowledged.",
+        "Shares acknowledged by the pool",
+        "Shares the pool acknowledged.",
     ),
     counter(
         "shares_refused",
-        "Shares the pool refused",
-        "Shares that the pool refused.",
+        "Shares rejected by the pool",
+        "Shares the pool rejected.",
     ),
     gauge(
         "best_difficulty",
         "Best difficulty",
         Unit::Count,
-        "Difficulty of the best share on the miners' present channels.",
+        "Difficulty of the best share on the current miner channels.",
     ),
     counter(
         "blocks_found",
@@ -163,102 +163,97 @@ pub const CATALOGUE: &[MetricKind] = &[
     ),
     gauge(
         "channels_miners",
-        "Channels of the miners",
+        "Miner channels",
         Unit::Count,
-        "Channels the miners opened.",
+        "Channels opened by miners.",
     ),
     gauge(
         "channels_upstream",
-        "Channels to the pool",
+        "Pool channels",
         Unit::Count,
-        "Channels to the pool; none when mining solo.",
+        "Channels to the pool. Zero when mining solo.",
     ),
     area(
         "cpu_percent",
-        "Processor",
+        "CPU",
         Unit::Percent,
-        "Processor time of the client, per cent of one core.",
+        "CPU time of the client, in percent of one core.",
     ),
     area(
         "memory_bytes",
         "Memory",
         Unit::Bytes,
-        "Physical memory the client occupies.",
+        "Physical memory used by the client.",
     ),
     gauge(
         "memory_private_bytes",
         "Private memory",
         Unit::Bytes,
-        "Memory of its own, used or not: what a memory limit is held against.",
+        "Private memory of the client, used or reserved. The memory limit applies to this value.",
     ),
     gauge("threads", "Threads", Unit::Count, "Threads of the client."),
     gauge(
         "open_files",
         "Open files",
         Unit::Count,
-        "Files and sockets the client has open.",
+        "Files and sockets opened by the client.",
     ),
     gauge(
         "uptime_seconds",
         "Uptime",
         Unit::Seconds,
-        "Since the client was started.",
+        "Time since the client was started.",
     ),
-    counter("log_errors", "Errors in the log", "Lines of level ERROR."),
-    counter(
-        "log_warnings",
-        "Warnings in the log",
-        "Lines of level WARN.",
-    ),
-    counter("log_infos", "Notes in the log", "Lines of level INFO."),
+    counter("log_errors", "Log errors", "Log lines at level ERROR."),
+    counter("log_warnings", "Log warnings", "Log lines at level WARN."),
+    counter("log_infos", "Log infos", "Log lines at level INFO."),
     counter(
         "log_debugs",
-        "Details in the log",
-        "Lines of the levels DEBUG and TRACE.",
+        "Log debug lines",
+        "Log lines at levels DEBUG and TRACE.",
     ),
     counter(
         "log_others",
-        "Other lines in the log",
-        "Lines outside the client's format, such as the text of a panic.",
+        "Other log lines",
+        "Log lines in another format, such as a panic message.",
     ),
     gauge(
         "health_score",
         "Health",
         Unit::Count,
-        "0 to 100: the weighted mean of all checks, as of the last round of them.",
+        "0 to 100: weighted average of all checks in the latest round.",
     ),
     gauge(
         "health",
-        "Check",
+        "Health check",
         Unit::Count,
-        "What a check found: 0 healthy, 1 warning, 2 unhealthy.",
+        "Result of a health check: 0 healthy, 1 warning, 2 unhealthy.",
     ),
     gauge(
         "monitoring_up",
-        "Monitoring answers",
+        "Monitoring reachable",
         Unit::Count,
-        "1 when the client's monitoring answered, 0 when it did not.",
+        "1 if the client's monitoring API responded, 0 if not.",
     ),
     area(
         "miner_hashrate",
-        "Hashrate of a miner",
+        "Miner hashrate",
         Unit::HashesPerSecond,
-        "What the client expects of the miner of this name.",
+        "Hashrate the client expects from this miner.",
     ),
     counter(
         "miner_shares_accepted",
-        "Accepted shares of a miner",
-        "Shares of the miner of this name that the client accepted.",
+        "Miner shares accepted",
+        "Shares of this miner accepted by the client.",
     ),
     counter(
         "miner_shares_rejected",
-        "Rejected shares of a miner",
-        "Shares of the miner of this name that the client refused.",
+        "Miner shares rejected",
+        "Shares of this miner rejected by the client.",
     ),
 ];
 
-/// The metric that a name belongs to, and the detail after its colon. None for a name nobody ever
-/// wrote.
+/// The metric with this name, and the detail after the colon. `None` for an unknown name.
 pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> {
     let (name, detail) = match metric_type.split_once(':') {
         Some((name, detail)) => (name, Some(detail)),
@@ -270,7 +265,7 @@ pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> 
         .map(|metric| (metric, detail))
 }
 
-/// What a chart of a series is called.
+/// The title of a series.
 pub fn title(metric_type: &str) -> String {
     match metric(metric_type) {
         Some((metric, Some(detail))) => format!("{}: {detail}", metric.title),
@@ -279,8 +274,7 @@ pub fn title(metric_type: &str) -> String {
     }
 }
 
-/// The place of a name in a page's order: that of its metric, those with details after the ones
-/// without.
+/// The sort key of a name: the order of the catalogue, names with a detail last.
 pub fn rank(metric_type: &str) -> (bool, usize) {
     let at = CATALOGUE
         .iter()

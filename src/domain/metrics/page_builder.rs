@@ -1,5 +1,4 @@
-//! Putting pages of metrics together: which series stand in one chart, what their cards say, where
-//! restarts are marked.
+//! Builds the metrics pages: the series of each chart, their statistics, and the marks of restarts.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +15,10 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
 
-/// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a
-/// time, and of more in the course of days.
+/// The number of rows in the table of miners, connected miners first. An instance has series for 64
+/// miners at a time, and for more over several days.
 const MINERS: usize = 256;
-/// More restarts than this are not marked: they would hide the figures.
+/// Restarts are not marked if there are more than this: the marks would hide the data.
 const MARKS: usize = 40;
 
 /// Several series of an instance in one chart.
@@ -41,7 +40,7 @@ pub async fn group(
             summary,
         });
     }
-    // The one the address is named after stays, so that its unit and its name hold.
+    // The series in the URL stays, because it determines the unit and the title.
     let is_there = |drawn: &SeriesChart| !drawn.points.points.is_empty();
     let first = names.first().cloned().unwrap_or_default();
     if drawn.iter().any(is_there) {
@@ -60,7 +59,7 @@ pub async fn group(
         .into_iter()
         .map(|at| ChartMark {
             at: at.0,
-            label: "start of the client".into(),
+            label: "client start".into(),
         })
         .collect();
     Ok(ChartGroup {
@@ -77,7 +76,7 @@ pub async fn group(
     })
 }
 
-/// What a series is called among others.
+/// The label of a series.
 fn label(metric_type: &str) -> String {
     let short = GROUPS
         .iter()
@@ -90,7 +89,7 @@ fn label(metric_type: &str) -> String {
     }
 }
 
-/// The names of a chart asked for by its first series and further ones.
+/// The names of the series in a chart: the first one and the others.
 pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
     let further = with
         .unwrap_or_default()
@@ -113,7 +112,7 @@ pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
     )
 }
 
-/// The page of an instance's metrics.
+/// The metrics page of an instance.
 pub async fn page(
     metrics: &MetricService,
     id: InstanceId,
@@ -152,7 +151,7 @@ pub async fn page(
         let reasons: Vec<String> = reasons.cloned().collect();
         if !reasons.is_empty() {
             let name = format!(
-                "{} by reason",
+                "{}, by reason",
                 metric(of).map_or(of, |(metric, _)| metric.title)
             );
             groups.push(group(metrics, id, (name, reasons), &choice, stretch, now).await?);
@@ -179,7 +178,7 @@ pub async fn page(
     })
 }
 
-/// The miners of an instance by name, as many as are listed, and how many were not looked at.
+/// The listed miners of an instance by name, and the number of miners not listed.
 async fn miners(
     metrics: &MetricService,
     instance: &Instance,
@@ -187,7 +186,7 @@ async fn miners(
     stretch: SeriesQuery,
 ) -> Result<(Vec<MinerRow>, usize)> {
     let id = instance.id;
-    // Without a client nobody is connected, whatever was measured last.
+    // Without a client no miner is connected, whatever the last sample was.
     let latest = if instance.running {
         metrics.latest(id).await?.metrics
     } else {
@@ -256,7 +255,7 @@ pub async fn series_page(
     })
 }
 
-/// One figure of several instances. Without any chosen: of those that have it.
+/// One metric of several instances. If none is selected: all instances with this metric.
 pub async fn compare(
     metrics: &MetricService,
     (metric_type, chosen): (String, Vec<InstanceId>),
@@ -267,7 +266,7 @@ pub async fn compare(
     let mut instances = Vec::new();
     for instance in &all {
         let mut latest = metrics.latest(instance.id).await?;
-        // Each instance may have many, and each of them a long name.
+        // Each instance may have many series with long names.
         latest.metrics.retain(|name, _| !name.starts_with("miner_"));
         instances.push(LatestFiguresView {
             instance_id: instance.id,
@@ -323,7 +322,7 @@ pub async fn compare(
 }
 
 fn path(id: InstanceId, metric_type: &str) -> String {
-    // A miner may call itself anything.
+    // A miner can choose any name.
     let name: String = form_urlencoded::byte_serialize(metric_type.as_bytes()).collect();
     format!("metrics/{id}/{}", name.replace('+', "%20"))
 }

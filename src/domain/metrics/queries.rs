@@ -1,10 +1,10 @@
-//! The statements behind samples and their roll-ups. Times are whole seconds since 1970 UTC.
+//! The database statements for samples and their roll-ups. Times are whole seconds since 1970 UTC.
 //!
-//! Samples come in by time (`metric_fresh`) and are read by series (`metric_samples`): what is
-//! older than the present five minutes is moved from the one to the other, and rolled up to
-//! minutes, hours and days on the way. So a round of all instances writes a handful of pages
-//! instead of one for each series, which is what SD cards wear out by, and what is read costs the
-//! points that are returned.
+//! New samples are stored by time (`metric_fresh`) and older ones by series (`metric_samples`).
+//! Samples older than the current five minutes are moved from one table to the other and rolled up
+//! to minutes, hours and days. A round of all instances therefore writes a few database pages instead
+//! of one for each series, which reduces wear on SD cards, and reading costs only the points
+//! returned.
 
 pub mod current;
 pub mod rollup;
@@ -20,24 +20,24 @@ use diesel::sqlite::SqliteConnection as Db;
 use crate::base::ids::InstanceId;
 use crate::infra::db::statement::CachedStatement;
 
-/// Samples stay in the order of their time for so long, seconds.
+/// How long samples are stored by time, in seconds.
 pub const WINDOW: i64 = 300;
 
-/// How fine something is kept, finest first.
+/// The resolution of stored data, finest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::EnumIter)]
 pub enum Resolution {
-    /// Each sample.
+    /// Raw samples.
     Raw,
-    /// A bucket a minute.
+    /// One bucket per minute.
     Minute,
-    /// A bucket an hour.
+    /// One bucket per hour.
     Hour,
-    /// A bucket a day (UTC).
+    /// One bucket per day (UTC).
     Day,
 }
 
 impl Resolution {
-    /// The length of a bucket, seconds; 1 for raw samples.
+    /// The length of a bucket in seconds; 1 for raw samples.
     pub const fn step(self) -> i64 {
         match self {
             Self::Raw => 1,
@@ -47,7 +47,7 @@ impl Resolution {
         }
     }
 
-    /// The next finer one.
+    /// The next finer level.
     pub const fn finer(self) -> Option<Self> {
         match self {
             Self::Raw => None,
@@ -57,7 +57,7 @@ impl Resolution {
         }
     }
 
-    /// The table that holds it; of raw samples the one that is in order of series.
+    /// The table of the level; for raw samples the table sorted by series.
     pub const fn table(self) -> &'static str {
         match self {
             Self::Raw => "metric_samples",
@@ -68,23 +68,23 @@ impl Resolution {
     }
 }
 
-/// Several samples in one.
+/// An aggregate of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Queryable)]
 pub struct SampleBucket {
-    /// Its first second.
+    /// The first second.
     pub at: i64,
-    /// How many samples.
+    /// Number of samples.
     pub count: i64,
-    /// Their sum.
+    /// Sum.
     pub sum: f64,
-    /// The least.
+    /// Minimum.
     pub min: f64,
-    /// The greatest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl SampleBucket {
-    /// This one and another, of whatever times.
+    /// Merges two buckets of any times.
     pub fn with(self, other: Self) -> Self {
         Self {
             at: self.at.min(other.at),
@@ -95,7 +95,7 @@ impl SampleBucket {
         }
     }
 
-    /// The mean; 0 without samples.
+    /// The average; 0 without samples.
     pub fn average(&self) -> f64 {
         if self.count == 0 {
             0.0
@@ -108,11 +108,11 @@ impl SampleBucket {
 /// A row of `metric_series`.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct SeriesRow {
-    /// Its number.
+    /// The number.
     pub id: i64,
-    /// What it measures.
+    /// The name of the metric.
     pub metric_type: String,
-    /// Its values are increments.
+    /// Whether the values are increments.
     pub is_counter: bool,
 }
 
@@ -138,7 +138,7 @@ pub fn series(
         .optional()
 }
 
-/// The number of a series, made if it is new; none if the instance is gone.
+/// The number of a series, created if it is new; `None` if the instance was deleted.
 pub fn series_id(
     db: &mut Db,
     instance: InstanceId,
@@ -157,14 +157,15 @@ pub fn series_id(
         .optional()
 }
 
-/// What becomes of a second sample of the same series and second: increments add up, a later
-/// reading replaces the earlier one. That happens when a clock is set back, and when a manager is
-/// killed and started again within a second.
+/// Merges a second sample of the same series and second: increments are added, a later reading
+/// replaces the earlier one. This happens if the clock is set back, or if the manager is killed and
+/// restarted within a second.
 pub(super) const MERGE: &str = "DO UPDATE SET value = excluded.value + iif((SELECT n.is_counter FROM metric_series n WHERE n.id = excluded.series_id), value, 0)";
 
-/// Adds samples of one moment.
+/// Adds the samples of one moment.
 pub fn insert(db: &mut Db, at: i64, samples: &[(i64, f64)]) -> QueryResult<usize> {
-    // One statement however many there are: the list goes in as JSON, whose numbers are exact.
+    // One statement for any number of samples: the list is passed as JSON, which keeps numbers
+    // exact.
     let list = serde_json::to_string(samples)
         .map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
     let text = format!(
@@ -177,7 +178,7 @@ pub fn insert(db: &mut Db, at: i64, samples: &[(i64, f64)]) -> QueryResult<usize
         .execute(db)
 }
 
-/// What the counters of an instance stood at, as it was stored.
+/// The stored counter baseline of an instance.
 pub fn baseline(db: &mut Db, instance: InstanceId) -> QueryResult<Option<String>> {
     let text = "SELECT state FROM metric_baselines WHERE instance_id = ?";
     CachedStatement::<Text>::new(text)
@@ -186,7 +187,7 @@ pub fn baseline(db: &mut Db, instance: InstanceId) -> QueryResult<Option<String>
         .optional()
 }
 
-/// Stores what the counters of an instance stand at; nothing if the instance is gone.
+/// Stores the counter baseline of an instance; does nothing if the instance was deleted.
 pub fn set_baseline(db: &mut Db, instance: InstanceId, state: &str) -> QueryResult<usize> {
     let text = "INSERT OR REPLACE INTO metric_baselines (instance_id, state) SELECT id, ? FROM instances WHERE id = ?";
     CachedStatement::<()>::new(text)
@@ -195,7 +196,7 @@ pub fn set_baseline(db: &mut Db, instance: InstanceId, state: &str) -> QueryResu
         .execute(db)
 }
 
-/// Up to which second a level is complete; 0 if nothing is known.
+/// The second up to which a level is complete; 0 if unknown.
 pub fn until(db: &mut Db, level: Resolution) -> QueryResult<i64> {
     let text = "SELECT until FROM metric_marks WHERE level = ?";
     Ok(CachedStatement::<BigInt>::new(text)
@@ -218,8 +219,8 @@ pub const fn floor(at: i64, step: i64) -> i64 {
     at - at.rem_euclid(step)
 }
 
-/// The newest `most` buckets of a level of a series that lie from `from` to before `to`, oldest
-/// first; of raw samples one for each.
+/// The newest `most` buckets of a series at a level between `from` (inclusive) and `to` (exclusive),
+/// oldest first. Raw samples give one bucket each.
 pub fn buckets(
     db: &mut Db,
     level: Resolution,
@@ -250,7 +251,7 @@ pub fn buckets(
         .number(to)
         .number(left)
         .load(db)?;
-    // Newer than those in the order of series, but for samples of a clock that was set back.
+    // Newer than the samples stored by series, unless the clock was set back.
     found.splice(0..0, newer.into_iter().map(SampleBucket::from));
     if !found.is_sorted_by_key(|bucket| std::cmp::Reverse(bucket.at)) {
         found.sort_by_key(|bucket| std::cmp::Reverse(bucket.at));
@@ -259,12 +260,12 @@ pub fn buckets(
     Ok(found)
 }
 
-/// One sample.
+/// A sample.
 #[derive(Clone, Copy, Debug, PartialEq, Queryable)]
 pub struct MetricSample {
-    /// When, seconds.
+    /// The time in seconds.
     pub at: i64,
-    /// How much.
+    /// The value.
     pub value: f64,
 }
 
@@ -280,9 +281,9 @@ impl From<MetricSample> for SampleBucket {
     }
 }
 
-/// The newest `most` samples of a series from `from` to before `to` that are still in order of
-/// time, newest first. They are found by going back from moment to moment, of which there are few:
-/// the table holds all series.
+/// The newest `most` samples of a series between `from` (inclusive) and `to` (exclusive) that are
+/// still stored by time, newest first. The query walks back over the few moments in the table,
+/// because the table contains all series.
 pub(super) fn fresh(
     db: &mut Db,
     series: i64,
@@ -290,7 +291,7 @@ pub(super) fn fresh(
     to: i64,
     most: i64,
 ) -> QueryResult<Vec<MetricSample>> {
-    // The order is that of the walk. To ask for it would be to walk to the end each time.
+    // The walk determines the order. An ORDER BY would walk to the end each time.
     let text = "WITH RECURSIVE moments (at) AS ( \
              SELECT MAX(at) FROM metric_fresh WHERE at < ? \
              UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
@@ -320,7 +321,7 @@ pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<MetricSamp
     Ok(found)
 }
 
-/// The oldest second of which a level still holds something of a series; none if it holds nothing.
+/// The oldest second for which a level has data of a series; `None` if it has none.
 pub fn oldest(db: &mut Db, level: Resolution, series: i64) -> QueryResult<Option<i64>> {
     let text = format!("SELECT MIN(at) FROM {} WHERE series_id = ?", level.table());
     CachedStatement::<Nullable<BigInt>>::new(text)

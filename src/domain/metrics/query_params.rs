@@ -1,5 +1,5 @@
-//! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how
-//! much of it. Every wrong parameter is named.
+//! Reads the query parameters of metrics: time range, interval and limit. Reports every invalid
+//! parameter.
 
 use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::queries::Resolution;
@@ -8,28 +8,28 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::web::QueryParams;
 
-/// What a moment has to look like.
-pub const MOMENT: &str = "a moment such as 2026-11-22T14:00:00Z";
+/// The format of a time.
+pub const MOMENT: &str = "a time such as 2026-11-22T14:00:00Z";
 
-/// A stretch of time, as it is shown and as it is read.
+/// A time range, for pages and for the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricQuery {
     /// For pages.
     pub choice: ChartOptions,
     /// For the service.
     pub stretch: SeriesQuery,
-    /// At most so many points, the newest; none: as many as there are.
+    /// The maximum number of points, newest first; `None` for all.
     pub limit: Option<usize>,
-    /// Neither times nor a range were given: the newest there is.
+    /// Neither start and end nor a range were given: the newest data.
     pub is_open: bool,
 }
 
 impl MetricQuery {
-    /// Reads `range` or `from` and `to`, `interval` and `limit`; without times it is `otherwise`,
+    /// Reads `range` or `from` and `to`, `interval` and `limit`. The default range is `otherwise`,
     /// one of [`RANGES`].
     ///
     /// # Errors
-    /// Names every parameter that could not be read.
+    /// Lists every invalid parameter.
     pub fn read(mut params: QueryParams, now: Timestamp, otherwise: &str) -> Result<Self> {
         let from = params.get::<Timestamp>("from", MOMENT);
         let to = params.get::<Timestamp>("to", MOMENT);

@@ -1,8 +1,8 @@
-//! Reading a stretch of a series at the cost of the points it returns: whole days from the table of
-//! days, its edges from the finer ones.
+//! Reads a time range of a series at the cost of the points returned: whole days from the table of
+//! days, the edges from finer tables.
 //!
-//! Each table is complete up to its mark only; what is newer comes from the next finer one. So is
-//! what a finer table holds longer than a coarser one begins. Times are whole seconds since 1970
+//! Each table is complete only up to its mark; newer data comes from the next finer table. The same
+//! applies to data older than the first row of a coarser table. Times are whole seconds since 1970
 //! UTC.
 
 use diesel::QueryResult;
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 use super::queries::{self, Resolution, SampleBucket, floor};
 
-/// At most so many points are returned, and about five times as many rows read for them.
+/// The maximum number of points returned. About five times as many rows are read.
 pub const MOST_POINTS: i64 = 1000;
 const MOST_ROWS: i64 = 5 * MOST_POINTS;
 
-/// Up to which second each level is complete.
+/// The second up to which each level is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RollupMarks {
     minutes: i64,
@@ -24,7 +24,7 @@ pub struct RollupMarks {
 }
 
 impl RollupMarks {
-    /// Reads them.
+    /// Reads the marks.
     pub fn read(db: &mut Db) -> QueryResult<Self> {
         let [minutes, hours, days] = [
             queries::until(db, Resolution::Minute)?,
@@ -48,7 +48,7 @@ impl RollupMarks {
     }
 }
 
-/// A piece of a stretch, and the level it is read from.
+/// A part of a time range and the level it is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RangePiece {
     level: Resolution,
@@ -56,8 +56,8 @@ struct RangePiece {
     to: i64,
 }
 
-/// Cuts the time from `from` to before `to` into pieces, each from the coarsest level not above
-/// `level` that has it whole. Pieces come in order of time, do not overlap and leave nothing out.
+/// Splits the time from `from` to before `to` into parts, each from the coarsest level up to `level`
+/// that contains it completely. Parts are in order, do not overlap and leave no gaps.
 fn pieces(level: Resolution, from: i64, to: i64, marks: RollupMarks) -> Vec<RangePiece> {
     let mut pieces = Vec::new();
     cut(level, from, to, marks, &mut pieces);
@@ -87,19 +87,19 @@ fn cut(level: Resolution, from: i64, to: i64, marks: RollupMarks, pieces: &mut V
     }
 }
 
-/// How far back each level is kept, seconds. Days are kept for good.
+/// How long each level is kept, in seconds. Days are kept forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Samples as they came.
+    /// Raw samples.
     pub raw: i64,
     /// Minutes.
     pub minutes: i64,
-    /// Hours, and the days of details.
+    /// Hours, and days of details.
     pub hours: i64,
 }
 
 impl Retention {
-    /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the
+    /// Raw samples for this number of days, minutes for 30 days and hours for a year, or as long as
     /// raw samples if that is longer.
     pub fn raw_days(days: u32) -> Self {
         let days = i64::from(days);
@@ -111,17 +111,17 @@ impl Retention {
     }
 }
 
-/// How points are spaced.
+/// The spacing of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PointSpacing {
-    /// From which level they are read, at the coarsest.
+    /// The coarsest level to read.
     pub level: Resolution,
-    /// Their distance, seconds.
+    /// The interval in seconds.
     pub step: i64,
 }
 
 impl PointSpacing {
-    /// Buckets of one level.
+    /// The buckets of one level.
     pub const fn of(level: Resolution) -> Self {
         Self {
             level,
@@ -129,9 +129,9 @@ impl PointSpacing {
         }
     }
 
-    /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without
-    /// reading much more rows than that. `sample` is the distance of samples, `age` how long ago
-    /// the stretch begins; both in seconds.
+    /// The finest spacing with at most 1,000 points for a time range of `length` seconds, without
+    /// reading many more rows. `sample` is the interval of samples, `age` is how long ago the range
+    /// starts; both in seconds.
     pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention) -> Self {
         let sample = sample.max(1);
         let fits =
@@ -142,8 +142,8 @@ impl PointSpacing {
                 step: sample,
             };
         }
-        // Samples further apart are as well read from buckets, of which there are not more if they
-        // were closer together before.
+        // Samples with longer intervals can be read from buckets, which limits the number of rows if
+        // the interval was shorter before.
         let wide = floor(sample + 59, 60);
         let level = if wide % 3600 == 0 {
             Resolution::Hour
@@ -177,8 +177,8 @@ impl PointSpacing {
     }
 }
 
-/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first; the newest
-/// thousand if there are more. A stretch without samples has no bucket.
+/// The buckets of a series from `from` to before `to` with this spacing, oldest first; the newest
+/// thousand if there are more. There are no buckets without samples.
 pub fn points(
     db: &mut Db,
     marks: RollupMarks,
@@ -186,11 +186,11 @@ pub fn points(
     (from, to): (i64, i64),
     spacing: PointSpacing,
 ) -> QueryResult<Vec<SampleBucket>> {
-    // So many rows are at least a thousand points, and those whole.
+    // This number of rows gives at least a thousand complete points.
     let most = MOST_POINTS * (spacing.step / spacing.level.step()).max(1);
     let mut merged: BTreeMap<i64, SampleBucket> = BTreeMap::new();
     for piece in pieces(spacing.level, from, to, marks) {
-        // The edges are finer, and short.
+        // The edges use finer levels and are short.
         let most = if piece.level == spacing.level {
             most
         } else {
@@ -211,9 +211,8 @@ pub fn points(
     Ok(merged.into_values().skip(over).collect())
 }
 
-/// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours
-/// are not kept any more, the edges are those of what is kept: `from` is moved back to the
-/// beginning of the bucket it lies in.
+/// A time range as one bucket; `None` without samples. Where finer data was already deleted, `from`
+/// is moved back to the start of its bucket.
 pub fn whole(
     db: &mut Db,
     marks: RollupMarks,
@@ -298,7 +297,7 @@ mod tests {
                 step: 120
             }
         );
-        // Samples an hour apart, where there may be older ones that are ten seconds apart.
+        // Samples with an interval of one hour; older ones may have an interval of ten seconds.
         assert_eq!(
             PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)),
             PointSpacing::of(Resolution::Hour)
@@ -310,7 +309,7 @@ mod tests {
                 step: 300
             }
         );
-        // An hour of last month: its raw samples are gone.
+        // An hour of last month: its raw samples were deleted.
         assert_eq!(
             PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)),
             PointSpacing::of(Resolution::Minute)

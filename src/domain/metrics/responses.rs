@@ -1,4 +1,4 @@
-//! What programs alone are answered of metrics: small objects without a page. No I/O.
+//! JSON responses without a page. No I/O.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::service::{self, SampleRow, SeriesPoint};
 use crate::base::clock::Timestamp;
 
-/// Samples. Not as a tree of JSON first, which a thousand of them would make large.
+/// Samples. Serialized directly, because a JSON tree of a thousand samples would be large.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Samples")]
 pub struct SampleRows {
-    /// The newest first.
+    /// Newest first.
     pub metrics: Vec<SampleRow>,
 }
 
@@ -20,52 +20,52 @@ pub struct TimeSeries {
     /// Oldest point first.
     #[serde(rename = "timeSeries")]
     pub time_series: Vec<SeriesPoint>,
-    /// The distance of points, seconds.
+    /// The interval between points, in seconds.
     pub step: i64,
 }
 
-/// What is measured of an instance.
+/// The metrics of an instance.
 #[derive(JsonSchema, Serialize)]
 pub struct MetricTypes {
-    /// Names of metrics, those without a detail first.
+    /// The names of the metrics, those without a detail first.
     #[serde(rename = "metricTypes")]
     pub metric_types: Vec<String>,
-    /// How many more there are that are left out, if any.
+    /// The number of names not listed, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<usize>,
 }
 
-/// For how much of the last hours an instance served miners.
+/// The uptime of an instance.
 #[derive(JsonSchema, Serialize)]
 pub struct UptimeResponse {
-    /// Percent.
+    /// Uptime in percent.
     pub uptime: f64,
-    /// Of so many hours.
+    /// The requested time range in hours.
     pub hours: u64,
-    /// Where the time range begins: `hours` ago, or when the instance was created if that is later.
+    /// The start of the time range: `hours` ago, or when the instance was created if that is later.
     pub since: Timestamp,
 }
 
-/// A stretch of a series in one row.
+/// The summary of a series.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "SeriesSummary")]
 pub struct SeriesSummaryResponse {
-    /// Which metric.
+    /// The name of the metric.
     pub metric_type: String,
-    /// How many samples.
+    /// Number of samples.
     pub count: i64,
-    /// Their sum.
+    /// Sum of the samples.
     pub sum: f64,
-    /// Their mean; none without samples.
+    /// Average; null without samples.
     pub avg: Option<f64>,
-    /// The least.
+    /// Minimum.
     pub min: Option<f64>,
-    /// The greatest.
+    /// Maximum.
     pub max: Option<f64>,
 }
 
 impl SeriesSummaryResponse {
-    /// Of a series, or of none.
+    /// The summary of a series, or of no samples.
     pub fn of(metric_type: String, all: Option<service::SeriesSummary>) -> Self {
         match all {
             Some(all) => Self {

@@ -16,23 +16,23 @@ use axum::extract::FromRef;
 fn time() -> Vec<RequestField> {
     let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
     vec![
-        one_of("range", "So long up to now.", &names),
-        moment("from", "From this moment on."),
-        moment("to", "Up to this moment."),
+        one_of("range", "The time range up to now.", &names),
+        moment("from", "The start of the time range."),
+        moment("to", "The end of the time range."),
         one_of(
             "interval",
-            "The distance of points; without it as fine as 1,000 points allow.",
+            "The interval between points. Default: the shortest that gives at most 1,000 points.",
             &["minute", "hour", "day"],
         ),
-        whole("limit", "The newest so many points.", 1, 1000),
+        whole("limit", "Maximum number of points, newest first.", 1, 1000),
     ]
 }
 
 fn with() -> RequestField {
-    text("with", "Further metrics of the instance, with commas.").like("shares_rejected")
+    text("with", "More metrics of the instance, separated by commas.").like("shares_rejected")
 }
 
-/// An operation on one series.
+/// An operation on a series.
 fn series(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     get(path, name, summary).named(text("type", "The name of a metric.").like("hashrate_miners"))
 }
@@ -45,34 +45,34 @@ where
 {
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     RouteTable::new()
-.add(get("/metrics", "getMetrics", "The latest figures of every instance; for Prometheus, in its formats, those of jd-manager besides.")
-            .asks([text("metric", "For people: which metric is drawn.").or("hashrate_miners"), list("ids", "For people: of these instances.")])
+.add(get("/metrics", "getMetrics", "Returns the latest metrics of all instances. In Prometheus formats also those of jd-manager.")
+            .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_miners"), list("ids", "HTML only: the instances in the chart.")])
             .asks(time())
-            .answer(200, "The figures.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
-.add(get("/metrics/{id}", "listSamples", "The newest samples of an instance, newest first.")
-            .about("As an event stream: an event `metrics` with the latest figures after each round of samples. As a page: its charts.")
-            .asks([text("metric_type", "Only of this metric.").like("hashrate_miners")])
+            .answer(200, "The latest metrics.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
+.add(get("/metrics/{id}", "listSamples", "Returns the newest samples of an instance, newest first.")
+            .about("As an event stream: an event `metrics` with the latest values after each round of samples. As HTML: charts.")
+            .asks([text("metric_type", "Only this metric.").like("hashrate_miners")])
             .asks(time().into_iter().map(|field| if field.name == "limit" { field.or(100) } else { field }))
             .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())), routes::show)
-.add(get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<FiguresResponse>(PROGRAMS), routes::latest)
-.add(get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)
-.add(get("/metrics/{id}/uptime", "getUptime", "For how much of the last hours an instance served miners, per cent.")
-            .asks([whole("hours", "Of so many hours.", 1, 87_600).or(24)])
+.add(get("/metrics/{id}/latest", "getLatestFigures", "Returns the latest values of an instance.").gives::<FiguresResponse>(PROGRAMS), routes::latest)
+.add(get("/metrics/{id}/types", "listMetricTypes", "Returns the names of all metrics of an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)
+.add(get("/metrics/{id}/uptime", "getUptime", "Returns the uptime of an instance, in percent.")
+            .asks([whole("hours", "The time range in hours, up to now.", 1, 87_600).or(24)])
             .gives::<UptimeResponse>(PROGRAMS), routes::uptime)
-.add(series("/metrics/{id}/{type}/summary", "getSummary", "A series from a moment on in one row.")
-            .asks([moment("since", "From then on; without it all there is.")])
+.add(series("/metrics/{id}/{type}/summary", "getSummary", "Returns count, sum, average, min and max of a series.")
+            .asks([moment("since", "The start of the time range. Default: all data.")])
             .gives::<SeriesSummaryResponse>(PROGRAMS), routes::summary)
-.add(series("/metrics/{id}/{type}/timeseries", "getTimeSeries", "The points of a series, oldest first.")
+.add(series("/metrics/{id}/{type}/timeseries", "getTimeSeries", "Returns the points of a series, oldest first.")
             .asks(time())
             .asks([with()])
             .answer(200, "The points.", &[JSON, HTML, CSV], Some(shape::<TimeSeries>())), routes::timeseries)
-.add(series("/metrics/{id}/{type}/timeseries.csv", "downloadTimeSeries", "The points of series as a table, for a link.")
+.add(series("/metrics/{id}/{type}/timeseries.csv", "downloadTimeSeries", "Downloads the points of one or more series as CSV.")
             .asks(time())
             .asks([with()])
             .gives_file(&[CSV]), routes::csv)
-.add(series("/metrics/{id}/{type}/chart", "getChart", "A chart of series as a picture.")
+.add(series("/metrics/{id}/{type}/chart", "getChart", "Returns a chart of one or more series as SVG.")
             .asks(time())
-            .asks([with(), whole("width", "Its width, pixels.", 160, 4000).or(900), whole("height", "Its height, pixels.", 80, 2000).or(280)])
+            .asks([with(), whole("width", "Width in pixels.", 160, 4000).or(900), whole("height", "Height in pixels.", 80, 2000).or(280)])
             .gives_file(&["image/svg+xml"])
-            .answer(304, "The picture you have is still the same.", &[], None), routes::chart)
+            .answer(304, "The chart has not changed.", &[], None), routes::chart)
 }

@@ -1,4 +1,4 @@
-//! Handlers of metrics: read what is asked for, ask the service, answer with a page struct.
+//! The handlers of `/metrics`.
 
 use axum::Json;
 use axum::body::Body;
@@ -30,21 +30,21 @@ use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
 use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext, sse};
 
-/// Points of a series that are answered if neither a limit nor times are given.
+/// The default limit of points if neither a limit nor times are given.
 const LIMIT: usize = 50;
-/// A chart that is a file of its own may use its own style, by the hash of it, and nothing else.
+/// The policy of a chart served as a file: only its own style, identified by hash.
 const CHART_POLICY: &str = "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
-/// Bytes of a table that are sent at once.
+/// The size of a chunk of a table, in bytes.
 const CSV_PART: usize = 64 * 1024;
-/// Series of several instances or names are asked for with so many at most.
+/// The maximum number of instances or names in one request.
 const CHOSEN: usize = 50;
 
-/// What handlers of metrics reach.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub struct MetricsRoutesState {
     /// The metrics.
     pub metrics: MetricService,
-    /// Cancelled when the manager ends.
+    /// Canceled when the manager stops.
     pub stop: CancellationToken,
     /// When the manager was started.
     pub started: Timestamp,
@@ -99,8 +99,8 @@ pub async fn show(
     Ok(Json(SampleRows { metrics: rows }).into_response())
 }
 
-/// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the
-/// figures of all as it reads them.
+/// `GET /metrics`: several instances in one chart as HTML, the latest values of all instances as
+/// JSON or in the formats of Prometheus.
 pub async fn compare(
     State(board): State<MetricsRoutesState>,
     want: RequestContext<ScrapeForms>,
@@ -228,8 +228,8 @@ pub async fn timeseries(
     }
 }
 
-/// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say
-/// `Accept: text/csv`.
+/// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, because a link in a browser cannot
+/// send `Accept: text/csv`.
 pub async fn csv(
     State(board): State<MetricsRoutesState>,
     Path(path): Path<HashMap<String, String>>,
@@ -270,7 +270,7 @@ pub async fn chart(
     ))
 }
 
-/// The points of one series: of the stretch that was asked for, or the newest there are.
+/// The points of a series in the requested time range, or the newest points.
 async fn newest(
     metrics: &MetricService,
     id: InstanceId,
@@ -343,7 +343,7 @@ fn of_row(row: SampleRow) -> String {
     )
 }
 
-/// A field as RFC 4180 wants it, and harmless to programs that take a leading `=` for a formula.
+/// A CSV field according to RFC 4180, safe for spreadsheets that read a leading `=` as a formula.
 fn csv_text(text: &str) -> String {
     let is_plain = text
         .chars()
@@ -356,7 +356,7 @@ fn csv_text(text: &str) -> String {
     }
 }
 
-/// A file that is written while it is sent.
+/// A file that is generated while it is sent.
 fn csv_file(head: &str, lines: impl Iterator<Item = String> + Send + 'static) -> Response {
     let mut lines = std::iter::once(head.to_owned()).chain(lines).peekable();
     let parts = std::iter::from_fn(move || {
@@ -399,8 +399,8 @@ fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
     (common, own, svg).into_response()
 }
 
-/// After each round of samples: for a page its charts anew, for a program the latest figures. One
-/// that watches from afar and is slow gets fewer of them.
+/// Sends an event after each round of samples: new charts for a page, the latest values for a
+/// program. Slow receivers get fewer events.
 async fn follow(
     board: MetricsRoutesState,
     id: InstanceId,
@@ -423,7 +423,7 @@ async fn follow(
                 };
                 match event {
                     Ok(event) => return Some((event, (board, rounds))),
-                    // It was deleted.
+                    // The instance was deleted.
                     Err(Error::NotFound { .. }) => return None,
                     Err(_) => {}
                 }
@@ -441,7 +441,7 @@ async fn charts(
 ) -> Result<SseEvent> {
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
-        // The last hours go on; times that were named stay.
+        // A relative range moves on; fixed times stay.
         let from = Timestamp(now.0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         (asked.choice.from, asked.choice.to) = (from, now);
         (asked.stretch.from, asked.stretch.to) = (from, now);

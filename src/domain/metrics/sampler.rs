@@ -1,6 +1,6 @@
-//! The one task that samples all instances: asks keepers, processes and monitoring APIs, turns what
-//! they say into samples, and writes a round as one transaction. Blocks nobody: what does not
-//! answer in time is left out of its round.
+//! The task that samples all instances: reads keepers, processes and monitoring APIs, converts the
+//! readings to samples, and writes each round in one transaction. Sources that do not respond in time
+//! are left out of the round.
 
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -26,15 +26,15 @@ use crate::infra::procfs;
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::monitoring::MonitoringClient;
 
-/// So many instances are asked at a time.
+/// The number of instances read at the same time.
 const AT_A_TIME: usize = 8;
-/// Rows of deleted instances removed in one step, and steps after each settling.
+/// The number of rows of deleted instances removed in one step, and the steps after each round.
 const LOST_ROWS: i64 = 5_000;
 const LOST_STEPS: usize = 20;
-/// A round that takes longer than this is worth a line in the log.
+/// A round that takes longer than this is logged.
 const SLOW_ROUND: Duration = Duration::from_secs(6);
 
-/// Samples of a round as they are written: instance, name, value, and whether it is an increment.
+/// The samples of a round: instance, name, value, and whether it is an increment.
 type Written = (InstanceId, String, f64, bool);
 
 /// Samples all instances.
@@ -45,7 +45,7 @@ pub struct Sampler {
     monitoring: MonitoringClient,
     interval: Duration,
     watched: HashMap<InstanceId, SampledInstance>,
-    /// The numbers of series that were written to.
+    /// The numbers of the series written so far.
     ids: HashMap<(InstanceId, String), i64>,
     rounds: watch::Sender<i64>,
     board: LatestMetrics,
@@ -55,8 +55,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells
-    /// `rounds` the second of each once it is saved.
+    /// A sampler that takes a round every `interval`, updates the `board`, and sends the second of
+    /// each saved round to `rounds`.
     pub fn new(
         db: Db,
         instances: InstanceService,
@@ -96,19 +96,19 @@ impl Sampler {
             };
             match result {
                 Ok(()) => is_failing = false,
-                // Cut off at the manager's end, which is no fault.
+                // Interrupted because the manager stops, which is no fault.
                 Err(_) if stop.is_cancelled() => break,
-                // One line for a disk that is full for a day.
+                // Log one line, even if the disk stays full for a day.
                 Err(e) if !is_failing => {
                     is_failing = true;
-                    tracing::warn!(error = %e, "metrics cannot be saved; what was counted is saved with the next round that can be");
+                    tracing::warn!(error = %e, "metrics could not be saved; jd-manager saves the counts with a later round");
                 }
                 Err(_) => {}
             }
             if begun.elapsed() > SLOW_ROUND {
                 tracing::debug!(
                     elapsed_ms = begun.elapsed().as_millis(),
-                    "a slow round of samples"
+                    "sampling took too long"
                 );
             }
         }
@@ -121,7 +121,7 @@ impl Sampler {
     /// One round at `now`, seconds since 1970.
     ///
     /// # Errors
-    /// The database cannot be read or written; nothing is lost then.
+    /// The database cannot be read or written. No counts are lost.
     pub async fn round(&mut self, now: i64) -> Result<()> {
         if now != *self.rounds.borrow() {
             self.sample(now).await?;
@@ -175,7 +175,7 @@ impl Sampler {
         }
         let saved = self.save(now, samples, baselines).await;
         if saved.is_err() {
-            // Counted again with the next round that can be saved.
+            // These counts are saved with a later round.
             for (id, baseline, glance) in before {
                 let watched = self.watched.entry(id).or_default();
                 (watched.baseline, watched.glance) = (baseline, glance);
@@ -187,7 +187,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// Hands what lists show to the instances, and what others look at to the board.
+    /// Passes the metrics for lists to the instances, and the latest samples to the board.
     fn show(&self, now: i64) {
         let measured = self
             .watched
@@ -218,7 +218,7 @@ impl Sampler {
         self.instances.glances().replace(all.collect());
     }
 
-    /// What lists show and what changes slowly: a day's shares and the drawing of the last hours.
+    /// Updates the slow metrics of lists: shares of the last day and the sparkline.
     async fn draw(&mut self, now: i64) -> Result<()> {
         for (id, watched) in &mut self.watched {
             let id = *id;
@@ -231,7 +231,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// Reads the baselines and recent hashrates of instances that are new here.
+    /// Reads the baselines and recent hashrates of new instances.
     async fn load_baselines(&mut self, present: &HashSet<InstanceId>, now: i64) -> Result<()> {
         let new: Vec<InstanceId> = present
             .iter()
@@ -268,7 +268,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// Asks everybody who knows something of an instance.
+    /// Reads all sources of an instance.
     fn look(&self, instance: Instance) -> impl Future<Output = Observation> + use<> {
         let (instances, monitoring, epoch) =
             (self.instances.clone(), self.monitoring.clone(), self.epoch);
@@ -318,7 +318,7 @@ impl Sampler {
             {
                 looked.monitoring = Some((started, instances.monitoring_address(id).await));
             }
-            // Before it serves miners its monitoring may rightly be closed.
+            // Before the client is running, its monitoring API may be closed.
             if looked.instance.status == InstanceState::Running
                 && let Some((_, Some(address))) = looked.monitoring
             {
@@ -363,8 +363,8 @@ impl Sampler {
         Ok(())
     }
 
-    /// Moves what is older than the present five minutes and rolls it up; removes what deleted
-    /// instances left.
+    /// Moves and rolls up samples older than the current five minutes; removes data of deleted
+    /// instances.
     async fn settle(&mut self, now: i64) -> Result<()> {
         let window = queries::floor(now, queries::WINDOW);
         if window == self.settled {
@@ -412,7 +412,7 @@ impl Sampler {
         let day = queries::floor(now, 86_400);
         if day != self.swept {
             self.swept = day;
-            // Series may be gone that are known by number here.
+            // Series with known numbers may have been deleted.
             if self
                 .db
                 .write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_empty(c)?))

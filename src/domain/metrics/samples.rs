@@ -1,5 +1,5 @@
-//! From what was learnt of an instance in a round to its samples, and what is remembered of it
-//! until the next. Asks nobody itself.
+//! Converts the observations of an instance in a round to samples, and keeps its state until the next
+//! round. No I/O.
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -17,38 +17,38 @@ use crate::keeper::level::LogLevel;
 use crate::keeper::protocol::LevelCounts;
 use crate::programs::jd_client::monitoring::{MonitoringError, MonitoringReading};
 
-/// What the sampler remembers of an instance between two rounds.
+/// The state of an instance between two rounds.
 #[derive(Debug, Default)]
 pub(super) struct SampledInstance {
     pub(super) baseline: CounterBaseline,
-    /// The last figures of its process and when they were read.
+    /// The last process reading and its time.
     pub(super) process: Option<(Duration, ProcessReading)>,
-    /// Its client's monitoring address, and the start of the client whose file it was read from.
+    /// The monitoring address of the client, and the start time of that client.
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
-    /// Why its monitoring did not answer last, if it did not.
+    /// The error of the last monitoring request, if it failed.
     pub(super) fault: Option<MonitoringError>,
     pub(super) watch: MonitoringWatch,
     pub(super) recent: RecentHashrate,
-    /// The average hashrate of the last ten minutes,
+    /// The average hashrate of the last ten minutes.
     pub(super) hashrate: Option<f64>,
-    /// and of the last hour.
+    /// The average hashrate of the last hour.
     pub(super) hashrate_1h: Option<f64>,
-    /// What lists show of it.
+    /// The metrics for lists.
     pub(super) glance: Option<ListStats>,
-    /// What its monitoring did in this round.
+    /// The monitoring result of this round.
     pub(super) answered: Option<MonitoringState>,
-    /// What others look at.
+    /// The latest samples for the board.
     pub(super) measured: Option<LatestFigures>,
 }
 
-/// What was learnt of an instance in a round.
+/// The observations of an instance in a round.
 pub(super) struct Observation {
     pub(super) instance: Instance,
     pub(super) lines: Option<LevelCounts>,
-    /// What was found in the files; none: nothing had to be counted there.
+    /// The lines found in the files; `None` if no file had to be counted.
     pub(super) found: Option<LineCounts>,
-    /// The keeper did not answer or the files could not be read: what there is to count is counted
-    /// next time.
+    /// The keeper did not respond or the files could not be read. The lines are counted in the next
+    /// round.
     pub(super) is_unknown: bool,
     pub(super) process: Option<(Duration, ProcessReading)>,
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
@@ -56,8 +56,8 @@ pub(super) struct Observation {
 }
 
 impl SampledInstance {
-    /// Keeps what is new for those who look at it. In place of the hashrate of this round, which
-    /// holds few shares or none, `taken` gets the averages.
+    /// Updates the data for lists and for the board. `taken` gets the average hashrates instead of
+    /// the hashrate of this round, which has few or no shares.
     pub(super) fn remember(&mut self, taken: &mut Samples, now: i64, interval_s: i64) {
         let round = taken.remove("hashrate_measured");
         if let Some(rate) = round.filter(|rate| rate.is_finite()) {
@@ -93,7 +93,7 @@ impl SampledInstance {
         });
     }
 
-    /// What was learnt as samples; counters as increments.
+    /// The observations as samples, with counters as increments.
     pub(super) fn take(&mut self, looked: Observation, now: i64) -> Samples {
         let Observation {
             instance,
@@ -112,7 +112,7 @@ impl SampledInstance {
             self.baseline.count_lines(lines.as_ref(), &found)
         };
         let has_client = instance.start_time.is_some();
-        // A stopped instance has series no more once its last lines are counted.
+        // A stopped instance has no more samples once its last lines are counted.
         if has_client || counted.values().any(|lines| *lines > 0.0) {
             samples.extend(counted);
         }
@@ -134,7 +134,7 @@ impl SampledInstance {
             match (reading, mark) {
                 (Some(Ok(reading)), Some(mark)) => {
                     if self.fault.take().is_some() {
-                        tracing::info!(instance = %instance.id, "its client's monitoring answers again");
+                        tracing::info!(instance = %instance.id, "client monitoring API is available again");
                     }
                     self.answered = Some(self.watch.answered(counts(&reading), now));
                     samples.insert("monitoring_up".into(), 1.0);
@@ -143,13 +143,13 @@ impl SampledInstance {
                 (Some(Err(fault)), _) => {
                     self.answered = Some(self.watch.failed(fault.to_string(), now));
                     samples.insert("monitoring_up".into(), 0.0);
-                    // One line for each kind of fault, not for each round.
+                    // Log one line for each kind of fault, not for each round.
                     if self
                         .fault
                         .as_ref()
                         .is_none_or(|known| discriminant(known) != discriminant(&fault))
                     {
-                        tracing::warn!(instance = %instance.id, %fault, "its client's monitoring cannot be read");
+                        tracing::warn!(instance = %instance.id, %fault, "client monitoring API could not be read");
                     }
                     self.fault = Some(fault);
                 }

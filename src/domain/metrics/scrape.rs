@@ -1,5 +1,5 @@
-//! What a scrape is answered with: the figures of all instances, gathered in one transaction, and
-//! the manager's own.
+//! Collects the data of a scrape: the metrics of all instances, read in one transaction, and those of
+//! jd-manager.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,8 +18,8 @@ use crate::infra::procfs;
 type Values = BTreeMap<String, f64>;
 
 impl MetricService {
-    /// Every instance with its counters and, if it has a client, that client's newest readings; in
-    /// the order of the list.
+    /// Every instance with its counters and the latest readings of its client, if any; in the order
+    /// of the list.
     pub async fn clients(&self, now: Timestamp) -> Result<Vec<InstanceMetrics>> {
         let instances = self.instances().list().await?;
         let round =
@@ -42,7 +42,7 @@ impl MetricService {
         }
         let client = |instance: Instance| {
             let (id, started) = (instance.id, instance.start_time.map(Timestamp));
-            // A round before its start was of the client before it.
+            // A round before the start belongs to the previous client.
             let is_its_own = started
                 .zip(round)
                 .is_some_and(|(started, at)| at.saturating_mul(1000) >= started.0);
@@ -50,7 +50,7 @@ impl MetricService {
                 .remove(&id)
                 .filter(|_| is_its_own)
                 .unwrap_or_default();
-            // Not of a round: how it is holds until it is looked at again.
+            // Not part of a round: the score is valid until the next round of checks.
             readings.retain(|name, _| !name.starts_with("health"));
             if let Some(health) = instance.health.filter(|health| health.status != "unknown") {
                 readings.insert("health_score".into(), f64::from(health.score));
@@ -75,7 +75,7 @@ impl MetricService {
         Ok(instances.into_iter().map(client).collect())
     }
 
-    /// Everything that Prometheus is told by a manager of this version that was started then.
+    /// All metrics for Prometheus, for a manager with this version and start time.
     pub async fn exposition(
         &self,
         version: &'static str,

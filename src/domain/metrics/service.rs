@@ -1,4 +1,4 @@
-//! The use cases of metrics: what can be asked of the samples.
+//! The use cases of metrics: queries on the samples.
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
@@ -18,11 +18,11 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::{Instance, InstanceService};
 use crate::infra::db::{Db, WriteMode};
 
-/// A series that has not had a sample for so long when its instance had is not among the latest,
-/// seconds.
+/// A series is not among the latest values if it is this much older than the newest sample of its
+/// instance, in seconds.
 const LATEST: i64 = 300;
 
-/// Everything that can be asked of metrics; cheap to clone.
+/// The metrics service; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct MetricService {
     pub(super) db: Db,
@@ -33,82 +33,82 @@ pub struct MetricService {
     board: LatestMetrics,
 }
 
-/// One sample, as the table `metrics` has it.
+/// A sample, as in the view `metrics`.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Sample")]
 pub struct SampleRow {
-    /// Its number; the same sample always has the same one.
+    /// The number of the sample. It never changes.
     pub id: i64,
-    /// Whose it is.
+    /// The id of the instance.
     pub instance_id: InstanceId,
-    /// What was measured.
+    /// The name of the metric.
     pub metric_type: String,
-    /// How much: a reading, or the increment since the sample before.
+    /// The value: a reading, or the increment since the previous sample.
     pub value: f64,
-    /// When.
+    /// The time of the sample.
     pub timestamp: Timestamp,
 }
 
-/// A stretch of a series in one row.
+/// The summary of a series in a time range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeriesSummary {
-    /// How many samples.
+    /// Number of samples.
     pub count: i64,
-    /// Their sum.
+    /// Sum.
     pub sum: f64,
-    /// Their mean.
+    /// Average.
     pub avg: f64,
-    /// The least.
+    /// Minimum.
     pub min: f64,
-    /// The greatest.
+    /// Maximum.
     pub max: f64,
 }
 
 /// One point of a series.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct SeriesPoint {
-    /// Its beginning.
+    /// The start of the point.
     pub timestamp: Timestamp,
-    /// The mean of its readings, or the sum of its increments.
+    /// The average of the readings, or the sum of the increments.
     pub value: f64,
-    /// How many samples it holds.
+    /// Number of samples in the point.
     pub count: i64,
-    /// The least of them.
+    /// Minimum.
     pub min: f64,
-    /// The greatest.
+    /// Maximum.
     pub max: f64,
 }
 
-/// A stretch of a series in points. Where there was no sample, there is no point.
+/// The points of a series in a time range. There are no points without samples.
 #[derive(Clone, Debug)]
 pub struct SeriesPoints {
-    /// From here
+    /// The start of the time range.
     pub from: Timestamp,
-    /// to here.
+    /// The end of the time range.
     pub to: Timestamp,
-    /// The distance of points, seconds.
+    /// The interval between points, in seconds.
     pub step: i64,
     /// Oldest first.
     pub points: Vec<SeriesPoint>,
-    /// What a gauge stands at now; none while its instance does not run, without a recent sample,
-    /// and for a stretch that is over.
+    /// The current value of a gauge; `None` if the instance is not running, without a recent sample,
+    /// or for a time range in the past.
     pub current: Option<f64>,
 }
 
-/// Which stretch of a series is wanted, and how finely.
+/// The requested time range and interval of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesQuery {
-    /// From here
+    /// The start of the time range.
     pub from: Timestamp,
-    /// to here.
+    /// The end of the time range.
     pub to: Timestamp,
-    /// In buckets of this; none: as fine as a thousand points allow.
+    /// The interval; `None` for the shortest with at most a thousand points.
     pub level: Option<Resolution>,
 }
 
 impl MetricService {
-    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has
-    /// the newest.
+    /// The service for the samples in `db`, which are taken every `interval`. `rounds` contains the
+    /// second of the last round, `board` the latest samples.
     pub fn new(
         db: Db,
         instances: InstanceService,
@@ -127,19 +127,19 @@ impl MetricService {
         }
     }
 
-    /// What was measured of an instance last; none before its first sample since the manager began.
+    /// The latest samples of an instance; `None` before the first sample since the manager started.
     pub fn measured(&self, id: InstanceId) -> Option<LatestFigures> {
         self.board.of(id)
     }
 
-    /// The same, unless it is older than a few intervals.
+    /// The same, unless the samples are older than a few intervals.
     pub fn current(&self, id: InstanceId) -> Option<LatestFigures> {
         self.measured(id)
             .filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
     }
 
-    /// The sums of several counters of an instance, each from a moment of its own up to `to`, in
-    /// the order of `wanted`; 0 for one that was never counted.
+    /// The totals of several counters of an instance, each from its own start time up to `to`, in the
+    /// order of `wanted`; 0 for a counter without samples.
     pub async fn sums<const N: usize>(
         &self,
         id: InstanceId,
@@ -162,8 +162,8 @@ impl MetricService {
             .await
     }
 
-    /// Writes samples that were not measured but found out: readings of moment `at`, by instance
-    /// and name.
+    /// Writes readings that do not come from the sampler, such as health scores, for time `at`, by
+    /// instance and name.
     pub async fn record(
         &self,
         at: Timestamp,
@@ -193,17 +193,17 @@ impl MetricService {
         self.rounds.clone()
     }
 
-    /// The distance of samples, seconds.
+    /// The interval between samples, in seconds.
     pub fn interval_s(&self) -> i64 {
         i64::try_from(self.interval.as_secs()).unwrap_or(10).max(1)
     }
 
-    /// An instance; the answer to everything about one that is not there is the same.
+    /// An instance, or the same error for every request about an unknown instance.
     pub async fn instance(&self, id: InstanceId) -> Result<Instance> {
         self.instances.get(id).await
     }
 
-    /// The newest samples of an instance, newest first; of one type or of all.
+    /// The newest samples of an instance, newest first, of one metric or all.
     pub async fn newest(
         &self,
         id: InstanceId,
@@ -227,8 +227,8 @@ impl MetricService {
             .await
     }
 
-    /// The latest value of each series of an instance, and when the newest of them was taken. A
-    /// series that ended before is left out.
+    /// The latest value of each series of an instance, and the time of the newest one. Series without
+    /// recent samples are left out.
     pub async fn latest(&self, id: InstanceId) -> Result<FiguresResponse> {
         self.instance(id).await?;
         self.db
@@ -255,7 +255,7 @@ impl MetricService {
             .await
     }
 
-    /// The names of an instance's series, in a page's order.
+    /// The names of the series of an instance, in page order.
     pub async fn types(&self, id: InstanceId) -> Result<Vec<String>> {
         self.instance(id).await?;
         let series = self
@@ -270,7 +270,7 @@ impl MetricService {
         Ok(names)
     }
 
-    /// A stretch of a series in one row; none if there is no sample in it.
+    /// The summary of a series in a time range; `None` without samples.
     pub async fn summary(
         &self,
         id: InstanceId,
@@ -293,8 +293,7 @@ impl MetricService {
         Ok(found.map(summary))
     }
 
-    /// A stretch of several series in points, each with all of it in one row; none if there is no
-    /// sample in it.
+    /// The points of several series in a time range, each with a summary; `None` without samples.
     pub async fn points(
         &self,
         id: InstanceId,
@@ -342,7 +341,7 @@ impl MetricService {
                         .map(|sample| sample.value);
                     let current = match name.as_str() {
                         "hashrate_measured" => instance.hashrate.filter(|_| is_live),
-                        // How it is holds until it is looked at again.
+                        // A score is valid until the next round of checks.
                         "health_score" => score.filter(|_| is_live),
                         _ => newest,
                     };
@@ -367,9 +366,8 @@ impl MetricService {
     }
 }
 
-/// At least the `limit` newest samples of several series together, if there are so many. Each
-/// series is read a little further back until what was read of all is enough: one of them may have
-/// ended long ago.
+/// At least the `limit` newest samples of several series together, if available. Each series is read
+/// further back step by step until there are enough, because a series may have ended long ago.
 fn newest_of(
     c: &mut SqliteConnection,
     id: InstanceId,
@@ -379,7 +377,7 @@ fn newest_of(
     let mut each = limit / series.len().max(1) + 1;
     loop {
         let mut rows = Vec::new();
-        // Since when all of them are known.
+        // All series are known since this time.
         let mut since = i64::MIN;
         for one in series {
             let found = queries::newest(c, one.id, i64::try_from(each).unwrap_or(i64::MAX))?;
@@ -404,7 +402,7 @@ fn newest_of(
 
 fn row(instance_id: InstanceId, series: &SeriesRow, sample: MetricSample) -> SampleRow {
     SampleRow {
-        // As the view `metrics` has it.
+        // As in the view `metrics`.
         id: series.id * (1 << 32) + sample.at,
         instance_id,
         metric_type: series.metric_type.clone(),

@@ -1,5 +1,4 @@
-//! For how much of a stretch of time an instance was running. The time before it was created does
-//! not count.
+//! The uptime of an instance in a time range. The time before its creation does not count.
 
 use super::chart_options::ChartOptions;
 use super::service::MetricService;
@@ -7,17 +6,17 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 
-/// For how much of a stretch of time an instance was running.
+/// The uptime of an instance in a time range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunningShare {
     /// Percent.
     pub percent: f64,
-    /// Where the stretch begins: not before the instance was created.
+    /// The start of the time range: not before the instance was created.
     pub since: Timestamp,
 }
 
 impl MetricService {
-    /// The share of the last `hours` in which an instance was running.
+    /// The uptime of an instance in the last `hours`.
     pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<RunningShare> {
         let from = Timestamp(
             now.0.saturating_sub(
@@ -29,7 +28,7 @@ impl MetricService {
         self.uptime_within(id, from, now).await
     }
 
-    /// The same of any stretch of time that is over.
+    /// The uptime in any past time range.
     pub async fn uptime_within(
         &self,
         id: InstanceId,
@@ -54,8 +53,7 @@ impl MetricService {
 }
 
 impl RunningShare {
-    /// As a sentence that names the time it covers. None if the instance was created after that
-    /// time.
+    /// A sentence that names the time range. `None` if the instance was created after it.
     pub fn text(&self, choice: &ChartOptions) -> Option<String> {
         let Self { percent, since } = *self;
         if since >= choice.to {
@@ -69,13 +67,13 @@ impl RunningShare {
         Some(match (since > choice.from, choice.range.is_empty()) {
             (true, true) => {
                 format!(
-                    "Running {share} of the time from its creation at {} to {}.",
+                    "Running {share} of the time from creation ({}) to {}.",
                     since.local(),
                     choice.to.local()
                 )
             }
             (true, false) => format!(
-                "Running {share} of the {} since it was created.",
+                "Running {share} of the {} since creation.",
                 human_duration(choice.to.since(since))
             ),
             (false, _) => format!("Running {share} of {}.", choice.words()),
@@ -99,7 +97,7 @@ mod tests {
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(
             text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(),
-            "Running 99.96 % of the 2 min since it was created."
+            "Running 99.96 % of the 2 min since creation."
         );
         assert_eq!(
             text(100.0, hours(10)).unwrap(),

@@ -1,4 +1,4 @@
-//! The pages of metrics, which are also their JSON. No I/O here: everything shown was handed in.
+//! The metrics pages and their JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -17,49 +17,48 @@ use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_v
 use crate::view;
 use crate::web::{PageFrame, html_with};
 
-/// Which series a page draws together: title, and of each series its name and what it is called
-/// among the others.
+/// The charts of a page: title, and the name and label of each series.
 pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Hashrate",
         &[
-            ("hashrate_measured", "measured, 10 min"),
-            ("hashrate_1h", "measured, 1 h"),
-            ("hashrate_miners", "expected of the miners"),
-            ("hashrate_upstream", "told to the pool"),
+            ("hashrate_measured", "10 min average"),
+            ("hashrate_1h", "1 h average"),
+            ("hashrate_miners", "expected (from difficulty)"),
+            ("hashrate_upstream", "reported to the pool"),
         ],
     ),
     (
-        "Shares of the miners",
+        "Miner shares",
         &[
             ("shares_accepted", "accepted"),
             ("shares_rejected", "rejected"),
         ],
     ),
     (
-        "Shares at the pool",
+        "Pool shares",
         &[
-            ("shares_acknowledged", "accepted"),
+            ("shares_acknowledged", "acknowledged"),
             ("shares_submitted", "sent"),
-            ("shares_refused", "refused"),
+            ("shares_refused", "rejected"),
         ],
     ),
     (
         "Miners and channels",
         &[
             ("miners", "miners"),
-            ("channels_miners", "their channels"),
-            ("channels_upstream", "channels to the pool"),
+            ("channels_miners", "miner channels"),
+            ("channels_upstream", "pool channels"),
         ],
     ),
     ("Best difficulty", &[("best_difficulty", "")]),
     ("Health", &[("health_score", "")]),
-    ("Processor", &[("cpu_percent", "")]),
+    ("CPU", &[("cpu_percent", "")]),
     (
         "Memory",
         &[
-            ("memory_bytes", "occupied"),
-            ("memory_private_bytes", "private, as limited"),
+            ("memory_bytes", "used"),
+            ("memory_private_bytes", "private (limited)"),
         ],
     ),
     (
@@ -67,21 +66,21 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[("threads", "threads"), ("open_files", "open files")],
     ),
     (
-        "Troubles in the log",
+        "Errors and warnings",
         &[("log_errors", "errors"), ("log_warnings", "warnings")],
     ),
 ];
 
-/// One series as it is drawn.
+/// A series in a chart.
 #[derive(Clone, Debug)]
 pub struct SeriesChart {
-    /// Its name.
+    /// The name of the series.
     pub metric_type: String,
-    /// What it is called here.
+    /// The label in the chart.
     pub label: String,
-    /// Its points.
+    /// The points.
     pub points: SeriesPoints,
-    /// All of them in one.
+    /// The summary of all points.
     pub summary: Option<SeriesSummary>,
 }
 
@@ -99,7 +98,7 @@ impl SeriesChart {
         format_value(self.unit(), value)
     }
 
-    /// What the cards of the series say: words and figure.
+    /// The statistics of the series: label and value.
     pub fn cards(&self) -> Vec<(&'static str, String)> {
         let Some(all) = self.summary else {
             return Vec::new();
@@ -123,7 +122,7 @@ impl SeriesChart {
     }
 }
 
-/// A chart as it goes into a page: markup of our own, whose texts were escaped when it was drawn.
+/// A chart as markup for a page. All texts in it are escaped.
 struct ChartSvg(String);
 
 impl std::fmt::Display for ChartSvg {
@@ -137,19 +136,19 @@ impl askama::filters::HtmlSafe for ChartSvg {}
 /// Several series in one chart.
 #[derive(Clone, Debug)]
 pub struct ChartGroup {
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// Its address without the leading slash and without what follows the metric's name.
+    /// The URL without the leading slash and without the part after the metric name.
     pub path: String,
-    /// Further series of the same chart as a query parameter, with its `&`; empty for one series.
+    /// The other series as a query parameter with a leading `&`; empty for one series.
     pub with: String,
-    /// Its series.
+    /// The series.
     pub drawn: Vec<SeriesChart>,
-    /// Restarts and the like.
+    /// Marks, such as restarts.
     pub marks: Vec<ChartMark>,
-    /// What is shown.
+    /// The selected time range and interval.
     pub choice: ChartOptions,
-    /// An id for its element.
+    /// The id of the element.
     pub id: String,
 }
 
@@ -171,18 +170,18 @@ impl ChartGroup {
         Chart {
             title: self.title.clone(),
             description: format!(
-                "{}, {}. The figures are in the table behind it.",
+                "{}. Time range: {}. The table below the chart contains the data.",
                 self.help(),
                 self.choice.words()
             ),
             unit: first.map_or(Unit::Count, SeriesChart::unit),
-            // Several areas over one another are hard to tell apart.
+            // Overlapping areas are hard to read.
             kind: if self.drawn.len() > 1 {
                 ChartKind::Line
             } else {
                 found.map_or(ChartKind::Line, |(metric, _)| metric.kind)
             },
-            // A point begins with its bucket, which may be before what was asked for.
+            // The first bucket may start before the requested time.
             from: self.choice.from.0 - self.choice.from.0.rem_euclid(step.max(1) * 1000),
             to: self.choice.to.0,
             step: step * 1000,
@@ -198,7 +197,7 @@ impl ChartGroup {
         ChartSvg(self.chart(560, 200).inline(&self.id))
     }
 
-    /// What it says, without the full stop.
+    /// The help text without the full stop.
     fn help(&self) -> String {
         let found = self
             .drawn
@@ -210,11 +209,11 @@ impl ChartGroup {
         )
     }
 
-    /// For how long a point of a counter counts.
+    /// The interval of the points of a counter.
     fn per(&self) -> Option<String> {
         let first = self.drawn.first().filter(|drawn| drawn.is_counter())?;
         Some(format!(
-            "Each point counts {}.",
+            "Each point is the total for {}.",
             human_duration(Duration::from_secs(first.points.step.unsigned_abs()))
         ))
     }
@@ -226,7 +225,7 @@ impl ChartGroup {
             .collect()
     }
 
-    /// The words over the columns of the cards, when several series have a row each.
+    /// The column headers of the statistics if there are several series.
     fn columns(&self) -> Vec<&'static str> {
         let widest = self
             .drawn
@@ -243,8 +242,8 @@ impl ChartGroup {
             .all(|drawn| drawn.points.points.is_empty())
     }
 
-    /// The table behind the chart, newest first: time, then for each series its name and its
-    /// figure, `–` where there is none.
+    /// The data table, newest first: time, then label and value of each series, `–` if there is no
+    /// value.
     fn rows(&self) -> Vec<(Timestamp, Vec<(&str, String)>)> {
         let mut rows: BTreeMap<Timestamp, Vec<Option<SeriesPoint>>> = BTreeMap::new();
         for (at, drawn) in self.drawn.iter().enumerate() {
@@ -272,22 +271,22 @@ impl ChartGroup {
     }
 }
 
-/// A miner among those of an instance.
+/// A miner of an instance.
 #[derive(Clone, Debug)]
 pub struct MinerRow {
     /// Its name.
     pub name: String,
-    /// H/s as expected from its difficulty; none: it is not connected.
+    /// Expected hashrate in H/s; `None` if the miner is not connected.
     pub hashrate: Option<String>,
-    /// Shares accepted in the stretch.
+    /// Shares accepted in the time range.
     pub accepted: String,
-    /// Shares rejected in the stretch.
+    /// Shares rejected in the time range.
     pub rejected: String,
-    /// Where its chart is.
+    /// The URL of the chart.
     pub path: String,
 }
 
-/// `/metrics/{id}`: the metrics of an instance. Its JSON is the newest samples.
+/// `/metrics/{id}`: the metrics of an instance. The JSON contains the newest samples.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/show.html", blocks = ["main", "charts"])]
 pub struct MetricsPage {
@@ -299,7 +298,7 @@ pub struct MetricsPage {
     pub(super) groups: Vec<ChartGroup>,
     #[serde(skip)]
     pub(super) miners: Vec<MinerRow>,
-    /// Miners that the table leaves out.
+    /// The number of miners not listed.
     #[serde(skip)]
     pub(super) more_miners: usize,
     #[serde(skip)]
@@ -319,7 +318,7 @@ impl MetricsPage {
     }
 }
 
-/// `/metrics/{id}/{type}/timeseries`: one series, or several in one chart, with their figures.
+/// `/metrics/{id}/{type}/timeseries`: one or more series in one chart, with their data.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/series.html", blocks = ["main", "figures"])]
 pub struct SeriesPage {
@@ -327,7 +326,7 @@ pub struct SeriesPage {
     pub(super) instance: Instance,
     #[serde(skip)]
     pub(super) group: ChartGroup,
-    /// The distance of points, seconds.
+    /// The interval between points, in seconds.
     pub step: i64,
     /// The first series, oldest point first.
     #[serde(rename = "timeSeries")]
@@ -335,7 +334,7 @@ pub struct SeriesPage {
 }
 
 impl crate::web::PageView for SeriesPage {
-    /// Beside the whole the figures alone, for whichever chart of a page asks for them.
+    /// The block `figures` is loaded by the charts of a page.
     fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>> {
         match name {
             "main" => Some(html_with(&self.as_main(), frame)),
@@ -345,7 +344,7 @@ impl crate::web::PageView for SeriesPage {
     }
 }
 
-/// `/metrics`: several instances in one chart. Its JSON is the latest figures of every instance.
+/// `/metrics`: several instances in one chart. The JSON contains the latest values of every instance.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/compare.html", blocks = ["main"])]
 #[schemars(rename = "LatestOfAll")]
@@ -360,13 +359,13 @@ pub struct MetricsComparePage {
     pub(super) group: Option<ChartGroup>,
     #[serde(skip)]
     pub(super) all: Vec<Instance>,
-    /// Every instance with its latest figures.
+    /// Every instance with its latest values.
     pub instances: Vec<LatestFiguresView>,
 }
 view!(MetricsComparePage { "main" => as_main });
 
 impl MetricsComparePage {
-    /// What can be chosen: as in an address, for people, whether it is the present one.
+    /// A choice: value, text, whether it is selected.
     fn metrics(&self) -> Vec<(&'static str, &'static str, bool)> {
         let plain = super::model::CATALOGUE
             .iter()
@@ -399,14 +398,14 @@ impl MetricsComparePage {
     }
 }
 
-/// The latest figures of an instance.
+/// The latest values of an instance.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LatestFiguresView {
-    /// Its id.
+    /// The id.
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
-    /// Its latest figures, without those of single miners.
+    /// The latest values, without metrics of single miners.
     #[serde(flatten)]
     pub figures: FiguresResponse,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tar::{Builder, Header};
 
 const MEMBER: &str = "jd-client/jd_client_sv2";
-/// Path as it stands in the header, kind, content.
+/// Path in the header, kind, content.
 type Entry<'a> = (&'a str, EntryType, &'a [u8]);
 const LIMITS: ArchiveLimits = ArchiveLimits {
     file: 1 << 20,
@@ -13,7 +13,7 @@ const LIMITS: ArchiveLimits = ArchiveLimits {
     entries: 20,
 };
 
-/// An archive made of these.
+/// An archive with these entries.
 fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
     let path = dir.join("a.tar.gz");
     let mut tar = Builder::new(GzEncoder::new(
@@ -22,7 +22,7 @@ fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
     ));
     for (name, kind, content) in entries {
         let mut header = Header::new_gnu();
-        // Not `set_path`, which is as careful as we are.
+        // Not `set_path`, which rejects such paths.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(*kind);
         header.set_size(content.len() as u64);
@@ -78,27 +78,27 @@ fn hostile_archives_are_refused() {
     let cases: &[(&[Entry<'_>], &str)] = &[
         (
             &[("../../etc/cron.d/x", EntryType::Regular, b"evil"), good],
-            "leads out of it",
+            "points outside the archive",
         ),
         (
             &[good, ("/etc/cron.d/x", EntryType::Regular, b"evil")],
-            "leads out of it",
+            "points outside the archive",
         ),
         (
             &[("./jd-client/../../x", EntryType::Regular, b"evil"), good],
-            "leads out of it",
+            "points outside the archive",
         ),
         (
             &[("./jd-client/jd_client_sv2", EntryType::Symlink, b"")],
-            "is a link",
+            "is not a regular file",
         ),
         (
             &[("./jd-client/jd_client_sv2", EntryType::Link, b"")],
-            "is a link",
+            "is not a regular file",
         ),
         (
             &[("./jd-client/jd_client_sv2", EntryType::Directory, b"")],
-            "is a link or something else",
+            "is not a regular file",
         ),
         (&[("./disk", EntryType::Block, b""), good], "is a device"),
         (&[good, good], "twice"),
@@ -108,12 +108,15 @@ fn hostile_archives_are_refused() {
                 EntryType::Regular,
                 &[0; (1 << 20) + 1],
             )],
-            "more than the",
+            "the limit is",
         ),
-        (&[("./elsewhere", EntryType::Regular, b"")], "holds no"),
+        (
+            &[("./elsewhere", EntryType::Regular, b"")],
+            "does not contain",
+        ),
         (
             &[("./a", EntryType::Regular, &[0; 5 << 20])],
-            "unpacks to more",
+            "unpacked size exceeds the limit",
         ),
     ];
     for (entries, says) in cases {
@@ -125,13 +128,13 @@ fn hostile_archives_are_refused() {
         tried(&many)
             .unwrap_err()
             .to_string()
-            .contains("more than 20 things")
+            .contains("more than 20 entries")
     );
 }
 
 #[test]
 fn a_name_given_by_an_extension_header_is_not_believed() {
-    // A pax header that gives the next file our member's name.
+    // A pax header that gives the next file the name of our member.
     let record = b"32 path=jd-client/jd_client_sv2\n";
     let entries: &[Entry<'_>] = &[
         ("./PaxHeaders/x", EntryType::XHeader, record),
@@ -143,7 +146,7 @@ fn a_name_given_by_an_extension_header_is_not_believed() {
 #[test]
 fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
     let dir = tempfile::tempdir().unwrap();
-    // Content that does not compress away.
+    // Content that does not compress.
     let content: Vec<u8> = (0..200_000u32)
         .flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes())
         .collect();
@@ -181,7 +184,7 @@ proptest::proptest! {
     fn bytes_of_any_kind_are_refused_or_unpacked_but_nothing_else(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        // Half of the time a tar of nonsense, well compressed.
+        // Half of the time an invalid tar, correctly compressed.
         let mut gz = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
         gz.write_all(&bytes).unwrap();
         gz.finish().unwrap();

@@ -1,8 +1,7 @@
-//! What plotters draws, collected as paths with CSS classes.
+//! Collects the shapes of plotters as paths with CSS classes.
 //!
-//! plotters says every shape with colours, widths and opacities of its own, which are not looked
-//! at: shapes of one [`ChartInk`] become one `<path>` of one class, and the theme says what it
-//! looks like.
+//! Colors, widths and opacities from plotters are ignored: all shapes of one [`ChartInk`] become one
+//! `<path>` with one class, which the theme styles.
 //!
 //! Must not know: values, times, labels.
 
@@ -10,27 +9,27 @@ use crate::infra::chart::path::{PathData, Point};
 use plotters_backend::{BackendColor, BackendStyle, DrawingBackend, DrawingErrorKind};
 use std::convert::Infallible;
 
-/// What a shape is.
+/// The meaning of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChartInk {
-    /// The lines across and the ticks of the time.
+    /// The grid lines and the ticks of the time axis.
     Grid,
     /// The bottom line.
     Axis,
-    /// The mark of this number.
+    /// The mark with this number.
     Mark(usize),
-    /// The line of this number.
+    /// The line with this number.
     Line(usize),
 }
 
-/// How a shape of an ink is drawn.
+/// The form of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShapeForm {
     /// A line.
     Stroke,
     /// A filled area.
     Area,
-    /// A lone point.
+    /// A single point.
     Dot,
 }
 
@@ -42,21 +41,21 @@ pub(super) struct InkShape {
     pub data: PathData,
 }
 
-/// Takes the shapes from plotters.
+/// Receives the shapes from plotters.
 #[derive(Debug)]
 pub(super) struct PathBackend {
     /// Width and height.
     pub size: (u32, u32),
-    /// What the shapes that are drawn next are.
+    /// The ink of the next shapes.
     pub ink: ChartInk,
-    /// What was drawn, in the order in which each kind was first drawn.
+    /// The shapes, in the order in which each kind was first drawn.
     pub shapes: Vec<InkShape>,
 }
 
 type ShapeResult = Result<(), DrawingErrorKind<Infallible>>;
 
 impl PathBackend {
-    /// The data of the path for a form of the ink.
+    /// The path data for a form of the ink.
     fn data(&mut self, form: ShapeForm) -> &mut PathData {
         let ink = self.ink;
         let known = self
@@ -87,7 +86,7 @@ impl DrawingBackend for PathBackend {
         Ok(())
     }
 
-    /// Charts have no single pixels.
+    /// Charts do not use single pixels.
     fn draw_pixel(&mut self, _: Point, _: BackendColor) -> ShapeResult {
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! A chart as SVG: plotters maps the values and draws the lines, the labels are set around them.
+//! Draws a chart as SVG: plotters maps the values and draws the lines; the labels are placed around
+//! them.
 //!
-//! The drawing is ten times as large as the chart, since plotters knows whole pixels only.
+//! The drawing is ten times as large as the chart, because plotters uses whole pixels only.
 //!
-//! Must not know: how colours look.
+//! Must not know: colors.
 
 use crate::infra::chart::backend::{ChartInk, InkShape, PathBackend, ShapeForm};
 use crate::infra::chart::labels::{self, PlotFrame};
@@ -14,28 +15,28 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// Units of the drawing in a pixel.
+/// Units of the drawing per pixel.
 const SCALE: f64 = 10.0;
-/// Length of a tick of the time, in units of the drawing.
+/// Length of a tick of the time axis, in units of the drawing.
 const TICK: i32 = 50;
 
-/// Where the SVG is going to be.
+/// The placement of the SVG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SvgPlacement {
-    /// In a page, which styles it.
+    /// In a page that styles it.
     Inline,
-    /// In a file of its own.
+    /// In a separate file.
     Standalone,
 }
 
-/// What is drawn, sorted and scaled.
+/// The data to draw, sorted and scaled.
 struct SortedPlot<'a> {
     chart: &'a Chart,
     from: i64,
     to: i64,
-    /// The points of each line that can be drawn.
+    /// The valid points of each line.
     lines: Vec<Vec<(i64, f64)>>,
-    /// None if there is nothing to show.
+    /// `None` if there is no data.
     values: Option<ValueAxis>,
     times: Vec<(i64, String)>,
     frame: PlotFrame,
@@ -77,7 +78,7 @@ pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
         ),
     );
     let shapes = plot.draw().expect(
-        "a backend in memory takes every shape, and the frame is large enough to be divided",
+        "an in-memory backend accepts every shape, and the frame is large enough to divide",
     );
     for shape in shapes {
         plot.write(&mut out, shape);
@@ -88,7 +89,7 @@ pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
     out
 }
 
-/// Writing into a string cannot fail.
+/// Writing to a string cannot fail.
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
@@ -129,7 +130,7 @@ impl<'a> SortedPlot<'a> {
         }
     }
 
-    /// Milliseconds since the first moment shown.
+    /// Milliseconds since the start of the range.
     fn since_start(&self, at: i64) -> f64 {
         (at - self.from) as f64
     }

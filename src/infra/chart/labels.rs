@@ -1,30 +1,30 @@
-//! Every text of a chart, and the room it needs. Texts are placed in percent, so they stay as large
-//! as they are when the chart is stretched.
+//! The texts of a chart and the space they need. Texts are placed in percent, so their size does not
+//! change when the chart is stretched.
 //!
-//! Must not know: values, times; it is given finished labels.
+//! Must not know: values, times. Labels are passed as text.
 
 use crate::infra::chart::theme::DASHES;
 use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES};
 use std::fmt::Write;
 
-/// Width of a character in the mean, in pixels at 12 pixels of height. No font is asked: which one
-/// it is, is the reader's. This is for a wide one.
+/// Average width of a character, in pixels at a height of 12 pixels. The font depends on the browser;
+/// this value fits a wide font.
 const CHARACTER: f64 = 7.2;
-/// Room for a label of the time with some space beside it.
+/// Space for a label of the time axis with some margin.
 const TIME_LABEL: f64 = 58.0;
-/// As many labels of the time as there is room for on a phone after every other is left out.
+/// The number of labels of the time axis that fit on a phone after every second one is omitted.
 const MOST_TIMES: f64 = 9.0;
-/// Least distance of two labels of values.
+/// Minimum distance between two value labels.
 const VALUE_LABEL: f64 = 36.0;
 const LEGEND_ROW: f64 = 19.0;
-/// Width of the piece of line in the legend, with the space after it.
+/// Width of the line sample in the legend, including the space after it.
 const SAMPLE: f64 = 28.0;
-/// A chart may be shown as narrow as this; the legend has to fit.
+/// The minimum width of a chart; the legend must fit.
 const NARROW: f64 = 290.0;
-/// From this width on every other time is left out where the chart is shown narrow.
+/// From this width on, every second time label is omitted if the chart is displayed narrow.
 const WIDE: f64 = 500.0;
 
-/// Where things are, in pixels at the width that the chart is made for.
+/// The layout, in pixels at the nominal width of the chart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlotFrame {
     pub width: f64,
@@ -37,7 +37,7 @@ pub(super) struct PlotFrame {
 }
 
 impl PlotFrame {
-    /// The frame for a chart, before the labels of its values are known.
+    /// The frame of a chart, before its value labels are known.
     pub(super) fn new(chart: &Chart) -> Self {
         let width = f64::from(chart.width.clamp(160, 10_000));
         let rows = chart.lines.len().div_ceil(columns(&chart.lines, width));
@@ -57,18 +57,18 @@ impl PlotFrame {
         }
     }
 
-    /// Moves the left edge so that the labels of the values fit beside it.
+    /// Moves the left edge so that the value labels fit.
     pub(super) fn make_room<'a>(&mut self, labels: impl Iterator<Item = &'a str>) {
         let longest = labels.map(|label| label.chars().count()).max().unwrap_or(0) as f64;
         self.left = (longest * CHARACTER + 6.0).clamp(4.0, self.width / 3.0);
     }
 
-    /// How many ticks of values there is room for.
+    /// The number of value ticks that fit.
     pub(super) fn value_ticks(&self) -> usize {
         ((self.bottom - self.top) / VALUE_LABEL).clamp(1.0, 8.0) as usize
     }
 
-    /// How many ticks of the time there is room for.
+    /// The number of time ticks that fit.
     pub(super) fn time_ticks(&self) -> usize {
         ((self.right - self.left) / TIME_LABEL).clamp(2.0, MOST_TIMES) as usize
     }
@@ -81,7 +81,7 @@ impl PlotFrame {
         percent(y / self.height)
     }
 
-    /// The labels of the values, each upon its line; given how far up (0 to 1) they are.
+    /// The value labels, each on its line; positions from 0 (bottom) to 1 (top).
     pub(super) fn write_values<'a>(
         &self,
         out: &mut String,
@@ -93,10 +93,10 @@ impl PlotFrame {
         }
     }
 
-    /// The labels of the times below their ticks; given how far right (0 to 1) they are.
+    /// The time labels below their ticks; positions from 0 (left) to 1 (right).
     pub(super) fn write_times(&self, out: &mut String, labels: &[(f64, &str)]) {
-        // Of the two halves the one with more dates stays where it is narrow: a date says more than
-        // a time of day.
+        // In narrow charts, the half with more dates stays: a date is more useful than a time of
+        // day.
         let dates = |odd: usize| {
             labels
                 .iter()
@@ -110,7 +110,7 @@ impl PlotFrame {
         let y = self.down(self.height - 5.0);
         for (index, &(part, label)) in labels.iter().enumerate() {
             let x = self.left + part * (self.right - self.left);
-            // Half the label must fit on both sides, also when the chart is shown narrow.
+            // Half the label must fit on both sides, also in a narrow chart.
             let half = label.chars().count() as f64 * CHARACTER / 2.0;
             let shown = self.width.min(NARROW);
             let anchor = match x / self.width * shown {
@@ -132,7 +132,7 @@ impl PlotFrame {
         out.push_str("</g>");
     }
 
-    /// What is said in place of lines.
+    /// The text shown instead of lines.
     pub(super) fn write_no_data(&self, out: &mut String) {
         let y = self.down((self.top + self.bottom) / 2.0);
         let _ = write!(
@@ -141,7 +141,7 @@ impl PlotFrame {
         );
     }
 
-    /// A piece of each line with its name, if there is more than one.
+    /// The legend: a sample of each line with its name, if there is more than one.
     pub(super) fn write_legend(&self, out: &mut String, lines: &[ChartLine]) {
         if lines.len() < 2 {
             return;
@@ -159,7 +159,7 @@ impl PlotFrame {
             let x = percent((index % columns) as f64 / columns as f64);
             let y = self.down((index / columns) as f64 * LEGEND_ROW);
             let size = (percent(1.0 / columns as f64), self.down(LEGEND_ROW));
-            // An SVG of its own, because it is clipped: names may not run into one another.
+            // A nested SVG clips the name, so that names do not overlap.
             let _ = write!(
                 out,
                 "<svg x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\"><title>",
@@ -176,7 +176,7 @@ impl PlotFrame {
     }
 }
 
-/// A name of at most `room` characters, of which `narrow_room` are shown where the chart is narrow.
+/// A name of at most `room` characters, or `narrow_room` characters in a narrow chart.
 fn write_name(out: &mut String, name: &str, room: usize, narrow_room: usize) {
     let length = name.chars().count();
     let kept = if length > room {
@@ -203,8 +203,8 @@ fn write_name(out: &mut String, name: &str, room: usize, narrow_room: usize) {
     }
 }
 
-/// How many columns the legend has: as many as leave room for its longest name where the chart is
-/// narrow, but at least two.
+/// The number of columns in the legend: as many as fit the longest name in a narrow chart, but at
+/// least two.
 fn columns(lines: &[ChartLine], width: f64) -> usize {
     let longest = lines
         .iter()
@@ -215,7 +215,7 @@ fn columns(lines: &[ChartLine], width: f64) -> usize {
     ((width.min(NARROW) / needed) as usize).clamp(2, 4)
 }
 
-/// A part of one in percent, with at most one decimal.
+/// A fraction in percent, with at most one decimal.
 fn percent(part: f64) -> String {
     let tenths = (part * 1000.0).round() as i64;
     if tenths % 10 == 0 {
@@ -225,7 +225,7 @@ fn percent(part: f64) -> String {
     }
 }
 
-/// Adds text so that XML reads it as it is; characters that XML has no way to say become `�`.
+/// Adds text escaped for XML; characters not allowed in XML become `�`.
 pub(super) fn escape(out: &mut String, text: &str) {
     for character in crate::base::visible::in_log(text).chars() {
         match character {

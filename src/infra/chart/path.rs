@@ -1,5 +1,4 @@
-//! Path data of SVG, as short as it can be: whole numbers, relative to the point before, no spaces
-//! that are not needed.
+//! Short SVG path data: whole numbers, relative coordinates, no unnecessary spaces.
 //!
 //! Must not know: what the paths show.
 
@@ -8,7 +7,7 @@ use std::fmt::Write;
 /// A point in the units of the drawing.
 pub(super) type Point = (i32, i32);
 
-/// The `d` of a `<path>` that is being written.
+/// A builder for the `d` of a `<path>`.
 #[derive(Debug, Default)]
 pub(super) struct PathData {
     text: String,
@@ -16,8 +15,8 @@ pub(super) struct PathData {
 }
 
 impl PathData {
-    /// Adds a line through the points; two of them that lie level or upright are said shorter. One
-    /// point is a dot, which shows where lines have round ends.
+    /// Adds a line through the points; horizontal and vertical segments are shortened. A single point
+    /// becomes a dot, visible with round line ends.
     pub(super) fn line(&mut self, points: &[Point]) {
         let [first, rest @ ..] = points else { return };
         self.start(*first);
@@ -63,7 +62,7 @@ impl PathData {
         if number >= 0 && self.text.ends_with(|last: char| last.is_ascii_digit()) {
             self.text.push(' ');
         }
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.text, "{number}");
     }
 }

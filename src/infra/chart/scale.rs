@@ -1,24 +1,24 @@
-//! The axis of the values: where it begins and ends, and its round ticks.
+//! The value axis: its range and its round ticks.
 //!
 //! Must not know: pixels, SVG.
 
 use crate::infra::chart::{ChartKind, Unit};
 
-/// An axis shows at least this part of the largest value, so that noise is not blown up into drama.
+/// An axis covers at least this fraction of the largest value, so that noise does not look large.
 const NARROWEST: f64 = 0.01;
-/// A line whose smallest value is above this part of its largest is shown without the zero.
+/// If the smallest value is above this fraction of the largest, the axis does not start at zero.
 const ZERO_LEFT_OUT_ABOVE: f64 = 0.6;
-/// Steps for lengths of time from a second to a day, in seconds.
+/// Steps for durations from a second to a day, in seconds.
 const STEPS_OF_TIME: [f64; 18] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
     10_800.0, 21_600.0, 43_200.0, 86_400.0,
 ];
 
-/// The axis of the values.
+/// The value axis.
 pub(super) struct ValueAxis {
-    /// Where it begins; a tick.
+    /// The start of the axis; a tick.
     pub low: f64,
-    /// Where it ends; a tick, above `low`.
+    /// The end of the axis; a tick above `low`.
     pub high: f64,
     /// Round values from `low` to `high` with their labels.
     pub ticks: Vec<(f64, String)>,
@@ -32,7 +32,7 @@ impl ValueAxis {
         (mut low, mut high): (f64, f64),
         wanted: usize,
     ) -> Self {
-        // Whole counts have no half ticks between them, and there is nothing below a byte.
+        // Counts have no fractional ticks, and there is nothing below a byte.
         let whole =
             unit == Unit::Bytes || unit == Unit::Count && low.fract() == 0.0 && high.fract() == 0.0;
         let keeps_zero = kind == ChartKind::Area || unit == Unit::Percent;
@@ -51,7 +51,7 @@ impl ValueAxis {
         }
         let raw = (high - low) / wanted.max(1) as f64;
         let step = round_step(unit, if whole { raw.max(1.0) } else { raw });
-        // A hair's breadth of rounding must not cost a whole step.
+        // A tiny rounding error must not add a whole step.
         let first = (low / step + 1e-6).floor();
         let last = (high / step - 1e-6).ceil().max(first + 1.0);
         let ticks: Vec<f64> = (0..=(last - first) as usize)
@@ -66,7 +66,7 @@ impl ValueAxis {
     }
 }
 
-/// The smallest round step that is not below `raw`.
+/// The smallest round step of at least `raw`.
 fn round_step(unit: Unit, raw: f64) -> f64 {
     match unit {
         Unit::Bytes => {
@@ -90,7 +90,7 @@ fn round_step(unit: Unit, raw: f64) -> f64 {
     }
 }
 
-/// The smallest of 1, 2, 5 × 10ⁿ that is not below `raw`.
+/// The smallest of 1, 2, 5 × 10ⁿ of at least `raw`.
 fn one_two_five(raw: f64) -> f64 {
     let ten = 10f64.powf(raw.log10().floor());
     [1.0, 2.0, 5.0]

@@ -1,19 +1,19 @@
-//! The tiny chart beside a row of a table: one line, no axes, in the colour of the text around it.
+//! Sparklines: tiny charts in table rows with one line and no axes, in the color of the text.
 //!
 //! Must not know: units, local time.
 
 use crate::infra::chart::path::PathData;
 use crate::infra::chart::{drawable, stretches};
 
-/// Parts of a pixel that are told apart; finer would only be longer.
+/// The resolution in fractions of a pixel; more would only make the path longer.
 const FINENESS: f64 = 2.0;
-/// Room for half the width of the line.
+/// The margin for half the line width.
 const RIM: f64 = 1.0;
 
-/// A tiny SVG of class `spark` for points (milliseconds since 1970 UTC, value) between `from` and
-/// `to`. Where more than 1.5 `step` (milliseconds) lie between two points is a gap. It is stretched
-/// to the size it is given; `width` and `height` are what it is likely to be, in CSS pixels.
-/// Programs that read pages aloud pass over it: the value must stand beside it.
+/// A tiny SVG with class `spark` for points (milliseconds since 1970 UTC, value) between `from` and
+/// `to`. More than 1.5 `step` (milliseconds) between two points is a gap. It is stretched to its box;
+/// `width` and `height` are the expected size in CSS pixels. Screen readers ignore it: the page must
+/// show the value next to it.
 pub fn sparkline(
     points: &[(i64, f64)],
     from: i64,
@@ -35,7 +35,7 @@ pub fn sparkline(
             (at as f64 - from as f64) / (to as f64 - from as f64)
         }
     };
-    // A line that does not move is drawn half-way up.
+    // A constant line is drawn in the middle.
     let up = |value: f64| {
         if span > 0.0 {
             (value - low) / span

@@ -1,4 +1,4 @@
-//! What holds for every chart, and how the axes read.
+//! Tests of charts and their axes.
 
 use crate::infra::chart::backend::{ChartInk, PathBackend, ShapeForm};
 use crate::infra::chart::scale::ValueAxis;
@@ -68,8 +68,8 @@ fn texts(svg: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Says what keeps a text from being the XML that is written here: elements, attributes in quotes,
-/// three named entities.
+/// Returns the first violation of the XML subset used here: elements, quoted attributes, three named
+/// entities.
 fn check_xml(svg: &str) -> Result<(), String> {
     let mut open = Vec::new();
     let known = |text: &str| {
@@ -314,7 +314,7 @@ fn ticks_stay_round_when_the_clocks_are_changed() {
         ticks("2026-03-28T12:00:00Z", "2026-03-31T12:00:00Z", 4),
         pairs(&days)
     );
-    // 2026-10-25: 02:00 comes twice.
+    // 2026-10-25: 02:00 occurs twice.
     let autumn = [
         ("2026-10-24T22:00:00Z", "25 Oct"),
         ("2026-10-24T23:00:00Z", "01:00"),
@@ -345,7 +345,7 @@ fn a_gap_is_shown_as_a_gap_and_a_lone_point_as_a_dot() {
     assert_eq!(paths(&svg, "s0").concat().matches('M').count(), 2, "{svg}");
     assert_eq!(paths(&svg, "s0 d").len(), 1);
     assert!(paths(&svg, "s0 d")[0].ends_with("h0"));
-    // One and a half steps are late, not missing.
+    // One and a half steps are a delay, not a gap.
     let from = at("2026-11-22T12:00:00Z");
     let late = [(from, 1.0), (from + 90_000, 1.0), (from + 180_001, 1.0)];
     assert_eq!(

@@ -1,12 +1,10 @@
-//! How charts look: the CSS for pages, the same for images of their own, and the dashes that tell
-//! lines apart.
+//! The style of charts: the CSS for pages and for image files, and the dash patterns of lines.
 //!
 //! Must not know: what a chart shows.
 
-/// The rules that both forms share. Between the lines: strokes keep their width however the drawing
-/// is stretched; text has a rim in the colour of the ground, so that it can be read where a line
-/// passes behind it; where it is narrow, `m` is left out (every other time, ends of names) and `n`
-/// stands in its place.
+/// The rules for both forms. Strokes keep their width when the drawing is stretched. Text has an
+/// outline in the background color, so that it is readable in front of a line. In narrow charts, `m`
+/// is hidden (every second time label, ends of names) and `n` is shown instead.
 macro_rules! rules {
     () => {
         "\
@@ -23,14 +21,14 @@ macro_rules! rules {
     };
 }
 
-/// What a page's style sheet needs for [`inline`](crate::infra::chart::Chart::inline) charts. Uses
-/// the custom properties `--ink`, `--soft`, `--line`, `--panel` (the ground), `--accent`, `--good`,
-/// `--warn` and `--bad`.
+/// The rules for [`inline`](crate::infra::chart::Chart::inline) charts in the style sheet of a page.
+/// Uses the custom properties `--ink`, `--soft`, `--line`, `--panel` (the background), `--accent`,
+/// `--good`, `--warn` and `--bad`.
 pub const PAGE_RULES: &str = rules!();
 
-/// What is between `<style>` and `</style>` of every
-/// [`standalone`](crate::infra::chart::Chart::standalone) chart, to the byte. A
-/// Content-Security-Policy can allow it by its hash.
+/// The exact contents of the `<style>` element of every
+/// [`standalone`](crate::infra::chart::Chart::standalone) chart. A Content-Security-Policy can allow
+/// it by its hash.
 pub const STYLE: &str = concat!(
     ".chart{--panel:#fff;--line:#e3dfd8;--ink:#1d2025;--soft:#5d6470;--accent:#b4570a;--good:#1c7c45;--warn:#94650a;",
     "--bad:#b3261e;color-scheme:light dark;background:var(--panel);font-family:sans-serif}",
@@ -39,7 +37,7 @@ pub const STYLE: &str = concat!(
     rules!()
 );
 
-/// Dashes and gaps of the lines, in CSS pixels; the first line is drawn through.
+/// Dashes and gaps of the lines, in CSS pixels; the first line is solid.
 pub(super) const DASHES: [&str; crate::infra::chart::DISTINCT_LINES] = [
     "",
     "6 3",

@@ -1,5 +1,4 @@
-//! The axis of the time: ticks at moments that are round on a clock on the wall, also across a
-//! change of the clocks.
+//! The time axis: ticks at round local times, also across daylight saving changes.
 //!
 //! Must not know: pixels, SVG.
 
@@ -10,7 +9,7 @@ use jiff::tz::TimeZone;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// Distances of ticks that are told by the clock, in seconds.
+/// Tick intervals based on the clock, in seconds.
 const BY_CLOCK: [i64; 19] = [
     1,
     5,
@@ -32,16 +31,16 @@ const BY_CLOCK: [i64; 19] = [
     7 * DAY,
     14 * DAY,
 ];
-/// Distances of ticks that are told by the calendar, in months.
+/// Tick intervals based on the calendar, in months.
 const BY_CALENDAR: [i64; 14] = [
     1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12_000,
 ];
 /// Day 0 was a Thursday; weeks are counted from the Monday after it.
 const FIRST_MONDAY: i64 = 4 * DAY;
-/// What dates can be told, with a year to spare at both ends: the years -9998 to 9998.
+/// The supported dates, with a margin of one year: the years -9998 to 9998.
 const TELLABLE: std::ops::RangeInclusive<i64> = -377_673_580_800_000..=253_370_764_800_000;
 
-/// The range that a chart shows: within what dates can be told, and never empty.
+/// The range of a chart: limited to supported dates, and never empty.
 pub(super) fn shown(from: i64, to: i64) -> (i64, i64) {
     let [from, to] = [from, to.max(from)].map(|at| at.clamp(*TELLABLE.start(), *TELLABLE.end()));
     if from == to {
@@ -51,8 +50,7 @@ pub(super) fn shown(from: i64, to: i64) -> (i64, i64) {
     }
 }
 
-/// At most `most` (or two) round local moments from `from` to `to` (milliseconds), with what is
-/// written below them.
+/// At most `most` (or two) round local times from `from` to `to` (milliseconds), with their labels.
 pub(super) fn ticks(from: i64, to: i64, zone: &TimeZone, most: usize) -> Vec<(i64, String)> {
     let most = i64::try_from(most.max(2)).unwrap_or(i64::MAX);
     let fits = |seconds: &i64| (to - from) / 1000 / seconds < most;
@@ -80,7 +78,7 @@ pub(super) fn ticks(from: i64, to: i64, zone: &TimeZone, most: usize) -> Vec<(i6
         .collect()
 }
 
-/// The moment as it is told beside a mark: `23 Nov 14:05`.
+/// The time for a mark: `23 Nov 14:05`.
 pub(super) fn told(at: i64, zone: &TimeZone) -> String {
     moment(at)
         .to_zoned(zone.clone())
@@ -132,7 +130,7 @@ fn next_round(at: i64, step: i64, zone: &TimeZone) -> i64 {
     if offset(candidate, zone) == before {
         return candidate;
     }
-    // The clocks are changed on the way: what is round afterwards is round by the new time.
+    // A daylight saving change in between: later ticks are round in the new time.
     match zone.following(moment(at * 1000)).next() {
         Some(change) if (at + 1..=candidate).contains(&change.timestamp().as_second()) => round_up(
             change.timestamp().as_second(),
@@ -169,8 +167,7 @@ fn by_calendar(from: i64, to: i64, zone: &TimeZone, step: i64) -> Vec<(i64, &'st
     found
 }
 
-/// The first day of a month that is counted from January of the year 0; none beyond what dates can
-/// be told.
+/// The first day of a month, counted from January of the year 0; `None` outside the supported dates.
 fn first_of(month: i64) -> Option<Date> {
     let (year, month) = (
         i16::try_from(month.div_euclid(12)).ok()?,

@@ -1,8 +1,8 @@
-//! Checkpoints: confirmed changes move from the write-ahead log into the database file soon after
-//! they are made, so that little is lost with the log.
+//! Checkpoints: moves confirmed changes from the write-ahead log to the database file soon, so that
+//! little is lost with the log.
 //!
-//! The log is emptied rather than left with frames that the file has: if one of those is damaged,
-//! SQLite takes what stands before it in the log for newer than the file.
+//! The log is emptied completely. If old frames stayed in it and one was damaged, SQLite would treat
+//! the frames before it as newer than the database file.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -14,13 +14,13 @@ use super::Db;
 use super::writer::WriteMode;
 use crate::base::error::Result;
 
-/// From a change to its checkpoint, so that changes in a row share one.
+/// The delay from a change to its checkpoint, so that consecutive changes share one.
 const DELAY: Duration = Duration::from_millis(300);
-/// Until a checkpoint that a long read or a full disk did not let finish is tried again: from here,
-/// doubled each time, to here.
+/// The wait before an incomplete checkpoint is retried (after a long read or a full disk): the first
+/// value, doubled each time, up to the second.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
-/// How long others may have to wait because a checkpoint waits for readers.
+/// How long other users may have to wait while a checkpoint waits for readers.
 const WAIT: Duration = Duration::from_millis(200);
 
 #[derive(QueryableByName)]
@@ -29,8 +29,8 @@ struct CheckpointResult {
     busy: i32,
 }
 
-/// Moves everything into the file and empties the log; false if somebody reads or writes at the
-/// same time, so that some of it stays.
+/// Moves all changes to the file and empties the log; returns false if concurrent reads or writes
+/// prevented that.
 pub(super) fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
     let left: CheckpointResult =
         diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
@@ -38,7 +38,7 @@ pub(super) fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
 }
 
 impl Db {
-    /// Makes checkpoints until `stop`, the first one at once: a manager that was killed leaves a
+    /// Makes checkpoints until `stop`, the first one immediately, because a killed manager leaves a
     /// log.
     pub async fn run_checkpoints(self, stop: CancellationToken) {
         let mut retry = Some(FIRST_RETRY);

@@ -1,4 +1,4 @@
-//! Copies of the database: made while others use it, and read or changed while nobody does.
+//! Copies of the database: created while it is in use, and read or changed while the copy is not.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -8,24 +8,23 @@ use std::path::Path;
 
 use crate::base::error::{Error, Result};
 
-/// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`,
-/// mode 0600. SQLite writes it: one transaction reads all of it, while others, also other
-/// processes, read and write.
+/// Writes a copy of the current database in the file `path` to the new file `to`, mode 0600. SQLite
+/// creates it in one read transaction, while other connections and processes may read and write.
 ///
 /// # Errors
-/// There is no database; `to` exists; the disk.
+/// The database does not exist; `to` exists; a disk error.
 pub fn copy(path: &Path, to: &Path) -> Result<()> {
     if !path.is_file() {
         return Err(Error::not_found("database", path.display()));
     }
-    // It is written into a file that is there and for nobody else to read from the first byte.
+    // The file is created first with private permissions.
     std::fs::File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(to)?;
-    // A connection of its own: readers cannot write, not even another file, and the writer is
-    // needed meanwhile.
+    // A separate connection: readers cannot write, not even to another file, and the writer must stay
+    // available.
     let mut connection =
         SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
     connection.batch_execute(
@@ -38,11 +37,11 @@ pub fn copy(path: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Changes a copy of a database that nobody uses, of this or an earlier version, in one
-/// transaction, and leaves nothing of what was there before.
+/// Changes an unused copy of a database, of this or an earlier version, in one transaction, and erases
+/// the old data.
 ///
 /// # Errors
-/// Those of `work`; the disk.
+/// Errors of `work`; a disk error.
 pub fn change_copy(
     path: &Path,
     work: impl FnOnce(&mut SqliteConnection) -> Result<()>,
@@ -54,10 +53,10 @@ pub fn change_copy(
     Ok(())
 }
 
-/// Reads a copy of a database that nobody uses.
+/// Reads an unused copy of a database.
 ///
 /// # Errors
-/// Those of `work`; it is none.
+/// Errors of `work`; the file is not a database.
 pub fn read_copy<T>(
     path: &Path,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T>,

@@ -1,4 +1,4 @@
-//! Whether the database file is intact.
+//! Checks the integrity of the database file.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -9,8 +9,7 @@ struct IntegrityResult {
     quick_check: String,
 }
 
-/// Reads the whole file and returns the first problem in it, if there is one. It takes no lock that
-/// a writer waits for.
+/// Reads the whole file and returns the first problem, if any. It does not block writers.
 ///
 /// # Errors
 /// The file cannot be read. A damaged file can cause this as well.
@@ -20,7 +19,7 @@ pub(super) fn find_damage(connection: &mut SqliteConnection) -> QueryResult<Opti
     Ok(Some(verdict.quick_check).filter(|verdict| verdict != "ok"))
 }
 
-/// Whether SQLite says by this that the file is damaged.
+/// Whether this error of SQLite means that the file is damaged.
 pub(super) fn is_damage(cause: &str) -> bool {
     cause.contains("disk image is malformed") || cause.contains("not a database")
 }

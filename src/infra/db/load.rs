@@ -1,9 +1,9 @@
-//! Lists whose rows may hold long texts: what does not fit into an answer is not read either.
+//! Loads lists whose rows may contain long texts, and stops when the response is full.
 
 use diesel::QueryResult;
 
-/// The first `limit` rows, fewer if their texts have more than `room` bytes together, but at least
-/// one; and whether there are more. `size` is about the bytes of text in a row.
+/// The first `limit` rows, or fewer if their texts exceed `room` bytes in total, but at least one; and
+/// whether there are more. `size` returns the approximate number of bytes of a row.
 ///
 /// # Errors
 /// A row cannot be read.

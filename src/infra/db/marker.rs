@@ -1,10 +1,10 @@
-//! The file that remembers the last confirmed change, so that jd-manager notices at its start if
-//! the database has lost some.
+//! The file with the number of the last confirmed change, so that jd-manager detects lost changes at
+//! its start.
 //!
-//! The database counts confirmed changes in `user_version`, within the transaction of each change.
-//! This file holds the same number and is written after the commit, so it is never ahead of a sound
-//! database. If it is ahead at the start, then changes were lost that had been confirmed: the
-//! write-ahead log was removed or damaged, or somebody put an older database in place.
+//! The database counts confirmed changes in `user_version`, in the transaction of each change. This
+//! file contains the same number and is written after the commit, so it is never ahead of an intact
+//! database. If it is ahead at the start, confirmed changes were lost: the write-ahead log was removed
+//! or damaged, or someone replaced the database with an older one.
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -19,17 +19,17 @@ use crate::base::files::open_regular;
 
 /// The file's name in the data directory.
 pub const MARKER_FILE: &str = "jd-manager.changes";
-/// The length of the file. It is written in one piece, so a longer or shorter one is not ours.
+/// The length of the file. A file with another length is not from jd-manager.
 const LENGTH: usize = 128;
-/// For how long jd-manager shows that changes were lost.
+/// How long jd-manager reports lost changes.
 const SHOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// Confirmed changes that the database no longer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct LostChanges {
-    /// How many.
+    /// The number of changes.
     pub count: i64,
-    /// When jd-manager noticed.
+    /// When jd-manager noticed the loss.
     pub noticed_at: Timestamp,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ChangeMarker {
 }
 
 impl ChangeMarker {
-    /// Compares the file in `data_dir` with the `changes` that the database has.
+    /// Compares the file in `data_dir` with the number of `changes` in the database.
     pub(super) fn open(data_dir: &Path, changes: i64) -> Self {
         let path = data_dir.join(MARKER_FILE);
         let now = Timestamp::now();
@@ -67,7 +67,7 @@ impl ChangeMarker {
             lost,
             file: Mutex::default(),
         };
-        // An unknown database is not marked before its first change.
+        // A database without a marker gets one with its first change.
         if lost.is_some() || old.lost.is_some() {
             marker.set(changes);
             marker.sync();
@@ -75,13 +75,12 @@ impl ChangeMarker {
         marker
     }
 
-    /// The changes that were lost, as of when the file was opened.
+    /// The changes lost before the file was opened.
     pub(super) fn lost(&self) -> Option<LostChanges> {
         self.lost
     }
 
-    /// Remembers the number of the last confirmed change. A number that cannot be written is no
-    /// reason to refuse the change.
+    /// Writes the number of the last confirmed change. A failure does not affect the change.
     pub(super) fn set(&self, changes: i64) {
         let mut file = self
             .file
@@ -111,24 +110,24 @@ impl ChangeMarker {
         match write() {
             Ok(written) => *file = Some(written),
             Err(error) => {
-                tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be written")
+                tracing::debug!(%error, file = MARKER_FILE, "could not write the number of the last change")
             }
         }
     }
 
-    /// Brings the file to the disk.
+    /// Syncs the file to disk.
     pub(super) fn sync(&self) {
         let file = self
             .file
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(Err(error)) = file.as_ref().map(File::sync_data) {
-            tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be synced");
+            tracing::debug!(%error, file = MARKER_FILE, "could not sync the number of the last change");
         }
     }
 }
 
-/// A file that is absent or unreadable says nothing.
+/// A missing or unreadable file is ignored.
 fn read(path: &Path) -> Option<MarkerContent> {
     let metadata = std::fs::metadata(path).ok()?;
     if !metadata.is_file() || metadata.len() != LENGTH as u64 {
@@ -149,7 +148,7 @@ mod tests {
         marker.set(4);
         marker.set(5);
         marker.sync();
-        // Killed between a commit and its mark, the database is one ahead.
+        // If killed between a commit and its mark, the database is one ahead.
         for changes in [5, 6] {
             assert_eq!(ChangeMarker::open(dir.path(), changes).lost(), None);
         }

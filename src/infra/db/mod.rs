@@ -1,12 +1,12 @@
 //! The database: one SQLite file, one writer, many readers.
 //!
-//! Knows no domain. Domains hand in a function over a connection; it runs on a thread that may
-//! block, in one transaction. `read` cannot write (the connection refuses), `write` begins
-//! IMMEDIATE so that it never fails half-way for want of a lock.
+//! Independent of the domains. A domain passes a function that uses a connection; it runs on a thread
+//! for blocking work, in one transaction. `read` cannot write (the connection is read-only). `write`
+//! starts with IMMEDIATE, so that it never fails halfway because of a lock.
 //!
-//! Invariants: what `write` returns is on the disk (`writer`), and soon after in the database file
-//! itself, not only in the log beside it (`checkpoints`). Reads never wait for a writer, in this
-//! process or another one.
+//! Invariants: when `write` returns, the change is on disk (`writer`), and soon afterwards in the
+//! database file itself and not only in the write-ahead log (`checkpoints`). Reads never wait for a
+//! writer in this or another process.
 
 mod checkpoints;
 mod copies;
@@ -41,17 +41,17 @@ use writer::DatabaseWriter;
 /// The file's name in the data directory.
 pub const FILE: &str = "jd-manager.sqlite3";
 
-/// Connections that read at the same time; more wait.
+/// The number of concurrent reads; others wait.
 const READERS: u32 = 4;
 
-/// A handle on the database; cheap to clone.
+/// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     readers: Pool<ConnectionManager<SqliteConnection>>,
     writer: Arc<DatabaseWriter>,
     /// The file.
     path: Arc<Path>,
-    /// What SQLite says of a damaged file.
+    /// The error of SQLite for a damaged file.
     damage: Arc<watch::Sender<Option<String>>>,
 }
 
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// What holds for every connection of a pool.
+/// The settings for every connection of a pool.
 #[derive(Debug)]
 struct ConnectionPragmas(&'static str);
 
@@ -76,7 +76,7 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ConnectionPr
     }
 }
 
-// Small caches of pages: what is used often is in the system's cache, too, and there only once.
+// Small page caches: frequently used pages are also in the cache of the system, and only once.
 const WRITER: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                       PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -1024; \
                       PRAGMA trusted_schema = OFF;";
@@ -84,11 +84,11 @@ const READER: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAG
                       PRAGMA trusted_schema = OFF;";
 
 impl Db {
-    /// Opens the database in `data_dir`, making or upgrading it. Before an upgrade a copy is put
-    /// into `backups/`.
+    /// Opens the database in `data_dir`, and creates or upgrades it. Before an upgrade it writes a
+    /// copy to `backups/`.
     ///
     /// # Errors
-    /// It is newer than this program, damaged, or not accessible; it is never replaced.
+    /// The database is newer than this program, damaged, or not accessible. It is never replaced.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
         let path = data_dir.join(FILE);
         let unusable = |cause: String| OpenError::Unusable {
@@ -97,7 +97,7 @@ impl Db {
         };
         let url = path
             .to_str()
-            .ok_or_else(|| unusable("its path is not UTF-8".into()))?
+            .ok_or_else(|| unusable("the path is not UTF-8".into()))?
             .to_owned();
         let pool = |size, pragmas| {
             Pool::builder()
@@ -117,8 +117,8 @@ impl Db {
             .map_err(|e| open::judge(&path, &e.to_string()))?;
         open::upgrade(&mut connection, &path, data_dir)?;
         if let Err(e) = open::allow_giving_back(&mut connection) {
-            // It works without; only its file does not shrink.
-            tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
+            // Not critical: only the file does not shrink.
+            tracing::warn!(error = %e, "the database could not be rewritten, so the file does not shrink yet");
         }
         let changes = writer::count_changes(&mut connection)
             .map_err(|e| open::judge(&path, &e.to_string()))?;
@@ -132,23 +132,22 @@ impl Db {
         })
     }
 
-    /// The confirmed changes that the database had lost when it was opened.
+    /// The confirmed changes that were missing when the database was opened.
     pub fn lost_changes(&self) -> Option<LostChanges> {
         self.writer.marker.lost()
     }
 
-    /// Whether the last write failed because another process holds the database's lock.
+    /// Whether the last write failed because another process holds the lock of the database.
     pub fn is_locked(&self) -> bool {
         self.writer.is_locked()
     }
 
-    /// What SQLite says of a damaged file, from when it is noticed; none: nothing is known of
-    /// damage.
+    /// The error of SQLite if the file is known to be damaged.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damage.subscribe()
     }
 
-    /// Reads the whole file and remembers whether it is damaged. Others read and write meanwhile.
+    /// Checks the whole file and stores whether it is damaged. Reads and writes continue meanwhile.
     pub async fn check_integrity(&self) -> Result<()> {
         let path = self.path.clone();
         let look = move || -> Result<Option<String>> {
@@ -168,11 +167,10 @@ impl Db {
         Ok(())
     }
 
-    /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if
-    /// there may be more.
+    /// Frees at most `pages` unused pages at the end of the file; returns true if there may be more.
     ///
     /// # Errors
-    /// Another process holds the lock; the disk.
+    /// Another process holds the lock; a disk error.
     pub async fn free_memory(&self, pages: u32) -> Result<bool> {
         self.write_as(WriteMode::UNSYNCED, move |c| {
             let free = || diesel::sql_query("SELECT freelist_count FROM pragma_freelist_count");
@@ -184,12 +182,11 @@ impl Db {
         .await
     }
 
-    /// Writes the whole file anew and empties the log beside it: of what was changed or deleted
-    /// nothing stays in free pages. Takes as much room again as the file has, for as long as it
-    /// lasts.
+    /// Rewrites the whole file and empties the write-ahead log, so that free pages contain no old
+    /// data. Temporarily needs as much disk space again as the file.
     ///
     /// # Errors
-    /// Somebody reads or writes at the same time; the disk.
+    /// Concurrent reads or writes; a disk error.
     pub async fn write_anew(&self) -> Result<()> {
         let emptied = self.with_writer(WriteMode::DURABLE, |connection| {
             connection.batch_execute("VACUUM;")?;
@@ -198,20 +195,20 @@ impl Db {
         if emptied.await? { Ok(()) } else { Err(busy()) }
     }
 
-    /// Puts a copy of the whole database, as it is at this moment, into the new file `to`, mode
-    /// 0600. Others read and write meanwhile.
+    /// Writes a copy of the current database to the new file `to`, mode 0600. Reads and writes
+    /// continue meanwhile.
     ///
     /// # Errors
-    /// The file exists; the disk.
+    /// The file exists; a disk error.
     pub async fn copy_to(&self, to: PathBuf) -> Result<()> {
         let path = self.path.clone();
         self.blocking(move || copy(&path, &to)).await
     }
 
-    /// Runs `work` on a connection that can only read.
+    /// Runs `work` on a read-only connection.
     ///
     /// # Errors
-    /// Those of `work`; none of the connections came free; the disk.
+    /// Errors of `work`; no free connection in time; a disk error.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -242,7 +239,7 @@ impl Db {
     }
 }
 
-/// A row of which nothing is wanted.
+/// A row whose columns are not needed.
 #[derive(QueryableByName)]
 struct EmptyRow {}
 
@@ -252,7 +249,7 @@ struct FreePages {
     freelist_count: i64,
 }
 
-/// A connection that cannot be had: the pool tells the last reason in words alone.
+/// The error for a missing connection. The pool reports the last cause only as text.
 fn no_connection(cause: PoolError) -> Error {
     match Error::internal(ConnectionError::BadConnection(cause.to_string())) {
         Error::Internal(_) => busy(),
@@ -262,12 +259,12 @@ fn no_connection(cause: PoolError) -> Error {
 
 fn busy() -> Error {
     Error::Unavailable {
-        detail: "The database did not become free in time: nothing was saved. Does another program hold it? Try again.".into(),
+        detail: "The database was busy and nothing was saved. Check whether another program is using it, then try again.".into(),
         retry_after: Some(Duration::from_secs(5)),
     }
 }
 
-/// Whether there is a table of this name.
+/// Whether a table with this name exists.
 pub fn has_table(connection: &mut SqliteConnection, name: &str) -> QueryResult<bool> {
     let statement = statement::CachedStatement::<diesel::sql_types::BigInt>::new(
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",

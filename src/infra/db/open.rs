@@ -15,7 +15,7 @@ use crate::base::failpoint;
 
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
-/// How the name of an unfinished copy begins.
+/// The prefix of the name of an unfinished copy.
 const DRAFT: &str = ".before-upgrade-";
 
 /// Why the database could not be opened. Nothing has been changed or replaced.
@@ -23,8 +23,8 @@ const DRAFT: &str = ".before-upgrade-";
 pub enum OpenError {
     /// Written by a newer version of the program.
     #[error(
-        "the database {path} was written by a newer jd-manager (it has the change \"{version}\", which this one does not know). \
-         Use that version, or one newer; nothing was changed."
+        "the database {path} was written by a newer jd-manager (unknown migration \"{version}\"). Nothing was changed. \
+         Use that version or a newer one."
     )]
     Newer {
         /// The file.
@@ -34,12 +34,12 @@ pub enum OpenError {
     },
     /// Not readable as a database.
     #[error(
-        "the database {path} is damaged: {cause}. It was left as it is. Move it away and restore a copy from backups/ beside it."
+        "the database {path} is damaged: {cause}. It was not changed. Move it away and restore a copy from the backups/ directory."
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error of SQLite.
         cause: String,
     },
     /// Anything else: permissions, disk, lock.
@@ -47,7 +47,7 @@ pub enum OpenError {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error of SQLite.
         cause: String,
     },
 }
@@ -61,7 +61,7 @@ pub(super) fn judge(path: &Path, cause: &str) -> OpenError {
     }
 }
 
-/// Lets the file shrink. A file that was made without it is written anew once.
+/// Enables shrinking of the file. A file created without it is rewritten once.
 pub(super) fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
     #[derive(QueryableByName)]
     struct JournalMode {
@@ -94,7 +94,7 @@ pub(super) fn upgrade(
     let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
         copy_before_upgrade(path, data_dir)
-            .map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
+            .map_err(|e| judged(format!("creating a copy before the upgrade failed: {e}")))?;
     }
     connection
         .run_pending_migrations(MIGRATIONS)
@@ -102,8 +102,8 @@ pub(super) fn upgrade(
     Ok(())
 }
 
-/// Puts a copy of the database into `backups/`. It gets its name only when it is complete and
-/// synced, so a file of that name is never half a copy.
+/// Writes a copy of the database to `backups/`. The copy gets its name only when it is complete and
+/// synced.
 fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     let dir = data_dir.join("backups");
     fs::create_dir_all(&dir)?;
@@ -126,11 +126,11 @@ fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Resu
     copied
 }
 
-/// Whether a file is a whole database of this or an earlier version; returns the newest change that
-/// was made to its tables. Nothing is changed.
+/// Checks that a file is a complete database of this or an earlier version; returns its newest
+/// migration. Nothing is changed.
 ///
 /// # Errors
-/// It is newer than this program, or damaged.
+/// The database is newer than this program, or damaged.
 pub fn check_copy(path: &Path) -> Result<String, OpenError> {
     let damaged = |cause: String| OpenError::Damaged {
         path: path.into(),
@@ -149,7 +149,7 @@ pub fn check_copy(path: &Path) -> Result<String, OpenError> {
     if !has_table(&mut connection, "__diesel_schema_migrations")
         .map_err(|e| damaged(e.to_string()))?
     {
-        return Err(damaged("it is not one of jd-manager's".into()));
+        return Err(damaged("it is not a database of jd-manager".into()));
     }
     let applied = connection
         .applied_migrations()
@@ -164,10 +164,10 @@ pub fn check_copy(path: &Path) -> Result<String, OpenError> {
         .iter()
         .map(ToString::to_string)
         .max()
-        .ok_or_else(|| damaged("it holds nothing".into()))
+        .ok_or_else(|| damaged("it is empty".into()))
 }
 
-/// The first of these changes that this program does not know.
+/// The first of these migrations that this program does not know.
 fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
     let known = known()?;
     Ok(applied
@@ -176,7 +176,7 @@ fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option
         .find(|version| !known.contains(version)))
 }
 
-/// All changes of tables that this program knows.
+/// All migrations that this program knows.
 fn known() -> diesel::migration::Result<Vec<String>> {
     let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)?;
     Ok(all.iter().map(|m| m.name().version().to_string()).collect())

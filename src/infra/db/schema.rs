@@ -1,6 +1,6 @@
-//! The tables as diesel sees them. A test compares this file with what the migrations make.
+//! The tables for diesel. A test compares this file with the migrations.
 //!
-//! Only the `queries` of a domain use it. The column types follow `diesel print-schema` with
+//! Only the `queries` modules of domains use it. The column types follow `diesel print-schema` with
 //! `sqlite_integer_primary_key_is_bigint`.
 #![expect(
     missing_docs,

@@ -1,6 +1,6 @@
-//! Statements in plain SQL that a connection prepares once. Diesel prepares a `sql_query` anew each
-//! time, since it cannot know whether its text ever comes again; for a short statement that costs
-//! several times what running it does. Knows no domain.
+//! Statements in plain SQL that a connection prepares only once. Diesel prepares a `sql_query` each
+//! time, because it cannot know whether the text is used again. For a short statement, preparing costs
+//! several times as much as running it.
 
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -9,16 +9,16 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-/// A value in the place of a `?`.
+/// A value for a `?`.
 #[derive(Clone, Debug)]
 enum StatementValue {
     Number(i64),
     Text(String),
 }
 
-/// A statement of which there are few texts, each of them used often; every connection remembers
-/// all of them. A `?` is a value, nowhere else may one stand. `Columns` are the SQL types of its
-/// rows, which are read by their place, not by name.
+/// A statement with one of a few frequently used texts; every connection caches all of them. A `?` is
+/// a value and must not appear elsewhere. `Columns` are the SQL types of the rows, which are read by
+/// position, not by name.
 #[derive(Clone, Debug)]
 pub struct CachedStatement<Columns> {
     text: Cow<'static, str>,
@@ -27,7 +27,7 @@ pub struct CachedStatement<Columns> {
 }
 
 impl<Columns> CachedStatement<Columns> {
-    /// The statement of this text, whose first `?` has no value yet.
+    /// The statement with this text, without values.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             text: text.into(),
@@ -36,13 +36,13 @@ impl<Columns> CachedStatement<Columns> {
         }
     }
 
-    /// With a number for the next `?`.
+    /// Adds a number for the next `?`.
     pub fn number(mut self, number: i64) -> Self {
         self.values.push(StatementValue::Number(number));
         self
     }
 
-    /// With a text for the next `?`.
+    /// Adds a text for the next `?`.
     pub fn text(mut self, text: impl ToString) -> Self {
         self.values.push(StatementValue::Text(text.to_string()));
         self
@@ -66,7 +66,7 @@ impl<Columns> QueryFragment<Sqlite> for CachedStatement<Columns> {
 
 impl<Columns> QueryId for CachedStatement<Columns> {
     type QueryId = ();
-    // It is found again by its text.
+    // The cache key is the text.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

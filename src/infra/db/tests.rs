@@ -35,7 +35,7 @@ fn open_plain(dir: &Path) -> SqliteConnection {
     SqliteConnection::establish(dir.join(FILE).to_str().unwrap()).unwrap()
 }
 
-/// What `schema.rs` says of a table: column -> type.
+/// The columns of a table in `schema.rs`: column -> type.
 fn written() -> BTreeMap<String, BTreeMap<String, String>> {
     let mut tables = BTreeMap::new();
     for table in include_str!("schema.rs").split("diesel::table! {").skip(1) {
@@ -186,7 +186,7 @@ async fn while_another_process_holds_the_lock_prompt_writes_fail_fast_and_reads_
         Err(Error::Unavailable { .. })
     ));
     assert!(db.is_locked());
-    // Even while a patient write waits for the lock.
+    // Even while another write waits for the lock.
     let patient = tokio::spawn({
         let db = db.clone();
         async move { db.write(insert).await }

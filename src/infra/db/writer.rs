@@ -1,5 +1,5 @@
-//! The one connection that writes: who may use it next, how long they wait, and whether the disk
-//! has a change before it is confirmed.
+//! The only connection that writes: queueing, time limits, and whether a change is synced to disk
+//! before it is confirmed.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -14,15 +14,15 @@ use super::marker::ChangeMarker;
 use super::{Db, busy, no_connection};
 use crate::base::error::{Error, Result};
 
-/// Waiting for writes of this process that come first.
+/// The time limit for earlier writes of this process.
 const TURN: Duration = Duration::from_secs(10);
-/// Waiting for another process that holds the lock.
+/// The time limit for the lock of another process.
 const LOCK: Duration = Duration::from_secs(5);
-/// Both together for a prompt write, and for one after another that came too late.
+/// Both limits for a prompt write, and for a write after a failed one.
 const PROMPT: Duration = Duration::from_millis(300);
 const PROMPT_WHILE_BLOCKED: Duration = Duration::from_millis(20);
 
-/// How a write is done.
+/// The mode of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteMode {
     is_synced: bool,
@@ -30,20 +30,20 @@ pub struct WriteMode {
 }
 
 impl WriteMode {
-    /// The disk has the change when the write returns. For everything that is confirmed to
-    /// somebody.
+    /// The change is on disk when the write returns. For everything that is confirmed to a user.
     pub const DURABLE: Self = Self {
         is_synced: true,
         is_prompt: false,
     };
-    /// A power cut may undo the change, as a whole. For samples and whatever is found out again.
+    /// A power failure may undo the whole change. For samples and other data that is collected
+    /// again.
     pub const UNSYNCED: Self = Self {
         is_synced: false,
         is_prompt: false,
     };
 
-    /// The same, failing within 300 ms if it cannot be done. For what a request must not wait for;
-    /// somebody has to try again later.
+    /// The same, but it fails within 300 ms if the database is busy. For writes that a request must
+    /// not wait for; the caller retries later.
     pub const fn prompt(self) -> Self {
         Self {
             is_prompt: true,
@@ -52,17 +52,17 @@ impl WriteMode {
     }
 }
 
-/// The writer's connection and what belongs to it.
+/// The write connection and its state.
 pub(super) struct DatabaseWriter {
     pool: Pool<ConnectionManager<SqliteConnection>>,
-    /// Its permit is the right to use the connection; so waiting takes no thread, and whoever waits
-    /// longest is next.
+    /// The permit to use the connection. Waiting does not block a thread, and the longest waiter is
+    /// next.
     turn: Arc<Semaphore>,
     /// The last write failed because another process holds the lock.
     is_locked: AtomicBool,
-    /// The last write failed for that reason, or because it had to wait for too long.
+    /// The last write failed for that reason, or because it waited too long.
     is_blocked: AtomicBool,
-    /// Woken by a durable change.
+    /// Notified after a durable change.
     pub(super) changed: Notify,
     pub(super) marker: ChangeMarker,
 }
@@ -89,11 +89,11 @@ impl DatabaseWriter {
 }
 
 impl Db {
-    /// Runs `work` in one transaction that can write; it is kept when `work` succeeds and undone
-    /// when it fails. The disk has the change when this returns.
+    /// Runs `work` in one write transaction, which is committed if `work` succeeds and rolled back if
+    /// it fails. The change is on disk when this returns.
     ///
     /// # Errors
-    /// Those of `work`; another process holds the lock; the disk.
+    /// Errors of `work`; another process holds the lock; a disk error.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -105,7 +105,7 @@ impl Db {
     /// The same in another mode.
     ///
     /// # Errors
-    /// Those of `work`; another process holds the lock; the disk.
+    /// Errors of `work`; another process holds the lock; a disk error.
     pub async fn write_as<T, F>(&self, mode: WriteMode, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -114,7 +114,7 @@ impl Db {
         let writer = self.writer.clone();
         self.with_writer(mode, move |connection| {
             let (value, changes) = connection.immediate_transaction(|c| {
-                // The lock is ours.
+                // We have the lock.
                 writer.is_locked.store(false, Ordering::Relaxed);
                 writer.is_blocked.store(false, Ordering::Relaxed);
                 let before = total_changes(c)?;
@@ -138,7 +138,7 @@ impl Db {
         .await
     }
 
-    /// Runs `work` on the writer's connection, outside a transaction.
+    /// Runs `work` on the write connection, outside a transaction.
     pub(super) async fn with_writer<T, F>(&self, mode: WriteMode, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -187,14 +187,14 @@ struct PragmaNumber {
     number: i64,
 }
 
-/// The rows that this connection has changed since it was opened.
+/// The number of rows changed by this connection since it was opened.
 fn total_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
     Ok(diesel::sql_query("SELECT total_changes() AS number")
         .get_result::<PragmaNumber>(connection)?
         .number)
 }
 
-/// The confirmed changes of the database so far.
+/// The number of confirmed changes of the database.
 pub(super) fn count_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
     Ok(
         diesel::sql_query("SELECT user_version AS number FROM pragma_user_version")
@@ -203,7 +203,7 @@ pub(super) fn count_changes(connection: &mut SqliteConnection) -> QueryResult<i6
     )
 }
 
-/// Counts one more, and returns how many there are.
+/// Increments the count and returns it.
 fn add_change(connection: &mut SqliteConnection) -> QueryResult<i64> {
     let changes = count_changes(connection)? + 1;
     connection.batch_execute(&format!("PRAGMA user_version = {changes}"))?;

@@ -1,9 +1,8 @@
-//! Fetching documents and files from the one server that is configured, and from wherever it sends
-//! on to.
+//! Downloads documents and files from the configured server, following redirects.
 //!
-//! The other side is not trusted: time and bytes are bounded, redirects lead to HTTPS only (or stay
-//! on the same host), a download that breaks off goes on where it was, and a token is shown to the
-//! configured server alone. Knows no release.
+//! Servers are not trusted: time and size are limited, redirects must use HTTPS (or stay on the same
+//! host), interrupted downloads are resumed, and a token is sent only to the configured server.
+//! Independent of releases.
 
 mod transfer;
 
@@ -19,81 +18,81 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::infra::http_client;
 
-/// A server that sends nothing for so long is given up on.
+/// The time limit without data from a server.
 const IDLE: Duration = Duration::from_secs(20);
-/// A document that is not there by then never will be.
+/// The time limit for a document.
 const WHOLE: Duration = Duration::from_secs(30);
-/// A document may have so many bytes. Thirty releases with their notes have about 300 KiB.
+/// The maximum size of a document, in bytes. Thirty releases with notes have about 300 KiB.
 const DOCUMENT: u64 = 8 * 1024 * 1024;
 /// Redirects followed. GitHub needs one.
 const REDIRECTS: usize = 5;
-/// Without a word on how long, a refusal for asking too often holds for so long.
+/// The default wait after a rate limit without a given duration.
 const LIMITED: Duration = Duration::from_secs(15 * 60);
 
-/// Why something could not be fetched; the words are for people and name the host, never a token.
+/// Why a download failed. The texts are for people and name the host, never a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DownloadError {
-    /// The address may not be fetched from.
-    #[error("{0} is not an address that is fetched from: it has to be https")]
+    /// The URL is not allowed.
+    #[error("{0} is not allowed: the address must use https")]
     Refused(String),
-    /// No answer, or one that broke off again and again.
-    #[error("{host} cannot be reached: {why}")]
+    /// No response, or repeated interruptions.
+    #[error("cannot reach {host}: {why}")]
     Unreachable {
-        /// Who.
+        /// The host.
         host: String,
-        /// Why, as far as is known.
+        /// The cause, if known.
         why: String,
     },
-    /// There is nothing at the address.
-    #[error("{0} has nothing there (404)")]
+    /// Not found (404).
+    #[error("{0} answered: not found (404)")]
     Absent(String),
-    /// Asked too often; not before this moment.
-    #[error("{host} does not answer before {}: too many questions came from here", until.local_minute())]
+    /// Rate limit; retry after this time.
+    #[error("{host} limits the number of requests; retry after {}", until.local_minute())]
     Limited {
-        /// Who.
+        /// The host.
         host: String,
-        /// When it may be asked again.
+        /// When requests are allowed again.
         until: Timestamp,
     },
-    /// Another answer than was hoped for.
+    /// An unexpected status.
     #[error("{host} answered with status {status}")]
     Status {
-        /// Who.
+        /// The host.
         host: String,
         /// The status.
         status: u16,
     },
-    /// What came is not what was announced.
-    #[error("what {host} sent is not right: {why}")]
+    /// An invalid response.
+    #[error("invalid response from {host}: {why}")]
     Wrong {
-        /// Who.
+        /// The host.
         host: String,
-        /// In which way.
+        /// The reason.
         why: String,
     },
-    /// It cannot be written down.
-    #[error("it cannot be written down: {0}")]
+    /// The file cannot be written.
+    #[error("cannot write the file: {0}")]
     Disk(String),
-    /// The one who asked does not want it any more.
-    #[error("it was cancelled")]
+    /// The download was canceled.
+    #[error("canceled")]
     Cancelled,
 }
 
-/// A document, or the word that it is the one already known.
+/// A document, or the information that it has not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchedDocument {
-    /// It is new.
+    /// A new document.
     New {
-        /// What it says.
+        /// The text.
         text: String,
-        /// By this it is known the next time.
+        /// The ETag for the next request.
         etag: Option<String>,
     },
-    /// Nothing has changed since.
+    /// The document has not changed.
     Unchanged,
 }
 
-/// Fetches from one server; cheap to clone.
+/// Downloads from one server; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     base: Url,
@@ -101,12 +100,13 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// For the server at `base`. Certificate authorities are read with the first question.
+    /// A downloader for the server at `base`. Certificate authorities are read with the first request.
     ///
     /// # Errors
-    /// It is no address.
+    /// `base` is not a valid URL.
     pub fn new(base: &str) -> Result<Self, String> {
-        let base = Url::parse(base).map_err(|e| format!("\"{base}\" is no address: {e}"))?;
+        let base =
+            Url::parse(base).map_err(|e| format!("\"{base}\" is not a valid address: {e}"))?;
         Ok(Self {
             base,
             client: Arc::default(),
@@ -116,7 +116,7 @@ impl Fetcher {
     async fn client(&self) -> Result<&Client, DownloadError> {
         if self.client.get().is_none() {
             let this = self.clone();
-            // If the thread is gone, the whole program is ending.
+            // The thread is gone only if the program is stopping.
             let _ = tokio::task::spawn_blocking(move || {
                 this.client.get_or_init(|| this.build()).is_ok()
             })
@@ -138,17 +138,17 @@ impl Fetcher {
             http_client::plain()
         } else {
             let tls = http_client::tls(http_client::authorities())
-                .map_err(|e| format!("TLS cannot be set up: {e}"))?;
+                .map_err(|e| format!("cannot set up TLS: {e}"))?;
             Client::builder().tls_backend_preconfigured(tls)
         };
         let base = self.base.clone();
         let follow = reqwest::redirect::Policy::custom(move |attempt| {
             if attempt.previous().len() > REDIRECTS {
-                attempt.error("it sends on again and again")
+                attempt.error("too many redirects")
             } else if is_allowed(&base, attempt.url()) {
                 attempt.follow()
             } else {
-                attempt.error("it sends on to an address without https")
+                attempt.error("redirect to an address without https")
             }
         });
         let builder = builder
@@ -156,18 +156,18 @@ impl Fetcher {
             .redirect(follow)
             .connect_timeout(IDLE)
             .read_timeout(IDLE);
-        // Questions are rare; by the next one the server would have closed the connection.
+        // Requests are rare; the server would close an idle connection anyway.
         builder
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|e| e.without_url().to_string())
     }
 
-    /// A text document below the base address; `path` begins with a slash. With the `etag` of the
-    /// one that is known, only a new one is sent. `token`: what authorises the question.
+    /// A text document below the base URL; `path` starts with a slash. With the `etag` of a known
+    /// document, the server sends only a new one. `token`: authorizes the request.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// The download failed.
     pub async fn document(
         &self,
         path: &str,
@@ -192,7 +192,7 @@ impl Fetcher {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
                 DownloadError::Wrong {
                     host: host.clone(),
-                    why: "the token for it has characters no token has".into(),
+                    why: "the token contains invalid characters".into(),
                 }
             })?;
             value.set_sensitive(true);
@@ -220,26 +220,26 @@ impl Fetcher {
                 if (text.len() + piece.len()) as u64 > DOCUMENT {
                     return Err(DownloadError::Wrong {
                         host: host.clone(),
-                        why: format!("it has more than {DOCUMENT} bytes"),
+                        why: format!("the document has more than {DOCUMENT} bytes"),
                     });
                 }
                 text.extend_from_slice(&piece);
             }
             let text = String::from_utf8(text).map_err(|_| DownloadError::Wrong {
                 host: host.clone(),
-                why: "it is not UTF-8".into(),
+                why: "the document is not UTF-8".into(),
             })?;
             Ok(FetchedDocument::New { text, etag })
         };
         let late = || DownloadError::Unreachable {
             host: host.clone(),
-            why: format!("no whole answer within {} s", WHOLE.as_secs()),
+            why: format!("no complete response within {} s", WHOLE.as_secs()),
         };
         tokio::time::timeout(WHOLE, ask).await.map_err(|_| late())?
     }
 }
 
-/// By TLS anywhere; without it only to the host that is configured that way.
+/// HTTPS to any host; HTTP only to the host configured with HTTP.
 fn is_allowed(base: &Url, url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
@@ -258,15 +258,15 @@ fn quoted(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
-/// The innermost reason says most: "connection refused", not "error sending request".
+/// The innermost cause is the most useful: "connection refused", not "error sending request".
 fn unreachable(host: &str, error: &reqwest::Error) -> DownloadError {
     let why = if error.is_timeout() {
-        "no answer in time".to_owned()
+        "no response in time".to_owned()
     } else {
         let chain = std::iter::successors(std::error::Error::source(error), |e| e.source());
         chain
             .last()
-            .map_or_else(|| "it broke off".to_owned(), ToString::to_string)
+            .map_or_else(|| "connection interrupted".to_owned(), ToString::to_string)
     };
     DownloadError::Unreachable {
         host: host.to_owned(),
@@ -274,8 +274,8 @@ fn unreachable(host: &str, error: &reqwest::Error) -> DownloadError {
     }
 }
 
-/// A refusal for asking too often is told from others as GitHub documents it: 403 or 429, with
-/// `retry-after`, or with nothing left until `x-ratelimit-reset`.
+/// Detects a rate limit as GitHub documents it: 403 or 429 with `retry-after`, or with no requests left
+/// until `x-ratelimit-reset`.
 fn judge(host: &str, response: &Response) -> Result<(), DownloadError> {
     let status = response.status();
     if status.is_success() {

@@ -1,4 +1,4 @@
-//! Downloading a file: bounded, hashed on the way, and taken up where it broke off.
+//! Downloads a file: with a size limit, hashed while downloading, resumed after interruptions.
 
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
@@ -10,43 +10,43 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DownloadError, Fetcher, host, is_allowed, judge, quoted, unreachable};
 
-/// A download takes no longer: 100 MB at 30 kB/s.
+/// The time limit for a download: 100 MB at 30 kB/s.
 const DOWNLOAD: Duration = Duration::from_secs(3600);
-/// A download that breaks off without a byte gained is taken up again so often.
+/// The number of resumes without any progress.
 const ATTEMPTS: u32 = 5;
-/// Before the first new attempt; doubled for each further one.
+/// The wait before the first retry; doubled for each further one.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What has been downloaded.
+/// A downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadResult {
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its SHA-256 in lower-case hexadecimal, taken on the way.
+    /// The SHA-256 in lower-case hexadecimal, calculated while downloading.
     pub sha256: String,
 }
 
-/// What may be downloaded, and who hears of it.
+/// A download request.
 pub struct DownloadRequest<'a> {
-    /// Where it is.
+    /// The URL.
     pub url: &'a str,
-    /// How many bytes it has, if that is known.
+    /// The size in bytes, if known.
     pub size: Option<u64>,
-    /// More are never taken.
+    /// The maximum size in bytes.
     pub most: u64,
-    /// Hears how many bytes are there and how many there will be.
+    /// Called with the number of bytes so far and in total.
     pub told: &'a (dyn Fn(u64, Option<u64>) + Send + Sync),
-    /// Ends it.
+    /// Cancels the download.
     pub cancel: &'a CancellationToken,
 }
 
 impl Fetcher {
-    /// Downloads a file to `into`, which is made or written over. What breaks off is taken up where
-    /// it was.
+    /// Downloads a file to `into`, which is created or overwritten. Interrupted downloads are
+    /// resumed.
     ///
     /// # Errors
-    /// It cannot be had, is larger than it may be, is not as long as announced; the disk; it was
-    /// cancelled.
+    /// The download failed, the file is too large or has the wrong size, a disk error, or the download
+    /// was canceled.
     pub async fn download(
         &self,
         wanted: &DownloadRequest<'_>,
@@ -74,7 +74,7 @@ impl Fetcher {
             () = wanted.cancel.cancelled() => Err(DownloadError::Cancelled),
             done = tokio::time::timeout(DOWNLOAD, download.run()) => match done {
                 Ok(done) => done,
-                Err(_) => Err(DownloadError::Unreachable { host: download.host, why: "it took more than an hour".into() }),
+                Err(_) => Err(DownloadError::Unreachable { host: download.host, why: "the download took more than an hour".into() }),
             },
         }
     }
@@ -88,15 +88,15 @@ struct DownloadAttempt<'a> {
     file: tokio::fs::File,
     hasher: Sha256,
     size: u64,
-    /// By this the server tells whether it is still the same file.
+    /// The validator that shows whether the file is still the same.
     mark: Option<HeaderValue>,
 }
 
-/// How one attempt ended that did not bring the end of the file.
+/// Why an attempt did not complete the file.
 enum DownloadFailure {
-    /// It may go better the next time.
+    /// A retry may help.
     Again(DownloadError),
-    /// It will not.
+    /// A retry does not help.
     ForGood(DownloadError),
 }
 
@@ -147,10 +147,12 @@ impl DownloadAttempt<'_> {
             Err(failed @ DownloadError::Status { status: 500.., .. }) => {
                 return Err(DownloadFailure::Again(failed));
             }
-            // Our part of it is of a file that is no more.
+            // The downloaded part belongs to an old version of the file.
             Err(DownloadError::Status { status: 416, .. }) if self.size > 0 => {
                 self.begin_anew().await?;
-                return Err(DownloadFailure::Again(self.wrong("it has become shorter")));
+                return Err(DownloadFailure::Again(
+                    self.wrong("the file has become shorter"),
+                ));
             }
             Err(failed) => return Err(DownloadFailure::ForGood(failed)),
         }
@@ -169,20 +171,20 @@ impl DownloadAttempt<'_> {
         }
         if self.size == 0 && response.status() == StatusCode::PARTIAL_CONTENT {
             return Err(DownloadFailure::ForGood(
-                self.wrong("it sends a part where the whole was asked for"),
+                self.wrong("the server sent a part instead of the whole file"),
             ));
         }
         let total = response.content_length().map(|left| self.size + left);
         if let (Some(total), Some(size)) = (total, self.wanted.size)
             && total != size
         {
-            return Err(DownloadFailure::ForGood(self.wrong(&format!(
-                "it has {total} bytes and was announced with {size}"
-            ))));
+            return Err(DownloadFailure::ForGood(
+                self.wrong(&format!("the file has {total} bytes; expected {size}")),
+            ));
         }
         let total = total.or(self.wanted.size);
         self.check_size(total.unwrap_or(0))?;
-        // A weak mark does not vouch for every byte (RFC 9110, 13.1.5).
+        // A weak validator does not guarantee every byte (RFC 9110, 13.1.5).
         self.mark = response
             .headers()
             .get(ETAG)
@@ -204,9 +206,10 @@ impl DownloadAttempt<'_> {
             (self.wanted.told)(self.size, total);
         }
         match total {
-            Some(total) if self.size < total => Err(DownloadFailure::Again(
-                self.wrong(&format!("it ends after {} of {total} bytes", self.size)),
-            )),
+            Some(total) if self.size < total => Err(DownloadFailure::Again(self.wrong(&format!(
+                "the file ends after {} of {total} bytes",
+                self.size
+            )))),
             _ => Ok(()),
         }
     }
@@ -216,7 +219,7 @@ impl DownloadAttempt<'_> {
             return Ok(());
         }
         Err(DownloadFailure::ForGood(self.wrong(&format!(
-            "it has more than the {} bytes it may have",
+            "the file is larger than the limit of {} bytes",
             self.wanted.most
         ))))
     }

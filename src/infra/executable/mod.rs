@@ -1,7 +1,7 @@
-//! Program files: can this machine run one, and what does it say when asked for its version.
+//! Program files: checks whether this machine can run a program, and reads its version.
 //!
-//! Knows no client and no version: what a program should be is the caller's. A program that is only
-//! looked at is not trusted; it is run in a box ([`trial`]).
+//! Independent of the client and its versions. An unknown program is not trusted: it runs in a sandbox
+//! ([`trial`]).
 
 pub mod trial;
 
@@ -13,32 +13,32 @@ use std::path::Path;
 /// Why a file cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExecutableError {
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
-    /// It cannot be looked at.
+    /// The file cannot be read.
     Unreadable(String),
-    /// It is a directory, a device or the like.
+    /// Not a regular file.
     NoFile,
-    /// Nobody may run it.
+    /// The file is not executable.
     NotExecutable,
-    /// It is not a program for this machine; the words complete "it cannot run here:".
+    /// Not a program for this machine; the text follows "it cannot run here:".
     Foreign(String),
 }
 
-/// What kind of program a file holds.
+/// The kind of program in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutableKind {
-    /// Machine code for this processor.
+    /// Machine code for this CPU.
     Elf,
-    /// A script, which its interpreter runs.
+    /// A script.
     Script,
 }
 
-/// Looks at a file before anything is started, so that the reason is said in words. One that may be
-/// run but not read is let through unread.
+/// Checks a file before it is started, so that the error is clear. An executable file without read
+/// permission is accepted.
 ///
 /// # Errors
-/// It cannot be run here.
+/// The file cannot run here.
 pub fn inspect(path: &Path) -> Result<(), ExecutableError> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
@@ -57,10 +57,10 @@ pub fn inspect(path: &Path) -> Result<(), ExecutableError> {
     }
 }
 
-/// What kind of program a file holds, whether it may be run or not.
+/// The kind of program in a file, whether it is executable or not.
 ///
 /// # Errors
-/// It cannot be read, or is no program for this machine.
+/// The file cannot be read, or is not a program for this machine.
 pub fn kind(path: &Path) -> Result<ExecutableKind, ExecutableError> {
     let mut head = Vec::with_capacity(20);
     let read = fs::File::open(path).and_then(|file| file.take(20).read_to_end(&mut head));
@@ -100,7 +100,7 @@ fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
         0x3e => "x86_64",
         0xb7 => "aarch64",
         0xf3 => "riscv64",
-        _ => "another processor",
+        _ => "another CPU",
     };
     let here = std::env::consts::ARCH;
     // A 64-bit machine may run 32-bit programs of its family.
@@ -109,7 +109,7 @@ fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
     if fits {
         Ok(ExecutableKind::Elf)
     } else {
-        Err(format!("it is made for {name}, this machine is {here}"))
+        Err(format!("it is for {name}, but this machine is {here}"))
     }
 }
 

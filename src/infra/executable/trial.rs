@@ -1,12 +1,10 @@
-//! Running a program in a box, to ask it for its version or to hear what it says first: little
-//! time, little memory, little output, nowhere to write, no TCP but ports it is allowed to listen
-//! on, no signals to others.
+//! Runs a program in a sandbox to read its version or its first output: limited time, memory and
+//! output, no writing, no TCP except allowed listening ports, no signals to other processes.
 //!
-//! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts
-//! itself in and then becomes the other one. What the kernel does not offer (Landlock is younger
-//! than some kernels) is left out; the limits hold everywhere. It may read what this process may
-//! read: the box keeps an honest program's faults from doing harm, it is no reason to run a hostile
-//! one.
+//! The sandbox uses chain-loading, like the start of a client: a new process of this program restricts
+//! itself and then executes the other program. Restrictions that the kernel does not support (Landlock
+//! is newer than some kernels) are skipped; the limits always apply. The program can read what this
+//! process can read: the sandbox protects against bugs, not against malicious programs.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -20,18 +18,17 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-/// More than this is no version, bytes.
+/// The maximum size of a version output, in bytes.
 const MOST_SAID: u64 = 4096;
-/// What is heard of a program at most, bytes.
+/// The maximum size of the output, in bytes.
 const MOST_HEARD: u64 = 64 * 1024;
-/// A program that takes longer to tell its version is not what it should be. The real client takes
-/// some milliseconds.
+/// The time limit for reading the version. The real client takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Processor time it may use, seconds.
+/// The CPU time limit in seconds.
 const PROCESSOR_S: u64 = 5;
-/// Private memory it may have, bytes.
+/// The limit of private memory in bytes.
 const MEMORY: u64 = 512 * 1024 * 1024;
-/// Files it may have open.
+/// The limit of open files.
 const FILES: u64 = 64;
 
 /// The arguments of the internal subcommand `trial`.
@@ -45,11 +42,10 @@ pub struct TrialArgs {
     command: Vec<OsString>,
 }
 
-/// What a program says when it is run with `--version`: at most 200 characters of its first lines.
+/// The output of a program run with `--version`: at most 200 characters of its first lines.
 ///
 /// # Errors
-/// It cannot be run, does not end in time, or ends with an error; in words that complete "The
-/// program …".
+/// The program cannot run, does not exit in time, or fails; the text continues "The program …".
 pub async fn version(
     program: &Path,
     first_args: &[String],
@@ -82,11 +78,11 @@ pub async fn version(
     let status = match answered {
         Err(_) => {
             return Err(format!(
-                "did not tell its version within {} s",
+                "did not print its version within {} s",
                 PATIENCE.as_secs()
             ));
         }
-        Ok(Err(e)) => return Err(format!("cannot be run: {e}")),
+        Ok(Err(e)) => return Err(format!("cannot be started: {e}")),
         Ok(Ok(status)) => status,
     };
     let shown = |bytes: &[u8]| {
@@ -100,48 +96,47 @@ pub async fn version(
     let complaint = shown(&complaint);
     let how = match status.code() {
         Some(BOXED) => return Err(complaint),
-        Some(code) => format!("ends with code {code}"),
-        None => "is ended by a signal".to_owned(),
+        Some(code) => format!("exited with code {code}"),
+        None => "was killed by a signal".to_owned(),
     };
     let quoted = if complaint.is_empty() {
         String::new()
     } else {
-        format!(" and says \"{complaint}\"")
+        format!(": \"{complaint}\"")
     };
-    Err(format!("{how} when asked for its version{quoted}"))
+    Err(format!("{how} when run with --version{quoted}"))
 }
 
-/// What was heard of a program before it was ended.
+/// The result of running a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialOutput {
-    /// The line that was waited for.
+    /// The expected line.
     Line,
-    /// It ended before.
+    /// The program exited before.
     End {
-        /// With this code; none: by a signal.
+        /// The exit code; `None` if it was killed by a signal.
         code: Option<i32>,
-        /// What it said, a line each.
+        /// The output by lines.
         said: Vec<String>,
     },
-    /// Neither in time.
+    /// Neither happened in time.
     Nothing,
 }
 
-/// What a program may do in its box besides reading, and how it ends.
+/// The permissions of a program in the sandbox besides reading, and how it is stopped.
 #[derive(Clone, Debug, Default)]
 pub struct TrialRules {
-    /// TCP ports that it may listen on.
+    /// The TCP ports the program may listen on.
     pub ports: Vec<u16>,
-    /// It is interrupted (SIGINT) and may take so long to end before it is killed; none: it is
-    /// killed.
+    /// The time to exit after SIGINT before the program is killed; `None` to kill it immediately.
     pub grace: Option<Duration>,
 }
 
-/// Runs a program in the box until it says a line on standard output that `is_it`, or ends, or
-/// `patience` is over. It is gone afterwards, with all that it started.
+/// Runs a program in the sandbox until it prints a line that matches `is_it`, exits, or `patience` has
+/// passed. Afterwards the program and all its children are gone.
 ///
 /// # Errors
-/// It cannot be run; in words that complete "The program …".
+/// The program cannot be started; the text continues "The program …".
 pub async fn listen(
     program: &Path,
     args: &[String],
@@ -153,7 +148,7 @@ pub async fn listen(
     let mut child = TrialProcess::spawn(program, args, env, &rules.ports)?;
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-        return Err("cannot be listened to".into());
+        return Err("has no readable output".into());
     };
     let mut out = BufReader::new(stdout.take(MOST_HEARD)).split(b'\n');
     let mut err = BufReader::new(stderr.take(MOST_HEARD)).split(b'\n');
@@ -189,14 +184,14 @@ pub async fn listen(
         return Ok(TrialOutput::Line);
     }
     let ended = match heard {
-        // Its output is closed: it has ended, or is about to.
+        // The output is closed: the program has exited or is about to.
         Ok(_) => tokio::time::timeout(PATIENCE, child.wait()).await.ok(),
         Err(_) => None,
     };
     child.end().await;
     match ended {
         None => Ok(TrialOutput::Nothing),
-        Some(Err(e)) => Err(format!("cannot be run: {e}")),
+        Some(Err(e)) => Err(format!("cannot be started: {e}")),
         Some(Ok(status)) if status.code() == Some(BOXED) => Err(said.join(" ")),
         Some(Ok(status)) => Ok(TrialOutput::End {
             code: status.code(),
@@ -205,7 +200,7 @@ pub async fn listen(
     }
 }
 
-/// A program in its box, with its process group.
+/// A program in the sandbox, with its process group.
 struct TrialProcess(tokio::process::Child);
 
 impl TrialProcess {
@@ -233,7 +228,7 @@ impl TrialProcess {
         command
             .spawn()
             .map(Self)
-            .map_err(|e| format!("cannot be run: {e}"))
+            .map_err(|e| format!("cannot be started: {e}"))
     }
 
     fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
@@ -248,13 +243,13 @@ impl TrialProcess {
         self.0.wait().await
     }
 
-    /// Whatever it is doing still, it is not wanted any more.
+    /// Kills the program.
     async fn end(&mut self) {
         self.signal_group(Signal::KILL);
         let _ = self.0.wait().await;
     }
 
-    /// Asks it to end, and waits for that.
+    /// Interrupts the program and waits for its exit.
     async fn interrupt(&mut self, grace: Duration) {
         self.signal_group(Signal::INT);
         let _ = tokio::time::timeout(grace, self.0.wait()).await;
@@ -272,16 +267,16 @@ impl TrialProcess {
 }
 
 impl Drop for TrialProcess {
-    /// Whoever waited has gone: so does the program.
+    /// Kills the program if the caller is gone.
     fn drop(&mut self) {
         self.signal_group(Signal::KILL);
     }
 }
 
-/// The exit code by which the box says that the words on standard error are its own.
+/// The exit code that marks the text on standard error as an error of the sandbox.
 const BOXED: i32 = 113;
 
-/// The subcommand `trial`: becomes the program, shut in. Returns only if it could not.
+/// The subcommand `trial`: executes the program in the sandbox. Returns only on failure.
 pub fn trial(args: &TrialArgs) -> ExitCode {
     eprintln!("{}", enter_sandbox(&args.command, &args.ports));
     ExitCode::from(u8::try_from(BOXED).unwrap_or(1))
@@ -306,28 +301,28 @@ fn enter_sandbox(command: &[OsString], ports: &[u16]) -> String {
                 maximum: Some(most),
             },
         ) {
-            return format!("cannot be tried: no limit could be set: {e}");
+            return format!("cannot be tested: setting limits failed: {e}");
         }
     }
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
-        return format!("cannot be tried: new privileges cannot be ruled out: {e}");
+        return format!("cannot be tested: setting no_new_privs failed: {e}");
     }
     if let Err(e) = sandbox(ports) {
-        return format!("cannot be tried: it could not be shut in: {e}");
+        return format!("cannot be tested: setting up the sandbox failed: {e}");
     }
     let error = Command::new(program).args(rest).exec();
     let advice = match error.kind() {
         std::io::ErrorKind::NotFound => {
-            " (if the file is there, its interpreter or loader is missing)"
+            " (if the file exists, its interpreter or loader is missing)"
         }
         std::io::ErrorKind::PermissionDenied => " (is its file system mounted noexec?)",
         _ => "",
     };
-    format!("cannot be run: {error}{advice}")
+    format!("cannot be started: {error}{advice}")
 }
 
-/// May read and run files, listen on these TCP ports, and nothing else: no writing, no other TCP, no
-/// signals to other processes. As far as this kernel can.
+/// Allows only reading and executing files and listening on these TCP ports: no writing, no other TCP,
+/// no signals to other processes. Limited by the features of the kernel.
 fn sandbox(ports: &[u16]) -> Result<(), RulesetError> {
     let abi = ABI::V6;
     let ports = ports

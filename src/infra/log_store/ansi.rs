@@ -1,11 +1,11 @@
-//! Colours in log messages: terminal escapes become classes for HTML or are removed.
+//! Colors in log messages: terminal escapes become classes for HTML or are removed.
 //!
-//! A message is whatever a process printed, so it is hostile: nothing in it may move a cursor, hide
-//! text, reverse its direction or reach the page as markup. Classes and not inline styles, because
-//! the pages' content security policy forbids styles. Escaping for HTML is left to the template.
-//! Must not know: records, levels, templates.
+//! Messages are untrusted output of a process: they must not move a cursor, hide text, reverse its
+//! direction or reach the page as markup. Classes are used instead of inline styles, because the
+//! content security policy of the pages forbids styles. Templates do the escaping for HTML. Must not
+//! know: records, levels, templates.
 //!
-//! Classes: `ansi-<colour>` and `ansi-bg-<colour>` with the colours `black red green yellow blue
+//! Classes: `ansi-<color>` and `ansi-bg-<color>` with the colors `black red green yellow blue
 //! magenta cyan white`, each also as `bright-…`; `ansi-bold`, `ansi-dim`, `ansi-italic`,
 //! `ansi-underline`.
 
@@ -14,20 +14,19 @@ use std::fmt::Write;
 
 use crate::base::visible;
 
-/// A run of text in one style.
+/// A span of text in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StyleSpan {
-    /// Class names separated by spaces, fit for a `class` attribute; empty for ordinary text.
+    /// Class names separated by spaces, for a `class` attribute; empty for plain text.
     pub class: String,
-    /// The text, never empty, not escaped for HTML. Its only control characters are newline and
-    /// tab.
+    /// The text, never empty, not escaped for HTML. The only control characters are newline and tab.
     pub text: String,
 }
 
-/// Takes a message apart into runs of one style. Colours and the four attributes above are kept (of
-/// 256 and true colours the nearest of the sixteen); every other escape and control character is
-/// removed; characters that hide something or turn the direction of text are shown as `[U+202E]`.
-/// An escape sequence that is never finished hides no more than its own line.
+/// Splits a message into spans of one style. Colors and the four attributes above are kept (256 and
+/// true colors become the nearest of the sixteen). All other escapes and control characters are
+/// removed. Characters that hide text or change its direction are shown as `[U+202E]`. An unfinished
+/// escape sequence hides only its own line.
 pub fn spans(text: &str) -> Vec<StyleSpan> {
     if is_clean(text) {
         return if text.is_empty() {
@@ -50,7 +49,7 @@ pub fn spans(text: &str) -> Vec<StyleSpan> {
     painter.spans
 }
 
-/// The text of a message alone, for JSON and plain text: what [`spans`] shows, without styles.
+/// The plain text of a message, for JSON and text: the same as [`spans`] without styles.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if is_clean(text) {
         Cow::Borrowed(text)
@@ -59,7 +58,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether there is nothing to remove, replace or colour: nearly always.
+/// Whether there is nothing to remove, replace or color, which is the usual case.
 fn is_clean(text: &str) -> bool {
     text.bytes()
         .all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t'))
@@ -69,7 +68,7 @@ fn is_clean(text: &str) -> bool {
                 .any(|c| c.is_control() && !matches!(c, '\n' | '\t')))
 }
 
-/// The sixteen colours as xterm draws them, in the order of their codes.
+/// The sixteen colors of xterm, in the order of their codes.
 const PALETTE: [[u8; 3]; 16] = [
     [0, 0, 0],
     [205, 0, 0],
@@ -108,7 +107,7 @@ const NAMES: [&str; 16] = [
     "bright-white",
 ];
 
-/// Of the sixteen colours the one nearest to `rgb`.
+/// The nearest of the sixteen colors to `rgb`.
 fn nearest(rgb: [u8; 3]) -> u8 {
     let distance = |colour: [u8; 3]| -> u32 {
         (0..3)
@@ -120,8 +119,8 @@ fn nearest(rgb: [u8; 3]) -> u8 {
         .unwrap_or(0)
 }
 
-/// Of the sixteen colours the one nearest to number `index` of the 256: the sixteen, a 6×6×6 cube,
-/// 24 greys.
+/// The nearest of the sixteen colors to number `index` of the 256: the sixteen, a 6×6×6 cube, 24
+/// grays.
 fn of_256(index: u8) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     match index {
@@ -156,7 +155,7 @@ impl AnsiStyle {
         if let Some(code) = self.foreground {
             add(format_args!("{}", NAMES[usize::from(code)]));
         }
-        // Text in the colour of its background would be hidden.
+        // Text in the color of its background would be hidden.
         if let Some(code) = self
             .background
             .filter(|code| Some(*code) != self.foreground)
@@ -176,8 +175,8 @@ impl AnsiStyle {
         class
     }
 
-    /// Applies the parameters of one SGR sequence (ECMA-48 8.3.117; the colours in ITU-T T.416's
-    /// and xterm's ways of writing).
+    /// Applies the parameters of one SGR sequence (ECMA-48 8.3.117; colors in the notations of ITU-T
+    /// T.416 and xterm).
     fn apply(&mut self, params: &vte::Params) {
         let mut params = params.iter();
         while let Some(param) = params.next() {
@@ -208,7 +207,7 @@ impl AnsiStyle {
                         }
                         _ => None,
                     };
-                    // A colour that cannot be read leaves the style as it was.
+                    // An invalid color does not change the style.
                     match code {
                         _ if colour.is_none() => {}
                         38 => self.foreground = colour,
@@ -221,12 +220,12 @@ impl AnsiStyle {
     }
 }
 
-/// A colour code below sixteen; the callers' ranges make sure of it.
+/// A color code below sixteen; the ranges of the callers ensure this.
 fn low(code: u16) -> Option<u8> {
     u8::try_from(code).ok().filter(|code| *code < 16)
 }
 
-/// What follows 38 or 48: `5, index` or `2, red, green, blue`.
+/// The parameters after 38 or 48: `5, index` or `2, red, green, blue`.
 fn colour(numbers: &mut dyn Iterator<Item = u16>) -> Option<u8> {
     let mut byte = || u8::try_from(numbers.next()?).ok();
     match byte()? {
@@ -236,7 +235,7 @@ fn colour(numbers: &mut dyn Iterator<Item = u16>) -> Option<u8> {
     }
 }
 
-/// Collects runs while `vte` reads the escapes.
+/// Collects spans while `vte` parses the escapes.
 #[derive(Default)]
 struct AnsiPainter {
     style: AnsiStyle,
@@ -330,7 +329,7 @@ mod tests {
                 ("", "f")
             ])
         );
-        // As tracing-subscriber colours a field.
+        // A field colored by tracing-subscriber.
         assert_eq!(
             shown("up \x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1"),
             of(&[

@@ -1,5 +1,5 @@
-//! Counting the lines of a stretch of the log by level, for the time in which no keeper counted
-//! them as they came. Blocks on the disk; holds no more than a piece of a file in memory.
+//! Counts the lines in a part of the log by level, for times when no keeper counted them. Blocking;
+//! keeps only a chunk of a file in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,22 +10,22 @@ use crate::keeper::segment;
 
 /// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
-/// Bytes of a line that are looked at: its header and the target.
+/// The number of bytes of a line that are read: header and target.
 const HEAD: usize = 256;
 
-/// Lines by level. Lines of the keeper's own are left out.
+/// The number of lines by level, without lines of the keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineCounts {
-    /// Of each level, in the order of [`LogLevel`].
+    /// The count of each level, in the order of [`LogLevel`].
     pub by_level: [u64; 5],
-    /// Lines outside the client's format.
+    /// Lines in another format.
     pub other: u64,
-    /// The offset behind the last whole line that was counted, bytes.
+    /// The offset after the last counted line, in bytes.
     pub until: u64,
 }
 
-/// Counts the whole lines that begin at `from` or later and before `to`; what is not kept any more
-/// is passed over.
+/// Counts the complete lines that start between `from` (inclusive) and `to` (exclusive). Deleted parts
+/// are skipped.
 ///
 /// # Errors
 /// The files cannot be read.
@@ -43,7 +43,7 @@ pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
         let begin = from.max(file.base);
         let mut reader = match File::open(&file.path) {
             Ok(reader) => reader,
-            // Deleted since it was listed.
+            // Deleted after it was listed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
@@ -92,7 +92,7 @@ impl LineCounts {
         }
     }
 
-    /// Lines of a level.
+    /// The number of lines of a level.
     pub fn of(&self, level: LogLevel) -> u64 {
         self.by_level[level as usize]
     }
@@ -127,7 +127,7 @@ mod tests {
             base + log.len() as u64 + 5,
             "the unfinished line waits"
         );
-        // In two steps it is the same as in one, wherever they meet.
+        // Two steps give the same result as one, for any boundary.
         for cut in [0, 1000, 1500, base, base + 300] {
             let one = count(dir.path(), 0, cut).unwrap();
             let two = count(dir.path(), one.until, u64::MAX).unwrap();

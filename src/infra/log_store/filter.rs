@@ -1,37 +1,36 @@
-//! Which records somebody wants to see: a lowest level and a text.
+//! Filters records by minimum level and text.
 //!
-//! The same filter is applied to records in the parser's buffer, before they are copied, and to
-//! those a follower gets. Must not know: files, pages, viewers.
+//! The same filter applies to records in the buffer of the parser, before they are copied, and to
+//! records for followers. Must not know: files, pages, viewers.
 
 use super::ansi;
 use super::record::{LogRecord, RawRecord};
 use crate::keeper::level::LogLevel;
 
-/// Which records are wanted.
+/// A filter for records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// At least this level.
+    /// The minimum level.
     pub min_level: Option<LogLevel>,
-    /// This text somewhere in target or message, in any case; terminal escapes in the message do
-    /// not count. Empty: any.
+    /// Text in target or message, ignoring case and terminal escapes. Empty: all records.
     pub text: Option<String>,
 }
 
 impl LogFilter {
-    /// Whether every record passes.
+    /// Whether every record matches.
     pub fn is_everything(&self) -> bool {
         self.min_level.is_none_or(|level| level == LogLevel::Trace)
             && self.text.as_deref().unwrap_or_default().is_empty()
     }
 
-    /// Whether `record` passes.
+    /// Whether `record` matches.
     pub fn matches(&self, record: &LogRecord) -> bool {
         let target = record.target.as_deref().unwrap_or_default();
         LogMatcher::of(self).passes(record.level, target.as_bytes(), record.message.as_bytes())
     }
 }
 
-/// A filter made ready for many records.
+/// A filter prepared for many records.
 #[derive(Clone, Debug)]
 pub(super) struct LogMatcher<'a> {
     min_level: LogLevel,
@@ -41,7 +40,7 @@ pub(super) struct LogMatcher<'a> {
 #[derive(Clone, Debug)]
 enum TextNeedle<'a> {
     Ascii(&'a [u8]),
-    /// In lower case.
+    /// The text in lower case.
     Other(String),
 }
 
@@ -64,7 +63,7 @@ impl<'a> LogMatcher<'a> {
         }
     }
 
-    /// Whether `raw` passes.
+    /// Whether `raw` matches.
     pub fn wants(&self, raw: RawRecord<'_>) -> bool {
         self.passes(raw.level(), raw.target(), raw.message())
     }
@@ -88,7 +87,7 @@ impl<'a> LogMatcher<'a> {
 impl TextNeedle<'_> {
     fn is_in(&self, text: &[u8]) -> bool {
         match self {
-            // Setting bit 5 makes letters lower case: a cheap look before the comparison.
+            // Setting bit 5 converts letters to lower case: a cheap check before the comparison.
             Self::Ascii(needle) => text.windows(needle.len()).any(|window| {
                 window[0] | 0x20 == needle[0] | 0x20 && window.eq_ignore_ascii_case(needle)
             }),

@@ -1,15 +1,15 @@
-//! Following a log live: many viewers at the cost of one reader, and no viewer at another's cost.
+//! Follows a log live: many viewers at the cost of one reader. Slow viewers do not affect others.
 //!
-//! While anybody follows, one task per hub looks ten times a second whether the log has grown,
-//! reads and parses what came once, keeps the newest records in a bounded ring and publishes the
-//! end of the stream. A follower is a position; it takes what it has not seen from the ring when it
-//! has time. One that has fallen out of the ring reads the files if it missed little, and otherwise
-//! is told exactly how many lines it will not see. So a stuck viewer costs its position and nothing
-//! else. The task ends, and the ring is freed, with the last follower.
+//! While there are followers, one task per hub checks ten times a second whether the log has grown,
+//! reads and parses new data once, keeps the newest records in a bounded ring, and publishes the end
+//! of the stream. A follower is only a position; it takes new records from the ring when it has time.
+//! A follower that is too slow for the ring reads from the files if it missed little. Otherwise it gets
+//! the exact number of skipped lines. A stuck viewer therefore costs only its position. The task ends
+//! and the ring is freed with the last follower.
 //!
-//! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat`
-//! on a file that is in use all the time; handing these to another thread would cost more than they
-//! do. Must not know: HTTP, what events become.
+//! Files are read on threads for blocking work. The ten checks per second are two calls of `stat` on a
+//! file that is in constant use; moving them to another thread would cost more than the calls. Must
+//! not know: HTTP, the use of events.
 
 use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX};
 pub use super::ring::{BATCH, BATCH_BYTES, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
@@ -25,33 +25,32 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// How often the log is looked at, and how long the last record waits for lines that continue it.
+/// How often the log is checked, and how long the last record waits for continuation lines.
 pub const TICK: Duration = Duration::from_millis(100);
-/// A follower that missed no more lines than this gets them from the files.
+/// A follower that missed at most this number of lines gets them from the files.
 pub const CATCH_UP_LINES: u64 = 2_000;
-/// When nothing comes, the directory is looked at once in so many ticks, in case files were deleted
-/// under the reader.
+/// Without new data, the directory is checked once per this number of ticks, in case files were
+/// deleted.
 const LOOK_AROUND_TICKS: u32 = 10;
 
-/// What a follower is told.
+/// An event for a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
     /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the
     /// position reached.
     Records(Vec<Arc<LogRecord>>),
-    /// Lines this follower will not see, because it was too slow or asked for too old ones.
+    /// Lines skipped because this follower was too slow or requested old lines.
     Skipped {
-        /// How many lines.
+        /// The number of lines.
         lines: u64,
-        /// Whether that is exact. If not, some were deleted before they could be counted, and
-        /// `lines` is what was counted.
+        /// Whether the number is exact. If not, some lines were deleted before they were counted.
         exact: bool,
         /// The position reached.
         until: u64,
     },
 }
 
-/// One instance's log, to be followed by many. Clones are the same hub.
+/// The log of one instance with its followers. Clones are the same hub.
 #[derive(Clone, Debug)]
 pub struct LogHub(Arc<LogHubInner>);
 
@@ -60,21 +59,21 @@ struct LogHubInner {
     log: InstanceLog,
     shutdown: CancellationToken,
     state: Mutex<LogHubState>,
-    /// The end of the ring, to wake the followers.
+    /// The end of the ring; wakes the followers.
     published: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct LogHubState {
     followers: usize,
-    /// There is one while the task runs.
+    /// The ring, while the task is running.
     ring: Option<RecordRing>,
-    /// How often counting lines began anew: with every ring, and with every gap in it.
+    /// The epoch of line counts: it increases with every new ring and every gap.
     epoch: u64,
 }
 
 impl LogHub {
-    /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all
+    /// A hub for the log in `dir`, which may not exist yet. `shutdown` ends the task and all
     /// followers.
     pub fn new(dir: impl Into<PathBuf>, shutdown: CancellationToken) -> Self {
         Self::of(InstanceLog::new(dir), shutdown)
@@ -95,16 +94,16 @@ impl LogHub {
         &self.0.log
     }
 
-    /// Whether the task runs, that is whether anybody follows (or stopped to within the last tick).
+    /// Whether the task is running, which means there are followers (or were within the last tick).
     pub fn is_tailing(&self) -> bool {
         self.0.state().ring.is_some()
     }
 
-    /// Follows what comes after sequence number `after`, or from now on. A number in the future
-    /// counts as now.
+    /// Follows records after sequence number `after`, or from now on. A number in the future counts as
+    /// now.
     ///
     /// # Errors
-    /// If the log's files cannot be read.
+    /// The files of the log cannot be read.
     pub async fn follow(&self, after: Option<u64>) -> io::Result<LogFollower> {
         let mut follower = LogFollower {
             published: self.0.published.subscribe(),
@@ -114,11 +113,11 @@ impl LogHub {
             shared: Arc::clone(&self.0),
         };
         self.0.state().followers += 1;
-        // From here on, dropping the follower counts it off again.
+        // From here on, dropping the follower decrements the count.
         let log = self.0.log.clone();
         let running = self.0.state().ring.is_some();
-        // The task may be behind the files by a look or two. A reader of a page that shows the
-        // newest lines must not see them again.
+        // The task may be one or two checks behind the files. A page that already shows the newest
+        // lines must not show them again.
         let (opened, end) = blocking(move || {
             if running {
                 return Ok((
@@ -149,8 +148,8 @@ impl LogHub {
             };
             tokio::spawn(tailer.run());
         }
-        // Without a ring the task ended in between, as it does at shutdown; the follower then ends
-        // at its first step.
+        // Without a ring the task has ended in between, as at shutdown. The follower then ends at its
+        // first step.
         if let Some(ring) = &state.ring
             && follower.at >= ring.to.seq
         {
@@ -167,7 +166,7 @@ impl LogHub {
 
 impl LogHubInner {
     fn state(&self) -> MutexGuard<'_, LogHubState> {
-        // Nothing in here panics while it holds the lock; if it did, the ring would still be whole.
+        // No code panics while it holds the lock; even then, the ring would be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -216,15 +215,14 @@ impl LogTailer {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(dir = %shared.log.dir().display(), %error, "cannot read the log, trying again");
+                        tracing::warn!(dir = %shared.log.dir().display(), %error, "cannot read the log, retrying");
                     }
                 }
             }
         }
     }
 
-    /// Reads and publishes all there is, on a thread for blocking work; tells whether anything
-    /// came.
+    /// Reads and publishes all new data on a thread for blocking work; returns whether there was any.
     async fn read(mut self, look_around: bool) -> (Self, io::Result<bool>) {
         blocking(move || {
             let mut came = false;
@@ -249,7 +247,7 @@ impl LogTailer {
                         self.publish(|parser, found| {
                             parser.skip_to(to, &mut |raw| found.push(live(raw)))
                         });
-                        // Followers find out from the files what is missing.
+                        // Followers determine the missing part from the files.
                         self.shared.state().begin_ring(StreamMark {
                             seq: to,
                             lines: self.parser.lines().cast_signed(),
@@ -259,7 +257,7 @@ impl LogTailer {
                     Ok(ReadStep::End) => break Ok(came),
                     Err(error) => break Err(error),
                 }
-                // A client that writes without pause must not keep this thread for ever.
+                // A client that writes without pause must not block this thread forever.
                 if self.shared.shutdown.is_cancelled() || self.shared.state().followers == 0 {
                     break Ok(came);
                 }
@@ -269,7 +267,7 @@ impl LogTailer {
         .await
     }
 
-    /// Puts the records that `parse` finds into the ring and wakes the followers.
+    /// Adds the records from `parse` to the ring and wakes the followers.
     fn publish(&mut self, parse: impl FnOnce(&mut LogParser, &mut Vec<(LogRecord, u64)>)) {
         let mut found = Vec::new();
         parse(&mut self.parser, &mut found);
@@ -289,7 +287,7 @@ impl LogTailer {
     }
 }
 
-/// A record as followers get it, and its line.
+/// A record for followers, and its line.
 fn live(raw: RawRecord<'_>) -> (LogRecord, u64) {
     (raw.to_record(SHOWN_MAX), raw.lines())
 }
@@ -300,7 +298,7 @@ impl LogHubState {
         self.ring = Some(RecordRing::new(from, self.epoch));
     }
 
-    /// Whether the task can end; it then counts as ended, so that the next follower begins a new
+    /// Whether the task can end. It then counts as ended, so that the next follower starts a new
     /// one.
     fn has_no_followers(&mut self) -> bool {
         if self.followers == 0 {
@@ -310,8 +308,8 @@ impl LogHubState {
     }
 }
 
-/// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it
-/// ended because nobody was left, the ring may already be another task's.
+/// Followers must not wait forever, however the task ends. If it ended because there were no
+/// followers, the ring may already belong to another task.
 struct TailerEnd {
     shared: Arc<LogHubInner>,
     by_itself: bool,
@@ -326,29 +324,29 @@ impl Drop for TailerEnd {
     }
 }
 
-/// One viewer's place in the log. Dropping it ends following.
+/// The position of one viewer in the log. Dropping it stops following.
 #[derive(Debug)]
 pub struct LogFollower {
     shared: Arc<LogHubInner>,
     published: watch::Receiver<u64>,
-    /// Position reached.
+    /// The current position.
     at: u64,
-    /// The epoch in which lines were counted, and their number up to there as in a [`StreamMark`],
-    /// if known.
+    /// The epoch of the line count, and the number of lines up to the position as in a
+    /// [`StreamMark`], if known.
     lines: Option<(u64, i64)>,
-    /// Reading of files that was begun. Kept here, so that giving up a call of `next` neither loses
-    /// nor repeats it.
+    /// A started read of the files. Kept here, so that canceling `next` neither loses nor repeats
+    /// it.
     reading: Option<JoinHandle<CatchUpResult>>,
 }
 
 impl LogFollower {
-    /// The sequence number up to which everything has been told: where another follower would go
-    /// on.
+    /// The sequence number up to which all events were delivered: where another follower would
+    /// continue.
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// Waits for what comes next; none when the hub is shut down. Cancel-safe: dropping the future
+    /// Waits for the next event; `None` when the hub shuts down. Cancel-safe: dropping the future
     /// loses nothing.
     pub async fn next(&mut self) -> Option<LogEvent> {
         let shutdown = self.shared.shutdown.clone();
@@ -396,7 +394,7 @@ impl LogFollower {
                     self.reading = Some(tokio::task::spawn_blocking(move || missed.catch_up()));
                 }
                 RingView::UpToDate => tokio::select! {
-                    // Fails only if the hub is gone, of which this holds a part.
+                    // Fails only if the hub is gone, which this follower keeps alive.
                     _ = self.published.changed() => {}
                     () = shutdown.cancelled() => return None,
                 },
@@ -411,19 +409,19 @@ impl Drop for LogFollower {
     }
 }
 
-/// What a follower missed that is not in the ring.
+/// The records a follower missed that are not in the ring.
 struct MissedLines {
     log: InstanceLog,
     at: u64,
-    /// Number of lines up to `at`, if known.
+    /// The number of lines up to `at`, if known.
     lines: Option<i64>,
     to: StreamMark,
     resume: Option<StreamMark>,
     epoch: u64,
 }
 
-/// Where a follower is after catching up, and what to tell it; nothing, if there were only blank
-/// lines.
+/// The position of a follower after catching up, and the event for it; none if there were only
+/// blank lines.
 #[derive(Debug)]
 struct CatchUpResult {
     at: u64,
@@ -434,7 +432,7 @@ struct CatchUpResult {
 impl MissedLines {
     fn catch_up(self) -> CatchUpResult {
         self.read().unwrap_or_else(|error| {
-            tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log, a viewer misses a part of it");
+            tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log, a viewer misses lines");
             let lines = self.lines.map_or(0, |lines| self.to.lines_since(lines));
             self.skip(lines, self.lines.is_some(), self.to)
         })
@@ -494,7 +492,7 @@ impl MissedLines {
     }
 }
 
-/// Runs blocking work on another thread; a panic there goes on here.
+/// Runs blocking work on another thread and propagates panics.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     finished(tokio::task::spawn_blocking(work).await).await
 }
@@ -503,7 +501,7 @@ async fn finished<T>(result: Result<T, JoinError>) -> T {
     match result.map_err(JoinError::try_into_panic) {
         Ok(value) => value,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Work is dropped unbegun only when the whole runtime ends, and this task with it.
+        // Work is dropped before it starts only when the whole runtime ends, including this task.
         Err(Err(_)) => std::future::pending().await,
     }
 }
@@ -572,7 +570,7 @@ mod tests {
         let mut writer = SegmentWriter::new(&logs, 0, 500, 5);
         writer.write(lines(0..20).as_bytes());
         assert_eq!(messages(&mut follower, 20).await, numbers(0..20));
-        // A line is not told before its end has come.
+        // An incomplete line is not delivered.
         let text = line("in two parts");
         writer.write(&text.as_bytes()[..50]);
         tokio::time::sleep(TICK * 3).await;
@@ -605,7 +603,7 @@ mod tests {
         let mut writer = SegmentWriter::new(dir.path(), 0, 10_000, 5);
         let mut other = hub.follow(None).await.unwrap();
         for round in 0..5 {
-            // The time between two looks of the task is much longer than this takes.
+            // The interval between two checks of the task is much longer than this takes.
             writer.write(lines(round * 10..round * 10 + 5).as_bytes());
             let mut follower = hub.follow(Some(writer.end)).await.unwrap();
             writer.write(lines(round * 10 + 5..round * 10 + 10).as_bytes());
@@ -631,8 +629,7 @@ mod tests {
         drop(follower);
         until("the task ends", || !hub.is_tailing()).await;
         writer.write(format!("late\n{}", line("next")).as_bytes());
-        // One begins a new task behind the late line, the other comes back with a position before
-        // it.
+        // One starts a new task after the late line, the other returns with a position before it.
         let mut other = hub.follow(None).await.unwrap();
         let mut back = hub.follow(Some(seen)).await.unwrap();
         writer.write(line("last").as_bytes());
@@ -708,7 +705,7 @@ mod tests {
                 numbers(written - 500..written)
             );
         }
-        // What it missed has been deleted from the files long since, and still it is known exactly.
+        // The missed lines were deleted long ago, but their number is known exactly.
         assert!(hub.log().start().unwrap() > 0);
         let LogEvent::Skipped {
             lines: skipped,
@@ -731,7 +728,7 @@ mod tests {
         let (dir, hub) = hub();
         let mut writer = SegmentWriter::new(dir.path(), 0, 100_000, 100);
         writer.write(lines(0..5_000).as_bytes());
-        // Lines of a panic right where it would go on: it goes on at the next record.
+        // Lines of a panic at the resume position: it continues at the next record.
         writer.write(
             format!(
                 "thread 'x' panicked at y\n{}{}",
@@ -835,7 +832,7 @@ mod tests {
         assert!(hub.is_tailing());
         drop(two);
         until("the task ends with the last follower", || !hub.is_tailing()).await;
-        // And begins again.
+        // And starts again.
         let mut again = hub.follow(None).await.unwrap();
         SegmentWriter::new(dir.path(), 0, 5_000, 5).write(line("again").as_bytes());
         assert_eq!(messages(&mut again, 1).await, ["again"]);

@@ -1,9 +1,9 @@
-//! Secret keys in a log: overwritten with asterisks before anybody sees a byte of them.
+//! Replaces secret keys in logs with asterisks.
 //!
-//! The files hold what the client wrote. Whoever reads them passes the bytes through here. A key is
-//! replaced by as many asterisks as it has characters, so offsets and lengths stay right. Two
-//! things are covered: the keys that the manager knows, wherever they stand, and any other word
-//! that has the form of a secret key, such as the key of a configuration that was deleted.
+//! The files contain the original output of the client. All readers pass the bytes through this
+//! module. A key is replaced by the same number of asterisks, so offsets and lengths stay right. It
+//! masks all keys known to the manager and every other word with the form of a secret key, such as the
+//! key of a deleted configuration.
 //!
 //! Must not know: configurations, records, files.
 
@@ -12,24 +12,22 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Characters of the shortest secret key: base58 of 32 bytes and a checksum.
+/// The length of the shortest secret key in characters: base58 of 32 bytes and a checksum.
 const SHORTEST: usize = 44;
-/// Characters of the longest one.
+/// The length of the longest secret key in characters.
 pub const LONGEST: usize = 51;
-/// Bytes behind the base58 of a secret key.
+/// The number of bytes encoded in a secret key.
 const SECRET_BYTES: usize = 32;
-/// So many characters at a cut are covered if a known key begins or ends with them. Fewer tell
-/// nothing.
+/// At a cut, parts of known keys are masked from this number of characters on. Shorter parts reveal
+/// nothing useful.
 const FRAGMENT: usize = 6;
-/// Bytes of the parameters of a colour that are looked at.
+/// The maximum number of bytes in color parameters.
 const ESCAPE: usize = 20;
-/// Letters of the longest word that is judged by its form: a key behind the end of an escape
-/// sequence.
+/// The length of the longest word checked by its form: a key after the end of an escape sequence.
 const JUDGED: usize = LONGEST + ESCAPE;
 const COVER: u8 = b'*';
 
-/// The secret keys that must not be shown. Clones share them, so a key that is added later is
-/// covered by all.
+/// The secret keys to mask. Clones share them, including keys added later.
 #[derive(Clone, Default)]
 pub struct SecretMask {
     secrets: Arc<RwLock<Arc<Vec<Vec<u8>>>>>,
@@ -42,7 +40,7 @@ impl fmt::Debug for SecretMask {
 }
 
 impl SecretMask {
-    /// Covers this key from now on.
+    /// Masks this key from now on.
     pub fn add(&self, secret: &str) {
         let secret = secret.trim().as_bytes();
         if !(SHORTEST..=LONGEST).contains(&secret.len()) || !secret.iter().copied().all(is_letter) {
@@ -61,7 +59,7 @@ impl SecretMask {
             .clone()
     }
 
-    /// The keys it knows.
+    /// The known keys.
     pub fn all(&self) -> Vec<String> {
         self.known()
             .iter()
@@ -69,13 +67,13 @@ impl SecretMask {
             .collect()
     }
 
-    /// Whether `bytes` hold something to cover.
+    /// Whether `bytes` contain something to mask.
     pub fn finds_in(&self, bytes: &[u8]) -> bool {
         let known = self.known();
         runs(bytes).any(|(start, end)| !covers(&known, bytes, start, end).is_empty())
     }
 
-    /// Covers every whole key in `bytes`.
+    /// Masks every complete key in `bytes`.
     pub fn cover(&self, bytes: &mut [u8]) {
         let known = self.known();
         let view: &[u8] = bytes;
@@ -87,7 +85,7 @@ impl SecretMask {
         }
     }
 
-    /// Covers the end of a known key at the beginning of `bytes`, where something was cut off.
+    /// Masks the end of a known key at the start of `bytes`, which is a cut.
     pub fn cover_start(&self, bytes: &mut [u8]) {
         let longest = self
             .known()
@@ -103,7 +101,7 @@ impl SecretMask {
         }
     }
 
-    /// Covers the beginning of a known key at the end of `bytes`, where something was cut off.
+    /// Masks the start of a known key at the end of `bytes`, which is a cut.
     pub fn cover_end(&self, bytes: &mut [u8]) {
         let longest = self
             .known()
@@ -120,24 +118,24 @@ impl SecretMask {
         }
     }
 
-    /// A text that may be the part of a longer one, without keys.
+    /// A text, possibly part of a longer one, with keys masked.
     pub fn covered(&self, text: String) -> String {
         let mut bytes = text.into_bytes();
         self.cover(&mut bytes);
         self.cover_start(&mut bytes);
         self.cover_end(&mut bytes);
-        // Only letters of keys were replaced, by characters of one byte.
+        // Only key characters were replaced, with single-byte characters.
         String::from_utf8(bytes).unwrap_or_default()
     }
 }
 
-/// Whether `b` is a letter of base58, of which keys consist.
+/// Whether `b` is a base58 character, as used in keys.
 fn is_letter(b: u8) -> bool {
     b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l')
 }
 
-/// The stretches of letters of keys that are long enough to hold one. Looks at one byte in
-/// [`SHORTEST`] as a rule.
+/// The runs of key characters that are long enough to contain a key. Usually reads one byte in
+/// [`SHORTEST`].
 fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut at = SHORTEST - 1;
     std::iter::from_fn(move || {
@@ -146,7 +144,7 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
                 at += SHORTEST;
                 continue;
             }
-            // The stretch begins above the last place that was looked at, which held no letter.
+            // The run starts after the last position read, which was not a key character.
             let start = bytes[..at]
                 .iter()
                 .rposition(|b| !is_letter(*b))
@@ -164,7 +162,7 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
     })
 }
 
-/// What is to be covered in a stretch of letters.
+/// The parts to mask in a run of key characters.
 fn covers(known: &[Vec<u8>], bytes: &[u8], start: usize, end: usize) -> Vec<(usize, usize)> {
     let run = &bytes[start..end];
     let mut found: Vec<_> = known
@@ -174,7 +172,7 @@ fn covers(known: &[Vec<u8>], bytes: &[u8], start: usize, end: usize) -> Vec<(usi
         })
         .collect();
     if found.is_empty() {
-        // A colour's escape sequence ends with letters that belong to no word.
+        // The escape sequence of a color ends with letters that do not belong to a word.
         let word = start + end_of_escape(&bytes[..start], run);
         let mut words = vec![(start, end)];
         if word != start {
@@ -189,7 +187,8 @@ fn covers(known: &[Vec<u8>], bytes: &[u8], start: usize, end: usize) -> Vec<(usi
     found
 }
 
-/// How many letters at the beginning of `run` belong to an escape sequence that began in `before`.
+/// The number of characters at the start of `run` that belong to an escape sequence started in
+/// `before`.
 fn end_of_escape(before: &[u8], run: &[u8]) -> usize {
     let parameters = before
         .iter()
@@ -212,8 +211,8 @@ fn has_form_of_key(word: &[u8]) -> bool {
         })
 }
 
-/// Reads on without secret keys. What it gives has the length of what it reads. Beginning and end
-/// count as cuts.
+/// A reader that masks secret keys. Output and input have the same length. Start and end count as
+/// cuts.
 #[derive(Debug)]
 pub struct MaskReader<R> {
     inner: R,
@@ -224,7 +223,7 @@ pub struct MaskReader<R> {
 }
 
 impl<R: Read> MaskReader<R> {
-    /// What `inner` reads.
+    /// The reader for `inner`.
     pub fn new(inner: R, mask: SecretMask) -> Self {
         Self {
             inner,
@@ -257,18 +256,19 @@ impl<R: Read> Read for MaskReader<R> {
     }
 }
 
-/// Covers keys in bytes that come in pieces, wherever they are cut.
+/// Masks keys in bytes that arrive in chunks, regardless of the cuts.
 #[derive(Debug)]
 pub struct StreamMask {
     mask: SecretMask,
-    /// The last word, as far as it came, and a little before it: what comes next may make it a key.
+    /// The last, possibly incomplete word and a few bytes before it: the next chunk may turn it into a
+    /// key.
     held: Vec<u8>,
-    /// The next byte is the first, or comes after a gap.
+    /// The next byte is the first one or follows a gap.
     is_cut: bool,
 }
 
 impl StreamMask {
-    /// Before the first piece.
+    /// The state before the first chunk.
     pub fn new(mask: SecretMask) -> Self {
         Self {
             mask,
@@ -277,7 +277,7 @@ impl StreamMask {
         }
     }
 
-    /// The next bytes, without keys; what may be a part of one waits for the next piece.
+    /// The next bytes with keys masked. A possible part of a key waits for the next chunk.
     pub fn push(&mut self, piece: Vec<u8>) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.held);
         if bytes.is_empty() {
@@ -291,8 +291,7 @@ impl StreamMask {
             .take(JUDGED + 1)
             .take_while(|b| is_letter(**b))
             .count();
-        // A word that goes on is judged when it ends. One that is too long to be judged is looked
-        // through for known keys.
+        // A word is checked when it ends. A word that is too long is searched for known keys.
         let mut keep = if letters <= JUDGED {
             let ended = bytes.len() - letters;
             self.mask.cover(&mut bytes[..ended]);
@@ -311,7 +310,7 @@ impl StreamMask {
         bytes
     }
 
-    /// What still waits, before the end or a gap.
+    /// The waiting bytes, before the end or a gap.
     pub fn finish(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.held);
         self.mask.cover(&mut bytes);
@@ -328,7 +327,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The example pair's secret key, and one that nobody told.
+    /// The secret key of the example pair, and an unknown one.
     const KEY: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
     const OTHER: &str = "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi";
     const PUBLIC: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
@@ -354,7 +353,7 @@ mod tests {
         for (text, clean) in [
             (KEY.to_owned(), stars.clone()),
             (format!("key=\"{KEY}\"\n"), format!("key=\"{stars}\"\n")),
-            // Between other letters only a key that is known can be told apart.
+            // Between other letters only a known key can be detected.
             (format!("abc{KEY}def"), format!("abc{stars}def")),
             (format!("{KEY}{KEY}"), format!("{stars}{stars}")),
             (

@@ -1,18 +1,18 @@
-//! Reading the log of one instance: a logical stream of bytes in segment files, its records, and
-//! following it live.
+//! Reads the log of an instance: a logical stream of bytes in segment files, its records, and live
+//! following.
 //!
-//! The keeper writes the client's output into the files as it comes. This module only reads them,
-//! so a restart of the manager loses and repeats nothing. A record's sequence number is the offset
-//! just past its last byte: it never changes, needs no index, and is where reading continues.
+//! The keeper writes the output of the client to the files immediately. This module only reads them,
+//! so a restart of the manager neither loses nor repeats anything. The sequence number of a record is
+//! the offset after its last byte: it never changes, needs no index, and is where reading continues.
 //!
-//! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: which of them are wanted.
-//! * [`ansi`]: terminal escapes in messages. [`mask`]: secret keys in what the client wrote.
-//! * [`tail`]: pages of records, and everything as text. Blocks on the disk.
+//! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: selects records.
+//! * [`ansi`]: terminal escapes in messages. [`mask`]: hides secret keys.
+//! * [`tail`]: pages of records, and everything as text. Blocking.
 //! * [`count`]: lines by level. [`hub`]: follows live, for many viewers at the cost of one
 //!   (`ring`).
 //!
-//! Names of files and headers of lines are in `keeper/segment.rs` and `keeper/level.rs`, since the
-//! keeper writes them. Knows no instance, HTTP or database.
+//! File names and line headers are defined in `keeper/segment.rs` and `keeper/level.rs`, because the
+//! keeper writes them. Independent of instances, HTTP and the database.
 
 pub mod ansi;
 pub mod count;

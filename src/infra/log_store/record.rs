@@ -1,16 +1,16 @@
-//! Records: what a person calls one entry of the log, made from the bytes of the stream.
+//! Parses the bytes of the stream into records, the entries of the log.
 //!
-//! A record is a line with a header and the lines after it without one: panics, backtraces, TOML
-//! errors. The client writes lines without a header only to its standard error, and there only
-//! configuration errors and panics, so a record that begins with such a line is an error. A note of
-//! the keeper is one line: what follows it begins a record of its own.
+//! A record is a line with a header and the following lines without one: panics, backtraces, TOML
+//! errors. The client writes lines without a header only to standard error, and only for
+//! configuration errors and panics. Therefore a record that starts with such a line is an error. A
+//! note of the keeper is a single line; the next line starts a new record.
 //!
-//! Where records begin depends only on the bytes of the stream and never on where reading began, so
-//! that paging backward and forward agree. That holds for endless text without headers too, because
+//! The start of a record depends only on the bytes of the stream and not on where reading started, so
+//! that paging backward and forward agree. This also applies to endless text without headers, because
 //! such text is cut on a fixed grid of [`CELL`]s and not at a distance from its first line: a line
-//! without header begins a new record if it is the first to begin in its cell and the last header
-//! began two or more cells before. To know that, no more than two cells need to be looked at. Must
-//! not know: files, segments, viewers.
+//! without a header starts a new record if it is the first to start in its cell and the last header
+//! started two or more cells before. Reading two cells is enough to decide this. Must not know: files,
+//! segments, viewers.
 
 use super::ansi;
 use super::mask::{self, SecretMask};
@@ -19,36 +19,35 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;
 
-/// Most bytes kept of one line, and of one record with its header; the rest is counted but not
-/// kept.
+/// The maximum number of bytes kept of a line, and of a record with its header. The rest is only
+/// counted.
 pub const TEXT_MAX: usize = 64 * 1024;
 
-/// Most bytes of a record's message that are shown beside others. A record that is asked for alone
-/// is shown up to [`TEXT_MAX`].
+/// The maximum number of bytes of a message in a list. A record requested alone is shown up to
+/// [`TEXT_MAX`].
 pub const SHOWN_MAX: usize = 4 * 1024;
 
 /// The grid, in bytes of the stream, on which text without headers is cut. Two cells and a line of
 /// 8 KiB make [`TEXT_MAX`], so that records of ordinary lines are never truncated.
 pub const CELL: u64 = 28 * 1024;
 
-/// One entry of the log.
+/// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct LogRecord {
-    /// Stream offset just past the record's last byte: reading on after it gives the next record.
+    /// Stream offset after the last byte of the record, where the next record starts.
     pub seq: u64,
-    /// RFC 3339 as the process wrote it; none if the record has no header.
+    /// The time in RFC 3339 as the process wrote it; absent without a header.
     pub timestamp: Option<String>,
-    /// From the header; `ERROR` if there is none.
+    /// The level from the header; `ERROR` without a header.
     pub level: LogLevel,
-    /// The module that spoke; none if the record names none.
+    /// The module that wrote the record; absent if not named.
     pub target: Option<String>,
-    /// The text after the header, its lines joined by newlines, blank ones at the end left out. It
-    /// may hold terminal escapes, which [`ansi`] handles; serialised without them.
+    /// The text after the header, lines joined by newlines, without blank lines at the end. It may
+    /// contain terminal escapes, which [`ansi`] handles; serialized without them.
     #[serde(serialize_with = "without_escapes")]
     #[schemars(with = "String")]
     pub message: String,
-    /// How many bytes are missing at the end of `message`, because it is too long to be shown here;
-    /// absent if none are.
+    /// The number of bytes omitted at the end of `message` because it is too long; absent if none.
     #[serde(rename = "omitted_bytes", skip_serializing_if = "is_zero")]
     pub omitted: u64,
 }
@@ -61,7 +60,7 @@ fn without_escapes<S: Serializer>(message: &str, s: S) -> Result<S::Ok, S::Error
     s.serialize_str(&ansi::plain(message))
 }
 
-/// A record in the parser's buffer, before anything is copied: most are only counted or filtered
+/// A record in the buffer of the parser, before copying: most records are only counted or filtered
 /// out.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
@@ -74,12 +73,12 @@ impl<'a> RawRecord<'a> {
         self.pending.seq
     }
 
-    /// Stream offset of the record's first byte.
+    /// Stream offset of the first byte of the record.
     pub fn start(self) -> u64 {
         self.pending.start
     }
 
-    /// Whether it begins with a line in the log's format, and not with the bare text of a panic or
+    /// Whether it starts with a line in the format of the log, and not with the text of a panic or
     /// another error.
     pub fn has_timestamp(self) -> bool {
         !self.pending.header.timestamp.is_empty()
@@ -90,7 +89,7 @@ impl<'a> RawRecord<'a> {
         self.pending.header.level
     }
 
-    /// How many lines the parser has been given up to and with the last line of this record.
+    /// The number of lines up to and including the last line of this record.
     pub fn lines(self) -> u64 {
         self.pending.lines
     }
@@ -113,7 +112,7 @@ impl<'a> RawRecord<'a> {
         &self.pending.text[self.pending.header.target.clone()]
     }
 
-    /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become
+    /// Copies the record with at most `longest` bytes of the message; bytes that are not UTF-8 become
     /// U+FFFD.
     pub fn to_record(self, longest: usize) -> LogRecord {
         let ascii = |range: &Range<usize>| {
@@ -125,7 +124,7 @@ impl<'a> RawRecord<'a> {
         if (self.pending.dropped > 0 || message.len() < whole.len())
             && let Some(last) = message.utf8_chunks().last()
         {
-            // The cut may have gone through a character.
+            // The cut may be inside a character.
             message = &message[..message.len() - last.invalid().len()];
         }
         LogRecord {
@@ -139,7 +138,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// The record being collected. Its buffer is used again for the next.
+/// The record being collected. Its buffer is reused.
 #[derive(Debug)]
 struct PartialRecord {
     open: bool,
@@ -149,33 +148,33 @@ struct PartialRecord {
     /// Positions in `text`.
     header: level::HeaderRanges,
     text: Vec<u8>,
-    /// Bytes for which there was no room.
+    /// The number of bytes that did not fit.
     dropped: u64,
 }
 
-/// Makes records of bytes given in pieces of any size. Holds at most two times [`TEXT_MAX`] bytes.
+/// Parses records from chunks of any size. Buffers at most twice [`TEXT_MAX`] bytes.
 #[derive(Debug)]
 pub struct LogParser {
     /// Stream offset of the next byte.
     at: u64,
     /// Stream offset of the line being collected.
     line_start: u64,
-    /// Lines ended so far.
+    /// The number of complete lines so far.
     lines: u64,
-    /// The beginning of a line whose end has not come yet, as far as there is room.
+    /// The start of an incomplete line, as far as it fits.
     partial: Vec<u8>,
-    /// Bytes of that line for which there was no room.
+    /// The number of bytes of that line that did not fit.
     dropped: u64,
-    /// What comes next may be the rest of a line, or of a secret in it.
+    /// The next bytes may be the rest of a line, or of a secret in it.
     is_cut: bool,
     mask: SecretMask,
-    /// The cell in which the last header began; none if that is not known to matter.
+    /// The cell in which the last header started; `None` if irrelevant.
     anchor: Option<u64>,
     pending: PartialRecord,
 }
 
 impl LogParser {
-    /// A parser for the bytes from stream offset `at` on, which must be the beginning of a line.
+    /// A parser for the bytes from stream offset `at` on, which must be the start of a line.
     pub fn new(at: u64) -> Self {
         Self {
             at,
@@ -203,12 +202,12 @@ impl LogParser {
         }
     }
 
-    /// The same, with the secrets of `mask` covered.
+    /// The same, with the secrets of `mask` masked.
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
-    /// The same, when the last header before `at` is known to begin at stream offset `header`.
+    /// The same, if the last header before `at` starts at stream offset `header`.
     pub fn after_header(at: u64, header: u64) -> Self {
         Self {
             anchor: Some(header / CELL),
@@ -216,12 +215,12 @@ impl LogParser {
         }
     }
 
-    /// Stream offset of the next byte it expects.
+    /// Stream offset of the next expected byte.
     pub fn at(&self) -> u64 {
         self.at
     }
 
-    /// Stream offset where the complete part ends: just past the last newline.
+    /// Stream offset of the end of the complete part: after the last newline.
     pub fn complete(&self) -> u64 {
         self.line_start
     }
@@ -231,12 +230,12 @@ impl LogParser {
         self.pending.open
     }
 
-    /// How many lines have ended.
+    /// The number of complete lines.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Takes the next bytes and gives the records that are known to have ended.
+    /// Parses the next bytes and returns the records that are complete.
     pub fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(RawRecord<'_>)) {
         if self.mask.finds_in(bytes) {
             let mut clean = bytes.to_vec();
@@ -264,8 +263,8 @@ impl LogParser {
         self.append(bytes);
     }
 
-    /// Gives the record that waits for its continuation. Should lines without header follow, they
-    /// become a record of their own. An incomplete line goes on waiting for its end.
+    /// Returns the record that waits for its continuation. If lines without a header follow, they
+    /// become a separate record. An incomplete line keeps waiting.
     pub fn flush(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) {
         if self.pending.open {
             self.pending.open = false;
@@ -275,11 +274,10 @@ impl LogParser {
         }
     }
 
-    /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record
-    /// that are being collected.
+    /// The stream continues at offset `to` after a gap: ends the current line and record.
     pub fn skip_to(&mut self, to: u64, emit: &mut impl FnMut(RawRecord<'_>)) {
         if !self.partial.is_empty() {
-            // A secret that came in part is covered before the rest is missed.
+            // Mask the first part of a secret, because the rest is missing.
             self.mask.cover_end(&mut self.partial);
             self.end_partial(emit);
         }
@@ -287,8 +285,8 @@ impl LogParser {
         (self.at, self.line_start, self.anchor, self.is_cut) = (to, to, None, true);
     }
 
-    /// Keeps a piece of an incomplete line, as far as there is room. A secret that begins within
-    /// [`TEXT_MAX`] is kept whole, to be covered.
+    /// Keeps a part of an incomplete line, as far as it fits. A secret that starts within [`TEXT_MAX`]
+    /// is kept completely, to be masked.
     fn append(&mut self, piece: &[u8]) {
         let room = (TEXT_MAX + mask::LONGEST)
             .saturating_sub(self.partial.len())
@@ -369,7 +367,7 @@ impl LogParser {
 }
 
 impl PartialRecord {
-    /// Adds text as far as there is room; nothing more once some had to be left out.
+    /// Adds text as far as it fits; nothing more once some was omitted.
     fn append(&mut self, text: &[u8]) {
         let room = if self.dropped > 0 {
             0
@@ -382,14 +380,14 @@ impl PartialRecord {
     }
 }
 
-/// How many bytes there are up to and with the first newline. `skip_until` finds it with the C
-/// library's `memchr`.
+/// The number of bytes up to and including the first newline. `skip_until` finds it with `memchr` of
+/// the C library.
 fn through_newline(bytes: &[u8]) -> Option<usize> {
     let length = std::io::BufRead::skip_until(&mut &*bytes, b'\n').unwrap_or(0);
     (length > 0 && bytes[length - 1] == b'\n').then_some(length)
 }
 
-/// A line without the carriage returns at its end.
+/// A line without trailing carriage returns.
 fn trim_returns(line: &[u8]) -> &[u8] {
     let kept = line
         .iter()
@@ -560,7 +558,7 @@ mod tests {
             (found[1].level, found[1].message.as_str(), found[1].seq),
             (LogLevel::Error, "three", first.len() as u64 + 3)
         );
-        // Reading on after the first record gives the same second one.
+        // Continuing after the first record gives the same second one.
         assert_eq!(
             records(LogParser::new(found[0].seq), &[b"three\n"]),
             found[1..]
@@ -654,7 +652,7 @@ mod tests {
             );
             assert_eq!(found[1].seq, text.len() as u64);
         }
-        // Reading begins within a key, and a gap comes within another.
+        // Reading starts inside a key, and a gap is inside another one.
         let mut parser = LogParser::new(0).masked(mask);
         let mut found = Vec::new();
         let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX).message);

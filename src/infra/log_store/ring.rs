@@ -1,26 +1,26 @@
-//! The newest records of a followed log, shared by all who follow it.
+//! The newest records of a followed log, shared by all followers.
 //!
-//! Must not know: files, tasks, who follows.
+//! Must not know: files, tasks, followers.
 
 use super::record::LogRecord;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most records in the ring. Few, because every followed instance has a ring and what falls out of
-/// it is in the files: with lines of 160 bytes a full one was measured to take a third of a MiB.
+/// The maximum number of records in the ring. It is small, because every followed instance has a ring
+/// and older records are in the files. A full ring with lines of 160 bytes needs a third of a MiB.
 pub const RING_RECORDS: usize = 1_000;
-/// Most bytes of messages in the ring.
+/// The maximum number of message bytes in the ring.
 pub const RING_BYTES: usize = 512 * 1024;
-/// Most records in one event.
+/// The maximum number of records in an event.
 pub const BATCH: usize = 200;
-/// Most bytes of messages in one event, beyond its first record.
+/// The maximum number of message bytes in an event, not counting its first record.
 pub const BATCH_BYTES: usize = 64 * 1024;
-/// A follower that missed more goes on with so many of the newest records, or about so many lines
-/// if the ring holds less.
+/// A follower that missed more continues with this number of the newest records, or about this number
+/// of lines if the ring is shorter.
 pub const RESUME_RECORDS: usize = 500;
 
-/// A position in the stream and the number of lines up to it, counted from where the task began and
-/// negative before that.
+/// A position in the stream and the number of lines up to it, counted from the start of the task and
+/// negative before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamMark {
     /// The offset.
@@ -30,7 +30,7 @@ pub struct StreamMark {
 }
 
 impl StreamMark {
-    /// How many lines there are from `earlier` lines on up to here.
+    /// The number of lines from `earlier` up to this mark.
     pub fn lines_since(self, earlier: i64) -> u64 {
         self.lines.saturating_sub(earlier).max(0).cast_unsigned()
     }
@@ -44,16 +44,16 @@ impl StreamMark {
     }
 }
 
-/// The newest records, without a hole.
+/// The newest records, without gaps.
 #[derive(Debug)]
 pub struct RecordRing {
     entries: VecDeque<(Arc<LogRecord>, StreamMark)>,
     bytes: usize,
-    /// Where the oldest record begins.
+    /// The start of the oldest record.
     from: StreamMark,
-    /// Where the newest record ends.
+    /// The end of the newest record.
     pub to: StreamMark,
-    /// Tells counts of lines apart that do not belong together.
+    /// Distinguishes line counts that are not comparable.
     pub epoch: u64,
 }
 
@@ -69,7 +69,7 @@ impl RecordRing {
         }
     }
 
-    /// Adds the record that ends at `end`; the oldest make room for it.
+    /// Adds the record that ends at `end`; removes the oldest records if necessary.
     pub fn push(&mut self, record: Arc<LogRecord>, end: StreamMark) {
         self.bytes += record.message.len();
         self.to = end;
@@ -84,7 +84,7 @@ impl RecordRing {
         }
     }
 
-    /// What a follower at `at` finds.
+    /// Returns the data for a follower at `at`.
     pub fn look(&self, at: u64) -> RingView {
         if at >= self.to.seq {
             return RingView::UpToDate;
@@ -112,8 +112,8 @@ impl RecordRing {
             let end = self.entries[index + batch.len() - 1].1;
             return RingView::Records(batch, end);
         }
-        // Before the ring, or within one of its records, as a follower may be that saw its first
-        // part before the task began.
+        // Before the ring, or inside one of its records: a follower may have seen the first part
+        // before the task started.
         let to = if at < begin.seq {
             begin
         } else {
@@ -132,12 +132,12 @@ impl RecordRing {
 
 /// See [`RecordRing::look`].
 pub enum RingView {
-    /// There is nothing to see at the moment.
+    /// There is nothing new.
     UpToDate,
-    /// Records, and where the last of them ends.
+    /// Records, and the end of the last one.
     Records(Vec<Arc<LogRecord>>, StreamMark),
-    /// What comes next, up to `to`, has to be read from the files; or go on at `resume`, if the
-    /// ring is long enough.
+    /// The data up to `to` must be read from the files; or continue at `resume`, if the ring is long
+    /// enough.
     Behind {
         to: StreamMark,
         resume: Option<StreamMark>,

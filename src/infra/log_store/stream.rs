@@ -1,7 +1,7 @@
-//! Reading bytes of the logical stream by their offsets, across segment files that grow, follow one
-//! another and are deleted by another process meanwhile.
+//! Reads bytes of the logical stream by offset, across segment files that another process extends,
+//! rotates and deletes.
 //!
-//! Must not know: records, levels, filters. Everything here blocks on the disk.
+//! Must not know: records, levels, filters. Everything here is blocking.
 
 use super::record::CELL;
 use crate::keeper::level;
@@ -12,18 +12,18 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// How much is read at once when going forward.
+/// The size of a read when reading forward.
 pub const CHUNK: usize = 64 * 1024;
 
-/// What was kept of the stream at one moment, as ranges of offsets without a hole, oldest first.
-/// One range, unless somebody deleted a file in the middle.
+/// The available parts of the stream at one moment, as ranges of offsets without gaps, oldest first.
+/// There is only one range unless a file in the middle was deleted.
 #[derive(Debug)]
 pub struct LogExtents {
     ranges: Vec<Range<u64>>,
 }
 
 impl LogExtents {
-    /// Looks at the files in `dir`; nothing is kept if it does not exist.
+    /// Reads the list of files in `dir`; empty if it does not exist.
     pub fn look(dir: &Path) -> io::Result<Self> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for segment in segment::list(dir)? {
@@ -35,17 +35,17 @@ impl LogExtents {
         Ok(Self { ranges })
     }
 
-    /// The oldest kept offset; zero if nothing is kept.
+    /// The oldest available offset; zero if there is no data.
     pub fn start(&self) -> u64 {
         self.ranges.first().map_or(0, |range| range.start)
     }
 
-    /// The offset just past the newest byte; zero if nothing is kept.
+    /// The offset after the newest byte; zero if there is no data.
     pub fn end(&self) -> u64 {
         self.ranges.last().map_or(0, |range| range.end)
     }
 
-    /// The range in which `at` lies, its end included.
+    /// The range that contains `at`, including its end.
     pub fn around(&self, at: u64) -> Option<Range<u64>> {
         self.ranges
             .iter()
@@ -61,25 +61,25 @@ impl LogExtents {
             .cloned()
     }
 
-    /// The oldest range beginning above `at`.
+    /// The oldest range that starts above `at`.
     pub fn above(&self, at: u64) -> Option<Range<u64>> {
         self.ranges.iter().find(|range| range.start > at).cloned()
     }
 }
 
-/// What reading on found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadStep {
-    /// So many bytes, at least one.
+    /// The number of bytes, at least one.
     Data(usize),
-    /// The bytes up to this offset are lost; reading goes on there.
+    /// The bytes up to this offset are lost; reading continues there.
     Gap(u64),
-    /// There is nothing more at the moment.
+    /// There is no more data now.
     End,
 }
 
-/// A place in the stream from which to read on. Keeps the file it is in open, so that a segment
-/// deleted meanwhile is still read to its end.
+/// A read position in the stream. Keeps its file open, so that a deleted segment is still read to its
+/// end.
 #[derive(Debug)]
 pub struct LogCursor {
     dir: PathBuf,
@@ -88,7 +88,7 @@ pub struct LogCursor {
 }
 
 impl LogCursor {
-    /// Does not touch the disk yet.
+    /// A cursor at this offset. Does not access the disk yet.
     pub fn new(dir: &Path, at: u64) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -97,17 +97,17 @@ impl LogCursor {
         }
     }
 
-    /// The offset of the next byte to be read.
+    /// The offset of the next byte to read.
     pub fn at(&self) -> u64 {
         self.at
     }
 
-    /// Whether it has found a file to read from.
+    /// Whether a file is open.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Goes to another offset.
+    /// Moves to another offset.
     pub fn seek(&mut self, at: u64) -> io::Result<()> {
         self.at = at;
         if let Some((base, file)) = &self.open
@@ -118,9 +118,8 @@ impl LogCursor {
         Ok(())
     }
 
-    /// Whether a read would find something, as far as one `stat` of the open file and one of its
-    /// successor tell. Reads no data and no directory: cheap enough for ten times a second. True if
-    /// no file is open yet.
+    /// Whether a read would find data, based on `stat` of the open file and of its successor. Reads no
+    /// data and no directory: cheap enough for ten times a second. True if no file is open yet.
     pub fn is_behind(&self) -> io::Result<bool> {
         let Some((base, file)) = &self.open else {
             return Ok(true);
@@ -131,8 +130,8 @@ impl LogCursor {
         Ok(*base != self.at && self.dir.join(segment::file_name(self.at)).try_exists()?)
     }
 
-    /// Reads on. The end is told by the files' names; only [`LogCursor::survey`] sees that bytes
-    /// are missing there.
+    /// Continues reading. The end follows from the file names; only [`LogCursor::survey`] detects
+    /// missing bytes.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<ReadStep> {
         loop {
             let Some((base, file)) = &self.open else {
@@ -147,8 +146,8 @@ impl LogCursor {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             }
-            // A segment's successor begins where it ends, and once it exists the segment does not
-            // grow any more.
+            // The successor of a segment starts where the segment ends. Once it exists, the segment
+            // no longer grows.
             if *base == self.at {
                 return Ok(ReadStep::End);
             }
@@ -160,7 +159,7 @@ impl LogCursor {
         }
     }
 
-    /// Looks at the directory for the file to go on with, then reads on.
+    /// Finds the next file in the directory and continues reading.
     pub fn survey(&mut self, buffer: &mut [u8]) -> io::Result<ReadStep> {
         loop {
             let segments = segment::list(&self.dir)?;
@@ -176,7 +175,7 @@ impl LogCursor {
             };
             match File::open(&segment.path) {
                 Ok(file) => self.open = Some((segment.base, file)),
-                // Deleted since it was listed.
+                // Deleted after it was listed.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             }
@@ -191,9 +190,9 @@ impl LogCursor {
         }
     }
 
-    /// The bytes of `range`. Fails with `NotFound` if they are not all there (any more).
+    /// The bytes of `range`. Fails with `NotFound` if some are missing.
     pub fn window(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        // Callers ask for a few cells at most.
+        // Callers request only a few cells.
         let mut bytes = vec![
             0;
             usize::try_from(range.end.saturating_sub(range.start))
@@ -211,7 +210,7 @@ impl LogCursor {
                 ReadStep::Gap(_) | ReadStep::End => {
                     return Err(io::Error::new(
                         io::ErrorKind::NotFound,
-                        "this part of the log has been rotated away",
+                        "this part of the log was deleted by rotation",
                     ));
                 }
             }
@@ -219,20 +218,19 @@ impl LogCursor {
         Ok(bytes)
     }
 
-    /// The beginning of the line that `at` is in, or of the line that begins there. `extent` is the
-    /// range around `at`.
+    /// The start of the line that contains or starts at `at`. `extent` is the range around `at`.
     pub fn line_start(&mut self, extent: &Range<u64>, at: u64) -> io::Result<u64> {
         self.lines_back(extent, at, 0)
     }
 
-    /// The offset from which on `count` newlines come before `at`, right after a newline or at the
-    /// beginning of `extent`.
+    /// The offset with `count` newlines between it and `at`, right after a newline or at the start of
+    /// `extent`.
     pub fn lines_back(&mut self, extent: &Range<u64>, at: u64, count: u64) -> io::Result<u64> {
         self.search_back(extent, &mut { at }, count)
     }
 
-    /// The same from `below` on, which goes down with the search: after a failure it is what is
-    /// left to be searched.
+    /// The same from `below` on, which decreases during the search: after an error it marks the rest
+    /// to search.
     pub fn search_back(
         &mut self,
         extent: &Range<u64>,
@@ -240,7 +238,7 @@ impl LogCursor {
         count: u64,
     ) -> io::Result<u64> {
         let mut left = count;
-        // Lines are short as a rule.
+        // Lines are usually short.
         let mut step = 1024;
         while *below > extent.start {
             let from = below.saturating_sub(step).max(extent.start);
@@ -257,8 +255,8 @@ impl LogCursor {
         Ok(extent.start)
     }
 
-    /// The end of the line that holds the byte before `at`, just past its newline; `end` if it has
-    /// none before that.
+    /// The end of the line that contains the byte before `at`, after its newline; `end` if there is no
+    /// newline before.
     pub fn line_end(&mut self, at: u64, end: u64) -> io::Result<u64> {
         let mut from = at.saturating_sub(1);
         while from < end {
@@ -272,11 +270,11 @@ impl LogCursor {
         Ok(end)
     }
 
-    /// What the grid of [`CELL`]s says about the line that begins at `at`, from the cell it begins
-    /// in and the one before.
+    /// The context of the line that starts at `at` in the grid of [`CELL`]s: its cell and the cell
+    /// before.
     pub fn context(&mut self, extent: &Range<u64>, at: u64) -> io::Result<LineContext> {
         let cell = at / CELL * CELL;
-        // One byte more, to see whether a line begins with the first cell.
+        // One more byte, to check whether a line starts with the first cell.
         let from = cell.saturating_sub(CELL + 1).max(extent.start);
         let window = self.window(from..extent.end.min(at + level::PREFIX as u64))?;
         let mut context = LineContext {
@@ -288,7 +286,7 @@ impl LogCursor {
                 .checked_sub(1)
                 .map_or(from == extent.start, |before| window[before] == b'\n')
         };
-        // The callers' offset lies in the extent, at most two cells above `from`.
+        // The offset of the caller is in the extent, at most two cells above `from`.
         let last = usize::try_from(at - from).map_err(io::Error::other)?;
         for offset in (0..=last).rev().filter(|offset| begins(*offset)) {
             let line = window[offset..]
@@ -310,21 +308,21 @@ impl LogCursor {
 /// See [`LogCursor::context`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineContext {
-    /// Where the last line with a header begins, the asked-for line included; none if there is none
+    /// The start of the last line with a header, including the requested line; `None` if there is none
     /// in these two cells.
     pub header: Option<u64>,
-    /// Where the first line in the asked-for line's cell begins, if there is no header.
+    /// The start of the first line in the cell of the requested line, if there is no header.
     pub first_in_cell: u64,
 }
 
 impl LineContext {
-    /// The nearest offset at or before the asked-for line at which a record is known to begin.
+    /// The nearest offset at or before the requested line at which a record starts.
     pub fn record_start(self) -> u64 {
         self.header.unwrap_or(self.first_in_cell)
     }
 }
 
-/// A piece of the stream.
+/// A chunk of the stream.
 #[derive(Debug)]
 pub enum StreamPiece<'a> {
     /// The next bytes.
@@ -343,7 +341,7 @@ pub struct LogReading {
 }
 
 impl LogReading {
-    /// Reads from where `cursor` is to the offset `to`.
+    /// Reads from the position of `cursor` to the offset `to`.
     pub fn new(cursor: LogCursor, to: u64) -> Self {
         Self {
             cursor,
@@ -358,7 +356,7 @@ impl LogReading {
         self.lost
     }
 
-    /// The next piece; none at the end.
+    /// The next chunk; `None` at the end.
     pub fn next(&mut self) -> io::Result<Option<StreamPiece<'_>>> {
         let left = usize::try_from(self.to.saturating_sub(self.cursor.at()))
             .unwrap_or(CHUNK)

@@ -1,10 +1,10 @@
-//! Paging through a log that another process appends to and rotates: forward, backward, filtered,
-//! or as a whole.
+//! Pages through a log that another process extends and rotates: forward, backward, filtered, or as a
+//! whole.
 //!
-//! Positions are sequence numbers, that is offsets in the stream, so there is no index: paging
-//! forward starts reading at the number, paging backward reads blocks towards the beginning until
-//! it has enough. Everything blocks on the disk and belongs on a thread for blocking work. Must not
-//! know: async, viewers, HTTP.
+//! Positions are sequence numbers, which are offsets in the stream, so no index is needed. Paging
+//! forward starts reading at the number; paging backward reads blocks toward the start until there are
+//! enough records. Everything is blocking: call it on a thread for blocking work. Must not know:
+//! async, viewers, HTTP.
 
 use super::filter::{LogFilter, LogMatcher};
 use super::mask::{SecretMask, StreamMask};
@@ -15,23 +15,23 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Most bytes one page may search through before it is given as it is, with
-/// [`RecordPage::scanned_all`] false. More than a keeper keeps (five segments of 10 MiB), so that
-/// ordinarily every search is complete.
+/// The maximum number of bytes to search for a page; then it is returned with
+/// [`RecordPage::scanned_all`] false. More than a keeper keeps (five segments of 10 MiB), so usually
+/// every search is complete.
 pub const SEARCH_MAX: u64 = 64 * 1024 * 1024;
 
-/// Most bytes of messages on one page, beyond its first record. With markup for every few letters a
-/// page is five times as long.
+/// The maximum number of message bytes on a page, not counting its first record. With markup for every
+/// few letters a page is five times as long.
 pub const PAGE_BYTES: usize = 256 * 1024;
-/// What a record costs of that beside its message.
+/// The size of a record on a page without its message.
 const RECORD_BYTES: usize = 64;
 
-/// How much there is room for on a page.
+/// The limits of a page.
 #[derive(Clone, Copy, Debug)]
 struct PageBudget {
-    /// Bytes of a message, if there are others beside it.
+    /// Maximum bytes of a message, if there are other records.
     message: usize,
-    /// Bytes of all messages, beyond the first.
+    /// Maximum bytes of all messages, not counting the first.
     page: usize,
 }
 
@@ -40,37 +40,33 @@ const PAGE_BUDGET: PageBudget = PageBudget {
     page: PAGE_BYTES,
 };
 
-/// Paging backward reads blocks of this many bytes, doubled until there are enough records, up to
-/// [`BLOCK_MAX`].
+/// The block size for paging backward, doubled up to [`BLOCK_MAX`] until there are enough records.
 const BLOCK_MIN: u64 = 32 * 1024;
 const BLOCK_MAX: u64 = 1024 * 1024;
 
-/// Some records in a row, of those that pass the filter.
+/// Consecutive records that match the filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordPage {
     /// Oldest first.
     pub records: Vec<LogRecord>,
-    /// What to give [`InstanceLog::before`] for the page before this one: the first record's
-    /// sequence number, or how far back the search went; none if there is neither a record here nor
-    /// one before.
+    /// The argument of [`InstanceLog::before`] for the previous page: the sequence number of the first
+    /// record, or the position reached by the search; `None` if there are no records here or before.
     pub first: Option<u64>,
-    /// What to give [`InstanceLog::after`] or a follower for what comes after this page. Past the
-    /// records that were looked at and did not pass the filter, too.
+    /// The argument of [`InstanceLog::after`] or of a follower for the next records. Also past
+    /// searched records that did not match.
     pub last: u64,
-    /// Whether older records are kept before this page. When paging backward: older records that
-    /// pass the filter, as far as the search went.
+    /// Whether there are older records before this page. When paging backward: older records that
+    /// match the filter, as far as searched.
     pub more_before: bool,
-    /// Whether records that were asked for are gone, because the oldest segment was deleted.
+    /// Whether requested records were deleted with the oldest segment.
     pub lost: bool,
-    /// Whether the search went to the end of what is kept, in its direction. If not, there may be
-    /// more.
+    /// Whether the search reached the end of the available data. If not, there may be more records.
     pub scanned_all: bool,
-    /// Whether there are fewer records than were asked for because there was no more room for their
-    /// messages.
+    /// Whether there are fewer records than requested because their messages did not fit.
     pub is_full: bool,
 }
 
-/// The log of one instance: a directory of segment files. Cheap to make; holds nothing open.
+/// The log of one instance: a directory of segment files. Cheap to create; keeps no file open.
 #[derive(Clone, Debug)]
 pub struct InstanceLog {
     dir: PathBuf,
@@ -79,7 +75,7 @@ pub struct InstanceLog {
 }
 
 impl InstanceLog {
-    /// The log in `dir`, which need not exist (yet).
+    /// The log of the directory `dir`, which may not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -88,35 +84,35 @@ impl InstanceLog {
         }
     }
 
-    /// The same, with the secrets of `mask` covered in everything that is read.
+    /// The same, with the secrets of `mask` masked.
     pub fn masked(self, mask: SecretMask) -> Self {
         Self { mask, ..self }
     }
 
-    /// Where its segment files are.
+    /// The directory of the segment files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The oldest kept offset; zero if nothing is kept.
+    /// The oldest available offset; zero if there is no data.
     pub fn start(&self) -> io::Result<u64> {
         Ok(LogExtents::look(&self.dir)?.start())
     }
 
-    /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing
-    /// is kept.
+    /// The offset after the newest byte, which may be in the middle of a line; zero if there is no
+    /// data.
     pub fn end(&self) -> io::Result<u64> {
         Ok(LogExtents::look(&self.dir)?.end())
     }
 
-    /// The offset just past the newest complete line: where following begins.
+    /// The offset after the newest complete line, where following starts.
     pub fn complete_end(&self) -> io::Result<u64> {
         self.look().map(|view| view.end)
     }
 
-    /// The oldest `limit` records with a sequence number above `seq`, fewer if there is no room on
-    /// the page. An offset within a record gives the rest of its lines, one within a line that
-    /// whole line; one in the future counts as the end.
+    /// The oldest `limit` records with a sequence number above `seq`, or fewer if they do not fit. An
+    /// offset inside a record returns the rest of its lines, an offset inside a line the whole line;
+    /// an offset in the future counts as the end.
     pub fn after(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let from = view.align(seq)?;
@@ -157,9 +153,9 @@ impl InstanceLog {
         Ok(page)
     }
 
-    /// The newest `limit` records with a sequence number below `seq`, fewer if there is no room on
-    /// the page. At the end of the log, a line without an end that is too long to be shown as a
-    /// whole anyway counts as one.
+    /// The newest `limit` records with a sequence number below `seq`, or fewer if they do not fit. At
+    /// the end of the log, an incomplete line that is too long to be shown completely counts as a
+    /// record.
     pub fn before(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let upper = if seq > view.end {
@@ -172,8 +168,7 @@ impl InstanceLog {
                 ..RecordPage::default()
             });
         } else if let Some(extent) = view.extents.around(seq) {
-            // Whether a record ends below `seq` is known when the line that holds the byte before
-            // it is.
+            // The line that contains the byte before `seq` decides whether a record ends below it.
             match view.cursor.line_end(seq, extent.end) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => view.start,
                 end => end?,
@@ -202,9 +197,9 @@ impl InstanceLog {
         self.before(u64::MAX, filter, limit)
     }
 
-    /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they
-    /// were written, otherwise the lines of the records that pass (each record cut at
-    /// [`TEXT_MAX`]). What is appended meanwhile is not part of it. Each step blocks on the disk.
+    /// The whole available log as plain text, in chunks of about 64 KiB: without a filter the original
+    /// bytes, otherwise the lines of matching records (each cut at [`TEXT_MAX`]). Lines appended
+    /// meanwhile are not included. Each step is blocking.
     pub fn chunks(&self, filter: LogFilter) -> io::Result<LogChunks> {
         let view = self.look()?;
         Ok(LogChunks(Some(if filter.is_everything() {
@@ -220,10 +215,10 @@ impl InstanceLog {
         })))
     }
 
-    /// Writes what [`InstanceLog::chunks`] gives; returns how many bytes.
+    /// Writes the output of [`InstanceLog::chunks`]; returns the number of bytes.
     ///
     /// # Errors
-    /// If the files cannot be read or `writer` fails.
+    /// The files cannot be read or `writer` fails.
     pub fn copy_to(&self, filter: LogFilter, writer: &mut impl Write) -> io::Result<u64> {
         let mut written = 0;
         for chunk in self.chunks(filter)? {
@@ -234,8 +229,8 @@ impl InstanceLog {
         Ok(written)
     }
 
-    /// The records that end above `from` and up to `to`, both at ends of lines, as far as there is
-    /// room for `limit` records or `max_bytes` of text; at least one if there is one.
+    /// The records that end above `from` and up to `to`, both at line ends, limited to `limit` records
+    /// or `max_bytes` of text; at least one if there is one.
     pub(super) fn between(
         &self,
         from: u64,
@@ -271,8 +266,8 @@ impl InstanceLog {
         Ok(found)
     }
 
-    /// How many lines end above `from` and up to `to`, and whether all of them are still there to
-    /// be counted.
+    /// The number of lines that end above `from` and up to `to`, and whether all of them could be
+    /// counted.
     pub(super) fn count_lines(&self, from: u64, to: u64) -> io::Result<(u64, bool)> {
         let mut reading = LogReading::new(LogCursor::new(&self.dir, from), to);
         let mut lines = 0;
@@ -284,15 +279,14 @@ impl InstanceLog {
         Ok((lines, !reading.lost()))
     }
 
-    /// Where to begin so that the last lines up to `to`, at most `count`, are read: if possible
-    /// with a header.
+    /// The start of the last lines up to `to`, at most `count`, if possible at a header.
     pub(super) fn lines_back(&self, to: u64, count: u64) -> io::Result<u64> {
         let mut view = self.look()?;
         let Some(extent) = view.extents.around(to) else {
             return Ok(to);
         };
         let from = match view.cursor.lines_back(&extent, to, count) {
-            // Being deleted at this moment: from the oldest that is kept by now.
+            // Being deleted right now: start at the oldest available data.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 LogExtents::look(&self.dir)?.start().min(to)
             }
@@ -311,7 +305,7 @@ impl InstanceLog {
         Ok(begin.unwrap_or(from))
     }
 
-    /// A cursor and a parser at the newest complete line, for reading on from there for ever.
+    /// A cursor and a parser after the newest complete line, for continuous reading.
     pub(super) fn open_end(&self) -> io::Result<(LogCursor, LogParser)> {
         let mut view = self.look()?;
         let parser = view.parser(view.end)?.masked(self.mask.clone());
@@ -320,15 +314,14 @@ impl InstanceLog {
         Ok((cursor, parser))
     }
 
-    /// Looks at what is there now. While the beginning of the newest line is looked for, the files
-    /// it is in may be deleted: that line then begins with the oldest byte that is kept.
+    /// The current state of the log. If files are deleted during the search for the start of the
+    /// newest line, that line starts with the oldest available byte.
     fn look(&self) -> io::Result<LogView> {
         let mut extents = LogExtents::look(&self.dir)?;
         let mut cursor = LogCursor::new(&self.dir, 0);
         let (mut below, mut tries) = (extents.end(), 1000);
         let end = loop {
-            // Everything up to `below` is gone by now: what is left came later, and its lines are
-            // not looked for any more.
+            // Everything up to `below` was deleted; the rest is newer and is not searched.
             let Some(newest) = extents.around(below) else {
                 break extents.start();
             };
@@ -354,51 +347,51 @@ impl InstanceLog {
 }
 
 impl PageBudget {
-    /// For a message on a page of `limit` records.
+    /// The limits for a page of `limit` records.
     fn of_message(self, limit: usize) -> usize {
         if limit == 1 { TEXT_MAX } else { self.message }
     }
 }
 
-/// What a record takes of a page's room.
+/// The size of a record on a page.
 fn cost(record: &LogRecord) -> usize {
     record.message.len() + RECORD_BYTES
 }
 
-/// What [`InstanceLog::between`] found.
+/// The result of [`InstanceLog::between`].
 #[derive(Debug)]
 pub(super) struct RecordRange {
     pub records: Vec<LogRecord>,
-    /// Where reading began: above the asked-for offset if that is gone.
+    /// Where reading started: above the requested offset if that was deleted.
     pub from: u64,
-    /// The offset up to which all is in `records`.
+    /// The offset up to which `records` is complete.
     pub until: u64,
-    /// How many lines there are between the two.
+    /// The number of lines between the two.
     pub lines: u64,
 }
 
-/// The log as it was at one moment.
+/// A snapshot of the log.
 struct LogView {
     dir: PathBuf,
     mask: SecretMask,
     room: PageBudget,
     extents: LogExtents,
-    /// The oldest kept offset.
+    /// The oldest available offset.
     start: u64,
-    /// Just past the newest complete line (or where reading is to end before that).
+    /// The offset after the newest complete line, or an earlier end.
     end: u64,
     cursor: LogCursor,
 }
 
 impl LogView {
-    /// The place at which to begin reading what comes after `seq`: the beginning of a line.
+    /// The offset at which to start reading the records after `seq`: the start of a line.
     fn align(&mut self, seq: u64) -> io::Result<u64> {
         if seq >= self.end {
             return Ok(self.end);
         }
         match self.extents.around(seq) {
             Some(extent) => match self.cursor.line_start(&extent, seq) {
-                // Being deleted at this moment: the scan will find the gap.
+                // Being deleted right now: the scan will find the gap.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(seq),
                 start => start,
             },
@@ -409,8 +402,8 @@ impl LogView {
         }
     }
 
-    /// A parser for reading on from `at`, the beginning of a line, that makes the same records as
-    /// one coming from before.
+    /// A parser for reading from `at`, the start of a line, that returns the same records as one that
+    /// started earlier.
     fn parser(&mut self, at: u64) -> io::Result<LogParser> {
         let Some(extent) = self.extents.around(at) else {
             return Ok(LogParser::new(at));
@@ -429,7 +422,7 @@ impl LogView {
         LogReading::new(LogCursor::new(&self.dir, from), to)
     }
 
-    /// Reads the records from `from`, the beginning of a line, to `self.end`.
+    /// Reads the records from `from`, the start of a line, to `self.end`.
     fn scan(&mut self, from: u64) -> io::Result<RecordScan> {
         let parser = self.parser(from)?;
         Ok(self.records(from, self.end, parser))
@@ -440,7 +433,7 @@ impl LogView {
         RecordScan::new(self.read(from, to), parser.masked(self.mask.clone()))
     }
 
-    /// The line that has not ended yet, as a record, if it is longer than a record can be.
+    /// The incomplete line as a record, if it is longer than a record can be.
     fn endless_line(
         &self,
         matcher: &LogMatcher<'_>,
@@ -450,7 +443,7 @@ impl LogView {
         if end.saturating_sub(self.end) <= TEXT_MAX as u64 {
             return Ok(None);
         }
-        // No more of it is looked at than can be shown.
+        // Only the part that can be shown is read.
         let until = self.end.saturating_add(2 * TEXT_MAX as u64).min(end);
         let mut scan = self.records(self.end, until, LogParser::new(self.end));
         let mut found = None;
@@ -464,8 +457,8 @@ impl LogView {
         }))
     }
 
-    /// The newest `limit` matching records that end below `below`, of those that end at or before
-    /// `upper`, an end of a line, and after them `last`. Fewer if there is no room on the page.
+    /// The newest `limit` matching records that end below `below` and at or before the line end
+    /// `upper`, followed by `last`. Fewer if they do not fit.
     fn newest(
         &mut self,
         upper: u64,
@@ -495,7 +488,7 @@ impl LogView {
                             let record = raw.to_record(longest);
                             bytes += cost(&record);
                             block.push_back(record);
-                            // One more than there is room for, to know that there is one.
+                            // One record more than fits, to know whether there is one.
                             while let Some(oldest) = block.front().map(cost)
                                 && is_overfull(block.len() - 1 + found.len(), bytes - oldest)
                             {
@@ -509,7 +502,7 @@ impl LogView {
                     found = block;
                     reached = from;
                 }
-                // What is older has been deleted meanwhile.
+                // Older data was deleted in the meantime.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     scanned_all = true;
                     break;
@@ -538,7 +531,7 @@ impl LogView {
         })
     }
 
-    /// The records from about `span` bytes before `to` up to there, and where they begin.
+    /// The records from about `span` bytes before `to` up to `to`, and their start.
     fn block(&mut self, extent: &Range<u64>, to: u64, span: u64) -> io::Result<(u64, RecordScan)> {
         let about = to.saturating_sub(span).max(extent.start);
         let line = self.cursor.line_start(extent, about)?;
@@ -551,7 +544,7 @@ impl LogView {
     }
 }
 
-/// Reads records forward, a piece at a time.
+/// Reads records forward in chunks.
 #[derive(Debug)]
 struct RecordScan {
     reading: LogReading,
@@ -568,7 +561,7 @@ impl RecordScan {
         }
     }
 
-    /// Gives the records of the next piece; false once all have been given.
+    /// Returns the records of the next chunk; false at the end.
     fn step(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) -> io::Result<bool> {
         if !self.finished {
             match self.reading.next()? {
@@ -659,7 +652,7 @@ mod tests {
         SegmentWriter::new(dir, base, segment_len, usize::MAX).write(text);
     }
 
-    /// A log with room for whatever is asked for.
+    /// A log without size limits for pages.
     fn roomy(dir: &Path) -> InstanceLog {
         InstanceLog {
             room: PageBudget {
@@ -670,7 +663,7 @@ mod tests {
         }
     }
 
-    /// The records of `text` when read at once from its beginning to its last newline.
+    /// The records of `text`, read at once from the start to the last newline.
     fn reference(base: u64, text: &[u8]) -> Vec<LogRecord> {
         let complete = text
             .iter()
@@ -731,8 +724,7 @@ mod tests {
         }
     }
 
-    /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed
-    /// within records.
+    /// Lines of all kinds and lengths, many without a header, so that records cross blocks and cells.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
             format!(
@@ -801,7 +793,7 @@ mod tests {
             let older: Vec<_> = all.iter().filter(|r| r.seq < at).cloned().collect();
             prop_assert_eq!(log.before(at, &ALL, usize::MAX).unwrap().records, older);
             let newer = log.after(at, &ALL, usize::MAX).unwrap().records;
-            // The rest of the record the offset is in is one of its own (blank lines are none), the
+            // The rest of the record at the offset is a separate record (blank lines are none); the
             // others are the same.
             let rest: Vec<_> = all.iter().filter(|r| r.seq > at).cloned().collect();
             if newer.len() == rest.len() {
@@ -911,7 +903,7 @@ mod tests {
             .collect();
         assert_eq!(page.records, expected);
         assert_eq!(backward(&log, &ALL, 7), expected);
-        // Within the gap.
+        // Inside the gap.
         assert_eq!(
             log.after(segments[2].base + 5, &ALL, 1).unwrap().records[0].seq,
             segments[3].base + line(0).len() as u64 + 1
@@ -940,7 +932,7 @@ mod tests {
         );
         assert!(all[0].message.len() <= TEXT_MAX);
         assert_eq!(forward(&log, 0, &ALL, 1), all);
-        // The line without an end is the newest record, as far as it came.
+        // The incomplete line is the newest record.
         let mut with_last = backward(&log, &ALL, 1);
         let last = with_last.pop().unwrap();
         assert_eq!(
@@ -1022,8 +1014,8 @@ mod tests {
         };
         let log = InstanceLog::new(dir.path());
         let (mut at, mut next) = (0, 0);
-        // A page whose last bytes are deleted while it is read says so itself; the gap shows at the
-        // first record of the page after it.
+        // If the last bytes of a page are deleted while it is read, the page reports it. The gap is
+        // visible at the first record of the next page.
         let mut gap = false;
         let numbers = |page: &RecordPage| {
             page.records
@@ -1103,7 +1095,7 @@ mod tests {
             page = log.before(page.first.unwrap(), &ALL, 10_000).unwrap();
         }
         assert_eq!(back, forth);
-        // Each says how much of it is not there, and is whole when it is asked for alone.
+        // Each reports its omitted bytes, and is complete when requested alone.
         let first = &log.after(0, &ALL, 10).unwrap().records[0];
         assert_eq!(
             (first.message.len(), first.omitted),
@@ -1149,7 +1141,7 @@ mod tests {
         assert_eq!(log.last(&filter, 100).unwrap().records.len(), 30);
     }
 
-    /// A client that writes without newlines, faster than anybody reads.
+    /// A client that writes without newlines, faster than any reader.
     #[test]
     fn a_hasty_writer_without_newlines_breaks_no_reader() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! For tests: writes a log as the keeper does, in segments begun at the ends of lines, the oldest
-//! deleted.
+//! Test support: writes a log like the keeper, in segments that start at line ends, and deletes the
+//! oldest.
 
 use crate::keeper::segment;
 use std::collections::VecDeque;
@@ -24,8 +24,8 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Begins at stream offset `base`; a new segment is begun at the first end of a line past
-    /// `segment_len` bytes.
+    /// Starts at stream offset `base`; a new segment starts at the first line end after `segment_len`
+    /// bytes.
     pub fn new(dir: &Path, base: u64, segment_len: u64, kept: usize) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -37,7 +37,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Appends `text`, cut into segments at the ends of its lines.
+    /// Appends `text`, split into segments at line ends.
     pub fn write(&mut self, text: &[u8]) {
         for line in text.split_inclusive(|b| *b == b'\n') {
             if self.current.is_none() {

@@ -1,36 +1,35 @@
-//! Addresses of the web, and what in them may be a secret: a user name and a password, what follows
-//! `?` or `#`, and long segments that look drawn at random, as those of Slack's and Discord's
-//! webhooks.
+//! Web addresses and the secrets they may contain: user name and password, the part after `?` or `#`,
+//! and long segments that look random, as in the webhooks of Slack and Discord.
 //!
-//! Knows no kind of channel and connects to nothing.
+//! Independent of the kind of channel. No I/O.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 
-/// What stands where a secret is not shown.
+/// The mask for a hidden secret.
 pub(super) const MASK: &str = "********";
-/// Characters of an address at most.
+/// The maximum length of an address, in characters.
 const LONGEST: usize = 2_000;
-/// Characters from which on a segment of a path can be a secret.
+/// The minimum length of a path segment that can be a secret, in characters.
 const LONG_SEGMENT: usize = 16;
-/// Characters from which on a value behind `?` is kept out of quotations. Below, it would hide
-/// harmless words, too.
+/// The minimum length of a value after `?` that is masked in quotations. A shorter limit would also
+/// mask harmless words.
 const TELLING: usize = 4;
 
-/// The address, if it can be posted to; otherwise a sentence on what to enter.
+/// The address if it is valid for POST requests; otherwise a sentence on what to enter.
 pub(super) fn read(text: &str) -> Result<Url, String> {
     const EXAMPLE: &str = "Enter an address that starts with https:// or http://, for example https://example.org/hook.";
     if text.contains(MASK) {
         return Err(format!(
-            "Enter the whole address anew: {MASK} stands for a secret that is not shown."
+            "Enter the whole address again. {MASK} is only a placeholder for a hidden secret."
         ));
     }
     if text.len() > LONGEST {
         return Err(format!("Enter an address of at most {LONGEST} characters."));
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("Enter the address without spaces and line breaks.".into());
+        return Err("Enter the address without spaces or line breaks.".into());
     }
     match Url::parse(text) {
         Ok(url)
@@ -44,8 +43,7 @@ pub(super) fn read(text: &str) -> Result<Url, String> {
     }
 }
 
-/// The address of a server, which must hold no user, no query and no fragment; otherwise a sentence
-/// on what to enter.
+/// The address of a server without user, query and fragment; otherwise a sentence on what to enter.
 pub(super) fn read_server(text: &str) -> Result<Url, String> {
     let url = read(text)?;
     let is_bare = url.username().is_empty()
@@ -55,11 +53,11 @@ pub(super) fn read_server(text: &str) -> Result<Url, String> {
     if is_bare {
         Ok(url)
     } else {
-        Err("Enter the address of the server only, without a user name, ? and #.".into())
+        Err("Enter only the address of the server, without user name, ? or #.".into())
     }
 }
 
-/// Scheme, host and port, which are no secret: `https://example.org:8443`.
+/// Scheme, host and port, which are not secret: `https://example.org:8443`.
 pub(super) fn place(url: &Url) -> String {
     let port = url
         .port()
@@ -72,17 +70,16 @@ pub(super) fn place(url: &Url) -> String {
     )
 }
 
-/// Where an address leads, with `…` for whatever follows the host.
+/// The address with `…` for everything after the host.
 pub(super) fn words(text: &str) -> String {
     match Url::parse(text) {
         Ok(url) if url.path() == "/" && url.query().is_none() => place(&url),
         Ok(url) => format!("{}/…", place(&url)),
-        Err(_) => "an address that is not valid".into(),
+        Err(_) => "an invalid address".into(),
     }
 }
 
-/// The address with each secret in it replaced by the mask. Without secrets it is left as it was
-/// written.
+/// The address with all secrets masked. An address without secrets is not changed.
 pub(super) fn masked(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else {
         return if text.is_empty() {
@@ -96,7 +93,7 @@ pub(super) fn masked(text: &str) -> String {
     }
     let before = url.clone();
     if !url.username().is_empty() {
-        // Only addresses without a host refuse; those hold no user either.
+        // This fails only for addresses without a host, which have no user either.
         let _ = url.set_username(MASK);
     }
     if url.password().is_some() {
@@ -127,8 +124,8 @@ pub(super) fn masked(text: &str) -> String {
     }
 }
 
-/// `text` as it came back from a form, with what is masked in it taken from `old`. Secrets never go
-/// along to another server.
+/// `text` from a form, with masked parts replaced from `old`. Secrets are never moved to another
+/// server.
 pub(super) fn unmasked(text: &str, old: &str) -> String {
     if text.is_empty() || text == masked(old) {
         return old.to_owned();
@@ -176,8 +173,7 @@ pub(super) fn unmasked(text: &str, old: &str) -> String {
     url.into()
 }
 
-/// Everything in the address that must not be quoted, as it stands there and as a server may repeat
-/// it.
+/// All secrets in the address, in every form in which a server may repeat them.
 pub(super) fn secrets(text: &str) -> Vec<String> {
     let Ok(url) = Url::parse(text) else {
         return Vec::new();
@@ -209,7 +205,7 @@ pub(super) fn secrets(text: &str) -> Vec<String> {
         .chain(url.fragment())
         .filter(|value| value.len() >= TELLING)
     {
-        // A form's way of writing a space, and what the others read.
+        // `+` is a space in forms and a plus elsewhere.
         found.extend([
             value.to_owned(),
             decoded(value),
@@ -223,7 +219,7 @@ fn pieces(query: &str) -> impl Iterator<Item = &str> {
     query.split('&')
 }
 
-/// `token=abc` as `token=********`; what has no name is masked as a whole.
+/// `token=abc` as `token=********`; a value without a name is masked completely.
 fn masked_piece(piece: &str) -> String {
     match piece.split_once('=') {
         Some((_, "")) => piece.to_owned(),
@@ -233,18 +229,18 @@ fn masked_piece(piece: &str) -> String {
     }
 }
 
-/// Long, and with digits or both cases in it, as words in a path seldom are.
+/// Whether a segment looks random: long, and with digits or both cases.
 fn is_random(segment: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| segment.as_bytes().iter().any(kind);
     segment.len() >= LONG_SEGMENT
         && (has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
 }
 
-/// The text with its `%41` read as `A`.
+/// The text with `%41` decoded to `A`.
 fn decoded(text: &str) -> String {
     let shielded = text.replace('+', "%2B");
     let mut pairs = form_urlencoded::parse(shielded.as_bytes());
-    // Without `=` and `&` all of it is one name.
+    // Without `=` and `&` the whole text is one name.
     match (pairs.next(), text.contains(['=', '&'])) {
         (Some((name, _)), false) => name.into_owned(),
         _ => text.to_owned(),

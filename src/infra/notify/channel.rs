@@ -1,7 +1,7 @@
-//! Where a message can go, what has to be known for that, and what of it is a secret.
+//! The kinds of channels, their settings and their secrets.
 //!
-//! Values only: sends nothing, and knows no form and no table. A channel's JSON holds its secrets
-//! and is for the database; [`NotifyChannel::masked`] is for everybody else.
+//! Values only: no I/O, no forms, no tables. The JSON of a channel contains its secrets and is only for
+//! the database; use [`NotifyChannel::masked`] everywhere else.
 
 use super::addresses::{self, MASK};
 use base64::Engine as _;
@@ -11,24 +11,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Characters of any one field at most, addresses of the web excepted.
+/// The maximum length of a field in characters, except web addresses.
 const LONGEST: usize = 1_000;
-/// Receivers of one e-mail at most.
+/// The maximum number of recipients of an e-mail.
 const MAX_RECEIVERS: usize = 50;
 
-/// Where messages go. As JSON it is an object whose `kind` is `webhook`, `ntfy`, `email` or
-/// `telegram`, secrets included.
+/// The destination of messages. In JSON, an object whose `kind` is `webhook`, `ntfy`, `email` or
+/// `telegram`, including secrets.
 #[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 #[schemars(rename = "ChannelTarget")]
 pub enum NotifyChannel {
-    /// Any program that takes JSON by HTTP.
+    /// Any program that accepts JSON over HTTP.
     Webhook {
-        /// Where to post to, `http` or `https`.
+        /// The URL, `http` or `https`.
         url: String,
-        /// What bodies are signed with, if they are.
+        /// The key for signing bodies, if any.
         #[serde(default)]
         secret: Option<String>,
     },
@@ -43,46 +43,46 @@ pub enum NotifyChannel {
         #[serde(default)]
         token: Option<String>,
     },
-    /// Plain text by a mail server.
+    /// Plain text through a mail server.
     Email {
         /// The mail server's name or IP address.
         host: String,
-        /// Its port: mostly 465 with TLS, 587 with STARTTLS.
+        /// The port: usually 465 with TLS, 587 with STARTTLS.
         port: u16,
-        /// How the connection is protected.
+        /// The encryption of the connection.
         security: MailSecurity,
-        /// For the login, if the server wants one.
+        /// The user name, if the server requires one.
         #[serde(default)]
         username: Option<String>,
-        /// For the login.
+        /// The password.
         #[serde(default)]
         password: Option<String>,
         /// The sender, with or without a name.
         from: String,
-        /// The receivers, several by comma.
+        /// The recipients, separated by commas.
         to: String,
     },
-    /// A chat with a bot of Telegram's.
+    /// A chat with a Telegram bot.
     Telegram {
         /// The address of the bot API.
         #[serde(default = "telegram_server")]
         server: String,
-        /// The bot's token, as @BotFather gives it.
+        /// The token of the bot, from @BotFather.
         token: String,
-        /// The chat's number, or `@name` of a channel.
+        /// The numeric ID of the chat, or the `@name` of a channel.
         chat_id: String,
     },
 }
 
-/// How the connection to a mail server is protected.
+/// The encryption of the connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailSecurity {
     /// TLS from the first byte.
     Tls,
-    /// TLS after a few words in the clear; without it nothing is sent.
+    /// TLS after STARTTLS; if it fails, nothing is sent.
     Starttls,
-    /// None: everybody on the way can read the message and the password.
+    /// None: message and password can be read in transit.
     None,
 }
 
@@ -91,19 +91,18 @@ fn ntfy_server() -> String {
     "https://ntfy.sh".into()
 }
 
-/// Telegram's own bot API.
+/// The public Bot API of Telegram.
 fn telegram_server() -> String {
     "https://api.telegram.org".into()
 }
 
 impl NotifyChannel {
-    /// The name of its kind, as in JSON.
+    /// The name of the kind in JSON.
     pub fn kind(&self) -> &'static str {
         self.into()
     }
 
-    /// What keeps it from being used: the field's name in JSON, and a sentence that says what to
-    /// enter. Empty: nothing.
+    /// The invalid fields: the name in JSON, and a sentence on what to enter.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = ChannelProblems(Vec::new());
         match self {
@@ -119,10 +118,7 @@ impl NotifyChannel {
                 found.unless("server", addresses::read_server(server));
                 let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
                 if topic.is_empty() || topic.len() > 64 || !topic.bytes().all(fits) {
-                    found.add(
-                        "topic",
-                        "Enter a topic of 1 to 64 letters, digits, - and _.",
-                    );
+                    found.add("topic", "Enter a topic of 1 to 64 letters, digits, - or _.");
                 }
                 found.secret("token", token.as_deref());
                 found.printable("token", token.as_deref());
@@ -138,19 +134,21 @@ impl NotifyChannel {
             } => {
                 let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '_');
                 if host.is_empty() || host.len() > 255 || !host.chars().all(is_name) {
-                    found.add("host", "Enter the name or the IP address of the mail server, for example mail.example.org.");
+                    found.add("host", "Enter the name or IP address of the mail server, for example mail.example.org.");
                 }
                 if *port == 0 {
-                    found.add("port", "Enter the port of the mail server: mostly 465 with TLS, 587 with STARTTLS.");
+                    found.add("port", "Enter the port of the mail server: usually 465 with TLS, 587 with STARTTLS.");
                 }
                 found.secret("password", password.as_deref());
                 match (filled(username.as_deref()), filled(password.as_deref())) {
-                    (Some(_), None) => {
-                        found.add("password", "Enter the password that belongs to the user name, or remove the user name.")
-                    }
-                    (None, Some(_)) => {
-                        found.add("username", "Enter the user name that belongs to the password, or remove the password.")
-                    }
+                    (Some(_), None) => found.add(
+                        "password",
+                        "Enter the password for the user name, or remove the user name.",
+                    ),
+                    (None, Some(_)) => found.add(
+                        "username",
+                        "Enter the user name for the password, or remove the password.",
+                    ),
                     _ => {}
                 }
                 if username
@@ -167,9 +165,9 @@ impl NotifyChannel {
                 }
                 match receivers(to) {
                     Some(receivers) if receivers.iter().count() <= MAX_RECEIVERS => {}
-                    Some(_) => found.add("to", format!("Enter at most {MAX_RECEIVERS} receivers.")),
+                    Some(_) => found.add("to", format!("Enter at most {MAX_RECEIVERS} recipients.")),
                     None => {
-                        found.add("to", "Enter the receiver's address, several separated by commas, for example me@example.org.")
+                        found.add("to", "Enter the recipient's address, for example me@example.org. Separate several addresses with commas.")
                     }
                 }
             }
@@ -188,7 +186,7 @@ impl NotifyChannel {
                         && key.bytes().all(fits)
                 };
                 if token.len() > LONGEST || !parts.is_some_and(is_token) {
-                    found.add("token", "Enter the bot's token as @BotFather gives it: a number, a colon, letters and digits.");
+                    found.add("token", "Enter the bot token from @BotFather: a number, a colon, letters and digits.");
                 }
                 let number = chat_id.strip_prefix('-').unwrap_or(chat_id);
                 let name = chat_id.strip_prefix('@').unwrap_or_default();
@@ -199,16 +197,16 @@ impl NotifyChannel {
                     && name.len() <= 64
                     && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !is_number && !is_name {
-                    found.add("chat_id", "Enter the number of the chat, for example -1001234567890, or the @name of a channel.");
+                    found.add("chat_id", "Enter the ID of the chat, for example -1001234567890, or the @name of a channel.");
                 }
             }
         }
         found.0
     }
 
-    /// Its JSON for pages and programs. A secret that is set reads `********`, one that is not
-    /// `null`; addresses are shown without user, password, values behind `?` and segments that look
-    /// drawn at random.
+    /// The JSON for pages and programs. A secret that is set reads `********`, one that is not set
+    /// `null`. In addresses, user, password, values after `?` and segments that look random are
+    /// masked.
     pub fn masked(&self) -> Value {
         let veil = |secret: &Option<String>| filled(secret.as_deref()).map(|_| MASK);
         let kind = self.kind();
@@ -246,10 +244,10 @@ impl NotifyChannel {
         }
     }
 
-    /// Where a secret came back from a form masked or empty, takes the one of `old`, if that is of
-    /// the same kind. A secret that is missing (`None`) stays so: this is how one is removed. One
-    /// that would go to another server stays masked, which is a problem. So is the password of a
-    /// login without a user name.
+    /// Replaces secrets that are masked or empty in a form with those of `old` if the kind is the
+    /// same. A missing secret (`None`) stays missing: this removes a secret. A secret that would be
+    /// sent to another server stays masked, which is an error. So is a password without a user
+    /// name.
     pub fn keep_secrets_of(&mut self, old: &Self) {
         match (self, old) {
             (
@@ -313,8 +311,8 @@ impl NotifyChannel {
         }
     }
 
-    /// Where it leads, for people and without secrets: `webhook to https://example.org/…`, `e-mail
-    /// to me@example.org`.
+    /// The destination in words, without secrets: `webhook to https://example.org/…`, `e-mail to
+    /// me@example.org`.
     pub fn words(&self) -> String {
         match self {
             Self::Webhook { url, .. } => format!("webhook to {}", addresses::words(url)),
@@ -326,7 +324,7 @@ impl NotifyChannel {
         }
     }
 
-    /// All that must not be quoted, in each form in which a server may repeat it.
+    /// All secrets, in every form in which a server may repeat them.
     pub(super) fn secrets(&self) -> Vec<String> {
         let own = |secret: &Option<String>| secret.iter().cloned().collect::<Vec<_>>();
         match self {
@@ -338,7 +336,7 @@ impl NotifyChannel {
                 let (Some(username), Some(password)) = (username, password) else {
                     return own(password);
                 };
-                // The two ways of a login: PLAIN in one piece, LOGIN in two.
+                // The two authentication methods: PLAIN in one part, LOGIN in two.
                 vec![
                     password.clone(),
                     STANDARD.encode(password),
@@ -355,20 +353,20 @@ impl NotifyChannel {
     }
 }
 
-/// Without secrets: a channel may get into a log.
+/// Without secrets, because a channel may be logged.
 impl std::fmt::Debug for NotifyChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Channel({})", self.masked())
     }
 }
 
-/// The receivers in a field; `None` when one of them is no address or there is none.
+/// The recipients in a field; `None` if an address is invalid or there is none.
 pub(super) fn receivers(text: &str) -> Option<Mailboxes> {
     let receivers = text.parse::<Mailboxes>().ok()?;
     (text.len() <= LONGEST * 5 && receivers.iter().next().is_some()).then_some(receivers)
 }
 
-/// What is in a field, if anything.
+/// The value of a field, if it is not empty.
 pub(super) fn filled(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
@@ -377,9 +375,9 @@ fn is_veiled(secret: &str) -> bool {
     secret.is_empty() || secret == MASK
 }
 
-/// Puts the old secret in the place of a veiled one, if it goes to the same place as before.
-/// Otherwise it stays veiled, and is complained of: whoever may change where a channel leads must
-/// not be able to send a secret there that they do not know.
+/// Replaces a masked secret with the old one if the destination is the same. Otherwise it stays
+/// masked and causes an error: a user who may change the destination must not be able to send an
+/// unknown secret to it.
 fn keep(secret: &mut Option<String>, old: &Option<String>, is_same_place: bool) {
     if !secret.as_deref().is_some_and(is_veiled) {
         return;
@@ -391,7 +389,7 @@ fn keep(secret: &mut Option<String>, old: &Option<String>, is_same_place: bool) 
     }
 }
 
-/// Complaints under way.
+/// The errors found so far.
 struct ChannelProblems(Vec<(&'static str, String)>);
 
 impl ChannelProblems {
@@ -410,7 +408,7 @@ impl ChannelProblems {
         if secret == MASK {
             self.add(
                 field,
-                format!("Enter the {field} anew: {MASK} only stands for one that is not shown."),
+                format!("Enter the {field} again. {MASK} is only a placeholder."),
             );
         } else if secret.len() > LONGEST || secret.contains(['\r', '\n', '\0']) {
             self.add(
@@ -424,7 +422,7 @@ impl ChannelProblems {
         if text.is_some_and(|text| !text.bytes().all(|b| b.is_ascii_graphic())) {
             self.add(
                 field,
-                format!("Enter the {field} without spaces and special characters."),
+                format!("Enter the {field} without spaces or special characters."),
             );
         }
     }

@@ -1,7 +1,7 @@
-//! E-mail: one message as plain text, handed in at a mail server.
+//! E-mail: sends one message as plain text through a mail server.
 //!
-//! Knows the message's form and the order of the conversation, whose words are `lettre`'s. A
-//! message is handed in for all receivers or for none.
+//! This module builds the message and drives the SMTP dialog; `lettre` provides the commands. A
+//! message is sent to all recipients or to none.
 
 use super::channel::{MailSecurity, receivers};
 use super::error::{self, SendError};
@@ -16,14 +16,14 @@ use std::error::Error as _;
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
-/// Characters of a subject at most.
+/// The maximum length of a subject, in characters.
 const MAX_SUBJECT: usize = 250;
-/// Bytes of a text at most.
+/// The maximum size of a text, in bytes.
 const MAX_TEXT: usize = 64 << 10;
-/// Time for taking leave of a server that has the message.
+/// The time limit for closing the session after the message was accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Hands the message in at `server`, after a login with user name and password if there are any.
+/// Sends the message through `server`, with authentication if there are user name and password.
 pub(super) async fn send(
     attempt: &SendAttempt<'_>,
     server: &MailServer<'_>,
@@ -41,12 +41,12 @@ pub(super) async fn send(
         ));
     };
     let mut connection = handed_in?;
-    // The server has the message, whatever it says now.
+    // The server has accepted the message; later errors do not matter.
     let _ = timeout(FAREWELL, connection.quit()).await;
     Ok(())
 }
 
-/// The conversation up to the server's word that it has the message.
+/// The SMTP dialog until the server has accepted the message.
 async fn handed_in(
     attempt: &SendAttempt<'_>,
     server: &MailServer<'_>,
@@ -70,12 +70,12 @@ async fn handed_in(
         {
             let hint = match server.security {
                 MailSecurity::None => {
-                    "Choose STARTTLS or TLS, without which many servers take no password; or remove the user name."
+                    "Choose STARTTLS or TLS: many servers accept passwords only with encryption. Or remove the user name."
                 }
-                _ => "If it needs none, remove the user name.",
+                _ => "If the server needs no password, remove the user name.",
             };
             return Err(SendError::for_good(format!(
-                "The mail server {place} offers no login with a password. {hint}"
+                "The mail server {place} does not accept passwords. {hint}"
             )));
         }
         connection
@@ -98,14 +98,14 @@ pub(super) fn written(
 ) -> Result<lettre::Message, SendError> {
     let wrong = |what: &str| {
         SendError::for_good(format!(
-            "The e-mail cannot be written: {what}. Check the addresses."
+            "Cannot create the e-mail: {what}. Check the addresses."
         ))
     };
     let from: Mailbox = from
         .parse()
         .map_err(|_| wrong("the sender's address is not valid"))?;
-    let to = receivers(to).ok_or_else(|| wrong("a receiver's address is not valid"))?;
-    // A mail filter distrusts ids that end in another domain.
+    let to = receivers(to).ok_or_else(|| wrong("a recipient's address is not valid"))?;
+    // Mail filters distrust ids with a different domain.
     let domain = Some(from.email.domain())
         .filter(|domain| domain.is_ascii())
         .unwrap_or("jd-manager.invalid");
@@ -125,7 +125,7 @@ pub(super) fn written(
         .subject(clipped(&one_line(&message.title), MAX_SUBJECT))
         .date(message.moment().into())
         .message_id(Some(id))
-        // So that nobody's absence is answered (RFC 3834).
+        // Prevents out-of-office replies (RFC 3834).
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".into(),
@@ -136,7 +136,7 @@ pub(super) fn written(
         .map_err(|error| wrong(&error.to_string()))
 }
 
-/// How far a conversation had come.
+/// The stage of the SMTP dialog.
 #[derive(Clone, Copy, PartialEq)]
 enum SmtpStage {
     Hello,
@@ -144,7 +144,7 @@ enum SmtpStage {
     Message,
 }
 
-/// What it means that a conversation ended early.
+/// Explains why the SMTP dialog failed.
 fn refusal(
     place: &str,
     stage: SmtpStage,
@@ -156,38 +156,38 @@ fn refusal(
     let Some(status) = error.status() else {
         if error.is_response() && said == "incomplete response" {
             return SendError::for_now(format!(
-                "The mail server {place} closed the connection in the middle. Check the port."
+                "The mail server {place} closed the connection unexpectedly. Check the port."
             ));
         }
         if error.is_response() {
             return SendError::for_now(format!(
-                "What answers at {place} does not speak as a mail server does. Check the address and the port."
+                "No mail server at {place}. Check the address and the port."
             ));
         }
         if error.is_client() {
             return SendError::for_good(format!(
-                "The mail server {place} cannot take this message{quote}. Check the addresses."
+                "The mail server {place} does not support this message{quote}. Check the addresses."
             ));
         }
-        // Authorities are a matter of the connection, which stood already.
+        // Certificate authorities matter only when connecting, which already succeeded.
         return error::unconnected(&format!("the mail server {place}"), error, true, secrets);
     };
     let words = match (stage, error.is_permanent()) {
         (SmtpStage::Hello, _) => {
             format!(
-                "The mail server {place} does not want to talk to this machine ({status}{quote}). Ask who runs it."
+                "The mail server {place} rejected the connection ({status}{quote}). Contact its operator."
             )
         }
         (SmtpStage::Login, true) => {
             format!(
-                "The mail server {place} did not accept the login ({status}{quote}). Check user name and password."
+                "The mail server {place} rejected the sign-in ({status}{quote}). Check user name and password."
             )
         }
         (SmtpStage::Message, true) => format!(
-            "The mail server {place} refused the message ({status}{quote}). Check the addresses of the sender and the receivers."
+            "The mail server {place} rejected the message ({status}{quote}). Check the addresses of sender and recipients."
         ),
         (_, false) => format!(
-            "The mail server {place} does not take the message now ({status}{quote}). It may later."
+            "The mail server {place} cannot accept the message now ({status}{quote}). It may work later."
         ),
     };
     if error.is_permanent() {

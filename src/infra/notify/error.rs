@@ -1,8 +1,7 @@
-//! Why a message did not arrive, in words for people, and what of a stranger's words may be among
-//! them.
+//! Error messages for failed notifications, and how they quote receivers.
 //!
-//! Knows no kind of channel. Whatever comes from outside is a quotation: cleared of secrets, on one
-//! line and short.
+//! Independent of the kind of channel. Texts from outside are quoted without secrets, on one line and
+//! cut.
 
 use super::addresses::MASK;
 use super::text::{clipped, one_line};
@@ -12,23 +11,23 @@ use std::iter::successors;
 use std::time::Duration;
 use tokio_rustls::rustls::{self, CertificateError};
 
-/// Characters of a stranger's words that are quoted at most.
+/// The maximum number of characters quoted from outside.
 const MAX_QUOTE: usize = 200;
 
-/// A message that did not arrive, or of which nobody said that it did.
+/// A message that did not arrive, or whose arrival was not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
-    /// What happened and what to do about it, in sentences for people. Holds no secret; what others
-    /// said is cut to 200 characters.
+    /// The problem and the fix, in sentences. Contains no secrets; quotations are cut to 200
+    /// characters.
     pub words: String,
-    /// Trying again is of no use before somebody changes something.
+    /// Retrying does not help until something is changed.
     pub is_final: bool,
-    /// How long the receiver wants to be left alone, at most a day.
+    /// The wait requested by the receiver, at most one day.
     pub retry_after: Option<Duration>,
 }
 
 impl SendError {
-    /// Trying again may help.
+    /// A failure for which a retry may help.
     pub(super) fn for_now(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -37,7 +36,7 @@ impl SendError {
         }
     }
 
-    /// Trying again is of no use.
+    /// A failure for which a retry does not help.
     pub(super) fn for_good(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
@@ -55,8 +54,8 @@ impl std::fmt::Display for SendError {
 
 impl Error for SendError {}
 
-/// Why there is no connection to `place`, or why it broke off. `has_authorities`: this machine
-/// knows certificate authorities.
+/// Explains why the connection to `place` failed or was interrupted. `has_authorities`: this machine
+/// has certificate authorities.
 pub(super) fn unconnected(
     place: &str,
     error: &(dyn Error + 'static),
@@ -70,10 +69,10 @@ pub(super) fn unconnected(
         .last()
         .map(ToString::to_string)
         .unwrap_or_default();
-    // The standard library has no kind for this, on any platform.
+    // The standard library has no error kind for this on any platform.
     if innermost.starts_with("failed to lookup address information") {
         return SendError::for_now(format!(
-            "The name in {place} could not be resolved. Check it for typing errors, and the name service of this machine."
+            "Cannot resolve the host name of {place}. Check the name and the DNS settings of this machine."
         ));
     }
     let kind = causes(error)
@@ -82,14 +81,14 @@ pub(super) fn unconnected(
         .map(io::Error::kind);
     SendError::for_now(match kind {
         Some(io::ErrorKind::ConnectionRefused) => format!(
-            "Nothing listens at {place}: the connection was refused. Check the address and the port, and that the service runs."
+            "Connection refused by {place}. Check the address and the port, and that the service is running."
         ),
         Some(
             io::ErrorKind::TimedOut
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable,
         ) => {
-            format!("{place} cannot be reached. Check the address and the network of this machine.")
+            format!("Cannot reach {place}. Check the address and the network of this machine.")
         }
         Some(
             io::ErrorKind::ConnectionReset
@@ -97,16 +96,16 @@ pub(super) fn unconnected(
             | io::ErrorKind::BrokenPipe,
         ) => {
             format!(
-                "{place} broke the connection off. Check the port, and whether it wants TLS there."
+                "The connection to {place} was interrupted. Check the port, and whether the service requires TLS."
             )
         }
         Some(io::ErrorKind::UnexpectedEof) => ended(place),
-        // What is told about HTTP has no type that could be asked. The second: it spoke first.
+        // These HTTP errors have no public type. Second case: the server spoke first.
         _ if innermost.starts_with("invalid HTTP")
             || innermost.starts_with("received unexpected message") =>
         {
             format!(
-                "What answers at {place} does not speak HTTP. Check the port, and whether the address has to start with https://."
+                "There is no HTTP server at {place}. Check the port, and whether the address must start with https://."
             )
         }
         _ if innermost.starts_with("connection closed before") => ended(place),
@@ -118,29 +117,29 @@ pub(super) fn unconnected(
 }
 
 fn ended(place: &str) -> String {
-    format!("{place} closed the connection without an answer. Check the port.")
+    format!("No response from {place}: the connection was closed. Check the port.")
 }
 
-/// An answer that did not come in time. Whether the message arrived is not known then.
+/// The response did not arrive in time. It is unknown whether the message arrived.
 pub(super) fn too_late(place: &str, patience: Duration) -> SendError {
     let seconds = patience.as_secs_f64();
     SendError::for_now(format!(
-        "{place} did not answer within {seconds} s. Check the address and that the service is not overloaded."
+        "{place} did not respond within {seconds} s. Check the address, and that the service is not overloaded."
     ))
 }
 
-/// What is wrong with TLS at `place`.
+/// Explains a TLS error at `place`.
 fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> String {
     let rustls::Error::InvalidCertificate(error) = error else {
         return match error {
             rustls::Error::InvalidMessage(_) if place.starts_with("https:") => {
                 format!(
-                    "{place} does not speak TLS. Check the port, and whether the address has to start with http://."
+                    "{place} does not use TLS. Check the port, and whether the address must start with http://."
                 )
             }
             rustls::Error::InvalidMessage(_) => {
                 format!(
-                    "{place} does not speak TLS at this port. Check the port, or choose a connection without TLS or with STARTTLS."
+                    "No TLS on this port of {place}. Check the port, or choose STARTTLS or no encryption."
                 )
             }
             _ => format!(
@@ -151,31 +150,30 @@ fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> 
     };
     match error {
         CertificateError::UnknownIssuer if !has_authorities => {
-            "This machine has no list of certificate authorities, so no certificate can be checked. Install the package \
+            "This machine has no list of certificate authorities, so jd-manager cannot verify certificates. Install the package \
              ca-certificates and restart jd-manager."
                 .into()
         }
-        // A bad signature: by another key of an authority that has the same name, as after one's
-        // own was made anew.
+        // A bad signature: another key of an authority with the same name, for example after a
+        // private authority was recreated.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
-            "The certificate of {place} comes from nobody whom this machine trusts. If it is your own, add its authority to the \
+            "This machine does not trust the issuer of the certificate of {place}. If it is your own, add its authority to the \
              certificates of this machine and restart jd-manager."
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("The certificate of {place} has expired. Have it renewed, and check the clock of this machine.")
+            format!("The certificate of {place} has expired. Renew it, and check the clock of this machine.")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             format!("The certificate of {place} is not valid yet. Check the clock of this machine.")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("The certificate of {place} is for another name. Enter the name that the certificate was made for.")
+            format!("The certificate of {place} is for a different name. Enter the name in the certificate.")
         }
-        other => format!("The certificate of {place} is not accepted{}.", quote(&other.to_string(), &[])),
+        other => format!("The certificate of {place} is not valid{}.", quote(&other.to_string(), &[])),
     }
 }
 
-/// An error and what is behind it, outermost first. `io::Error` leaves the error it wraps out of
-/// its own chain.
+/// An error and its causes, outermost first. `io::Error` omits the error it wraps from its own chain.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let behind = |error: &&'a (dyn Error + 'static)| {
         let error: &'a (dyn Error + 'static) = *error;
@@ -190,7 +188,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     successors(Some(error), behind)
 }
 
-/// A stranger's words as the end of a sentence: `: “no such topic”`, or nothing if there are none.
+/// A quotation for the end of a sentence: `: “no such topic”`, or nothing if the text is empty.
 pub(super) fn quote(text: &str, secrets: &[String]) -> String {
     let text = without(&one_line(&without(text, secrets)), secrets);
     let text = text.trim_end_matches('.');
@@ -201,10 +199,10 @@ pub(super) fn quote(text: &str, secrets: &[String]) -> String {
     }
 }
 
-/// The text with each secret in it replaced by the mask.
+/// The text with all secrets masked.
 fn without(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
-    // A secret may be part of another: the longer ones first, or their rest would be left.
+    // A secret may be part of another one: mask the longer ones first.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.into_iter().fold(text.to_owned(), |text, secret| {
         text.replace(secret.as_str(), MASK)

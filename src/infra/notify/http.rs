@@ -1,6 +1,4 @@
-//! One POST of JSON and what became of it.
-//!
-//! Knows HTTP and no kind of channel: what a body means is up to who posted.
+//! Sends one POST request with JSON and reads the response. Independent of the kind of channel.
 
 use super::error::{self, SendError};
 use super::{SendAttempt, addresses};
@@ -10,24 +8,24 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout_at;
 
-/// Bytes of an answer that are read at most.
+/// The maximum number of bytes read from a response.
 const MAX_ANSWER: usize = 64 << 10;
-/// The longest time for which a receiver may ask to be left alone.
+/// The longest wait a receiver can request.
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is posted.
+/// A request.
 pub(super) struct HttpPost {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// Sent as `Authorization: Bearer`.
     pub(super) bearer: Option<String>,
     pub(super) body: Vec<u8>,
-    /// What to look at when the receiver refuses, as a sentence.
+    /// The advice if the receiver rejects the request, as a sentence.
     pub(super) advice: &'static str,
 }
 
 impl SendAttempt<'_> {
-    /// Posts and gives the answer if its status says success. Its body is still to be read.
+    /// Sends the request and returns the response if the status is a success. The body is not read yet.
     pub(super) async fn post(&self, post: HttpPost) -> Result<Response, SendError> {
         let place = addresses::place(&post.url);
         let mut request = self
@@ -40,7 +38,7 @@ impl SendAttempt<'_> {
         if let Some(token) = post.bearer {
             let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
                 SendError::for_good(
-                    "The token holds characters that HTTP cannot carry. Enter it anew.",
+                    "The token contains characters that are not allowed in HTTP. Enter it again.",
                 )
             })?;
             bearer.set_sensitive(true);
@@ -48,7 +46,7 @@ impl SendAttempt<'_> {
         }
         let response = match timeout_at(self.deadline, request.send()).await {
             Err(_) => return Err(error::too_late(&place, self.sender.patience)),
-            // Its words would have the whole address in them, and that of Telegram has the token.
+            // The error text would contain the whole URL, and the URL of Telegram contains the token.
             Ok(Err(error)) => {
                 let error = error.without_url();
                 return Err(error::unconnected(
@@ -67,7 +65,7 @@ impl SendAttempt<'_> {
         }
     }
 
-    /// The JSON in a successful answer; null when there is none or it is longer than 64 KiB.
+    /// The JSON of a successful response; null if there is none or it is longer than 64 KiB.
     pub(super) async fn json(&self, response: Response) -> Result<Value, SendError> {
         let place = addresses::place(response.url());
         let (body, is_whole) = self.body(response).await;
@@ -77,7 +75,7 @@ impl SendAttempt<'_> {
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    /// As much of the body as comes in time and is read at all, and whether that is all of it.
+    /// The part of the body that arrives in time and within the limit, and whether it is complete.
     async fn body(&self, mut response: Response) -> (Vec<u8>, bool) {
         let mut body = Vec::new();
         while let Ok(Ok(chunk)) = timeout_at(self.deadline, response.chunk()).await {
@@ -93,7 +91,7 @@ impl SendAttempt<'_> {
         (body, false)
     }
 
-    /// What a status other than success means.
+    /// Explains a status other than success.
     async fn refusal(&self, place: &str, url: &Url, response: Response, advice: &str) -> SendError {
         let status = response.status();
         let location = response
@@ -116,11 +114,11 @@ impl SendAttempt<'_> {
                 .and_then(|text| url.join(&text).ok())
                 .map(|target| addresses::masked(target.as_str()));
             let target = target.map_or_else(String::new, |target| {
-                format!(" It leads on{}.", error::quote(&target, &self.secrets))
+                format!(" Target{}.", error::quote(&target, &self.secrets))
             });
             return SendError::for_good(format!(
-                "{place} answered with a redirect (HTTP status {}), which is not followed.{target} Enter the address where messages \
-                 are taken.",
+                "{place} answered with a redirect (HTTP status {}). jd-manager does not follow redirects.{target} Enter the final \
+                 address.",
                 status.as_u16()
             ));
         }
@@ -131,8 +129,8 @@ impl SendAttempt<'_> {
         }
         let quote = error::quote(&said.words, &self.secrets);
         let what = match status.as_u16() {
-            429 => "It takes no more messages for now; send fewer or wait.",
-            500.. => "The fault is on the side of the receiver: look there, if it stays.",
+            429 => "The receiver limits the number of messages. Wait, or send fewer.",
+            500.. => "This is a problem of the receiver. If it persists, check the receiver.",
             _ => advice,
         };
         let reason = status
@@ -143,8 +141,8 @@ impl SendAttempt<'_> {
             "{place} answered with HTTP status {}{reason}{quote}. {what}",
             status.as_u16()
         );
-        // Too early, locked, in conflict, too slow or too many: those pass. So does what a server
-        // finds wrong with itself.
+        // Too early, locked, conflict, timeout and too many requests are temporary. So are server
+        // errors.
         let passes =
             matches!(status.as_u16(), 408 | 409 | 423 | 425 | 429) || status.is_server_error();
         SendError {
@@ -155,15 +153,14 @@ impl SendAttempt<'_> {
     }
 }
 
-/// What an answer that is no success says about itself.
+/// The text of an error response.
 struct ErrorResponseText {
     words: String,
     retry_after: Option<Duration>,
 }
 
 impl ErrorResponseText {
-    /// Reads the members that such answers mostly have, or else plain text. Pages for people are
-    /// not quoted.
+    /// Reads the usual members of error responses, or plain text. HTML pages are not quoted.
     fn read(body: &[u8]) -> Self {
         if let Ok(json) = serde_json::from_slice::<Value>(body) {
             let words = ["error", "description", "message", "detail", "title"]
@@ -190,7 +187,7 @@ impl ErrorResponseText {
     }
 }
 
-/// The value of `Retry-After`: seconds, or a moment.
+/// The value of `Retry-After`: seconds or a date.
 pub(super) fn pause(text: &str, now: jiff::Timestamp) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds).min(MAX_PAUSE));

@@ -1,12 +1,11 @@
-//! Messages out of the house: by webhook, ntfy, e-mail and Telegram.
+//! Sends messages by webhook, ntfy, e-mail and Telegram.
 //!
-//! Knows what a message is and how each kind of receiver wants it, and no domain: not why something
-//! is said, to whom it matters, or when it is tried again. Receivers are not trusted: time and
-//! bytes are bounded, no redirect is followed, and what they say gets out only as a short
-//! quotation. No secret gets into a log, a page or an error.
+//! This module formats a message for each kind of receiver. It does not know the domains, and it does
+//! not retry. Receivers are not trusted: time and bytes are limited, redirects are not followed, and
+//! responses are only quoted briefly. No secret appears in a log, a page or an error.
 //!
-//! A message arrives at least once, if it arrives: a receiver whose answer got lost is sent it
-//! again, with the same id.
+//! A message may arrive twice: if the response of a receiver is lost, the message is sent again with
+//! the same id.
 
 mod addresses;
 mod channel;
@@ -34,52 +33,52 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Time for a message from the look-up of the name to the end of the answer.
+/// The time limit for a message, from the name lookup to the end of the response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How it stands, so that receivers can tell good news from bad.
+/// The tone of a message: good or bad news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tone {
-    /// Something is wrong.
+    /// A problem.
     Bad,
-    /// Something is right again.
+    /// A problem is resolved.
     Good,
-    /// Neither.
+    /// Neutral.
     Plain,
 }
 
-/// What is to be said.
+/// A message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifyMessage {
-    /// Stays the same however often the message is sent, so that receivers can drop doubles. Best
-    /// printable ASCII, such as a UUID.
+    /// The id. It stays the same when the message is sent again, so that receivers can drop
+    /// duplicates. Preferably printable ASCII, such as a UUID.
     pub id: String,
-    /// When it came to pass: milliseconds since 1970 UTC.
+    /// The time of the event, in milliseconds since 1970 UTC.
     pub at: i64,
-    /// What happened, in a line.
+    /// The title, one line.
     pub title: String,
-    /// More about it; may have several lines or be empty.
+    /// The text; may have several lines or be empty.
     pub text: String,
-    /// How it stands.
+    /// The tone.
     pub mood: Tone,
-    /// A page about it.
+    /// The URL of a page about it.
     pub link: Option<String>,
-    /// For programs: the members of an object go into a webhook's body beside the others, which are
-    /// not replaced. Anything else but null becomes the member `data`.
+    /// Details for programs. The members of an object are added to the body of a webhook without
+    /// replacing others. Any other value except null becomes the member `data`.
     pub data: Value,
 }
 
 impl NotifyMessage {
-    /// The moment, or the nearest one that can be written: the years 1970 to 9999.
+    /// The time, limited to the years 1970 to 9999.
     fn moment(&self) -> jiff::Timestamp {
         const LAST: i64 = 253_402_214_400_000;
         jiff::Timestamp::from_millisecond(self.at.clamp(0, LAST)).unwrap_or_default()
     }
 
-    /// The id as it fits into a header: printable ASCII without brackets and quotes, at most 100
+    /// The id in a form for headers: printable ASCII without brackets and quotes, at most 100
     /// characters.
     fn handle(&self) -> String {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -90,8 +89,7 @@ impl NotifyMessage {
             .collect()
     }
 
-    /// The same with hidden characters shown by their codes, also in its data: receivers show what
-    /// they get.
+    /// The message with hidden characters replaced by their codes, also in its data.
     fn visible(&self) -> Self {
         let shown = |text: &String| visible::on_page(text).into_owned();
         let mut data = self.data.clone();
@@ -107,7 +105,7 @@ impl NotifyMessage {
     }
 }
 
-/// Shows hidden characters in all texts of a value by their codes.
+/// Replaces hidden characters in all texts of a value by their codes.
 fn show_hidden(value: &mut Value) {
     match value {
         Value::String(text) => *text = visible::on_page(text).into_owned(),
@@ -117,15 +115,15 @@ fn show_hidden(value: &mut Value) {
     }
 }
 
-/// Sends messages. Clones share what is known about certificate authorities, which is read when the
-/// first message is sent: who has no channel pays nothing for it. No connection is kept.
+/// Sends messages. Clones share the certificate authorities, which are read when the first message is
+/// sent. Connections are not kept open.
 #[derive(Clone)]
 pub struct NotifySender {
     ready: Arc<OnceLock<Result<SenderParts, SendError>>>,
     patience: Duration,
 }
 
-/// What is needed to send anything.
+/// The resources for sending.
 struct SenderParts {
     http: reqwest::Client,
     tls: Arc<ClientConfig>,
@@ -133,7 +131,7 @@ struct SenderParts {
     patience: Duration,
 }
 
-/// What one message has at its disposal.
+/// The context of one attempt.
 struct SendAttempt<'a> {
     sender: &'a SenderParts,
     deadline: Instant,
@@ -141,8 +139,8 @@ struct SendAttempt<'a> {
 }
 
 impl NotifySender {
-    /// A sender that trusts the certificate authorities of this machine. Without any it works, too,
-    /// but not with TLS.
+    /// A sender that trusts the certificate authorities of this machine. Without any, only plain
+    /// connections work.
     pub fn new() -> Self {
         Self {
             ready: Arc::default(),
@@ -156,14 +154,14 @@ impl NotifySender {
         Ok(Self { ready, patience })
     }
 
-    /// Reads the certificate authorities from the disk, the first time.
+    /// Reads the certificate authorities from disk at the first use.
     async fn ready(&self) -> Result<&SenderParts, SendError> {
         if self.ready.get().is_none() {
             let (ready, patience) = (Arc::clone(&self.ready), self.patience);
             let read = move || {
                 ready.get_or_init(|| SenderParts::read(patience));
             };
-            // If the thread is gone, the whole program is ending.
+            // The thread is gone only if the program is stopping.
             let _ = tokio::task::spawn_blocking(read).await;
         }
         self.ready
@@ -172,11 +170,10 @@ impl NotifySender {
             .map_err(Clone::clone)
     }
 
-    /// Sends the message once, within 10 s. The only way out for messages: hidden characters in
-    /// them are shown.
+    /// Sends the message once, within 10 s. Hidden characters are replaced by their codes.
     ///
     /// # Errors
-    /// It did not arrive, or nobody said that it did.
+    /// The message did not arrive, or its arrival was not confirmed.
     pub async fn send(
         &self,
         channel: &NotifyChannel,
@@ -203,7 +200,7 @@ impl SenderParts {
     fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, SendError> {
         let has_authorities = !authorities.is_empty();
         let unusable = |error: &dyn std::error::Error| {
-            SendError::for_good(format!("TLS cannot be set up: {error}."))
+            SendError::for_good(format!("Cannot set up TLS: {error}."))
         };
         let tls = http_client::tls(authorities).map_err(|error| unusable(&error))?;
         let http = reqwest::Client::builder()
@@ -212,7 +209,7 @@ impl SenderParts {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            // Messages are rare; by the next one the receiver would have closed the connection.
+            // Messages are rare; the receiver would close an idle connection anyway.
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| unusable(&error.without_url()))?;

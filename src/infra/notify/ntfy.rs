@@ -1,6 +1,7 @@
-//! ntfy: a topic on a server, shown on phones.
+//! ntfy: publishes to a topic on a server; the app shows it on phones.
 //!
-//! Published as JSON to the server's root, since headers could not carry titles beyond ASCII.
+//! Messages are published as JSON to the root of the server, because headers cannot contain titles
+//! beyond ASCII.
 //! Source: <https://docs.ntfy.sh/publish/#publish-as-json>.
 
 use super::error::SendError;
@@ -10,10 +11,10 @@ use super::{NotifyMessage, SendAttempt, Tone, addresses};
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
-/// Characters of a title at most; phones show far fewer.
+/// The maximum length of a title, in characters; phones show far fewer.
 const MAX_TITLE: usize = 250;
-/// Bytes of a text at most. From 4,096 bytes on a server makes an attachment of it, which few
-/// servers allow.
+/// The maximum size of a text, in bytes. From 4,096 bytes on, a server turns it into an attachment,
+/// which few servers allow.
 const MAX_TEXT: usize = 4_000;
 
 /// Publishes the message in `topic`.
@@ -24,7 +25,7 @@ pub(super) async fn send(
     token: Option<&str>,
     message: &NotifyMessage,
 ) -> Result<(), SendError> {
-    // 3 is what ntfy takes for normal, 4 makes phones vibrate longer. The tags are shown as
+    // 3 is the normal priority, with 4 phones vibrate longer. The tags are shown as
     // pictures.
     let (priority, tag) = match message.mood {
         Tone::Bad => (4, "warning"),
@@ -43,7 +44,7 @@ pub(super) async fn send(
     }
     let url = addresses::read_server(server).map_err(SendError::for_good)?;
     let place = addresses::place(&url);
-    let advice = "Check the server's address and the topic, and whether the topic wants an access token that may write to it.";
+    let advice = "Check the server address, the topic, and whether the topic requires an access token with write permission.";
     let post = HttpPost {
         url,
         headers: HeaderMap::new(),
@@ -53,11 +54,11 @@ pub(super) async fn send(
     };
     let response = attempt.post(post).await?;
     let answer = attempt.json(response).await?;
-    // Anything may answer a POST with 200. A message that was published has an id.
+    // Any server may answer a POST with 200. A published message has an id.
     if answer.get("id").is_some() {
         return Ok(());
     }
     Err(SendError::for_good(format!(
-        "{place} took the message but did not answer as ntfy does. Check that the address is that of an ntfy server."
+        "{place} accepted the message, but the response is not from ntfy. Check that the address is an ntfy server."
     )))
 }

@@ -1,8 +1,7 @@
-//! The connection to a mail server: name, TCP, TLS and STARTTLS, with a bound to what comes in.
+//! The connection to a mail server: name resolution, TCP, TLS and STARTTLS, with limited input.
 //!
-//! Knows of SMTP what is said before TLS. That is done here because whatever comes in the clear
-//! after the consent to STARTTLS has to be thrown away with the connection (RFC 3207, section 6;
-//! the attack is CVE-2011-0411).
+//! Handles the part of SMTP before TLS, because plain text received after the reply to STARTTLS must be
+//! discarded together with the connection (RFC 3207, section 6; the attack is CVE-2011-0411).
 
 use super::channel::MailSecurity;
 use super::error::{self, SendError};
@@ -21,13 +20,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Bytes that a mail server may send in all. A conversation is about one KiB.
+/// The maximum number of bytes a mail server may send in total. A session has about one KiB.
 const MAX_INCOMING: usize = 64 << 10;
-/// What a server says first. After STARTTLS it does not say it again, but the conversation that
-/// follows starts with it.
+/// The greeting of a server. Servers do not repeat it after STARTTLS, but the following dialog
+/// expects it.
 const GREETING: &[u8] = b"220 secured\r\n";
 
-/// Where mail is handed in.
+/// The address of a mail server.
 pub(super) struct MailServer<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -35,7 +34,7 @@ pub(super) struct MailServer<'a> {
 }
 
 impl MailServer<'_> {
-    /// For people: `mail.example.org:465`.
+    /// Host and port for messages: `mail.example.org:465`.
     pub(super) fn place(&self) -> String {
         match self.host.parse::<IpAddr>() {
             Ok(ip) => SocketAddr::new(ip, self.port).to_string(),
@@ -43,7 +42,7 @@ impl MailServer<'_> {
         }
     }
 
-    /// Connects as far as the server's greeting, which is still to be read.
+    /// Connects to the server. The greeting is not read yet.
     pub(super) async fn connect(
         &self,
         tls: &Arc<ClientConfig>,
@@ -77,7 +76,7 @@ impl MailServer<'_> {
         }
         if self.security != MailSecurity::None {
             let name = ServerName::try_from(self.host.to_owned()).map_err(|_| {
-                SendError::for_good("Enter the mail server's name as it stands in its certificate.")
+                SendError::for_good("Enter the name of the mail server as in its certificate.")
             })?;
             let SmtpLine::Plain(tcp) = wire.line else {
                 return Ok(wire);
@@ -92,7 +91,7 @@ impl MailServer<'_> {
     }
 }
 
-/// How this machine calls itself: by its address, for its name means nothing to others.
+/// The name of this machine in the dialog: its address, because its name is unknown to others.
 pub(super) fn client_id(local: SocketAddr) -> ClientId {
     match local.ip().to_canonical() {
         IpAddr::V4(ip) => ClientId::Ipv4(ip),
@@ -100,15 +99,15 @@ pub(super) fn client_id(local: SocketAddr) -> ClientId {
     }
 }
 
-/// A connection that ends with an error once more than 64 KiB have come in.
+/// A connection that fails after more than 64 KiB of input.
 #[derive(Debug)]
 pub(super) struct SmtpStream {
     line: SmtpLine,
-    /// To be read before anything else.
+    /// Input to return first.
     said: &'static [u8],
     left: usize,
     peer: SocketAddr,
-    /// This machine's end of the connection.
+    /// The local address of the connection.
     pub(super) local: SocketAddr,
 }
 
@@ -119,14 +118,14 @@ enum SmtpLine {
 }
 
 impl SmtpStream {
-    /// Reads the greeting and asks for TLS; with `Ok` the server waits for it.
+    /// Reads the greeting and requests TLS. With `Ok` the server expects the TLS handshake.
     async fn ask_for_tls(&mut self, place: &str) -> Result<(), SendError> {
         let broken = |error: io::Error| {
             error::unconnected(place, &error as &(dyn Error + 'static), true, &[])
         };
         let unusable = |said: &str| {
             SendError::for_now(format!(
-                "The mail server {place} does not take messages now{}.",
+                "The mail server {place} is not accepting messages now{}.",
                 error::quote(said, &[])
             ))
         };
@@ -140,13 +139,13 @@ impl SmtpStream {
         if !abilities.starts_with("250") {
             return Err(unusable(&abilities));
         }
-        // The abilities are not looked at: anybody on the way could have changed them. The answer
-        // counts, then the certificate.
+        // Capabilities are ignored, because an attacker could have changed them. The reply counts,
+        // and then the certificate.
         self.write_all(b"STARTTLS\r\n").await.map_err(broken)?;
         let consent = self.reply().await.map_err(broken)?;
         if !consent.starts_with("220") {
             let words = format!(
-                "The mail server {place} offers no STARTTLS at this port{}. Choose TLS and its port, mostly 465, or ask who runs it.",
+                "The mail server {place} does not offer STARTTLS on this port{}. Choose TLS and its port, usually 465.",
                 error::quote(&consent, &[])
             );
             return Err(if consent.starts_with('4') {
@@ -158,9 +157,8 @@ impl SmtpStream {
         Ok(())
     }
 
-    /// One reply with all its lines. It is read byte by byte, so that nothing behind it is taken
-    /// for something said in TLS; there it is a message that TLS does not know, and the connection
-    /// ends.
+    /// Reads one reply with all its lines, byte by byte, so that bytes after it are not consumed. The
+    /// TLS handshake then rejects them and the connection fails.
     async fn reply(&mut self) -> io::Result<String> {
         let mut reply = Vec::new();
         loop {
@@ -168,7 +166,7 @@ impl SmtpStream {
             while reply.last() != Some(&b'\n') || reply.len() == start {
                 reply.push(self.read_u8().await?);
             }
-            // `250-` is followed by another line, `250 ` is the last.
+            // `250-` means that another line follows; `250 ` is the last line.
             if reply.get(start + 3) != Some(&b'-') {
                 return Ok(String::from_utf8_lossy(&reply).into_owned());
             }
@@ -190,9 +188,9 @@ impl AsyncRead for SmtpStream {
             return Poll::Ready(Ok(()));
         }
         if wire.left == 0 {
-            return Poll::Ready(Err(io::Error::other("more came than a mail server says")));
+            return Poll::Ready(Err(io::Error::other("the server sent too much data")));
         }
-        // The last piece may go beyond the bound, by no more than the reader's buffer.
+        // The last chunk may exceed the limit by at most the size of the buffer.
         let before = buf.filled().len();
         let polled = match &mut wire.line {
             SmtpLine::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),

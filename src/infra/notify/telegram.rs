@@ -1,6 +1,6 @@
-//! Telegram: a bot writes into a chat.
+//! Telegram: a bot writes to a chat.
 //!
-//! The bot's token is a part of the address, so no error may show one. Source:
+//! The token of the bot is part of the URL, so errors must never show the URL. Source:
 //! <https://core.telegram.org/bots/api#sendmessage>.
 
 use super::error::{self, SendError};
@@ -10,11 +10,11 @@ use super::{NotifyMessage, SendAttempt, Tone, addresses};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-/// Characters at most. Telegram takes 4,096, and counts some as two.
+/// The maximum length in characters. Telegram accepts 4,096 and counts some as two.
 const MAX_TITLE: usize = 250;
 const MAX_TEXT: usize = 1_700;
 
-/// Writes the message into the chat.
+/// Writes the message to the chat.
 pub(super) async fn send(
     attempt: &SendAttempt<'_>,
     server: &str,
@@ -28,7 +28,7 @@ pub(super) async fn send(
         Tone::Plain => "",
     };
     let mut text = format!("{sign}{}", clipped(&one_line(&message.title), MAX_TITLE));
-    // A link that is cut leads nowhere, so it is the text that gives way.
+    // A cut link does not work, so the text is cut instead.
     for part in [Some(clipped(&message.text, MAX_TEXT)), message.link.clone()]
         .into_iter()
         .flatten()
@@ -42,7 +42,7 @@ pub(super) async fn send(
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}/bot{token}/sendMessage"));
     let place = addresses::place(&url);
-    let advice = "Check the bot's token and the chat's number, and that somebody in the chat has written to the bot first.";
+    let advice = "Check the bot token and the chat ID, and that someone in the chat has written to the bot first.";
     let post = HttpPost {
         url,
         headers: HeaderMap::new(),
@@ -60,13 +60,13 @@ pub(super) async fn send(
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             let words = format!(
-                "{place} did not take the message{}. {advice}",
+                "{place} rejected the message{}. {advice}",
                 error::quote(said, &attempt.secrets)
             );
             Err(SendError::for_good(words))
         }
         None => Err(SendError::for_good(format!(
-            "{place} took the message but did not answer as Telegram does. Check that the address is that of a bot API."
+            "{place} accepted the message, but the response is not from Telegram. Check that the address is a Bot API server."
         ))),
     }
 }

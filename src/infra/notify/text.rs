@@ -1,9 +1,7 @@
-//! Text made to fit: on one line, within so many characters or bytes.
-//!
-//! Knows nothing of what the text says.
+//! Fits text to one line and to a number of characters or bytes.
 
-/// The text on one line: whatever breaks lines or controls a terminal becomes a space, and of
-/// spaces one is left.
+/// The text on one line: line breaks and control characters become spaces, and several spaces become
+/// one.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| {
         c.is_whitespace() || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
@@ -14,7 +12,7 @@ pub(super) fn one_line(text: &str) -> String {
         .join(" ")
 }
 
-/// At most `most` characters of the text, the last of them `…` if some are missing.
+/// At most `most` characters of the text, ending in `…` if it was cut.
 pub(super) fn clipped(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
@@ -25,7 +23,7 @@ pub(super) fn clipped(text: &str, most: usize) -> String {
         .collect()
 }
 
-/// As many whole characters of the text as fit into `most` bytes, with `…` for those that do not.
+/// As many characters of the text as fit into `most` bytes, ending in `…` if it was cut.
 pub(super) fn within(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();

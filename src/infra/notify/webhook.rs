@@ -1,7 +1,7 @@
 //! Webhooks: JSON for any program, signed if there is a secret.
 //!
-//! The signature is over the time of sending and the body, so that a receiver can refuse what
-//! somebody recorded and sends again: `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over
+//! The signature covers the time of sending and the body, so that a receiver can reject replayed
+//! messages: `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over
 //! "timestamp.body">`.
 
 use super::http::HttpPost;
@@ -37,10 +37,10 @@ pub(super) async fn send(
             signature(secret, timestamp, &body),
         );
     }
-    let advice = "Check the address, and whether the receiver wants a password or a token in it.";
+    let advice = "Check the address, and whether it must contain a password or a token.";
     let url = addresses::read(url).map_err(SendError::for_good)?;
-    // A success is one by its status. Waiting for the rest of the answer could only lead to a
-    // second message.
+    // The status decides about success. Waiting for the rest of the response could only cause a
+    // duplicate message.
     attempt
         .post(HttpPost {
             url,
@@ -53,7 +53,7 @@ pub(super) async fn send(
         .map(drop)
 }
 
-/// The body: the message's members, and those of its data that have other names.
+/// The body: the members of the message, and members of its data with other names.
 fn body(message: &NotifyMessage) -> Vec<u8> {
     let mut body = match &message.data {
         Value::Object(members) => members.clone(),

@@ -214,7 +214,7 @@ mod tests {
             (
                 "one.crt",
                 "two.key",
-                ["tls_key", "two.key", "does not belong"],
+                ["tls_key", "two.key", "does not match"],
             ),
             (
                 "nowhere.crt",

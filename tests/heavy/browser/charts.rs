@@ -1,11 +1,11 @@
-//! Charts in a real browser: they follow live, wait while their figures are read, and are links
-//! without JavaScript; as files they keep to the colour scheme.
+//! Charts in a real browser: they update live, pause while their data is open, and work as links
+//! without JavaScript. As files they follow the color scheme.
 
 use super::driver::Browser;
 use crate::harness::Manager;
 use std::time::Duration;
 
-/// What the page says of the memory and the uptime at present.
+/// The current memory and uptime on the page.
 const CHARTS: &str = "return document.querySelector('#charts').textContent";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn charts_follow_live_and_wait_while_their_figures_are_read() {
         )
         .await;
 
-    // The figures come when they are asked for.
+    // The data is loaded on request.
     browser.click("#charts section:first-of-type summary").await;
     browser
         .until(
@@ -49,7 +49,7 @@ async fn charts_follow_live_and_wait_while_their_figures_are_read() {
             &format!("return document.querySelector('#charts').textContent !== {held}"),
         )
         .await;
-    // The figures of the chart are those of the API.
+    // The data of the chart matches the API.
     let shown = browser
         .text("#charts section:first-of-type table tbody tr:nth-child(2) td:nth-child(2)")
         .await;
@@ -66,14 +66,14 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
     browser.go(&manager.url(&format!("/metrics/{id}"))).await;
     browser.press("1 hour").await;
     browser
-        .reads("nav[aria-label='Stretch of time'] [aria-current]", "1 hour")
+        .reads("nav[aria-label='Time range'] [aria-current]", "1 hour")
         .await;
-    browser.press("minutes").await;
+    browser.press("minute").await;
     browser
-        .reads("nav[aria-label='Stretch of time'] ~ p b", "minutes")
+        .reads("nav[aria-label='Time range'] ~ p b", "minute")
         .await;
     browser.click("#charts section:first-of-type summary").await;
-    browser.press("Show them as a table").await;
+    browser.press("Show as a table").await;
     browser
         .until(
             "the table",
@@ -81,7 +81,7 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
         )
         .await;
     assert!(browser.text("table tbody").await.contains("H/s"));
-    // Two instances in one chart, by a plain form.
+    // Two instances in one chart, with a plain form.
     browser.go(&manager.url("/metrics")).await;
     browser.choose("#metric", "memory_bytes").await;
     browser.press("Show").await;
@@ -106,7 +106,7 @@ async fn a_chart_as_a_file_keeps_to_the_colour_scheme() {
         let style = "const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]";
         grounds.push(browser.ask(style).await);
     }
-    // The policy lets exactly this style through: without it both would be transparent and black.
+    // The policy allows exactly this style: without it both would be transparent and black.
     assert_ne!(grounds[0], grounds[1], "{grounds:?}");
     assert_eq!(grounds[0][0], "rgb(255, 255, 255)", "{grounds:?}");
 }

@@ -78,7 +78,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.reads("h1", "barn").await;
     assert_eq!(browser.text("#status .state").await, "stopped");
     assert!(browser.title().await.starts_with("stopped · barn"));
-    assert!(browser.text("main").await.contains("Nothing logged yet"));
+    assert!(browser.text("main").await.contains("No log yet."));
     assert!(
         browser
             .text("main")
@@ -104,7 +104,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         }
     }
     assert!(
-        !browser.text("main").await.contains("Nothing logged yet"),
+        !browser.text("main").await.contains("No log yet."),
         "there are lines"
     );
     assert!(

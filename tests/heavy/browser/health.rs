@@ -101,14 +101,14 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
         ("without", Browser::without_javascript().await),
     ] {
         browser.go(&manager.url("/alerts")).await;
-        browser.press("New channel").await;
+        browser.press("Add channel").await;
         browser
             .until(
                 "the kinds",
                 "return location.pathname === '/alerts/channels/new'",
             )
             .await;
-        browser.press("Webhook, to a program").await;
+        browser.press("Webhook (program)").await;
         browser
             .until("the form", "return document.querySelector('#url')")
             .await;
@@ -128,7 +128,7 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
             .until("it is listed", "return location.pathname === '/alerts'")
             .await;
         browser
-            .press_in(&format!("//tr[contains(., '{name}')]"), "Send a test")
+            .press_in(&format!("//tr[contains(., '{name}')]"), "Send test")
             .await;
         browser
             .until(

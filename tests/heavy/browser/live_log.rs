@@ -1,14 +1,14 @@
-//! The live log under load: bounded, pausable, filtered, and whole again after the manager was
-//! away.
+//! The live log under load: bounded, pausable, filtered, and complete again after a restart of the
+//! manager.
 
 use super::driver::Browser;
 use crate::harness::Manager;
 use std::time::Duration;
 
-/// Lines a page keeps at most.
+/// The maximum number of lines on a page.
 const MOST: u64 = 1000;
 
-/// The numbers of the simulated client's numbered lines on the page, in order.
+/// The numbers of the numbered lines of the simulated client on the page, in order.
 const NUMBERS: &str = "[...document.querySelectorAll('#log .line')].map(l => /line n=([0-9]+)/.exec(l.textContent)).filter(Boolean).map(m => Number(m[1]))";
 
 async fn running(flags: &[&str]) -> (Manager, String) {
@@ -35,7 +35,7 @@ async fn count(browser: &Browser) -> u64 {
         .unwrap()
 }
 
-/// How many lines the page shows or says it took off, and the newest number.
+/// The number of lines shown or reported as removed, and the newest number.
 async fn told(browser: &Browser) -> (u64, u64) {
     let script = format!(
         "return [document.querySelectorAll('#log .line').length
@@ -45,8 +45,8 @@ async fn told(browser: &Browser) -> (u64, u64) {
     (told[0].as_u64().unwrap(), told[1].as_u64().unwrap())
 }
 
-/// Numbers that do not follow the one before them, with what stands between; none when no line is
-/// missing or doubled.
+/// Numbers that do not follow the previous one, with the lines in between; empty if no line is missing
+/// or duplicated.
 async fn gaps(browser: &Browser, newest: usize) -> serde_json::Value {
     let script = format!(
         "const n = {NUMBERS}.slice(-{newest}); return n.filter((v, i) => i > 0 && v !== n[i - 1] + 1).map(v => [v, ...n.slice(-3)])"
@@ -62,7 +62,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     browser.go(&manager.url(&format!("/instances/{id}"))).await;
     browser
         .until(
-            "lines are taken off",
+            "lines are removed",
             "return document.querySelector('#log-dropped')?.checkVisibility()",
         )
         .await;
@@ -93,7 +93,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
             .await,
         "true"
     );
-    // Longer than the page keeps lines for, so that some of what is held back has to go, too.
+    // Longer than the page keeps lines, so that some held lines are also removed.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(last(&browser).await, held, "the view holds still");
     browser.press("Resume").await;
@@ -114,8 +114,8 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     browser
         .until("the newest lines are in view again", at_end)
         .await;
-    // Lines held back and then dropped count as well: what is shown and what is said to be gone are
-    // all there were. The client writes some lines of its own between the numbered ones.
+    // Held and removed lines count as well: shown and removed lines are all lines. The client writes
+    // some other lines between the numbered ones.
     let after = told(&browser).await;
     let (lines, numbered) = (after.0 - before.0, after.1 - before.1);
     assert!(
@@ -123,7 +123,7 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
         "{lines} lines told of, {numbered} of them with a number"
     );
 
-    // Whoever reads further up is not pulled down.
+    // The page does not scroll while the user reads further up.
     browser
         .ask("document.querySelector('#log').scrollTop = 0")
         .await;

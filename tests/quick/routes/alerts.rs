@@ -18,7 +18,7 @@ const MASK: &str = "********";
 const SECRET: &str = "correct-horse-battery-staple";
 const DOWN: &str = "a1e70000-0000-4000-8000-000000000001";
 
-/// A receiver of webhooks that answers everything with one status and keeps the bodies.
+/// A webhook receiver that always answers with one status and keeps the bodies.
 struct Receiver {
     url: String,
     bodies: Arc<Mutex<Vec<Value>>>,
@@ -78,7 +78,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     let page = manager.ask("/alerts", "text/html").await.page(200);
     assert_eq!(page.one("h1"), "Alerts");
     assert_eq!(page.one("nav a[aria-current=page]"), "Alerts");
-    assert_eq!(page.one("#first"), "First: a channel");
+    assert_eq!(page.one("#first"), "Add a channel first");
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),
@@ -133,7 +133,7 @@ async fn a_channel_is_made_changed_and_deleted_by_programs() {
         (&got["token"], &got["name"], &got["id"]),
         (&json!(MASK), &json!("phone"), &json!(id))
     );
-    // What was got can be sent back as it is.
+    // A response can be sent back without changes.
     assert_eq!(
         send(&manager, "PUT", &at, &got).await.json(200)["channel"],
         got
@@ -234,7 +234,7 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     );
     assert_eq!(page.attr("#port", "aria-invalid"), "true");
     assert!(page.attrs(".attention a", "href").contains(&"#port".into()));
-    assert!(page.one(".attention").contains("Type the secret again"));
+    assert!(page.one(".attention").contains("Enter the secret again"));
     assert_eq!(manager.json("/api/alerts").await["channels"], json!([]));
 
     let saved = form(
@@ -277,7 +277,7 @@ async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     )
     .await;
     assert_eq!(taken.page(409).attr("#name", "aria-invalid"), "true");
-    // An empty secret stays as it was.
+    // An empty secret keeps the saved one.
     let changed = form(
         &manager,
         &path,
@@ -339,11 +339,11 @@ async fn a_test_says_what_became_of_it() {
     let page = form(&manager, &format!("/alerts/channels/{bad_id}/test"), &[])
         .await
         .page(502);
-    assert_eq!(page.one("h1"), "The test failed");
+    assert_eq!(page.one("h1"), "Test failed");
     let page = form(&manager, &format!("/alerts/channels/{good_id}/test"), &[])
         .await
         .page(200);
-    assert_eq!(page.one("h1"), "The test was taken");
+    assert_eq!(page.one("h1"), "Test sent");
     assert_eq!(good.titles(), ["Test from jd-manager"; 2]);
     assert_eq!(
         manager.json("/api/alerts/deliveries").await,
@@ -392,7 +392,7 @@ async fn a_rule_is_made_changed_and_deleted_by_programs() {
             .pointers(),
         ["/condition/at_least", "/for_s", "/instance_id", "/channels"]
     );
-    // The only channel of a rule stays.
+    // The only channel of a rule cannot be deleted.
     let kept = bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}"))
         .await
         .problem(409);
@@ -414,7 +414,7 @@ async fn a_rule_is_made_changed_and_deleted_by_programs() {
     bare(&manager, "DELETE", &format!("/api/alerts/channels/{phone}"))
         .await
         .json(200);
-    // A rule of one instance goes with it.
+    // A rule for one instance is deleted with the instance.
     send(
         &manager,
         "POST",
@@ -467,7 +467,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
             "{kind}"
         );
         assert_eq!(page.count("#instance_id option"), 2);
-        // As it stands it can be sent.
+        // The form can be submitted without changes.
         let values: Vec<(String, String)> = ["is", "at_least", "metric", "side"]
             .iter()
             .filter(|name| page.count(&format!("#{name}")) > 0)
@@ -511,7 +511,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
         .find(|rule| rule["condition"]["kind"] == "metric")
         .unwrap();
     assert_eq!(metric["condition"]["threshold"], 1.5e12);
-    assert_eq!(metric["name"], "Hashrate of the miners is below 1.5 TH/s");
+    assert_eq!(metric["name"], "Expected hashrate below 1.5 TH/s");
     let at = format!("/alerts/rules/{}", metric["id"].as_str().unwrap());
     let page = manager.ask(&at, "text/html").await.page(200);
     assert_eq!(
@@ -556,15 +556,15 @@ async fn a_rule_is_made_and_changed_in_forms() {
     );
     let list = manager.ask("/alerts", "text/html").await.page(200);
     let row = [
-        "Miners is below 2",
+        "Miners below 2",
         "barn",
-        "after 1 min, again every 10 min, not from 22:30 to 07:00",
+        "after 1 min, every 10 min, not 22:30 to 07:00",
         "phone",
     ];
     assert!(
         list.texts("td")
             .windows(5)
-            .any(|cells| cells[0] == "Few ○ off" && cells[1..] == row),
+            .any(|cells| cells[0] == "Few ○ disabled" && cells[1..] == row),
         "{:?}",
         list.texts("td")
     );
@@ -658,8 +658,7 @@ async fn an_instance_is_silenced_for_a_while() {
     assert_eq!(manager.json("/api/alerts").await["silences"], json!([]));
 }
 
-/// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is
-/// not there.
+/// Simulates that an instance was down for over a minute while the manager was not running.
 async fn seen_down(manager: &Manager, id: &str) {
     let db = Db::open(&manager.data_dir()).unwrap();
     let vault = jd_manager::server::app::open_vault(&manager.data_dir(), &db)
@@ -686,7 +685,7 @@ async fn seen_down(manager: &Manager, id: &str) {
 
 #[tokio::test]
 async fn what_was_noticed_before_a_restart_is_sent_after_it_and_listed() {
-    // It really is down, so that it stays so for the manager that comes.
+    // The instance is really down, so that it is still down for the next manager.
     let mut manager = Manager::with_simulated(&["--die-after", "200ms"]).await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
@@ -708,7 +707,7 @@ async fn what_was_noticed_before_a_restart_is_sent_after_it_and_listed() {
         (all.len() == 2 && all.iter().all(|one| one["state"] != "waiting")).then_some(all)
     })
     .await;
-    assert_eq!(good.titles(), ["barn: not running though it should be"]);
+    assert_eq!(good.titles(), ["barn: not running"]);
     let of = |name: &str| {
         all.iter()
             .find(|one| one["channel"] == name)
@@ -849,8 +848,8 @@ async fn each_address_takes_its_methods_only() {
     Answer::to(text).await.problem(415);
 }
 
-/// Whoever may change where a channel leads must not be able to send its secret there, neither
-/// masked nor by leaving it out.
+/// A user who may change the destination of a channel must not be able to send its secret there,
+/// whether the secret is masked or omitted.
 #[tokio::test]
 async fn a_secret_does_not_follow_a_channel_to_another_server() {
     let manager = Manager::start().await;
@@ -878,7 +877,7 @@ async fn a_secret_does_not_follow_a_channel_to_another_server() {
             let refused = send(&manager, "PUT", &path, &given).await;
             assert_eq!(refused.pointers(), [format!("/{secret}")], "{given}");
         }
-        // What does not lead elsewhere keeps it.
+        // A change that keeps the destination keeps the secret.
         send(&manager, "PUT", &path, &json!({ "name": "renamed" }))
             .await
             .json(200);
@@ -907,7 +906,7 @@ async fn a_rule_for_one_instance_is_begun_on_its_page() {
         .unwrap();
     assert_eq!(link, format!("/alerts/rules/new?instance={shed}"));
     let kinds = manager.ask(&link, "text/html").await.page(200);
-    assert_eq!(kinds.one("h2"), "When do you want to be told of shed?");
+    assert_eq!(kinds.one("h2"), "Choose a condition for shed");
     let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
     assert_eq!(links.len(), 6);
     let page = manager.ask(&links[0], "text/html").await.page(200);
@@ -915,7 +914,7 @@ async fn a_rule_for_one_instance_is_begun_on_its_page() {
         page.attrs("#instance_id option[selected]", "value"),
         std::slice::from_ref(&shed)
     );
-    // Without it, and for one that is not there, the rule is about all of them.
+    // Without an instance, or for an unknown one, the rule applies to all instances.
     for path in [
         "/alerts/rules/new?kind=state".to_owned(),
         format!("/alerts/rules/new?kind=state&instance={NOBODY}"),
@@ -991,7 +990,7 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
             refused["detail"]
                 .as_str()
                 .unwrap()
-                .contains("cannot be read"),
+                .contains("is unreadable"),
             "{refused}"
         );
     }
@@ -1027,13 +1026,13 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     let said = manager
         .log()
         .lines()
-        .filter(|line| line.contains("cannot be read and is left out"))
+        .filter(|line| line.contains("is unreadable and ignored"))
         .count();
     assert_eq!(said, 2, "once for each");
     assert!(!manager.log().contains(SECRET));
 }
 
-/// Whatever the form offers has to be looked at, or a rule would wait for ever.
+/// Every metric in the form must be observed, or a rule would never notify.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
     let (manager, id) = Manager::measured().await;

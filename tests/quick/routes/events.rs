@@ -5,7 +5,7 @@ use crate::harness::answer::EventStream;
 use crate::harness::{Manager, free_port, solo_config};
 use serde_json::{Value, json};
 
-/// Two instances with a history each; their ids.
+/// Two instances with a history; returns their ids.
 async fn with_history() -> (Manager, String, String) {
     let manager = Manager::start().await;
     let mut ids = Vec::new();
@@ -169,7 +169,7 @@ async fn the_page_is_a_timeline_with_a_way_to_what_is_older() {
     assert_eq!(page.texts("ol.timeline li a"), ["garage", "garage"]);
     let older = page.attr("main section a.button", "href");
     assert!(older.starts_with("/events?before="), "{older}");
-    // The next part is as long as this one.
+    // The next part has the same length.
     assert_eq!(
         manager
             .ask(&older, "text/html")
@@ -227,7 +227,7 @@ async fn a_follower_hears_each_change_and_goes_on_where_it_was() {
         heard.push(event.id);
     }
     manager.act(&format!("/api/instances/{id}/stop")).await;
-    // Back after the first of them: the second again, then what came meanwhile, and of nobody else.
+    // Resume after the first event: the second again, then newer ones of this instance only.
     let mut stream = EventStream::open(
         manager
             .request("GET", &path)

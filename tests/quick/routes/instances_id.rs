@@ -139,7 +139,7 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
         .take(2)
         .collect::<Vec<_>>();
     assert!(
-        first[1].starts_with("Miner address:"),
+        first[1].starts_with("Stratum V2 miners:"),
         "it is at the top of the page: {first:?}"
     );
     let fragment = manager

@@ -1,14 +1,13 @@
-//! Lists whose entries hold long texts come in parts of limited size, and each part says where the
-//! next one begins.
+//! Lists with long texts are returned in parts of limited size with a link to the next part.
 
 use crate::harness::Manager;
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 
-/// Bytes that no list exceeds.
+/// The maximum size of a list in bytes.
 const MOST: usize = 1_500_000;
 
-/// Runs statements while the manager is not there.
+/// Runs statements while the manager is not running.
 async fn fill(manager: &mut Manager, statements: Vec<String>) {
     manager.kill();
     let db = Db::open(&manager.data_dir()).unwrap();
@@ -24,7 +23,7 @@ async fn fill(manager: &mut Manager, statements: Vec<String>) {
     manager.begin();
 }
 
-/// What `name` of all entries of a list is, part by part, and how many parts there were.
+/// The values of `name` of all entries of a list, part by part, and the number of parts.
 async fn all_of(manager: &Manager, path: &str, list: &str, name: &str) -> (Vec<Value>, usize) {
     let (mut found, mut parts, mut before) = (Vec::new(), 0, String::new());
     loop {
@@ -68,7 +67,7 @@ async fn the_history_of_updates_and_all_releases_come_in_parts() {
     let mut statements = Vec::new();
     for number in 0..150 {
         let id = format!("10000000-0000-4000-8000-{number:012}");
-        // Several of the same moment.
+        // Several with the same time.
         let at = 1_700_000_000_000_i64 + i64::from(number / 4) * 1000;
         let job = json!({
             "id": id, "task": "switch", "version": "0.6.0", "stage": "switched", "message": "All run it.", "actor": "page",
@@ -100,7 +99,7 @@ async fn the_history_of_updates_and_all_releases_come_in_parts() {
         times.is_sorted_by(|a, b| a.as_str() >= b.as_str()),
         "newest first"
     );
-    // A page shows less of each and so more of them.
+    // A page shows less of each entry, and therefore more entries.
     let page = manager.ask("/updates/history?limit=150", "text/html").await;
     assert!(page.text.len() < MOST, "{} bytes", page.text.len());
     assert_eq!(page.page(200).count("tbody tr"), 150);
@@ -196,7 +195,7 @@ async fn messages_with_much_data_come_in_parts() {
     assert!((2..50).contains(&shown), "{shown}");
 }
 
-/// Miners may call themselves anything, and another thing each day.
+/// Miners can choose any name, and a different one every day.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_miners_do_not_add_up_to_a_large_answer() {
     let mut manager = Manager::start().await;
@@ -223,7 +222,7 @@ async fn names_of_miners_do_not_add_up_to_a_large_answer() {
         types["metricTypes"].as_array().unwrap(),
         types["omitted"].as_u64().unwrap(),
     );
-    // Health adds a few.
+    // The health checks add a few.
     assert!(
         listed[0] == "threads" && (10_001..10_020).contains(&(listed.len() as u64 + omitted)),
         "{omitted}"

@@ -1,5 +1,5 @@
-//! What a client writes has no limit; what a viewer gets of it has one, holds no secret and delays
-//! nobody.
+//! The output of a client is unlimited. Viewers get a limited part of it without secrets, and do not
+//! slow down others.
 
 use super::bare;
 use crate::harness::answer::EventStream;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A client program of these lines of shell. `$CONFIG` is its configuration file.
+/// A client program made of these shell lines. `$CONFIG` is its configuration file.
 fn script(dir: &Path, lines: &str) -> std::path::PathBuf {
     let client = dir.join("client");
     let text = format!(
@@ -24,7 +24,7 @@ fn script(dir: &Path, lines: &str) -> std::path::PathBuf {
     client
 }
 
-/// An instance at rest whose client wrote `lines` lines of 60 kB.
+/// A stopped instance whose client wrote `lines` lines of 60 kB.
 async fn wide(lines: u64) -> (Manager, String) {
     let total = lines.to_string();
     let flags = [
@@ -111,7 +111,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
     }
     assert_eq!(forth, back);
 
-    // The page says how much is missing, and leads to the whole line and to all of them.
+    // The page shows how much is missing, with links to the whole line and to the whole log.
     let page = manager
         .ask(&format!("/instances/{id}/logs?q=line+n%3D70+"), "text/html")
         .await
@@ -134,7 +134,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
     assert!(
         page.texts("p")
             .iter()
-            .any(|text| text.starts_with("These lines are long")),
+            .any(|text| text.starts_with("The lines are long, so this page shows fewer.")),
         "{:?}",
         page.texts("p")
     );
@@ -149,7 +149,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
         .text;
     assert!(text == manager.log_text(&id));
 
-    // Live, too.
+    // The same in the live stream.
     let mut stream =
         EventStream::open(manager.request("GET", &format!("{path}?after=0&q=line+n%3D"))).await;
     let heard = stream.until(|heard| heard.event.is_empty()).await.json();
@@ -160,7 +160,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
     );
 }
 
-/// A number of `/proc/PID/status` in kB.
+/// A value of `/proc/PID/status` in kB.
 fn status(pid: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text
@@ -179,8 +179,8 @@ async fn twenty_viewers_of_long_lines_take_little_memory_and_delay_nobody() {
     let (manager, id) = wide(300).await;
     let before = status(manager.pid(), "VmRSS");
     let is_over = Arc::new(AtomicBool::new(false));
-    // Other requests wait for no page of a log. The machine may be busy with other tests, so the
-    // middle one counts.
+    // Other requests do not wait for log pages. The machine may be busy with other tests, so the
+    // median counts.
     let mut waits = Vec::new();
     let mut highest = 0;
     let viewers = async {
@@ -226,7 +226,7 @@ async fn twenty_viewers_of_long_lines_take_little_memory_and_delay_nobody() {
         "RSS {before} kB before, {highest} kB at most; health: middle {middle:?}, longest {longest:?} of {}",
         waits.len()
     );
-    // A debug build is larger from the start; `benches/logs.rs` holds a release build to 60 MB.
+    // A debug build is larger; `benches/logs.rs` limits a release build to 60 MB.
     assert!(
         highest < before + 30_000,
         "{before} kB before, {highest} kB at most"
@@ -237,8 +237,8 @@ async fn twenty_viewers_of_long_lines_take_little_memory_and_delay_nobody() {
     );
 }
 
-/// The client writes as fast as it can and never ends a line, so that files are dropped while they
-/// are read.
+/// The client writes as fast as it can without newlines, so that files are deleted while they are
+/// read.
 #[tokio::test(flavor = "multi_thread")]
 async fn output_without_newlines_breaks_no_page_and_stays_within_its_files() {
     let scratch = tempfile::tempdir().unwrap();
@@ -293,7 +293,7 @@ async fn output_without_newlines_breaks_no_page_and_stays_within_its_files() {
             "{files:?}"
         );
     }
-    // All files may have been dropped while they were read; a moment later there are others.
+    // All files may have been deleted while they were read; new ones appear soon.
     let newest = until("what is left is shown", || async {
         let path = format!("/api/instances/{id}/logs?count=1000");
         let page = manager.json(&path).await;
@@ -354,7 +354,7 @@ async fn a_secret_key_that_the_client_prints_is_shown_nowhere() {
         "the client has printed it: {}",
         manager.log_text(&id)
     );
-    // Neither whole nor in part.
+    // Neither completely nor in part.
     let is_clean = |text: &str| (0..key.len() - 8).all(|at| !text.contains(&key[at..at + 8]));
     for (path, accept) in [
         (path.clone(), "text/html"),
@@ -412,7 +412,7 @@ async fn a_secret_key_that_the_client_prints_is_shown_nowhere() {
         "{shown}"
     );
 
-    // In a backup only together with the key that opens everything.
+    // A backup contains them only together with the encryption key.
     for (flags, is_in_it) in [
         (&["--with-logs"][..], true),
         (&["--with-logs", "--without-key"], false),
@@ -449,6 +449,6 @@ async fn a_secret_key_that_the_client_prints_is_shown_nowhere() {
     let archive = manager.data_dir().join("backups").join(name);
     until("the backup", || async { archive.exists().then_some(()) }).await;
     assert!(memchr::memmem::find(&unpacked(&archive), &key.as_bytes()[..8]).is_none());
-    // The manager says nothing of it, either.
+    // The log of the manager does not contain it either.
     assert!(is_clean(&manager.log()));
 }

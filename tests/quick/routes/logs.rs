@@ -25,8 +25,8 @@ fn numbers(part: &Value) -> Vec<u64> {
         .collect()
 }
 
-/// An instance at rest whose log holds `lines` numbered lines, beside the client's own and the
-/// keeper's.
+/// A stopped instance whose log contains `lines` numbered lines, besides those of the client and the
+/// keeper.
 async fn at_rest(lines: u64, flags: &[&str]) -> (Manager, String, String) {
     let total = lines.to_string();
     let manager = Manager::with_simulated(
@@ -129,7 +129,7 @@ async fn a_log_is_walked_both_ways_without_gap_or_repeat() {
 #[tokio::test(flavor = "multi_thread")]
 async fn level_and_text_are_looked_for_in_every_form() {
     let (manager, id, path) = at_rest(50, &["--startup-delay", "100ms"]).await;
-    // A run that ends badly, for lines of the upper levels.
+    // A failed run, for lines at high levels.
     manager.steer(&["--lose-template-provider-after", "100ms"]);
     manager
         .request("PATCH", &format!("/api/instances/{id}"))
@@ -233,7 +233,7 @@ async fn level_and_text_are_looked_for_in_every_form() {
     );
     assert!(
         page.texts("p")
-            .contains(&"No line passes this filter.".to_owned())
+            .contains(&"No lines match this filter.".to_owned())
     );
     let next = page.attr("#log-stream", "hx-sse:connect");
     assert!(
@@ -267,7 +267,7 @@ async fn bad_parameters_are_named_in_every_form() {
             pointers,
             "{query}"
         );
-        // Whoever asked for a stream or for text reads the problem as JSON.
+        // Requests for a stream or text get the problem as JSON.
         assert_eq!(
             manager.ask(&path, "text/event-stream").await.pointers(),
             pointers,
@@ -278,7 +278,7 @@ async fn bad_parameters_are_named_in_every_form() {
             pointers,
             "{query}"
         );
-        // People read a sentence for each, and no pointer.
+        // Pages show a sentence for each error, without pointers.
         let (page, notice) = (
             manager.ask(&path, "text/html").await,
             manager.fragment(&path, "div#log").await,
@@ -305,7 +305,7 @@ async fn bad_parameters_are_named_in_every_form() {
             (sentences, sentences),
             "{query}"
         );
-        // All of the log has no first and no last line to ask for.
+        // The whole log has no parameters for a range.
         let named = manager
             .ask(
                 &format!("/instances/{id}/log.txt?{query}"),
@@ -354,7 +354,7 @@ async fn a_log_that_is_not_there_yet_is_empty_in_every_form() {
     assert!(
         page.texts("p")
             .iter()
-            .any(|text| text.starts_with("Nothing logged yet"))
+            .any(|text| text.starts_with("No log yet."))
     );
 }
 
@@ -481,7 +481,7 @@ async fn a_viewer_goes_on_where_it_was_over_restarts_of_the_manager() {
     let path = format!("/api/instances/{id}/logs");
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    // Enough of a past for the newest lines not to be the first.
+    // Enough lines so that the newest lines are not the first ones.
     crate::harness::until("fifty lines", || async {
         manager
             .log_text_lossy(&id)
@@ -494,13 +494,13 @@ async fn a_viewer_goes_on_where_it_was_over_restarts_of_the_manager() {
     let mut at = read(&mut stream, &mut heard, 150).await.unwrap();
     for round in 0..3 {
         manager.kill();
-        // What was on its way may still arrive; then the stream is torn off.
+        // Events in transit may still arrive; then the stream is cut.
         if let Some(further) = read(&mut stream, &mut heard, usize::MAX).await {
             at = further;
         }
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         manager.begin();
-        // The header wins over the place in the address, which is that of the first time.
+        // The header takes precedence over the position in the URL, which is from the first request.
         let request = manager
             .request("GET", &format!("{path}?after=1&count=3"))
             .header("last-event-id", &at);
@@ -519,7 +519,7 @@ async fn a_viewer_goes_on_where_it_was_over_restarts_of_the_manager() {
         heard.iter().copied().eq(first..first + heard.len() as u64),
         "a line is missing or doubled: {heard:?}"
     );
-    // The same place as a parameter.
+    // The same position as a parameter.
     let mut stream = EventStream::open(manager.request("GET", &format!("{path}?after={at}"))).await;
     let enough = heard.len() + 50;
     read(&mut stream, &mut heard, enough).await.unwrap();
@@ -536,7 +536,7 @@ async fn a_place_that_cannot_be_read_is_the_present_end() {
     for place in ["", "x", "-1", "18446744073709551616"] {
         let mut stream =
             EventStream::open(manager.request("GET", &path).header("last-event-id", place)).await;
-        // The instance as it is comes first, always.
+        // The current instance always comes first.
         assert_eq!(stream.next().await.unwrap().event, "instance");
         manager.act(&format!("/api/instances/{id}/start")).await;
         let heard = stream.until(|heard| heard.event.is_empty()).await;
@@ -546,7 +546,7 @@ async fn a_place_that_cannot_be_read_is_the_present_end() {
         );
         manager.act(&format!("/api/instances/{id}/stop")).await;
     }
-    // Beyond the end: nothing is made up, and the stream still works.
+    // Beyond the end: no invented data, and the stream still works.
     EventStream::open(
         manager
             .request("GET", &path)
@@ -579,7 +579,7 @@ async fn a_live_page_gets_lines_to_append_and_the_state_to_swap() {
         "{first:?}"
     );
     manager.act(&format!("/api/instances/{id}/start")).await;
-    // Lines and states come in whichever order they happen.
+    // Lines and states arrive in any order.
     let mut has_swapped = false;
     let is_running = |heard: &Heard| {
         heard.data.contains("hx-target=\"#status\"") && heard.data.contains("state running")
@@ -635,7 +635,7 @@ async fn a_program_hears_of_the_instance_in_the_same_stream_and_of_its_lines_thr
             "{heard:?}"
         );
     }
-    // The client's end is heard, then that of the instance itself.
+    // The exit of the client is reported first, then the end of the instance.
     assert_eq!(
         manager
             .delete(&format!("/api/instances/{id}"))
@@ -726,7 +726,7 @@ async fn lines_are_shown_as_text_whatever_is_in_them() {
             .any(|r| r["message"] == "<script>alert(1)</script> \"&amp;red<b>"),
         "{logs}"
     );
-    // Bytes that are no text arrive in the download as they were.
+    // Bytes that are not text are downloaded without changes.
     let raw = Answer::to(manager.request("GET", &path).header("accept", "text/plain")).await;
     assert!(raw.text.contains("<script>") && raw.text.contains(" end"));
 }

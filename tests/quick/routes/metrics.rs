@@ -1,4 +1,4 @@
-//! `/metrics`: what was measured, as pages, JSON, tables and charts.
+//! `/metrics`: pages, JSON, tables and charts.
 
 use crate::harness::answer::Dom;
 use crate::harness::{Manager, until, until_within};
@@ -157,7 +157,7 @@ async fn figures_come_as_tables_and_charts() {
         svg.text
     );
     assert!(
-        svg.text.contains("told to the pool"),
+        svg.text.contains("reported to the pool"),
         "the legend names both: {}",
         svg.text
     );
@@ -168,7 +168,7 @@ async fn figures_come_as_tables_and_charts() {
             .contains("sha256-")
     );
     let etag = svg.headers["etag"].clone();
-    // The picture of a stretch that is over does not change.
+    // The chart of a past time range does not change.
     let over = format!(
         "{}&from=2020-01-01T00:00:00Z&to=2020-01-01T01:00:00Z",
         chart.replace("?range=1h", "?width=400")
@@ -233,13 +233,13 @@ async fn the_page_has_cards_charts_and_the_figures_behind_them() {
         "{}",
         fragment.text
     );
-    // Nothing measured yet: the page helps.
+    // No data yet: the page explains what to do.
     let idle = manager.instance("idle").await;
     assert!(
         manager
             .page(&format!("/metrics/{idle}"))
             .await
-            .contains("Figures are taken while the client runs")
+            .contains("jd-manager collects metrics while the client is running.")
     );
     // Several instances in one chart, and the tab in the other pages of the instance.
     let page = manager
@@ -311,7 +311,7 @@ async fn what_cannot_be_is_named() {
         .ask("/api/metrics?ids=x", "application/json")
         .await
         .problem(422);
-    // A type nobody measures, times before and after everything: empty, and no error.
+    // An unknown metric and times outside all data: empty, and no error.
     for query in [
         "/mood/timeseries",
         "/mood/timeseries?from=0001-01-01T00:00:00Z",
@@ -389,7 +389,7 @@ async fn figures_go_with_their_instance() {
 async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_one() {
     let (manager, id) = Manager::measured().await;
     let path = format!("/api/instances/{id}");
-    // A miner finds six shares a minute, and by chance none for a while.
+    // A miner finds six shares per minute, and sometimes none for a while.
     let hashrate = until_within(
         Duration::from_secs(90),
         "shares were found",
@@ -439,7 +439,7 @@ async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_o
         .page(200);
     let current = page.texts("td[data-label='current']");
     assert!(current[0].ends_with("H/s (10 min average)"), "{current:?}");
-    // Connections are whole numbers; only their average has a fraction.
+    // The number of connections is an integer; only the average has a fraction.
     let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
     let miners = latest["metrics"]["miners"].as_f64().unwrap();
     assert!(
@@ -447,7 +447,7 @@ async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_o
         "{miners}: {current:?}"
     );
 
-    // A stopped one has none, from the moment it is stopped.
+    // A stopped instance has no current values.
     manager.act(&format!("/api/instances/{id}/stop")).await;
     assert_eq!(
         manager.until_state(&id, "stopped").await["hashrate"],
@@ -479,7 +479,7 @@ async fn totals_and_the_time_an_uptime_covers_are_named() {
     let (manager, id) = Manager::measured().await;
     manager.act(&format!("/api/instances/{id}/stop")).await;
     let instance = manager.until_state(&id, "stopped").await;
-    // The last lines of the log are counted with the round after the stop.
+    // The last log lines are counted in the round after the stop.
     let (latest, counted) = until("everything is counted", || async {
         let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
         let summary = manager
@@ -502,7 +502,7 @@ async fn totals_and_the_time_an_uptime_covers_are_named() {
         "a gauge has no total: {latest}"
     );
 
-    // Nothing is claimed of the time before it was created.
+    // The time before the creation does not count.
     let uptime = manager
         .json(&format!("/api/metrics/{id}/uptime?hours=6"))
         .await;
@@ -517,7 +517,7 @@ async fn totals_and_the_time_an_uptime_covers_are_named() {
         .page(200);
     let said = page.texts("#charts p.sub").join(" ");
     assert!(
-        said.contains("since it was created") && !said.contains("6 hours"),
+        said.contains("since creation") && !said.contains("6 hours"),
         "{said}"
     );
 }

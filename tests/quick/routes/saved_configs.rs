@@ -1609,7 +1609,10 @@ async fn an_instance_tells_what_is_saved_and_not_running() {
         .ask(&format!("/instances/{id}"), "text/html")
         .await
         .page(200);
-    assert_eq!(page.one("#pending h2"), "Running revision 1, saved is 3");
+    assert_eq!(
+        page.one("#pending h2"),
+        "Running revision 1, saved revision 3"
+    );
     assert!(
         page.texts("#pending dt")
             .contains(&"Shares per acknowledgment".to_owned())

@@ -1,5 +1,4 @@
-//! `/metrics` as Prometheus reads it: both formats, whose figures are in it, and counters that only
-//! ever grow.
+//! `/metrics` for Prometheus: both formats, the instances in it, and counters that never decrease.
 
 use crate::harness::{
     Manager, Plan, free_port, is_alive, signal, solo_config, until, until_within,
@@ -52,7 +51,7 @@ fn of(id: &str, name: &str) -> String {
     format!("instance=\"{id}\",name=\"{name}\"")
 }
 
-/// Waits for a scrape that has these samples.
+/// Waits for a scrape with these samples.
 async fn until_told(manager: &Manager, names: &[String]) -> BTreeMap<String, f64> {
     until(&format!("{names:?}"), || async {
         let told = scrape(manager).await;
@@ -110,7 +109,7 @@ async fn a_running_client_tells_its_figures_and_a_stopped_one_keeps_its_counters
     let rate = format!("jd_client_hashrate_miners_hashes_per_second{{{of_barn}}}");
     let cpu = format!("jd_client_cpu_ratio{{{of_barn}}}");
     until_told(&manager, &[cpu]).await;
-    // What the miners were given, once each has found a share; the client tells it in single
+    // The hashrate given to the miners, after each has found a share; the client reports it in single
     // precision.
     let limit = Duration::from_secs(150);
     let told = until_within(limit, "the hashrate of both miners", &mut || async {
@@ -166,7 +165,7 @@ async fn a_running_client_tells_its_figures_and_a_stopped_one_keeps_its_counters
         "miners have no series of their own"
     );
 
-    // It never ran: nothing is made up for it.
+    // The instance never ran, so there is no data.
     let idle = of(&idle, "idle");
     let of_idle: Vec<&String> = told.keys().filter(|name| name.contains(&idle)).collect();
     assert_eq!(
@@ -211,8 +210,7 @@ async fn a_running_client_tells_its_figures_and_a_stopped_one_keeps_its_counters
     }
 }
 
-/// Neither a restart of the client, nor its violent end, nor that of the manager takes anything
-/// from what was counted.
+/// Restarting or killing the client or the manager loses no counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_never_go_down() {
     let mut manager = sampling().await;
@@ -236,7 +234,7 @@ async fn counters_never_go_down() {
         "kill both",
         "stop",
     ] {
-        // Something has been counted since the blow before.
+        // Something was counted since the previous kill.
         let known = (before[&lines], before[&shares]);
         before = until(blow, || async {
             let told = scrape(&manager).await;
@@ -265,7 +263,7 @@ async fn counters_never_go_down() {
                 }
             }
         }
-        // At once and for some rounds of samples.
+        // Immediately and for a few rounds of samples.
         for _ in 0..15 {
             let after = scrape(&manager).await;
             for (name, value) in before

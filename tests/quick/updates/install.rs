@@ -137,16 +137,19 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
                     (MEMBER, EntryType::Regular, &good),
                 ]),
             ),
-            "leads out of it",
+            "points outside the archive",
         ),
         (
             Offered::of("v1.0.4", pack(&[(MEMBER, EntryType::Symlink, b"")])),
-            "is a link",
+            "is not a regular file",
         ),
-        (Offered::of("v1.0.5", bomb), "unpacks to more"),
+        (
+            Offered::of("v1.0.5", bomb),
+            "unpacked size exceeds the limit",
+        ),
         (
             Offered::of("v1.0.6", pack(&[("./other", EntryType::Regular, b"x")])),
-            "holds no jd-client/jd_client_sv2",
+            "does not contain jd-client/jd_client_sv2",
         ),
         (
             Offered::of("v1.0.7", b"<html>not found</html>".to_vec()),
@@ -171,7 +174,7 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
                 size: Some(10),
                 ..Offered::new("v1.0.10", &good)
             },
-            "announced with 10",
+            "expected 10",
         ),
         (
             Offered::new("v1.0.11", &program(&["--pretend-version", "nonsense"])),
@@ -755,7 +758,7 @@ async fn a_configured_key_has_to_have_signed_what_comes() {
     assert_eq!(saved.status(), 200);
     for (tag, says) in [
         ("v1.0.0", "has no signature"),
-        ("v1.0.1", "does not fit it"),
+        ("v1.0.1", "the signature does not match"),
         // The signature holds; it is no archive, though, which is found out after.
         ("v1.0.2", "damaged or incomplete"),
     ] {

@@ -166,7 +166,7 @@ async fn a_refusal_for_asking_too_often_is_heeded() {
             .await
             .page(200)
             .one("p.notice")
-            .contains("too many questions")
+            .contains("limits the number of requests")
     );
 
     releases.instead(Some((429, vec![("retry-after", "30".into())])));

@@ -1,7 +1,8 @@
-//! Deliveries: one notice on its way to one channel, held for a moment in case there is more to
-//! tell, then tried until it is taken, refused for good, or a day old.
+//! Deliveries: one notification for one channel. A delivery is held briefly so that more instances
+//! can be added, then retried until the receiver accepts it, rejects it permanently, or a day has
+//! passed.
 //!
-//! Knows neither rules nor instances: only what is to be said, and where.
+//! Independent of rules and instances.
 
 pub(super) mod queries;
 mod worker;
@@ -16,105 +17,105 @@ use crate::infra::notify::{NotifyChannel, NotifyMessage, SendError};
 
 pub(super) use worker::DeliveryWorker;
 
-/// A delivery is held for so long before it is sent, so that one message can tell of all that a
-/// rule comes to hold of meanwhile: longer than from one look at everybody to the next.
+/// How long a delivery is held before it is sent, so that one notification can list all affected
+/// instances. Longer than the time between two rounds of observations.
 pub(super) const HOLD: Duration = Duration::from_secs(8);
-/// A delivery that failed is tried again after this, twice this, four times this, …
+/// A failed delivery is retried after this time, then after twice and four times this time, …
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// … at most this.
+/// … up to this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// A delivery that nobody took for so long is given up.
+/// A delivery fails for good after this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum DeliveryProgress {
-    /// To be sent, for the first time or again.
+    /// Waiting to be sent, for the first time or again.
     Waiting,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     Sent,
-    /// Given up.
+    /// Failed for good.
     Failed,
 }
 
 impl DeliveryProgress {
-    /// As in JSON and in the database.
+    /// The name in JSON and in the database.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// One notice for one channel.
+/// One notification for one channel.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Delivery {
-    /// Its number; larger ones are newer.
+    /// The number; newer deliveries have larger numbers.
     pub id: i64,
-    /// Where to.
+    /// The channel.
     pub channel_id: ChannelId,
     /// The channel's name.
     pub channel: String,
-    /// When it was noticed.
+    /// When the problem was noticed.
     pub at: Timestamp,
-    /// In one line.
+    /// The title, one line.
     pub title: String,
-    /// The rest.
+    /// The text.
     pub text: String,
-    /// For programs.
+    /// Details for programs.
     pub data: serde_json::Value,
-    /// Where it stands.
+    /// The state.
     pub state: DeliveryProgress,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: i32,
-    /// When it is tried next.
+    /// When the next attempt is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
-    /// When it was sent or given up.
+    /// When it was sent or failed for good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
 
-/// The oldest delivery that waits for a channel.
+/// The oldest waiting delivery of a channel.
 #[derive(Debug)]
 pub struct PendingDelivery {
-    /// Its number.
+    /// The number.
     pub id: i64,
-    /// For which channel.
+    /// The channel.
     pub channel_id: ChannelId,
-    /// Where that leads.
+    /// The destination of the channel.
     pub target: NotifyChannel,
-    /// What is to be said.
+    /// The message.
     pub message: NotifyMessage,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: i32,
-    /// Since when it is tried.
+    /// When the delivery was queued.
     pub queued_at: Timestamp,
-    /// When it is to be tried.
+    /// When the next attempt is due.
     pub due_at: Timestamp,
 }
 
-/// What became of a try.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub struct DeliveryResult {
-    /// Where the delivery stands now.
+    /// The state of the delivery after the attempt.
     pub state: DeliveryProgress,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: i32,
-    /// When the try ended.
+    /// When the attempt finished.
     pub at: Timestamp,
-    /// When it is tried next, if it is.
+    /// When the next attempt is due, if there is one.
     pub due_at: Timestamp,
-    /// Why it failed.
+    /// Why the attempt failed.
     pub last_error: Option<String>,
 }
 
 impl DeliveryResult {
-    /// After a try that ended at `now`: taken, or why not.
+    /// The result of an attempt that finished at `now`.
     pub fn after(parcel: &PendingDelivery, result: &Result<(), SendError>, now: Timestamp) -> Self {
         let tries = parcel.tries.saturating_add(1);
         let Err(failed) = result else {
@@ -143,8 +144,8 @@ impl DeliveryResult {
     }
 }
 
-/// How long to wait after so many tries: what the receiver asked for, but neither less than the
-/// first wait nor more than there is patience.
+/// The wait after this number of attempts. A wait requested by the receiver is limited to between
+/// [`FIRST_WAIT`] and [`PATIENCE`].
 fn wait(tries: i32, asked: Option<Duration>) -> Duration {
     match asked {
         Some(asked) => asked.clamp(FIRST_WAIT, PATIENCE),
@@ -156,8 +157,8 @@ fn wait(tries: i32, asked: Option<Duration>) -> Duration {
 }
 
 impl PendingDelivery {
-    /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to
-    /// be comes from a clock that was wrong.
+    /// Whether the next attempt is due at `now`. A due time further away than the longest wait comes
+    /// from a wrong clock and counts as due.
     pub fn is_due(&self, now: Timestamp) -> bool {
         let longest = if self.tries == 0 { HOLD } else { PATIENCE };
         self.due_at <= now || self.due_at > now.after(longest)

@@ -1,4 +1,4 @@
-//! The statements behind deliveries.
+//! The database statements for deliveries.
 
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
@@ -18,7 +18,7 @@ use crate::infra::db::statement::CachedStatement;
 use crate::infra::notify::{NotifyMessage, Tone};
 use crate::web::respond::LIST_BYTES;
 
-/// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
+/// Queues a notification for a channel, to be sent from `due_at` on.
 pub fn insert_delivery(
     db: &mut Db,
     channel: ChannelId,
@@ -48,19 +48,19 @@ pub fn insert_delivery(
     diesel::insert_into(d::table).values(values).execute(db)
 }
 
-/// A delivery that is held for a moment, in case there is more to tell.
+/// A delivery that is held briefly so that more instances can be added.
 #[derive(Debug)]
 pub struct HeldDelivery {
-    /// Its number.
+    /// The number.
     pub id: i64,
-    /// When it was noticed.
+    /// When the problem was noticed.
     pub at: Timestamp,
-    /// For programs.
+    /// Details for programs.
     pub data: serde_json::Value,
 }
 
-/// What is held for a channel at `now`, the newest first. `latest`: nothing is held for longer than
-/// until then.
+/// The deliveries held for a channel at `now`, newest first. `latest`: the end of the longest
+/// possible hold.
 pub fn held(
     db: &mut Db,
     channel: ChannelId,
@@ -86,7 +86,7 @@ pub fn held(
     Ok(rows.into_iter().map(held).collect())
 }
 
-/// Gives a delivery other words.
+/// Replaces the text of a delivery.
 pub fn reword(db: &mut Db, id: i64, said: &Notification) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (
@@ -168,8 +168,7 @@ type ParcelRow = (
     (i32, Timestamp, Timestamp),
 );
 
-/// The oldest delivery that waits, of each channel that can be read; those of others wait until it
-/// can be.
+/// The oldest waiting delivery of each readable channel. Deliveries of unreadable channels wait.
 pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
     use alert_deliveries as d;
     let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
@@ -216,7 +215,7 @@ pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
     Ok(rows.into_iter().filter_map(parcel).collect())
 }
 
-/// Stores what became of a try.
+/// Stores the result of an attempt.
 pub fn finish(db: &mut Db, id: i64, settled: &DeliveryResult) -> QueryResult<usize> {
     use alert_deliveries as d;
     let done_at = (settled.state != DeliveryProgress::Waiting).then_some(settled.at);
@@ -231,7 +230,7 @@ pub fn finish(db: &mut Db, id: i64, settled: &DeliveryResult) -> QueryResult<usi
         .execute(db)
 }
 
-/// Where a delivery stands; none: there is none of this number.
+/// The state of a delivery; `None` if the number does not exist.
 pub fn progress(db: &mut Db, id: i64) -> QueryResult<Option<String>> {
     alert_deliveries::table
         .filter(alert_deliveries::id.eq(id))
@@ -240,7 +239,7 @@ pub fn progress(db: &mut Db, id: i64) -> QueryResult<Option<String>> {
         .optional()
 }
 
-/// Puts a delivery that was given up on its way once more.
+/// Queues a failed delivery again.
 pub fn requeue(db: &mut Db, id: i64, now: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
     let state = d::state.eq(DeliveryProgress::Waiting.as_str());
@@ -256,7 +255,7 @@ pub fn requeue(db: &mut Db, id: i64, now: Timestamp) -> QueryResult<usize> {
         .execute(db)
 }
 
-/// Removes deliveries from before a moment that are done.
+/// Removes finished deliveries older than this time.
 pub fn prune_before(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
     diesel::delete(

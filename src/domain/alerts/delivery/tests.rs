@@ -1,4 +1,4 @@
-//! The courier against a receiver on loopback.
+//! Tests of the delivery worker with a receiver on loopback.
 
 use super::*;
 use crate::domain::alerts::model::Notification;
@@ -217,7 +217,7 @@ async fn a_channel_that_does_not_answer_holds_up_no_other() {
         ],
     )
     .await;
-    // The end waits for what is on its way, so that it is not sent again after a restart.
+    // Stopping waits for attempts in progress, so that nothing is sent again after a restart.
     stop.cancel();
     ended.await.unwrap();
     assert_eq!(progress(&world).await, [(DeliveryProgress::Sent, 1); 3]);

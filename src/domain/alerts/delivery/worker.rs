@@ -1,5 +1,5 @@
-//! The courier: takes what waits to its channels, one delivery at a time and in order for each
-//! channel, all channels at once.
+//! The delivery worker: sends waiting deliveries in order, one at a time for each channel. Channels
+//! are independent of each other.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -16,28 +16,27 @@ use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::notify::NotifySender;
 
-/// It looks again after so long even if nobody calls and nothing is due: clocks are set, and
-/// databases have other writers.
+/// The worker checks at least this often, because the clock may be set and other processes may
+/// write to the database.
 const LOOK: Duration = Duration::from_secs(60);
-/// The database is asked again after so long when it could not be read or written.
+/// The wait after a database error.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Sends what waits.
+/// Sends waiting deliveries.
 pub struct DeliveryWorker {
     pub(in crate::domain::alerts) db: Db,
     pub(in crate::domain::alerts) vault: Vault,
     pub(in crate::domain::alerts) sender: Arc<NotifySender>,
     pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
-    /// Called when something new waits.
+    /// Notified when a new delivery waits.
     pub(in crate::domain::alerts) wake: Arc<Notify>,
-    /// Which deliveries it has taken up. Locked while it looks for more, so that nothing is added
-    /// to one between the look and the sending.
+    /// The deliveries in progress. Locked while the worker selects deliveries, so that no instance
+    /// is added to one that is about to be sent.
     pub(in crate::domain::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
 }
 
 impl DeliveryWorker {
-    /// Sends until `stop`; what is on its way then is still waited for, so that it is not sent
-    /// twice.
+    /// Sends until `stop`, then waits for attempts in progress so that nothing is sent twice.
     pub async fn run(self, stop: CancellationToken) {
         let mut away = FuturesUnordered::new();
         let mut busy: HashSet<ChannelId> = HashSet::new();
@@ -67,7 +66,7 @@ impl DeliveryWorker {
                 }
                 Err(e) => {
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(error = %e, "alerts that wait to be sent cannot be read; they are sent as soon as they can be");
+                        tracing::warn!(error = %e, "waiting notifications could not be read; jd-manager retries");
                     }
                     AGAIN
                 }
@@ -86,8 +85,8 @@ impl DeliveryWorker {
         while away.next().await.is_some() {}
     }
 
-    /// One try, and what became of it. The channel is busy until that is stored: what was sent must
-    /// not be sent again because the disk was full for a while.
+    /// Makes one attempt and stores the result. The channel stays busy until the result is stored,
+    /// so that a full disk does not cause duplicates.
     async fn claim(&self, parcel: PendingDelivery, stop: CancellationToken) -> (i64, ChannelId) {
         let result = self.sender.send(&parcel.target, &parcel.message).await;
         let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
@@ -97,7 +96,7 @@ impl DeliveryWorker {
             }
             DeliveryProgress::Failed => {
                 let cause = settled.last_error.as_deref().unwrap_or_default();
-                tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "given up");
+                tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "notification failed for good");
             }
             DeliveryProgress::Waiting => {}
         }
@@ -110,7 +109,7 @@ impl DeliveryWorker {
             {
                 Ok(_) => return (parcel.id, parcel.channel_id),
                 Err(e) => {
-                    tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again")
+                    tracing::warn!(error = %e, "the result of a notification could not be stored; jd-manager retries")
                 }
             }
             tokio::select! {

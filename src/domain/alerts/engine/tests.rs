@@ -1,4 +1,4 @@
-//! From observations to deliveries, on a real database.
+//! Tests from observations to deliveries, on a real database.
 
 use super::*;
 use crate::base::clock::Clock as _;
@@ -17,10 +17,7 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.pass(1);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["barn: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["barn: not running"]);
     let standing = world.alerts.everything().await.unwrap().standing;
     assert_eq!(
         (standing.len(), standing[0].rule.as_str(), standing[0].told),
@@ -29,13 +26,10 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await[1..],
-        ["barn: over: not running though it should be"]
-    );
+    assert_eq!(world.titles().await[1..], ["barn: resolved: not running"]);
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert!(
-        told[0].text.starts_with("It lasted 1 min, from ")
+        told[0].text.starts_with("Lasted 1 min, from ")
             && told[0].text.ends_with("Rule: Instance is down."),
         "{}",
         told[0].text
@@ -57,19 +51,19 @@ async fn a_restart_of_the_manager_neither_repeats_nor_forgets() {
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     world.pass(40);
-    // While it waits to be told.
+    // While it waits to be reported.
     let world = world.restarted();
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     assert!(world.titles().await.is_empty());
     world.pass(20);
     world.alerts.tick().await;
     assert_eq!(world.titles().await.len(), 1);
-    // While it is told.
+    // While it is reported.
     let world = world.restarted();
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     world.pass(10);
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
-    // While its end waits to be told.
+    // While its end waits to be reported.
     let world = world.restarted();
     world.pass(60);
     world.alerts.tick().await;
@@ -132,10 +126,7 @@ async fn a_rule_for_one_instance_leaves_the_others_alone() {
         ])
         .await
         .unwrap();
-    assert_eq!(
-        world.titles().await,
-        ["shed: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["shed: not running"]);
 }
 
 #[tokio::test]
@@ -158,7 +149,7 @@ async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_f
     world.alerts.tick().await;
     assert_eq!(
         world.titles().await,
-        ["barn: not running though it should be"],
+        ["barn: not running"],
         "and not the block of the past"
     );
 }
@@ -222,10 +213,7 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     assert!(world.titles().await.is_empty());
     world.pass(1);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["barn: not running though it should be"]
-    );
+    assert_eq!(world.titles().await, ["barn: not running"]);
 }
 
 #[tokio::test]
@@ -398,7 +386,7 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
     assert_eq!(world.titles().await.len(), 1, "what waits is not forgotten");
 }
 
-/// So many instances, by number.
+/// This number of instances, by number.
 async fn herd(world: &AlertTestBed, count: usize) -> Vec<(InstanceId, String)> {
     let mut herd = Vec::new();
     for number in 0..count {
@@ -454,37 +442,31 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
         world.channel(name, "http://127.0.0.1:9/").await;
     }
     world.rule(json!({ "name": "Down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 60, "clear_s": 0 })).await;
-    // Not all are seen in the same moment.
+    // The observations are not all from the same moment.
     see(&world, &herd[..20], AlertTestBed::down).await;
     world.pass(2);
     see(&world, &herd[20..], AlertTestBed::down).await;
     world.pass(58);
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["20 instances: not running though it should be"; 2]
-    );
+    assert_eq!(world.titles().await, ["20 instances: not running"; 2]);
     world.pass(5);
     world.alerts.tick().await;
     world.alerts.tick().await;
-    assert_eq!(
-        world.titles().await,
-        ["50 instances: not running though it should be"; 2]
-    );
+    assert_eq!(world.titles().await, ["50 instances: not running"; 2]);
     let all: Vec<String> = herd.iter().map(|(_, name)| name.clone()).collect();
     for mut names in listed(&world).await {
         names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
         assert_eq!(names, all);
     }
     assert_eq!(world.alerts.everything().await.unwrap().standing.len(), 50);
-    // A manager that is killed while they are held neither forgets nor repeats.
+    // A manager killed while deliveries are held neither loses nor repeats them.
     let world = world.restarted();
     see(&world, &herd, AlertTestBed::down).await;
     assert_eq!(world.titles().await.len(), 2);
     see(&world, &herd, AlertTestBed::well).await;
     assert_eq!(
         world.titles().await[2..],
-        ["50 instances: over: not running though it should be"; 2]
+        ["50 instances: resolved: not running"; 2]
     );
 }
 
@@ -543,8 +525,8 @@ async fn what_is_told_of_an_instance_stays_in_order() {
     see(&world, &herd[..1], AlertTestBed::down).await;
     see(&world, &herd[1..], AlertTestBed::down).await;
     see(&world, &herd[..2], AlertTestBed::well).await;
-    let over = "over: not running though it should be";
-    let down = "not running though it should be";
+    let over = "resolved: not running";
+    let down = "not running";
     let titles = [
         format!("i0: {down}"),
         format!("i0: {over}"),
@@ -552,7 +534,7 @@ async fn what_is_told_of_an_instance_stays_in_order() {
         format!("2 instances: {over}"),
     ];
     assert_eq!(world.titles().await, titles);
-    // A block found twice is told twice.
+    // Two blocks are reported twice.
     world.sql("DELETE FROM alert_rules").await;
     world
         .rule(json!({ "name": "Block", "condition": { "kind": "block-found" } }))
@@ -591,7 +573,7 @@ async fn a_clock_that_is_set_back_neither_holds_a_message_up_nor_adds_to_it_for_
     stop.cancel();
 }
 
-/// Whatever comes while messages are sent is in exactly one of them.
+/// Every problem during sending is in exactly one notification.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_added_to_a_message_that_is_being_sent() {
     let world = AlertTestBed::new().without_rules().await;
@@ -607,7 +589,7 @@ async fn nothing_is_added_to_a_message_that_is_being_sent() {
     see(&world, &herd[..1], AlertTestBed::down).await;
     world.pass(8);
     receiver.until(1).await;
-    // The clock is set back while it is on its way: it seems to be held still.
+    // The clock is set back during an attempt: the delivery seems to be held.
     world.pass(-4);
     for one in herd[1..].chunks(1) {
         see(&world, one, AlertTestBed::down).await;

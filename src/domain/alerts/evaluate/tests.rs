@@ -1,4 +1,4 @@
-//! What holds when, and the words why.
+//! Tests of conditions and their reasons.
 
 use super::*;
 use crate::base::clock::Timestamp;
@@ -143,7 +143,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     at.figures.insert("hashrate_miners".into(), 5e11);
     assert_eq!(
         words(&evaluate(&below(1e12), &at)),
-        Some("Hashrate of the miners is 500 GH/s, below 1 TH/s")
+        Some("Expected hashrate 500 GH/s, below 1 TH/s")
     );
     assert_eq!(
         evaluate(&below(5e11), &at),
@@ -157,7 +157,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     };
     assert_eq!(
         words(&evaluate(&above, &at)),
-        Some("Hashrate of the miners is 500 GH/s, above 400 GH/s")
+        Some("Expected hashrate 500 GH/s, above 400 GH/s")
     );
 }
 

@@ -1,4 +1,4 @@
-//! What one message says of one instance and of many.
+//! Tests of notifications about one instance and about many.
 
 use super::*;
 use crate::domain::alerts::model::{AlertSeverity, InstanceProblem, ThresholdSide};
@@ -76,10 +76,10 @@ fn one_instance_is_spoken_of_by_its_name() {
     let cleared = said(&rule, NotificationEvent::Cleared, &[over], AT);
     assert_eq!(
         (cleared.title.as_str(), cleared.mood),
-        ("barn: over: not running", Tone::Good)
+        ("barn: resolved: not running", Tone::Good)
     );
     assert!(
-        cleared.text.starts_with("It lasted 1 min, from "),
+        cleared.text.starts_with("Lasted 1 min, from "),
         "{}",
         cleared.text
     );
@@ -102,7 +102,11 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         (lines.len(), lines[0], lines[1], lines[3]),
         (4, "barn, shed.", "Start it again.", "Rule: Down.")
     );
-    assert!(lines[2].starts_with("The first since 20"), "{}", lines[2]);
+    assert!(
+        lines[2].starts_with("First instance since 20"),
+        "{}",
+        lines[2]
+    );
     assert_eq!(raised.data["instances"].as_array().unwrap().len(), 2);
     assert_eq!(raised.data["instance"]["name"], "barn");
     assert_eq!(
@@ -114,9 +118,9 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         ..item
     });
     let cleared = said(&rule, NotificationEvent::Cleared, &over, AT);
-    assert_eq!(cleared.title, "2 instances: over: not running");
+    assert_eq!(cleared.title, "2 instances: resolved: not running");
     assert!(
-        cleared.text.contains("\nIt lasted from 20") && !cleared.text.contains("Start it"),
+        cleared.text.contains("\nLasted from 20") && !cleared.text.contains("Start it"),
         "{}",
         cleared.text
     );
@@ -146,7 +150,9 @@ fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end()
     );
     assert_eq!(raised.text.matches("Advice").count(), ADVICE);
     assert!(
-        raised.text.contains("stands on their pages"),
+        raised
+            .text
+            .contains("For the other instances, see their pages."),
         "{}",
         raised.text
     );
@@ -161,7 +167,7 @@ fn what_happened_is_good_news_or_none() {
         since: None,
         figure: Some(3.0),
         before: Some(2.0),
-        ..item(name, "block found", "It has found 3.")
+        ..item(name, "block found", "Blocks found so far: 3.")
     };
     let blocks = said(
         &rule(RuleCondition::BlockFound),
@@ -171,7 +177,7 @@ fn what_happened_is_good_news_or_none() {
     );
     assert_eq!(
         (blocks.title.as_str(), blocks.text.as_str()),
-        ("barn: block found", "It has found 3.\nRule: Down.")
+        ("barn: block found", "Blocks found so far: 3.\nRule: Down.")
     );
     assert_eq!(
         (blocks.mood, &blocks.data["figure"], &blocks.data["before"]),
@@ -209,7 +215,7 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
         item("shed", "not running", ""),
     ];
     let data = said(&rule, NotificationEvent::Raised, &items, AT).data;
-    // As it comes back from the database.
+    // As read from the database.
     let data: Value = serde_json::from_str(&data.to_string()).unwrap();
     assert_eq!(
         items_of(&data, &rule, NotificationEvent::Raised).unwrap(),
@@ -244,7 +250,7 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
         )
         .is_none()
     );
-    // Those of an older version have no list.
+    // Notifications of an older version have no list.
     let old = json!({ "event": "raised", "rule": { "id": rule.id }, "condition": rule.condition, "instance": { "id": items[0].id } });
     assert!(items_of(&old, &rule, NotificationEvent::Raised).is_none());
     assert!(items_of(&json!("x"), &rule, NotificationEvent::Raised).is_none());

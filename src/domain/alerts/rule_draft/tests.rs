@@ -1,4 +1,4 @@
-//! What becomes of a rule that is sent.
+//! Tests of submitted rules.
 
 use super::*;
 use crate::base::error::Error;
@@ -43,7 +43,7 @@ fn a_rule_needs_no_more_than_its_condition() {
         None,
     )
     .unwrap();
-    assert_eq!(rule.name, "An instance is not running though it should be");
+    assert_eq!(rule.name, "An instance is not running but should be");
     assert_eq!(
         (
             rule.for_s,

@@ -1,4 +1,4 @@
-//! Channels, rules and silences on a real database.
+//! Tests of channels, rules and mutes on a real database.
 
 use super::*;
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver};

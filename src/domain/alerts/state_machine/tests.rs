@@ -1,4 +1,4 @@
-//! What is told when: single stories, and what holds for all of them.
+//! Tests of when notifications are sent: single scenarios, and properties of all.
 
 use super::*;
 use crate::base::ids::RuleId;
@@ -27,8 +27,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp(1_800_000_000_000 + second * 1000)
 }
 
-/// Plays looks of (second, holds) through a rule whose day begins at second 0; what is told, by
-/// second.
+/// Runs evaluations (second, holds) through a rule whose day starts at second 0; returns the
+/// notifications by second.
 fn play(rule: &AlertRule, looks: &[(i64, bool)]) -> Vec<(i64, NoticeKind)> {
     let mut memory = RuleState::default();
     let mut told = Vec::new();
@@ -47,7 +47,7 @@ fn play(rule: &AlertRule, looks: &[(i64, bool)]) -> Vec<(i64, NoticeKind)> {
     told
 }
 
-/// A look every ten seconds from `from` to before `to`.
+/// An evaluation every ten seconds from `from` to before `to`.
 fn stretch(from: i64, to: i64, holds: bool) -> impl Iterator<Item = (i64, bool)> {
     (from..to).step_by(10).map(move |second| (second, holds))
 }
@@ -257,9 +257,9 @@ fn a_figure_that_grows_is_told_from_its_second_sight_on_and_never_twice() {
     assert_eq!(grown(&rule, &mut memory, 8.0, 30, false), Some(7.0));
 }
 
-/// One look: seconds since the one before, whether it holds, whether it is silenced.
+/// An evaluation: seconds since the previous one, whether the condition holds, whether it is muted.
 fn looks() -> impl Strategy<Value = Vec<(i64, bool, bool)>> {
-    // Stretches, so that something comes to count.
+    // Longer periods, so that conditions count.
     let stretch = (
         prop::bool::ANY,
         prop::bool::weighted(0.2),
@@ -346,7 +346,7 @@ proptest! {
             second += wait;
             step(&rule, &mut memory, holds.then_some("why"), at(second), minute(second), is_silenced);
         }
-        // Then half an hour of the same, without a silence or a quiet time.
+        // Then half an hour without changes, without a mute or a quiet time.
         let rule = AlertRule { quiet: None, ..rule };
         for _ in 0..180 {
             second += 10;

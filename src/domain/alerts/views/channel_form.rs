@@ -1,5 +1,5 @@
-//! The form of a channel: which kind, then its fields with help beside each. A secret never gets in
-//! here.
+//! The form of a channel: its kind, then its fields with help. Saved secrets never reach this
+//! module.
 
 use askama::Template;
 use serde::Serialize;
@@ -18,33 +18,33 @@ use crate::domain::alerts::model::SavedChannel;
 use crate::domain::configs::MASK;
 use crate::view;
 
-/// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both again when something is wrong.
+/// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both with errors after an invalid form.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "alerts/channel.html", blocks = ["main"])]
 pub struct ChannelPage {
-    /// The one that is changed; none: a new one.
+    /// The channel being edited; `None` for a new channel.
     #[serde(skip)]
     id: Option<ChannelId>,
     #[serde(skip)]
     title: String,
-    /// None: it has to be chosen first.
+    /// `None` if the user has not chosen a kind.
     #[serde(skip)]
     kind: Option<&'static ChannelKind>,
     #[serde(skip)]
     values: BTreeMap<String, String>,
     #[serde(skip)]
     errors: Vec<FieldError>,
-    /// A secret was typed and has to be typed again.
+    /// A submitted secret was discarded; the user must enter it again.
     #[serde(skip)]
     secret_was_dropped: bool,
-    /// For programs: the channel, or the kinds there are.
+    /// JSON: the channel, or the available kinds.
     #[serde(flatten)]
     json: Value,
 }
 view!(ChannelPage { "main" => as_main });
 
 impl ChannelPage {
-    /// A new channel; without a kind the page asks for it.
+    /// A new channel; without a kind the page lets the user choose one.
     pub fn new(kind: Option<&'static ChannelKind>) -> Self {
         let defaults = kind
             .iter()
@@ -64,7 +64,7 @@ impl ChannelPage {
         }
     }
 
-    /// A saved channel.
+    /// The form of a saved channel.
     pub fn edit(saved: SavedChannel) -> Self {
         let (id, name) = (saved.id, saved.name.clone());
         let view = ChannelView::from(saved);
@@ -96,7 +96,7 @@ impl ChannelPage {
         }
     }
 
-    /// The form as it was sent, with what is wrong.
+    /// The submitted form with its errors.
     pub fn refused(
         saved: Option<SavedChannel>,
         pairs: &[(String, String)],
@@ -140,7 +140,7 @@ impl ChannelPage {
         let name = AlertFormField::text(
             "name",
             "Name",
-            "By which you know it: my phone, the office.",
+            "For example: my phone, the office.",
             self.value("name"),
         );
         let own = self
@@ -184,7 +184,7 @@ impl ChannelPage {
         }
     }
 
-    /// What stands in the empty field of a secret that is kept.
+    /// The placeholder of an empty field whose secret is kept.
     fn hint(&self, name: &str) -> String {
         self.json
             .get(name)
@@ -196,7 +196,7 @@ impl ChannelPage {
         self.values.get(name).cloned().unwrap_or_default()
     }
 
-    /// There is a secret that stays if its field is left empty.
+    /// Whether a saved secret is kept if its field is left empty.
     fn keeps_a_secret(&self) -> bool {
         let fields = self.kind.iter().flat_map(|kind| kind.fields);
         fields

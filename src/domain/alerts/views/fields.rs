@@ -1,17 +1,17 @@
-//! A field of a form as a page shows it, for channels and rules alike.
+//! Form fields of the channel and rule pages.
 
 use crate::base::error::FieldError;
 
-/// What a field is filled in with.
+/// The input type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldInput {
     /// A line of text.
     Text,
     /// A whole number.
     Number,
-    /// A line that is never shown again.
+    /// A line of text that is never shown again.
     Secret,
-    /// A time of the day.
+    /// A time of day.
     Time,
     /// One of several.
     Choice,
@@ -20,26 +20,26 @@ pub enum FieldInput {
 /// A field.
 #[derive(Clone, Debug)]
 pub struct AlertFormField {
-    /// Its name in the form, and its id on the page.
+    /// The name in the form and the id on the page.
     pub name: &'static str,
-    /// What it is called.
+    /// The label.
     pub label: &'static str,
-    /// What belongs there.
+    /// The help text.
     pub help: &'static str,
-    /// What stands there.
+    /// The current value.
     pub value: String,
-    /// How it is filled in.
+    /// The input type.
     pub input: FieldInput,
-    /// What there is to choose from: value and words.
+    /// The options of a choice: value and text.
     pub options: Vec<(String, String)>,
-    /// What stands greyed in an empty field.
+    /// The placeholder.
     pub hint: String,
-    /// What is wrong with it.
+    /// The error.
     pub error: Option<String>,
 }
 
 impl AlertFormField {
-    /// A line of text; other kinds are made from it.
+    /// A line of text. Other input types start from this.
     pub fn text(
         name: &'static str,
         label: &'static str,
@@ -76,12 +76,12 @@ impl AlertFormField {
         }
     }
 
-    /// One has to be chosen.
+    /// Whether the field is a choice.
     pub fn is_choice(&self) -> bool {
         self.input == FieldInput::Choice
     }
 
-    /// The cursor helper that a browser may offer: never old passwords.
+    /// The value of the attribute `autocomplete`: never old passwords.
     pub fn completes(&self) -> &'static str {
         if self.input == FieldInput::Secret {
             "new-password"
@@ -91,7 +91,7 @@ impl AlertFormField {
     }
 }
 
-/// What is wrong with the field of this name.
+/// The error of the field with this name.
 pub fn error_of(errors: &[FieldError], name: &str) -> Option<String> {
     errors
         .iter()
@@ -99,7 +99,7 @@ pub fn error_of(errors: &[FieldError], name: &str) -> Option<String> {
         .map(|error| error.page_text().into_owned())
 }
 
-/// A minute of the day as time fields have it: `07:05`.
+/// A minute of the day in the format of time fields: `07:05`.
 pub fn time(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }

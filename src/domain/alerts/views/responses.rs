@@ -1,4 +1,4 @@
-//! What programs are told of a change in alerts.
+//! JSON responses to changes of alerts.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,40 +9,40 @@ use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::alerts::channel_kinds::KINDS;
 use crate::domain::alerts::model::AlertRule;
 
-/// A channel was made or changed.
+/// A channel was created or changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelResponse {
-    /// Which.
+    /// The id of the channel.
     pub channel_id: ChannelId,
-    /// That in a sentence.
+    /// The result in a sentence.
     pub message: String,
-    /// As it is now.
+    /// The channel after the change.
     pub channel: ChannelView,
 }
 
-/// A rule was made or changed.
+/// A rule was created or changed.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleResponse {
-    /// Which.
+    /// The id of the rule.
     pub rule_id: RuleId,
-    /// That in a sentence.
+    /// The result in a sentence.
     pub message: String,
-    /// As it is now.
+    /// The rule after the change.
     pub rule: AlertRule,
 }
 
-/// Nothing is told of an instance for a while.
+/// An instance is muted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct SilenceResponse {
-    /// That in a sentence.
+    /// The result in a sentence.
     pub message: String,
-    /// Which instance.
+    /// The id of the instance.
     pub instance_id: InstanceId,
-    /// Until then.
+    /// When the mute ends.
     pub until: Timestamp,
 }
 
-/// The kinds of channels there are.
+/// The available kinds of channels.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelKinds {
     kinds: Vec<ChannelKindResponse>,
@@ -52,12 +52,12 @@ pub struct ChannelKinds {
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelKindResponse {
     kind: &'static str,
-    /// What it wants to know.
+    /// The names of its fields.
     fields: Vec<&'static str>,
 }
 
 impl ChannelKinds {
-    /// All of them.
+    /// All kinds.
     pub fn all() -> Self {
         let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| {
             ChannelKindResponse {
@@ -71,9 +71,9 @@ impl ChannelKinds {
     }
 }
 
-/// The kinds of rules there are.
+/// The available kinds of rules.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleKinds {
-    /// Their names.
+    /// The names of the kinds.
     pub kinds: &'static [&'static str],
 }

@@ -1,4 +1,4 @@
-//! The form of a rule: what it is about, then when, of which instance and where it is told.
+//! The form of an alert rule: condition, instances, timing and channels.
 
 use askama::Template;
 use serde::Serialize;
@@ -18,33 +18,37 @@ use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
 
-/// What a rule can be about: kind, title, and what that means.
+/// The kinds of conditions: name, title, explanation.
 const KINDS: [(&str, &str, &str); 6] = [
     (
         "state",
-        "An instance is in trouble",
-        "It failed, waits to be started again, or is not running though it should be.",
+        "Instance state",
+        "An instance failed, is retrying, or is not running but should be.",
     ),
-    ("check", "A health check is bad", "One of them, or any."),
+    (
+        "check",
+        "Health check",
+        "A health check shows a warning or is unhealthy.",
+    ),
     (
         "metric",
-        "A figure is too high or too low",
-        "Such as the hashrate, the number of miners or the memory.",
+        "Metric threshold",
+        "A metric is too high or too low, such as hashrate, miners or memory.",
     ),
-    ("block-found", "A block is found", "Sent once for each."),
+    ("block-found", "Block found", "One notification per block."),
     (
         "best-difficulty",
-        "A share is better than all before",
-        "Sent once for each.",
+        "New best difficulty",
+        "One notification per record.",
     ),
     (
         "update-available",
-        "A newer client is there",
-        "Than the one that an instance runs. Releases are looked for once a day.",
+        "Update available",
+        "A newer client than the one an instance uses. jd-manager checks once a day.",
     ),
 ];
 
-/// What the form can choose from.
+/// The choices of the form.
 #[derive(Debug, Default)]
 pub struct RuleFormOptions {
     /// Ids and names of the instances.
@@ -62,34 +66,34 @@ impl From<service::Choices> for RuleFormOptions {
     }
 }
 
-/// `GET /alerts/rules/new`, `GET /alerts/rules/{id}`, and both again when something is wrong.
+/// `GET /alerts/rules/new`, `GET /alerts/rules/{id}`, and both with errors after an invalid form.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "alerts/rule.html", blocks = ["main"])]
 pub struct RulePage {
-    /// The one that is changed; none: a new one.
+    /// The rule being edited; `None` for a new rule.
     #[serde(skip)]
     id: Option<RuleId>,
     #[serde(skip)]
     title: String,
-    /// What it is about; empty: that has to be chosen first.
+    /// The kind of condition; empty if the user has not chosen one.
     #[serde(skip)]
     kind: &'static str,
     #[serde(skip)]
     values: BTreeMap<String, String>,
-    /// The ids of the channels that are ticked.
+    /// The ids of the selected channels.
     #[serde(skip)]
     chosen: Vec<String>,
     #[serde(skip)]
     choices: RuleFormOptions,
     #[serde(skip)]
     errors: Vec<FieldError>,
-    /// For programs: the rule, or the kinds there are.
+    /// JSON: the rule, or the available kinds.
     #[serde(flatten)]
     json: Value,
 }
 view!(RulePage { "main" => as_main });
 
-/// The name of a kind as it stands in the table.
+/// The kind with this name.
 pub fn known_kind(name: &str) -> Option<&'static str> {
     RuleCondition::VARIANTS
         .iter()
@@ -98,12 +102,12 @@ pub fn known_kind(name: &str) -> Option<&'static str> {
 }
 
 impl RulePage {
-    /// A new rule; without a kind the page asks for it.
+    /// A new rule; without a kind the page lets the user choose one.
     pub fn new(kind: Option<&'static str>, choices: RuleFormOptions) -> Self {
         Self::for_instance(kind, None, choices)
     }
 
-    /// A new rule of an instance, if there is one of this id; of all otherwise.
+    /// A new rule for the instance with this id, or for all instances if there is none.
     pub fn for_instance(
         kind: Option<&'static str>,
         instance: Option<InstanceId>,
@@ -146,7 +150,7 @@ impl RulePage {
         }
     }
 
-    /// A saved rule.
+    /// The form of a saved rule.
     pub fn edit(rule: &AlertRule, choices: RuleFormOptions) -> Self {
         let mut values = BTreeMap::new();
         let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
@@ -205,7 +209,7 @@ impl RulePage {
         }
     }
 
-    /// The form as it was sent, with what is wrong.
+    /// The submitted form with its errors.
     pub fn refused(
         saved: Option<&AlertRule>,
         pairs: &[(String, String)],
@@ -237,7 +241,7 @@ impl RulePage {
         )
     }
 
-    /// The address of the form for a kind, for the instance that was asked for.
+    /// The URL of the form for a kind, for the requested instance.
     fn form_of(&self, kind: &str) -> String {
         let instance = self.value("instance_id");
         let instance = if instance.is_empty() {
@@ -248,7 +252,7 @@ impl RulePage {
         format!("/alerts/rules/new?kind={kind}{instance}")
     }
 
-    /// The instance that was asked for.
+    /// The name of the requested instance.
     fn whose(&self) -> Option<&str> {
         let id = self.values.get("instance_id")?;
         self.choices
@@ -262,7 +266,7 @@ impl RulePage {
         &KINDS
     }
 
-    /// What the kind means.
+    /// The title of the kind.
     fn about(&self) -> &'static str {
         KINDS
             .iter()
@@ -315,19 +319,19 @@ impl RulePage {
         }
     }
 
-    /// What it is about, in detail.
+    /// The fields of the condition.
     fn condition_fields(&self) -> Vec<AlertFormField> {
         match self.kind {
             "state" => {
                 let options = [
-                    ("not-running", "is not running though it should be"),
-                    ("failed", "failed for good"),
-                    ("backing-off", "ended and waits to be started again"),
+                    ("not-running", "is not running but should be"),
+                    ("failed", "failed"),
+                    ("backing-off", "exited and is retrying"),
                 ];
                 vec![self.choice(
                     "is",
-                    "The instance",
-                    "Not running holds for the others, too, and for a start that takes too long.",
+                    "Condition",
+                    "Not running includes failed, retrying and slow starts.",
                     options,
                 )]
             }
@@ -336,7 +340,7 @@ impl RulePage {
                     ("unhealthy", "is unhealthy"),
                     ("warning", "has a warning or worse"),
                 ];
-                let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
+                let mut checks: Vec<(String, String)> = vec![(String::new(), "any check".into())];
                 checks.extend(
                     HealthCheck::iter()
                         .map(|check| (check.as_str().to_owned(), check.title().to_owned())),
@@ -349,13 +353,13 @@ impl RulePage {
                     self.choice(
                         "check",
                         "Health check",
-                        "As on the health page of an instance.",
+                        "The checks on the Health page.",
                         checks,
                     ),
                     self.choice(
                         "at_least",
-                        "How bad",
-                        "A warning may pass by itself.",
+                        "Severity",
+                        "Warnings may clear automatically.",
                         options,
                     ),
                 ]
@@ -374,15 +378,15 @@ impl RulePage {
                 vec![
                     self.choice(
                         "metric",
-                        "Figure",
-                        "As on the page of metrics. While it is not known, nothing is told.",
+                        "Metric",
+                        "As on the Metrics page. No notifications while the value is unknown.",
                         options,
                     ),
-                    self.choice("side", "Is", "Just at the threshold is neither.", sides),
+                    self.choice("side", "Is", "A value equal to the threshold does not count.", sides),
                     self.text(
                         "threshold",
                         "Threshold",
-                        "With its unit: 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without one: hashes per second, bytes, per cent, seconds.",
+                        "For example 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
                     ),
                 ]
             }
@@ -390,9 +394,9 @@ impl RulePage {
         }
     }
 
-    /// Of which instance, and under which name.
+    /// The instance and the name of the rule.
     fn common_fields(&self) -> Vec<AlertFormField> {
-        let all = std::iter::once((String::new(), "all of them".to_owned()));
+        let all = std::iter::once((String::new(), "all instances".to_owned()));
         let instances = self
             .choices
             .instances
@@ -401,14 +405,14 @@ impl RulePage {
         vec![
             self.choice(
                 "instance_id",
-                "Of which instance",
-                "A new one is among all of them by itself.",
+                "Instances",
+                "All instances includes new ones.",
                 all.chain(instances),
             ),
             self.text(
                 "name",
-                "Name of the rule",
-                "It stands in each message. Empty: one is made up.",
+                "Rule name",
+                "Shown in each notification. If empty, jd-manager chooses a name.",
             ),
         ]
     }
@@ -421,18 +425,18 @@ impl RulePage {
         vec![
             number(self.text(
                 "for_s",
-                "Tell after, seconds",
-                "It must hold for so long without a break. 0: at once.",
+                "Notify after (seconds)",
+                "The condition must hold this long. 0: immediately.",
             )),
             number(self.text(
                 "clear_s",
-                "Over after, seconds",
-                "A shorter break does not count.",
+                "Resolve after (seconds)",
+                "Shorter interruptions are ignored.",
             )),
             number(self.text(
                 "repeat_s",
-                "Tell again every, seconds (optional)",
-                "While it lasts; 3600 is an hour. Empty: never.",
+                "Repeat every (seconds, optional)",
+                "While the problem lasts. 3600 is one hour. Empty: never.",
             )),
         ]
     }
@@ -443,15 +447,15 @@ impl RulePage {
             ..shown
         };
         let end = if self.lasts() {
-            "What still lasts then is told; what came and went is not."
+            "Problems that persist are reported afterwards."
         } else {
-            "What happened is told then."
+            "Events are reported afterwards."
         };
         vec![
             time(self.text(
                 "quiet_from",
                 "Quiet from (optional)",
-                "By the clock of this machine. Nothing is sent then.",
+                "Local time of this machine. No notifications during this time.",
             )),
             time(self.text("quiet_to", "Quiet to (optional)", end)),
         ]

@@ -382,7 +382,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             pool("pool_address", json!("pool.attic.localhost:4444")),
             "/upstreams/0/pool_address",
-            "contradicts",
+            "does not match the port field",
         ),
         (
             pool("jds_address", json!("a b")),
@@ -741,5 +741,5 @@ fn addresses_are_read_as_they_are_published_and_pasted() {
         sent["template_provider_type"]["Sv2Tp"]["address"] = json!("sv2://tp.localhost");
     });
     assert_eq!(pointer, "/template_provider_type/Sv2Tp/address");
-    assert!(detail.contains("write tp.localhost:8442"), "{detail}");
+    assert!(detail.contains("Enter tp.localhost:8442"), "{detail}");
 }

@@ -258,7 +258,7 @@ mod tests {
         assert!(
             judge("raw()", Some(Regtest))
                 .iter()
-                .any(|(kind, text)| *kind == 'w' && text.contains("lost"))
+                .any(|(kind, text)| *kind == 'w' && text.contains("you would lose the reward"))
         );
         let long = judge(&format!("raw({})", "51".repeat(500)), None);
         assert!(long[0].1.len() < 300 && long[0].1.contains('…'), "{long:?}");

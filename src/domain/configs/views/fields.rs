@@ -4,6 +4,29 @@
 use crate::domain::configs::draft::OUTER_FIELDS;
 use crate::domain::configs::form_name;
 use crate::programs::jd_client::config_fields::{ConfigField, FIELDS, FieldGroup};
+use crate::web::glossary::GlossaryTerm;
+
+/// Fields and the entries of the glossary that explain them.
+const TERMS_OF_FIELDS: [(&str, &str); 15] = [
+    ("template_provider", "template-provider"),
+    (
+        "template_provider_type.BitcoinCoreIpc.data_dir",
+        "ipc-socket",
+    ),
+    ("template_provider_type.Sv2Tp.public_key", "authority-key"),
+    ("upstreams[].pool_address", "pool"),
+    ("upstreams[].jds_address", "jds"),
+    ("upstreams[].authority_pubkey", "authority-key"),
+    ("upstreams[].user_identity", "worker"),
+    ("authority_public_key", "authority-key"),
+    ("coinbase_reward_script", "payout-address"),
+    ("jdc_signature", "coinbase-tag"),
+    ("shares_per_minute", "share"),
+    ("share_batch_size", "share"),
+    ("reserved_downstream_rollable_extranonce_size", "extranonce"),
+    ("translator.enabled", "translator"),
+    ("translator.aggregate_channels", "channel"),
+];
 
 /// The label on pages of the field at a pointer (relative to the configuration): `Pool 1: Pool
 /// port`.
@@ -65,4 +88,27 @@ pub(super) fn field_name(pointer: &str) -> Option<String> {
 /// The HTML id of the field with this name.
 pub(super) fn id_of(name: &str) -> String {
     name.replace('.', "-")
+}
+
+/// The entry of the glossary that explains the field of this name, if there is one.
+pub(super) fn term_of(name: &str) -> Option<&'static GlossaryTerm> {
+    let (_, field) = ConfigField::named(name)?;
+    let (_, id) = TERMS_OF_FIELDS.iter().find(|(key, _)| *key == field.key)?;
+    GlossaryTerm::with_id(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_with_a_term_leads_to_the_glossary() {
+        for (key, id) in TERMS_OF_FIELDS {
+            let term = GlossaryTerm::with_id(id);
+            assert!(term.is_some(), "the glossary has no {id}");
+            let name = ConfigField::of_key(key).unwrap().form_name(0);
+            assert_eq!(term_of(&name).map(|term| term.id), Some(id), "{key}");
+        }
+        assert!(term_of("name").is_none());
+    }
 }

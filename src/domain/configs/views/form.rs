@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::ops::Range;
 use strum::IntoEnumIterator;
 
-use super::fields::{field_name, form_label, id_of, is_rare, label_of, place_of};
+use super::fields::{field_name, form_label, id_of, is_rare, label_of, place_of, term_of};
 use super::values::{FormValues, Pairs, RowEdit};
 use super::{mode_text, versions_text};
 use crate::base::error::{Error, FieldError};
@@ -24,6 +24,7 @@ use crate::domain::keys::SecretKey;
 use crate::programs::jd_client::config_fields::{
     ConfigField, FIELDS, FieldGroup, FieldKind, SECRET_FIELD,
 };
+use crate::web::glossary::GlossaryTerm;
 
 /// A form field on the page.
 #[derive(Clone, Debug)]
@@ -44,6 +45,13 @@ pub struct ConfigFormField<'p> {
     pub hints: Vec<&'p str>,
     /// True to focus it when the page opens.
     pub has_focus: bool,
+}
+
+impl ConfigFormField<'_> {
+    /// The entry of the glossary that explains the field, if there is one.
+    pub fn term(&self) -> Option<&'static GlossaryTerm> {
+        term_of(&self.name)
+    }
 }
 
 /// An input or select field.

@@ -84,7 +84,7 @@ fn counters_become_increments() {
 fn a_restart_is_neither_a_loss_nor_a_spike() {
     let mut b = CounterBaseline::default();
     b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 100, 0)]));
-    // Another process counts from nothing; the same channel number means nothing.
+    // A new process counts from zero; the same channel number has no meaning.
     let after = b.count_reading(OTHER, 4, 1010, &reading(vec![channel(1, "rig", 3, 0)]));
     assert_eq!(after["shares_accepted"], 3.0);
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_restart_is_neither_a_loss_nor_a_spike() {
         6.0 * HASHES_PER_DIFFICULTY / 4.0,
         "over the time that the new process had"
     );
-    // A channel that closes takes its counts along, and one that begins anew counts from nothing.
+    // A closed channel loses its counts, and a new one counts from zero.
     let closed = b.count_reading(OTHER, 14, 1020, &reading(vec![]));
     assert_eq!(
         (closed["shares_accepted"], closed["hashrate_measured"]),
@@ -196,14 +196,14 @@ fn lines_are_counted_once_whoever_dies() {
         b.count_lines(Some(&lines(0, 100, 5)), &LevelCounts::default())["log_infos"],
         5.0
     );
-    // The manager was away; the keeper counted on.
+    // The manager was not running; the keeper continued to count.
     let kept = serde_json::to_string(&b).unwrap();
     let mut b: CounterBaseline = serde_json::from_str(&kept).unwrap();
     assert_eq!(
         b.count_lines(Some(&lines(0, 500, 25)), &LevelCounts::default())["log_infos"],
         20.0
     );
-    // The keeper was killed at 700 and another one began to count there: what lies between is
+    // The keeper was killed at 700 and another one started to count there: lines in between are
     // counted from the files.
     assert_eq!(
         b.uncounted(Some(&lines(700, 900, 9))),
@@ -216,7 +216,7 @@ fn lines_are_counted_once_whoever_dies() {
         b.count_lines(Some(&lines(700, 900, 9)), &lines(500, 700, 10))["log_infos"],
         19.0
     );
-    // It ended.
+    // The client exited.
     assert_eq!(
         b.uncounted(None),
         Some(UncountedLog {
@@ -232,7 +232,7 @@ fn lines_are_counted_once_whoever_dies() {
             to: None
         })
     );
-    // A keeper that was not heard for a round: what it counted is not counted again.
+    // A keeper that did not respond for a round: its counts are not counted again.
     let mut silent = b.clone();
     assert_eq!(
         silent.uncounted(Some(&lines(700, 990, 16))),
@@ -261,8 +261,7 @@ fn lines_are_counted_once_whoever_dies() {
 }
 
 proptest! {
-    /// Whatever a client does, the increments add up to the highest count each of its channels'
-    /// lives reached.
+    /// The increments always add up to the highest counts reached by each channel during its lifetime.
     #[test]
     fn increments_add_up(lives in prop::collection::vec(prop::collection::vec(0u64..50, 1..6), 1..6)) {
         let mut b = CounterBaseline::default();
@@ -304,7 +303,7 @@ fn a_claim_that_no_share_has_confirmed_is_no_hashrate() {
     assert!(!samples.contains_key("miner_hashrate:boaster"));
     let samples = b.count_reading(ONE, 10, 1005, &reading(vec![claim(0)]));
     assert!(!samples.contains_key("hashrate_miners"));
-    // Clients before 0.3.0 do not say whether their estimate is settled.
+    // Clients before 0.3.0 do not report whether their estimate is settled.
     let old = MinerChannelReading {
         stable_hashrate: None,
         ..claim(0)

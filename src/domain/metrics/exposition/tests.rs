@@ -111,17 +111,17 @@ fn the_classic_format_names_metrics_as_their_samples() {
         "{classic}"
     );
     for line in [
-        "# HELP jd_manager_build_info Which jd-manager this is.",
+        "# HELP jd_manager_build_info Version of jd-manager.",
         "# TYPE jd_manager_build_info gauge",
         "# TYPE jd_manager_cpu_seconds_total counter",
-        "# HELP jd_client_shares_accepted_total Shares of the miners that the client accepted.",
+        "# HELP jd_client_shares_accepted_total Miner shares accepted by the client.",
         "# TYPE jd_client_shares_accepted_total counter",
         "# TYPE jd_client_up gauge",
     ] {
         has(&classic, line);
     }
     assert_eq!(samples(&openmetrics), samples(&classic));
-    // Every sample stands under its own metric, and every metric has help, type and samples.
+    // Every sample belongs to its metric, and every metric has help, type and samples.
     let mut metric = "";
     let mut seen = BTreeSet::new();
     for line in classic.lines() {
@@ -256,7 +256,7 @@ fn a_pool_with_ever_new_reasons_does_not_make_ever_more_series() {
     }
 }
 
-/// So that a new metric of the model is either told here or left out on purpose.
+/// Ensures that a new metric of the model is either exported or left out on purpose.
 #[test]
 fn everything_in_the_model_is_told() {
     let elsewhere = [
@@ -323,7 +323,7 @@ fn the_documentation_lists_every_name() {
 }
 
 proptest! {
-    /// Whatever a name is, it comes out as it was, on one line of its own.
+    /// Any name is exported unchanged, on one line.
     #[test]
     fn any_name_can_be_read_back(name in any::<String>()) {
         let plain = both(&[stopped("barn")]);

@@ -1,4 +1,4 @@
-//! What is known of all instances at a moment, each in one statement however many there are.
+//! Reads the current data of all instances, each kind in one statement.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -7,7 +7,7 @@ use diesel::sqlite::SqliteConnection as Db;
 
 use crate::base::ids::InstanceId;
 
-/// What the counters of every instance stand at, as they are stored.
+/// The stored counter baselines of all instances.
 pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
     #[derive(QueryableByName)]
     struct StoredFigure {

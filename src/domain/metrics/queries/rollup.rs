@@ -1,6 +1,5 @@
-//! Moving samples from the order of time into that of series, rolling them up, and forgetting what
-//! is too old: the statements, each a step that takes some milliseconds. Times are whole seconds
-//! since 1970 UTC.
+//! The statements that move samples to the table sorted by series, roll them up, and delete old data.
+//! Each step takes a few milliseconds. Times are whole seconds since 1970 UTC.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
@@ -10,16 +9,17 @@ use strum::IntoEnumIterator;
 use super::{MERGE, Resolution, WINDOW, floor, fresh, set_until, until};
 use crate::infra::db::statement::CachedStatement;
 
-/// Seconds of a day.
+/// Seconds in a day.
 const DAY: i64 = 86_400;
-/// About so many samples are moved in one step.
+/// The approximate number of samples moved in one step.
 const MOVED: i64 = 4_000;
-/// Series whose hours and days are rolled up in one step; each has sixty minutes to be looked at.
+/// The number of series whose hours and days are rolled up in one step; each has sixty minutes to
+/// read.
 const ROLLED: i64 = 64;
 
-/// The moments of samples that are still in the order of time, from one second to about another.
-/// The few series that are wanted are found by them; each step would look at all samples otherwise,
-/// of which there are many at an interval of a second.
+/// The moments of samples that are still stored by time, between two seconds. They are used to find
+/// the few series of a step. Otherwise each step would read all samples, which are many at an
+/// interval of one second.
 const MOMENTS: &str = "moments (at) AS ( \
     SELECT MIN(at) FROM metric_fresh WHERE at >= ? \
     UNION ALL SELECT (SELECT MIN(at) FROM metric_fresh WHERE at > moments.at) FROM moments WHERE moments.at < ?)";
@@ -31,15 +31,15 @@ struct SeriesRange {
     to: i64,
 }
 
-/// Moves some samples of a window that is over at `now` into the order of series and rolls them up
-/// to minutes; true if there may be more. Nothing is done twice and nothing is left out, whenever
-/// the manager is killed: it is one transaction.
+/// Moves some samples of a window that ended before `now` to the table sorted by series and rolls
+/// them up to minutes; returns true if there may be more. It is one transaction, so nothing is
+/// repeated or lost if the manager is killed.
 pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     let open = floor(now, WINDOW);
     let oldest =
         CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?")
             .number(open);
-    // Also those of the future: the clock was set back. Their window is as good as any other.
+    // Includes samples from the future, after the clock was set back. Any window will do.
     let future =
         CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?")
             .number(open + WINDOW);
@@ -66,7 +66,7 @@ pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     };
     move_window(db, part, window, window + WINDOW)?;
     roll_up(db, Resolution::Minute, part, window, window + WINDOW)?;
-    // A window of an hour that was rolled up before: it came late.
+    // A late window of an hour that was already rolled up.
     for level in [Resolution::Hour, Resolution::Day] {
         let bucket = floor(window, level.step());
         if bucket < until(db, level)? {
@@ -76,10 +76,10 @@ pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     Ok(true)
 }
 
-/// Rolls hours and days that are over at `now` up, a day of them at most, of some series from
-/// number `after` on; returns the last of them, none when all were. To be called when there is
-/// nothing left to [`move_to_series`], again and again with the same `now` until [`is_rolled`];
-/// what is broken off is begun anew.
+/// Rolls up hours and days that ended before `now`, at most one day, for some series after number
+/// `after`. Returns the last series, or `None` when all are done. Call this when [`move_to_series`]
+/// has nothing left, repeatedly with the same `now` until [`is_rolled`]. An interrupted roll-up
+/// starts again.
 pub fn advance(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
     let text =
         "SELECT MAX(id) FROM (SELECT id FROM metric_series WHERE id > ? ORDER BY id LIMIT ?)";
@@ -111,11 +111,11 @@ pub fn advance(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
     Ok(last)
 }
 
-/// From where to where a level is to be rolled up next.
+/// The next range of a level to roll up.
 fn due(db: &mut Db, level: Resolution, now: i64) -> QueryResult<(i64, i64)> {
     let end = floor(now, level.step());
     let done = match until(db, level)? {
-        // The first time ever. Looked for in all there is, which is little then.
+        // The first roll-up ever. The search reads everything, which is little at that time.
         0 => {
             let oldest =
                 CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes")
@@ -124,14 +124,14 @@ fn due(db: &mut Db, level: Resolution, now: i64) -> QueryResult<(i64, i64)> {
                 .map_or(end, |oldest| floor(oldest, level.step()))
                 .min(end)
         }
-        // The clock was ahead, and is right again: what comes is rolled up once more.
+        // The clock was ahead and has been corrected: new samples are rolled up again.
         ahead if ahead > end => end,
         done => done,
     };
     Ok((done, end.min(done + DAY)))
 }
 
-/// Whether all hours and days that are over at `now` are rolled up.
+/// Whether all hours and days that ended before `now` are rolled up.
 pub fn is_rolled(db: &mut Db, now: i64) -> QueryResult<bool> {
     Ok(until(db, Resolution::Hour)? >= floor(now, 3600)
         && until(db, Resolution::Day)? >= floor(now, DAY))
@@ -157,7 +157,7 @@ fn move_window(db: &mut Db, part: SeriesRange, from: i64, to: i64) -> QueryResul
     Ok(())
 }
 
-/// Rolls the next finer level up, for a part of the series, from `from` to before `to`.
+/// Rolls up the next finer level for some of the series, from `from` to before `to`.
 fn roll_up(
     db: &mut Db,
     level: Resolution,
@@ -176,9 +176,9 @@ fn roll_up(
     } else {
         "SUM(s.count), SUM(s.sum), MIN(s.min), MAX(s.max)"
     };
-    // By series, since that is the order of the table: without it every sample there is would be
-    // looked at. A bucket of which part is forgotten already is not made smaller: a clock that was
-    // wrong must not undo what was right.
+    // By series, because the table is sorted by series; otherwise every sample would be read. A
+    // bucket whose data is partly deleted is not replaced: a wrong clock must not overwrite correct
+    // data.
     let statement = format!(
         "INSERT INTO {into} (series_id, at, count, sum, min, max) \
          SELECT s.series_id, s.at - s.at % {step}, {values} FROM metric_series n \
@@ -199,9 +199,9 @@ fn roll_up(
     Ok(())
 }
 
-/// Removes at most about `most` rows of a level older than `before`, of all series from number
-/// `after` on; returns the last series that was looked at, none when all were. Of days only those
-/// of details (a miner, a reason, a check) are ever forgotten: there may be ever new ones.
+/// Removes about `most` rows of a level older than `before`, for all series after number `after`.
+/// Returns the last series processed, or `None` when all are done. Days are deleted only for details
+/// (a miner, a reason, a check), because new details may keep appearing.
 pub fn forget(
     db: &mut Db,
     level: Resolution,
@@ -243,8 +243,8 @@ pub fn forget(
     Ok(Some(at))
 }
 
-/// Removes at most about `most` rows of series whose instance is gone or that hold nothing any
-/// more; true when none is left.
+/// Removes about `most` rows of series that are empty or whose instance was deleted; returns true
+/// when none are left.
 pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
     let lost = CachedStatement::<Nullable<BigInt>>::new(
         "SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL",
@@ -281,8 +281,7 @@ pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
     Ok(false)
 }
 
-/// Removes a series that belongs to an instance but holds nothing at any level any more: a miner
-/// that left long ago.
+/// Removes series of existing instances that have no data at any level, such as old miners.
 pub fn prune_empty(db: &mut Db) -> QueryResult<usize> {
     CachedStatement::<()>::new(
         "DELETE FROM metric_series WHERE NOT EXISTS (SELECT 1 FROM metric_samples t WHERE t.series_id = metric_series.id) \

@@ -1,4 +1,4 @@
-//! What holds over the tables together, whichever of them the samples lie in.
+//! Tests across all tables of samples.
 
 use diesel::connection::SimpleConnection;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::metrics::range::{self, PointSpacing, RollupMarks};
 
 const DAY: i64 = 86_400;
-/// A day's beginning.
+/// The start of a day.
 const BEGIN: i64 = 20_000 * DAY;
 
 /// A new database; series have numbers from 1 to `series`.
@@ -25,7 +25,7 @@ fn database(series: i64) -> (tempfile::TempDir, Db) {
     (dir, db)
 }
 
-/// Everything that is due at `now`; in how many steps.
+/// Runs everything that is due at `now`; returns the number of steps.
 fn move_all_to_series(db: &mut Db, now: i64) -> usize {
     let mut steps = 0;
     while move_to_series(db, now).unwrap() {
@@ -72,7 +72,7 @@ fn what_is_moved_in_many_steps_is_all_there_and_rolled_up() {
             .collect();
         insert(&mut db, at, &samples).unwrap();
     }
-    // One that came late: its window and its hours are rolled up already by then.
+    // A late sample: its window and hours are already rolled up.
     let steps = move_all_to_series(&mut db, BEGIN + 310);
     assert!(
         steps > 2 * 24,
@@ -125,7 +125,7 @@ fn the_newest_are_found_in_either_order_and_only_so_many_of_them() {
             .collect::<Vec<_>>()
     };
     assert_eq!(seconds(newest(&mut db, 1, 2).unwrap()), [990, 980]);
-    // Ten of them are still in the order of time.
+    // Ten samples are still stored by time.
     assert_eq!(
         seconds(fresh(&mut db, 1, 0, i64::MAX, 99).unwrap()),
         (90..100).rev().map(|n| n * 10).collect::<Vec<_>>()

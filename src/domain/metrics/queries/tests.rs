@@ -1,5 +1,4 @@
-//! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was
-//! written.
+//! Tests of the tables: moving, roll-ups and deletion do not change the data that is read.
 
 use super::rollup;
 use super::*;
@@ -55,7 +54,7 @@ fn rows(db: &mut Db, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// Count, sum, least and greatest of the samples in a stretch.
+/// Count, sum, min and max of the samples in a time range.
 fn naive(samples: &[(i64, f64)], from: i64, to: i64) -> Option<(i64, f64, f64, f64)> {
     let within: Vec<f64> = samples
         .iter()
@@ -92,7 +91,7 @@ fn a_day_is_moved_and_rolled_up_and_reads_the_same() {
     let mut samples = Vec::new();
     let end = MONDAY + 90_000;
     for at in (MONDAY..end).step_by(10) {
-        // An hour's gap.
+        // A gap of one hour.
         if !(MONDAY + 7_000..MONDAY + 10_600).contains(&at) {
             let value = f64::from(u32::try_from(at % 97).unwrap());
             samples.push((at, value));
@@ -175,7 +174,7 @@ fn a_clock_that_is_set_back_and_forward_loses_nothing() {
     for at in (MONDAY..MONDAY + 7200).step_by(10) {
         put(&mut db, at);
     }
-    // A day forward, and back again.
+    // One day forward and back again.
     for at in (MONDAY + 86_400..MONDAY + 87_000)
         .step_by(10)
         .chain((MONDAY + 7200..MONDAY + 14_400).step_by(10))
@@ -185,7 +184,7 @@ fn a_clock_that_is_set_back_and_forward_loses_nothing() {
     settle(&mut db, MONDAY + 14_400);
     let all = whole(&mut db, id, 0, MONDAY + 2 * 86_400).unwrap();
     assert_eq!((all.count, all.sum), (1440 + 60, 1500.0));
-    // An hour into the past: what comes late is rolled up once more.
+    // One hour into the past: late samples are rolled up again.
     for at in (MONDAY + 3605..MONDAY + 7205).step_by(10) {
         put(&mut db, at);
     }
@@ -213,8 +212,8 @@ fn increments_of_one_second_add_up_and_readings_replace_each_other() {
         .unwrap()
         .unwrap();
     for _ in 0..2 {
-        // Exactly an hour back, so that the same seconds come again: once while they are fresh,
-        // once when they were moved.
+        // Exactly one hour back, so that the same seconds come again: once while they are fresh,
+        // once after they were moved.
         for at in (MONDAY..MONDAY + 3600).step_by(10) {
             insert(&mut db, at, &[(counter, 1.0), (gauge, 4.0)]).unwrap();
             insert(&mut db, at, &[(counter, 2.0), (gauge, 5.0)]).unwrap();
@@ -242,7 +241,7 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
     for level in [Resolution::Raw, Resolution::Minute] {
         rollup::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
     }
-    // Years back, then into forgotten time, then right again.
+    // Years back, then into deleted time, then correct again.
     for now in [
         MONDAY - 2000 * 86_400,
         MONDAY + 5000,
@@ -292,7 +291,7 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
         );
     }
     assert_eq!(rows(&mut db, "metric_days"), 3);
-    // The stretch begins with the day it lies in, since nothing finer is kept of it.
+    // The range starts with a whole day, because finer data was deleted.
     let all = whole(&mut db, id, MONDAY + 90_000, MONDAY + 3 * 86_400).unwrap();
     assert_eq!(all.count, 2 * 144);
 }
@@ -334,8 +333,7 @@ fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-    /// Whatever comes when, and whenever it is settled, sums over any stretch are those of the
-    /// samples.
+    /// The sums over any time range match the samples, regardless of order and roll-ups.
     #[test]
     fn any_stretch_reads_as_it_was_written(
         steps in prop::collection::vec((1i64..4000, -1e6..1e6f64, any::<bool>()), 1..80),
@@ -365,8 +363,7 @@ proptest! {
     }
 }
 
-/// Miners come and go under ever new names; what they left goes after a year, what belongs to the
-/// instance stays.
+/// Miners come and go with new names; their data is deleted after a year, data of the instance is kept.
 #[test]
 fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     let (mut db, instance) = database();

@@ -1,4 +1,4 @@
-//! Channels as values: what keeps them from being used, and where their secrets are to be seen.
+//! Tests of channels as values: validation and masking of secrets.
 
 use super::*;
 use crate::infra::notify::addresses::{masked, unmasked};
@@ -17,7 +17,7 @@ fn from(json: serde_json::Value) -> NotifyChannel {
     serde_json::from_value(json).unwrap()
 }
 
-/// One of each kind, with the secret wherever one can be.
+/// One channel of each kind, with the secret in all possible places.
 fn secretive(secret: &str) -> Vec<NotifyChannel> {
     let server = "https://ntfy.example.org".to_owned();
     let mail = |username: &str| NotifyChannel::Email {
@@ -201,7 +201,7 @@ fn a_new_secret_replaces_the_old_and_none_removes_it() {
     assert_eq!(fields(&mail), Vec::<&str>::new());
 }
 
-/// Whoever may change where a channel leads must not get its secret sent there.
+/// A user who may change the destination of a channel must not get its secret sent there.
 #[test]
 fn a_secret_that_is_not_shown_does_not_go_to_another_server() {
     for old in secretive(SECRET) {
@@ -303,7 +303,7 @@ fn problems_name_the_field_and_say_what_to_enter() {
     let bad = json!({ "kind": "email", "host": "h", "port": 25, "security": "none", "from": "a@b.org", "to": many });
     assert_eq!(
         from(bad).problems(),
-        [("to", "Enter at most 50 receivers.".to_owned())]
+        [("to", "Enter at most 50 recipients.".to_owned())]
     );
     for (_, words) in
         from(json!({ "kind": "telegram", "server": "", "token": "", "chat_id": "" })).problems()

@@ -1,4 +1,4 @@
-//! What arrives at a mail server, and what is said when it does not.
+//! Tests of e-mail: the messages at the mail server, and the errors.
 
 use super::receivers::{Authority, MailHost, Rules};
 use super::*;
@@ -91,7 +91,7 @@ async fn hostile_titles_and_texts_stay_in_their_place() {
         .unwrap();
     let lines = host.lines();
     let place = |word: &str| lines.iter().position(|line| line == word).unwrap();
-    // Nothing is a command but what is before DATA and behind the one dot.
+    // Only lines before DATA and after the single dot are commands.
     assert_eq!(
         (place("DATA"), place("."), place("QUIT")),
         (5, lines.len() - 2, lines.len() - 1),
@@ -208,7 +208,7 @@ async fn without_a_trusted_certificate_nothing_is_said() {
         assert!(
             failed
                 .words
-                .contains("comes from nobody whom this machine trusts"),
+                .contains("does not trust the issuer of the certificate"),
             "{failed}"
         );
         let failed = failure(&sender(), &email(host.port, security)).await;
@@ -234,7 +234,7 @@ async fn a_server_without_starttls_gets_neither_login_nor_message() {
         failed.is_final
             && failed
                 .words
-                .contains("offers no STARTTLS at this port: “502 not here”"),
+                .contains("does not offer STARTTLS on this port: “502 not here”"),
         "{failed}"
     );
     assert_eq!(host.lines(), ["EHLO [127.0.0.1]", "STARTTLS"]);
@@ -269,10 +269,7 @@ async fn what_is_slipped_in_before_tls_is_not_believed() {
 async fn tls_at_a_port_without_it_is_told() {
     let host = MailHost::start(Rules::default()).await;
     let failed = failure(&sender(), &email(host.port, MailSecurity::Tls)).await;
-    assert!(
-        failed.words.contains("does not speak TLS at this port"),
-        "{failed}"
-    );
+    assert!(failed.words.contains("No TLS on this port of"), "{failed}");
 }
 
 #[tokio::test]
@@ -282,44 +279,44 @@ async fn refusals_are_told_with_the_words_of_the_server() {
             "GREETING",
             "554 go away",
             true,
-            "does not want to talk to this machine (554: “go away”)",
+            "rejected the connection (554: “go away”)",
         ),
-        ("GREETING", "421 busy", false, "does not want to talk"),
+        ("GREETING", "421 busy", false, "rejected the connection"),
         (
             "AUTH",
             "535 5.7.8 wrong",
             true,
-            "did not accept the login (535: “5.7.8 wrong”). Check user name and password.",
+            "rejected the sign-in (535: “5.7.8 wrong”). Check user name and password.",
         ),
         (
             "AUTH",
             "454 later",
             false,
-            "does not take the message now (454: “later”)",
+            "cannot accept the message now (454: “later”)",
         ),
         (
             "MAIL",
             "550 not you",
             true,
-            "refused the message (550: “not you”)",
+            "rejected the message (550: “not you”)",
         ),
         (
             "RCPT",
             "550-no such\r\n550 user",
             true,
-            "refused the message (550: “no such user”)",
+            "rejected the message (550: “no such user”)",
         ),
         (
             "RCPT",
             "450 greylisted",
             false,
-            "(450: “greylisted”). It may later.",
+            "(450: “greylisted”). It may work later.",
         ),
         (
             ".",
             "552 too big",
             true,
-            "refused the message (552: “too big”)",
+            "rejected the message (552: “too big”)",
         ),
     ];
     for (word, reply, is_final, words) in cases {
@@ -360,7 +357,7 @@ async fn a_server_that_knows_no_login_is_told() {
         failed.is_final
             && failed
                 .words
-                .contains("offers no login with a password. Choose STARTTLS or TLS"),
+                .contains("does not accept passwords. Choose STARTTLS or TLS"),
         "{failed}"
     );
 }
@@ -389,7 +386,7 @@ async fn a_server_that_never_ends_a_line_or_says_nothing_is_left() {
         let before = Instant::now();
         let failed = failure(&sender(), &email(host.port, security)).await;
         assert!(
-            failed.words.contains("more came than a mail server says"),
+            failed.words.contains("the server sent too much data"),
             "{failed}"
         );
         assert!(before.elapsed() < Duration::from_secs(3));
@@ -406,7 +403,7 @@ async fn a_server_that_never_ends_a_line_or_says_nothing_is_left() {
         )
         .await;
         assert!(
-            failed.words.contains("did not answer within 0.3 s") && !failed.is_final,
+            failed.words.contains("did not respond within 0.3 s") && !failed.is_final,
             "{failed}"
         );
     }
@@ -422,9 +419,9 @@ async fn no_mail_server_is_told_in_plain_words() {
         .port();
     let failed = failure(&sender(), &email(free, MailSecurity::Tls)).await;
     assert!(
-        failed.words.starts_with(&format!(
-            "Nothing listens at localhost:{free}: the connection was refused."
-        )),
+        failed
+            .words
+            .starts_with(&format!("Connection refused by localhost:{free}.")),
         "{failed}"
     );
     let NotifyChannel::Email {
@@ -452,6 +449,6 @@ async fn no_mail_server_is_told_in_plain_words() {
         failure(&sender(), &lost)
             .await
             .words
-            .starts_with("The name in no-such-name.invalid:25 could not be resolved.")
+            .starts_with("Cannot resolve the host name of no-such-name.invalid:25.")
     );
 }

@@ -1,6 +1,6 @@
-//! Messages sent to receivers on loopback sockets, which write down what they hear.
+//! Tests with receivers on loopback sockets that record all input.
 //!
-//! Nothing leaves the machine, and no certificate authority of the machine is used.
+//! Nothing leaves the machine, and its certificate authorities are not used.
 
 mod channels;
 mod mail;
@@ -13,17 +13,17 @@ use receivers::Authority;
 use std::time::Duration;
 use tokio_rustls::rustls::RootCertStore;
 
-/// A sender that trusts nobody's certificates.
+/// A sender that trusts no certificates.
 fn sender() -> NotifySender {
     NotifySender::trusting(RootCertStore::empty(), Duration::from_secs(5)).unwrap()
 }
 
-/// A sender that soon loses patience.
+/// A sender with a short time limit.
 fn hasty() -> NotifySender {
     NotifySender::trusting(RootCertStore::empty(), Duration::from_millis(300)).unwrap()
 }
 
-/// A sender that trusts this authority and no other.
+/// A sender that trusts only this authority.
 fn trusting(authority: &Authority) -> NotifySender {
     let mut store = RootCertStore::empty();
     store.add(authority.certificate()).unwrap();
@@ -77,7 +77,7 @@ fn email(port: u16, security: MailSecurity) -> NotifyChannel {
     }
 }
 
-/// What must not be seen anywhere but where it belongs.
+/// A secret that must only appear in its place.
 const SECRET: &str = "Xq7-hidden_Treasure42";
 
 async fn failure(sender: &NotifySender, channel: &NotifyChannel) -> SendError {

@@ -1,4 +1,4 @@
-//! What arrives at a webhook, an ntfy server and Telegram's bot API.
+//! Tests of the requests to a webhook, an ntfy server and the Bot API of Telegram.
 
 use super::receivers::{Authority, Receiver, Then, answer};
 use super::*;
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 const NTFY_OK: &str = r#"{"id":"sPs71M8A2T","time":1643935928,"event":"message","topic":"mining"}"#;
 
-/// HMAC-SHA-256 as RFC 2104 writes it, from nothing but the hash.
+/// HMAC-SHA-256 according to RFC 2104, from the hash function only.
 fn hmac_by_hand(key: &[u8], text: &[u8]) -> String {
     let mut block = [0; 64];
     if key.len() > 64 {
@@ -218,7 +218,7 @@ async fn a_page_that_answers_200_is_no_ntfy_server_and_no_telegram() {
     let receiver = Receiver::with("200 OK", "", "<html>Welcome</html>").await;
     for (channel, name) in [
         (ntfy(receiver.port, None), "ntfy server"),
-        (telegram(receiver.port), "bot API"),
+        (telegram(receiver.port), "Bot API"),
     ] {
         let failed = failure(&sender(), &channel).await;
         assert!(failed.is_final && failed.words.contains(name), "{failed}");
@@ -371,7 +371,7 @@ async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
     assert!(
         failed
             .words
-            .contains("comes from nobody whom this machine trusts")
+            .contains("does not trust the issuer of the certificate")
             && !failed.is_final,
         "{failed}"
     );
@@ -382,7 +382,7 @@ async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
     );
     let by_address = webhook(format!("https://127.0.0.1:{}/", receiver.port));
     let failed = failure(&trusting(&own), &by_address).await;
-    assert!(failed.words.contains("is for another name"), "{failed}");
+    assert!(failed.words.contains("is for a different name"), "{failed}");
 
     let old = Authority::expired("localhost");
     let receiver =

@@ -1,4 +1,4 @@
-//! Receivers written by hand: of HTTP, which answer in one way, and of mail, which follow a script.
+//! Test receivers: HTTP servers with a fixed response, and mail servers with a script.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-/// A certificate that vouches for itself.
+/// A self-signed certificate.
 pub struct Authority {
     certificate: CertificateDer<'static>,
     key: Vec<u8>,
 }
 
 impl Authority {
-    /// For a server called so.
+    /// A certificate for this server name.
     pub fn of(name: &str) -> Self {
         Self::with(name, |_| {})
     }
 
-    /// The same, its time over.
+    /// The same, but expired.
     pub fn expired(name: &str) -> Self {
         Self::with(name, |params| {
             params.not_after = rcgen::date_time_ymd(2001, 1, 1)
@@ -58,7 +58,7 @@ impl Authority {
     }
 }
 
-/// A request that was heard.
+/// A received request.
 #[derive(Clone, Default)]
 pub struct Heard {
     pub head: String,
@@ -86,26 +86,26 @@ impl Heard {
     }
 }
 
-/// What comes after the answer.
+/// The behavior after the response.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Then {
     Close,
-    /// More and more, as fast as it is taken.
+    /// Endless data as fast as possible.
     Flood,
-    /// A byte now and then.
+    /// One byte from time to time.
     Drip,
 }
 
-/// A receiver of HTTP.
+/// An HTTP receiver.
 pub struct Receiver {
     pub port: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
-    /// Bytes of floods that were taken.
+    /// The number of accepted bytes of endless data.
     pub poured: Arc<Mutex<usize>>,
 }
 
 impl Receiver {
-    /// Answers each request so. `{request}` in the answer stands for the request itself.
+    /// Answers each request with this response. `{request}` is replaced by the request.
     pub async fn answering(answer: &str, then: Then) -> Self {
         Self::start(answer, then, None).await
     }
@@ -149,7 +149,7 @@ impl Receiver {
         receiver
     }
 
-    /// The only request there was.
+    /// The only request.
     pub fn only(&self) -> Heard {
         let heard = self.heard.lock().unwrap();
         assert_eq!(heard.len(), 1);
@@ -157,7 +157,7 @@ impl Receiver {
     }
 }
 
-/// An answer of HTTP with a body of known length.
+/// An HTTP response with a body of known length.
 pub fn answer(status: &str, headers: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -206,24 +206,23 @@ async fn attend<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// How a mail server behaves.
+/// The behavior of a mail server.
 #[derive(Clone, Default)]
 pub struct Rules {
-    /// Replies other than usual: the first word of a command (`GREETING`, or `.` for the end of a
-    /// message), and what is said then. `{line}` in it stands for the command.
+    /// Special replies: the first word of a command (`GREETING`, or `.` for the end of a message) and
+    /// the reply. `{line}` is replaced by the command.
     pub replies: Vec<(&'static str, &'static str)>,
-    /// Speaks TLS from the first byte.
+    /// Uses TLS from the first byte.
     pub tls: Option<TlsAcceptor>,
-    /// Speaks TLS when asked.
+    /// Supports STARTTLS.
     pub starttls: Option<TlsAcceptor>,
-    /// What it says in the clear behind its consent to STARTTLS.
+    /// Plain text sent after the reply to STARTTLS.
     pub injected: &'static str,
-    /// Goes on and on instead of a greeting.
+    /// Sends endless data instead of a greeting.
     pub babbles: bool,
 }
 
-/// A receiver of mail, which writes down each line that it hears. What was said in TLS has `*`
-/// before it.
+/// A mail receiver that records each line. Lines received over TLS start with `*`.
 pub struct MailHost {
     pub port: u16,
     lines: Arc<Mutex<Vec<String>>>,
@@ -263,7 +262,7 @@ impl MailHost {
         self.lines.lock().unwrap().clone()
     }
 
-    /// The text of the message that came, without its dots, and whatever is before and behind it.
+    /// The text of the received message without dot-stuffing, and the lines before and after it.
     pub fn mail(&self) -> String {
         let lines: Vec<String> = self
             .lines()
@@ -276,7 +275,7 @@ impl MailHost {
     }
 }
 
-/// Follows the script; gives the stream back when TLS is to begin.
+/// Follows the script; returns the stream when TLS starts.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     rules: &Rules,

@@ -1,4 +1,4 @@
-//! What receivers of HTTP can do instead of taking a message, and what is said about it.
+//! Tests of HTTP receivers that do not accept a message, and of the errors.
 
 use super::receivers::{MailHost, Receiver, Rules, Then};
 use super::*;
@@ -140,7 +140,7 @@ async fn a_redirect_is_not_followed_and_its_aim_is_told() {
         let failed = status(line, &location, "").await;
         assert!(failed.is_final, "{failed}");
         let told = format!(
-            "It leads on: “http://********:********@127.0.0.1:{}/login?next=********”",
+            "Target: “http://********:********@127.0.0.1:{}/login?next=********”",
             aim.port
         );
         assert!(failed.words.contains(&told), "{failed}");
@@ -151,7 +151,7 @@ async fn a_redirect_is_not_followed_and_its_aim_is_told() {
         status("302 Found", "", "")
             .await
             .words
-            .contains("not followed. Enter the address")
+            .contains("does not follow redirects. Enter the final")
     );
     assert!(
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| aim.only())).is_err(),
@@ -189,24 +189,24 @@ async fn an_endless_answer_is_read_no_further_than_64_kib() {
     let receiver = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n", Then::Flood).await;
     let failed = failure(&sender(), &ntfy(receiver.port, None)).await;
     assert!(
-        failed.words.contains("did not answer as ntfy does"),
+        failed.words.contains("the response is not from ntfy"),
         "{failed}"
     );
 }
 
 #[tokio::test]
 async fn a_slow_answer_ends_when_the_time_is_over() {
-    // In the head, in the body that is needed, and in the body that is only quoted.
+    // In the header, in a required body, and in a body that is only quoted.
     let head = Receiver::answering("HTTP/1.1 200 OK\r\nX-Slow: ", Then::Drip).await;
     let body = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n", Then::Drip).await;
     let told = Receiver::answering("HTTP/1.1 500 Oh\r\n\r\nit is because ", Then::Drip).await;
     let channels = [
         (
             webhook(format!("http://127.0.0.1:{}", head.port)),
-            "did not answer within 0.3 s",
+            "did not respond within 0.3 s",
         ),
-        (ntfy(body.port, None), "did not answer within 0.3 s"),
-        (telegram(body.port), "did not answer within 0.3 s"),
+        (ntfy(body.port, None), "did not respond within 0.3 s"),
+        (telegram(body.port), "did not respond within 0.3 s"),
         (
             webhook(format!("http://127.0.0.1:{}", told.port)),
             "500 Internal Server Error: “it is because x",
@@ -241,7 +241,7 @@ async fn what_keeps_a_connection_from_being_made_is_told_in_plain_words() {
         assert!(
             failed
                 .words
-                .starts_with(&format!("Nothing listens at http://127.0.0.1:{free}: ")),
+                .starts_with(&format!("Connection refused by http://127.0.0.1:{free}. ")),
             "{failed}"
         );
         assert!(!failed.is_final);
@@ -250,7 +250,7 @@ async fn what_keeps_a_connection_from_being_made_is_told_in_plain_words() {
     assert!(
         failed
             .words
-            .starts_with("The name in http://no-such-name.invalid could not be resolved."),
+            .starts_with("Cannot resolve the host name of http://no-such-name.invalid."),
         "{failed}"
     );
     let elsewhere = MailHost::start(Rules::default()).await.port;
@@ -258,15 +258,15 @@ async fn what_keeps_a_connection_from_being_made_is_told_in_plain_words() {
     let cases = [
         (
             format!("http://127.0.0.1:{elsewhere}/"),
-            "does not speak HTTP. Check the port, and whether the address has to start with https://.",
+            ". Check the port, and whether the address must start with https://.",
         ),
         (
             format!("https://127.0.0.1:{elsewhere}/"),
-            "does not speak TLS. Check the port, and whether the address has to start with http://.",
+            "does not use TLS. Check the port, and whether the address must start with http://.",
         ),
         (
             format!("http://127.0.0.1:{silent}/"),
-            "closed the connection without an answer.",
+            ": the connection was closed. Check the port.",
         ),
     ];
     for (url, words) in cases {
@@ -288,7 +288,7 @@ async fn errors_of_ntfy_and_telegram_are_quoted() {
         failed.is_final
             && failed
                 .words
-                .contains("403 Forbidden: “forbidden”. Check the server's address and the topic"),
+                .contains("403 Forbidden: “forbidden”. Check the server address, the topic"),
         "{failed}"
     );
 
@@ -315,7 +315,7 @@ async fn errors_of_ntfy_and_telegram_are_quoted() {
     let receiver = Receiver::with("200 OK", "", r#"{"ok":false,"description":"no"}"#).await;
     let failed = failure(&sender(), &telegram(receiver.port)).await;
     assert!(
-        failed.is_final && failed.words.contains("did not take the message: “no”"),
+        failed.is_final && failed.words.contains("rejected the message: “no”"),
         "{failed}"
     );
 }

@@ -93,7 +93,7 @@ fn what_is_no_socket_is_named() {
         ("file", "a file"),
         ("link", "a file"),
         ("pipe", "a named pipe"),
-        ("datagram", "another type"),
+        ("datagram", "a different type of socket"),
     ] {
         let result = check(Some(&path(name)), None);
         assert_eq!(result.status, NodeStatus::NotASocket, "{result:?}");

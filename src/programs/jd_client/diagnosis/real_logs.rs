@@ -142,7 +142,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
     (
         "jd-client/tp_wrong_pubkey",
         ONE,
-        "its certificate was not accepted |  | ",
+        "its certificate was rejected |  | ",
         Some("provider-key"),
     ),
     // A client with a translator as its miner, until it is asked to stop.

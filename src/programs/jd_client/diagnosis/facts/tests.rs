@@ -27,7 +27,7 @@ fn expected() -> Vec<LogFact> {
         from: 1_795_383_253,
         until: 1_795_386_853,
     };
-    let not_accepted = "its certificate was not accepted".to_owned();
+    let rejected = "its certificate was rejected".to_owned();
     vec![
         LogFact::PoolsTried,
         LogFact::PoolTryFailed {
@@ -82,7 +82,7 @@ fn expected() -> Vec<LogFact> {
         LogFact::PoolGivenUp,
         LogFact::ProviderShookHands,
         LogFact::ProviderRefused {
-            words: not_accepted,
+            words: rejected,
             certificate: Some(certificate),
         },
         LogFact::MinerRefused {
@@ -295,7 +295,7 @@ fn an_error_of_a_try_is_looked_for_behind_the_addresses() {
     let line = format!(
         "jd_client_sv2: Attempt 1/3 failed for pool=Timeout:1, jds=[::1]:2: JDCError {{ kind: {certificate}, action: Fallback }}"
     );
-    let words = "its certificate was not accepted".to_owned();
+    let words = "its certificate was rejected".to_owned();
     assert_eq!(
         fact(&line),
         Some(LogFact::PoolTryFailed {

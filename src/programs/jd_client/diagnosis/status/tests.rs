@@ -172,11 +172,7 @@ fn at_telling_moments_the_standing_is_what_happened() {
         ("tp_unreachable", 1, "connecting |  | "),
         ("tp_unreachable", 4, "Connection refused |  | "),
         ("tp_unreachable", all, "Connection refused |  | "),
-        (
-            "tp_wrong_pubkey",
-            all,
-            "its certificate was not accepted |  | ",
-        ),
+        ("tp_wrong_pubkey", all, "its certificate was rejected |  | "),
         ("listen_port_in_use", all, "connected | solo | "),
         ("monitoring_port_in_use", all, "connected | solo | "),
     ] {
