@@ -10,6 +10,7 @@ mod parsing;
 mod pools;
 mod setup;
 mod silence;
+mod translator;
 mod trial;
 
 use crate::harness::peer::Peer;
