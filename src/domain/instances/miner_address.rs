@@ -63,6 +63,12 @@ pub struct MinerAddress {
 }
 
 impl MinerAddress {
+    /// The addresses for miners of one protocol.
+    pub fn of_protocol<'a>(all: &'a [Self], protocol: &MinerProtocol) -> Vec<&'a Self> {
+        let is_wanted = |address: &&Self| address.protocol == *protocol;
+        all.iter().filter(is_wanted).collect()
+    }
+
     /// Only programs on this machine can connect.
     pub fn is_local(&self) -> bool {
         self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())

@@ -199,14 +199,6 @@ pub struct ConfigSummaryView {
     pub pending: Option<PendingRevision>,
 }
 
-impl ConfigSummaryView {
-    /// The addresses for miners of one protocol.
-    fn addresses_of(&self, protocol: &MinerProtocol) -> Vec<&MinerAddress> {
-        let is_wanted = |address: &&MinerAddress| address.protocol == *protocol;
-        self.addresses.iter().filter(is_wanted).collect()
-    }
-}
-
 /// A newer revision of the configuration than the one in use.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PendingRevision {

@@ -150,9 +150,10 @@ impl SetupService {
 
 /// The URLs for Stratum V2 miners.
 pub(super) fn v2_urls(addresses: &[MinerAddress]) -> Vec<String> {
-    let is_v2 = |address: &&MinerAddress| address.protocol == MinerProtocol::V2;
-    let urls = addresses.iter().filter(is_v2);
-    urls.map(|address| address.url.clone()).collect()
+    MinerAddress::of_protocol(addresses, &MinerProtocol::V2)
+        .into_iter()
+        .map(|address| address.url.clone())
+        .collect()
 }
 
 fn port_of(address: &Value) -> Option<u16> {

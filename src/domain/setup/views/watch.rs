@@ -45,11 +45,6 @@ impl WatchPage {
         ))
     }
 
-    fn addresses_of(&self, protocol: &MinerProtocol) -> Vec<&MinerAddress> {
-        let is_wanted = |address: &&MinerAddress| address.protocol == *protocol;
-        self.addresses.iter().filter(is_wanted).collect()
-    }
-
     fn is_serving(&self) -> bool {
         self.instance.status == InstanceState::Running
     }
