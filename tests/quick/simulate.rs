@@ -4,6 +4,8 @@
 //! These tests cover only features that need a process: command line, ports, signals, exit codes,
 //! standard output. Unit tests next to the source cover the simulated data and its format.
 
+mod translator;
+
 use crate::harness::{PROGRAM, free_port};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
