@@ -131,7 +131,7 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/openapi",
                 "showDocumentation",
-                "Returns this documentation, as a page for people.",
+                "Returns this documentation, for browsers.",
             )
             .gives::<Map<String, Value>>(PAGE),
             api_docs::routes::show,

@@ -7,6 +7,8 @@ use scraper::{Html, Selector};
 use serde_json::Value;
 use std::time::Duration;
 
+use super::wording::{forbidden_phrases, visible_texts};
+
 /// An answer that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -52,11 +54,23 @@ impl Answer {
         let (status, headers, text) = tokio::time::timeout(PATIENCE, work)
             .await
             .unwrap_or_else(|_| panic!("{asked} hangs"));
-        Self {
+        let answer = Self {
             asked,
             status,
             headers,
             text,
+        };
+        answer.check_wording();
+        answer
+    }
+
+    /// A page has no forbidden phrase, whatever its state.
+    fn check_wording(&self) {
+        if self.media_type() == "text/html" {
+            for text in visible_texts(&self.text, false) {
+                let faults = forbidden_phrases(&text);
+                assert!(faults.is_empty(), "{}: {faults:?}", self.asked);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub mod releases;
 pub mod routes;
 pub mod sv2_server;
 pub mod update_jobs;
+pub mod wording;
 
 use serde_json::{Value, json};
 use std::fs;

@@ -511,7 +511,7 @@ fn a_data_directory_that_cannot_be_used_is_said() {
             .args(["--listen", "127.0.0.1:0"]));
         assert_eq!((code, out.as_str()), (1, ""), "{dir:?}: {said}");
         assert!(
-            said.contains(dir.to_str().unwrap()) && said.contains("cannot be used"),
+            said.contains(dir.to_str().unwrap()) && said.contains("cannot use the data directory"),
             "{dir:?}: {said}"
         );
     }
@@ -541,7 +541,7 @@ fn a_data_directory_that_cannot_be_written_is_said() {
     } else {
         let (code, _, said) = run(&mut home.serve());
         assert!(
-            code == 1 && said.contains("cannot be used"),
+            code == 1 && said.contains("cannot use the data directory"),
             "{code}: {said}"
         );
     }
@@ -600,7 +600,7 @@ async fn its_log_in_json_is_one_object_a_line() {
         );
     }
     assert!(
-        log.contains("\"serving\"") && log.contains("\"ended\""),
+        log.contains("\"serving\"") && log.contains("\"jd-manager stopped\""),
         "{log}"
     );
 }

@@ -96,7 +96,7 @@ fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     // Pages and what forms send in place of another method are for no shell.
     let is_for_programs = |operation: &Value| {
         let summary = operation["summary"].as_str().unwrap();
-        !summary.ends_with("for people.") && !summary.contains(", for forms")
+        !summary.ends_with("for browsers.") && !summary.contains(", for forms")
     };
     let missing: Vec<String> = operations
         .iter()

@@ -537,7 +537,7 @@ fn files_that_do_not_belong_together_are_named_before_anything_is_opened() {
         (
             &one.certificate,
             &two.key,
-            ["two.key", "does not belong", "one.crt"],
+            ["two.key", "does not match", "one.crt"],
         ),
         (
             &nowhere,

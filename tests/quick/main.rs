@@ -26,3 +26,4 @@ mod service;
 mod simulate;
 mod supervision;
 mod updates;
+mod wording;

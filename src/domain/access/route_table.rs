@@ -25,7 +25,7 @@ where
     let not_by_token = "Not available with a token.";
     RouteTable::new()
         .add(
-            get("/login", "showLogin", "Shows the sign-in page, for people.")
+            get("/login", "showLogin", "Shows the sign-in page, for browsers.")
                 .asks([text("next", "The page to open after signing in.").like("/")])
                 .gives::<LoginPage>(PAGE)
                 .for_anybody(),
@@ -59,7 +59,7 @@ where
             get(
                 "/login/first",
                 "showFirstVisit",
-                "Shows the form for the first user, for people.",
+                "Shows the form for the first user, for browsers.",
             )
             .gives::<FirstPage>(PAGE)
             .fails(&[404])
@@ -235,7 +235,7 @@ where
 .add(get(
             "/users/{id}/delete",
             "askDeleteUser",
-            "Asks for confirmation before deleting a user, for people.",
+            "Asks for confirmation before deleting a user, for browsers.",
         )
         .gives::<ConfirmPage<AccessRemoval>>(PAGE).for_admins(), routes::users::ask_delete)
 .add(get(
@@ -271,7 +271,7 @@ where
 .add(get(
             "/tokens/{id}/delete",
             "askRevokeToken",
-            "Asks for confirmation before revoking a token, for people.",
+            "Asks for confirmation before revoking a token, for browsers.",
         )
         .gives::<ConfirmPage<AccessRemoval>>(PAGE), routes::tokens::ask_revoke)
 .add(get(

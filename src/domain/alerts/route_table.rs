@@ -55,7 +55,7 @@ where
 .add(get(
             "/alerts/channels/new",
             "showNewChannel",
-            "Shows the form for a new channel, for people.",
+            "Shows the form for a new channel, for browsers.",
         )
         .asks([one_of("kind", "The kind.", &kinds)])
         .gives::<ChannelKinds>(PAGE), routes::new_channel)
@@ -85,7 +85,7 @@ where
 .add(get(
             "/alerts/channels/{id}/delete",
             "askDeleteChannel",
-            "Asks for confirmation before deleting a channel, for people.",
+            "Asks for confirmation before deleting a channel, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_channel)
@@ -113,7 +113,7 @@ where
 .add(get(
             "/alerts/rules/new",
             "showNewRule",
-            "Shows the form for a new rule, for people.",
+            "Shows the form for a new rule, for browsers.",
         )
         .asks([
             one_of("kind", "The kind.", RuleCondition::VARIANTS),
@@ -141,7 +141,7 @@ where
 .add(get(
             "/alerts/rules/{id}/delete",
             "askDeleteRule",
-            "Asks for confirmation before deleting a rule, for people.",
+            "Asks for confirmation before deleting a rule, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
         .fails(&[409]), routes::ask_delete_rule)
@@ -156,7 +156,7 @@ where
 .add(get(
             "/alerts/unreadable/{id}/delete",
             "askDeleteUnreadable",
-            "Asks for confirmation before deleting an unreadable rule or channel, for people.",
+            "Asks for confirmation before deleting an unreadable rule or channel, for browsers.",
         )
         .named(place())
         .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)

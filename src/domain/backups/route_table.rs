@@ -70,7 +70,7 @@ where
             get(
                 "/backups/{id}/delete",
                 "askDeleteBackup",
-                "Asks for confirmation before deleting a backup, for people.",
+                "Asks for confirmation before deleting a backup, for browsers.",
             )
             .named(name())
             .gives::<ConfirmPage<BackupRemoval>>(PAGE)

@@ -86,7 +86,7 @@ where
             .takes([version("Tag of the release, or version of its client.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("offered a skipped release again"), routes::unskip)
-.add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation.")
+.add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation, for browsers.")
             .asks([version("Release to install. Default: the latest that can be installed here.")])
             .gives::<InstallPage>(PAGE)
             .fails(&[404, 409]), routes::ask_install)
@@ -108,7 +108,7 @@ where
             .takes_file(file, [])
             .begins::<JobStartResponse>()
             .fails(&[409, 422]).for_admins().audited("uploaded a client").uploads(), routes::upload)
-.add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch.")
+.add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch, for browsers.")
             .asks([version("Name of an installed client.").like("0.6.0")])
             .gives::<SwitchPage>(PAGE)
             .fails(&[404, 409]), routes::ask_switch)
@@ -139,7 +139,7 @@ where
 .add(get(
             "/updates/installed/{name}/delete",
             "askRemoveClient",
-            "Shows the confirmation page for removing an installed client.",
+            "Shows the confirmation page for removing an installed client, for browsers.",
         )
         .named(name())
         .gives::<ConfirmPage<ClientRemoval>>(PAGE), routes::ask_remove)

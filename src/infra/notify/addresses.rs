@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Url, String> {
     const EXAMPLE: &str = "Enter an address that starts with https:// or http://, for example https://example.org/hook.";
     if text.contains(MASK) {
         return Err(format!(
-            "Enter the whole address again. {MASK} is only a placeholder for a hidden secret."
+            "Enter the whole address again. {MASK} only stands for a hidden secret."
         ));
     }
     if text.len() > LONGEST {

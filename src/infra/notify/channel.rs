@@ -408,7 +408,7 @@ impl ChannelProblems {
         if secret == MASK {
             self.add(
                 field,
-                format!("Enter the {field} again. {MASK} is only a placeholder."),
+                format!("Enter the {field} again. {MASK} only stands for the hidden one."),
             );
         } else if secret.len() > LONGEST || secret.contains(['\r', '\n', '\0']) {
             self.add(

@@ -179,7 +179,7 @@ async fn tokens_of_the_command_line_work_at_once() {
     let refused = run(&manager, &["token", "revoke", "cron"], "");
     assert!(
         !refused.status.success()
-            && String::from_utf8_lossy(&refused.stderr).contains("no token called \"cron\""),
+            && String::from_utf8_lossy(&refused.stderr).contains("there is no token \"cron\""),
         "{refused:?}"
     );
 }

@@ -10,19 +10,19 @@
 mod code;
 mod imports;
 mod names;
-mod source;
+pub mod source;
 mod texts;
 
 use std::fs;
 use std::path::Path;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The project's files in a folder and its folders, by their names below the project's root,
 /// sorted.
-fn files_below(folder: &str) -> Vec<String> {
+pub fn files_below(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     add_files_below(&root().join(folder), &mut found);
     found.sort();

@@ -184,7 +184,7 @@ impl ChannelPage {
         }
     }
 
-    /// The placeholder of an empty field whose secret is kept.
+    /// The hint in an empty field whose secret is kept.
     fn hint(&self, name: &str) -> String {
         self.json
             .get(name)

@@ -32,7 +32,7 @@ pub struct AlertFormField {
     pub input: FieldInput,
     /// The options of a choice: value and text.
     pub options: Vec<(String, String)>,
-    /// The placeholder.
+    /// The hint in the empty field.
     pub hint: String,
     /// The error.
     pub error: Option<String>,
