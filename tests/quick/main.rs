@@ -25,5 +25,6 @@ mod security;
 mod service;
 mod simulate;
 mod supervision;
+mod translator_supervision;
 mod updates;
 mod wording;

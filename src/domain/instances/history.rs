@@ -14,7 +14,7 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::infra::db::schema::events;
 use crate::infra::log_store::SecretMask;
-use crate::keeper::journal::JournalEntry;
+use crate::keeper::journal::{JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
 
@@ -32,6 +32,8 @@ pub struct InstanceEvent {
     /// Time of the event.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
+    /// Whose state changed: `client`, or `translator` for the one beside it.
+    pub program: String,
     /// Previous state.
     #[serde(rename = "from")]
     pub from_state: String,
@@ -66,6 +68,11 @@ pub struct InstanceEvent {
 }
 
 impl InstanceEvent {
+    /// It is about the client, not about the translator beside it.
+    pub fn is_of_client(&self) -> bool {
+        self.program == ManagedProgram::Client.as_str()
+    }
+
     /// Approximate size of its text, bytes.
     pub fn text_len(&self) -> usize {
         let cause = self
@@ -103,6 +110,7 @@ pub fn covered(
 pub struct NewEvent {
     instance_id: InstanceId,
     at: Timestamp,
+    program: &'static str,
     from_state: &'static str,
     to_state: &'static str,
     reason: String,
@@ -123,9 +131,10 @@ impl NewEvent {
         Self {
             instance_id,
             at: Timestamp(entry.at),
+            program: entry.program.as_str(),
             from_state: entry.from.as_str(),
             to_state: entry.to.as_str(),
-            reason: sentence(&entry.reason, entry.to, entry.exit),
+            reason: sentence(entry),
             actor: entry.actor.clone(),
             pid: entry.pid.and_then(|pid| i32::try_from(pid).ok()),
             exit_code,
@@ -138,12 +147,14 @@ impl NewEvent {
     }
 }
 
-/// Why the client of an entry exited, if it exited unexpectedly and its last lines show it.
+/// Why the client of an entry exited, if it exited unexpectedly and its last lines show it. The rules
+/// are those of the client's lines, so the exit of a translator has none.
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
-    if !matches!(
+    let is_sudden = matches!(
         entry.reason,
         ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }
-    ) {
+    );
+    if entry.program != ManagedProgram::Client || !is_sudden {
         return None;
     }
     // Older keepers stored only the last error line.
@@ -215,20 +226,69 @@ pub fn running_time(
         .sum()
 }
 
-/// The text of a reason.
-fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
-    let ended = match exit {
+/// The text of a reason for the history.
+fn sentence(entry: &JournalEntry) -> String {
+    match entry.program {
+        ManagedProgram::Client => client_sentence(&entry.reason, entry.to, entry.exit),
+        ManagedProgram::Translator => translator_sentence(&entry.reason, entry.to, entry.exit),
+    }
+}
+
+/// The exit of a program within a sentence.
+fn exit_text(exit: Option<ProcessExit>) -> String {
+    match exit {
         Some(exit @ ProcessExit::Code(_)) => format!(" ({exit})"),
         Some(exit @ ProcessExit::Signal(_)) => format!(" on {exit}"),
         None => String::new(),
-    };
+    }
+}
+
+/// Why the state of a translator changed.
+fn translator_sentence(
+    reason: &ChangeReason,
+    to: InstanceState,
+    exit: Option<ProcessExit>,
+) -> String {
+    let ended = exit_text(exit);
+    match (reason, to) {
+        (ChangeReason::Asked, _) => "translator: stop requested".into(),
+        (ChangeReason::Retry, _) => "translator: retrying after the wait".into(),
+        (ChangeReason::Ready, _) => "translator: ready for Stratum V1 miners".into(),
+        (ChangeReason::ClientServes, _) => "translator: starting, the client is ready".into(),
+        (ChangeReason::ClientLost, InstanceState::Stopping) => {
+            "translator: stopping, its client has exited".into()
+        }
+        (ChangeReason::ClientLost, _) => {
+            format!("translator: exited{ended} because its client disconnected it")
+        }
+        (ChangeReason::Reloaded, InstanceState::Starting) => {
+            "translator: starting with its new configuration".into()
+        }
+        (ChangeReason::Reloaded, _) => "translator: its configuration has changed".into(),
+        (ChangeReason::EndedUnasked, _) => format!("translator: exited unexpectedly{ended}"),
+        (ChangeReason::EndedAsAsked | ChangeReason::Terminated, _) => {
+            format!("translator: stopped as requested{ended}")
+        }
+        (ChangeReason::Killed, _) => {
+            format!("translator: did not stop in time and was killed{ended}")
+        }
+        (ChangeReason::CannotRun(detail), _) => format!("translator: {detail}"),
+        (ChangeReason::GaveUp { .. } | ChangeReason::LeftRunning | ChangeReason::KeeperLost, _) => {
+            format!("translator: exited{ended}")
+        }
+    }
+}
+
+/// Why the state of a client changed.
+fn client_sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
+    let ended = exit_text(exit);
     let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
         (ChangeReason::Asked, InstanceState::Starting) => "start requested".into(),
         (ChangeReason::Asked, _) => "stop requested".into(),
         (ChangeReason::Retry, _) => "retrying after the wait".into(),
-        (ChangeReason::Ready, _) => "ready for miners".into(),
-        (ChangeReason::EndedUnasked, _) => {
+        (ChangeReason::Ready | ChangeReason::ClientServes, _) => "ready for miners".into(),
+        (ChangeReason::ClientLost | ChangeReason::EndedUnasked, _) => {
             format!("the client exited unexpectedly{ended}")
         }
         (ChangeReason::EndedAsAsked, _) => format!("the client stopped as requested{ended}"),
@@ -247,6 +307,7 @@ fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>)
             "jd-manager stopped; the keeper keeps the client running".into()
         }
         (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
+        (ChangeReason::Reloaded, _) => "its configuration has changed".into(),
     }
 }
 

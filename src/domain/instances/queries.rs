@@ -11,7 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::{configurations, events, instances};
 use crate::infra::db::statement::CachedStatement;
-use crate::keeper::journal::JournalEntry;
+use crate::keeper::journal::{JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState};
 
 /// A row with the name and latest revision of its configuration.
@@ -199,14 +199,15 @@ pub fn ingest(
     Ok(())
 }
 
-/// Copies one state change into the history and the row.
+/// Copies one state change into the history and, if it is the client's, into the row.
 pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<()> {
     diesel::insert_into(events::table)
         .values(NewEvent::of(id, entry))
         .execute(db)?;
     let row = instances::table.filter(instances::id.eq(id));
     let at = Timestamp(entry.at);
-    if matches!(entry.reason, ChangeReason::LeftRunning) {
+    if entry.program != ManagedProgram::Client || matches!(entry.reason, ChangeReason::LeftRunning)
+    {
         return Ok(());
     }
     diesel::update(row)
@@ -286,14 +287,18 @@ pub fn history(
         .load(db)
 }
 
-/// State changes of an instance within a time range, oldest first, starting with its initial state.
+/// State changes of the client of an instance within a time range, oldest first, starting with its initial state.
 pub fn changes(
     db: &mut Db,
     id: InstanceId,
     from: Timestamp,
     to: Timestamp,
 ) -> QueryResult<Vec<(Timestamp, InstanceState)>> {
-    let of = || events::table.filter(events::instance_id.eq(id));
+    let of = || {
+        events::table
+            .filter(events::instance_id.eq(id))
+            .filter(events::program.eq(ManagedProgram::Client.as_str()))
+    };
     let first = of()
         .filter(events::at.lt(from))
         .select(diesel::dsl::max(events::id))
@@ -310,7 +315,7 @@ pub fn changes(
         .collect())
 }
 
-/// Starts of an instance within a time range, newest first.
+/// Starts of the client of an instance within a time range, newest first.
 pub fn starts(
     db: &mut Db,
     id: InstanceId,
@@ -322,6 +327,7 @@ pub fn starts(
         .filter(
             events::instance_id
                 .eq(id)
+                .and(events::program.eq(ManagedProgram::Client.as_str()))
                 .and(events::to_state.eq(InstanceState::Starting.as_str()))
                 .and(events::from_state.ne(events::to_state)),
         )

@@ -12,7 +12,10 @@ async fn a_password_set_on_the_machine_is_in_force_at_once() {
         &["set-password", "ada", "--stdin"],
         "quite another one\n",
     ));
-    assert!(said.contains("The password of ada is set. All sessions of ada are signed out."), "{said}");
+    assert!(
+        said.contains("The password of ada is set. All sessions of ada are signed out."),
+        "{said}"
+    );
     admin.get(&manager, "/api/account").await.problem(401);
     log_in(&manager, "ada", "quite another one").await.unwrap();
     printed(run(
