@@ -1,9 +1,9 @@
 //! Waits for what a process needs before it can work: a client its template provider or its node's
 //! socket, a translator its client.
 //!
-//! A client ends when either is gone. Its keeper then waits longer and longer before it tries again,
-//! and would go on waiting after the node is back. So the keeper looks every two seconds while it
-//! waits, without the manager's help.
+//! A client exits when either is gone. Its keeper then waits longer before each retry, and would keep
+//! waiting after the node is back. So the keeper checks every two seconds while it waits, without the
+//! manager's help.
 
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// From one look to the next.
+/// The interval between two checks.
 const PERIOD: Duration = Duration::from_secs(2);
 /// The same for a port that is expected to open at any moment, at first.
 const SHORT_PERIOD: Duration = Duration::from_millis(100);
 /// So many short ones come first.
 const SHORT_PERIODS: u32 = 600;
-/// A connection is waited for so long.
+/// Timeout of a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A stack size that is enough for the name resolver; the default is eight times as large.
 const STACK_BYTES: usize = 256 * 1024;
@@ -53,8 +53,8 @@ impl Dependency {
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
 impl DependencyWatch {
-    /// Writes a byte to `signal` as soon as the dependency accepts connections after it did not; one
-    /// that accepts all the time is never reported. None if there can be no thread.
+    /// Writes a byte to `signal` when the dependency accepts connections again after it did not. A
+    /// dependency that always accepts is never reported. None if the thread cannot be started.
     pub(super) fn begin(dependency: Dependency, signal: UnixStream) -> Option<Self> {
         Self::spawn(move || dependency.accepts(), false, |_| PERIOD, signal)
     }

@@ -47,12 +47,12 @@ impl ManagedProgram {
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
-    /// When, milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub at: i64,
     /// Whose state changed.
     #[serde(default, skip_serializing_if = "ManagedProgram::is_client")]
     pub program: ManagedProgram,
-    /// From this state
+    /// The previous state.
     pub from: InstanceState,
     /// The new state.
     pub to: InstanceState,

@@ -1,8 +1,8 @@
 //! The keeper process: one thread, one `poll`, and the state machine between events and actions.
 //!
-//! It knows the instance's directory and nothing else: `keeper.json` says what to run. The lock
-//! says that the instance is alive, the socket lets the manager send commands and watch, the
-//! journal keeps the history while the manager is away.
+//! It knows only the instance's directory: `keeper.json` contains what to run. The lock shows that
+//! the instance is alive, the manager sends commands and watches through the socket, and the journal
+//! keeps the history while the manager is not running.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -29,7 +29,7 @@ use wait::PollSource;
 mod requests;
 mod wait;
 
-/// So much output is taken before other things get their turn, bytes.
+/// The amount of output that is read before other events are handled, in bytes.
 const INTAKE_BYTES: usize = 1 << 20;
 /// The wait before a failed write of the journal is retried.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
@@ -83,9 +83,9 @@ struct KeeperProcess {
     status: KeeperStatus,
     /// The last actor, until the resulting change is recorded.
     actor: Option<String>,
-    /// A start that is not written down yet.
+    /// A start that is not recorded yet.
     starting: Option<StateChange>,
-    /// What went wrong last in the run that has just ended, until that end is written down.
+    /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
     epoch: Instant,
     last_flush: Instant,
@@ -115,7 +115,7 @@ impl KeeperProcess {
             .set_nonblocking(true)
             .map_err(|e| told("cannot listen", &e))?;
         let receive = |signals: &[i32]| {
-            signals::receive_signals(signals).map_err(|e| told("cannot take signals", &e))
+            signals::receive_signals(signals).map_err(|e| told("cannot handle signals", &e))
         };
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
@@ -139,7 +139,7 @@ impl KeeperProcess {
         if leftovers > 0 {
             client.note(
                 "WARN",
-                &format!("killed {leftovers} processes that the keeper before left behind"),
+                &format!("killed {leftovers} processes that the previous keeper left behind"),
             );
         }
         let translator = spec
@@ -193,7 +193,7 @@ impl KeeperProcess {
     }
 
     fn run(&mut self) {
-        // A keeper that is asked nothing has no reason to stay.
+        // A keeper without any request exits.
         let born = Instant::now();
         // A translator exits before its keeper.
         while !self.done || self.translator_pid().is_some() {
@@ -217,7 +217,7 @@ impl KeeperProcess {
         }
     }
 
-    /// One round: sleeps until something happens or is due, then deals with all of it.
+    /// One round: sleeps until an event or a deadline, then handles all events.
     fn wait_and_serve(&mut self) {
         let Some(sources) = self.wait() else { return };
         for source in sources {
@@ -259,11 +259,11 @@ impl KeeperProcess {
             PollSource::End(ManagedProgram::Translator) => self.reap_translator(),
             PollSource::Dependency => {
                 signals::drain(&mut self.dependency_signals.0);
-                // The signal of a watch that is over by now means nothing.
+                // Ignore the signal of a watch that has ended.
                 if self.dependency.take().is_some() {
                     self.client.note(
                         "INFO",
-                        "what the client needs accepts connections again; starting the client",
+                        "the template provider or node accepts connections again; starting the client",
                     );
                     self.feed(MachineInput::DependencyBack);
                 }
@@ -272,7 +272,7 @@ impl KeeperProcess {
                 self.with_translator(|translator, context| translator.finish_probe(context));
             }
             PollSource::Signals => {
-                // The machine is going down, or somebody ends the keeper: the client ends first.
+                // The system is shutting down, or a signal stops the keeper: stop the client first.
                 signals::drain(&mut self.signals);
                 if self.machine.state().is_at_rest() {
                     self.done = true;
@@ -291,11 +291,11 @@ impl KeeperProcess {
         pids.into_iter().flatten().collect()
     }
 
-    /// Gives the machine an input and does what it wants done.
+    /// Passes an input to the machine and runs the actions that it returns.
     fn feed(&mut self, input: MachineInput) {
         for action in self.machine.take(input, self.now(), chance()) {
             match action {
-                // A start is written down with the process id, which is known a moment later.
+                // A start is recorded with the process id, which is known a moment later.
                 MachineAction::Record(change) if change.to == InstanceState::Starting => {
                     self.starting = Some(change)
                 }
@@ -348,7 +348,7 @@ impl KeeperProcess {
         match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!(
-                "keeper.json cannot be read, the one before still holds: {e}"
+                "cannot read keeper.json, still using the previous one: {e}"
             )),
         }
     }
@@ -413,21 +413,21 @@ impl KeeperProcess {
         }
     }
 
-    /// No process of a client outlives it: only then is its instance stopped, and its ports are
-    /// free. A translator is ended by its own rules.
+    /// Stops all processes that the client left behind. Only then is the instance stopped and are its
+    /// ports free. A translator is ended by its own rules.
     fn end_leftovers(&mut self) {
         let others: Vec<u32> = self.translator_pid().into_iter().collect();
         let leftovers::CleanupResult { found, left } = leftovers::end_children(&others);
         if found > 0 {
             self.client.note(
                 "WARN",
-                &format!("ended {found} processes that the client left behind"),
+                &format!("stopped {found} processes that the client left behind"),
             );
         }
         if left > 0 {
             self.client.note(
                 "ERROR",
-                &format!("{left} processes that the client left behind cannot be ended"),
+                &format!("{left} processes that the client left behind cannot be stopped"),
             );
         }
     }
@@ -485,7 +485,7 @@ impl KeeperProcess {
 
     fn append(&mut self, entry: &JournalEntry) {
         if let Err(e) = self.journal.append(entry) {
-            complain(&format!("the journal cannot be written: {e}"));
+            complain(&format!("cannot write the journal: {e}"));
         }
         self.status.journal = self.journal.end();
     }

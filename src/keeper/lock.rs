@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::names;
 
-/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is
-/// tried again for a second.
+/// Takes the instance's lock. The manager sometimes holds the lock briefly to check it, so a held lock
+/// is retried for a second.
 pub fn lock() -> io::Result<File> {
     let file = File::options()
         .create(true)

@@ -171,11 +171,11 @@ pub enum MachineAction {
 /// A change of state and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange<State = InstanceState> {
-    /// From this state
+    /// The previous state.
     pub from: State,
-    /// to this one,
+    /// The new state.
     pub to: State,
-    /// because of this.
+    /// The reason.
     pub reason: ChangeReason,
     /// How the client exited, if it did.
     pub exit: Option<ProcessExit>,
@@ -214,7 +214,7 @@ pub enum ChangeReason {
     },
     /// The keeper was killed, and the client with it. Recorded by the manager when it notices this.
     KeeperLost,
-    /// The manager ended and left the keeper to itself; nothing changed. Written by the manager.
+    /// The manager exited and left the keeper running; nothing changed. Recorded by the manager.
     LeftRunning,
     /// Only of a translator: its client serves miners.
     ClientServes,

@@ -46,7 +46,7 @@ pub mod names {
     pub const CONFIG: &str = "config.toml";
     /// The translator's configuration, mode 0600.
     pub const TRANSLATOR_CONFIG: &str = "translator.toml";
-    /// What the keeper is to run, see [`super::protocol::KeeperSpec`].
+    /// The specification of the client, see [`super::protocol::KeeperSpec`].
     pub const SPEC: &str = "keeper.json";
     /// Held by the keeper for its whole life.
     pub const LOCK: &str = "keeper.lock";

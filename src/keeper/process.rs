@@ -26,7 +26,7 @@ struct LiveProcess {
     pid: u32,
     /// Readable once the process has exited.
     ended: OwnedFd,
-    /// Its output, until every holder of the other end is gone.
+    /// The output, until all holders of the other end are gone.
     output: Option<OwnedFd>,
 }
 
@@ -80,10 +80,9 @@ pub struct SupervisedProcess {
     name: &'static str,
     live: Option<LiveProcess>,
     log: LogFile,
-    /// Where the log ended when this keeper began, bytes.
+    /// The end of the log when this keeper started, in bytes.
     log_start: u64,
-    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
-    /// there were.
+    /// Information from the output: the unfinished line, this run's last errors, line counts.
     watcher: LineWatcher,
     buffer: Vec<u8>,
 }
@@ -148,7 +147,7 @@ impl SupervisedProcess {
     /// its process id. `ready_when`: a line with one of these in it says that it serves miners.
     ///
     /// # Errors
-    /// The program cannot be run; the text says which and why.
+    /// The program cannot be run; the text contains the program and the reason.
     pub fn start(
         &mut self,
         plan: &SpawnPlan<'_>,
@@ -174,7 +173,7 @@ impl SupervisedProcess {
             StopSignal::Kill => (Signal::KILL, Some("SIGKILL")),
         };
         if let Some(name) = name {
-            let text = format!("the {} has not ended yet, sending {name}", self.name);
+            let text = format!("the {} is still running, sending {name}", self.name);
             self.log.note("WARN", &text);
         }
         spawn::signal_group(live.pid, signal);
@@ -215,10 +214,9 @@ impl SupervisedProcess {
 
     /// Takes a process that has exited: its group goes with it, its last output is read.
     pub fn reap(&mut self, is_asked: bool) -> Option<ProcessEnd> {
-        // The dead leader still holds the group's number, so this reaches nobody else.
+        // The dead leader still holds the group id, so no other process gets the signal.
         spawn::signal_group(self.pid()?, Signal::KILL);
-        // What is in the pipe now is all there is; a descendant that escaped the group is not
-        // waited for.
+        // The pipe now has all output; a descendant that left the group is not waited for.
         let is_ready = self.take_output(REST_BYTES);
         let mut live = self.live.take()?;
         let exit = match live.child.wait() {
@@ -236,9 +234,9 @@ impl SupervisedProcess {
         let (level, unasked) = if is_asked {
             ("INFO", "")
         } else {
-            ("WARN", ", unasked")
+            ("WARN", " unexpectedly")
         };
-        let text = format!("the {} ended with {exit}{unasked}", self.name);
+        let text = format!("the {} exited{unasked}: {exit}", self.name);
         self.log.note(level, &text);
         Some(ProcessEnd {
             exit,

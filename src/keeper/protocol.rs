@@ -16,7 +16,7 @@ use super::names;
 use super::spawn::{SpawnLimits, SpawnPlan};
 use super::translator_machine::{TranslatorRules, TranslatorState};
 
-/// The version spoken here.
+/// The version of this protocol.
 pub const VERSION: u32 = 1;
 
 /// The maximum length of a line, in bytes. A longer line closes the connection.
@@ -59,7 +59,7 @@ pub struct KeeperSpec {
     /// A second process that translates for Stratum V1 miners, if there is to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translator: Option<TranslatorSpec>,
-    /// A new log file is begun at about this size, bytes.
+    /// The approximate size at which a new log file is started, in bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
     /// The number of log files to keep.
@@ -195,7 +195,7 @@ fn default_translator_grace() -> u64 {
 const LONGEST_TRANSLATOR_GRACE_MS: u64 = 2000;
 
 impl TranslatorSpec {
-    /// A specification with the product's defaults. `client_address`: `host:port`.
+    /// A specification with the default values. `client_address`: `host:port`.
     pub fn new(
         program: PathBuf,
         args: Vec<String>,
@@ -238,7 +238,7 @@ impl TranslatorSpec {
     }
 }
 
-/// What the manager asks of a keeper.
+/// A command for a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeeperCommand {
@@ -248,11 +248,11 @@ pub enum KeeperCommand {
     Stop,
     /// Stop and start the client.
     Restart,
-    /// Read the specification again; it holds from the next start of the client on, the policy at
-    /// once. A translator that appears, disappears or changes is started, stopped or replaced; the
+    /// Read the specification again. It applies from the next start of the client; the restart policy
+    /// applies at once. A translator that appears, disappears or changes is started, stopped or replaced; the
     /// client goes on.
     Reload,
-    /// Tell the status now and at every change.
+    /// Send the status now and at every change.
     Watch,
 }
 
@@ -316,7 +316,7 @@ pub struct KeeperStatus {
     /// The translator, if the specification has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translator: Option<TranslatorStatus>,
-    /// The request this answers; absent when it is told because something changed.
+    /// The request that this line answers; absent if the status changed without a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
 }
@@ -350,7 +350,7 @@ impl KeeperStatus {
 pub struct TranslatorStatus {
     /// The state.
     pub state: TranslatorState,
-    /// Since when, milliseconds since 1970.
+    /// Since when the state lasts, in milliseconds since 1970.
     pub since: i64,
     /// Its process id while there is one.
     #[serde(default)]
@@ -364,10 +364,10 @@ pub struct TranslatorStatus {
     /// Failures in a row.
     #[serde(default)]
     pub failures: u32,
-    /// When the next try is due, milliseconds since 1970.
+    /// When the next retry is due, in milliseconds since 1970.
     #[serde(default)]
     pub retry_at: Option<i64>,
-    /// Why the state is what it is.
+    /// The reason for the state.
     #[serde(default)]
     pub reason: Option<ChangeReason>,
     /// How the last one ended.

@@ -3,14 +3,14 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
-/// Two connected ends, the first to be read without waiting.
+/// Two connected streams. The first is non-blocking.
 pub fn signal_pair() -> io::Result<(UnixStream, UnixStream)> {
     let (stream, end) = UnixStream::pair()?;
     stream.set_nonblocking(true)?;
     Ok((stream, end))
 }
 
-/// Has signals written to a stream instead of acting on the process.
+/// Redirects signals to a stream.
 pub fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
     let (stream, end) = signal_pair()?;
     for signal in signals {

@@ -41,11 +41,11 @@ pub struct ExecArgs {
 /// The limits of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpawnLimits {
-    /// Private memory it may have, bytes.
+    /// Limit of private memory, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Files and sockets it may have open.
+    /// Limit of open files and sockets.
     pub open_files: Option<u64>,
-    /// How far it steps back for others, 0 to 19.
+    /// The nice value, 0 to 19.
     pub nice: i32,
 }
 
@@ -74,18 +74,20 @@ pub struct StartedProcess {
 /// Starts a process in the instance's directory `dir`.
 ///
 /// # Errors
-/// The program cannot be run; the text says which and why.
+/// The program cannot be run; the text contains the program and the reason.
 pub fn start(plan: &SpawnPlan<'_>, dir: &Path) -> Result<StartedProcess, String> {
     let program = plan.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
-    let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
-    // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
-    // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
+    let (output, output_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
+    // A large pipe lets a client with much output continue while the disk is busy; a failure does not
+    // matter. It is not larger because all pipes of a user share a soft limit of 64 MiB (pipe(7)).
     let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
-    // Standard input of the starting process tells back why it could not become the client; it
-    // closes when it has.
-    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
-    let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
+    // The starting process reports through its standard input why it could not become the client. The
+    // pipe is closed on success.
+    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("cannot create a pipe for", e))?;
+    let error_end = output_end
+        .try_clone()
+        .map_err(|e| told("cannot create a pipe for", e))?;
     let SpawnLimits {
         memory_bytes,
         open_files,

@@ -58,9 +58,9 @@ pub(super) struct TranslatorSupervisor {
     process: SupervisedProcess,
     probe: Option<ClientProbe>,
     status: TranslatorStatus,
-    /// A start that is not written down yet.
+    /// A start that is not recorded yet.
     starting: Option<StateChange<TranslatorState>>,
-    /// What went wrong last in the run that has just ended, until that end is written down.
+    /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
     starts: u32,
     /// The specification has it no longer; it goes once its process has.
@@ -168,7 +168,7 @@ impl TranslatorSupervisor {
             for action in self.machine.take(input, context.now, context.chance) {
                 match action {
                     TranslatorAction::Probe => inputs.extend(self.begin_probe()),
-                    // A start is written down with the process id, which is known a moment later.
+                    // A start is recorded with the process id, which is known a moment later.
                     TranslatorAction::Record(change) if change.to == TranslatorState::Starting => {
                         self.starting = Some(change);
                     }

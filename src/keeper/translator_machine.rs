@@ -80,14 +80,14 @@ pub enum TranslatorInput {
     ClientListens,
     /// The translator could not be started.
     SpawnFailed {
-        /// Why, for people.
+        /// The reason, for people.
         detail: String,
     },
     /// The translator serves miners.
     Ready,
     /// The translator has exited and its output has been read to the end.
     Exited {
-        /// How.
+        /// The exit status.
         exit: ProcessExit,
         /// The last ERROR line of this run.
         last_error: Option<String>,
@@ -98,7 +98,7 @@ pub enum TranslatorInput {
     Tick,
 }
 
-/// What the machine wants done.
+/// An action that the machine requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TranslatorAction {
     /// Watch for the client's port to be open; answer with [`TranslatorInput::ClientListens`].
@@ -116,7 +116,7 @@ pub enum TranslatorAction {
 pub struct TranslatorRules {
     /// How long to wait after a failure.
     pub backoff: Backoff,
-    /// After running this long, a failure counts as the first one again.
+    /// After running this long, the next failure counts as the first again.
     pub healthy_after: Duration,
     /// So often it comes back at once after its client dropped it
     pub returns: usize,
@@ -146,7 +146,7 @@ impl Default for TranslatorRules {
     }
 }
 
-/// The machine. Times are milliseconds of any clock that does not go back.
+/// The machine. Times are milliseconds of any monotonic clock.
 #[derive(Clone, Debug)]
 pub struct TranslatorMachine {
     rules: TranslatorRules,
@@ -187,7 +187,7 @@ impl TranslatorMachine {
         }
     }
 
-    /// The present state.
+    /// The current state.
     pub fn state(&self) -> TranslatorState {
         self.state
     }
@@ -212,12 +212,12 @@ impl TranslatorMachine {
         self.alarm
     }
 
-    /// Takes new rules; they hold from the next decision on.
+    /// Sets new rules. They apply from the next decision.
     pub fn set_rules(&mut self, rules: TranslatorRules) {
         self.rules = rules;
     }
 
-    /// Takes one input at the time `now`; `chance` is a random number for the spread of waits.
+    /// Processes one input at the time `now`. `chance` is a random number that varies the waits.
     pub fn take(&mut self, input: TranslatorInput, now: u64, chance: u64) -> Vec<TranslatorAction> {
         match input {
             TranslatorInput::Start => self.start(),

@@ -16,7 +16,7 @@ impl KeeperProcess {
         }
     }
 
-    /// Reads what a connection says, answers each line with the status it leads to.
+    /// Reads the lines of a connection and answers each line with the resulting status.
     pub(super) fn converse(&mut self, at: usize) {
         for line in self.connections[at].receive() {
             let Ok(request) = serde_json::from_slice::<KeeperRequest>(&line) else {
@@ -26,7 +26,7 @@ impl KeeperProcess {
             if let Some(offset) = request.ingested {
                 self.journal.drop_ingested(offset);
             }
-            // These change no state, so who asked for the change under way stays.
+            // These do not change the state, so the actor of the current change stays.
             if !matches!(
                 request.command,
                 KeeperCommand::Watch | KeeperCommand::Reload
@@ -37,7 +37,7 @@ impl KeeperProcess {
                 KeeperCommand::Start => self.feed(MachineInput::Start),
                 KeeperCommand::Stop => {
                     self.feed(MachineInput::Stop);
-                    // Asked to stop before it was ever asked to start.
+                    // A stop before the first start.
                     self.done |= self.machine.state().is_at_rest();
                 }
                 KeeperCommand::Restart => self.feed(MachineInput::Restart),

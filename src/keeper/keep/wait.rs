@@ -48,7 +48,7 @@ impl KeeperProcess {
         [
             self.machine.alarm().map(until),
             translator.and_then(TranslatorSupervisor::alarm).map(until),
-            // A journal that could not be written is tried again every few seconds.
+            // A failed write of the journal is retried every few seconds.
             self.journal.is_behind().then_some(JOURNAL_RETRY),
             self.is_at_rest().then_some(Duration::from_secs(1)),
         ]
