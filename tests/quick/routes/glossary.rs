@@ -53,6 +53,10 @@ fn every_link_to_a_term_leads_to_one() {
     for (name, text) in &found {
         for link in text.split("\"/glossary#").skip(1) {
             let id = link.split(['"', '{']).next().unwrap();
+            // A template that inserts the id. The fields with a term have their own test.
+            if id.is_empty() {
+                continue;
+            }
             if !TERMS.iter().any(|one| one.id == id) {
                 unknown.push(format!("{name}: {id}"));
             }
