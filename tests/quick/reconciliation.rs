@@ -289,7 +289,10 @@ async fn how_much_old_log_is_gone_is_said() {
         "{body}"
     );
     let page = manager.page(&format!("/instances/{id}")).await;
-    assert!(page.contains("12.3 MB of older log were dropped"), "{page}");
+    assert!(
+        page.contains("12.3 MB of older log deleted to limit disk use."),
+        "{page}"
+    );
     until(
         "an instance without a log says nothing of the kind",
         || async {
@@ -788,7 +791,7 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
     assert!(
         history
             .to_string()
-            .contains("Nothing was installed: the file is a script"),
+            .contains("Nothing was installed: it is a script"),
         "{history}"
     );
 

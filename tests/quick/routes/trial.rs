@@ -30,7 +30,7 @@ async fn what_the_client_takes_is_said_and_nothing_is_left_of_it() {
         "{tried}"
     );
     let page = form(&manager, &path, &[]).await;
-    assert!(page.page(200).one("h1").contains("The client takes it"));
+    assert!(page.page(200).one("h1").contains("Accepted by the client"));
     assert!(!page.text.contains(SECRET_KEY));
     assert!(
         !manager.data_dir().join("trials").exists(),

@@ -37,7 +37,7 @@ async fn the_first_client_comes_from_an_empty_directory_into_use() {
         "{job}"
     );
     assert_eq!(job["actor"], "this machine (page)");
-    assert!(manager.page(&page).await.contains("it is in use"));
+    assert!(manager.page(&page).await.contains("Client 0.6.0 is in use"));
 
     assert_eq!(
         (store(&manager), current(&manager)),
@@ -126,7 +126,7 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
         ..Offered::new("v1.0.0", &good)
     };
     let cases: Vec<(Offered, &str)> = vec![
-        (wrong_digest, "not the file that release v1.0.0 describes"),
+        (wrong_digest, "does not match release v1.0.0"),
         (Offered::of("v1.0.1", truncated), "damaged or incomplete"),
         (Offered::new("v1.0.2", &other_machine), "this machine is"),
         (

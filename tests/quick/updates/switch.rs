@@ -70,7 +70,8 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
         .await
         .page(200);
     assert!(
-        question.texts("fieldset")[0].contains("barn, garage, cellar. 2 of them run"),
+        question.texts("fieldset")[0]
+            .contains("barn, garage, cellar. Running, to be restarted: 2."),
         "{:?}",
         question.texts("fieldset")
     );
