@@ -1,4 +1,5 @@
-//! Waits for what a client needs before it can work: its template provider or its node's socket.
+//! Waits for what a process needs before it can work: a client its template provider or its node's
+//! socket, a translator its client.
 //!
 //! A client ends when either is gone. Its keeper then waits longer and longer before it tries again,
 //! and would go on waiting after the node is back. So the keeper looks every two seconds while it
@@ -15,6 +16,10 @@ use std::time::Duration;
 
 /// From one look to the next.
 const PERIOD: Duration = Duration::from_secs(2);
+/// The same for a port that is expected to open at any moment, at first.
+const SHORT_PERIOD: Duration = Duration::from_millis(100);
+/// So many short ones come first.
+const SHORT_PERIODS: u32 = 600;
 /// A connection is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Enough for the resolver of names; a thread's usual stack is eight times as large.
@@ -50,13 +55,43 @@ pub(super) struct DependencyWatch(Arc<AtomicBool>);
 impl DependencyWatch {
     /// Writes a byte to `signal` as soon as the dependency accepts connections after it did not; one
     /// that accepts all the time is never reported. None if there can be no thread.
-    pub(super) fn begin(dependency: Dependency, mut signal: UnixStream) -> Option<Self> {
+    pub(super) fn begin(dependency: Dependency, signal: UnixStream) -> Option<Self> {
+        Self::spawn(move || dependency.accepts(), false, |_| PERIOD, signal)
+    }
+
+    /// Writes a byte to `signal` as soon as somebody listens at the local `address` (`host:port`),
+    /// now or later. None if there can be no thread.
+    pub(super) fn begin_listening(address: &str, signal: UnixStream) -> Option<Self> {
+        let dependency = Dependency::Address(address.to_owned());
+        let port = address
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok());
+        let listens = move || {
+            port.and_then(is_listening)
+                .unwrap_or_else(|| dependency.accepts())
+        };
+        let period = |looks| {
+            if looks < SHORT_PERIODS {
+                SHORT_PERIOD
+            } else {
+                PERIOD
+            }
+        };
+        Self::spawn(listens, true, period, signal)
+    }
+
+    fn spawn(
+        is_up: impl Fn() -> bool + Send + 'static,
+        mut was_down: bool,
+        period: impl Fn(u32) -> Duration + Send + 'static,
+        mut signal: UnixStream,
+    ) -> Option<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
         let look = move || {
-            let mut was_down = false;
+            let mut looks = 0;
             while !is_over.load(Ordering::Relaxed) {
-                if !dependency.accepts() {
+                if !is_up() {
                     was_down = true;
                 } else if was_down {
                     if !is_over.load(Ordering::Relaxed) {
@@ -64,7 +99,8 @@ impl DependencyWatch {
                     }
                     return;
                 }
-                std::thread::sleep(PERIOD);
+                std::thread::sleep(period(looks));
+                looks = looks.saturating_add(1);
             }
         };
         std::thread::Builder::new()
@@ -74,6 +110,25 @@ impl DependencyWatch {
             .ok()?;
         Some(Self(over))
     }
+}
+
+/// Whether somebody listens at a TCP port of this machine; none if the kernel does not say. No
+/// connection is opened for it: the client writes an ERROR line for each that closes without a
+/// handshake, which would be taken for its last error (0.6.0, measured).
+fn is_listening(port: u16) -> Option<bool> {
+    // proc_net(5): number, local address and port in hexadecimal, remote ones, state. 0A: LISTEN.
+    let local = format!(":{port:04X}");
+    let listens = |table: &str| {
+        table.lines().any(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(1);
+            let is_port = fields.next().is_some_and(|field| field.ends_with(&local));
+            is_port && fields.nth(1) == Some("0A")
+        })
+    };
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(std::fs::read_to_string);
+    let mut tables = tables.into_iter().flatten().peekable();
+    tables.peek()?;
+    Some(tables.any(|table| listens(&table)))
 }
 
 impl Drop for DependencyWatch {
@@ -120,6 +175,24 @@ mod tests {
         let _watch = DependencyWatch::begin(Dependency::Socket(path), end).unwrap();
         assert!(!is_reported(&mut signal, 2 * PERIOD));
         drop(node);
+    }
+
+    #[test]
+    fn a_client_is_reported_as_soon_as_it_listens_and_gets_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let watch = DependencyWatch::begin_listening(&address.to_string(), end).unwrap();
+        assert!(is_reported(&mut signal, PERIOD));
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop((watch, listener));
+
+        let (mut signal, end) = UnixStream::pair().unwrap();
+        let _watch = DependencyWatch::begin_listening(&address.to_string(), end).unwrap();
+        assert!(!is_reported(&mut signal, Duration::from_millis(300)));
+        let _listener = TcpListener::bind(address).unwrap();
+        assert!(is_reported(&mut signal, PERIOD));
     }
 
     #[test]

@@ -19,11 +19,38 @@ use super::machine::{ChangeReason, InstanceState, ProcessExit};
 use super::names;
 use crate::base::files::open_regular;
 
+/// Whose state an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+#[derive(strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum ManagedProgram {
+    /// The client. An entry of an older keeper is about it.
+    #[default]
+    Client,
+    /// The translator beside it.
+    Translator,
+}
+
+impl ManagedProgram {
+    /// As written in JSON and in the database.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    fn is_client(&self) -> bool {
+        *self == Self::Client
+    }
+}
+
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// When, milliseconds since 1970.
     pub at: i64,
+    /// Whose state changed.
+    #[serde(default, skip_serializing_if = "ManagedProgram::is_client")]
+    pub program: ManagedProgram,
     /// From this state
     pub from: InstanceState,
     /// to this one,
@@ -33,10 +60,10 @@ pub struct JournalEntry {
     /// Who asked, if somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The client's process id: the one that was started, or the one that ended.
+    /// Its process id: the one that was started, or the one that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// How the client ended, if it did.
+    /// How it ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProcessExit>,
     /// The last ERROR line of the run that ended.
@@ -319,6 +346,7 @@ mod tests {
     fn entry(at: i64) -> JournalEntry {
         JournalEntry {
             at,
+            program: ManagedProgram::Client,
             from: InstanceState::Stopped,
             to: InstanceState::Starting,
             reason: ChangeReason::Asked,

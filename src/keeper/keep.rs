@@ -4,29 +4,30 @@
 //! says that the instance is alive, the socket lets the manager send commands and watch, the
 //! journal keeps the history while the manager is away.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::connection::ControlConnection;
 use super::dependency::DependencyWatch;
-use super::journal::{JournalEntry, JournalWriter};
-use super::logfile::LogFile;
+use super::journal::{JournalEntry, JournalWriter, ManagedProgram};
 use super::machine::{
-    ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, ProcessExit,
-    StateChange, StopSignal,
+    ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, StateChange,
+    StopSignal,
 };
-use super::protocol::{self, KeeperCommand, KeeperRequest, KeeperSpec, KeeperStatus, LevelCounts};
-use super::watcher::LineWatcher;
-use super::{leftovers, names, spawn};
+use super::process::SupervisedProcess;
+use super::protocol::{self, KeeperSpec, KeeperStatus};
+use super::translator::{InputContext, TranslatorSupervisor};
+use super::translator_machine::TranslatorInput;
+use super::{leftovers, lock, names, signals};
 use crate::base::clock::Timestamp;
+use wait::PollSource;
+
+mod requests;
+mod wait;
 
 /// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;
@@ -59,16 +60,6 @@ pub fn keep(dir: &Path) -> ExitCode {
     }
 }
 
-/// The client while there is one.
-struct ClientProcess {
-    child: Child,
-    pid: u32,
-    /// Readable once the client has ended.
-    ended: OwnedFd,
-    /// Its output, until every holder of the other end is gone.
-    output: Option<OwnedFd>,
-}
-
 struct KeeperProcess {
     dir: PathBuf,
     /// Held, never read.
@@ -84,25 +75,21 @@ struct KeeperProcess {
     connections: Vec<ControlConnection>,
     spec: KeeperSpec,
     machine: LifecycleMachine,
-    client: Option<ClientProcess>,
-    log: LogFile,
+    client: SupervisedProcess,
+    translator: Option<TranslatorSupervisor>,
+    /// The client is to get SIGINT as soon as the translator has exited.
+    is_client_stop_due: bool,
     journal: JournalWriter,
     status: KeeperStatus,
     /// Who asked last, until the change it led to is written down.
     actor: Option<String>,
     /// A start that is not written down yet.
     starting: Option<StateChange>,
-    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines
-    /// there were.
-    watcher: LineWatcher,
     /// What went wrong last in the run that has just ended, until that end is written down.
     trouble: Vec<String>,
-    /// Where the log ended when this keeper began, bytes.
-    log_start: u64,
     epoch: Instant,
     last_flush: Instant,
     done: bool,
-    buffer: Vec<u8>,
 }
 
 impl KeeperProcess {
@@ -110,7 +97,7 @@ impl KeeperProcess {
         let told =
             |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
         std::env::set_current_dir(dir).map_err(|e| told("cannot work", &e))?;
-        let lock = lock().map_err(|e| told("cannot hold the lock", &e))?;
+        let lock = lock::lock().map_err(|e| told("cannot hold the lock", &e))?;
         let spec =
             KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK)
@@ -127,12 +114,13 @@ impl KeeperProcess {
         listener
             .set_nonblocking(true)
             .map_err(|e| told("cannot listen", &e))?;
-        let receive =
-            |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
+        let receive = |signals: &[i32]| {
+            signals::receive_signals(signals).map_err(|e| told("cannot take signals", &e))
+        };
         let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
         let dependency_signals =
-            signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
+            signals::signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
             told(
                 "cannot become the parent of what a client leaves behind",
@@ -141,23 +129,29 @@ impl KeeperProcess {
         })?;
         let mark = spec.env.iter().find(|(name, _)| name == names::MARK);
         let leftovers = mark.map_or(0, |(_, id)| leftovers::end_marked(id));
-        let mut log = LogFile::open(
+        let mut client = SupervisedProcess::open(
+            "client",
             Path::new(names::LOGS),
             spec.log_segment_bytes,
             spec.log_segments,
         )
         .map_err(|e| told("cannot write the log", &e))?;
-        let log_start = log.end();
         if leftovers > 0 {
-            log.note(
+            client.note(
                 "WARN",
                 &format!("killed {leftovers} processes that the keeper before left behind"),
             );
         }
+        let translator = spec
+            .marked_translator()
+            .map(|translator| TranslatorSupervisor::open(dir, &spec, translator))
+            .transpose()
+            .map_err(|e| told("cannot write the translator's log", &e))?;
         let journal = JournalWriter::open(Path::new("."))
             .map_err(|e| told("cannot write the journal", &e))?;
         let status = KeeperStatus {
             journal: journal.end(),
+            translator: translator.as_ref().map(TranslatorSupervisor::status),
             ..KeeperStatus::blank(std::process::id(), Timestamp::now().0)
         };
         Ok(Self {
@@ -171,19 +165,17 @@ impl KeeperProcess {
             connections: Vec::new(),
             machine: LifecycleMachine::new(spec.rules()),
             spec,
-            client: None,
-            log,
+            client,
+            translator,
+            is_client_stop_due: false,
             journal,
             status,
             actor: None,
             starting: None,
-            watcher: LineWatcher::default(),
             trouble: Vec::new(),
-            log_start,
             epoch: Instant::now(),
             last_flush: Instant::now(),
             done: false,
-            buffer: vec![0; 64 * 1024],
         })
     }
 
@@ -191,11 +183,21 @@ impl KeeperProcess {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Nothing runs and nothing happens any more until somebody asks for it.
+    fn is_at_rest(&self) -> bool {
+        self.machine.state().is_at_rest() && self.translator_pid().is_none()
+    }
+
+    fn translator_pid(&self) -> Option<u32> {
+        self.translator.as_ref()?.pid()
+    }
+
     fn run(&mut self) {
         // A keeper that is asked nothing has no reason to stay.
         let born = Instant::now();
-        while !self.done {
-            if self.machine.state().is_at_rest() && born.elapsed() > Duration::from_secs(10) {
+        // A translator exits before its keeper.
+        while !self.done || self.translator_pid().is_some() {
+            if self.is_at_rest() && born.elapsed() > Duration::from_secs(10) {
                 break;
             }
             self.wait_and_serve();
@@ -217,112 +219,15 @@ impl KeeperProcess {
 
     /// One round: sleeps until something happens or is due, then deals with all of it.
     fn wait_and_serve(&mut self) {
-        let due = self
-            .machine
-            .alarm()
-            .map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        // A journal that could not be written is tried again every few seconds.
-        let due = if self.journal.is_behind() {
-            Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY))
-        } else {
-            due
-        };
-        let due = if self.machine.state().is_at_rest() {
-            Some(Duration::from_secs(1))
-        } else {
-            due
-        };
-        let timeout = due.map(|d| Timespec {
-            tv_sec: d.as_secs().cast_signed(),
-            tv_nsec: i64::from(d.subsec_nanos()),
-        });
-        let (output_came, client_ended, dependency_back, child_ended, signalled, knocked, spoke) = {
-            let mut fds = vec![
-                PollFd::new(&self.listener, PollFlags::IN),
-                PollFd::new(&self.signals, PollFlags::IN),
-                PollFd::new(&self.child_signals, PollFlags::IN),
-                PollFd::new(&self.dependency_signals.0, PollFlags::IN),
-            ];
-            let others = fds.len();
-            for connection in &self.connections {
-                let flags = if connection.to_send.is_empty() {
-                    PollFlags::IN
-                } else {
-                    PollFlags::IN | PollFlags::OUT
-                };
-                fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
-            }
-            let talking = fds.len();
-            if let Some(client) = &self.client {
-                fds.push(PollFd::new(&client.ended, PollFlags::IN));
-                if let Some(output) = &client.output {
-                    fds.push(PollFd::new(output, PollFlags::IN));
-                }
-            }
-            if let Err(e) = poll(&mut fds, timeout.as_ref()) {
-                if e != rustix::io::Errno::INTR {
-                    complain(&format!("poll: {e}"));
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                return;
-            }
-            let hit = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-            let spoke: Vec<usize> = (others..talking)
-                .filter(|at| hit(*at))
-                .map(|at| at - others)
-                .collect();
-            (
-                hit(talking + 1),
-                hit(talking),
-                hit(3),
-                hit(2),
-                hit(1),
-                hit(0),
-                spoke,
-            )
-        };
-        if output_came {
-            self.take_output(INTAKE_BYTES);
-        }
-        if child_ended {
-            drain(&mut self.child_signals);
-            // What the client started and left to us; the client itself is waited for below, maybe
-            // in the next round.
-            leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
-        }
-        if client_ended {
-            self.reap_client();
-        }
-        if dependency_back {
-            drain(&mut self.dependency_signals.0);
-            // The signal of a watch that is over by now means nothing.
-            if self.dependency.take().is_some() {
-                self.log.note(
-                    "INFO",
-                    "what the client needs accepts connections again; starting the client",
-                );
-                self.feed(MachineInput::DependencyBack);
-            }
-        }
-        if signalled {
-            // The machine is going down, or somebody ends the keeper: the client ends first.
-            drain(&mut self.signals);
-            if self.machine.state().is_at_rest() {
-                self.done = true;
-            }
-            self.actor = Some("signal to the keeper".into());
-            self.feed(MachineInput::Stop);
-        }
-        if knocked {
-            self.accept();
-        }
-        for at in spoke {
-            self.converse(at);
+        let Some(sources) = self.wait() else { return };
+        for source in sources {
+            self.handle(source);
         }
         self.connections.retain(|c| !c.over);
         if self.machine.alarm().is_some_and(|at| self.now() >= at) {
             self.feed(MachineInput::Tick);
         }
+        self.with_translator(|translator, context| translator.pass_time(context));
         if self.journal.is_behind() && self.last_flush.elapsed() >= JOURNAL_RETRY {
             self.last_flush = Instant::now();
             if self.journal.flush().is_ok() {
@@ -332,15 +237,63 @@ impl KeeperProcess {
         }
     }
 
+    fn handle(&mut self, source: PollSource) {
+        match source {
+            PollSource::Output(ManagedProgram::Client) => {
+                if self.client.take_output(INTAKE_BYTES) {
+                    self.feed(MachineInput::Ready);
+                }
+            }
+            PollSource::Output(ManagedProgram::Translator) => {
+                self.with_translator(|translator, context| {
+                    translator.take_output(INTAKE_BYTES, context)
+                });
+            }
+            PollSource::ChildSignals => {
+                signals::drain(&mut self.child_signals);
+                // What the two started and left to us; they themselves are waited for elsewhere,
+                // maybe in the next round.
+                leftovers::reap_children(&self.pids());
+            }
+            PollSource::End(ManagedProgram::Client) => self.reap_client(),
+            PollSource::End(ManagedProgram::Translator) => self.reap_translator(),
+            PollSource::Dependency => {
+                signals::drain(&mut self.dependency_signals.0);
+                // The signal of a watch that is over by now means nothing.
+                if self.dependency.take().is_some() {
+                    self.client.note(
+                        "INFO",
+                        "what the client needs accepts connections again; starting the client",
+                    );
+                    self.feed(MachineInput::DependencyBack);
+                }
+            }
+            PollSource::Probe => {
+                self.with_translator(|translator, context| translator.finish_probe(context));
+            }
+            PollSource::Signals => {
+                // The machine is going down, or somebody ends the keeper: the client ends first.
+                signals::drain(&mut self.signals);
+                if self.machine.state().is_at_rest() {
+                    self.done = true;
+                }
+                self.actor = Some("signal to the keeper".into());
+                self.feed(MachineInput::Stop);
+            }
+            PollSource::Listener => self.accept(),
+            PollSource::Connection(at) => self.converse(at),
+        }
+    }
+
+    /// The process ids of the client and the translator.
+    fn pids(&self) -> Vec<u32> {
+        let pids = [self.client.pid(), self.translator_pid()];
+        pids.into_iter().flatten().collect()
+    }
+
     /// Gives the machine an input and does what it wants done.
     fn feed(&mut self, input: MachineInput) {
-        let mut chance = [0; 8];
-        // Without randomness waits are merely not spread.
-        let _ = getrandom::fill(&mut chance);
-        for action in self
-            .machine
-            .take(input, self.now(), u64::from_le_bytes(chance))
-        {
+        for action in self.machine.take(input, self.now(), chance()) {
             match action {
                 // A start is written down with the process id, which is known a moment later.
                 MachineAction::Record(change) if change.to == InstanceState::Starting => {
@@ -352,55 +305,30 @@ impl KeeperProcess {
                     self.done = false;
                     self.spawn();
                 }
-                MachineAction::Signal(signal) => self.signal(signal),
+                // The translator goes first, so that its miners are hung up on by it.
+                MachineAction::Signal(StopSignal::Interrupt) if self.is_translator_in_grace() => {
+                    self.is_client_stop_due = true;
+                }
+                MachineAction::Signal(signal) => {
+                    self.is_client_stop_due = false;
+                    self.client.signal(signal);
+                }
                 MachineAction::Quit => self.done = true,
             }
         }
     }
 
+    fn is_translator_in_grace(&self) -> bool {
+        self.translator
+            .as_ref()
+            .is_some_and(TranslatorSupervisor::is_in_grace)
+    }
+
     fn spawn(&mut self) {
-        match KeeperSpec::read(Path::new(".")) {
-            Ok(spec) => self.adopt(spec),
-            Err(e) => complain(&format!(
-                "keeper.json cannot be read, the one before still holds: {e}"
-            )),
-        }
-        self.watcher.begin(self.spec.ready_when.clone());
-        let started = spawn::start(&self.spec, &self.dir).and_then(|started| {
-            let pid = started.child.id();
-            let ended = i32::try_from(pid)
-                .ok()
-                .and_then(Pid::from_raw)
-                .ok_or_else(|| "no process id".to_owned())
-                .and_then(|pid| {
-                    let nonblocking =
-                        rustix::fs::fcntl_setfl(&started.output, rustix::fs::OFlags::NONBLOCK);
-                    nonblocking
-                        .and_then(|()| pidfd_open(pid, PidfdFlags::empty()))
-                        .map_err(|e| format!("cannot watch the client: {e}"))
-                });
-            match ended {
-                Ok(ended) => Ok(ClientProcess {
-                    child: started.child,
-                    pid,
-                    ended,
-                    output: Some(started.output),
-                }),
-                Err(e) => {
-                    let mut child = started.child;
-                    spawn::signal_group(pid, Signal::KILL);
-                    let _ = child.wait();
-                    Err(e)
-                }
-            }
-        });
-        match started {
-            Ok(client) => {
-                let pid = client.pid;
-                let program = self.spec.program.display().to_string();
-                self.log
-                    .note("INFO", &format!("started {program} pid={pid}"));
-                self.client = Some(client);
+        self.read_spec();
+        let ready_when = self.spec.ready_when.clone();
+        match self.client.start(&self.spec.plan(), ready_when, &self.dir) {
+            Ok(pid) => {
                 self.record_start(Some(pid));
                 self.feed(MachineInput::Spawned { pid });
                 if self.spec.ready_when.is_empty() {
@@ -409,126 +337,157 @@ impl KeeperProcess {
             }
             Err(detail) => {
                 self.end_leftovers();
-                self.log.note("ERROR", &detail);
+                self.client.note("ERROR", &detail);
                 self.record_start(None);
                 self.feed(MachineInput::SpawnFailed { detail });
             }
         }
     }
 
+    fn read_spec(&mut self) {
+        match KeeperSpec::read(Path::new(".")) {
+            Ok(spec) => self.adopt(spec),
+            Err(e) => complain(&format!(
+                "keeper.json cannot be read, the one before still holds: {e}"
+            )),
+        }
+    }
+
     fn adopt(&mut self, spec: KeeperSpec) {
         self.machine.set_rules(spec.rules());
-        self.log
-            .set_sizes(spec.log_segment_bytes, spec.log_segments);
+        self.client
+            .set_log_sizes(spec.log_segment_bytes, spec.log_segments);
         self.spec = spec;
-    }
-
-    fn signal(&mut self, signal: StopSignal) {
-        let Some(client) = &self.client else { return };
-        let signal = match signal {
-            StopSignal::Interrupt => Signal::INT,
-            StopSignal::Terminate => Signal::TERM,
-            StopSignal::Kill => Signal::KILL,
+        let input = match (&mut self.translator, self.spec.marked_translator()) {
+            (None, None) => return,
+            (None, Some(wanted)) => {
+                match TranslatorSupervisor::open(&self.dir, &self.spec, wanted) {
+                    Ok(translator) => self.translator = Some(translator),
+                    Err(e) => {
+                        let text = format!("the translator's log cannot be written: {e}");
+                        self.client.note("ERROR", &text);
+                    }
+                }
+                None
+            }
+            (Some(translator), Some(wanted)) => translator
+                .adopt(&self.spec, wanted)
+                .then_some(TranslatorInput::Restart),
+            (Some(translator), None) => {
+                translator.remove();
+                Some(TranslatorInput::Stop)
+            }
         };
-        if signal != Signal::INT {
-            let name = if signal == Signal::TERM {
-                "SIGTERM"
-            } else {
-                "SIGKILL"
-            };
-            self.log.note(
-                "WARN",
-                &format!("the client has not ended yet, sending {name}"),
-            );
+        if let Some(input) = input {
+            self.feed_translator(input);
         }
-        spawn::signal_group(client.pid, signal);
+        if self.spec.translator.is_some() {
+            self.follow_client();
+        }
     }
 
-    /// Reads what the client has written, at most about `limit` bytes.
-    fn take_output(&mut self, limit: usize) {
-        let Some(client) = &mut self.client else {
+    /// The client has exited: its group goes with it, its last output is read, the machine is told.
+    fn reap_client(&mut self) {
+        let is_asked = self.machine.state() == InstanceState::Stopping;
+        let Some(end) = self.client.reap(is_asked) else {
             return;
         };
-        let Some(output) = &client.output else { return };
-        let mut taken = 0;
-        let mut is_ready = false;
-        let mut over = false;
-        while taken < limit {
-            match rustix::io::read(output, &mut self.buffer[..]) {
-                Ok(0) => {
-                    over = true;
-                    break;
-                }
-                Ok(n) => {
-                    self.log.write(&self.buffer[..n]);
-                    is_ready |= self.watcher.look(&self.buffer[..n]);
-                    taken += n;
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => break,
-            }
-        }
-        if over {
-            client.output = None;
-        }
-        if is_ready {
+        self.is_client_stop_due = false;
+        if end.is_ready {
             self.feed(MachineInput::Ready);
         }
-    }
-
-    /// The client has ended: its group goes with it, its last output is read, the machine is told.
-    fn reap_client(&mut self) {
-        let Some(client) = &self.client else { return };
-        // The dead leader still holds the group's number, so this reaches nobody else.
-        spawn::signal_group(client.pid, Signal::KILL);
-        // What is in the pipe now is all there is; a descendant that escaped the group is not
-        // waited for.
-        self.take_output(64 << 20);
-        let Some(mut client) = self.client.take() else {
-            return;
-        };
-        let exit = match client.child.wait() {
-            Ok(status) => status
-                .code()
-                .map(ProcessExit::Code)
-                .or(status.signal().map(ProcessExit::Signal))
-                .unwrap_or(ProcessExit::Code(-1)),
-            Err(e) => {
-                complain(&format!("the client's end cannot be learnt: {e}"));
-                ProcessExit::Code(-1)
-            }
-        };
-        let asked = self.machine.state() == InstanceState::Stopping;
-        self.log.note(
-            if asked { "INFO" } else { "WARN" },
-            &format!(
-                "the client ended with {exit}{}",
-                if asked { "" } else { ", unasked" }
-            ),
-        );
         self.end_leftovers();
-        let last_error = self.watcher.take_last_error();
-        self.trouble = self.watcher.take_problems();
-        self.feed(MachineInput::Exited { exit, last_error });
+        self.trouble = end.trouble;
+        self.feed(MachineInput::Exited {
+            exit: end.exit,
+            last_error: end.last_error,
+        });
         self.trouble.clear();
     }
 
+    fn reap_translator(&mut self) {
+        self.with_translator(|translator, context| translator.reap(context));
+        // Beside a client it is not known whose the others are; they end with the client.
+        if self.client.pid().is_none() {
+            self.end_leftovers();
+        }
+    }
+
     /// No process of a client outlives it: only then is its instance stopped, and its ports are
-    /// free.
+    /// free. A translator is ended by its own rules.
     fn end_leftovers(&mut self) {
-        let leftovers::CleanupResult { found, left } = leftovers::end_children();
+        let others: Vec<u32> = self.translator_pid().into_iter().collect();
+        let leftovers::CleanupResult { found, left } = leftovers::end_children(&others);
         if found > 0 {
-            self.log.note(
+            self.client.note(
                 "WARN",
                 &format!("ended {found} processes that the client left behind"),
             );
         }
         if left > 0 {
-            self.log.note(
+            self.client.note(
                 "ERROR",
                 &format!("{left} processes that the client left behind cannot be ended"),
             );
         }
+    }
+
+    /// Lets the translator act, writes down what it records, and sends the client the signal that
+    /// waits for it.
+    fn with_translator(
+        &mut self,
+        act: impl FnOnce(&mut TranslatorSupervisor, InputContext<'_>) -> Vec<JournalEntry>,
+    ) {
+        let now = self.now();
+        let Some(translator) = &mut self.translator else {
+            return;
+        };
+        let context = InputContext {
+            now,
+            chance: chance(),
+            actor: self.actor.as_deref(),
+        };
+        let entries = act(translator, context);
+        let status = (!translator.is_unused()).then(|| translator.status());
+        if status.is_none() {
+            self.translator = None;
+        }
+        for entry in &entries {
+            self.append(entry);
+        }
+        if status != self.status.translator {
+            self.status.translator = status;
+            self.publish_status();
+        }
+        if self.is_client_stop_due && !self.is_translator_in_grace() {
+            self.is_client_stop_due = false;
+            self.client.signal(StopSignal::Interrupt);
+        }
+    }
+
+    fn feed_translator(&mut self, input: TranslatorInput) {
+        self.with_translator(|translator, context| translator.feed(input, context));
+    }
+
+    /// Tells the translator how its client is.
+    fn follow_client(&mut self) {
+        let inputs: &[TranslatorInput] = match self.machine.state() {
+            InstanceState::Starting => &[TranslatorInput::Start],
+            InstanceState::Running => &[TranslatorInput::Start, TranslatorInput::ClientServes],
+            InstanceState::BackingOff => &[TranslatorInput::ClientLost, TranslatorInput::Start],
+            InstanceState::Failed => &[TranslatorInput::ClientLost, TranslatorInput::Stop],
+            InstanceState::Stopping | InstanceState::Stopped => &[TranslatorInput::Stop],
+        };
+        for input in inputs {
+            self.feed_translator(input.clone());
+        }
+    }
+
+    fn append(&mut self, entry: &JournalEntry) {
+        if let Err(e) = self.journal.append(entry) {
+            complain(&format!("the journal cannot be written: {e}"));
+        }
+        self.status.journal = self.journal.end();
     }
 
     fn record_start(&mut self, pid: Option<u32>) {
@@ -549,6 +508,7 @@ impl KeeperProcess {
         };
         let entry = JournalEntry {
             at: now.0,
+            program: ManagedProgram::Client,
             from: change.from,
             to: change.to,
             reason: change.reason.clone(),
@@ -567,9 +527,7 @@ impl KeeperProcess {
             failures: self.machine.failures(),
             retry_at,
         };
-        if let Err(e) = self.journal.append(&entry) {
-            complain(&format!("the journal cannot be written: {e}"));
-        }
+        self.append(&entry);
         self.status.state = change.to;
         self.status.since = now.0;
         self.status.failures = self.machine.failures();
@@ -583,12 +541,12 @@ impl KeeperProcess {
             self.status.pid = None;
             self.status.started_at = None;
         }
-        self.status.journal = self.journal.end();
         self.dependency = match change.to {
             InstanceState::BackingOff => self.watch_dependency(),
             _ => None,
         };
         self.publish_status();
+        self.follow_client();
     }
 
     /// Looks whether what the client needs is away, and when it is back.
@@ -604,113 +562,13 @@ impl KeeperProcess {
             connection.send(&line);
         }
     }
-
-    fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
-            if self.connections.len() < CONNECTIONS && stream.set_nonblocking(true).is_ok() {
-                self.connections.push(ControlConnection::new(stream));
-            }
-        }
-    }
-
-    /// Reads what a connection says, answers each line with the status it leads to.
-    fn converse(&mut self, at: usize) {
-        for line in self.connections[at].receive() {
-            let Ok(request) = serde_json::from_slice::<KeeperRequest>(&line) else {
-                self.connections[at].over = true;
-                return;
-            };
-            if let Some(offset) = request.ingested {
-                self.journal.drop_ingested(offset);
-            }
-            // These change no state, so who asked for the change under way stays.
-            if !matches!(
-                request.command,
-                KeeperCommand::Watch | KeeperCommand::Reload
-            ) {
-                self.actor = request.actor;
-            }
-            match request.command {
-                KeeperCommand::Start => self.feed(MachineInput::Start),
-                KeeperCommand::Stop => {
-                    self.feed(MachineInput::Stop);
-                    // Asked to stop before it was ever asked to start.
-                    self.done |= self.machine.state().is_at_rest();
-                }
-                KeeperCommand::Restart => self.feed(MachineInput::Restart),
-                KeeperCommand::Reload => match KeeperSpec::read(Path::new(".")) {
-                    Ok(spec) => self.adopt(spec),
-                    Err(e) => complain(&format!(
-                        "keeper.json cannot be read, the one before still holds: {e}"
-                    )),
-                },
-                KeeperCommand::Watch => self.connections[at].watches = true,
-            }
-            let lines = LevelCounts {
-                from: self.log_start,
-                to: self.log.end().saturating_sub(self.watcher.unfinished()),
-                ..self.watcher.lines()
-            };
-            let line = protocol::line(&KeeperStatus {
-                re: request.id,
-                lines: Some(lines),
-                ..self.status.clone()
-            });
-            self.connections[at].send(&line);
-        }
-        self.connections[at].flush();
-    }
 }
 
-/// Two connected ends, the first to be read without waiting.
-fn signal_pair() -> io::Result<(UnixStream, UnixStream)> {
-    let (stream, end) = UnixStream::pair()?;
-    stream.set_nonblocking(true)?;
-    Ok((stream, end))
-}
-
-/// Has signals written to a stream instead of acting on the process.
-fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
-    let (stream, end) = signal_pair()?;
-    for signal in signals {
-        signal_hook::low_level::pipe::register(*signal, end.try_clone()?)?;
-    }
-    Ok(stream)
-}
-
-fn drain(signals: &mut UnixStream) {
-    let mut seen = [0; 16];
-    while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
-}
-
-/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is
-/// tried again for a second.
-fn lock() -> io::Result<File> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(names::LOCK)?;
-    let patience = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) if patience.elapsed() < Duration::from_secs(1) => {
-                std::thread::sleep(Duration::from_millis(5))
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(
-                    ErrorKind::WouldBlock,
-                    "another keeper holds it",
-                ));
-            }
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
-    }
-    file.set_len(0)?;
-    (&file).write_all(std::process::id().to_string().as_bytes())?;
-    Ok(file)
+/// A random number. Without randomness waits are merely not spread.
+fn chance() -> u64 {
+    let mut chance = [0; 8];
+    let _ = getrandom::fill(&mut chance);
+    u64::from_le_bytes(chance)
 }
 
 /// Writes to the keeper's own small log, which the manager shows when a keeper cannot work.

@@ -1,4 +1,4 @@
-//! Ending the processes that a client leaves behind.
+//! Ending the processes that a client or a translator leaves behind.
 //!
 //! A keeper is a child subreaper (prctl(2)). When the parent of a process ends, the keeper becomes
 //! its parent, whatever session the process made and whatever it did to its environment. So after
@@ -36,13 +36,13 @@ pub struct CleanupResult {
     pub left: usize,
 }
 
-/// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL,
-/// until none is left. Reaps them.
-pub fn end_children() -> CleanupResult {
+/// Ends all children of this process and everything below them, except those with the process ids
+/// `except`: SIGTERM, after a second SIGKILL, until none is left. Reaps them.
+pub fn end_children(except: &[u32]) -> CleanupResult {
     let begun = Instant::now();
     let mut found = BTreeSet::new();
     loop {
-        let living = reap_children(None);
+        let living = reap_children(except);
         if living.is_empty() || begun.elapsed() >= LIMIT {
             return CleanupResult {
                 found: found.len(),
@@ -69,11 +69,11 @@ pub fn end_children() -> CleanupResult {
     }
 }
 
-/// Reaps the children of this process that have ended, except the one with the process id `except`.
+/// Reaps the children of this process that have ended, except those with the process ids `except`.
 /// Returns those that live.
-pub fn reap_children(except: Option<u32>) -> Vec<Pid> {
+pub fn reap_children(except: &[u32]) -> Vec<Pid> {
     let is_other =
-        |child: &Pid| except.is_none_or(|pid| i64::from(child.as_raw_pid()) != i64::from(pid));
+        |child: &Pid| u32::try_from(child.as_raw_pid()).is_ok_and(|pid| !except.contains(&pid));
     let lives = |child: &Pid| matches!(waitpid(Some(*child), WaitOptions::NOHANG), Ok(None));
     children()
         .into_iter()

@@ -171,11 +171,11 @@ pub enum MachineAction {
 
 /// A change of state and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateChange {
+pub struct StateChange<State = InstanceState> {
     /// From this state
-    pub from: InstanceState,
+    pub from: State,
     /// to this one,
-    pub to: InstanceState,
+    pub to: State,
     /// because of this.
     pub reason: ChangeReason,
     /// How the client ended, if it did.
@@ -217,6 +217,12 @@ pub enum ChangeReason {
     KeeperLost,
     /// The manager ended and left the keeper to itself; nothing changed. Written by the manager.
     LeftRunning,
+    /// Only of a translator: its client serves miners.
+    ClientServes,
+    /// Only of a translator: its client has exited or has dropped it.
+    ClientLost,
+    /// Only of a translator: another one is to run, by a changed specification.
+    Reloaded,
 }
 
 /// When to give up.

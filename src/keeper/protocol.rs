@@ -14,6 +14,8 @@ use super::machine::{
     ChangeReason, InstanceState, MachineRules, ProcessExit, RestartLimit, RestartPolicy,
 };
 use super::names;
+use super::spawn::{SpawnLimits, SpawnPlan};
+use super::translator_machine::{TranslatorRules, TranslatorState};
 
 /// The version spoken here.
 pub const VERSION: u32 = 1;
@@ -55,6 +57,9 @@ pub struct KeeperSpec {
     /// What the client needs to work; while it is away, the client is started as soon as it is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
+    /// A second process that translates for Stratum V1 miners, if there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translator: Option<TranslatorSpec>,
     /// A new log file is begun at about this size, bytes.
     #[serde(default = "default_segment")]
     pub log_segment_bytes: u64,
@@ -88,6 +93,7 @@ impl KeeperSpec {
             grace_ms: default_grace(),
             ready_when: Vec::new(),
             dependency: None,
+            translator: None,
             log_segment_bytes: default_segment(),
             log_segments: default_segments(),
         }
@@ -103,6 +109,37 @@ impl KeeperSpec {
         )?)?)
     }
 
+    /// The limits of the client and of the translator, each its own.
+    pub fn limits(&self) -> SpawnLimits {
+        SpawnLimits {
+            memory_bytes: self.memory_bytes,
+            open_files: self.open_files,
+            nice: self.nice,
+        }
+    }
+
+    /// How to start the client.
+    pub fn plan(&self) -> SpawnPlan<'_> {
+        SpawnPlan {
+            program: &self.program,
+            args: &self.args,
+            env: &self.env,
+            limits: self.limits(),
+        }
+    }
+
+    /// The translator's part, with the mark by which a later keeper finds its processes.
+    pub fn marked_translator(&self) -> Option<TranslatorSpec> {
+        let mut translator = self.translator.clone()?;
+        let is_mark = |(name, _): &&(String, String)| name == names::MARK;
+        if !translator.env.iter().any(|entry| is_mark(&entry)) {
+            translator
+                .env
+                .extend(self.env.iter().find(is_mark).cloned());
+        }
+        Some(translator)
+    }
+
     /// The rules for the state machine.
     pub fn rules(&self) -> MachineRules {
         MachineRules {
@@ -111,6 +148,94 @@ impl KeeperSpec {
             grace: Duration::from_millis(self.grace_ms),
             ..MachineRules::default()
         }
+    }
+}
+
+/// The translator of an instance. It gets the limits, the niceness and the size of logs that its
+/// client has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranslatorSpec {
+    /// Its program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment; the keeper adds the instance's mark.
+    pub env: Vec<(String, String)>,
+    /// It serves miners once a line contains one of these; empty: as soon as it has been started.
+    #[serde(default)]
+    pub ready_when: Vec<String>,
+    /// An exit is no failure if one of its last warnings and errors contains one of these: the
+    /// client dropped it.
+    #[serde(default = "default_lost_when")]
+    pub lost_when: Vec<String>,
+    /// Where the client listens on this machine, `host:port`: it starts when that port is open.
+    pub client_address: String,
+    /// From SIGINT to SIGKILL, milliseconds; at most 2,000, because the client's own stop waits so
+    /// long.
+    #[serde(default = "default_translator_grace")]
+    pub grace_ms: u64,
+}
+
+/// What `translator_sv2` 0.2.0 to 0.6.0 writes when its client is gone (read in its source; 0.6.0
+/// also seen).
+fn default_lost_when() -> Vec<String> {
+    [
+        "requested fallback",
+        "Failed to reconnect Translator Proxy",
+        "Couldn't perform fallback",
+        "Connection refused",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+fn default_translator_grace() -> u64 {
+    LONGEST_TRANSLATOR_GRACE_MS
+}
+
+/// So long a client's stop waits for its translator, milliseconds.
+const LONGEST_TRANSLATOR_GRACE_MS: u64 = 2000;
+
+impl TranslatorSpec {
+    /// A specification with the product's defaults. `client_address`: `host:port`.
+    pub fn new(
+        program: PathBuf,
+        args: Vec<String>,
+        env: Vec<(String, String)>,
+        client_address: String,
+    ) -> Self {
+        Self {
+            program,
+            args,
+            env,
+            ready_when: Vec::new(),
+            lost_when: default_lost_when(),
+            client_address,
+            grace_ms: default_translator_grace(),
+        }
+    }
+
+    /// The rules for the state machine.
+    pub fn rules(&self) -> TranslatorRules {
+        TranslatorRules {
+            grace: Duration::from_millis(self.grace_ms.min(LONGEST_TRANSLATOR_GRACE_MS)),
+            ..TranslatorRules::default()
+        }
+    }
+
+    /// How to start it.
+    pub fn plan(&self, limits: SpawnLimits) -> SpawnPlan<'_> {
+        SpawnPlan {
+            program: &self.program,
+            args: &self.args,
+            env: &self.env,
+            limits,
+        }
+    }
+
+    /// Whether these last lines of a run say that the client dropped it.
+    pub fn is_client_lost(&self, lines: &[String]) -> bool {
+        let says_so = |line: &String| self.lost_when.iter().any(|text| line.contains(text));
+        lines.iter().any(says_so)
     }
 }
 
@@ -125,7 +250,8 @@ pub enum KeeperCommand {
     /// End the client and run it again.
     Restart,
     /// Read the specification again; it holds from the next start of the client on, the policy at
-    /// once.
+    /// once. A translator that appears, disappears or changes is started, stopped or replaced; the
+    /// client goes on.
     Reload,
     /// Tell the status now and at every change.
     Watch,
@@ -189,6 +315,9 @@ pub struct KeeperStatus {
     /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,
+    /// The translator, if the specification has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translator: Option<TranslatorStatus>,
     /// The request this answers; absent when it is told because something changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
@@ -212,12 +341,49 @@ impl KeeperStatus {
             last_error: None,
             journal: 0,
             lines: None,
+            translator: None,
             re: None,
         }
     }
 }
 
-/// Lines of the client's output by level, counted where they come in, over the life of one keeper.
+/// How the translator is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranslatorStatus {
+    /// The state.
+    pub state: TranslatorState,
+    /// Since when, milliseconds since 1970.
+    pub since: i64,
+    /// Its process id while there is one.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// When the present one was started, milliseconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<i64>,
+    /// So often this keeper started it again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the next try is due, milliseconds since 1970.
+    #[serde(default)]
+    pub retry_at: Option<i64>,
+    /// Why the state is what it is.
+    #[serde(default)]
+    pub reason: Option<ChangeReason>,
+    /// How the last one ended.
+    #[serde(default)]
+    pub exit: Option<ProcessExit>,
+    /// The last ERROR line of the last one that ended.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// Its output so far, as in [`KeeperStatus::lines`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LevelCounts>,
+}
+
+/// Lines of a process's output by level, counted where they come in, over the life of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelCounts {
     /// The log's offset at which this keeper began to count, bytes.
@@ -264,6 +430,15 @@ mod tests {
         assert_eq!(
             (spec.grace_ms, spec.log_segments, spec.policy),
             (15_000, 5, RestartPolicy::OnFailure)
+        );
+        assert_eq!((spec.translator, status.translator), (None, None));
+        let translator: TranslatorSpec = serde_json::from_str(
+            r#"{"program":"/bin/y","args":[],"env":[],"client_address":"127.0.0.1:34265","mood":"fine"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            translator,
+            TranslatorSpec::new("/bin/y".into(), vec![], vec![], "127.0.0.1:34265".into())
         );
         let request = KeeperRequest {
             v: VERSION,

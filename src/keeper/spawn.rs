@@ -1,5 +1,5 @@
-//! Starting a client: a fresh process of our own that arranges what must hold for the client and
-//! then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
+//! Starting a client or a translator: a fresh process of our own that arranges what must hold for it
+//! and then becomes it (the chain-loading of s6). All of it survives `execve`, and none of it needs
 //! `unsafe`.
 //!
 //! Arranged: death together with the keeper (parent-death signal), a session and group of its own,
@@ -38,21 +38,45 @@ pub struct ExecArgs {
     command: Vec<OsString>,
 }
 
-/// A client that has just been started.
+/// The limits of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpawnLimits {
+    /// Private memory it may have, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Files and sockets it may have open.
+    pub open_files: Option<u64>,
+    /// How far it steps back for others, 0 to 19.
+    pub nice: i32,
+}
+
+/// What to start, and within which limits.
+#[derive(Clone, Copy, Debug)]
+pub struct SpawnPlan<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub args: &'a [String],
+    /// Its whole environment: nothing is inherited.
+    pub env: &'a [(String, String)],
+    /// Its limits.
+    pub limits: SpawnLimits,
+}
+
+/// A process that has just been started.
 #[derive(Debug)]
-pub struct StartedClient {
+pub struct StartedProcess {
     /// The process, leader of its own group and session.
     pub child: Child,
     /// Its standard output and standard error in one pipe, in the order written.
     pub output: OwnedFd,
 }
 
-/// Starts the client of `spec` in the instance's directory `dir`.
+/// Starts a process in the instance's directory `dir`.
 ///
 /// # Errors
 /// The program cannot be run; the text says which and why.
-pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedClient, String> {
-    let program = spec.program.display();
+pub fn start(plan: &SpawnPlan<'_>, dir: &Path) -> Result<StartedProcess, String> {
+    let program = plan.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
     let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
     // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
@@ -62,6 +86,11 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
     // closes when it has.
     let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
     let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
+    let SpawnLimits {
+        memory_bytes,
+        open_files,
+        nice,
+    } = plan.limits;
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("exec")
@@ -69,14 +98,14 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
         .arg(std::process::id().to_string())
         .arg("--dir")
         .arg(dir.join(super::names::WORK))
-        .args(spec.memory_bytes.map(|bytes| format!("--memory={bytes}")))
-        .args(spec.open_files.map(|files| format!("--open-files={files}")))
-        .arg(format!("--nice={}", spec.nice))
+        .args(memory_bytes.map(|bytes| format!("--memory={bytes}")))
+        .args(open_files.map(|files| format!("--open-files={files}")))
+        .arg(format!("--nice={nice}"))
         .arg("--")
-        .arg(&spec.program)
-        .args(&spec.args)
+        .arg(plan.program)
+        .args(plan.args)
         .env_clear()
-        .envs(spec.env.iter().map(|(k, v)| (k, v)))
+        .envs(plan.env.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::from(verdict_end))
         .stdout(Stdio::from(output_end))
         .stderr(Stdio::from(error_end));
@@ -93,7 +122,7 @@ pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedCl
             reason
         });
     }
-    Ok(StartedClient {
+    Ok(StartedProcess {
         child,
         output: output.into(),
     })

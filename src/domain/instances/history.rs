@@ -14,7 +14,7 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::infra::db::schema::events;
 use crate::infra::log_store::SecretMask;
-use crate::keeper::journal::JournalEntry;
+use crate::keeper::journal::{JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
 
@@ -32,6 +32,8 @@ pub struct InstanceEvent {
     /// When.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
+    /// Whose state changed: `client`, or `translator` for the one beside it.
+    pub program: String,
     /// From this state
     #[serde(rename = "from")]
     pub from_state: String,
@@ -66,6 +68,11 @@ pub struct InstanceEvent {
 }
 
 impl InstanceEvent {
+    /// It is about the client, not about the translator beside it.
+    pub fn is_of_client(&self) -> bool {
+        self.program == ManagedProgram::Client.as_str()
+    }
+
     /// About how many bytes of text it has.
     pub fn text_len(&self) -> usize {
         let cause = self
@@ -103,6 +110,7 @@ pub fn covered(
 pub struct NewEvent {
     instance_id: InstanceId,
     at: Timestamp,
+    program: &'static str,
     from_state: &'static str,
     to_state: &'static str,
     reason: String,
@@ -123,9 +131,10 @@ impl NewEvent {
         Self {
             instance_id,
             at: Timestamp(entry.at),
+            program: entry.program.as_str(),
             from_state: entry.from.as_str(),
             to_state: entry.to.as_str(),
-            reason: sentence(&entry.reason, entry.to, entry.exit),
+            reason: sentence(entry),
             actor: entry.actor.clone(),
             pid: entry.pid.and_then(|pid| i32::try_from(pid).ok()),
             exit_code,
@@ -138,12 +147,14 @@ impl NewEvent {
     }
 }
 
-/// Why the client of an entry ended, if it ended unasked and its last lines tell.
+/// Why the client of an entry ended, if it ended unasked and its last lines tell. The rules are
+/// those of the client's lines, so a translator's end has none.
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
-    if !matches!(
+    let is_sudden = matches!(
         entry.reason,
         ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }
-    ) {
+    );
+    if entry.program != ManagedProgram::Client || !is_sudden {
         return None;
     }
     // A keeper of an older version kept the last error line only.
@@ -217,14 +228,60 @@ pub fn running_time(
 }
 
 /// A reason for people.
-fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
+fn sentence(entry: &JournalEntry) -> String {
+    match entry.program {
+        ManagedProgram::Client => client_sentence(&entry.reason, entry.to, entry.exit),
+        ManagedProgram::Translator => translator_sentence(&entry.reason, entry.to, entry.exit),
+    }
+}
+
+/// Why the state of a translator changed.
+fn translator_sentence(
+    reason: &ChangeReason,
+    to: InstanceState,
+    exit: Option<ProcessExit>,
+) -> String {
+    let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+    match (reason, to) {
+        (ChangeReason::Asked, _) => "the translator stops, with its client or on request".into(),
+        (ChangeReason::Retry, _) => "the wait is over, starting the translator again".into(),
+        (ChangeReason::Ready, _) => "the translator serves Stratum V1 miners".into(),
+        (ChangeReason::ClientServes, _) => {
+            "the client serves miners, starting the translator".into()
+        }
+        (ChangeReason::ClientLost, InstanceState::Stopping) => {
+            "the translator stops because its client has exited".into()
+        }
+        (ChangeReason::ClientLost, _) => {
+            format!("the translator exited{ended} because its client dropped it")
+        }
+        (ChangeReason::Reloaded, InstanceState::Starting) => {
+            "starting the translator with its new configuration".into()
+        }
+        (ChangeReason::Reloaded, _) => "the translator's configuration has changed".into(),
+        (ChangeReason::EndedUnasked, _) => format!("the translator exited unexpectedly{ended}"),
+        (ChangeReason::EndedAsAsked | ChangeReason::Terminated, _) => {
+            format!("the translator has stopped{ended}")
+        }
+        (ChangeReason::Killed, _) => {
+            format!("the translator did not stop in time and was killed{ended}")
+        }
+        (ChangeReason::CannotRun(detail), _) => detail.clone(),
+        (ChangeReason::GaveUp { .. } | ChangeReason::LeftRunning | ChangeReason::KeeperLost, _) => {
+            format!("the translator ended{ended}")
+        }
+    }
+}
+
+/// Why the state of a client changed.
+fn client_sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
     let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
     match (reason, to) {
         (ChangeReason::Asked, InstanceState::Starting) => "start was asked for".into(),
         (ChangeReason::Asked, _) => "stop was asked for".into(),
         (ChangeReason::Retry, _) => "the wait is over, trying again".into(),
-        (ChangeReason::Ready, _) => "the client serves miners".into(),
-        (ChangeReason::EndedUnasked, _) => {
+        (ChangeReason::Ready | ChangeReason::ClientServes, _) => "the client serves miners".into(),
+        (ChangeReason::ClientLost | ChangeReason::EndedUnasked, _) => {
             format!("the client ended{ended} though nobody asked for it")
         }
         (ChangeReason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
@@ -245,6 +302,7 @@ fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>)
             "the manager ended and left it to its keeper, which goes on".into()
         }
         (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
+        (ChangeReason::Reloaded, _) => "its configuration has changed".into(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::{configurations, events, instances};
 use crate::infra::db::statement::CachedStatement;
-use crate::keeper::journal::JournalEntry;
+use crate::keeper::journal::{JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState};
 
 /// A row with its configuration's name and newest revision.
@@ -199,14 +199,15 @@ pub fn ingest(
     Ok(())
 }
 
-/// Takes one change into the history and the row.
+/// Takes one change into the history and, if it is the client's, into the row.
 pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<()> {
     diesel::insert_into(events::table)
         .values(NewEvent::of(id, entry))
         .execute(db)?;
     let row = instances::table.filter(instances::id.eq(id));
     let at = Timestamp(entry.at);
-    if matches!(entry.reason, ChangeReason::LeftRunning) {
+    if entry.program != ManagedProgram::Client || matches!(entry.reason, ChangeReason::LeftRunning)
+    {
         return Ok(());
     }
     diesel::update(row)
@@ -287,7 +288,7 @@ pub fn history(
         .load(db)
 }
 
-/// The states an instance changed to within a stretch of time, oldest first, led by the one it had
+/// The states the client of an instance changed to within a stretch of time, oldest first, led by the one it had
 /// at its beginning.
 pub fn changes(
     db: &mut Db,
@@ -295,7 +296,11 @@ pub fn changes(
     from: Timestamp,
     to: Timestamp,
 ) -> QueryResult<Vec<(Timestamp, InstanceState)>> {
-    let of = || events::table.filter(events::instance_id.eq(id));
+    let of = || {
+        events::table
+            .filter(events::instance_id.eq(id))
+            .filter(events::program.eq(ManagedProgram::Client.as_str()))
+    };
     let first = of()
         .filter(events::at.lt(from))
         .select(diesel::dsl::max(events::id))
@@ -312,7 +317,7 @@ pub fn changes(
         .collect())
 }
 
-/// When an instance was started within a stretch of time, newest first.
+/// When the client of an instance was started within a stretch of time, newest first.
 pub fn starts(
     db: &mut Db,
     id: InstanceId,
@@ -324,6 +329,7 @@ pub fn starts(
         .filter(
             events::instance_id
                 .eq(id)
+                .and(events::program.eq(ManagedProgram::Client.as_str()))
                 .and(events::to_state.eq(InstanceState::Starting.as_str()))
                 .and(events::from_state.ne(events::to_state)),
         )

@@ -27,9 +27,9 @@ use crate::base::ids::InstanceId;
 use crate::infra::db::WriteMode;
 use crate::infra::log_store::SecretMask;
 use crate::keeper::backoff::Backoff;
-use crate::keeper::journal::{self, JournalEntry};
+use crate::keeper::journal::{self, JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
-use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus};
+use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus, TranslatorStatus};
 use crate::keeper::{client, leftovers};
 
 /// A keeper answers within milliseconds; one that does not is stuck.
@@ -382,6 +382,7 @@ impl InstanceTask {
         let is_loss = matches!(reason, ChangeReason::KeeperLost);
         JournalEntry {
             at: Timestamp::now().0,
+            program: ManagedProgram::Client,
             from,
             to,
             reason,
@@ -510,6 +511,7 @@ impl InstanceTask {
                     self.tell(word.map(|word| KeeperStatus {
                         keeper_pid: 0,
                         lines: None,
+                        translator: None,
                         re: None,
                         ..word
                     }));
@@ -675,8 +677,14 @@ impl InstanceTask {
         self.relaunch = None;
         let secrets = self.shared.preparation.configs().secret_mask();
         let last_error = status.last_error.clone().map(|text| secrets.covered(text));
+        let translator = status.translator.clone().map(|told| TranslatorStatus {
+            lines: None,
+            last_error: told.last_error.map(|text| secrets.covered(text)),
+            ..told
+        });
         let status = KeeperStatus {
             lines: None,
+            translator,
             re: None,
             last_error,
             ..status

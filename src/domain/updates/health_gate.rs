@@ -125,7 +125,8 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
             // What killed the keeper says nothing of the client: the next start is judged. An end
             // as asked, such as that of the client before, says nothing either; the event of the
             // failure itself may be stored a moment after its state is known.
-            let events = instances.history(Some(id), None, 10).await?;
+            // Those of a translator are among them.
+            let events = instances.history(Some(id), None, 40).await?;
             let unasked = [
                 InstanceState::BackingOff.as_str(),
                 InstanceState::Failed.as_str(),
@@ -133,6 +134,7 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
             let ended = events
                 .iter()
                 .map(|(event, _)| event)
+                .filter(|event| event.is_of_client())
                 .find(|event| unasked.contains(&event.to_state.as_str()));
             match (
                 ended.map(|event| event.reason == KEEPER_LOST),
@@ -173,6 +175,7 @@ pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<
     let mut since = events
         .iter()
         .map(|(event, _)| event)
+        .filter(|event| event.is_of_client())
         .filter(|event| event.at >= begun && event.from_state != event.to_state)
         .rev();
     let first = since.next()?;

@@ -360,8 +360,10 @@ impl UpdateService {
         let Some(begun) = step.begun_at else {
             return Ok(());
         };
-        let events =
-            retry_write(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
+        let events = retry_write(ticket, || {
+            self.instances().history(Some(step.id), None, 100)
+        })
+        .await?;
         if let Some((down, own)) = health_gate::measured(&events, begun) {
             ticket.show(|job| {
                 if let Some(step) = step_of(job, at) {

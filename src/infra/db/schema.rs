@@ -153,6 +153,7 @@ diesel::table! {
         failures -> Integer,
         retry_at -> Nullable<BigInt>,
         cause -> Nullable<Text>,
+        program -> Text,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::source::{SOURCES, Source};
 
 /// Files above the limit of lines, tests in them not counted, each with what holds it together.
-const LONG: [(&str, &str); 4] = [
+const LONG: [(&str, &str); 3] = [
     (
         "domain/instances/task.rs",
         "one conversation with one keeper; its states are told apart in one loop",
@@ -14,10 +14,6 @@ const LONG: [(&str, &str); 4] = [
     (
         "infra/log_store/tail.rs",
         "reading both ways over the same files, which must agree on every byte",
-    ),
-    (
-        "keeper/keep.rs",
-        "one process from its first descriptor to its last, without a runtime to hide the order of things",
     ),
     (
         "programs/jd_client/simulator/client.rs",
