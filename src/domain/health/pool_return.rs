@@ -132,16 +132,16 @@ pub(super) async fn probe_pools(
                     let pool = seen.destination(&probed, &record)?;
                     let (what, why) = match cure {
                         Remediation::Silent => (
-                            "the pool stopped answering on the open connection",
+                            "the pool stopped responding on the open connection",
                             "restarting the client to reconnect",
                         ),
                         _ => (
-                            "mining solo although a pool is configured",
+                            "mining solo even though a pool is configured",
                             "restarting the client because it does not switch back automatically",
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server accept connections again: {why}",
+                        "{what}, and pool {} ({}) and its job declaration server are accepting connections again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
@@ -172,7 +172,7 @@ pub(super) async fn probe_pools(
     }
     .await;
     if let Err(error) = result {
-        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the pools of the instance; retrying");
+        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the instance's pools; will retry");
     }
 }
 

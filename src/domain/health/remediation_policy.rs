@@ -23,7 +23,7 @@ pub const LASTED: Duration = Duration::from_secs(600);
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Remediation {
-    /// Mining solo although a pool is configured, and a configured pool and its job declaration
+    /// Mining solo even though a pool is configured, and a configured pool and its job declaration
     /// server accept it again.
     Solo,
     /// The pool does not answer on an open connection, and a configured pool and its job
@@ -50,18 +50,18 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart if it mines solo although a pool is configured, as soon as the pool and its job declaration server are available again"
+                "Restart if it is mining solo even though a pool is configured, as soon as the pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart if the pool stops answering on an open connection, as soon as a pool and its job declaration server are available"
+                "Restart if the pool stops responding on an open connection, as soon as a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart if it hangs: no log output and no answer from its monitoring port for 2 minutes"
+                "Restart if it hangs: no log output and no response from its monitoring port for 2 minutes"
             }
             Self::Frozen => "Restart if its metrics stop updating",
             Self::Memory => "Restart before it reaches its memory limit",
             Self::Preferred => {
-                "Restart if it uses a fallback pool and an earlier pool has been available for 10 minutes"
+                "Restart if it is using a fallback pool and an earlier pool has been available for 10 minutes"
             }
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct StaggerQueue {
 }
 
 /// A turn. It lasts until it is dropped, so after a slow turn the others do not all run at once.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the task stops when this value is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
     #[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,

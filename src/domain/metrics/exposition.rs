@@ -376,7 +376,7 @@ impl MetricFamilies {
             "jd_client_log_lines",
             "",
             Counter,
-            "Lines in the log of the client, by level.",
+            "Lines in the client's log, by level.",
             lines.collect(),
         );
     }

@@ -101,7 +101,7 @@ impl Sampler {
                 // Log one line, even if the disk stays full for a day.
                 Err(e) if !is_failing => {
                     is_failing = true;
-                    tracing::warn!(error = %e, "metrics could not be saved; jd-manager saves the counts with a later round");
+                    tracing::warn!(error = %e, "metrics could not be saved; jd-manager will save the counts with a later round");
                 }
                 Err(_) => {}
             }

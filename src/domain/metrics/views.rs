@@ -22,8 +22,8 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Hashrate",
         &[
-            ("hashrate_measured", "10 min average"),
-            ("hashrate_1h", "1 h average"),
+            ("hashrate_measured", "10-min average"),
+            ("hashrate_1h", "1-h average"),
             ("hashrate_miners", "expected (from difficulty)"),
             ("hashrate_upstream", "reported to the pool"),
         ],
@@ -109,7 +109,7 @@ impl SeriesChart {
         let current = match self.points.current {
             None => "–".to_owned(),
             Some(value) if self.metric_type == "hashrate_measured" => {
-                format!("{} (10 min average)", self.say(value))
+                format!("{} (10-min average)", self.say(value))
             }
             Some(value) => self.say(value),
         };

@@ -287,7 +287,7 @@ fn a_client_hangs_when_neither_its_log_nor_its_monitoring_says_anything() {
         let scene = scene(heard, longest_pause, unanswered, has_answered);
         let (grade, message) = scene.find(HealthCheck::Process);
         assert_eq!(
-            (grade == HealthGrade::Unhealthy, message.contains("hangs")),
+            (grade == HealthGrade::Unhealthy, message.contains("is hung")),
             (hangs, hangs),
             "{heard} {longest_pause} {unanswered} {has_answered}: {message}"
         );
