@@ -137,7 +137,7 @@ where
         if self.is_running.swap(true, Ordering::AcqRel) {
             tracing::warn!(
                 job = self.name,
-                "previous run is still in progress, skipped"
+                "previous run is still in progress; skipping this one"
             );
             return;
         }

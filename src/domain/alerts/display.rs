@@ -86,7 +86,7 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
 pub fn of_test() -> Notification {
     Notification {
         title: "Test from jd-manager".into(),
-        text: "This channel works. Alerts will arrive here.".into(),
+        text: "This channel works. Alerts will be sent here.".into(),
         mood: Tone::Plain,
         data: json!({ "event": "test" }),
     }

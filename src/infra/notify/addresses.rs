@@ -53,7 +53,7 @@ pub(super) fn read_server(text: &str) -> Result<Url, String> {
     if is_bare {
         Ok(url)
     } else {
-        Err("Enter only the address of the server, without user name, ? or #.".into())
+        Err("Enter only the address of the server, without a username, ? or #.".into())
     }
 }
 

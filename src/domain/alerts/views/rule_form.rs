@@ -359,7 +359,7 @@ impl RulePage {
                     self.choice(
                         "at_least",
                         "Severity",
-                        "Warnings may clear automatically.",
+                        "Warnings may resolve on their own.",
                         options,
                     ),
                 ]
@@ -386,7 +386,7 @@ impl RulePage {
                     self.text(
                         "threshold",
                         "Threshold",
-                        "For example 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
+                        "For example, 1.5 TH/s, 64 MiB, 90% or 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
                     ),
                 ]
             }
@@ -412,7 +412,7 @@ impl RulePage {
             self.text(
                 "name",
                 "Rule name",
-                "Shown in each notification. If empty, jd-manager chooses a name.",
+                "Shown in each notification. If empty, the name is based on the condition.",
             ),
         ]
     }
@@ -447,9 +447,9 @@ impl RulePage {
             ..shown
         };
         let end = if self.lasts() {
-            "Problems that persist are reported afterwards."
+            "Problems that persist are reported afterward."
         } else {
-            "Events are reported afterwards."
+            "Events are reported afterward."
         };
         vec![
             time(self.text(

@@ -245,7 +245,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             Upstream,
             Unhealthy,
             "Mining solo even though a pool is configured, because pool 1 of 2 (a:1) was disconnected: the pool opened no channel: unknown-user. Change “Pool account” \
-             of pool 1 in the configuration, then restart the instance.",
+             for pool 1 in the configuration, then restart the instance.",
         ),
         (
             "fallback for an account that the pool does not know",
