@@ -141,7 +141,7 @@ pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
         text("username", "For `email`: the username.").or_null(),
         text("password", "For `email`: the password.").or_null(),
         text("url", "For `webhook`: the URL."),
-        text("secret", "For `webhook`: the key of the signature.").or_null(),
+        text("secret", "For `webhook`: the signing key.").or_null(),
     ]);
     all
 }

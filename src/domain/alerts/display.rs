@@ -117,9 +117,9 @@ pub fn of_condition(condition: &RuleCondition) -> String {
                 },
             );
             let how = if *at_least == AlertSeverity::Warning {
-                "has a warning or worse"
+                "reports a warning or worse"
             } else {
-                "is unhealthy"
+                "reports unhealthy"
             };
             format!("{which} {how}")
         }

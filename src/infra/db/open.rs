@@ -149,7 +149,7 @@ pub fn check_copy(path: &Path) -> Result<String, OpenError> {
     if !has_table(&mut connection, "__diesel_schema_migrations")
         .map_err(|e| damaged(e.to_string()))?
     {
-        return Err(damaged("it is not a jd-manager database".into()));
+        return Err(damaged("it is not a database created by jd-manager".into()));
     }
     let applied = connection
         .applied_migrations()

@@ -92,7 +92,7 @@ impl DeliveryWorker {
         let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
         match settled.state {
             DeliveryProgress::Sent => {
-                tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told")
+                tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "notification sent")
             }
             DeliveryProgress::Failed => {
                 let cause = settled.last_error.as_deref().unwrap_or_default();

@@ -242,7 +242,7 @@ fn a_rule_that_could_never_hold_is_refused() {
     }
     assert_eq!(
         of_check("pool").unwrap().name,
-        "The health check Pool has a warning or worse"
+        "The health check Pool reports a warning or worse"
     );
     assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
     let of_metric = |metric: &str| {

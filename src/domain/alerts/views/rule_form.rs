@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &str); 6] = [
     (
         "check",
         "Health check",
-        "A health check shows a warning or is unhealthy.",
+        "A health check reports a warning or unhealthy.",
     ),
     (
         "metric",
@@ -337,8 +337,8 @@ impl RulePage {
             }
             "check" => {
                 let options = [
-                    ("unhealthy", "is unhealthy"),
-                    ("warning", "has a warning or worse"),
+                    ("unhealthy", "reports unhealthy"),
+                    ("warning", "reports a warning or worse"),
                 ];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any check".into())];
                 checks.extend(
