@@ -1,6 +1,6 @@
-//! The kinds of channels and their fields, for forms and request bodies. Data only.
+//! The channel types and their fields, for forms and request bodies. Data only.
 
-/// A kind of channel.
+/// A channel type.
 #[derive(Debug)]
 pub struct ChannelKind {
     /// The name in JSON.
@@ -65,7 +65,7 @@ const fn secret(name: &'static str, label: &'static str, help: &'static str) -> 
     }
 }
 
-/// All kinds.
+/// All types.
 pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "ntfy",

@@ -1,6 +1,6 @@
 //! The task that watches all instances: reads their logs as they grow, checks instances with news
 //! immediately and all instances periodically, and starts automatic fixes. Never blocks: slow work
-//! (a restart, a pool that does not answer) runs in separate tasks.
+//! (a restart, a pool that is not responding) runs in separate tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -60,13 +60,13 @@ pub struct HealthMonitor {
     probed_at: Instant,
     turns: Arc<StaggerQueue>,
     probes: Arc<PeerProbes>,
-    /// Canceled when the manager stops: no further automatic fixes.
+    /// Canceled when jd-manager stops: no further automatic fixes.
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct MonitoredInstance {
-    /// Absent while its log is being read, and after a read that failed for good.
+    /// Absent while its log is being read, and after a read that failed permanently.
     reader: Option<HealthLogReader>,
     /// Since when part of the log is unread.
     behind_since: Option<Instant>,

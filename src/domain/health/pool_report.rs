@@ -145,7 +145,7 @@ pub(super) fn names_setting(look: &Snapshot<'_>) -> bool {
     setting_to_change(look.instance, look.running, look.standing, look.probed).is_some()
 }
 
-/// The text after the report of a pool that does not answer on an open connection.
+/// The text after the report of a pool that is not responding on an open connection.
 pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let mut sentences = failures(look.probed);
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);

@@ -18,7 +18,7 @@ use crate::programs::jd_client::diagnosis::WorkState;
 
 /// A pool that rejected the jobs still accepts connections. Pause before the next attempt.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A client that hangs is restarted after this time without a line.
+/// A hung client is restarted after this time without a line.
 const HUNG: Duration = Duration::from_secs(120);
 /// How long to wait for a restart before it counts as in progress.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);

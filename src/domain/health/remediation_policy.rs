@@ -26,12 +26,12 @@ pub enum Remediation {
     /// Mining solo even though a pool is configured, and a configured pool and its job declaration
     /// server accept it again.
     Solo,
-    /// The pool does not answer on an open connection, and a configured pool and its job
+    /// The pool does not respond on an open connection, and a configured pool and its job
     /// declaration server accept it.
     Silent,
-    /// It hangs: no log output and no answer from monitoring.
+    /// It is hung: no log output and no response from monitoring.
     Hung,
-    /// Metrics stop updating although it runs.
+    /// Metrics stop updating while it is running.
     Frozen,
     /// It is about to reach its memory limit, where it would exit.
     Memory,

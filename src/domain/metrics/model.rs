@@ -27,7 +27,7 @@ pub struct FiguresResponse {
     /// The latest sample of each metric. For a counter this is the increment since the previous
     /// sample; see `totals`.
     pub metrics: BTreeMap<String, f64>,
-    /// The total of each counter since the instance was created, without counters of single miners.
+    /// The total of each counter since the instance was created, without counters of individual miners.
     pub totals: BTreeMap<String, f64>,
     /// When the latest sample was taken; null if there are no samples yet.
     pub timestamp: Option<Timestamp>,

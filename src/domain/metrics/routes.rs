@@ -44,9 +44,9 @@ const CHOSEN: usize = 50;
 pub struct MetricsRoutesState {
     /// The metrics.
     pub metrics: MetricService,
-    /// Canceled when the manager stops.
+    /// Canceled when jd-manager stops.
     pub stop: CancellationToken,
-    /// When the manager was started.
+    /// When jd-manager was started.
     pub started: Timestamp,
 }
 

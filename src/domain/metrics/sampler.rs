@@ -96,7 +96,7 @@ impl Sampler {
             };
             match result {
                 Ok(()) => is_failing = false,
-                // Interrupted because the manager stops, which is no fault.
+                // Interrupted because jd-manager stops, which is no fault.
                 Err(_) if stop.is_cancelled() => break,
                 // Log one line, even if the disk stays full for a day.
                 Err(e) if !is_failing => {

@@ -405,7 +405,7 @@ pub struct LatestFiguresView {
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
-    /// The latest values, without metrics of single miners.
+    /// The latest values, without metrics of individual miners.
     #[serde(flatten)]
     pub figures: FiguresResponse,
 }

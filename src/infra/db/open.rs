@@ -1,4 +1,4 @@
-//! Opening the database: what is refused, what is upgraded, and the copy that is kept from before
+//! Opening the database: what is rejected, what is upgraded, and the copy that is kept from before
 //! an upgrade.
 
 use diesel::connection::SimpleConnection;

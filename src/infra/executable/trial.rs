@@ -133,7 +133,7 @@ pub struct TrialRules {
 }
 
 /// Runs a program in the sandbox until it prints a line that matches `is_it`, exits, or `patience` has
-/// passed. Afterwards the program and all its children are gone.
+/// passed. Afterward the program and all its children are gone.
 ///
 /// # Errors
 /// The program cannot be started; the text continues "The program …".

@@ -1,4 +1,4 @@
-//! Web addresses and the secrets they may contain: user name and password, the part after `?` or `#`,
+//! Web addresses and the secrets they may contain: username and password, the part after `?` or `#`,
 //! and long segments that look random, as in the webhooks of Slack and Discord.
 //!
 //! Independent of the kind of channel. No I/O.

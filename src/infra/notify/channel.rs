@@ -1,4 +1,4 @@
-//! The kinds of channels, their settings and their secrets.
+//! The channel types, their settings and their secrets.
 //!
 //! Values only: no I/O, no forms, no tables. The JSON of a channel contains its secrets and is only for
 //! the database; use [`NotifyChannel::masked`] everywhere else.
@@ -51,7 +51,7 @@ pub enum NotifyChannel {
         port: u16,
         /// The encryption of the connection.
         security: MailSecurity,
-        /// The user name, if the server requires one.
+        /// The username, if the server requires one.
         #[serde(default)]
         username: Option<String>,
         /// The password.

@@ -23,7 +23,7 @@ const MAX_TEXT: usize = 64 << 10;
 /// The time limit for closing the session after the message was accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Sends the message through `server`, with authentication if there are user name and password.
+/// Sends the message through `server`, with authentication if there are username and password.
 pub(super) async fn send(
     attempt: &SendAttempt<'_>,
     server: &MailServer<'_>,

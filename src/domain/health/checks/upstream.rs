@@ -1,4 +1,4 @@
-//! The pool check: which pool the client is connected to, or solo, and whether that pool answers.
+//! The pool check: which pool the client is connected to, or solo, and whether that pool is responding.
 
 use super::super::pool_report;
 use super::super::snapshot::Snapshot;
