@@ -76,7 +76,8 @@ impl RunningShare {
                 "Running for {share} of the time since it was created ({} ago).",
                 human_duration(choice.to.since(since))
             ),
-            (false, _) => format!("Running for {share} of {}.", choice.words()),
+            (false, true) => format!("Running for {share} of the time from {}.", choice.words()),
+            (false, false) => format!("Running for {share} of {}.", choice.words()),
         })
     }
 }
