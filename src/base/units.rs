@@ -124,11 +124,11 @@ fn signed(value: f64, said: String) -> String {
     }
 }
 
-fn with_name(figure: &str, name: &str) -> String {
-    if name.is_empty() {
-        figure.to_owned()
-    } else {
-        format!("{figure} {name}")
+/// The figure with the name of its unit; a percent sign follows without a space.
+pub(super) fn with_name(figure: &str, name: &str) -> String {
+    match name {
+        "" | "%" => format!("{figure}{name}"),
+        _ => format!("{figure} {name}"),
     }
 }
 
