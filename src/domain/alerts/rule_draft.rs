@@ -354,7 +354,7 @@ pub fn is_watched(name: &str) -> bool {
     }
 }
 
-/// A number, with or without the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
+/// A number, with or without the unit of the metric: `1.5 TH/s`, `64 MiB`, `90%`.
 fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),

@@ -366,17 +366,17 @@ pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {
         None if version < ClientVersion::NEWEST_KNOWN => Some(format!(
-            "Client {} is available; this instance runs {version}. Install it under Updates.",
+            "Client {} is available; this instance uses {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
         Some(LatestRelease {
             tag,
             client: Some(client),
         }) if *client > version => Some(format!(
-            "Release {tag} with client {client} is available; this instance runs {version}. Install it under Updates."
+            "Release {tag} with client {client} is available; this instance uses {version}. Install it under Updates."
         )),
         Some(LatestRelease { tag, client: None }) => Some(format!(
-            "Release {tag} is available; this instance runs client {version}. Install it under Updates."
+            "Release {tag} is available; this instance uses client {version}. Install it under Updates."
         )),
         _ => None,
     }

@@ -130,7 +130,7 @@ pub async fn compare(
         .take(CHOSEN);
     let chosen = ids.map(|(_, id)| {
         id.parse()
-            .map_err(|_| Error::invalid("/ids", "ids must be ids of instances."))
+            .map_err(|_| Error::invalid("/ids", "ids must be instance ids."))
     });
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     let time = (asked.choice, asked.stretch);

@@ -34,7 +34,7 @@ pub enum OpenError {
     },
     /// Not readable as a database.
     #[error(
-        "the database {path} is damaged: {cause}. It was not changed. Move it away and restore a copy from the backups/ directory."
+        "the database {path} is damaged: {cause}. It was not changed. Move it elsewhere and restore a copy from the backups/ directory."
     )]
     Damaged {
         /// The file.

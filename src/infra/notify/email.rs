@@ -161,7 +161,7 @@ fn refusal(
         }
         if error.is_response() {
             return SendError::for_now(format!(
-                "No mail server at {place}. Check the address and the port."
+                "There is no mail server at {place}. Check the address and the port."
             ));
         }
         if error.is_client() {

@@ -192,13 +192,13 @@ fn an_available_update_is_no_health_warning() {
         evaluate(&RuleCondition::UpdateAvailable, &at),
         ConditionResult::Not
     );
-    let text = "Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0. Install it under Updates.";
+    let text = "Release v0.9.0 with client 0.7.0 is available; this instance uses 0.6.0. Install it under Updates.";
     at.available_update = Some(Some(text.into()));
     at.checks = vec![check("version", "healthy", text)];
     let newer = evaluate(&RuleCondition::UpdateAvailable, &at);
     assert_eq!(
         words(&newer),
-        Some("release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0")
+        Some("release v0.9.0 with client 0.7.0 is available; this instance uses 0.6.0")
     );
     assert_eq!(
         evaluate(
