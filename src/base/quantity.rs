@@ -1,9 +1,9 @@
 //! Values as people type them into a form, and shown there so that the same value is parsed again:
-//! `1.5 TH/s`, `64 MiB`, `90 %`, `1 h 30 min`.
+//! `1.5 TH/s`, `64 MiB`, `90%`, `1 h 30 min`.
 //!
 //! Unlike values on a page, they are not rounded. Independent of charts and pages.
 
-use super::units::Unit;
+use super::units::{Unit, with_name};
 
 /// Longer numbers are written in a smaller unit, in which they may be shorter.
 const LONGEST: usize = 8;
@@ -92,21 +92,14 @@ fn read_length(mut number: f64, mut rest: &str) -> Option<f64> {
 
 /// The value as a person would type it: exact, in the largest unit in which it is short.
 pub fn typed_value(unit: Unit, value: f64) -> String {
-    let plain = |name: &str| {
-        if name.is_empty() {
-            value.to_string()
-        } else {
-            format!("{value} {name}")
-        }
-    };
+    let plain = |name: &str| with_name(&value.to_string(), name);
     let (base, names) = unit.ladder();
     if unit == Unit::Seconds {
         return length(value).unwrap_or_else(|| plain(names[0]));
     }
     let in_unit = |rung: usize| {
         let figure = (value / base.powi(i32::try_from(rung).ok()?)).to_string();
-        let text = format!("{figure} {}", names[rung]);
-        let text = text.trim_end().to_owned();
+        let text = with_name(&figure, names[rung]);
         (figure.len() <= LONGEST && read_value(unit, &text) == Some(value)).then_some(text)
     };
     let is_reached = |rung: &usize| {
@@ -198,8 +191,8 @@ mod tests {
             (Bytes, 67_108_864.0, "64 MiB"),
             (Bytes, 64e6, "62500 KiB"),
             (Bytes, 67_108_865.0, "67108865 B"),
-            (Percent, 90.0, "90 %"),
-            (Percent, 33.333, "33.333 %"),
+            (Percent, 90.0, "90%"),
+            (Percent, 33.333, "33.333%"),
             (Count, 2.0, "2"),
             (Count, 1_200_000.0, "1.2 M"),
             (Count, -4.0, "-4"),

@@ -9,7 +9,7 @@ pub enum Unit {
     Bytes,
     /// Hashes per second, with SI prefixes.
     HashesPerSecond,
-    /// Percent: 42.0 is `42 %`.
+    /// Percent: 42.0 is `42%`.
     Percent,
     /// Counts: shares, lines, connections. With SI prefixes from 10 000 on.
     Count,
@@ -35,7 +35,7 @@ pub fn clean(value: f64) -> Option<f64> {
 }
 
 /// A value with its unit, to three significant digits; whole counts below 10 000 and durations
-/// in full: `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value
+/// in full: `1.25 PH/s`, `12.4 MiB`, `42%`, `9812`, `12.3 k`, `3 d 4 h`. A value
 /// that is not finite is `–`.
 pub fn format_value(unit: Unit, value: f64) -> String {
     let Some(value) = clean(value) else {
@@ -124,11 +124,11 @@ fn signed(value: f64, said: String) -> String {
     }
 }
 
-fn with_name(figure: &str, name: &str) -> String {
-    if name.is_empty() {
-        figure.to_owned()
-    } else {
-        format!("{figure} {name}")
+/// The figure with the name of its unit; a percent sign follows without a space.
+pub(super) fn with_name(figure: &str, name: &str) -> String {
+    match name {
+        "" | "%" => format!("{figure}{name}"),
+        _ => format!("{figure} {name}"),
     }
 }
 

@@ -110,7 +110,7 @@ pub fn extract(
             .map_err(ArchiveRefusal::Damaged)?;
         if size > limits.file {
             return Err(ArchiveRefusal::Hostile(format!(
-                "{member} has {size} bytes; the limit is {}",
+                "{member} is {size} bytes long; the limit is {}",
                 limits.file
             )));
         }
@@ -191,7 +191,7 @@ pub fn unpack(
         let largest = largest.min(limits.file);
         if size > largest {
             return Err(ArchiveRefusal::Hostile(format!(
-                "{name} has {size} bytes; the limit is {largest}"
+                "{name} is {size} bytes long; the limit is {largest}"
             )));
         }
         let target = into.join(&name);

@@ -6,7 +6,7 @@
 //! * [`http_client`]: outgoing HTTP and TLS. [`executable`]: checks a program, runs it in a
 //!   sandbox.
 //! * [`procfs`]: CPU, memory and open files of a process. [`disk`]: free space.
-//! * [`schedule`]: jobs at a time of day. [`notices`]: problems of jd-manager itself.
+//! * [`schedule`]: jobs at a time of day. [`notices`]: problems with jd-manager itself.
 
 pub mod archive;
 pub mod chart;

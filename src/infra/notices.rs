@@ -1,7 +1,7 @@
 //! Notices about jd-manager itself, such as a damaged database or a failed backup. The overview
 //! shows them until the problem is gone.
 //!
-//! Knows no domain. A domain sets a notice under an id of its own and clears it; the overview shows
+//! Independent of the domains. A domain sets a notice under its own id and clears it; the overview shows
 //! all of them.
 
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::base::clock::{Timestamp, human_duration};
 
-/// A problem of jd-manager itself.
+/// A problem with jd-manager itself.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ManagerNotice {
     /// Names the problem for programs, e.g. `database-damaged`. There is one notice for each id.

@@ -137,7 +137,7 @@ fn soft_limit(limits: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The CPU usage of a process between two readings of the same process id, in percent of one core: two
+/// The CPU usage of a process between two readings of the same process id, as a percentage of one core: two
 /// busy threads are 200.
 ///
 /// Each reading has a time since any fixed point. `None` if the id belongs to another process now, or

@@ -1,7 +1,7 @@
 //! Jobs at a time of day, based on `tokio-cron-scheduler`.
 //!
 //! The library starts a job again while it is still running and leaves jobs running when it stops.
-//! Here a running job is not started again, and all jobs stop with the manager. Use an interval for
+//! Here a running job is not started again, and all jobs stop with jd-manager. Use an interval for
 //! work every few seconds.
 
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl JobSchedule {
         Ok(())
     }
 
-    /// Starts the schedule. It ends with the manager.
+    /// Starts the schedule. It stops with jd-manager.
     ///
     /// # Errors
     /// The library could not be started.
@@ -120,7 +120,7 @@ impl JobSchedule {
     }
 }
 
-/// Work that never runs twice at once and ends with the manager.
+/// Work that never runs twice at the same time and stops with jd-manager.
 struct RecurringJob<F> {
     name: &'static str,
     work: F,
@@ -137,7 +137,7 @@ where
         if self.is_running.swap(true, Ordering::AcqRel) {
             tracing::warn!(
                 job = self.name,
-                "previous run is still in progress, skipped"
+                "previous run is still in progress; skipping this one"
             );
             return;
         }

@@ -38,7 +38,8 @@ pub fn public_key(text: &str) -> Result<PublicKey, String> {
         .rfind(|line| !line.is_empty())
         .unwrap_or_default();
     PublicKey::from_base64(line).map_err(|_| {
-        "this is not a minisign public key; these start with RW and have 56 characters".to_owned()
+        "this is not a minisign public key; these start with RW and are 56 characters long"
+            .to_owned()
     })
 }
 

@@ -95,7 +95,7 @@ impl ChannelDraft {
             // The cause would quote the input, which may be a secret.
             let read = serde_json::from_value::<NotifyChannel>(Value::Object(target));
             let mut channel =
-                read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
+                read.map_err(|_| Error::internal("a channel's fields do not match its type"))?;
             if let Some(former) = former {
                 channel.keep_secrets_of(former);
             }
@@ -138,10 +138,10 @@ pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
             "For `email`: the encryption.",
             &["tls", "starttls", "none"],
         ),
-        text("username", "For `email`: the user name.").or_null(),
+        text("username", "For `email`: the username.").or_null(),
         text("password", "For `email`: the password.").or_null(),
         text("url", "For `webhook`: the URL."),
-        text("secret", "For `webhook`: the key of the signature.").or_null(),
+        text("secret", "For `webhook`: the signing key.").or_null(),
     ]);
     all
 }

@@ -1,6 +1,6 @@
-//! The kinds of channels and their fields, for forms and request bodies. Data only.
+//! The channel types and their fields, for forms and request bodies. Data only.
 
-/// A kind of channel.
+/// A channel type.
 #[derive(Debug)]
 pub struct ChannelKind {
     /// The name in JSON.
@@ -65,7 +65,7 @@ const fn secret(name: &'static str, label: &'static str, help: &'static str) -> 
     }
 }
 
-/// All kinds.
+/// All types.
 pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "ntfy",
@@ -75,7 +75,7 @@ pub const KINDS: [ChannelKind; 4] = [
             text(
                 "topic",
                 "Topic",
-                "The topic you subscribed to in the app. Anyone who knows it can read the notifications, so choose one that is hard to guess.",
+                "The topic you subscribed to in the app. Anyone who knows the topic can read the notifications, so choose one that is hard to guess.",
             ),
             ChannelField {
                 default: "https://ntfy.sh",
@@ -91,7 +91,7 @@ pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "telegram",
         title: "Telegram",
-        about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it may reply.",
+        about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it can reply.",
         fields: &[
             ChannelField {
                 is_optional: false,
@@ -121,11 +121,11 @@ pub const KINDS: [ChannelKind; 4] = [
         title: "E-mail",
         about: "Sent through your mail provider. Many providers require an app password.",
         fields: &[
-            text("to", "To", "Separate several addresses with commas."),
+            text("to", "To", "Separate addresses with commas."),
             text(
                 "from",
                 "From",
-                "An address you may send from, usually your own.",
+                "An address you can send from, usually your own.",
             ),
             text(
                 "host",
@@ -139,7 +139,11 @@ pub const KINDS: [ChannelKind; 4] = [
                     ("starttls", "STARTTLS, usually on port 587"),
                     ("none", "None, for a server on this machine or network"),
                 ]),
-                ..text("security", "Encryption", "See your provider's settings.")
+                ..text(
+                    "security",
+                    "Encryption",
+                    "See your mail provider's settings.",
+                )
             },
             ChannelField {
                 how: ChannelFieldInput::Port,
@@ -153,7 +157,7 @@ pub const KINDS: [ChannelKind; 4] = [
                 is_optional: true,
                 ..text(
                     "username",
-                    "User name (optional)",
+                    "Username (optional)",
                     "Often the full e-mail address.",
                 )
             },
@@ -172,7 +176,7 @@ pub const KINDS: [ChannelKind; 4] = [
             text(
                 "url",
                 "URL",
-                "Starts with https:// or http://. Must answer with a 2xx status within ten seconds.",
+                "Must start with https:// or http://. Must respond with a 2xx status within ten seconds.",
             ),
             secret(
                 "secret",

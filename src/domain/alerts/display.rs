@@ -86,7 +86,7 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
 pub fn of_test() -> Notification {
     Notification {
         title: "Test from jd-manager".into(),
-        text: "This channel works. Alerts will arrive here.".into(),
+        text: "This channel works. Alerts will be sent here.".into(),
         mood: Tone::Plain,
         data: json!({ "event": "test" }),
     }
@@ -117,9 +117,9 @@ pub fn of_condition(condition: &RuleCondition) -> String {
                 },
             );
             let how = if *at_least == AlertSeverity::Warning {
-                "has a warning or worse"
+                "reports a warning or worse"
             } else {
-                "is unhealthy"
+                "reports unhealthy"
             };
             format!("{which} {how}")
         }

@@ -169,7 +169,7 @@ impl Alerts {
     /// quiet times or mutes may have ended.
     pub async fn tick(&self) {
         if let Err(e) = self.reevaluate().await {
-            tracing::warn!(error = %e, "alert rules could not be evaluated; jd-manager retries");
+            tracing::warn!(error = %e, "alert rules could not be evaluated; jd-manager will retry");
         }
     }
 

@@ -10,6 +10,8 @@ use crate::keeper::machine::InstanceState;
 
 /// Longer lines are cut to this number of characters.
 const LONGEST_LINE: usize = 160;
+/// Names that keep their capital letter after the name of an instance.
+const NAMES: [&str; 3] = ["Bitcoin", "Stratum", "Linux"];
 
 /// The result of evaluating a condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +78,7 @@ pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> Condit
             Some(None) => ConditionResult::Not,
             Some(Some(text)) => {
                 let words =
-                    first_sentence(text).unwrap_or_else(|| "A newer client is available".into());
+                    continuation(text).unwrap_or_else(|| "a newer client is available".into());
                 ConditionResult::Holds(ConditionReason {
                     words,
                     text: text.clone(),
@@ -103,7 +105,7 @@ const fn is_beyond(value: f64, side: ThresholdSide, threshold: f64) -> bool {
 fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason {
     let words = match trouble {
         InstanceProblem::Failed => "failed",
-        InstanceProblem::BackingOff => "client stopped unexpectedly, retrying",
+        InstanceProblem::BackingOff => "client exited unexpectedly, retrying",
         InstanceProblem::NotRunning => "not running",
     };
     let text = match state {
@@ -111,10 +113,10 @@ fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason 
             "The client failed and jd-manager has stopped retrying. The instance page shows the cause. Fix it, then start the instance."
         }
         InstanceState::BackingOff => {
-            "jd-manager restarts the client after a wait. The instance page shows the cause."
+            "jd-manager will restart the client after a delay. The instance page shows the cause."
         }
         InstanceState::Starting => {
-            "The client is starting and does not accept miners yet. If this continues, check the log."
+            "The client is starting and is not accepting miners yet. If this continues, check the log."
         }
         InstanceState::Stopped | InstanceState::Stopping => {
             "The instance is stopped. The instance page shows who stopped it."
@@ -153,7 +155,7 @@ fn evaluate_checks(
             };
             let words = format!(
                 "{}{more}",
-                first_sentence(&worst.message)
+                continuation(&worst.message)
                     .unwrap_or_else(|| format!("{} is {}", worst.check, worst.status))
             );
             let texts = bad.iter().map(|(_, seen)| match seen.message.trim() {
@@ -177,7 +179,7 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
     ConditionReason {
-        words: format!("{} {value}, {side} {threshold}", title(name)),
+        words: uncapitalized(&format!("{} {value}, {side} {threshold}", title(name))),
         text: about.into(),
     }
 }
@@ -211,6 +213,28 @@ fn first_sentence(text: &str) -> Option<String> {
         .find(|(at, _)| line[at + 1..].starts_with(' '))
         .map_or(line.len(), |(at, _)| at);
     Some(cut(line[..end].trim_end_matches('.')))
+}
+
+/// The first sentence of a text as it continues after the name of an instance: `mining solo`.
+fn continuation(text: &str) -> Option<String> {
+    first_sentence(text).map(|sentence| uncapitalized(&sentence))
+}
+
+/// The text with a lowercase first letter, unless the first word is an abbreviation or a name.
+fn uncapitalized(text: &str) -> String {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first)
+            if rest
+                .clone()
+                .next()
+                .is_none_or(|second| !second.is_uppercase())
+                && !NAMES.iter().any(|name| text.starts_with(name)) =>
+        {
+            first.to_lowercase().chain(rest).collect()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// The line, cut to the maximum length.

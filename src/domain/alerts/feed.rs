@@ -83,7 +83,7 @@ impl AlertFeed {
             if let Err(error) = self.observe_all((!is_round).then_some(&only)).await
                 && !stop.is_cancelled()
             {
-                tracing::warn!(%error, "the state of the instances could not be read for alerts; jd-manager retries");
+                tracing::warn!(%error, "the instances' state could not be read for alerts; jd-manager will retry");
             }
         }
     }

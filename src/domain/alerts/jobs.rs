@@ -42,7 +42,7 @@ impl Alerts {
 
     async fn prune_and_log(&self) {
         if let Err(e) = self.prune().await {
-            tracing::warn!(error = %e, "old alerts could not be deleted; jd-manager retries next night");
+            tracing::warn!(error = %e, "old alerts could not be deleted; jd-manager will retry next night");
         }
     }
 }

@@ -57,12 +57,12 @@ where
             "showNewChannel",
             "Shows the form for a new channel, for browsers.",
         )
-        .asks([one_of("kind", "The kind.", &kinds)])
+        .asks([one_of("kind", "The channel type.", &kinds)])
         .gives::<ChannelKinds>(PAGE), routes::new_channel)
 .add(get(
             "/alerts/channels/{id}",
             "getChannel",
-            "Returns a channel; as HTML its form.",
+            "Returns a channel, or its form as HTML.",
         )
         .gives::<ChannelView>(PAGE)
         .fails(&[409]), routes::channel)
@@ -116,14 +116,14 @@ where
             "Shows the form for a new rule, for browsers.",
         )
         .asks([
-            one_of("kind", "The kind.", RuleCondition::VARIANTS),
+            one_of("kind", "The type of condition.", RuleCondition::VARIANTS),
             id("instance", "The instance."),
         ])
         .gives::<RuleKinds>(PAGE), routes::new_rule)
 .add(get(
             "/alerts/rules/{id}",
             "getRule",
-            "Returns a rule; as HTML its form.",
+            "Returns a rule, or its form as HTML.",
         )
         .gives::<AlertRule>(PAGE)
         .fails(&[409]), routes::rule)
@@ -198,7 +198,7 @@ where
 .add(post(
             "/alerts/deliveries/{id}/again",
             "sendAgain",
-            "Sends a failed notification again.",
+            "Resends a failed notification.",
         )
         .named(delivery())
         .acts([next()])

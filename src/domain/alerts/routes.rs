@@ -328,7 +328,7 @@ pub async fn silence(
     let next = next_page(members.text("next").as_deref(), HERE);
     let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
     if instance.is_none() && !members.is_refused("instance_id") {
-        members.refuse("instance_id", "instance_id must be the id of an instance.");
+        members.refuse("instance_id", "instance_id must be an instance id.");
     }
     let minutes = members.number("minutes");
     if minutes.is_none() && !members.is_refused("minutes") {

@@ -157,7 +157,7 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         condition,
         text(
             "name",
-            "Shown in each notification. Default: made from the condition.",
+            "Shown in each notification. Default: based on the condition.",
         )
         .longest(64),
         id("instance_id", "The instance; null: all instances.").or_null(),
@@ -260,7 +260,7 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
             if !name.as_deref().is_some_and(is_watched) && !members.is_refused("metric") {
                 let words = match name.as_deref().and_then(metric) {
                     Some(_) => {
-                        "metric must be a metric of the whole instance, such as hashrate_miners. Metrics of single miners or reasons cannot be used."
+                        "metric must be a metric of the whole instance, such as hashrate_miners. Metrics of individual miners or reasons cannot be used."
                     }
                     None => "metric must be the name of a metric, such as hashrate_miners.",
                 };
@@ -354,7 +354,7 @@ pub fn is_watched(name: &str) -> bool {
     }
 }
 
-/// A number, with or without the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
+/// A number, with or without the unit of the metric: `1.5 TH/s`, `64 MiB`, `90%`.
 fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),
@@ -364,13 +364,13 @@ fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     let number = number.filter(|number| number.is_finite());
     if number.is_none() {
         let such = match unit {
-            Unit::Bytes => "of bytes, such as 64 MiB",
-            Unit::HashesPerSecond => "of hashes per second, such as 1.5 TH/s",
-            Unit::Percent => "of percent, such as 90 %",
-            Unit::Count => "such as 25 or 1.5 k",
-            Unit::Seconds => "of seconds, such as 90 or 1 h 30 min",
+            Unit::Bytes => "a number of bytes, such as 64 MiB",
+            Unit::HashesPerSecond => "a number of hashes per second, such as 1.5 TH/s",
+            Unit::Percent => "a percentage, such as 90%",
+            Unit::Count => "a number such as 25 or 1.5 k",
+            Unit::Seconds => "a number of seconds, such as 90 or 1 h 30 min",
         };
-        members.refuse("threshold", format!("threshold must be a number {such}."));
+        members.refuse("threshold", format!("threshold must be {such}."));
     }
     number
 }
@@ -421,7 +421,7 @@ fn quiet(
         .zip(minutes)
         .filter(|(_, minute)| is_same || minute.is_none());
     let said = if is_same {
-        "Start and end of the quiet time must differ. To send no notifications at all, disable the rule."
+        "The start and end of the quiet time must differ. To send no notifications at all, disable the rule."
     } else {
         "Enter both times, such as 22:30, or minutes of the day from 0 to 1439."
     };

@@ -58,7 +58,7 @@ impl AlertTestBed {
         }
     }
 
-    /// The state after a restart of the manager: only the database remains.
+    /// The state after a restart of jd-manager: only the database remains.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
         let alerts = Alerts::new(

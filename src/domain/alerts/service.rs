@@ -320,7 +320,7 @@ impl Alerts {
     pub async fn end_silence(&self, instance: InstanceId) -> Result<()> {
         self.db
             .write(move |c| match queries::end_silence(c, instance)? {
-                0 => Err(Error::not_found("mute of the instance", instance)),
+                0 => Err(Error::not_found("mute for instance", instance)),
                 _ => Ok(()),
             })
             .await

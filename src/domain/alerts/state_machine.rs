@@ -4,9 +4,9 @@
 //! The state has two independent parts: whether the condition *counts* (it has held for the time in
 //! "notify after" and has not been absent for the time in "resolve after"), and what was *reported*.
 //! A notification is due when the two differ, unless a quiet time or a mute applies. Quiet times and
-//! mutes therefore only delay notifications: a problem that persists is reported afterwards, a
+//! mutes therefore only delay notifications: a problem that persists is reported afterward, a
 //! problem that started and ended in the meantime is not, and a reported problem that ended in the
-//! meantime is reported as resolved afterwards.
+//! meantime is reported as resolved afterward.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ pub fn step(
 
 /// Processes a value that only grows, such as the number of blocks found. Returns the last reported
 /// value if the value has grown since. The first value is only stored. Growth during a quiet time
-/// or mute is reported afterwards.
+/// or mute is reported afterward.
 pub fn grown(
     rule: &AlertRule,
     memory: &mut RuleState,

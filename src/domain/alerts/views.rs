@@ -278,7 +278,7 @@ pub(super) fn delete_channel_page(
     users: Vec<AlertRule>,
 ) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "jd-manager stops sending to {} and discards waiting notifications. The history of this channel is deleted.",
+        "jd-manager will stop sending to {} and discard waiting notifications. This channel's history will be deleted.",
         channel.target.words()
     );
     let used_by = users.into_iter().map(|rule| RuleName {
@@ -300,8 +300,7 @@ pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<Ale
             "This rule is unreadable and sends no notifications. A newer jd-manager may be able to read it."
         }
         AlertRowKind::Channel => {
-            "This channel is unreadable and receives no notifications. A newer jd-manager may be able to read it and send those that are waiting. \
-             The history of this channel is deleted."
+            "This channel is unreadable and receives no notifications. A newer jd-manager may be able to read it and send those that are waiting. This channel's history will be deleted."
         }
     };
     let address = format!("/alerts/unreadable/{}", row.place);

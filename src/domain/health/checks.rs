@@ -24,8 +24,7 @@ const SETTLING: Duration = Duration::from_secs(60);
 /// If the log does not show the pool connection by then, it never will.
 const SILENT: Duration = Duration::from_secs(180);
 /// The message in that case.
-const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not know \
-                     the log messages of this client version.";
+const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not recognize this client version's log messages.";
 /// From this number of starts within an hour, including a requested one, a client is unstable.
 const MANY_STARTS: usize = 4;
 /// Ten minutes without errors are normal; single errors are caused by miners with bad connections.
@@ -144,12 +143,11 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
             None => unknown("The client is starting."),
         },
         InstanceState::Running if look.hung_for().is_some() => bad(
-            "The client hangs: no log output and no answer from its monitoring port. jd-manager restarts it after two minutes, unless you turned that off \
+            "The client is hung: no log output and no response from its monitoring port. jd-manager will restart it after two minutes, unless you turned that off \
              under Automatic fixes.",
         ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
-            "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart it. If it crashes again, try another client \
-             version.",
+            "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart the instance. If it crashes again, try another client version.",
         ),
         InstanceState::Running if look.counted.starts >= MANY_STARTS => warning(format!(
             "Running, but started at least {} times in the last hour. See Events for the reasons.",
@@ -162,14 +160,14 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
 fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
-        return unknown("Monitoring reports no metrics, so shares are not counted.");
+        return unknown("Monitoring is not reporting metrics, so shares are not counted.");
     };
     if miners < 1.0 {
         return match look.age() > SETTLING {
             true => warning(
-                "No miner is connected. Point your miners at the address shown on the instance page.",
+                "No miners are connected. Point your miners at the address shown on the instance page.",
             ),
-            false => unknown("No miner has connected yet."),
+            false => unknown("No miners have connected yet."),
         };
     }
     let share = |part: f64, rest: f64| {
@@ -193,7 +191,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     };
     if by_pool > MANY_REJECTS {
         let words = format!(
-            "The pool rejects more than {} % of the shares.{} Stale shares are caused by a slow connection to the pool or late templates.",
+            "The pool is rejecting more than {}% of the shares.{} Stale shares are caused by a slow connection to the pool or late templates.",
             if by_pool > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -209,8 +207,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if by_client > MANY_REJECTS {
         let words = format!(
-            "The client rejects more than {} % of the miners' shares. The charts show which miner and why: old work, low difficulty, or a miner \
-             configured too fast.",
+            "The client is rejecting more than {}% of the miners' shares. The charts show which miner and why: old work, low difficulty, or a miner whose configured hashrate is too high.",
             if by_client > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -235,11 +232,11 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
         }
         if 100.0 * counted.accepted / expected < FEW_SHARES {
             return warning(
-                "Far fewer shares arrive than expected from the connected miners. The charts show which miner has fallen behind.",
+                "Far fewer shares are arriving than expected from the connected miners. The charts show which miner has fallen behind.",
             );
         }
     }
-    well("Shares arrive as expected, and few are rejected.")
+    well("Shares are arriving as expected, and few are rejected.")
 }
 
 fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
@@ -255,7 +252,7 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(still) = look.frozen_for() {
         return bad(format!(
-            "Metrics have not updated for more than {}, although monitoring answers. Restart the instance.",
+            "Metrics have not updated for more than {}, even though monitoring is responding. Restart the instance.",
             human_duration(minutes(still))
         ));
     }
@@ -268,8 +265,10 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         {
             bad(words.clone())
         }
-        Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not answered yet."),
-        Some(MonitoringState::Moving | MonitoringState::Still(_)) => well("Monitoring answers."),
+        Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not responded yet."),
+        Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
+            well("Monitoring is responding.")
+        }
     }
 }
 
@@ -286,8 +285,7 @@ fn clock(look: &Snapshot<'_>) -> CheckOutcome {
     }
     match look.standing.node_clock_ahead_s {
         Some(ahead) if !(WAITED_S..=CLOCK_TOLERANCE_S).contains(&ahead) => warning(format!(
-            "The node's clock is more than {} s {} the clock of this machine. Different clocks cause rejected certificates. \
-             Synchronize both with a time server.",
+            "The node's clock is more than {} s {} this machine's clock. Clock differences cause certificates to be rejected. Sync both with a time server.",
             if ahead > 0 {
                 CLOCK_TOLERANCE_S
             } else {
@@ -295,8 +293,8 @@ fn clock(look: &Snapshot<'_>) -> CheckOutcome {
             },
             if ahead > 0 { "ahead of" } else { "behind" },
         )),
-        Some(_) => well("The clocks of this machine and the node agree."),
-        None => unknown("No block has arrived yet to compare the clocks."),
+        Some(_) => well("This machine's clock and the node's clock agree."),
+        None => unknown("The clocks cannot be compared until a block arrives."),
     }
 }
 
@@ -307,19 +305,19 @@ fn memory(look: &Snapshot<'_>) -> CheckOutcome {
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
             return bad(
-                "The client is about to reach its memory limit and will exit then. Raise the limit under Settings, or restart it.",
+                "The client is about to reach its memory limit, and will then exit. Raise the limit under Settings, or restart it.",
             );
         }
         Some(reached) if reached >= MEMORY_WARNING => {
             return warning(format!(
-                "The client uses more than {MEMORY_WARNING} % of its memory limit. If this is normal, raise the limit under Settings."
+                "The client is using more than {MEMORY_WARNING}% of its memory limit. If this is normal, raise the limit under Settings."
             ));
         }
         _ => {}
     }
     match look.counted.memory_before {
         Some(before) if now - before > GROWTH_LEAST && now > before * 1.5 => warning(
-            "Memory has grown by more than 50 % in 6 hours. If it keeps growing, restart the instance and set a memory limit under Settings.",
+            "Memory has grown by more than 50% in 6 hours. If it keeps growing, restart the instance and set a memory limit under Settings.",
         ),
         _ => well("Memory use is normal."),
     }
@@ -329,12 +327,12 @@ fn disk(look: &Snapshot<'_>) -> CheckOutcome {
     match look.free {
         None => unknown("Free disk space is unknown."),
         Some(free) if free < DISK_FULL => bad(
-            "Less than 200 MiB of disk space left for logs and the database. Free up space: nothing can be recorded on a full disk.",
+            "Less than 200 MiB of disk space is left for logs and the database. Free up space: nothing can be recorded on a full disk.",
         ),
         Some(free) if free < DISK_WARNING => warning(
-            "Less than 1 GiB of disk space left for logs and the database. Free up space before the disk is full.",
+            "Less than 1 GiB of disk space is left for logs and the database. Free up space before the disk is full.",
         ),
-        Some(_) => well("Enough disk space for logs and the database."),
+        Some(_) => well("There is enough disk space for logs and the database."),
     }
 }
 
@@ -342,7 +340,7 @@ fn logs(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     if counted.lines > STORM_LINES {
         return warning(
-            "The log grows by more than 100 lines per second. The configuration or a peer causes repeated messages. See the log.",
+            "The log is growing by more than 100 lines per second. The configuration or a peer is causing repeated messages. See the log.",
         );
     }
     if counted.errors >= VERY_MANY_ERRORS {
@@ -368,17 +366,17 @@ pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {
         None if version < ClientVersion::NEWEST_KNOWN => Some(format!(
-            "Client {} is available; this instance runs {version}. Install it under Updates.",
+            "Client {} is available; this instance uses {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
         Some(LatestRelease {
             tag,
             client: Some(client),
         }) if *client > version => Some(format!(
-            "Release {tag} with client {client} is available; this instance runs {version}. Install it under Updates."
+            "Release {tag} with client {client} is available; this instance uses {version}. Install it under Updates."
         )),
         Some(LatestRelease { tag, client: None }) => Some(format!(
-            "Release {tag} is available; this instance runs client {version}. Install it under Updates."
+            "Release {tag} is available; this instance uses client {version}. Install it under Updates."
         )),
         _ => None,
     }

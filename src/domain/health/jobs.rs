@@ -50,7 +50,7 @@ pub async fn schedule_pruning(
 async fn prune_and_log(db: &Db, days: u32) {
     let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
     if let Err(error) = prune(db, before).await {
-        tracing::warn!(%error, "cannot delete old health check results; retrying next night");
+        tracing::warn!(%error, "cannot delete old health check results; will retry next night");
     }
 }
 

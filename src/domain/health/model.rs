@@ -57,7 +57,7 @@ pub enum HealthCheck {
     Upstream,
     /// Whether shares arrive as expected, and how many are rejected.
     Shares,
-    /// Whether monitoring answers and its metrics update.
+    /// Whether monitoring is responding and its metrics are updating.
     Monitoring,
     /// Whether the clocks agree; certificates depend on them.
     Clock,

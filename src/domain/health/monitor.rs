@@ -1,6 +1,6 @@
 //! The task that watches all instances: reads their logs as they grow, checks instances with news
 //! immediately and all instances periodically, and starts automatic fixes. Never blocks: slow work
-//! (a restart, a pool that does not answer) runs in separate tasks.
+//! (a restart, a pool that is not responding) runs in separate tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const NOT_WELL: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(5);
 /// Interval of saving the read position, besides state changes.
 const SAVED: Duration = Duration::from_secs(60);
-/// Probe interval of all pools while an instance mines solo although a pool is configured; the
+/// Probe interval of all pools while an instance mines solo even though a pool is configured; the
 /// first probe is immediate.
 const PROBE: Duration = Duration::from_secs(5);
 /// Probe interval if no restart depends on it.
@@ -60,13 +60,13 @@ pub struct HealthMonitor {
     probed_at: Instant,
     turns: Arc<StaggerQueue>,
     probes: Arc<PeerProbes>,
-    /// Canceled when the manager stops: no further automatic fixes.
+    /// Canceled when jd-manager stops: no further automatic fixes.
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct MonitoredInstance {
-    /// Absent while its log is being read, and after a read that failed for good.
+    /// Absent while its log is being read, and after a read that failed permanently.
     reader: Option<HealthLogReader>,
     /// Since when part of the log is unread.
     behind_since: Option<Instant>,
@@ -137,7 +137,7 @@ impl HealthMonitor {
             if let Err(error) = result
                 && !stop.is_cancelled()
             {
-                tracing::warn!(%error, "health checks failed; retrying");
+                tracing::warn!(%error, "health checks failed; will retry");
                 self.listed = None;
             }
         }
@@ -307,7 +307,7 @@ impl HealthMonitor {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut watched.is_failing, true) {
-                        tracing::warn!(instance = %id, %error, "cannot read the log of the instance; retrying");
+                        tracing::warn!(instance = %id, %error, "cannot read the instance's log; will retry");
                     }
                     false
                 }

@@ -1,5 +1,5 @@
 //! Tests which pools and job declaration servers accept a client. Each server is tested once for
-//! all waiting instances, and less often the longer it does not answer.
+//! all waiting instances, and less often the longer it is not responding.
 
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::running_config::PoolEndpoints;
 use crate::programs::sv2_peer::{PeerTarget, ProbeOutcome, probe};
 
-/// How long an answer is reused.
+/// How long a response is reused.
 const FRESH: Duration = Duration::from_secs(2);
-/// Pause after a failed probe of a server, by the time since it stopped answering. The first pause
+/// Pause after a failed probe of a server, by the time since it stopped responding. The first pause
 /// is shorter than the 5 s interval of the monitor, so every round probes.
 const PAUSES: [(Duration, Duration); 4] = [
     (Duration::from_secs(600), Duration::from_secs(4)),
@@ -30,7 +30,7 @@ struct KnownPeer {
     begun: Instant,
     ended: Instant,
     outcome: ProbeOutcome,
-    /// Since when it answers, or does not answer.
+    /// Since when it has been responding, or not responding.
     since: Instant,
 }
 
@@ -44,7 +44,7 @@ impl KnownPeer {
     }
 }
 
-/// The pause before the next probe of a server that has not answered for `failing`.
+/// The pause before the next probe of a server that has not responded for `failing`.
 fn pause(failing: Duration) -> Duration {
     PAUSES
         .iter()
@@ -103,7 +103,7 @@ pub(super) struct PoolProbeRecord {
     started: Option<i64>,
     /// The last probe of each pool.
     pub upstreams: Vec<UpstreamProbe>,
-    /// Pools that did not answer at some time during the run.
+    /// Pools that did not respond at some time during the run.
     seen_failing: Vec<PoolEndpoints>,
 }
 
@@ -138,7 +138,7 @@ impl PoolProbeRecord {
         is_news
     }
 
-    /// Whether a pool did not answer at some time during the run.
+    /// Whether a pool did not respond at some time during the run.
     pub fn has_failed(&self, endpoints: &PoolEndpoints) -> bool {
         self.seen_failing.contains(endpoints)
     }
@@ -166,7 +166,7 @@ impl PeerProbes {
         .await
     }
 
-    /// How long a pool and its job declaration server have answered all probes; zero if one does
+    /// How long a pool and its job declaration server have responded to all probes; zero if one does
     /// not. Recent results are reused.
     pub async fn answering_for(&self, endpoints: &PoolEndpoints) -> Duration {
         let mut shortest = Duration::MAX;

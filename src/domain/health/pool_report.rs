@@ -36,10 +36,10 @@ pub struct SettingToChange {
 }
 
 impl SettingToChange {
-    /// `“Pool account” of pool 1`.
+    /// `“Pool account” for pool 1`.
     pub fn text(&self) -> String {
         match self.pool {
-            Some(number) => format!("“{}” of pool {number}", self.label),
+            Some(number) => format!("“{}” for pool {number}", self.label),
             None => format!("“{}”", self.label),
         }
     }
@@ -145,13 +145,13 @@ pub(super) fn names_setting(look: &Snapshot<'_>) -> bool {
     setting_to_change(look.instance, look.running, look.standing, look.probed).is_some()
 }
 
-/// The text after the report of a pool that does not answer on an open connection.
+/// The text after the report of a pool that is not responding on an open connection.
 pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let mut sentences = failures(look.probed);
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
     sentences.push(
         match has_answer {
-            true => "It accepts new connections. Restart the instance.",
+            true => "It is accepting new connections. Restart the instance.",
             false => {
                 "Restart the instance when the pool and its job declaration server are available."
             }
@@ -188,8 +188,10 @@ fn failures(probed: &[UpstreamProbe]) -> Vec<String> {
         .collect();
     match probed.len().saturating_sub(MOST_POOLS) {
         0 => {}
-        1 => sentences.push("The remaining pool does not answer either.".into()),
-        more => sentences.push(format!("The remaining {more} pools do not answer either.")),
+        1 => sentences.push("The remaining pool is not responding either.".into()),
+        more => sentences.push(format!(
+            "The remaining {more} pools are not responding either."
+        )),
     }
     sentences
 }
@@ -291,7 +293,8 @@ mod tests {
         );
         let many: Vec<_> = (0..5).map(|_| gone.clone()).collect();
         assert!(
-            advice(&refused("lost"), &many).contains("The remaining 2 pools do not answer either.")
+            advice(&refused("lost"), &many)
+                .contains("The remaining 2 pools are not responding either.")
         );
         assert!(advice(&refused("lost"), &[]).starts_with("Restart the instance when a pool"));
     }
@@ -309,7 +312,7 @@ mod tests {
         assert_eq!(
             (setting.text().as_str(), setting.path.as_str()),
             (
-                "“Pool account” of pool 2",
+                "“Pool account” for pool 2",
                 format!(
                     "/saved-configs/{}/edit#upstreams-1-user_identity",
                     instance.config_id
@@ -317,7 +320,7 @@ mod tests {
                 .as_str()
             )
         );
-        assert!(advice(&standing, &both).starts_with("Change “Pool account” of pool 2"));
+        assert!(advice(&standing, &both).starts_with("Change “Pool account” for pool 2"));
         let wrong_key = [upstream(1, ProbeOutcome::Answers, ProbeOutcome::WrongKey)];
         let setting = setting_to_change(&instance, &running, &refused("lost"), &wrong_key);
         assert_eq!(

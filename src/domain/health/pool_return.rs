@@ -17,7 +17,7 @@ use crate::programs::jd_client::diagnosis::WorkState;
 /// A client that has waited for its pools this long is not just starting: a handshake takes far
 /// less than a second, and a pool that rejects is given up after 4 s (0.6.0).
 const WAITING: Duration = Duration::from_secs(15);
-/// How long a preferred pool must have answered before the client leaves a fallback pool.
+/// How long a preferred pool must have responded before the client leaves a fallback pool.
 pub(super) const PREFERRED: Duration = Duration::from_secs(600);
 
 /// Purpose of a probe.
@@ -72,8 +72,8 @@ impl HealthAssessment {
             .map(|left| left.number)
     }
 
-    /// A pool answers but rejected the client because of a setting. Only a changed setting, or an
-    /// answer after a failure, makes another restart useful.
+    /// A pool responds but rejected the client because of a setting. Only a changed setting, or an
+    /// response after a failure, makes another restart useful.
     pub(super) fn is_held(&self) -> bool {
         self.standing.is_refused_for_good()
             && !self.instance.is_outdated()
@@ -132,16 +132,16 @@ pub(super) async fn probe_pools(
                     let pool = seen.destination(&probed, &record)?;
                     let (what, why) = match cure {
                         Remediation::Silent => (
-                            "the pool stopped answering on the open connection",
+                            "the pool stopped responding on the open connection",
                             "restarting the client to reconnect",
                         ),
                         _ => (
-                            "mining solo although a pool is configured",
+                            "mining solo even though a pool is configured",
                             "restarting the client because it does not switch back automatically",
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server accept connections again: {why}",
+                        "{what}, and pool {} ({}) and its job declaration server are accepting connections again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
@@ -155,7 +155,7 @@ pub(super) async fn probe_pools(
                 };
                 let words = async {
                     let pool = preferred.get(number - 1)?;
-                    // It may have stopped answering while others had their turns.
+                    // It may have stopped responding while others had their turns.
                     let is_steady = probes.answering_for(pool).await >= PREFERRED;
                     is_steady.then(|| {
                         format!(
@@ -172,7 +172,7 @@ pub(super) async fn probe_pools(
     }
     .await;
     if let Err(error) = result {
-        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the pools of the instance; retrying");
+        tracing::warn!(instance = %seen.instance.id, %error, "cannot test the instance's pools; will retry");
     }
 }
 
@@ -221,7 +221,7 @@ fn preferred<'a>(seen: &HealthAssessment, pools: &'a [PoolEndpoints]) -> &'a [Po
     pools.get(..before).unwrap_or_default()
 }
 
-/// Number of the first of these pools that has answered long enough.
+/// Number of the first of these pools that has responded long enough.
 async fn first_steady(
     probes: &PeerProbes,
     pools: &[PoolEndpoints],

@@ -18,7 +18,7 @@ use crate::programs::jd_client::diagnosis::WorkState;
 
 /// A pool that rejected the jobs still accepts connections. Pause before the next attempt.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A client that hangs is restarted after this time without a line.
+/// A hung client is restarted after this time without a line.
 const HUNG: Duration = Duration::from_secs(120);
 /// How long to wait for a restart before it counts as in progress.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ impl HealthAssessment {
         let look = self.to_snapshot(now);
         if let Some(silent) = look.hung_for() {
             let words = format!(
-                "the client hangs (no log output and no answer from its monitoring port for {}): restarting it",
+                "the client is hung (no log output and no response from its monitoring port for {}): restarting it",
                 human_duration(silent)
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));
@@ -50,7 +50,7 @@ impl HealthAssessment {
             .filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic)
         {
             let words = format!(
-                "its metrics have not updated for {}: restarting the client",
+                "the client's metrics have not updated for {}: restarting it",
                 human_duration(still)
             );
             return Some((Remediation::Frozen, words));
@@ -60,7 +60,7 @@ impl HealthAssessment {
             .filter(|reached| *reached >= MEMORY_FULL)
         {
             let words = format!(
-                "it uses {reached:.0} % of its memory limit and would exit when it reaches it: restarting the client"
+                "the client is using {reached:.0}% of its memory limit and would exit at the limit: restarting it"
             );
             return Some((Remediation::Memory, words));
         }
@@ -180,7 +180,7 @@ pub(super) async fn restart(
     };
     let result: Result<()> = result.await;
     if let Err(error) = result {
-        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the automatic fix failed; retrying later");
+        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the automatic fix failed; will retry later");
         let words = format!("the automatic restart failed: {error}");
         let _ = health.instances().note(id, words, Some(ACTOR)).await;
     }

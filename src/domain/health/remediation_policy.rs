@@ -23,15 +23,15 @@ pub const LASTED: Duration = Duration::from_secs(600);
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Remediation {
-    /// Mining solo although a pool is configured, and a configured pool and its job declaration
+    /// Mining solo even though a pool is configured, and a configured pool and its job declaration
     /// server accept it again.
     Solo,
-    /// The pool does not answer on an open connection, and a configured pool and its job
+    /// The pool does not respond on an open connection, and a configured pool and its job
     /// declaration server accept it.
     Silent,
-    /// It hangs: no log output and no answer from monitoring.
+    /// It is hung: no log output and no response from monitoring.
     Hung,
-    /// Metrics stop updating although it runs.
+    /// Metrics stop updating while it is running.
     Frozen,
     /// It is about to reach its memory limit, where it would exit.
     Memory,
@@ -50,18 +50,18 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart if it mines solo although a pool is configured, as soon as the pool and its job declaration server are available again"
+                "Restart if it is mining solo even though a pool is configured, as soon as the pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart if the pool stops answering on an open connection, as soon as a pool and its job declaration server are available"
+                "Restart if the pool stops responding on an open connection, as soon as a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart if it hangs: no log output and no answer from its monitoring port for 2 minutes"
+                "Restart if it hangs: no log output and no response from its monitoring port for 2 minutes"
             }
             Self::Frozen => "Restart if its metrics stop updating",
             Self::Memory => "Restart before it reaches its memory limit",
             Self::Preferred => {
-                "Restart if it uses a fallback pool and an earlier pool has been available for 10 minutes"
+                "Restart if it is using a fallback pool and an earlier pool has been available for 10 minutes"
             }
         }
     }

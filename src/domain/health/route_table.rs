@@ -33,7 +33,7 @@ where
             get(
                 "/health/{id}",
                 "getHealth",
-                "Returns the health of an instance: score, check results and facts from its log.",
+                "Returns an instance's health: score, check results and facts from its log.",
             )
             .about("Event stream: sends `health` when it opens and after each change.")
             .gives::<HealthPage>(PAGE_OR_STREAM),
@@ -86,7 +86,7 @@ where
             get(
                 "/health/{id}/score",
                 "getHealthScore",
-                "Returns the health score of an instance.",
+                "Returns an instance's health score.",
             )
             .gives::<HealthScore>(PROGRAMS),
             routes::score,
@@ -95,12 +95,12 @@ where
             patch(
                 "/health/{id}/cures",
                 "changeCures",
-                "Turns automatic fixes of an instance on or off.",
+                "Turns an instance's automatic fixes on or off.",
             )
             .takes(cures())
             .does::<RemediationSettingsResponse>()
             .for_operators()
-            .audited("changed the automatic fixes of an instance"),
+            .audited("changed an instance's automatic fixes"),
             routes::cures,
         )
         .add(
@@ -112,7 +112,7 @@ where
             .takes(cures())
             .does::<RemediationSettingsResponse>()
             .for_operators()
-            .audited("changed the automatic fixes of an instance"),
+            .audited("changed an instance's automatic fixes"),
             routes::cures,
         )
 }

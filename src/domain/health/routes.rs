@@ -34,7 +34,7 @@ const RENEWED: Duration = Duration::from_secs(20);
 pub struct HealthRoutesState {
     /// The health of instances.
     pub health: HealthService,
-    /// Canceled when the manager stops.
+    /// Canceled when jd-manager stops.
     pub stop: CancellationToken,
 }
 

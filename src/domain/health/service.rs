@@ -35,7 +35,7 @@ pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// A check that is unknown for this long is not expected to get a result soon.
 const SETTLED: Duration = Duration::from_secs(300);
-/// A client writes a line every minute, and a pool that gets shares answers within one.
+/// A client writes a line every minute, and a pool that gets shares responds within one.
 const QUIET: Duration = Duration::from_secs(65);
 /// A block that another instance has known for this long has reached every node.
 const BLOCK_PROPAGATION: Duration = Duration::from_secs(60);

@@ -22,18 +22,18 @@ const FROZEN_LEAST_S: u64 = 30;
 const HUNG_LEAST: Duration = Duration::from_secs(90);
 /// but at most this long: a suspended machine makes one long pause,
 const HUNG_MOST: Duration = Duration::from_secs(600);
-/// and if its monitoring, which answered before, has not answered for this long either.
+/// and if its monitoring, which responded before, has not responded for this long either.
 const HUNG_MONITORING: Duration = Duration::from_secs(45);
-/// A pool answers jobs immediately and shares in batches. It is silent after this many of its usual
+/// A pool responds to jobs immediately and to shares in batches. It is silent after this many of its usual
 /// intervals, within these bounds.
 const USUAL_ANSWERS: u32 = 4;
 const SILENT_POOL_LEAST: Duration = Duration::from_secs(120);
 const SILENT_POOL_MOST: Duration = Duration::from_secs(30 * 60);
 /// Fewer unanswered shares may just wait for a full batch.
 const UNANSWERED_SHARES: u64 = 3;
-/// Pools answer ten shares at once, unless larger batches have been seen.
+/// Pools respond to ten shares at once, unless larger batches have been seen.
 const USUAL_BATCH: u64 = 10;
-/// A job without an answer for this long is unanswered.
+/// A job without a response for this long is unanswered.
 const JOB_ANSWER: Duration = Duration::from_secs(5);
 
 /// Recent counters of an instance.
@@ -109,7 +109,7 @@ impl Snapshot<'_> {
         self.measured?.figures.get(name).copied()
     }
 
-    /// How long metrics have not updated although the log shows shares that they should count; none
+    /// How long metrics have not updated even though the log shows shares that they should count; none
     /// if no update is due.
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
@@ -138,7 +138,7 @@ impl Snapshot<'_> {
     }
 
     /// How long the client has hung: no log line for far longer than ever in this run, and no
-    /// answer from monitoring, which answered before.
+    /// response from monitoring, which responded before.
     pub fn hung_for(&self) -> Option<Duration> {
         let Some(MonitoringState::Not {
             since,
@@ -156,7 +156,7 @@ impl Snapshot<'_> {
             .then_some(silent)
     }
 
-    /// Since when the pool has not answered although miners work for it: it neither acknowledges
+    /// Since when the pool has not responded even though miners work for it: it neither acknowledges
     /// shares nor accepts the job of a newer template.
     pub fn pool_silent_since(&self) -> Option<Timestamp> {
         let WorkState::Pool { since: working } = self.standing.work else {
@@ -178,13 +178,13 @@ impl Snapshot<'_> {
         (has_unanswered_job || has_unanswered_batch).then_some(answered)
     }
 
-    /// Memory use in percent of its limit; none without a limit.
+    /// Memory use as a percentage of its limit; none without a limit.
     pub fn memory_reached(&self) -> Option<f64> {
         let limit = self.instance.memory_limit_mib.filter(|limit| *limit > 0)?;
         Some(100.0 * self.figure("memory_private_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
     }
 
-    /// Mining solo although pools are configured.
+    /// Mining solo even though pools are configured.
     pub fn is_solo_unasked(&self) -> bool {
         self.running.wants_pool() && matches!(self.standing.work, WorkState::Solo { .. })
     }

@@ -6,7 +6,7 @@ use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 /// Minimum time between two restarts. Fifty take 17 s, so the last one is restarted within 30 s
-/// after its pool answers again.
+/// after its pool responds again.
 pub(super) const PACE: Duration = Duration::from_millis(350);
 
 /// Grants turns one at a time, in order of the requests.
@@ -17,8 +17,8 @@ pub(super) struct StaggerQueue {
     next: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// A turn. It lasts until it is dropped, so after a slow turn the others do not all run at once.
-#[must_use = "it ends when it is dropped"]
+/// A turn. It lasts until it is dropped, so after a slow turn the others do not all run at the same time.
+#[must_use = "the task stops when this value is dropped"]
 #[derive(Debug)]
 pub(super) struct StaggerTurn<'a>(
     #[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>,
@@ -75,7 +75,7 @@ mod tests {
         let alone = Instant::now();
         let turn = turns.take().await;
         assert!(alone.elapsed() < Duration::from_millis(200));
-        // A slow turn delays the others: they do not all run at once afterwards.
+        // A slow turn delays the others: they do not all run at once afterward.
         let behind = join_all((0..3).map(|_| async {
             let _turn = turns.take().await;
             alone.elapsed()

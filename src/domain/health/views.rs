@@ -168,13 +168,13 @@ impl HealthPage {
         let moments = [
             ("Waiting for template", standing.waiting_since),
             ("Last template", standing.template_at),
-            ("Last chain block", standing.prev_hash_at),
-            ("Last job declared", standing.declared_at),
+            ("Last new block", standing.prev_hash_at),
+            ("Last declared job", standing.declared_at),
             ("Last accepted job", standing.accepted_at),
             ("Last accepted share", standing.shares.accepted_at),
-            ("Last share rejected by pool", standing.shares.rejected_at),
+            ("Last rejected share (pool)", standing.shares.rejected_at),
             (
-                "Last share rejected by client",
+                "Last rejected share (client)",
                 standing.shares.miners_rejected_at,
             ),
         ];

@@ -51,14 +51,14 @@ where
     LogPagesState: FromRef<S>,
 {
     RouteTable::new()
-.add(get("/instances/{id}/logs", "getLog", "Returns part of the log of an instance, oldest record first.")
+.add(get("/instances/{id}/logs", "getLog", "Returns part of an instance's log, oldest record first.")
             .about(
                 "As an event stream: new records, `instance` after each change, `skipped` if lines were missed. As plain text: \
                  the whole available log.",
             )
             .asks(part())
             .gives::<LogPage>(LOG), routes::log)
-.add(get("/instances/{id}/log.txt", "downloadLog", "Downloads the whole log of an instance as plain text.")
+.add(get("/instances/{id}/log.txt", "downloadLog", "Downloads an instance's whole log as plain text.")
             .asks(filter())
             .gives_file(&[TEXT])
             .fails(&[422]), routes::file)

@@ -65,7 +65,7 @@ impl LogService {
         &self.instances
     }
 
-    /// Canceled when the manager stops.
+    /// Canceled when jd-manager stops.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }

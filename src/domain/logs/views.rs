@@ -242,5 +242,7 @@ pub struct LogLinesFragment<'a> {
 /// The notice on a live page about skipped lines.
 pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
-    format!("… {about}{lines} lines skipped: too fast to show. Download the log to see them …")
+    format!(
+        "… {about}{lines} lines skipped: arriving too fast to show. Download the log to see them …"
+    )
 }

@@ -3,7 +3,7 @@
 //!
 //! The counters of the client start at zero with every process and every channel, and disappear with
 //! them. The last counts are kept in a [`CounterBaseline`], which is stored in the same transaction as
-//! the samples. After a crash the manager therefore continues where it stopped.
+//! the samples. After a crash jd-manager therefore continues where it stopped.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //!
 //! Names are part of the API and never change. The metrics of an instance have the names of
 //! [`super::model`] followed by their unit, according to the conventions of Prometheus: base units,
-//! `_total` for counters. The number of series depends only on the number of instances: single miners
+//! `_total` for counters. The number of series depends only on the number of instances: individual miners
 //! have no series.
 
 #[cfg(test)]
@@ -376,7 +376,7 @@ impl MetricFamilies {
             "jd_client_log_lines",
             "",
             Counter,
-            "Lines in the log of the client, by level.",
+            "Lines in the client's log, by level.",
             lines.collect(),
         );
     }

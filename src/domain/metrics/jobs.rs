@@ -69,6 +69,6 @@ fn now() -> i64 {
 
 fn say(result: crate::base::error::Result<()>) {
     if let Err(e) = result {
-        tracing::warn!(error = %e, "old metrics could not be deleted; jd-manager retries next night");
+        tracing::warn!(error = %e, "old metrics could not be deleted; jd-manager will retry next night");
     }
 }

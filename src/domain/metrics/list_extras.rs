@@ -71,7 +71,7 @@ pub(super) fn draw(
 }
 
 /// The hashrate of the last hour from stored samples. Stored samples are averages already, so the
-/// average is smoother during the first ten minutes after the manager starts.
+/// average is smoother during the first ten minutes after jd-manager starts.
 pub(super) fn recent_hashrate(
     c: &mut SqliteConnection,
     id: InstanceId,

@@ -27,7 +27,7 @@ pub struct FiguresResponse {
     /// The latest sample of each metric. For a counter this is the increment since the previous
     /// sample; see `totals`.
     pub metrics: BTreeMap<String, f64>,
-    /// The total of each counter since the instance was created, without counters of single miners.
+    /// The total of each counter since the instance was created, without counters of individual miners.
     pub totals: BTreeMap<String, f64>,
     /// When the latest sample was taken; null if there are no samples yet.
     pub timestamp: Option<Timestamp>,
@@ -97,13 +97,13 @@ const fn counter(name: &'static str, title: &'static str, help: &'static str) ->
 pub const CATALOGUE: &[MetricKind] = &[
     area(
         "hashrate_measured",
-        "Hashrate (10 min average)",
+        "Hashrate (10-min average)",
         Unit::HashesPerSecond,
         "10-minute average, calculated from the miners' accepted shares.",
     ),
     area(
         "hashrate_1h",
-        "Hashrate (1 h average)",
+        "Hashrate (1-h average)",
         Unit::HashesPerSecond,
         "1-hour average, calculated from the miners' accepted shares.",
     ),
@@ -177,7 +177,7 @@ pub const CATALOGUE: &[MetricKind] = &[
         "cpu_percent",
         "CPU",
         Unit::Percent,
-        "CPU time of the client, in percent of one core.",
+        "CPU time of the client, as a percentage of one core.",
     ),
     area(
         "memory_bytes",
@@ -206,7 +206,7 @@ pub const CATALOGUE: &[MetricKind] = &[
     ),
     counter("log_errors", "Log errors", "Log lines at level ERROR."),
     counter("log_warnings", "Log warnings", "Log lines at level WARN."),
-    counter("log_infos", "Log infos", "Log lines at level INFO."),
+    counter("log_infos", "Log info lines", "Log lines at level INFO."),
     counter(
         "log_debugs",
         "Log debug lines",

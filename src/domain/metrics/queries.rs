@@ -158,7 +158,7 @@ pub fn series_id(
 }
 
 /// Merges a second sample of the same series and second: increments are added, a later reading
-/// replaces the earlier one. This happens if the clock is set back, or if the manager is killed and
+/// replaces the earlier one. This happens if the clock is set back, or if jd-manager is killed and
 /// restarted within a second.
 pub(super) const MERGE: &str = "DO UPDATE SET value = excluded.value + iif((SELECT n.is_counter FROM metric_series n WHERE n.id = excluded.series_id), value, 0)";
 

@@ -38,7 +38,7 @@ pub struct MetricTypes {
 /// The uptime of an instance.
 #[derive(JsonSchema, Serialize)]
 pub struct UptimeResponse {
-    /// Uptime in percent.
+    /// Uptime as a percentage.
     pub uptime: f64,
     /// The requested time range in hours.
     pub hours: u64,

@@ -29,7 +29,11 @@ fn time() -> Vec<RequestField> {
 }
 
 fn with() -> RequestField {
-    text("with", "More metrics of the instance, separated by commas.").like("shares_rejected")
+    text(
+        "with",
+        "More of the instance's metrics, separated by commas.",
+    )
+    .like("shares_rejected")
 }
 
 /// An operation on a series.
@@ -45,7 +49,7 @@ where
 {
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     RouteTable::new()
-.add(get("/metrics", "getMetrics", "Returns the latest metrics of all instances. In Prometheus formats also those of jd-manager.")
+.add(get("/metrics", "getMetrics", "Returns the latest metrics of all instances. Prometheus formats also include jd-manager's own metrics.")
             .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_miners"), list("ids", "HTML only: the instances in the chart.")])
             .asks(time())
             .answer(200, "The latest metrics.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
@@ -55,8 +59,8 @@ where
             .asks(time().into_iter().map(|field| if field.name == "limit" { field.or(100) } else { field }))
             .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())), routes::show)
 .add(get("/metrics/{id}/latest", "getLatestFigures", "Returns the latest values of an instance.").gives::<FiguresResponse>(PROGRAMS), routes::latest)
-.add(get("/metrics/{id}/types", "listMetricTypes", "Returns the names of all metrics of an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)
-.add(get("/metrics/{id}/uptime", "getUptime", "Returns the uptime of an instance, in percent.")
+.add(get("/metrics/{id}/types", "listMetricTypes", "Returns the names of all metrics for an instance.").gives::<MetricTypes>(PROGRAMS), routes::types)
+.add(get("/metrics/{id}/uptime", "getUptime", "Returns the uptime of an instance, as a percentage.")
             .asks([whole("hours", "The time range in hours, up to now.", 1, 87_600).or(24)])
             .gives::<UptimeResponse>(PROGRAMS), routes::uptime)
 .add(series("/metrics/{id}/{type}/summary", "getSummary", "Returns count, sum, average, min and max of a series.")

@@ -44,9 +44,9 @@ const CHOSEN: usize = 50;
 pub struct MetricsRoutesState {
     /// The metrics.
     pub metrics: MetricService,
-    /// Canceled when the manager stops.
+    /// Canceled when jd-manager stops.
     pub stop: CancellationToken,
-    /// When the manager was started.
+    /// When jd-manager was started.
     pub started: Timestamp,
 }
 
@@ -130,7 +130,7 @@ pub async fn compare(
         .take(CHOSEN);
     let chosen = ids.map(|(_, id)| {
         id.parse()
-            .map_err(|_| Error::invalid("/ids", "ids must be ids of instances."))
+            .map_err(|_| Error::invalid("/ids", "ids must be instance ids."))
     });
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     let time = (asked.choice, asked.stretch);

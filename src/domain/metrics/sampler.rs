@@ -96,12 +96,12 @@ impl Sampler {
             };
             match result {
                 Ok(()) => is_failing = false,
-                // Interrupted because the manager stops, which is no fault.
+                // Interrupted because jd-manager stops, which is no fault.
                 Err(_) if stop.is_cancelled() => break,
                 // Log one line, even if the disk stays full for a day.
                 Err(e) if !is_failing => {
                     is_failing = true;
-                    tracing::warn!(error = %e, "metrics could not be saved; jd-manager saves the counts with a later round");
+                    tracing::warn!(error = %e, "metrics could not be saved; jd-manager will save the counts with a later round");
                 }
                 Err(_) => {}
             }

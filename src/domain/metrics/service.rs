@@ -127,7 +127,7 @@ impl MetricService {
         }
     }
 
-    /// The latest samples of an instance; `None` before the first sample since the manager started.
+    /// The latest samples of an instance; `None` before the first sample since jd-manager started.
     pub fn measured(&self, id: InstanceId) -> Option<LatestFigures> {
         self.board.of(id)
     }

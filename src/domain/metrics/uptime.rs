@@ -60,23 +60,24 @@ impl RunningShare {
             return None;
         }
         let share = if percent >= 99.995 {
-            "100 %".to_owned()
+            "100%".to_owned()
         } else {
-            format!("{percent:.2} %")
+            format!("{percent:.2}%")
         };
         Some(match (since > choice.from, choice.range.is_empty()) {
             (true, true) => {
                 format!(
-                    "Running {share} of the time from creation ({}) to {}.",
+                    "Running for {share} of the time from its creation ({}) to {}.",
                     since.local(),
                     choice.to.local()
                 )
             }
             (true, false) => format!(
-                "Running {share} of the {} since creation.",
+                "Running for {share} of the time since it was created ({} ago).",
                 human_duration(choice.to.since(since))
             ),
-            (false, _) => format!("Running {share} of {}.", choice.words()),
+            (false, true) => format!("Running for {share} of the time from {}.", choice.words()),
+            (false, false) => format!("Running for {share} of {}.", choice.words()),
         })
     }
 }
@@ -97,11 +98,11 @@ mod tests {
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(
             text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(),
-            "Running 99.96 % of the 2 min since creation."
+            "Running for 99.96% of the time since it was created (2 min ago)."
         );
         assert_eq!(
             text(100.0, hours(10)).unwrap(),
-            "Running 100 % of the last 6 hours."
+            "Running for 100% of the last 6 hours."
         );
         assert_eq!(text(0.0, hours(17)), None);
     }

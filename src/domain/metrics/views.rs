@@ -22,8 +22,8 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "Hashrate",
         &[
-            ("hashrate_measured", "10 min average"),
-            ("hashrate_1h", "1 h average"),
+            ("hashrate_measured", "10-min average"),
+            ("hashrate_1h", "1-h average"),
             ("hashrate_miners", "expected (from difficulty)"),
             ("hashrate_upstream", "reported to the pool"),
         ],
@@ -109,7 +109,7 @@ impl SeriesChart {
         let current = match self.points.current {
             None => "–".to_owned(),
             Some(value) if self.metric_type == "hashrate_measured" => {
-                format!("{} (10 min average)", self.say(value))
+                format!("{} (10-min average)", self.say(value))
             }
             Some(value) => self.say(value),
         };
@@ -405,7 +405,7 @@ pub struct LatestFiguresView {
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
-    /// The latest values, without metrics of single miners.
+    /// The latest values, without metrics of individual miners.
     #[serde(flatten)]
     pub figures: FiguresResponse,
 }

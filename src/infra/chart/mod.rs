@@ -39,7 +39,7 @@ pub const DISTINCT_LINES: usize = 8;
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChartKind {
-    /// Lines only; the value axis need not start at zero, but always covers at least 1 % of the
+    /// Lines only; the value axis need not start at zero, but always covers at least 1% of the
     /// largest value.
     Line,
     /// Lines with a tinted area down to zero. Areas overlap; they are not stacked.

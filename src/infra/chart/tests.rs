@@ -187,8 +187,8 @@ fn values_are_said_in_units_a_person_can_read() {
     said(
         Unit::Percent,
         &[
-            (42.0, "42 %"),
-            (99.95, "100 %"),
+            (42.0, "42%"),
+            (99.95, "100%"),
             (f64::NAN, "–"),
             (f64::INFINITY, "–"),
         ],
@@ -223,7 +223,7 @@ fn ticks_of_values_are_round_and_in_one_unit() {
     );
     assert_eq!(
         labels(Unit::Percent, ChartKind::Line, (88.0, 97.0)),
-        ["0 %", "50 %", "100 %"]
+        ["0%", "50%", "100%"]
     );
     assert_eq!(
         labels(Unit::Seconds, ChartKind::Area, (0.0, 100.0)),

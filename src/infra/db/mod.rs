@@ -4,7 +4,7 @@
 //! for blocking work, in one transaction. `read` cannot write (the connection is read-only). `write`
 //! starts with IMMEDIATE, so that it never fails halfway because of a lock.
 //!
-//! Invariants: when `write` returns, the change is on disk (`writer`), and soon afterwards in the
+//! Invariants: when `write` returns, the change is on disk (`writer`), and soon afterward in the
 //! database file itself and not only in the write-ahead log (`checkpoints`). Reads never wait for a
 //! writer in this or another process.
 

@@ -1,4 +1,4 @@
-//! Opening the database: what is refused, what is upgraded, and the copy that is kept from before
+//! Opening the database: what is rejected, what is upgraded, and the copy that is kept from before
 //! an upgrade.
 
 use diesel::connection::SimpleConnection;
@@ -34,7 +34,7 @@ pub enum OpenError {
     },
     /// Not readable as a database.
     #[error(
-        "the database {path} is damaged: {cause}. It was not changed. Move it away and restore a copy from the backups/ directory."
+        "the database {path} is damaged: {cause}. It was not changed. Move it elsewhere and restore a copy from the backups/ directory."
     )]
     Damaged {
         /// The file.
@@ -149,7 +149,7 @@ pub fn check_copy(path: &Path) -> Result<String, OpenError> {
     if !has_table(&mut connection, "__diesel_schema_migrations")
         .map_err(|e| damaged(e.to_string()))?
     {
-        return Err(damaged("it is not a database of jd-manager".into()));
+        return Err(damaged("it is not a database created by jd-manager".into()));
     }
     let applied = connection
         .applied_migrations()

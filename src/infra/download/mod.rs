@@ -44,7 +44,7 @@ pub enum DownloadError {
         why: String,
     },
     /// Not found (404).
-    #[error("{0} answered: not found (404)")]
+    #[error("{0} responded: not found (404)")]
     Absent(String),
     /// Rate limit; retry after this time.
     #[error("{host} limits the number of requests; retry after {}", until.local_minute())]
@@ -55,7 +55,7 @@ pub enum DownloadError {
         until: Timestamp,
     },
     /// An unexpected status.
-    #[error("{host} answered with status {status}")]
+    #[error("{host} responded with status {status}")]
     Status {
         /// The host.
         host: String,
@@ -220,7 +220,7 @@ impl Fetcher {
                 if (text.len() + piece.len()) as u64 > DOCUMENT {
                     return Err(DownloadError::Wrong {
                         host: host.clone(),
-                        why: format!("the document has more than {DOCUMENT} bytes"),
+                        why: format!("the document is longer than {DOCUMENT} bytes"),
                     });
                 }
                 text.extend_from_slice(&piece);

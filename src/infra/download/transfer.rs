@@ -150,9 +150,7 @@ impl DownloadAttempt<'_> {
             // The downloaded part belongs to an old version of the file.
             Err(DownloadError::Status { status: 416, .. }) if self.size > 0 => {
                 self.begin_anew().await?;
-                return Err(DownloadFailure::Again(
-                    self.wrong("the file has become shorter"),
-                ));
+                return Err(DownloadFailure::Again(self.wrong("the file was truncated")));
             }
             Err(failed) => return Err(DownloadFailure::ForGood(failed)),
         }
@@ -171,16 +169,16 @@ impl DownloadAttempt<'_> {
         }
         if self.size == 0 && response.status() == StatusCode::PARTIAL_CONTENT {
             return Err(DownloadFailure::ForGood(
-                self.wrong("the server sent a part instead of the whole file"),
+                self.wrong("the server sent only part of the file"),
             ));
         }
         let total = response.content_length().map(|left| self.size + left);
         if let (Some(total), Some(size)) = (total, self.wanted.size)
             && total != size
         {
-            return Err(DownloadFailure::ForGood(
-                self.wrong(&format!("the file has {total} bytes; expected {size}")),
-            ));
+            return Err(DownloadFailure::ForGood(self.wrong(&format!(
+                "the file is {total} bytes long; expected {size}"
+            ))));
         }
         let total = total.or(self.wanted.size);
         self.check_size(total.unwrap_or(0))?;

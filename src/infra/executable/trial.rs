@@ -133,7 +133,7 @@ pub struct TrialRules {
 }
 
 /// Runs a program in the sandbox until it prints a line that matches `is_it`, exits, or `patience` has
-/// passed. Afterwards the program and all its children are gone.
+/// passed. Afterward the program and all its children are gone.
 ///
 /// # Errors
 /// The program cannot be started; the text continues "The program …".
@@ -148,7 +148,7 @@ pub async fn listen(
     let mut child = TrialProcess::spawn(program, args, env, &rules.ports)?;
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-        return Err("has no readable output".into());
+        return Err("produced no readable output".into());
     };
     let mut out = BufReader::new(stdout.take(MOST_HEARD)).split(b'\n');
     let mut err = BufReader::new(stderr.take(MOST_HEARD)).split(b'\n');

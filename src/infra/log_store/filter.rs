@@ -1,7 +1,7 @@
 //! Filters records by minimum level and text.
 //!
 //! The same filter applies to records in the buffer of the parser, before they are copied, and to
-//! records for followers. Must not know: files, pages, viewers.
+//! records for followers. Independent of files, pages, viewers.
 
 use super::ansi;
 use super::record::{LogRecord, RawRecord};

@@ -215,7 +215,7 @@ impl LogTailer {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(dir = %shared.log.dir().display(), %error, "cannot read the log, retrying");
+                        tracing::warn!(dir = %shared.log.dir().display(), %error, "cannot read the log; will retry");
                     }
                 }
             }
@@ -432,7 +432,7 @@ struct CatchUpResult {
 impl MissedLines {
     fn catch_up(self) -> CatchUpResult {
         self.read().unwrap_or_else(|error| {
-            tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log, a viewer misses lines");
+            tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log; a viewer will miss lines");
             let lines = self.lines.map_or(0, |lines| self.to.lines_since(lines));
             self.skip(lines, self.lines.is_some(), self.to)
         })

@@ -2,7 +2,7 @@
 //!
 //! The files contain the original output of the client. All readers pass the bytes through this
 //! module. A key is replaced by the same number of asterisks, so offsets and lengths stay right. It
-//! masks all keys known to the manager and every other word with the form of a secret key, such as the
+//! masks all keys known to jd-manager and every other word with the form of a secret key, such as the
 //! key of a deleted configuration.
 //!
 //! Must not know: configurations, records, files.

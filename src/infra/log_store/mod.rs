@@ -2,7 +2,7 @@
 //! following.
 //!
 //! The keeper writes the output of the client to the files immediately. This module only reads them,
-//! so a restart of the manager neither loses nor repeats anything. The sequence number of a record is
+//! so a restart of jd-manager neither loses nor repeats anything. The sequence number of a record is
 //! the offset after its last byte: it never changes, needs no index, and is where reading continues.
 //!
 //! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: selects records.

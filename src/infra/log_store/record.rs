@@ -9,7 +9,7 @@
 //! that paging backward and forward agree. This also applies to endless text without headers, because
 //! such text is cut on a fixed grid of [`CELL`]s and not at a distance from its first line: a line
 //! without a header starts a new record if it is the first to start in its cell and the last header
-//! started two or more cells before. Reading two cells is enough to decide this. Must not know: files,
+//! started two or more cells before. Reading two cells is enough to decide this. Independent of files,
 //! segments, viewers.
 
 use super::ansi;

@@ -1,6 +1,6 @@
 //! The newest records of a followed log, shared by all followers.
 //!
-//! Must not know: files, tasks, followers.
+//! Independent of files, tasks, followers.
 
 use super::record::LogRecord;
 use std::collections::VecDeque;

@@ -663,7 +663,7 @@ mod tests {
         }
     }
 
-    /// The records of `text`, read at once from the start to the last newline.
+    /// The records of `text`, read in one pass from the start to the last newline.
     fn reference(base: u64, text: &[u8]) -> Vec<LogRecord> {
         let complete = text
             .iter()

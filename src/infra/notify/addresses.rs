@@ -1,4 +1,4 @@
-//! Web addresses and the secrets they may contain: user name and password, the part after `?` or `#`,
+//! Web addresses and the secrets they may contain: username and password, the part after `?` or `#`,
 //! and long segments that look random, as in the webhooks of Slack and Discord.
 //!
 //! Independent of the kind of channel. No I/O.
@@ -53,7 +53,7 @@ pub(super) fn read_server(text: &str) -> Result<Url, String> {
     if is_bare {
         Ok(url)
     } else {
-        Err("Enter only the address of the server, without user name, ? or #.".into())
+        Err("Enter only the address of the server, without a username, ? or #.".into())
     }
 }
 

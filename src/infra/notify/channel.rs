@@ -1,4 +1,4 @@
-//! The kinds of channels, their settings and their secrets.
+//! The channel types, their settings and their secrets.
 //!
 //! Values only: no I/O, no forms, no tables. The JSON of a channel contains its secrets and is only for
 //! the database; use [`NotifyChannel::masked`] everywhere else.
@@ -51,7 +51,7 @@ pub enum NotifyChannel {
         port: u16,
         /// The encryption of the connection.
         security: MailSecurity,
-        /// The user name, if the server requires one.
+        /// The username, if the server requires one.
         #[serde(default)]
         username: Option<String>,
         /// The password.
@@ -143,11 +143,11 @@ impl NotifyChannel {
                 match (filled(username.as_deref()), filled(password.as_deref())) {
                     (Some(_), None) => found.add(
                         "password",
-                        "Enter the password for the user name, or remove the user name.",
+                        "Enter the password for the username, or remove the username.",
                     ),
                     (None, Some(_)) => found.add(
                         "username",
-                        "Enter the user name for the password, or remove the password.",
+                        "Enter the username for the password, or remove the password.",
                     ),
                     _ => {}
                 }
@@ -155,7 +155,7 @@ impl NotifyChannel {
                     .as_ref()
                     .is_some_and(|name| name.len() > LONGEST || name.contains(char::is_control))
                 {
-                    found.add("username", "Enter a user name on one line.");
+                    found.add("username", "Enter a username on one line.");
                 }
                 if from.len() > LONGEST || from.parse::<Mailbox>().is_err() {
                     found.add(
@@ -167,7 +167,7 @@ impl NotifyChannel {
                     Some(receivers) if receivers.iter().count() <= MAX_RECEIVERS => {}
                     Some(_) => found.add("to", format!("Enter at most {MAX_RECEIVERS} recipients.")),
                     None => {
-                        found.add("to", "Enter the recipient's address, for example me@example.org. Separate several addresses with commas.")
+                        found.add("to", "Enter the recipient's address, for example me@example.org. Separate addresses with commas.")
                     }
                 }
             }
@@ -197,7 +197,10 @@ impl NotifyChannel {
                     && name.len() <= 64
                     && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !is_number && !is_name {
-                    found.add("chat_id", "Enter the ID of the chat, for example -1001234567890, or the @name of a channel.");
+                    found.add(
+                        "chat_id",
+                        "Enter the chat ID, for example -1001234567890, or the @name of a channel.",
+                    );
                 }
             }
         }

@@ -23,7 +23,7 @@ const MAX_TEXT: usize = 64 << 10;
 /// The time limit for closing the session after the message was accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Sends the message through `server`, with authentication if there are user name and password.
+/// Sends the message through `server`, with authentication if there are username and password.
 pub(super) async fn send(
     attempt: &SendAttempt<'_>,
     server: &MailServer<'_>,
@@ -70,9 +70,9 @@ async fn handed_in(
         {
             let hint = match server.security {
                 MailSecurity::None => {
-                    "Choose STARTTLS or TLS: many servers accept passwords only with encryption. Or remove the user name."
+                    "Choose STARTTLS or TLS: many servers accept passwords only with encryption. Or remove the username."
                 }
-                _ => "If the server needs no password, remove the user name.",
+                _ => "If the server needs no password, remove the username.",
             };
             return Err(SendError::for_good(format!(
                 "The mail server {place} does not accept passwords. {hint}"
@@ -161,7 +161,7 @@ fn refusal(
         }
         if error.is_response() {
             return SendError::for_now(format!(
-                "No mail server at {place}. Check the address and the port."
+                "There is no mail server at {place}. Check the address and the port."
             ));
         }
         if error.is_client() {
@@ -180,14 +180,14 @@ fn refusal(
         }
         (SmtpStage::Login, true) => {
             format!(
-                "The mail server {place} rejected the sign-in ({status}{quote}). Check user name and password."
+                "The mail server {place} rejected the sign-in ({status}{quote}). Check the username and the password."
             )
         }
         (SmtpStage::Message, true) => format!(
-            "The mail server {place} rejected the message ({status}{quote}). Check the addresses of sender and recipients."
+            "The mail server {place} rejected the message ({status}{quote}). Check the addresses of the sender and the recipients."
         ),
         (_, false) => format!(
-            "The mail server {place} cannot accept the message now ({status}{quote}). It may work later."
+            "The mail server {place} cannot accept the message right now ({status}{quote}). Try again later."
         ),
     };
     if error.is_permanent() {

@@ -72,7 +72,7 @@ pub(super) fn unconnected(
     // The standard library has no error kind for this on any platform.
     if innermost.starts_with("failed to lookup address information") {
         return SendError::for_now(format!(
-            "Cannot resolve the host name of {place}. Check the name and the DNS settings of this machine."
+            "Cannot resolve the host name of {place}. Check the name and this machine's DNS settings."
         ));
     }
     let kind = causes(error)
@@ -88,7 +88,7 @@ pub(super) fn unconnected(
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable,
         ) => {
-            format!("Cannot reach {place}. Check the address and the network of this machine.")
+            format!("Cannot reach {place}. Check the address and this machine's network.")
         }
         Some(
             io::ErrorKind::ConnectionReset
@@ -157,14 +157,13 @@ fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> 
         // A bad signature: another key of an authority with the same name, for example after a
         // private authority was recreated.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
-            "This machine does not trust the issuer of the certificate of {place}. If it is your own, add its authority to the \
-             certificates of this machine and restart jd-manager."
+            "This machine does not trust the issuer of the certificate of {place}. If it is your own, add its authority to this machine's certificates and restart jd-manager."
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("The certificate of {place} has expired. Renew it, and check the clock of this machine.")
+            format!("The certificate of {place} has expired. Renew it, and check this machine's clock.")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("The certificate of {place} is not valid yet. Check the clock of this machine.")
+            format!("The certificate of {place} is not valid yet. Check this machine's clock.")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("The certificate of {place} is for a different name. Enter the name in the certificate.")

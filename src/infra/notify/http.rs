@@ -117,7 +117,7 @@ impl SendAttempt<'_> {
                 format!(" Target{}.", error::quote(&target, &self.secrets))
             });
             return SendError::for_good(format!(
-                "{place} answered with a redirect (HTTP status {}). jd-manager does not follow redirects.{target} Enter the final \
+                "{place} responded with a redirect (HTTP status {}). jd-manager does not follow redirects.{target} Enter the final \
                  address.",
                 status.as_u16()
             ));
@@ -130,7 +130,9 @@ impl SendAttempt<'_> {
         let quote = error::quote(&said.words, &self.secrets);
         let what = match status.as_u16() {
             429 => "The receiver limits the number of messages. Wait, or send fewer.",
-            500.. => "This is a problem of the receiver. If it persists, check the receiver.",
+            500.. => {
+                "This is a problem on the receiver's side. If it persists, check the receiver."
+            }
             _ => advice,
         };
         let reason = status
@@ -138,7 +140,7 @@ impl SendAttempt<'_> {
             .map(|reason| format!(" {reason}"))
             .unwrap_or_default();
         let words = format!(
-            "{place} answered with HTTP status {}{reason}{quote}. {what}",
+            "{place} responded with HTTP status {}{reason}{quote}. {what}",
             status.as_u16()
         );
         // Too early, locked, conflict, timeout and too many requests are temporary. So are server

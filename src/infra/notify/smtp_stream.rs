@@ -125,7 +125,7 @@ impl SmtpStream {
         };
         let unusable = |said: &str| {
             SendError::for_now(format!(
-                "The mail server {place} is not accepting messages now{}.",
+                "The mail server {place} is not accepting messages right now{}.",
                 error::quote(said, &[])
             ))
         };

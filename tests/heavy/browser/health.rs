@@ -101,7 +101,7 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
         ("without", Browser::without_javascript().await),
     ] {
         browser.go(&manager.url("/alerts")).await;
-        browser.press("Add channel").await;
+        browser.press("Create channel").await;
         browser
             .until(
                 "the kinds",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// The client mines solo for ever after one loss of its pool, says so in its log alone, and answers
 /// "ok".
-const SOLO: &str = "Mining solo although a pool is configured";
+const SOLO: &str = "Mining solo even though a pool is configured";
 
 pub async fn health(manager: &Manager, id: &str) -> Value {
     manager.json(&format!("/api/health/{id}")).await
@@ -131,7 +131,10 @@ async fn solo_though_a_pool_is_configured_is_said_and_mended_by_one_restart() {
             .position(|reason| reason.contains(words))
             .unwrap_or_else(|| panic!("{words}: {reasons:?}"))
     };
-    assert!(at(SOLO) < at("accept connections again"), "{reasons:?}");
+    assert!(
+        at(SOLO) < at("are accepting connections again"),
+        "{reasons:?}"
+    );
     until("it is said to be well again", || async {
         let timeline = manager.events(&id).await;
         timeline

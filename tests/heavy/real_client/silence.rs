@@ -76,14 +76,14 @@ async fn frozen_pool() {
         &manager,
         &id,
         "upstream",
-        ("unhealthy", "The pool has not answered since"),
+        ("unhealthy", "The pool has not responded since"),
         FOUND,
     )
     .await;
     let message = check(&manager, &id, "upstream").await.1;
     assert!(message.contains("shares are unacknowledged"), "{message}");
     let overview = manager.page("/").await;
-    assert!(overview.contains("The pool has not answered since"));
+    assert!(overview.contains("The pool has not responded since"));
     // Nothing is gained by a restart while the pool does not answer.
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(cures(&manager, &id).await.is_empty());
@@ -159,7 +159,7 @@ async fn frozen_provider_alone() {
     until_found(&manager, &id, "template", suspicion, limit).await;
 }
 
-/// The client hangs: it is restarted, and serves again.
+/// The client is hung: it is restarted, and serves again.
 async fn hung_client() {
     let (_provider, provider) = Peer::template_provider(&["--interval", "5"]);
     let manager = manager().await;
@@ -170,7 +170,7 @@ async fn hung_client() {
     let pid = u32::try_from(before["pid"].as_u64().unwrap()).unwrap();
     signal(pid, Signal::STOP);
     let stopped = Instant::now();
-    let hang = ("unhealthy", "The client hangs");
+    let hang = ("unhealthy", "The client is hung");
     until_found(&manager, &id, "process", hang, FOUND).await;
     let instance = manager.json(&format!("/api/instances/{id}")).await;
     assert!(
@@ -194,7 +194,7 @@ async fn hung_client() {
         cures[0]["reason"]
             .as_str()
             .unwrap()
-            .contains("the client hangs"),
+            .contains("the client is hung"),
         "{cures:?}"
     );
 }

@@ -78,7 +78,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     let page = manager.ask("/alerts", "text/html").await.page(200);
     assert_eq!(page.one("h1"), "Alerts");
     assert_eq!(page.one("nav a[aria-current=page]"), "Alerts");
-    assert_eq!(page.one("#first"), "Add a channel first");
+    assert_eq!(page.one("#first"), "Create a channel first");
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),

@@ -426,7 +426,7 @@ async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_o
     let total = |page: &Dom| {
         page.texts("dl.figures div")
             .into_iter()
-            .find(|text| text.contains("10 min average"))
+            .find(|text| text.contains("10-min average"))
     };
     assert!(
         total(&overview).unwrap().contains("H/s"),
@@ -438,7 +438,7 @@ async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_o
         .await
         .page(200);
     let current = page.texts("td[data-label='current']");
-    assert!(current[0].ends_with("H/s (10 min average)"), "{current:?}");
+    assert!(current[0].ends_with("H/s (10-min average)"), "{current:?}");
     // The number of connections is an integer; only the average has a fraction.
     let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
     let miners = latest["metrics"]["miners"].as_f64().unwrap();
@@ -517,7 +517,7 @@ async fn totals_and_the_time_an_uptime_covers_are_named() {
         .page(200);
     let said = page.texts("#charts p.sub").join(" ");
     assert!(
-        said.contains("since creation") && !said.contains("6 hours"),
+        said.contains("since it was created") && !said.contains("6 hours"),
         "{said}"
     );
 }

@@ -24,7 +24,7 @@ pub(super) const HOLD: Duration = Duration::from_secs(8);
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// … up to this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// A delivery fails for good after this time.
+/// A delivery fails permanently after this time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// The state of a delivery.
@@ -37,7 +37,7 @@ pub enum DeliveryProgress {
     Waiting,
     /// Accepted by the receiver.
     Sent,
-    /// Failed for good.
+    /// Failed permanently.
     Failed,
 }
 
@@ -72,7 +72,7 @@ pub struct Delivery {
     /// When the next attempt is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
-    /// When it was sent or failed for good.
+    /// When it was sent or failed permanently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
     /// Why the last attempt failed.
@@ -144,7 +144,7 @@ impl DeliveryResult {
     }
 }
 
-/// The wait after this number of attempts. A wait requested by the receiver is limited to between
+/// The delay after this number of attempts. A delay requested by the receiver is limited to between
 /// [`FIRST_WAIT`] and [`PATIENCE`].
 fn wait(tries: i32, asked: Option<Duration>) -> Duration {
     match asked {

@@ -66,7 +66,7 @@ impl DeliveryWorker {
                 }
                 Err(e) => {
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(error = %e, "waiting notifications could not be read; jd-manager retries");
+                        tracing::warn!(error = %e, "waiting notifications could not be read; jd-manager will retry");
                     }
                     AGAIN
                 }
@@ -92,11 +92,11 @@ impl DeliveryWorker {
         let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
         match settled.state {
             DeliveryProgress::Sent => {
-                tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told")
+                tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "notification sent")
             }
             DeliveryProgress::Failed => {
                 let cause = settled.last_error.as_deref().unwrap_or_default();
-                tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "notification failed for good");
+                tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "notification failed permanently");
             }
             DeliveryProgress::Waiting => {}
         }
@@ -109,7 +109,7 @@ impl DeliveryWorker {
             {
                 Ok(_) => return (parcel.id, parcel.channel_id),
                 Err(e) => {
-                    tracing::warn!(error = %e, "the result of a notification could not be stored; jd-manager retries")
+                    tracing::warn!(error = %e, "the result of a notification could not be stored; jd-manager will retry")
                 }
             }
             tokio::select! {

@@ -264,7 +264,7 @@ async fn the_words_of_a_check_are_in_the_notice() {
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert_eq!(
         told[0].title,
-        "barn: Mining solo though a pool is configured"
+        "barn: mining solo though a pool is configured"
     );
     assert!(
         told[0].text.starts_with(words) && told[0].text.contains("\nSince 20"),

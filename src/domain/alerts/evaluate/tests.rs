@@ -96,7 +96,7 @@ fn the_worst_check_gives_the_title_and_all_bad_ones_the_text() {
     };
     assert_eq!(
         why.words,
-        "Mining solo though a pool is configured (and 1 more)"
+        "mining solo though a pool is configured (and 1 more)"
     );
     assert_eq!(why.text.lines().count(), 2);
     assert!(
@@ -111,7 +111,7 @@ fn the_worst_check_gives_the_title_and_all_bad_ones_the_text() {
     };
     assert_eq!(
         words(&evaluate(&worse, &at)),
-        Some("Mining solo though a pool is configured")
+        Some("mining solo though a pool is configured")
     );
     let one = |name: &str| {
         evaluate(
@@ -143,7 +143,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     at.figures.insert("hashrate_miners".into(), 5e11);
     assert_eq!(
         words(&evaluate(&below(1e12), &at)),
-        Some("Expected hashrate 500 GH/s, below 1 TH/s")
+        Some("expected hashrate 500 GH/s, below 1 TH/s")
     );
     assert_eq!(
         evaluate(&below(5e11), &at),
@@ -157,7 +157,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     };
     assert_eq!(
         words(&evaluate(&above, &at)),
-        Some("Expected hashrate 500 GH/s, above 400 GH/s")
+        Some("expected hashrate 500 GH/s, above 400 GH/s")
     );
 }
 
@@ -192,13 +192,13 @@ fn an_available_update_is_no_health_warning() {
         evaluate(&RuleCondition::UpdateAvailable, &at),
         ConditionResult::Not
     );
-    let text = "Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0. Install it under Updates.";
+    let text = "Release v0.9.0 with client 0.7.0 is available; this instance uses 0.6.0. Install it under Updates.";
     at.available_update = Some(Some(text.into()));
     at.checks = vec![check("version", "healthy", text)];
     let newer = evaluate(&RuleCondition::UpdateAvailable, &at);
     assert_eq!(
         words(&newer),
-        Some("Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0")
+        Some("release v0.9.0 with client 0.7.0 is available; this instance uses 0.6.0")
     );
     assert_eq!(
         evaluate(
@@ -222,6 +222,11 @@ fn a_title_is_one_short_sentence() {
     assert_eq!(first("Only this"), "Only this");
     assert_eq!(first("One line.\nAnother."), "One line");
     assert_eq!(first_sentence(" \n "), None);
+    let continued = |text: &str| continuation(text).unwrap();
+    assert_eq!(continued("The client exited. Fix it."), "the client exited");
+    for name in ["CPU is busy", "Bitcoin Core is syncing", "2 errors", "a.b"] {
+        assert_eq!(continued(name), name);
+    }
     let long = first(&"ü".repeat(500));
     assert_eq!(
         (long.chars().count(), long.ends_with('…')),

@@ -242,7 +242,7 @@ fn a_rule_that_could_never_hold_is_refused() {
     }
     assert_eq!(
         of_check("pool").unwrap().name,
-        "The health check Pool has a warning or worse"
+        "The health check Pool reports a warning or worse"
     );
     assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
     let of_metric = |metric: &str| {
@@ -289,7 +289,7 @@ fn a_threshold_is_typed_with_the_unit_of_its_metric() {
     assert_eq!(read("uptime_seconds", json!("1 h 30 min")), 5400.0);
     assert_eq!(read("miners", json!("1.5 k")), 1500.0);
     for (name, wrong, such) in [
-        ("cpu_percent", "64 MiB", "90 %"),
+        ("cpu_percent", "64 MiB", "90%"),
         ("memory_bytes", "1 TH/s", "64 MiB"),
         ("miners", "5 %", "1.5 k"),
     ] {

@@ -42,13 +42,13 @@ pub struct SilenceResponse {
     pub until: Timestamp,
 }
 
-/// The available kinds of channels.
+/// The available channel types.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelKinds {
     kinds: Vec<ChannelKindResponse>,
 }
 
-/// A kind of channel.
+/// A channel type.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelKindResponse {
     kind: &'static str,
@@ -57,7 +57,7 @@ pub struct ChannelKindResponse {
 }
 
 impl ChannelKinds {
-    /// All kinds.
+    /// All types.
     pub fn all() -> Self {
         let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| {
             ChannelKindResponse {
@@ -71,9 +71,9 @@ impl ChannelKinds {
     }
 }
 
-/// The available kinds of rules.
+/// The available rule types.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RuleKinds {
-    /// The names of the kinds.
+    /// The names of the types.
     pub kinds: &'static [&'static str],
 }

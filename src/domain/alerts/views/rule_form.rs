@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &str); 6] = [
     (
         "check",
         "Health check",
-        "A health check shows a warning or is unhealthy.",
+        "A health check reports a warning or unhealthy.",
     ),
     (
         "metric",
@@ -337,8 +337,8 @@ impl RulePage {
             }
             "check" => {
                 let options = [
-                    ("unhealthy", "is unhealthy"),
-                    ("warning", "has a warning or worse"),
+                    ("unhealthy", "reports unhealthy"),
+                    ("warning", "reports a warning or worse"),
                 ];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any check".into())];
                 checks.extend(
@@ -359,7 +359,7 @@ impl RulePage {
                     self.choice(
                         "at_least",
                         "Severity",
-                        "Warnings may clear automatically.",
+                        "Warnings may resolve on their own.",
                         options,
                     ),
                 ]
@@ -386,7 +386,7 @@ impl RulePage {
                     self.text(
                         "threshold",
                         "Threshold",
-                        "For example 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
+                        "For example, 1.5 TH/s, 64 MiB, 90% or 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
                     ),
                 ]
             }
@@ -412,7 +412,7 @@ impl RulePage {
             self.text(
                 "name",
                 "Rule name",
-                "Shown in each notification. If empty, jd-manager chooses a name.",
+                "Shown in each notification. If empty, the name is based on the condition.",
             ),
         ]
     }
@@ -447,9 +447,9 @@ impl RulePage {
             ..shown
         };
         let end = if self.lasts() {
-            "Problems that persist are reported afterwards."
+            "Problems that persist are reported afterward."
         } else {
-            "Events are reported afterwards."
+            "Events are reported afterward."
         };
         vec![
             time(self.text(

@@ -475,7 +475,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
     assert!(
         world
             .refused(&bomb, &RestoreOptions::default())
-            .contains("4398046511104 bytes; the limit is")
+            .contains("4398046511104 bytes long; the limit is")
     );
 }
 
@@ -662,7 +662,7 @@ async fn what_is_read_into_memory_is_bounded() {
     };
     // A manifest that is said to have 3 GiB: refused by what is said, before it is read.
     for (size, says) in [
-        (3 << 30, "manifest.json has 3221225472 bytes"),
+        (3 << 30, "manifest.json is 3221225472 bytes long"),
         (1 << 20, "is too large for 2 files"),
     ] {
         let mut tar = Builder::new(GzEncoder::new(

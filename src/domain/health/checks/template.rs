@@ -41,8 +41,8 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
-        let words = "The template provider is connected but sends no template. Usually its node is still syncing; the node's log shows the \
-                     progress. Miners get no work until then.";
+        let words = "The template provider is connected but is not sending templates. Usually its node is still syncing; the node's log shows the \
+                     progress. Miners get no work until it is synced.";
         return match waited {
             waited if waited > VERY_LONG_WAIT => bad(words),
             waited if waited > LONG_WAIT => warning(words),
@@ -70,7 +70,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
                 && look.now.since(at) > STALE_AFTER =>
         {
             bad(format!(
-                "The pool rejects shares as stale, and no new template has arrived since {}. Miners are working on an old block. {}",
+                "The pool is rejecting shares as stale, and no new template has arrived since {}. Miners are working on an old block. {}",
                 at.local_minute(),
                 restart_provider(look)
             ))
@@ -82,12 +82,12 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
             restart_provider(look)
         )),
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
-            "No new template for more than {}. The template provider's node may have lost its peers. Check that it follows the chain.",
+            "No new template for more than {}. The template provider's node may have lost its peers. Check that it is in sync with the network.",
             human_duration(OLD_TEMPLATE)
         )),
-        Some(_) => well("Templates arrive from the template provider."),
+        Some(_) => well("Receiving templates from the template provider."),
         None if look.age() > SILENT => warning(BLIND),
-        None => unknown("No template yet."),
+        None => unknown("No template received yet."),
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
 /// never sends a template again after a restart of its node.
 fn restart_provider(look: &Snapshot<'_>) -> &'static str {
     match look.running.uses_node_socket {
-        true => "Check that the node runs and has peers, then restart this instance.",
+        true => "Check that the node is running and has peers, then restart this instance.",
         false => {
             "Restart the template provider: after a restart of its node, sv2-tp stays connected but sends no more templates. Then check that the node has peers."
         }

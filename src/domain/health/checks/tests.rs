@@ -233,7 +233,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.work = WorkState::Solo { since: ago(60) },
             Upstream,
             Unhealthy,
-            "Mining solo although a pool is configured",
+            "Mining solo even though a pool is configured",
         ),
         (
             "solo for an account that the pool does not know",
@@ -244,8 +244,8 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Upstream,
             Unhealthy,
-            "Mining solo although a pool is configured, because pool 1 of 2 (a:1) was disconnected: the pool opened no channel: unknown-user. Change “Pool account” \
-             of pool 1 in the configuration, then restart the instance.",
+            "Mining solo even though a pool is configured, because pool 1 of 2 (a:1) was disconnected: the pool opened no channel: unknown-user. Change “Pool account” \
+             for pool 1 in the configuration, then restart the instance.",
         ),
         (
             "fallback for an account that the pool does not know",
@@ -321,14 +321,14 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.refused_hour = 70.0,
             Shares,
             Warning,
-            "more than 5 %",
+            "more than 5%",
         ),
         (
             "many refused",
             |s| s.counted.refused_hour = 700.0,
             Shares,
             Unhealthy,
-            "more than 25 %",
+            "more than 25%",
         ),
         (
             "some rejected",
@@ -380,14 +380,14 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.standing.node_clock_ahead_s = Some(-3600),
             Clock,
             Warning,
-            "behind the clock of this machine",
+            "behind this machine's clock",
         ),
         (
             "memory near the limit",
             |s| limited(s, 58),
             Memory,
             Warning,
-            "80 %",
+            "80%",
         ),
         (
             "memory at the limit",
@@ -692,7 +692,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(
         found.1.contains(
-            "Mining solo although a pool is configured, because pool 1 of 1 (127.0.0.1:25333) was disconnected: the pool closed the connection. "
+            "Mining solo even though a pool is configured, because pool 1 of 1 (127.0.0.1:25333) was disconnected: the pool closed the connection. "
         ),
         "{found:?}"
     );

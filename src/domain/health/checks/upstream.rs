@@ -1,4 +1,4 @@
-//! The pool check: which pool the client is connected to, or solo, and whether that pool answers.
+//! The pool check: which pool the client is connected to, or solo, and whether that pool is responding.
 
 use super::super::pool_report;
 use super::super::snapshot::Snapshot;
@@ -11,7 +11,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
         && let Some(since) = look.pool_silent_since()
     {
         return bad(format!(
-            "The pool has not answered since {}, although the connection is open. {} are unacknowledged and may be lost. {}",
+            "The pool has not responded since {}, even though the connection is open. {} are unacknowledged and may be lost. {}",
             since.local_minute(),
             shares_at_risk(standing.unanswered.shares),
             pool_report::silence_advice(look)
@@ -28,7 +28,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 _ if is_known && pool_report::names_setting(look) => leave_cause(look),
                 _ if is_known => leave_text(look),
                 (Some(said), _, _) => {
-                    format!("the pool rejected the jobs of the client: {}", said.words)
+                    format!("the pool rejected the client's jobs: {}", said.words)
                 }
                 (None, Some(lost), _) => {
                     format!(
@@ -51,14 +51,14 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 (None, None, None) => "no pool could be reached".into(),
             };
             bad(format!(
-                "Mining solo although a pool is configured, because {why}. {}",
+                "Mining solo even though a pool is configured, because {why}. {}",
                 pool_report::solo_advice(look)
             ))
         }
         WorkState::Solo { .. } => well("Mining solo. No pool is configured."),
         WorkState::Pool { .. } => match &standing.upstream {
             _ if standing.refused.is_some() => bad(format!(
-                "The pool rejects the jobs: {}. Compare the configuration with the pool's requirements, especially the key and the mode.",
+                "The pool is rejecting the jobs: {}. Compare the configuration with the pool's requirements, especially the key and the mode.",
                 standing
                     .refused
                     .as_ref()
@@ -67,8 +67,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
                 warning(format!(
-                    "Connected to the fallback, pool {} of {} ({}), because {}. The client does not switch back to the first pool automatically. Restart \
-                     it when the first pool answers.",
+                    "Connected to the fallback, pool {} of {} ({}), because {}. The client does not switch back to the first pool automatically. Restart it when the first pool responds.",
                     upstream.number,
                     upstream.of,
                     upstream.pool,
@@ -76,8 +75,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 ))
             }
             Some(upstream) if upstream.number > 1 => warning(format!(
-                "Connected to the fallback, pool {} of {} ({}). The client does not switch back to the first pool automatically. Restart it when \
-                 the first pool answers, or turn on this automatic fix under Automatic fixes.",
+                "Connected to the fallback, pool {} of {} ({}). The client does not switch back to the first pool automatically. Restart it when the first pool responds, or turn on this automatic fix under Automatic fixes.",
                 upstream.number, upstream.of, upstream.pool
             )),
             Some(upstream) => well(format!(

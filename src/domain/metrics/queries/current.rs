@@ -24,7 +24,7 @@ pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
         .collect())
 }
 
-/// The readings of all instances in the round of this second, without those of single miners.
+/// The readings of all instances in the round of this second, without those of individual miners.
 pub fn readings(db: &mut Db, at: i64) -> QueryResult<Vec<(InstanceId, String, f64)>> {
     #[derive(QueryableByName)]
     struct CurrentReading {

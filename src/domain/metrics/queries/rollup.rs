@@ -33,7 +33,7 @@ struct SeriesRange {
 
 /// Moves some samples of a window that ended before `now` to the table sorted by series and rolls
 /// them up to minutes; returns true if there may be more. It is one transaction, so nothing is
-/// repeated or lost if the manager is killed.
+/// repeated or lost if jd-manager is killed.
 pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     let open = floor(now, WINDOW);
     let oldest =

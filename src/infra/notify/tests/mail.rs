@@ -286,13 +286,13 @@ async fn refusals_are_told_with_the_words_of_the_server() {
             "AUTH",
             "535 5.7.8 wrong",
             true,
-            "rejected the sign-in (535: “5.7.8 wrong”). Check user name and password.",
+            "rejected the sign-in (535: “5.7.8 wrong”). Check the username and the password.",
         ),
         (
             "AUTH",
             "454 later",
             false,
-            "cannot accept the message now (454: “later”)",
+            "cannot accept the message right now (454: “later”)",
         ),
         (
             "MAIL",
@@ -310,7 +310,7 @@ async fn refusals_are_told_with_the_words_of_the_server() {
             "RCPT",
             "450 greylisted",
             false,
-            "(450: “greylisted”). It may work later.",
+            "(450: “greylisted”). Try again later.",
         ),
         (
             ".",

@@ -1,5 +1,5 @@
-//! Tests of silent failures: a pool that no longer answers on an open connection, a template
-//! provider that sends nothing, a client that hangs.
+//! Tests of silent failures: a pool that no longer responds on an open connection, a template
+//! provider that sends nothing, a hung client.
 
 use super::*;
 
@@ -94,7 +94,7 @@ impl ClientLog {
     }
 }
 
-/// A pool that answers a template every 20 s and a share every 5 s, and stops answering `silent`
+/// A pool that responds to a template every 20 s and a share every 5 s, and stops responding `silent`
 /// seconds ago.
 fn frozen_pool(silent: i64) -> Scene {
     let mut log = ClientLog::of_pool(1800);
@@ -156,7 +156,7 @@ fn a_pool_that_has_nothing_to_answer_is_not_silent() {
     }
 }
 
-/// The client's node is a block behind: the pool answers each job, and shares wait for a job that
+/// The client's node is a block behind: the pool responds to each job, and shares wait for a job that
 /// it accepts. A restart would not help.
 #[test]
 fn a_pool_that_rejects_every_job_as_outdated_is_not_silent() {
@@ -287,7 +287,7 @@ fn a_client_hangs_when_neither_its_log_nor_its_monitoring_says_anything() {
         let scene = scene(heard, longest_pause, unanswered, has_answered);
         let (grade, message) = scene.find(HealthCheck::Process);
         assert_eq!(
-            (grade == HealthGrade::Unhealthy, message.contains("hangs")),
+            (grade == HealthGrade::Unhealthy, message.contains("is hung")),
             (hangs, hangs),
             "{heard} {longest_pause} {unanswered} {has_answered}: {message}"
         );
