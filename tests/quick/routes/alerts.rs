@@ -82,7 +82,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),
-        ["Instance is down", "Health is bad", "Block found"]
+        ["Instance is down", "Instance unhealthy", "Block found"]
     );
     let all = manager.json("/api/alerts").await;
     let down = json!({

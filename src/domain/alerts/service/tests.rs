@@ -13,7 +13,10 @@ async fn a_new_database_has_rules_and_no_channel() {
     let world = AlertTestBed::new();
     let all = world.alerts.everything().await.unwrap();
     let names: Vec<&str> = all.rules.iter().map(|rule| rule.name.as_str()).collect();
-    assert_eq!(names, ["Instance is down", "Health is bad", "Block found"]);
+    assert_eq!(
+        names,
+        ["Instance is down", "Instance unhealthy", "Block found"]
+    );
     let conditions: Vec<&str> = all.rules.iter().map(|rule| rule.condition.kind()).collect();
     assert_eq!(conditions, ["state", "check", "block-found"]);
     assert!(

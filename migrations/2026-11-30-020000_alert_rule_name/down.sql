@@ -1,0 +1,1 @@
+UPDATE alert_rules SET name = 'Health is bad' WHERE name = 'Instance unhealthy';
