@@ -33,9 +33,11 @@ impl Role {
     /// The permissions, for people.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "views everything except secrets",
-            Self::Operator => "starts, stops and updates instances, and mutes alerts",
-            Self::Admin => "full access: also configurations, keys, channels, users and backups",
+            Self::Viewer => "can view everything except secrets",
+            Self::Operator => "can start, stop and update instances, and mute alerts",
+            Self::Admin => {
+                "full access, including configurations, keys, channels, users and backups"
+            }
         }
     }
 }

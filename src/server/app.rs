@@ -281,8 +281,8 @@ where
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}
-        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
-        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
+        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers will finish stopping their clients"),
+        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers will finish stopping their clients"),
     }
     // Stores the state from the logs, and waits for alerts that are being sent.
     let (serving, alerting, _) = tokio::join!(
@@ -343,7 +343,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!(
-        "There is no user yet. Create the first user at /login/first with this code: {}",
+        "There are no users yet. Create the first user at /login/first with this code: {}",
         code.reveal()
     );
     Ok(Access::new(
@@ -398,10 +398,10 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
                 ));
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "not notifying the service manager's watchdog: the database fails")
+                tracing::error!(%error, "not notifying the service manager's watchdog: the database is failing")
             }
             Err(_) => tracing::error!(
-                "not notifying the service manager's watchdog: the database does not respond"
+                "not notifying the service manager's watchdog: the database is not responding"
             ),
         }
         tokio::time::sleep(pulse).await;

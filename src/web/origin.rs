@@ -136,8 +136,7 @@ fn check(
     {
         return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "jd-manager does not accept this host name. Use the server's IP address (http://127.0.0.1 on the server itself), or add the host \
-             to the setting allow_hosts.",
+            "jd-manager does not accept this host name. Use the IP address of the machine that runs jd-manager (http://127.0.0.1 on that machine itself), or add the host to the setting allow_hosts.",
         ));
     }
     if method.is_safe() {

@@ -75,7 +75,7 @@ pub(super) async fn run(
     }
     if alerts.channels.is_empty() {
         paper.line(
-            "There is no channel, so no notifications are sent. Add a channel on the Alerts page.",
+            "There are no channels, so no notifications are sent. Create a channel on the Alerts page.",
         )?;
     }
     Ok(())

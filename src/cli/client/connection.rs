@@ -107,7 +107,7 @@ impl ApiConnection {
             .host_str()
             .filter(|_| matches!(url.scheme(), "http" | "https"))
         else {
-            return Err(wrong("the URL must begin with http:// or https://"));
+            return Err(wrong("the URL must start with http:// or https://"));
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong(

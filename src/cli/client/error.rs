@@ -66,7 +66,7 @@ impl ApiRefusal {
         let mut lines = match problem.detail.or(problem.message) {
             Some(detail) => vec![detail],
             None => vec![format!(
-                "the manager answered with HTTP status {} and without a reason",
+                "jd-manager responded with HTTP status {} and gave no reason",
                 self.status
             )],
         };

@@ -28,17 +28,17 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
         .timeout(LIMIT)
         .send()
         .await
-        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+        .map_err(|e| format!("{at} did not respond: {}", because(&e)))?;
     let status = response.status();
     let text = read_text(response)
         .await
-        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+        .map_err(|e| format!("{at} did not respond: {}", because(&e)))?;
     let body: serde_json::Value = serde_json::from_str(&text.unwrap_or_default())
-        .map_err(|e| format!("{at} answered with status {status} and invalid JSON: {e}"))?;
+        .map_err(|e| format!("{at} responded with status {status} and invalid JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
         println!("ok");
         Ok(())
     } else {
-        Err(format!("{at} answered with status {status}: {body}"))
+        Err(format!("{at} responded with status {status}: {body}"))
     }
 }

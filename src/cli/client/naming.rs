@@ -59,7 +59,7 @@ pub(super) fn find<'a>(
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
             Err(CommandError::Failed(format!(
-                "\"{wanted}\" is the beginning of several ids: {}. Enter more characters.",
+                "\"{wanted}\" is the start of several ids: {}. Enter more characters.",
                 candidates.join(", ")
             )))
         }
@@ -68,7 +68,7 @@ pub(super) fn find<'a>(
 
 fn known(all: &[NamedResource], list: &str) -> String {
     match all.len() {
-        0 => "There is none yet.".into(),
+        0 => "There are none yet.".into(),
         1..=SHOWN => {
             let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
             format!(

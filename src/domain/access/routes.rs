@@ -322,7 +322,7 @@ pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "This is not possible with a token. Sign in with name and password.",
+            "This is not allowed with a token. Sign in with your name and password.",
         )),
         _ => Ok(()),
     }
@@ -489,7 +489,7 @@ pub async fn audit(
     mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit");
-    let before = params.get::<i64>("before", "the number of a line");
+    let before = params.get::<i64>("before", "the line number");
     let actor = params.text("actor").map(str::to_owned);
     params.finish()?;
     let (entries, actors) = access

@@ -41,7 +41,7 @@ impl BackupPassphrase {
     pub fn new(text: String) -> Result<Self, String> {
         if text.chars().count() < SHORTEST {
             return Err(format!(
-                "The passphrase needs at least {SHORTEST} characters. Use several unrelated words."
+                "The passphrase must have at least {SHORTEST} characters. Use several unrelated words."
             ));
         }
         Ok(Self(SecretString::from(text)))

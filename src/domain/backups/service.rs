@@ -228,10 +228,7 @@ impl Backups {
             .collect();
         for old in nightly.into_iter().skip(keep) {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
-            tracing::info!(
-                backup = old.name,
-                "deleting a nightly backup beyond the number to keep"
-            );
+            tracing::info!(backup = old.name, "deleting old nightly backups");
         }
         Ok(name)
     }
@@ -265,7 +262,7 @@ impl Backups {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*making {
             return Err(Error::Conflict(format!(
-                "Another backup is already running: {}. Wait until it has finished.",
+                "Another backup is already running: {}. Wait until it finishes.",
                 other.name
             )));
         }

@@ -43,7 +43,13 @@ impl Default for BackupSettings {
 pub(super) fn settings_fields() -> [RequestField; 3] {
     [
         flag("nightly", "Create a backup every night.").or(true),
-        whole("hour", "Hour of the day, local time of the server.", 0, 23).or(3),
+        whole(
+            "hour",
+            "Hour of the day, in the machine's local time.",
+            0,
+            23,
+        )
+        .or(3),
         whole("keep", "Number of nightly backups to keep.", 1, MOST_KEPT).or(7),
     ]
 }

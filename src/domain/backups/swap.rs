@@ -299,7 +299,7 @@ pub fn remove_stale_staging(data_dir: &Path) {
                 }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound && path != data_dir.join(WITHIN) => {
-                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may contain a secret key: delete it");
+                tracing::warn!(path = %path.display(), "left behind by a restore in an earlier version; it may contain a secret key, so delete it");
             }
             // A restore is running there, or its files are already being moved.
             _ => {}

@@ -48,7 +48,9 @@ pub enum KeyFormatError {
     #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
     Masked,
     /// The text is far from the 49 to 52 characters of a key.
-    #[error("This has {characters} characters; a key has about 50. Copy the whole key again.")]
+    #[error(
+        "This is {characters} characters long; a key is about 50 characters long. Copy the whole key again."
+    )]
     Size {
         /// The number of characters.
         characters: usize,
@@ -71,7 +73,7 @@ pub enum KeyFormatError {
     Checksum,
     /// The wrong number of bytes for such a key.
     #[error(
-        "The text contains {found} bytes, but a {kind} key has {wanted}. It may be a key for another purpose."
+        "The key is {found} bytes long, but a {kind} key is {wanted} bytes long. It may be a key for another purpose."
     )]
     Length {
         /// `public` or `secret`.
@@ -100,7 +102,7 @@ pub enum KeyFormatError {
     Other(OtherKeyFormat),
     /// The right length, but not a key of the curve secp256k1.
     #[error(
-        "These bytes are not a {kind} key of the curve secp256k1. Copy the key again or create a new key pair."
+        "These bytes are not a {kind} key on the secp256k1 curve. Copy the key again or create a new key pair."
     )]
     Curve {
         /// `public` or `secret`.

@@ -86,7 +86,7 @@ impl Vault {
         });
         opened.ok_or_else(|| {
             Error::internal(format!(
-                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another place"
+                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another location"
             ))
         })
     }

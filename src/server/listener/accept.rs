@@ -187,7 +187,7 @@ impl IncomingStream {
                 } else {
                     tracing::warn!(
                         uid = them,
-                        "rejected a connection of another system user on the Unix socket"
+                        "rejected a connection from another system user on the Unix socket"
                     );
                     Err(io::ErrorKind::ConnectionAborted.into())
                 }
