@@ -82,7 +82,8 @@ enum CliCommand {
     Demo(Box<ServeArgs>),
     /// Check whether the running jd-manager is healthy; exits with 0 if it is.
     Healthcheck(Box<ServeArgs>),
-    /// Print the API documentation (OpenAPI 3.1, JSON). Needs neither a data directory nor a running jd-manager.
+    /// Print the API documentation (OpenAPI 3.1, JSON). Needs neither a data directory nor a
+    /// running jd-manager.
     Openapi,
     /// Create a backup of all configurations, instances and metrics. jd-manager can keep running.
     Backup {

@@ -1,4 +1,5 @@
-//! `jd-manager node check`: whether a client can use Bitcoin Core on the machine that runs jd-manager.
+//! `jd-manager node check`: whether a client can use Bitcoin Core on the machine that runs
+//! jd-manager.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;

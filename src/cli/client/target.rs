@@ -24,7 +24,8 @@ pub struct TargetArgs {
     /// because every user of this machine can see command lines.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as jd-manager's own certificate.
+    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as
+    /// jd-manager's own certificate.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
     /// jd-manager's data directory on this machine [default: $XDG_DATA_HOME/jd-manager] [env:

@@ -29,7 +29,8 @@ pub enum UpdatesCommand {
     /// Install a client. The client in use does not change, unless there is none or --switch is
     /// given.
     Install {
-        /// Release tag or client version [default: the latest release that can be installed on the machine that runs jd-manager].
+        /// Release tag or client version [default: the latest release that can be installed on the
+        /// machine that runs jd-manager].
         version: Option<String>,
         /// Switch the instances to this client afterward.
         #[arg(long)]
@@ -38,7 +39,8 @@ pub enum UpdatesCommand {
         /// jd-manager.
         #[arg(long, requires = "version")]
         build: bool,
-        /// Install this program or release archive; the path is on the machine that runs jd-manager.
+        /// Install this program or release archive; the path is on the machine that runs
+        /// jd-manager.
         #[arg(long, value_name = "PATH", conflicts_with_all = ["build", "version"])]
         file: Option<PathBuf>,
         /// Accept a release without a checksum.

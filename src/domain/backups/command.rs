@@ -24,7 +24,8 @@ pub struct BackupArgs {
     /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age with a passphrase.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave out the encryption key. The secrets in the backup are then unreadable without secrets.key from the data directory.
+    /// Leave out the encryption key. The secrets in the backup are then unreadable without
+    /// secrets.key from the data directory.
     #[arg(long)]
     pub without_key: bool,
     /// Include the clients' logs.

@@ -17,7 +17,8 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsInput {
-    /// Address and port to listen on; port 0 selects a free port. To listen on a non-loopback address, set a password first.
+    /// Address and port to listen on; port 0 selects a free port. To listen on a non-loopback
+    /// address, set a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
     /// Directory for database, instances, clients and backups [default:
@@ -58,7 +59,8 @@ pub struct SettingsInput {
     /// Also: JD_MANAGER_PASSWORD.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// Host name that jd-manager accepts, in addition to its IP addresses and the machine's own host name; can be repeated.
+    /// Host name that jd-manager accepts, in addition to its IP addresses and the machine's own
+    /// host name; can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
@@ -94,7 +96,8 @@ pub struct SettingsInput {
     /// Maximum number of TCP connections [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Sustained requests per second from one address; 0 for no limit; local addresses are not limited [default: 100].
+    /// Sustained requests per second from one address; 0 for no limit; local addresses are not
+    /// limited [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,
 }
