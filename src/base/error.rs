@@ -38,7 +38,7 @@ impl FieldError {
         self
     }
 
-    /// The detail for a page: an API name at its beginning is written as words, and API
+    /// The detail for a page: an API name at its start is written as words, and API
     /// values as shown on pages.
     pub fn page_text(&self) -> Cow<'_, str> {
         let name = self
@@ -99,7 +99,7 @@ pub enum Error {
     /// The request is not valid; one entry per field.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
-    /// Temporarily not possible, not because of the request.
+    /// Temporarily unavailable, not because of the request.
     #[error("{detail}")]
     Unavailable {
         /// The problem and the fix.
@@ -143,7 +143,7 @@ impl Error {
         self.is_of(DATABASE_LOCKED)
     }
 
-    /// Whether SQLite says that the database file is damaged.
+    /// Whether SQLite reports that the database file is damaged.
     pub fn is_database_damage(&self) -> bool {
         self.is_of(DATABASE_DAMAGED)
     }
@@ -157,7 +157,7 @@ impl Error {
         Self::Invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// There is no `what` called `id`.
+    /// There is no `what` named `id`.
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
         Self::NotFound {
             what,
@@ -268,7 +268,7 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
         )),
         (_, Some(EMFILE)) => Some((
             "jd-manager has too many open files",
-            "the action failed. Raise the limit (LimitNOFILE= of the service, or ulimit -n) and restart jd-manager.",
+            "the action failed. Raise the limit (LimitNOFILE= in the service unit, or ulimit -n) and restart jd-manager.",
         )),
         (_, Some(ENFILE)) => Some((
             "The system has too many open files",

@@ -49,7 +49,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 /// The subcommand `serve`.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ProgramSource::new(settings.client.clone(), &settings.data_dir)
         .with_translator(settings.translator.clone());
@@ -70,7 +70,7 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// Serves with a given source of clients; `ready` runs once everything is up.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub async fn serve_with<F>(
     mut settings: Settings,
     client: ProgramSource,
@@ -181,7 +181,7 @@ where
         .await
         .map_err(|e| format!("cannot start the schedule: {e}"))?;
     let alerting = alerts.clone().run(stop.clone());
-    // Unfinished work of the previous manager. The first health checks run afterwards: they report
+    // Unfinished work of the previous manager. The first health checks run afterward: they report
     // a newer client only if it is offered.
     updates.recover().await;
     let caretaker = tokio::spawn(
@@ -314,7 +314,7 @@ pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultR
     .await
 }
 
-/// The server's host name.
+/// This machine's host name.
 fn own_name() -> String {
     rustix::system::uname()
         .nodename()

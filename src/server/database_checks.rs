@@ -12,7 +12,7 @@ use crate::infra::schedule::JobSchedule;
 
 /// 02:40 UTC, before old data is pruned.
 const NIGHTLY: &str = "0 40 2 * * *";
-/// Delay after the start, when other work has priority. Computers that are off at night run the check
+/// Delay after the start, when other work has priority. Machines that are off at night run the check
 /// then.
 const AFTER_START: Duration = Duration::from_secs(3600);
 

@@ -48,7 +48,7 @@ struct ErrorPage<'a> {
     detail: &'a str,
     errors: &'a [FieldError],
     request_id: &'a str,
-    /// Nobody is signed in: the page links to the sign-in page.
+    /// No one is signed in: the page links to the sign-in page.
     needs_login: bool,
 }
 

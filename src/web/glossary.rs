@@ -28,7 +28,7 @@ const fn term(term: &'static str, id: &'static str, sentence: &'static str) -> G
     GlossaryTerm { term, id, sentence }
 }
 
-/// All terms, in the order of the alphabet.
+/// All terms, in alphabetical order.
 pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Authority key",

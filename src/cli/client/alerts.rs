@@ -9,7 +9,7 @@ use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::{age, when};
 
-/// The answer to `GET /alerts`.
+/// The response to `GET /alerts`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiAlerts {

@@ -1,5 +1,5 @@
 //! The subcommands for daily work, and how each of them runs: connect, send the request, print the
-//! answer, and exit with a code that shows the result.
+//! response, and exit with a code that shows the result.
 
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -80,7 +80,7 @@ pub enum ConfigsCommand {
     Delete(DeletionTarget),
 }
 
-/// The answer to `GET /saved-configs`, each configuration unchanged.
+/// The response to `GET /saved-configs`, each configuration unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiConfigList {
@@ -492,7 +492,7 @@ async fn check(
             answer.read()?
         }
         Ok(answer) => answer.read()?,
-        // An invalid file is a normal answer.
+        // An invalid file is a normal response.
         Err(CommandError::Refused(refusal)) if refusal.status == 422 && !paper.json => {
             serde_json::from_str(&refusal.body).map_err(|_| CommandError::Refused(refusal))?
         }

@@ -39,7 +39,7 @@ pub enum HealthCommand {
     },
 }
 
-/// The answer to `GET /health/{id}`.
+/// The response to `GET /health/{id}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiHealthReport {

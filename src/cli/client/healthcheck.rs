@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::connection::{ApiConnection, because, read_text};
 use crate::server::settings::Settings;
 
-/// A manager that needs longer to answer is unhealthy.
+/// A manager that takes longer to respond is unhealthy.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the manager with these settings, through its socket or, if no program listens there,
 /// through its port.
 ///
 /// # Errors
-/// It does not answer, or it is unhealthy.
+/// It does not respond, or it is unhealthy.
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let by_socket = match settings.socket_path() {
         Some(path) => ApiConnection::by_socket(&path).ok().flatten(),

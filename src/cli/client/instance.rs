@@ -69,7 +69,7 @@ pub(super) struct ApiRestartLimit {
     pub(super) within_s: u64,
 }
 
-/// The answer to `GET /instances`, each instance unchanged.
+/// The response to `GET /instances`, each instance unchanged.
 #[derive(Deserialize)]
 struct ApiInstanceList {
     instances: Vec<Box<RawValue>>,

@@ -46,7 +46,7 @@ pub(super) enum LifecycleAction {
     Restart,
 }
 
-/// The answer to `POST /instances/actions`.
+/// The response to `POST /instances/actions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiActionResult {
@@ -112,14 +112,14 @@ pub(super) async fn run(
 }
 
 /// Prints a line about one instance: success to standard output, failure to standard error. With
-/// `--json`, the answer is already printed.
+/// `--json`, the response is already printed.
 fn said(
     paper: &mut TerminalOutput,
     name: &str,
     words: &str,
     is_bad: bool,
 ) -> Result<(), CommandError> {
-    // The manager's messages begin with the name.
+    // The manager's messages start with the name.
     let line = if words.starts_with(name) {
         words.to_owned()
     } else {

@@ -35,7 +35,7 @@ pub struct LogsArgs {
     grep: Option<String>,
 }
 
-/// The answer to `GET /instances/{id}/logs`.
+/// The response to `GET /instances/{id}/logs`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiLogPage {

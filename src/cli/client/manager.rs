@@ -21,7 +21,7 @@ pub(super) struct RemoteManager {
     token: Option<BearerToken>,
 }
 
-/// A successful answer.
+/// A successful response.
 #[derive(Debug)]
 pub(super) struct ApiResponse {
     /// The unchanged text.

@@ -1,4 +1,4 @@
-//! Finds an item by its name, its id, or a unique beginning of its id.
+//! Finds an item by its name, its id, or a unique start of its id.
 
 use serde::Deserialize;
 
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");
         assert_eq!(found("0ABC-3").unwrap(), "f9");
-        // A name that is also the beginning of two ids.
+        // A name that is also the start of two ids.
         assert_eq!(found("f9").unwrap(), "f9");
         let said = |wanted: &str| match found(wanted) {
             Err(CommandError::Failed(said)) => said,

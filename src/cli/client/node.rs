@@ -32,7 +32,7 @@ pub struct NodeCheckArgs {
     core_version: Option<u8>,
 }
 
-/// The answer to `GET /node/check`.
+/// The response to `GET /node/check`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiNodeCheck {

@@ -28,7 +28,7 @@ pub(super) struct ApiStream {
 }
 
 impl ApiStream {
-    /// The stream in an answer.
+    /// The stream in a response.
     pub(super) fn new(response: reqwest::Response) -> Self {
         Self {
             response,

@@ -127,7 +127,7 @@ impl GateArgs {
     }
 }
 
-/// The answer to `GET /updates`. The answer to `GET /updates/check` is a part of it.
+/// The response to `GET /updates`. The response to `GET /updates/check` is a part of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiUpdates {
@@ -194,7 +194,7 @@ struct ApiClientManifest {
     installed_at: Option<String>,
 }
 
-/// The answer when a job has started.
+/// The response when a job has started.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiJobResponse {

@@ -2,7 +2,7 @@
 //!
 //! It identifies the caller, looks up the role that the route requires, rejects callers without it in
 //! the requested representation, writes the audit log, and closes event streams when the caller loses
-//! access. It knows no routes except those of signing in.
+//! access. It knows no routes except the sign-in routes.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -190,7 +190,7 @@ fn refuse_unauthenticated(
             "There are no users yet. Open /login/first in a browser and create the first user with the code that jd-manager printed."
         }
         _ => {
-            "There are no users yet, so jd-manager accepts only local requests. Run on the machine that runs jd-manager: jd-manager set-password."
+            "There are no users yet, so jd-manager accepts only local requests. On the machine that runs jd-manager, run: jd-manager set-password."
         }
     };
     let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);

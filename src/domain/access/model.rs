@@ -34,7 +34,7 @@ pub enum LoginMethod {
 pub struct UserAccount {
     /// The id.
     pub id: UserId,
-    /// The user name; unique, ignoring case.
+    /// The username; unique, ignoring case.
     pub name: String,
     /// The role.
     pub role: Role,
@@ -150,7 +150,7 @@ pub struct AuditRow {
     pub path: String,
     /// The HTTP status of the response.
     pub status: u16,
-    /// Number of times. Identical rejected requests within an hour are combined in one entry.
+    /// How often it occurred. Identical rejected requests within an hour are combined in one entry.
     pub times: u32,
 }
 

@@ -103,7 +103,7 @@ fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAdd
     Ok(response)
 }
 
-/// The reason of a failed sign-in, with its status.
+/// The reason for a failed sign-in, with its status.
 fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error> {
     match refused {
         LoginRefusal::Wrong => Ok((
@@ -218,7 +218,7 @@ pub async fn first_page(State(access): State<Access>, want: RequestContext) -> R
 fn no_first_visit() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::NOT_FOUND,
-        "Initial setup is not available: there is already a user, or jd-manager was not started with --setup.",
+        "Initial setup is not available: a user already exists, or jd-manager was not started with --setup.",
     )
 }
 

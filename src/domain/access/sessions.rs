@@ -54,7 +54,7 @@ impl std::fmt::Debug for NewSession {
     }
 }
 
-/// The reason of a failed sign-in.
+/// The reason for a failed sign-in.
 #[derive(Debug)]
 pub enum LoginRefusal {
     /// Wrong credentials, without details.

@@ -257,7 +257,7 @@ impl UserPage {
 /// A user or token to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct AccessRemoval {
-    /// What it is called.
+    /// The name.
     name: String,
     /// The consequences.
     lost: &'static str,

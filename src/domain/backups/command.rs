@@ -58,7 +58,7 @@ pub struct RestoreArgs {
 /// are also removed from logs and history.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
@@ -110,7 +110,7 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
 /// Restores a backup into `data_dir`.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal. Nothing was changed.
+/// The reason for the failure, for the person at the terminal. Nothing was changed.
 pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let passphrase = match given(args.passphrase_file.as_deref())? {

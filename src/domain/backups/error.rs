@@ -13,7 +13,7 @@ pub enum BackupError {
     /// Rejected: the problem and the fix.
     #[error("{0}")]
     Refused(String),
-    /// Temporarily not possible, not because of the request.
+    /// Temporarily unavailable, not because of the request.
     #[error("{detail}")]
     Unavailable {
         /// The problem and the fix.

@@ -8,7 +8,7 @@ use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::infra::notices::ManagerNotice;
 
-/// The result of the last backup of a kind.
+/// The result of the last backup of a type.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "BackupEnded")]
 pub struct BackupOutcome {
@@ -22,7 +22,7 @@ pub struct BackupOutcome {
     pub error: Option<String>,
 }
 
-/// Results of the last backups, by kind.
+/// Results of the last backups, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LastBackups")]

@@ -377,7 +377,7 @@ impl Drop for BackupTurn {
     }
 }
 
-/// Unreadable state, for example of a newer version, is ignored.
+/// Unreadable state, for example from a newer version, is ignored.
 fn state(c: &mut SqliteConnection) -> Result<(BackupSettings, BackupOutcomes)> {
     let (settings, ended) = queries::state(c)?;
     Ok((

@@ -28,7 +28,7 @@ pub struct BackupsPage {
     settings: BackupSettings,
     /// Results of the last backups.
     last: BackupOutcomes,
-    /// The directory on the server.
+    /// The directory on the machine that runs jd-manager.
     directory: String,
     #[serde(skip)]
     errors: Vec<FieldError>,

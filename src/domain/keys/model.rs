@@ -29,11 +29,11 @@ const PUBLIC_VERSION: u16 = 1;
 /// Longer texts are not decoded: decoding time grows with the square of the
 /// length, and a key has 49 to 51 characters.
 const LONGEST_TEXT: usize = 120;
-/// Characters of a secret key: 36 bytes with their checksum, fewer if they begin with zeros.
+/// Characters of a secret key: 36 bytes with their checksum, fewer if they start with zeros.
 const SHORTEST_SECRET: usize = 44;
 /// Maximum number of characters of a secret key.
 const LONGEST_SECRET: usize = 51;
-/// Maximum number of positions in a text to check for a secret key: some milliseconds.
+/// Maximum number of positions in a text to check for a secret key: a few milliseconds.
 const MOST_TRIES: usize = 20_000;
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -100,7 +100,7 @@ pub enum KeyFormatError {
     /// A key of another format.
     #[error("{0}")]
     Other(OtherKeyFormat),
-    /// The right length, but not a key of the curve secp256k1.
+    /// The right length, but not a key on the secp256k1 curve.
     #[error(
         "These bytes are not a {kind} key on the secp256k1 curve. Copy the key again or create a new key pair."
     )]

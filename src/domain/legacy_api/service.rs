@@ -25,7 +25,7 @@ pub struct FirstGeneration {
 #[derive(Debug)]
 pub struct LegacyConfigBody {
     config: Value,
-    /// It was a field, so error pointers begin with its name.
+    /// It was a field, so error pointers start with its name.
     is_member: bool,
 }
 

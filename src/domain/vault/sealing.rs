@@ -8,7 +8,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use super::key::VaultKey;
 use crate::base::error::{Error, Result};
 
-/// Prefix of sealed values. No plain secret begins with it: keys are base58, channels are JSON
+/// Prefix of sealed values. No plain secret starts with it: keys are base58, channels are JSON
 /// objects.
 const MARK: &str = "sealed:1:";
 /// Bytes of a nonce: long enough that random ones never repeat.

@@ -23,7 +23,7 @@ pub(super) fn connection_limit(wanted: usize) -> usize {
         tracing::info!(
             wanted,
             taken = most,
-            "max_connections is more than half of this process's limit on open files"
+            "max_connections is more than half of this process's open-file limit"
         );
     }
     wanted.min(most)
