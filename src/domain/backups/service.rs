@@ -368,7 +368,7 @@ impl Backups {
 }
 
 /// The turn to create a backup; the next one can start when this is dropped.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the turn ends when this value is dropped"]
 struct BackupTurn(Arc<Mutex<Option<BackupJob>>>);
 
 impl Drop for BackupTurn {

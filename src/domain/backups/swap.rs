@@ -21,7 +21,7 @@ const LOCK: &str = "manager.lock";
 const MARKER: &str = ".restore.lock";
 
 /// A data directory, locked so that no manager can use it.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the lock is released when this value is dropped"]
 pub struct DataDirLock {
     data_dir: PathBuf,
     /// It cannot be renamed (mount point).

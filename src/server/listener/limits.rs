@@ -46,7 +46,7 @@ struct SlotCounts {
 }
 
 /// The slot of one connection; released on drop.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the slot is freed when this value is dropped"]
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     taken: Arc<Mutex<SlotCounts>>,
