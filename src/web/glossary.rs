@@ -83,7 +83,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "IPC socket",
         "ipc-socket",
-        "A file through which a JD client on the same machine talks directly to Bitcoin Core 30 or newer.",
+        "A file through which a JD client on the same machine connects directly to Bitcoin Core 30 or newer.",
     ),
     term(
         "JD client",
@@ -113,7 +113,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Payout address",
         "payout-address",
-        "The Bitcoin address that receives the reward of the blocks you find when you mine solo.",
+        "The Bitcoin address that receives the reward for the blocks you find when you mine solo.",
     ),
     term(
         "Pool",
@@ -128,7 +128,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Share",
         "share",
-        "A result that is too easy for a block but proves to the pool that a miner is working.",
+        "A result that is not good enough for a block but proves to the pool that a miner is working.",
     ),
     term(
         "Solo mining",
@@ -143,7 +143,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Stratum V1, Stratum V2",
         "stratum",
-        "The old and the new protocols between miners and pools; JD clients need Stratum V2.",
+        "The old and the new protocols between miners and pools; JD clients require Stratum V2.",
     ),
     term(
         "Template provider",
