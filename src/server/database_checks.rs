@@ -90,7 +90,7 @@ fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
         count = lost.count,
         "saved changes are missing from the database"
     );
-    let detail = "Recently saved changes are missing: the database or its log file was damaged, removed or replaced by an older copy while \
+    let detail = "Recently saved changes are missing: the database or its log file was damaged, removed or replaced with an older copy while \
                   jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice will disappear after 7 days.";
     let notice = ManagerNotice::new("database-changes-lost", "The database lost changes", detail)
         .with_link("/backups", "Backups");

@@ -115,7 +115,7 @@ impl Access {
              * set a password: jd-manager set-password --data-dir {data}\n  \
              * start with --setup and create the first user in the browser, with a code that is printed here\n  \
              * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
-             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@server",
+             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@machine",
             data = data_dir.display(),
         ))
     }

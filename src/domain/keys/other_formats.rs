@@ -44,12 +44,12 @@ pub enum OtherKeyFormat {
     },
     /// A private key of a Bitcoin wallet.
     #[error(
-        "This is a private key of a Bitcoin wallet, not a Stratum V2 key. Remove the key. Move the coins if others can see this field."
+        "This is a Bitcoin wallet's private key, not a Stratum V2 key. Remove the key. Move the coins if others can see this field."
     )]
     WalletPrivate,
     /// A public key of a Bitcoin wallet.
     #[error(
-        "This is a public key of a Bitcoin wallet, not a Stratum V2 key. A Stratum V2 public key is 51 characters long and starts with 9; the pool operator publishes it."
+        "This is a Bitcoin wallet's public key, not a Stratum V2 key. A Stratum V2 public key is 51 characters long and starts with 9; the pool operator publishes it."
     )]
     WalletPublic,
     /// A Bitcoin address.
