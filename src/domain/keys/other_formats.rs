@@ -163,11 +163,11 @@ mod tests {
             (x, "hexadecimal"),
             (
                 "L4rK1yDtCWekvXuE6oXD9jCYfFNV2cWRpVuPLBcCU2z8TrisoyY1",
-                "private key of a Bitcoin wallet",
+                "a Bitcoin wallet's private key",
             ),
             (
                 "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8",
-                "public key of a Bitcoin wallet",
+                "a Bitcoin wallet's public key",
             ),
             (
                 "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc",
