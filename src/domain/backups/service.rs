@@ -228,7 +228,7 @@ impl Backups {
             .collect();
         for old in nightly.into_iter().skip(keep) {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
-            tracing::info!(backup = old.name, "deleting old nightly backups");
+            tracing::info!(backup = old.name, "deleted an old nightly backup");
         }
         Ok(name)
     }
