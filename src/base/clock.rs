@@ -44,24 +44,24 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// In the server's time zone, to the second, for people: `2026-11-22 14:02:11`.
+    /// In the machine's time zone, to the second, for people: `2026-11-22 14:02:11`.
     pub fn local(self) -> String {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
-    /// The time of day in the server's time zone, to the minute, with the date before it unless
+    /// The time of day in the machine's time zone, to the minute, with the date before it unless
     /// that is today: `14:02`, `Nov 21, 14:02`.
     pub fn local_minute(self) -> String {
         let is_today = self.zoned("%F") == Self::now().zoned("%F");
         self.zoned(if is_today { "%H:%M" } else { "%b %-d, %H:%M" })
     }
 
-    /// The time of day in the server's time zone, to the millisecond: `14:02:11.204`.
+    /// The time of day in the machine's time zone, to the millisecond: `14:02:11.204`.
     pub fn local_time(self) -> String {
         self.zoned("%H:%M:%S%.3f")
     }
 
-    /// The minute of the day in the server's time zone, 0 to 1439.
+    /// The minute of the day in the machine's time zone, 0 to 1439.
     pub fn minute_of_day(self) -> u16 {
         let local = self.jiff().to_zoned(jiff::tz::TimeZone::system());
         u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())

@@ -38,7 +38,7 @@ impl FieldError {
         self
     }
 
-    /// The detail for a page: an API name at its beginning is written as words, and API
+    /// The detail for a page: an API name at its start is written as words, and API
     /// values as shown on pages.
     pub fn page_text(&self) -> Cow<'_, str> {
         let name = self
@@ -99,7 +99,7 @@ pub enum Error {
     /// The request is not valid; one entry per field.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
-    /// Temporarily not possible, not because of the request.
+    /// Temporarily unavailable, not because of the request.
     #[error("{detail}")]
     Unavailable {
         /// The problem and the fix.
@@ -143,7 +143,7 @@ impl Error {
         self.is_of(DATABASE_LOCKED)
     }
 
-    /// Whether SQLite says that the database file is damaged.
+    /// Whether SQLite reports that the database file is damaged.
     pub fn is_database_damage(&self) -> bool {
         self.is_of(DATABASE_DAMAGED)
     }
@@ -157,7 +157,7 @@ impl Error {
         Self::Invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// There is no `what` called `id`.
+    /// There is no `what` named `id`.
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
         Self::NotFound {
             what,
@@ -208,7 +208,7 @@ type MachineFault = (&'static str, &'static str);
 
 const DISK_FULL: MachineFault = (
     "The disk is full",
-    "nothing was saved. Free some space and try again.",
+    "nothing was saved. Free up some space and try again.",
 );
 const DATABASE_LOCKED: MachineFault = (
     "Another program has locked the database",
@@ -256,11 +256,11 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
         (ErrorKind::StorageFull, _) => Some(DISK_FULL),
         (ErrorKind::QuotaExceeded, _) => Some((
             "The disk quota is used up",
-            "nothing was saved. Free some space or raise the quota, and try again.",
+            "nothing was saved. Free up some space or raise the quota, and try again.",
         )),
         (ErrorKind::ReadOnlyFilesystem, _) => Some((
             "The disk is read-only",
-            "nothing was saved. Mount it read-write; the kernel log may show the reason.",
+            "nothing was saved. Mount it read-write. The kernel log may show the reason.",
         )),
         (ErrorKind::PermissionDenied, _) => Some((
             "jd-manager has no permission",
@@ -268,7 +268,7 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
         )),
         (_, Some(EMFILE)) => Some((
             "jd-manager has too many open files",
-            "the action failed. Raise the limit (LimitNOFILE= of the service, or ulimit -n) and restart jd-manager.",
+            "the action failed. Raise the limit (LimitNOFILE= in the service unit, or ulimit -n) and restart jd-manager.",
         )),
         (_, Some(ENFILE)) => Some((
             "The system has too many open files",
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_fault_of_the_machine_is_said_with_the_file_and_what_to_do() {
         let full = || io::Error::from_raw_os_error(28);
-        let plain = "The disk is full: nothing was saved. Free some space and try again.";
+        let plain = "The disk is full: nothing was saved. Free up some space and try again.";
         assert_eq!(detail(full().into()).as_deref(), Some(plain));
         // Also if it is wrapped.
         assert_eq!(
@@ -332,7 +332,7 @@ mod tests {
             Some(plain)
         );
         let at = FileError::at(Path::new("/data/config.toml"));
-        let told = "The disk is full (/data/config.toml): nothing was saved. Free some space and try again.";
+        let told = "The disk is full (/data/config.toml): nothing was saved. Free up some space and try again.";
         assert_eq!(detail(at(full()).into()).as_deref(), Some(told));
         for (number, says) in [
             (122, "disk quota is used up"),

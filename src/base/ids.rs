@@ -73,7 +73,7 @@ id! {
     ConfigId
 }
 id! {
-    /// The id of an instance: one JD client under one keeper. Also the name of its directory below
+    /// The id of an instance: one JD client under one keeper. Also the name of its directory under
     /// `instances/`.
     InstanceId
 }

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 )]
 #[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = refuse_role)]
 pub enum Role {
-    /// Views everything except secrets.
+    /// Can view everything except secrets.
     Viewer,
-    /// Starts, stops and updates instances, switches between installed clients, mutes alerts.
+    /// Can start, stop and update instances, switch between installed clients, and mute alerts.
     Operator,
-    /// Full access: also configurations, keys, channels, users and
+    /// Full access, including configurations, keys, channels, users and
     /// backups.
     Admin,
 }
@@ -33,9 +33,11 @@ impl Role {
     /// The permissions, for people.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "views everything except secrets",
-            Self::Operator => "starts, stops and updates instances, and mutes alerts",
-            Self::Admin => "full access: also configurations, keys, channels, users and backups",
+            Self::Viewer => "can view everything except secrets",
+            Self::Operator => "can start, stop and update instances, and mute alerts",
+            Self::Admin => {
+                "full access, including configurations, keys, channels, users and backups"
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::web::{Caller, PeerAddress, Role};
 /// The arguments of `jd-manager set-password`.
 #[derive(Args, Clone, Debug)]
 pub struct NewPassword {
-    /// Name of the user. A new user is created.
+    /// Name of the user.
     #[arg(default_value = "admin")]
     name: String,
     /// Role of the user: viewer, operator or admin [default: admin for a new user, unchanged for an
@@ -29,7 +29,7 @@ pub struct NewPassword {
     /// Read the password from the first line of standard input instead of asking for it.
     #[arg(long)]
     stdin: bool,
-    /// Only remove the second factor, for example after the authenticator was lost.
+    /// Only remove the second factor, for example if the authenticator was lost.
     #[arg(long, conflicts_with_all = ["role", "stdin"])]
     without_second_factor: bool,
 }
@@ -44,7 +44,7 @@ pub enum TokenCommand {
         /// Role of the token: viewer, operator or admin.
         #[arg(long, default_value = "viewer")]
         role: Role,
-        /// Number of days until the token expires [default: valid until revoked].
+        /// Number of days until the token expires [default: never].
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..=3650))]
         days: Option<i64>,
     },
@@ -94,7 +94,7 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
             .map_err(|e| e.to_string())?;
         note(&access, &format!("removed the second factor of {name}")).await?;
         println!(
-            "The second factor of {} was removed. The password alone is now enough to sign in.",
+            "The second factor of {} was removed. Signing in now requires only the password.",
             on_terminal(name)
         );
         return Ok(());
@@ -111,7 +111,7 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     let shown = on_terminal(name);
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
-        println!("The password of {shown} is set. All sessions of {shown} are signed out.");
+        println!("Password of {shown} set. All sessions of {shown} were signed out.");
     } else {
         println!("{shown} already has this password and role. Nothing was changed.");
     }
@@ -169,8 +169,8 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
             for token in access.tokens(&machine).await.map_err(told)? {
                 let end = match token.expires_at {
                     Some(end) if token.expired => format!("expired {}", end.local()),
-                    Some(end) => format!("until {}", end.local()),
-                    None => "until revoked".into(),
+                    Some(end) => format!("expires {}", end.local()),
+                    None => "never expires".into(),
                 };
                 println!(
                     "{}  {}  {}  {end}",
@@ -192,7 +192,7 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
                 .await
                 .map_err(told)?;
             note(&access, &format!("revoked the token {}", token.name)).await?;
-            println!("Token {} is revoked.", on_terminal(&token.name));
+            println!("Token {} was revoked.", on_terminal(&token.name));
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! The subcommand `demo`: jd-manager with simulated clients and a temporary data directory, so that
-//! people can try it without mining hardware. Every page says that the clients are simulated.
+//! people can try it without mining hardware. Every page shows that the clients are simulated.
 
 use serde_json::json;
 use std::net::TcpListener;

@@ -80,12 +80,12 @@ enum CliCommand {
     Serve(Box<ServeArgs>),
     /// Try jd-manager with simulated clients and a temporary data directory.
     Demo(Box<ServeArgs>),
-    /// Check whether the running manager is healthy; exit code 0 if it is.
+    /// Check whether the running jd-manager is healthy; exits with 0 if it is.
     Healthcheck(Box<ServeArgs>),
-    /// Print the API documentation (OpenAPI 3.1, JSON). Needs no data directory and no running
-    /// manager.
+    /// Print the API documentation (OpenAPI 3.1, JSON). Needs neither a data directory nor a
+    /// running jd-manager.
     Openapi,
-    /// Create a backup of all configurations, instances and metrics. jd-manager may be running.
+    /// Create a backup of all configurations, instances and metrics. jd-manager can keep running.
     Backup {
         #[command(flatten)]
         args: BackupArgs,
@@ -99,7 +99,7 @@ enum CliCommand {
         #[command(flatten)]
         place: DataDirArgs,
     },
-    /// Set the password that a user signs in with. A new user is created.
+    /// Set a user's password. Creates the user if it does not exist.
     SetPassword {
         #[command(flatten)]
         place: DataDirArgs,

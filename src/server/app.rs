@@ -49,7 +49,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 /// The subcommand `serve`.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ProgramSource::new(settings.client.clone(), &settings.data_dir)
         .with_translator(settings.translator.clone());
@@ -70,7 +70,7 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// Serves with a given source of clients; `ready` runs once everything is up.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub async fn serve_with<F>(
     mut settings: Settings,
     client: ProgramSource,
@@ -181,7 +181,7 @@ where
         .await
         .map_err(|e| format!("cannot start the schedule: {e}"))?;
     let alerting = alerts.clone().run(stop.clone());
-    // Unfinished work of the previous manager. The first health checks run afterwards: they report
+    // Unfinished work of the previous manager. The first health checks run afterward: they report
     // a newer client only if it is offered.
     updates.recover().await;
     let caretaker = tokio::spawn(
@@ -281,8 +281,8 @@ where
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}
-        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
-        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers continue to stop their clients"),
+        _ = terminate.recv() => tracing::warn!("second signal: exiting now; the keepers will finish stopping their clients"),
+        _ = interrupt.recv() => tracing::warn!("second signal: exiting now; the keepers will finish stopping their clients"),
     }
     // Stores the state from the logs, and waits for alerts that are being sent.
     let (serving, alerting, _) = tokio::join!(
@@ -314,7 +314,7 @@ pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultR
     .await
 }
 
-/// The server's host name.
+/// This machine's host name.
 fn own_name() -> String {
     rustix::system::uname()
         .nodename()
@@ -343,7 +343,7 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!(
-        "There is no user yet. Create the first user at /login/first with this code: {}",
+        "There are no users yet. Create the first user at /login/first with this code: {}",
         code.reveal()
     );
     Ok(Access::new(
@@ -398,10 +398,10 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
                 ));
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "not notifying the service manager's watchdog: the database fails")
+                tracing::error!(%error, "not notifying the service manager's watchdog: the database is failing")
             }
             Err(_) => tracing::error!(
-                "not notifying the service manager's watchdog: the database does not respond"
+                "not notifying the service manager's watchdog: the database is not responding"
             ),
         }
         tokio::time::sleep(pulse).await;

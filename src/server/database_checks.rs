@@ -12,7 +12,7 @@ use crate::infra::schedule::JobSchedule;
 
 /// 02:40 UTC, before old data is pruned.
 const NIGHTLY: &str = "0 40 2 * * *";
-/// Delay after the start, when other work has priority. Computers that are off at night run the check
+/// Delay after the start, when other work has priority. Machines that are off at night run the check
 /// then.
 const AFTER_START: Duration = Duration::from_secs(3600);
 
@@ -50,7 +50,7 @@ pub async fn begin(
 
 async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
     if let Err(error) = db.check_integrity().await {
-        tracing::warn!(%error, "cannot check the database; retrying tomorrow night");
+        tracing::warn!(%error, "cannot check the database; will retry tomorrow night");
     }
     report_unknown_directories(instances, notices).await;
 }
@@ -65,7 +65,7 @@ async fn report_damage(db: Db, notices: ManagerNotices, stop: CancellationToken)
                 Some(cause) => {
                     tracing::error!(cause, "the database is damaged");
                     let detail = format!(
-                        "SQLite reports: {cause}. Mining continues, but parts of jd-manager fail. Restore a backup: stop jd-manager, then run jd-manager restore FILE."
+                        "SQLite reports: {cause}. Mining continues, but parts of jd-manager will fail. Restore a backup: stop jd-manager, then run jd-manager restore FILE."
                     );
                     notices.set(
                         ManagerNotice::new(ID, "The database is damaged", detail)
@@ -90,9 +90,8 @@ fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
         count = lost.count,
         "saved changes are missing from the database"
     );
-    let detail = "Recently saved changes are missing: the database or its log file was damaged, removed or replaced by an older copy while \
-                  jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice \
-                  disappears after 7 days.";
+    let detail = "Recently saved changes are missing: the database or its log file was damaged, removed or replaced with an older copy while \
+                  jd-manager was not running. Check your users, tokens, configurations and instances, or restore a backup. This notice will disappear after 7 days.";
     let notice = ManagerNotice::new("database-changes-lost", "The database lost changes", detail)
         .with_link("/backups", "Backups");
     notices.set(ManagerNotice {

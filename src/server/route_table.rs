@@ -149,7 +149,7 @@ fn manager_routes() -> RouteTable<AppState> {
             get(
                 "/glossary",
                 "listTerms",
-                "The glossary: terms of mining with Stratum V2, one sentence each.",
+                "The glossary: Stratum V2 mining terms, one sentence each.",
             )
             .gives::<GlossaryPage>(PAGE),
             glossary::routes::show,

@@ -65,7 +65,7 @@ pub struct AppState {
 pub struct ManagerHealth {
     /// Always `ok`: an unhealthy manager does not respond.
     status: &'static str,
-    /// The server's time.
+    /// The current time of this machine.
     timestamp: Timestamp,
     /// Uptime in whole seconds.
     uptime: u64,

@@ -41,7 +41,7 @@ macro_rules! content {
 static ASSETS: LazyLock<[StaticAsset; 6]> = LazyLock::new(|| {
     // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
     // then are never used on the page. With two files, this happened on a
-    // busy computer.
+    // busy machine.
     let htmx = [
         content!("htmx.min.js").as_slice(),
         b"\n",

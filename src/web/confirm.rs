@@ -19,7 +19,7 @@ pub struct ConfirmQuestion {
     pub texts: Vec<String>,
     /// Related pages: address and name.
     pub links: Vec<(String, String)>,
-    /// The form's address and the text of its button; none: not possible.
+    /// The form's address and the text of its button; none: not allowed.
     pub action: Option<(String, String)>,
     /// The address of the link back.
     pub back: String,

@@ -48,7 +48,7 @@ struct ErrorPage<'a> {
     detail: &'a str,
     errors: &'a [FieldError],
     request_id: &'a str,
-    /// Nobody is signed in: the page links to the sign-in page.
+    /// No one is signed in: the page links to the sign-in page.
     needs_login: bool,
 }
 
@@ -62,7 +62,7 @@ fn page_title(status: StatusCode) -> &'static str {
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => {
             "This address does not work in a browser"
         }
-        StatusCode::CONFLICT => "Not possible now",
+        StatusCode::CONFLICT => "Not available right now",
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "File type not supported",
         StatusCode::MISDIRECTED_REQUEST => "Unknown host name",

@@ -1,4 +1,4 @@
-//! Terms of mining with Stratum V2, each explained in one sentence.
+//! Stratum V2 mining terms, each explained in one sentence.
 //!
 //! [`TERMS`] is the only list. The page `/glossary`, its JSON and the links of other pages
 //! (`/glossary#id`) use it; tests compare the links with the ids.
@@ -28,7 +28,7 @@ const fn term(term: &'static str, id: &'static str, sentence: &'static str) -> G
     GlossaryTerm { term, id, sentence }
 }
 
-/// All terms, in the order of the alphabet.
+/// All terms, in alphabetical order.
 pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Authority key",
@@ -38,7 +38,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Bitcoin node",
         "bitcoin-node",
-        "A program, usually Bitcoin Core, that downloads and verifies the blockchain and knows the transactions waiting for a block.",
+        "A program, usually Bitcoin Core, that downloads and verifies the blockchain and keeps track of the transactions waiting for a block.",
     ),
     term(
         "Block template",
@@ -58,7 +58,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Coinbase tag",
         "coinbase-tag",
-        "A short text that the JD client writes into the coinbase of your blocks, visible to everyone.",
+        "A short text, visible to everyone, that the JD client writes into the coinbase of your blocks.",
     ),
     term(
         "Difficulty",
@@ -83,7 +83,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "IPC socket",
         "ipc-socket",
-        "A file through which a JD client on the same machine talks directly to Bitcoin Core 30 or newer.",
+        "A file through which a JD client on the same machine connects directly to Bitcoin Core 30 or newer.",
     ),
     term(
         "JD client",
@@ -98,7 +98,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Job declaration",
         "job-declaration",
-        "The part of Stratum V2 with which you, not the pool, choose the transactions of the blocks that you mine.",
+        "The part of Stratum V2 that lets you, not the pool, choose the transactions in the blocks you mine.",
     ),
     term(
         "Job declaration server (JDS)",
@@ -108,12 +108,12 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Keeper",
         "keeper",
-        "A small process of jd-manager that supervises one client and restarts it if it fails, even while jd-manager is stopped.",
+        "A small jd-manager process that supervises one client and restarts it if it fails, even while jd-manager is stopped.",
     ),
     term(
         "Payout address",
         "payout-address",
-        "The Bitcoin address that receives the reward of the blocks you find when you mine solo.",
+        "The Bitcoin address that receives the reward for the blocks you find when you mine solo.",
     ),
     term(
         "Pool",
@@ -128,7 +128,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Share",
         "share",
-        "A result that is too easy for a block but proves to the pool that a miner is working.",
+        "A result that is not good enough for a block but proves to the pool that a miner is working.",
     ),
     term(
         "Solo mining",
@@ -143,7 +143,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Stratum V1, Stratum V2",
         "stratum",
-        "The old and the new protocol between miners and pools; JD clients need Stratum V2.",
+        "The old and the new protocols between miners and pools; JD clients require Stratum V2.",
     ),
     term(
         "Template provider",
@@ -153,17 +153,17 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Translator",
         "translator",
-        "A program that connects miners with Stratum V1 to a JD client or pool with Stratum V2.",
+        "A program that connects Stratum V1 miners to a Stratum V2 JD client or pool.",
     ),
     term(
         "Upstream",
         "upstream",
-        "A pool together with its job declaration server, as the configuration file of the JD client lists them.",
+        "A pool together with its job declaration server, as listed in the JD client's configuration file.",
     ),
     term(
         "Worker",
         "worker",
-        "One miner of an account, named behind the account as in account.worker.",
+        "One of an account's miners, named after a dot, as in account.worker.",
     ),
 ];
 

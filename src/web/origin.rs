@@ -18,7 +18,7 @@ use super::problem::ProblemResponse;
 /// The host names that the manager accepts.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
-    /// Any IP address is accepted, not only loopback: the manager listens to other computers.
+    /// Any IP address is accepted, not only loopback: the manager listens to other machines.
     /// DNS rebinding needs a name.
     pub any_address: bool,
     /// Names in lower case, in addition to `localhost` and its subdomains.
@@ -26,7 +26,7 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// The names of a manager that listens at `at`: the given ones and, if other computers can reach it,
+    /// The names of a manager that listens at `at`: the given ones and, if other machines can reach it,
     /// the server's `own` name, plain and as used in the local network (RFC 6762).
     pub fn of(at: std::net::SocketAddr, own: &str, given: &[String]) -> Self {
         let mut names = given.to_vec();
@@ -122,7 +122,7 @@ fn check(
         Some(host) => host.to_str().unwrap_or_default(),
         None => uri.authority().map(|a| a.as_str()).unwrap_or_default(),
     };
-    // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
+    // RFC 9112 §3.2: a server must respond with 400 to a request with more than one.
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(ProblemResponse::new(
             StatusCode::BAD_REQUEST,
@@ -136,8 +136,7 @@ fn check(
     {
         return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "jd-manager does not accept this host name. Use the server's IP address (http://127.0.0.1 on the server itself), or add the host \
-             to the setting allow_hosts.",
+            "jd-manager does not accept this host name. Use the machine's IP address (http://127.0.0.1 on the machine itself), or add the host to the setting allow_hosts.",
         ));
     }
     if method.is_safe() {

@@ -64,7 +64,7 @@ impl ProblemResponse {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
             StatusCode::METHOD_NOT_ALLOWED => {
-                "This address does not support the method. The Allow header lists the supported methods."
+                "This address does not support this method. The Allow header lists the supported methods."
                     .into()
             }
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large. The limit is 1 MiB.".into(),

@@ -672,7 +672,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     let backups = ended(true).await;
     let error = backups["last"]["manual"]["error"].as_str().unwrap();
     assert!(
-        error.contains("disk is full") && error.contains("Free some space"),
+        error.contains("disk is full") && error.contains("Free up some space"),
         "{error}"
     );
     assert_eq!(backups["backups"], json!([]));
@@ -687,7 +687,7 @@ async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
     })
     .await;
     assert!(
-        shown.contains("The manual backup failed") && shown.contains("Free some space"),
+        shown.contains("The manual backup failed") && shown.contains("Free up some space"),
         "{shown}"
     );
 

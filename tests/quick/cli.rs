@@ -417,7 +417,7 @@ fn it_says_where_it_listens_once_it_does() {
     let (code, out, said) = asked(&address);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(
-        said.contains(&address) && said.contains("does not answer"),
+        said.contains(&address) && said.contains("did not respond"),
         "{said}"
     );
 

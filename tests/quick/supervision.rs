@@ -1010,7 +1010,7 @@ async fn on_a_full_disk_a_start_says_why_and_a_stop_works() {
     // A file of the instance is named if it is the first that finds no room; it may also be the
     // database.
     assert!(detail.starts_with("The disk is full"), "{detail}");
-    assert!(detail.contains("Free some space"), "{detail}");
+    assert!(detail.contains("Free up some space"), "{detail}");
     let page = manager
         .post_form(&format!("/instances/{garage}/start"), &[])
         .await;

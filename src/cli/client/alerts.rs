@@ -9,7 +9,7 @@ use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::{age, when};
 
-/// The answer to `GET /alerts`.
+/// The response to `GET /alerts`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiAlerts {
@@ -75,7 +75,7 @@ pub(super) async fn run(
     }
     if alerts.channels.is_empty() {
         paper.line(
-            "There is no channel, so no notifications are sent. Add a channel on the Alerts page.",
+            "There are no channels, so no notifications are sent. Create a channel on the Alerts page.",
         )?;
     }
     Ok(())

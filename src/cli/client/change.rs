@@ -1,4 +1,4 @@
-//! Requests a change from the manager and prints the answer.
+//! Requests a change from the manager and prints the response.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::manager::RemoteManager;
 use super::output::TerminalOutput;
 use super::text::in_line;
 
-/// The answer to a change.
+/// The response to a change.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiChangeResponse {

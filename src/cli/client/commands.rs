@@ -1,5 +1,5 @@
 //! The subcommands for daily work, and how each of them runs: connect, send the request, print the
-//! answer, and exit with a code that shows the result.
+//! response, and exit with a code that shows the result.
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub enum ClientCommand {
     },
     /// Show the health of instances: problems and how to fix them.
     #[command(
-        after_help = "Exit codes: 0 no instance is unhealthy (with --strict also no warning; stopped instances do not count); 3 an instance is unhealthy;
+        after_help = "Exit codes: 0 no instance is unhealthy (with --strict, none has a warning either; stopped instances do not count); 3 an instance is unhealthy;
 1 the check failed; 2 usage error.
 
 Examples:
@@ -66,7 +66,7 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Check whether a client can use Bitcoin Core on the manager's machine.
+    /// Check whether a client can use Bitcoin Core on the machine that runs jd-manager.
     #[command(
         after_help = "Exit codes: 0 connected; 3 a client cannot use the node (the output shows why); 1 the check failed; 2 usage error.
 
@@ -83,8 +83,8 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show or follow the log of an instance.
-    #[command(after_help = format!("{CODES}\nWith --json: one log record per line, as returned by the API.\n\nExamples:
+    /// Show or follow an instance's log.
+    #[command(after_help = format!("{CODES}\nWith --json: one JSON object per log line, as returned by the API.\n\nExamples:
   jd-manager logs barn -n 500 --level warn
   jd-manager logs barn -f --grep NewTemplate"))]
     Logs {

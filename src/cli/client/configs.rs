@@ -30,7 +30,7 @@ pub enum ConfigsCommand {
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
     },
-    /// Show the configuration file for the client, with the secret key masked. Warnings are printed
+    /// Show the client's configuration file, with the secret key masked. Warnings are printed
     /// on standard error.
     Show {
         /// Name or id of the configuration (the first characters of the id are enough).
@@ -39,7 +39,7 @@ pub enum ConfigsCommand {
         #[arg(long, value_name = "VERSION")]
         client_version: Option<String>,
     },
-    /// Export a configuration as TOML, with the comments of the imported file. The secret key is
+    /// Export a configuration as TOML, with the comments from the imported file. The secret key is
     /// masked.
     Export {
         /// Name or id of the configuration (the first characters of the id are enough).
@@ -51,7 +51,7 @@ pub enum ConfigsCommand {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Import the configuration file of a client, of any version.
+    /// Import a client's configuration file, from any version.
     Import {
         /// The file, or - for standard input.
         file: PathBuf,
@@ -75,12 +75,12 @@ pub enum ConfigsCommand {
         /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
     },
-    /// Delete saved configurations with all their revisions.
+    /// Delete saved configurations and all their revisions.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
 }
 
-/// The answer to `GET /saved-configs`, each configuration unchanged.
+/// The response to `GET /saved-configs`, each configuration unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiConfigList {
@@ -185,7 +185,7 @@ async fn list(
         for raw in list.configurations {
             let read = serde_json::from_str(raw.get()).map_err(|e| {
                 CommandError::Failed(format!(
-                    "the answer contains a configuration that cannot be read: {e}"
+                    "the response contains a configuration that cannot be read: {e}"
                 ))
             })?;
             all.push((raw, read));
@@ -309,7 +309,10 @@ pub(super) async fn run(
                 .iter()
                 .map(|one| format!("\"{}\"", in_line(&one.name)))
                 .collect();
-            consent.to(&format!("Delete {} with all revisions?", shown.join(", ")))?;
+            consent.to(&format!(
+                "Delete {} and all its revisions?",
+                shown.join(", ")
+            ))?;
             for one in meant {
                 change(
                     manager,
@@ -343,7 +346,7 @@ async fn show_list(
         return paper.line(match search {
             Some(_) => "No configuration matches.",
             None => {
-                "There is no configuration yet. Import a client's file with: jd-manager configs import FILE"
+                "There are no configurations yet. Import a client's file with: jd-manager configs import FILE"
             }
         });
     }
@@ -489,7 +492,7 @@ async fn check(
             answer.read()?
         }
         Ok(answer) => answer.read()?,
-        // An invalid file is a normal answer.
+        // An invalid file is a normal response.
         Err(CommandError::Refused(refusal)) if refusal.status == 422 && !paper.json => {
             serde_json::from_str(&refusal.body).map_err(|_| CommandError::Refused(refusal))?
         }

@@ -27,7 +27,7 @@ pub(super) struct ApiConnection {
 
 /// Timeout for connecting to a manager.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The largest answer that is read into memory, in bytes. A manager's JSON is never close to that.
+/// The largest response that is read into memory, in bytes. A manager's JSON is never close to that.
 const LARGEST: usize = 128 << 20;
 
 impl ApiConnection {
@@ -107,7 +107,7 @@ impl ApiConnection {
             .host_str()
             .filter(|_| matches!(url.scheme(), "http" | "https"))
         else {
-            return Err(wrong("the URL must begin with http:// or https://"));
+            return Err(wrong("the URL must start with http:// or https://"));
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong(
@@ -163,7 +163,7 @@ impl ApiConnection {
     }
 }
 
-/// The text of an answer; none if it is larger than any answer of a manager.
+/// The text of a response; none if it is larger than any response from a manager.
 pub(super) async fn read_text(mut response: reqwest::Response) -> reqwest::Result<Option<String>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {

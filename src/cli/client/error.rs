@@ -28,12 +28,12 @@ pub(super) enum CommandError {
     Reported(u8),
 }
 
-/// An error response: problem details from the manager, or the answer of a proxy.
+/// An error response: problem details from the manager, or the response of a proxy.
 #[derive(Debug)]
 pub(super) struct ApiRefusal {
     /// The HTTP status.
     pub(super) status: u16,
-    /// The whole answer, unchanged.
+    /// The whole response, unchanged.
     pub(super) body: String,
     /// A fix that the manager itself cannot suggest.
     pub(super) advice: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct ApiRefusal {
 #[serde(default)]
 struct ApiProblem {
     detail: Option<String>,
-    /// Some answers are not problem details, for example a test message that was not accepted.
+    /// Some responses are not problem details, for example a test message that was not accepted.
     message: Option<String>,
     errors: Vec<ApiFieldRemark>,
 }
@@ -66,7 +66,7 @@ impl ApiRefusal {
         let mut lines = match problem.detail.or(problem.message) {
             Some(detail) => vec![detail],
             None => vec![format!(
-                "the manager answered with HTTP status {} and without a reason",
+                "jd-manager responded with HTTP status {} and gave no reason",
                 self.status
             )],
         };

@@ -31,7 +31,7 @@ pub struct HealthArgs {
 /// The subcommands of `jd-manager health`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum HealthCommand {
-    /// Run the health checks now instead of showing the last results.
+    /// Run the health checks now instead of showing the latest results.
     Check {
         /// Names or ids of instances (the first characters of an id are enough).
         #[arg(required = true, value_name = "NAME")]
@@ -39,7 +39,7 @@ pub enum HealthCommand {
     },
 }
 
-/// The answer to `GET /health/{id}`.
+/// The response to `GET /health/{id}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiHealthReport {
@@ -215,7 +215,7 @@ async fn overview(
         return Ok(statuses);
     }
     if statuses.is_empty() {
-        paper.line("There is no instance yet.")?;
+        paper.line("There are no instances yet.")?;
         return Ok(statuses);
     }
     table.write(paper)?;

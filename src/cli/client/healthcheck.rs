@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::connection::{ApiConnection, because, read_text};
 use crate::server::settings::Settings;
 
-/// A manager that needs longer to answer is unhealthy.
+/// A manager that takes longer to respond is unhealthy.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the manager with these settings, through its socket or, if no program listens there,
 /// through its port.
 ///
 /// # Errors
-/// It does not answer, or it is unhealthy.
+/// It does not respond, or it is unhealthy.
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let by_socket = match settings.socket_path() {
         Some(path) => ApiConnection::by_socket(&path).ok().flatten(),
@@ -28,17 +28,17 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
         .timeout(LIMIT)
         .send()
         .await
-        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+        .map_err(|e| format!("{at} did not respond: {}", because(&e)))?;
     let status = response.status();
     let text = read_text(response)
         .await
-        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+        .map_err(|e| format!("{at} did not respond: {}", because(&e)))?;
     let body: serde_json::Value = serde_json::from_str(&text.unwrap_or_default())
-        .map_err(|e| format!("{at} answered with status {status} and invalid JSON: {e}"))?;
+        .map_err(|e| format!("{at} responded with status {status} and invalid JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
         println!("ok");
         Ok(())
     } else {
-        Err(format!("{at} answered with status {status}: {body}"))
+        Err(format!("{at} responded with status {status}: {body}"))
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct ApiRestartLimit {
     pub(super) within_s: u64,
 }
 
-/// The answer to `GET /instances`, each instance unchanged.
+/// The response to `GET /instances`, each instance unchanged.
 #[derive(Deserialize)]
 struct ApiInstanceList {
     instances: Vec<Box<RawValue>>,
@@ -92,7 +92,7 @@ pub(super) async fn all(
         for raw in list.instances {
             let read = serde_json::from_str(raw.get()).map_err(|e| {
                 CommandError::Failed(format!(
-                    "the answer contains an instance that cannot be read: {e}"
+                    "the response contains an instance that cannot be read: {e}"
                 ))
             })?;
             all.push((raw, read));

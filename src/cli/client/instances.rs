@@ -41,7 +41,7 @@ pub enum InstancesCommand {
     /// Restart instances with the newest revision of their configuration, and wait until they are
     /// running.
     Restart(LifecycleTargets),
-    /// Create an instance from a saved configuration. It is not started.
+    /// Create an instance from a saved configuration without starting it.
     Create {
         /// Name of the new instance.
         name: String,
@@ -72,7 +72,7 @@ pub enum InstancesCommand {
         /// On or off.
         value: OnOff,
     },
-    /// Stop and delete instances with their history, logs and files.
+    /// Stop and delete instances and their history, logs and files.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
 }
@@ -168,7 +168,7 @@ pub(super) async fn run(
                 .collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
             consent.to(&format!(
-                "Delete {} with all history, logs and files?",
+                "Delete {} and all its history, logs and files?",
                 shown.join(", ")
             ))?;
             for one in meant {
@@ -232,7 +232,7 @@ async fn list(
     }
     if shown.is_empty() {
         return paper.line(if total == 0 {
-            "There is no instance yet. Create one with: jd-manager instances create NAME --config NAME"
+            "There are no instances yet. Create one with: jd-manager instances create NAME --config NAME"
         } else {
             "No instance matches."
         });
@@ -326,7 +326,7 @@ async fn show(
         "hashrate",
         one.hashrate.map(|rate| {
             format!(
-                "{} (10 min average)",
+                "{} (10-min average)",
                 format_value(Unit::HashesPerSecond, rate)
             )
         }),
@@ -377,7 +377,7 @@ async fn show(
         one.memory_limit_mib.map(|mib| format!("{mib} MiB")),
     );
     table.fact(
-        "open files limit",
+        "open-file limit",
         one.open_files_limit.map(|files| files.to_string()),
     );
     table.fact(

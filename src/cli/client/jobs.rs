@@ -102,7 +102,7 @@ async fn end(
     };
     let mut tries = 0;
     loop {
-        let mut lost = "the manager closed the connection".to_owned();
+        let mut lost = "jd-manager closed the connection".to_owned();
         match manager.listen(&path, None).await {
             Ok(mut stream) => {
                 tries = 0;
@@ -132,7 +132,7 @@ async fn end(
         if tries > PATIENCE {
             progress.wipe();
             return Err(CommandError::Failed(format!(
-                "{lost}. The job continues when jd-manager is running again. Show its progress with: jd-manager updates"
+                "{lost}. The job will continue when jd-manager is running again. Show its progress with: jd-manager updates"
             )));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -32,7 +32,7 @@ pub struct LifecycleTargets {
     /// Do not wait until the instances are running or stopped.
     #[arg(long)]
     no_wait: bool,
-    /// Wait at most this many seconds. An instance that is still starting then continues to start.
+    /// Wait at most this many seconds. An instance still starting at that point keeps starting.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), conflicts_with = "no_wait")]
     timeout: u64,
 }
@@ -46,7 +46,7 @@ pub(super) enum LifecycleAction {
     Restart,
 }
 
-/// The answer to `POST /instances/actions`.
+/// The response to `POST /instances/actions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiActionResult {
@@ -112,14 +112,14 @@ pub(super) async fn run(
 }
 
 /// Prints a line about one instance: success to standard output, failure to standard error. With
-/// `--json`, the answer is already printed.
+/// `--json`, the response is already printed.
 fn said(
     paper: &mut TerminalOutput,
     name: &str,
     words: &str,
     is_bad: bool,
 ) -> Result<(), CommandError> {
-    // The manager's messages begin with the name.
+    // The manager's messages start with the name.
     let line = if words.starts_with(name) {
         words.to_owned()
     } else {
@@ -157,7 +157,7 @@ fn verdict(action: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)>
         (_, "running") => Some(("is running.".into(), false)),
         (_, "failed") => Some((format!("has failed: {}", why()), true)),
         (_, "backing-off") => Some((
-            format!("exited unexpectedly and will be retried: {}", why()),
+            format!("exited unexpectedly and will be restarted: {}", why()),
             true,
         )),
         (_, "stopped") => Some(("was stopped in the meantime.".into(), true)),
@@ -207,7 +207,7 @@ async fn wait(
             Ok(Ok(Some(_))) => while changes.ready().is_some() {},
             Ok(Ok(None) | Err(_)) => {
                 return Err(CommandError::Failed(
-                    "the connection to the manager was lost. The instances continue to start or stop."
+                    "the connection to jd-manager was lost. The instances are still starting or stopping."
                         .into(),
                 ));
             }

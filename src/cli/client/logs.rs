@@ -21,21 +21,21 @@ use super::time::of_log;
 pub struct LogsArgs {
     /// Name or id of the instance (the first characters of the id are enough).
     name: String,
-    /// Follow the log until Ctrl-C. No line is missed, even if the manager restarts.
+    /// Follow the log until Ctrl-C. No line is missed, even if jd-manager restarts.
     #[arg(long, short)]
     follow: bool,
-    /// Number of newest records to show first [default: 100, or 10 with --follow].
+    /// Number of latest lines to show first [default: 100, or 10 with --follow].
     #[arg(long, short = 'n', value_name = "COUNT")]
     lines: Option<usize>,
-    /// Show only records of this level and above.
+    /// Show only lines of this level and above.
     #[arg(long, value_name = "LEVEL", value_parser = ["trace", "debug", "info", "warn", "error"])]
     level: Option<String>,
-    /// Show only records with this text in the message or module. Case is ignored.
+    /// Show only lines with this text in the message or module. Case is ignored.
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
 }
 
-/// The answer to `GET /instances/{id}/logs`.
+/// The response to `GET /instances/{id}/logs`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiLogPage {
@@ -196,7 +196,7 @@ async fn follow(
                     };
                     match event {
                         Ok(Some(event)) => told(&event, &mut last, &mut status, paper)?,
-                        Ok(None) => break "the manager closed the connection".to_owned(),
+                        Ok(None) => break "jd-manager closed the connection".to_owned(),
                         Err(why) => break why,
                     }
                 }
@@ -250,7 +250,7 @@ fn told(
         "skipped" => {
             let skipped: ApiSkippedRecords = serde_json::from_str(&event.data).unwrap_or_default();
             paper.line(&format!(
-                "-- {} lines skipped: the log grows too fast --",
+                "-- {} lines skipped: the log is growing too fast --",
                 skipped.lines
             ))
         }

@@ -21,7 +21,7 @@ pub(super) struct RemoteManager {
     token: Option<BearerToken>,
 }
 
-/// A successful answer.
+/// A successful response.
 #[derive(Debug)]
 pub(super) struct ApiResponse {
     /// The unchanged text.
@@ -33,7 +33,7 @@ impl ApiResponse {
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, CommandError> {
         serde_json::from_str(&self.text).map_err(|e| {
             CommandError::Failed(format!(
-                "the manager's answer cannot be read. It may be another version of jd-manager. ({e})"
+                "the response cannot be read. It may be from another version of jd-manager. ({e})"
             ))
         })
     }
@@ -108,7 +108,7 @@ impl RemoteManager {
             .map_err(|e| self.unreached(&e))?;
         let too_large = || {
             CommandError::Failed(format!(
-                "{} sent more data than jd-manager ever sends. Check the address.",
+                "The response from {} is too large to come from jd-manager. Check the address.",
                 self.connection.shown
             ))
         };
@@ -153,7 +153,7 @@ impl RemoteManager {
         let at = &self.connection.shown;
         let advice = match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, Some(token)) => format!(
-                "{at} does not accept the token in {}. It was revoked, has expired, or belongs to another manager. Create a new token on that \
+                "{at} does not accept the token in {}. It was revoked, has expired, or belongs to another jd-manager. Create a new token on that \
                  machine: jd-manager token create NAME --role operator",
                 token.whence
             ),
@@ -181,10 +181,10 @@ impl RemoteManager {
         }
         let because = because(without_address(error));
         CommandError::Failed(if error.is_connect() && because.contains("refused") {
-            format!("no program listens at {at}. Is jd-manager running there? ({because})")
+            format!("no program is listening on {at}. Is jd-manager running there? ({because})")
         } else if because.contains("certificate") {
             format!(
-                "the certificate of {at} is not trusted: {because}. If the manager has its own certificate, pass that file with --tls-ca."
+                "the certificate of {at} is not trusted: {because}. If that jd-manager has its own certificate, pass the certificate file with --tls-ca."
             )
         } else {
             format!("the request to {at} failed: {because}")
@@ -192,7 +192,7 @@ impl RemoteManager {
     }
 
     fn silent(&self) -> CommandError {
-        CommandError::Failed(format!("{} does not answer", self.connection.shown))
+        CommandError::Failed(format!("{} is not responding", self.connection.shown))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finds an item by its name, its id, or a unique beginning of its id.
+//! Finds an item by its name, its id, or a unique start of its id.
 
 use serde::Deserialize;
 
@@ -59,7 +59,7 @@ pub(super) fn find<'a>(
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
             Err(CommandError::Failed(format!(
-                "\"{wanted}\" is the beginning of several ids: {}. Enter more characters.",
+                "\"{wanted}\" is the start of several ids: {}. Enter more characters.",
                 candidates.join(", ")
             )))
         }
@@ -68,7 +68,7 @@ pub(super) fn find<'a>(
 
 fn known(all: &[NamedResource], list: &str) -> String {
     match all.len() {
-        0 => "There is none yet.".into(),
+        0 => "There are none yet.".into(),
         1..=SHOWN => {
             let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
             format!(
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");
         assert_eq!(found("0ABC-3").unwrap(), "f9");
-        // A name that is also the beginning of two ids.
+        // A name that is also the start of two ids.
         assert_eq!(found("f9").unwrap(), "f9");
         let said = |wanted: &str| match found(wanted) {
             Err(CommandError::Failed(said)) => said,

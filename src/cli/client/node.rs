@@ -1,4 +1,5 @@
-//! `jd-manager node check`: whether a client can use Bitcoin Core on the manager's machine.
+//! `jd-manager node check`: whether a client can use Bitcoin Core on the machine that runs
+//! jd-manager.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -13,16 +14,16 @@ use super::text::{in_line, plain};
 /// The subcommands of `jd-manager node`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum NodeCommand {
-    /// Check the socket of a node, and the node itself with a trial start of the client in use.
+    /// Check a node's socket, and the node itself by test-starting the client in use.
     Check(NodeCheckArgs),
 }
 
 /// The arguments of `jd-manager node check`.
 #[derive(Args, Clone, Debug)]
 pub struct NodeCheckArgs {
-    /// Socket or data directory of the node [default: the usual places].
+    /// The node's socket or data directory [default: the default locations].
     path: Option<PathBuf>,
-    /// Expected network of the node: mainnet, testnet4, signet or regtest [default: derived from
+    /// The node's expected network: mainnet, testnet4, signet or regtest [default: derived from
     /// the path].
     #[arg(long)]
     network: Option<String>,
@@ -31,7 +32,7 @@ pub struct NodeCheckArgs {
     core_version: Option<u8>,
 }
 
-/// The answer to `GET /node/check`.
+/// The response to `GET /node/check`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiNodeCheck {

@@ -46,7 +46,7 @@ impl TerminalOutput {
         writeln!(self.to, "{text}").map_err(|e| lost(&e))
     }
 
-    /// Prints an unchanged answer for programs.
+    /// Prints an unchanged response for programs.
     pub(super) fn answer(&mut self, json: &str) -> Result<(), CommandError> {
         self.line(json.trim_end())
     }

@@ -28,7 +28,7 @@ pub(super) struct ApiStream {
 }
 
 impl ApiStream {
-    /// The stream in an answer.
+    /// The stream in a response.
     pub(super) fn new(response: reqwest::Response) -> Self {
         Self {
             response,
@@ -52,14 +52,14 @@ impl ApiStream {
             }
             let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
             match chunk
-                .map_err(|_| "the manager stopped sending".to_owned())?
+                .map_err(|_| "jd-manager stopped sending".to_owned())?
                 .map_err(|e| because(&e))?
             {
                 Some(bytes) => self.unread.bytes.extend_from_slice(&bytes),
                 None => return Ok(None),
             }
             if self.unread.bytes.len() - self.unread.read > LONGEST {
-                return Err("the answer is not an event stream".into());
+                return Err("the response is not an event stream".into());
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::server::settings::{Settings, SettingsInput};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection and output")]
 pub struct TargetArgs {
-    /// URL of the manager, such as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Pass a token in
+    /// URL of jd-manager, such as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Pass a token in
     /// JD_MANAGER_TOKEN or with --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
@@ -24,15 +24,15 @@ pub struct TargetArgs {
     /// because every user of this machine can see command lines.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as the
-    /// manager's own certificate.
+    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as
+    /// jd-manager's own certificate.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
-    /// Data directory of the manager on this machine [default: $XDG_DATA_HOME/jd-manager] [env:
+    /// jd-manager's data directory on this machine [default: $XDG_DATA_HOME/jd-manager] [env:
     /// JD_MANAGER_DATA_DIR].
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// Settings file of the manager [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it
+    /// jd-manager's settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it
     /// exists] [env: JD_MANAGER_SETTINGS].
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
@@ -69,7 +69,7 @@ impl TargetArgs {
             let token = or_environment(by_file)?;
             if token.is_some() && connection.is_open && !self.json {
                 complain(&format!(
-                    "jd-manager: warning: the token is sent to {} without encryption, so others on the network can read it. Enable HTTPS on that manager (--tls-cert).",
+                    "jd-manager: warning: the token is sent to {} without encryption, so others on the network can read it. Turn on HTTPS in that jd-manager (--tls-cert).",
                     plain(&connection.shown)
                 ));
             }
@@ -116,8 +116,8 @@ fn or_environment(by_file: Option<BearerToken>) -> Result<Option<BearerToken>, C
 
 fn nobody(settings: &Settings, socket: &str) -> CommandError {
     CommandError::Failed(format!(
-        "no jd-manager is running on {} (no program listens at {socket}). Start it with jd-manager --data-dir {} or, if it is a service, with \
-         systemctl start jd-manager. For a manager elsewhere, use --data-dir DIR or --url http://127.0.0.1:3000/.",
+        "no jd-manager is running on {} (no program is listening on {socket}). Start it with jd-manager --data-dir {} or, if it is a service, with \
+         systemctl start jd-manager. For a jd-manager elsewhere, use --data-dir DIR or --url http://127.0.0.1:3000/.",
         settings.data_dir.display(),
         settings.data_dir.display(),
     ))

@@ -28,7 +28,7 @@ pub(super) fn length(seconds: u64) -> String {
     human_duration(std::time::Duration::from_secs(seconds))
 }
 
-/// Local date and time to the millisecond, for the beginning of a log line; empty if the text is
+/// Local date and time to the millisecond, for the start of a log line; empty if the text is
 /// not a time.
 pub(super) fn of_log(moment: Option<&str>) -> String {
     match moment.and_then(read) {

@@ -29,17 +29,18 @@ pub enum UpdatesCommand {
     /// Install a client. The client in use does not change, unless there is none or --switch is
     /// given.
     Install {
-        /// Release tag or client version [default: the newest release that can be installed on the
-        /// manager's machine].
+        /// Release tag or client version [default: the latest release that can be installed on the
+        /// machine that runs jd-manager].
         version: Option<String>,
-        /// Switch the instances to this client afterwards.
+        /// Switch the instances to this client afterward.
         #[arg(long)]
         switch: bool,
         /// Build this version from the cargo registry, with the cargo of the user that runs
         /// jd-manager.
         #[arg(long, requires = "version")]
         build: bool,
-        /// Install this program or release archive from the manager's machine.
+        /// Install this program or release archive; the path is on the machine that runs
+        /// jd-manager.
         #[arg(long, value_name = "PATH", conflicts_with_all = ["build", "version"])]
         file: Option<PathBuf>,
         /// Accept a release without a checksum.
@@ -97,7 +98,7 @@ pub enum UpdatesCommand {
 /// Whether to wait for the end of the job.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct WaitArgs {
-    /// Start the job and do not wait for its end.
+    /// Start the job and do not wait for it to finish.
     #[arg(long)]
     no_wait: bool,
 }
@@ -126,7 +127,7 @@ impl GateArgs {
     }
 }
 
-/// The answer to `GET /updates`. The answer to `GET /updates/check` is a part of it.
+/// The response to `GET /updates`. The response to `GET /updates/check` is a part of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiUpdates {
@@ -193,7 +194,7 @@ struct ApiClientManifest {
     installed_at: Option<String>,
 }
 
-/// The answer when a job has started.
+/// The response when a job has started.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiJobResponse {
@@ -340,7 +341,7 @@ fn headline(updates: &ApiUpdates) -> String {
     };
     let line = match (&updates.current, &updates.latest) {
         (None, None) if !updates.releases.is_empty() => {
-            "No client is in use, and currently no release can be installed on the manager's machine."
+            "No client is in use, and no release can currently be installed on the machine that runs jd-manager."
                 .into()
         }
         (None, None) => {
@@ -349,7 +350,7 @@ fn headline(updates: &ApiUpdates) -> String {
         }
         (None, Some(latest)) => {
             format!(
-                "No client is in use. The newest release is {}. Install it with: jd-manager updates install",
+                "No client is in use. The latest release is {}. Install it with: jd-manager updates install",
                 newest(latest)
             )
         }
@@ -378,7 +379,7 @@ fn headline(updates: &ApiUpdates) -> String {
 fn pending(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if let Some(pending) = &updates.pending {
         let line = format!(
-            "Release {} is not yet available for the manager's machine. {}",
+            "Release {} is not yet available for the machine that runs jd-manager. {}",
             pending.tag, pending.reason
         );
         paper.line(&in_line(&line))?;

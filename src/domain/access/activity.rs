@@ -1,4 +1,4 @@
-//! When sessions and tokens were last used: updated in memory at once, written to the database later.
+//! When sessions and tokens were last used: updated in memory immediately, written to the database later.
 //! No request waits for the write or fails because of it.
 
 use std::collections::HashMap;

@@ -9,14 +9,14 @@ use crate::web::openapi::{RequestField, one_of, text, whole};
 
 /// The name of a user.
 pub(super) fn name() -> RequestField {
-    text("name", "User name.").longest(64).like("ada")
+    text("name", "Username.").longest(64).like("ada")
 }
 
 /// A password.
 pub(super) fn password(about: &'static str) -> RequestField {
     text("password", about)
         .with("minLength", SHORTEST)
-        .like("several words you remember")
+        .like("a phrase of several words")
 }
 
 /// Current password.

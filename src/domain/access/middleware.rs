@@ -2,7 +2,7 @@
 //!
 //! It identifies the caller, looks up the role that the route requires, rejects callers without it in
 //! the requested representation, writes the audit log, and closes event streams when the caller loses
-//! access. It knows no routes except those of signing in.
+//! access. It knows no routes except the sign-in routes.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -187,10 +187,10 @@ fn refuse_unauthenticated(
             "Sign in at /login, or send a token in the header \"Authorization: Bearer …\"."
         }
         (_, true) => {
-            "There is no user yet. Open /login/first in a browser and create the first user with the code that jd-manager printed."
+            "There are no users yet. Open /login/first in a browser and create the first user with the code that jd-manager printed."
         }
         _ => {
-            "There is no user yet, so jd-manager accepts only local requests. Run on the server: jd-manager set-password."
+            "There are no users yet, so jd-manager accepts only local requests. On the machine that runs jd-manager, run: jd-manager set-password."
         }
     };
     let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);
@@ -205,7 +205,7 @@ fn refuse_unauthenticated(
 fn forwarded() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::FORBIDDEN,
-        "This request came through a proxy, and there is no user yet: anyone who reaches the proxy could redirect the mining income. Set \
+        "This request came through a proxy, and there are no users yet: anyone who can reach the proxy could redirect the mining income. Set \
          a password (jd-manager set-password), and add the proxy to the setting trusted_proxies.",
     )
 }

@@ -10,7 +10,7 @@
 //! * Sign-in attempts for existing and unknown names get the same response in the same time.
 //! * An attempt is counted before the password is checked.
 //! * Once there is a user, there is always an admin.
-//! * A change made through the router is in the audit log before it is answered, or waits in memory
+//! * A change made through the router is in the audit log before the response is sent, or waits in memory
 //!   for the database and is in jd-manager's own log.
 //!
 //! Without I/O:

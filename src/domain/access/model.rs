@@ -34,7 +34,7 @@ pub enum LoginMethod {
 pub struct UserAccount {
     /// The id.
     pub id: UserId,
-    /// The user name; unique, ignoring case.
+    /// The username; unique, ignoring case.
     pub name: String,
     /// The role.
     pub role: Role,
@@ -150,7 +150,7 @@ pub struct AuditRow {
     pub path: String,
     /// The HTTP status of the response.
     pub status: u16,
-    /// Number of times. Identical rejected requests within an hour are combined in one entry.
+    /// How often it occurred. Identical rejected requests within an hour are combined in one entry.
     pub times: u32,
 }
 
@@ -176,14 +176,14 @@ pub fn check_user_name(name: &str) -> Result<(), FieldError> {
             format!("The name {name} is reserved for jd-manager. Choose another name."),
         ));
     }
-    let fault = "Use only letters A to Z, digits and . _ - @ +. The name must begin with a letter or digit.";
+    let fault = "Use only letters A to Z, digits and . _ - @ +. The name must start with a letter or digit.";
     check_characters(name, is_word)
         .map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
 }
 
 /// Checks the name of a new token: like a user name, but with single spaces between words.
 pub fn check_token_name(name: &str) -> Result<(), FieldError> {
-    let fault = "Use only letters A to Z, digits, single spaces and . _ - @ +. The name must begin with a letter or digit.";
+    let fault = "Use only letters A to Z, digits, single spaces and . _ - @ +. The name must start with a letter or digit.";
     let has_gaps = name.contains("  ") || name.ends_with(' ');
     let checked = check_characters(name, |c| c == ' ' || is_word(c));
     match checked {

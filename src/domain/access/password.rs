@@ -28,7 +28,7 @@ pub fn check(password: &str, name: &str) -> std::result::Result<(), String> {
     let letters: std::collections::BTreeSet<char> = password.chars().collect();
     if password.chars().count() < SHORTEST {
         Err(format!(
-            "The password needs at least {SHORTEST} characters. Several words are easy to remember."
+            "The password must have at least {SHORTEST} characters. A phrase of several words is easy to remember."
         ))
     } else if password.len() > LONGEST {
         Err(format!("The password can have at most {LONGEST} bytes."))

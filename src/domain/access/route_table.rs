@@ -35,7 +35,7 @@ where
             post(
                 "/login",
                 "logIn",
-                "Signs in: starts a session and sets its cookie.",
+                "Signs in: starts a session and sets the session cookie.",
             )
             .takes([
                 name().required(),
@@ -46,7 +46,7 @@ where
                 ),
                 text(
                     "next",
-                    "The page a browser opens next: a path on this site.",
+                    "The page to open next: a path on this site.",
                 )
                 .like("/"),
             ])
@@ -228,7 +228,7 @@ where
 .add_with_form(delete(
             "/users/{id}",
             "deleteUser",
-            "Deletes a user with all sessions and tokens.",
+            "Deletes a user and all their sessions and tokens.",
         )
         .does::<MessageResponse>()
         .fails(&[409]).for_admins().audited("deleted a user"), routes::users::delete, "/users/{id}/delete")

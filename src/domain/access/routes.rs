@@ -103,7 +103,7 @@ fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAdd
     Ok(response)
 }
 
-/// The reason of a failed sign-in, with its status.
+/// The reason for a failed sign-in, with its status.
 fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error> {
     match refused {
         LoginRefusal::Wrong => Ok((
@@ -218,7 +218,7 @@ pub async fn first_page(State(access): State<Access>, want: RequestContext) -> R
 fn no_first_visit() -> ProblemResponse {
     ProblemResponse::new(
         StatusCode::NOT_FOUND,
-        "Initial setup is not available: there is already a user, or jd-manager was not started with --setup.",
+        "Initial setup is not available: a user already exists, or jd-manager was not started with --setup.",
     )
 }
 
@@ -322,7 +322,7 @@ pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
-            "This is not possible with a token. Sign in with name and password.",
+            "This is not allowed with a token. Sign in with your name and password.",
         )),
         _ => Ok(()),
     }
@@ -489,7 +489,7 @@ pub async fn audit(
     mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit");
-    let before = params.get::<i64>("before", "the number of a line");
+    let before = params.get::<i64>("before", "the line number");
     let actor = params.text("actor").map(str::to_owned);
     params.finish()?;
     let (entries, actors) = access

@@ -110,12 +110,12 @@ impl Access {
             return Ok(());
         }
         Err(format!(
-            "listen: {at} can be reached from other computers, and there is no user yet: anyone who opens the page could redirect the mining \
+            "listen: {at} can be reached from other machines, and there are no users yet: anyone who opens the page could redirect the mining \
              income. Do one of the following:\n  \
              * set a password: jd-manager set-password --data-dir {data}\n  \
              * start with --setup and create the first user in the browser, with a code that is printed here\n  \
              * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
-             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@server",
+             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@machine",
             data = data_dir.display(),
         ))
     }
@@ -208,7 +208,7 @@ impl Access {
             .write(move |c| {
                 if role != Role::Admin && !queries::has_users(c)? {
                     let detail =
-                        "The first user must be an admin. Otherwise nobody could manage users.";
+                        "The first user must be an admin. Otherwise, no one could manage users.";
                     return Err(Error::invalid("/role", detail));
                 }
                 if queries::user_called(c, &user.name)?.is_some() {
@@ -403,7 +403,7 @@ impl std::fmt::Debug for UserChange {
 
 pub(super) fn taken(name: &str) -> Error {
     Error::Conflict(format!(
-        "There is already a user called \"{name}\". Choose another name."
+        "A user named \"{name}\" already exists. Choose another name."
     ))
 }
 

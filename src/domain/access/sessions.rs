@@ -54,7 +54,7 @@ impl std::fmt::Debug for NewSession {
     }
 }
 
-/// The reason of a failed sign-in.
+/// The reason for a failed sign-in.
 #[derive(Debug)]
 pub enum LoginRefusal {
     /// Wrong credentials, without details.
@@ -321,7 +321,8 @@ impl Access {
         let step = Some(&secret)
             .filter(|secret| second_factor::is_secret(secret))
             .and_then(|secret| second_factor::step_of(&typed.code, secret, 0, self.now()));
-        let wrong = "Wrong code. Enter the current code, and check that the clock of your phone is correct.";
+        let wrong =
+            "Wrong code. Enter the current code, and check that your phone's clock is correct.";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
         let sealed = self.vault.seal(&place(user), &secret)?;
         self.db

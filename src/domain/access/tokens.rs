@@ -105,7 +105,7 @@ impl Access {
             .write(move |c| {
                 if queries::token_name_is_taken(c, &token.name)? {
                     return Err(Error::Conflict(format!(
-                        "There is already a token called \"{}\". Choose another name.",
+                        "A token named \"{}\" already exists. Choose another name.",
                         token.name
                     )));
                 }

@@ -257,7 +257,7 @@ impl UserPage {
 /// A user or token to be deleted.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct AccessRemoval {
-    /// What it is called.
+    /// The name.
     name: String,
     /// The consequences.
     lost: &'static str,
@@ -265,7 +265,7 @@ pub struct AccessRemoval {
 
 /// The confirmation page for deleting a user.
 pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
-    let lost = "The user's sessions and tokens stop working immediately. Their audit log entries are kept.";
+    let lost = "The user's sessions and tokens will stop working immediately. The user's audit log entries are kept.";
     ask(
         "Delete",
         user.name,
@@ -277,8 +277,7 @@ pub(super) fn delete_page(user: UserAccount) -> ConfirmPage<AccessRemoval> {
 
 /// The confirmation page for revoking a token.
 pub(super) fn revoke_page(token: ApiToken) -> ConfirmPage<AccessRemoval> {
-    let lost =
-        "Programs that use this token lose access immediately. A revoked token cannot be restored.";
+    let lost = "Programs that use this token will lose access immediately. A revoked token cannot be restored.";
     ask(
         "Revoke",
         token.name,
@@ -342,11 +341,11 @@ impl TokensPage {
     /// The choices of validity in days; empty: unlimited.
     fn times(&self) -> [(&'static str, &'static str); 5] {
         [
-            ("30", "30 days"),
-            ("90", "90 days"),
-            ("365", "1 year"),
-            ("1", "1 day"),
-            ("", "until revoked"),
+            ("30", "in 30 days"),
+            ("90", "in 90 days"),
+            ("365", "in 1 year"),
+            ("1", "in 1 day"),
+            ("", "never"),
         ]
     }
 }
@@ -369,7 +368,7 @@ impl TokenPage {
     /// The page with the token `secret`.
     pub fn new(token_info: ApiToken, secret: String) -> Self {
         let message = format!(
-            "Token \"{}\" created. Copy it now. It is not shown again.",
+            "Token \"{}\" created. Copy it now. It will not be shown again.",
             token_info.name
         );
         Self {

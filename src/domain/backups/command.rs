@@ -24,8 +24,8 @@ pub struct BackupArgs {
     /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age with a passphrase.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave out the encryption key. The secrets in the backup are then unreadable without the
-    /// secrets.key of the data directory.
+    /// Leave out the encryption key. The secrets in the backup are then unreadable without
+    /// secrets.key from the data directory.
     #[arg(long)]
     pub without_key: bool,
     /// Include the clients' logs.
@@ -58,7 +58,7 @@ pub struct RestoreArgs {
 /// are also removed from logs and history.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal.
+/// The reason for the failure, for the person at the terminal.
 pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
@@ -78,7 +78,7 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
     let goes_on = |_: BackupProgress| !interrupted.load(Ordering::Relaxed);
     let manifest = make(data_dir, &order, &file, &goes_on).map_err(|e| e.to_string())?;
     println!(
-        "{}: {} configurations, {} instances, {} the key of their secrets{}{}.",
+        "{}: {} configurations, {} instances, {} the encryption key{}{}.",
         args.file.display(),
         manifest.configurations,
         manifest.instances,
@@ -110,7 +110,7 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
 /// Restores a backup into `data_dir`.
 ///
 /// # Errors
-/// The reason of the failure, for the person at the terminal. Nothing was changed.
+/// The reason for the failure, for the person at the terminal. Nothing was changed.
 pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let passphrase = match given(args.passphrase_file.as_deref())? {
@@ -160,11 +160,11 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         "Backups do not include client programs. Install one on the Updates page, or start with --client."
     );
     println!(
-        "Instances that were running: {ran}. Only instances with autostart start when jd-manager starts. Make sure that they do not run on another computer as well."
+        "Instances that were running: {ran}. Only instances with autostart will start when jd-manager starts. Make sure that they are not also running on another machine."
     );
     if tokens > 0 {
         println!(
-            "Users, passwords and tokens are restored from the backup. Tokens that were revoked later are valid again ({tokens} total). Check: jd-manager token list."
+            "Users, passwords and tokens were restored from the backup. Tokens that were revoked later are valid again ({tokens} total). Check: jd-manager token list."
         );
     }
     if !manifest.holds_key && manifest.sealed {
@@ -275,7 +275,7 @@ fn progress_text(progress: &RestoreProgress) -> String {
             let percent = (progress.read * 100)
                 .checked_div(progress.size)
                 .unwrap_or(100);
-            format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent} %)")
+            format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent}%)")
         }
         RestoreStage::Checking => format!("Checking: {unpacked}"),
         RestoreStage::Syncing => format!("Writing to disk: {unpacked}"),

@@ -130,7 +130,7 @@ fn write(
     let key = data_dir.join(KEY_FILE);
     if order.with_key && sealed && !key.exists() {
         return Err(BackupError::refused(format!(
-            "{} is missing, so it cannot be included in the backup. Put it back, or create a backup without the key.",
+            "{} is missing, so it cannot be included in the backup. Restore the file, or create a backup without the key.",
             key.display()
         )));
     }

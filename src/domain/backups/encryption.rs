@@ -12,7 +12,7 @@ use super::error::BackupError;
 
 /// Minimum length of a passphrase.
 const SHORTEST: usize = 8;
-/// The work factor as a power of two (128 MiB of memory per guess). The same on all computers, so that
+/// The work factor as a power of two (128 MiB of memory per guess). The same on all machines, so that
 /// a small one can restore the backup of a large one.
 const WORK: u8 = 17;
 /// The maximum work factor for foreign files: 256 MiB, as with `age -p`.
@@ -41,7 +41,7 @@ impl BackupPassphrase {
     pub fn new(text: String) -> Result<Self, String> {
         if text.chars().count() < SHORTEST {
             return Err(format!(
-                "The passphrase needs at least {SHORTEST} characters. Use several unrelated words."
+                "The passphrase must have at least {SHORTEST} characters. Use several unrelated words."
             ));
         }
         Ok(Self(SecretString::from(text)))

@@ -13,7 +13,7 @@ pub enum BackupError {
     /// Rejected: the problem and the fix.
     #[error("{0}")]
     Refused(String),
-    /// Temporarily not possible, not because of the request.
+    /// Temporarily unavailable, not because of the request.
     #[error("{detail}")]
     Unavailable {
         /// The problem and the fix.
@@ -37,7 +37,7 @@ impl BackupError {
     pub fn text(&self) -> String {
         match self {
             Self::Io { what, cause } if is_full(cause) => {
-                format!("{what}: the disk is full. Free some space, or delete older backups.")
+                format!("{what}: the disk is full. Free up some space, or delete older backups.")
             }
             other => other.to_string(),
         }
@@ -109,7 +109,7 @@ impl From<BackupError> for Error {
             BackupError::Refused(words) => Self::Conflict(words),
             BackupError::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
             BackupError::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
-                detail: "The disk is full: no backup was created. Free some space, or delete older backups.".into(),
+                detail: "The disk is full: no backup was created. Free up some space, or delete older backups.".into(),
                 retry_after: None,
             },
             other => Self::internal(other),
@@ -147,12 +147,12 @@ mod tests {
         );
         assert_eq!(
             full.text(),
-            "The disk is full: nothing was saved. Free some space and try again."
+            "The disk is full: nothing was saved. Free up some space and try again."
         );
         assert_eq!(
             said(full),
             Some((
-                "The disk is full: nothing was saved. Free some space and try again.".into(),
+                "The disk is full: nothing was saved. Free up some space and try again.".into(),
                 soon
             ))
         );
@@ -168,12 +168,12 @@ mod tests {
             |number| BackupError::at("written", path)(io::Error::from_raw_os_error(number));
         assert_eq!(
             on_disk(28).text(),
-            "/data/backups cannot be written: the disk is full. Free some space, or delete older backups."
+            "/data/backups cannot be written: the disk is full. Free up some space, or delete older backups."
         );
         let (detail, _) = said(on_disk(28)).unwrap();
         assert_eq!(
             detail,
-            "The disk is full: no backup was created. Free some space, or delete older backups."
+            "The disk is full: no backup was created. Free up some space, or delete older backups."
         );
         let (detail, _) = said(on_disk(30)).unwrap();
         assert!(detail.starts_with("The disk is read-only: "), "{detail}");

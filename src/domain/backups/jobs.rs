@@ -29,6 +29,6 @@ async fn make_if_due(backups: &Backups) {
         Ok::<_, crate::base::error::Error>(())
     };
     if let Err(e) = work.await {
-        tracing::error!(error = %e, "the nightly backup failed; retrying in an hour");
+        tracing::error!(error = %e, "the nightly backup failed; will retry in an hour");
     }
 }

@@ -8,7 +8,7 @@ use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::infra::notices::ManagerNotice;
 
-/// The result of the last backup of a kind.
+/// The result of the last backup of a type.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "BackupEnded")]
 pub struct BackupOutcome {
@@ -22,7 +22,7 @@ pub struct BackupOutcome {
     pub error: Option<String>,
 }
 
-/// Results of the last backups, by kind.
+/// Results of the last backups, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LastBackups")]
@@ -89,7 +89,7 @@ pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice 
     let (title, then) = match kind {
         BackupKind::Nightly => (
             "The nightly backup failed",
-            " jd-manager retries every hour.",
+            " jd-manager will retry every hour.",
         ),
         BackupKind::Manual => ("The manual backup failed", ""),
     };
@@ -171,7 +171,7 @@ mod tests {
             (notice.id, notice.since),
             ("nightly-backup-failed", Timestamp(2))
         );
-        assert_eq!(notice.detail, "Full. jd-manager retries every hour.");
+        assert_eq!(notice.detail, "Full. jd-manager will retry every hour.");
         let merged = both.merged(BackupOutcomes {
             manual: None,
             nightly: ended(3, None),

@@ -99,7 +99,7 @@ pub fn restore(
     let place = DataDirLock::lock(data_dir)?;
     if place.is_used() && !way.force {
         return Err(BackupError::refused(format!(
-            "{} is not empty. Restore to another directory with --data-dir, or use --force. With --force, the existing data is moved aside, not deleted.",
+            "{} is not empty. Restore to another directory with --data-dir, or use --force. With --force, existing data is moved aside, not deleted.",
             data_dir.display()
         )));
     }

@@ -55,7 +55,7 @@ pub async fn create(
         return want.redirect(HERE);
     }
     let at = format!("{HERE}/{name}");
-    let message = "Backup started. When it is complete, it is listed at /backups.";
+    let message = "Backup started. When complete, it will be listed at /backups.";
     let json = BackupStartResponse { name, message };
     ChangeResponse::new(json, HERE).accepted(at).respond(&want)
 }
@@ -135,7 +135,7 @@ pub async fn delete(
 ) -> Reply {
     let gone = backups.delete(&name).await?;
     tracing::info!(who = caller.title(), backup = gone.name, "backup deleted");
-    let json = MessageResponse::new(format!("Backup {} deleted.", gone.name));
+    let json = MessageResponse::new(format!("Backup {} was deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }
 

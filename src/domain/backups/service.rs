@@ -228,10 +228,7 @@ impl Backups {
             .collect();
         for old in nightly.into_iter().skip(keep) {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
-            tracing::info!(
-                backup = old.name,
-                "deleting a nightly backup beyond the number to keep"
-            );
+            tracing::info!(backup = old.name, "deleted an old nightly backup");
         }
         Ok(name)
     }
@@ -265,7 +262,7 @@ impl Backups {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*making {
             return Err(Error::Conflict(format!(
-                "Another backup is already running: {}. Wait until it has finished.",
+                "Another backup is already running: {}. Wait until it finishes.",
                 other.name
             )));
         }
@@ -371,7 +368,7 @@ impl Backups {
 }
 
 /// The turn to create a backup; the next one can start when this is dropped.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the turn ends when this value is dropped"]
 struct BackupTurn(Arc<Mutex<Option<BackupJob>>>);
 
 impl Drop for BackupTurn {
@@ -380,7 +377,7 @@ impl Drop for BackupTurn {
     }
 }
 
-/// Unreadable state, for example of a newer version, is ignored.
+/// Unreadable state, for example from a newer version, is ignored.
 fn state(c: &mut SqliteConnection) -> Result<(BackupSettings, BackupOutcomes)> {
     let (settings, ended) = queries::state(c)?;
     Ok((

@@ -9,21 +9,21 @@ use crate::base::error::Result;
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, flag, whole};
 
-/// Minimum time between two nightly backups, also on days with a clock change.
+/// Minimum time between two nightly backups, even on days with a clock change.
 const APART: Duration = Duration::from_secs(20 * 3600);
-/// A backup that was missed, for example while the computer was off, is due after this time.
+/// A backup that was missed, for example while the machine was off, is due after this time.
 const LATE: Duration = Duration::from_secs(30 * 3600);
 /// Maximum number of backups to keep.
 const MOST_KEPT: i64 = 365;
 
-/// Settings of nightly backups. Default: at 3:00, and the newest seven
+/// Settings of nightly backups. Default: at 3:00, and the last seven
 /// are kept.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BackupSettings {
     /// Create nightly backups.
     pub nightly: bool,
-    /// Hour of the day, local time of the server, 0 to 23.
+    /// Hour of the day, in the machine's local time, 0 to 23.
     pub hour: u8,
     /// Number of nightly backups to keep.
     pub keep: u32,
@@ -43,7 +43,13 @@ impl Default for BackupSettings {
 pub(super) fn settings_fields() -> [RequestField; 3] {
     [
         flag("nightly", "Create a backup every night.").or(true),
-        whole("hour", "Hour of the day, local time of the server.", 0, 23).or(3),
+        whole(
+            "hour",
+            "Hour of the day, in the machine's local time.",
+            0,
+            23,
+        )
+        .or(3),
         whole("keep", "Number of nightly backups to keep.", 1, MOST_KEPT).or(7),
     ]
 }

@@ -21,7 +21,7 @@ const LOCK: &str = "manager.lock";
 const MARKER: &str = ".restore.lock";
 
 /// A data directory, locked so that no manager can use it.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the lock is released when this value is dropped"]
 pub struct DataDirLock {
     data_dir: PathBuf,
     /// It cannot be renamed (mount point).
@@ -299,7 +299,7 @@ pub fn remove_stale_staging(data_dir: &Path) {
                 }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound && path != data_dir.join(WITHIN) => {
-                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may contain a secret key: delete it");
+                tracing::warn!(path = %path.display(), "left behind by a restore in an earlier version; it may contain a secret key, so delete it");
             }
             // A restore is running there, or its files are already being moved.
             _ => {}

@@ -28,7 +28,7 @@ pub struct BackupsPage {
     settings: BackupSettings,
     /// Results of the last backups.
     last: BackupOutcomes,
-    /// The directory on the server.
+    /// The directory on the machine that runs jd-manager.
     directory: String,
     #[serde(skip)]
     errors: Vec<FieldError>,
@@ -98,9 +98,9 @@ pub struct BackupRemoval {
 /// `GET /backups/{name}/delete`: the confirmation page.
 pub(super) fn delete_page(backup: Backup, others: usize) -> ConfirmPage<BackupRemoval> {
     let left = match others {
-        0 => "There is no other backup.".to_owned(),
-        1 => "1 other backup is kept.".to_owned(),
-        _ => format!("{others} other backups are kept."),
+        0 => "There are no other backups.".to_owned(),
+        1 => "1 other backup will be kept.".to_owned(),
+        _ => format!("{others} other backups will be kept."),
     };
     let made = backup.named.created_at.local();
     let size = size(backup.size);

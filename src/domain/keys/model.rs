@@ -29,11 +29,11 @@ const PUBLIC_VERSION: u16 = 1;
 /// Longer texts are not decoded: decoding time grows with the square of the
 /// length, and a key has 49 to 51 characters.
 const LONGEST_TEXT: usize = 120;
-/// Characters of a secret key: 36 bytes with their checksum, fewer if they begin with zeros.
+/// Characters of a secret key: 36 bytes with their checksum, fewer if they start with zeros.
 const SHORTEST_SECRET: usize = 44;
 /// Maximum number of characters of a secret key.
 const LONGEST_SECRET: usize = 51;
-/// Maximum number of positions in a text to check for a secret key: some milliseconds.
+/// Maximum number of positions in a text to check for a secret key: a few milliseconds.
 const MOST_TRIES: usize = 20_000;
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -48,7 +48,9 @@ pub enum KeyFormatError {
     #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
     Masked,
     /// The text is far from the 49 to 52 characters of a key.
-    #[error("This has {characters} characters; a key has about 50. Copy the whole key again.")]
+    #[error(
+        "This is {characters} characters long; a key is about 50 characters long. Copy the whole key again."
+    )]
     Size {
         /// The number of characters.
         characters: usize,
@@ -71,7 +73,7 @@ pub enum KeyFormatError {
     Checksum,
     /// The wrong number of bytes for such a key.
     #[error(
-        "The text contains {found} bytes, but a {kind} key has {wanted}. It may be a key for another purpose."
+        "The key is {found} bytes long, but a {kind} key is {wanted} bytes long. It may be a key for another purpose."
     )]
     Length {
         /// `public` or `secret`.
@@ -98,9 +100,9 @@ pub enum KeyFormatError {
     /// A key of another format.
     #[error("{0}")]
     Other(OtherKeyFormat),
-    /// The right length, but not a key of the curve secp256k1.
+    /// The right length, but not a key on the secp256k1 curve.
     #[error(
-        "These bytes are not a {kind} key of the curve secp256k1. Copy the key again or create a new key pair."
+        "These bytes are not a {kind} key on the secp256k1 curve. Copy the key again or create a new key pair."
     )]
     Curve {
         /// `public` or `secret`.

@@ -20,21 +20,20 @@ const SHORTEST_EXTENDED: usize = 100;
 pub enum OtherKeyFormat {
     /// 32 bytes with a checksum and no version.
     #[error(
-        "This key has 32 bytes and no version: it is a public key of the 2019 protocol, which pools no longer use, or a \
-         secret key. Ask the pool operator for the current key: 51 characters, beginning with 9. If this is a secret key, create a \
+        "This key is 32 bytes long and has no version: it is a public key of the 2019 protocol, which pools no longer use, or a \
+         secret key. Ask the pool operator for the current key: 51 characters, starting with 9. If this is a secret key, create a \
          new key pair."
     )]
     Unversioned,
     /// 32 bytes without a checksum.
     #[error(
-        "This key has 32 bytes and no checksum, as printed by template providers before 2025, or it is incomplete. Update the \
-         program that printed it, and enter the new key: 51 characters, beginning with 9."
+        "This key is 32 bytes long and has no checksum, as printed by template providers before 2025, or it is incomplete. Update the \
+         program that printed it, and enter the new key: 51 characters, starting with 9."
     )]
     NoChecksum,
     /// 32 bytes in hexadecimal.
     #[error(
-        "This key is hexadecimal. The client needs base58 with a version and a checksum: a public key has 51 characters \
-         and begins with 9. Ask the operator for the key in this format."
+        "This key is hexadecimal. The client needs base58 with a version and a checksum: a public key is 51 characters long and starts with 9. Ask the operator for the key in this format."
     )]
     Hexadecimal,
     /// A compressed public key in hexadecimal.
@@ -45,19 +44,17 @@ pub enum OtherKeyFormat {
     },
     /// A private key of a Bitcoin wallet.
     #[error(
-        "This is a private key of a Bitcoin wallet, not a key of Stratum V2. Remove the key. Move the coins if others can see \
-         this field."
+        "This is a Bitcoin wallet's private key, not a Stratum V2 key. Remove the key. Move the coins if others can see this field."
     )]
     WalletPrivate,
     /// A public key of a Bitcoin wallet.
     #[error(
-        "This is a public key of a Bitcoin wallet, not a key of Stratum V2. A public key of Stratum V2 has 51 characters and \
-         begins with 9; the pool's operator publishes it."
+        "This is a Bitcoin wallet's public key, not a Stratum V2 key. A Stratum V2 public key is 51 characters long and starts with 9; the pool operator publishes it."
     )]
     WalletPublic,
     /// A Bitcoin address.
     #[error(
-        "This is a Bitcoin address, not a Stratum V2 key. A public key has 51 characters and begins with 9; the pool \
+        "This is a Bitcoin address, not a Stratum V2 key. A public key is 51 characters long and starts with 9; the pool \
          operator publishes it."
     )]
     Address,
@@ -166,11 +163,11 @@ mod tests {
             (x, "hexadecimal"),
             (
                 "L4rK1yDtCWekvXuE6oXD9jCYfFNV2cWRpVuPLBcCU2z8TrisoyY1",
-                "private key of a Bitcoin wallet",
+                "a Bitcoin wallet's private key",
             ),
             (
                 "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8",
-                "public key of a Bitcoin wallet",
+                "a Bitcoin wallet's public key",
             ),
             (
                 "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc",

@@ -13,7 +13,7 @@ where
         post(
             "/keys/generate",
             "generateKeys",
-            "Creates a new pair of authority keys. jd-manager does not store it.",
+            "Creates a new authority key pair. jd-manager does not store it.",
         )
         .gives::<PairPage>(PAGE)
         .for_admins()

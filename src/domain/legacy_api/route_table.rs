@@ -49,12 +49,12 @@ where
 .add(get(
             "/jdc/logs",
             "getDefaultLog",
-            "Returns part of the log of the instance `default`.",
+            "Returns part of the `default` instance's log.",
         )
         .asks(part())
         .answer(
             200,
-            "Like the log of an instance. Empty before the first start.",
+            "Like an instance's log. Empty before the first start.",
             LOG,
             Some(|g| {
                 let both = [shape::<LogPage>()(g), shape::<NoLog>()(g)];

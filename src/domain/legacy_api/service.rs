@@ -25,7 +25,7 @@ pub struct FirstGeneration {
 #[derive(Debug)]
 pub struct LegacyConfigBody {
     config: Value,
-    /// It was a field, so error pointers begin with its name.
+    /// It was a field, so error pointers start with its name.
     is_member: bool,
 }
 
@@ -88,7 +88,7 @@ impl FirstGeneration {
         let instance = self
             .instance()
             .await?
-            .ok_or_else(|| Error::not_found("instance called", NAME))?;
+            .ok_or_else(|| Error::not_found("instance named", NAME))?;
         Ok(instance.id)
     }
 
@@ -98,7 +98,9 @@ impl FirstGeneration {
     /// It does not exist yet, so there is nothing to stop.
     pub async fn to_stop(&self) -> Result<InstanceId> {
         let nothing = || {
-            Error::Conflict("The client was never started. Start it with POST /jdc/start.".into())
+            Error::Conflict(
+                "The client has never been started. Start it with POST /jdc/start.".into(),
+            )
         };
         Ok(self.instance().await?.ok_or_else(nothing)?.id)
     }
@@ -119,7 +121,7 @@ impl FirstGeneration {
                 )
             }
             None => {
-                let nothing = "There is no active configuration. Save one with POST /config, or set a saved configuration active.";
+                let nothing = "There is no active configuration. Save one with POST /config, or make a saved configuration active.";
                 let config_id = active.ok_or_else(|| Error::Conflict(nothing.into()))?;
                 let wishes = InstanceDraft {
                     name: Some(NAME.into()),

@@ -60,9 +60,9 @@ pub struct NoLog {
 #[schemars(rename = "ActiveConfig")]
 pub struct LegacyConfig {
     success: bool,
-    /// The file for the client version in use, with masked secret.
+    /// The file for the client version in use, with the secret masked.
     toml: String,
-    /// The configuration, with masked secret.
+    /// The configuration, with the secret masked.
     config: ClientConfig,
     config_id: ConfigId,
     name: String,
@@ -96,7 +96,7 @@ impl LegacyConfig {
 #[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
     valid: bool,
-    /// The file for the client version in use, with masked secret.
+    /// The file for the client version in use, with the secret masked.
     toml: String,
     /// Warnings.
     warnings: Vec<FieldError>,

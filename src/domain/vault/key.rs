@@ -89,7 +89,7 @@ impl VaultKey {
             tracing::warn!(
                 file = %path.display(),
                 mode = format!("{:03o}", mode & 0o777),
-                "other users could read the encryption key; its mode is 0600 again. If someone may have read it, replace the secrets of configurations and channels"
+                "other users could read the encryption key; its mode is 0600 again. If someone may have read it, replace the secrets in configurations and channels"
             );
         }
         let mut text = String::new();

@@ -13,7 +13,7 @@
 //! database, or fails. No error quotes a value.
 //!
 //! `key`: the file. `sealing`: sealing and opening. `service`: the first start, and databases from
-//! before sealing. Each domain says which of its values are secret, by a [`Sealer`].
+//! before sealing. Each domain declares which of its values are secret with a [`Sealer`].
 
 mod key;
 mod queries;

@@ -8,7 +8,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use super::key::VaultKey;
 use crate::base::error::{Error, Result};
 
-/// Prefix of sealed values. No plain secret begins with it: keys are base58, channels are JSON
+/// Prefix of sealed values. No plain secret starts with it: keys are base58, channels are JSON
 /// objects.
 const MARK: &str = "sealed:1:";
 /// Bytes of a nonce: long enough that random ones never repeat.
@@ -86,7 +86,7 @@ impl Vault {
         });
         opened.ok_or_else(|| {
             Error::internal(format!(
-                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another place"
+                "cannot decrypt the secret at {place}: it is damaged, or was encrypted with another key or for another location"
             ))
         })
     }

@@ -24,8 +24,7 @@ const PROOF: (&str, &str) = ("vault/1/proof", "jd-manager");
 pub enum VaultRefusal {
     /// The key file is missing.
     #[error(
-        "the secrets in the database are encrypted, and the key {path} is missing. Restore the key from a backup that contains it, or from where the data \
-         directory was copied from. Nothing was changed."
+        "the secrets in the database are encrypted, and the key {path} is missing. Restore the key from a backup that contains it, or from the machine that the data directory was copied from. Nothing was changed."
     )]
     Missing {
         /// The expected path.
@@ -142,7 +141,7 @@ impl Vault {
                 .await
         };
         if let Err(e) = swept.await {
-            tracing::warn!(error = %e, "old secrets may still be in free pages of the database or in its copies; retrying at the next start");
+            tracing::warn!(error = %e, "old secrets may still be in free pages of the database or in its copies; will retry at the next startup");
         }
     }
 }

@@ -16,12 +16,12 @@ use crate::web::error_pages;
 use crate::web::openapi::{ApiDocument, OperationGroup, shape};
 
 /// The general description of the API.
-const ABOUT: &str = "Run, monitor and update Stratum V2 job declaration clients.\n\n\
+const ABOUT: &str = "Run, monitor and update Stratum V2 JD (Job Declarator) clients.\n\n\
     Paths under `/api` return JSON by default; `Accept` selects another media type where available. The same paths without the prefix \
     return HTML by default. Errors are problem details (RFC 9457). In addition to the listed responses, all operations can return 405 for \
     an unsupported method, 500 for an internal error and 504 if there is no response within 60 s.\n\n\
-    The version is that of jd-manager. New versions with the same major version may add operations, parameters and fields, but do not remove them or change \
-    their meaning; ignore fields that you do not know. Parts that will be removed are marked `deprecated` for at least one minor version. Operations for web pages may \
+    The version is jd-manager's version. New versions with the same major version may add operations, parameters and fields, but will not \
+    remove them or change their meaning; ignore fields that you do not know. Parts that will be removed are marked `deprecated` for at least one minor version. Operations for web pages may \
     change at any time.";
 
 /// Lists the documented operations: the route tables.

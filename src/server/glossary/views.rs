@@ -11,7 +11,7 @@ use super::{GlossaryTerm, TERMS};
 #[template(path = "glossary/show.html", blocks = ["main"])]
 #[schemars(rename = "Glossary")]
 pub struct GlossaryPage {
-    /// All terms, in the order of the alphabet.
+    /// All terms, in alphabetical order.
     terms: &'static [GlossaryTerm],
 }
 

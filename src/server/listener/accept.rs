@@ -187,7 +187,7 @@ impl IncomingStream {
                 } else {
                     tracing::warn!(
                         uid = them,
-                        "rejected a connection of another system user on the Unix socket"
+                        "rejected a connection from another system user on the Unix socket"
                     );
                     Err(io::ErrorKind::ConnectionAborted.into())
                 }
@@ -211,7 +211,7 @@ async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: C
     let handshake = async {
         let mut first = [0];
         let count = stream.peek(&mut first).await?;
-        // Every TLS connection begins with a record of the kind "handshake".
+        // Every TLS connection starts with a record of the kind "handshake".
         if count == 1 && first[0] != 22 {
             return Ok(Err(stream));
         }

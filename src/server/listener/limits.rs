@@ -23,7 +23,7 @@ pub(super) fn connection_limit(wanted: usize) -> usize {
         tracing::info!(
             wanted,
             taken = most,
-            "max_connections is more than half of this process's limit on open files"
+            "max_connections is more than half of this process's open-file limit"
         );
     }
     wanted.min(most)
@@ -46,7 +46,7 @@ struct SlotCounts {
 }
 
 /// The slot of one connection; released on drop.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the slot is freed when this value is dropped"]
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     taken: Arc<Mutex<SlotCounts>>,

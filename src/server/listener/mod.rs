@@ -100,7 +100,7 @@ impl BoundListener {
     pub async fn open(plan: ListenConfig) -> Result<Self, String> {
         let tcp = TcpListener::bind(plan.listen).await.map_err(|e| {
             let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
-                " Another program is using this address. Choose another one with --listen."
+                " Another program is using this address. Choose another address with --listen."
             } else {
                 ""
             };

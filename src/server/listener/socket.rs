@@ -112,7 +112,7 @@ impl UnixListenSocket {
         if length > LONGEST_PATH {
             tracing::warn!(
                 socket = %path.display(),
-                "the socket's path has {length} bytes. jd-manager's own commands can use it; other programs (curl --unix-socket) allow at most \
+                "the socket's path is {length} bytes long. jd-manager's own commands can use it; other programs (curl --unix-socket) allow at most \
                  {LONGEST_PATH}. If you need them, choose a shorter path with --socket."
             );
         }

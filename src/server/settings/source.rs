@@ -17,8 +17,8 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsInput {
-    /// Address and port to listen on; port 0 selects a free port. Addresses other than loopback
-    /// require a password first.
+    /// Address and port to listen on; port 0 selects a free port. To listen on a non-loopback
+    /// address, set a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
     /// Directory for database, instances, clients and backups [default:
@@ -37,7 +37,7 @@ pub struct SettingsInput {
     /// File with a token for the release API, which then allows more requests per hour.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
-    /// What happens to running clients when jd-manager stops.
+    /// What to do with running clients when jd-manager stops.
     #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
     pub(super) on_shutdown: Option<OnShutdown>,
     /// Time between health checks [default: 5m].
@@ -52,16 +52,15 @@ pub struct SettingsInput {
     /// Days to keep raw metrics and health checks [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
-    /// If there is no user yet: print a code that allows creating the first user in the
-    /// browser.
+    /// If there are no users yet: print a code for creating the first user in the browser.
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
-    /// File with the password of the user "admin", which is created or updated at each start.
+    /// File with the password of the user "admin", which is created or updated at each startup.
     /// Also: JD_MANAGER_PASSWORD.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// Host name under which jd-manager is reached, in addition to its addresses and the name of the
-    /// computer; can be repeated.
+    /// Host name that jd-manager accepts, in addition to its IP addresses and the machine's own
+    /// host name; can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
@@ -97,8 +96,8 @@ pub struct SettingsInput {
     /// Maximum number of TCP connections [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Sustained requests per second from one address, except local ones; 0 for
-    /// no limit [default: 100].
+    /// Sustained requests per second from one address; 0 for no limit; local addresses are not
+    /// limited [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,
 }

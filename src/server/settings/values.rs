@@ -46,7 +46,7 @@ pub enum OnShutdown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// Text for people.
+    /// Human-readable text.
     Pretty,
     /// One JSON object per line.
     Json,

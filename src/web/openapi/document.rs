@@ -68,7 +68,7 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         421,
         "Misdirected",
-        "The `Host` header is not a name of this server.",
+        "The `Host` header is not a known name of this machine.",
     ),
     (
         422,
@@ -78,14 +78,14 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         429,
         "TooMany",
-        "Too many requests; `Retry-After` has the time to wait.",
+        "Too many requests; `Retry-After` gives the time to wait.",
     ),
     (
         502,
         "BadGateway",
         "Another server did not complete the request.",
     ),
-    (503, "Unavailable", "Temporarily not possible."),
+    (503, "Unavailable", "Temporarily unavailable."),
 ];
 
 impl ApiDocument {

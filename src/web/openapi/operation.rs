@@ -319,7 +319,7 @@ impl ApiOperation {
     pub fn or_next_page(self) -> Self {
         self.answer(
             303,
-            "For a form that asks for HTML: the next page.",
+            "For a form that requests HTML: the next page.",
             &[],
             None,
         )

@@ -23,7 +23,7 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     browser
         .reads(
             "section.attention li",
-            "The password needs at least 10 characters. Several words are easy to remember.",
+            "The password must have at least 10 characters. A phrase of several words is easy to remember.",
         )
         .await;
     assert_eq!(

@@ -10,7 +10,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser
         .reads(
             "[aria-labelledby=list] > p",
-            "No backups yet. jd-manager creates the first one tonight.",
+            "No backups yet. jd-manager will create the first one tonight.",
         )
         .await;
     browser.fill("#passphrase", "correct horse battery").await;
@@ -78,7 +78,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
 
     browser.press_in("//tbody/tr[1]", "Delete …").await;
     browser
-        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other backup is kept')")
+        .until("it is asked", "return document.querySelector('main .attention p').innerText.includes('1 other backup will be kept')")
         .await;
     browser.press("Delete backup").await;
     browser.arrives("/backups").await;

@@ -96,7 +96,7 @@ async fn a_token_gives_no_more_than_its_maker_has_and_makes_no_others() {
             said["detail"]
                 .as_str()
                 .unwrap()
-                .contains("is not possible with a token"),
+                .contains("is not allowed with a token"),
             "{said}"
         );
     }
@@ -271,7 +271,7 @@ async fn a_token_revokes_only_itself_and_changes_nothing_of_its_owners_account()
                     problem["detail"]
                         .as_str()
                         .unwrap()
-                        .contains("is not possible with a token"),
+                        .contains("is not allowed with a token"),
                     "{who} {path}: {problem}"
                 );
             }

@@ -22,7 +22,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
             .await
             .page(200)
             .one("main")
-            .contains("There is no user yet, so everyone on this computer has full access")
+            .contains("There are no users yet, so everyone on this machine has full access")
     );
     let wish =
         |role: &str, password: &str| json!({ "name": "ada", "role": role, "password": password });

@@ -11,7 +11,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(
         ask(&manager, &["configs"])
             .well()
-            .contains("no configuration yet")
+            .contains("no configurations yet")
     );
     let config = solo_config(free_port(), free_port(), 8442);
     let file = manager.scratch().join("jdc.toml");
@@ -33,7 +33,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(
         ask(&manager, &["configs"])
             .well()
-            .contains("no configuration yet")
+            .contains("no configurations yet")
     );
     let imported = ask(
         &manager,
@@ -133,7 +133,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
     assert!(
         ask(&manager, &["configs"])
             .well()
-            .contains("no configuration yet")
+            .contains("no configurations yet")
     );
 }
 

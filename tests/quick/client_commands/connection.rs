@@ -173,7 +173,7 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
     let at_url = |url: &str| run(program(&["instances", "--url", url]));
     let said = at_url(&format!("http://127.0.0.1:{}", crate::harness::free_port())).wrong(1);
     assert!(
-        said.contains("no program listens at http://127.0.0.1:"),
+        said.contains("no program is listening on http://127.0.0.1:"),
         "{said}"
     );
     for wrong in [
@@ -246,7 +246,7 @@ async fn a_certificate_of_ones_own_is_named() {
     assert!(said.contains("--tls-ca"), "{said}");
     let mut trusting = by_url(&manager, &["instances"], None);
     trusting.arg("--tls-ca").arg(&certificate);
-    assert!(run(trusting).well().contains("no instance yet"));
+    assert!(run(trusting).well().contains("no instances yet"));
     let mut wrong = by_url(&manager, &["instances"], None);
     wrong.arg("--tls-ca").arg(&secret);
     let said = run(wrong).wrong(2);

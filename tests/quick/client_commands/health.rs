@@ -9,7 +9,7 @@ async fn the_exit_code_says_whether_all_is_well() {
     assert!(
         ask(&manager, &["health"])
             .well()
-            .contains("no instance yet")
+            .contains("no instances yet")
     );
     let attic = manager.instance("attic").await;
     // A stopped instance is not checked.
@@ -69,7 +69,7 @@ async fn the_exit_code_says_whether_all_is_well() {
     let said = ask(&manager, &["health", "bran"]).wrong(1);
     assert!(said.contains("attic, barn"), "{said}");
     let alerts = ask(&manager, &["alerts"]).well();
-    assert!(alerts.contains("There is no channel"), "{alerts}");
+    assert!(alerts.contains("There are no channels"), "{alerts}");
     assert!(
         ask(&manager, &["alerts", "--json"]).json()["rules"]
             .as_array()

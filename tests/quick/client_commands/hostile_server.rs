@@ -143,7 +143,7 @@ async fn an_answer_without_end_is_not_read_into_memory() {
     let url = serve(Router::new().fallback(endless)).await;
     let said = run(program(&["instances", "--url", &url])).wrong(1);
     assert!(
-        said.contains("sent more data than jd-manager ever sends"),
+        said.contains("is too large to come from jd-manager"),
         "{said}"
     );
 }

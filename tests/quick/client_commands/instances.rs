@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 async fn instances_are_listed_started_and_stopped_by_the_socket() {
     let manager = Manager::start().await;
     let empty = ask(&manager, &["instances"]).well();
-    assert!(empty.contains("no instance yet"), "{empty}");
+    assert!(empty.contains("no instances yet"), "{empty}");
     let barn = manager.instance("barn").await;
     let attic = manager.instance("attic").await;
     let table = ask(&manager, &["instances"]).well();
@@ -76,7 +76,7 @@ async fn a_start_that_leads_nowhere_is_a_failure_and_says_why() {
     assert!(run.out.is_empty(), "{run:?}");
     let said = run.wrong(1);
     assert!(
-        said.starts_with("jd-manager: barn exited unexpectedly and will be retried: "),
+        said.starts_with("jd-manager: barn exited unexpectedly and will be restarted: "),
         "{said}"
     );
 }
@@ -241,7 +241,7 @@ async fn the_beginning_of_an_id_has_to_be_that_of_one() {
         .unwrap();
     let said = ask(&manager, &["instances", "show", &shared[..1]]).wrong(1);
     assert!(
-        said.contains("the beginning of several ids") && said.contains(shared.as_str()),
+        said.contains("the start of several ids") && said.contains(shared.as_str()),
         "{said}"
     );
     ask(&manager, &["instances", "show", shared]).well();

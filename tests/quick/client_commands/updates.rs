@@ -167,7 +167,9 @@ async fn a_release_is_skipped_and_offered_again_and_one_without_its_file_is_name
     let offered = ask(&manager, &["updates", "check"]).well();
     assert!(
         offered.starts_with("Client 0.5.0 is in use. Release v0.8.0 (client 0.6.0) is newer.\n")
-            && offered.contains("Release v0.9.0 is not yet available for the manager's machine."),
+            && offered.contains(
+                "Release v0.9.0 is not yet available for the machine that runs jd-manager."
+            ),
         "{offered}"
     );
     let said = ask(&manager, &["updates", "skip", "v0.8.0"]).well();

@@ -117,6 +117,6 @@ pub async fn revoke(
         in_person(&proof)?;
     }
     let gone = access.revoke_token(&caller, id).await?;
-    let json = MessageResponse::new(format!("Token \"{}\" revoked.", gone.name));
+    let json = MessageResponse::new(format!("Token \"{}\" was revoked.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }

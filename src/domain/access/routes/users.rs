@@ -39,7 +39,7 @@ pub async fn create(
     match made {
         Ok(user) => {
             let message = format!(
-                "User \"{}\" created with the role {}.",
+                "User \"{}\" was created with the role {}.",
                 user.name, user.role
             );
             let at = format!("{HERE}/{}", user.id);
@@ -105,7 +105,7 @@ pub async fn change(
     };
     match changed {
         Ok(user) => {
-            let message = format!("User \"{}\" saved.", user.name);
+            let message = format!("User \"{}\" was saved.", user.name);
             ChangeResponse::new(UserChangeResponse { message, user }, HERE).respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
@@ -148,6 +148,6 @@ pub async fn delete(
 ) -> Reply {
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
-    let json = MessageResponse::new(format!("User \"{}\" deleted.", gone.name));
+    let json = MessageResponse::new(format!("User \"{}\" was deleted.", gone.name));
     ChangeResponse::new(json, HERE).respond(&want)
 }

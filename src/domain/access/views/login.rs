@@ -16,11 +16,11 @@ pub struct LoginPage {
     next: String,
     #[serde(skip)]
     name: String,
-    /// The reason of a failed sign-in.
+    /// The reason for a failed sign-in.
     refused: Option<String>,
     /// Whether there is a user.
     has_users: bool,
-    /// There is no user, and the first one can be created at `/login/first`.
+    /// There are no users, and the first one can be created at `/login/first`.
     first_visit: bool,
     /// A link on another site led here, and browsers then do not send the session cookie: the page reloads
     /// automatically.
