@@ -327,10 +327,6 @@ fn short(text: &str) -> String {
 /// number, or if it divides by 0 (`hash_rate_to_target` in channels_sv2, unwrapped in
 /// `sv1/sv1_server`).
 fn is_positive_f32(value: f64) -> bool {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the translator does it, too"
-    )]
     let narrow = value as f32;
     narrow.is_finite() && narrow > 0.0
 }

@@ -495,7 +495,6 @@ impl FileValue {
         match self {
             Self::Integer(number) => Some(*number),
             Self::Boolean(yes) => Some(i64::from(*yes)),
-            #[expect(clippy::cast_possible_truncation, reason = "bounded by the guard")]
             Self::Float(number) if number.abs() < 9e15 => Some(number.round() as i64),
             Self::Text(text) => match word(text) {
                 Some(yes) => Some(i64::from(yes)),
@@ -508,7 +507,6 @@ impl FileValue {
     fn float(&self) -> Option<f64> {
         match self {
             Self::Float(number) => Some(*number),
-            #[expect(clippy::cast_precision_loss, reason = "the translator does it, too")]
             Self::Integer(number) => Some(*number as f64),
             Self::Boolean(yes) => Some(f64::from(u8::from(*yes))),
             Self::Text(text) => match word(text) {

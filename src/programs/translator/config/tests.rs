@@ -249,8 +249,8 @@ fn keys_that_are_not_imported_are_named() {
 #[test]
 fn every_value_that_would_end_the_translator_is_refused() {
     assert_eq!(config().faults(RESERVED), []);
-    type Change = fn(&mut TranslatorConfig);
-    let cases: [(&str, Change); 20] = [
+    type ConfigChange = fn(&mut TranslatorConfig);
+    let cases: [(&str, ConfigChange); 20] = [
         ("upstreams.address", |c| c.upstream_address = "a:1".into()),
         ("upstreams.address", |c| c.upstream_address = String::new()),
         ("upstreams.port", |c| c.upstream_port = 0),
