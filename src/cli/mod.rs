@@ -24,6 +24,7 @@ use crate::infra::executable::trial::{self, TrialArgs};
 use crate::keeper;
 use crate::keeper::spawn::ExecArgs;
 use crate::programs::jd_client::simulator::SimulatorArgs;
+use crate::programs::translator::simulator::TranslatorSimulatorArgs;
 use crate::server::settings::{Settings, SettingsInput};
 use crate::server::{api_docs, app, logging, route_table};
 
@@ -132,9 +133,27 @@ enum CliCommand {
     /// Internal: become a program that is asked for its version, shut in.
     #[command(hide = true)]
     Trial(TrialArgs),
-    /// Internal: a stand-in for the client.
-    #[command(hide = true, disable_version_flag = true)]
-    Simulate(Box<SimulatorArgs>),
+    /// Internal: a stand-in for the client, or for another program.
+    #[command(
+        hide = true,
+        disable_version_flag = true,
+        args_conflicts_with_subcommands = true
+    )]
+    Simulate(Box<SimulateArgs>),
+}
+
+#[derive(Debug, clap::Args)]
+struct SimulateArgs {
+    #[command(flatten)]
+    client: SimulatorArgs,
+    #[command(subcommand)]
+    other: Option<OtherSimulator>,
+}
+
+#[derive(Debug, Subcommand)]
+enum OtherSimulator {
+    /// A stand-in for the translator.
+    Translator(TranslatorSimulatorArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -146,7 +165,12 @@ pub fn run() -> ExitCode {
         Some(CliCommand::Keep { dir }) => keeper::keep::keep(&dir),
         Some(CliCommand::Exec(args)) => keeper::spawn::exec(&args),
         Some(CliCommand::Trial(args)) => trial::trial(&args),
-        Some(CliCommand::Simulate(args)) => crate::programs::jd_client::simulator::run(*args),
+        Some(CliCommand::Simulate(args)) => match args.other {
+            None => crate::programs::jd_client::simulator::run(args.client),
+            Some(OtherSimulator::Translator(translator)) => {
+                crate::programs::translator::simulator::run(translator)
+            }
+        },
         Some(CliCommand::Backup { args, place }) => at_data_dir(place.serve(), |dir| {
             backups::backup(args, dir, configs::add_secrets)
         }),

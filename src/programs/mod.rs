@@ -2,7 +2,8 @@
 //! start here.
 //!
 //! The folder of a managed program has: versions and their configuration schema, the meaning of log
-//! lines, a reader of the monitoring API, and a simulator for the demo and the tests. Bitcoin Core
+//! lines, a reader of the monitoring API, and a simulator for the demo and the tests. Two programs
+//! have one: the client and the translator. `log_line` is the format of their logs. Bitcoin Core
 //! is not managed; its folder checks whether a client can use it.
 //! [`sv2_peer`] is about the servers that a client connects to: pool, job declaration server and
 //! template provider.

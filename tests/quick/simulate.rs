@@ -4,6 +4,8 @@
 //! Only what needs a process is tested here: command line, ports, signals, exit codes, standard
 //! output. What the stand-in makes up and how it writes it is tested beside its source.
 
+mod translator;
+
 use crate::harness::{PROGRAM, free_port};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};

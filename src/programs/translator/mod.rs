@@ -8,8 +8,10 @@
 //! * [`diagnosis`]: what a log line means, why a translator exited, and the status of a running
 //!   translator.
 //! * [`monitoring`]: reads its HTTP API.
+//! * [`simulator`]: `jd-manager simulate translator`, a stand-in for the demo and the tests.
 
 pub mod config;
 pub mod diagnosis;
 pub mod monitoring;
+pub mod simulator;
 pub mod version;

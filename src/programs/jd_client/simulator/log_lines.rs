@@ -15,7 +15,7 @@ use crate::keeper::level::LogLevel;
 /// What the value of `RUST_LOG` lets through; `None` is nothing at all. Only a bare level or its
 /// number (0 to 5) is understood, anything else means `info`: that is how the client reads the
 /// variable. Its `debug` and `trace` lines are not simulated.
-pub(super) fn level_of_rust_log(value: &str) -> Option<LogLevel> {
+pub(in crate::programs) fn level_of_rust_log(value: &str) -> Option<LogLevel> {
     match value.to_ascii_lowercase().as_str() {
         "off" | "0" => None,
         "error" | "1" => Some(LogLevel::Error),
@@ -26,7 +26,7 @@ pub(super) fn level_of_rust_log(value: &str) -> Option<LogLevel> {
 
 /// One line, not yet stamped with a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SimulatedLine {
+pub(in crate::programs) struct SimulatedLine {
     pub(super) level: LogLevel,
     pub(super) target: &'static str,
     pub(super) message: String,
@@ -35,7 +35,11 @@ pub(super) struct SimulatedLine {
 
 impl SimulatedLine {
     /// A line of the given level and target, without fields.
-    pub(super) fn new(level: LogLevel, target: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::programs) fn new(
+        level: LogLevel,
+        target: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             level,
             target,
@@ -45,7 +49,7 @@ impl SimulatedLine {
     }
 
     /// The same line with one more field behind the message.
-    pub(super) fn with(mut self, name: &'static str, value: impl Display) -> Self {
+    pub(in crate::programs) fn with(mut self, name: &'static str, value: impl Display) -> Self {
         self.fields.push((name, value.to_string()));
         self
     }
@@ -92,7 +96,10 @@ fn prefix(out: &mut String, level: LogLevel, target: &str, at: jiff::Timestamp, 
 ///
 /// When `text` has not that form; the texts are constants of this module's neighbours and their
 /// tests read them all.
-pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec<SimulatedLine> {
+pub(in crate::programs) fn script(
+    text: &'static str,
+    values: &[(&str, &dyn Display)],
+) -> Vec<SimulatedLine> {
     let fill = |part: &str| {
         values.iter().fold(part.to_owned(), |text, (name, value)| {
             text.replace(&format!("{{{name}}}"), &value.to_string())
@@ -130,7 +137,7 @@ pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec
 /// Where the lines go: standard output and, when asked for, the client's log file. Cheap to clone;
 /// all clones are one log.
 #[derive(Clone)]
-pub(super) struct SimulatedLog(Arc<Mutex<LineSink>>);
+pub(in crate::programs) struct SimulatedLog(Arc<Mutex<LineSink>>);
 
 struct LineSink {
     file: Option<File>,
@@ -143,7 +150,11 @@ struct LineSink {
 impl SimulatedLog {
     /// A log that writes to standard output, in colour if told, and to `file` (never in colour),
     /// and leaves out what is less grave than `level`.
-    pub(super) fn new(file: Option<File>, colour: bool, level: Option<LogLevel>) -> Self {
+    pub(in crate::programs) fn new(
+        file: Option<File>,
+        colour: bool,
+        level: Option<LogLevel>,
+    ) -> Self {
         Self(Arc::new(Mutex::new(LineSink {
             file,
             colour,
@@ -158,7 +169,7 @@ impl SimulatedLog {
 
     /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is
     /// no reason to stop, as it is none for the client.
-    pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
+    pub(in crate::programs) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
         let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level >= least);
         let lines: Vec<SimulatedLine> = lines.into_iter().filter(wanted).collect();

@@ -21,11 +21,11 @@ mod config;
 mod environment;
 mod faults;
 mod line_counter;
-mod log_lines;
+pub(in crate::programs) mod log_lines;
 mod messages;
 mod monitoring;
 mod scripts;
-mod services;
+pub(in crate::programs) mod services;
 
 use client::ExitKind;
 use faults::{FaultArgs, StartFailure};

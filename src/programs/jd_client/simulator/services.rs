@@ -11,9 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+
+/// What a simulated translator sends first, as long as a miner's first message is, so that the
+/// simulated client keeps the connection. A real one shakes hands.
+pub(in crate::programs) const TRANSLATOR_GREETING: &[u8; 64] =
+    b"jd-manager simulate translator, please keep this connection open";
 
 /// The tasks of one mining session that hold its ports.
 #[derive(Default)]
@@ -98,26 +104,41 @@ async fn end(task: JoinHandle<()>) {
 /// Real connections to the miners' port: the stand-in does not speak the miners' protocol, so each
 /// ends as with a peer that cannot shake hands.
 async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
+    // They end with this task: the client disconnects everybody when it leaves a pool.
+    let mut open = JoinSet::new();
     loop {
-        let Ok((stream, address)) = listener.accept().await else {
+        let accepted = select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = open.join_next() => continue,
+        };
+        let Ok((stream, address)) = accepted else {
             // Out of descriptors, most likely: trying on at once would only burn the processor.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
         log.say([messages::connection(address)]);
         let log = log.clone();
-        tokio::spawn(async move { log.say([messages::handshake_failed(handshake(stream).await)]) });
+        open.spawn(async move {
+            if let Err(error) = handshake(stream).await {
+                log.say([messages::handshake_failed(error)]);
+            }
+        });
     }
 }
 
-/// The name of the error with which the client's handshake with such a peer ends.
-async fn handshake(mut stream: TcpStream) -> &'static str {
-    /// Length of a miner's first message, and how long the client waits for it.
-    const FIRST_MESSAGE_BYTES: usize = 64;
+/// The name of the error with which the client's handshake with such a peer ends. A simulated
+/// translator is no stranger: its connection stays until it ends it.
+async fn handshake(mut stream: TcpStream) -> Result<(), &'static str> {
+    /// How long the client waits for a miner's first message.
     const PATIENCE: Duration = Duration::from_secs(10);
-    match timeout(PATIENCE, stream.read_exact(&mut [0; FIRST_MESSAGE_BYTES])).await {
-        Err(_) => "HandshakeTimeout",
-        Ok(Err(_)) => "SocketClosed",
-        Ok(Ok(_)) => "HandshakeRemoteInvalidMessage",
+    let mut first = [0; TRANSLATOR_GREETING.len()];
+    match timeout(PATIENCE, stream.read_exact(&mut first)).await {
+        Err(_) => Err("HandshakeTimeout"),
+        Ok(Err(_)) => Err("SocketClosed"),
+        Ok(Ok(_)) if first == *TRANSLATOR_GREETING => {
+            while let Ok(1..) = stream.read(&mut first).await {}
+            Ok(())
+        }
+        Ok(Ok(_)) => Err("HandshakeRemoteInvalidMessage"),
     }
 }
