@@ -25,4 +25,5 @@ mod security;
 mod service;
 mod simulate;
 mod supervision;
+mod translator_supervision;
 mod updates;
