@@ -353,8 +353,8 @@ impl Instance {
     fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
         if is_silent {
             self.warning = Some(
-                "The keeper does not answer. The client keeps running, and jd-manager retries every 2 seconds. If this persists, check the \
-                 process whose id is in keeper.lock in the directory of the instance: it may be suspended or waiting for a disk."
+                "The keeper is not responding. The client keeps running, and jd-manager is retrying every 2 seconds. If this persists, check the \
+                 process whose id is in keeper.lock in the instance's directory: it may be suspended or waiting for a disk."
                     .into(),
             );
             return self;
@@ -365,7 +365,7 @@ impl Instance {
             .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
-                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client waits for the first \
+                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client is waiting for the first \
                  template, and a node sends none while it is syncing.",
                 human_duration(passed)
             ));

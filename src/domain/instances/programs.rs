@@ -88,7 +88,7 @@ impl InstanceProgram {
         match (self.name, self.status) {
             (ProgramName::Client, _) => "",
             (_, "running") => "ready for Stratum V1 miners",
-            (_, "waiting") => "waits for the client",
+            (_, "waiting") => "waiting for the client",
             (_, "starting") => "starting",
             (_, "backing-off") => "exited unexpectedly, retrying",
             (_, "stopping") => "stopping",

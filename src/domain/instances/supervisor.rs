@@ -82,7 +82,7 @@ impl Supervisor {
             .is_err()
         {
             tracing::warn!(
-                "some keepers have not answered yet; their instances are shown in the last known state"
+                "some keepers have not responded yet; their instances are shown in their last known state"
             );
         }
         if !to_start.is_empty() {

@@ -171,7 +171,7 @@ impl InstanceTask {
             )
         {
             return Err(Error::Unavailable {
-                detail: "jd-manager is shutting down and starts no instances.".into(),
+                detail: "jd-manager is shutting down and is not starting instances.".into(),
                 retry_after: None,
             });
         }
@@ -278,7 +278,7 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "The keeper of the instance exits repeatedly. The reason may be in its file keeper.log."
+                "The instance's keeper keeps exiting. See keeper.log in the instance's directory."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
@@ -526,7 +526,7 @@ impl InstanceTask {
                     return false;
                 }
                 Err(e) => {
-                    tracing::warn!(instance = %self.id, error = %e, "the keeper does not answer");
+                    tracing::warn!(instance = %self.id, error = %e, "the keeper is not responding");
                     self.show_last_known().await;
                 }
             },
@@ -587,11 +587,11 @@ impl InstanceTask {
             .await
             .map_err(Error::internal)?;
         self.child = Some(launched.map_err(|e| Error::Unavailable {
-            detail: format!("Cannot start the keeper of the instance: {e}."),
+            detail: format!("Cannot start the instance's keeper: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
         self.converse().await.map_err(|e| Error::Unavailable {
-            detail: format!("The keeper of the instance was started but does not answer: {e}. jd-manager retries every few seconds."),
+            detail: format!("The instance's keeper was started but is not responding: {e}. jd-manager will retry every few seconds."),
             retry_after: Some(LOOK_AGAIN),
         })
     }
@@ -618,7 +618,7 @@ impl InstanceTask {
         }
         self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
-        Err(io::Error::other("the keeper gave no answer"))
+        Err(io::Error::other("the keeper did not respond"))
     }
 
     /// Sends a request and reads messages up to its answer; `None`: the keeper exited before it
@@ -703,7 +703,7 @@ impl InstanceTask {
         let (entries, end) = match read.and_then(|read| read) {
             Ok(read) => read,
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "cannot read the journal of the keeper");
+                tracing::error!(instance = %id, error = %e, "cannot read the keeper's journal");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 return false;
             }
@@ -730,7 +730,7 @@ impl InstanceTask {
             }
             Err(e) => {
                 // Nothing is lost: it is still in the journal.
-                tracing::error!(instance = %id, error = %e, "cannot save the events of the instance yet");
+                tracing::error!(instance = %id, error = %e, "cannot save the instance's events yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 false
             }
@@ -850,7 +850,7 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn silent() -> Error {
     Error::Unavailable {
-        detail: "The keeper of the instance does not answer. The client keeps running. jd-manager retries every few seconds.".into(),
+        detail: "The instance's keeper is not responding. The client keeps running. jd-manager is retrying every few seconds.".into(),
         retry_after: Some(LOOK_AGAIN),
     }
 }

@@ -109,7 +109,7 @@ impl UpdateService {
                     None
                 }
                 Err(why) => Some((
-                    format!("Cannot read the answer of the release server: {why}."),
+                    format!("Cannot read the release server's response: {why}."),
                     None,
                 )),
             },
@@ -267,7 +267,7 @@ impl UpdateService {
 fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
         detail: format!(
-            "The release server accepts no requests until {}.",
+            "The release server will not accept requests until {}.",
             until.local_minute()
         ),
         retry_after: Some(until.since(now)),

@@ -188,7 +188,7 @@ async fn pre_releases_are_not_offered() {
             .text()
             .await
             .unwrap()
-            .contains("no release to install yet")
+            .contains("no releases to install yet")
     );
     // Whoever names one gets it.
     assert_eq!(install(&manager, "v0.9.0-rc1").await["installed"], "0.7.0");
@@ -319,7 +319,7 @@ async fn a_skipped_release_is_not_offered_until_somebody_takes_that_back() {
     }
     let refused = manager.post_json("/api/updates/install", &json!({})).await;
     assert_eq!(refused.status(), 409);
-    assert!(refused.text().await.unwrap().contains("is skipped"));
+    assert!(refused.text().await.unwrap().contains("are skipped"));
     assert_eq!(install(&manager, "v0.8.0").await["installed"], "0.6.0");
 }
 
