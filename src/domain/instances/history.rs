@@ -32,7 +32,7 @@ pub struct InstanceEvent {
     /// Time of the event.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// Whose state changed: `client`, or `translator` for the one beside it.
+    /// Program whose state changed: `client` or `translator`.
     pub program: String,
     /// Previous state.
     #[serde(rename = "from")]
@@ -51,10 +51,10 @@ pub struct InstanceEvent {
     /// Exit code of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Signal that ended the client.
+    /// Signal that killed the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<i32>,
-    /// The last ERROR line of the run that has ended.
+    /// The last ERROR line of the run that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// Failures in a row, including this one.

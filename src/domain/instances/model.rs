@@ -36,7 +36,7 @@ pub struct InstanceRow {
     pub restart_limit_failures: Option<i32>,
     /// within this number of seconds.
     pub restart_limit_within_s: Option<i32>,
-    /// Private memory limit of the client, MiB.
+    /// Limit on the client's private memory, in MiB.
     pub memory_limit_mib: Option<i32>,
     /// Limit of open files and sockets.
     pub open_files_limit: Option<i32>,
@@ -147,13 +147,13 @@ pub struct Instance {
     pub autostart: bool,
     /// When jd-manager restarts the instance automatically.
     pub restart_policy: RestartPolicy,
-    /// When jd-manager gives up on restarts.
+    /// When jd-manager gives up restarting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_limit: Option<RestartLimit>,
-    /// Private memory limit of the client, MiB.
+    /// Limit on the client's private memory, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_mib: Option<i32>,
-    /// Limit of open files and sockets of the client.
+    /// Limit on the client's open files and sockets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files_limit: Option<i32>,
     /// Nice value of the client, 0 to 19.
@@ -206,7 +206,7 @@ pub struct Instance {
     /// Why the last failed client exited, if its last lines show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<StoredCause>,
-    /// A warning text, if something is wrong although nothing has failed.
+    /// A warning text, if something is wrong even though nothing has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// Summary of the health checks.

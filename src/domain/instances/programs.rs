@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::keeper::protocol::TranslatorStatus;
 use crate::keeper::translator_machine::TranslatorState;
 
-/// Which program of an instance.
+/// A program of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramName {

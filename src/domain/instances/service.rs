@@ -185,7 +185,7 @@ impl InstanceService {
     /// counters.
     ///
     /// # Errors
-    /// The keeper does not answer within two seconds.
+    /// The keeper does not respond within two seconds.
     pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
         if self
             .supervisor

@@ -159,7 +159,7 @@ impl Supervisor {
     /// Sends a command and returns the answer of the keeper.
     ///
     /// # Errors
-    /// The state does not allow the command, the client cannot run, or the keeper does not answer.
+    /// The state does not allow the command, the client cannot run, or the keeper does not respond.
     pub async fn ask(
         &self,
         id: InstanceId,

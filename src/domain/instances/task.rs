@@ -3,7 +3,7 @@
 //!
 //! It executes commands, reads status messages of the keeper, copies the journal into the history,
 //! and replaces a killed keeper. Only a free lock means that there is no keeper: the task waits for
-//! a keeper that does not answer and never replaces it. Independent of other instances.
+//! a keeper that is not responding and never replaces it. Independent of other instances.
 
 use std::io;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 enum KeeperConnection {
     /// Its lock is free.
     Absent,
-    /// It holds its lock but does not answer.
+    /// It holds its lock but is not responding.
     Silent,
     /// It is connected.
     Present(KeeperStream),
@@ -278,13 +278,13 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "The instance's keeper keeps exiting. See keeper.log in the instance's directory."
+                "The instance's keeper keeps exiting. The instance's directory contains its log, keeper.log."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
     }
 
-    /// The client is stopped first and the desired state is saved afterwards: a full disk or a
+    /// The client is stopped first and the desired state is saved afterward: a full disk or a
     /// locked database must not keep a client running.
     async fn stop(&mut self, actor: &Actor) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {

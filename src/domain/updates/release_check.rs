@@ -28,10 +28,10 @@ pub struct ReleaseCheckState {
     /// Address of the server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub base: String,
-    /// Time of its last answer.
+    /// Time of its last response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The ETag of its last answer.
+    /// The ETag of its last response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// Time of the last request, answered or not.
@@ -43,7 +43,7 @@ pub struct ReleaseCheckState {
     /// Why the last request failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Tags in its last answer.
+    /// Tags in its last response.
     pub tags: Vec<String>,
 }
 
