@@ -278,7 +278,7 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "The instance's keeper keeps exiting. The instance's directory contains its log, keeper.log."
+                "The instance's keeper keeps exiting. For the reason, see keeper.log (a file in the instance's directory)."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
